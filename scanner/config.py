@@ -1,0 +1,33 @@
+"""Every limit and choice of a run, each named and with its reason. Options of the command line become this record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanConfig:
+    """How a run behaves. Rates are starts per second, times are seconds."""
+
+    # In flight together. 1000 keeps a scan of silent hosts moving and stays under common 1024..4096 file limits.
+    concurrency: int = 1000
+    # Connections started per second, all together; None is as fast as it goes.
+    rate: float | None = None
+    # One address is one machine (or one load balancer): the gentlest rate at which no server's own limits were seen to bite.
+    rate_per_address: float | None = 20.0
+    concurrency_per_address: int = 8
+    # A SYN is retransmitted after 1 s and 3 s (RFC 6298): 4 s gives the second one a chance.
+    connect_timeout: float = 4.0
+    # The whole probe with all of its follow-ups, whatever a server does.
+    timeout: float = 15.0
+    # Further tries where what happened can be transient (timeouts, resets before a byte was read, SERVFAIL).
+    retries: int = 1
+    all_addresses: bool = False
+    ipv4: bool = True
+    ipv6: bool = True
+    enumerate: bool = False
+    # Seconds since the epoch at which certificates are judged; None is the time of the probe.
+    at: float | None = None
+    expiry_warning_days: float | None = None
+    default_protocol: str = "tls"
+    default_port: int | None = None

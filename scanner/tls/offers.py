@@ -1,0 +1,117 @@
+"""The ClientHellos that are sent, by name: what a client of a kind would offer, and what one question needs.
+
+``MODERN`` is what the strictest current browser offers (Chromium's versions, suites and groups), so that a server
+which refuses it refuses people. Only its signature schemes are wider, at the end of the list, so that a
+certificate of a rare kind is seen at once instead of asked for again.
+Every other offer changes one thing; ``scanner.diagnosis.questions`` decides when one is worth a connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+SSL3: Final = 0x0300
+TLS10: Final = 0x0301
+TLS11: Final = 0x0302
+TLS12: Final = 0x0303
+TLS13: Final = 0x0304
+
+X25519MLKEM768: Final = 0x11EC
+X25519: Final = 0x001D
+SECP256R1: Final = 0x0017
+SECP384R1: Final = 0x0018
+SECP521R1: Final = 0x0019
+X448: Final = 0x001E
+FFDHE2048: Final = 0x0100
+FFDHE3072: Final = 0x0101
+FFDHE4096: Final = 0x0102
+# brainpoolP256r1..P512r1, and the older curves that some appliances still have alone (RFC 8422, RFC 7027)
+RARE_CURVES: Final = (0x001A, 0x001B, 0x001C, 0x0016, 0x0015, 0x0013)
+
+TLS13_SUITES: Final = (0x1301, 0x1302, 0x1303)
+
+ECDHE_AEAD: Final = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8)
+ECDHE_CBC_SHA1: Final = (0xC013, 0xC014)
+RSA_KX: Final = (0x009C, 0x009D, 0x002F, 0x0035)
+# What Chromium and Firefox no longer offer, strongest first: ECDHE-ECDSA/RSA CBC, DHE, CCM, Camellia, ARIA, RSA CBC-SHA256
+RETIRED: Final = (
+    0xC009, 0xC00A, 0xC023, 0xC027, 0xC024, 0xC028,
+    0x009E, 0x009F, 0xCCAA, 0x0033, 0x0039, 0x0067, 0x006B, 0x00A2, 0x00A3, 0x0032, 0x0038, 0x0040, 0x006A,
+    0xC0AC, 0xC0AD, 0xC0AE, 0xC0AF, 0xC09C, 0xC09D, 0xC0A0, 0xC0A1, 0xC09E, 0xC09F, 0xC0A2, 0xC0A3,
+    0x003C, 0x003D, 0x0041, 0x0084, 0x0045, 0x0088, 0x00BA, 0x00C0, 0x00BE, 0x00C4, 0xC076, 0xC077, 0xC072, 0xC073,
+    0xC050, 0xC051, 0xC05C, 0xC05D, 0xC060, 0xC061, 0xC052, 0xC053, 0x0096, 0x009A,
+)  # fmt: skip
+# No client of this decade accepts these: 3DES, RC4, single DES, export, anonymous, NULL
+BROKEN: Final = (
+    0xC008, 0xC012, 0x0016, 0x0013, 0x000A, 0x0007,
+    0xC007, 0xC011, 0x0005, 0x0004,
+    0x0015, 0x0012, 0x0009, 0x0014, 0x0011, 0x0008, 0x0003, 0x0006,
+    0xC018, 0xC019, 0xC017, 0x00A6, 0x00A7, 0x006C, 0x006D, 0x0034, 0x003A, 0x001B, 0x0018, 0xC016,
+    0x003B, 0x0002, 0x0001, 0xC006, 0xC010, 0xC015,
+)  # fmt: skip
+
+MODERN_SUITES: Final = (*TLS13_SUITES, *ECDHE_AEAD, *ECDHE_CBC_SHA1, *RSA_KX)
+ALL_SUITES: Final = (*MODERN_SUITES, *RETIRED, *BROKEN)
+
+MODERN_GROUPS: Final = (X25519MLKEM768, X25519, SECP256R1, SECP384R1)
+ALL_GROUPS: Final = (*MODERN_GROUPS, SECP521R1, X448, FFDHE2048, FFDHE3072, FFDHE4096, *RARE_CURVES)
+
+# Chromium's list first (RFC 8446 section 4.2.3 code points), then what only others take
+BROWSER_SCHEMES: Final = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601)
+SHA1_SCHEMES: Final = (0x0203, 0x0201, 0x0202)
+OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one ClientHello offers. Code points as in the IANA registries, in order of preference.
+
+    ``versions`` of more than one entry, or TLS 1.3, go into supported_versions (RFC 8446 section 4.2.1).
+    ``key_shares`` is the subset of ``groups`` for which a share is sent. ``extensions`` False sends none at all (SSL 3.0).
+    """
+
+    name: str
+    versions: tuple[int, ...] = (TLS13, TLS12)
+    suites: tuple[int, ...] = MODERN_SUITES
+    groups: tuple[int, ...] = MODERN_GROUPS
+    key_shares: tuple[int, ...] = (X25519MLKEM768, X25519)
+    schemes: tuple[int, ...] = (*BROWSER_SCHEMES, *OTHER_SCHEMES, *SHA1_SCHEMES)
+    extensions: bool = True
+
+
+MODERN: Final = Offer("modern")
+# One TCP segment: no post-quantum share, nothing else changed
+SMALL: Final = replace(MODERN, name="small", groups=(X25519, SECP256R1, SECP384R1), key_shares=(X25519,))
+# Does not mention TLS 1.3 at all
+TLS12_ONLY: Final = Offer(
+    "tls12", versions=(TLS12,), suites=MODERN_SUITES[3:], groups=(X25519, SECP256R1, SECP384R1), key_shares=()
+)
+TLS13_ONLY: Final = replace(MODERN, name="tls13", versions=(TLS13,), suites=TLS13_SUITES)
+# Every suite, same groups: answers "was it the suites?"
+ALL_SUITES_OFFER: Final = replace(MODERN, name="all-suites", suites=ALL_SUITES)
+# Same suites, every group: answers "was it the groups?"
+ALL_GROUPS_OFFER: Final = replace(MODERN, name="all-groups", groups=ALL_GROUPS)
+# Everything there is for TLS 1.3 and 1.2: answers "is there any offer it takes?"
+EVERYTHING: Final = replace(MODERN, name="everything", suites=ALL_SUITES, groups=ALL_GROUPS)
+# No RSA key transport: Go (since 1.22) and Python do not offer it
+FORWARD_SECRET: Final = replace(MODERN, name="forward-secret", suites=(*TLS13_SUITES, *ECDHE_AEAD, *ECDHE_CBC_SHA1))
+# No SHA-1 signatures, which Chromium, Go and OpenSSL at level 2 do not offer
+NO_SHA1: Final = replace(MODERN, name="no-sha1", schemes=(*BROWSER_SCHEMES, *OTHER_SCHEMES))
+
+_LEGACY_SUITES: Final = tuple(s for s in ALL_SUITES if s not in TLS13_SUITES)
+_LEGACY_GROUPS: Final = tuple(g for g in ALL_GROUPS if g != X25519MLKEM768)
+TLS12_EVERYTHING: Final = Offer(
+    "tls12-everything", versions=(TLS12,), suites=_LEGACY_SUITES, groups=_LEGACY_GROUPS, key_shares=()
+)
+TLS11_ONLY: Final = replace(TLS12_EVERYTHING, name="tls11", versions=(TLS11,))
+TLS10_ONLY: Final = replace(TLS12_EVERYTHING, name="tls10", versions=(TLS10,))
+SSL3_ONLY: Final = replace(TLS12_EVERYTHING, name="ssl3", versions=(SSL3,), groups=(), schemes=(), extensions=False)
+
+OFFERS: Final = {
+    offer.name: offer
+    for offer in (
+        MODERN, SMALL, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, EVERYTHING, FORWARD_SECRET, NO_SHA1,
+        TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
+    )  # fmt: skip
+}
