@@ -1,0 +1,85 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`. Each needs only Python (3.11 or newer) and make.
+# Everything installed goes into .venv; versions and hashes come from the lock files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# 0: never install anything with apt-get, only say what is missing.
+TLSWEEP_INSTALL_SERVERS ?= 1
+# Further arguments: make test PYTEST="-k nginx", make demo DEMO="--serve", make bench BENCH="--help"
+PYTEST ?=
+DEMO ?=
+BENCH ?=
+
+RUNTIME := $(VENV)/.runtime.stamp
+DEV := $(VENV)/.dev.stamp
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+COMPILE := .venv-lock/bin/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links --quiet --upgrade
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format schema lock bench clean python servers
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## install into .venv, start the embedded fleet of broken servers, scan it, show what is wrong with each
+	$(BIN)/tlsweep demo $(DEMO)
+
+# The run of the whole suite. Skipped tests are listed with their reasons before pytest's last line.
+test: servers $(DEV) ## install what the tests need (real servers from Debian where allowed), run them all
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(DEV) ## ruff (rules and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict scanner tests
+
+format: $(DEV) ## format the tree and apply the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(RUNTIME) ## write the JSON Schema of a finding to docs/finding.schema.json
+	$(BIN)/tlsweep schema finding > docs/finding.schema.json.part
+	mv docs/finding.schema.json.part docs/finding.schema.json
+
+lock: python ## resolve the dependencies again and write both lock files
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; }
+	$(COMPILE) --group pyproject.toml:build pyproject.toml -o requirements.lock
+	$(COMPILE) --group pyproject.toml:build --group pyproject.toml:dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+bench: $(DEV) ## measure against a local nginx, other scanners side by side (see benchmarks/README.md)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+clean: ## remove the environments, caches and build products
+	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .hypothesis build dist ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets above stand on ---
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "tlsweep needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1);" \
+			"name another one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+servers:
+	@TLSWEEP_INSTALL_SERVERS=$(TLSWEEP_INSTALL_SERVERS) PYTHON=$(PYTHON) scripts/install_test_servers.sh
+
+# A virtual environment that lost its interpreter (an upgrade of the system) is made again.
+$(VENV)/.made.stamp: | python
+	@test ! -e $(VENV) || $(BIN)/python -c '' 2>/dev/null || rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): requirements.lock pyproject.toml $(VENV)/.made.stamp
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
