@@ -18,6 +18,26 @@ StageName = Literal[
 ]
 
 
+# The fifteen causes in order of precedence: the first thing that would stop a client, in the order of a connection.
+CAUSES: Final = (
+    "dns",
+    "network-blocked",
+    "server-misconfiguration",
+    "protocol-version",
+    "cipher-mismatch",
+    "client-certificate",
+    "interception",
+    "clock-skew",
+    "expired-or-self-signed",
+    "missing-intermediate",
+    "untrusted-ca",
+    "chain-validation",
+    "hostname-mismatch",
+    "revoked",
+    "certificate-transparency",
+)
+
+
 class TargetRecord(TypedDict):
     """The row of the inventory that this finding answers."""
 
