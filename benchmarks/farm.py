@@ -1,0 +1,221 @@
+"""The farm: one real nginx that answers on every address of 127.0.0.0/8, a host for each.
+
+A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one
+server and no configuration of the machine. Four ports give the four kinds of farm: TLS 1.3 or 1.2, and one
+certificate for all hosts or a different one for every host (nginx reads the file named by the address that was
+connected to, at every handshake; that costs the server, which is not what is measured).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.certificates import Authority
+
+ZONE: Final = "bench.test"
+# In the certificate of every host, for tools that send the same server name to all targets.
+COMMON_NAME: Final = f"any.{ZONE}"
+VERSIONS: Final = ("1.3", "1.2")
+KINDS: Final = ("shared", "distinct")
+# Addresses 127.16.0.0 onwards: away from 127.0.0.1 and from the resolver stubs of Linux distributions.
+FIRST_ADDRESS: Final = 16 << 16
+MOST_HOSTS: Final = 1_000_000
+
+
+class Unavailable(Exception):
+    """Something that this benchmark needs is not on the machine; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host of the farm: the name in its certificate, the address where it answers."""
+
+    name: str
+    address: str
+
+
+def host(index: int) -> Host:
+    number = FIRST_ADDRESS + index
+    return Host(f"h{index}.{ZONE}", f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """A running farm. ``ports`` is by (version, kind); ``root`` is the PEM file of the anchor."""
+
+    directory: Path
+    hosts: tuple[Host, ...]
+    ports: dict[tuple[str, str], int]
+    root: Path
+
+    def inventory(self, tool: str, version: str, kind: str, *, by_name: bool = False, first: int | None = None) -> Path:
+        """The targets in the form that ``tool`` reads; each gets the same hosts in the same order."""
+        port = self.ports[version, kind]
+        suffix = f"{tool}-{version}-{kind}-{'name' if by_name else 'ip'}-{first or 'all'}"
+        path = self.directory / f"targets-{suffix}.{'csv' if tool in ('tlsweep', 'zgrab2') else 'txt'}"
+        if path.exists():
+            return path
+        with path.open("w", encoding="ascii") as out:
+            if tool == "tlsweep":
+                out.write("host,port\n" if by_name else "host,port,address\n")
+            for item in self.hosts[:first]:
+                match tool:
+                    case "tlsweep":
+                        out.write(f"{item.name},{port}\n" if by_name else f"{item.name},{port},{item.address}\n")
+                    case "zgrab2":
+                        out.write(f"{'' if by_name else item.address},{item.name},,{port}\n")
+                    case "tlsx":
+                        out.write(f"{item.address}:{port}\n")
+                    case "sslyze":
+                        out.write(f"{item.name}:{port}{{{item.address}}}\n")
+                    case _:
+                        raise ValueError(tool)
+        return path
+
+
+def free_port() -> int:
+    """A TCP and UDP port that nothing has on any address just now."""
+    for _ in range(100):
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            stream.bind(("0.0.0.0", 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagram.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
+    raise Unavailable("no free port")
+
+
+def find_program(name: str) -> str:
+    """Where a server program is; Debian keeps some in directories that are not on everybody's PATH."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if found is None:
+        raise Unavailable(f"{name} is not installed")
+    return found
+
+
+def _configuration(directory: Path, ports: dict[tuple[str, str], int]) -> str:
+    servers = []
+    for (version, kind), port in ports.items():
+        chain = directory / ("shared.pem" if kind == "shared" else "chains/$server_addr.pem")
+        servers.append(
+            f"""
+  server {{
+    listen 0.0.0.0:{port} ssl backlog=8192;
+    server_name {ZONE};
+    ssl_protocols TLSv{version};
+    ssl_certificate {chain};
+    ssl_certificate_key {directory}/leaf.key;
+    location / {{ return 200 "ok\\n"; }}
+  }}"""
+        )
+    # Workers of a server started by root run as another user, who could not read a private directory.
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""{user}
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log error;
+events {{ worker_connections 12000; multi_accept on; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+{"".join(servers)}
+}}
+"""
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], *, what: str, seconds: float = 10.0) -> None:
+    """Until a TCP port answers, or the process that should answer has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise Unavailable(f"{what} ended with status {process.returncode}")
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise Unavailable(f"{what} does not answer on port {port}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running_farm(hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = KINDS) -> Iterator[Farm]:
+    """Make the certificates, start nginx in a temporary directory, and take all of it away at the end."""
+    if not 0 < hosts <= MOST_HOSTS:
+        raise Unavailable(f"a farm has 1 to {MOST_HOSTS} hosts")
+    program = find_program("nginx")
+    directory = Path(tempfile.mkdtemp(prefix="tlsweep-farm-"))
+    try:
+        authority = Authority.create()
+        everyone = tuple(host(index) for index in range(hosts))
+        authority.write_root(directory / "root.pem")
+        authority.write_key(directory / "leaf.key")
+        authority.write_chain(directory / "shared.pem", [f"*.{ZONE}", ZONE])
+        if "distinct" in kinds:
+            (directory / "chains").mkdir()
+            for item in everyone:
+                authority.write_chain(directory / "chains" / f"{item.address}.pem", [item.name, COMMON_NAME])
+            # For the check that the server is up, which asks at 127.0.0.1
+            authority.write_chain(directory / "chains" / "127.0.0.1.pem", [COMMON_NAME])
+        ports = {(version, kind): free_port() for version in versions for kind in kinds}
+        configuration = directory / "nginx.conf"
+        configuration.write_text(_configuration(directory, ports), encoding="ascii")
+        with (directory / "nginx.log").open("wb") as log:
+            server = subprocess.Popen(
+                [program, "-c", str(configuration), "-p", str(directory), "-e", str(directory / "error.log")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            for port in ports.values():
+                wait_for(port, server, what="nginx")
+            yield Farm(directory, everyone, ports, directory / "root.pem")
+        finally:
+            stop(server)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def serve(hosts: int) -> None:
+    """Keep a farm up for looking at it by hand; Ctrl-C ends it."""
+    with running_farm(hosts) as farm:
+        described = {
+            "directory": str(farm.directory),
+            "hosts": f"{farm.hosts[0].address} to {farm.hosts[-1].address}, {farm.hosts[0].name} to {farm.hosts[-1].name}",
+            "ports": {f"TLS {version}, {kind}": port for (version, kind), port in farm.ports.items()},
+            "root": str(farm.root),
+        }
+        print(json.dumps(described, indent=2), flush=True)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print()
