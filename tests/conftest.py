@@ -1,0 +1,69 @@
+"""What holds for every test: nothing leaves the machine, and the same input gives the same run."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Derandomised: a test that fails must fail for everybody. A shared, busy machine is no reason to fail, so no deadline.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+# For hunting by hand: make test PYTEST="--hypothesis-profile=hunt tests/fuzz"
+settings.register_profile("hunt", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
+settings.load_profile("tests")
+
+_attempts: list[str] = []
+
+
+class LeavesTheMachine(BaseException):
+    """A test tried to reach something that is not on loopback.
+
+    Not an ``Exception``: code that turns errors of the network into findings must not turn this one into a finding.
+    """
+
+
+def _is_local(host: object) -> bool:
+    if not isinstance(host, str):
+        return True
+    if host in ("", "localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        # Anything but a tuple is a local (AF_UNIX) address, or a connected socket's None.
+        host = address[0] if isinstance(address, tuple) and address else None
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+    else:
+        return
+    if not _is_local(host):
+        _attempts.append(f"{event} {host!r}")
+        raise LeavesTheMachine(f"tests stay on this machine, and this one tried {event} {host!r}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine() -> Iterator[None]:
+    """Fail the test that tried to leave, even where its code swallowed the exception."""
+    _attempts.clear()
+    yield
+    assert not _attempts, f"tried to leave the machine: {', '.join(_attempts)}"
