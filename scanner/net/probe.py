@@ -1,0 +1,353 @@
+"""One connection: connect, open with STARTTLS where the protocol asks for it, say hello, read the server's flight, take leave.
+
+The only loop that feeds the sans-IO rooms from a socket. Sockets are plain non-blocking ones waited for with trio's lowlevel calls:
+that is most of what ``trio.SocketStream`` does, without what a probe of one round trip does not need.
+Every wait has an absolute deadline, so no server can stretch it by sending a byte at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import trio
+
+from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
+from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.tls import handshake as hs
+from scanner.tls.hello import HelloTemplate
+from scanner.tls.keys import KeyMaterial
+from scanner.tls.offers import Offer
+from scanner.tls.plaintext import recognise
+
+# A server's flight is 1 to 6 kB; a read of this size takes most of them at once.
+READ_SIZE: Final = 16384
+# What is kept of an answer that is not TLS: enough for a status line and the start of a page.
+PLAINTEXT_KEPT: Final = 512
+# How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
+PLAINTEXT_WAIT: Final = 0.5
+
+_CONNECT_ERRORS: Final = {
+    errno.ECONNREFUSED: Failure.CONNECTION_REFUSED,
+    errno.ETIMEDOUT: Failure.CONNECT_TIMEOUT,
+    errno.ENETUNREACH: Failure.NETWORK_UNREACHABLE,
+    errno.EHOSTUNREACH: Failure.HOST_UNREACHABLE,
+    errno.EHOSTDOWN: Failure.HOST_UNREACHABLE,
+    errno.ECONNRESET: Failure.CONNECTION_REFUSED,
+}
+# The machine has run out of something: the target is not at fault and is tried again when there is room.
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
+
+
+class OutOfResources(Exception):
+    """This machine, not the target, cannot open a connection now. ``errno`` says what it lacks."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(errno.errorcode.get(number, str(number)))
+        self.errno = number
+
+
+class Dialogue(Protocol):
+    """What ``scanner.starttls`` gives: the words before TLS."""
+
+    def data_to_send(self) -> bytes: ...
+    def receive_data(self, data: bytes) -> None: ...
+    def next(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds that the two waits of a connection may take."""
+
+    connect: float
+    handshake: float
+
+
+class Prober:
+    """What all probes of a run share: key material and the hellos made ready from it.
+
+    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes.
+    """
+
+    def __init__(self, public_key_of: Callable[[bytes], Any], random: Callable[[int], bytes] = os.urandom) -> None:
+        self._keys = KeyMaterial(random)
+        self._random = random
+        self._public_key_of = public_key_of
+        self._templates: dict[tuple[Offer, tuple[bytes, ...]], HelloTemplate] = {}
+
+    def handshake(self, offer: Offer, sni: str | None, alpn: tuple[bytes, ...]) -> hs.ClientHandshake:
+        """A handshake that is about to begin."""
+        template = self._templates.get((offer, alpn))
+        if template is None:
+            template = HelloTemplate(offer, self._keys, alpn)
+            # offers derived for one target (enumeration) are many: only the named ones are worth keeping
+            if len(self._templates) < 64:
+                self._templates[offer, alpn] = template
+        return hs.ClientHandshake(
+            template, self._keys, sni=sni, random=self._random(64), public_key_of=self._public_key_of, alpn=alpn
+        )
+
+    async def probe(
+        self,
+        address: str,
+        port: int,
+        *,
+        offer: Offer,
+        sni: str | None,
+        alpn: tuple[bytes, ...],
+        dialogue: Dialogue | None,
+        timing: Timing,
+    ) -> Probe:
+        """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
+        connection = _Connection(offer, sni)
+        sock = _open_socket(address)
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + timing.connect) as scope:
+                await connection.connect(sock, address, port)
+                if connection.failure is None:
+                    scope.deadline = trio.current_time() + timing.handshake
+                    if dialogue is not None:
+                        await connection.starttls(sock, dialogue)
+                    if connection.failure is None:
+                        await connection.handshake(sock, self.handshake(offer, sni, alpn))
+            if scope.cancelled_caught:
+                connection.timed_out()
+        finally:
+            sock.close()
+        return connection.result()
+
+
+def _open_socket(address: str) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM | _NONBLOCK)
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise OutOfResources(error.errno) from None
+        if error.errno != errno.EAFNOSUPPORT:
+            raise
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # connecting to a v6 literal fails with its own errno
+    if not _NONBLOCK:
+        sock.setblocking(False)
+    return sock
+
+
+# One system call less where the platform has it
+_NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
+
+
+async def _send(sock: socket.socket, data: bytes) -> None:
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+
+
+async def _receive(sock: socket.socket) -> bytes:
+    while True:
+        try:
+            return sock.recv(READ_SIZE)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(sock)
+
+
+class _Connection:
+    """The course of one connection: where it stands, and what is to be said of it."""
+
+    __slots__ = (
+        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "_started", "_times", "failure", "offer",
+        "sni", "stage",
+    )  # fmt: skip
+
+    def __init__(self, offer: Offer, sni: str | None) -> None:
+        self.offer = offer
+        self.sni = sni
+        self.stage = Stage.CONNECT
+        self.failure: Failure | None = None
+        self._detail: str | None = None
+        self._recognised: str | None = None
+        self._first_bytes: bytes | None = None
+        self._alert: tuple[int, int] | None = None
+        self._conn: hs.ClientHandshake | None = None
+        self._received = 0
+        self._started = trio.current_time()
+        self._times: dict[Stage, float] = {}
+
+    def _lap(self) -> None:
+        now = trio.current_time()
+        self._times[self.stage] = now - self._started
+        self._started = now
+
+    def timed_out(self) -> None:
+        """The deadline passed at this stage."""
+        self._lap()
+        if self.failure is None:
+            self.failure = Failure.CONNECT_TIMEOUT if self.stage is Stage.CONNECT else Failure.SILENT
+
+    async def connect(self, sock: socket.socket, address: str, port: int) -> None:
+        try:
+            number = sock.connect_ex((address, port))
+        except (OSError, OverflowError) as error:  # such as a scope id that is not there
+            number = getattr(error, "errno", None) or errno.EINVAL
+        if number == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(sock)
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number in EXHAUSTED:
+            raise OutOfResources(number)
+        self._lap()
+        if number:
+            self.failure = _CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
+            self._detail = errno.errorcode.get(number, str(number))
+        else:
+            self.stage = Stage.HELLO
+
+    async def starttls(self, sock: socket.socket, dialogue: Dialogue) -> None:
+        self.stage = Stage.STARTTLS
+        try:
+            while True:
+                await _send(sock, dialogue.data_to_send())
+                answer = dialogue.next()
+                if isinstance(answer, Ready):
+                    break
+                if isinstance(answer, NotOffered):
+                    self.failure, self._detail = Failure.STARTTLS_NOT_OFFERED, answer.words
+                elif isinstance(answer, Refused):
+                    self.failure, self._detail = Failure.STARTTLS_REFUSED, answer.words
+                elif isinstance(answer, Malformed):
+                    self.failure, self._detail = Failure.STARTTLS_MALFORMED, answer.words
+                    self._recognised = answer.recognised
+                else:
+                    data = await _receive(sock)
+                    self._received += len(data)
+                    if self._first_bytes is None:
+                        self._first_bytes = data[:PLAINTEXT_KEPT]
+                    dialogue.receive_data(data)
+                    continue
+                return
+        except OSError as error:
+            self._lost(error)
+            return
+        finally:
+            self._lap()
+        self._first_bytes = None
+        self._received = 0
+        self.stage = Stage.HELLO
+
+    def _lost(self, error: OSError) -> None:
+        self.failure = Failure.RESET if error.errno in (errno.ECONNRESET, errno.EPIPE) else Failure.CLOSED
+        self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
+
+    async def handshake(self, sock: socket.socket, conn: hs.ClientHandshake) -> None:
+        self._conn = conn
+        try:
+            await _send(sock, conn.data_to_send())
+            while True:
+                data = await _receive(sock)
+                self._received += len(data)
+                conn.receive_data(data)
+                while (event := conn.next_event()) is not hs.NEED_DATA:
+                    if isinstance(event, hs.FlightComplete):
+                        self._leave(sock, conn)
+                        self.stage = Stage.DONE
+                    elif not isinstance(event, hs.MessageReceived):
+                        self._event(event)
+                if self.stage is Stage.DONE:
+                    break
+                if self.failure is not None:
+                    if self.failure is Failure.PLAINTEXT:
+                        await self._plaintext(sock, conn)
+                    elif self.failure is Failure.MALFORMED:
+                        self._leave(sock, conn)
+                    break
+                if outgoing := conn.data_to_send():
+                    await _send(sock, outgoing)
+        except OSError as error:
+            self._lost(error)
+        reached, self.stage = self.stage, Stage.HELLO
+        self._lap()
+        self.stage = reached
+
+    def _event(self, event: object) -> None:
+        if isinstance(event, hs.AlertReceived):
+            self._alert = (event.level, event.description)
+            if self._conn is not None and self._conn.state is hs.State.FAILED:
+                self.failure = Failure.ALERT
+        elif isinstance(event, hs.NotTls):
+            self.failure = Failure.PLAINTEXT
+        elif isinstance(event, hs.Broken):
+            self.failure, self._detail = Failure.MALFORMED, event.detail
+        elif isinstance(event, hs.PeerClosed):
+            # a warning, then the end: the warning was meant to be the reason
+            self.failure = Failure.CLOSED if self._alert is None else Failure.ALERT
+
+    @staticmethod
+    def _leave(sock: socket.socket, conn: hs.ClientHandshake) -> None:
+        try:
+            sock.send(conn.farewell())
+        except OSError:
+            pass  # the peer has gone first; nobody is left to be polite to
+
+    async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake) -> None:
+        with trio.move_on_after(PLAINTEXT_WAIT):
+            try:
+                while len(conn.plaintext) < PLAINTEXT_KEPT:
+                    data = await _receive(sock)
+                    if not data:
+                        break
+                    self._received += len(data)
+                    conn.receive_data(data)
+            except OSError:
+                pass  # what came before the reset is evidence enough
+        self._first_bytes = conn.plaintext[:PLAINTEXT_KEPT]
+        self._recognised = recognise(self._first_bytes)
+
+    def result(self) -> Probe:
+        conn = self._conn
+        stage = self.stage
+        flight = None
+        if conn is not None:
+            if conn.version is not None or conn.group is not None:
+                flight = _flight(conn)
+            if stage is Stage.HELLO and conn.certificates:
+                stage = Stage.CERTIFICATE
+        return Probe(
+            offer=self.offer.name,
+            sni=self.sni,
+            stage=stage,
+            failure=self.failure,
+            alert=self._alert,
+            detail=self._detail,
+            recognised=self._recognised,
+            first_bytes=self._first_bytes,
+            bytes_received=self._received,
+            flight=flight,
+            connect_seconds=self._times.get(Stage.CONNECT),
+            starttls_seconds=self._times.get(Stage.STARTTLS),
+            handshake_seconds=self._times.get(Stage.HELLO),
+        )
+
+
+def _flight(conn: hs.ClientHandshake) -> ServerFlight:
+    request = conn.request
+    return ServerFlight(
+        version=conn.version,
+        cipher=conn.suite,
+        group=conn.group,
+        dh_bits=conn.dh_bits,
+        alpn=conn.alpn,
+        sni_acknowledged=conn.sni_acknowledged,
+        hello_retry=conn.hello_retry,
+        random=conn.server_random,
+        signature_scheme=conn.signature_scheme,
+        signature_valid=conn.signature_valid,
+        finished_valid=conn.finished_valid,
+        certificates=conn.certificates,
+        ocsp_response=conn.ocsp_response,
+        scts=conn.scts,
+        client_auth=None if request is None else ClientAuthRequest(request.authorities, request.schemes),
+        complete=conn.state is hs.State.COMPLETE,
+    )

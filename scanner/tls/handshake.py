@@ -1,0 +1,438 @@
+"""The client's side of a handshake, up to the end of the server's first flight. Sans-IO.
+
+Two verbs and one answer: ``receive_data`` takes what the peer sent (``b""`` is its end of file), ``next_event`` gives one event or
+``NEED_DATA``, ``data_to_send`` what is to go out. What was learnt stands in attributes. Chunking never changes the events.
+
+Rules of this file: the transitions are data (``TRANSITIONS``), every handler takes one whole message; a peer's fault is an event
+(``Broken``, ``NotTls``, ``AlertReceived``, ``PeerClosed``) and ends the handshake; nothing here knows sockets, clocks or trust.
+A TLS 1.3 flight is decrypted (RFC 8446); one of TLS 1.2 to SSL 3.0 is in the clear (RFC 5246, 4346, 2246, 6101). After it there is nothing
+left to learn without a client's own secrets, so the handshake is not completed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+from scanner.tls import constants as c
+from scanner.tls import messages, signatures
+from scanner.tls.hello import HelloTemplate
+from scanner.tls.keys import KEY_SHARE_GROUPS, KeyMaterial
+from scanner.tls.names import cipher_name, cipher_suite, version_name
+from scanner.tls.offers import SSL3, TLS12, TLS13
+from scanner.tls.records import HandshakeBuffer, RecordBuffer
+from scanner.tls.schedule import SUITES, HandshakeKeys, Protection
+from scanner.tls.wire import DecodeError, Reader, vector16, vector24
+
+# Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
+MAX_WARNING_ALERTS: Final = 5
+
+
+class State(Enum):
+    """What is awaited from the server."""
+
+    SERVER_HELLO = auto()
+    ENCRYPTED_EXTENSIONS = auto()
+    CERTIFICATE_OR_REQUEST = auto()
+    CERTIFICATE = auto()
+    CERTIFICATE_VERIFY = auto()
+    FINISHED = auto()
+    OLD_CERTIFICATE = auto()
+    OLD_STATUS_OR_KEY = auto()
+    OLD_REQUEST_OR_DONE = auto()
+    OLD_DONE = auto()
+    COMPLETE = auto()
+    FAILED = auto()
+
+
+class NeedData:
+    """The sentinel's type: nothing more to tell until the peer says more."""
+
+    def __repr__(self) -> str:
+        return "NEED_DATA"
+
+
+NEED_DATA: Final = NeedData()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """One whole handshake message was read and understood; ``kind`` is its HandshakeType."""
+
+    kind: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlightComplete:
+    """The server's first flight was read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReceived:
+    """An alert (RFC 8446 section 6). Fatal ones end the handshake, warnings do not."""
+
+    level: int
+    description: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotTls:
+    """The peer's first bytes are no TLS record; they and what follows stand in ``ClientHandshake.plaintext``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The peer's bytes are TLS and wrong; ``detail`` says where."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """End of file before the flight was complete."""
+
+
+Event = MessageReceived | FlightComplete | AlertReceived | NotTls | Broken | PeerClosed
+PublicKeyOf = Callable[[bytes], Any]
+
+# (state, message type) -> (handler, next state where the handler does not choose one)
+TRANSITIONS: Final[dict[tuple[State, int], tuple[str, State]]] = {
+    (State.SERVER_HELLO, c.SERVER_HELLO): ("_server_hello", State.FAILED),
+    (State.ENCRYPTED_EXTENSIONS, c.ENCRYPTED_EXTENSIONS): ("_encrypted_extensions", State.CERTIFICATE_OR_REQUEST),
+    (State.CERTIFICATE_OR_REQUEST, c.CERTIFICATE_REQUEST): ("_certificate_request", State.CERTIFICATE),
+    (State.CERTIFICATE_OR_REQUEST, c.CERTIFICATE): ("_certificate", State.CERTIFICATE_VERIFY),
+    (State.CERTIFICATE, c.CERTIFICATE): ("_certificate", State.CERTIFICATE_VERIFY),
+    (State.CERTIFICATE_VERIFY, c.CERTIFICATE_VERIFY): ("_certificate_verify", State.FINISHED),
+    (State.FINISHED, c.FINISHED): ("_finished", State.COMPLETE),
+    (State.OLD_CERTIFICATE, c.CERTIFICATE): ("_certificate", State.OLD_STATUS_OR_KEY),
+    (State.OLD_CERTIFICATE, c.SERVER_KEY_EXCHANGE): ("_server_key_exchange", State.OLD_REQUEST_OR_DONE),
+    (State.OLD_CERTIFICATE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
+    (State.OLD_STATUS_OR_KEY, c.CERTIFICATE_STATUS): ("_certificate_status", State.OLD_STATUS_OR_KEY),
+    (State.OLD_STATUS_OR_KEY, c.SERVER_KEY_EXCHANGE): ("_server_key_exchange", State.OLD_REQUEST_OR_DONE),
+    (State.OLD_STATUS_OR_KEY, c.CERTIFICATE_REQUEST): ("_certificate_request", State.OLD_DONE),
+    (State.OLD_STATUS_OR_KEY, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
+    (State.OLD_REQUEST_OR_DONE, c.CERTIFICATE_REQUEST): ("_certificate_request", State.OLD_DONE),
+    (State.OLD_REQUEST_OR_DONE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
+    (State.OLD_DONE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
+}
+
+
+class ClientHandshake:
+    """One handshake with one hello. ``random`` is 64 unpredictable bytes: the client random and the session id.
+
+    ``public_key_of`` takes the leaf's DER and gives its public key (a ``cryptography`` object) or ``None``.
+    """
+
+    def __init__(
+        self,
+        template: HelloTemplate,
+        keys: KeyMaterial,
+        *,
+        sni: str | None,
+        random: bytes,
+        public_key_of: PublicKeyOf,
+        alpn: tuple[bytes, ...] = (),
+    ) -> None:
+        self.state = State.SERVER_HELLO
+        # what was learnt; None and empty mean not known
+        self.version: int | None = None
+        self.suite: int | None = None
+        self.group: int | None = None
+        self.dh_bits: int | None = None
+        self.alpn: str | None = None
+        self.sni_acknowledged: bool | None = None
+        self.hello_retry = False
+        self.server_random: bytes | None = None
+        self.signature_scheme: int | None = None
+        self.signature_valid: bool | None = None
+        self.finished_valid: bool | None = None
+        self.certificates: tuple[bytes, ...] = ()
+        self.ocsp_response: bytes | None = None
+        self.scts: tuple[bytes, ...] = ()
+        self.request: messages.CertificateRequest | None = None
+        self.plaintext = b""
+
+        self._template = template
+        self._keys = keys
+        self._alpn = alpn
+        self._sni = sni
+        self._random = random[:32]
+        self._session_id = random[32:64] if TLS13 in template.offer.versions else b""
+        self._public_key_of = public_key_of
+        self._hello = template.message(self._random, self._session_id, sni)
+        self._outgoing = self._plain_record(c.HANDSHAKE, self._hello)
+        self._records = RecordBuffer()
+        self._handshake = HandshakeBuffer()
+        self._events: deque[Event] = deque()
+        self._warnings = 0
+        self._transcript: Any = None
+        self._secrets: HandshakeKeys | None = None
+        self._protection: Protection | None = None
+        self._suite_record: Any = None
+
+    def __repr__(self) -> str:
+        return f"<ClientHandshake {self._template.offer.name} awaiting {self.state.name}>"
+
+    # --- the two verbs -------------------------------------------------------------------------
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent now; each byte is given once."""
+        outgoing, self._outgoing = self._outgoing, b""
+        return outgoing
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the peer; ``b""`` is its end of file."""
+        if self.state is State.FAILED:
+            if self.plaintext:
+                self.plaintext += data
+            return
+        if self.state is State.COMPLETE:
+            return
+        if not data:
+            self._fail(PeerClosed())
+            return
+        records = self._records
+        records.feed(data)
+        try:
+            while True:
+                record = records.next_untrusted()
+                if record is None:
+                    if records.not_tls:
+                        self.plaintext = records.unread()
+                        self._fail(NotTls())
+                    return
+                self._record_untrusted(*record)
+                if self.state is State.COMPLETE or self.state is State.FAILED:
+                    return
+        except DecodeError as error:
+            self._fail(Broken(str(error)))
+
+    def next_event(self) -> Event | NeedData:
+        """The next thing that happened."""
+        return self._events.popleft() if self._events else NEED_DATA
+
+    def farewell(self) -> bytes:
+        """The alerts with which the probe takes its leave (RFC 8446 section 6.1): user_canceled, close_notify."""
+        alerts = (bytes([c.ALERT_WARNING, c.ALERT_USER_CANCELED]), bytes([c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY]))
+        if self._secrets is not None:
+            protection = self._secrets.client_protection()
+            return b"".join(protection.encrypt(c.ALERT, alert) for alert in alerts)
+        return b"".join(self._plain_record(c.ALERT, alert) for alert in alerts)
+
+    # --- records -------------------------------------------------------------------------------
+
+    def _plain_record(self, content_type: int, content: bytes) -> bytes:
+        version = self._template.record_version if self.version is None else min(self.version, TLS12)
+        return bytes([content_type]) + version.to_bytes(2, "big") + vector16(content)
+
+    def _fail(self, event: Event) -> None:
+        self._events.append(event)
+        self.state = State.FAILED
+
+    def _record_untrusted(self, content_type: int, header: bytes, body: bytes) -> None:
+        if self._protection is not None and content_type == c.APPLICATION_DATA:
+            content_type, body = self._protection.decrypt_untrusted(header, body)
+        if content_type == c.HANDSHAKE:
+            if not body:
+                raise DecodeError("record", "empty handshake record", 0)
+            handshake = self._handshake
+            handshake.feed(body)
+            while (message := handshake.next_untrusted()) is not None:
+                self._message_untrusted(message)
+                if self.state is State.COMPLETE or self.state is State.FAILED:
+                    return
+        elif content_type == c.ALERT:
+            self._alert_untrusted(body)
+        elif content_type == c.CHANGE_CIPHER_SPEC:
+            # middlebox compatibility mode (RFC 8446 appendix D.4): one byte, no meaning
+            if body != b"\x01":
+                raise DecodeError("change_cipher_spec", "is not the one byte 1", 0)
+            if self.version is None or self.version < TLS13:
+                raise DecodeError("change_cipher_spec", "comes before the server's flight is complete", 0)
+        else:
+            raise DecodeError("record", f"content type {content_type} during the handshake", 0)
+
+    def _alert_untrusted(self, body: bytes) -> None:
+        if len(body) != 2:
+            raise DecodeError("alert", f"{len(body)} bytes instead of 2", 0)
+        event = AlertReceived(body[0], body[1])
+        # TLS 1.3 has no warnings but close_notify and user_canceled; before it, only level 2 is fatal
+        if body[0] == c.ALERT_WARNING and body[1] != c.ALERT_CLOSE_NOTIFY:
+            self._warnings += 1
+            if self._warnings > MAX_WARNING_ALERTS:
+                raise DecodeError("alert", f"more than {MAX_WARNING_ALERTS} warnings", 0)
+            self._events.append(event)
+        else:
+            self._fail(event)
+
+    # --- messages ------------------------------------------------------------------------------
+
+    def _message_untrusted(self, message: bytes) -> None:
+        kind = message[0]
+        if kind == c.HELLO_REQUEST and len(message) == 4 and (self.version is None or self.version < TLS13):
+            return  # to be ignored during a handshake (RFC 5246 section 7.4.1.1), and not part of the transcript
+        found = TRANSITIONS.get((self.state, kind))
+        if found is None:
+            raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
+        handler, following = found
+        self.state = following
+        getattr(self, handler)(message)
+        self._events.append(MessageReceived(kind, len(message) - 4))
+        if self.state is State.COMPLETE:
+            self._events.append(FlightComplete())
+
+    def _server_hello(self, message: bytes) -> None:
+        hello = messages.server_hello_untrusted(message[4:])
+        self.version = hello.version
+        self.suite = hello.suite
+        offer = self._template.offer
+        if not SSL3 <= hello.version <= TLS13:
+            raise DecodeError("ServerHello", f"selects version {version_name(hello.version)}", 0)
+        if hello.version == TLS13 and TLS13 not in offer.versions:
+            raise DecodeError("ServerHello", "selects TLS 1.3, which was not offered", 0)
+        if hello.version < TLS13 and max(offer.versions) < hello.version:
+            raise DecodeError("ServerHello", f"selects {version_name(hello.version)}, which is above the offer", 0)
+        if hello.suite not in offer.suites:
+            raise DecodeError("ServerHello", f"selects {cipher_name(hello.suite)}, which was not offered", 35)
+        if (hello.suite in SUITES) != (hello.version == TLS13):
+            raise DecodeError("ServerHello", f"selects {cipher_name(hello.suite)} for another version", 35)
+        if hello.compression:
+            raise DecodeError("ServerHello", f"selects compression {hello.compression}", 37)
+        if hello.version == TLS13:
+            if hello.session_id != self._session_id:
+                raise DecodeError("ServerHello", "does not echo the session id", 34)
+            if hello.is_retry:
+                self._retry_untrusted(hello, message)
+            else:
+                self._modern_hello_untrusted(hello, message)
+        else:
+            if self.hello_retry:
+                raise DecodeError("ServerHello", "falls back below TLS 1.3 after a HelloRetryRequest", 0)
+            self._old_hello_untrusted(hello)
+
+    def _old_hello_untrusted(self, hello: messages.ServerHello) -> None:
+        self.server_random = hello.random
+        self._suite_record = cipher_suite(hello.suite)
+        extensions = hello.extensions
+        if self._sni is not None:
+            self.sni_acknowledged = c.EXT_SERVER_NAME in extensions
+        if c.EXT_ALPN in extensions:
+            self.alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+        if c.EXT_SCT in extensions:
+            self.scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
+        self.state = State.OLD_CERTIFICATE
+
+    def _retry_untrusted(self, hello: messages.ServerHello, message: bytes) -> None:
+        if self.hello_retry:
+            raise DecodeError("HelloRetryRequest", "comes a second time", 0)
+        self.hello_retry = True
+        offer = self._template.offer
+        group = cookie = None
+        if c.EXT_KEY_SHARE in hello.extensions:
+            group = messages.retry_group_untrusted(hello.extensions[c.EXT_KEY_SHARE])
+            self.group = group
+            if group not in offer.groups or group in offer.key_shares:
+                raise DecodeError("HelloRetryRequest", f"asks for group {group}, which makes no sense", 0)
+            if group not in KEY_SHARE_GROUPS:
+                raise DecodeError("HelloRetryRequest", f"asks for group {group}, which TLS 1.3 does not have", 0)
+        if c.EXT_COOKIE in hello.extensions:
+            cookie = messages.cookie_untrusted(hello.extensions[c.EXT_COOKIE])
+        if group is None and cookie is None:
+            raise DecodeError("HelloRetryRequest", "asks for no change", 0)
+        hash_name = SUITES[hello.suite][0]
+        first = hashlib.new(hash_name, self._hello).digest()
+        self._transcript = hashlib.new(hash_name, bytes([c.MESSAGE_HASH]) + vector24(first) + message)
+        template = HelloTemplate(offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
+        self._hello = template.message(self._random, self._session_id, self._sni)
+        self._transcript.update(self._hello)
+        self._outgoing += bytes([c.HANDSHAKE]) + TLS12.to_bytes(2, "big") + vector16(self._hello)
+        self.state = State.SERVER_HELLO
+
+    def _modern_hello_untrusted(self, hello: messages.ServerHello, message: bytes) -> None:
+        self.server_random = hello.random
+        if c.EXT_KEY_SHARE not in hello.extensions:
+            raise DecodeError("ServerHello", "has no key_share", 0)
+        group, share = messages.key_share_untrusted(hello.extensions[c.EXT_KEY_SHARE])
+        offered = (self.group,) if self.hello_retry and self.group is not None else self._template.offer.key_shares
+        if group not in offered:
+            raise DecodeError("ServerHello", f"answers with group {group}, for which no share was sent", 0)
+        self.group = group
+        secret = self._keys.shared_secret_untrusted(group, share)
+        if self._handshake.pending:
+            raise DecodeError("handshake", "unencrypted data follows ServerHello", 0)
+        if self._transcript is None:
+            self._transcript = hashlib.new(SUITES[hello.suite][0], self._hello)
+        self._transcript.update(message)
+        self._secrets = HandshakeKeys(hello.suite, secret, self._transcript.digest())
+        self._protection = self._secrets.server_protection()
+        self.state = State.ENCRYPTED_EXTENSIONS
+
+    def _encrypted_extensions(self, message: bytes) -> None:
+        extensions = messages.encrypted_extensions_untrusted(message[4:])
+        if self._sni is not None:
+            self.sni_acknowledged = c.EXT_SERVER_NAME in extensions
+        if c.EXT_ALPN in extensions:
+            self.alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+        self._transcript.update(message)
+
+    def _certificate_request(self, message: bytes) -> None:
+        self.request = messages.certificate_request_untrusted(message[4:], self.version or TLS12)
+        if self._transcript is not None:
+            self._transcript.update(message)
+
+    def _certificate(self, message: bytes) -> None:
+        tls13 = self.version == TLS13
+        certificate = messages.certificate_untrusted(message[4:], tls13=tls13)
+        self.certificates = certificate.certificates
+        extensions = certificate.leaf_extensions
+        if c.EXT_STATUS_REQUEST in extensions:
+            self.ocsp_response = messages.ocsp_response_untrusted(extensions[c.EXT_STATUS_REQUEST])
+        if c.EXT_SCT in extensions:
+            self.scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
+        if self._transcript is not None:
+            self._transcript.update(message)
+
+    def _certificate_status(self, message: bytes) -> None:
+        if self.ocsp_response is not None:
+            raise DecodeError("CertificateStatus", "comes a second time", 0)
+        self.ocsp_response = messages.ocsp_response_untrusted(message[4:])
+
+    def _leaf_key(self) -> Any:
+        return self._public_key_of(self.certificates[0]) if self.certificates else None
+
+    def _server_key_exchange(self, message: bytes) -> None:
+        suite, version = self._suite_record, self.version or TLS12
+        exchange = messages.server_key_exchange_untrusted(
+            message[4:], version, suite.kx, anonymous=suite.auth == "anon"
+        )
+        self.group, self.dh_bits, self.signature_scheme = exchange.group, exchange.dh_bits, exchange.scheme
+        if exchange.group is not None and exchange.group not in self._template.offer.groups and version > SSL3:
+            raise DecodeError("ServerKeyExchange", f"uses group {exchange.group}, which was not offered", 1)
+        key = self._leaf_key()
+        if exchange.signature is None or key is None:
+            return
+        content = self._random + (self.server_random or b"") + exchange.params
+        if exchange.scheme is not None:
+            self.signature_valid = signatures.verifies(key, exchange.scheme, exchange.signature, content)
+        else:
+            self.signature_valid = signatures.verifies_before_tls12(key, exchange.signature, content)
+
+    def _server_hello_done(self, message: bytes) -> None:
+        Reader(message[4:], "ServerHelloDone").done()
+
+    def _certificate_verify(self, message: bytes) -> None:
+        self.signature_scheme, signature = messages.certificate_verify_untrusted(message[4:])
+        key = self._leaf_key()
+        if key is not None:
+            content = signatures.VERIFY_CONTEXT + self._transcript.digest()
+            self.signature_valid = signatures.verifies(key, self.signature_scheme, signature, content)
+        self._transcript.update(message)
+
+    def _finished(self, message: bytes) -> None:
+        assert self._secrets is not None  # the state after ServerHello is reached with keys only
+        self.finished_valid = message[4:] == self._secrets.server_finished(self._transcript.digest())

@@ -1,0 +1,96 @@
+"""Building the ClientHello (RFC 8446 section 4.1.2; RFC 5246 section 7.4.1.2; RFC 6101 for SSL 3.0).
+
+Everything but the random, the session id and the server name is the same for every target of a run,
+so an offer is turned once into a ``HelloTemplate``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scanner.tls import constants as c
+from scanner.tls.keys import KeyMaterial
+from scanner.tls.offers import SSL3, TLS12, TLS13, Offer
+from scanner.tls.wire import codes, u16, vector8, vector16, vector24
+
+RANDOM_LENGTH: Final = 32
+
+# Some load balancers hang on a ClientHello of 256 to 511 bytes (RFC 7685 section 1): those are padded to 512.
+_INTOLERANT_FROM: Final = 256
+_INTOLERANT_BELOW: Final = 512
+# The first record says TLS 1.0 where 1.3 or 1.2 is offered (RFC 8446 appendix D.4): old servers look only there.
+_COMPATIBLE_RECORD_VERSION: Final = 0x0301
+
+
+def _extension(kind: int, body: bytes) -> bytes:
+    return u16(kind) + vector16(body)
+
+
+class HelloTemplate:
+    """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
+
+    __slots__ = ("_cookie", "_extensions", "_head", "_tail", "offer", "record_version")
+
+    def __init__(
+        self,
+        offer: Offer,
+        keys: KeyMaterial,
+        alpn: tuple[bytes, ...] = (),
+        *,
+        retry_group: int | None = None,
+        cookie: bytes | None = None,
+    ) -> None:
+        self.offer = offer
+        legacy_version = min(max(offer.versions), TLS12)
+        self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
+        self._head = u16(legacy_version)
+        # 0x00FF: TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746) for hellos that carry no extension
+        suites = offer.suites if offer.extensions else (*offer.suites, 0x00FF)
+        self._tail = codes(suites) + b"\x01\x00"
+        shares = offer.key_shares if retry_group is None else (retry_group,)
+        self._extensions = self._fixed_extensions(offer, keys, alpn, shares, cookie) if offer.extensions else None
+
+    @staticmethod
+    def _fixed_extensions(
+        offer: Offer, keys: KeyMaterial, alpn: tuple[bytes, ...], shares: tuple[int, ...], cookie: bytes | None
+    ) -> bytes:
+        modern = TLS13 in offer.versions
+        parts = [
+            _extension(c.EXT_EXTENDED_MASTER_SECRET, b""),
+            _extension(c.EXT_RENEGOTIATION_INFO, b"\x00"),
+        ]
+        if offer.groups:
+            parts.append(_extension(c.EXT_SUPPORTED_GROUPS, codes(offer.groups)))
+            parts.append(_extension(c.EXT_EC_POINT_FORMATS, b"\x01\x00"))
+        parts.append(_extension(c.EXT_SESSION_TICKET, b""))
+        if alpn:
+            parts.append(_extension(c.EXT_ALPN, vector16(b"".join(vector8(name) for name in alpn))))
+        parts.append(_extension(c.EXT_STATUS_REQUEST, b"\x01\x00\x00\x00\x00"))
+        if max(offer.versions) >= TLS12:
+            parts.append(_extension(c.EXT_SIGNATURE_ALGORITHMS, codes(offer.schemes)))
+        parts.append(_extension(c.EXT_SCT, b""))
+        if modern:
+            shared = b"".join(u16(group) + vector16(keys.share(group)) for group in shares)
+            parts.append(_extension(c.EXT_KEY_SHARE, vector16(shared)))
+            parts.append(_extension(c.EXT_PSK_KEY_EXCHANGE_MODES, b"\x01\x01"))
+            listed = b"".join(u16(version) for version in offer.versions)
+            parts.append(_extension(c.EXT_SUPPORTED_VERSIONS, vector8(listed)))
+        if cookie is not None:
+            parts.append(_extension(c.EXT_COOKIE, vector16(cookie)))
+        return b"".join(parts)
+
+    def message(self, random: bytes, session_id: bytes, sni: str | None) -> bytes:
+        """The ClientHello handshake message, header included. ``random`` is 32 bytes, ``session_id`` at most 32."""
+        body = self._head + random + vector8(session_id) + self._tail
+        if self._extensions is not None:
+            extensions = self._extensions
+            if sni is not None:
+                name = sni.encode("ascii")
+                # server_name_list of one host_name (RFC 6066 section 3)
+                entry = b"\x00" + vector16(name)
+                extensions = _extension(c.EXT_SERVER_NAME, vector16(entry)) + extensions
+            length = 4 + len(body) + 2 + len(extensions)
+            if _INTOLERANT_FROM <= length < _INTOLERANT_BELOW:
+                extensions += _extension(c.EXT_PADDING, bytes(max(_INTOLERANT_BELOW - length - 4, 0)))
+            body += vector16(extensions)
+        return b"\x01" + vector24(body)

@@ -1,0 +1,116 @@
+"""Key shares of the client, and the secrets they make with a server's share (RFC 8446 section 4.2.8).
+
+One ``KeyMaterial`` serves a whole run: a probe sends no secret, so its ephemeral keys protect nothing
+but the certificate flight that the server shows to everybody. Keys of rarer groups are made when first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from scanner.tls import offers
+from scanner.tls.wire import DecodeError
+
+MLKEM768_CIPHERTEXT: Final = 1088
+MLKEM768_SECRET: Final = 32
+
+_CURVES: Final[dict[int, Callable[[], ec.EllipticCurve]]] = {
+    offers.SECP256R1: ec.SECP256R1,
+    offers.SECP384R1: ec.SECP384R1,
+    offers.SECP521R1: ec.SECP521R1,
+}
+
+# RFC 7919 appendix A: p = 2^b - 2^(b-64) + (floor(2^(b-130) e) + X) 2^64 - 1
+_FFDHE: Final = {offers.FFDHE2048: (2048, 560316), offers.FFDHE3072: (3072, 2625351), offers.FFDHE4096: (4096, 5736041)}
+# The size of a private exponent for the largest of them (RFC 7919 section 5.2 asks for at most 325 bits at 4096).
+_FFDHE_EXPONENT_BYTES: Final = 48
+
+KEY_SHARE_GROUPS: Final = frozenset({offers.X25519MLKEM768, offers.X25519, offers.X448, *_CURVES, *_FFDHE})
+
+
+@cache
+def ffdhe_prime(group: int) -> int:
+    """The modulus of a named finite-field group (RFC 7919 appendix A), from its formula."""
+    bits, offset = _FFDHE[group]
+    # e to more bits than are wanted: the sum of 1/n! in fixed point
+    guard = 64
+    scale = bits - 130 + guard
+    term = total = 1 << scale
+    n = 1
+    while term:
+        term //= n
+        total += term
+        n += 1
+    e = total >> guard
+    return (1 << bits) - (1 << (bits - 64)) + ((e + offset) << 64) - 1
+
+
+class KeyMaterial:
+    """Private keys of one run, by group. ``random`` gives that many unpredictable bytes (used for finite-field groups)."""
+
+    __slots__ = ("_curve_keys", "_exponent", "_mlkem", "_random", "_shares", "_x448", "_x25519")
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._x25519 = x25519.X25519PrivateKey.generate()
+        self._mlkem = mlkem.MLKEM768PrivateKey.generate()
+        self._x448: x448.X448PrivateKey | None = None
+        self._curve_keys: dict[int, ec.EllipticCurvePrivateKey] = {}
+        self._exponent = 0
+        self._shares: dict[int, bytes] = {}
+
+    def share(self, group: int) -> bytes:
+        """The ``key_exchange`` of the client's share for ``group``, one of ``KEY_SHARE_GROUPS``."""
+        found = self._shares.get(group)
+        if found is None:
+            found = self._shares[group] = self._make_share(group)
+        return found
+
+    def _make_share(self, group: int) -> bytes:
+        if group == offers.X25519:
+            return self._x25519.public_key().public_bytes_raw()
+        if group == offers.X25519MLKEM768:
+            return self._mlkem.public_key().public_bytes_raw() + self.share(offers.X25519)
+        if group == offers.X448:
+            self._x448 = x448.X448PrivateKey.generate()
+            return self._x448.public_key().public_bytes_raw()
+        if group in _CURVES:
+            key = self._curve_keys[group] = ec.generate_private_key(_CURVES[group]())
+            return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        prime = ffdhe_prime(group)
+        if not self._exponent:
+            self._exponent = int.from_bytes(self._random(_FFDHE_EXPONENT_BYTES), "big") | 1
+        return pow(2, self._exponent, prime).to_bytes((prime.bit_length() + 7) // 8, "big")
+
+    def shared_secret_untrusted(self, group: int, share: bytes) -> bytes:
+        """The secret with the server's ``share``. Raises ``DecodeError`` where the share is not one of the group."""
+        self.share(group)
+        try:
+            if group == offers.X25519:
+                return self._x25519.exchange(x25519.X25519PublicKey.from_public_bytes(share))
+            if group == offers.X25519MLKEM768:
+                if len(share) != MLKEM768_CIPHERTEXT + 32:
+                    raise ValueError("wrong length")
+                # the ML-KEM part comes first (draft-ietf-tls-ecdhe-mlkem section 3)
+                secret = self._mlkem.decapsulate(share[:MLKEM768_CIPHERTEXT])
+                return secret + self._x25519.exchange(
+                    x25519.X25519PublicKey.from_public_bytes(share[MLKEM768_CIPHERTEXT:])
+                )
+            if group == offers.X448 and self._x448 is not None:
+                return self._x448.exchange(x448.X448PublicKey.from_public_bytes(share))
+            if group in self._curve_keys:
+                key = self._curve_keys[group]
+                return key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(key.curve, share))
+            prime = ffdhe_prime(group)
+            size = (prime.bit_length() + 7) // 8
+            public = int.from_bytes(share, "big")
+            if len(share) != size or not 1 < public < prime - 1:
+                raise ValueError("not a member of the group")
+            return pow(public, self._exponent, prime).to_bytes(size, "big")
+        except ValueError as error:
+            raise DecodeError("key_share", f"is not a share of its group ({error or 'invalid point'})", 0) from None

@@ -1,0 +1,252 @@
+"""The server's handshake messages, one decoder each (RFC 8446 section 4, RFC 5246 section 7.4, RFC 6066 section 8).
+
+A decoder takes the message body without its header and raises ``DecodeError`` alone. Code points stay numbers and unknown extensions stay bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from scanner.tls import constants as c
+from scanner.tls.wire import DecodeError, Reader
+
+# Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
+MAX_CERTIFICATES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """A ServerHello or HelloRetryRequest. ``version`` is the one selected, from supported_versions where it is there."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    suite: int
+    compression: int
+    extensions: dict[int, bytes]
+
+    @property
+    def is_retry(self) -> bool:
+        """It is a HelloRetryRequest (RFC 8446 section 4.1.4)."""
+        return self.random == c.HELLO_RETRY_RANDOM and c.EXT_SUPPORTED_VERSIONS in self.extensions
+
+
+def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
+    """An extension block without its length. A type that comes twice is an error (RFC 8446 section 4.2)."""
+    reader = Reader(block, what)
+    found: dict[int, bytes] = {}
+    while len(reader):
+        kind = reader.u16()
+        if kind in found:
+            raise reader.error(f"extension {kind} comes twice")
+        found[kind] = reader.vector16()
+    return found
+
+
+def server_hello_untrusted(body: bytes) -> ServerHello:
+    """ServerHello of SSL 3.0 to TLS 1.3."""
+    reader = Reader(body, "ServerHello")
+    version = reader.u16()
+    random = reader.take(32)
+    session_id = reader.vector8()
+    if len(session_id) > 32:
+        raise reader.error("session id of more than 32 bytes")
+    suite = reader.u16()
+    compression = reader.u8()
+    extensions = {}
+    if len(reader):
+        extensions = extensions_untrusted(reader.vector16(), "ServerHello extensions")
+        reader.done()
+    selected = extensions.get(c.EXT_SUPPORTED_VERSIONS)
+    if selected is not None:
+        if len(selected) != 2:
+            raise reader.error("supported_versions is not one version")
+        version = int.from_bytes(selected, "big")
+    return ServerHello(version, random, session_id, suite, compression, extensions)
+
+
+def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
+    """(group, key_exchange) of a ServerHello's key_share."""
+    reader = Reader(body, "key_share")
+    group = reader.u16()
+    share = reader.vector16()
+    reader.done()
+    return group, share
+
+
+def retry_group_untrusted(body: bytes) -> int:
+    """The group that a HelloRetryRequest wants."""
+    reader = Reader(body, "HelloRetryRequest key_share")
+    group = reader.u16()
+    reader.done()
+    return group
+
+
+def cookie_untrusted(body: bytes) -> bytes:
+    """The cookie of a HelloRetryRequest (RFC 8446 section 4.2.2)."""
+    reader = Reader(body, "cookie")
+    cookie = reader.vector16()
+    reader.done()
+    return cookie
+
+
+def alpn_untrusted(body: bytes) -> str:
+    """The one protocol that the server chose (RFC 7301 section 3.1); bytes that are no UTF-8 are shown escaped."""
+    reader = Reader(body, "ALPN")
+    names = Reader(reader.vector16(), "ALPN")
+    reader.done()
+    name = names.vector8()
+    names.done()
+    return name.decode("utf-8", "backslashreplace")
+
+
+def encrypted_extensions_untrusted(body: bytes) -> dict[int, bytes]:
+    """EncryptedExtensions (RFC 8446 section 4.3.1)."""
+    reader = Reader(body, "EncryptedExtensions")
+    found = extensions_untrusted(reader.vector16(), "EncryptedExtensions")
+    reader.done()
+    return found
+
+
+def ocsp_response_untrusted(body: bytes) -> bytes:
+    """CertificateStatus: the DER of an OCSPResponse, as message or as extension (RFC 6066 section 8)."""
+    reader = Reader(body, "CertificateStatus")
+    kind = reader.u8()
+    if kind != 1:
+        raise reader.error(f"status type {kind} is not ocsp")
+    response = reader.vector24()
+    reader.done()
+    return response
+
+
+def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
+    """The SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3)."""
+    reader = Reader(body, "SignedCertificateTimestampList")
+    block = Reader(reader.vector16(), "SignedCertificateTimestampList")
+    reader.done()
+    scts = []
+    while len(block):
+        scts.append(block.vector16())
+    return tuple(scts)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateMessage:
+    """Certificates as sent, leaf first. The extensions are those of the leaf's entry (TLS 1.3), else empty."""
+
+    certificates: tuple[bytes, ...]
+    leaf_extensions: dict[int, bytes]
+
+
+def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
+    """Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
+    reader = Reader(body, "Certificate")
+    if tls13 and reader.vector8():
+        raise reader.error("request context is not empty")
+    entries = Reader(reader.vector24(), "Certificate")
+    reader.done()
+    certificates: list[bytes] = []
+    leaf_extensions: dict[int, bytes] = {}
+    while len(entries):
+        if len(certificates) == MAX_CERTIFICATES:
+            raise entries.error(f"more than {MAX_CERTIFICATES} certificates")
+        certificates.append(entries.vector24())
+        if tls13:
+            extensions = extensions_untrusted(entries.vector16(), "CertificateEntry extensions")
+            if len(certificates) == 1:
+                leaf_extensions = extensions
+    return CertificateMessage(tuple(certificates), leaf_extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
+
+    authorities: tuple[bytes, ...]
+    schemes: tuple[int, ...]
+
+
+def _names_untrusted(block: bytes) -> tuple[bytes, ...]:
+    reader = Reader(block, "certificate authorities")
+    names = []
+    while len(reader):
+        names.append(reader.vector16())
+    return tuple(names)
+
+
+def certificate_request_untrusted(body: bytes, version: int) -> CertificateRequest:
+    """CertificateRequest of any version (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4)."""
+    reader = Reader(body, "CertificateRequest")
+    schemes: tuple[int, ...] = ()
+    if version >= 0x0304:
+        reader.vector8()  # request context
+        extensions = extensions_untrusted(reader.vector16(), "CertificateRequest")
+        reader.done()
+        if c.EXT_SIGNATURE_ALGORITHMS in extensions:
+            schemes = Reader(extensions[c.EXT_SIGNATURE_ALGORITHMS], "signature_algorithms").codes16()
+        names = b""
+        if c.EXT_CERTIFICATE_AUTHORITIES in extensions:
+            names = Reader(extensions[c.EXT_CERTIFICATE_AUTHORITIES], "certificate_authorities").vector16()
+        return CertificateRequest(_names_untrusted(names), schemes)
+    reader.vector8()  # certificate types
+    if version >= 0x0303:
+        schemes = reader.codes16()
+    # some SSL 3.0 and TLS 1.0 servers leave the empty list out altogether
+    names = reader.vector16() if len(reader) else b""
+    reader.done()
+    return CertificateRequest(_names_untrusted(names), schemes)
+
+
+def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
+    """(scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
+    reader = Reader(body, "CertificateVerify")
+    scheme = reader.u16()
+    signature = reader.vector16()
+    reader.done()
+    return scheme, signature
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKeyExchange:
+    """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
+
+    ``scheme`` is ``None`` before TLS 1.2; ``signature`` is ``None`` for anonymous exchanges.
+    """
+
+    params: bytes
+    group: int | None
+    dh_bits: int | None
+    scheme: int | None
+    signature: bytes | None
+
+
+def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
+    """ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
+    reader = Reader(body, "ServerKeyExchange")
+    group = dh_bits = None
+    if kx == "ECDHE":
+        kind = reader.u8()
+        if kind != 3:
+            raise reader.error(f"curve type {kind} is not a named curve")
+        group = reader.u16()
+        if not reader.vector8():
+            raise reader.error("empty public point")
+    elif kx == "DHE":
+        prime = int.from_bytes(reader.vector16(), "big")
+        dh_bits = prime.bit_length()
+        reader.vector16()
+        reader.vector16()
+    elif kx == "RSA":
+        reader.vector16()
+        reader.vector16()
+    else:
+        raise DecodeError("ServerKeyExchange", f"not expected with key exchange {kx}", 0)
+    params = body[: reader.position]
+    scheme = signature = None
+    if not anonymous:
+        if version >= 0x0303:
+            scheme = reader.u16()
+        signature = reader.vector16()
+    reader.done()
+    return ServerKeyExchange(params, group, dh_bits, scheme, signature)
