@@ -1,4 +1,4 @@
-"""A root, an intermediate and leaf certificates for the farm, as ordinary as public ones: ECDSA P-256, SHA-256, 90 days.
+"""A root, an intermediate and leaf certificates for the farm, as ordinary as public ones: ECDSA P-256, 90 days.
 
 No certificate names an address for AIA, OCSP or CRL: a peer that always looks those up would measure the lookups.
 """
@@ -42,7 +42,7 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A root and the intermediate that signs the leaves. One leaf key serves all leaves: what differs is the certificate."""
+    """A root and the intermediate that signs the leaves. All leaves have one key: what differs is the certificate."""
 
     root: x509.Certificate
     intermediate: x509.Certificate
@@ -102,14 +102,10 @@ class Authority:
 
     def write_chain(self, path: Path, names: list[str]) -> None:
         """A new leaf and the intermediate, as a server is given them."""
-        path.write_bytes(
-            self.leaf(names).public_bytes(Encoding.PEM) + self.intermediate.public_bytes(Encoding.PEM)
-        )
+        path.write_bytes(self.leaf(names).public_bytes(Encoding.PEM) + self.intermediate.public_bytes(Encoding.PEM))
 
     def write_root(self, path: Path) -> None:
         path.write_bytes(self.root.public_bytes(Encoding.PEM))
 
     def write_key(self, path: Path) -> None:
-        path.write_bytes(
-            self.leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        path.write_bytes(self.leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

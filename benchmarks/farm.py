@@ -210,7 +210,8 @@ def serve(hosts: int) -> None:
     with running_farm(hosts) as farm:
         described = {
             "directory": str(farm.directory),
-            "hosts": f"{farm.hosts[0].address} to {farm.hosts[-1].address}, {farm.hosts[0].name} to {farm.hosts[-1].name}",
+            "first": f"{farm.hosts[0].name} at {farm.hosts[0].address}",
+            "last": f"{farm.hosts[-1].name} at {farm.hosts[-1].address}",
             "ports": {f"TLS {version}, {kind}": port for (version, kind), port in farm.ports.items()},
             "root": str(farm.root),
         }

@@ -16,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-# How often memory is looked at while a command runs: often enough for a plateau of seconds, too rarely to cost anything.
+# How often memory is looked at while a command runs: enough for a plateau of seconds, too rarely to cost anything.
 SAMPLE_SECONDS: Final = 0.1
 
 
@@ -28,7 +28,7 @@ class CommandError(Exception):
 class Cost:
     """What one run of a command used. Times are seconds, memory is bytes.
 
-    ``samples`` are (seconds since the start, resident bytes); ``peak`` is the kernel's high-water mark of the last sample.
+    ``samples`` are (seconds since the start, resident bytes); ``peak`` is the kernel's own high-water mark.
     """
 
     wall: float
@@ -83,7 +83,12 @@ def tlsweep(*arguments: str) -> list[str]:
 
 
 def run(
-    argv: Sequence[str], *, home: Path, timeout: float, environment: Mapping[str, str] | None = None, log: Path | None = None
+    argv: Sequence[str],
+    *,
+    home: Path,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> Cost:
     """Run a command to its end. Standard output and error go to ``log`` or nowhere; standard input is empty."""
     with open(log or os.devnull, "wb") as output:
@@ -154,7 +159,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = []
     for row in (head, *rows):
-        cells = [text.ljust(width) if column == 0 else text.rjust(width) for column, (text, width) in enumerate(zip(row, widths, strict=True))]
+        first, *others = (text.rjust(width) for text, width in zip(row, widths, strict=True))
+        cells = [row[0].ljust(len(first)), *others]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 

@@ -65,7 +65,12 @@ def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
     """Standard output of a build step; the last line of what it complained about becomes the error."""
     try:
         done = subprocess.run(
-            argv, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, timeout=BUILD_SECONDS
+            argv,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=BUILD_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotBuild(f"{argv[0]}: {error}") from error
@@ -90,7 +95,9 @@ def build_go(module: GoModule) -> None:
         "CGO_ENABLED": "0",
     }
     try:
-        answer = _run(["go", "mod", "download", "-json", f"{module.path}@{module.version}"], cwd=empty, environment=environment)
+        answer = _run(
+            ["go", "mod", "download", "-json", f"{module.path}@{module.version}"], cwd=empty, environment=environment
+        )
         fetched = json.loads(answer)
         if fetched.get("Sum") != module.sum:
             raise CannotBuild(f"{module.path}@{module.version} has hash {fetched.get('Sum')}, expected {module.sum}")
@@ -98,7 +105,9 @@ def build_go(module: GoModule) -> None:
         shutil.copytree(fetched["Dir"], source)
         target = CACHE / "bin" / module.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        _run(["go", "build", "-trimpath", "-o", str(target), f"./cmd/{module.name}"], cwd=source, environment=environment)
+        _run(
+            ["go", "build", "-trimpath", "-o", str(target), f"./cmd/{module.name}"], cwd=source, environment=environment
+        )
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -118,6 +127,8 @@ def build_sslyze() -> None:
 def build(names: tuple[str, ...] = NAMES, *, again: bool = False) -> bool:
     """Build what is not there yet; says what was done. True when every peer asked for is there at the end."""
     CACHE.mkdir(exist_ok=True)
+    # The directory keeps itself out of version control.
+    (CACHE / ".gitignore").write_text("*\n", encoding="ascii")
     modules = {module.name: module for module in GO_MODULES}
     complete = True
     for name in names:
