@@ -1,0 +1,210 @@
+"""The real servers that tests are run against. Each is healthy in its way: nothing but its age may be held against it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.servers.spec import Expected, ServerSpec, Version
+
+# TLS 1.3 suites and groups that OpenSSL 3 and GnuTLS 3.7 pick on their own
+AES128: Final = "TLS_AES_128_GCM_SHA256"
+AES256: Final = "TLS_AES_256_GCM_SHA384"
+
+_ONLY_12: Final[tuple[Version, ...]] = ("TLSv1.2",)
+_ONLY_13: Final[tuple[Version, ...]] = ("TLSv1.3",)
+
+
+def _tls13(
+    cipher: str | None = None, group: str = "x25519", *, retry: bool = False, alpn: str | None = None
+) -> Expected:
+    return Expected(version="TLSv1.3", cipher=cipher, group=group, hello_retry=retry, alpn=alpn)
+
+
+def _tls12(cipher: str | None = None, group: str | None = None, alpn: str | None = None) -> Expected:
+    return Expected(version="TLSv1.2", cipher=cipher, group=group, alpn=alpn)
+
+
+# Every current version, as people run it
+MODERN_SERVERS: Final = (
+    ServerSpec(id="nginx-tls13-ecdsa", software="nginx", alpn="h2", expected=_tls13(alpn="h2")),
+    ServerSpec(id="nginx-tls13-rsa", software="nginx", key="rsa:2048", expected=_tls13()),
+    ServerSpec(id="nginx-tls13-staple", software="nginx", staple=True, expected=_tls13()),
+    ServerSpec(
+        id="nginx-tls13-retry", software="nginx", groups="secp384r1", expected=_tls13(group="secp384r1", retry=True)
+    ),
+    ServerSpec(
+        id="nginx-tls12-rsa",
+        software="nginx",
+        versions=_ONLY_12,
+        key="rsa:2048",
+        ciphers="ECDHE-RSA-AES128-GCM-SHA256",
+        expected=_tls12("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "x25519"),
+    ),
+    ServerSpec(
+        id="nginx-tls12-ecdsa-staple",
+        software="nginx",
+        versions=_ONLY_12,
+        staple=True,
+        alpn="h2",
+        expected=_tls12(alpn="h2"),
+    ),
+    ServerSpec(id="openssl-tls13-ed25519", software="openssl", key="ed25519", expected=_tls13()),
+    ServerSpec(id="openssl-tls12-ed25519", software="openssl", versions=_ONLY_12, key="ed25519", expected=_tls12()),
+    ServerSpec(id="openssl-tls13-ed448", software="openssl", key="ed448", expected=_tls13()),
+    ServerSpec(id="openssl-tls13-p384", software="openssl", key="ec:P-384", expected=_tls13()),
+    ServerSpec(id="openssl-tls13-p521", software="openssl", key="ec:P-521", expected=_tls13()),
+    ServerSpec(id="openssl-tls13-rsa-pss", software="openssl", key="rsa-pss:2048", expected=_tls13()),
+    ServerSpec(
+        id="openssl-tls12-rsa-pss", software="openssl", versions=_ONLY_12, key="rsa-pss:2048", expected=_tls12()
+    ),
+    ServerSpec(
+        id="openssl-tls13-signed-with-pss", software="openssl", key="rsa:2048", signed_with_pss=True, expected=_tls13()
+    ),
+    ServerSpec(
+        id="openssl-tls13-retry-staple",
+        software="openssl",
+        groups="P-256",
+        staple=True,
+        expected=_tls13(group="secp256r1", retry=True),
+    ),
+    ServerSpec(id="openssl-tls12-staple", software="openssl", versions=_ONLY_12, staple=True, expected=_tls12()),
+    # A flight of many records: every message is cut at 512 bytes of plaintext, the least that OpenSSL does.
+    ServerSpec(
+        id="openssl-tls13-fragments",
+        software="openssl",
+        key="rsa:4096",
+        intermediates=4,
+        max_fragment=512,
+        expected=_tls13(),
+    ),
+    ServerSpec(
+        id="openssl-tls12-fragments",
+        software="openssl",
+        versions=_ONLY_12,
+        key="rsa:4096",
+        intermediates=4,
+        max_fragment=512,
+        expected=_tls12(),
+    ),
+    # More certificates than one record of 16 KB holds (but no more than most clients look at)
+    ServerSpec(id="nginx-tls13-long-chain", software="nginx", key="rsa:2048", intermediates=24, expected=_tls13()),
+    ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13()),
+    ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13()),
+    ServerSpec(id="nginx-tls12-asks", software="nginx", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(id="gnutls-tls13-ecdsa", software="gnutls", expected=_tls13()),
+    ServerSpec(id="gnutls-tls13-ed25519", software="gnutls", key="ed25519", expected=_tls13()),
+    ServerSpec(id="gnutls-tls13-rsa-staple", software="gnutls", key="rsa:2048", staple=True, expected=_tls13()),
+    ServerSpec(
+        id="gnutls-tls13-retry", software="gnutls", groups="SECP384R1", expected=_tls13(group="secp384r1", retry=True)
+    ),
+    ServerSpec(
+        id="gnutls-tls12-rsa-staple",
+        software="gnutls",
+        versions=_ONLY_12,
+        key="rsa:2048",
+        staple=True,
+        expected=_tls12(),
+    ),
+    ServerSpec(id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(id="haproxy-tls13-ecdsa", software="haproxy", alpn="h2,http/1.1", expected=_tls13(AES256, alpn="h2")),
+    ServerSpec(id="haproxy-tls13-rsa-staple", software="haproxy", key="rsa:2048", staple=True, expected=_tls13()),
+    ServerSpec(id="haproxy-tls12-ecdsa", software="haproxy", versions=_ONLY_12, expected=_tls12()),
+    ServerSpec(id="haproxy-tls13-asks", software="haproxy", client_auth="optional", expected=_tls13()),
+    ServerSpec(id="apache-tls13-ecdsa", software="apache", alpn="h2", expected=_tls13(alpn="h2")),
+    ServerSpec(id="apache-tls12-rsa", software="apache", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
+    ServerSpec(id="apache-tls13-asks", software="apache", client_auth="optional", expected=_tls13()),
+    # NSS packs its whole flight into as few records as it can.
+    ServerSpec(id="nss-tls13-ecdsa", software="nss", expected=_tls13()),
+    ServerSpec(id="nss-tls12-rsa", software="nss", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
+    ServerSpec(id="nss-tls12-asks", software="nss", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(
+        id="nss-tls13-retry",
+        software="nss",
+        groups="P521",
+        offer="all-groups",
+        expected=_tls13(group="secp521r1", retry=True),
+    ),
+)
+
+# They refuse a client that brings no certificate: healthy, and closed to us.
+CLOSED_SERVERS: Final = (
+    ServerSpec(id="openssl-tls13-requires", software="openssl", client_auth="required", expected=_tls13()),
+    ServerSpec(
+        id="openssl-tls12-requires", software="openssl", versions=_ONLY_12, client_auth="required", expected=_tls12()
+    ),
+    ServerSpec(id="gnutls-tls13-requires", software="gnutls", client_auth="required", expected=_tls13()),
+    ServerSpec(
+        id="haproxy-tls12-requires", software="haproxy", versions=_ONLY_12, client_auth="required", expected=_tls12()
+    ),
+    ServerSpec(
+        id="apache-tls12-requires", software="apache", versions=_ONLY_12, client_auth="required", expected=_tls12()
+    ),
+    # In HTTP, not in TLS: the handshake completes, the answer is 400.
+    ServerSpec(id="nginx-tls13-requires", software="nginx", client_auth="required", expected=_tls13()),
+)
+
+# What current clients refuse, all of them or some: the version, or towards the end of the list the suites and groups
+LEGACY_SERVERS: Final = (
+    ServerSpec(
+        id="openssl-tls10", software="openssl", versions=("TLSv1.0",), key="rsa:2048", offer="tls10",
+        expected=Expected(version="TLSv1.0"),
+    ),
+    ServerSpec(
+        id="openssl-tls11-ecdsa", software="openssl", versions=("TLSv1.1",), offer="tls11",
+        expected=Expected(version="TLSv1.1"),
+    ),
+    ServerSpec(
+        id="nginx-tls10-tls11", software="nginx", versions=("TLSv1.0", "TLSv1.1"), key="rsa:2048", offer="tls11",
+        expected=Expected(version="TLSv1.1"),
+    ),
+    ServerSpec(
+        id="gnutls-tls10", software="gnutls", versions=("TLSv1.0",), key="rsa:2048", offer="tls10",
+        expected=Expected(version="TLSv1.0"),
+    ),
+    ServerSpec(
+        id="gnutls-tls11", software="gnutls", versions=("TLSv1.1",), key="rsa:2048", offer="tls11",
+        expected=Expected(version="TLSv1.1"),
+    ),
+    ServerSpec(
+        id="haproxy-tls10", software="haproxy", versions=("TLSv1.0",), key="rsa:2048", offer="tls10",
+        expected=Expected(version="TLSv1.0"),
+    ),
+    ServerSpec(
+        id="apache-tls11", software="apache", versions=("TLSv1.1",), key="rsa:2048", offer="tls11",
+        expected=Expected(version="TLSv1.1"),
+    ),
+    ServerSpec(
+        id="nss-ssl3", software="nss", versions=("SSLv3",), key="rsa:2048", offer="ssl3",
+        expected=Expected(version="SSLv3"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-dhe-rsa", software="openssl", versions=_ONLY_12, key="rsa:2048",
+        ciphers="DHE-RSA-AES128-GCM-SHA256", offer="all-suites",
+        expected=_tls12("TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-dsa", software="openssl", versions=_ONLY_12, key="dsa:2048",
+        ciphers="DHE-DSS-AES128-GCM-SHA256:@SECLEVEL=0", offer="all-suites",
+        expected=_tls12("TLS_DHE_DSS_WITH_AES_128_GCM_SHA256"),
+    ),
+    ServerSpec(
+        id="openssl-tls13-p521-only", software="openssl", versions=_ONLY_13, groups="P-521", offer="all-groups",
+        expected=_tls13(group="secp521r1", retry=True),
+    ),
+    # Chromium and Firefox still take it; Go and Python do not.
+    ServerSpec(
+        id="nginx-tls12-rsa-kx", software="nginx", versions=_ONLY_12, key="rsa:2048", ciphers="AES256-GCM-SHA384",
+        expected=_tls12("TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-null", software="openssl", versions=_ONLY_12, key="rsa:2048",
+        ciphers="NULL-SHA256:@SECLEVEL=0", offer="all-suites",
+        expected=_tls12("TLS_RSA_WITH_NULL_SHA256"),
+    ),
+)  # fmt: skip
+
+ALL_SERVERS: Final = MODERN_SERVERS + CLOSED_SERVERS + LEGACY_SERVERS
+
+
+def by_id(identifier: str) -> ServerSpec:
+    return next(spec for spec in ALL_SERVERS if spec.id == identifier)

@@ -1,0 +1,264 @@
+"""How each software is told what a ``ServerSpec`` says: its files, its command.
+
+Every command stays in the foreground, keeps its files in the directory it is given, and reads nothing of the machine's
+own configuration (see ``ENVIRONMENT``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.servers.pki import PASSWORD, Credential
+from tests.servers.spec import ServerSpec, Software, Version
+
+# Debian's own openssl.cnf refuses TLS 1.0 and 1.1; a policy of the machine must not change what is tested.
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    "OPENSSL_CONF": "/dev/null",
+    "GNUTLS_SYSTEM_PRIORITY_FILE": "/dev/null",
+    "NSS_IGNORE_SYSTEM_POLICY": "1",
+    "NSS_SDB_USE_CACHE": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to start: where, with which certificate, for which spec."""
+
+    spec: ServerSpec
+    address: str
+    port: int
+    credential: Credential
+    # Client certificates are asked for from these authorities
+    authorities: Path
+    directory: Path
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        path = self.directory / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def leaf(self) -> Path:
+        return self.write("leaf.pem", self.credential.leaf_pem)
+
+    def chain(self) -> Path:
+        return self.write("chain.pem", self.credential.leaf_pem + self.credential.intermediates_pem)
+
+    def key(self) -> Path:
+        return self.write("key.pem", self.credential.key_pem)
+
+    def staple(self) -> Path:
+        return self.write("ocsp.der", self.credential.ocsp_response)
+
+
+OPENSSL_LEGACY: Final = "ALL:@SECLEVEL=0"
+
+
+def _openssl_ciphers(spec: ServerSpec) -> str | None:
+    return spec.ciphers or (OPENSSL_LEGACY if spec.legacy else None)
+
+
+def nginx(order: Order) -> list[str]:
+    spec = order.spec
+    names = {"TLSv1.0": "TLSv1"}
+    lines = [
+        f"listen {order.address}:{order.port} ssl{' http2' if spec.alpn == 'h2' else ''};",
+        f"server_name {spec.name};",
+        f"ssl_certificate {order.chain()};",
+        f"ssl_certificate_key {order.key()};",
+        f"ssl_protocols {' '.join(names.get(version, version) for version in spec.versions)};",
+        "location / { return 200 'ok'; }",
+    ]
+    if ciphers := _openssl_ciphers(spec):
+        lines.append(f"ssl_ciphers {ciphers};")
+    if spec.groups:
+        lines.append(f"ssl_ecdh_curve {spec.groups};")
+    if spec.staple:
+        lines += ["ssl_stapling on;", f"ssl_stapling_file {order.staple()};"]
+    if spec.client_auth != "none":
+        lines += [
+            f"ssl_verify_client {'on' if spec.client_auth == 'required' else 'optional'};",
+            f"ssl_client_certificate {order.authorities};",
+        ]
+    folders = "".join(
+        f"{kind}_temp_path {order.directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    server = "\n    ".join(lines)
+    config = order.write(
+        "nginx.conf",
+        f"daemon off;\nmaster_process off;\npid {order.directory}/nginx.pid;\nerror_log stderr info;\n"
+        f"events {{ worker_connections 256; }}\n"
+        f"http {{\n  access_log off;\n  {folders}\n  server {{\n    {server}\n  }}\n}}\n",
+    )
+    return ["nginx", "-p", str(order.directory), "-e", "stderr", "-c", str(config)]
+
+
+def openssl(order: Order) -> list[str]:
+    spec = order.spec
+    switches: dict[Version, str] = {"TLSv1.0": "tls1", "TLSv1.1": "tls1_1", "TLSv1.2": "tls1_2", "TLSv1.3": "tls1_3"}
+    command = ["openssl", "s_server", "-accept", f"{order.address}:{order.port}", "-www"]
+    command += ["-cert", str(order.leaf()), "-key", str(order.key())]
+    if order.credential.intermediates:
+        command += ["-cert_chain", str(order.write("intermediates.pem", order.credential.intermediates_pem))]
+    if set(spec.versions) != {"TLSv1.2", "TLSv1.3"}:
+        (only,) = spec.versions
+        command.append(f"-{switches[only]}")
+    if ciphers := _openssl_ciphers(spec):
+        command += ["-cipher", ciphers]
+    if spec.groups:
+        command += ["-groups", spec.groups]
+    if spec.staple:
+        command += ["-status_file", str(order.staple())]
+    if spec.alpn:
+        command += ["-alpn", spec.alpn]
+    if spec.max_fragment:
+        command += ["-max_send_frag", str(spec.max_fragment)]
+    if spec.client_auth != "none":
+        command += ["-CAfile", str(order.authorities), "-Verify" if spec.client_auth == "required" else "-verify", "3"]
+    return command
+
+
+def gnutls(order: Order) -> list[str]:
+    spec = order.spec
+    priority = "NORMAL:-VERS-ALL" + "".join(f":+VERS-{'SSL' if v == 'SSLv3' else 'TLS'}{v[-3:]}" for v in spec.versions)
+    if spec.legacy:
+        priority += ":%VERIFY_ALLOW_SIGN_WITH_SHA1:+SIGN-RSA-SHA1:+SIGN-ECDSA-SHA1"
+    if spec.ciphers:
+        priority += f":{spec.ciphers}"
+    if spec.groups:
+        priority += f":-GROUP-ALL:+GROUP-{spec.groups}"
+    command = ["gnutls-serv", "--http", "--port", str(order.port), "--priority", priority]
+    command += ["--x509certfile", str(order.chain()), "--x509keyfile", str(order.key())]
+    if spec.staple:
+        command += ["--ocsp-response", str(order.staple())]
+    if spec.alpn:
+        command += ["--alpn", spec.alpn]
+    match spec.client_auth:
+        case "none":
+            command.append("--disable-client-cert")
+        case "optional":
+            command += ["--x509cafile", str(order.authorities)]
+        case "required":
+            command += ["--x509cafile", str(order.authorities), "--require-client-cert"]
+    return command
+
+
+def haproxy(order: Order) -> list[str]:
+    spec = order.spec
+    bundle = order.write("server.pem", order.chain().read_bytes() + order.credential.key_pem)
+    bind = [f"bind {order.address}:{order.port} ssl crt {bundle}"]
+    bind.append(f"ssl-min-ver {spec.versions[0]} ssl-max-ver {spec.versions[-1]}")
+    if ciphers := _openssl_ciphers(spec):
+        bind.append(f"ciphers {ciphers}")
+    if spec.groups:
+        bind.append(f"curves {spec.groups}")
+    if spec.alpn:
+        bind.append(f"alpn {spec.alpn}")
+    if spec.staple:
+        order.write("server.pem.ocsp", order.credential.ocsp_response)
+    if spec.client_auth != "none":
+        bind.append(f"ca-file {order.authorities} verify {spec.client_auth}")
+    config = order.write(
+        "haproxy.cfg",
+        "global\n  maxconn 200\n  tune.ssl.default-dh-param 2048\n"
+        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 10s\n  timeout server 5s\n"
+        f"frontend tests\n  {' '.join(bind)}\n  http-request return status 200 content-type text/plain string ok\n",
+    )
+    return ["haproxy", "-db", "-f", str(config)]
+
+
+APACHE_MODULES: Final = Path("/usr/lib/apache2/modules")
+
+
+def apache(order: Order) -> list[str]:
+    spec = order.spec
+    names = {"TLSv1.0": "TLSv1"}
+    lines = [
+        f"ServerRoot {order.directory}",
+        f"DefaultRuntimeDir {order.directory}",
+        f"PidFile {order.directory}/httpd.pid",
+        *(
+            f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so"
+            for name in ("mpm_event", "authz_core", "ssl", "alias", *(("http2",) if spec.alpn == "h2" else ()))
+        ),
+        # As root Apache wants to become somebody; as anybody else it cannot.
+        *(("User www-data", "Group www-data") if os.geteuid() == 0 else ()),
+        f"Listen {order.address}:{order.port}",
+        f"ServerName {spec.name}",
+        "ErrorLog /dev/stderr",
+        "LogLevel info",
+        "SSLEngine on",
+        f"SSLCertificateFile {order.chain()}",
+        f"SSLCertificateKeyFile {order.key()}",
+        "SSLProtocol -all " + " ".join(f"+{names.get(version, version)}" for version in spec.versions),
+        "Redirect 204 /",
+    ]
+    if ciphers := _openssl_ciphers(spec):
+        lines.append(f"SSLCipherSuite {ciphers}")
+    if spec.groups:
+        lines.append(f"SSLOpenSSLConfCmd Groups {spec.groups}")
+    if spec.alpn:
+        lines.append(f"Protocols {spec.alpn} http/1.1")
+    if spec.client_auth != "none":
+        lines += [
+            f"SSLVerifyClient {'require' if spec.client_auth == 'required' else 'optional'}",
+            f"SSLCACertificateFile {order.authorities}",
+        ]
+    assert not spec.staple, "Apache staples only what it has fetched itself"
+    config = order.write("apache.conf", "\n".join(lines) + "\n")
+    return ["apache2", "-X", "-f", str(config)]
+
+
+NSS_NICKNAME: Final = "server"
+
+
+def nss(order: Order) -> list[str]:
+    """NSS's test server: it packs the handshake messages of a flight into one record, and still speaks SSL 3.0."""
+    spec = order.spec
+    database = order.directory / "db"
+    database.mkdir()
+    password = order.write("password", PASSWORD)
+    bundle = order.write("server.p12", order.credential.pkcs12(NSS_NICKNAME))
+    for command in (
+        ["certutil", "-N", "-d", f"sql:{database}", "-f", str(password)],
+        ["pk12util", "-i", str(bundle), "-d", f"sql:{database}", "-k", str(password), "-w", str(password)],
+    ):
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=20)
+        assert done.returncode == 0, done.stdout + done.stderr
+    names: dict[Version, str] = {"SSLv3": "ssl3", "TLSv1.0": "tls1.0", "TLSv1.1": "tls1.1"}
+    first, last = (names.get(v, v.lower().replace("v", "")) for v in (spec.versions[0], spec.versions[-1]))
+    command = ["selfserv", "-p", str(order.port), "-d", f"sql:{database}", "-f", str(password), "-V", f"{first}:{last}"]
+    command += ["-e" if spec.key.startswith("ec:") else "-n", NSS_NICKNAME]
+    if spec.ciphers:
+        command += ["-c", spec.ciphers]
+    if spec.groups:
+        command += ["-I", spec.groups]
+    command += {"none": [], "optional": ["-r"], "required": ["-r", "-r"]}[spec.client_auth]
+    return command
+
+
+COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
+    "nginx": nginx,
+    "openssl": openssl,
+    "gnutls": gnutls,
+    "haproxy": haproxy,
+    "apache": apache,
+    "nss": nss,
+}
+# Software -> the programs it needs and Debian's package
+NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
+    "nginx": (("nginx",), "nginx"),
+    "openssl": (("openssl",), "openssl"),
+    "gnutls": (("gnutls-serv",), "gnutls-bin"),
+    "haproxy": (("haproxy",), "haproxy"),
+    "apache": (("apache2",), "apache2-bin"),
+    "nss": (("selfserv", "certutil", "pk12util"), "libnss3-tools"),
+}
+# These listen on every address of the machine and cannot be told otherwise; their port is a free one on all of them.
+LISTENS_EVERYWHERE: Final[frozenset[Software]] = frozenset({"gnutls", "nss"})
