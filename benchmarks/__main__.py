@@ -1,0 +1,143 @@
+"""``python -m benchmarks [PART ...]``: every part by itself or all of them, on loopback only, bounded in count and time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import compare, farm, handshake, patience, peers, resolving, stages, startup
+from benchmarks.measure import raise_file_limit
+
+Results = list[dict[str, Any]]
+
+
+def _compare(options: argparse.Namespace) -> Results:
+    return compare.by_address(
+        hosts=options.hosts,
+        rounds=options.rounds,
+        concurrency=options.concurrency,
+        versions=options.tls,
+        kinds=options.certificates,
+        names=["tlsweep", *options.peers],
+    )
+
+
+def _names(options: argparse.Namespace) -> Results:
+    return compare.by_name(
+        hosts=options.hosts,
+        rounds=options.rounds,
+        concurrency=options.concurrency,
+        versions=options.tls[:1],
+        kinds=options.certificates,
+        names=["tlsweep", *options.peers],
+    )
+
+
+def _handshake(options: argparse.Namespace) -> Results:
+    return handshake.handshakes(
+        hosts=options.hosts,
+        rounds=options.rounds,
+        concurrency=options.concurrency[0],
+        versions=options.tls,
+        kinds=options.certificates,
+    )
+
+
+def _stages(options: argparse.Namespace) -> Results:
+    return stages.shares(
+        hosts=options.hosts,
+        concurrency=options.concurrency[0],
+        versions=options.tls,
+        kinds=options.certificates,
+        by_name=True,
+        places=options.places,
+    )
+
+
+PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
+    "startup": ("tlsweep --help, beside an idle interpreter", lambda o: [startup.start_up(rounds=max(o.rounds, 11))]),
+    "handshake": ("the TLS engine beside trio's connect-and-close", _handshake),
+    "compare": ("the same scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
+    "names": ("the same scan by tlsweep and zgrab2, by name through a local name server", _names),
+    "stages": ("share of the scanner's CPU by stage", _stages),
+    "resolver": (
+        "CPU of our resolver for each name, A and AAAA",
+        lambda o: [resolving.names(hosts=o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
+    ),
+    "memory": ("memory of each probe in flight", lambda o: [patience.memory(probes=o.probes, rounds=1)]),
+    "dead": (
+        "targets that never answer: time by the arithmetic",
+        lambda o: [patience.dead(targets=o.dead, concurrency=o.dead_concurrency, rounds=1)],
+    ),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parts = "\n".join(f"  {name:10} {about}" for name, (about, _) in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the scanner, other scanners beside it. Without a PART: peers, then all below farm.",
+        epilog=f"parts:\n  peers      build the other scanners into {peers.CACHE}\n"
+        f"  farm       keep the local farm up, to look at it by hand\n{parts}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", nargs="*", metavar="PART", help="what to do, see below")
+    parser.add_argument("--hosts", type=int, default=5000, help="hosts of the farm (default 5000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts (default 3)")
+    parser.add_argument(
+        "--concurrency", type=int, nargs="+", default=[1000], metavar="N", help="connections in flight (default 1000)"
+    )
+    parser.add_argument("--tls", nargs="+", default=list(farm.VERSIONS), choices=farm.VERSIONS, help="TLS versions")
+    parser.add_argument("--certificates", nargs="+", default=list(farm.KINDS), choices=farm.KINDS)
+    parser.add_argument(
+        "--peers", nargs="*", default=list(peers.NAMES), choices=peers.NAMES, help="other scanners (default all)"
+    )
+    parser.add_argument("--probes", type=int, default=5000, help="memory: probes in flight (default 5000)")
+    parser.add_argument("--dead", type=int, default=20000, help="dead: targets that never answer (default 20000)")
+    parser.add_argument(
+        "--dead-concurrency", type=int, default=5000, metavar="N", help="dead: in flight (default 5000)"
+    )
+    parser.add_argument("--places", action="store_true", help="stages: the costliest functions too")
+    parser.add_argument("--rebuild", action="store_true", help="peers: build again what is there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser
+
+
+def _one_part(name: str, options: argparse.Namespace) -> Results:
+    """A part that cannot be measured here says so and leaves the others alone."""
+    try:
+        return PARTS[name][1](options)
+    except Exception as error:
+        print(f"{name}: not measured: {type(error).__name__}: {error}", file=sys.stderr)
+        return [{"title": name, "error": str(error)}]
+
+
+def main() -> int:
+    parser = _parser()
+    options = parser.parse_args()
+    asked = options.part
+    if unknown := [part for part in asked if part not in (*PARTS, "peers", "farm")]:
+        parser.error(f"no such part: {unknown[0]}")
+    raise_file_limit()
+    if asked == ["farm"]:
+        farm.serve(options.hosts)
+        return 0
+    if not asked or "peers" in asked:
+        peers.build(tuple(options.peers), again=options.rebuild)
+    results: Results = []
+    for name in [part for part in asked if part in PARTS] if asked else PARTS:
+        results += _one_part(name, options)
+    if options.json is not None:
+        machine = {"python": platform.python_version(), "system": platform.system(), "peers": peers.VERSIONS}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1), encoding="utf-8")
+    return 1 if any("error" in result for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
