@@ -1,0 +1,179 @@
+"""Names and networks that are never to be contacted, whatever an inventory or a certificate says.
+
+One entry a line, ``#`` starts a comment:
+
+- ``www.example.com``: this name alone;
+- ``*.example.com``: every name below it, at any depth, not itself;
+- ``.example.com``: itself and every name below it;
+- ``192.0.2.1``, ``2001:db8::1``: an address; ``192.0.2.0/24``, ``2001:db8::/32``: a network.
+
+An IPv4 network also covers its addresses where they hide in an IPv6 one (IPv4-mapped, or NAT64 of RFC 6052).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+from scanner.inventory.hosts import Unusable, embedded_ipv4, read_address, read_name
+from scanner.inventory.reading import decode
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.text import quoted
+
+# A longer line is no name and no network.
+MAX_LINE: Final = 4096
+
+# Lists of whole registries have some hundred thousand entries; each takes about 100 bytes.
+MAX_ENTRIES: Final = 5_000_000
+
+
+class ExclusionError(Exception):
+    """The list of exclusions cannot be used; the message is one line for a person and names the bad line."""
+
+
+class Exclusions:
+    """A list of exclusions, asked by name and by address. Answers are the entry that applies, or ``None``.
+
+    A question costs one look-up for each label of a name, or for each prefix length that occurs in the list.
+    """
+
+    def __init__(self) -> None:
+        self._exact: set[str] = set()
+        self._below: set[str] = set()  # of names: everything under them
+        # prefix length -> network addresses as integers, by IP version
+        self._networks: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, entry: str) -> None:
+        """Take one entry as it stands in a file; raises ``ExclusionError`` without a line number."""
+        try:
+            self._add(entry.strip())
+        except Unusable as error:
+            raise ExclusionError(error.reason) from None
+        self._count += 1
+
+    def _add(self, entry: str) -> None:
+        if "://" in entry:
+            raise Unusable(f"{quoted(entry)} is a URL: give the name, address or network alone")
+        if "/" in entry or ":" in entry or entry.startswith("["):
+            self._add_network(entry)
+            return
+        if entry.startswith("*."):
+            self._below.add(_suffix(entry[2:], entry))
+            return
+        if entry.startswith("."):
+            suffix = _suffix(entry[1:], entry)
+            self._below.add(suffix)
+            self._exact.add(suffix)
+            return
+        if entry.rpartition(".")[2].isdigit():
+            self._add_network(entry)
+            return
+        self._exact.add(read_name(entry))
+
+    def _add_network(self, entry: str) -> None:
+        if "/" not in entry:
+            network = ipaddress.ip_network(read_address(entry))
+        else:
+            try:
+                # 192.0.2.5/24 means the network that it lies in: to exclude more is the safe side
+                network = ipaddress.ip_network(entry, strict=False)
+            except ValueError:
+                raise Unusable(f"{quoted(entry)} is neither a name, an address nor a network") from None
+        by_length = self._networks[network.version]
+        by_length.setdefault(network.prefixlen, set()).add(int(network.network_address))
+        if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+            inner = embedded_ipv4(network.network_address)
+            if inner is not None:
+                short = network.prefixlen - 96
+                mask = (0xFFFFFFFF << (32 - short)) & 0xFFFFFFFF
+                self._networks[4].setdefault(short, set()).add(int(inner) & mask)
+
+    def name(self, host: str) -> str | None:
+        """The entry that excludes this host name (any case, Unicode or A-labels), or ``None``."""
+        if not self._exact and not self._below:
+            return None
+        try:
+            name = read_name(host)
+        except Unusable:
+            return None  # what is no name cannot be contacted by name
+        if name in self._exact:
+            return name
+        start = name.find(".") + 1
+        while start:
+            suffix = name[start:]
+            if suffix in self._below:
+                return f"*.{suffix}"
+            start = name.find(".", start) + 1
+        return None
+
+    def address(self, address: str) -> str | None:
+        """The entry that excludes this IP address (text, an IPv6 zone is ignored), or ``None``."""
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return None
+        inner = embedded_ipv4(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
+        return self._find(parsed) or (self._find(inner) if inner is not None else None)
+
+    def host(self, host: str) -> str | None:
+        """The entry that excludes this host, be it a name or an address, or ``None``."""
+        return self.address(host) or self.name(host)
+
+    def _find(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
+        value = int(address)
+        bits = address.max_prefixlen
+        for length, networks in self._networks[address.version].items():
+            network = value >> (bits - length) << (bits - length)
+            if network in networks:
+                shown = type(address)(network)
+                return str(shown) if length == bits else f"{shown}/{length}"
+        return None
+
+
+def _suffix(name: str, entry: str) -> str:
+    try:
+        return read_name(name)
+    except Unusable:
+        raise Unusable(f"{quoted(entry)} is not a domain with a leading dot or wildcard") from None
+
+
+def load_exclusions(paths: Iterable[str]) -> Exclusions:
+    """The exclusions in all these files together. Raises ``ExclusionError``: one bad line spoils the list,
+    since a list that is read in part would contact what it was meant to protect."""
+    exclusions = Exclusions()
+    for path in paths:
+        _load(path, exclusions)
+    return exclusions
+
+
+def _load(path: str, exclusions: Exclusions) -> None:
+    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
+    try:
+        file = open_binary(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ExclusionError(f"cannot read the exclusions {shown}: {reason}") from error
+    number = 0
+    try:
+        for batch in batches_of_lines(blocks(file), MAX_LINE):
+            for raw in batch:
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise ExclusionError(f"longer than {MAX_LINE} bytes")
+                entry = decode(raw).lstrip("\ufeff").partition("#")[0].strip()
+                if not entry:
+                    continue
+                if len(exclusions) >= MAX_ENTRIES:
+                    raise ExclusionError(f"more than {MAX_ENTRIES} entries")
+                exclusions.add(entry)
+    except ExclusionError as error:
+        raise ExclusionError(f"exclusions {shown}, line {number}: {error}") from None
+    except StreamBroken as error:
+        raise ExclusionError(f"the exclusions {shown}: the file {error.reason}") from error
+    finally:
+        close_binary(file)

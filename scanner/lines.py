@@ -1,0 +1,209 @@
+"""Lines of a file that may be huge, compressed, torn, or no text at all, in bounded memory.
+
+Inventories and findings are both read through here. The compression is told by the first bytes, never by the
+name. A line longer than the limit is delivered as its first ``limit + 1`` bytes and the rest is skipped, so that
+``len(line) > limit`` is the one test a reader has to make.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final, Literal, cast
+
+# One read. Larger blocks gain nothing measurable; with zlib and the split list this stays within a few MB.
+BLOCK: Final = 256 * 1024
+
+# Compressed bytes taken in at once: what they expand to is bounded separately, by BLOCK.
+COMPRESSED_BLOCK: Final = 64 * 1024
+
+# RFC 8878 section 3.1.1.1.2 recommends 8 MB; `zstd --long` writes 128 MB. A larger window is a memory attack.
+ZSTD_MAX_WINDOW: Final = 128 * 1024 * 1024
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+
+Compression = Literal["none", "gzip", "zstd"]
+
+
+class StreamBroken(Exception):
+    """The stream cannot be read further; ``truncated`` when it merely ends too soon."""
+
+    def __init__(self, reason: str, *, truncated: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.truncated = truncated
+
+
+def open_binary(path: str) -> BinaryIO:
+    """The file at ``path``, or standard input for ``-``; raises ``OSError``."""
+    if path == "-":
+        # a duplicate would lose what the text layer has buffered: nothing has read from it yet
+        return sys.stdin.buffer
+    return open(path, "rb")
+
+
+def close_binary(file: BinaryIO) -> None:
+    """Close what ``open_binary`` opened; standard input stays open."""
+    if file is not sys.stdin.buffer:
+        file.close()
+
+
+def compression_of(start: bytes) -> Compression:
+    """The compression that a file with these first bytes has."""
+    if start.startswith(GZIP_MAGIC):
+        return "gzip"
+    return "zstd" if start.startswith(ZSTD_MAGIC) else "none"
+
+
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The content of ``file``, decompressed, in non-empty blocks of at most about ``BLOCK`` bytes.
+
+    A pipe's bytes are passed on as they come. Raises ``StreamBroken``, after all that could be read was yielded.
+    """
+    start = b""
+    while len(start) < len(ZSTD_MAGIC):
+        more = _read(file, BLOCK)
+        if not more:
+            break
+        start += more
+    if not start:
+        return
+    compression = compression_of(start)
+    if compression == "gzip":
+        yield from _gunzip(start, file)
+    elif compression == "zstd":
+        yield from _unzstd(start, file)
+    else:
+        yield start
+        while more := _read(file, BLOCK):
+            yield more
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Whatever is there, up to ``size`` bytes; ``b""`` at the end."""
+    try:
+        if isinstance(file, (io.BufferedReader, io.BytesIO)):
+            return file.read1(size)
+        return file.read(size)
+    except (OSError, ValueError) as error:
+        raise StreamBroken(f"cannot be read further: {error}") from error
+
+
+def _gunzip(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """Every member of a gzip file (RFC 1952 section 2.2); zero padding between or after them is skipped."""
+    pending = start
+    at_start_of_file = True
+    while True:
+        if not at_start_of_file:
+            pending = pending.lstrip(b"\0")
+        while len(pending) < len(GZIP_MAGIC):
+            more = _read(file, COMPRESSED_BLOCK)
+            if not more:
+                if pending:
+                    raise StreamBroken("ends in the middle of a gzip member", truncated=True)
+                return
+            pending = (pending + more) if at_start_of_file else (pending + more).lstrip(b"\0")
+        at_start_of_file = False
+        if not pending.startswith(GZIP_MAGIC):
+            raise StreamBroken("has bytes after the gzip data that are not gzip")
+        member = zlib.decompressobj(wbits=31)
+        held_back = False  # output of a full block may wait inside although all input was taken
+        while not member.eof:
+            if not pending and not held_back:
+                pending = _read(file, COMPRESSED_BLOCK)
+                if not pending:
+                    raise StreamBroken("ends in the middle of a gzip member", truncated=True)
+            try:
+                data = member.decompress(pending, BLOCK)
+            except zlib.error as error:
+                raise StreamBroken(f"is damaged gzip data ({error})") from error
+            held_back = len(data) == BLOCK
+            pending = member.unconsumed_tail
+            if data:
+                yield data
+        pending = member.unused_data
+
+
+class _Rejoined(io.RawIOBase):
+    """A readable that first gives back the bytes that were looked at."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._start = start
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._start:
+            taken, self._start = self._start[:COMPRESSED_BLOCK], self._start[COMPRESSED_BLOCK:]
+            return taken
+        return _read(self._file, COMPRESSED_BLOCK)
+
+
+def _unzstd(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW)
+    source = cast(BinaryIO, _Rejoined(start, file))
+    reader = decompressor.stream_reader(source, read_across_frames=True, closefd=False)
+    while True:
+        try:
+            data = reader.read1(BLOCK)
+        except zstandard.ZstdError as error:
+            raise StreamBroken(f"is damaged zstd data ({error})") from error
+        if not data:
+            return
+        yield data
+
+
+def batches_of_lines(
+    source: Iterator[bytes], limit: int, newline: bytes = b"\n"
+) -> Iterator[list[bytes]]:
+    """The lines in ``source`` without their line ends, in lists, as they come; the last one may lack its end.
+
+    No line is longer than ``limit + 1`` bytes; one of that length was cut. What was read before ``StreamBroken``
+    is yielded before it is raised, a last torn line included.
+    """
+    pieces: list[bytes] = []  # of an unfinished line, joined once: a long line must not cost quadratic copying
+    held = 0
+    skipping = False
+    broken: StreamBroken | None = None
+    while True:
+        try:
+            block = next(source, b"")
+        except StreamBroken as error:
+            broken, block = error, b""
+        if not block:
+            break
+        lines = block.split(newline)
+        tail = lines.pop()
+        if lines:
+            if skipping:
+                del lines[0]
+                skipping = False
+            elif pieces:
+                pieces.append(lines[0])
+                lines[0] = b"".join(pieces)
+                pieces.clear()
+                held = 0
+            for number, line in enumerate(lines):
+                if len(line) > limit:
+                    lines[number] = line[: limit + 1]
+            if lines:
+                yield lines
+        if tail and not skipping:
+            pieces.append(tail)
+            held += len(tail)
+            if held > limit:
+                yield [b"".join(pieces)[: limit + 1]]
+                pieces.clear()
+                held = 0
+                skipping = True
+    if pieces:
+        yield [b"".join(pieces)]
+    if broken is not None:
+        raise broken

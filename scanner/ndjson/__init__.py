@@ -1,0 +1,27 @@
+"""Findings on disk: one writer that never tears or clobbers, and a reader that survives whatever it is given.
+
+The unit is the line. ``writing`` hands whole lines to the system in one call, so that a reader beside it, or after
+a run that was killed, sees lines or, at worst, one torn last line, which ``repairing`` removes before ``--resume``;
+``resume`` knows which rows are done. ``.gz`` and ``.zst`` files are made of independent members (RFC 1952) or
+frames (RFC 8878), flushed as they go: what was flushed can be read after a kill. ``reading`` streams findings back.
+"""
+
+from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, Unreadable, read_findings
+from scanner.ndjson.repairing import repair_torn_tail
+from scanner.ndjson.resume import Completed, completed
+from scanner.ndjson.writing import (
+    OutputClosed,
+    OutputError,
+    OutputExists,
+    OutputFull,
+    Writer,
+    WriterStatistics,
+    dumps_line,
+    open_output,
+)
+
+__all__ = [
+    "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
+    "Unreadable", "Writer", "WriterStatistics", "completed", "dumps_line", "open_output", "read_findings",
+    "repair_torn_tail",
+]  # fmt: skip

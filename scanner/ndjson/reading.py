@@ -1,0 +1,105 @@
+"""Findings read back from files that may be torn, compressed, or something else altogether."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from scanner.findings import SCHEMA
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.text import printable, quoted, shorten
+
+# A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
+MAX_FINDING_LINE: Final = 8 * 1024 * 1024
+
+# A file without one finding in so many lines is not a findings file: said early instead of after gigabytes.
+MAX_LINES_BEFORE_FINDING: Final = 10_000
+
+_OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
+
+
+class NotFindings(Exception):
+    """A file in which no line is a finding; the message is one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no finding: where, and why."""
+
+    path: str
+    line: int
+    reason: str
+
+
+def finding_of(raw: bytes) -> dict[str, Any] | str:
+    """The finding in a line, or why it is none. Never raises."""
+    if len(raw) > MAX_FINDING_LINE:
+        return f"longer than {MAX_FINDING_LINE} bytes"
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return "holds zero bytes" if b"\0" in raw else f"not JSON ({shorten(printable(error.msg), 80)})"
+    if not isinstance(value, dict):
+        return "not an object"
+    if value.get("schema") != SCHEMA:
+        return f"not of schema {SCHEMA}"
+    if not isinstance(value.get("target"), dict) or value.get("outcome") not in _OUTCOMES:
+        return "has no target or no outcome"
+    return value
+
+
+def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]:
+    """Every finding in the files (``-``: standard input; plain, gzip or zstd by content), in order.
+
+    What is no finding becomes an ``Unreadable``; blank lines are nothing. A torn end of a compressed file is no error,
+    only its torn last line is unreadable. Raises ``NotFindings`` for a file that cannot be opened or in which no
+    line is a finding.
+    """
+    for path in paths:
+        yield from _read_one(path)
+
+
+def _read_one(path: str) -> Iterator[dict[str, Any] | Unreadable]:
+    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
+    try:
+        file = open_binary(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NotFindings(f"cannot read {shown}: {reason}") from error
+    number = 0
+    found = False
+    loads = orjson.loads
+    try:
+        for batch in batches_of_lines(blocks(file), MAX_FINDING_LINE):
+            for raw in batch:
+                number += 1
+                # the common case first, with everything that `finding_of` asks
+                try:
+                    value = loads(raw)
+                    if value["schema"] == SCHEMA and value["outcome"] in _OUTCOMES and type(value["target"]) is dict:
+                        found = True
+                        yield value
+                        continue
+                except (ValueError, TypeError, KeyError):
+                    if not raw.strip():
+                        continue
+                problem = finding_of(raw)
+                if not isinstance(problem, str):
+                    found = True
+                    yield problem
+                    continue
+                if not found and number >= MAX_LINES_BEFORE_FINDING:
+                    raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
+                yield Unreadable(path, number, problem)
+    except StreamBroken as error:
+        if not error.truncated:
+            if not found:
+                raise NotFindings(f"{shown} {error.reason}") from error
+            yield Unreadable(path, number + 1, f"the file {error.reason}")
+    finally:
+        close_binary(file)
+    if not found:
+        raise NotFindings(f"{shown} holds no findings")

@@ -1,0 +1,144 @@
+"""A findings file that a killed run left, made whole again."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from typing import BinaryIO, Final
+
+from scanner.findings import SCHEMA
+from scanner.lines import Compression, StreamBroken, batches_of_lines, blocks, compression_of
+from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, finding_of
+from scanner.text import quoted
+
+
+def repair_torn_tail(path: str) -> int:
+    """Make the findings file at ``path`` end with a whole line again; returns how many bytes were cut off.
+
+    Raises ``NotFindings`` and touches nothing when the file holds something other than findings.
+    An absent or empty file needs no repair.
+    """
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return 0
+    except FileNotFoundError:
+        return 0
+    refuse_what_is_no_findings_file(path)
+    with open(path, "rb") as file:
+        kind = compression_of(file.read(4))
+    if kind != "none":
+        return _repair_compressed(path, kind)
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = _end_of_last_line(file, size)
+        if end < size:
+            file.truncate(end)
+        return size - end
+
+
+def _end_of_last_line(file: BinaryIO, size: int) -> int:
+    """The offset after the last line feed that does not end a line of zero bytes, which a power cut can leave."""
+    step = 64 * 1024
+    position = size
+    while position > 0:
+        start = max(position - step, 0)
+        file.seek(start)
+        block: bytes = file.read(position - start)
+        found = block.rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def refuse_what_is_no_findings_file(path: str) -> None:
+    """Raise ``NotFindings`` unless the first line is a finding or the torn start of one."""
+    with open(path, "rb") as file:
+        try:
+            lines = next(batches_of_lines(blocks(file), MAX_FINDING_LINE), [b""])
+        except StreamBroken as error:
+            if error.truncated:
+                return
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
+    first = lines[0]
+    start = b'{"schema":"%s"' % SCHEMA.encode()
+    if isinstance(finding_of(first), str) and not (len(lines) == 1 and start.startswith(first.rstrip(b"\0")[: len(start)])):
+        raise NotFindings(f"{quoted(path, 200)[1:-1]} does not begin with a finding")
+
+
+def _repair_compressed(path: str, kind: Compression) -> int:
+    """Cut the file after its last whole member and write the whole lines of the torn one as a new member."""
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        whole, rescued = _gzip_members(file) if kind == "gzip" else _zstd_frames(file)
+        if whole == size:
+            return 0
+        lines = rescued[: rescued.rfind(b"\n") + 1]
+        replacement = _one_member(lines, kind) if lines else b""
+        file.seek(whole)
+        file.write(replacement)
+        file.truncate()
+        return max(size - whole - len(replacement), 0)
+
+
+def _one_member(content: bytes, kind: Compression) -> bytes:
+    if kind == "gzip":
+        return gzip.compress(content)
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(content)
+
+
+# What is taken in at once while members are told apart.
+_STEP: Final = 64 * 1024
+
+
+def _gzip_members(file: BinaryIO) -> tuple[int, bytes]:
+    """(offset after the last whole member, content of the torn one after it)."""
+    whole = 0
+    pending = b""
+    while True:
+        member = zlib.decompressobj(wbits=31)
+        content: list[bytes] = []
+        used = 0
+        while not member.eof:
+            if not pending:
+                pending = file.read(_STEP)
+                if not pending:
+                    return whole, b"".join(content)
+            try:
+                content.append(member.decompress(pending))
+            except zlib.error:
+                return whole, b"".join(content)
+            used += len(pending) - len(member.unused_data)
+            pending = b""
+        whole += used
+        pending = member.unused_data
+
+
+def _zstd_frames(file: BinaryIO) -> tuple[int, bytes]:
+    """(offset after the last whole frame, content of the torn one after it)."""
+    import zstandard
+
+    whole = 0
+    pending = b""
+    while True:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        content: list[bytes] = []
+        used = 0
+        while not frame.eof:
+            if not pending:
+                pending = file.read(_STEP)
+                if not pending:
+                    return whole, b"".join(content)
+            try:
+                content.append(frame.decompress(pending))
+            except zstandard.ZstdError:
+                return whole, b"".join(content)
+            used += len(pending) - len(frame.unused_data)
+            pending = b""
+        whole += used
+        pending = frame.unused_data
