@@ -1,0 +1,300 @@
+"""A small DNS server on loopback for the demo and the tests: behaves like a resolver that knows only its zone.
+
+:func:`respond` is pure: a query's octets and a zone in, a response or ``None`` (silence) out. A zone is a dictionary from
+lower-case names without a final dot to a :class:`Node`; a key ``*.example`` answers for every name below ``example``
+that has no node of its own, and ``*`` for every name. Whatever is not in the zone does not exist (NXDOMAIN).
+
+As real resolvers do, it follows CNAMEs within its zone, answers a loop with SERVFAIL unless the CNAME itself is asked
+for, and answers bogus names only when checking is disabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import dns.edns
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+import trio
+
+# The chain that is followed before it is called endless; common resolvers stop at 8 to 16.
+MAX_CHAIN: Final = 12
+# What an answer may have over UDP when the query brings no EDNS (RFC 1035 section 2.3.4).
+PLAIN_UDP_SIZE: Final = 512
+# Over TCP, seconds for a client to send its query: nobody may hold a connection of the demo open for nothing.
+TCP_TIMEOUT: Final = 10.0
+# The same port number has to be free for UDP and TCP; the kernel picks the first, so the second is tried this often.
+BIND_ATTEMPTS: Final = 32
+NEGATIVE_TTL: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the server says about one name. Without any field the name exists and has no records (NODATA).
+
+    ``caa`` is (flags, tag, value), ``tlsa`` (usage, selector, matching type, data). ``rcode`` replaces the answer
+    by an error ("SERVFAIL", "REFUSED", "NXDOMAIN", ...). ``extended_errors`` is (code, text) of RFC 8914. ``bogus`` answers
+    SERVFAIL unless the query disables checking. ``silent`` drops the query; ``silent_types`` drops questions of some types only.
+    ``truncated`` answers over UDP with TC and no records. ``stops`` leaves the target of the CNAME to the client.
+    """
+
+    a: tuple[str, ...] = ()
+    aaaa: tuple[str, ...] = ()
+    cname: str | None = None
+    caa: tuple[tuple[int, str, str], ...] = ()
+    tlsa: tuple[tuple[int, int, int, bytes], ...] = ()
+    ttl: int = 60
+    rcode: str | None = None
+    extended_errors: tuple[tuple[int, str], ...] = ()
+    authenticated: bool = False
+    bogus: bool = False
+    silent: bool = False
+    silent_types: tuple[str, ...] = ()
+    failing_types: tuple[str, ...] = ()  # SERVFAIL for questions of these types
+    truncated: bool = False
+    stops: bool = False
+
+
+Zone = Mapping[str, Node]
+
+_NO_NODE = Node(rcode="NXDOMAIN")
+
+
+def find(zone: Zone, name: str) -> Node | None:
+    """The node that answers for ``name``: its own, or the wildcard of the nearest ancestor."""
+    node = zone.get(name)
+    while node is None and name:
+        _, _, name = name.partition(".")
+        node = zone.get(f"*.{name}" if name else "*")
+    return node
+
+
+def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -> bytes | None:
+    """The response to ``query``, or ``None`` for silence, which is also what unreadable octets get.
+
+    ``edns=False`` is a server from before EDNS: it answers FORMERR to a query that has an OPT record.
+    """
+    try:
+        message = dns.message.from_wire(query)
+    except (dns.exception.DNSException, ValueError):
+        return None
+    if message.flags & dns.flags.QR or message.opcode() != 0 or len(message.question) != 1:
+        return None
+    response = dns.message.make_response(message, recursion_available=True)
+    if message.edns >= 0 and not edns:
+        response.use_edns(-1)
+        response.set_rcode(dns.rcode.FORMERR)
+        return response.to_wire()
+    silent = _fill(response, message, zone, tcp)
+    if silent:
+        return None
+    size = 65535 if tcp else max(PLAIN_UDP_SIZE, message.payload) if message.edns >= 0 else PLAIN_UDP_SIZE
+    try:
+        return response.to_wire(max_size=size)
+    except dns.exception.TooBig:
+        response.answer.clear()
+        response.authority.clear()
+        response.flags |= dns.flags.TC
+        return response.to_wire()
+
+
+def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone, tcp: bool) -> bool:
+    """Put the answer into ``response``; true where there is to be none at all."""
+    question = query.question[0]
+    rdtype = dns.rdatatype.to_text(question.rdtype)
+    name = question.name.canonicalize().to_text(omit_final_dot=True)
+    unchecked = bool(query.flags & dns.flags.CD)
+    errors: list[tuple[int, str]] = []
+    authenticated = True
+    seen = {name}
+    while True:
+        node = find(zone, name) or _NO_NODE
+        if node.silent or rdtype in node.silent_types:
+            return True
+        if node.truncated and not tcp:
+            response.answer.clear()
+            response.flags |= dns.flags.TC
+            return False
+        errors += node.extended_errors
+        authenticated = authenticated and node.authenticated
+        rcode = node.rcode
+        if (node.bogus and not unchecked) or rdtype in node.failing_types:
+            rcode = "SERVFAIL"
+        if rcode is not None:
+            response.set_rcode(dns.rcode.from_text(rcode))
+            if rcode == "NXDOMAIN":
+                _deny(response)
+            elif rcode == "SERVFAIL":
+                response.answer.clear()
+            break
+        owner = dns.name.from_text(name)
+        if node.cname is not None:
+            target = dns.name.from_text(node.cname)
+            _add(response, owner, node.ttl, "CNAME", [target.to_text()])
+            if rdtype == "CNAME" or node.stops:
+                break
+            name = target.canonicalize().to_text(omit_final_dot=True)
+            if name in seen or len(seen) > MAX_CHAIN:
+                response.answer.clear()
+                response.set_rcode(dns.rcode.SERVFAIL)
+                break
+            seen.add(name)
+            continue
+        texts = _texts(node, rdtype)
+        if texts:
+            _add(response, owner, node.ttl, rdtype, texts)
+        else:
+            _deny(response)
+        break
+    if query.edns >= 0 and errors:
+        response.use_edns(
+            0,
+            payload=1232,
+            options=[dns.edns.EDEOption(dns.edns.EDECode.make(code), text or None) for code, text in errors],
+        )
+    if authenticated and response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) and query.flags & dns.flags.AD:
+        response.flags |= dns.flags.AD
+    return False
+
+
+def _texts(node: Node, rdtype: str) -> list[str]:
+    if rdtype == "A":
+        return list(node.a)
+    if rdtype == "AAAA":
+        return list(node.aaaa)
+    if rdtype == "CAA":
+        return [f'{flags} {tag} "{value}"' for flags, tag, value in node.caa]
+    if rdtype == "TLSA":
+        return [f"{usage} {selector} {matching} {data.hex()}" for usage, selector, matching, data in node.tlsa]
+    return []
+
+
+def _add(response: dns.message.Message, owner: dns.name.Name, ttl: int, rdtype: str, texts: list[str]) -> None:
+    response.answer.append(dns.rrset.from_text_list(owner, ttl, "IN", rdtype, texts))
+
+
+def _deny(response: dns.message.Message) -> None:
+    """The SOA that goes with every "no such name" and "no such record" (RFC 2308)."""
+    texts = [f"ns.invalid. admin.invalid. 1 3600 600 86400 {NEGATIVE_TTL}"]
+    response.authority.append(dns.rrset.from_text_list(dns.name.root, NEGATIVE_TTL, "IN", "SOA", texts))
+
+
+# --- sockets -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class DnsServer:
+    """A running server. ``queries`` counts the questions by what they asked, for tests and the curious."""
+
+    zone: Zone
+    address: str
+    port: int
+    queries: list[tuple[str, str]]
+    edns: bool = True
+
+    @property
+    def text(self) -> str:
+        """As ``--resolver`` takes it."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    def respond(self, query: bytes, *, tcp: bool) -> bytes | None:
+        """The response of this server's zone."""
+        response = respond(query, self.zone, tcp=tcp, edns=self.edns)
+        if response is not None:
+            asked = dns.message.from_wire(response, question_only=True).question
+            self.queries.extend((q.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(q.rdtype)) for q in asked)
+        return response
+
+
+async def run_dns(
+    zone: Zone,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    edns: bool = True,
+    task_status: trio.TaskStatus[DnsServer] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve ``zone`` over UDP and TCP until cancelled; for ``nursery.start``, which gets the :class:`DnsServer`."""
+    datagrams, listener = await _bind(host, port)
+    server = DnsServer(zone, host, datagrams.getsockname()[1], [], edns)
+    with datagrams:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve_datagrams, datagrams, server)
+            nursery.start_soon(trio.serve_listeners, lambda stream: _serve_stream(stream, server), [listener])
+            task_status.started(server)
+
+
+@asynccontextmanager
+async def serve_dns(
+    zone: Zone, host: str = "127.0.0.1", port: int = 0, *, edns: bool = True
+) -> AsyncIterator[DnsServer]:
+    """A server for the length of the block."""
+    async with trio.open_nursery() as nursery:
+
+        async def start(task_status: trio.TaskStatus[DnsServer] = trio.TASK_STATUS_IGNORED) -> None:
+            await run_dns(zone, host, port, edns=edns, task_status=task_status)
+
+        server: DnsServer = await nursery.start(start)
+        yield server
+        nursery.cancel_scope.cancel()
+
+
+async def _bind(host: str, port: int) -> tuple[trio.socket.SocketType, trio.SocketListener]:
+    family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
+    for attempt in range(BIND_ATTEMPTS):
+        datagrams = trio.socket.socket(family, trio.socket.SOCK_DGRAM)
+        stream = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+        try:
+            await datagrams.bind((host, port))
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+            await stream.bind((host, datagrams.getsockname()[1]))
+            stream.listen(128)
+            return datagrams, trio.SocketListener(stream)
+        except OSError:
+            datagrams.close()
+            stream.close()
+            if port or attempt == BIND_ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _serve_datagrams(datagrams: trio.socket.SocketType, server: DnsServer) -> None:
+    while True:
+        try:
+            query, client = await datagrams.recvfrom(4096)
+            response = server.respond(query, tcp=False)
+            if response is not None:
+                await datagrams.sendto(response, client)
+        except OSError:
+            continue  # a client that is gone by now
+
+
+async def _serve_stream(stream: trio.SocketStream, server: DnsServer) -> None:
+    buffer = bytearray()
+    try:
+        with trio.move_on_after(TCP_TIMEOUT):
+            while True:
+                while len(buffer) >= 2 and len(buffer) >= 2 + int.from_bytes(buffer[:2], "big"):
+                    end = 2 + int.from_bytes(buffer[:2], "big")
+                    response = server.respond(bytes(buffer[2:end]), tcp=True)
+                    del buffer[:end]
+                    if response is not None:
+                        await stream.send_all(len(response).to_bytes(2, "big") + response)
+                chunk = await stream.receive_some()
+                if not chunk:
+                    return
+                buffer += chunk
+    except trio.BrokenResourceError:
+        return
+    finally:
+        await trio.aclose_forcefully(stream)

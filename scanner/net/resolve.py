@@ -1,0 +1,418 @@
+"""Names to addresses: every outcome told apart, nothing raised for what the network does.
+
+``open_resolver`` gives a :class:`Resolver` for a run. Who is asked:
+
+- ``--resolver`` given: those servers and nobody else. Their view is what the person wants to see, so the hosts file of
+  this machine is left out as well.
+- otherwise the hosts file first, then the servers of ``/etc/resolv.conf``. Where that names none, each name gets
+  UNREACHABLE with the reason; a public resolver is never asked on its own initiative, because names are often private.
+
+Names are absolute: search domains are not applied. ``localhost`` and names below it are loopback (RFC 6761 section 6.3)
+and are sent to nobody unless a resolver was given.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import trio
+
+from scanner.evidence import DnsAnswer, DnsStatus
+from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire
+from scanner.net.dns_cache import SharedAnswers
+from scanner.net.dns_config import ResolverConfigError, Server
+from scanner.net.dns_outcome import Outcome
+from scanner.net.dns_transport import Network, SystemNetwork
+from scanner.net.dns_upstream import Budget, Upstream, UpstreamStatistics
+from scanner.net.dns_wire import Question
+
+__all__ = [
+    "CaaAnswer",
+    "Resolver",
+    "ResolverConfigError",
+    "ResolverStatistics",
+    "TlsaAnswer",
+    "UpstreamStatistics",
+    "open_resolver",
+]
+
+# Seconds for one try. A resolver that has to walk from the root answers within two nearly always; what takes longer is
+# mostly a name whose servers are dead, and for that there is the next try.
+DEFAULT_TIMEOUT: Final = 3.0
+# Seconds of asking for one name, whatever the number of servers, retries and CNAMEs.
+DEFAULT_PATIENCE: Final = 12.0
+# Jittered pause before everybody is asked again: half to one and a half of this, doubled each round.
+BACKOFF: Final = 0.25
+# Where one family has addresses, how often the other is still asked again: firewalls that drop one type are common,
+# and nobody waits for the rest of the schedule then.
+LATE_FAMILY_TRIES: Final = 1
+
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+
+
+class CaaAnswer(NamedTuple):
+    """The relevant CAA set (RFC 8659 section 3) as (flags, tag, value), and the name it stands at.
+
+    ``records`` is empty where no ancestor has any, ``None`` where somebody could not be asked.
+    """
+
+    records: tuple[tuple[int, str, str], ...] | None
+    owner: str | None
+
+
+class TlsaAnswer(NamedTuple):
+    """TLSA records (RFC 6698) as (usage, selector, matching type, data); ``None`` where they could not be had.
+
+    They mean something only if ``authenticated``.
+    """
+
+    records: tuple[tuple[int, int, int, bytes], ...] | None
+    authenticated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverStatistics:
+    """What was asked so far."""
+
+    names: int  # resolutions asked for
+    from_hosts: int
+    from_cache: int
+    shared: int  # waited for the same question of somebody else
+    second_tries: int  # questions asked again, of another server or after a pause
+    in_flight: int
+    peak_in_flight: int
+    cache_entries: int
+    upstreams: tuple[UpstreamStatistics, ...]
+
+
+class Resolver:
+    """Made by :func:`open_resolver`."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        *,
+        hosts: dns_config.Hosts | None,
+        retries: int,
+        patience: float,
+        rotate: bool = False,
+        problem: str | None = None,
+    ) -> None:
+        self._upstreams = tuple(upstreams)
+        self._hosts = hosts
+        self._rounds = retries + 1
+        self._patience = patience
+        self._rotate = rotate
+        self._problem = problem or "no resolver is configured"
+        self._turn = 0
+        self._answers = SharedAnswers()
+        self._names = self._from_hosts = self._second_tries = 0
+
+    def statistics(self) -> ResolverStatistics:
+        """Counters up to now, as an immutable record."""
+        now = trio.current_time()
+        return ResolverStatistics(
+            names=self._names,
+            from_hosts=self._from_hosts,
+            from_cache=self._answers.from_cache,
+            shared=self._answers.shared,
+            second_tries=self._second_tries,
+            in_flight=self._answers.in_flight,
+            peak_in_flight=self._answers.peak_in_flight,
+            cache_entries=self._answers.entries,
+            upstreams=tuple(upstream.statistics(now) for upstream in self._upstreams),
+        )
+
+    # --- addresses -----------------------------------------------------------------------------
+
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+        """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not."""
+        if not (ipv4 or ipv6):
+            raise ValueError("resolve() needs at least one address family")
+        self._names += 1
+        name = name.removesuffix(".").lower()
+        local = self._local(name, ipv4, ipv6)
+        if local is not None:
+            self._from_hosts += 1
+            return local
+        types = (dns_wire.A, dns_wire.AAAA) if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
+        answer: DnsAnswer = await self._answers.once((name, types), lambda: self._resolve(name, types))
+        if not answer.addresses and _is_localhost(name):
+            return _localhost(ipv4, ipv6)
+        return answer
+
+    def _local(self, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
+        """What can be said without asking: the hosts file, and loopback."""
+        if self._hosts is None:
+            return None
+        addresses = self._hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
+        if addresses:
+            return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
+        return _localhost(ipv4, ipv6) if _is_localhost(name) else None
+
+    async def _resolve(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
+        started = trio.current_time()
+        try:
+            questions = _questions(name, types)
+        except dns_wire.NameNotEncodable as error:
+            # No question can carry it, so no server was asked; a server would have to answer FORMERR.
+            return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
+        budget = Budget(self._patience)
+        outcomes = await self._ask(questions, budget)
+        for index, outcome in enumerate(outcomes):
+            if outcome.unfinished:
+                outcomes[index] = await self._follow(outcome, questions[index], budget)
+        answer = dns_outcome.combined(outcomes)
+        if answer.status is DnsStatus.SERVFAIL and not answer.loop:
+            answer, outcomes = await self._explain(answer, outcomes, questions, budget)
+        ttl = dns_outcome.time_to_live(outcomes)
+        duration = trio.current_time() - started
+        return replace(answer, duration=duration), None if ttl is None else float(ttl)
+
+    async def _follow(self, outcome: Outcome, question: Question, budget: Budget) -> Outcome:
+        """Ask on at the end of a chain that the server did not follow."""
+        while outcome.unfinished:
+            if len(outcome.cname) >= dns_wire.MAX_CHAIN:
+                return replace(
+                    outcome,
+                    status=DnsStatus.SERVFAIL,
+                    unfinished=False,
+                    detail=f"more than {len(outcome.cname)} CNAMEs",
+                )
+            try:
+                following = _questions(outcome.cname[-1], (question.rdtype,))
+            except dns_wire.NameNotEncodable as error:
+                return replace(
+                    outcome, status=DnsStatus.SERVFAIL, unfinished=False, detail=f"the CNAME's target: {error}"
+                )
+            [rest] = await self._ask(following, budget)
+            outcome = dns_outcome.continued(outcome, rest, question.name)
+            if not rest.cname:
+                break  # the name itself was asked for and has nothing: the chain ends here
+        return replace(outcome, unfinished=False)
+
+    async def _explain(
+        self, answer: DnsAnswer, outcomes: list[Outcome], questions: tuple[Question, ...], budget: Budget
+    ) -> tuple[DnsAnswer, list[Outcome]]:
+        """SERVFAIL says nothing by itself: find out whether DNSSEC, a CNAME loop or a name further down is behind it."""
+        if any(code in dns_outcome.DNSSEC_ERRORS for code, _text in answer.extended_errors):
+            return replace(answer, bogus=True), outcomes
+        failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
+        [unchecked] = await self._ask((questions[failed],), budget, checking_disabled=True, explaining=True)
+        if unchecked.settled:
+            # It may just have gone away: bogus only if it fails again with checking.
+            again = await self._ask(questions, budget, explaining=True)
+            confirmed = dns_outcome.combined(again)
+            if confirmed.status is DnsStatus.SERVFAIL:
+                return replace(confirmed, bogus=True, cname=confirmed.cname or unchecked.cname), again
+            return confirmed, again
+        chain, loop, detail = await self._walk(questions[0].name, budget)
+        if len(chain) < len(answer.cname) and not loop:
+            return answer, outcomes
+        return replace(answer, cname=chain, loop=loop, detail=answer.detail or detail), outcomes
+
+    async def _walk(self, name: str, budget: Budget) -> tuple[tuple[str, ...], bool, str | None]:
+        """Ask for the CNAMEs one by one: resolvers answer a loop with SERVFAIL, but each of its links for itself."""
+        chain: list[str] = []
+        while len(chain) < dns_wire.MAX_CHAIN:
+            try:
+                questions = _questions(chain[-1] if chain else name, (dns_wire.CNAME,))
+            except dns_wire.NameNotEncodable:
+                break
+            [outcome] = await self._ask(questions, budget, explaining=True)
+            if not outcome.cname:
+                if not chain:
+                    return (), False, None
+                return tuple(chain), False, f"the chain leads to {chain[-1]}, which cannot be resolved"
+            target = outcome.cname[0]
+            loop = target == name or target in chain
+            chain.append(target)
+            if loop:
+                return tuple(chain), True, None
+        return tuple(chain), False, f"a chain of {len(chain)} CNAMEs or more"
+
+    # --- other types ---------------------------------------------------------------------------
+
+    async def caa(self, name: str) -> CaaAnswer:
+        """The CAA set that holds for ``name``: its own, or that of the nearest ancestor that has one (RFC 8659 section 3)."""
+        labels = name.removesuffix(".").lower().split(".")
+        if labels[0] == "*":
+            del labels[0]  # section 3: the set of a wildcard is that of the domain below the asterisk
+        for start in range(len(labels)):
+            owner = ".".join(labels[start:])
+            outcome = await self._records(owner, dns_wire.CAA)
+            if not outcome.settled:
+                return CaaAnswer(None, None)
+            if outcome.records:
+                return CaaAnswer(tuple(_caa(record) for record in outcome.records), owner)
+        return CaaAnswer((), None)
+
+    async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
+        """The TLSA records of a service, as at ``_443._tcp.name`` (RFC 6698 section 3)."""
+        owner = f"_{port}._{transport}.{name.removesuffix('.').lower()}"
+        outcome = await self._records(owner, dns_wire.TLSA)
+        if not outcome.settled:
+            return TlsaAnswer(None, False)
+        return TlsaAnswer(tuple(_tlsa(record) for record in outcome.records), outcome.authenticated)
+
+    async def _records(self, name: str, rdtype: int) -> Outcome:
+        """Records of another type, by way of the general codec; ancestors are shared by many names, so they are cached."""
+        return await self._answers.once((name, (rdtype,)), lambda: self._find_records(name, rdtype))
+
+    async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
+        try:
+            questions = _questions(name, (rdtype,))
+        except dns_wire.NameNotEncodable as error:
+            return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
+        budget = Budget(self._patience)
+        [outcome] = await self._ask(questions, budget)
+        if outcome.unfinished:
+            outcome = await self._follow(outcome, questions[0], budget)
+        ttl = dns_outcome.time_to_live([outcome])
+        return outcome, None if ttl is None else float(ttl)
+
+    # --- asking --------------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        questions: Sequence[Question],
+        budget: Budget,
+        *,
+        checking_disabled: bool = False,
+        explaining: bool = False,
+    ) -> list[Outcome]:
+        """Ask until each question is settled, the schedule is through or the budget is spent; the most telling outcome of each.
+
+        ``explaining`` takes SERVFAIL for an answer: it has been asked about often enough by then.
+        """
+        best: list[Outcome | None] = [None] * len(questions)
+        open_ = list(range(len(questions)))
+        first = True
+        late_tries = 0
+        for round_ in range(self._rounds):
+            if round_:
+                pause = min(BACKOFF * 2 ** (round_ - 1) * random.uniform(0.5, 1.5), max(budget.left, 0.0))
+                await trio.sleep(pause)
+                budget.left -= pause
+            for upstream in self._in_order():
+                if not first:
+                    if budget.spent:
+                        break
+                    if any(outcome is not None and outcome.addresses for outcome in best):
+                        if late_tries == LATE_FAMILY_TRIES:
+                            return _complete(best)
+                        late_tries += 1
+                    self._second_tries += len(open_)
+                first = False
+                replies = await upstream.exchange(
+                    [questions[i] for i in open_], budget, checking_disabled=checking_disabled
+                )
+                remaining = []
+                for index, reply in zip(open_, replies, strict=True):
+                    outcome = dns_outcome.outcome_of(reply, upstream.text)
+                    if outcome.more_telling_than(best[index]):
+                        best[index] = outcome
+                    if not (outcome.settled or (explaining and outcome.status is DnsStatus.SERVFAIL)):
+                        remaining.append(index)
+                if not remaining:
+                    return _complete(best)
+                open_ = remaining
+        return _complete(best, self._problem)
+
+    def _in_order(self) -> Iterator[Upstream]:
+        """Those that answer lately, in the order of the configuration (or in turn); then the others, longest quiet first."""
+        upstreams = self._upstreams
+        if len(upstreams) < 2:
+            yield from upstreams
+            return
+        if self._rotate:
+            self._turn = (self._turn + 1) % len(upstreams)
+            upstreams = upstreams[self._turn :] + upstreams[: self._turn]
+        now = trio.current_time()
+        down = [upstream for upstream in upstreams if upstream.health.down(now)]
+        yield from [upstream for upstream in upstreams if upstream not in down]
+        yield from sorted(down, key=lambda upstream: upstream.health.down_until)
+
+
+def _complete(outcomes: Sequence[Outcome | None], problem: str | None = None) -> list[Outcome]:
+    return [outcome or Outcome(DnsStatus.UNREACHABLE, detail=problem) for outcome in outcomes]
+
+
+def _questions(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
+    if "\\" not in name:
+        return dns_wire.questions_for(name, types)
+    # Escapes come from the general codec only, as targets of CNAMEs with odd octets.
+    from scanner.net import dns_codec
+
+    wire = dns_codec.encode_escaped_name(name)
+    return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in types)
+
+
+def _is_localhost(name: str) -> bool:
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _localhost(ipv4: bool, ipv6: bool) -> DnsAnswer:
+    addresses = tuple(a for a in _LOOPBACK if (ipv6 if ":" in a else ipv4))
+    return DnsAnswer(
+        DnsStatus.NOERROR, addresses, source="hosts", detail="names below localhost are loopback (RFC 6761)"
+    )
+
+
+def _caa(record: Any) -> tuple[int, str, str]:
+    return int(record.flags), _printable(record.tag), _printable(record.value)
+
+
+def _tlsa(record: Any) -> tuple[int, int, int, bytes]:
+    return int(record.usage), int(record.selector), int(record.mtype), bytes(record.cert)
+
+
+def _printable(octets: bytes) -> str:
+    """Octets of a DNS string as text, anything but printable ASCII as ``\\DDD`` (RFC 1035 section 5.1)."""
+    return "".join(chr(o) if 0x20 <= o < 0x7F and o != 0x5C else "\\\\" if o == 0x5C else f"\\{o:03d}" for o in octets)
+
+
+@asynccontextmanager
+async def open_resolver(
+    *,
+    servers: Sequence[str] | None = None,
+    timeout: float | None = None,
+    retries: int | None = None,
+    patience: float = DEFAULT_PATIENCE,
+    network: Network | None = None,
+    system: dns_config.SystemResolvers | None = None,
+    hosts: dns_config.Hosts | None = None,
+) -> AsyncIterator[Resolver]:
+    """A resolver for the length of the block; its sockets are closed at the end.
+
+    ``servers`` are ``--resolver`` values (``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``), ``None`` for the system's own.
+    ``timeout`` is seconds for one try of one server and ``retries`` is further rounds through all of them; ``None`` takes
+    the system's ``options`` where it has any. ``patience`` bounds the seconds of asking for one name.
+    ``network``, ``system`` and ``hosts`` replace the machine's. Raises :class:`ResolverConfigError`.
+    """
+    given: tuple[Server, ...] | None = None if servers is None else dns_config.parse_servers(servers)
+    if given is not None:
+        configuration = dns_config.SystemResolvers(given, DEFAULT_TIMEOUT)
+        hosts = None
+    else:
+        configuration = dns_config.read_resolv_conf() if system is None else system
+        hosts = dns_config.read_hosts() if hosts is None else hosts
+    seconds = configuration.timeout if timeout is None else timeout
+    rounds = configuration.attempts - 1 if retries is None else retries
+    async with trio.open_nursery() as nursery:
+        yield Resolver(
+            [
+                Upstream(server, network or SystemNetwork(), nursery, timeout=seconds, tcp_only=configuration.tcp_only)
+                for server in configuration.servers
+            ],
+            hosts=hosts,
+            retries=rounds,
+            patience=patience,
+            rotate=configuration.rotate,
+            problem=configuration.problem,
+        )
+        nursery.cancel_scope.cancel()
