@@ -1,0 +1,255 @@
+"""Working servers with certificates that clients refuse, each for one reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from scanner.demo.cases import ANY_STRENGTH, DOMAIN, Case, Opening, Place, Workshop, presenting
+from scanner.demo.pki import DAY, Credential, Pki, name, truncated, with_broken_signature, with_sha1_signature
+from scanner.demo.servers import Handler, scripted
+from scanner.demo.wire import Suite
+
+# Below private enterprise number 32473, which is set aside for examples (RFC 5612).
+UNHEARD_OF: Final = x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3")
+
+
+def _self_signed(pki: Pki, at: Place) -> Credential:
+    return pki.self_signed(name(at.host), at.host)
+
+
+def _forgets_intermediate(pki: Pki, at: Place) -> Credential:
+    credential = pki.leaf(at.host, issuer=pki.forgotten)
+    return credential.sending(credential.leaf)
+
+
+def _issuer_nowhere(pki: Pki, at: Place, url: str | None) -> Credential:
+    hidden = pki.authority(f"Demo Hidden CA for {at.host}")
+    credential = pki.leaf(at.host, issuer=hidden, issuer_url=url)
+    return credential.sending(credential.leaf)
+
+
+def _untrusted_root(pki: Pki, at: Place) -> Credential:
+    root = pki.new_root("Demo Root that nobody trusts")
+    issuing = pki.authority("Demo Issuing CA under the other root", issuer=root)
+    credential = pki.leaf(at.host, issuer=issuing)
+    return credential.sending(*credential.chain, root.der)
+
+
+def _bad_signature(pki: Pki, at: Place) -> Credential:
+    credential = pki.leaf(at.host)
+    return credential.sending(with_broken_signature(credential.leaf), *credential.chain[1:])
+
+
+def _path_too_long(pki: Pki, at: Place) -> Credential:
+    last = pki.authority("Demo CA with path length 0", path_length=0)
+    return pki.leaf(at.host, issuer=pki.authority("Demo CA one level too low", issuer=last))
+
+
+def _wrong_names_permitted(pki: Pki, at: Place) -> Credential:
+    return pki.leaf(at.host, issuer=pki.authority("Demo CA for example.com", permitted_names=["example.com"]))
+
+
+def _sha1(pki: Pki, at: Place) -> Credential:
+    credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+    return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
+
+
+def _malformed(shop: Workshop, place: Place) -> Handler:
+    # OpenSSL will not load it, so a scripted server sends it.
+    credential = shop.pki.leaf(place.host)
+    broken = credential.sending(truncated(credential.leaf), *credential.chain[1:])
+    return scripted(broken, suites=[Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
+
+
+VALIDITY: Final = (
+    Case(
+        name="expired",
+        story="The certificate ran out nine days ago.",
+        outcome="fail",
+        cause="expired-or-self-signed",
+        code="certificate-expired",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),),
+    ),
+    Case(
+        name="not-yet-valid",
+        story="The certificate begins in three days.",
+        outcome="fail",
+        cause="expired-or-self-signed",
+        code="certificate-not-yet-valid",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(3 * DAY, 93 * DAY))),),
+    ),
+    Case(
+        name="self-signed",
+        story="Nobody but the certificate itself vouches for it.",
+        outcome="fail",
+        cause="expired-or-self-signed",
+        code="self-signed-leaf",
+        owner="platform",
+        servers=(presenting(_self_signed),),
+    ),
+    Case(
+        name="expires-soon",
+        story="Three days are left of ninety.",
+        outcome="warn",
+        code="expires-soon",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-87 * DAY, timedelta(days=3, hours=1)))),),
+    ),
+    Case(
+        name="expired-and-misnamed",
+        story="Expired, and for another name: both are said, the first names the cause.",
+        outcome="fail",
+        cause="expired-or-self-signed",
+        code="certificate-expired",
+        servers=(presenting(lambda pki, at: pki.leaf(f"old.{DOMAIN}", validity=(-99 * DAY, -9 * DAY))),),
+    ),
+)
+
+NAMES: Final = (
+    Case(
+        name="wrong-name",
+        story="The certificate is for other names.",
+        outcome="fail",
+        cause="hostname-mismatch",
+        code="name-not-in-san",
+        servers=(presenting(lambda pki, at: pki.leaf(f"www.{DOMAIN}", f"wrong-names.{DOMAIN}")),),
+    ),
+    Case(
+        name="a.b.wildcard",
+        story="A wildcard covers one label, and this name is two below it.",
+        outcome="fail",
+        cause="hostname-mismatch",
+        code="wildcard-depth",
+        servers=(presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),),
+    ),
+    Case(
+        name="bare",
+        story="A wildcard does not cover the domain itself.",
+        outcome="fail",
+        cause="hostname-mismatch",
+        code="wildcard-depth",
+        servers=(presenting(lambda pki, at: pki.leaf(f"*.bare.{DOMAIN}")),),
+    ),
+    Case(
+        name="common-name-only",
+        story="The name is in the subject alone, where browsers no longer look.",
+        outcome="fail",
+        cause="hostname-mismatch",
+        code="common-name-only",
+        owner="platform",
+        servers=(presenting(lambda pki, at: pki.leaf(common_name=at.host)),),
+    ),
+    Case(
+        name="not-configured-here",
+        story="The server shows its default site's certificate for whatever name it does not know.",
+        outcome="fail",
+        cause="hostname-mismatch",
+        code="default-certificate",
+        servers=(presenting(lambda pki, at: pki.leaf(f"default-site.{DOMAIN}"), for_any_name=True),),
+    ),
+)
+
+ISSUERS: Final = (
+    Case(
+        name="intermediate-not-sent",
+        story="The intermediate is not sent; another server of this fleet sends it.",
+        outcome="fail",
+        cause="missing-intermediate",
+        code="intermediate-not-sent",
+        owner="mail",
+        servers=(presenting(_forgets_intermediate),),
+    ),
+    Case(
+        name="intermediate-unobtainable",
+        story="The intermediate is not sent, and where the certificate says it can be had there is nothing.",
+        outcome="fail",
+        cause="missing-intermediate",
+        code="intermediate-unobtainable",
+        owner="mail",
+        servers=(presenting(lambda pki, at: _issuer_nowhere(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),),
+    ),
+    Case(
+        name="untrusted-root",
+        story="A complete chain to a root that is in no store.",
+        outcome="fail",
+        cause="untrusted-ca",
+        code="untrusted-root",
+        owner="platform",
+        servers=(presenting(_untrusted_root),),
+    ),
+    Case(
+        name="issuer-unknown",
+        story="The issuer is not sent, and nothing says where to get it.",
+        outcome="fail",
+        cause="untrusted-ca",
+        code="issuer-unknown",
+        owner="platform",
+        servers=(presenting(lambda pki, at: _issuer_nowhere(pki, at, None)),),
+    ),
+)
+
+
+def _chain_case(code: str, story: str, server: Opening, owner: str = "web") -> Case:
+    return Case(
+        name=code,
+        story=story,
+        outcome="fail",
+        cause="chain-validation",
+        code=code,
+        owner=owner,
+        servers=(server,),
+    )
+
+
+CHAIN: Final = (
+    _chain_case("bad-signature", "The issuer did not sign this.", presenting(_bad_signature)),
+    _chain_case(
+        "intermediate-expired",
+        "The intermediate ran out, the server's own certificate did not.",
+        presenting(
+            lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo expired CA", validity=(-700 * DAY, -5 * DAY)))
+        ),
+    ),
+    _chain_case(
+        "issuer-not-a-ca",
+        "A server's certificate signed another one.",
+        presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo no CA", is_ca=False))),
+    ),
+    _chain_case("path-length-exceeded", "More intermediates than a CA above allows.", presenting(_path_too_long)),
+    _chain_case(
+        "name-constraint-violated", "The CA may sign for example.com alone.", presenting(_wrong_names_permitted)
+    ),
+    _chain_case(
+        "wrong-key-usage",
+        "The CA's key usage does not allow it to sign certificates.",
+        presenting(
+            lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo CA without keyCertSign", key_cert_sign=False))
+        ),
+    ),
+    _chain_case(
+        "not-for-server-auth",
+        "A certificate for clients, on a server.",
+        presenting(lambda pki, at: pki.leaf(at.host, usages=[ExtendedKeyUsageOID.CLIENT_AUTH])),
+    ),
+    _chain_case(
+        "unknown-critical-extension",
+        "A critical extension that no client knows.",
+        presenting(
+            lambda pki, at: pki.leaf(at.host, extensions=[(x509.UnrecognizedExtension(UNHEARD_OF, b"\x05\x00"), True)])
+        ),
+    ),
+    _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
+    _chain_case("weak-signature", "Signed with SHA-1.", presenting(_sha1, ciphers=ANY_STRENGTH), owner="payments"),
+    _chain_case(
+        "weak-key",
+        "An RSA key of 1024 bits.",
+        presenting(lambda pki, at: pki.leaf(at.host, key=rsa.generate_private_key(65537, 1024)), ciphers=ANY_STRENGTH),
+        owner="payments",
+    ),
+)
+
+CASES: Final = (*VALIDITY, *NAMES, *ISSUERS, *CHAIN)

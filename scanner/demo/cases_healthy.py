@@ -1,0 +1,98 @@
+"""Servers with nothing wrong: what must not be reported is tested like what must."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from scanner.demo.cases import DOMAIN, Case, Place, Workshop, presenting, sound
+from scanner.demo.servers import Handler, imap, openssl, postgres, smtp
+
+
+def _sound_context(shop: Workshop, place: Place) -> ssl.SSLContext:
+    return shop.only_for(place.host, shop.context(sound(shop.pki, place)))
+
+
+def _smtp(shop: Workshop, place: Place) -> Handler:
+    return smtp(_sound_context(shop, place))
+
+
+def _imap(shop: Workshop, place: Place) -> Handler:
+    return imap(_sound_context(shop, place))
+
+
+def _postgres(shop: Workshop, place: Place) -> Handler:
+    return postgres(_sound_context(shop, place))
+
+
+def _needs_sni(shop: Workshop, place: Place) -> Handler:
+    context = shop.context(sound(shop.pki, place))
+
+    def choose(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, __: ssl.SSLContext) -> int | None:
+        return None if name == place.host else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    context.sni_callback = choose
+    return openssl(context, place.story)
+
+
+CASES: Final = (
+    Case(
+        name="healthy",
+        story="TLS 1.3 and 1.2, an ECDSA certificate and its intermediate.",
+        protocol="https",
+        servers=(presenting(sound),),
+    ),
+    Case(
+        name="tls12",
+        story="TLS 1.2 only, which every client still takes.",
+        servers=(presenting(sound, maximum=ssl.TLSVersion.TLSv1_2),),
+    ),
+    Case(
+        name="tls13",
+        story="TLS 1.3 only, which every current client has.",
+        servers=(presenting(sound, minimum=ssl.TLSVersion.TLSv1_3),),
+    ),
+    Case(
+        name="rsa",
+        story="An RSA certificate under an RSA intermediate.",
+        owner="payments",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key)),),
+    ),
+    Case(
+        name="hello-retry",
+        story="Takes P-384 alone and asks for another hello: one round trip more, nothing wrong.",
+        owner="payments",
+        servers=(presenting(sound, curve="secp384r1"),),
+    ),
+    Case(
+        name="shop.wildcard",
+        story="A wildcard that covers the name.",
+        servers=(presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),),
+    ),
+    Case(
+        name="bücher",
+        story="An internationalized name, in the certificate as an A-label.",
+        servers=(presenting(lambda pki, at: pki.leaf(f"xn--bcher-kva.{DOMAIN}")),),
+        host=f"bücher.{DOMAIN}",
+    ),
+    Case(
+        name="address",
+        story="Asked for by address, and the certificate has the address.",
+        owner="data",
+        host="",
+        servers=(presenting(lambda pki, at: pki.leaf(at.address)),),
+    ),
+    Case(
+        name="sends-intermediate",
+        story="Sends the intermediate that another server of the fleet forgets.",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.forgotten)),),
+    ),
+    Case(
+        name="needs-sni",
+        story="Refuses every name but its own, and clients that send none.",
+        servers=(_needs_sni,),
+    ),
+    Case(name="mx", story="SMTP with STARTTLS.", protocol="smtp", owner="mail", servers=(_smtp,)),
+    Case(name="mailbox", story="IMAP with STARTTLS.", protocol="imap", owner="mail", servers=(_imap,)),
+    Case(name="database", story="PostgreSQL with TLS.", protocol="postgres", owner="data", servers=(_postgres,)),
+)

@@ -1,0 +1,159 @@
+"""Servers that share no version, suite, group or signature scheme with today's clients."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from scanner.demo.cases import Case, Opening, Place, Workshop, always, presenting, sound
+from scanner.demo.hello import ClientHello
+from scanner.demo.servers import (
+    Handler,
+    answering,
+    refuse_with_alert,
+    refuse_with_close,
+    scripted,
+    unless,
+)
+from scanner.demo.wire import SSL30, TLS10, TLS11, Alert, Suite, alert
+
+
+def _old(version: int, *suites: Suite, answers_any_version: bool = False) -> Opening:
+    def build(shop: Workshop, place: Place) -> Handler:
+        pki = shop.pki
+        ecdsa = Suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA in suites
+        credential = pki.leaf(place.host) if ecdsa else pki.leaf(place.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+        return scripted(credential, version=version, suites=suites, answers_any_version=answers_any_version)
+
+    return build
+
+
+def _intolerant(refuse: Handler) -> Opening:
+    def offers_tls13(hello: ClientHello) -> bool:
+        return hello.offers_tls13
+
+    def build(shop: Workshop, place: Place) -> Handler:
+        context = shop.context(sound(shop.pki, place), maximum=ssl.TLSVersion.TLSv1_2)
+        return unless(offers_tls13, refuse, context)
+
+    return build
+
+
+def _triple_des_only(shop: Workshop, place: Place) -> Handler:
+    credential = shop.pki.leaf(place.host, issuer=shop.pki.issuing_rsa, key=shop.pki.rsa_key)
+    return scripted(credential, suites=[Suite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, Suite.TLS_RSA_WITH_RC4_128_SHA])
+
+
+CASES: Final = (
+    Case(
+        name="tls11-only",
+        story="TLS 1.1 and nothing newer; says so with a protocol_version alert.",
+        outcome="fail",
+        cause="protocol-version",
+        code="legacy-version-only",
+        owner="payments",
+        servers=(_old(TLS11, Suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA),),
+    ),
+    Case(
+        name="tls10-only",
+        story="TLS 1.0 from before version lists: answers every hello with its own version.",
+        outcome="fail",
+        cause="protocol-version",
+        code="legacy-version-only",
+        owner="payments",
+        servers=(
+            _old(
+                TLS10,
+                Suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+                Suite.TLS_RSA_WITH_AES_128_CBC_SHA,
+                answers_any_version=True,
+            ),
+        ),
+    ),
+    Case(
+        name="ssl3-only",
+        story="SSL 3.0, broken since 2014.",
+        outcome="fail",
+        cause="protocol-version",
+        code="legacy-version-only",
+        owner="platform",
+        servers=(_old(SSL30, Suite.TLS_RSA_WITH_RC4_128_SHA),),
+    ),
+    Case(
+        name="version-rejected",
+        story="A protocol_version alert for every version there is.",
+        outcome="fail",
+        cause="protocol-version",
+        code="version-rejected",
+        servers=(always(answering(alert(Alert.PROTOCOL_VERSION))),),
+    ),
+    Case(
+        name="version-intolerant",
+        story="TLS 1.2 works, but a hello that mentions TLS 1.3 is refused instead of negotiated down.",
+        outcome="fail",
+        cause="protocol-version",
+        code="version-intolerant",
+        owner="payments",
+        servers=(_intolerant(refuse_with_alert(Alert.PROTOCOL_VERSION)),),
+    ),
+    Case(
+        name="version-intolerant-close",
+        story="The same, by hanging up.",
+        outcome="fail",
+        cause="protocol-version",
+        code="version-intolerant",
+        owner="payments",
+        servers=(_intolerant(refuse_with_close),),
+    ),
+    Case(
+        name="retired-suites",
+        story="TLS 1.2 with ECDHE and CBC-SHA384 alone, which browsers gave up years ago.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-cipher",
+        servers=(presenting(sound, maximum=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA384"),),
+    ),
+    Case(
+        name="triple-des-only",
+        story="3DES and RC4 alone, which nobody offers.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-cipher",
+        owner="platform",
+        servers=(_triple_des_only,),
+    ),
+    Case(
+        name="no-shared-group",
+        story="P-521 as the only group: OpenSSL and curl have it, Chrome does not.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-group",
+        servers=(presenting(sound, curve="secp521r1"),),
+    ),
+    Case(
+        name="ed25519",
+        story="An Ed25519 certificate alone: no browser takes one.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-signature-scheme",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, key=ed25519.Ed25519PrivateKey.generate())),),
+    ),
+    Case(
+        name="handshake-failure",
+        story="A handshake_failure alert whatever is offered.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="handshake-failure",
+        servers=(always(answering(alert(Alert.HANDSHAKE_FAILURE))),),
+    ),
+    Case(
+        name="insufficient-security",
+        story="An insufficient_security alert whatever is offered.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="handshake-failure",
+        servers=(always(answering(alert(Alert.INSUFFICIENT_SECURITY))),),
+    ),
+)

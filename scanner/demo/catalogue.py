@@ -1,0 +1,24 @@
+"""The whole catalogue of the demo, in the order of a connection: this is the order of the inventory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scanner.demo import (
+    cases_certificates,
+    cases_dns,
+    cases_healthy,
+    cases_negotiation,
+    cases_network,
+    cases_servers,
+)
+from scanner.demo.cases import Case
+
+CASES: Final[tuple[Case, ...]] = (
+    *cases_healthy.CASES,
+    *cases_dns.CASES,
+    *cases_network.CASES,
+    *cases_servers.CASES,
+    *cases_negotiation.CASES,
+    *cases_certificates.CASES,
+)

@@ -1,0 +1,297 @@
+"""A throw-away PKI, made anew at each start: one root, a few authorities, and leaves of every kind.
+
+``Pki`` makes sound certificates and takes each deviation as an argument, so that a case states its flaw and nothing else.
+Private keys live in memory only; the root that is written to disk can sign nothing once the process is gone.
+Elliptic-curve keys are made for each certificate (tens of microseconds); RSA keys take a hundred times as long and are shared.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+ORGANIZATION: Final = "tlsweep demo"
+DAY: Final = timedelta(days=1)
+# Ninety days, ten of them gone: neither expiring soon by any default nor longer than a public CA may issue.
+LEAF_VALIDITY: Final = (-10 * DAY, 80 * DAY)
+AUTHORITY_VALIDITY: Final = (-400 * DAY, 1500 * DAY)
+ROOT_VALIDITY: Final = (-800 * DAY, 3000 * DAY)
+
+# The contents of the object identifiers 1.2.840.113549.1.1.11 and .5 (RFC 8017 appendix C): they differ in the last byte.
+SHA256_WITH_RSA: Final = bytes.fromhex("2a864886f70d01010b")
+SHA1_WITH_RSA: Final = bytes.fromhex("2a864886f70d010105")
+
+_FALSE_KEY_USAGE: Final = {
+    "digital_signature": False, "content_commitment": False, "key_encipherment": False, "data_encipherment": False,
+    "key_agreement": False, "key_cert_sign": False, "crl_sign": False, "encipher_only": False, "decipher_only": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA: its certificate, its key, and the certificates between it and its root (the root left out), itself first."""
+
+    certificate: x509.Certificate
+    key: PrivateKey
+    path: tuple[bytes, ...] = ()
+
+    @property
+    def der(self) -> bytes:
+        """The CA's certificate."""
+        return der(self.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a server needs to present itself: certificates in the order of sending (DER), and the key it signs with."""
+
+    chain: tuple[bytes, ...]
+    key: PrivateKey = field(repr=False)
+
+    @property
+    def leaf(self) -> bytes:
+        """The end-entity certificate."""
+        return self.chain[0]
+
+    def sending(self, *chain: bytes) -> Credential:
+        """The same key, other certificates."""
+        return replace(self, chain=chain)
+
+    def chain_pem(self) -> bytes:
+        """The certificates as a PEM bundle, in the order of sending."""
+        return b"".join(pem(certificate) for certificate in self.chain)
+
+    def key_pem(self) -> bytes:
+        """The key, unencrypted PKCS #8."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """The certificate's DER."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def pem(certificate_der: bytes) -> bytes:
+    """DER of any content in PEM armour of RFC 7468; nothing is parsed, so a malformed certificate passes."""
+    text = base64.b64encode(certificate_der)
+    lines = [text[i : i + 64] for i in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A P-256 key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def name(common_name: str | None, *, organization: str | None = ORGANIZATION, unit: str | None = None) -> x509.Name:
+    """A distinguished name of up to three attributes."""
+    attributes = ((NameOID.ORGANIZATION_NAME, organization), (NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    parts = [x509.NameAttribute(oid, value) for oid, value in attributes if value is not None]
+    if common_name is not None:
+        parts.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
+    return x509.Name(parts)
+
+
+def _alternative_names(names: Iterable[str]) -> x509.SubjectAlternativeName:
+    entries: list[x509.GeneralName] = []
+    for text in names:
+        try:
+            entries.append(x509.IPAddress(ipaddress.ip_address(text)))
+        except ValueError:
+            entries.append(x509.DNSName(text))
+    return x509.SubjectAlternativeName(entries)
+
+
+class Pki:
+    """One fleet's certificates, all relative to ``now`` (seconds since the epoch, UTC)."""
+
+    def __init__(self, now: float) -> None:
+        self.now: Final = datetime.fromtimestamp(now, UTC).replace(microsecond=0)
+        self.root: Final = self.new_root("Demo Root CA")
+
+    # Made when first asked for: RSA keys are what costs time here.
+
+    @cached_property
+    def issuing(self) -> Authority:
+        """The everyday intermediate; every server under it but the forgetful ones sends it."""
+        return self.authority("Demo Issuing CA")
+
+    @cached_property
+    def issuing_rsa(self) -> Authority:
+        """The intermediate with an RSA key."""
+        return self.authority("Demo RSA Issuing CA", key=self.rsa_issuing_key)
+
+    @cached_property
+    def rsa_issuing_key(self) -> rsa.RSAPrivateKey:
+        """The key of ``issuing_rsa``, for signatures that the library will not write."""
+        return rsa.generate_private_key(65537, 2048)
+
+    @cached_property
+    def rsa_key(self) -> rsa.RSAPrivateKey:
+        """The one 2048-bit key that all RSA leaves share."""
+        return rsa.generate_private_key(65537, 2048)
+
+    @cached_property
+    def forgotten(self) -> Authority:
+        """An intermediate that one server sends and another forgets."""
+        return self.authority("Demo Forgotten CA")
+
+    def new_root(self, common_name: str) -> Authority:
+        """A self-signed CA. Only ``root`` goes into ``roots.pem``."""
+        key = new_key()
+        subject = name(common_name)
+        builder = self._builder(subject, subject, key.public_key(), ROOT_VALIDITY)
+        builder = self._with_ca_extensions(builder, path_length=None, key_cert_sign=True, is_ca=True)
+        return Authority(builder.sign(key, hashes.SHA256()), key)
+
+    def authority(
+        self,
+        common_name: str,
+        *,
+        issuer: Authority | None = None,
+        key: PrivateKey | None = None,
+        validity: tuple[timedelta, timedelta] = AUTHORITY_VALIDITY,
+        path_length: int | None = None,
+        is_ca: bool = True,
+        key_cert_sign: bool = True,
+        permitted_names: Sequence[str] = (),
+    ) -> Authority:
+        """An intermediate, by default one that may issue anything."""
+        issuer = issuer or self.root
+        key = key or new_key()
+        builder = self._builder(name(common_name), issuer.certificate.subject, key.public_key(), validity)
+        builder = self._with_ca_extensions(builder, path_length=path_length, key_cert_sign=key_cert_sign, is_ca=is_ca)
+        if permitted_names:
+            subtrees = [x509.DNSName(permitted) for permitted in permitted_names]
+            builder = builder.add_extension(x509.NameConstraints(subtrees, None), critical=True)
+        certificate = self._sign(builder, issuer)
+        return Authority(certificate, key, (der(certificate), *issuer.path))
+
+    def leaf(
+        self,
+        *names: str,
+        issuer: Authority | None = None,
+        key: PrivateKey | None = None,
+        common_name: str | None = None,
+        validity: tuple[timedelta, timedelta] = LEAF_VALIDITY,
+        usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+        issuer_url: str | None = None,
+        extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    ) -> Credential:
+        """A server certificate for the names (DNS names or IP literals), with the intermediates that belong to it.
+
+        Without names there is no subjectAltName; the subject is ``common_name``, or the first of the names.
+        ``issuer_url`` becomes the caIssuers access location (RFC 5280 section 4.2.2.1).
+        """
+        issuer = issuer or self.issuing
+        key = key or new_key()
+        builder = self._builder(
+            name(common_name or (names[0] if names else None)), issuer.certificate.subject, key.public_key(), validity
+        )
+        builder = self._with_leaf_extensions(builder, names, usages)
+        if issuer_url is not None:
+            location = x509.UniformResourceIdentifier(issuer_url)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, location)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return Credential((der(self._sign(builder, issuer)), *issuer.path), key)
+
+    def self_signed(
+        self, subject: x509.Name, *names: str, validity: tuple[timedelta, timedelta] = LEAF_VALIDITY
+    ) -> Credential:
+        """An end-entity certificate that nobody vouches for, as products make for themselves at installation."""
+        key = new_key()
+        builder = self._builder(subject, subject, key.public_key(), validity)
+        builder = self._with_leaf_extensions(builder, names, (ExtendedKeyUsageOID.SERVER_AUTH,))
+        return Credential((der(builder.sign(key, hashes.SHA256())),), key)
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _builder(
+        self,
+        subject: x509.Name,
+        issuer: x509.Name,
+        public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey,
+        validity: tuple[timedelta, timedelta],
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self.now + validity[0])
+            .not_valid_after(self.now + validity[1])
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        )
+
+    @staticmethod
+    def _with_ca_extensions(
+        builder: x509.CertificateBuilder, *, path_length: int | None, key_cert_sign: bool, is_ca: bool
+    ) -> x509.CertificateBuilder:
+        usage = {**_FALSE_KEY_USAGE, "digital_signature": True, "crl_sign": True, "key_cert_sign": key_cert_sign}
+        return builder.add_extension(
+            x509.BasicConstraints(ca=is_ca, path_length=path_length if is_ca else None), critical=True
+        ).add_extension(x509.KeyUsage(**usage), critical=True)
+
+    @staticmethod
+    def _with_leaf_extensions(
+        builder: x509.CertificateBuilder, names: Sequence[str], usages: Sequence[x509.ObjectIdentifier]
+    ) -> x509.CertificateBuilder:
+        usage = {**_FALSE_KEY_USAGE, "digital_signature": True, "key_encipherment": True}
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        if names:
+            builder = builder.add_extension(_alternative_names(names), critical=False)
+        return builder
+
+    @staticmethod
+    def _sign(builder: x509.CertificateBuilder, issuer: Authority) -> x509.Certificate:
+        public_key = issuer.key.public_key()
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
+        algorithm = None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        return builder.add_extension(identifier, critical=False).sign(issuer.key, algorithm)
+
+
+# --- flaws that no honest library makes ----------------------------------------------------------
+
+
+def with_broken_signature(certificate_der: bytes) -> bytes:
+    """The certificate with the last bit of its signature flipped: the DER stays sound."""
+    return certificate_der[:-1] + bytes([certificate_der[-1] ^ 1])
+
+
+def with_sha1_signature(certificate_der: bytes, issuer_key: rsa.RSAPrivateKey) -> bytes:
+    """The certificate signed again with sha1WithRSAEncryption, which ``cryptography`` refuses to write.
+
+    The certificate must have been signed with sha256WithRSAEncryption by the same key: the two names have one length,
+    and so have the signatures, so no length in the DER changes.
+    """
+    to_sign = x509.load_der_x509_certificate(certificate_der).tbs_certificate_bytes
+    start = certificate_der.index(to_sign)
+    # The first of the two places is in the part that is signed, ahead of the issuer's name (RFC 5280 section 4.1).
+    to_sign = to_sign.replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
+    signature = issuer_key.sign(to_sign, padding.PKCS1v15(), hashes.SHA1())
+    rest = certificate_der[start + len(to_sign) : -len(signature)].replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
+    return certificate_der[:start] + to_sign + rest + signature
+
+
+def truncated(certificate_der: bytes) -> bytes:
+    """The certificate without its last bytes: the lengths inside promise more than is there."""
+    return certificate_der[:-17]

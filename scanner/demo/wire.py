@@ -1,0 +1,139 @@
+"""Server messages of SSL 3.0 to TLS 1.2, written byte by byte (RFC 6101, RFC 2246, RFC 4346, RFC 5246, RFC 8422).
+
+OpenSSL as distributed no longer speaks the old versions and suites, and would never send what is broken. These functions do.
+They go as far as ServerHelloDone, which is all that a scanner reads and all that a refusal needs.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from scanner.demo.hello import RENEGOTIATION_INFO, ClientHello
+from scanner.demo.pki import Credential, PrivateKey
+
+SSL30: Final = 0x0300
+TLS10: Final = 0x0301
+TLS11: Final = 0x0302
+TLS12: Final = 0x0303
+
+MAX_FRAGMENT: Final = 1 << 14  # RFC 5246 section 6.2.1
+SECP256R1: Final = 0x0017
+ECDSA_SECP256R1_SHA256: Final = 0x0403
+RSA_PKCS1_SHA256: Final = 0x0401
+
+
+class Suite(IntEnum):
+    """The suites that the scripted servers speak."""
+
+    TLS_RSA_WITH_RC4_128_SHA = 0x0005
+    TLS_RSA_WITH_3DES_EDE_CBC_SHA = 0x000A
+    TLS_RSA_WITH_AES_128_CBC_SHA = 0x002F
+    TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA = 0xC009
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xC02B
+    TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA = 0xC013
+
+    @property
+    def signs(self) -> bool:
+        """A ServerKeyExchange with a signature belongs to the suite."""
+        return self >= 0xC000
+
+
+class Alert(IntEnum):
+    """Alert descriptions (RFC 8446 section 6)."""
+
+    CLOSE_NOTIFY = 0
+    HANDSHAKE_FAILURE = 40
+    PROTOCOL_VERSION = 70
+    INSUFFICIENT_SECURITY = 71
+    INTERNAL_ERROR = 80
+    UNRECOGNIZED_NAME = 112
+
+
+def records(kind: int, version: int, payload: bytes) -> bytes:
+    """The payload in as few records as it takes."""
+    parts = [payload[i : i + MAX_FRAGMENT] for i in range(0, len(payload), MAX_FRAGMENT)]
+    return b"".join(struct.pack(">BHH", kind, version, len(part)) + part for part in parts)
+
+
+def alert(description: Alert, version: int = TLS12) -> bytes:
+    """A fatal alert record."""
+    return records(21, version, bytes([2, description]))
+
+
+def handshake(kind: int, body: bytes) -> bytes:
+    """A handshake message with its header."""
+    return bytes([kind]) + len(body).to_bytes(3) + body
+
+
+def server_hello(hello: ClientHello, version: int, suite: Suite, server_random: bytes) -> bytes:
+    """A ServerHello without a session; of extensions only renegotiation_info, where the client can take it."""
+    body = struct.pack(">H", version) + server_random + b"\x00" + struct.pack(">HB", suite, 0)
+    if hello.secure_renegotiation and version > SSL30:
+        extension = struct.pack(">HHB", RENEGOTIATION_INFO, 1, 0)
+        body += struct.pack(">H", len(extension)) + extension
+    return handshake(2, body)
+
+
+def certificate(chain: Sequence[bytes]) -> bytes:
+    """A Certificate message (RFC 5246 section 7.4.2) of any certificates, or none."""
+    entries = b"".join(len(entry).to_bytes(3) + entry for entry in chain)
+    return handshake(11, len(entries).to_bytes(3) + entries)
+
+
+def server_hello_done() -> bytes:
+    """A ServerHelloDone."""
+    return handshake(14, b"")
+
+
+def server_key_exchange(key: PrivateKey, version: int, hello: ClientHello, server_random: bytes) -> bytes:
+    """An ephemeral P-256 share, signed with the key (RFC 8422 section 5.4)."""
+    share = ec.generate_private_key(ec.SECP256R1()).public_key()
+    point = share.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    parameters = struct.pack(">BHB", 3, SECP256R1, len(point)) + point
+    signature = _sign(key, version, hello.random + server_random + parameters)
+    scheme = b""
+    if version == TLS12:
+        scheme = struct.pack(">H", RSA_PKCS1_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SECP256R1_SHA256)
+    return handshake(12, parameters + scheme + struct.pack(">H", len(signature)) + signature)
+
+
+def _sign(key: PrivateKey, version: int, content: bytes) -> bytes:
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(content, ec.ECDSA(hashes.SHA256() if version == TLS12 else hashes.SHA1()))
+    if isinstance(key, rsa.RSAPrivateKey):
+        if version == TLS12:
+            return key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+        return _sign_md5_sha1(key, content)
+    raise ValueError("the scripted servers sign with ECDSA and RSA keys only")
+
+
+def _sign_md5_sha1(key: rsa.RSAPrivateKey, content: bytes) -> bytes:
+    """RSA over MD5 and SHA-1 side by side without a DigestInfo (RFC 4346 section 7.4.3), which no library offers alone."""
+    digest = _digest(hashes.MD5(), content) + _digest(hashes.SHA1(), content)
+    size = key.key_size // 8
+    block = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
+    numbers = key.private_numbers()
+    return pow(int.from_bytes(block), numbers.d, numbers.public_numbers.n).to_bytes(size)
+
+
+def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
+    state = hashes.Hash(algorithm)
+    state.update(content)
+    return state.finalize()
+
+
+def server_flight(hello: ClientHello, version: int, suite: Suite, credential: Credential) -> bytes:
+    """ServerHello to ServerHelloDone, each message in a record of its own, as most servers do."""
+    server_random = os.urandom(32)
+    messages = [server_hello(hello, version, suite, server_random), certificate(credential.chain)]
+    if suite.signs:
+        messages.append(server_key_exchange(credential.key, version, hello, server_random))
+    messages.append(server_hello_done())
+    return b"".join(records(22, version, message) for message in messages)
