@@ -17,8 +17,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from scanner.inventory.hosts import Unusable, embedded_ipv4, read_address, read_name
-from scanner.inventory.reading import decode
-from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
 from scanner.text import quoted
 
 # A longer line is no name and no network.
@@ -87,11 +86,9 @@ class Exclusions:
         by_length = self._networks[network.version]
         by_length.setdefault(network.prefixlen, set()).add(int(network.network_address))
         if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
-            inner = embedded_ipv4(network.network_address)
-            if inner is not None:
-                short = network.prefixlen - 96
-                mask = (0xFFFFFFFF << (32 - short)) & 0xFFFFFFFF
-                self._networks[4].setdefault(short, set()).add(int(inner) & mask)
+            inner = network.network_address.ipv4_mapped
+            if inner is not None:  # ::ffff:192.0.2.0/120 is another spelling of 192.0.2.0/24
+                self._networks[4].setdefault(network.prefixlen - 96, set()).add(int(inner))
 
     def name(self, host: str) -> str | None:
         """The entry that excludes this host name (any case, Unicode or A-labels), or ``None``."""

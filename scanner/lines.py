@@ -207,3 +207,11 @@ def batches_of_lines(
         yield [b"".join(pieces)]
     if broken is not None:
         raise broken
+
+
+def decode(raw: bytes) -> str:
+    """The text of a line: UTF-8, else Latin-1, which every byte is."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

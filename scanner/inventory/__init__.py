@@ -1,7 +1,8 @@
 """The inventory: rows in any of its shapes into ``Target`` or ``InvalidRow``, lazily.
 
 ``hosts`` knows what a host, a port and an address may look like, ``rows`` makes a target of one row's cells,
-``shapes`` tells CSV, NDJSON and plain lines apart, ``reading`` does the reading.
+``shapes`` tells CSV, NDJSON and plain lines apart, ``reading`` opens and numbers the lines, ``table`` and
+``jsonlines`` take them apart.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import os
 import stat
 from typing import Final
 
-from scanner.inventory.reading import MAX_LINE, decode, read_inventory
-from scanner.inventory.rows import ProtocolLike
+from scanner.inventory.reading import read_inventory
+from scanner.inventory.rows import MAX_LINE, ProtocolLike
 from scanner.inventory.shapes import Columns, InventoryError, shape_of
-from scanner.lines import compression_of
+from scanner.lines import compression_of, decode
 
 __all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory"]
 

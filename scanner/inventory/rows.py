@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -10,8 +10,14 @@ from scanner.evidence import InvalidRow, Target
 from scanner.inventory.hosts import Unusable, read_address, read_host, read_port, split_host_port
 from scanner.text import quoted
 
+# A row of a host, a few columns and notes is well under 1 KB; 64 KB leaves room for whole descriptions in a cell.
+MAX_LINE: Final = 64 * 1024
+
 # How much of an unusable cell is carried into the finding: enough to find it, not enough to bloat the output.
 MAX_CARRIED: Final = 1000
+
+# (line number from 1, bytes without the line end)
+Numbered = Iterator[tuple[int, bytes]]
 
 # An explicit "send no server_name", since an empty cell already means the default.
 NO_SNI: Final = "-"
@@ -150,6 +156,10 @@ def invalid(row: int, line: int, reason: str, cells: Cells, tags: dict[str, Any]
         id=cells.id,
         tags=tags,
     )
+
+
+def too_long(row: int, line: int) -> InvalidRow:
+    return invalid(row, line, f"the line is longer than {MAX_LINE} bytes", Cells(), {})
 
 
 def _take_apart(text: str) -> tuple[str | None, str, str | None]:

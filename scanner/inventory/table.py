@@ -1,0 +1,129 @@
+"""CSV (RFC 4180) with comma, semicolon or tab, as spreadsheets and people write it."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+from scanner.evidence import InvalidRow, Target
+from scanner.inventory.rows import MAX_LINE, Cells, Numbered, RowReader, invalid
+from scanner.inventory.shapes import Columns
+from scanner.lines import StreamBroken, decode
+from scanner.text import printable
+
+# Lines that one quoted cell may span: a postal address or a note. A quote that is never closed costs at most this
+# many lines of looking ahead, and none of them is lost.
+MAX_QUOTED_LINES: Final = 50
+
+
+class _Broken(str):
+    """Why a record could not be taken apart."""
+
+    __slots__ = ()
+
+
+def _records(lines: Numbered, columns: Columns) -> Iterator[tuple[int, list[str] | _Broken]]:
+    """(line on which it begins, cells) of every record (RFC 4180); quoted cells may span lines.
+
+    A quote that is not closed within ``MAX_QUOTED_LINES``, or that turns out to be unbalanced, spoils the line it
+    stands on and no other: reading goes on with the next line.
+    """
+    delimiter = columns.delimiter
+    again: deque[tuple[int, bytes]] = deque()
+    while True:
+        item = again.popleft() if again else next(lines, None)
+        if item is None:
+            return
+        number, raw = item
+        if len(raw) > MAX_LINE:
+            if not raw.lstrip().startswith(b"#"):
+                yield number, _Broken(f"the line is longer than {MAX_LINE} bytes")
+            continue
+        text = decode(raw)
+        if not text or (text.isspace() and delimiter not in text) or text.lstrip(" ").startswith("#"):
+            continue
+        if '"' not in text:
+            if text[-1] == "\r":
+                text = text[:-1]
+            yield number, text.split(delimiter)
+            continue
+        taken: list[tuple[int, bytes]] = []
+        # A space before an opening quote is no part of the cell; without one, spaces are the cell's own.
+        spaced = delimiter + ' "' in text
+        feed = _continued(text, taken, again, lines)
+        try:
+            cells = next(csv.reader(feed, delimiter=delimiter, strict=True, skipinitialspace=spaced), [])
+        except csv.Error as error:
+            again.extendleft(reversed(taken))
+            yield number, _Broken(_csv_reason(str(error)))
+            continue
+        except StreamBroken:
+            again.extendleft(reversed(taken))
+            yield number, _Broken("a quote is opened and never closed")
+            yield from _records(iter(again), columns)
+            raise
+        yield number, cells
+
+
+def _continued(
+    text: str, taken: list[tuple[int, bytes]], again: deque[tuple[int, bytes]], lines: Numbered
+) -> Iterator[str]:
+    """``text``, and further lines for as long as a csv reader asks for them and the limits allow."""
+    yield text + "\n"
+    size = len(text)
+    while len(taken) < MAX_QUOTED_LINES and size <= MAX_LINE:
+        item = again.popleft() if again else next(lines, None)
+        if item is None:
+            return
+        taken.append(item)
+        size += len(item[1])
+        if size <= MAX_LINE:
+            yield decode(item[1]) + "\n"
+
+
+def _csv_reason(error: str) -> str:
+    if error.startswith("unexpected end"):
+        return "a quote is opened and never closed"
+    if "expected after" in error:
+        return "a quoted cell goes on after its closing quote: a quote is unbalanced, or one inside is not doubled"
+    if error.startswith("new-line"):
+        return "a carriage return stands in the middle of the line"
+    return f"the line is not CSV ({printable(error)})"
+
+
+def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator[Target | InvalidRow]:
+    """The rows of a table whose header has been read."""
+    row = 0
+    count = columns.count
+    host, port, protocol = columns.host, columns.port, columns.protocol
+    sni, address, identifier = columns.sni, columns.address, columns.id
+    tag_columns, unnamed = columns.tags, columns.unnamed
+    for number, cells in _records(lines, columns):
+        if isinstance(cells, _Broken):
+            row += 1
+            yield invalid(row, number, str(cells), Cells(), {})
+            continue
+        found = len(cells)
+        if not any(cells) or not "".join(cells).strip():
+            continue
+        row += 1
+        if found < count:
+            cells.extend([""] * (count - found))
+        tags: dict[str, Any] = {name: cells[index] for name, index in tag_columns}
+        if unnamed:
+            tags.update((name, cells[index]) for name, index in unnamed if cells[index])
+        known = Cells(
+            cells[host].strip() if host >= 0 else "",
+            cells[port].strip() if port >= 0 else "",
+            cells[protocol].strip() if protocol >= 0 else "",
+            cells[sni].strip() if sni >= 0 else "",
+            cells[address].strip() if address >= 0 else "",
+            (cells[identifier].strip() or None) if identifier >= 0 else None,
+        )
+        if found > count and any(cell.strip() for cell in cells[count:]):
+            reason = f"the line has {found} fields where the header names {count}: is a comma or a quote unquoted?"
+            yield invalid(row, number, reason, known, tags)
+            continue
+        yield reader.read(row, number, known, tags)
