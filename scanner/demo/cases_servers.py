@@ -52,7 +52,7 @@ def _closes_midway(shop: Workshop, place: Place) -> Handler:
         flight = wire.server_flight(hello, version, suite, credential)
         return flight[: len(flight) // 2]
 
-    return scripted(shop.pki.leaf(place.host), suites=_SUITES, flight=half)
+    return scripted(shop.pki.leaf(place.host), suites=_SUITES, flight=half, hangs_up=True)
 
 
 def _malformed(shop: Workshop, place: Place) -> Handler:

@@ -66,7 +66,7 @@ class Fleet:
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Case, str], ...]
     config_hints: dict[str, Any] = field(
-        default_factory=lambda: {"connect_timeout": 1.0, "timeout": 6.0, "retries": 0, "all_addresses": True}
+        default_factory=lambda: {"connect_timeout": 1.0, "timeout": 5.0, "retries": 0, "all_addresses": True}
     )
 
     @property

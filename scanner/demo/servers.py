@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -19,6 +19,7 @@ from scanner.demo import wire
 from scanner.demo.hello import ClientHello, HelloError, complete_hello_untrusted, parse_hello_untrusted
 from scanner.demo.pki import Credential
 
+_T = TypeVar("_T")
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 # No connection outlives this, so that a client that forgets one costs a socket for a while and not for ever.
@@ -38,35 +39,6 @@ async def run_handler(handler: Handler, stream: trio.SocketStream) -> None:
             await handler(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError, HelloError):
             pass
-
-
-class PrefixedStream(trio.abc.Stream):
-    """A stream that first gives back bytes that were read from it before."""
-
-    def __init__(self, prefix: bytes, stream: trio.SocketStream) -> None:
-        self._prefix = prefix
-        self._stream = stream
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As the stream beneath."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """As the stream beneath."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The prefix first, then the stream beneath."""
-        if self._prefix:
-            await trio.lowlevel.checkpoint()
-            size = len(self._prefix) if max_bytes is None else max_bytes
-            chunk, self._prefix = self._prefix[:size], self._prefix[size:]
-            return chunk
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def aclose(self) -> None:
-        """As the stream beneath."""
-        await self._stream.aclose()
 
 
 # --- small steps ---------------------------------------------------------------------------------
@@ -116,21 +88,69 @@ def openssl(context: ssl.SSLContext, page: str) -> Handler:
     return handle
 
 
-async def converse(stream: trio.abc.Stream, context: ssl.SSLContext, page: str) -> None:
-    """The server's side of TLS over the stream, and one HTTP answer."""
-    tls = trio.SSLStream(stream, context, server_side=True)
-    await tls.do_handshake()
-    request = b""
-    with trio.move_on_after(REQUEST_SECONDS):
-        while b"\r\n\r\n" not in request and len(request) < MAX_REQUEST:
-            chunk = await tls.receive_some(4096)
-            if not chunk:
-                return
-            request += chunk
-        body = page.encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-        await tls.send_all(head.encode() + b"Connection: close\r\n\r\n" + body)
-        await tls.aclose()
+class _Tls:
+    """The server's side of TLS over a stream. Unlike ``trio.SSLStream`` it sends the alert of a handshake that fails."""
+
+    def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, received: bytes) -> None:
+        self._stream = stream
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._incoming.write(received)
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    async def handshake(self) -> None:
+        await self._until_done(self._object.do_handshake)
+
+    async def read(self) -> bytes:
+        return await self._until_done(lambda: self._object.read(4096))
+
+    async def write(self, data: bytes) -> None:
+        await self._until_done(lambda: self._object.write(data))
+
+    async def close(self) -> None:
+        await self._until_done(self._object.unwrap)
+
+    async def _until_done(self, step: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if chunk := await self._stream.receive_some():
+                    self._incoming.write(chunk)
+                else:
+                    self._incoming.write_eof()
+            except ssl.SSLError:
+                await self._flush()
+                raise
+            else:
+                await self._flush()
+                return result
+
+    async def _flush(self) -> None:
+        if data := self._outgoing.read():
+            await self._stream.send_all(data)
+
+
+async def converse(stream: trio.SocketStream, context: ssl.SSLContext, page: str, received: bytes = b"") -> None:
+    """The server's side of TLS, of which the client's first bytes may have been read, and one HTTP answer."""
+    tls = _Tls(stream, context, received)
+    try:
+        await tls.handshake()
+        request = b""
+        with trio.move_on_after(REQUEST_SECONDS):
+            while b"\r\n\r\n" not in request and len(request) < MAX_REQUEST:
+                chunk = await tls.read()
+                if not chunk:
+                    break
+                request += chunk
+            else:
+                body = page.encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+                await tls.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            await tls.close()
+    except ssl.SSLError:
+        await part(stream)
 
 
 # --- one answer to every hello -----------------------------------------------------------------------
@@ -196,7 +216,7 @@ def unless(condition: Condition, refuse: Handler, context: ssl.SSLContext) -> Ha
         if condition(hello):
             await refuse(stream)
         else:
-            await converse(PrefixedStream(received, stream), context, "")
+            await converse(stream, context, "", received)
 
     return handle
 
@@ -229,11 +249,12 @@ def scripted(
     suites: Sequence[wire.Suite],
     flight: Flight = wire.server_flight,
     answers_any_version: bool = False,
+    hangs_up: bool = False,
 ) -> Handler:
     """A server of one version and the given suites, up to ServerHelloDone.
 
     ``answers_any_version``: replies with its own version whatever is offered, as servers from before version lists do;
-    otherwise a hello without the version gets the ``protocol_version`` alert.
+    otherwise a hello without the version gets the ``protocol_version`` alert. ``hangs_up``: ends right after the flight.
     """
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -246,7 +267,7 @@ def scripted(
         else:
             await stream.send_all(flight(hello, version, chosen, credential))
             # A client that goes on sends its key exchange: there is nobody here to finish with.
-            if await stream.receive_some():
+            if not hangs_up and await stream.receive_some():
                 await stream.send_all(wire.alert(wire.Alert.HANDSHAKE_FAILURE, version))
         await part(stream)
 
