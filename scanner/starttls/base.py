@@ -1,0 +1,244 @@
+"""What every opening dialogue has in common: bytes in, bytes out, and one answer at the end.
+
+A dialogue is a value without socket, clock or randomness. Its owner does this until the answer is not ``NeedData``::
+
+    send(dialogue.data_to_send())
+    answer = dialogue.next()
+    dialogue.receive_data(read())  # b"" is the end of the stream
+
+Everything is decided in ``receive_data``, message by message, so how the bytes were cut never changes the answer.
+``data_to_send`` may hold bytes beside a ``Ready``: with MySQL the request is followed by the ClientHello at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+# The longest opening that is read, greeting and capabilities together: the longest known are a few kB (a banner of a
+# hundred lines, the capabilities of a mail server); a peer that says more is not opening anything.
+MOST_BYTES: Final = 32_768
+# What is kept of the peer's words, in characters: they are evidence for a person, who reads a screen at most.
+MOST_WORDS: Final = 1_000
+# What is kept of the first bytes, to recognise another protocol by.
+MOST_FIRST_BYTES: Final = 512
+# How much of a message that cannot be the protocol's is waited for, unless a line ends before: enough to name it by.
+MOST_ALIEN_BYTES: Final = 64
+# The name that we give where a protocol asks a client for one (RFC 5321 section 4.1.1.1); reserved by RFC 2606.
+CLIENT_NAME: Final = "tlsweep.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class NeedData:
+    """Nothing is decided yet: send what there is to send, then read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The next byte in either direction belongs to TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """The server speaks the protocol and does not have TLS in it. ``words`` are its own, or name its code."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server has TLS, or never said that it has not, and will not begin it now. ``words`` are its own."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """What came is not the protocol. ``recognised`` names what it is instead ("tls", "ssh", ...) where that is known."""
+
+    words: str
+    recognised: str | None = None
+
+
+# content types of RFC 8446 section 5.1 that a server could begin with
+_TLS_RECORDS: Final = {0x15: "alert", 0x16: "handshake"}
+
+Outcome = NeedData | Ready | NotOffered | Refused | Malformed
+NEED_DATA: Final = NeedData()
+READY: Final = Ready()
+
+
+Recogniser = Callable[[bytes], str | None]
+
+
+class DialogueError(Exception):
+    """What the peer sent cannot be read as the protocol; raised and caught within this package only."""
+
+
+def words(data: bytes) -> str:
+    """The peer's words as text: UTF-8 where they are, U+FFFD for the rest; control characters stay as they are."""
+    return data[: 4 * MOST_WORDS].decode("utf-8", "replace")[:MOST_WORDS]
+
+
+class Dialogue(ABC):
+    """One protocol's opening dialogue, from the client's side. ``host`` is the name or address that was asked for.
+
+    ``recognise`` names another protocol by its first bytes; without it only TLS itself is recognised.
+    """
+
+    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
+        self.host = host
+        self._recognise = recognise
+        self._outcome: Outcome = NEED_DATA
+        self._outgoing = b""
+        self._received = bytearray()
+        self._at = 0  # where the next message begins
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.host}: {self._outcome}, {len(self._received)} bytes in>"
+
+    def data_to_send(self) -> bytes:
+        """What to send now; each byte is given once."""
+        outgoing, self._outgoing = self._outgoing, b""
+        return outgoing
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the peer sent, or ``b""`` for the end of its stream. Never raises, whatever the bytes are."""
+        self._received += data
+        if self._outcome is not NEED_DATA:
+            return
+        if len(self._received) >= 2 and self._received[0] in _TLS_RECORDS and self._received[1] == 0x03:
+            # no protocol here begins so, and none lets the server begin with TLS
+            self._at = 2
+            self._outcome = Malformed(f"a TLS record: {_TLS_RECORDS[self._received[0]]}", "tls")
+            return
+        try:
+            while self._outcome is NEED_DATA and (message := self._take_untrusted()) is not None:
+                self._outcome = self._message_untrusted(message)
+        except DialogueError:
+            self._outcome = self._malformed()
+        if self._outcome is NEED_DATA and (not data or len(self._received) >= MOST_BYTES):
+            # a message that is not complete within the limit never will be
+            self._at = min(len(self._received), MOST_BYTES)
+            self._outcome = self._malformed()
+
+    def next(self) -> Outcome:
+        """What is known now. Anything but ``NeedData`` is final."""
+        return self._outcome
+
+    @property
+    def leftover(self) -> bytes:
+        """What came after the message that decided. With ``Ready`` it should be empty: TLS is the client's to begin, so
+        a peer that already says more either speaks something else or has been written into by a third party."""
+        return b"" if self._outcome is NEED_DATA else bytes(self._received[self._at :])
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The beginning of what the peer sent."""
+        return bytes(self._received[:MOST_FIRST_BYTES])
+
+    def wrap(self, data: bytes) -> bytes:
+        """TLS records on their way to the server, in what the protocol carries them in: as they are, for all but TDS."""
+        return data
+
+    def unwrap(self, data: bytes) -> bytes:
+        """Bytes from the server on their way to TLS, taken out of what the protocol carries them in. Never raises."""
+        return data
+
+    def _malformed(self) -> Malformed:
+        seen = bytes(self._received[: self._at])
+        return Malformed(words(seen), self._recognise(seen[:MOST_FIRST_BYTES]) if self._recognise else None)
+
+    @abstractmethod
+    def _take_untrusted(self) -> bytes | None:
+        """Take the next whole message off the buffer; ``None`` while it is not complete. Raises ``DialogueError`` only."""
+
+    @abstractmethod
+    def _message_untrusted(self, message: bytes) -> Outcome:
+        """What a whole message leads to. Raises ``DialogueError`` only."""
+
+
+class DelimitedDialogue(Dialogue):
+    """A protocol whose messages end in one byte: lines for most of them, ``>`` for XML."""
+
+    delimiter: bytes = b"\n"
+
+    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
+        super().__init__(host, recognise)
+        self._searched = 0  # no delimiter before this, so that a byte at a time costs no more than one chunk
+
+    def _take_untrusted(self) -> bytes | None:
+        end = self._received.find(self.delimiter, max(self._at, self._searched), MOST_BYTES)
+        if end < 0:
+            self._searched = min(len(self._received), MOST_BYTES)
+            return None
+        message = bytes(self._received[self._at : end + 1])
+        self._at = end + 1
+        return message
+
+
+class SizedDialogue(Dialogue):
+    """A protocol whose messages say how long they are."""
+
+    def _take_untrusted(self) -> bytes | None:
+        head = bytes(self._received[self._at : self._at + MOST_ALIEN_BYTES])
+        try:
+            size = self._size_untrusted(head)
+            if size is not None and self._at + size > MOST_BYTES:
+                raise DialogueError
+        except DialogueError:
+            # Another protocol: its first line, or as much, is what it can be named by.
+            line = head.find(b"\n") + 1
+            if not line and len(head) < MOST_ALIEN_BYTES:
+                return None
+            self._at += line or MOST_ALIEN_BYTES
+            raise
+        if size is None or len(self._received) < self._at + size:
+            return None
+        message = bytes(self._received[self._at : self._at + size])
+        self._at += size
+        return message
+
+    @abstractmethod
+    def _size_untrusted(self, head: bytes) -> int | None:
+        """The size of the message that begins with ``head``, of which at most ``MOST_ALIEN_BYTES`` are given; ``None``
+        while it cannot be known. Raises ``DialogueError`` where the bytes cannot be a message."""
+
+
+class ReplyDialogue(DelimitedDialogue):
+    """A protocol of numeric replies, of one line or several: SMTP (RFC 5321 section 4.2.1) and FTP (RFC 959 section 4.2).
+
+    ``_awaiting`` takes the code and the whole text of a reply.
+    """
+
+    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
+        super().__init__(host, recognise)
+        self._reply = bytearray()
+        self._awaiting: Callable[[int, bytes], Outcome] = self._greeting
+
+    def _message_untrusted(self, message: bytes) -> Outcome:
+        code, more = _reply_line_untrusted(message)
+        if not self._reply:
+            if code is None:
+                raise DialogueError
+        elif code is None or message[:3] != self._reply[:3]:
+            # only FTP may have lines without the code inside a reply; nothing is lost by allowing it to all
+            more = True
+        self._reply += message
+        if more:
+            return NEED_DATA
+        reply, self._reply = bytes(self._reply), bytearray()
+        return self._awaiting(int(reply[:3]), reply.rstrip(b"\r\n"))
+
+    @abstractmethod
+    def _greeting(self, code: int, text: bytes) -> Outcome: ...
+
+
+def _reply_line_untrusted(line: bytes) -> tuple[int | None, bool]:
+    """(code, whether more lines follow) of one reply line; the code is ``None`` where the line has none."""
+    code, separator = line[:3], line[3:4]
+    if not (len(code) == 3 and code.isdigit() and b"1" <= code[:1] <= b"6" and separator in (b" ", b"-", b"\r", b"\n")):
+        return None, False
+    return int(code), separator == b"-"

@@ -1,0 +1,75 @@
+"""NNTP (RFC 3977) with STARTTLS (RFC 4642).
+
+::
+
+    S: 200 ready                          C: CAPABILITIES
+    S: 101 list / STARTTLS / ... / .      C: STARTTLS
+    S: 382 continue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scanner.starttls.base import (
+    NEED_DATA,
+    READY,
+    DelimitedDialogue,
+    DialogueError,
+    NotOffered,
+    Outcome,
+    Recogniser,
+    Refused,
+    words,
+)
+
+
+class NntpDialogue(DelimitedDialogue):
+    """RFC 3977 sections 5.1 and 5.2, RFC 4642 section 2.2. A server without CAPABILITIES is asked for STARTTLS all the same."""
+
+    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
+        super().__init__(host, recognise)
+        self._awaiting: Callable[[bytes], Outcome] = self._greeting
+        self._listed: list[bytes] = []
+        self._advertised = False
+
+    def _message_untrusted(self, message: bytes) -> Outcome:
+        return self._awaiting(message.rstrip(b"\r\n"))
+
+    def _greeting(self, text: bytes) -> Outcome:
+        if _code_untrusted(text) not in (200, 201):
+            return Refused(words(text))
+        self._outgoing += b"CAPABILITIES\r\n"
+        self._awaiting = self._capabilities
+        return NEED_DATA
+
+    def _capabilities(self, text: bytes) -> Outcome:
+        code = _code_untrusted(text)
+        if code == 101:
+            self._awaiting = self._capability
+            return NEED_DATA
+        return Refused(words(text)) if code in (400, 502) else self._ask()
+
+    def _capability(self, text: bytes) -> Outcome:
+        if text != b".":
+            self._listed.append(text)
+            return NEED_DATA
+        self._advertised = any(line.upper().split()[:1] == [b"STARTTLS"] for line in self._listed)
+        return self._ask() if self._advertised else NotOffered(words(b"\n".join(self._listed)))
+
+    def _ask(self) -> Outcome:
+        self._outgoing += b"STARTTLS\r\n"
+        self._awaiting = self._answer
+        return NEED_DATA
+
+    def _answer(self, text: bytes) -> Outcome:
+        code = _code_untrusted(text)
+        if code == 382:
+            return READY
+        return Refused(words(text)) if self._advertised or code == 580 else NotOffered(words(text))
+
+
+def _code_untrusted(text: bytes) -> int:
+    if len(text) < 3 or not text[:3].isdigit() or text[3:4] not in (b"", b" "):
+        raise DialogueError
+    return int(text[:3])

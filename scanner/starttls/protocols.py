@@ -1,0 +1,56 @@
+"""The protocols that an inventory may name: port, opening dialogue, and what is offered in ALPN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How TLS begins on a service. ``port`` is the one of IANA's registry, taken where a row names none.
+
+    ``starttls`` says that a dialogue comes first. ``alpn`` is what is offered (RFC 7301), in order of preference.
+    """
+
+    name: str
+    port: int
+    starttls: bool
+    alpn: tuple[bytes, ...] = ()
+
+
+# What web clients offer. The other protocols have identifiers too, but their clients do not send them, and a server
+# that knows ALPN must refuse a hello with none that it speaks (RFC 7301 section 3.2): an offer could break
+# a server that works for everybody else, and its absence never does.
+WEB_ALPN: Final = (b"h2", b"http/1.1")
+
+PROTOCOLS: Final[dict[str, Protocol]] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("tls", 443, starttls=False, alpn=WEB_ALPN),
+        Protocol("https", 443, starttls=False, alpn=WEB_ALPN),
+        Protocol("smtp", 25, starttls=True),
+        Protocol("smtps", 465, starttls=False),
+        Protocol("lmtp", 24, starttls=True),
+        Protocol("imap", 143, starttls=True),
+        Protocol("imaps", 993, starttls=False),
+        Protocol("pop3", 110, starttls=True),
+        Protocol("pop3s", 995, starttls=False),
+        Protocol("sieve", 4190, starttls=True),
+        Protocol("ftp", 21, starttls=True),
+        Protocol("ftps", 990, starttls=False),
+        Protocol("ldap", 389, starttls=True),
+        Protocol("ldaps", 636, starttls=False),
+        Protocol("xmpp", 5222, starttls=True),
+        Protocol("xmpps", 5223, starttls=False),
+        Protocol("xmpp-server", 5269, starttls=True),
+        Protocol("nntp", 119, starttls=True),
+        Protocol("nntps", 563, starttls=False),
+        Protocol("irc", 6667, starttls=True),
+        Protocol("ircs", 6697, starttls=False),
+        Protocol("postgres", 5432, starttls=True),
+        Protocol("mysql", 3306, starttls=True),
+        Protocol("mssql", 1433, starttls=True),
+        Protocol("rdp", 3389, starttls=True),
+    )
+}
