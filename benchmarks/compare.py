@@ -136,7 +136,11 @@ def compare(title: str, lines: Sequence[Line], *, rounds: int) -> dict[str, Any]
             print(f"{line.tool}: skipped: {line.skipped}")
         elif not line.complete and line.check is not None:
             print(f"{line.tool}: not compared, its output is not complete: {line.check.wrong or 'hosts are missing'}")
-    return {"title": title, "lines": [line.record() for line in lines], "ratios": _ratios(done)}
+    result = {"title": title, "lines": [line.record() for line in lines], "ratios": _ratios(done)}
+    # Without the scanner itself there is nothing to compare: that is an error, a peer that is not there is none.
+    if not any(line.tool == "tlsweep" and line.complete for line in lines):
+        result["error"] = "tlsweep did not complete the scan"
+    return result
 
 
 def _ratios(lines: Sequence[Line]) -> dict[str, float]:
