@@ -132,8 +132,8 @@ def continued(first: Outcome, rest: Outcome, asked: str) -> Outcome:
     )
 
 
-def combined(outcomes: Sequence[Outcome]) -> DnsAnswer:
-    """The outcomes of A and AAAA (or of one of them) as one record; A addresses come first.
+def combined(outcomes: Sequence[Outcome], duration: float = 0.0) -> DnsAnswer:
+    """The outcomes of A and AAAA (or of one of them) as one record; A addresses come first. ``duration`` is seconds.
 
     Addresses of one family count even where the other family failed. NXDOMAIN speaks for the whole name (RFC 8020), but
     a server that says NODATA for the other type contradicts itself, and then the name exists.
@@ -174,6 +174,7 @@ def combined(outcomes: Sequence[Outcome]) -> DnsAnswer:
         extended_errors=tuple(dict.fromkeys([error for outcome in outcomes for error in outcome.extended_errors])),
         resolver=chosen.resolver,
         detail=detail or None,
+        duration=duration,
     )
 
 

@@ -105,6 +105,13 @@ class Port:
         if self.retired and not self.pending:
             self._reader.cancel()
 
+    def forget(self, waiter: Waiter, ids: list[int]) -> None:
+        """``waiter`` waits no longer. An id whose answer came may be somebody else's by now, so only its own are removed."""
+        for message_id in ids:
+            entry = self.pending.get(message_id)
+            if entry is not None and entry[0] is waiter:
+                del self.pending[message_id]
+
     def give_up(self, error: OSError) -> None:
         """ICMP, or the machine itself, says that nothing gets through here: everything asked through it fails alike."""
         pending, self.pending = list(self.pending.values()), {}

@@ -237,8 +237,8 @@ class Upstream:
                     await port.send(query)
                 await waiter.wait()
         finally:
-            for message_id in ids:
-                port.pending.pop(message_id, None)
+            if waiter.missing:
+                port.forget(waiter, ids)
             port.close_if_done()
         return [_SILENT if reply is None else reply for reply in waiter.replies]
 

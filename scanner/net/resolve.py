@@ -166,12 +166,11 @@ class Resolver:
         for index, outcome in enumerate(outcomes):
             if outcome.unfinished:
                 outcomes[index] = await self._follow(outcome, questions[index], budget)
-        answer = dns_outcome.combined(outcomes)
+        answer = dns_outcome.combined(outcomes, trio.current_time() - started)
         if answer.status is DnsStatus.SERVFAIL and not answer.loop:
             answer, outcomes = await self._explain(answer, outcomes, questions, budget)
-        ttl = dns_outcome.time_to_live(outcomes)
-        duration = trio.current_time() - started
-        return replace(answer, duration=duration), None if ttl is None else float(ttl)
+            answer = replace(answer, duration=trio.current_time() - started)
+        return answer, dns_outcome.time_to_live(outcomes)
 
     async def _follow(self, outcome: Outcome, question: Question, budget: Budget) -> Outcome:
         """Ask on at the end of a chain that the server did not follow."""
@@ -272,8 +271,7 @@ class Resolver:
         [outcome] = await self._ask(questions, budget)
         if outcome.unfinished:
             outcome = await self._follow(outcome, questions[0], budget)
-        ttl = dns_outcome.time_to_live([outcome])
-        return outcome, None if ttl is None else float(ttl)
+        return outcome, dns_outcome.time_to_live([outcome])
 
     # --- asking --------------------------------------------------------------------------------
 
