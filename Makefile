@@ -33,9 +33,10 @@ test: servers $(DEV) ## install what the tests need (real servers from Debian wh
 	$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(DEV) ## ruff (rules and format) and mypy --strict
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict scanner tests
+	@status=0; \
+	for check in "ruff check --output-format=concise ." "ruff format --check ." "mypy --strict scanner tests"; do \
+		echo "$$check"; $(BIN)/$$check || status=1; \
+	done; exit $$status
 
 format: $(DEV) ## format the tree and apply the safe fixes
 	$(BIN)/ruff check --fix .
