@@ -61,10 +61,11 @@ class Dialogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds that the two waits of a connection may take."""
+    """Seconds that the two waits of a connection may take, and the whole of it."""
 
     connect: float
     handshake: float
+    total: float
 
 
 class Prober:
@@ -88,7 +89,7 @@ class Prober:
             if len(self._templates) < 64:
                 self._templates[offer, alpn] = template
         return hs.ClientHandshake(
-            template, self._keys, sni=sni, random=self._random(64), public_key_of=self._public_key_of, alpn=alpn
+            template, self._keys, sni=sni, random=self._random(64), public_key_of=self._public_key_of
         )
 
     async def probe(
@@ -106,10 +107,12 @@ class Prober:
         connection = _Connection(offer, sni)
         sock = _open_socket(address)
         try:
-            with trio.CancelScope(deadline=trio.current_time() + timing.connect) as scope:
+            begun = trio.current_time()
+            end = begun + timing.total
+            with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
                 await connection.connect(sock, address, port)
                 if connection.failure is None:
-                    scope.deadline = trio.current_time() + timing.handshake
+                    scope.deadline = min(trio.current_time() + timing.handshake, end)
                     if dialogue is not None:
                         await connection.starttls(sock, dialogue)
                     if connection.failure is None:

@@ -136,7 +136,6 @@ class ClientHandshake:
         sni: str | None,
         random: bytes,
         public_key_of: PublicKeyOf,
-        alpn: tuple[bytes, ...] = (),
     ) -> None:
         self.state = State.SERVER_HELLO
         # what was learnt; None and empty mean not known
@@ -159,7 +158,6 @@ class ClientHandshake:
 
         self._template = template
         self._keys = keys
-        self._alpn = alpn
         self._sni = sni
         self._random = random[:32]
         self._session_id = random[32:64] if TLS13 in template.offer.versions else b""
@@ -177,6 +175,11 @@ class ClientHandshake:
 
     def __repr__(self) -> str:
         return f"<ClientHandshake {self._template.offer.name} awaiting {self.state.name}>"
+
+    @property
+    def ended(self) -> bool:
+        """The flight is complete, or will never be."""
+        return self.state is State.COMPLETE or self.state is State.FAILED
 
     # --- the two verbs -------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class ClientHandshake:
                         self._fail(NotTls())
                     return
                 self._record_untrusted(*record)
-                if self.state is State.COMPLETE or self.state is State.FAILED:
+                if self.ended:
                     return
         except DecodeError as error:
             self._fail(Broken(str(error)))
@@ -244,7 +247,7 @@ class ClientHandshake:
             handshake.feed(body)
             while (message := handshake.next_untrusted()) is not None:
                 self._message_untrusted(message)
-                if self.state is State.COMPLETE or self.state is State.FAILED:
+                if self.ended:
                     return
         elif content_type == c.ALERT:
             self._alert_untrusted(body)
@@ -347,8 +350,7 @@ class ClientHandshake:
         hash_name = SUITES[hello.suite][0]
         first = hashlib.new(hash_name, self._hello).digest()
         self._transcript = hashlib.new(hash_name, bytes([c.MESSAGE_HASH]) + vector24(first) + message)
-        template = HelloTemplate(offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
-        self._hello = template.message(self._random, self._session_id, self._sni)
+        self._hello = self._template.retry(group, cookie).message(self._random, self._session_id, self._sni)
         self._transcript.update(self._hello)
         self._outgoing += bytes([c.HANDSHAKE]) + TLS12.to_bytes(2, "big") + vector16(self._hello)
         self.state = State.SERVER_HELLO

@@ -29,7 +29,7 @@ def _extension(kind: int, body: bytes) -> bytes:
 class HelloTemplate:
     """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
 
-    __slots__ = ("_cookie", "_extensions", "_head", "_tail", "offer", "record_version")
+    __slots__ = ("_alpn", "_extensions", "_head", "_keys", "_tail", "offer", "record_version")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class HelloTemplate:
         cookie: bytes | None = None,
     ) -> None:
         self.offer = offer
+        self._keys = keys
+        self._alpn = alpn
         legacy_version = min(max(offer.versions), TLS12)
         self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
         self._head = u16(legacy_version)
@@ -49,6 +51,10 @@ class HelloTemplate:
         self._tail = codes(suites) + b"\x01\x00"
         shares = offer.key_shares if retry_group is None else (retry_group,)
         self._extensions = self._fixed_extensions(offer, keys, alpn, shares, cookie) if offer.extensions else None
+
+    def retry(self, group: int | None, cookie: bytes | None) -> HelloTemplate:
+        """The hello that answers a HelloRetryRequest: one share, of ``group`` where one was named, and the cookie back."""
+        return HelloTemplate(self.offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
 
     @staticmethod
     def _fixed_extensions(

@@ -113,4 +113,4 @@ class KeyMaterial:
                 raise ValueError("not a member of the group")
             return pow(public, self._exponent, prime).to_bytes(size, "big")
         except ValueError as error:
-            raise DecodeError("key_share", f"is not a share of its group ({error or 'invalid point'})", 0) from None
+            raise DecodeError("key_share", f"is not a share of its group ({error})", 0) from None

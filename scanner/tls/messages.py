@@ -1,6 +1,7 @@
 """The server's handshake messages, one decoder each (RFC 8446 section 4, RFC 5246 section 7.4, RFC 6066 section 8).
 
-A decoder takes the message body without its header and raises ``DecodeError`` alone. Code points stay numbers and unknown extensions stay bytes.
+A decoder takes the message body without its header and raises ``DecodeError`` alone.
+Code points stay numbers and unknown extensions stay bytes.
 """
 
 from __future__ import annotations

@@ -113,5 +113,5 @@ OFFERS: Final = {
     for offer in (
         MODERN, SMALL, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, EVERYTHING, FORWARD_SECRET, NO_SHA1,
         TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
-    )  # fmt: skip
-}
+    )
+}  # fmt: skip

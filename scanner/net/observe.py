@@ -1,0 +1,250 @@
+"""One target, observed: resolve, connect, say hello, and ask the follow-up questions that the answers leave.
+
+Retries, the order of addresses and the sharing-out of a target's time are decided here; what an answer means is not.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import trio
+
+from scanner.config import ScanConfig
+from scanner.evidence import (
+    CONNECT_FAILURES,
+    DnsAnswer,
+    EndpointEvidence,
+    Evidence,
+    Failure,
+    Probe,
+    Target,
+)
+from scanner.net.pacing import Pacer
+from scanner.net.probe import Dialogue, OutOfResources, Prober, Timing
+from scanner.tls.offers import MODERN, Offer
+
+# The first hello may take this share of a target's time; the rest is for the questions that a silent server leaves.
+FIRST_SHARE: Final = 0.7
+# A follow-up repeats what was just tried with one thing changed; it may take this share of the whole.
+FOLLOWUP_SHARE: Final = 0.15
+# ... and at least this many seconds, so that a short --timeout still lets a slow server answer.
+FOLLOWUP_LEAST: Final = 0.5
+# --enumerate asks dozens of questions: they get this many times --timeout all together.
+ENUMERATE_TIMES: Final = 6
+# Of a name without --all-addresses: how many addresses are tried until one lets us connect.
+MAX_FALLBACKS: Final = 4
+# With --all-addresses: how many of one name are probed. Real names have up to some dozens.
+MAX_ADDRESSES: Final = 64
+# By default a kernel sends the SYN again after 1 s and 3 s (RFC 6298): whoever waited this long has tried three times.
+KERNEL_RETRIED: Final = 3.0
+# Back-off before a retry, in seconds: a base that doubles, and as much again at random.
+BACKOFF: Final = 0.25
+
+
+class Question(Protocol):
+    """A follow-up: its name, and what to say this time."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def offer(self) -> Offer: ...
+    @property
+    def sni(self) -> str | None: ...
+
+
+class Resolver(Protocol):
+    """What ``scanner.net.resolve`` gives."""
+
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer: ...
+
+
+class Budget:
+    """Seconds that a target may spend on the network. Waiting for its turn is not counted against it."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def spend(self, since: float) -> None:
+        """Take off what passed since ``since``."""
+        self.left -= trio.current_time() - since
+
+
+Ask = Callable[[Target, EndpointEvidence], "Question | None"]
+
+
+class Observer:
+    """Observes targets. ``ask`` decides the next follow-up; ``open_dialogue`` gives the words before TLS;
+    ``alpn_of`` the ALPN names of a protocol; ``banned`` says that an address must not be contacted."""
+
+    def __init__(
+        self,
+        config: ScanConfig,
+        prober: Prober,
+        resolver: Resolver,
+        pacer: Pacer,
+        *,
+        ask: Ask,
+        open_dialogue: Callable[[str, str], Dialogue | None],
+        alpn_of: Callable[[str], tuple[bytes, ...]],
+        banned: Callable[[str], bool] | None = None,
+        ipv6_usable: bool = True,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._config = config
+        self._prober = prober
+        self._resolver = resolver
+        self._pacer = pacer
+        self._ask = ask
+        self._open_dialogue = open_dialogue
+        self._alpn_of = alpn_of
+        self._banned = banned
+        self._ipv6_usable = ipv6_usable
+        self._jitter = jitter or random.Random()
+
+    async def observe(self, target: Target, started: float) -> Evidence:
+        """Everything one target gives; ``started`` is the wall-clock time to note (seconds since the epoch)."""
+        begun = trio.current_time()
+        dns: DnsAnswer | None = None
+        if target.address is not None:
+            addresses: Sequence[str] = (target.address,)
+        elif target.host_is_ip:
+            addresses = (target.host,)
+        else:
+            dns = await self._resolver.resolve(target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6)
+            addresses = self._order(dns)
+        if self._banned is not None:
+            addresses = [address for address in addresses if not self._banned(address)]
+        course = _Course(self, target)
+        if self._config.all_addresses and len(addresses) > 1:
+            endpoints = await course.every(addresses[:MAX_ADDRESSES])
+        else:
+            endpoints = await course.first_that_connects(addresses[:MAX_FALLBACKS])
+        return Evidence(
+            target=target,
+            started=started,
+            dns=dns,
+            endpoints=endpoints,
+            duration=trio.current_time() - begun,
+            attempts=max(course.attempts, 1),
+        )
+
+    def _order(self, dns: DnsAnswer) -> list[str]:
+        """IPv6 first where it can be used (RFC 6724's outcome on an ordinary host), else only where there is nothing else."""
+        v4 = [address for address in dns.addresses if ":" not in address]
+        v6 = [address for address in dns.addresses if ":" in address]
+        if self._ipv6_usable:
+            return v6 + v4
+        return v4 or v6
+
+
+class _Course:
+    """The probes of one target."""
+
+    __slots__ = ("_alpn", "_observer", "_target", "attempts")
+
+    def __init__(self, observer: Observer, target: Target) -> None:
+        self._observer = observer
+        self._target = target
+        self._alpn = observer._alpn_of(target.protocol)
+        self.attempts = 0
+
+    async def every(self, addresses: Sequence[str]) -> tuple[EndpointEvidence, ...]:
+        found: dict[str, EndpointEvidence] = {}
+
+        async def one(address: str) -> None:
+            found[address] = await self._endpoint(address)
+
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                nursery.start_soon(one, address)
+        return tuple(found[address] for address in addresses)
+
+    async def first_that_connects(self, addresses: Sequence[str]) -> tuple[EndpointEvidence, ...]:
+        endpoints = []
+        for address in addresses:
+            endpoints.append(await self._endpoint(address))
+            if endpoints[-1].probe.failure not in CONNECT_FAILURES:
+                break
+        return tuple(endpoints)
+
+    async def _endpoint(self, address: str) -> EndpointEvidence:
+        config, target = self._observer._config, self._target
+        budget = Budget(config.timeout)
+        probe = await self._with_retries(address, budget)
+        endpoint = EndpointEvidence(address, probe)
+        if probe.failure in CONNECT_FAILURES:
+            return endpoint
+        followups: dict[str, Probe] = {}
+        if config.enumerate:
+            budget = Budget(config.timeout * ENUMERATE_TIMES)
+        while (question := self._observer._ask(target, endpoint)) is not None and budget.left > 0:
+            wait = min(budget.left, max(config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
+            followups[question.name] = await self._connect(address, question.offer, question.sni, budget, wait)
+            endpoint = EndpointEvidence(address, probe, dict(followups))
+        return endpoint
+
+    async def _with_retries(self, address: str, budget: Budget) -> Probe:
+        config, jitter = self._observer._config, self._observer._jitter
+        tries = 0
+        while True:
+            wait = max(budget.left - config.timeout * (1 - FIRST_SHARE), FOLLOWUP_LEAST)
+            probe = await self._connect(address, MODERN, self._target.sni, budget, min(wait, budget.left))
+            if tries >= config.retries or not may_be_transient(probe, config):
+                return probe
+            pause = BACKOFF * (2**tries) * (1 + jitter.random())
+            if pause >= budget.left:
+                return probe
+            tries += 1
+            begun = trio.current_time()
+            await trio.sleep(pause)
+            budget.spend(begun)
+
+    async def _connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
+        observer, target = self._observer, self._target
+        self.attempts += 1
+        while True:
+            await observer._pacer.acquire(address)
+            begun = trio.current_time()
+            try:
+                probe = await observer._prober.probe(
+                    address,
+                    target.port,
+                    offer=offer,
+                    sni=sni,
+                    alpn=self._alpn,
+                    dialogue=observer._open_dialogue(target.protocol, target.name),
+                    timing=Timing(observer._config.connect_timeout, wait, budget.left),
+                )
+            except OutOfResources:
+                # the target's time is not spent on what this machine lacks
+                await observer._pacer.exhausted()
+                continue
+            finally:
+                observer._pacer.release(address)
+            budget.spend(begun)
+            return probe
+
+
+def may_be_transient(probe: Probe, config: ScanConfig) -> bool:
+    """Trying the very same again could end differently: lost packets, a busy listener, a mail server's 4xx."""
+    match probe.failure:
+        case Failure.CONNECT_TIMEOUT:
+            return config.connect_timeout < KERNEL_RETRIED
+        case Failure.RESET | Failure.CLOSED:
+            return probe.bytes_received == 0
+        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED:
+            return (probe.detail or "").lstrip().startswith("4")
+        case _:
+            return False
+
+
+def with_extras(evidence: Evidence, extras: Mapping[str, Any]) -> Evidence:
+    """The evidence with CAA or TLSA answers that were asked for afterwards."""
+    if evidence.dns is None or not extras:
+        return evidence
+    return replace(evidence, dns=replace(evidence.dns, **extras))

@@ -1,0 +1,431 @@
+"""The engine against the trace of RFC 8448, against OpenSSL in memory, and against scripted peers that no real server is.
+
+Two invariants run through all of it: how the bytes are cut into chunks never changes what is learnt, and no bytes make it raise.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanner.tls import offers
+from scanner.tls.handshake import (
+    MAX_WARNING_ALERTS,
+    TRANSITIONS,
+    AlertReceived,
+    Broken,
+    ClientHandshake,
+    FlightComplete,
+    MessageReceived,
+    NotTls,
+    PeerClosed,
+    State,
+)
+from tests.tls.peers import (
+    client,
+    converse,
+    drain,
+    learnt,
+    message,
+    public_key_of,
+    record,
+    replay,
+    server_context,
+    server_hello,
+)
+from tests.tls.rfc8448 import SIMPLE, shared_secret
+
+FLIGHT = {
+    "tls13-ecdsa": (offers.MODERN, {}),
+    "tls13-rsa": (offers.MODERN, {"kind": "rsa"}),
+    "tls13-ed25519": (offers.MODERN, {"kind": "ed25519"}),
+    "tls13-retry": (offers.MODERN, {"curve": "secp384r1"}),
+    "tls13-client-auth": (offers.MODERN, {"ask_client": True}),
+    "tls12-ecdsa": (offers.MODERN, {"version": ssl.TLSVersion.TLSv1_2}),
+    "tls12-rsa": (offers.MODERN, {"kind": "rsa", "version": ssl.TLSVersion.TLSv1_2}),
+    "tls12-rsa-key-transport": (
+        offers.MODERN,
+        {"kind": "rsa", "version": ssl.TLSVersion.TLSv1_2, "ciphers": "AES128-GCM-SHA256"},
+    ),
+    "tls12-client-auth": (offers.MODERN, {"version": ssl.TLSVersion.TLSv1_2, "ask_client": True}),
+    "tls11": (offers.TLS11_ONLY, {"kind": "rsa", "version": ssl.TLSVersion.TLSv1_1}),
+    "tls10-ecdsa": (offers.TLS10_ONLY, {"version": ssl.TLSVersion.TLSv1}),
+    "refused": (offers.MODERN, {"version": ssl.TLSVersion.TLSv1_2, "ciphers": "ECDHE-RSA-AES128-GCM-SHA256"}),
+}
+_RECORDED: dict[str, list[bytes]] = {}
+
+
+def recorded(name: str) -> list[bytes]:
+    """What OpenSSL says to the hello of a case; recorded once, since the client's randomness is fixed."""
+    if name not in _RECORDED:
+        offer, settings_ = FLIGHT[name]
+        context = server_context(alpn=["h2"], **settings_)  # type: ignore[arg-type]
+        _RECORDED[name] = converse(client(offer), context).received
+    return _RECORDED[name]
+
+
+def handshake_of(name: str) -> ClientHandshake:
+    return client(FLIGHT[name][0])
+
+
+def whole(data: bytes) -> Iterable[bytes]:
+    return [data]
+
+
+# --- RFC 8448 ------------------------------------------------------------------------------------
+
+
+class TraceTemplate:
+    """The ClientHello of the trace in place of one of ours."""
+
+    offer = offers.Offer("trace", versions=(offers.TLS13,), suites=(0x1301,), key_shares=(offers.X25519,))
+    record_version = 0x0301
+
+    def message(self, *_: Any) -> bytes:
+        return SIMPLE["client_hello"]
+
+
+class TraceKeys:
+    """The private key of the trace."""
+
+    def shared_secret_untrusted(self, group: int, share: bytes) -> bytes:
+        assert group == offers.X25519
+        private = x25519.X25519PrivateKey.from_private_bytes(SIMPLE["client_private_key"])
+        return private.exchange(x25519.X25519PublicKey.from_public_bytes(share))
+
+
+def trace_client() -> ClientHandshake:
+    conn = client(template=TraceTemplate(), keys=TraceKeys(), sni="server")
+    conn._session_id = b""  # the trace sends none
+    return conn
+
+
+def trace_flight() -> bytes:
+    inner = b"".join(
+        SIMPLE[name] for name in ("encrypted_extensions", "certificate", "certificate_verify", "finished")
+    )
+    header = b"\x17\x03\x03" + (len(inner) + 17).to_bytes(2, "big")
+    sealed = AESGCM(SIMPLE["server_write_key"]).encrypt(SIMPLE["server_write_iv"], inner + b"\x16", header)
+    return record(22, SIMPLE["server_hello"]) + header + sealed
+
+
+def test_the_simple_handshake_of_rfc_8448() -> None:
+    conn = trace_client()
+    assert conn.data_to_send() == record(22, SIMPLE["client_hello"], 0x0301)
+    assert conn.data_to_send() == b""
+    conn.receive_data(trace_flight())
+    assert [type(event) for event in drain(conn)] == [MessageReceived] * 5 + [FlightComplete]
+    assert (conn.version, conn.suite, conn.group) == (0x0304, 0x1301, offers.X25519)
+    assert (conn.signature_scheme, conn.signature_valid, conn.finished_valid) == (0x0804, True, True)
+    assert conn.sni_acknowledged is True
+    assert len(conn.certificates) == 1
+    assert shared_secret() == TraceKeys().shared_secret_untrusted(offers.X25519, SIMPLE["server_hello"][-38:-6])
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_one_changed_byte_of_the_trace_is_never_taken_for_good(data: st.DataObject) -> None:
+    flight = bytearray(trace_flight())
+    place = data.draw(st.integers(0, len(flight) - 1))
+    flight[place] ^= data.draw(st.integers(1, 255))
+    conn = trace_client()
+    conn.receive_data(bytes(flight))
+    conn.receive_data(b"")
+    events = drain(conn)
+    good = FlightComplete() in events and conn.finished_valid is True and conn.signature_valid is True
+    # the legacy record versions are outside of every signature and MAC: only there may a change pass
+    assert not good or place in (2,)
+
+
+# --- OpenSSL in memory ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in FLIGHT if name != "refused"])
+def test_openssl_flights_are_read_to_their_end(name: str) -> None:
+    conn = handshake_of(name)
+    events = replay(conn, recorded(name), whole)
+    assert events[-1] == FlightComplete()
+    assert conn.state is State.COMPLETE
+    expected = {"tls13": 0x0304, "tls12": 0x0303, "tls11": 0x0302, "tls10": 0x0301}[name.partition("-")[0]]
+    assert conn.version == expected
+    assert len(conn.certificates) == 1
+    assert conn.signature_valid is (None if "key-transport" in name else True)
+    assert conn.finished_valid is (True if expected == 0x0304 else None)
+    assert conn.hello_retry is (name == "tls13-retry")
+    assert (conn.request is not None) is ("client-auth" in name)
+    assert conn.alpn == "h2"
+    if conn.request is not None:
+        assert conn.request.schemes
+
+
+@pytest.mark.parametrize("name", FLIGHT)
+def test_chunking_changes_nothing(name: str) -> None:
+    expected = handshake_of(name)
+    events = replay(expected, recorded(name), whole, close=True)
+    generator = random.Random(name)
+
+    def one_by_one(data: bytes) -> Iterable[bytes]:
+        return (data[i : i + 1] for i in range(len(data)))
+
+    def anyhow(data: bytes) -> Iterable[bytes]:
+        while data:
+            size = generator.randint(1, 200)
+            yield data[:size]
+            data = data[size:]
+
+    for cut in (one_by_one, anyhow, anyhow):
+        conn = handshake_of(name)
+        assert replay(conn, recorded(name), cut, close=True) == events
+        assert learnt(conn) == learnt(expected)
+
+
+def test_records_can_be_refragmented_below_tls13() -> None:
+    flight = b"".join(recorded("tls12-rsa"))
+    plain, place = b"", 0
+    while place < len(flight):
+        length = int.from_bytes(flight[place + 3 : place + 5], "big")
+        plain += flight[place + 5 : place + 5 + length]
+        place += 5 + length
+    for size in (1, 5, 100, 16384):
+        conn = handshake_of("tls12-rsa")
+        conn.receive_data(b"".join(record(22, plain[i : i + size]) for i in range(0, len(plain), size)))
+        assert drain(conn)[-1] == FlightComplete(), size
+        assert conn.signature_valid is True
+
+
+def test_a_refusal_is_an_alert() -> None:
+    conn = handshake_of("refused")
+    assert replay(conn, recorded("refused"), whole) == [AlertReceived(2, 40)]
+    assert conn.state is State.FAILED
+
+
+def test_the_farewell_is_understood_by_openssl() -> None:
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        conn = client()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = server_context(version=version).wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(conn.data_to_send())
+        with pytest.raises(ssl.SSLWantReadError):
+            server.do_handshake()
+        conn.receive_data(outgoing.read())
+        incoming.write(conn.farewell())
+        with pytest.raises((ssl.SSLError, ssl.SSLZeroReturnError)) as caught:
+            server.do_handshake()
+        assert "MAC" not in str(caught.value)
+        assert "DECRYPT" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tls13-ecdsa", "tls12-rsa", "tls13-client-auth"])
+def test_a_prefix_with_a_random_tail_never_raises(name: str) -> None:
+    flight = recorded(name)[0]
+    generator = random.Random(name)
+    for _ in range(300):
+        keep = generator.randrange(len(flight))
+        tail = generator.randbytes(generator.randrange(80))
+        conn = handshake_of(name)
+        replay(conn, [flight[:keep] + tail], whole, close=True)
+        assert conn.state is State.FAILED
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_end_in_an_event_never_in_an_exception(chunks: list[bytes]) -> None:
+    conn = client()
+    events = replay(conn, chunks, whole, close=True)
+    assert conn.state is State.FAILED
+    assert isinstance(events[-1], NotTls | Broken | PeerClosed | AlertReceived)
+
+
+# --- scripted peers ------------------------------------------------------------------------------
+
+
+def told(*records: bytes, offer: offers.Offer = offers.MODERN, close: bool = False) -> tuple[ClientHandshake, list[Any]]:
+    conn = client(offer)
+    conn.receive_data(b"".join(records))
+    if close:
+        conn.receive_data(b"")
+    return conn, [event for event in drain(conn) if not isinstance(event, MessageReceived)]
+
+
+def broken(*records: bytes, offer: offers.Offer = offers.MODERN) -> str:
+    _, events = told(*records, offer=offer)
+    assert len(events) == 1
+    assert isinstance(events[0], Broken)
+    return events[0].detail
+
+
+def test_alerts_at_any_moment() -> None:
+    alert = record(21, b"\x02\x28")
+    hello = record(22, server_hello())
+    for before in ([], [hello], [hello, record(22, message(11, b"\x00\x00\x00"))]):
+        assert told(*before, alert)[1] == [AlertReceived(2, 40)]
+
+
+def test_a_warning_is_reported_and_the_handshake_goes_on() -> None:
+    conn, events = told(record(21, b"\x01\x70"), record(22, server_hello()))
+    assert events == [AlertReceived(1, 112)]
+    assert conn.state is State.OLD_CERTIFICATE
+
+
+def test_warnings_are_bounded() -> None:
+    conn, events = told(*[record(21, b"\x01\x70")] * (MAX_WARNING_ALERTS + 1))
+    assert events == [AlertReceived(1, 112)] * MAX_WARNING_ALERTS + [Broken("alert: more than 5 warnings at byte 0")]
+    assert conn.state is State.FAILED
+
+
+def test_a_close_notify_is_an_end() -> None:
+    assert told(record(21, b"\x01\x00"))[1] == [AlertReceived(1, 0)]
+
+
+def test_plaintext_is_kept_for_recognition() -> None:
+    conn = client()
+    conn.receive_data(b"HTTP/1.1 400")
+    assert drain(conn) == [NotTls()]
+    conn.receive_data(b" Bad Request\r\n")
+    assert conn.plaintext == b"HTTP/1.1 400 Bad Request\r\n"
+    assert drain(conn) == []
+
+
+def test_end_of_file() -> None:
+    assert told(close=True)[1] == [PeerClosed()]
+    assert told(record(22, server_hello())[:9], close=True)[1] == [PeerClosed()]
+
+
+def test_an_older_version_than_offered_is_read_on() -> None:
+    """An old server answers a new hello with its own version: the certificate still tells who it is."""
+    conn, events = told(record(22, server_hello(0x0301, 0xC013)), record(22, message(11, b"\x00\x00\x00")))
+    assert (conn.version, events) == (0x0301, [])
+
+
+BROKEN = {
+    "a version from the future": ([record(22, server_hello(0x0305))], "selects version"),
+    "a version before SSL 3.0": ([record(22, server_hello(0x0002))], "selects version SSLv2"),
+    "a suite that was not offered": ([record(22, server_hello(suite=0x0005))], "which was not offered"),
+    "a TLS 1.3 suite in TLS 1.2": ([record(22, server_hello(suite=0x1301))], "for another version"),
+    "compression": ([record(22, server_hello(compression=1))], "selects compression 1"),
+    "a long session id": ([record(22, server_hello(session_id=bytes(33)))], "more than 32 bytes"),
+    "an alert of three bytes": ([record(21, b"\x02\x28\x00")], "3 bytes instead of 2"),
+    "application data": ([record(23, b"hi")], "content type 23"),
+    "an empty handshake record": ([record(22, b"")], "empty handshake record"),
+    "change_cipher_spec first": ([record(20, b"\x01")], "before the server's flight"),
+    "change_cipher_spec of two bytes": ([record(20, b"\x01\x01")], "is not the one byte"),
+    "a certificate first": ([record(22, message(11, b"\x00\x00\x00"))], "awaiting SERVER_HELLO"),
+    "two ServerHellos": ([record(22, server_hello() * 2)], "awaiting OLD_CERTIFICATE"),
+    "a Finished in the clear": ([record(22, server_hello() + message(20, bytes(12)))], "message of type 20"),
+    "ServerHelloDone with content": ([record(22, server_hello() + message(14, b"x"))], "left over"),
+    "a TLS 1.3 hello without a share": (
+        [record(22, server_hello(suite=0x1301, extensions=bytes.fromhex("002b00020304"), session_id=bytes(range(32, 64))))],
+        "has no key_share",
+    ),
+    "a TLS 1.3 hello for another session": (
+        [record(22, server_hello(suite=0x1301, extensions=bytes.fromhex("002b00020304")))],
+        "does not echo the session id",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_says_where(case: str) -> None:
+    records, words = BROKEN[case]
+    assert words in broken(*records)
+
+
+def test_tls13_is_refused_where_it_was_not_offered() -> None:
+    hello = server_hello(suite=0x1301, extensions=bytes.fromhex("002b00020304"))
+    assert "was not offered" in broken(record(22, hello), offer=offers.TLS12_ONLY)
+
+
+def test_a_version_above_the_offer_is_refused() -> None:
+    assert "above the offer" in broken(record(22, server_hello(0x0303, 0xC013)), offer=offers.TLS10_ONLY)
+
+
+def _retry(extensions: str) -> bytes:
+    block = bytes.fromhex("002b00020304" + extensions)
+    body = b"\x03\x03" + bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+    body += b"\x20" + bytes(range(32, 64)) + b"\x13\x01\x00" + len(block).to_bytes(2, "big") + block
+    return record(22, message(2, body))
+
+
+@pytest.mark.parametrize(
+    ("extensions", "words"),
+    [
+        ("", "asks for no change"),
+        ("00330002001d", "which makes no sense"),  # a share of it was sent
+        ("003300020100", "which makes no sense"),  # not offered
+        ("00330003001700", "left over"),
+    ],
+)
+def test_retry_requests_that_make_no_sense(extensions: str, words: str) -> None:
+    assert words in broken(_retry(extensions))
+
+
+def test_a_second_retry_request_is_refused() -> None:
+    assert "second time" in broken(_retry("003300020017"), _retry("003300020018"))
+
+
+def test_a_retry_may_ask_for_a_cookie_alone() -> None:
+    conn, events = told(_retry("002c00050003616263"))
+    assert events == []
+    conn.data_to_send()  # the first hello was never taken, so both are here
+    assert conn.hello_retry
+
+
+def test_falling_back_after_a_retry_is_refused() -> None:
+    assert "falls back" in broken(_retry("003300020017"), record(22, server_hello()))
+
+
+def test_the_certificate_status_is_kept_once() -> None:
+    status = message(22, b"\x01\x00\x00\x04ocsp")
+    certificate = message(11, b"\x00\x00\x04\x00\x00\x01x")
+    conn, _ = told(record(22, server_hello() + certificate + status + message(14, b"")))
+    assert (conn.ocsp_response, conn.state) == (b"ocsp", State.COMPLETE)
+    assert "second time" in broken(record(22, server_hello() + certificate + status * 2))
+
+
+def test_no_certificate_at_all_completes_with_none() -> None:
+    conn, events = told(record(22, server_hello() + message(14, b"")))
+    assert events == [FlightComplete()]
+    assert conn.certificates == ()
+
+
+def test_a_leaf_that_does_not_parse_leaves_the_signature_unjudged() -> None:
+    assert public_key_of(b"x") is None
+    certificate = message(11, b"\x00\x00\x04\x00\x00\x01x")
+    exchange = message(12, b"\x03\x00\x17\x01\x04" + b"\x04\x03\x00\x03sig")
+    conn, events = told(record(22, server_hello() + certificate + exchange + message(14, b"")))
+    assert events == [FlightComplete()]
+    assert conn.signature_valid is None
+    assert conn.group == 0x17
+
+
+def test_a_group_that_was_not_offered_is_refused() -> None:
+    exchange = message(12, b"\x03\x00\x19\x01\x04" + b"\x04\x03\x00\x03sig")
+    assert "group 25, which was not offered" in broken(
+        record(22, server_hello() + message(11, b"\x00\x00\x04\x00\x00\x01x") + exchange)
+    )
+
+
+def test_nothing_more_is_learnt_after_the_end() -> None:
+    conn, _ = told(record(22, server_hello() + message(14, b"")), record(21, b"\x02\x28"))
+    conn.receive_data(b"more")
+    conn.receive_data(b"")
+    assert drain(conn) == []
+
+
+def test_every_state_is_left_by_some_message() -> None:
+    waiting = {state for state, _ in TRANSITIONS}
+    assert waiting == set(State) - {State.COMPLETE, State.FAILED}
+    for handler, _ in TRANSITIONS.values():
+        assert callable(getattr(ClientHandshake, handler))
+
+
+def test_the_repr_says_what_is_awaited() -> None:
+    assert repr(client()) == "<ClientHandshake modern awaiting SERVER_HELLO>"

@@ -1,0 +1,108 @@
+"""The hello says what the offer says, and OpenSSL's reading of it agrees."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.tls import offers
+from scanner.tls.hello import HelloTemplate
+from scanner.tls.messages import extensions_untrusted
+from scanner.tls.wire import Reader
+from tests.tls.peers import KEYS, RANDOM
+
+ALPN = (b"h2", b"http/1.1")
+
+
+class Hello:
+    """A ClientHello taken apart."""
+
+    def __init__(self, message: bytes) -> None:
+        reader = Reader(message, "ClientHello")
+        assert reader.u8() == 1
+        body = Reader(reader.vector24(), "ClientHello body")
+        reader.done()
+        self.version = body.u16()
+        self.random = body.take(32)
+        self.session_id = body.vector8()
+        self.suites = body.codes16()
+        assert body.vector8() == b"\x00"
+        self.extensions = extensions_untrusted(body.vector16(), "extensions") if len(body) else None
+        body.done()
+
+
+def hello(offer: offers.Offer, sni: str | None = "a.test", alpn: tuple[bytes, ...] = ALPN) -> Hello:
+    return Hello(HelloTemplate(offer, KEYS, alpn).message(RANDOM[:32], RANDOM[32:], sni))
+
+
+@pytest.mark.parametrize("offer", offers.OFFERS.values(), ids=lambda offer: offer.name)
+def test_every_offer_is_said_as_it_stands(offer: offers.Offer) -> None:
+    said = hello(offer)
+    assert said.version == min(max(offer.versions), offers.TLS12)
+    assert said.random == RANDOM[:32]
+    if not offer.extensions:
+        assert said.extensions is None
+        assert said.suites == (*offer.suites, 0x00FF)
+        return
+    assert said.suites == offer.suites
+    assert said.extensions is not None
+    assert Reader(said.extensions[10], "groups").codes16() == offer.groups
+    assert (43 in said.extensions) == (offers.TLS13 in offer.versions) == (51 in said.extensions)
+    if offers.TLS13 in offer.versions:
+        shares = Reader(Reader(said.extensions[51], "shares").vector16(), "shares")
+        groups = []
+        while len(shares):
+            groups.append(shares.u16())
+            assert shares.vector16() == KEYS.share(groups[-1])
+        assert tuple(groups) == offer.key_shares
+        assert said.extensions[43] == bytes([2 * len(offer.versions)]) + b"".join(
+            version.to_bytes(2, "big") for version in offer.versions
+        )
+    assert (13 in said.extensions) == (max(offer.versions) >= offers.TLS12)
+    assert {0, 5, 16, 18, 23, 35, 0xFF01} <= set(said.extensions)
+
+
+def test_the_server_name_is_a_host_name_entry() -> None:
+    said = hello(offers.MODERN, "xn--mnchen-3ya.example")
+    assert said.extensions is not None
+    assert said.extensions[0] == b"\x00\x19\x00\x00\x16xn--mnchen-3ya.example"
+
+
+def test_an_address_sends_no_server_name_and_no_alpn_where_none_is_spoken() -> None:
+    said = hello(offers.MODERN, None, ())
+    assert said.extensions is not None
+    assert 0 not in said.extensions
+    assert 16 not in said.extensions
+
+
+def test_the_modern_hello_is_of_two_packets_and_the_small_one_of_one() -> None:
+    def size(offer: offers.Offer) -> int:
+        return len(HelloTemplate(offer, KEYS, ALPN).message(RANDOM[:32], RANDOM[32:], "a.test"))
+
+    assert size(offers.MODERN) > 1460
+    assert size(offers.SMALL) < 600
+
+
+@pytest.mark.parametrize("length", range(1, 250, 7))
+@pytest.mark.parametrize("offer", [offers.SMALL, offers.TLS12_ONLY, offers.TLS10_ONLY], ids=lambda offer: offer.name)
+def test_no_hello_has_a_length_on_which_load_balancers_hang(offer: offers.Offer, length: int) -> None:
+    message = HelloTemplate(offer, KEYS, ALPN).message(RANDOM[:32], RANDOM[32:], "a" * length)
+    assert not 256 <= len(message) < 512
+    assert Hello(message).extensions is not None
+
+
+def test_a_retry_sends_the_wanted_share_alone_and_the_cookie_back() -> None:
+    template = HelloTemplate(offers.MODERN, KEYS, ALPN)
+    said = Hello(template.retry(offers.SECP384R1, b"cookie").message(RANDOM[:32], RANDOM[32:], "a.test"))
+    first = Hello(template.message(RANDOM[:32], RANDOM[32:], "a.test"))
+    assert said.extensions is not None
+    assert first.extensions is not None
+    share = KEYS.share(offers.SECP384R1)
+    entry = b"\x00\x18" + len(share).to_bytes(2, "big") + share
+    assert said.extensions[51] == len(entry).to_bytes(2, "big") + entry
+    assert said.extensions[44] == b"\x00\x06cookie"
+    # nothing else may change but padding (RFC 8446 section 4.1.2)
+    changed = {51, 44, 21}
+    assert {k: v for k, v in said.extensions.items() if k not in changed} == {
+        k: v for k, v in first.extensions.items() if k not in changed
+    }
+    assert (said.random, said.session_id, said.suites) == (first.random, first.session_id, first.suites)

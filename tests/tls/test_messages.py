@@ -1,0 +1,148 @@
+"""Each decoder takes what the RFCs describe and refuses the rest with ``DecodeError`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.tls import messages as m
+from scanner.tls.wire import DecodeError, vector8, vector16, vector24
+from tests.tls.rfc8448 import HELLO_RETRY, SIMPLE
+
+DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "ServerHello": m.server_hello_untrusted,
+    "key_share": m.key_share_untrusted,
+    "retry group": m.retry_group_untrusted,
+    "cookie": m.cookie_untrusted,
+    "ALPN": m.alpn_untrusted,
+    "EncryptedExtensions": m.encrypted_extensions_untrusted,
+    "CertificateStatus": m.ocsp_response_untrusted,
+    "SCT list": m.sct_list_untrusted,
+    "Certificate of TLS 1.3": lambda body: m.certificate_untrusted(body, tls13=True),
+    "Certificate of TLS 1.2": lambda body: m.certificate_untrusted(body, tls13=False),
+    "CertificateRequest of TLS 1.3": lambda body: m.certificate_request_untrusted(body, 0x0304),
+    "CertificateRequest of TLS 1.2": lambda body: m.certificate_request_untrusted(body, 0x0303),
+    "CertificateRequest of TLS 1.0": lambda body: m.certificate_request_untrusted(body, 0x0301),
+    "CertificateVerify": m.certificate_verify_untrusted,
+    "ServerKeyExchange ECDHE": lambda body: m.server_key_exchange_untrusted(body, 0x0303, "ECDHE", anonymous=False),
+    "ServerKeyExchange DHE": lambda body: m.server_key_exchange_untrusted(body, 0x0301, "DHE", anonymous=False),
+    "ServerKeyExchange RSA": lambda body: m.server_key_exchange_untrusted(body, 0x0300, "RSA", anonymous=True),
+}
+
+
+def test_the_server_hello_of_the_trace() -> None:
+    hello = m.server_hello_untrusted(SIMPLE["server_hello"][4:])
+    assert (hello.version, hello.suite, hello.compression, hello.is_retry) == (0x0304, 0x1301, 0, False)
+    group, share = m.key_share_untrusted(hello.extensions[51])
+    assert (group, len(share)) == (0x001D, 32)
+
+
+def test_the_hello_retry_request_of_the_trace() -> None:
+    hello = m.server_hello_untrusted(HELLO_RETRY["hello_retry_request"][4:])
+    assert hello.is_retry
+    assert m.retry_group_untrusted(hello.extensions[51]) == 0x0017
+    assert len(m.cookie_untrusted(hello.extensions[44])) == 114
+    second = m.server_hello_untrusted(HELLO_RETRY["server_hello"][4:])
+    assert (second.is_retry, m.key_share_untrusted(second.extensions[51])[0]) == (False, 0x0017)
+
+
+def test_the_certificate_of_the_trace() -> None:
+    message = m.certificate_untrusted(SIMPLE["certificate"][4:], tls13=True)
+    assert len(message.certificates) == 1
+    assert len(message.certificates[0]) == 432
+    assert message.leaf_extensions == {}
+
+
+def test_a_certificate_message_may_be_empty() -> None:
+    assert m.certificate_untrusted(vector24(b""), tls13=False).certificates == ()
+    assert m.certificate_untrusted(b"\x00" + vector24(b""), tls13=True).certificates == ()
+
+
+def test_only_the_leafs_extensions_are_kept() -> None:
+    body = vector24(b"leaf") + vector16(b"\x00\x12" + vector16(b"scts")) + vector24(b"ca") + vector16(b"")
+    message = m.certificate_untrusted(b"\x00" + vector24(body), tls13=True)
+    assert message.certificates == (b"leaf", b"ca")
+    assert message.leaf_extensions == {18: b"scts"}
+
+
+def test_a_chain_without_end_is_refused() -> None:
+    with pytest.raises(DecodeError, match="more than 100 certificates"):
+        m.certificate_untrusted(vector24(vector24(b"x") * 101), tls13=False)
+
+
+def test_an_extension_that_comes_twice_is_refused() -> None:
+    with pytest.raises(DecodeError, match="comes twice"):
+        m.encrypted_extensions_untrusted(vector16((b"\x00\x10" + vector16(b"")) * 2))
+
+
+def test_a_server_hello_of_ssl3_has_no_extensions() -> None:
+    assert m.server_hello_untrusted(b"\x03\x00" + bytes(32) + b"\x00\x00\x05\x00").extensions == {}
+
+
+def test_alpn_is_one_name_shown_harmlessly() -> None:
+    assert m.alpn_untrusted(vector16(vector8(b"h2"))) == "h2"
+    assert m.alpn_untrusted(vector16(vector8(b"\xff\x1b"))) == "\\xff\x1b"
+    with pytest.raises(DecodeError, match="left over"):
+        m.alpn_untrusted(vector16(vector8(b"h2") + vector8(b"h3")))
+
+
+@pytest.mark.parametrize("version", [0x0304, 0x0303, 0x0301])
+def test_certificate_requests_name_authorities_and_schemes(version: int) -> None:
+    names = vector16(vector16(b"CN=a") + vector16(b"CN=b"))
+    if version == 0x0304:
+        schemes = b"\x00\x0d" + vector16(vector16(b"\x04\x03\x08\x04"))
+        body = vector8(b"") + vector16(schemes + b"\x00\x2f" + vector16(names))
+    elif version == 0x0303:
+        body = vector8(b"\x01\x40") + vector16(b"\x04\x03\x08\x04") + names
+    else:
+        body = vector8(b"\x01\x02") + names
+    request = m.certificate_request_untrusted(body, version)
+    assert request.authorities == (b"CN=a", b"CN=b")
+    assert request.schemes == ((0x0403, 0x0804) if version >= 0x0303 else ())
+
+
+def test_a_request_of_tls10_may_leave_the_names_out() -> None:
+    assert m.certificate_request_untrusted(vector8(b"\x01"), 0x0301).authorities == ()
+
+
+def test_an_ecdhe_exchange_keeps_what_was_signed() -> None:
+    params = b"\x03\x00\x17" + vector8(b"\x04point")
+    exchange = m.server_key_exchange_untrusted(params + b"\x04\x03" + vector16(b"sig"), 0x0303, "ECDHE", anonymous=False)
+    assert (exchange.params, exchange.group, exchange.scheme, exchange.signature) == (params, 0x17, 0x0403, b"sig")
+    old = m.server_key_exchange_untrusted(params + vector16(b"sig"), 0x0302, "ECDHE", anonymous=False)
+    assert (old.scheme, old.signature) == (None, b"sig")
+
+
+def test_a_dhe_exchange_tells_the_size_of_its_modulus() -> None:
+    params = vector16(b"\x00\x80" + bytes(63)) + vector16(b"\x02") + vector16(b"\x05")
+    assert m.server_key_exchange_untrusted(params, 0x0303, "DHE", anonymous=True).dh_bits == 512
+
+
+@pytest.mark.parametrize("kx", ["TLS13", "PSK", "unknown"])
+def test_an_exchange_without_parameters_has_no_message(kx: str) -> None:
+    with pytest.raises(DecodeError, match="not expected"):
+        m.server_key_exchange_untrusted(b"", 0x0303, kx, anonymous=False)
+
+
+@given(body=st.binary(max_size=200), name=st.sampled_from(sorted(DECODERS)))
+def test_any_bytes_decode_or_raise_decode_error(body: bytes, name: str) -> None:
+    try:
+        DECODERS[name](body)
+    except DecodeError:
+        pass
+
+
+@given(cut=st.integers(0, 500), flip=st.integers(0, 500), bit=st.integers(1, 255))
+def test_a_valid_message_cut_or_changed_decodes_or_raises_decode_error(cut: int, flip: int, bit: int) -> None:
+    for name, message in (("ServerHello", SIMPLE["server_hello"]), ("Certificate of TLS 1.3", SIMPLE["certificate"])):
+        body = bytearray(message[4:])
+        body[flip % len(body)] ^= bit
+        for variant in (bytes(body), bytes(body)[: cut % len(body)]):
+            try:
+                DECODERS[name](variant)
+            except DecodeError:
+                pass
