@@ -69,7 +69,7 @@ class Case:
 
     ``code`` is the first code that the finding must list, ``None`` where it must list none; ``cause`` is the finding's,
     so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under ``DOMAIN`` unless given; "" stands for the address itself.
-    ``servers`` has one entry for each address of the host, in the order in which DNS gives them.
+    ``servers`` has one entry for each address of the host.
     """
 
     name: str
@@ -171,7 +171,7 @@ def presenting(
         context = shop.context(make(shop.pki, place), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve)
         if place.named and not for_any_name:
             shop.only_for(place.host, context)
-        return openssl(context, place.story + "\n")
+        return openssl(context, place.story)
 
     return build
 

@@ -17,11 +17,11 @@ from scanner.demo.servers import (
 
 
 def _sni_filtered(shop: Workshop, place: Place) -> Handler:
-    return unless(lambda hello: hello.server_name == place.host, refuse_with_reset, shop.default_context)
+    return unless(lambda hello: hello.server_name == place.host, refuse_with_reset, shop.default_context, place.story)
 
 
 def _drops_large_hello(shop: Workshop, place: Place) -> Handler:
-    return unless(lambda hello: hello.size > ONE_PACKET, drain, shop.context(sound(shop.pki, place)))
+    return unless(lambda hello: hello.size > ONE_PACKET, drain, shop.context(sound(shop.pki, place)), place.story)
 
 
 CASES: Final = (

@@ -44,7 +44,9 @@ def _traefik(pki: Pki, at: Place) -> Credential:
 
 def _sni_unrecognized(shop: Workshop, place: Place) -> Handler:
     refuse = refuse_with_alert(wire.Alert.UNRECOGNIZED_NAME)
-    return unless(lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, shop.default_context)
+    return unless(
+        lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, shop.default_context, place.story
+    )
 
 
 def _closes_midway(shop: Workshop, place: Place) -> Handler:

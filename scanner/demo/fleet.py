@@ -138,16 +138,20 @@ class _Addresses:
 
     def __init__(self) -> None:
         self._next = FIRST_ADDRESS
+        self._many = self.has_many()
+
+    @staticmethod
+    def has_many() -> bool:
+        """Whether addresses beside 127.0.0.1 can be bound without being configured."""
         with socket.socket() as trial:
             try:
                 trial.bind((_text(FIRST_ADDRESS), 0))
             except OSError:
-                self.plenty = False
-            else:
-                self.plenty = True
+                return False
+        return True
 
     def take(self, count: int) -> list[str]:
-        if not self.plenty:
+        if not self._many:
             if count > 1:
                 raise CannotHere(f"{count} loopback addresses are needed, and this system has {ONLY_ADDRESS} alone")
             return [ONLY_ADDRESS] * count

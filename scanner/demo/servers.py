@@ -145,7 +145,7 @@ async def converse(stream: trio.SocketStream, context: ssl.SSLContext, page: str
                     break
                 request += chunk
             else:
-                body = page.encode()
+                body = page.encode() + b"\n"
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
                 await tls.write(head.encode() + b"Connection: close\r\n\r\n" + body)
             await tls.close()
@@ -208,7 +208,7 @@ Condition = Callable[[ClientHello], bool]
 Flight = Callable[[ClientHello, int, wire.Suite, Credential], bytes]
 
 
-def unless(condition: Condition, refuse: Handler, context: ssl.SSLContext) -> Handler:
+def unless(condition: Condition, refuse: Handler, context: ssl.SSLContext, page: str) -> Handler:
     """A real server behind something that reads the hello: where the condition holds, ``refuse`` gets the connection."""
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -216,7 +216,7 @@ def unless(condition: Condition, refuse: Handler, context: ssl.SSLContext) -> Ha
         if condition(hello):
             await refuse(stream)
         else:
-            await converse(stream, context, "", received)
+            await converse(stream, context, page, received)
 
     return handle
 

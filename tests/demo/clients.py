@@ -1,0 +1,208 @@
+"""Clients for the demo's servers, made of OpenSSL as the standard library has it and of raw sockets: nothing of the scanner."""
+
+from __future__ import annotations
+
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Iterable
+
+import pytest
+import trio
+
+from scanner.demo.cases import Case
+from scanner.demo.catalogue import CASES
+from scanner.demo.fleet import Row, run_servers
+from scanner.demo.pki import Pki, pem
+
+BY_NAME = {case.name: case for case in CASES}
+ALERT, HANDSHAKE = 21, 22
+
+
+def trusting(pki: Pki) -> ssl.SSLContext:
+    """A careful client that knows the demo's root."""
+    context = ssl.create_default_context(cadata=pem(pki.root.der).decode())
+    # Level 2, as Debian, Fedora and OpenSSL's own default since 3.2 have it.
+    context.set_ciphers("DEFAULT@SECLEVEL=2")
+    return context
+
+
+def hello_bytes(context: ssl.SSLContext, name: str | None) -> bytes:
+    """The ClientHello that OpenSSL would send."""
+    outgoing = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def unchecked(*, large: bool = False) -> ssl.SSLContext:
+    """A client that takes any certificate; ``large`` makes a hello of several packets."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if large:
+        context.set_alpn_protocols([f"filler-{i:03}" for i in range(200)])
+    return context
+
+
+def old_hello(version: int, suite: int) -> bytes:
+    """A ClientHello without extensions, as SSL 3.0 had it."""
+    body = struct.pack(">H32sBHHBB", version, b"r" * 32, 0, 2, suite, 1, 0)
+    message = b"\x01" + len(body).to_bytes(3) + body
+    return struct.pack(">BHH", HANDSHAKE, min(version, 0x0301), len(message)) + message
+
+
+async def connect(address: str, port: int) -> trio.SocketStream:
+    """One plain connection; ``OSError`` as the kernel gives it."""
+    sock = trio.socket.socket()
+    try:
+        await sock.connect((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
+
+
+async def exchange(row: Row, sent: bytes, *, seconds: float = 1.0) -> bytes | None:
+    """What the server says to these bytes, until it ends or the time is over; ``None`` where it says nothing."""
+    received = b""
+    async with await connect(row.addresses[0], row.port) as stream:
+        await stream.send_all(sent)
+        with trio.move_on_after(seconds):
+            while chunk := await stream.receive_some():
+                received += chunk
+            return received
+    return received or None
+
+
+async def flight_of(row: Row) -> bytes:
+    """The flight in answer to what OpenSSL offers."""
+    answer = await exchange(row, hello_bytes(unchecked(), row.host), seconds=0.3)
+    assert answer is not None
+    return answer
+
+
+def messages(received: bytes) -> list[tuple[int, bytes]]:
+    """The handshake messages in plain records; ``IndexError`` where one is cut short."""
+    stream, at = b"", 0
+    while at < len(received):
+        length = int.from_bytes(received[at + 3 : at + 5])
+        if received[at] != HANDSHAKE or at + 5 + length > len(received):
+            raise IndexError(at)
+        stream += received[at + 5 : at + 5 + length]
+        at += 5 + length
+    found = []
+    while stream:
+        end = 4 + int.from_bytes(stream[1:4])
+        found.append((stream[0], stream[4:end]))
+        stream = stream[end:]
+    return found
+
+
+def certificates(flight: list[tuple[int, bytes]]) -> list[bytes]:
+    """The entries of the Certificate message."""
+    rest = dict(flight)[11][3:]
+    found = []
+    while rest:
+        end = 3 + int.from_bytes(rest[:3])
+        found.append(rest[3:end])
+        rest = rest[end:]
+    return found
+
+
+async def leaf_for(row: Row, name: str | None, *, index: int = 0) -> bytes:
+    """The certificate that the server shows for a name."""
+    stream = await connect(row.addresses[index], row.port)
+    async with stream:
+        tls = trio.SSLStream(stream, unchecked(), server_hostname=name)
+        await tls.do_handshake()
+        leaf = tls.getpeercert(binary_form=True)
+    assert isinstance(leaf, bytes)
+    return leaf
+
+
+async def handshake(row: Row, context: ssl.SSLContext, *, index: int = 0) -> str:
+    """A handshake and an HTTP exchange: the version, or "verify N" where OpenSSL refuses the certificate."""
+    name = row.host if row.host.isascii() else "xn--bcher-kva.demo.test"
+    stream = await trio.open_tcp_stream(row.addresses[index], row.port)
+    tls = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
+    try:
+        await tls.do_handshake()
+        version = tls.version()
+        await tls.send_all(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n")
+        page = b""
+        while chunk := await tls.receive_some():
+            page += chunk
+        assert page.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert row.case.story.encode() in page
+        return str(version)
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"verify {cause.verify_code}"
+        raise
+    finally:
+        await trio.aclose_forcefully(tls)
+
+
+Test = Callable[[Row, Pki], Awaitable[None]]
+
+
+def with_server(name: str) -> Callable[[Test], None]:
+    """Runs one case's servers, and the test against them."""
+
+    def run(test: Test) -> None:
+        async def main() -> None:
+            with trio.fail_after(10):
+                async with run_servers([BY_NAME[name]]) as servers:
+                    if servers.skipped:
+                        pytest.skip(servers.skipped[0][1])
+                    await test(servers.rows[0], servers.pki)
+
+        trio.run(main)
+
+    return run
+
+
+async def script(row: Row, *steps: tuple[bytes, bytes]) -> trio.SocketStream:
+    """Sends each line and waits for the answer to start as it should."""
+    stream = await connect(row.addresses[0], row.port)
+    for sent, start in steps:
+        if sent:
+            await stream.send_all(sent)
+        answer = await stream.receive_some()
+        assert answer.startswith(start), answer
+    return stream
+
+
+def check_works(name: str, version: str) -> None:
+    """A careful client completes a handshake of the version at every address, and gets the page."""
+
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        for index in range(len(row.addresses)):
+            assert await handshake(row, trusting(pki), index=index) == version
+
+
+def check_refused(name: str, code: int) -> None:
+    """OpenSSL's verifier refuses the certificate with the code (X509_V_ERR_*)."""
+
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        assert await handshake(row, trusting(pki)) == f"verify {code}"
+
+
+def check_alert(name: str, description: int) -> None:
+    """What OpenSSL offers by default gets the fatal alert (RFC 8446 section 6) and nothing else."""
+
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        answer = await exchange(row, hello_bytes(unchecked(), row.host))
+        assert answer is not None
+        assert answer[0] == ALERT
+        assert answer[5:] == bytes([2, description])
+
+
+def untested(cases: Iterable[Case], source: str) -> list[str]:
+    """The names of the cases that a test module does not mention."""
+    return [case.name for case in cases if f'"{case.name}"' not in source]

@@ -1,0 +1,93 @@
+"""Each certificate is refused by OpenSSL for its flaw and for no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from scanner.demo.cases_certificates import CASES
+from scanner.demo.fleet import Row
+from scanner.demo.pki import Pki
+from tests.demo.clients import (
+    certificates,
+    check_refused,
+    check_works,
+    flight_of,
+    handshake,
+    leaf_for,
+    messages,
+    trusting,
+    untested,
+    with_server,
+)
+
+VERIFY_CODES = {
+    "expired": 10,
+    "expired-and-misnamed": 62,
+    "not-yet-valid": 9,
+    "self-signed": 18,
+    "wrong-name": 62,
+    "a.b.wildcard": 62,
+    "bare": 62,
+    "not-configured-here": 62,
+    "intermediate-not-sent": 20,
+    "intermediate-unobtainable": 20,
+    "issuer-unknown": 20,
+    "untrusted-root": 19,
+    "bad-signature": 7,
+    "intermediate-expired": 10,
+    "issuer-not-a-ca": 79,
+    "path-length-exceeded": 25,
+    "name-constraint-violated": 47,
+    "wrong-key-usage": 79,  # "invalid CA certificate": OpenSSL looks at key usage when it asks whether one is a CA
+    "not-for-server-auth": 26,
+    "unknown-critical-extension": 34,
+    "weak-signature": 68,
+    "weak-key": 66,
+}
+
+
+@pytest.mark.parametrize(("name", "code"), VERIFY_CODES.items())
+def test_is_refused_for_its_flaw(name: str, code: int) -> None:
+    check_refused(name, code)
+
+
+def test_what_expires_soon_still_works() -> None:
+    check_works("expires-soon", "TLSv1.3")
+
+
+def test_common_name_only_is_refused_where_it_is_not_looked_at() -> None:
+    @with_server("common-name-only")
+    async def test(row: Row, pki: Pki) -> None:
+        context = trusting(pki)
+        assert await handshake(row, context) == "TLSv1.3"
+        context.hostname_checks_common_name = False
+        assert await handshake(row, context) == "verify 62"
+
+
+def test_malformed_certificate() -> None:
+    @with_server("malformed-certificate")
+    async def test(row: Row, pki: Pki) -> None:
+        flight = messages(await flight_of(row))
+        assert [kind for kind, _ in flight] == [2, 11, 12, 14]
+        with pytest.raises(ValueError):
+            x509.load_der_x509_certificate(certificates(flight)[0])
+
+
+@pytest.mark.parametrize("name", ["wrong-name", "common-name-only", "expired-and-misnamed"])
+def test_another_name_gets_another_certificate(name: str) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        assert await leaf_for(row, row.host) != await leaf_for(row, "unheard-of.invalid")
+
+
+def test_default_certificate_is_for_every_name() -> None:
+    @with_server("not-configured-here")
+    async def test(row: Row, pki: Pki) -> None:
+        assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
+
+
+def test_every_case_is_tested_here() -> None:
+    assert untested(CASES, Path(__file__).read_text(encoding="utf-8")) == []

@@ -1,0 +1,120 @@
+"""Servers that share nothing with today's clients, and what older or odder clients get from them."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+from cryptography import x509
+
+from scanner.demo.cases_negotiation import CASES
+from scanner.demo.fleet import Row
+from scanner.demo.pki import Pki
+from tests.demo.clients import (
+    certificates,
+    check_alert,
+    check_works,
+    exchange,
+    hello_bytes,
+    messages,
+    old_hello,
+    trusting,
+    unchecked,
+    untested,
+    with_server,
+)
+
+# OpenSSL offers more than browsers do; test_fleet shows that the scanner's browser-like hello is refused.
+WORKS_WITH_OPENSSL = {"retired-suites": "TLSv1.2", "no-shared-group": "TLSv1.3", "ed25519": "TLSv1.3"}
+
+ALERTS = {
+    "tls11-only": 70,
+    "ssl3-only": 70,
+    "version-rejected": 70,
+    "version-intolerant": 70,
+    "triple-des-only": 40,
+    "handshake-failure": 40,
+    "insufficient-security": 71,
+}
+
+
+@pytest.mark.parametrize(("name", "version"), WORKS_WITH_OPENSSL.items())
+def test_works_with_openssl(name: str, version: str) -> None:
+    check_works(name, version)
+
+
+@pytest.mark.parametrize(("name", "description"), ALERTS.items())
+def test_alert(name: str, description: int) -> None:
+    check_alert(name, description)
+
+
+@pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
+def test_intolerant_of_tls13_alone(name: str) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        context = trusting(pki)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        stream = await trio.open_tcp_stream(row.addresses[0], row.port)
+        tls = trio.SSLStream(stream, context, server_hostname=row.host)
+        await tls.do_handshake()
+        assert tls.version() == "TLSv1.2"
+        await trio.aclose_forcefully(tls)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "suite"),
+    [("tls11-only", 0x0302, 0xC009), ("tls10-only", 0x0301, 0xC013), ("ssl3-only", 0x0300, 0x0005),
+     ("triple-des-only", 0x0303, 0x000A)],
+)  # fmt: skip
+def test_old_servers_answer_old_clients(name: str, version: int, suite: int) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        answer = await exchange(row, old_hello(version, suite), seconds=0.3)
+        assert answer is not None
+        flight = messages(answer)
+        assert [kind for kind, _ in flight] == ([2, 11, 12, 14] if suite >= 0xC000 else [2, 11, 14])
+        assert answer[1:3] == flight[0][1][:2] == version.to_bytes(2)
+        assert flight[0][1][35:37] == suite.to_bytes(2)
+        leaf = x509.load_der_x509_certificate(certificates(flight)[0])
+        assert row.host in leaf.subject.rfc4514_string()
+
+
+def test_tls10_answers_newer_hellos_with_its_own_version() -> None:
+    @with_server("tls10-only")
+    async def test(row: Row, pki: Pki) -> None:
+        answer = await exchange(row, old_hello(0x0303, 0xC013), seconds=0.3)
+        assert answer is not None
+        assert messages(answer)[0][1][:2] == b"\x03\x01"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
+@pytest.mark.parametrize(("name", "option"), [("tls11-only", "-tls1_1"), ("tls10-only", "-tls1")])
+def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        command = [
+            "openssl",
+            "s_client",
+            option,
+            "-cipher",
+            "ALL:@SECLEVEL=0",
+            "-connect",
+            f"{row.addresses[0]}:{row.port}",
+        ]
+        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+        # It has read ServerKeyExchange and gone on: what it gets then is our alert, not its own complaint.
+        assert b"SSL alert number 40" in done.stderr
+        assert b"BEGIN CERTIFICATE" in done.stdout
+
+
+def test_intolerant_by_closing() -> None:
+    @with_server("version-intolerant-close")
+    async def test(row: Row, pki: Pki) -> None:
+        assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
+
+
+def test_every_case_is_tested_here() -> None:
+    assert untested(CASES, Path(__file__).read_text(encoding="utf-8")) == []

@@ -1,0 +1,143 @@
+"""Servers that speak something else, break off, or send the wrong certificates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from scanner.demo.cases_servers import CASES
+from scanner.demo.fleet import Row
+from scanner.demo.pki import Pki
+from tests.demo.clients import (
+    HANDSHAKE,
+    check_alert,
+    check_refused,
+    check_works,
+    exchange,
+    flight_of,
+    handshake,
+    hello_bytes,
+    leaf_for,
+    messages,
+    script,
+    trusting,
+    unchecked,
+    untested,
+    with_server,
+)
+
+
+@pytest.mark.parametrize("name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates"])
+def test_works_all_the_same(name: str) -> None:
+    check_works(name, "TLSv1.3")
+
+
+@pytest.mark.parametrize(("name", "description"), [("internal-error", 80), ("sni-unrecognized", 112)])
+def test_alert(name: str, description: int) -> None:
+    check_alert(name, description)
+
+
+@pytest.mark.parametrize("name", ["ingress", "traefik"])
+def test_placeholder(name: str) -> None:
+    check_refused(name, 18)
+
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
+
+
+def test_hangs_up() -> None:
+    @with_server("hangs-up")
+    async def test(row: Row, pki: Pki) -> None:
+        assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
+
+
+def test_hangs_up_midway() -> None:
+    @with_server("hangs-up-midway")
+    async def test(row: Row, pki: Pki) -> None:
+        answer = await exchange(row, hello_bytes(unchecked(), row.host))
+        assert answer is not None
+        assert answer[0] == HANDSHAKE
+        with pytest.raises(IndexError):
+            messages(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("plain-http", b"HTTP/1.1 400 "), ("plain-ssh", b"SSH-2.0-"), ("plain-smtp", b"220 ")]
+)
+def test_plaintext(name: str, start: bytes) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        answer = await exchange(row, hello_bytes(unchecked(), row.host))
+        assert answer is not None
+        assert answer.startswith(start)
+
+
+def test_no_certificate() -> None:
+    @with_server("no-certificate")
+    async def test(row: Row, pki: Pki) -> None:
+        flight = messages(await flight_of(row))
+        assert flight[1] == (11, b"\0\0\0")
+
+
+def test_malformed_handshake() -> None:
+    @with_server("malformed-handshake")
+    async def test(row: Row, pki: Pki) -> None:
+        ((kind, body),) = messages(await flight_of(row))
+        assert kind == 2
+        assert body[34] > len(body)
+
+
+def test_key_mismatch() -> None:
+    @with_server("key-mismatch")
+    async def test(row: Row, pki: Pki) -> None:
+        stream = await trio.open_tcp_stream(row.addresses[0], row.port)
+        tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await tls.do_handshake()
+        assert "signature" in str(caught.value.__cause__)
+        await trio.aclose_forcefully(tls)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("no-starttls", [(b"", b"220 "), (b"EHLO here\r\n", b"250-"), (b"STARTTLS\r\n", b"502 ")]),
+        ("starttls-refused", [(b"", b"220 "), (b"EHLO here\r\n", b"250-"), (b"STARTTLS\r\n", b"454 "), (b"QUIT\r\n", b"221 ")]),
+        ("plain-database", [(bytes.fromhex("0000000804d2162f"), b"N")]),
+    ],
+)  # fmt: skip
+def test_starttls_is_not_to_be_had(name: str, steps: list[tuple[bytes, bytes]]) -> None:
+    @with_server(name)
+    async def test(row: Row, pki: Pki) -> None:
+        await trio.aclose_forcefully(await script(row, *steps))
+
+
+def test_starttls_is_advertised_only_where_it_is_offered() -> None:
+    for name, advertised in (("mx", True), ("starttls-refused", True), ("no-starttls", False)):
+
+        @with_server(name)
+        async def test(row: Row, pki: Pki, advertised: bool = advertised) -> None:
+            stream = await script(row, (b"", b"220 "))
+            await stream.send_all(b"EHLO here\r\n")
+            assert (b"STARTTLS" in await stream.receive_some()) is advertised
+            await trio.aclose_forcefully(stream)
+
+
+def test_two_addresses_have_two_certificates() -> None:
+    @with_server("two-certificates")
+    async def test(row: Row, pki: Pki) -> None:
+        assert await leaf_for(row, row.host) != await leaf_for(row, row.host, index=1)
+
+
+def test_one_address_is_sound_and_the_other_expired() -> None:
+    @with_server("one-expired")
+    async def test(row: Row, pki: Pki) -> None:
+        assert await handshake(row, trusting(pki)) == "TLSv1.3"
+        assert await handshake(row, trusting(pki), index=1) == "verify 10"
+
+
+def test_every_case_is_tested_here() -> None:
+    assert untested(CASES, Path(__file__).read_text(encoding="utf-8")) == []

@@ -1,0 +1,115 @@
+"""The fleet as a whole: its files, its DNS, its end, and what it does where loopback is small."""
+
+from __future__ import annotations
+
+import csv
+import socket
+from pathlib import Path
+
+import dns.message
+import pytest
+import trio
+from cryptography import x509
+
+from scanner.demo import fleet as fleet_module
+from scanner.demo.catalogue import CASES
+from scanner.demo.fleet import COLUMNS, Fleet, run_fleet, run_servers
+from tests.demo.clients import BY_NAME, connect, handshake, trusting
+
+
+def test_files(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with run_fleet(tmp_path / "new" / "demo") as fleet:
+            rows = list(csv.DictReader(fleet.inventory.read_text("utf-8").splitlines()))
+            assert tuple(rows[0]) == COLUMNS
+            assert [row["host"] for row in rows] == [row.host for row in fleet.rows]
+            assert [row["expected"] for row in rows] == [row.case.code or "" for row in fleet.rows]
+            assert len(rows) + len(fleet.skipped) == len(CASES)
+            (root,) = x509.load_pem_x509_certificates(fleet.roots.read_bytes())
+            assert "Demo Root CA" in root.subject.rfc4514_string()
+            assert b"PRIVATE" not in b"".join(path.read_bytes() for path in fleet.directory.iterdir())
+
+    trio.run(main)
+
+
+def test_dns_leads_to_the_servers(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with run_fleet(tmp_path) as fleet:
+            address, _, port = fleet.resolver.rpartition(":")
+            asked = trio.socket.socket(type=socket.SOCK_DGRAM)
+            with asked, trio.fail_after(5):
+                await asked.connect((address, int(port)))
+                for row in fleet.rows:
+                    if row.case.dns is not None or row.host in row.addresses:
+                        continue
+                    name = row.host if row.host.isascii() else "xn--bcher-kva.demo.test"
+                    await asked.send(dns.message.make_query(name, "A").to_wire())
+                    answer = dns.message.from_wire(await asked.recv(4096))
+                    assert {record.to_text() for record in answer.answer[0]} == set(row.addresses)
+
+    trio.run(main)
+
+
+def test_everything_is_on_loopback() -> None:
+    async def main() -> None:
+        async with run_servers(CASES) as servers:
+            assert all(address.startswith("127.") for row in servers.rows for address in row.addresses)
+
+    trio.run(main)
+
+
+def test_nothing_is_left_when_it_ends() -> None:
+    async def main() -> None:
+        async with run_servers(CASES) as servers:
+            pass
+        for row in servers.rows:
+            for address in row.addresses:
+                with pytest.raises(ConnectionRefusedError):
+                    await connect(address, row.port)
+
+    trio.run(main)
+
+
+def test_cancelling_ends_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        with trio.move_on_after(0.3) as scope:
+            async with run_fleet(tmp_path, cases=[BY_NAME["silent-after-hello"]]) as fleet:
+                async with await connect(fleet.rows[0].addresses[0], fleet.rows[0].port) as stream:
+                    await stream.send_all(b"\x16")
+                    await trio.sleep_forever()
+        assert scope.cancelled_caught
+
+    trio.run(main)
+
+
+def test_one_address_is_enough_for_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on macOS: nothing but 127.0.0.1 can be bound.
+    monkeypatch.setattr(fleet_module._Addresses, "has_many", staticmethod(lambda: False))
+
+    async def main() -> None:
+        async with run_servers(CASES) as servers:
+            assert {address for row in servers.rows for address in row.addresses} == {"127.0.0.1"}
+            assert {case.name for case, _ in servers.skipped} == {"half-dead", "two-certificates", "one-expired"}
+            assert all("127.0.0.1" in reason for _, reason in servers.skipped)
+            healthy = next(row for row in servers.rows if row.case.name == "healthy")
+            assert await handshake(healthy, trusting(servers.pki)) == "TLSv1.3"
+
+    trio.run(main)
+
+
+def test_hints_are_options_of_a_scan() -> None:
+    from scanner.config import ScanConfig
+
+    hints = Fleet(Path(), "127.0.0.1:53", (), ()).config_hints
+    assert ScanConfig(**hints).all_addresses
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    async def main() -> None:
+        async with run_fleet(tmp_path / "file"):
+            raise AssertionError("not reached")
+
+    with pytest.raises(FileExistsError):
+        trio.run(main)
