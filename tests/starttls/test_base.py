@@ -1,0 +1,107 @@
+"""What holds for every dialogue: any bytes, cut in any way, give one answer and never an exception."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanner.starttls import PROTOCOLS, Malformed, NeedData, Ready, dialogue
+from scanner.starttls.base import MOST_BYTES, MOST_FIRST_BYTES, MOST_WORDS
+from scanner.starttls.dialogues import DIALOGUES
+from tests.starttls.playbook import answer, cut, opened
+
+STARTTLS = sorted(name for name, protocol in PROTOCOLS.items() if protocol.starttls)
+
+# pieces that the protocols know, so that random conversations come further than their first byte
+PIECES = [
+    b"220 a ESMTP\r\n", b"220-a\r\n", b"250-a\r\n250 STARTTLS\r\n", b"220 go\r\n", b"234 go\r\n", b"454 no\r\n", b"500 what\r\n",
+    b"* OK ready\r\n", b"* PREAUTH x\r\n", b"* BYE x\r\n", b"* CAPABILITY STARTTLS\r\n", b"c1 OK\r\n", b"c2 OK\r\n", b"c2 NO x\r\n",
+    b"+OK\r\n", b"-ERR\r\n", b"STLS\r\n", b".\r\n", b"200 news\r\n", b"101 x\r\n", b"STARTTLS\r\n", b"382 go\r\n",
+    b'"STARTTLS"\r\n', b'"A" {3}\r\n', b"OK\r\n", b'NO "x"\r\n', b":a CAP * LS :tls\r\n", b":a 670 * :go\r\n", b":a 691 * :no\r\n",
+    b"<?xml version='1.0'?>", b"<stream:stream version='1.0'>", b"<stream:features>", b"<starttls/>", b"</stream:features>",
+    b"<proceed/>", b"<failure>", b"</failure>", b"<stream:error>", b"S", b"N", b"EFATAL:  x\n\0", b"E\0\0\0\x0cMhello\0\0",
+    bytes.fromhex("30160201017811 0a0100 0400 0400".replace(" ", "")), bytes.fromhex("0300000b06d00000123400"),
+    bytes.fromhex("030000130ed000001234000200080001000000"), bytes.fromhex("4a0000000a382e302e333600"), bytes.fromhex("07000000ff1004"),
+    bytes.fromhex("0401001a000001 00".replace(" ", "")), b"\x15\x03\x03\x00\x02\x02\x28", b"\x16\x03", b"\xff\xfd\x18", b"\n", b"\0",
+]  # fmt: skip
+CONVERSATIONS = st.lists(st.sampled_from(PIECES) | st.binary(max_size=12), max_size=12).map(b"".join)
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+@settings(max_examples=60)
+@given(said=CONVERSATIONS, places=st.lists(st.integers(0, 400), max_size=8))
+def test_cutting_changes_nothing_and_no_bytes_raise(protocol: str, said: bytes, places: list[int]) -> None:
+    whole, pieces = opened(protocol), opened(protocol)
+    whole.receive_data(said) if said else None
+    for piece in cut(said, places):
+        if piece:
+            pieces.receive_data(piece)
+    assert pieces.next() == whole.next()
+    assert pieces.data_to_send() == whole.data_to_send()
+    assert pieces.leftover == whole.leftover
+    assert answer(protocol, [said[at : at + 1] for at in range(len(said))]) == whole.next()
+    for talk in (whole, pieces):
+        talk.receive_data(b"")
+        assert not isinstance(talk.next(), NeedData)
+    assert pieces.next() == whole.next()
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+def test_the_end_of_the_stream_is_an_answer(protocol: str) -> None:
+    talk = opened(protocol)
+    talk.receive_data(b"")
+    assert talk.next() == Malformed("", None)
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+@pytest.mark.parametrize(
+    ("record", "name"), [(b"\x15\x03\x01\x00\x02\x02\x0a", "alert"), (b"\x16\x03\x03\x00\x7a\x02", "handshake")]
+)
+def test_tls_before_it_was_asked_for(protocol: str, record: bytes, name: str) -> None:
+    outcome = Malformed(f"a TLS record: {name}", "tls")
+    assert answer(protocol, [record]) == outcome
+    assert answer(protocol, [record[at : at + 1] for at in range(len(record))]) == outcome
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+@pytest.mark.parametrize("piece", [b"a", b"220-a\r\n", b"* a\r\n", b"+OK\r\n", b"101 a\r\n", b'"a"\r\n', b":a NOTICE a\r\n", b"<a>",
+                                   b"\r\n", b"\0", b"E", b"<stream:stream version='1.0'>", b"0\x84\0\0\x7f\xff", b"EFATAL: "])  # fmt: skip
+def test_no_peer_is_listened_to_without_end(protocol: str, piece: bytes) -> None:
+    """A peer that goes on and on is given up at the limit, a chunk or a byte at a time."""
+    flood = piece * (2 * MOST_BYTES // len(piece))
+    talk = opened(protocol)
+    talk.receive_data(flood)
+    outcome = talk.next()
+    assert not isinstance(outcome, NeedData)
+    slowly = opened(protocol)
+    for at in range(MOST_BYTES + 1):
+        if not isinstance(slowly.next(), NeedData):
+            break
+        slowly.receive_data(flood[at : at + 1])
+    assert slowly.next() == outcome
+    if not isinstance(outcome, Ready):
+        assert len(getattr(outcome, "words", "")) <= MOST_WORDS
+    assert len(talk.first_bytes) <= MOST_FIRST_BYTES
+
+
+def test_without_a_recogniser_only_tls_is_recognised() -> None:
+    talk = dialogue("smtp", host="a.example")
+    assert talk is not None
+    talk.receive_data(b"SSH-2.0-x\r\n")
+    assert talk.next() == Malformed("SSH-2.0-x\r\n", None)
+
+
+def test_the_table_and_the_dialogues_agree() -> None:
+    assert set(DIALOGUES) == set(STARTTLS)
+    for name, protocol in PROTOCOLS.items():
+        assert protocol.name == name
+        assert (dialogue(name, host="a.example") is None) is not protocol.starttls
+        assert 0 < protocol.port < 65536
+        assert bool(protocol.alpn) is (name in ("tls", "https"))
+    with pytest.raises(KeyError):
+        dialogue("gopher", host="a.example")
+
+
+def test_a_dialogue_says_what_it_is() -> None:
+    assert repr(opened("smtp")) == "<SmtpDialogue a.example: NeedData(), 0 bytes in>"
