@@ -80,8 +80,16 @@ def as_prometheus(stats: Stats) -> str:
     metric("tlsweep_findings", "Targets by outcome.", [({"outcome": o}, total.outcomes[o]) for o in OUTCOMES])
     metric("tlsweep_unreadable_lines", "Lines that held no finding.", [({}, stats.unreadable_lines)])
     causes = total.in_order()
-    metric("tlsweep_cause_targets", "Targets with any diagnosis of the cause.", [({"cause": n}, c.targets) for n, c in causes])
-    metric("tlsweep_cause_primary", "Targets whose finding is named by the cause.", [({"cause": n}, c.primary) for n, c in causes])
+    metric(
+        "tlsweep_cause_targets",
+        "Targets with any diagnosis of the cause.",
+        [({"cause": n}, c.targets) for n, c in causes],
+    )
+    metric(
+        "tlsweep_cause_primary",
+        "Targets whose finding is named by the cause.",
+        [({"cause": n}, c.primary) for n, c in causes],
+    )
     metric(
         "tlsweep_code_targets",
         "Targets with a diagnosis of the code.",

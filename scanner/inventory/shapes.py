@@ -90,7 +90,7 @@ def shape_of(first_line: str, delimiter: str | None = None) -> Columns | JsonLin
         return JsonLines()
     best: list[str] = []
     used = ","
-    for candidate in (delimiter or DELIMITERS):
+    for candidate in delimiter or DELIMITERS:
         names = _header_cells(first_line, candidate)
         if any(FIELDS.get(name.casefold()) in ("host", "address") for name in names) and len(names) > len(best):
             best, used = names, candidate

@@ -64,7 +64,9 @@ def refuse_what_is_no_findings_file(path: str) -> None:
             raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
     first = lines[0]
     start = b'{"schema":"%s"' % SCHEMA.encode()
-    if isinstance(finding_of(first), str) and not (len(lines) == 1 and start.startswith(first.rstrip(b"\0")[: len(start)])):
+    if isinstance(finding_of(first), str) and not (
+        len(lines) == 1 and start.startswith(first.rstrip(b"\0")[: len(start)])
+    ):
         raise NotFindings(f"{quoted(path, 200)[1:-1]} does not begin with a finding")
 
 

@@ -36,9 +36,7 @@ class Completed:
 
     def __len__(self) -> int:
         """Distinct rows that are done."""
-        return sum(
-            len(page) if isinstance(page, dict) else _PAGE - page.count(0) for page in self._pages.values()
-        )
+        return sum(len(page) if isinstance(page, dict) else _PAGE - page.count(0) for page in self._pages.values())
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Take note of a finding as it was read back."""

@@ -55,7 +55,6 @@ class WriterStatistics:
     writes: int
 
 
-
 class _Compressor(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -265,7 +264,9 @@ def open_output(
             flags |= os.O_CREAT
         descriptor = os.open(path, flags, 0o666)
     except FileExistsError:
-        raise OutputExists(f"the output {shown} exists already: --force overwrites it, --resume goes on with it") from None
+        raise OutputExists(
+            f"the output {shown} exists already: --force overwrites it, --resume goes on with it"
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise OutputError(f"cannot write {shown}: {reason}") from error

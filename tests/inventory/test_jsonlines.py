@@ -1,0 +1,82 @@
+"""NDJSON: types are kept, whatever is broken is a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from scanner.evidence import InvalidRow, Target
+from tests.inventory.rows import hosts, read, reason, target
+
+
+def one(tmp_path: Path, value: Any) -> Target | InvalidRow:
+    (row,) = read(tmp_path, orjson.dumps(value) + b"\n") if isinstance(value, dict) else read(tmp_path, value)
+    return row
+
+
+def test_columns_and_tags(tmp_path: Path) -> None:
+    tags = {"owner": None, "weight": 1.5, "live": True, "list": [1, {"a": []}], "tags": {"x": 1}, "row": 9}
+    row = one(
+        tmp_path,
+        {"Host": "a.example", "port": 8443, "protocol": "https", "sni": None, "ip": "192.0.2.1", "id": 7, **tags},
+    )
+    assert row == Target(1, "a.example", 8443, "https", "a.example", "192.0.2.1", 7, tags)
+
+
+@pytest.mark.parametrize(("port", "read_as"), [(25, 25), ("25", 25), (25.0, 25), (None, 443), ("", 443)])
+def test_ports(tmp_path: Path, port: Any, read_as: int) -> None:
+    assert target(one(tmp_path, {"host": "a.example", "port": port})).port == read_as
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"port": 1}, "none of host, domain"),
+        ({"host": None}, "the host is empty"),
+        ({"host": True}, "host is not a string"),
+        ({"host": ["a.example"]}, "host is not a string"),
+        ({"host": "a.example", "port": True}, "port is not a whole number"),
+        ({"host": "a.example", "port": 1.5}, "port is not a whole number"),
+        ({"host": "a.example", "port": 1e300}, "port is not a whole number"),
+        ({"host": "a.example", "port": -1}, "1 to 65535"),
+        ({"host": "a.example", "sni": 1}, "sni is not a string"),
+        ({"host": "a.example", "id": 1.5}, "id is neither"),
+        ({"host": "a.example", "id": {}}, "id is neither"),
+        (b'{"host": "a.example"', "not JSON"),
+        (b'{"host": "a.example"} {}', "not JSON"),
+        (b'{"host": "\\ud800"}', "not JSON"),
+        (b'{"host": ' + b"[" * 30_000, "not JSON"),
+        (b'{"host": "a.example", "x": "' + b"y" * 70_000 + b'"}', "longer than 65536 bytes"),
+        (b'{"host": "a.example", "x": ' + b"[" * 40 + b"]" * 40 + b"}", "nested more than 32"),
+    ],
+)
+def test_broken_rows(tmp_path: Path, value: Any, words: str) -> None:
+    row = one(tmp_path, value)
+    assert words in reason(row)
+    orjson.dumps(row.tags)
+
+
+def test_a_broken_line_is_one_row(tmp_path: Path) -> None:
+    rows = read(tmp_path, '{"host":"a.example"}\n\n# note\n[1]\n"b.example"\n12\n{"host":"c.example"}\r\n')
+    assert hosts(rows) == ["a.example", None, None, None, "c.example"]
+    assert reason(rows[1]) == "line 4: the line is JSON but not an object"
+
+
+def test_aliases_by_preference(tmp_path: Path) -> None:
+    row = target(one(tmp_path, {"name": "n", "fqdn": "f", "Host": "big", "host": "a.example", "domain": "d"}))
+    assert row.host == "a.example"
+    assert row.tags == {"name": "n", "fqdn": "f", "Host": "big", "domain": "d"}
+
+
+def test_latin1(tmp_path: Path) -> None:
+    row = target(one(tmp_path, b'{"host":"b\xfccher.example","owner":"J\xf6rg"}'))
+    assert (row.host, row.tags) == ("xn--bcher-kva.example", {"owner": "Jörg"})
+
+
+def test_many_different_keys(tmp_path: Path) -> None:
+    lines = b"".join(b'{"host":"a.example","k%d":1}\n' % number for number in range(12_000))
+    rows = read(tmp_path, lines)
+    assert rows[-1].tags == {"k11999": 1} and len(rows) == 12_000

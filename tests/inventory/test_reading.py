@@ -1,0 +1,243 @@
+"""Files as a whole: what they are, how they end, how much memory they take."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scanner.evidence import InvalidRow, Target
+from scanner.inventory import InventoryError, count_rows_hint, read_inventory
+from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
+
+
+def test_plain_lines(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        "# fleet\n\na.example\nb.example:8443 # old\n[2001:db8::1]:25\n2001:db8::2\n192.0.2.1\n"
+        "smtp://mail.example:587\nhttps://c.example/path\n*.example\n",
+    )
+    assert [(row.host, row.port, row.protocol) for row in rows if isinstance(row, Target)] == [
+        ("a.example", 443, "tls"),
+        ("b.example", 8443, "tls"),
+        ("2001:db8::1", 25, "tls"),
+        ("2001:db8::2", 443, "tls"),
+        ("192.0.2.1", 443, "tls"),
+        ("mail.example", 587, "smtp"),
+        ("c.example", 443, "https"),
+    ]
+    assert reason(rows[-1]).startswith("line 10: ")
+
+
+def test_the_first_of_plain_lines_is_a_host(tmp_path: Path) -> None:
+    assert hosts(read(tmp_path, "a.example\nb.example")) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize("word", ["host", "domain", "IP"])
+def test_a_single_column_with_a_header(tmp_path: Path, word: str) -> None:
+    assert hosts(read(tmp_path, f"{word}\n192.0.2.1\n")) == ["192.0.2.1"]
+
+
+def test_bare_names_and_cells_agree(tmp_path: Path) -> None:
+    for host in ("a.example", "192.0.2.1", "A.EXAMPLE.", "bücher.example", "1.2.3", "*.x"):
+        (plain,) = read(tmp_path, host + "\n", protocol="smtp", port=26)
+        (cell,) = read(tmp_path, f"host\n{host}\n", protocol="smtp", port=26)
+        if isinstance(plain, InvalidRow) and isinstance(cell, InvalidRow):
+            assert plain.reason.partition(": ")[2] == cell.reason.partition(": ")[2]
+        else:
+            assert plain == cell
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n\n# nothing\n \r\n", "is empty"),
+        (b"host,port\n", "is empty"),
+        (b"host,port\n,,\n#\n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (gzip.compress(b""), "is empty"),
+        (b"\xff\xfeh\0o\0s\0t\0", "UTF-16"),
+        (b"PK\x03\x04" + bytes(100), "spreadsheet"),
+        (b"owner,port\nweb,1\n", "host column"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"\x1f\x8bnothing", "gzip"),
+        (b"\x28\xb5\x2f\xfd\xff\xff", "zstd"),
+    ],
+)
+def test_an_inventory_that_cannot_be_used_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        read(tmp_path, content)
+    message = str(caught.value)
+    assert words in message and message.isprintable()
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    for path in (str(tmp_path / "absent"), str(tmp_path), "a\0b"):
+        with pytest.raises(InventoryError):
+            list(read_inventory(path, protocols=PROTOCOLS))
+
+
+@pytest.mark.parametrize(("protocol", "port"), [("gopher", None), ("tls", 0), ("tls", 65536)])
+def test_defaults_that_cannot_be_used(tmp_path: Path, protocol: str, port: int | None) -> None:
+    with pytest.raises(InventoryError):
+        read(tmp_path, "a.example\n", protocol=protocol, port=port)
+
+
+def test_compressed(tmp_path: Path) -> None:
+    text = b"host,owner\n" + b"".join(b"h%d.example,web\n" % number for number in range(2000))
+    plain = read(tmp_path, text)
+    assert read(tmp_path, gzip.compress(text[:500]) + gzip.compress(text[500:])) == plain
+    assert read(tmp_path, zstandard.ZstdCompressor().compress(text)) == plain
+
+
+def test_a_torn_gzip_says_in_a_row_of_its_own_what_was_lost(tmp_path: Path) -> None:
+    text = b"".join(b"h%d.example\n" % (number * number) for number in range(5000))
+    rows = read(tmp_path, gzip.compress(text)[:-2000])
+    assert "ends in the middle of a gzip member" in reason(rows[-1]) and "was not read" in reason(rows[-1])
+    assert len(rows) > 100 and all(isinstance(row, Target) for row in rows[:-2])
+
+
+def test_a_torn_gzip_inside_a_quote_loses_no_line(tmp_path: Path) -> None:
+    # stored, not deflated: everything before the cut can be read
+    text = b'host,note\na.example,x\nb.example,"open\nc.example,y\n'
+    rows = read(tmp_path, gzip.compress(text, 0)[:-8])
+    assert hosts(rows) == ["a.example", None, "c.example", None]
+    assert "never closed" in reason(rows[1]) and "gzip" in reason(rows[3])
+
+
+def test_standard_input_is_read_as_it_comes(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from scanner.inventory import read_inventory\n"
+        "from tests.inventory.rows import PROTOCOLS\n"
+        "for row in read_inventory('-', protocols=PROTOCOLS): print(row.host, flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    timer = threading.Timer(20, process.kill)
+    timer.start()
+    with process, process.stdin, process.stdout:
+        for name in (b"a.example\n", b"b.example\n"):
+            process.stdin.write(name)
+            process.stdin.flush()
+            assert process.stdout.readline() == name
+    timer.cancel()
+
+
+def test_reading_stops_when_nobody_wants_more(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    path.write_text("a.example\n" * 1000)
+    rows = read_inventory(str(path), protocols=PROTOCOLS)
+    assert target(next(rows)).host == "a.example"
+    del rows  # closes the file: an unclosed one would be a warning, and warnings are errors
+
+
+class Endless(io.RawIOBase):
+    """A file of ``count`` rows that is made while it is read."""
+
+    def __init__(self, line: bytes, count: int) -> None:
+        self._line = line
+        self._left = count
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        number = min(self._left, 2000)
+        self._left -= number
+        return self._line * number
+
+
+def peak(monkeypatch: pytest.MonkeyPatch, line: bytes, count: int) -> int:
+    monkeypatch.setattr("scanner.inventory.reading.open_binary", lambda _path: Endless(line, count))
+    tracemalloc.start()
+    try:
+        read = sum(1 for _ in read_inventory("made", protocols=PROTOCOLS))
+        assert read == count
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("line", [b"a.example\n", b'{"host":"a.example","owner":"web"}\n'])
+def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
+    small = peak(monkeypatch, line, 4000)
+    large = peak(monkeypatch, line, 80_000)
+    assert large < small * 1.2 + 50_000
+
+
+def test_hint_of_rows(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    for content, rows in [
+        ("a.example\nb.example\n", 2),
+        ("a.example\nb.example", 2),
+        ("\ufeff# x\nhost,owner\na.example,web\n", 2),  # about: the comment is counted
+        ("host\n", 0),
+        ("", 0),
+    ]:
+        path.write_text(content)
+        assert count_rows_hint(str(path)) == rows
+    path.write_bytes(gzip.compress(b"a.example\n"))
+    assert count_rows_hint(str(path)) is None
+    assert count_rows_hint("-") is None
+    assert count_rows_hint(str(tmp_path / "absent")) is None
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert count_rows_hint(str(fifo)) is None
+
+
+FRAGMENTS = [
+    b"host", b"port", b"ip", b"owner", b",", b";", b"\t", b'"', b'""', b"\n", b"\r\n", b"\r", b"#", b" ", b"{", b"}",
+    b'{"host":"a.example"}', b'{"domain":', b"[", b"]", b":", b"443", b"a.example", b"https://", b"/", b"@", b"*.",
+    b"\0", b"\xff", b"\xfc", b"\xef\xbb\xbf", b"\xff\xfe", b"::1", b"192.0.2.1", b"%", b"sep=;", b"x" * 300,
+    "ü".encode(), "書".encode(), b"\\", b"-", b"_", b"0x7f",
+]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(st.sampled_from(FRAGMENTS), max_size=60).map(b"".join),
+        st.lists(st.sampled_from(FRAGMENTS), max_size=60).map(lambda parts: b"host,owner\n" + b"".join(parts)),
+        st.lists(st.sampled_from(FRAGMENTS), max_size=60).map(lambda parts: b'{"host":"x"}\n' + b"".join(parts)),
+    )
+)
+def test_any_bytes_are_rows_or_one_inventory_error(tmp_path: Path, content: bytes) -> None:
+    """Any bytes in: every row comes out as exactly one Target or InvalidRow, numbered without gaps."""
+    try:
+        rows = read(tmp_path, content)
+    except InventoryError as error:
+        assert str(error).isprintable()
+        return
+    assert rows
+    for row in rows:
+        if isinstance(row, Target):
+            assert row.host.isascii() and 1 <= row.port <= 65535 and row.protocol in PROTOCOLS
+        else:
+            assert row.reason.isprintable()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=10))
+def test_any_tag_written_as_csv_comes_back(tmp_path: Path, notes: list[str]) -> None:
+    import csv
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
+    writer.writerow(["host", "note"])
+    for note in notes:
+        writer.writerow(["a.example", note])
+    rows = read(tmp_path, buffer.getvalue().encode())
+    assert [row.tags["note"] for row in rows] == notes

@@ -1,0 +1,104 @@
+"""CSV, NDJSON or lines, told by the first line."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.inventory.shapes import (
+    Columns,
+    InventoryError,
+    JsonLines,
+    PlainLines,
+    separator_line,
+    shape_of,
+    strip_comment,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "delimiter", "tags"),
+    [
+        ("host", ",", ()),
+        ("domain", ",", ()),
+        (" FQDN \r", ",", ()),
+        ("ip", ",", ()),
+        ("host,port,owner", ",", ("owner",)),
+        ("Host;Port;Team Name", ";", ("Team Name",)),
+        ("id\thostname\tnote", "\t", ("note",)),
+        ('"host","the, owner"', ",", ("the, owner",)),
+        ('owner, "name"', ",", ("owner",)),
+        ("name,host", ",", ("name",)),
+        ("hostname,fqdn,domain", ",", ("hostname", "fqdn")),
+        ("address,ip,host", ",", ("ip",)),
+        ("host,", ",", ()),
+        ("host,Owner,owner", ",", ("Owner", "owner")),
+    ],
+)
+def test_tables(line: str, delimiter: str, tags: tuple[str, ...]) -> None:
+    shape = shape_of(line)
+    assert isinstance(shape, Columns)
+    assert shape.delimiter == delimiter
+    assert tuple(name for name, _ in shape.tags) == tags
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1,a.example", "without a host column"),
+        ("url;owner", "without a host column"),
+        ("port,owner\x1b[31m", "without a host column"),
+        ("host,port,PORT", '"PORT" twice'),
+        ("host,owner,owner", '"owner" twice'),
+        ("host" + ",x" * 20_000, "columns"),
+        ("{", "NDJSON"),
+        ("[", "NDJSON"),
+        ('[{"host":"a.example"}]', "NDJSON"),
+    ],
+)
+def test_what_cannot_be_a_table_is_said(line: str, words: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        shape_of(line)
+    message = str(caught.value)
+    assert words in message and message.isprintable() and len(message) < 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.example",
+        "a.example:25 # mail, old; one",
+        "https://a.example/x;y,z",
+        "[2001:db8::1]:443",
+        "[::1]",
+        "hosts.example",
+    ],
+)
+def test_lines(line: str) -> None:
+    assert shape_of(line) == PlainLines()
+
+
+def test_json_lines() -> None:
+    assert shape_of(' {"host": "a.example"}') == JsonLines()
+    assert shape_of('{"broken') == JsonLines()
+
+
+def test_separator_line() -> None:
+    assert separator_line("sep=;\r") == ";"
+    assert separator_line("SEP=\t") == "\t"
+    assert separator_line("sep=example") is None
+    shape = shape_of("host;a,b", ";")
+    assert isinstance(shape, Columns) and shape.delimiter == ";"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("a.example # note", "a.example"),
+        ("a.example\t#note # more", "a.example"),
+        ("https://a.example/#part", "https://a.example/#part"),
+        ("# all", ""),
+        ("  ", ""),
+    ],
+)
+def test_comments(line: str, text: str) -> None:
+    assert strip_comment(line) == text

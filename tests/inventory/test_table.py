@@ -1,0 +1,119 @@
+"""CSV as spreadsheets and people write it, and as it breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanner.evidence import InvalidRow, Target
+from tests.inventory.rows import hosts, read, reason, target
+
+
+def test_columns_and_tags(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        "Domain, PORT ,protocol,sni,ip,id,Owner,note\n"
+        'a.example,8443,https,b.example,192.0.2.1,7,"Team, web"," kept as it is "\n'
+        "b.example,,,,,,,\n",
+    )
+    assert rows == [
+        Target(
+            1, "a.example", 8443, "https", "b.example", "192.0.2.1", "7",
+            {"Owner": "Team, web", "note": " kept as it is "},
+        ),
+        Target(2, "b.example", 443, "tls", "b.example", tags={"Owner": "", "note": ""}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_line_ends_delimiters_and_marks(tmp_path: Path, newline: str, delimiter: str, bom: str) -> None:
+    lines = ["# made by hand", "", "host|owner", "a.example|web", "", "# x|y", "b.example|", "|"]
+    rows = read(tmp_path, bom + newline.join(lines).replace("|", delimiter))
+    assert [(row.row, target(row).host, row.tags) for row in rows] == [
+        (1, "a.example", {"owner": "web"}),
+        (2, "b.example", {"owner": ""}),
+    ]
+
+
+def test_quotes(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        "host,note\n"
+        'a.example,"one, two"\n'
+        'b.example,"first line\r\nsecond ""line"""\r\n'
+        'c.example, "after a space"\n'
+        'd.example,5" disk\n'
+        '"e.example",""\n',
+    )
+    assert hosts(rows) == ["a.example", "b.example", "c.example", "d.example", "e.example"]
+    assert [row.tags["note"] for row in rows] == [
+        "one, two", 'first line\r\nsecond "line"', "after a space", '5" disk', "",
+    ]  # fmt: skip
+
+
+def test_a_quote_that_never_closes_costs_its_own_line_only(tmp_path: Path) -> None:
+    many = "".join(f"h{number}.example,x\n" for number in range(200))
+    rows = read(tmp_path, 'host,note\na.example,"open\n' + many)
+    assert reason(rows[0]) == "line 2: a quote is opened and never closed"
+    assert hosts(rows[1:]) == [f"h{number}.example" for number in range(200)]
+
+
+def test_an_unbalanced_quote_costs_its_own_line_only(tmp_path: Path) -> None:
+    rows = read(tmp_path, 'host,note\na.example,"open\nb.example,x\nc.example,"fine, here"\nd.example,y\n')
+    assert "unbalanced" in reason(rows[0])
+    assert hosts(rows) == [None, "b.example", "c.example", "d.example"]
+    assert rows[2].tags == {"note": "fine, here"}
+
+
+def test_every_line_opens_a_quote(tmp_path: Path) -> None:
+    rows = read(tmp_path, "host,note\n" + 'a.example,"""\n' * 999)
+    assert 0 < len(rows) <= 999
+
+
+def test_a_quote_open_at_the_end(tmp_path: Path) -> None:
+    rows = read(tmp_path, 'host,note\na.example,"x')
+    assert reason(rows[0]) == "line 2: a quote is opened and never closed"
+
+
+def test_fields_too_few_and_too_many(tmp_path: Path) -> None:
+    rows = read(tmp_path, "host,port,owner\na.example\nb.example,1,web,,\nc.example,1,web,more\n")
+    assert target(rows[0]).tags == {"owner": ""}
+    assert target(rows[1]).port == 1
+    assert "4 fields where the header names 3" in reason(rows[2])
+    assert isinstance(rows[2], InvalidRow) and rows[2].host == "c.example" and rows[2].tags == {"owner": "web"}
+
+
+def test_columns_without_a_name(tmp_path: Path) -> None:
+    rows = read(tmp_path, "host,,owner,\na.example,,web,\nb.example,x,web,\n")
+    assert [row.tags for row in rows] == [{"owner": "web"}, {"owner": "web", "column_2": "x"}]
+
+
+def test_separator_line_of_spreadsheets(tmp_path: Path) -> None:
+    assert hosts(read(tmp_path, "sep=;\r\nhost;note\r\na.example;x,y\r\n")) == ["a.example"]
+
+
+def test_latin1_bytes_line_by_line(tmp_path: Path) -> None:
+    rows = read(tmp_path, b"host,owner\nb\xfccher.example,J\xf6rg\n" + "bücher.example,Jörg\n".encode())
+    assert hosts(rows) == ["xn--bcher-kva.example"] * 2
+    assert [row.tags["owner"] for row in rows] == ["Jörg", "Jörg"]
+
+
+def test_hostile_cells(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        b"host,note\na\0.example,x\n\x1b[2J,y\nb.example,\x1b[2J\0\n"
+        + b"x" * 70_000
+        + b",z\nc.example,\r\r\nd.example,w\n",
+    )
+    assert hosts(rows) == [None, None, "b.example", None, "c.example", "d.example"]
+    assert "control" in reason(rows[0]) and reason(rows[1]).isprintable()
+    assert rows[2].tags == {"note": "\x1b[2J\0"}
+    assert "longer than 65536 bytes" in reason(rows[3])
+
+
+def test_only_addresses(tmp_path: Path) -> None:
+    rows = read(tmp_path, "ip,owner\n192.0.2.1,a\n2001:db8::1,b\nnone,c\n")
+    assert hosts(rows) == ["192.0.2.1", "2001:db8::1", None]
