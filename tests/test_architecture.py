@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -244,8 +245,10 @@ def test_length(path: Path) -> None:
 @cache
 def committed_texts() -> tuple[tuple[str, str], ...]:
     """(path, text) of everything that is under version control and is text; every source file where there is no git."""
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
-    names = listing.stdout.decode().split("\0") if listing.returncode == 0 else []
+    names: list[str] = []
+    if shutil.which("git") is not None:
+        listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+        names = listing.stdout.decode().split("\0") if listing.returncode == 0 else []
     paths = [ROOT / name for name in names if name] or [
         path for top in ("scanner", "tests", "scripts", "docs") for path in (ROOT / top).rglob("*.*")
     ]
