@@ -1,9 +1,10 @@
-"""What the judges of ``scanner.pki`` say about certificates: plain records, read by the rules of ``scanner.diagnosis``."""
+"""What the judges of ``scanner.pki`` say about certificates: plain records, read by ``scanner.diagnosis``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 from scanner.pki.certificate import Certificate
 
@@ -12,8 +13,8 @@ from scanner.pki.certificate import Certificate
 class Problem:
     """A rule that a certificate or path breaks.
 
-    ``code`` is a code of the catalogue (``certificate-expired``, ``bad-signature``, ...); ``certificate`` is the SHA-256 (hex)
-    of the certificate that breaks it; ``evidence`` goes into the finding as it stands (JSON types only).
+    ``code`` is a code of the catalogue (``certificate-expired``, ``bad-signature``, ...); ``certificate`` is the
+    SHA-256 (hex) of the certificate that breaks it; ``evidence`` goes into the finding as it stands (JSON types only).
     """
 
     code: str
@@ -27,8 +28,8 @@ class StoreVerdict:
 
     ``path`` is SHA-256 (hex), leaf first and anchor last, of the path found: the valid one, else the best failing one
     (as far as it goes). ``problems`` is what stops that path, worst first; empty exactly when ``trusted``.
-    ``completed_from`` maps the SHA-256 of each certificate of the path that the server did not send to where it came from
-    ("shipped", "run", "aia"); anchors are not listed.
+    ``completed_from`` maps the SHA-256 of each certificate of the path that the server did not send to where it came
+    from ("shipped", "run", "aia"); anchors are not listed.
     """
 
     store: str
@@ -60,8 +61,9 @@ class ChainVerdict:
     """Everything the judges say about what one endpoint sent, before any rule weighs it.
 
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` where that certificate does not parse.
-    ``leaf_problems`` concern the leaf alone and hold whatever the store says (expired, not yet valid, self-signed, weak key,
-    expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``, ``root-sent``.
+    ``leaf_problems`` concern the leaf alone and hold whatever the store says (expired, not yet valid, self-signed, weak
+    key; expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``,
+    ``root-sent``, and ``malformed-certificate`` for what was sent after the leaf and is no certificate.
     ``publicly_trusted``: a path ends at an anchor of the public set.
     """
 

@@ -1,0 +1,415 @@
+"""Certificates as the judges read them: parsed once, cheaply, and never trusting a byte.
+
+A scan meets a fresh leaf on every host, so the fields that decide are read straight from the DER; ``cryptography`` is
+asked to parse the whole as well (about 1.5 microseconds), so that what this module accepts its primitives can use, and
+does the rest on demand. What is wrong inside a certificate that can still be read is kept in ``flaws``; what cannot be
+read at all is a ``CertificateError``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import warnings
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from scanner.findings import CertificateRecord
+from scanner.pki import der, extensions, fields
+from scanner.pki.constraints import NameConstraints
+from scanner.pki.distinguished import NameText, name_text
+from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+# TLS could carry 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
+MAX_CERTIFICATE_BYTES: Final = 1 << 20
+# Nothing defined has more than about 20 extensions.
+MAX_EXTENSIONS: Final = 128
+
+_T = TypeVar("_T")
+
+
+class CertificateError(Exception):
+    """The bytes are not a certificate that can be read; the message says where, in words for a person."""
+
+
+class Certificate:
+    """One parsed X.509 certificate (RFC 5280). Equal when the DER is equal; not to be changed.
+
+    Times are seconds since the epoch (UTC); ``sha256`` and ``serial`` are lower-case hex. ``flaws`` are sentences about
+    what is wrong inside it that mainstream clients refuse; ``unknown_critical`` are dotted OIDs. ``key_usage`` (mask)
+    and ``extended_key_usage`` are ``None`` where the extension is absent.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_extensions",
+        "_public_key",
+        "_record",
+        "_self_signed",
+        "_x509",
+        "aia_ca_issuers",
+        "authority_key_id",
+        "der",
+        "extended_key_usage",
+        "flaws",
+        "has_basic_constraints",
+        "is_ca",
+        "issuer_der",
+        "issuer_name",
+        "key",
+        "key_bits",
+        "key_type",
+        "key_usage",
+        "name_constraints",
+        "names",
+        "not_after",
+        "not_after_text",
+        "not_before",
+        "not_before_text",
+        "ocsp_urls",
+        "path_length",
+        "self_issued",
+        "serial",
+        "sha256",
+        "signature_algorithm",
+        "signature_bytes",
+        "spki_der",
+        "subject_der",
+        "subject_key_id",
+        "subject_name",
+        "tbs_der",
+        "unknown_critical",
+        "version",
+    )
+
+    def __init__(self, data: bytes) -> None:
+        """Use ``parse_untrusted``."""
+        self.der = data
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._x509: x509.Certificate | None = None
+        self._public_key: CertificatePublicKeyTypes | None = None
+        self._self_signed: bool | None = None
+        self._record: CertificateRecord | None = None
+        flaws: list[str] = []
+        self._read_frame(data, flaws)
+        self._read_extensions(flaws)
+        for name, what in ((self.subject_name, "subject"), (self.issuer_name, "issuer")):
+            if name.flaw:
+                flaws.append(f"{what}: {name.flaw}")
+        self.flaws: tuple[str, ...] = tuple(flaws)
+
+    @classmethod
+    def parse_untrusted(cls, data: bytes) -> Certificate:
+        """Parse one DER certificate; raises only ``CertificateError``."""
+        if len(data) > MAX_CERTIFICATE_BYTES:
+            raise CertificateError(f"{len(data)} bytes, more than the {MAX_CERTIFICATE_BYTES} read as one certificate")
+        try:
+            certificate = cls(data)
+        except der.DerError as error:
+            raise CertificateError(str(error)) from None
+        if not certificate.serial.startswith("-") and certificate.serial != "00":
+            certificate._load()
+        return certificate
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _read_frame(self, data: bytes, flaws: list[str]) -> None:
+        start, stop = der.whole_untrusted(data, der.SEQUENCE, "certificate")
+        tbs_start, tbs_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "tbsCertificate")
+        self.tbs_der = data[start:tbs_stop]
+        _, algorithm_stop = der.expect_untrusted(data, tbs_stop, stop, der.SEQUENCE, "signatureAlgorithm")
+        outer = data[tbs_stop:algorithm_stop]
+        bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "signatureValue")
+        if bits_stop != stop:
+            raise der.DerError("certificate: bytes after the signature")
+        unused, self.signature_bytes = der.bits_untrusted(data, bits_start, bits_stop)
+        if unused:
+            raise der.DerError("signatureValue: not a whole number of bytes")
+        self.signature_algorithm: SignatureAlgorithm = algorithm_untrusted(outer)
+
+        self.version = 1
+        at = tbs_start
+        if at < tbs_stop and data[at] == 0xA0:
+            _, inner_start, inner_stop = der.header_untrusted(data, at, tbs_stop)
+            number_start, number_stop = der.expect_untrusted(data, inner_start, inner_stop, der.INTEGER, "version")
+            self.version = der.integer_untrusted(data, number_start, number_stop) + 1
+            at = inner_stop
+        serial_start, serial_stop = der.expect_untrusted(data, at, tbs_stop, der.INTEGER, "serialNumber")
+        if serial_start == serial_stop:
+            raise der.DerError("serialNumber: empty")
+        self.serial = fields.serial_text_untrusted(data[serial_start:serial_stop])
+        if self.serial.startswith("-"):
+            flaws.append("the serial number is negative")
+        _, at = der.expect_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
+        if data[serial_stop:at] != outer:
+            flaws.append("the signature algorithms inside and outside the signed part differ")
+        issuer_at = at
+        _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "issuer")
+        self.issuer_der = data[issuer_at:at]
+        validity_at = at
+        _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "validity")
+        validity = fields.validity_untrusted(data[validity_at:at])
+        self.not_before, self.not_after, self.not_before_text, self.not_after_text = validity
+        subject_at = at
+        _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "subject")
+        self.subject_der = data[subject_at:at]
+        spki_at = at
+        _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "subjectPublicKeyInfo")
+        self.spki_der = data[spki_at:at]
+        self.key_type, self.key_bits, self.key = fields.key_untrusted(self.spki_der, flaws)
+        self.self_issued = self.subject_der == self.issuer_der
+        self.subject_name: NameText = name_text(self.subject_der)
+        self.issuer_name: NameText = name_text(self.issuer_der)
+        self._extensions: dict[bytes, tuple[bool, bytes]] = {}
+        while at < tbs_stop:
+            tag, inner_start, inner_stop = der.header_untrusted(data, at, tbs_stop)
+            if tag == 0xA3:
+                self._split_extensions(data, inner_start, inner_stop, flaws)
+                if inner_stop != tbs_stop:
+                    raise der.DerError("tbsCertificate: bytes after the extensions")
+            elif tag not in (0x81, 0x82, 0xA1, 0xA2):
+                raise der.DerError(f"tbsCertificate: tag 0x{tag:02x} where the extensions belong")
+            at = inner_stop
+
+    def _split_extensions(self, data: bytes, at: int, end: int, flaws: list[str]) -> None:
+        found = self._extensions
+        start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
+        if stop != end:
+            raise der.DerError("extensions: bytes after their end")
+        header = der.header_untrusted
+        while start < stop:
+            tag, at, end = header(data, start, stop)
+            if tag != der.SEQUENCE:
+                raise der.DerError("extensions: something that is not a sequence")
+            start = end
+            tag, oid_start, oid_stop = header(data, at, end)
+            if tag != der.OID:
+                raise der.DerError("extensions: no OBJECT IDENTIFIER where one belongs")
+            tag, value_start, value_stop = header(data, oid_stop, end)
+            critical = False
+            if tag == der.BOOLEAN:
+                critical = der.boolean_untrusted(data, value_start, value_stop)
+                tag, value_start, value_stop = header(data, value_stop, end)
+            if tag != der.OCTET_STRING or value_stop != end:
+                raise der.DerError("extensions: no OCTET STRING where the value belongs")
+            oid = data[oid_start:oid_stop]
+            if oid in found:
+                flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
+                continue
+            found[oid] = critical, data[value_start:value_stop]
+            if len(found) > MAX_EXTENSIONS:
+                raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
+
+    def _read_extensions(self, flaws: list[str]) -> None:
+        found = self._extensions
+
+        def read(oid: bytes, reader: Callable[[bytes], _T], absent: _T) -> _T:
+            entry = found.get(oid)
+            if entry is None:
+                return absent
+            try:
+                return reader(entry[1])
+            except der.DerError as error:
+                flaws.append(str(error))
+                return absent
+
+        self.names = read(extensions.SUBJECT_ALT_NAME, extensions.subject_alt_name_untrusted, _NO_NAMES)
+        if self.names.flaw:
+            flaws.append(self.names.flaw)
+        self.has_basic_constraints = extensions.BASIC_CONSTRAINTS in found
+        self.is_ca, self.path_length = read(
+            extensions.BASIC_CONSTRAINTS, extensions.basic_constraints_untrusted, _NO_CONSTRAINTS
+        )
+        self.key_usage: int | None = read(extensions.KEY_USAGE, extensions.key_usage_untrusted, None)
+        self.extended_key_usage: tuple[str, ...] | None = read(
+            extensions.EXT_KEY_USAGE, extensions.extended_key_usage_untrusted, None
+        )
+        self.authority_key_id: bytes | None = read(
+            extensions.AUTHORITY_KEY_IDENTIFIER, extensions.key_identifier_untrusted, None
+        )
+        self.subject_key_id: bytes | None = read(
+            extensions.SUBJECT_KEY_IDENTIFIER, extensions.subject_key_identifier_untrusted, None
+        )
+        self.aia_ca_issuers, self.ocsp_urls = read(
+            extensions.AUTHORITY_INFO_ACCESS, extensions.information_access_untrusted, _NO_ACCESS
+        )
+        self.name_constraints: NameConstraints | None = read(
+            extensions.NAME_CONSTRAINTS, NameConstraints.read_untrusted, None
+        )
+        unknown: list[str] = []
+        for oid, (critical, _) in found.items():
+            if not critical:
+                continue
+            never = extensions.NEVER_CRITICAL.get(oid)
+            if never:
+                flaws.append(f"{never} is marked critical")
+            if oid not in extensions.UNDERSTOOD_WHEN_CRITICAL:
+                unknown.append(der.oid_untrusted(oid))
+        self.unknown_critical: tuple[str, ...] = tuple(unknown)
+
+    def _load(self) -> x509.Certificate:
+        if self._x509 is None:
+            try:
+                if self.serial.startswith("-") or self.serial == "00":
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        self._x509 = x509.load_der_x509_certificate(self.der)
+                else:
+                    self._x509 = x509.load_der_x509_certificate(self.der)
+            except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+                raise CertificateError(_one_line(error)) from None
+        return self._x509
+
+    # --- fields ----------------------------------------------------------------------------------
+
+    @property
+    def x509(self) -> x509.Certificate:
+        """The same certificate as ``cryptography`` sees it; raises ``CertificateError`` where it sees none."""
+        return self._load()
+
+    @property
+    def public_key(self) -> CertificatePublicKeyTypes:
+        """The subject's key; raises ``CertificateError`` where it is of no kind that is known, or no key at all."""
+        if self._public_key is None:
+            try:
+                self._public_key = self._load().public_key()
+            except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+                raise CertificateError(f"public key: {_one_line(error)}") from None
+        return self._public_key
+
+    @property
+    def subject(self) -> str:
+        """RFC 4514 text."""
+        return self.subject_name.text
+
+    @property
+    def issuer(self) -> str:
+        """RFC 4514 text."""
+        return self.issuer_name.text
+
+    @property
+    def common_name(self) -> str | None:
+        """The last, most specific CN of the subject."""
+        return self.subject_name.last("CN")
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """dNSName entries of subjectAltName, as they stand."""
+        return self.names.dns
+
+    @property
+    def ip_addresses(self) -> tuple[bytes, ...]:
+        """iPAddress entries of subjectAltName: 4 or 16 bytes each."""
+        return self.names.ips
+
+    @property
+    def san(self) -> tuple[str, ...]:
+        """dNSName and iPAddress entries as text, in their order."""
+        return self.names.texts
+
+    @property
+    def signature(self) -> str:
+        """The name of the algorithm it is signed with."""
+        return self.signature_algorithm.name
+
+    @property
+    def self_signed(self) -> bool:
+        """Issuer and subject are the same, and its own key verifies it."""
+        if self._self_signed is None:
+            self._self_signed = self.self_issued and self.signed_by(self) is True
+        return self._self_signed
+
+    @property
+    def crl_urls(self) -> tuple[str, ...]:
+        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+        entry = self._extensions.get(extensions.CRL_DISTRIBUTION_POINTS)
+        try:
+            return extensions.distribution_points_untrusted(entry[1]) if entry else ()
+        except der.DerError:
+            return ()
+
+    @property
+    def must_staple(self) -> bool:
+        """It demands a stapled OCSP response (RFC 7633)."""
+        entry = self._extensions.get(extensions.TLS_FEATURE)
+        try:
+            return entry is not None and extensions.demands_staple_untrusted(entry[1])
+        except der.DerError:
+            return False
+
+    def signed_by(self, issuer: Certificate) -> bool | None:
+        """Whether the issuer's key verifies the signature; ``None`` where that cannot be computed."""
+        try:
+            key = issuer.public_key
+        except CertificateError:
+            return None
+        return verifies(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self.subject!r} {self.sha256[:16]}>"
+
+
+_NO_NAMES: Final = extensions.GeneralNames()
+_NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
+_NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# --- describing ------------------------------------------------------------------------------------
+
+
+def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
+    """The certificate as it stands in a finding: text is exact, and valid UTF-8 whatever the certificate holds."""
+    record = certificate._record
+    if record is None:
+        record = CertificateRecord(
+            sha256=certificate.sha256,
+            subject=certificate.subject,
+            issuer=certificate.issuer,
+            san=list(certificate.san),
+            serial=certificate.serial,
+            not_before=certificate.not_before_text,
+            not_after=certificate.not_after_text,
+            key=certificate.key,
+            signature=certificate.signature,
+        )
+        if certificate.flaws:
+            record["error"] = "; ".join(certificate.flaws)
+        certificate._record = record
+    if with_der:
+        full = record.copy()
+        full["der"] = base64.b64encode(certificate.der).decode("ascii")
+        return full
+    return record
+
+
+def describe_malformed(data: bytes, error: CertificateError | str) -> CertificateRecord:
+    """What a finding says about bytes that came as a certificate and are none."""
+    return CertificateRecord(
+        sha256=hashlib.sha256(data).hexdigest(),
+        subject=None,
+        issuer=None,
+        san=[],
+        serial=None,
+        not_before=None,
+        not_after=None,
+        key=None,
+        signature=None,
+        error=str(error),
+    )

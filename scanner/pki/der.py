@@ -1,0 +1,142 @@
+"""Just enough DER (X.690) to read a certificate without building objects that nobody asks for.
+
+Positions instead of slices: every reader takes the whole encoding and a window ``[at, end)`` of it, and checks that
+what it reads stays inside. Nothing here recurses, so no nesting can exhaust the stack. All escapes are ``DerError``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BOOLEAN: Final = 0x01
+INTEGER: Final = 0x02
+BIT_STRING: Final = 0x03
+OCTET_STRING: Final = 0x04
+NULL: Final = 0x05
+OID: Final = 0x06
+UTF8_STRING: Final = 0x0C
+PRINTABLE_STRING: Final = 0x13
+TELETEX_STRING: Final = 0x14
+IA5_STRING: Final = 0x16
+UTC_TIME: Final = 0x17
+GENERALIZED_TIME: Final = 0x18
+UNIVERSAL_STRING: Final = 0x1C
+BMP_STRING: Final = 0x1E
+SEQUENCE: Final = 0x30
+SET: Final = 0x31
+
+# An object identifier of more bytes than this is no real one; the longest in use have about 30.
+MAX_OID_BYTES: Final = 128
+
+
+class DerError(Exception):
+    """The bytes are not the DER that the place asks for."""
+
+
+def header_untrusted(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """Read the tag and length at ``at``: (tag, start of content, end of content), all inside ``end``."""
+    if at + 2 > end:
+        raise DerError("an element is cut off")
+    tag = data[at]
+    length = data[at + 1]
+    start = at + 2
+    if length >= 0x80:
+        count = length & 0x7F
+        if count == 0:
+            raise DerError("an indefinite length, which DER does not have")
+        if count > 4 or start + count > end:
+            raise DerError("a length that is too long")
+        length = int.from_bytes(data[start : start + count], "big")
+        if length < 0x80 or length >> (8 * (count - 1)) == 0:
+            raise DerError("a length that is not in its shortest form")
+        start += count
+    if tag & 0x1F == 0x1F:
+        raise DerError("a tag number above 30")
+    stop = start + length
+    if stop > end:
+        raise DerError("an element reaches beyond what holds it")
+    return tag, start, stop
+
+
+def expect_untrusted(data: bytes, at: int, end: int, tag: int, what: str) -> tuple[int, int]:
+    """Read one element of exactly this tag; ``what`` names it in the error."""
+    found, start, stop = header_untrusted(data, at, end)
+    if found != tag:
+        raise DerError(f"{what}: tag 0x{found:02x} where 0x{tag:02x} belongs")
+    return start, stop
+
+
+def whole_untrusted(data: bytes, tag: int, what: str) -> tuple[int, int]:
+    """Read one element that fills ``data`` to its end."""
+    start, stop = expect_untrusted(data, 0, len(data), tag, what)
+    if stop != len(data):
+        raise DerError(f"{what}: {len(data) - stop} bytes after its end")
+    return start, stop
+
+
+def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
+    """The elements between ``start`` and ``stop`` as (tag, start of content, end of content); they must fill it."""
+    found = []
+    at = start
+    while at < stop:
+        element = header_untrusted(data, at, stop)
+        found.append(element)
+        at = element[2]
+    return found
+
+
+def boolean_untrusted(data: bytes, start: int, stop: int) -> bool:
+    """The content of a BOOLEAN; DER knows only 0x00 and 0xff (X.690 section 11.1)."""
+    if stop - start != 1 or data[start] not in (0, 0xFF):
+        raise DerError("a BOOLEAN that is neither 00 nor ff")
+    return data[start] == 0xFF
+
+
+def integer_untrusted(data: bytes, start: int, stop: int) -> int:
+    """The content of an INTEGER, in its shortest form (X.690 section 8.3)."""
+    if stop == start:
+        raise DerError("an INTEGER without content")
+    if stop - start > 1 and (data[start], data[start + 1] >> 7) in ((0, 0), (0xFF, 1)):
+        raise DerError("an INTEGER that is not in its shortest form")
+    return int.from_bytes(data[start:stop], "big", signed=True)
+
+
+def bits_untrusted(data: bytes, start: int, stop: int) -> tuple[int, bytes]:
+    """The content of a BIT STRING: (number of unused bits at the end, bytes)."""
+    if stop == start:
+        raise DerError("a BIT STRING without content")
+    unused = data[start]
+    if unused > 7 or (unused and stop - start == 1):
+        raise DerError("a BIT STRING with an impossible count of unused bits")
+    if unused and data[stop - 1] & ((1 << unused) - 1):
+        raise DerError("a BIT STRING whose unused bits are set")
+    return unused, data[start + 1 : stop]
+
+
+def oid_untrusted(content: bytes) -> str:
+    """The content of an OBJECT IDENTIFIER in dotted form."""
+    if not content or len(content) > MAX_OID_BYTES or content[-1] & 0x80:
+        raise DerError("an OBJECT IDENTIFIER that is empty, cut off or too long")
+    arcs = []
+    value = 0
+    for byte in content:
+        if value == 0 and byte == 0x80:
+            raise DerError("an OBJECT IDENTIFIER with a padded arc")
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def encoded_oid(dotted: str) -> bytes:
+    """The content bytes of an OBJECT IDENTIFIER given in dotted form; for tables of constants."""
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    out = bytearray()
+    for arc in [first * 40 + second, *rest]:
+        piece = [arc & 0x7F]
+        while arc := arc >> 7:
+            piece.append(arc & 0x7F | 0x80)
+        out += bytes(reversed(piece))
+    return bytes(out)

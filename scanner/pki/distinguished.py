@@ -1,0 +1,171 @@
+"""Distinguished names (X.501) as text of RFC 4514, exactly and harmlessly, whatever the bytes are.
+
+A value whose bytes are not valid in the string type that it claims is written in the ``#hex`` form of RFC 4514
+section 2.4, so that the text is always valid Unicode and nothing of the certificate is lost or invented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from scanner.pki import der
+
+# Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
+CACHED_NAME_BYTES: Final = 512
+CACHED_NAMES: Final = 4096
+
+_SHORT: Final = {
+    der.encoded_oid(dotted): short
+    for dotted, short in {
+        "2.5.4.3": "CN",
+        "2.5.4.4": "SN",
+        "2.5.4.5": "serialNumber",
+        "2.5.4.6": "C",
+        "2.5.4.7": "L",
+        "2.5.4.8": "ST",
+        "2.5.4.9": "STREET",
+        "2.5.4.10": "O",
+        "2.5.4.11": "OU",
+        "2.5.4.12": "title",
+        "2.5.4.15": "businessCategory",
+        "2.5.4.17": "postalCode",
+        "2.5.4.42": "GN",
+        "2.5.4.46": "dnQualifier",
+        "2.5.4.97": "organizationIdentifier",
+        "0.9.2342.19200300.100.1.1": "UID",
+        "0.9.2342.19200300.100.1.25": "DC",
+        "1.2.840.113549.1.9.1": "emailAddress",
+    }.items()
+}
+
+_ENCODING: Final = {
+    der.UTF8_STRING: "utf-8",
+    0x12: "ascii",  # NumericString
+    der.PRINTABLE_STRING: "ascii",
+    der.TELETEX_STRING: "latin-1",  # in name T.61, in practice Latin-1, as every client reads it
+    der.IA5_STRING: "ascii",
+    0x1A: "ascii",  # VisibleString
+    der.UNIVERSAL_STRING: "utf-32-be",
+    der.BMP_STRING: "utf-16-be",
+}
+
+_ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"+,;<>\\'} | {"\0": "\\00"})
+
+
+@dataclass(frozen=True, slots=True)
+class NameText:
+    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order."""
+
+    text: str
+    attributes: tuple[tuple[str, str], ...]
+    flaw: str | None = None
+
+    def first(self, kind: str) -> str | None:
+        """The first value of an attribute type, as ``CN``."""
+        return next((value for name, value in self.attributes if name == kind), None)
+
+    def last(self, kind: str) -> str | None:
+        """The last, most specific value of an attribute type."""
+        return next((value for name, value in reversed(self.attributes) if name == kind), None)
+
+
+def _escape(value: str) -> str:
+    escaped = value.translate(_ESCAPED)
+    if escaped[:1] in (" ", "#"):
+        escaped = "\\" + escaped
+    if value.endswith(" ") and len(value) > 1:
+        escaped = escaped[:-1] + "\\ "
+    return escaped
+
+
+def _decode(tag: int, content: bytes) -> str | None:
+    encoding = _ENCODING.get(tag)
+    if encoding is None:
+        return None
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _read_untrusted(name: bytes) -> NameText:
+    attributes: list[tuple[str, str]] = []
+    written: list[str] = []
+    flaw = None
+    start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
+    for tag, rdn_start, rdn_stop in der.children_untrusted(name, start, stop):
+        if tag != der.SET or rdn_start == rdn_stop:
+            raise der.DerError("name: a relative name that is not a set of attributes")
+        parts = []
+        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop):
+            if inner != der.SEQUENCE:
+                raise der.DerError("name: an attribute that is not a sequence")
+            oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
+            value_tag, value_start, value_stop = der.header_untrusted(name, oid_stop, end)
+            if value_stop != end:
+                raise der.DerError("name: an attribute with more than one value")
+            oid = name[oid_start:oid_stop]
+            kind = _SHORT.get(oid) or der.oid_untrusted(oid)
+            content = name[value_start:value_stop]
+            value = _decode(value_tag, content)
+            if value is None:
+                raw = "#" + name[oid_stop:end].hex()
+                attributes.append((kind, raw))
+                parts.append(f"{kind}={raw}")
+                if value_tag in _ENCODING:
+                    flaw = f"name: {kind} is not valid in the string type that it claims"
+            else:
+                attributes.append((kind, value))
+                parts.append(f"{kind}={_escape(value)}")
+        written.append("+".join(parts))
+    return NameText(",".join(reversed(written)), tuple(attributes), flaw)
+
+
+def _name_text(name: bytes) -> NameText:
+    try:
+        return _read_untrusted(name)
+    except der.DerError as error:
+        return NameText("#" + name.hex(), (), str(error))
+
+
+_cached = lru_cache(maxsize=CACHED_NAMES)(_name_text)
+
+
+def name_text(name: bytes) -> NameText:
+    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+    return _cached(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
+
+
+# Only names under a directoryName constraint come here, which are few.
+@lru_cache(maxsize=256)
+def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+    try:
+        found = []
+        start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
+        for _, rdn_start, rdn_stop in der.children_untrusted(name, start, stop):
+            parts = []
+            for _, at, end in der.children_untrusted(name, rdn_start, rdn_stop):
+                oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
+                tag, value_start, value_stop = der.header_untrusted(name, oid_stop, end)
+                value = _decode(tag, name[value_start:value_stop])
+                if value is None:
+                    text = f"#{tag:02x}" + name[value_start:value_stop].hex()
+                else:
+                    text = " ".join(value.split(" ")).strip(" ").casefold()
+                    while "  " in text:
+                        text = text.replace("  ", " ")
+                parts.append((name[oid_start:oid_stop].hex(), text))
+            found.append(tuple(sorted(parts)))
+        return tuple(found)
+    except der.DerError:
+        return None
+
+
+def is_within(name: bytes, base: bytes) -> bool:
+    """Whether ``name`` begins with all of ``base`` (RFC 5280 section 7.1: case and inner spaces do not matter)."""
+    if len(name) > CACHED_NAME_BYTES * 16 or len(base) > CACHED_NAME_BYTES * 16:
+        return name == base
+    whole, start = _normal(name), _normal(base)
+    return whole is not None and start is not None and whole[: len(start)] == start

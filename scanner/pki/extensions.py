@@ -1,0 +1,268 @@
+"""Certificate extensions (RFC 5280 section 4.2): the fields that decide, read straight from their DER.
+
+One reader per extension; each takes the content of extnValue and raises only ``DerError``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from scanner.pki import der
+
+OIDS: Final = {
+    name: der.encoded_oid(oid)
+    for name, oid in {
+        "subjectKeyIdentifier": "2.5.29.14",
+        "keyUsage": "2.5.29.15",
+        "subjectAltName": "2.5.29.17",
+        "basicConstraints": "2.5.29.19",
+        "nameConstraints": "2.5.29.30",
+        "cRLDistributionPoints": "2.5.29.31",
+        "certificatePolicies": "2.5.29.32",
+        "policyMappings": "2.5.29.33",
+        "authorityKeyIdentifier": "2.5.29.35",
+        "policyConstraints": "2.5.29.36",
+        "extKeyUsage": "2.5.29.37",
+        "inhibitAnyPolicy": "2.5.29.54",
+        "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
+        "tlsFeature": "1.3.6.1.5.5.7.1.24",
+    }.items()
+}
+SUBJECT_KEY_IDENTIFIER: Final = OIDS["subjectKeyIdentifier"]
+KEY_USAGE: Final = OIDS["keyUsage"]
+SUBJECT_ALT_NAME: Final = OIDS["subjectAltName"]
+BASIC_CONSTRAINTS: Final = OIDS["basicConstraints"]
+NAME_CONSTRAINTS: Final = OIDS["nameConstraints"]
+CRL_DISTRIBUTION_POINTS: Final = OIDS["cRLDistributionPoints"]
+AUTHORITY_KEY_IDENTIFIER: Final = OIDS["authorityKeyIdentifier"]
+EXT_KEY_USAGE: Final = OIDS["extKeyUsage"]
+AUTHORITY_INFO_ACCESS: Final = OIDS["authorityInfoAccess"]
+TLS_FEATURE: Final = OIDS["tlsFeature"]
+
+# What OpenSSL's X509_supported_extension takes as critical for TLS: whatever else is critical is refused.
+UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
+    OIDS[name]
+    for name in (
+        "subjectKeyIdentifier",
+        "keyUsage",
+        "subjectAltName",
+        "basicConstraints",
+        "nameConstraints",
+        "cRLDistributionPoints",
+        "certificatePolicies",
+        "policyMappings",
+        "authorityKeyIdentifier",
+        "policyConstraints",
+        "extKeyUsage",
+        "inhibitAnyPolicy",
+    )
+)
+# RFC 5280 says MUST be non-critical; Go's parser refuses the certificate otherwise.
+NEVER_CRITICAL: Final = {
+    SUBJECT_KEY_IDENTIFIER: "subjectKeyIdentifier",
+    AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
+    AUTHORITY_INFO_ACCESS: "authorityInfoAccess",
+}
+
+# keyUsage as a mask: bit n of the BIT STRING (RFC 5280 section 4.2.1.3) is 1 << n.
+DIGITAL_SIGNATURE: Final = 1 << 0
+KEY_ENCIPHERMENT: Final = 1 << 2
+KEY_AGREEMENT: Final = 1 << 4
+KEY_CERT_SIGN: Final = 1 << 5
+KEY_USAGE_NAMES: Final = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+
+SERVER_AUTH: Final = der.encoded_oid("1.3.6.1.5.5.7.3.1")
+_USAGES: Final = {
+    SERVER_AUTH: "serverAuth",
+    der.encoded_oid("1.3.6.1.5.5.7.3.2"): "clientAuth",
+    der.encoded_oid("1.3.6.1.5.5.7.3.3"): "codeSigning",
+    der.encoded_oid("1.3.6.1.5.5.7.3.4"): "emailProtection",
+    der.encoded_oid("1.3.6.1.5.5.7.3.8"): "timeStamping",
+    der.encoded_oid("1.3.6.1.5.5.7.3.9"): "OCSPSigning",
+    der.encoded_oid("2.5.29.37.0"): "anyExtendedKeyUsage",
+}
+_AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
+_AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
+
+# Extension values up to this size are few and repeat over a whole fleet (basicConstraints, usages): they are read once.
+_SMALL: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralNames:
+    """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses."""
+
+    dns: tuple[str, ...] = ()
+    ips: tuple[bytes, ...] = ()
+    others: tuple[tuple[int, bytes], ...] = ()
+    texts: tuple[str, ...] = ()
+    flaw: str | None = None
+
+
+def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
+    """(cA, pathLenConstraint)."""
+    return _basic_constraints(value) if len(value) <= _SMALL else _basic_constraints.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)
+def _basic_constraints(value: bytes) -> tuple[bool, int | None]:
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
+    is_ca, length = False, None
+    fields = der.children_untrusted(value, start, stop)
+    if fields and fields[0][0] == der.BOOLEAN:
+        _, at, end = fields.pop(0)
+        is_ca = der.boolean_untrusted(value, at, end)
+    if fields and fields[0][0] == der.INTEGER:
+        _, at, end = fields.pop(0)
+        length = der.integer_untrusted(value, at, end)
+        if length < 0:
+            raise der.DerError("basicConstraints: a negative path length")
+    if fields:
+        raise der.DerError("basicConstraints: more than it may hold")
+    return is_ca, length
+
+
+def key_usage_untrusted(value: bytes) -> int:
+    """The usages as a mask."""
+    return _key_usage(value) if len(value) <= _SMALL else _key_usage.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)
+def _key_usage(value: bytes) -> int:
+    start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
+    _, bits = der.bits_untrusted(value, start, stop)
+    mask = 0
+    for place in range(min(len(bits) * 8, len(KEY_USAGE_NAMES))):
+        if bits[place >> 3] & 0x80 >> (place & 7):
+            mask |= 1 << place
+    return mask
+
+
+def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
+    """The purposes, by name where known and dotted otherwise."""
+    return _extended_key_usage(value) if len(value) <= _SMALL else _extended_key_usage.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)
+def _extended_key_usage(value: bytes) -> tuple[str, ...]:
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
+    found = []
+    for tag, at, end in der.children_untrusted(value, start, stop):
+        if tag != der.OID:
+            raise der.DerError("extKeyUsage: something that is not an OBJECT IDENTIFIER")
+        oid = value[at:end]
+        found.append(_USAGES.get(oid) or der.oid_untrusted(oid))
+    return tuple(found)
+
+
+def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
+    """GeneralNames; where the content of a name is wrong (not ASCII, an address of 5 bytes), ``flaw`` says so."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "subjectAltName")
+    dns: list[str] = []
+    ips: list[bytes] = []
+    others: list[tuple[int, bytes]] = []
+    texts: list[str] = []
+    flaw = None
+    for tag, at, end in der.children_untrusted(value, start, stop):
+        content = value[at:end]
+        if tag == 0x82:
+            if content.isascii():
+                name = content.decode("ascii")
+            else:
+                # kept in a form that is valid text and cannot match any host name
+                name = content.decode("utf-8", "backslashreplace")
+                flaw = "subjectAltName: a dNSName that is not ASCII"
+            dns.append(name)
+            texts.append(name)
+        elif tag == 0x87:
+            if len(content) in (4, 16):
+                ips.append(content)
+                texts.append(str(ipaddress.ip_address(content)))
+            else:
+                flaw = f"subjectAltName: an iPAddress of {len(content)} bytes"
+        elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
+            others.append((tag, content))
+        else:
+            raise der.DerError(f"subjectAltName: tag 0x{tag:02x} is no GeneralName")
+    return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw)
+
+
+def key_identifier_untrusted(value: bytes) -> bytes | None:
+    """The keyIdentifier of an authorityKeyIdentifier; ``None`` where it has none."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityKeyIdentifier")
+    for tag, at, end in der.children_untrusted(value, start, stop):
+        if tag == 0x80:
+            return value[at:end]
+    return None
+
+
+def subject_key_identifier_untrusted(value: bytes) -> bytes:
+    """The key's identifier."""
+    start, stop = der.whole_untrusted(value, der.OCTET_STRING, "subjectKeyIdentifier")
+    return value[start:stop]
+
+
+def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(caIssuers URLs, OCSP URLs) of an authorityInfoAccess."""
+    # All certificates of one issuer carry the same one.
+    return _information_access(value) if len(value) <= 512 else _information_access.__wrapped__(value)
+
+
+@lru_cache(maxsize=1024)
+def _information_access(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
+    issuers: list[str] = []
+    ocsp: list[str] = []
+    for tag, at, end in der.children_untrusted(value, start, stop):
+        if tag != der.SEQUENCE:
+            raise der.DerError("authorityInfoAccess: a description that is not a sequence")
+        oid_start, oid_stop = der.expect_untrusted(value, at, end, der.OID, "authorityInfoAccess")
+        location, url_start, url_stop = der.header_untrusted(value, oid_stop, end)
+        if location != 0x86:
+            continue
+        url = value[url_start:url_stop].decode("utf-8", "backslashreplace")
+        method = value[oid_start:oid_stop]
+        if method == _AD_CA_ISSUERS:
+            issuers.append(url)
+        elif method == _AD_OCSP:
+            ocsp.append(url)
+    return tuple(issuers), tuple(ocsp)
+
+
+def distribution_points_untrusted(value: bytes) -> tuple[str, ...]:
+    """The URLs of cRLDistributionPoints."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
+    urls: list[str] = []
+    for _, point_start, point_stop in der.children_untrusted(value, start, stop):
+        for tag, at, end in der.children_untrusted(value, point_start, point_stop):
+            if tag != 0xA0:
+                continue
+            for name_tag, name_start, name_stop in der.children_untrusted(value, at, end):
+                if name_tag != 0xA0:
+                    continue
+                for kind, url_start, url_stop in der.children_untrusted(value, name_start, name_stop):
+                    if kind == 0x86:
+                        urls.append(value[url_start:url_stop].decode("utf-8", "backslashreplace"))
+    return tuple(urls)
+
+
+def demands_staple_untrusted(value: bytes) -> bool:
+    """Whether a TLS feature extension (RFC 7633) names status_request (5) or status_request_v2 (17)."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "tlsFeature")
+    return any(
+        tag == der.INTEGER and der.integer_untrusted(value, at, end) in (5, 17)
+        for tag, at, end in der.children_untrusted(value, start, stop)
+    )

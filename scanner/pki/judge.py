@@ -1,0 +1,387 @@
+"""The judge: certificates as one endpoint sent them, a name and a moment in, one ``ChainVerdict`` out.
+
+Pure but for its caches, and each of those only saves work: the answer never depends on what was judged before, save
+that intermediates met in this run may complete a later path (which is then reported as incomplete all the same).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import floor
+from typing import Any, Final
+
+from scanner.pki import extensions, placeholders, rules
+from scanner.pki.cache import Cache
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.names import match_name
+from scanner.pki.paths import PathBuilder, Step, Surroundings, UpperPath, surroundings
+from scanner.pki.shape import shape_problems
+from scanner.pki.stores import TrustStore
+from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+
+# Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
+MAX_CHAINS: Final = 2048
+# Certificates after the leaf, parsed: 5 KB each; the public web has some 2,000 intermediates.
+MAX_ISSUERS: Final = 4096
+# Sets of issuers as sent, with the paths above them.
+MAX_SURROUNDINGS: Final = 2048
+# A path that fails is one of these kinds, the likeliest to be meant first.
+_CLOSED, _COMPLETED, _ROOT, _UNKNOWN = range(4)
+# Left out of what decides a path's kind: these steps were only followed because no better one was there.
+_BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
+
+
+@dataclass(slots=True)
+class _Path:
+    """One path for one leaf, weighed."""
+
+    kind: int
+    certificates: tuple[Certificate, ...]
+    problems: list[Problem]
+    completed: dict[str, str]
+    anchor: Certificate | None
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        # Where nothing closes, the path that came furthest says most; otherwise the shortest.
+        length = len(self.certificates)
+        return self.kind, len(self.problems), -length if self.kind == _UNKNOWN else length
+
+
+@dataclass(slots=True)
+class _Judged:
+    """A chain's verdict without the name, the moment it was made for, and what it depended on."""
+
+    verdict: ChainVerdict
+    at: float
+    pool: int | None  # size of the run's pool, where completions were looked for
+    window: tuple[float, float] | None = None
+
+
+class Judge:
+    """Judges chains against some stores; belongs to one thread."""
+
+    def __init__(
+        self, stores: Sequence[TrustStore], *, public_roots: frozenset[str], intermediates: Intermediates
+    ) -> None:
+        """``public_roots`` are SHA-256 (hex) of the anchors held to public rules."""
+        self._stores = tuple(stores)
+        self._public_roots = public_roots
+        self._intermediates = intermediates
+        self._builder = PathBuilder(intermediates)
+        self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
+        self._chains: Cache[tuple[bytes, ...], _Judged] = Cache(MAX_CHAINS)
+        self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
+        self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
+
+    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+        """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
+        at = float(floor(at))  # certificates know whole seconds: the second of notAfter belongs to it until it ends
+        judged = self._chains.get(chain)
+        if judged is None or not self._still_holds(judged, at):
+            judged = self._judge_chain(chain, at)
+            self._chains.put(chain, judged)
+        verdict = judged.verdict
+        leaf = verdict.leaf
+        if name is None or leaf is None:
+            return verdict
+        return ChainVerdict(
+            verdict.sent,
+            verdict.leaf_problems,
+            verdict.stores,
+            verdict.shape,
+            match_name(leaf, name),
+            verdict.publicly_trusted,
+        )
+
+    def unresolved(self, verdict: ChainVerdict) -> bool:
+        """True when only an intermediate met later could change the answer: an issuer is missing in every store."""
+        return not verdict.trusted and any(
+            problem.code in ("issuer-unknown", "intermediate-unobtainable")
+            for store in verdict.stores.values()
+            for problem in store.problems
+        )
+
+    # --- caching ---------------------------------------------------------------------------------
+
+    def _still_holds(self, judged: _Judged, at: float) -> bool:
+        if judged.pool is not None and judged.pool != self._intermediates.size:
+            return False
+        if at == judged.at:
+            return True
+        if judged.window is None:
+            judged.window = self._window(judged.verdict, judged.at)
+        return judged.window[0] < at < judged.window[1]
+
+    def _window(self, verdict: ChainVerdict, at: float) -> tuple[float, float]:
+        """The open interval around ``at`` in which no certificate that took part begins or ends to be valid."""
+        certificates: set[Certificate] = {item for item in verdict.sent if item is not None}
+        leaf = verdict.leaf
+        if leaf is not None:
+            for around in self._surroundings(verdict.sent):
+                for step in self._builder.steps(leaf, around, complete=True):
+                    certificates.add(step.issuer)
+                for paths in [*around.closed.values(), *(known[1] for known in around.completed.values())]:
+                    for path in paths:
+                        certificates.update(path.certificates)
+        low, high = float("-inf"), float("inf")
+        for certificate in certificates:
+            for moment in (certificate.not_before, certificate.not_after):
+                if moment <= at:
+                    low = max(low, moment)
+                if moment >= at:
+                    high = min(high, moment)
+        return low, high
+
+    def _surroundings(self, sent: tuple[Certificate | None, ...]) -> tuple[Surroundings, ...]:
+        issuers = tuple(certificate for certificate in sent[1:] if certificate is not None)
+        key = tuple([certificate.sha256 for certificate in issuers])
+        found = self._around.get(key)
+        if found is None:
+            found = tuple([surroundings(store, issuers) for store in self._stores])
+            self._around.put(key, found)
+        return found
+
+    def _parse(self, data: bytes, *, is_leaf: bool) -> Certificate | CertificateError:
+        known = None if is_leaf else self._issuers.get(data)
+        if known is None:
+            try:
+                known = Certificate.parse_untrusted(data)
+            except CertificateError as error:
+                return error
+            if not is_leaf:
+                self._issuers.put(data, known)
+        return known
+
+    # --- judging ---------------------------------------------------------------------------------
+
+    def _judge_chain(self, chain: tuple[bytes, ...], at: float) -> _Judged:
+        sent: list[Certificate | None] = []
+        malformed: list[Problem] = []
+        for place, data in enumerate(chain):
+            parsed = self._parse(data, is_leaf=place == 0)
+            if isinstance(parsed, Certificate):
+                sent.append(parsed)
+            else:
+                sent.append(None)
+                malformed.append(Problem("malformed-certificate", None, {"position": place, "error": str(parsed)}))
+        everything = tuple(sent)
+        if not everything:
+            return _Judged(ChainVerdict(()), at, None)
+        leaf = everything[0]
+        if leaf is None:
+            stores = {store.name: StoreVerdict(store.name, False, None, (), (malformed[0],)) for store in self._stores}
+            return _Judged(ChainVerdict(everything, (malformed[0],), stores, tuple(malformed[1:])), at, None)
+
+        own = rules.leaf_problems(leaf, at, is_anchor=False)
+        verdicts: dict[str, StoreVerdict] = {}
+        best: _Path | None = None
+        looked_further = False
+        is_public = False
+        for around in self._surroundings(everything):
+            path = self._best_path(leaf, around, at)
+            if path.kind != _CLOSED or path.problems:
+                completed = self._best_completion(leaf, around, at, path)
+                looked_further = True
+                path = completed or path
+            problems = own + path.problems
+            if leaf in around.store and leaf.signature_algorithm.weak:
+                problems = [problem for problem in problems if problem.code != "weak-signature"]
+            verdicts[around.store.name] = StoreVerdict(
+                around.store.name,
+                not problems,
+                path.anchor.sha256 if path.anchor else None,
+                tuple([certificate.sha256 for certificate in path.certificates]),
+                rules.worst_first(problems) if problems else (),
+                path.completed,
+            )
+            if path.anchor is not None:
+                is_public = is_public or path.anchor.sha256 in self._public_roots
+                self._learn(path, everything)
+            if best is None or path.rank < best.rank:
+                best = path
+        trusted = any(verdict.trusted for verdict in verdicts.values())
+        leaf_findings = self._leaf_findings(leaf, own, trusted=trusted, is_public=is_public)
+        shape = self._shape(everything, leaf, best, at) if len(everything) > 1 else ()
+        verdict = ChainVerdict(
+            everything, leaf_findings, verdicts, (*malformed, *shape) if malformed else shape, None, is_public
+        )
+        return _Judged(verdict, at, self._intermediates.size if looked_further else None)
+
+    def _leaf_findings(
+        self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool
+    ) -> tuple[Problem, ...]:
+        problems = list(own)
+        if not trusted:
+            known = placeholders.match(leaf)
+            resembles = None
+            if known is not None:
+                product, entry = known
+                if entry.decides:
+                    evidence: dict[str, Any] = {"product": product, "subject": leaf.subject, "issuer": leaf.issuer}
+                    problems.insert(0, Problem("placeholder-certificate", leaf.sha256, evidence))
+                else:
+                    resembles = product
+            if leaf.sha256 not in self._anchors and leaf.self_signed:
+                problems.append(_self_signed(leaf, resembles))
+        if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:
+            # BoringSSL (Chrome) and NSS (Firefox) want digitalSignature for every key exchange with forward secrecy
+            # and all of TLS 1.3; OpenSSL, GnuTLS and Go take the certificate.
+            if not any(problem.code == "wrong-key-usage" for problem in own):
+                evidence = {
+                    "subject": leaf.subject,
+                    "key_usage": rules.usages(leaf),
+                    "missing": "digitalSignature",
+                    "refused_by": ["chrome", "firefox"],
+                }
+                problems.append(Problem("wrong-key-usage", leaf.sha256, evidence))
+        if is_public:
+            too_long = rules.lifetime_problem(leaf)
+            if too_long is not None:
+                problems.append(too_long)
+        return tuple(problems)
+
+    def _best_path(self, leaf: Certificate, around: Surroundings, at: float) -> _Path:
+        """The first valid path through anchors and what was sent, else the best failing one."""
+        if leaf in around.store:
+            return _Path(_CLOSED, (leaf,), [], {}, leaf)
+        best: _Path | None = None
+        for step in self._builder.steps(leaf, around, complete=False):
+            for upper in self._builder.upper_paths(step.issuer, around, step.source):
+                path = _weigh(leaf, step, upper, around, at)
+                if path.kind == _CLOSED and not path.problems:
+                    return path
+                if best is None or path.rank < best.rank:
+                    best = path
+        if best is None:
+            if leaf.self_signed:
+                return _Path(_ROOT, (leaf,), [_self_signed(leaf, None)], {}, None)
+            return _Path(_UNKNOWN, (leaf,), [_unknown_issuer(leaf)], {}, None)
+        return best
+
+    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: _Path) -> _Path | None:
+        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all."""
+        if failing.kind == _CLOSED:
+            return None
+        best: _Path | None = None
+        for step in self._builder.steps(leaf, around, complete=True):
+            for upper in self._builder.completions(step.issuer, around, step.source):
+                if upper.end != "anchor":
+                    continue
+                path = _weigh(leaf, step, upper, around, at)
+                if path.kind == _COMPLETED and (best is None or path.rank < best.rank):
+                    best = path
+        return best if best is not None and best.rank < failing.rank else None
+
+    def _learn(self, path: _Path, sent: Iterable[Certificate | None]) -> None:
+        """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
+        if path.kind == _CLOSED and len(path.certificates) > 2:
+            for certificate in path.certificates[1:-1]:
+                self._intermediates.learn(certificate)
+
+    def _shape(
+        self, sent: tuple[Certificate | None, ...], leaf: Certificate, best: _Path | None, at: float
+    ) -> tuple[Problem, ...]:
+        if best is None:
+            return ()
+        path = best.certificates
+        if sent == path[: len(sent)] and sent[-1] is not None and not sent[-1].self_issued:
+            return ()  # exactly a path, without its root: the healthy case
+        used = {certificate.sha256 for certificate in path}
+        for around in self._surroundings(sent):
+            for step in self._builder.steps(leaf, around, complete=False):
+                for upper in self._builder.upper_paths(step.issuer, around, step.source):
+                    other = _weigh(leaf, step, upper, around, at)
+                    if other.kind == _CLOSED and not other.problems:
+                        used.update(certificate.sha256 for certificate in other.certificates)
+        return shape_problems(sent, path, used, self._anchors, at)
+
+
+def _weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float) -> _Path:
+    """One path for one leaf at one moment: all that is wrong above the leaf."""
+    problems = [*step.problems, *upper.problems]
+    if not upper.not_before <= at <= upper.not_after:
+        problems += rules.validity_problems(upper.certificates, at)
+    if upper.constrained:
+        for authority in upper.certificates:
+            problems += rules.constraint_problems(authority, leaf)
+    top = upper.certificates[-1]
+    completed = dict(upper.completed)
+    if step.source in ("run", "shipped"):
+        completed[step.issuer.sha256] = step.source
+    certificates = (leaf, *upper.certificates)
+    anchor = None
+    if upper.end == "anchor":
+        anchor = top
+        kind = _CLOSED
+        completed.pop(top.sha256, None)
+        distrusted = around.store.distrust_after.get(top.sha256)
+        if distrusted is not None and leaf.not_before > distrusted:
+            problems.append(_distrusted(leaf, top, distrusted))
+        if completed:
+            kind = _COMPLETED
+            problems.append(_not_sent(certificates, completed))
+        elif any(problem.code in _BROKEN_STEPS for problem in problems):
+            kind = _ROOT
+    elif upper.end == "self-signed":
+        kind = _ROOT
+        problems.append(_untrusted_root(top, around.store))
+    else:
+        kind = _UNKNOWN
+        problems.append(_unknown_issuer(top))
+    return _Path(kind, certificates, problems, completed, anchor)
+
+
+# --- problems that end a path ----------------------------------------------------------------------
+
+
+def _self_signed(leaf: Certificate, resembles: str | None) -> Problem:
+    evidence: dict[str, Any] = {"subject": leaf.subject, "key": leaf.key, "not_after": leaf.not_after_text}
+    if resembles is not None:
+        evidence["resembles"] = resembles
+    return Problem("self-signed-leaf", leaf.sha256, evidence)
+
+
+def _unknown_issuer(top: Certificate) -> Problem:
+    evidence: dict[str, Any] = {"subject": top.subject, "issuer": top.issuer}
+    if top.aia_ca_issuers:
+        # The URLs are not asked here: these judges do not touch the network.
+        return Problem(
+            "intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers), "fetched": False}
+        )
+    return Problem("issuer-unknown", top.sha256, evidence)
+
+
+def _untrusted_root(root: Certificate, store: TrustStore) -> Problem:
+    evidence: dict[str, Any] = {"root": root.subject, "not_after": root.not_after_text}
+    namesakes = store.with_subject(root.subject_der)
+    if namesakes:
+        evidence["anchor_of_same_name"] = namesakes[0].sha256
+    return Problem("untrusted-root", root.sha256, evidence)
+
+
+def _distrusted(leaf: Certificate, anchor: Certificate, since: float) -> Problem:
+    return Problem(
+        "untrusted-root",
+        anchor.sha256,
+        {"root": anchor.subject, "distrusted_for_certificates_from": since, "not_before": leaf.not_before_text},
+    )
+
+
+def _not_sent(path: tuple[Certificate, ...], completed: dict[str, str]) -> Problem:
+    missing = [
+        {"sha256": certificate.sha256, "subject": certificate.subject, "from": completed[certificate.sha256]}
+        for certificate in path
+        if certificate.sha256 in completed
+    ]
+    child = next(lower for lower, upper in pairwise(path) if upper.sha256 in completed)
+    evidence = {
+        "subject": child.subject,
+        "issuer": child.issuer,
+        "missing": missing,
+        "aia": list(child.aia_ca_issuers),
+    }
+    return Problem("intermediate-not-sent", child.sha256, evidence)

@@ -1,0 +1,99 @@
+"""Is this certificate for that name? RFC 9525, as browsers, Go and OpenSSL agree to apply it.
+
+A dNSName matches label by label without regard to case; ``*`` stands for exactly one label, only as the whole leftmost
+one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte
+for byte. The common name is never a match; it is looked at only to say that it would have been one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+from typing import Final
+
+from scanner.pki.certificate import Certificate
+from scanner.pki.verdicts import NameVerdict
+
+# Names shown to a person who must see a typing error or a wrong host: a handful.
+NEAREST_SHOWN: Final = 5
+# Certificates with more names than this exist only to cost us time; the nearest are looked for among the first ones.
+NEAREST_EXAMINED: Final = 4000
+# A host name has at most 253 characters; what is longer is cut, since it is shown and cannot match.
+LONGEST_SHOWN: Final = 255
+
+
+def match_name(certificate: Certificate, name: str) -> NameVerdict:
+    """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
+    try:
+        address: bytes | None = ipaddress.ip_address(name).packed
+    except ValueError:
+        address = None
+    if address is not None:
+        return _match_address(certificate, name, address)
+    wanted = name.lower().removesuffix(".")
+    presented = certificate.dns_names
+    label, _, parent = wanted.partition(".")
+    star = f"*.{parent}" if label and "." in parent else None
+    for entry in (wanted, star):
+        if entry is not None and entry in presented:
+            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
+    deeper = False
+    for entry in presented:
+        lowered = entry.lower()
+        if lowered == wanted or lowered == star:
+            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
+        if lowered.startswith("*.") and "." in lowered[2:]:
+            deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
+    if deeper:
+        code = "wildcard-depth"
+    elif not certificate.san and _common_name_matches(certificate, wanted, star):
+        code = "common-name-only"
+    else:
+        code = "name-not-in-san"
+    return _mismatch(certificate, code, wanted)
+
+
+def _match_address(certificate: Certificate, name: str, address: bytes) -> NameVerdict:
+    if address in certificate.ip_addresses:
+        return NameVerdict(True, matched_by=name, names=len(certificate.san), common_name=certificate.common_name)
+    only_common_name = not certificate.san and certificate.common_name == name
+    return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
+
+
+def _common_name_matches(certificate: Certificate, wanted: str, star: str | None) -> bool:
+    common_name = certificate.common_name
+    return common_name is not None and common_name.lower() in (wanted, star)
+
+
+def _mismatch(certificate: Certificate, code: str, wanted: str) -> NameVerdict:
+    return NameVerdict(
+        False,
+        code,
+        nearest=nearest_names(certificate.san, wanted),
+        names=len(certificate.san),
+        common_name=certificate.common_name,
+    )
+
+
+def nearest_names(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+    """The few names most like ``wanted``, most similar first; the work is linear in what is examined."""
+    examined = dict.fromkeys(name[:LONGEST_SHOWN] for name in names[:NEAREST_EXAMINED])
+    labels = wanted.split(".")
+    return tuple(heapq.nlargest(NEAREST_SHOWN, examined, key=lambda name: _likeness(name.lower(), wanted, labels)))
+
+
+def _likeness(name: str, wanted: str, labels: list[str]) -> tuple[int, int]:
+    """Whole labels shared from the right (a wrong host), then characters shared at both ends (a slip of the key)."""
+    shared = 0
+    for ours, theirs in zip(reversed(name.split(".")), reversed(labels), strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    shorter = min(len(name), len(wanted))
+    front = 0
+    while front < shorter and name[front] == wanted[front]:
+        front += 1
+    back = 0
+    while back < shorter - front and name[-1 - back] == wanted[-1 - back]:
+        back += 1
+    return (shared if shared > 1 else 0), front + back

@@ -1,0 +1,253 @@
+"""Building certification paths (RFC 4158) and judging them (RFC 5280 section 6) as mainstream clients do.
+
+From a leaf's issuer upwards, every way that the certificates at hand allow is followed: anchors of the store, what
+the server sent in any order, and only where that brings no valid path, certificates of other hosts and of the shipped
+set. Clients take any valid path, so one good path wins over any number of expired cross-signs. A name leads to
+candidates; a signature that verifies makes the step. Only where no candidate's signature verifies is the first one
+followed nevertheless, to say so.
+
+What is above the leaf does not depend on the leaf nor on the time, so it is built once per (issuers as sent, store)
+and kept with the window in which all of it is valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from scanner.pki import rules
+from scanner.pki.cache import Cache
+from scanner.pki.certificate import Certificate
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.stores import TrustStore
+from scanner.pki.verdicts import Problem
+
+# The longest paths of the public web have 5 certificates; Firefox stops at 8 below the anchor, GnuTLS at 16 in all.
+MAX_DEPTH: Final = 12
+# Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
+MAX_CANDIDATES: Final = 24
+# For all that is above one issuer: certificates visited, signatures verified (about 0.1 ms each) and paths kept.
+MAX_STEPS: Final = 400
+MAX_SIGNATURES: Final = 100
+MAX_PATHS: Final = 32
+# Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
+MAX_SENT: Final = 64
+# Signatures known: some 150 bytes each.
+MAX_KNOWN_SIGNATURES: Final = 16_384
+
+End = Literal["anchor", "self-signed", "unknown"]
+Source = Literal["sent", "anchor", "run", "shipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpperPath:
+    """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
+
+    ``problems`` are those that neither the leaf nor the time can change; all certificates are valid in
+    [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were not sent.
+    """
+
+    certificates: tuple[Certificate, ...]
+    end: End
+    problems: tuple[Problem, ...]
+    completed: tuple[tuple[str, str], ...]
+    not_before: float
+    not_after: float
+    constrained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
+
+    issuer: Certificate
+    source: Source
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Budget:
+    steps: int = MAX_STEPS
+    signatures: int = MAX_SIGNATURES
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The issuers that one server sent, against one store, and what is known of the paths above them."""
+
+    store: TrustStore
+    sent: dict[bytes, list[Certificate]]
+    closed: dict[str, list[UpperPath]] = field(default_factory=dict)
+    completed: dict[str, tuple[int, list[UpperPath]]] = field(default_factory=dict)
+
+
+class PathBuilder:
+    """Finds the paths; shared by all stores of a judge, since signatures do not depend on stores."""
+
+    def __init__(self, intermediates: Intermediates) -> None:
+        """``intermediates`` only ever complete a path that is then reported as incomplete."""
+        self._intermediates = intermediates
+        self._signatures: Cache[tuple[str, str], tuple[bool | None]] = Cache(MAX_KNOWN_SIGNATURES)
+
+    def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
+        """Whether ``issuer``'s key verifies ``child``; each pair is computed once."""
+        key = child.sha256, issuer.sha256
+        known = self._signatures.get(key)
+        if known is None:
+            known = (child.signed_by(issuer),)
+            self._signatures.put(key, known)
+        return known[0]
+
+    def upper_paths(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+        """All paths from ``issuer`` up through anchors and what was sent."""
+        found = around.closed.get(issuer.sha256)
+        if found is None:
+            found = self._climb(issuer, around, source, complete=False)
+            around.closed[issuer.sha256] = found
+        return found
+
+    def completions(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+        """All paths from ``issuer`` up, with the help of certificates that were not sent."""
+        known = around.completed.get(issuer.sha256)
+        size = self._intermediates.size
+        if known is None or known[0] != size:
+            known = size, self._climb(issuer, around, source, complete=True)
+            around.completed[issuer.sha256] = known
+        return known[1]
+
+    def steps(
+        self, child: Certificate, around: Surroundings, *, complete: bool, budget: _Budget | None = None
+    ) -> list[Step]:
+        """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong."""
+        name = child.issuer_der
+        candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
+        candidates += [(item, "sent") for item in around.sent.get(name, ())]
+        if complete:
+            candidates += [(item, "run") for item in self._intermediates.learnt(name)]
+            candidates += [(item, "shipped") for item in self._intermediates.shipped(name)]
+        if len(candidates) > 1:
+            candidates = _sorted_candidates(child, candidates)
+        good: list[Step] = []
+        other_key: list[Step] = []
+        failing: list[Step] = []
+        for issuer, source in candidates:
+            if issuer.sha256 == child.sha256:
+                continue
+            if budget is not None:
+                if budget.signatures <= 0:
+                    break
+                budget.signatures -= 1
+            verified = self.signed_by(child, issuer)
+            matches = _key_identifiers_match(child, issuer)
+            if verified and matches:
+                good.append(Step(issuer, source))
+            elif verified:
+                other_key.append(Step(issuer, source, (_other_key(child, issuer),)))
+            elif matches:
+                failing.append(Step(issuer, source, (_bad_signature(child, issuer, verified),)))
+        # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
+        # verifies.
+        return good or other_key or failing[:1]
+
+    def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> list[UpperPath]:
+        found: list[UpperPath] = []
+        budget = _Budget()
+        first = Step(issuer, source)
+        # Depth first with an explicit stack; an entry is a path of steps, best candidates on top.
+        stack: list[tuple[Step, ...]] = [(first,)]
+        while stack and len(found) < MAX_PATHS and budget.steps > 0:
+            path = stack.pop()
+            budget.steps -= 1
+            last = path[-1].issuer
+            if last in around.store:
+                found.append(_finish(path, "anchor"))
+                continue
+            if last.self_issued and self.signed_by(last, last):
+                found.append(_finish(path, "self-signed"))
+                continue
+            taken = {(step.issuer.subject_der, step.issuer.spki_der) for step in path}
+            onward = []
+            if len(path) < MAX_DEPTH:
+                onward = [
+                    step
+                    for step in self.steps(last, around, complete=complete, budget=budget)
+                    # The same name with the same key is the same authority: going there again only goes in circles.
+                    if (step.issuer.subject_der, step.issuer.spki_der) not in taken
+                ]
+            if not onward:
+                found.append(_finish(path, "unknown"))
+            stack.extend((*path, step) for step in reversed(onward))
+        if not found:
+            found.append(_finish((first,), "unknown"))
+        return found
+
+
+def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroundings:
+    """Index what was sent after the leaf."""
+    sent: dict[bytes, list[Certificate]] = {}
+    seen: set[str] = set()
+    for certificate in issuers[:MAX_SENT]:
+        if certificate.sha256 not in seen:
+            seen.add(certificate.sha256)
+            sent.setdefault(certificate.subject_der, []).append(certificate)
+    return Surroundings(store, sent)
+
+
+def _sorted_candidates(
+    child: Certificate, candidates: list[tuple[Certificate, Source]]
+) -> list[tuple[Certificate, Source]]:
+    """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid."""
+    wanted = child.authority_key_id
+    order = {"anchor": 0, "sent": 1, "run": 2, "shipped": 3}
+    candidates.sort(
+        key=lambda item: (
+            order[item[1]],
+            wanted is not None and item[0].subject_key_id != wanted,
+            -item[0].not_after,
+        )
+    )
+    unique: dict[str, tuple[Certificate, Source]] = {}
+    for certificate, source in candidates:
+        unique.setdefault(certificate.sha256, (certificate, source))
+    return list(unique.values())[:MAX_CANDIDATES]
+
+
+def _key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
+    wanted, has = child.authority_key_id, issuer.subject_key_id
+    return wanted is None or has is None or wanted == has
+
+
+def _bad_signature(child: Certificate, issuer: Certificate, verified: bool | None) -> Problem:
+    evidence = {"subject": child.subject, "issuer": issuer.subject, "signature": child.signature}
+    if verified is None:
+        evidence["reason"] = f"the signature ({child.signature}, key {issuer.key}) cannot be checked"
+    return Problem("bad-signature", child.sha256, evidence)
+
+
+def _other_key(child: Certificate, issuer: Certificate) -> Problem:
+    return Problem(
+        "issuer-unknown",
+        child.sha256,
+        {
+            "subject": child.subject,
+            "issuer": issuer.subject,
+            "reason": "its authority key identifier names another key than that of the only issuer found",
+            "authority_key_id": (child.authority_key_id or b"").hex(),
+            "subject_key_id": (issuer.subject_key_id or b"").hex(),
+        },
+    )
+
+
+def _finish(path: tuple[Step, ...], end: End) -> UpperPath:
+    certificates = tuple(step.issuer for step in path)
+    problems = [problem for step in path for problem in step.problems]
+    problems += rules.issuer_problems(certificates, closed=end != "unknown")
+    return UpperPath(
+        certificates,
+        end,
+        tuple(problems),
+        tuple((step.issuer.sha256, step.source) for step in path if step.source in ("run", "shipped")),
+        max(certificate.not_before for certificate in certificates),
+        min(certificate.not_after for certificate in certificates),
+        any(certificate.name_constraints is not None for certificate in certificates),
+    )

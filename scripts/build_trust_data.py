@@ -1,0 +1,127 @@
+"""Make the trust material of scanner/data/ from newer inputs. For a maintainer; the program itself never runs this.
+
+    python scripts/build_trust_data.py --nss nss-roots.json --intermediates intermediates.pem \
+        --onecrl onecrl.json.gz --placeholders placeholder-certificates.json
+
+writes mozilla-roots.json, intermediates.bin and placeholders.json. Every option may be left out; its output then
+stays as it is. The formats of the inputs are those described in scanner/data/NOTICE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import hashlib
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.intermediates import ENTRY, MAGIC, subject_key
+from scanner.pki.pem import certificates_in_pem
+
+DATA = Path(__file__).resolve().parent.parent / "scanner" / "data"
+
+
+def write_json(name: str, content: Any) -> None:
+    """Write stable JSON: a newer input shows as a small difference."""
+    (DATA / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def roots(source: Path) -> None:
+    """SHA-256 of each root with its server trust and, where there is one, its distrust date. No certificate bodies."""
+    document = json.loads(source.read_text())
+    table = {}
+    for root in document["roots"]:
+        entry: dict[str, Any] = {"server": root["trust_server_auth"] == "TRUSTED_DELEGATOR"}
+        if root["server_distrust_after"]:
+            entry["distrust_after"] = root["server_distrust_after"]
+        table[root["sha256"]] = entry
+    write_json("mozilla-roots.json", {"source": document["source"], "roots": dict(sorted(table.items()))})
+    print(f"mozilla-roots.json: {len(table)} roots, {sum(entry['server'] for entry in table.values())} for servers")
+
+
+def revoked(source: Path | None) -> tuple[set[tuple[bytes, str]], set[tuple[bytes, str]]]:
+    """What OneCRL revokes: (issuer, serial) and (subject, hash of the key)."""
+    by_serial: set[tuple[bytes, str]] = set()
+    by_key: set[tuple[bytes, str]] = set()
+    if source is None:
+        return by_serial, by_key
+    opened = gzip.open(source) if source.suffix == ".gz" else source.open("rb")
+    with opened as stream:
+        entries = json.load(stream)["entries"]
+    for entry in entries:
+        if "spki_sha256" in entry and "subject_der_base64" in entry:
+            by_key.add((base64.b64decode(entry["subject_der_base64"]), entry["spki_sha256"]))
+        issuer = entry.get("issuer_der_base64")
+        serial = entry.get("serial") or entry.get("serial_hex")
+        if issuer and serial:
+            by_serial.add((base64.b64decode(issuer), serial.lower().lstrip("0")))
+    return by_serial, by_key
+
+
+def intermediates(source: Path, onecrl: Path | None) -> None:
+    """The certificates one after another, behind an index of (hash of the subject, offset, length) in order."""
+    by_serial, by_key = revoked(onecrl)
+    kept: dict[str, Certificate] = {}
+    dropped = 0
+    for data in certificates_in_pem(source.read_bytes()):
+        try:
+            certificate = Certificate.parse_untrusted(data)
+        except CertificateError as error:
+            print(f"left out, unreadable: {hashlib.sha256(data).hexdigest()}: {error}")
+            continue
+        key = hashlib.sha256(certificate.spki_der).hexdigest()
+        serial = certificate.serial.lstrip("0")
+        is_revoked = (certificate.issuer_der, serial) in by_serial or (certificate.subject_der, key) in by_key
+        if is_revoked or not certificate.is_ca or certificate.self_signed:
+            dropped += 1
+            continue
+        kept[certificate.sha256] = certificate
+    ordered = sorted(kept.values(), key=lambda item: (subject_key(item.subject_der), item.sha256))
+    index = bytearray()
+    offset = len(MAGIC) + 4 + ENTRY.size * len(ordered)
+    for certificate in ordered:
+        index += ENTRY.pack(subject_key(certificate.subject_der), offset, len(certificate.der))
+        offset += len(certificate.der)
+    bodies = b"".join(certificate.der for certificate in ordered)
+    (DATA / "intermediates.bin").write_bytes(MAGIC + struct.pack(">I", len(ordered)) + bytes(index) + bodies)
+    print(f"intermediates.bin: {len(ordered)} certificates, {dropped} left out (revoked, self-signed or no CA)")
+
+
+def placeholders(source: Path) -> None:
+    """The catalogue of factory and fallback certificates; every pattern must compile."""
+    document = json.loads(source.read_text())
+    entries = []
+    for entry in document["entries"]:
+        for field, pattern in entry["match"].items():
+            if field.endswith("_regex"):
+                re.compile(pattern)
+        entries.append(entry)
+    write_json("placeholders.json", {"entries": entries})
+    print(f"placeholders.json: {len(entries)} entries")
+
+
+def main() -> int:
+    """Parse the options and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("nss", "intermediates", "onecrl", "placeholders"):
+        parser.add_argument(f"--{name}", type=Path)
+    options = parser.parse_args()
+    if options.nss:
+        roots(options.nss)
+    if options.intermediates:
+        intermediates(options.intermediates, options.onecrl)
+    if options.placeholders:
+        placeholders(options.placeholders)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
