@@ -67,9 +67,9 @@ Opening = Callable[["Workshop", Place], Handler]
 class Case:
     """One row of the demo's inventory.
 
-    ``code`` is the first code that the finding must list, ``None`` where it must list none; ``cause`` is the finding's,
-    so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under ``DOMAIN`` unless given; "" stands for the address itself.
-    ``servers`` has one entry for each address of the host.
+    ``code`` is what the case is there to show, ``also`` further codes that are true of it; the finding must list these
+    and no others. ``cause`` is the finding's, so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under
+    ``DOMAIN`` unless given; "" stands for the address itself. ``servers`` has one entry for each address of the host.
     """
 
     name: str
@@ -77,11 +77,17 @@ class Case:
     outcome: Outcome = "ok"
     code: str | None = None
     cause: str | None = None
+    also: tuple[str, ...] = ()
     servers: tuple[Opening | Socket, ...] = ()
     dns: DnsBehaviour | None = None
     host: str | None = None
     protocol: str = "tls"
     owner: str = "web"
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Every code that the finding must list."""
+        return frozenset(self.also) if self.code is None else frozenset((self.code, *self.also))
 
     @property
     def full_host(self) -> str | None:

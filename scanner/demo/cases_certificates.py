@@ -105,6 +105,7 @@ VALIDITY: Final = (
         outcome="fail",
         cause="expired-or-self-signed",
         code="certificate-expired",
+        also=("name-not-in-san",),
         servers=(presenting(lambda pki, at: pki.leaf(f"old.{DOMAIN}", validity=(-99 * DAY, -9 * DAY))),),
     ),
 )
@@ -149,6 +150,7 @@ NAMES: Final = (
         outcome="fail",
         cause="hostname-mismatch",
         code="default-certificate",
+        also=("name-not-in-san",),
         servers=(presenting(lambda pki, at: pki.leaf(f"default-site.{DOMAIN}"), for_any_name=True),),
     ),
 )
@@ -178,6 +180,7 @@ ISSUERS: Final = (
         outcome="fail",
         cause="untrusted-ca",
         code="untrusted-root",
+        also=("root-sent",),
         owner="platform",
         servers=(presenting(_untrusted_root),),
     ),

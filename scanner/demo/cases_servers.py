@@ -23,6 +23,9 @@ from scanner.demo.servers import (
 
 _SUITES: Final = [wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
 
+# What is true of every placeholder as well.
+_NOT_THEIR_OWN: Final = ("self-signed-leaf", "name-not-in-san", "default-certificate")
+
 _BAD_REQUEST: Final = (
     b"HTTP/1.1 400 Bad Request\r\nServer: demo\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n"
     b"Connection: close\r\n\r\nBad Request\n"
@@ -101,13 +104,22 @@ def _smtp_refusing(shop: Workshop, place: Place) -> Handler:
     return smtp(None, refusal="454 4.7.0 TLS not available due to local problem")
 
 
-def _case(case: str, code: str, story: str, *servers: Opening, protocol: str = "tls", owner: str = "web") -> Case:
+def _case(
+    case: str,
+    code: str,
+    story: str,
+    *servers: Opening,
+    protocol: str = "tls",
+    owner: str = "web",
+    also: tuple[str, ...] = (),
+) -> Case:
     return Case(
         name=case,
         story=story,
         outcome="fail",
         cause="server-misconfiguration",
         code=code,
+        also=also,
         servers=servers,
         protocol=protocol,
         owner=owner,
@@ -143,6 +155,7 @@ CASES: Final = (
         "A Kubernetes ingress controller without a certificate of its own.",
         presenting(_ingress, for_any_name=True),
         owner="platform",
+        also=_NOT_THEIR_OWN,
     ),
     _case(
         "traefik",
@@ -150,6 +163,7 @@ CASES: Final = (
         "A Traefik proxy without a certificate of its own.",
         presenting(_traefik, for_any_name=True),
         owner="platform",
+        also=_NOT_THEIR_OWN,
     ),
     _case(
         "no-starttls",
@@ -226,6 +240,7 @@ CASES: Final = (
         outcome="fail",
         cause="expired-or-self-signed",
         code="certificate-expired",
+        also=("endpoints-disagree",),
         servers=(
             presenting(sound),
             presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),

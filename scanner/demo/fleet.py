@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import shlex
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -52,13 +53,21 @@ class Row:
     port: int
     addresses: tuple[str, ...] = ()
 
+    def curl(self, roots: Path) -> str | None:
+        """A command that shows the case to a person; ``None`` where there is no server for curl."""
+        if not self.addresses or self.case.protocol not in ("tls", "https"):
+            return None
+        to = "" if self.host in self.addresses else f" --resolve {self.host}:{self.port}:{','.join(self.addresses)}"
+        return f"curl --cacert {shlex.quote(str(roots))}{to} https://{self.host}:{self.port}/"
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """A running fleet.
 
-    ``resolver`` is "ADDRESS:PORT" of its DNS server; ``config_hints`` are options of ``ScanConfig`` under which the
-    slowest case ends in seconds: everything is on this machine, so what has not answered in one second never will.
+    ``resolver`` is "ADDRESS:PORT" of its DNS server. ``config_hints`` are options of ``ScanConfig``, ``resolver_hints`` those of
+    ``open_resolver``, under which the slowest case ends in seconds: everything is on this machine, so what has not
+    answered in a second or two never will.
     """
 
     directory: Path
@@ -66,8 +75,9 @@ class Fleet:
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Case, str], ...]
     config_hints: dict[str, Any] = field(
-        default_factory=lambda: {"connect_timeout": 1.0, "timeout": 5.0, "retries": 0, "all_addresses": True}
+        default_factory=lambda: {"connect_timeout": 1.5, "timeout": 4.0, "retries": 0, "all_addresses": True}
     )
+    resolver_hints: dict[str, Any] = field(default_factory=lambda: {"timeout": 1.0, "retries": 1})
 
     @property
     def inventory(self) -> Path:

@@ -31,6 +31,7 @@ def test_names_and_hosts_are_unique() -> None:
 
 def test_codes_are_codes_of_their_causes() -> None:
     for case in CASES:
+        assert case.codes <= set(CODES), case.name
         if case.code is not None:
             entry = CODES[case.code]
             assert case.cause in (None, entry.cause), case.name

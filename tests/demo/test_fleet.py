@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shlex
+import shutil
 import socket
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from cryptography import x509
 
 from scanner.demo import fleet as fleet_module
 from scanner.demo.catalogue import CASES
-from scanner.demo.fleet import COLUMNS, Fleet, run_fleet, run_servers
+from scanner.demo.fleet import COLUMNS, Fleet, Row, run_fleet, run_servers
 from tests.demo.clients import BY_NAME, connect, handshake, trusting
 
 
@@ -113,3 +115,25 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
     with pytest.raises(FileExistsError):
         trio.run(main)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(("name", "status"), [("healthy", 0), ("address", 0), ("expired", 60), ("two-certificates", 0)])
+def test_curl(name: str, status: int, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with run_fleet(tmp_path, cases=[BY_NAME[name]]) as fleet:
+            command = fleet.rows[0].curl(fleet.roots)
+            assert command is not None
+            with trio.fail_after(10):
+                done = await trio.run_process(
+                    [*shlex.split(command), "--silent"], capture_stdout=True, capture_stderr=True, check=False
+                )
+            assert done.returncode == status
+            assert status or done.stdout.decode().strip() == BY_NAME[name].story
+
+    trio.run(main)
+
+
+def test_curl_is_for_what_it_speaks() -> None:
+    assert Row(BY_NAME["mx"], "mx.demo.test", 25, ("127.94.0.1",)).curl(Path("roots.pem")) is None
+    assert Row(BY_NAME["no-such-name"], "no-such-name.demo.test", 443).curl(Path("roots.pem")) is None
