@@ -64,16 +64,17 @@ python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "tlsweep needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1);" \
 			"name another one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-		echo "'$(PYTHON)' cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 servers:
-	@TLSWEEP_INSTALL_SERVERS=$(TLSWEEP_INSTALL_SERVERS) PYTHON=$(PYTHON) scripts/install_test_servers.sh
+	@TLSWEEP_INSTALL_SERVERS=$(TLSWEEP_INSTALL_SERVERS) scripts/install_test_servers.sh
 
-# A virtual environment that lost its interpreter (an upgrade of the system) is made again.
 $(VENV)/.made.stamp: | python
-	@test ! -e $(VENV) || $(BIN)/python -c '' 2>/dev/null || rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	@# Debian's Python is without ensurepip unless python3-venv is installed.
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) scripts/bootstrap_pip.py $(BIN)/python; then :; \
+	else rm -rf $(VENV); \
+		echo "'$(PYTHON)' cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; fi
 	@touch $@
 
 $(RUNTIME): requirements.lock pyproject.toml $(VENV)/.made.stamp

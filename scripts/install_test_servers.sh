@@ -8,7 +8,6 @@
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
-PYTHON=${PYTHON:-python3}
 POLICY=/usr/sbin/policy-rc.d
 SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
@@ -22,8 +21,6 @@ for pair in $WANTED; do
         case " $packages " in *" ${pair##*:} "*) ;; *) packages="$packages ${pair##*:}" ;; esac
     fi
 done
-# Not a server, but without it there is no environment to run the tests in.
-"$PYTHON" -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 [ -n "$packages" ] || exit 0
 
 give_up() {
