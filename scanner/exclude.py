@@ -69,7 +69,10 @@ class Exclusions:
             self._below.add(suffix)
             self._exact.add(suffix)
             return
-        if entry.rpartition(".")[2].isdigit():
+        if not entry.rpartition(".")[2].strip("0123456789-"):
+            if "-" in entry:
+                # as a name it would be accepted and protect nothing
+                raise Unusable(f"{quoted(entry)} looks like a range of addresses: write networks, as 192.0.2.0/28")
             self._add_network(entry)
             return
         self._exact.add(read_name(entry))

@@ -141,7 +141,7 @@ class Stats:
         """Count one finding; one that is not shaped like a finding counts as an unreadable line."""
         outcome = finding.get("outcome")
         target = finding.get("target")
-        if outcome not in self.total.outcomes or not isinstance(target, dict):
+        if not isinstance(outcome, str) or outcome not in self.total.outcomes or not isinstance(target, dict):
             self.unreadable_lines += 1
             return
         primary = finding.get("cause")
@@ -151,7 +151,7 @@ class Stats:
         codes = _codes(diagnoses) if diagnoses else ()
         self.total.add(outcome, primary, codes)
         run = finding.get("run")
-        if run not in self.runs and isinstance(run, str) and len(self.runs) < MAX_RUNS:
+        if isinstance(run, str) and run not in self.runs and len(self.runs) < MAX_RUNS:
             self.runs[run] = None
         tags = target.get("tags")
         if not isinstance(tags, dict):

@@ -46,7 +46,8 @@ def finding_of(raw: bytes) -> dict[str, Any] | str:
         return "not an object"
     if value.get("schema") != SCHEMA:
         return f"not of schema {SCHEMA}"
-    if not isinstance(value.get("target"), dict) or value.get("outcome") not in _OUTCOMES:
+    outcome = value.get("outcome")
+    if not isinstance(value.get("target"), dict) or not isinstance(outcome, str) or outcome not in _OUTCOMES:
         return "has no target or no outcome"
     return value
 

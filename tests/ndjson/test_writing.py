@@ -1,0 +1,228 @@
+"""One writer: whole lines, flushed, nothing clobbered, failures said in one line."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import zstandard
+
+from scanner.ndjson import (
+    OutputClosed,
+    OutputError,
+    OutputExists,
+    OutputFull,
+    Writer,
+    dumps_line,
+    open_output,
+    read_findings,
+)
+from scanner.ndjson import writing as module
+from tests.ndjson.made import finding, line
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def read_rows(path: Path) -> list[int]:
+    return [item["target"]["row"] for item in read_findings([str(path)]) if isinstance(item, dict)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst", ".GZ"])
+def test_written_findings_are_read_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"findings.ndjson{suffix}"
+    with open_output(str(path)) as writer:
+        for row in range(1000):
+            writer.write(finding(row))
+    assert read_rows(path) == list(range(1000))
+    assert writer.statistics().lines == 1000
+
+
+def test_lines_are_held_until_flush_size_or_time(tmp_path: Path) -> None:
+    path = tmp_path / "findings"
+    clock = Clock()
+    with open_output(str(path), clock=clock) as writer:
+        writer.write(finding(1))
+        assert path.read_bytes() == b""
+        writer.flush()
+        assert path.read_bytes() == line(1)
+        writer.write(finding(2))
+        clock.now += module.FLUSH_SECONDS
+        writer.write(finding(3))
+        assert read_rows(path) == [1, 2, 3]
+        writer.write(finding(4, big="x" * module.FLUSH_BYTES))
+        assert read_rows(path) == [1, 2, 3, 4]
+        assert writer.statistics().writes == 3
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_what_was_flushed_is_readable_after_a_kill(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MEMBER_BYTES", 2000)
+    path = tmp_path / f"findings{suffix}"
+    writer = open_output(str(path))
+    for row in range(100):
+        writer.write(finding(row))
+        writer.flush()
+        assert read_rows(path) == list(range(row + 1))
+    writer.close()
+    assert read_rows(path) == list(range(100))
+    data = path.read_bytes()
+    first = zlib.decompressobj(31) if suffix == ".gz" else zstandard.ZstdDecompressor().decompressobj()
+    assert 0 < first.decompress(data).count(b"\n") < 100
+
+
+def test_gzip_output_is_what_other_tools_read(tmp_path: Path) -> None:
+    path = tmp_path / "findings.gz"
+    with open_output(str(path)) as writer:
+        writer.write(finding(1))
+    assert gzip.decompress(path.read_bytes()) == line(1)
+
+
+def test_an_existing_file_is_never_clobbered(tmp_path: Path) -> None:
+    path = tmp_path / "findings"
+    path.write_bytes(b"precious\n")
+    with pytest.raises(OutputExists, match="--force"):
+        open_output(str(path))
+    with pytest.raises(OutputError, match="does not begin with a finding"):
+        open_output(str(path), resume=True)
+    assert path.read_bytes() == b"precious\n"
+    empty = tmp_path / "empty"
+    empty.touch()
+    with pytest.raises(OutputExists):
+        open_output(str(empty))
+    dangling = tmp_path / "link"
+    dangling.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExists):
+        open_output(str(dangling))
+
+
+def test_force_empties_and_resume_appends(tmp_path: Path) -> None:
+    path = tmp_path / "findings"
+    path.write_bytes(line(1) + line(2)[:20])
+    with open_output(str(path), resume=True) as writer:
+        writer.write(finding(3))
+    assert path.read_bytes() == line(1) + line(3)
+    with open_output(str(path), force=True) as writer:
+        writer.write(finding(4))
+    assert path.read_bytes() == line(4)
+    with open_output(str(tmp_path / "new"), resume=True) as writer:
+        writer.write(finding(5))
+    assert read_rows(tmp_path / "new") == [5]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("kept", [0.3, 0.9, 1.0])
+def test_resuming_a_torn_compressed_file(tmp_path: Path, suffix: str, kept: float) -> None:
+    path = tmp_path / f"findings{suffix}"
+    with open_output(str(path)) as writer:
+        for row in range(300):
+            writer.write(finding(row, noise=str(row**9)))
+            writer.flush()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    before = read_rows(path)
+    with open_output(str(path), resume=True) as writer:
+        writer.write(finding(999))
+    assert read_rows(path) == [*before, 999]
+    assert len(before) >= 300 * kept * 0.7
+
+
+def test_two_writers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "findings"
+    with open_output(str(path)) as writer:
+        writer.write(finding(1))
+        for force, resume in ((True, False), (False, True)):
+            with pytest.raises(OutputError, match="another run"):
+                open_output(str(path), force=force, resume=resume)
+    assert read_rows(path) == [1]
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    for path in (str(tmp_path), str(tmp_path / "no" / "dir"), "a\0b", ""):
+        with pytest.raises(OutputError) as caught:
+            open_output(path, force=True)
+        assert str(caught.value).isprintable()
+    with pytest.raises(OutputError, match="resumed"):
+        open_output("-", resume=True)
+
+
+def test_devices_may_be_written(tmp_path: Path) -> None:
+    with open_output("/dev/null") as writer:
+        writer.write(finding(1))
+
+
+def test_no_space_left() -> None:
+    writer = open_output("/dev/full")
+    writer.write(finding(1))
+    with pytest.raises(OutputFull, match="No space left"):
+        writer.flush()
+    writer.close()
+    writer.close()
+
+
+def test_a_partial_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "findings"
+    writer = open_output(str(path))
+    writer.write(finding(1))
+    writer.flush()
+    real = os.write
+
+    def full_after_ten_bytes(descriptor: int, data: Any) -> int:
+        if len(data) <= 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data[: max(len(data) - 10, 1)])
+
+    monkeypatch.setattr(os, "write", full_after_ten_bytes)
+    writer.write(finding(2))
+    with pytest.raises(OutputFull):
+        writer.flush()
+    monkeypatch.undo()
+    writer.close()
+    assert path.read_bytes() == line(1)
+
+
+def test_a_reader_that_has_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    writer = Writer(writing, "standard output", regular=False)
+    writer.write(finding(1))
+    with pytest.raises(OutputClosed):
+        writer.flush()
+    writer.close()
+
+
+def test_a_pipe_that_does_not_block() -> None:
+    program = (
+        "import os, sys\n"
+        "from scanner.ndjson import open_output\n"
+        "os.set_blocking(1, False)\n"
+        "with open_output('-') as writer:\n"
+        "    for row in range(300): writer.write({'row': row, 'x': 'y' * 1000})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
+    assert [orjson.loads(text)["row"] for text in done.stdout.splitlines()] == list(range(300))
+
+
+def test_what_json_cannot_hold_is_written_as_text() -> None:
+    deep: list[Any] = []
+    for _ in range(1000):
+        deep = [deep]
+    record = {"a": "x\ud800", "b\udfff": 2**70, "c": b"\xff", "d": deep, "e": {1, 2}, "f": (1, None, 1.5)}
+    read = orjson.loads(dumps_line(record))
+    assert (read["a"], read["b\\udfff"], read["e"], read["f"]) == ("x\\ud800", str(2**70), [1, 2], [1, None, 1.5])
+    assert b"\n" not in dumps_line({"a": "line\nbreak"})[:-1]
