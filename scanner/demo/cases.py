@@ -83,6 +83,7 @@ class Case:
     host: str | None = None
     protocol: str = "tls"
     owner: str = "web"
+    ipv6: bool = False
 
     @property
     def codes(self) -> frozenset[str]:

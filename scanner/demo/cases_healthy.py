@@ -83,6 +83,13 @@ CASES: Final = (
         servers=(presenting(lambda pki, at: pki.leaf(at.address)),),
     ),
     Case(
+        name="ipv6",
+        story="A name with an IPv6 address alone.",
+        owner="data",
+        ipv6=True,
+        servers=(presenting(sound),),
+    ),
+    Case(
         name="sends-intermediate",
         story="Sends the intermediate that another server of the fleet forgets.",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.forgotten)),),

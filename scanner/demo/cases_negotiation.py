@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -17,7 +18,7 @@ from scanner.demo.servers import (
     scripted,
     unless,
 )
-from scanner.demo.wire import SSL30, TLS10, TLS11, Alert, Suite, alert
+from scanner.demo.wire import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, Suite, alert, server_flight
 
 
 def _old(version: int, *suites: Suite, answers_any_version: bool = False) -> Opening:
@@ -39,6 +40,13 @@ def _intolerant(refuse: Handler) -> Opening:
         return unless(offers_tls13, refuse, context, place.story)
 
     return build
+
+
+def _sha1_signatures(shop: Workshop, place: Place) -> Handler:
+    credential = shop.pki.leaf(place.host, issuer=shop.pki.issuing_rsa, key=shop.pki.rsa_key)
+    flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
+    suites = [Suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+    return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
 
 
 def _triple_des_only(shop: Workshop, place: Place) -> Handler:
@@ -127,6 +135,22 @@ CASES: Final = (
         servers=(_triple_des_only,),
     ),
     Case(
+        name="no-forward-secrecy",
+        story="RSA key transport alone: browsers still take it, Go and Python do not.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-cipher",
+        owner="data",
+        servers=(
+            presenting(
+                lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key),
+                for_any_name=True,
+                maximum=ssl.TLSVersion.TLSv1_2,
+                ciphers="AES128-GCM-SHA256",
+            ),
+        ),
+    ),
+    Case(
         name="no-shared-group",
         story="P-521 as the only group: OpenSSL and curl have it, Chrome does not.",
         outcome="fail",
@@ -141,6 +165,15 @@ CASES: Final = (
         cause="cipher-mismatch",
         code="no-shared-signature-scheme",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, key=ed25519.Ed25519PrivateKey.generate())),),
+    ),
+    Case(
+        name="sha1-signatures",
+        story="Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
+        outcome="fail",
+        cause="cipher-mismatch",
+        code="no-shared-signature-scheme",
+        owner="platform",
+        servers=(_sha1_signatures,),
     ),
     Case(
         name="handshake-failure",

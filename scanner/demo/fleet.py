@@ -32,6 +32,7 @@ COLUMNS: Final = ("host", "port", "protocol", "owner", "expected", "story")
 # 127.94.x.y: clear of 127.0.0.1, where people run things, and of 127.0.1.1 and 127.0.0.53, where Debian and systemd do.
 FIRST_ADDRESS: Final = (127 << 24) | (94 << 16) | 1
 ONLY_ADDRESS: Final = "127.0.0.1"
+IPV6_ADDRESS: Final = "::1"
 # Enough for a burst of probes from every follow-up at once.
 BACKLOG: Final = 64
 # A port that is free on one address is nearly always free on the next; eight tries do not all fail by chance.
@@ -57,8 +58,11 @@ class Row:
         """A command that shows the case to a person; ``None`` where there is no server for curl."""
         if not self.addresses or self.case.protocol not in ("tls", "https"):
             return None
-        to = "" if self.host in self.addresses else f" --resolve {self.host}:{self.port}:{','.join(self.addresses)}"
-        return f"curl --cacert {shlex.quote(str(roots))}{to} https://{self.host}:{self.port}/"
+        host, to = _a_label(self.host), ""
+        if self.host not in self.addresses:
+            listed = ",".join(f"[{address}]" if ":" in address else address for address in self.addresses)
+            to = f" --resolve {host}:{self.port}:{listed}"
+        return f"curl --cacert {shlex.quote(str(roots))}{to} https://{host}:{self.port}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,7 @@ def _open(
     """Binds the case's sockets, which ``held`` closes, and makes its servers."""
     if not case.servers:
         return Row(case, case.full_host or "", DEFAULT_PORT), []
-    places = addresses.take(len(case.servers))
+    places = [IPV6_ADDRESS] if case.ipv6 else addresses.take(len(case.servers))
     sockets = _bind(places)
     for bound in sockets:
         held.callback(bound.close)
@@ -203,12 +207,14 @@ def _bind(addresses: Sequence[str]) -> list[socket.socket]:
         port = 0
         try:
             for address in addresses:
-                bound.append(socket.socket())
+                bound.append(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
                 bound[-1].bind((address, port))
                 port = bound[0].getsockname()[1]
         except OSError as error:
             for opened in bound:
                 opened.close()
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise CannotHere(f"{', '.join(addresses)} cannot be bound: {error.strerror}") from error
             if error.errno != errno.EADDRINUSE:
                 raise
         else:

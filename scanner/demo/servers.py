@@ -248,13 +248,15 @@ def scripted(
     version: int = wire.TLS12,
     suites: Sequence[wire.Suite],
     flight: Flight = wire.server_flight,
+    scheme: int | None = None,
     answers_any_version: bool = False,
     hangs_up: bool = False,
 ) -> Handler:
     """A server of one version and the given suites, up to ServerHelloDone.
 
     ``answers_any_version``: replies with its own version whatever is offered, as servers from before version lists do;
-    otherwise a hello without the version gets the ``protocol_version`` alert. ``hangs_up``: ends right after the flight.
+    otherwise a hello without the version gets the ``protocol_version`` alert. ``scheme``: signs with
+    this one alone, and refuses who does not offer it. ``hangs_up``: ends right after the flight.
     """
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -262,7 +264,7 @@ def scripted(
         chosen = next((suite for suite in suites if suite in hello.suites), None)
         if not hello.allows(version) and not (answers_any_version and hello.legacy_version >= version):
             await stream.send_all(wire.alert(wire.Alert.PROTOCOL_VERSION, version))
-        elif chosen is None:
+        elif chosen is None or (scheme is not None and scheme not in hello.schemes):
             await stream.send_all(wire.alert(wire.Alert.HANDSHAKE_FAILURE, version))
         else:
             await stream.send_all(flight(hello, version, chosen, credential))

@@ -27,6 +27,7 @@ MAX_FRAGMENT: Final = 1 << 14  # RFC 5246 section 6.2.1
 SECP256R1: Final = 0x0017
 ECDSA_SECP256R1_SHA256: Final = 0x0403
 RSA_PKCS1_SHA256: Final = 0x0401
+RSA_PKCS1_SHA1: Final = 0x0201
 
 
 class Suite(IntEnum):
@@ -38,6 +39,7 @@ class Suite(IntEnum):
     TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA = 0xC009
     TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xC02B
     TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA = 0xC013
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 = 0xC02F
 
     @property
     def signs(self) -> bool:
@@ -92,25 +94,31 @@ def server_hello_done() -> bytes:
     return handshake(14, b"")
 
 
-def server_key_exchange(key: PrivateKey, version: int, hello: ClientHello, server_random: bytes) -> bytes:
-    """An ephemeral P-256 share, signed with the key (RFC 8422 section 5.4)."""
+def server_key_exchange(
+    key: PrivateKey, version: int, hello: ClientHello, server_random: bytes, scheme: int | None = None
+) -> bytes:
+    """An ephemeral P-256 share, signed with the key (RFC 8422 section 5.4).
+
+    ``scheme`` is what a TLS 1.2 server signs with; ``None`` is SHA-256 with the key's algorithm.
+    """
     share = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = share.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
     parameters = struct.pack(">BHB", 3, SECP256R1, len(point)) + point
-    signature = _sign(key, version, hello.random + server_random + parameters)
-    scheme = b""
-    if version == TLS12:
-        scheme = struct.pack(">H", RSA_PKCS1_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SECP256R1_SHA256)
-    return handshake(12, parameters + scheme + struct.pack(">H", len(signature)) + signature)
+    if version != TLS12:
+        scheme = None
+    elif scheme is None:
+        scheme = RSA_PKCS1_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SECP256R1_SHA256
+    signature = _sign(key, scheme, hello.random + server_random + parameters)
+    named = b"" if scheme is None else struct.pack(">H", scheme)
+    return handshake(12, parameters + named + struct.pack(">H", len(signature)) + signature)
 
 
-def _sign(key: PrivateKey, version: int, content: bytes) -> bytes:
+def _sign(key: PrivateKey, scheme: int | None, content: bytes) -> bytes:
+    algorithm = hashes.SHA1() if scheme in (None, RSA_PKCS1_SHA1) else hashes.SHA256()
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(content, ec.ECDSA(hashes.SHA256() if version == TLS12 else hashes.SHA1()))
+        return key.sign(content, ec.ECDSA(algorithm))
     if isinstance(key, rsa.RSAPrivateKey):
-        if version == TLS12:
-            return key.sign(content, padding.PKCS1v15(), hashes.SHA256())
-        return _sign_md5_sha1(key, content)
+        return _sign_md5_sha1(key, content) if scheme is None else key.sign(content, padding.PKCS1v15(), algorithm)
     raise ValueError("the scripted servers sign with ECDSA and RSA keys only")
 
 
@@ -129,11 +137,13 @@ def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
     return state.finalize()
 
 
-def server_flight(hello: ClientHello, version: int, suite: Suite, credential: Credential) -> bytes:
+def server_flight(
+    hello: ClientHello, version: int, suite: Suite, credential: Credential, scheme: int | None = None
+) -> bytes:
     """ServerHello to ServerHelloDone, each message in a record of its own, as most servers do."""
     server_random = os.urandom(32)
     messages = [server_hello(hello, version, suite, server_random), certificate(credential.chain)]
     if suite.signs:
-        messages.append(server_key_exchange(credential.key, version, hello, server_random))
+        messages.append(server_key_exchange(credential.key, version, hello, server_random, scheme))
     messages.append(server_hello_done())
     return b"".join(records(22, version, message) for message in messages)

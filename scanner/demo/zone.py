@@ -17,7 +17,8 @@ def records(host: str, addresses: Iterable[str], behaviour: DnsBehaviour | None)
     """The nodes of one host (an A-label name): its own, and those that it points at."""
     match behaviour:
         case None:
-            return {host: Node(a=tuple(addresses))}
+            listed = tuple(addresses)
+            return {host: Node(a=tuple(a for a in listed if ":" not in a), aaaa=tuple(a for a in listed if ":" in a))}
         case DnsBehaviour.NXDOMAIN:
             return {}
         case DnsBehaviour.NO_ADDRESS:

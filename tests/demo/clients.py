@@ -54,7 +54,7 @@ def old_hello(version: int, suite: int) -> bytes:
 
 async def connect(address: str, port: int) -> trio.SocketStream:
     """One plain connection; ``OSError`` as the kernel gives it."""
-    sock = trio.socket.socket()
+    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET)
     try:
         await sock.connect((address, port))
     except BaseException:
@@ -149,17 +149,19 @@ Test = Callable[[Row, Pki], Awaitable[None]]
 
 
 def with_server(name: str) -> Callable[[Test], None]:
-    """Runs one case's servers, and the test against them."""
+    """Runs one case's servers, and the test against them; skips it where this system cannot have them."""
 
     def run(test: Test) -> None:
-        async def main() -> None:
+        async def main() -> str | None:
             with trio.fail_after(10):
                 async with run_servers([BY_NAME[name]]) as servers:
-                    if servers.skipped:
-                        pytest.skip(servers.skipped[0][1])
-                    await test(servers.rows[0], servers.pki)
+                    if servers.rows:
+                        await test(servers.rows[0], servers.pki)
+                return None if servers.rows else servers.skipped[0][1]
 
-        trio.run(main)
+        reason = trio.run(main)
+        if reason is not None:
+            pytest.skip(reason)
 
     return run
 

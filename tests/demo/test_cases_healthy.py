@@ -21,6 +21,7 @@ WORKS = {
     "shop.wildcard": "TLSv1.3",
     "bücher": "TLSv1.3",
     "address": "TLSv1.3",
+    "ipv6": "TLSv1.3",
     "sends-intermediate": "TLSv1.3",
     "needs-sni": "TLSv1.3",
 }

@@ -28,7 +28,12 @@ from tests.demo.clients import (
 )
 
 # OpenSSL offers more than browsers do; test_fleet shows that the scanner's browser-like hello is refused.
-WORKS_WITH_OPENSSL = {"retired-suites": "TLSv1.2", "no-shared-group": "TLSv1.3", "ed25519": "TLSv1.3"}
+WORKS_WITH_OPENSSL = {
+    "retired-suites": "TLSv1.2",
+    "no-forward-secrecy": "TLSv1.2",
+    "no-shared-group": "TLSv1.3",
+    "ed25519": "TLSv1.3",
+}
 
 ALERTS = {
     "tls11-only": 70,
@@ -36,6 +41,7 @@ ALERTS = {
     "version-rejected": 70,
     "version-intolerant": 70,
     "triple-des-only": 40,
+    "sha1-signatures": 40,
     "handshake-failure": 40,
     "insufficient-security": 71,
 }

@@ -23,9 +23,11 @@ def rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-def key_exchange(key: PrivateKey, version: int) -> tuple[bytes, bytes, int | None]:
+def key_exchange(key: PrivateKey, version: int, signing: int | None = None) -> tuple[bytes, bytes, int | None]:
     """What was signed, the signature, and the scheme where the version has one."""
-    ((kind, body),) = messages(wire.records(22, version, wire.server_key_exchange(key, version, HELLO, SERVER_RANDOM)))
+    ((kind, body),) = messages(
+        wire.records(22, version, wire.server_key_exchange(key, version, HELLO, SERVER_RANDOM, signing))
+    )
     assert kind == 12
     end = 4 + body[3]
     assert body[:3] == b"\x03\x00\x17"
@@ -62,6 +64,12 @@ def test_rsa_key_exchange_before_tls12(rsa_key: rsa.RSAPrivateKey) -> None:
         hashlib.md5(content, usedforsecurity=False).digest() + hashlib.sha1(content, usedforsecurity=False).digest()
     )
     assert block == b"\x00\x01" + b"\xff" * (256 - 36 - 3) + b"\x00" + digest
+
+
+def test_rsa_key_exchange_with_sha1(rsa_key: rsa.RSAPrivateKey) -> None:
+    content, signature, scheme = key_exchange(rsa_key, wire.TLS12, wire.RSA_PKCS1_SHA1)
+    rsa_key.public_key().verify(signature, content, padding.PKCS1v15(), hashes.SHA1())
+    assert scheme == 0x0201
 
 
 def test_other_keys_are_refused() -> None:

@@ -31,6 +31,14 @@ def test_addresses() -> None:
     assert {record.to_text() for record in answer.answer[0]} == {"127.94.0.1", "127.94.0.2"}
 
 
+def test_ipv6_is_answered_to_those_who_ask() -> None:
+    zone = records(HOST, ["::1"], None)
+    for rdtype, count in (("AAAA", 1), ("A", 0)):
+        answer = respond(dns.message.make_query(HOST, rdtype).to_wire(), zone)
+        assert answer is not None
+        assert len(dns.message.from_wire(answer).answer) == count
+
+
 @pytest.mark.parametrize(
     ("behaviour", "rcode"),
     [
