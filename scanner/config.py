@@ -15,7 +15,10 @@ class ScanConfig:
     rate: float | None = None
     # One address is one machine (or one load balancer): the gentlest rate at which no server's own limits were seen to bite.
     rate_per_address: float | None = 20.0
-    concurrency_per_address: int = 8
+    concurrency_per_address: int | None = 8
+    # Limits per address are for the sake of other people's servers: this machine's own loopback addresses
+    # are exempt from the defaults, not from what was asked for.
+    polite_to_loopback: bool = False
     # A SYN is retransmitted after 1 s and 3 s (RFC 6298): 4 s gives the second one a chance.
     connect_timeout: float = 4.0
     # The whole probe with all of its follow-ups, whatever a server does.

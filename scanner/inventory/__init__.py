@@ -11,12 +11,12 @@ import os
 import stat
 from typing import Final
 
-from scanner.inventory.reading import read_inventory
+from scanner.inventory.reading import read_inventory, read_targets
 from scanner.inventory.rows import MAX_LINE, ProtocolLike
 from scanner.inventory.shapes import Columns, InventoryError, shape_of
 from scanner.lines import compression_of, decode
 
-__all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory"]
+__all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory", "read_targets"]
 
 _CHUNK: Final = 1024 * 1024
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import BinaryIO, Final
 
@@ -50,6 +50,23 @@ def read_inventory(
     if first is None:
         raise InventoryError(f"the inventory {shown} is empty: it names no host")
     return _with_first(first, rows)
+
+
+def read_targets(
+    texts: Sequence[str],
+    *,
+    default_protocol: str = "tls",
+    default_port: int | None = None,
+    protocols: Mapping[str, ProtocolLike],
+) -> Iterator[Target | InvalidRow]:
+    """Targets named one by one, as on a command line: each text is what a line of a plain list may be.
+
+    Raises ``InventoryError`` for a default that cannot be used.
+    """
+    if default_protocol not in protocols:
+        raise InventoryError(f"the protocol {quoted(default_protocol)} is not known")
+    reader = RowReader(default_protocol, default_port, protocols)
+    return (reader.read_line(row, row, text.strip() or '""') for row, text in enumerate(texts, 1))
 
 
 def _with_first(first: Target | InvalidRow, rows: _Rows) -> _Rows:

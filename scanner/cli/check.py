@@ -1,0 +1,61 @@
+"""``tlsweep check``: one or a few targets, or certificate files, for a person."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+import orjson
+
+from scanner.cli import UsageProblem
+from scanner.cli import options as opt
+from scanner.cli.problems import one_line_problems
+from scanner.findings import Finding
+
+
+@click.command(no_args_is_help=True, short_help="Diagnose one or a few targets, or certificate files, for a person.")
+@click.argument("targets", nargs=-1, metavar="HOST[:PORT]...")
+@click.option("--json", "as_json", is_flag=True, help="Print findings, one JSON object a line.")
+@click.option("--chain", metavar="FILE", help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network.")
+@click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
+@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@opt.config_option
+def check(targets: tuple[str, ...], **given: Any) -> int:
+    """Say what happens at each stage of connecting to a target, why it fails, and what to do.
+
+    Exits with 1 when a target fails.
+
+    \b
+    Examples:
+      tlsweep check www.example.org
+      tlsweep check smtp://mail.example.org:587 192.0.2.7:8443 --json
+      tlsweep check --chain fullchain.pem --host www.example.org --at 2027-01-01
+    """  # fmt: skip
+    from scanner.cli.checking import check_files, check_targets
+
+    with one_line_problems():
+        if given["chain"]:
+            if targets:
+                raise UsageProblem("--chain judges files without a network: name no targets with it")
+            findings = [check_files(given, time.time())]
+        else:
+            if not targets:
+                raise UsageProblem("name at least one HOST[:PORT], or a file with --chain")
+            if given["host"]:
+                raise UsageProblem("--host goes with --chain")
+            findings = check_targets(targets, given)
+    _print(findings, as_json=given["as_json"])
+    return 1 if any(finding["outcome"] in ("fail", "invalid") for finding in findings) else 0
+
+
+def _print(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        for finding in findings:
+            sys.stdout.buffer.write(orjson.dumps(finding, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+        return
+    from scanner.cli.page import show
+
+    show(findings, sys.stdout)

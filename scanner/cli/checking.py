@@ -1,0 +1,70 @@
+"""The work of ``tlsweep check``: targets from the command line through the same scan, files through the same judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import trio
+
+from scanner.cli import UsageProblem
+from scanner.cli import options as opt
+from scanner.cli.running import material
+from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
+from scanner.findings import Finding
+from scanner.inventory import read_targets
+from scanner.inventory.hosts import Unusable, read_host
+from scanner.net.pacing import Pacer
+from scanner.pki.files import read_chain
+from scanner.scan import Row, Scan
+from scanner.session import make_judge, new_run_id, open_session
+from scanner.starttls import PROTOCOLS
+
+
+def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
+    """Probe the targets named on the command line; findings in their order. Raises what the files of options may raise."""
+    import time
+
+    config = opt.scan_config(given)
+    what = material(given)
+    judge = make_judge(what)
+    rows = read_targets(
+        texts, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
+    )
+    findings: list[Finding] = []
+
+    async def run(rows: Iterator[Row]) -> None:
+        async with open_session(
+            config, what, run_id=new_run_id(time.time()), judge=judge, emit=findings.append
+        ) as session:
+            await session.run(rows)
+
+    trio.run(run, rows)
+    return sorted(findings, key=lambda finding: finding["target"]["row"])
+
+
+def check_files(given: dict[str, Any], now: float) -> Finding:
+    """Judge a chain file as if a server had sent it; nothing is contacted."""
+    config = opt.scan_config(given)
+    what = material(given)
+    judge = make_judge(what)
+    certificates = read_chain(given["chain"])
+    host, is_ip = given["host"], False
+    if host is not None:
+        try:
+            host, is_ip = read_host(host)
+        except Unusable as error:
+            raise UsageProblem(f"--host: {error.reason}") from None
+    target = Target(
+        row=1, host=host or given["chain"], port=config.default_port or 443, protocol=config.default_protocol,
+        sni=None if is_ip else host, host_is_ip=is_ip,
+    )  # fmt: skip
+    flight = ServerFlight(certificates=certificates, complete=True)
+    probe = Probe(offer="file", sni=target.sni, stage=Stage.DONE, flight=flight)
+    evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
+    pacer = Pacer(
+        concurrency=1, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
+    )
+    scan = Scan(config, run_id=new_run_id(now), judge=judge, pacer=pacer, emit=lambda finding: None)
+    verdict = judge.judge(certificates, name=host, at=scan.moment(now))
+    return scan.finding(evidence, [verdict])

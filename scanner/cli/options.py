@@ -1,0 +1,152 @@
+"""Options that ``scan`` and ``check`` share, and how they become a ``ScanConfig``. Names as in the contract."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import click
+
+from scanner.cli import UsageProblem
+from scanner.config import ScanConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Options of the contract whose work is not built yet: given explicitly, they say so.
+_NOT_YET: Final = {
+    "client_cert": "--client-cert",
+    "client_key": "--client-key",
+    "ct_logs": "--ct-logs",
+    "private_urls": "--private-urls",
+}
+
+NETWORK_OPTIONS: Final = (
+    click.option("--concurrency", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Connections in flight."),
+    click.option("--rate", type=click.FloatRange(0), help="Connections started per second, all together."),
+    click.option(
+        "--rate-per-address",
+        type=click.FloatRange(0),
+        help="Connections started per second to one address; 0 is no limit. Default 20, and no limit for loopback.",
+    ),
+    click.option(
+        "--concurrency-per-address",
+        type=click.IntRange(0),
+        help="Connections in flight to one address; 0 is no limit. Default 8, and no limit for loopback.",
+    ),
+    click.option("--timeout", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds for a whole probe."),
+    click.option("--connect-timeout", type=click.FloatRange(0.05), default=4.0, show_default=True, help="Seconds for connecting."),
+    click.option("--retries", type=click.IntRange(0, 10), default=1, show_default=True, help="Further tries after what can be transient."),
+    click.option("--resolver", multiple=True, metavar="ADDRESS[:PORT]", help="DNS resolver to ask; repeatable. Default: the system's."),
+    click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
+    click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
+    click.option("--ipv6", is_flag=True, help="IPv6 only (with --ipv4: both)."),
+    click.option("--protocol", default="tls", show_default=True, help="Protocol of rows that name none."),
+    click.option("--port", type=click.IntRange(1, 65535), help="Port of rows that name none. Default: the protocol's."),
+    click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
+    click.option("--exclude", type=click.Path(), metavar="FILE", help="Names and networks never to be contacted."),
+    click.option("--client-cert", type=click.Path(), hidden=True),
+    click.option("--client-key", type=click.Path(), hidden=True),
+)  # fmt: skip
+
+JUDGING_OPTIONS: Final = (
+    click.option("--trust-store", multiple=True, metavar="system|mozilla|FILE", help="Trust anchors; repeatable. Default: mozilla."),
+    click.option("--public-roots", type=click.Path(), metavar="FILE", help="Further anchors to be held to the rules of public CAs."),
+    click.option("--expiry-warning", type=click.FloatRange(0), metavar="DAYS", help="Warn so long before expiry. Default: the smaller of 30 days and a third of the lifetime."),
+    click.option("--at", metavar="TIME", help="Judge validity at this moment (RFC 3339, or seconds since 1970)."),
+    click.option("--revocation", type=click.Choice(["off", "staple", "online"]), help="Only 'off' is there yet, and is what happens."),
+    click.option("--ct-logs", type=click.Path(), hidden=True),
+    click.option("--private-urls", is_flag=True, hidden=True),
+)  # fmt: skip
+
+
+def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{path} is not TOML: {error}") from None
+    known = {name for param in ctx.command.params if isinstance(param, click.Option) for name in [param.name] if name}
+    defaults = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known or name == "config":
+            raise UsageProblem(f"{path}: '{key}' is not an option of '{ctx.info_name}'")
+        defaults[name] = value
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE.toml",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="Read options from a file; those of the command line win.",
+)
+
+
+def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
+    """Decorate a command with groups of options, in order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def parse_time(text: str) -> float:
+    """RFC 3339 (a date alone is midnight; no offset is UTC) or seconds since the epoch. Raises ``UsageProblem``."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageProblem(f"--at: '{text}' is no time such as 2026-11-23T06:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
+
+
+def refuse_not_yet(given: dict[str, Any]) -> None:
+    """Say what this version cannot do instead of ignoring it."""
+    for name, option in _NOT_YET.items():
+        if given.get(name):
+            raise UsageProblem(f"{option} is not part of this version yet")
+    if given.get("revocation") in ("staple", "online"):
+        raise UsageProblem("revocation is not checked in this version yet: only --revocation off can be asked for")
+
+
+def scan_config(given: dict[str, Any]) -> ScanConfig:
+    """The options of the command line as a record. Raises ``UsageProblem``."""
+    refuse_not_yet(given)
+    both = given["ipv4"] == given["ipv6"]
+    rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
+    return ScanConfig(
+        concurrency=given["concurrency"],
+        rate=given["rate"] or None,
+        rate_per_address=20.0 if rate_per_address is None else rate_per_address or None,
+        concurrency_per_address=8 if per_address is None else per_address or None,
+        polite_to_loopback=rate_per_address is not None or per_address is not None,
+        connect_timeout=given["connect_timeout"],
+        timeout=given["timeout"],
+        retries=given["retries"],
+        all_addresses=given["all_addresses"],
+        ipv4=both or given["ipv4"],
+        ipv6=both or given["ipv6"],
+        enumerate=given["enumerate"],
+        at=None if given["at"] is None else parse_time(given["at"]),
+        expiry_warning_days=given["expiry_warning"],
+        default_protocol=given["protocol"],
+        default_port=given["port"],
+    )

@@ -1,0 +1,140 @@
+"""One finding as a page for a person: what was seen at each stage, the cause, the evidence, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from scanner.findings import DiagnosisRecord, EndpointRecord, Finding
+from scanner.text import printable, shorten
+
+# A line of evidence longer than this is for the JSON.
+VALUE_LIMIT: Final = 200
+# Certificates of one chain that are shown; the rest is counted.
+CERTIFICATES_SHOWN: Final = 8
+_COLOURS: Final = {
+    "ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta",
+    "error": "red", "warning": "yellow", "note": "cyan",
+}  # fmt: skip
+
+
+def show(findings: Iterable[Finding], stream: TextIO) -> None:
+    """Print the pages, a blank line between them."""
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    for number, finding in enumerate(findings):
+        if number:
+            console.print()
+        _page(console, finding)
+
+
+def _text(value: object) -> str:
+    return shorten(printable(value if isinstance(value, str) else _plain(value)), VALUE_LIMIT)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else str(value)
+
+
+def _page(console: Console, finding: Finding) -> None:
+    target, outcome = finding["target"], finding["outcome"]
+    title = Text(_text(_name(finding)), style="bold")
+    title.append(f"  ({_text(target['protocol'])})" if target["protocol"] else "", style="dim")
+    title.append("  ")
+    title.append(outcome.upper(), style=f"bold {_COLOURS[outcome]}")
+    if finding["cause"]:
+        title.append(f"  {finding['cause']}", style=_COLOURS[outcome])
+    console.print(title)
+    console.print(_stages(finding))
+    error = finding.get("error")
+    if error:
+        console.print(Padding(Text(_text(error), style="bold"), (0, 0, 0, 2)))
+    for diagnosis in finding["diagnoses"]:
+        _diagnosis(console, diagnosis)
+    if finding["clients"]:
+        console.print(Padding(Text("What clients say", style="bold"), (1, 0, 0, 2)))
+        console.print(Padding(_grid(finding["clients"].items()), (0, 0, 0, 4)))
+
+
+def _name(finding: Finding) -> str:
+    target = finding["target"]
+    host = target["host"] or f"row {target['row']}"
+    shown = f"[{host}]" if ":" in host else host
+    return shown if target["port"] is None else f"{shown}:{target['port']}"
+
+
+def _grid(rows: Iterable[tuple[str, object]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value in rows:
+        grid.add_row(Text(_text(label)), Text(_text(value)))
+    return grid
+
+
+def _stages(finding: Finding) -> Padding:
+    rows: list[tuple[str, object]] = []
+    dns = finding.get("dns")
+    if dns:
+        seen = dns["status"]
+        if dns["cname"]:
+            seen += " by " + " > ".join(dns["cname"])
+        if dns["addresses"]:
+            seen += ": " + ", ".join(dns["addresses"])
+        rows.append(("dns", seen + (f"  (from {dns['resolver']})" if dns["resolver"] else "")))
+    certificates = {certificate["sha256"]: certificate for certificate in finding.get("certificates", [])}
+    for endpoint in finding.get("endpoints", []):
+        rows += _endpoint(endpoint, certificates)
+    return Padding(_grid(rows), (0, 0, 0, 2))
+
+
+def _endpoint(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    timing = endpoint["timing_ms"]
+    connected = f" connected in {timing['connect']:.1f} ms" if "connect" in timing else ""
+    yield "address", f"{endpoint['address']}{connected}"
+    hello = [value for value in (endpoint["version"], endpoint["cipher"], endpoint["group"], endpoint["alpn"]) if value]
+    if hello:
+        took = f"  in {timing['handshake']:.1f} ms" if "handshake" in timing else ""
+        yield "hello", ", ".join(hello) + took
+    if endpoint["error"]:
+        alert = endpoint["alert"]
+        yield "stopped", f"{endpoint['error']} at {endpoint['stage']}" + (f": {alert['name']}" if alert else "")
+    for followup in endpoint.get("followups", [])[:CERTIFICATES_SHOWN]:
+        yield "asked again", f"{followup['question']}: {followup['result']}"
+    for place, fingerprint in enumerate(endpoint["chain"][:CERTIFICATES_SHOWN]):
+        certificate = certificates.get(fingerprint)
+        if certificate is not None:
+            until = f", until {certificate['not_after'][:10]}" if certificate["not_after"] else ""
+            yield f"certificate {place}", f"{certificate['subject']}  by  {certificate['issuer']}{until}"
+    if len(endpoint["chain"]) > CERTIFICATES_SHOWN:
+        yield "", f"and {len(endpoint['chain']) - CERTIFICATES_SHOWN} more"
+    for store, trust in endpoint["trust"].items():
+        yield "trust", f"{store}: " + ("trusted" if trust["trusted"] else f"not trusted ({trust.get('error') or 'no path'})")
+
+
+def _diagnosis(console: Console, diagnosis: DiagnosisRecord) -> None:
+    colour = _COLOURS[diagnosis["severity"]]
+    head = Text(f"{diagnosis['severity']}  ", style=colour)
+    head.append(diagnosis["code"], style=f"bold {colour}")
+    if diagnosis.get("endpoints"):
+        head.append(f"  at {', '.join(diagnosis['endpoints'][:CERTIFICATES_SHOWN])}", style="dim")
+    console.print(Padding(head, (1, 0, 0, 2)))
+    console.print(Padding(Text(printable(diagnosis["summary"])), (0, 0, 0, 4)))
+    rows: list[tuple[str, object]] = list(diagnosis["evidence"].items())
+    if rows:
+        console.print(Padding(_grid(rows), (0, 0, 0, 4)))
+    if diagnosis.get("remedy"):
+        console.print(Padding(Text("do: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"), (0, 0, 0, 4)))
+    if diagnosis.get("confirm"):
+        line = Text("confirm: ", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
+        console.print(Padding(line, (0, 0, 0, 4)), soft_wrap=True)

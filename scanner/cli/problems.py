@@ -1,0 +1,47 @@
+"""What a person did wrong, or what their files are: one line on standard error, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scanner.cli import UsageProblem
+
+
+def _known() -> tuple[type[Exception], ...]:
+    from scanner.exclude import ExclusionError
+    from scanner.fleet.stats import UnknownColumn
+    from scanner.inventory import InventoryError
+    from scanner.ndjson import NotFindings, OutputError
+    from scanner.net.dns_config import ResolverConfigError
+    from scanner.pki.files import ChainFileError
+    from scanner.pki.stores import StoreError
+
+    return (
+        ExclusionError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError, StoreError,
+    )  # fmt: skip
+
+
+@contextmanager
+def one_line_problems() -> Iterator[None]:
+    """Turn the rooms' own errors about files and options into ``UsageProblem``."""
+    try:
+        yield
+    except UsageProblem:
+        raise
+    except Exception as error:
+        problem = _problem_in(error, _known())
+        if problem is None:
+            raise
+        raise UsageProblem(str(problem)) from error
+
+
+def _problem_in(error: BaseException, known: tuple[type[Exception], ...]) -> BaseException | None:
+    """The person's problem inside ``error``, however many nurseries have wrapped it."""
+    if isinstance(error, (UsageProblem, *known)):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [_problem_in(inner, known) for inner in error.exceptions]
+        if all(found):
+            return found[0]
+    return None

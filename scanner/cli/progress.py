@@ -1,0 +1,31 @@
+"""Progress on standard error while a scan runs: rate, done, in flight, outcomes, and the time left when the total is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TextIO
+
+import trio
+from tqdm import tqdm
+
+from scanner.scan import ScanStatistics
+
+# Often enough to look alive, seldom enough to cost nothing.
+INTERVAL: Final = 0.25
+
+
+async def show_progress(
+    statistics: Callable[[], ScanStatistics], total: Callable[[], int | None], already: int, stream: TextIO
+) -> None:
+    """Show ``statistics`` until cancelled. ``already`` is rows that an earlier run has done."""
+    with tqdm(
+        unit=" targets", file=stream, initial=already, leave=False, dynamic_ncols=True, smoothing=0.1, mininterval=INTERVAL
+    ) as bar:
+        while True:
+            now = statistics()
+            bar.total = total()
+            counts = " ".join(f"{outcome} {count}" for outcome, count in sorted(now.outcomes.items()))
+            held = f", held {now.held}" if now.held else ""
+            bar.set_postfix_str(f"in flight {now.pacing.in_flight}{held}, {counts}", refresh=False)
+            bar.update(already + now.done - bar.n)
+            await trio.sleep(INTERVAL)

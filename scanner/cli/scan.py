@@ -1,0 +1,41 @@
+"""``tlsweep scan``: a whole inventory, one finding per target."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from scanner.cli import options as opt
+from scanner.cli.problems import one_line_problems
+
+
+@click.command(no_args_is_help=True, short_help="Probe a whole inventory, one finding per target.")
+@click.argument("inventory")
+@click.option("-o", "--output", metavar="FILE", help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.")
+@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+@click.option("--resume", is_flag=True, help="Go on with an output that an earlier run left: rows that have a finding are not probed again.")
+@click.option("--certificates", metavar="FILE", help="Each distinct certificate once, with its DER.")
+@click.option("--fail-on", metavar="CAUSE,...", help="Exit with 1 when a target has an error of one of these causes or codes ('any': any).")
+@click.option("--workers", metavar="N|auto", default="1", show_default=True, help="Processes; auto is one per core.")
+@click.option("--no-progress", is_flag=True, help="No progress line, and no table at the end.")
+@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@opt.config_option
+def scan(inventory: str, **given: Any) -> int:
+    """Probe every target of INVENTORY and write one finding per row, as they complete.
+
+    INVENTORY is CSV with a header, NDJSON, or plain lines (host, host:port, URL), told apart by content; '-' is
+    standard input. Scan only what you may: your own servers, or those whose owners agree.
+
+    \b
+    Examples:
+      tlsweep scan hosts.csv -o findings.ndjson
+      tlsweep scan hosts.csv -o findings.ndjson --resume
+      zcat names.gz | tlsweep scan - --trust-store corp-ca.pem > findings.ndjson
+    """  # fmt: skip
+    from scanner.cli.running import Run
+
+    with one_line_problems():
+        run = Run.prepare(inventory, given)
+        return run.execute(show=not given["no_progress"], stream=sys.stderr)

@@ -1,0 +1,98 @@
+"""The work of ``tlsweep demo``: bring the fleet up, scan its inventory with the code of ``tlsweep scan``, show what was found."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Final, cast
+
+import click
+import trio
+
+from scanner.cli import UsageProblem
+from scanner.cli.running import Run
+from scanner.cli.scan import scan
+from scanner.demo.fleet import Fleet, run_fleet
+from scanner.findings import CAUSES, Finding
+from scanner.fleet.tables import as_table
+from scanner.ndjson import Unreadable, read_findings
+from scanner.text import printable
+
+# Files of DIR that the demo makes; a directory with other contents is somebody's own and is left alone.
+FILES: Final = frozenset({"inventory.csv", "roots.pem", "findings.ndjson", "certificates.ndjson"})
+
+
+def stage(directory: str, *, serve: bool) -> int:
+    """Run the demo in ``directory``; returns the exit status."""
+    path = Path(directory)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        foreign = {entry.name for entry in path.iterdir()} - FILES
+    except OSError as error:
+        raise UsageProblem(f"cannot use {directory}: {error.strerror}") from None
+    if foreign:
+        raise UsageProblem(f"{directory} holds other files ({sorted(foreign)[0]}): name an empty or a new directory")
+    return trio.run(_stage, path, serve)
+
+
+async def _stage(path: Path, serve: bool) -> int:
+    click.echo("Starting the fleet ...", err=True)
+    async with run_fleet(path) as fleet:
+        given = scan.make_context("scan", _command_line(fleet, path)).params
+        run = Run.prepare(given.pop("inventory"), given)
+        await run.scan_all(progress=sys.stderr.isatty())
+        findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
+        _show(cast("list[Finding]", findings), fleet)
+        click.echo("\n" + as_table(run.stats))
+        click.echo(f"\nWritten to {path}: inventory.csv, roots.pem, findings.ndjson, certificates.ndjson")
+        if run.interrupted:
+            return 3
+        if serve:
+            await _serve(fleet)
+    return 0
+
+
+def _command_line(fleet: Fleet, path: Path) -> list[str]:
+    """The scan as a person would type it."""
+    words = [str(fleet.inventory), "-o", str(path / "findings.ndjson"), "--force"]
+    words += ["--certificates", str(path / "certificates.ndjson")]
+    words += ["--resolver", fleet.resolver, "--trust-store", str(fleet.roots)]
+    for name, value in fleet.config_hints.items():
+        words.append("--" + name.replace("_", "-"))
+        if value is not True:
+            words.append(str(value))
+    return words
+
+
+def _show(findings: list[Finding], fleet: Fleet) -> None:
+    by_cause: dict[str | None, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_cause[finding["cause"]].append(finding)
+    for cause in (None, *CAUSES):
+        group = sorted(by_cause.get(cause, []), key=lambda finding: finding["target"]["row"])
+        if not group:
+            continue
+        click.echo()
+        click.secho(cause or "no error", bold=True)
+        for finding in group:
+            target = finding["target"]
+            codes = ", ".join(diagnosis["code"] for diagnosis in finding["diagnoses"]) or finding["outcome"]
+            name = f"{target['host']}:{target['port']}"
+            click.echo(f"  {printable(name):<46} {codes}")
+            if finding["diagnoses"]:
+                click.echo(f"  {'':<6}{printable(finding['diagnoses'][0]['summary'])}")
+    for case, reason in fleet.skipped:
+        click.echo(f"\nLeft out here: {case.name}: {reason}", err=True)
+
+
+async def _serve(fleet: Fleet) -> None:
+    click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them. Try for example:")
+    for row in fleet.rows:
+        command = row.curl(fleet.roots)
+        if command:
+            click.echo(f"  {command}")
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return

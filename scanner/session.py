@@ -1,0 +1,184 @@
+"""A run, put together: the rooms of the house joined for one configuration, and taken apart again.
+
+``scan`` conducts and ``cli`` asks; this is where both find the parts. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from scanner.config import ScanConfig
+from scanner.diagnosis.assemble import Fragments
+from scanner.diagnosis.rules.caa import authority_of
+from scanner.evidence import InvalidRow, Target
+from scanner.exclude import Exclusions
+from scanner.net.observe import Observer
+from scanner.net.pacing import Pacer
+from scanner.net.probe import Dialogue, Prober
+from scanner.net.resolve import open_resolver
+from scanner.pki.cache import Cache
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
+from scanner.pki.stores import load_public_roots, load_store
+from scanner.pki.verdicts import ChainVerdict
+from scanner.scan import Emit, Extras, Judged, Row, Scan
+from scanner.starttls import PROTOCOLS, dialogue
+from scanner.tls.plaintext import recognise
+
+# Public keys of leaves met a moment ago: a shared certificate is parsed once for the handshake's signature.
+KEYS_KEPT: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a run is given beside its limits: who is asked, who is trusted, who is left alone."""
+
+    resolvers: Sequence[str] = ()
+    trust_stores: Sequence[str] = ("mozilla",)
+    public_roots: str | None = None
+    exclusions: Exclusions = field(default_factory=Exclusions)
+
+
+def new_run_id(now: float) -> str:
+    """Sorts by time, and no two are the same: ``20261123T060000Z-1a2b3c4d``."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def make_judge(material: Material) -> Judge:
+    """The judge over the chosen stores. Raises ``StoreError``."""
+    return Judge(
+        [load_store(spec) for spec in material.trust_stores],
+        public_roots=load_public_roots(material.public_roots),
+        intermediates=Intermediates(),
+    )
+
+
+def ipv6_usable() -> bool:
+    """This machine has a route for global IPv6. Connecting a datagram socket looks the route up and sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.connect(("2001:db8::1", 9))
+    except OSError:
+        return False
+    return True
+
+
+def _leaf_keys() -> Callable[[bytes], Any]:
+    kept: Cache[bytes, Any] = Cache(KEYS_KEPT)
+
+    def public_key_of(der: bytes) -> Any:
+        key = kept.get(der)
+        if key is None:
+            try:
+                key = Certificate.parse_untrusted(der).public_key
+            except CertificateError:
+                return None
+            kept.put(der, key)
+        return key
+
+    return public_key_of
+
+
+def _open_dialogue(protocol: str, host: str) -> Dialogue | None:
+    return dialogue(protocol, host=host, recognise=recognise)
+
+
+def _alpn_of(protocol: str) -> tuple[bytes, ...]:
+    return PROTOCOLS[protocol].alpn
+
+
+def _wants_caa(verdict: ChainVerdict) -> bool:
+    return verdict.publicly_trusted and verdict.leaf is not None and authority_of(verdict.leaf.issuer) is not None
+
+
+def without_excluded(rows: Iterator[Row], exclusions: Exclusions) -> Iterator[Row]:
+    """The same rows, those that must not be contacted turned into invalid ones that say why."""
+    for row in rows:
+        if isinstance(row, Target):
+            entry = exclusions.host(row.host) or (row.address and exclusions.address(row.address))
+            if entry:
+                row = InvalidRow(
+                    row=row.row,
+                    reason=f"excluded by '{entry}': it was not contacted",
+                    host=row.host,
+                    port=row.port,
+                    protocol=row.protocol,
+                    id=row.id,
+                    tags=row.tags,
+                )
+        yield row
+
+
+@dataclass(slots=True)
+class Session:
+    """An open run: give it rows."""
+
+    scan: Scan
+    _observer: Observer
+    _extras: Extras
+    _exclusions: Exclusions
+
+    async def run(self, rows: Iterator[Row]) -> None:
+        """Every row to one finding."""
+        if len(self._exclusions):
+            rows = without_excluded(rows, self._exclusions)
+        await self.scan.run(rows, self._observer, self._extras)
+
+
+@asynccontextmanager
+async def open_session(
+    config: ScanConfig,
+    material: Material,
+    *,
+    run_id: str,
+    judge: Judge,
+    emit: Emit,
+    judged: Judged | None = None,
+    fragments: Fragments | None = None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[Session]:
+    """Everything that a run needs, open for the length of the block. Raises ``ResolverConfigError``."""
+    pacer = Pacer(
+        concurrency=config.concurrency,
+        rate=config.rate,
+        concurrency_per_address=config.concurrency_per_address,
+        rate_per_address=config.rate_per_address,
+        polite_to_loopback=config.polite_to_loopback,
+    )
+    scan = Scan(
+        config,
+        run_id=run_id,
+        judge=judge,
+        pacer=pacer,
+        emit=emit,
+        judged=judged,
+        fragments=fragments,
+        clock=clock,
+    )
+
+    exclusions = material.exclusions
+
+    def banned(address: str) -> bool:
+        return exclusions.address(address) is not None
+
+    async with open_resolver(servers=tuple(material.resolvers) or None) as resolver:
+        observer = Observer(
+            config,
+            Prober(_leaf_keys()),
+            resolver,
+            pacer,
+            ask=scan.ask,
+            open_dialogue=_open_dialogue,
+            alpn_of=_alpn_of,
+            banned=banned if len(exclusions) else None,
+            ipv6_usable=ipv6_usable(),
+        )
+        yield Session(scan, observer, Extras(resolver, wants_caa=_wants_caa), exclusions)
