@@ -1,0 +1,94 @@
+"""What a rule is given, and what it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
+from scanner.findings import Severity
+from scanner.pki.verdicts import ChainVerdict
+
+# Protocols that browsers speak; for any other, what a browser would refuse decides nothing.
+BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What judging needs beside the evidence.
+
+    ``at`` is the moment of judgement. ``expiry_warning_days`` None is the default: the smaller of 30 days and a third
+    of the certificate's lifetime. ``public`` False turns off what is only demanded of the public web (lifetimes,
+    private addresses of public names).
+    """
+
+    at: float
+    expiry_warning_days: float | None = None
+    public: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A rule's answer: this code holds, and this proves it (JSON types only). ``severity`` None is the catalogue's."""
+
+    code: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One address of a target: what was seen there, and the judges' verdict on its certificates, if any came."""
+
+    evidence: Evidence
+    endpoint: EndpointEvidence
+    verdict: ChainVerdict | None
+    context: Context
+
+    @property
+    def target(self) -> Target:
+        return self.evidence.target
+
+    @property
+    def probe(self) -> Probe:
+        return self.endpoint.probe
+
+    @property
+    def browsers(self) -> bool:
+        """Whether browsers speak this target's protocol."""
+        return self.evidence.target.protocol in BROWSER_PROTOCOLS
+
+
+def followup(endpoint: EndpointEvidence, name: str) -> Probe | None:
+    """The answer to the question ``name``, if it was asked."""
+    return endpoint.followups.get(name)
+
+
+def works(endpoint: EndpointEvidence, name: str) -> bool:
+    """The question ``name`` was asked, and a whole flight came back."""
+    probe = endpoint.followups.get(name)
+    return probe is not None and probe.ok
+
+
+def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:
+    """The flight that stands for this address: the first probe's, else the first of a follow-up that got one.
+
+    Only a follow-up with the same server_name counts: another name may well get another certificate.
+    """
+    first = endpoint.probe
+    if first.ok or (first.flight is not None and first.flight.certificates):
+        return first.flight
+    for probe in endpoint.followups.values():
+        if probe.ok and probe.sni == first.sni and probe.flight is not None:
+            return probe.flight
+    return first.flight
+
+
+def moment(seconds: float) -> str:
+    """A time of a certificate as text (RFC 3339, UTC); the ends of the calendar where it lies beyond."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return "9999-12-31T23:59:59Z" if seconds > 0 else "0001-01-01T00:00:00Z"

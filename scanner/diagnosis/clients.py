@@ -1,0 +1,368 @@
+"""What each client would say to a target: predicted from the codes and their evidence, by table.
+
+Every client checks in an order of its own and says what it meets first, so the orders are tables too. The texts are in
+``scanner.diagnosis.client_texts``. What is not known of a client is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from scanner.diagnosis.case import BROWSER_PROTOCOLS
+from scanner.diagnosis.catalogue import CODES, rank
+from scanner.diagnosis.client_texts import (
+    ADDRESS_TEXTS,
+    BROWSERS,
+    CHROME_ALERTS,
+    CLIENTS,
+    CLOSED,
+    FIREFOX_ALERTS,
+    GO_ALERTS,
+    MALFORMED,
+    NAME_TEXTS,
+    OK,
+    OPENSSL_13_ALERTS,
+    OPENSSL_BARE_ALERTS,
+    OPENSSL_OLD_ALERTS,
+    RESET,
+    SILENT,
+    TEXTS,
+)
+from scanner.diagnosis.wording import words
+from scanner.evidence import Stage, Target
+from scanner.findings import DiagnosisRecord
+from scanner.tls import offers
+from scanner.tls.names import alert_name, cipher_suite
+from scanner.tls.suites import SUITES
+
+Texts = Mapping[str, str]
+
+_FIELD: Final = re.compile(r"\{([a-z_]+)\}")
+
+# --- in which order a client finds fault with certificates ----------------------------------------
+
+_CHAIN: Final = (
+    "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
+)  # fmt: skip
+_EXTENSIONS: Final = (
+    "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "wrong-key-usage", "not-for-server-auth",
+)  # fmt: skip
+_STRENGTH: Final = ("weak-key", "weak-signature")
+_NAMES: Final = ("name-not-in-san", "wildcard-depth", "common-name-only", "default-certificate")
+_DATES: Final = ("bad-signature", "intermediate-expired", "certificate-expired", "certificate-not-yet-valid")
+_LAST: Final = ("name-constraint-violated", "key-mismatch")
+
+# verify_chain() of OpenSSL builds, looks at extensions, strength and name, and only then at signatures and dates.
+_OPENSSL: Final = ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_NAMES, *_DATES, *_LAST)
+_ORDER: Final[Mapping[str, tuple[str, ...]]] = {
+    "openssl": _OPENSSL,
+    "python": _OPENSSL,
+    # curl looks at the name itself, after the handshake
+    "curl": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
+    # Verify() of Go: the leaf's own dates and name before any chain
+    "go": ("malformed-certificate", "certificate-expired", "certificate-not-yet-valid", "unknown-critical-extension",
+           *_NAMES, *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, *_LAST),
+    "java": ("malformed-certificate", *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated", *_NAMES),
+    # Chromium reports the most serious of all it found
+    "chrome": ("malformed-certificate", *_EXTENSIONS, *_CHAIN, "bad-signature", *_NAMES, "name-constraint-violated",
+               "weak-signature", "weak-key", *_DATES),
+    # Firefox: trust, then the name, then the dates
+    "firefox": ("malformed-certificate", "bad-signature", *_CHAIN, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated",
+                "intermediate-expired", *_NAMES, *_DATES),
+    "gnutls": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
+}  # fmt: skip
+_PLACE: Final = {client: {code: place for place, code in enumerate(order)} for client, order in _ORDER.items()}
+
+
+def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
+    """What each client says, ``"ok"`` where it accepts; empty where all of them accept.
+
+    Browsers are left out where the protocol is none of theirs.
+    """
+    errors = [record for record in diagnoses if record["severity"] == "error"]
+    said: dict[str, str] = {}
+    for client in CLIENTS:
+        if client in BROWSERS and target.protocol not in BROWSER_PROTOCOLS:
+            continue
+        answer = _says(client, target, errors)
+        if answer is not None:
+            said[client] = answer
+    return {} if all(text == OK for text in said.values()) else said
+
+
+def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str | None:
+    known = True
+    sentences: list[str] = []
+    for record in sorted(errors, key=lambda record: _meets(client, record["code"])):
+        texts = texts_of(record["code"], record["evidence"], target)
+        if texts is None:
+            continue  # it comes with other codes that tell what clients say
+        text = texts.get(client)
+        if text is None:
+            known = False
+            break
+        if text == OK:
+            continue
+        filled = _filled(text, record["evidence"], target)
+        if client != "gnutls" or not _is_verdict(filled):
+            return filled
+        if filled not in sentences:
+            sentences.append(filled)
+    if sentences:
+        return " ".join(("The certificate is NOT trusted.", *sentences))
+    return OK if known else None
+
+
+def _is_verdict(text: str) -> bool:
+    return text.startswith(("The certificate", "The signature in", "The name in"))
+
+
+def _meets(client: str, code: str) -> tuple[int, int, tuple[int, int]]:
+    """Before any certificate: the order of a connection. After: the client's own order."""
+    if CODES[code].stage is not Stage.CERTIFICATE:
+        return 0, 0, rank(code)
+    return 1, _PLACE[client].get(code, len(_PLACE[client])), rank(code)
+
+
+def _filled(text: str, evidence: Mapping[str, Any], target: Target) -> str:
+    facts: dict[str, Any] = {
+        "host": target.host,
+        "name": target.name,
+        "port": target.port,
+        "address": target.address or target.host,
+        **evidence,
+    }
+    return _FIELD.sub(lambda found: words(facts.get(found[1], "")), text)
+
+
+# --- texts that depend on the evidence ---------------------------------------------------------------
+
+
+def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | None:
+    """What each client says to ``code``; ``None`` where it says nothing to it as such."""
+    special = _SPECIAL.get(code)
+    return special(evidence, target) if special is not None else TEXTS.get(code)
+
+
+def _ending(evidence: Mapping[str, Any]) -> Texts:
+    """How the server ended the handshake, as each client puts it."""
+    failure = evidence.get("failure")
+    code = evidence.get("alert_code")
+    if failure == "alert" and isinstance(code, int):
+        return alert_texts(code)
+    return {"reset": RESET, "closed": CLOSED, "silent": SILENT}.get(str(failure), MALFORMED)
+
+
+def alert_texts(code: int) -> Texts:
+    """What each client says when it receives the alert ``code``."""
+    name = alert_name(code)
+    spaced = name.replace("_", " ")
+    if code in OPENSSL_BARE_ALERTS:
+        reason = OPENSSL_BARE_ALERTS[code]
+        python = reason.upper().replace(" ", "_")
+    elif code in OPENSSL_OLD_ALERTS:
+        reason, python = f"ssl/tls alert {spaced}", f"SSLV3_ALERT_{name.upper()}"
+    else:
+        family = "tlsv13" if code in OPENSSL_13_ALERTS else "tlsv1"
+        reason, python = f"{family} alert {spaced}", f"{family.upper()}_ALERT_{name.upper()}"
+    texts = {
+        "openssl": f"SSL routines::{reason}:SSL alert number {code}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {python}] {reason}",
+        "go": f"remote error: tls: {GO_ALERTS.get(code, spaced)}",
+        "java": f"javax.net.ssl.SSLHandshakeException: Received fatal alert: {name}",
+        "chrome": CHROME_ALERTS.get(code, "ERR_SSL_PROTOCOL_ERROR"),
+        "gnutls": f"A TLS fatal alert has been received. Received alert [{code}]",
+    }
+    if code in FIREFOX_ALERTS:
+        texts["firefox"] = FIREFOX_ALERTS[code]
+    return texts
+
+
+# The TLS 1.2 suites that each client offers by default, beside those of TLS 1.3
+_AEAD: Final = frozenset(offers.ECDHE_AEAD)
+_CBC_SHA1: Final = frozenset((*offers.ECDHE_CBC_SHA1, 0xC009, 0xC00A))
+_OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
+    "openssl": lambda code: _openssl_offers(code),
+    "curl": lambda code: _openssl_offers(code),
+    "python": lambda code: _python_offers(code),
+    "go": lambda code: code in _AEAD or code in _CBC_SHA1,
+    "java": lambda code: _java_offers(code),
+    "chrome": lambda code: code in offers.MODERN_SUITES,
+    "firefox": lambda code: code in offers.MODERN_SUITES or code in _CBC_SHA1,
+    "gnutls": lambda code: _gnutls_offers(code),
+}
+
+
+def _openssl_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth != "DSS"
+
+
+def _python_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
+    return _openssl_offers(code) and suite.kx != "RSA" and plain and suite.mac != "SHA1"
+
+
+def _java_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
+    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "TLS13") and plain
+
+
+def _gnutls_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    return (
+        suite.weak is None
+        and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13")
+        and suite.cipher.startswith(("AES", "CHACHA20"))
+    )
+
+
+def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
+    code = evidence.get("cipher_code")
+    # A server that took RSA key transport was not refused: what it answers to those without it is an alert, as a rule.
+    ending = alert_texts(40) if evidence.get("failure") is None else _ending(evidence)
+    if not isinstance(code, int) or code not in SUITES:
+        return {client: text for client, text in ending.items() if client == "chrome"}
+    return {client: OK if _OFFERED[client](code) else text for client, text in ending.items()}
+
+
+def _no_shared_group(evidence: Mapping[str, Any], _: Target) -> Texts:
+    bits = evidence.get("dh_bits")
+    if evidence.get("failure") is None and isinstance(bits, int):
+        return {
+            "openssl": "SSL routines::dh key too small",
+            "curl": "(35) TLS connect error: SSL routines::dh key too small",
+            "python": "[SSL: DH_KEY_TOO_SMALL] dh key too small",
+            "gnutls": "The Diffie-Hellman prime sent by the server is not acceptable (not long enough).",
+        }
+    ending = _ending(evidence)
+    # X448 and P-521 are offered by OpenSSL, P-521 by Firefox, Go, Java and GnuTLS; finite-field groups by the last two.
+    takes = _GROUP_TAKEN.get(str(evidence.get("group")), frozenset())
+    return {client: OK if client in takes else text for client, text in ending.items()}
+
+
+_LIBRARIES: Final = frozenset({"openssl", "curl", "python"})
+_GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
+    "secp521r1": _LIBRARIES | {"firefox", "go", "java", "gnutls"},
+    "x448": _LIBRARIES | {"java", "gnutls"},
+    "ffdhe2048": _LIBRARIES | {"firefox", "java", "gnutls"},
+    "ffdhe3072": _LIBRARIES | {"firefox", "java", "gnutls"},
+    "ffdhe4096": _LIBRARIES | {"java", "gnutls"},
+}
+
+
+def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
+    refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
+    if "openssl" in refusing:
+        refusing |= _LIBRARIES
+    ending = alert_texts(40)
+    return {client: text if client in refusing else OK for client, text in ending.items()}
+
+
+def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # Java and GnuTLS do not send a post-quantum share by default.
+    return {client: OK if client in ("java", "gnutls") else text for client, text in _ending(evidence).items()}
+
+
+def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
+    versions = set(evidence.get("versions", ()))
+    texts = dict(alert_texts(70) if evidence.get("failure") is None else _ending(evidence))
+    if evidence.get("failure") is None:
+        texts.update(
+            openssl="SSL routines::unsupported protocol",
+            curl="(35) TLS connect error: SSL routines::unsupported protocol",
+            python="[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol",
+            go="tls: server selected unsupported protocol version",
+            java="javax.net.ssl.SSLHandshakeException: The server selected protocol version is not accepted by client "
+            "preferences [TLS13, TLS12]",
+            firefox="SSL_ERROR_UNSUPPORTED_VERSION",
+        )
+    if versions & {"TLSv1.0", "TLSv1.1"}:
+        texts["gnutls"] = OK  # its NORMAL priorities still have both
+    return texts
+
+
+def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
+    return ADDRESS_TEXTS if target.host_is_ip and target.sni is None else NAME_TEXTS
+
+
+def _not_sent(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["intermediate-not-sent"])
+    if evidence.get("urls"):
+        texts["chrome"] = OK  # fetches what AIA names
+    if "shipped" in evidence.get("completed_from", ()):
+        texts["firefox"] = OK  # carries all intermediates that its CAs have disclosed
+    return texts
+
+
+def _unobtainable(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["intermediate-unobtainable"])
+    if evidence.get("fetched") is False:
+        del texts["chrome"]  # it would fetch what AIA names; whether that helps is not known
+    return texts
+
+
+def _untrusted_root(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # Without the root in what was sent, OpenSSL cannot see that it is a self-signed one.
+    return TEXTS["untrusted-root"] if evidence.get("root_sent") else TEXTS["issuer-unknown"]
+
+
+def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["weak-key"])
+    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
+    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
+        # Security level 2 of OpenSSL and profile MEDIUM of GnuTLS want 2048 bits; the others still take 1024.
+        texts.update(go=OK, java=OK, chrome=OK, firefox=OK)
+    if evidence.get("leaf") is False:
+        texts["openssl"] = "verify error:num=67:CA certificate key too weak"
+        texts["curl"] = "(60) SSL certificate problem: CA certificate key too weak"
+        texts["python"] = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: CA certificate key too weak"
+    return texts
+
+
+def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if evidence.get("leaf") is not True:
+        return TEXTS["wrong-key-usage"]
+    if not evidence.get("refused_by"):
+        return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
+    return {
+        "chrome": "ERR_SSL_KEY_USAGE_INCOMPATIBLE",
+        "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE",
+        **dict.fromkeys(("openssl", "curl", "python", "go", "java", "gnutls"), OK),
+    }
+
+
+def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return _ending(evidence)
+
+
+_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
+    "reset-after-hello": _same_ending,
+    "silent-after-hello": _same_ending,
+    "sni-filtered": _same_ending,
+    "sni-unrecognized": _same_ending,
+    "internal-error": _same_ending,
+    "closed-during-handshake": _same_ending,
+    "malformed-handshake": _same_ending,
+    "version-rejected": _same_ending,
+    "version-intolerant": _same_ending,
+    "handshake-failure": _same_ending,
+    "large-hello-dropped": _large_hello,
+    "legacy-version-only": _legacy,
+    "no-shared-cipher": _no_shared_cipher,
+    "no-shared-group": _no_shared_group,
+    "no-shared-signature-scheme": _no_shared_scheme,
+    "name-not-in-san": _names,
+    "wildcard-depth": _names,
+    "default-certificate": _names,
+    "intermediate-not-sent": _not_sent,
+    "intermediate-unobtainable": _unobtainable,
+    "untrusted-root": _untrusted_root,
+    "weak-key": _weak_key,
+    "wrong-key-usage": _wrong_key_usage,
+}

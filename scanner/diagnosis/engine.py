@@ -1,0 +1,236 @@
+"""From evidence and verdicts to a diagnosis: every rule asked, nothing said twice, in the order of a connection.
+
+Pure: the same evidence, verdicts and context give the same diagnosis. A rule's word on one address is merged with the
+same word on another; a certificate error on any address is an error of the target, since some clients meet it, while
+addresses that cannot be reached count only where no other can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Claim, Context, flight_of
+from scanner.diagnosis.catalogue import CODES, rank
+from scanner.diagnosis.clients import predict
+from scanner.diagnosis.rules.caa import caa_claims
+from scanner.diagnosis.rules.certificate import certificate_claims
+from scanner.diagnosis.rules.dane import dane_claims
+from scanner.diagnosis.rules.dns import dns_claims
+from scanner.diagnosis.rules.names import name_claims
+from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
+from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
+from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
+from scanner.diagnosis.wording import Wording
+from scanner.evidence import Evidence, Failure, Stage
+from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
+from scanner.pki.verdicts import ChainVerdict
+
+__all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
+
+# Further cases of one code (a second bad certificate, another address) that are told in its evidence.
+MAX_FURTHER: Final = 16
+
+_SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
+
+_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
+    connect_claims,
+    refusal_claims,
+    server_claims,
+    negotiation_claims,
+    enumeration_claims,
+    certificate_claims,
+    name_claims,
+    dane_claims,
+    caa_claims,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The judgement on one target; ``diagnoses`` are in order of precedence.
+
+    ``error`` says why there is no verdict: tlsweep's own failure, or that no address was contacted. The outcome then is
+    at least "warn", since a target that was never judged must not count as in order, and no cause of the target's
+    is invented for it.
+    """
+
+    outcome: Outcome
+    stage: Stage
+    cause: Cause | None
+    diagnoses: list[DiagnosisRecord] = field(default_factory=list)
+    clients: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One code as it will stand in the finding."""
+
+    code: str
+    severity: Severity
+    evidence: dict[str, Any]
+    endpoints: list[str]
+    further: list[dict[str, Any]]
+
+
+def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
+    """Judge one target. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
+    entries: dict[str, _Entry] = {}
+    for claim in dns_claims(evidence, context):
+        _add(entries, claim, None)
+    claims_by_address = _endpoint_claims(evidence, verdicts, context)
+    split = partly_unreachable(evidence.endpoints)
+    if split is not None:
+        _add(entries, split, None)
+        entries[split.code].endpoints = [e.address for e in evidence.endpoints if unreachable(e)]
+    for endpoint, claims in zip(evidence.endpoints, claims_by_address, strict=True):
+        if split is not None and unreachable(endpoint):
+            continue
+        for claim in claims:
+            _add(entries, claim, endpoint.address)
+    disagreement = _disagreement(evidence, claims_by_address, split is not None)
+    if disagreement is not None:
+        _add(entries, disagreement, None)
+        entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
+    if not entries and not evidence.endpoints and evidence.bug is None:
+        return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
+    if not entries:
+        return _nothing_claimed(evidence)
+    return _conclude(evidence, entries)
+
+
+NOT_CONTACTED: Final = "no address of this target was contacted, so it is not judged"
+OWN_FAULT: Final = "tlsweep itself failed on this target, so it is not fully judged; please report this: "
+
+
+def _endpoint_claims(
+    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context
+) -> list[list[Claim]]:
+    found = []
+    for position, endpoint in enumerate(evidence.endpoints):
+        verdict = verdicts[position] if position < len(verdicts) else None
+        case = Case(evidence, endpoint, verdict, context)
+        claims: list[Claim] = []
+        legacy = legacy_negotiated(case)
+        if legacy is not None:
+            claims.append(legacy)
+        for rule in _RULES:
+            if legacy is not None and rule is refusal_claims:
+                continue  # the old version is why it came to nothing
+            claims.extend(rule(case))
+        found.append(claims)
+    return found
+
+
+def _add(entries: dict[str, _Entry], claim: Claim, address: str | None) -> None:
+    severity = claim.severity or CODES[claim.code].severity
+    evidence = dict(claim.evidence)
+    entry = entries.get(claim.code)
+    if entry is None:
+        entries[claim.code] = _Entry(claim.code, severity, evidence, [] if address is None else [address], [])
+        return
+    if _SEVERITY_RANK[severity] < _SEVERITY_RANK[entry.severity]:
+        entry.severity = severity
+    if address is not None and address not in entry.endpoints:
+        entry.endpoints.append(address)
+    if evidence != entry.evidence and len(entry.further) < MAX_FURTHER:
+        if address is not None and len(entry.endpoints) > 1:
+            evidence = {"address": address, **evidence}
+        if evidence not in entry.further:
+            entry.further.append(evidence)
+
+
+def _disagreement(evidence: Evidence, claims: list[list[Claim]], some_dead: bool) -> Claim | None:
+    """``endpoints-disagree``: addresses that could be reached differ in their certificate or in what is wrong."""
+    views: dict[tuple[str | None, tuple[str, ...]], list[str]] = {}
+    for endpoint, found in zip(evidence.endpoints, claims, strict=True):
+        if (some_dead and unreachable(endpoint)) or endpoint.probe.failure is Failure.BUG:
+            continue
+        flight = flight_of(endpoint)
+        leaf = _fingerprint(flight.certificates[0]) if flight is not None and flight.certificates else None
+        wrong = sorted({c.code for c in found if (c.severity or CODES[c.code].severity) != "note"})
+        views.setdefault((leaf, tuple(wrong)), []).append(endpoint.address)
+    if len(views) < 2:
+        return None
+    views_listed = [
+        {"addresses": addresses, "certificate": leaf, "codes": list(codes)}
+        for (leaf, codes), addresses in views.items()
+    ]
+    differences = {
+        " and ".join(addresses): (", ".join(codes) or "in order") + (f" (certificate {leaf[:8]})" if leaf else "")
+        for (leaf, codes), addresses in views.items()
+    }
+    total = sum(len(addresses) for addresses in views.values())
+    return Claim("endpoints-disagree", {"total": total, "views": views_listed, "differences": differences})
+
+
+def _fingerprint(certificate: bytes) -> str:
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def _bug(evidence: Evidence) -> str | None:
+    if evidence.bug is not None:
+        return OWN_FAULT + evidence.bug
+    for endpoint in evidence.endpoints:
+        if endpoint.probe.failure is Failure.BUG:
+            return OWN_FAULT + (endpoint.probe.detail or "no details")
+    return None
+
+
+def _nothing_claimed(evidence: Evidence) -> Diagnosis:
+    error = _bug(evidence)
+    unfinished = next((endpoint.probe for endpoint in evidence.endpoints if not endpoint.probe.ok), None)
+    if error is None and unfinished is None:
+        return Diagnosis("ok", Stage.DONE, None)
+    stage = _reached(evidence) if unfinished is None else unfinished.stage
+    return Diagnosis("warn", stage, None, error=error or OWN_FAULT + f"no rule for {unfinished and unfinished.failure}")
+
+
+def _reached(evidence: Evidence) -> Stage:
+    if evidence.endpoints:
+        return evidence.endpoints[-1].probe.stage
+    return Stage.DNS if evidence.dns is None else Stage.CONNECT
+
+
+def _conclude(evidence: Evidence, entries: dict[str, _Entry]) -> Diagnosis:
+    ordered = sorted(entries.values(), key=lambda entry: rank(entry.code))
+    first = next((entry for entry in ordered if entry.severity == "error"), None)
+    error = _bug(evidence)
+    outcome: Outcome = "ok"
+    if first is not None:
+        outcome = "fail"
+    elif error is not None or any(entry.severity == "warning" for entry in ordered):
+        outcome = "warn"
+    stage = Stage.DONE
+    if first is not None:
+        stage = CODES[first.code].stage
+    elif error is not None:
+        stage = _reached(evidence)
+    records = [_record(evidence, entry) for entry in ordered]
+    clients = {} if outcome == "ok" else predict(evidence.target, records)
+    cause = None if first is None else CODES[first.code].cause
+    return Diagnosis(outcome, stage, cause, records, clients, error)
+
+
+def _record(evidence: Evidence, entry: _Entry) -> DiagnosisRecord:
+    proof = entry.evidence
+    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None)
+    if entry.further:
+        proof = {**proof, "also": entry.further}
+    record = DiagnosisRecord(
+        code=entry.code,
+        cause=CODES[entry.code].cause,
+        severity=entry.severity,
+        summary=words.summary(entry.code, entry.evidence),
+        evidence=proof,
+        remedy=words.remedy(entry.code, entry.evidence),
+    )
+    confirm = words.confirm(entry.code, entry.evidence)
+    if confirm is not None:
+        record["confirm"] = confirm
+    if entry.endpoints:
+        record["endpoints"] = entry.endpoints
+    return record

@@ -1,0 +1,282 @@
+"""Which connection to make next at an address, or none: one change at a time, until the cause is plain.
+
+A target that is in order leaves no question, so a healthy fleet costs one connection a target. Each plan below is an
+ordered list of questions for one way of failing, the likeliest first; the first answer that works ends it, and only
+what is still open then (was it the suites or the groups? which old versions?) is asked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case, Context, followup, works
+from scanner.diagnosis.rules.negotiation import key_refused_by
+from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
+from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, Stage, Target
+from scanner.pki.verdicts import ChainVerdict
+from scanner.tls import offers
+from scanner.tls.offers import Offer
+
+# A name that no server can have a certificate for: "invalid" is reserved for that (RFC 6761 section 6.4).
+UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
+
+# The longest plan (a server that resets everything) has eight questions, two more may be left after it. What is not
+# plain after ten connections will not be after twenty, and somebody else pays for each.
+MAX_QUESTIONS: Final = 10
+# With --enumerate one connection finds one suite: a server with everything on accepts some 60 suites in TLS 1.2 and
+# as many again in each older version.
+MAX_ENUMERATION: Final = 200
+
+_BROWSER_SCHEMES: Final = replace(offers.MODERN, name="browser-schemes", schemes=offers.BROWSER_SCHEMES)
+_WITH_SNI: Final[dict[str, Offer]] = {
+    "small": offers.SMALL,
+    "tls12": offers.TLS12_ONLY,
+    "all-suites": offers.ALL_SUITES_OFFER,
+    "all-groups": offers.ALL_GROUPS_OFFER,
+    "everything": offers.EVERYTHING,
+    "tls12-everything": offers.TLS12_EVERYTHING,
+    "tls11": offers.TLS11_ONLY,
+    "tls10": offers.TLS10_ONLY,
+    "ssl3": offers.SSL3_ONLY,
+    "forward-secret": offers.FORWARD_SECRET,
+    "no-sha1": offers.NO_SHA1,
+    "browser-schemes": _BROWSER_SCHEMES,
+}
+
+# --- plans ---------------------------------------------------------------------------------------
+
+# Silence costs a whole deadline each time, so only what explains silence: size, name, and everything old at once.
+_SILENT: Final = ("small", "other-sni", "tls12-everything")
+# A reset or a bare close at the hello: size, a filter on the name, versions, then servers too old to send alerts.
+_CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY_QUESTIONS)
+# handshake_failure and its like: nothing in common (the usual case), the name, or a version that is not told apart.
+_NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
+# protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
+_VERSION: Final = ("tls12", *LEGACY_QUESTIONS, "tls12-everything")
+# internal_error: a name without a certificate in most servers that send it, then the rest.
+_INTERNAL: Final = ("no-sni", "everything", "tls12-everything", "tls10")
+# Our hello is called wrong: its size or an extension of TLS 1.3 in it.
+_HELLO_DISLIKED: Final = ("small", "tls12", "tls12-everything", "tls10")
+_UNKNOWN_NAME: Final = ("no-sni",)
+
+_BY_ALERT: Final = {
+    70: _VERSION,  # protocol_version
+    86: _VERSION,  # inappropriate_fallback
+    80: _INTERNAL,
+    112: _UNKNOWN_NAME,  # unrecognized_name
+    49: _UNKNOWN_NAME,  # access_denied
+    10: _HELLO_DISLIKED,  # unexpected_message
+    20: _HELLO_DISLIKED,  # bad_record_mac
+    22: _HELLO_DISLIKED,  # record_overflow
+    47: _HELLO_DISLIKED,  # illegal_parameter
+    50: _HELLO_DISLIKED,  # decode_error
+    51: _HELLO_DISLIKED,  # decrypt_error
+    109: _HELLO_DISLIKED,  # missing_extension
+    110: _HELLO_DISLIKED,  # unsupported_extension
+}
+# Versions that --enumerate asks for, newest first
+_ENUMERATED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
+_ENUMERATE: Final = "enumerate"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A connection to make: the hello, and the server_name in it (``None``: none)."""
+
+    name: str
+    offer: Offer
+    sni: str | None
+
+
+def next_question(
+    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, *, enumerate: bool = False
+) -> Question | None:
+    """The next question to ask at this address, given the answers so far; ``None`` when nothing is open."""
+    asked = endpoint.followups
+    plain = sum(1 for name in asked if not name.startswith(_ENUMERATE))
+    if plain < MAX_QUESTIONS:
+        name = _open_question(target, endpoint, verdict)
+        if name is not None:
+            return _question(name, target)
+    if enumerate and plain <= MAX_QUESTIONS and _speaks_tls(endpoint):
+        return _enumeration(target, endpoint)
+    return None
+
+
+def _question(name: str, target: Target) -> Question:
+    if name == "no-sni":
+        return Question(name, offers.MODERN, None)
+    if name in ("other-sni", "default-certificate"):
+        return Question(name, offers.MODERN, UNKNOWABLE_NAME)
+    return Question(name, _WITH_SNI[name], target.sni)
+
+
+def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> str | None:
+    probe = endpoint.probe
+    if probe.ok:
+        return _doubt(target, endpoint, verdict)
+    if probe.failure not in REFUSALS or probe.stage is Stage.STARTTLS:
+        return None
+    flight = probe.flight
+    if flight is not None and flight.version is not None:
+        # It has already chosen: only an old version is left to be understood.
+        return _legacy_left(endpoint) if flight.version < offers.TLS12 else None
+    for name in _plan(probe):
+        if name in SNI_QUESTIONS and target.sni is None:
+            continue
+        if name not in endpoint.followups:
+            return None if _settled(endpoint) else name
+        if works(endpoint, name):
+            break
+    return _refinement(endpoint)
+
+
+def _plan(probe: Probe) -> tuple[str, ...]:
+    if probe.failure is Failure.ALERT:
+        return _NOTHING_SHARED if probe.alert is None else _BY_ALERT.get(probe.alert[1], _NOTHING_SHARED)
+    if probe.failure is Failure.MALFORMED:
+        return ()
+    # Cut in the middle of an answer: no other hello explains that.
+    if probe.bytes_received:
+        return ()
+    return _SILENT if probe.failure is Failure.SILENT else _CUT
+
+
+def _settled(endpoint: EndpointEvidence) -> bool:
+    """An answer to another name, though no flight, that already says that the name is what is refused."""
+    if not any(name in endpoint.followups for name in SNI_QUESTIONS):
+        return False
+    return name_is_the_reason(_bare_case(endpoint))
+
+
+def _refinement(endpoint: EndpointEvidence) -> str | None:
+    """After an answer that works: what it leaves open."""
+    asked = endpoint.followups
+    if works(endpoint, "everything"):
+        answer = asked["everything"].flight
+        suite_is_strange = answer is not None and answer.cipher not in offers.MODERN_SUITES
+        group_is_strange = answer is not None and answer.group is not None and answer.group not in offers.MODERN_GROUPS
+        if suite_is_strange != group_is_strange:
+            return None
+        # Both or neither are out of the ordinary: change one at a time.
+        if "all-suites" not in asked:
+            return "all-suites"
+        return "all-groups" if not works(endpoint, "all-suites") and "all-groups" not in asked else None
+    if works(endpoint, "tls12-everything"):
+        if "tls12" not in asked:
+            return "tls12"
+        if not works(endpoint, "tls12") and "everything" not in asked:
+            return "everything"
+        return None
+    if any(works(endpoint, name) for name in LEGACY_QUESTIONS):
+        return _legacy_left(endpoint)
+    return None
+
+
+def _legacy_left(endpoint: EndpointEvidence) -> str | None:
+    return next((name for name in LEGACY_QUESTIONS if name not in endpoint.followups), None)
+
+
+def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> str | None:
+    """A flight that came whole, and what in it other clients may not take."""
+    flight, asked = endpoint.probe.flight, endpoint.followups
+    if flight is None:
+        return None
+    if flight.version is not None and flight.version < offers.TLS12:
+        return _legacy_left(endpoint)
+    if flight.cipher in offers.RSA_KX and "forward-secret" not in asked:
+        return "forward-secret"
+    if flight.version == offers.TLS12 and flight.signature_scheme in offers.SHA1_SCHEMES and "no-sha1" not in asked:
+        return "no-sha1"
+    if verdict is None:
+        return None
+    if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
+        # The rule itself says whose doubt it is; only browsers' lists are worth asking with.
+        if key_refused_by(_bare_case(endpoint, target, verdict)):
+            return "browser-schemes"
+    name = verdict.name
+    if (
+        name is not None
+        and name.code == "name-not-in-san"
+        and endpoint.probe.sni is not None
+        and "default-certificate" not in asked
+    ):
+        return "default-certificate"
+    return None
+
+
+def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict: ChainVerdict | None = None) -> Case:
+    if target is None:
+        target = Target(row=0, host="", port=0, protocol="tls", sni=endpoint.probe.sni)
+    return Case(Evidence(target, 0.0, endpoints=(endpoint,)), endpoint, verdict, Context(at=0.0))
+
+
+# --- enumeration ---------------------------------------------------------------------------------
+
+
+def _speaks_tls(endpoint: EndpointEvidence) -> bool:
+    return endpoint.probe.ok or any(answer.ok for answer in endpoint.followups.values())
+
+
+def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
+    asked = endpoint.followups
+    if target.sni is not None and "no-sni" not in asked and endpoint.probe.ok:
+        return _question("no-sni", target)
+    if sum(1 for name in asked if name.startswith(_ENUMERATE)) >= MAX_ENUMERATION:
+        return None
+    for version in _ENUMERATED:
+        count, found = 0, list[int]()
+        open_still = True
+        while (answer := followup(endpoint, _enumeration_name(version, count))) is not None:
+            count += 1
+            if not answer.ok or answer.flight is None or answer.flight.version != version:
+                open_still = False
+            elif answer.flight.cipher is not None and answer.flight.cipher not in found:
+                found.append(answer.flight.cipher)
+            else:
+                open_still = False  # the same again: it does not choose from what is offered
+        suites = tuple(suite for suite in _suites_of(version) if suite not in found)
+        if open_still and suites:
+            return Question(_enumeration_name(version, count), _enumeration_offer(version, suites), target.sni)
+    return None
+
+
+def _enumeration_name(version: int, count: int) -> str:
+    return f"{_ENUMERATE}-{version:04x}-{count}"
+
+
+def _suites_of(version: int) -> tuple[int, ...]:
+    if version == offers.TLS13:
+        return offers.TLS13_SUITES
+    return tuple(suite for suite in offers.ALL_SUITES if suite not in offers.TLS13_SUITES)
+
+
+def _enumeration_offer(version: int, suites: tuple[int, ...]) -> Offer:
+    base = {
+        offers.TLS13: replace(offers.TLS13_ONLY, groups=offers.ALL_GROUPS),
+        offers.TLS12: offers.TLS12_EVERYTHING,
+        offers.TLS11: offers.TLS11_ONLY,
+        offers.TLS10: offers.TLS10_ONLY,
+        offers.SSL3: offers.SSL3_ONLY,
+    }[version]
+    return replace(base, name=f"{base.name}-{len(suites)}-suites", suites=suites)
+
+
+def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
+    """What ``--enumerate`` found, for ``EndpointEvidence.accepted``: version -> suites, in the order they were chosen.
+
+    A version that was asked for and refused is there with no suites.
+    """
+    found: dict[int, list[int]] = {}
+    for name, answer in followups.items():
+        if not name.startswith(_ENUMERATE + "-"):
+            continue
+        version = int(name.split("-")[1], 16)
+        suites = found.setdefault(version, [])
+        flight = answer.flight
+        if answer.ok and flight is not None and flight.version == version and flight.cipher is not None:
+            if flight.cipher not in suites:
+                suites.append(flight.cipher)
+    return {version: tuple(suites) for version, suites in found.items()}

@@ -1,0 +1,107 @@
+"""Whether CAA allows the CA that issued the certificate (RFC 8659), by a table of CAs and their CAA names.
+
+CAA binds a CA at the moment of issuance only; a set that forbids the issuer today says that the next renewal will
+fail, or that somebody else ordered the certificate.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Final
+
+from scanner.diagnosis.case import Case, Claim
+
+# Properties that every CA knows or may pass over (registry "Certification Authority Restriction Properties").
+KNOWN_TAGS: Final = frozenset(
+    ("issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc", "auth", "path", "policy")
+)
+CRITICAL: Final = 128
+
+_ORGANIZATION: Final = re.compile(r"(?:^|[,+])\s*O=((?:\\.|[^,+\\])*)", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"\\(.)")
+# issuer-domain-name of RFC 8659 section 4.2
+_DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA of the table."""
+
+    name: str
+    organizations: tuple[str, ...]
+    domains: frozenset[str]
+
+
+@cache
+def authorities() -> tuple[Authority, ...]:
+    """The table ``scanner/data/caa-issuers.toml``."""
+    table = tomllib.loads(files("scanner").joinpath("data/caa-issuers.toml").read_text("utf-8"))
+    return tuple(
+        Authority(ca["name"], tuple(text.casefold() for text in ca["organization"]), frozenset(ca["domains"]))
+        for ca in table["ca"]
+    )
+
+
+@lru_cache(maxsize=4096)
+def authority_of(issuer: str) -> Authority | None:
+    """The CA of the table whose organization stands in ``issuer`` (RFC 4514 text)."""
+    for found in _ORGANIZATION.finditer(issuer):
+        organization = _ESCAPE.sub(r"\1", found[1]).strip().strip('"').casefold()
+        matches = [
+            (len(prefix), authority)
+            for authority in authorities()
+            for prefix in authority.organizations
+            if organization == prefix or organization.startswith((prefix + " ", prefix + ",", prefix + "."))
+        ]
+        if matches:
+            return max(matches, key=lambda match: match[0])[1]
+    return None
+
+
+def caa_claims(case: Case) -> Iterator[Claim]:
+    """``caa-forbids-issuer``, where a CAA set is known that governs the certificate at this address."""
+    answer, verdict = case.evidence.dns, case.verdict
+    if answer is None or not answer.caa or verdict is None or verdict.leaf is None or not verdict.publicly_trusted:
+        return
+    if verdict.name is None or not verdict.name.matches:
+        return
+    owner = answer.caa_owner or case.target.host
+    wildcard = (verdict.name.matched_by or "").startswith("*.")
+    if wildcard and owner.rstrip(".").lower() == case.target.host.rstrip(".").lower():
+        # Issuance of a wildcard looks at its base domain and above, never at a name below it.
+        return
+    authority = authority_of(verdict.leaf.issuer)
+    if authority is None:
+        return
+    facts = {
+        "ca": authority.name,
+        "ca_domains": sorted(authority.domains),
+        "issuer": verdict.leaf.issuer,
+        "owner": owner,
+    }
+    for flags, tag, _ in answer.caa:
+        if flags & CRITICAL and tag.lower() not in KNOWN_TAGS:
+            yield Claim("caa-forbids-issuer", {**facts, "critical": tag})
+            return
+    allowed = _allowed(answer.caa, wildcard=wildcard)
+    if allowed is not None and not allowed & authority.domains:
+        yield Claim("caa-forbids-issuer", {**facts, "allowed": sorted(allowed)})
+
+
+def _allowed(records: tuple[tuple[int, str, str], ...], *, wildcard: bool) -> frozenset[str] | None:
+    """The issuer domains that the set allows; ``None`` where it restricts nothing (RFC 8659 sections 4.2 and 4.3)."""
+    for tag in ("issuewild", "issue") if wildcard else ("issue",):
+        values = [value for _, name, value in records if name.lower() == tag]
+        if values:
+            return frozenset(domain for value in values if (domain := _domain(value)))
+    return None
+
+
+def _domain(value: str) -> str | None:
+    name = value.strip().strip('"').partition(";")[0].strip().rstrip(".")
+    return name.lower() if _DOMAIN.fullmatch(name) else None

@@ -1,0 +1,214 @@
+"""Rules on certificates: the judges' verdicts (``scanner.pki``) weighed, without saying anything twice.
+
+What is wrong with the leaf alone holds whatever a store says. Of the stores, one that trusts the chain as it was sent
+is enough; where none does, what stops each path is named; where they disagree, that is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Claim, moment
+from scanner.diagnosis.catalogue import CODES
+from scanner.pki.certificate import Certificate
+from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+
+BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
+DAY: Final = 86400.0
+# The usual warning: certificates of a year were renewed a month ahead; those of 47 days and less, at two thirds.
+DEFAULT_WARNING_DAYS: Final = 30.0
+DEFAULT_WARNING_SHARE: Final = 1 / 3
+
+# A code that, once it holds, makes others mere consequences of itself: they are not said.
+CONSEQUENCES: Final[Mapping[str, frozenset[str]]] = {
+    "self-signed-leaf": frozenset(
+        ("untrusted-root", "issuer-unknown", "intermediate-not-sent", "intermediate-unobtainable", "issuer-not-a-ca", "root-sent")
+    ),
+    "untrusted-root": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "intermediate-not-sent": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "intermediate-unobtainable": frozenset(("issuer-unknown",)),
+    "bad-signature": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "certificate-expired": frozenset(("expires-soon",)),
+}  # fmt: skip
+
+
+def certificate_claims(case: Case) -> Iterator[Claim]:
+    """Everything that the certificates sent by this address show, but for the name in them."""
+    verdict = case.verdict
+    if verdict is None or not verdict.sent:
+        return
+    claims = list(_claims(case, verdict))
+    present = {claim.code for claim in claims}
+    implied = {code for holds in present for code in CONSEQUENCES.get(holds, ())}
+    yield from (claim for claim in claims if claim.code not in implied)
+
+
+def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
+    by_hash = {certificate.sha256: certificate for certificate in verdict.sent if certificate is not None}
+    leaf_codes = {problem.code for problem in verdict.leaf_problems}
+    for problem in verdict.leaf_problems:
+        if problem.code == "self-signed-leaf" and verdict.trusted:
+            continue  # this very certificate is somebody's anchor
+        if problem.code == "validity-too-long" and not case.context.public:
+            continue
+        yield _from_problem(case, problem, by_hash, verdict.leaf)
+    yield from _store_claims(case, verdict, by_hash, leaf_codes)
+    for problem in verdict.shape:
+        yield _from_problem(case, problem, by_hash, None)
+    if verdict.leaf is not None:
+        yield from _expires_soon(case, verdict.leaf)
+
+
+# --- stores --------------------------------------------------------------------------------------
+
+
+def _store_claims(
+    case: Case, verdict: ChainVerdict, by_hash: Mapping[str, Certificate], leaf_codes: set[str]
+) -> Iterator[Claim]:
+    stores = verdict.stores
+    if not stores:
+        return
+    left = {name: _left(store, leaf_codes) for name, store in stores.items()}
+    content = [name for name, problems in left.items() if not problems]
+    if content:
+        refusing = {name: problems for name, problems in left.items() if problems}
+        if refusing:
+            yield Claim(
+                "store-differs",
+                {
+                    "trusted_by": content,
+                    "refused_by": list(refusing),
+                    "reasons": {name: [problem.code for problem in problems] for name, problems in refusing.items()},
+                },
+            )
+        return
+    for name, problems in left.items():
+        for problem in problems:
+            claim = _from_problem(case, problem, by_hash, verdict.leaf if problem.certificate is None else None)
+            common: dict[str, Any] = {"stores": list(stores)}
+            if stores[name].path:
+                common["path"] = list(stores[name].path)
+            yield Claim(claim.code, {**claim.evidence, **common}, claim.severity)
+
+
+def _left(store: StoreVerdict, leaf_codes: set[str]) -> list[Problem]:
+    """What stops this store's path beside what is wrong with the leaf anyway."""
+    if store.trusted:
+        return []
+    return [problem for problem in store.problems if problem.code not in leaf_codes and problem.code in CODES]
+
+
+# --- problems into claims ------------------------------------------------------------------------
+
+
+def _from_problem(
+    case: Case, problem: Problem, by_hash: Mapping[str, Certificate], default: Certificate | None
+) -> Claim:
+    """The judge's problem with the facts of the certificate it names; what the judge says itself stands."""
+    certificate = by_hash.get(problem.certificate) if problem.certificate is not None else default
+    evidence: dict[str, Any] = {}
+    if problem.certificate is not None:
+        evidence["certificate"] = problem.certificate
+    if certificate is not None:
+        evidence.update(_facts(certificate, problem.code, case.context.at))
+        leaf = case.verdict.leaf if case.verdict is not None else None
+        evidence["leaf"] = leaf is not None and certificate.sha256 == leaf.sha256
+    evidence.update(problem.evidence)
+    arrange = _ARRANGE.get(problem.code)
+    if arrange is not None:
+        evidence.update(arrange(evidence, certificate))
+    refusing = evidence.get("refused_by")
+    if problem.code == "wrong-key-usage" and refusing and BROWSERS.issuperset(refusing) and not case.browsers:
+        return Claim(problem.code, evidence, "note")
+    return Claim(problem.code, evidence)
+
+
+def _missing(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    missing = [entry for entry in evidence.get("missing", ()) if isinstance(entry, Mapping)]
+    facts: dict[str, Any] = {
+        "missing_subjects": [entry.get("subject") for entry in missing],
+        "completed_from": sorted({str(entry.get("from")) for entry in missing}),
+    }
+    if evidence.get("aia"):
+        facts["urls"] = list(evidence["aia"])
+    return facts
+
+
+def _unobtainable(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    urls = list(evidence.get("aia", ()))
+    if not urls:
+        return {}
+    return {"published_at" if evidence.get("fetched") is False else "urls": urls}
+
+
+def _root(evidence: Mapping[str, Any], certificate: Certificate | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"root_sent": certificate is not None}
+    since = evidence.get("distrusted_for_certificates_from")
+    if isinstance(since, (int, float)):
+        facts["distrusted_since"] = moment(since)
+    return facts
+
+
+def _flaws(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    return {"reason": evidence.get("error") or evidence.get("flaws")}
+
+
+def _extras(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    extras = [entry for entry in evidence.get("extras", ()) if isinstance(entry, Mapping)]
+    return {"extra_count": len(extras), "extra_subjects": [entry.get("subject") or "unreadable" for entry in extras]}
+
+
+# What a summary needs beside what the judge says
+_ARRANGE: Final[Mapping[str, Callable[[Mapping[str, Any], Certificate | None], dict[str, Any]]]] = {
+    "intermediate-not-sent": _missing,
+    "intermediate-unobtainable": _unobtainable,
+    "untrusted-root": _root,
+    "malformed-certificate": _flaws,
+    "chain-has-extras": _extras,
+}
+
+
+def _facts(certificate: Certificate, code: str, at: float) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "certificate": certificate.sha256,
+        "subject": certificate.subject or "(empty subject)",
+        "issuer": certificate.issuer or "(empty issuer)",
+    }
+    if code in ("certificate-expired", "intermediate-expired") and certificate.not_after < at:
+        facts["not_after"] = moment(certificate.not_after)
+        facts["days"] = int((at - certificate.not_after) / DAY)
+    elif code in ("certificate-not-yet-valid", "intermediate-expired") and certificate.not_before > at:
+        facts["not_before"] = moment(certificate.not_before)
+        facts["days"] = int((certificate.not_before - at) / DAY) + 1
+    elif code == "weak-key":
+        facts["key"] = certificate.key
+    elif code == "weak-signature":
+        facts["signature"] = certificate.signature
+    elif code == "path-length-exceeded":
+        facts["path_length"] = certificate.path_length
+    return facts
+
+
+# --- lifetime ------------------------------------------------------------------------------------
+
+
+def _expires_soon(case: Case, leaf: Certificate) -> Iterator[Claim]:
+    at = case.context.at
+    lifetime = leaf.not_after - leaf.not_before
+    if leaf.not_before <= at <= leaf.not_after:
+        left = leaf.not_after - at
+        days = case.context.expiry_warning_days
+        warning = min(DEFAULT_WARNING_DAYS * DAY, lifetime * DEFAULT_WARNING_SHARE) if days is None else days * DAY
+        if left < warning:
+            yield Claim(
+                "expires-soon",
+                {
+                    "certificate": leaf.sha256,
+                    "subject": leaf.subject or "(empty subject)",
+                    "not_after": moment(leaf.not_after),
+                    "days_left": int(left / DAY),
+                    "lifetime_days": round(lifetime / DAY, 1),
+                    "lifetime_left_percent": round(100 * left / lifetime) if lifetime > 0 else 0,
+                },
+            )

@@ -1,0 +1,108 @@
+"""Rules on resolving the name: what DNS answered, and what its answer means (RFC 1034, RFC 2308, RFC 8914)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from scanner.diagnosis.case import Claim, Context
+from scanner.evidence import DnsAnswer, DnsStatus, Evidence
+
+# Names below these are not public: RFC 6761, RFC 6762, RFC 7686, RFC 8375, ICANN's "internal", and common home-made ones.
+PRIVATE_SUFFIXES: Final = frozenset(
+    "test example invalid localhost local internal onion alt arpa "
+    "lan intranet corp home private localdomain domain workgroup".split()
+)
+# Addresses that only one network can reach: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291, RFC 1122.
+PRIVATE_NETWORKS: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
+        *("0.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128", "::/128"),
+    )
+)
+
+
+def dns_claims(evidence: Evidence, context: Context) -> Iterator[Claim]:
+    """What resolving the name shows, whatever the addresses answered."""
+    answer = evidence.dns
+    if answer is None:
+        return
+    failure = _failure(evidence.target.host, answer)
+    if failure is not None:
+        yield failure
+    elif context.public and answer.source == "dns" and is_public_name(evidence.target.host):
+        private = [address for address in answer.addresses if is_private(address)]
+        if private:
+            yield Claim("private-address", {"addresses": private})
+
+
+def _failure(host: str, answer: DnsAnswer) -> Claim | None:
+    facts = _facts(answer)
+    if answer.loop:
+        return Claim("cname-loop", {**facts, "chain": " -> ".join((host, *answer.cname))})
+    if answer.bogus and answer.status not in (DnsStatus.NOERROR, DnsStatus.NODATA):
+        return Claim("dnssec-bogus", facts)
+    if answer.status is DnsStatus.NOERROR:
+        return None if answer.addresses else Claim("no-address", facts)
+    if answer.status is DnsStatus.NXDOMAIN and answer.cname:
+        return Claim("dangling-cname", facts)
+    return Claim(_CODES.get(answer.status, "servfail"), facts)
+
+
+_CODES: Final = {
+    DnsStatus.NODATA: "no-address",
+    DnsStatus.NXDOMAIN: "nxdomain",
+    DnsStatus.REFUSED: "refused",
+    DnsStatus.TIMEOUT: "dns-timeout",
+    DnsStatus.UNREACHABLE: "dns-timeout",
+}
+
+
+def _facts(answer: DnsAnswer) -> dict[str, Any]:
+    facts: dict[str, Any] = {"status": answer.status.value}
+    if answer.resolver:
+        facts["resolver"] = answer.resolver
+    if answer.cname:
+        facts["cname"] = list(answer.cname)
+        facts["last"] = answer.cname[-1]
+    if answer.extended_errors:
+        facts["extended_errors"] = [{"code": code, "text": text} for code, text in answer.extended_errors]
+        code, text = answer.extended_errors[0]
+        facts["extended_error"] = f"{EXTENDED_ERRORS.get(code, f'extended error {code}')}{': ' + text if text else ''}"
+    if answer.detail:
+        facts["detail"] = answer.detail
+    return facts
+
+
+# Registry "Extended DNS Error Codes" (RFC 8914 section 5.2)
+EXTENDED_ERRORS: Final = {
+    0: "other", 1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest type", 3: "stale answer", 4: "forged answer",
+    5: "DNSSEC indeterminate", 6: "DNSSEC bogus", 7: "signature expired", 8: "signature not yet valid",
+    9: "DNSKEY missing", 10: "RRSIGs missing", 11: "no zone key bit set", 12: "NSEC missing", 13: "cached error",
+    14: "not ready", 15: "blocked", 16: "censored", 17: "filtered", 18: "prohibited", 19: "stale NXDOMAIN answer",
+    20: "not authoritative", 21: "not supported", 22: "no reachable authority", 23: "network error", 24: "invalid data",
+    25: "signature expired before valid", 26: "too early", 27: "unsupported NSEC3 iterations value",
+    28: "unable to conform to policy", 29: "synthesized",
+}  # fmt: skip
+
+
+def is_public_name(host: str) -> bool:
+    """Whether ``host`` is a name of the public DNS: more than one label, and not below a name kept for private use."""
+    name = host.rstrip(".")
+    return "." in name and ":" not in name and name.rpartition(".")[2].lower() not in PRIVATE_SUFFIXES
+
+
+# A fleet has some thousand addresses; each is asked about once.
+@lru_cache(maxsize=8192)
+def is_private(address: str) -> bool:
+    """Whether only one network can reach ``address``; False for what is no address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed.version == network.version and parsed in network for network in PRIVATE_NETWORKS)

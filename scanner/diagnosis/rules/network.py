@@ -1,0 +1,53 @@
+"""Rules on reaching an address at all: the TCP connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Claim
+from scanner.evidence import CONNECT_FAILURES, EndpointEvidence, Failure
+
+_CODES: Final = {
+    Failure.CONNECT_TIMEOUT: "connect-timeout",
+    Failure.CONNECTION_REFUSED: "connection-refused",
+    Failure.NETWORK_UNREACHABLE: "network-unreachable",
+    Failure.HOST_UNREACHABLE: "host-unreachable",
+    # Any other error of connect(2): no route (EADDRNOTAVAIL), a local rule (EPERM, EACCES), ...
+    Failure.CONNECT_ERROR: "network-unreachable",
+}
+
+
+def connect_claims(case: Case) -> Iterator[Claim]:
+    """Why no TCP connection to this address came about."""
+    probe = case.probe
+    code = None if probe.failure is None else _CODES.get(probe.failure)
+    if code is None:
+        return
+    facts: dict[str, Any] = {"port": case.target.port}
+    if probe.detail:
+        facts["detail"] = probe.detail
+    if probe.connect_seconds is not None:
+        facts["seconds"] = round(probe.connect_seconds, 3)
+    yield Claim(code, facts)
+
+
+def unreachable(endpoint: EndpointEvidence) -> bool:
+    """No TCP connection to this address came about."""
+    return endpoint.probe.failure in CONNECT_FAILURES
+
+
+def partly_unreachable(endpoints: Sequence[EndpointEvidence]) -> Claim | None:
+    """``some-addresses-unreachable``, where at least one address of several lets us connect."""
+    dead = [endpoint for endpoint in endpoints if unreachable(endpoint)]
+    if not dead or len(dead) == len(endpoints):
+        return None
+    return Claim(
+        "some-addresses-unreachable",
+        {
+            "total": len(endpoints),
+            "unreachable_count": len(dead),
+            "unreachable": {endpoint.address: str(endpoint.probe.failure) for endpoint in dead},
+            "first": dead[0].address,
+        },
+    )

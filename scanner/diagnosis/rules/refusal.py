@@ -1,0 +1,240 @@
+"""Rules on a server that does not complete its flight: one failure, many causes, told apart by what else it answers.
+
+The follow-ups (``scanner.diagnosis.questions``) change one thing at a time; the first change that helps names the
+cause. Where nothing helps, the failure itself names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Claim, followup, works
+from scanner.evidence import Failure, Probe, Stage
+from scanner.tls.names import alert_name, cipher_name, group_name, version_name
+from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
+
+REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
+STARTTLS_FAILURES: Final = frozenset(
+    {Failure.STARTTLS_NOT_OFFERED, Failure.STARTTLS_REFUSED, Failure.STARTTLS_MALFORMED}
+)
+LEGACY_QUESTIONS: Final = ("tls11", "tls10", "ssl3")
+SNI_QUESTIONS: Final = ("other-sni", "no-sni")
+
+# Alerts (RFC 8446 section 6.2) by what they say when no other hello helps
+_ALERTS: Final = {
+    0: "closed-during-handshake",  # close_notify
+    49: "closed-during-handshake",  # access_denied
+    70: "version-rejected",  # protocol_version
+    80: "internal-error",
+    86: "version-rejected",  # inappropriate_fallback
+    90: "closed-during-handshake",  # user_canceled
+    112: "sni-unrecognized",
+    # we are told that our hello is wrong, which it is not
+    10: "malformed-handshake",  # unexpected_message
+    20: "malformed-handshake",  # bad_record_mac
+    22: "malformed-handshake",  # record_overflow
+    47: "malformed-handshake",  # illegal_parameter
+    50: "malformed-handshake",  # decode_error
+    51: "malformed-handshake",  # decrypt_error
+    109: "malformed-handshake",  # missing_extension
+    110: "malformed-handshake",  # unsupported_extension
+}
+
+_HOW: Final = {
+    Failure.RESET: "resets",
+    Failure.CLOSED: "closes",
+    Failure.SILENT: "ignores",
+    Failure.ALERT: "refuses",
+    Failure.MALFORMED: "garbles",
+}
+
+
+def refusal_claims(case: Case) -> Iterator[Claim]:
+    """Why the handshake at this address did not come to the end of the server's flight."""
+    probe = case.probe
+    if probe.failure in STARTTLS_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
+        yield _starttls(case)
+    elif probe.failure is Failure.PLAINTEXT:
+        yield Claim("plaintext-on-tls-port", _plaintext_facts(probe))
+    elif probe.failure in REFUSALS:
+        facts = failure_facts(case)
+        yield from _explained(case, facts) or (_unexplained(case, facts),)
+
+
+def failure_facts(case: Case) -> dict[str, Any]:
+    """How the first probe failed and which questions were asked since; what is common to all refusals."""
+    probe = case.probe
+    assert probe.failure is not None
+    facts: dict[str, Any] = {"failure": str(probe.failure), "how": _HOW[probe.failure]}
+    if probe.alert is not None:
+        facts["alert"] = alert_name(probe.alert[1])
+        facts["alert_code"] = probe.alert[1]
+    if probe.sni is not None:
+        facts["sni"] = probe.sni
+    if probe.detail:
+        facts["detail"] = probe.detail
+    if probe.bytes_received:
+        facts["bytes_received"] = probe.bytes_received
+    tried = {name: answer_word(answer) for name, answer in case.endpoint.followups.items()}
+    if tried:
+        facts["tried"] = tried
+    return facts
+
+
+def answer_word(probe: Probe) -> str:
+    """How a connection ended, in one word: "ok", an alert's name, or the failure's."""
+    if probe.failure is None:
+        return "ok"
+    if probe.failure is Failure.ALERT and probe.alert is not None:
+        return alert_name(probe.alert[1])
+    return str(probe.failure)
+
+
+def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
+    endpoint, probe = case.endpoint, case.probe
+    if name_is_the_reason(case):
+        if probe.failure in (Failure.RESET, Failure.SILENT):
+            return [Claim("sni-filtered", facts)]
+        return [Claim("sni-unrecognized", facts)]
+    if works(endpoint, "small"):
+        return [Claim("large-hello-dropped", facts)]
+    if works(endpoint, "tls12"):
+        return [Claim("version-intolerant", facts)]
+    if any(works(endpoint, name) for name in ("everything", "all-suites", "all-groups")):
+        return _mismatch(case, facts)
+    if works(endpoint, "tls12-everything"):
+        # Refused when 1.3 is offered beside everything else, so both the version and the lists stand in the way.
+        return [Claim("version-intolerant", facts), *_mismatch(case, facts)]
+    legacy = [answer for name in LEGACY_QUESTIONS if (answer := followup(endpoint, name)) is not None and answer.ok]
+    if legacy:
+        return [Claim("legacy-version-only", {**facts, **_legacy_facts(legacy)})]
+    return []
+
+
+def name_is_the_reason(case: Case) -> bool:
+    """The same address answers another server_name, or none, and not this one.
+
+    Against a reset or silence any answer of TLS proves it, an alert too; against an alert only a whole flight does,
+    since a server may well refuse an unknown name for its own reasons.
+    """
+    for name in SNI_QUESTIONS:
+        answer = followup(case.endpoint, name)
+        if answer is None or answer.sni == case.probe.sni:
+            continue
+        if answer.ok:
+            return True
+        if case.probe.failure in (Failure.RESET, Failure.SILENT) and answer.failure is Failure.ALERT:
+            return True
+    return False
+
+
+def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
+    """What of the lists was missing, by what the server chose when it was offered more."""
+    endpoint = case.endpoint
+    everything = followup(endpoint, "everything") or followup(endpoint, "tls12-everything")
+    suites, groups = works(endpoint, "all-suites"), works(endpoint, "all-groups")
+    chosen = next(
+        (
+            answer.flight
+            for name in ("all-suites", "all-groups", "everything", "tls12-everything")
+            if (answer := followup(endpoint, name)) is not None and answer.ok and answer.flight is not None
+        ),
+        None,
+    )
+    if chosen is None:
+        return [Claim("handshake-failure", facts)] if everything is None or everything.ok else []
+    details: dict[str, Any] = dict(facts)
+    if chosen.version is not None:
+        details["version"] = version_name(chosen.version)
+    if chosen.cipher is not None:
+        details["cipher"] = cipher_name(chosen.cipher)
+        details["cipher_code"] = chosen.cipher
+    if chosen.group is not None:
+        details["group"] = group_name(chosen.group)
+    if chosen.dh_bits is not None:
+        details["dh_bits"] = chosen.dh_bits
+    strange_suite = chosen.cipher is not None and chosen.cipher not in MODERN_SUITES
+    strange_group = chosen.group is not None and chosen.group not in MODERN_GROUPS
+    claims = []
+    if (suites or strange_suite) and not groups:
+        claims.append(Claim("no-shared-cipher", details))
+    if (groups or strange_group) and not suites:
+        claims.append(Claim("no-shared-group", details))
+    return claims or [Claim("handshake-failure", details)]
+
+
+def _legacy_facts(answers: list[Probe]) -> dict[str, Any]:
+    flights = [answer.flight for answer in answers if answer.flight is not None]
+    facts: dict[str, Any] = {
+        "versions": [version_name(flight.version) for flight in flights if flight.version is not None]
+    }
+    ciphers = list(dict.fromkeys(cipher_name(flight.cipher) for flight in flights if flight.cipher is not None))
+    if ciphers:
+        facts["ciphers"] = ciphers
+    return facts
+
+
+def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
+    probe = case.probe
+    began = probe.bytes_received > 0 or probe.flight is not None
+    if probe.failure is Failure.ALERT:
+        code = "handshake-failure" if probe.alert is None else _ALERTS.get(probe.alert[1], "handshake-failure")
+        return Claim(code, facts)
+    if probe.failure is Failure.MALFORMED:
+        if probe.first_bytes:
+            facts["first_bytes"] = probe.first_bytes.hex()
+        return Claim("malformed-handshake", facts)
+    if probe.failure is Failure.SILENT:
+        return Claim("silent-after-hello", facts)
+    if probe.failure is Failure.RESET and not began:
+        return Claim("reset-after-hello", facts)
+    return Claim("closed-during-handshake", facts)
+
+
+def legacy_negotiated(case: Case) -> Claim | None:
+    """A server that answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
+    flight = case.probe.flight
+    if flight is None or flight.version is None or not 0 < flight.version < TLS12:
+        return None
+    versions = [flight.version]
+    for name in LEGACY_QUESTIONS:
+        answer = followup(case.endpoint, name)
+        if answer is not None and answer.ok and answer.flight is not None and answer.flight.version is not None:
+            versions.append(answer.flight.version)
+    facts: dict[str, Any] = {"versions": [version_name(version) for version in sorted(set(versions), reverse=True)]}
+    if flight.cipher is not None:
+        facts["ciphers"] = [cipher_name(flight.cipher)]
+    return Claim("legacy-version-only", facts)
+
+
+def _plaintext_facts(probe: Probe) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if probe.recognised:
+        facts["recognised"] = probe.recognised.upper()
+        facts["recognised_protocol"] = probe.recognised
+    if probe.first_bytes:
+        facts["first_bytes"] = probe.first_bytes.hex()
+    return facts
+
+
+def _starttls(case: Case) -> Claim:
+    probe = case.probe
+    facts: dict[str, Any] = {"protocol": case.target.protocol, **_plaintext_facts(probe)}
+    if probe.detail:
+        facts["words"] = probe.detail
+    if probe.failure is Failure.STARTTLS_REFUSED:
+        return Claim("starttls-refused", facts)
+    if probe.failure in REFUSALS:
+        # The dialogue never came to the upgrade: nothing was said, or the server hung up.
+        facts["words"] = _NO_DIALOGUE[probe.failure]
+    return Claim("starttls-not-offered", facts)
+
+
+_NO_DIALOGUE: Final = {
+    Failure.SILENT: "the server never says what the protocol begins with; it may expect TLS from the first byte",
+    Failure.CLOSED: "the server hangs up before the upgrade",
+    Failure.RESET: "the connection is reset before the upgrade",
+    Failure.ALERT: "the server answers with a TLS alert; it expects TLS from the first byte",
+    Failure.MALFORMED: "the server's words cannot be read",
+}

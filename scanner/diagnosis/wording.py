@@ -1,0 +1,174 @@
+"""Sentences and commands for one host: the catalogue's templates, filled with its facts.
+
+What comes from outside is made harmless here (``scanner.text``), since a summary is read on terminals; the exact
+text stands in the evidence. Nothing here raises for any evidence: a template whose fields are not all known gives way
+to the next one, and the last resort is the code's title.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from scanner.diagnosis.catalogue import CODES, Code
+from scanner.evidence import Target
+from scanner.text import printable, shorten
+
+# A sentence stays readable with a few names in it, each no longer than a long host name.
+MAX_LISTED: Final = 5
+MAX_VALUE: Final = 120
+
+_FIELD: Final = re.compile(r"\{([a-z_]+)\}")
+
+# What `openssl s_client -starttls` knows, by our names of the protocols
+_S_CLIENT_STARTTLS: Final = {
+    "smtp": "smtp",
+    "lmtp": "lmtp",
+    "imap": "imap",
+    "pop3": "pop3",
+    "ftp": "ftp",
+    "ldap": "ldap",
+    "xmpp": "xmpp",
+    "xmpp-server": "xmpp-server",
+    "postgres": "postgres",
+    "mysql": "mysql",
+    "nntp": "nntp",
+    "sieve": "sieve",
+    "irc": "irc",
+}
+# What curl speaks: our name -> the scheme of a URL
+_CURL_SCHEME: Final = {
+    "tls": "https",
+    "https": "https",
+    "smtps": "smtps",
+    "imaps": "imaps",
+    "pop3s": "pop3s",
+    "ftps": "ftps",
+    "ldaps": "ldaps",
+}
+
+
+def words(value: object) -> str:
+    """``value`` of the evidence as a person reads it: lists shortened, control characters shown, never empty."""
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(words(item) for item in value[:MAX_LISTED])
+        more = len(value) - MAX_LISTED
+        return f"{shown} and {more} more" if more > 0 else shown
+    if isinstance(value, Mapping):
+        return words([f"{key}: {words(item)}" for key, item in value.items()])
+    if isinstance(value, float):
+        return f"{value:g}"
+    return shorten(printable(str(value)[: MAX_VALUE + 1]), MAX_VALUE)
+
+
+def _known(value: object) -> bool:
+    return value is not None and value != "" and value != [] and value != ()
+
+
+def _shell(value: object) -> str:
+    """``value`` as one word of a shell command that can do no harm when it is pasted."""
+    return shlex.quote(printable(str(value)))
+
+
+def _fill(templates: tuple[str, ...], facts: Mapping[str, Any], show: Callable[[object], str]) -> str | None:
+    for template in templates:
+        names = _FIELD.findall(template)
+        if all(_known(facts.get(name)) for name in names):
+            return _FIELD.sub(lambda found: show(facts[found[1]]), template)
+    return None
+
+
+def _without_dates_noise(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    # Midnight to the second says no more than the day does.
+    return {
+        key: value[:10] if key in ("not_before", "not_after", "revoked_at") and isinstance(value, str) else value
+        for key, value in evidence.items()
+    }
+
+
+class Wording:
+    """The words about one target, at one address of it."""
+
+    __slots__ = ("_facts", "_target")
+
+    def __init__(self, target: Target, address: str | None = None) -> None:
+        self._target = target
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        self._facts: dict[str, Any] = {
+            "host": target.host,
+            "name": target.name,
+            "sni": target.sni,
+            "port": target.port,
+            "protocol": target.protocol,
+            "target": f"{host}:{target.port}",
+            "address": address or target.address or target.host,
+        }
+
+    def summary(self, code: str, evidence: Mapping[str, Any]) -> str:
+        """One sentence on this host."""
+        entry = CODES[code]
+        facts = {**self._facts, **_without_dates_noise(evidence)}
+        return _fill(entry.summary, facts, words) or f"{entry.title}."
+
+    def remedy(self, code: str, evidence: Mapping[str, Any]) -> str:
+        """What to do; a fact that is not known is named in general words."""
+        entry = CODES[code]
+        facts = {**self._facts, **_without_dates_noise(evidence)}
+        return _FIELD.sub(lambda found: words(_general(facts, found[1])), entry.remedy)
+
+    def confirm(self, code: str, evidence: Mapping[str, Any]) -> str | None:
+        """A command that shows the same, safe to paste into a POSIX shell whatever the host is called."""
+        return _command(CODES[code], {**self._facts, **evidence}, self._target)
+
+
+def _general(facts: Mapping[str, Any], name: str) -> object:
+    value = facts.get(name)
+    return value if _known(value) else _GENERAL.get(name, "it")
+
+
+_GENERAL: Final = {
+    "ca": "the CA",
+    "ca_domains": "its domain",
+    "owner": "the name",
+    "product": "the product",
+    "refused_by": "the others",
+    "subject": "the certificate",
+    "versions": "them",
+    "sni": "the name",
+}
+
+
+def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | None:
+    address = str(facts["address"])
+    connect = _shell(f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}")
+    starttls = _S_CLIENT_STARTTLS.get(target.protocol)
+    base = f"openssl s_client -connect {connect}" + (f" -starttls {starttls}" if starttls else "")
+    named = f"{base} -servername {_shell(target.sni)}" if target.sni else f"{base} -noservername"
+    scheme = _CURL_SCHEME.get(target.protocol)
+    commands: dict[str, str | None] = {
+        "s_client": named,
+        "s_client_no_sni": f"{base} -noservername",
+        "curl": f"curl -v --connect-to {_shell(f'::{address}:')} {scheme}://{_shell(facts['target'])}/"
+        if scheme
+        else named,
+        "q_host": _shell(target.host),
+        "q_address": _shell(address),
+        "q_owner": _shell(facts["owner"]) if _known(facts.get("owner")) else None,
+        "q_first": _shell(facts["first"]) if _known(facts.get("first")) else None,
+        "q_url": _shell(facts["url"]) if _known(facts.get("url")) else None,
+        "port": str(target.port),
+    }
+    filled = _fill(entry.confirm, commands, str)
+    if filled is None:
+        return None
+    # s_client waits for input unless it gets none
+    return "; ".join(_no_input(part.strip()) for part in filled.split("; "))
+
+
+def _no_input(command: str) -> str:
+    if not command.startswith("openssl s_client"):
+        return command
+    first, bar, rest = command.partition(" | ")
+    return f"{first} </dev/null{bar}{rest}"

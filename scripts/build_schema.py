@@ -1,0 +1,113 @@
+"""Write the JSON Schema of a finding, made from the record types of ``scanner.findings``.
+
+    python scripts/build_schema.py            # writes scanner/data/finding.schema.json
+    python scripts/build_schema.py --check    # exit 1 where the file is stale
+
+The text under each field becomes its description. Only what those types use is understood; anything else is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sys
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from scanner import findings
+
+TARGET = Path(__file__).resolve().parent.parent / "scanner" / "data" / "finding.schema.json"
+
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+
+
+def build() -> str:
+    """The schema as text. Unknown fields are allowed, since fields are only ever added within ``tlsweep/1``."""
+    definitions: dict[str, Any] = {}
+    texts = field_texts()
+    root = _record(findings.Finding, definitions, texts)
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{findings.SCHEMA.replace('/', ':')}:finding",
+        "title": "Finding",
+        **root,
+        "$defs": dict(sorted(definitions.items())),
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def field_texts() -> dict[tuple[str, str], str]:
+    """(class, field) -> the string under the field in the source."""
+    tree = ast.parse(Path(findings.__file__).read_text("utf-8"))
+    texts = {}
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field, below in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
+            ):
+                texts[node.name, field.target.id] = " ".join(below.value.value.split())
+    return texts
+
+
+def _record(record: Any, definitions: dict[str, Any], texts: dict[tuple[str, str], str]) -> dict[str, Any]:
+    properties, required = {}, []
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        optional = get_origin(hint) is NotRequired
+        schema = _type(get_args(hint)[0] if optional else hint, definitions, texts)
+        text = texts.get((record.__name__, name))
+        properties[name] = {**schema, "description": text} if text else schema
+        if not optional:
+            required.append(name)
+    return {
+        "description": " ".join((record.__doc__ or "").split()),
+        "type": "object",
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _type(hint: Any, definitions: dict[str, Any], texts: dict[tuple[str, str], str]) -> dict[str, Any]:
+    if hint is Any:
+        return {}
+    if hint in _PLAIN:
+        return {"type": _PLAIN[hint]}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
+    if origin in (Union, UnionType):
+        if all(argument in _PLAIN for argument in arguments):
+            return {"type": [_PLAIN[argument] for argument in arguments]}
+        return {"anyOf": [_type(argument, definitions, texts) for argument in arguments]}
+    if origin is list:
+        return {"type": "array", "items": _type(arguments[0], definitions, texts)}
+    if origin is dict and arguments[0] is str:
+        return {"type": "object", "additionalProperties": _type(arguments[1], definitions, texts)}
+    if is_typeddict(hint):
+        if hint.__name__ not in definitions:
+            definitions[hint.__name__] = {}
+            definitions[hint.__name__] = _record(hint, definitions, texts)
+        return {"$ref": f"#/$defs/{hint.__name__}"}
+    raise TypeError(f"no JSON Schema is known for {hint!r}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
+    options = parser.parse_args(arguments)
+    text = build()
+    if options.check:
+        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
+    TARGET.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
