@@ -20,12 +20,11 @@ from scanner.findings import Finding
 @click.option("--json", "as_json", is_flag=True, help="Print findings, one JSON object a line.")
 @click.option("--chain", metavar="FILE", help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network.")
 @click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
+@opt.fail_on_option
 @opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
 @opt.config_option
 def check(targets: tuple[str, ...], **given: Any) -> int:
     """Say what happens at each stage of connecting to a target, why it fails, and what to do.
-
-    Exits with 1 when a target fails.
 
     \b
     Examples:
@@ -34,8 +33,10 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
       tlsweep check --chain fullchain.pem --host www.example.org --at 2027-01-01
     """  # fmt: skip
     from scanner.cli.checking import check_files, check_targets
+    from scanner.cli.running import matches_fail_on, parse_fail_on
 
     with one_line_problems():
+        fail_on = parse_fail_on(given["fail_on"])
         if given["chain"]:
             if targets:
                 raise UsageProblem("--chain judges files without a network: name no targets with it")
@@ -47,7 +48,7 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
                 raise UsageProblem("--host goes with --chain")
             findings = check_targets(targets, given)
     _print(findings, as_json=given["as_json"])
-    return 1 if any(finding["outcome"] in ("fail", "invalid") for finding in findings) else 0
+    return 1 if any(matches_fail_on(finding, fail_on) for finding in findings) else 0
 
 
 def _print(findings: list[Finding], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,8 +24,6 @@ from scanner.starttls import PROTOCOLS
 
 def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
     """Probe the targets named on the command line; findings in their order. Raises what the files of options may raise."""
-    import time
-
     config = opt.scan_config(given)
     what = material(given)
     judge = make_judge(what)
@@ -67,4 +66,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     )
     scan = Scan(config, run_id=new_run_id(now), judge=judge, pacer=pacer, emit=lambda finding: None)
     verdict = judge.judge(certificates, name=host, at=scan.moment(now))
-    return scan.finding(evidence, [verdict])
+    finding = scan.finding(evidence, [verdict])
+    for diagnosis in finding["diagnoses"]:
+        diagnosis.pop("confirm", None)  # those commands connect, and nothing is deployed yet
+    return finding

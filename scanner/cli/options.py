@@ -81,6 +81,11 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
 
+fail_on_option = click.option(
+    "--fail-on",
+    metavar="CAUSE,...",
+    help="Exit with 1 when a target has an error of one of these causes or codes; 'any' is every error.",
+)
 config_option = click.option(
     "--config",
     type=click.Path(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +30,11 @@ def show(findings: Iterable[Finding], stream: TextIO) -> None:
         if number:
             console.print()
         _page(console, finding)
+
+
+def _indented(renderable: RenderableType, pad: tuple[int, int, int, int]) -> Padding:
+    # not expanded: a page that is piped or copied has no trailing blanks
+    return Padding(renderable, pad, expand=False)
 
 
 def _text(value: object) -> str:
@@ -58,12 +63,12 @@ def _page(console: Console, finding: Finding) -> None:
     console.print(_stages(finding))
     error = finding.get("error")
     if error:
-        console.print(Padding(Text(_text(error), style="bold"), (0, 0, 0, 2)))
+        console.print(_indented(Text(_text(error), style="bold"), (0, 0, 0, 2)))
     for diagnosis in finding["diagnoses"]:
         _diagnosis(console, diagnosis)
     if finding["clients"]:
-        console.print(Padding(Text("What clients say", style="bold"), (1, 0, 0, 2)))
-        console.print(Padding(_grid(finding["clients"].items()), (0, 0, 0, 4)))
+        console.print(_indented(Text("What clients say", style="bold"), (1, 0, 0, 2)))
+        console.print(_indented(_grid(finding["clients"].items()), (0, 0, 0, 4)))
 
 
 def _name(finding: Finding) -> str:
@@ -95,7 +100,7 @@ def _stages(finding: Finding) -> Padding:
     certificates = {certificate["sha256"]: certificate for certificate in finding.get("certificates", [])}
     for endpoint in finding.get("endpoints", []):
         rows += _endpoint(endpoint, certificates)
-    return Padding(_grid(rows), (0, 0, 0, 2))
+    return _indented(_grid(rows), (0, 0, 0, 2))
 
 
 def _endpoint(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
@@ -128,13 +133,13 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord) -> None:
     head.append(diagnosis["code"], style=f"bold {colour}")
     if diagnosis.get("endpoints"):
         head.append(f"  at {', '.join(diagnosis['endpoints'][:CERTIFICATES_SHOWN])}", style="dim")
-    console.print(Padding(head, (1, 0, 0, 2)))
-    console.print(Padding(Text(printable(diagnosis["summary"])), (0, 0, 0, 4)))
+    console.print(_indented(head, (1, 0, 0, 2)))
+    console.print(_indented(Text(printable(diagnosis["summary"])), (0, 0, 0, 4)))
     rows: list[tuple[str, object]] = list(diagnosis["evidence"].items())
     if rows:
-        console.print(Padding(_grid(rows), (0, 0, 0, 4)))
+        console.print(_indented(_grid(rows), (0, 0, 0, 4)))
     if diagnosis.get("remedy"):
-        console.print(Padding(Text("do: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"), (0, 0, 0, 4)))
+        console.print(_indented(Text("do: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"), (0, 0, 0, 4)))
     if diagnosis.get("confirm"):
         line = Text("confirm: ", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
-        console.print(Padding(line, (0, 0, 0, 4)), soft_wrap=True)
+        console.print(_indented(line, (0, 0, 0, 4)), soft_wrap=True)

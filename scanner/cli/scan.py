@@ -17,7 +17,7 @@ from scanner.cli.problems import one_line_problems
 @click.option("--force", is_flag=True, help="Overwrite an output that exists.")
 @click.option("--resume", is_flag=True, help="Go on with an output that an earlier run left: rows that have a finding are not probed again.")
 @click.option("--certificates", metavar="FILE", help="Each distinct certificate once, with its DER.")
-@click.option("--fail-on", metavar="CAUSE,...", help="Exit with 1 when a target has an error of one of these causes or codes ('any': any).")
+@opt.fail_on_option
 @click.option("--workers", metavar="N|auto", default="1", show_default=True, help="Processes; auto is one per core.")
 @click.option("--no-progress", is_flag=True, help="No progress line, and no table at the end.")
 @opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
