@@ -1,0 +1,82 @@
+"""The fleet is scanned as any other inventory is, and every row gets exactly the finding that its case is there to show."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from scanner.config import ScanConfig
+from scanner.demo.cases import Case
+from scanner.demo.catalogue import CASES
+from scanner.demo.fleet import run_fleet
+from scanner.findings import Finding
+from scanner.inventory import read_inventory
+from scanner.session import Material, make_judge, open_session
+from scanner.starttls import PROTOCOLS
+
+SEVERITY = {"fail": "error", "warn": "warning", "ok": "note"}
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finding]:
+    """The finding of each case, by its name; a case that cannot be had on this system has none."""
+    return trio.run(functools.partial(scan_fleet, tmp_path_factory.mktemp("demo")))
+
+
+async def scan_fleet(directory: Path) -> dict[str, Finding]:
+    written: list[Finding] = []
+    async with run_fleet(directory) as fleet:
+        config = replace(ScanConfig(), **fleet.config_hints)
+        material = Material(resolvers=(fleet.resolver,), trust_stores=(str(fleet.roots),))
+        rows = read_inventory(
+            str(fleet.inventory),
+            default_protocol=config.default_protocol,
+            default_port=config.default_port,
+            protocols=PROTOCOLS,
+        )
+        judge = make_judge(material)
+        async with open_session(config, material, run_id="demo", judge=judge, emit=written.append) as session:
+            with trio.fail_after(40):
+                await session.run(rows)
+        by_row = {finding["target"]["row"]: finding for finding in written}
+        assert len(by_row) == len(written) == len(fleet.rows)
+        return {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}
+
+
+def found(findings: dict[str, Finding], case: Case) -> Finding:
+    if case.name not in findings:
+        pytest.skip("this system cannot have its servers")
+    return findings[case.name]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_finding(case: Case, findings: dict[str, Finding]) -> None:
+    finding = found(findings, case)
+    codes = frozenset(diagnosis["code"] for diagnosis in finding["diagnoses"])
+    assert (finding["outcome"], finding["cause"], codes) == (case.outcome, case.cause, case.codes)
+    assert len(codes) == len(finding["diagnoses"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_stands_around_it(case: Case, findings: dict[str, Finding]) -> None:
+    finding = found(findings, case)
+    target = finding["target"]
+    assert target["tags"]["owner"] == case.owner
+    assert target["tags"]["expected"] == (case.code or "")
+    assert target["protocol"] == case.protocol
+    # What decides the outcome is there with its severity, and each code of an error says what to do.
+    severities = [diagnosis["severity"] for diagnosis in finding["diagnoses"]]
+    assert not severities or SEVERITY[case.outcome] in severities
+    assert all(diagnosis["summary"] and diagnosis["remedy"] for diagnosis in finding["diagnoses"])
+    # Without servers there is nothing that could have been contacted.
+    assert bool(finding["endpoints"]) is bool(case.servers)
+
+
+def test_a_healthy_server_costs_one_connection(findings: dict[str, Finding]) -> None:
+    for case in CASES:
+        if case.outcome == "ok" and case.name in findings:
+            assert findings[case.name]["attempts"] == 1, case.name
