@@ -60,9 +60,9 @@ def header_untrusted(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def expect_untrusted(data: bytes, at: int, end: int, tag: int, what: str) -> tuple[int, int]:
     """Read one element of exactly this tag; ``what`` names it in the error."""
-    found, start, stop = header_untrusted(data, at, end)
-    if found != tag:
-        raise DerError(f"{what}: tag 0x{found:02x} where 0x{tag:02x} belongs")
+    if at < end and data[at] != tag:
+        raise DerError(f"{what}: tag 0x{data[at]:02x} where 0x{tag:02x} belongs")
+    _, start, stop = header_untrusted(data, at, end)
     return start, stop
 
 

@@ -141,5 +141,3 @@ def key_untrusted(spki: bytes, flaws: list[str]) -> tuple[str, int | None, str]:
         return name, bits, name
     dotted = der.oid_untrusted(oid)
     return dotted, None, dotted
-
-

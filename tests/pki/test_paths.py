@@ -1,0 +1,126 @@
+"""Path building under attack: meshes, floods and loops end quickly, and an answer always comes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scanner.pki import paths
+from scanner.pki.certificate import Certificate
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.paths import End, PathBuilder, surroundings
+from tests.helpers import pki
+from tests.helpers.pki import Issued
+
+ROOT = pki.root()
+
+
+class Counting(PathBuilder):
+    """Counts the signatures that are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(Intermediates(shipped=False))
+        self.asked = 0
+
+    def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
+        self.asked += 1
+        return super().signed_by(child, issuer)
+
+
+def climb(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (ROOT,)) -> tuple[Counting, list[End]]:
+    """All ends of all paths from a leaf, and the builder that counted."""
+    builder = Counting()
+    around = surroundings(pki.store(*anchors), tuple(item.parsed for item in sent))
+    ends = [
+        upper.end
+        for step in builder.steps(leaf.parsed, around, complete=False)
+        for upper in builder.upper_paths(step.issuer, around, step.source)
+    ]
+    return builder, ends
+
+
+def test_a_mesh_of_cross_signs_is_bounded() -> None:
+    authorities = [pki.root(f"Mesh {number}") for number in range(12)]
+    mesh = [
+        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        for lower in range(12)
+        for upper in range(12)
+        if lower != upper
+    ]
+    leaf = pki.certificate("leaf.example", issuer=authorities[0])
+    started = time.process_time()
+    builder, ends = climb(leaf, mesh)
+    assert builder.asked <= paths.MAX_CANDIDATES + paths.MAX_CANDIDATES * (paths.MAX_SIGNATURES + paths.MAX_STEPS)
+    assert len(ends) <= paths.MAX_CANDIDATES * paths.MAX_PATHS
+    assert time.process_time() - started < 2.0
+
+
+def test_the_anchor_is_found_beside_a_mesh() -> None:
+    authorities = [pki.root(f"Mesh {number}") for number in range(8)]
+    mesh = [
+        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        for lower in range(8)
+        for upper in range(8)
+        if lower != upper
+    ]
+    leaf = pki.certificate("leaf.example", issuer=authorities[0])
+    _, ends = climb(leaf, mesh, anchors=(authorities[7],))
+    assert "anchor" in ends
+
+
+def test_a_flood_of_one_name_with_other_keys() -> None:
+    ca = pki.authority("Flood", ROOT)
+    flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(200)]
+    leaf = pki.certificate("leaf.example", issuer=ca)
+    builder, ends = climb(leaf, [ca, *flood])
+    assert ends == ["anchor"]
+    assert builder.asked <= 2 * paths.MAX_CANDIDATES
+
+
+def test_a_flood_of_one_name_and_one_key() -> None:
+    ca = pki.authority("Flood", ROOT)
+    flood = [pki.authority("Flood", ca, private=ca.private, serial=number + 1) for number in range(200)]
+    leaf = pki.certificate("leaf.example", issuer=ca)
+    builder, ends = climb(leaf, [*flood[:20], ca, *flood[20:]])
+    assert "anchor" in ends
+    assert builder.asked < 1000
+
+
+@pytest.mark.parametrize("same_name", [False, True])
+def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
+    issuer = ROOT
+    ladder = []
+    for number in range(60):
+        subject = "Ladder" if same_name else f"Ladder {number}"
+        issuer = pki.authority(subject, issuer, private=pki.key(f"ladder {number}"))
+        ladder.append(issuer)
+    leaf = pki.certificate("leaf.example", issuer=issuer)
+    _, ends = climb(leaf, ladder)
+    assert set(ends) == {"unknown"}
+
+
+def test_two_authorities_that_sign_each_other() -> None:
+    first, second = pki.key("first"), pki.key("second")
+    one = pki.authority("One", pki.root("Two", private=second), private=first)
+    two = pki.authority("Two", pki.root("One", private=first), private=second)
+    leaf = pki.certificate("leaf.example", issuer=one)
+    _, ends = climb(leaf, [one, two])
+    assert ends == ["unknown"]
+
+
+def test_a_certificate_is_never_its_own_issuer_by_name_alone() -> None:
+    fake = pki.certificate("Self", ca=True, signed_by=pki.key("not its own"))
+    _, ends = climb(fake, [fake])
+    assert ends == []
+
+
+def test_signatures_are_computed_once() -> None:
+    ca = pki.authority("CA", ROOT).parsed
+    builder = PathBuilder(Intermediates(shipped=False))
+    root = ROOT.parsed
+    assert builder.signed_by(ca, root) is True
+    assert builder.signed_by(ca, ca) is False
+    assert len(builder._signatures) == 2
+    assert builder.signed_by(ca, root) is True
+    assert len(builder._signatures) == 2
