@@ -180,7 +180,6 @@ ISSUERS: Final = (
         outcome="fail",
         cause="untrusted-ca",
         code="untrusted-root",
-        also=("root-sent",),
         owner="platform",
         servers=(presenting(_untrusted_root),),
     ),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 import trio
 
@@ -80,3 +83,11 @@ def test_a_healthy_server_costs_one_connection(findings: dict[str, Finding]) -> 
     for case in CASES:
         if case.outcome == "ok" and case.name in findings:
             assert findings[case.name]["attempts"] == 1, case.name
+
+
+def test_every_finding_is_of_the_schema(findings: dict[str, Finding]) -> None:
+    schema = json.loads((resources.files("scanner") / "data" / "finding.schema.json").read_text("utf-8"))
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    for name, finding in findings.items():
+        errors = [error.message for error in validator.iter_errors(json.loads(json.dumps(finding)))]
+        assert errors == [], name
