@@ -6,7 +6,7 @@ by a text from outside has a limit, beyond which everything counts under one com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -90,10 +90,12 @@ class Tally:
             found = self.causes.setdefault(name, CauseCount())
         return found
 
-    def add(self, outcome: str, primary: str | None, codes: Iterable[tuple[str, str]]) -> None:
+    def add(self, outcome: str, primary: str | None, codes: Sequence[tuple[str, str]]) -> None:
         """One target: its outcome, the cause that names it, and its distinct (cause, code) pairs."""
         self.findings += 1
         self.outcomes[outcome] += 1
+        if not codes and primary is None:
+            return
         if primary is not None:
             self.cause(primary).primary += 1
         causes = set()
@@ -156,10 +158,9 @@ class Stats:
         tags = target.get("tags")
         if not isinstance(tags, dict):
             tags = {}
-        if tags.keys() - self.columns.keys():
-            for name in tags:
-                if len(self.columns) < MAX_COLUMNS:
-                    self.columns.setdefault(name)
+        for name in tags:
+            if name not in self.columns and len(self.columns) < MAX_COLUMNS:
+                self.columns[name] = None
         for column, groups in self.by.items():
             if column in tags:
                 value = tags[column]
@@ -230,6 +231,9 @@ def _codes(diagnoses: Any) -> list[tuple[str, str]]:
     """Distinct (cause, code) pairs; whatever is not shaped like a diagnosis is passed over."""
     if not isinstance(diagnoses, list):
         return []
+    if len(diagnoses) == 1 and type(diagnoses[0]) is dict:  # the common case
+        cause, code = diagnoses[0].get("cause"), diagnoses[0].get("code")
+        return [(cause, code)] if isinstance(cause, str) and isinstance(code, str) else []
     pairs: dict[tuple[str, str], None] = {}
     for diagnosis in diagnoses:
         if isinstance(diagnosis, dict):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from scanner.evidence import InvalidRow, Target
 from scanner.inventory.hosts import Unusable, read_address, read_host, read_port, split_host_port
@@ -40,8 +39,7 @@ class ProtocolLike(Protocol):
     def port(self) -> int | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(NamedTuple):
     """The known columns of one row as text, trimmed; empty where absent."""
 
     host: str = ""
@@ -164,6 +162,8 @@ def too_long(row: int, line: int) -> InvalidRow:
 
 def _take_apart(text: str) -> tuple[str | None, str, str | None]:
     """(protocol of the scheme, host, port) of what stands in the host's cell; paths and queries are ignored."""
+    if ":" not in text and "/" not in text and "@" not in text:
+        return None, text, None
     before, separator, rest = text.partition("://")
     if not separator:
         if "@" in text:

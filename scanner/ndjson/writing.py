@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import stat
@@ -11,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, TextIO, cast
 
 import orjson
 
@@ -108,11 +109,12 @@ class Writer:
 
     ``write`` keeps lines back until ``FLUSH_BYTES`` or ``FLUSH_SECONDS`` are reached; whoever has nothing more to
     write for the moment calls ``flush``, so that findings appear as they complete.
+    ``descriptor`` is a file descriptor, or a stream where there is none (standard output that was replaced).
     """
 
     def __init__(
         self,
-        descriptor: int,
+        descriptor: int | BinaryIO,
         shown: str,
         *,
         compressor: Callable[[], _Compressor] | None = None,
@@ -120,7 +122,8 @@ class Writer:
         owned: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._descriptor = descriptor
+        self._descriptor = descriptor if isinstance(descriptor, int) else -1
+        self._stream = None if isinstance(descriptor, int) else descriptor
         self._shown = shown
         self._new_member = compressor
         self._member: _Compressor | None = None
@@ -202,7 +205,7 @@ class Writer:
                 start = os.lseek(self._descriptor, 0, os.SEEK_CUR)
             while view:
                 try:
-                    written = os.write(self._descriptor, view)
+                    written = self._write(view)
                 except BlockingIOError:  # a pipe that its other end made non-blocking
                     select.select([], [self._descriptor], [])
                     continue
@@ -215,6 +218,13 @@ class Writer:
             self._member = None
             self._held.clear()
             raise _output_error(self._shown, error) from error
+
+    def _write(self, data: memoryview) -> int:
+        if self._stream is None:
+            return os.write(self._descriptor, data)
+        self._stream.write(bytes(data))
+        self._stream.flush()
+        return len(data)
 
     def _cut(self, size: int) -> None:
         """Take back a partial write, so that no torn line is left; where that fails too, resume repairs it."""
@@ -248,9 +258,7 @@ def open_output(
     if path is None or path == "-":
         if resume:
             raise OutputError("standard output cannot be resumed: name a file")
-        sys.stdout.flush()
-        descriptor = sys.stdout.fileno()
-        return Writer(descriptor, "standard output", regular=False, owned=False, clock=clock)
+        return Writer(_standard_output(), "standard output", regular=False, owned=False, clock=clock)
     shown = quoted(path, 200)[1:-1]
     try:
         exists = os.path.lexists(path)
@@ -287,6 +295,19 @@ def open_output(
         if isinstance(error, OSError):
             raise _output_error(shown, error) from error
         raise
+
+
+def _standard_output() -> int | BinaryIO:
+    stdout = cast("TextIO | None", sys.stdout)  # None where the process was started without one
+    try:
+        if stdout is None:
+            raise OutputError("cannot write standard output: it is closed")
+        stdout.flush()
+        return stdout.fileno()
+    except io.UnsupportedOperation:
+        return stdout.buffer
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write standard output: {error}") from error
 
 
 def _lock(descriptor: int, shown: str) -> None:

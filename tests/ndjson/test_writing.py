@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import os
 import subprocess
 import sys
@@ -164,6 +165,17 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_devices_may_be_written(tmp_path: Path) -> None:
     with open_output("/dev/null") as writer:
         writer.write(finding(1))
+
+
+def test_standard_output_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stream)
+    with open_output(None) as writer:
+        writer.write(finding(1))
+    assert isinstance(stream.buffer, io.BytesIO) and stream.buffer.getvalue() == line(1)
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputError, match="closed"):
+        open_output("-")
 
 
 def test_no_space_left() -> None:
