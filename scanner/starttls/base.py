@@ -24,8 +24,9 @@ MOST_BYTES: Final = 32_768
 MOST_WORDS: Final = 1_000
 # What is kept of the first bytes, to recognise another protocol by.
 MOST_FIRST_BYTES: Final = 512
-# How much of a message that cannot be the protocol's is waited for, unless a line ends before: enough to name it by.
-MOST_ALIEN_BYTES: Final = 64
+# How much of a message that cannot be the protocol's is waited for: enough to name it by, and no more than a greeting has.
+MOST_ALIEN_TEXT: Final = 64
+MOST_ALIEN_BINARY: Final = 9
 # The name that we give where a protocol asks a client for one (RFC 5321 section 4.1.1.1); reserved by RFC 2606.
 CLIENT_NAME: Final = "tlsweep.invalid"
 
@@ -183,17 +184,15 @@ class SizedDialogue(Dialogue):
     """A protocol whose messages say how long they are."""
 
     def _take_untrusted(self) -> bytes | None:
-        head = bytes(self._received[self._at : self._at + MOST_ALIEN_BYTES])
+        head = bytes(self._received[self._at : self._at + MOST_ALIEN_TEXT])
         try:
             size = self._size_untrusted(head)
             if size is not None and self._at + size > MOST_BYTES:
                 raise DialogueError
         except DialogueError:
-            # Another protocol: its first line, or as much, is what it can be named by.
-            line = head.find(b"\n") + 1
-            if not line and len(head) < MOST_ALIEN_BYTES:
+            if (end := _alien_end(head)) is None:
                 return None
-            self._at += line or MOST_ALIEN_BYTES
+            self._at += end
             raise
         if size is None or len(self._received) < self._at + size:
             return None
@@ -203,8 +202,19 @@ class SizedDialogue(Dialogue):
 
     @abstractmethod
     def _size_untrusted(self, head: bytes) -> int | None:
-        """The size of the message that begins with ``head``, of which at most ``MOST_ALIEN_BYTES`` are given; ``None``
+        """The size of the message that begins with ``head``, of which at most ``MOST_ALIEN_TEXT`` are given; ``None``
         while it cannot be known. Raises ``DialogueError`` where the bytes cannot be a message."""
+
+
+def _alien_end(head: bytes) -> int | None:
+    """Where the first message of another protocol ends: after a line of text, or a few bytes of anything else."""
+    line = head.find(b"\n") + 1
+    start = head[: min(line or MOST_ALIEN_BINARY, MOST_ALIEN_BINARY)]
+    if any(byte < 0x09 or byte == 0xFF for byte in start):
+        return MOST_ALIEN_BINARY if len(head) >= MOST_ALIEN_BINARY else None
+    if line:
+        return line
+    return MOST_ALIEN_TEXT if len(head) >= MOST_ALIEN_TEXT else None
 
 
 class ReplyDialogue(DelimitedDialogue):

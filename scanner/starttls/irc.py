@@ -2,8 +2,8 @@
 
 ::
 
-    C: CAP LS 302 / STARTTLS
-    S: :irc.example CAP * LS :tls ...
+    C: CAP LS 302 / LUSERS
+    S: :irc.example CAP * LS :tls ...      C: STARTTLS
     S: :irc.example 670 * :STARTTLS successful
 """
 
@@ -24,19 +24,19 @@ from scanner.starttls.base import (
     words,
 )
 
-# Both at once: STARTTLS may come at any time before registration, a server without CAP may ignore that, and the list
-# is only needed to tell a server that has not got TLS from one that refuses.
-OPENING: Final = b"CAP LS 302\r\nSTARTTLS\r\n"
+# Some servers say nothing at all to a command that they do not know before registration (InspIRCd), so CAP alone could be
+# waited on for ever. LUSERS is known to all (RFC 2812 section 3.4.2) and refused with 451: no list before that is no list.
+OPENING: Final = b"CAP LS 302\r\nLUSERS\r\n"
 
 # tags, source, command, parameters (RFC 2812 section 2.3.1, IRCv3 message tags)
 _MESSAGE: Final = re.compile(rb"(?:@[^ \r\n]* +)?(?::([^ \r\n]*) +)?([A-Za-z]+|\d{3})(?= |\r?\n)([^\r\n]*)\r?\n\Z")
-UNKNOWN_COMMAND: Final = b"421"
-NOT_REGISTERED: Final = b"451"
+# "* LS :names", with another asterisk where more lines follow (IRCv3 capability negotiation 302)
+_LISTED: Final = re.compile(rb" +[^ ]+ +LS +(\* +)?:?(.*)\Z", re.IGNORECASE)
 STARTTLS_OK: Final = b"670"
 STARTTLS_FAILED: Final = b"691"
 # what a server may say to a client that has not registered; any other word is not IRC
 _COMMANDS: Final = frozenset(
-    {b"NOTICE", b"CAP", b"PING", b"ERROR", b"PRIVMSG", b"AUTHENTICATE", b"PONG", b"FAIL", b"NOTE", b"WARN"}
+    {b"NOTICE", b"CAP", b"PING", b"PONG", b"ERROR", b"PRIVMSG", b"AUTHENTICATE", b"FAIL", b"NOTE", b"WARN"}
 )
 
 
@@ -46,7 +46,8 @@ class IrcDialogue(DelimitedDialogue):
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
         self._outgoing = OPENING
-        self._advertised = False
+        self._capabilities: list[bytes] = []
+        self._asked = False  # STARTTLS is sent, and only its answer counts
 
     def _message_untrusted(self, message: bytes) -> Outcome:
         if not message.strip(b"\r\n"):  # empty messages are ignored (RFC 2812 section 2.3.1)
@@ -58,17 +59,35 @@ class IrcDialogue(DelimitedDialogue):
         if command.isdigit() and read[1] is None:  # a reply has a source; a bare number is SMTP's or FTP's
             raise DialogueError
         text = words(message.rstrip(b"\r\n"))
-        if command == STARTTLS_OK:
-            return READY
-        if command == STARTTLS_FAILED:
-            return Refused(text)
         if command == b"ERROR":  # the server closes the link
             return Refused(text)
         if command == b"PING":
             self._outgoing += b"PONG" + parameters + b"\r\n"
+        elif self._asked:
+            return self._answered(command, parameters, text)
         elif command == b"CAP":
-            capabilities = parameters.rpartition(b":")[2].split()
-            self._advertised |= any(capability.split(b"=")[0].lower() == b"tls" for capability in capabilities)
-        elif command in (UNKNOWN_COMMAND, NOT_REGISTERED) and b"CAP" not in parameters.upper().split()[:3]:
-            return Refused(text) if self._advertised else NotOffered(text)
+            return self._listed(parameters)
+        elif command.isdigit():  # the answer to LUSERS, or to CAP that the server does not know
+            return NotOffered(text)
         return NEED_DATA
+
+    def _listed(self, parameters: bytes) -> Outcome:
+        listed = _LISTED.match(parameters)
+        if listed is None:
+            return NEED_DATA
+        self._capabilities += listed[2].split()
+        if listed[1]:
+            return NEED_DATA
+        if not any(capability.split(b"=")[0].lower() == b"tls" for capability in self._capabilities):
+            return NotOffered(words(b" ".join(self._capabilities)))
+        self._asked = True
+        self._outgoing += b"STARTTLS\r\n"
+        return NEED_DATA
+
+    @staticmethod
+    def _answered(command: bytes, parameters: bytes, text: str) -> Outcome:
+        if command == STARTTLS_OK:
+            return READY
+        if command == STARTTLS_FAILED or (command.isdigit() and b"STARTTLS" in parameters.upper().split()[:2]):
+            return Refused(text)
+        return NEED_DATA  # what LUSERS brought

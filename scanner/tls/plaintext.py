@@ -157,7 +157,7 @@ def _length(data: bytes, at: int, size: int) -> int:
 # The word itself, not the part of a host's name that it often is: "ftp.example ESMTP" greets for SMTP.
 _FTP_WORDS: Final = rb"[^\r\n]{0,400}?(?:ftpd?(?![\w.-])|filezilla|file transfer|control connection)"
 _SMTP_WORDS: Final = (
-    rb"[^\r\n]{0,400}?(?:(?<![\w.-])e?smtp(?![\w.-])|postfix|exim|sendmail|mail ?server|mail service|mailenable"
+    rb"[^\r\n]{0,400}?(?:(?<![\w.-])e?smtp(?![\w.-])|postfix|exim|sendmail|dovecot|mail ?server|mail service|mailenable"
     rb"|transmission channel)"
 )
 _DOMAIN: Final = rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,9}\.?(?:[ \r\n]|$)"

@@ -105,3 +105,11 @@ def test_the_table_and_the_dialogues_agree() -> None:
 
 def test_a_dialogue_says_what_it_is() -> None:
     assert repr(opened("smtp")) == "<SmtpDialogue a.example: NeedData(), 0 bytes in>"
+
+
+def test_a_binary_greeting_is_recognised_by_any_dialogue_of_binary_messages() -> None:
+    mysql = bytes.fromhex("4a0000000a382e302e333600080000000b5c1b2a3c4d5e6f00fff7ff0200ffdf15") + bytes(45)
+    for protocol in ("ldap", "rdp", "postgres", "mssql"):
+        outcome = answer(protocol, [mysql])
+        assert isinstance(outcome, Malformed)
+        assert outcome.recognised == "mysql"

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scanner.starttls import Malformed, NotOffered, Ready, Refused
 from tests.starttls.playbook import play
 
-OPENING = ("C", b"CAP LS 302\r\nSTARTTLS\r\n")
+OPENING = ("C", b"CAP LS 302\r\nLUSERS\r\n")
 LOOKING_UP = ("S", b":irc.example NOTICE Auth :*** Looking up your hostname...\r\n")
-LISTED = ("S", b":irc.example CAP * LS :multi-prefix tls sasl=PLAIN\r\n")
+LISTED = ("S", b":irc.example CAP * LS :multi-prefix tls sasl=PLAIN \r\n")
+NOT_REGISTERED = ("S", b":irc.example 451 * LUSERS :You have not registered.\r\n")
+STARTTLS = ("C", b"STARTTLS\r\n")
 
 
 def test_ready() -> None:
     said = ("S", b":irc.example 670 * :STARTTLS successful, proceed with TLS handshake\r\n")
-    assert play("irc", OPENING, LOOKING_UP, LISTED, said) == Ready()
-    assert play("irc", OPENING, said) == Ready()
+    assert play("irc", OPENING, LOOKING_UP, LISTED, STARTTLS, NOT_REGISTERED, said) == Ready()
+    assert play("irc", OPENING, LISTED, STARTTLS, said) == Ready()
 
 
-def test_a_server_without_cap() -> None:
-    unknown = ("S", b":irc.example 421 * CAP :Unknown command\r\n")
-    assert play("irc", OPENING, unknown, ("S", b":irc.example 670 a :go\r\n")) == Ready()
+def test_a_list_of_several_lines() -> None:
+    first = ("S", b"@time=x :irc.example CAP * LS * :a b c\r\n")
+    assert play("irc", OPENING, first, LISTED, STARTTLS, ("S", b":x 670 * :go\r\n")) == Ready()
+    assert play("irc", OPENING, first, ("S", b":x CAP * LS d\r\n")) == NotOffered("a b c d")
 
 
 def test_pings_are_answered() -> None:
-    assert (
-        play("irc", OPENING, ("S", b"PING :1a2b\r\n"), ("C", b"PONG :1a2b\r\n"), ("S", b":x 670 * :go\r\n")) == Ready()
-    )
+    ping, pong = ("S", b"PING :1a2b\r\n"), ("C", b"PONG :1a2b\r\n")
+    assert play("irc", OPENING, ping, pong, LISTED, STARTTLS, ("S", b":x 670 * :go\r\n")) == Ready()
 
 
-def test_not_supported() -> None:
-    said = ":irc.example 421 * STARTTLS :Unknown command"
-    assert play("irc", OPENING, ("S", b":irc.example CAP * LS :sasl\r\n" + said.encode() + b"\r\n")) == NotOffered(said)
-    said = "@time=x :irc.example 451 * :You have not registered"
+@pytest.mark.parametrize(
+    "said", [":a 421 * CAP :Unknown command", ":a 451 * LUSERS :You have not registered", ":a 251 x :1 user"]
+)
+def test_a_server_without_cap(said: str) -> None:
     assert play("irc", OPENING, LOOKING_UP, ("S", said.encode() + b"\r\n")) == NotOffered(said)
 
 
 def test_refused() -> None:
-    said = ":irc.example 691 * :STARTTLS failed"
-    assert play("irc", OPENING, LISTED, ("S", said.encode() + b"\r\n")) == Refused(said)
-    said = ":irc.example 451 * STARTTLS :not now"
-    assert play("irc", OPENING, LISTED, ("S", said.encode() + b"\r\n")) == Refused(said)
+    for said in (
+        ":irc.example 691 * :STARTTLS failed",
+        ":irc.example 451 * STARTTLS :not now",
+        "ERROR :Closing Link: bye",
+    ):
+        assert play("irc", OPENING, LISTED, STARTTLS, NOT_REGISTERED, ("S", said.encode() + b"\r\n")) == Refused(said)
     assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == Refused(
         "ERROR :Closing Link: throttled"
     )

@@ -67,9 +67,9 @@ def test_another_protocol() -> None:
         element(
             0x30, element(2, b"\x01") + element(0x78, element(0x0A, b"\0" * 5) + element(4, b"") + element(4, b""))
         ),
-        b"\x30\x80\x02\x01\x01\0\0\n",
-        b"\x30\x85\0\0\0\0\x01\n",
-        b"\x30\x84\xff\xff\xff\xff\n",
+        b"\x30\x80\x02\x01\x01\0\0\0\0",
+        b"\x30\x85\0\0\0\0\x01\x02\x01",
+        b"\x30\x84\xff\xff\xff\xff\0\0\0",
     ],
 )
 def test_malformed(said: bytes) -> None:

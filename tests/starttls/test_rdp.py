@@ -40,4 +40,4 @@ def test_another_protocol() -> None:
     assert play("rdp", REQUEST, ("S", b"SSH-2.0-x\r\n")) == Malformed("SSH-2.0-x\r\n", "ssh")
     assert isinstance(play("rdp", REQUEST, ("S", confirm(negotiation(9, 0)))), Malformed)
     assert isinstance(play("rdp", REQUEST, ("S", bytes.fromhex("0300000b068000000000 00".replace(" ", "")))), Malformed)
-    assert isinstance(play("rdp", REQUEST, ("S", b"\x03\x00\xff\xff\n")), Malformed)
+    assert isinstance(play("rdp", REQUEST, ("S", b"\x03\x00\xff\xff" + bytes(5))), Malformed)

@@ -41,6 +41,7 @@ SAMPLES = [
     ("smtp", b"554 5.7.1 Service unavailable\r\n"),
     ("smtp", b"421-4.7.0 Try again later\r\n"),
     ("smtp", b"521 mail.example does not accept mail\r\n"),
+    ("smtp", b"220 box Dovecot ready.\r\n"),
     ("lmtp", b"220 store.example LMTP Dovecot ready.\r\n"),
     ("ftp", b"220 (vsFTPd 3.0.5)\r\n"),
     ("ftp", b"220 ProFTPD Server (smtp.example) [192.0.2.1]\r\n"),

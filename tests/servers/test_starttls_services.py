@@ -1,0 +1,72 @@
+"""Every opening dialogue against a real server of its protocol: with TLS the certificate is reached, without it that is said."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from cryptography import x509
+
+from scanner.evidence import Failure, Probe
+from scanner.net.probe import Prober, Timing
+from scanner.starttls import dialogue
+from scanner.tls.offers import MODERN
+from scanner.tls.plaintext import recognise
+from tests.servers.pki import Pki
+from tests.servers.running import loopback_address
+from tests.servers.starttls_services import SERVICES, Service, Site, running
+
+TIMING = Timing(connect=10, handshake=15, total=20)
+# for what is not meant to end well
+HASTY = Timing(connect=10, handshake=0.5, total=20)
+# the protocols in which the server speaks first
+GREETINGS = {"smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "irc", "mysql"}
+NAME = "starttls.servers.test"
+
+
+def probe(site: Site, protocol: str, timing: Timing = TIMING) -> Probe:
+    prober = Prober(lambda der: x509.load_der_x509_certificate(der).public_key())
+
+    async def connect() -> Probe:
+        return await prober.probe(
+            site.address,
+            site.port,
+            offer=MODERN,
+            sni=NAME,
+            alpn=(),
+            dialogue=dialogue(protocol, host=NAME, recognise=recognise),
+            timing=timing,
+        )
+
+    return trio.run(connect)
+
+
+def start_or_skip(service: Service) -> None:
+    if (reason := service.missing()) is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
+def test_tls_begins(service: Service, pki: Pki) -> None:
+    start_or_skip(service)
+    credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
+    with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
+        seen = probe(site, service.protocol)
+        assert (seen.failure, seen.detail) == (None, None)
+        assert seen.flight is not None
+        assert seen.flight.certificates[0] == credential.chain[0]
+        # a client that takes it for a protocol that it is not learns what it is
+        if service.protocol in GREETINGS:
+            wrong = probe(site, "ldap", HASTY)
+            # Dovecot's LMTP greets as SMTP does
+            name = "smtp" if service.protocol == "lmtp" else service.protocol
+            assert (wrong.failure, wrong.recognised) == (Failure.STARTTLS_MALFORMED, name)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
+def test_no_tls_is_said(service: Service, pki: Pki) -> None:
+    start_or_skip(service)
+    credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
+    with running(service, credential, name=NAME, address=loopback_address(), tls=False) as site:
+        seen = probe(site, service.protocol)
+        assert seen.failure is Failure.STARTTLS_NOT_OFFERED
+        assert seen.detail
