@@ -100,7 +100,7 @@ def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -
         return None
     size = 65535 if tcp else max(PLAIN_UDP_SIZE, message.payload) if message.edns >= 0 else PLAIN_UDP_SIZE
     try:
-        return response.to_wire(max_size=size)
+        return response.to_wire(max_size=size, want_shuffle=False)  # the zone says the order
     except dns.exception.TooBig:
         response.answer.clear()
         response.authority.clear()
@@ -173,10 +173,15 @@ def _texts(node: Node, rdtype: str) -> list[str]:
     if rdtype == "AAAA":
         return list(node.aaaa)
     if rdtype == "CAA":
-        return [f'{flags} {tag} "{value}"' for flags, tag, value in node.caa]
+        return [f"{flags} {tag} {_quoted(value)}" for flags, tag, value in node.caa]
     if rdtype == "TLSA":
         return [f"{usage} {selector} {matching} {data.hex()}" for usage, selector, matching, data in node.tlsa]
     return []
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _add(response: dns.message.Message, owner: dns.name.Name, ttl: int, rdtype: str, texts: list[str]) -> None:
@@ -239,14 +244,20 @@ async def serve_dns(
     zone: Zone, host: str = "127.0.0.1", port: int = 0, *, edns: bool = True
 ) -> AsyncIterator[DnsServer]:
     """A server for the length of the block."""
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
 
         async def start(task_status: trio.TaskStatus[DnsServer] = trio.TASK_STATUS_IGNORED) -> None:
             await run_dns(zone, host, port, edns=edns, task_status=task_status)
 
         server: DnsServer = await nursery.start(start)
-        yield server
+        try:
+            yield server
+        except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group
+            failure = error
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _bind(host: str, port: int) -> tuple[trio.socket.SocketType, trio.SocketListener]:

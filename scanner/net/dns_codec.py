@@ -130,5 +130,5 @@ def _digest(message: dns.message.Message, question: Question) -> Answer:
         and not message.flags & dns_wire.FLAG_AA
         and rcode == dns_wire.NOERROR,
         tuple(errors[: dns_wire.MAX_EXTENDED_ERRORS]),
-        found,
+        tuple(rdata.to_wire() or b"" for rdata in found),
     )

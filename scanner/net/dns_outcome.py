@@ -42,7 +42,10 @@ _RANK: Final = {status: rank for rank, status in enumerate(_TELLING)}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one question ended. ``unfinished`` says that the answer stops at a CNAME whose target was not looked up."""
+    """How one question ended. ``unfinished`` says that the answer stops at a CNAME whose target was not looked up.
+
+    ``explained`` says that a failure is our own word for something known, so that nobody needs to be asked about it.
+    """
 
     status: DnsStatus
     addresses: tuple[str, ...] = ()
@@ -54,7 +57,8 @@ class Outcome:
     ttl: int | None = None
     detail: str | None = None
     unfinished: bool = False
-    records: tuple[object, ...] = ()
+    explained: bool = False
+    records: tuple[bytes, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -98,7 +102,7 @@ def outcome_of(reply: Reply, resolver: str) -> Outcome:
         # With an SOA the server proves that the end of the chain has no such record; without one it may just have
         # stopped where its own data ends, as servers do that do not recurse for the last name.
         status is DnsStatus.NODATA and bool(reply.cname) and not reply.loop and reply.negative_ttl is None,
-        reply.records,
+        records=reply.records,
     )
 
 

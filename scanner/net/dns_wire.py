@@ -99,7 +99,7 @@ class Answer:
     ``rcode`` is the response code with the upper bits of OPT. ``cname`` is the chain of names after the one asked for.
     ``ttl`` is the least TTL of the records used, ``negative_ttl`` that of RFC 2308 where an SOA came.
     ``referral`` says that a server named other servers instead of answering.
-    ``records`` is the data of records of other types than A, AAAA and CNAME, parsed by the long way only.
+    ``records`` is the data of records of other types than A, AAAA and CNAME, as it stands.
     """
 
     rcode: int
@@ -111,7 +111,7 @@ class Answer:
     negative_ttl: int | None = None
     referral: bool = False
     extended_errors: tuple[tuple[int, str], ...] = ()
-    records: tuple[object, ...] = ()
+    records: tuple[bytes, ...] = ()
 
     @property
     def truncated(self) -> bool:
@@ -190,7 +190,7 @@ class _Unusual(Exception):
 def read_answer_untrusted(data: bytes, question: Question) -> Answer | None:
     """Read a response to ``question`` (one that :func:`answers_question` accepted); ``None``: take the long way.
 
-    Only A, AAAA and CNAME questions are read, and only answers whose records stand in the order of the chain.
+    Only A, AAAA, CNAME, CAA and TLSA questions are read, and only answers whose records stand in the order of the chain.
     Never raises, whatever ``data`` is.
     """
     try:
@@ -212,8 +212,10 @@ def _read_untrusted(data: bytes, question: Question) -> Answer:
         family, size = int(AF_INET), 4
     elif rdtype == AAAA:
         family, size = int(AF_INET6), 16
-    elif rdtype == CNAME:
-        family, size = 0, 0
+    elif rdtype in (CNAME, CAA, TLSA):
+        # The general codec refuses a whole answer for one TLSA record of a wrong length or an odd CAA tag. What such a
+        # record means is for the reader to say, so its data is kept.
+        family, size = 0, -1
     else:
         raise _Unusual
     end = len(data)
@@ -223,6 +225,7 @@ def _read_untrusted(data: bytes, question: Question) -> Answer:
     owner = question.name
     names = {HEADER_SIZE: owner}  # offset -> name, so that the pointers everybody uses cost one look-up
     addresses: list[str] = []
+    records: list[bytes] = []
     chain: list[str] = []
     loop = False
     ttl = MAX_TTL
@@ -235,7 +238,15 @@ def _read_untrusted(data: bytes, question: Question) -> Answer:
             raise _Unusual
         if kind == rdtype and length == size:
             addresses.append(inet_ntop(family, data[position:following]))
-        elif kind == CNAME and not addresses and len(chain) < MAX_CHAIN and not (rdtype == CNAME and chain):
+        elif kind == rdtype and family == 0 and kind != CNAME:
+            records.append(data[position:following])
+        elif (
+            kind == CNAME
+            and not addresses
+            and not records
+            and len(chain) < MAX_CHAIN
+            and not (rdtype == CNAME and chain)
+        ):
             target, after = read_name_untrusted(data, position)
             if after != following:
                 raise _Unusual
@@ -292,6 +303,7 @@ def _read_untrusted(data: bytes, question: Question) -> Answer:
         # A server that names others, and neither has an answer nor proves that there is none, has not answered.
         referral and not ancount and negative_ttl is None and not flags & FLAG_AA and rcode == NOERROR,
         extended[:MAX_EXTENDED_ERRORS],
+        tuple(records),
     )
 
 

@@ -17,7 +17,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 
@@ -162,32 +162,32 @@ class Resolver:
             # No question can carry it, so no server was asked; a server would have to answer FORMERR.
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
         budget = Budget(self._patience)
-        outcomes = await self._ask(questions, budget)
-        for index, outcome in enumerate(outcomes):
-            if outcome.unfinished:
-                outcomes[index] = await self._follow(outcome, questions[index], budget)
+        outcomes = await self._look_up(questions, budget)
         answer = dns_outcome.combined(outcomes, trio.current_time() - started)
-        if answer.status is DnsStatus.SERVFAIL and not answer.loop:
+        if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
             answer, outcomes = await self._explain(answer, outcomes, questions, budget)
             answer = replace(answer, duration=trio.current_time() - started)
         return answer, dns_outcome.time_to_live(outcomes)
+
+    async def _look_up(
+        self, questions: Sequence[Question], budget: Budget, *, explaining: bool = False
+    ) -> list[Outcome]:
+        """Ask, and ask on where an answer stops at a CNAME."""
+        outcomes = await self._ask(questions, budget, explaining=explaining)
+        for index, outcome in enumerate(outcomes):
+            if outcome.unfinished:
+                outcomes[index] = await self._follow(outcome, questions[index], budget)
+        return outcomes
 
     async def _follow(self, outcome: Outcome, question: Question, budget: Budget) -> Outcome:
         """Ask on at the end of a chain that the server did not follow."""
         while outcome.unfinished:
             if len(outcome.cname) >= dns_wire.MAX_CHAIN:
-                return replace(
-                    outcome,
-                    status=DnsStatus.SERVFAIL,
-                    unfinished=False,
-                    detail=f"more than {len(outcome.cname)} CNAMEs",
-                )
+                return _given_up(outcome, f"a chain of {len(outcome.cname)} CNAMEs or more")
             try:
                 following = _questions(outcome.cname[-1], (question.rdtype,))
             except dns_wire.NameNotEncodable as error:
-                return replace(
-                    outcome, status=DnsStatus.SERVFAIL, unfinished=False, detail=f"the CNAME's target: {error}"
-                )
+                return _given_up(outcome, f"the CNAME's target: {error}")
             [rest] = await self._ask(following, budget)
             outcome = dns_outcome.continued(outcome, rest, question.name)
             if not rest.cname:
@@ -201,13 +201,17 @@ class Resolver:
         if any(code in dns_outcome.DNSSEC_ERRORS for code, _text in answer.extended_errors):
             return replace(answer, bogus=True), outcomes
         failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
-        [unchecked] = await self._ask((questions[failed],), budget, checking_disabled=True, explaining=True)
+        # Where the chain was followed by us, it is its last name that failed.
+        last = outcomes[failed].cname[-1:] or (questions[failed].name,)
+        [unchecked] = await self._ask(
+            _questions(last[0], (questions[failed].rdtype,)), budget, checking_disabled=True, explaining=True
+        )
         if unchecked.settled:
             # It may just have gone away: bogus only if it fails again with checking.
-            again = await self._ask(questions, budget, explaining=True)
+            again = await self._look_up(questions, budget, explaining=True)
             confirmed = dns_outcome.combined(again)
             if confirmed.status is DnsStatus.SERVFAIL:
-                return replace(confirmed, bogus=True, cname=confirmed.cname or unchecked.cname), again
+                return replace(confirmed, bogus=True), again
             return confirmed, again
         chain, loop, detail = await self._walk(questions[0].name, budget)
         if len(chain) < len(answer.cname) and not loop:
@@ -247,7 +251,9 @@ class Resolver:
             if not outcome.settled:
                 return CaaAnswer(None, None)
             if outcome.records:
-                return CaaAnswer(tuple(_caa(record) for record in outcome.records), owner)
+                records = [_caa_untrusted(data) for data in outcome.records]
+                # One unreadable record could be the one that forbids: then nothing is known.
+                return CaaAnswer(tuple(r for r in records if r) if all(records) else None, owner)
         return CaaAnswer((), None)
 
     async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
@@ -256,10 +262,11 @@ class Resolver:
         outcome = await self._records(owner, dns_wire.TLSA)
         if not outcome.settled:
             return TlsaAnswer(None, False)
-        return TlsaAnswer(tuple(_tlsa(record) for record in outcome.records), outcome.authenticated)
+        records = [_tlsa_untrusted(data) for data in outcome.records]
+        return TlsaAnswer(tuple(record for record in records if record), outcome.authenticated)
 
     async def _records(self, name: str, rdtype: int) -> Outcome:
-        """Records of another type, by way of the general codec; ancestors are shared by many names, so they are cached."""
+        """Records of another type; ancestors are shared by many names, so they are cached like addresses."""
         return await self._answers.once((name, (rdtype,)), lambda: self._find_records(name, rdtype))
 
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
@@ -267,10 +274,7 @@ class Resolver:
             questions = _questions(name, (rdtype,))
         except dns_wire.NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
-        budget = Budget(self._patience)
-        [outcome] = await self._ask(questions, budget)
-        if outcome.unfinished:
-            outcome = await self._follow(outcome, questions[0], budget)
+        [outcome] = await self._look_up(questions, Budget(self._patience))
         return outcome, dns_outcome.time_to_live([outcome])
 
     # --- asking --------------------------------------------------------------------------------
@@ -340,6 +344,11 @@ def _complete(outcomes: Sequence[Outcome | None], problem: str | None = None) ->
     return [outcome or Outcome(DnsStatus.UNREACHABLE, detail=problem) for outcome in outcomes]
 
 
+def _given_up(outcome: Outcome, why: str) -> Outcome:
+    """A chain that no resolver would follow either; theirs say SERVFAIL then."""
+    return replace(outcome, status=DnsStatus.SERVFAIL, unfinished=False, explained=True, detail=why)
+
+
 def _questions(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
     if "\\" not in name:
         return dns_wire.questions_for(name, types)
@@ -361,12 +370,16 @@ def _localhost(ipv4: bool, ipv6: bool) -> DnsAnswer:
     )
 
 
-def _caa(record: Any) -> tuple[int, str, str]:
-    return int(record.flags), _printable(record.tag), _printable(record.value)
+def _caa_untrusted(data: bytes) -> tuple[int, str, str] | None:
+    """Flags, tag and value of a CAA record (RFC 8659 section 4.1); ``None`` where its data is none."""
+    if len(data) < 2 or data[1] == 0 or len(data) < 2 + data[1]:
+        return None
+    return data[0], _printable(data[2 : 2 + data[1]]), _printable(data[2 + data[1] :])
 
 
-def _tlsa(record: Any) -> tuple[int, int, int, bytes]:
-    return int(record.usage), int(record.selector), int(record.mtype), bytes(record.cert)
+def _tlsa_untrusted(data: bytes) -> tuple[int, int, int, bytes] | None:
+    """Usage, selector, matching type and data of a TLSA record (RFC 6698 section 2.1); ``None`` where it is too short."""
+    return None if len(data) < 3 else (data[0], data[1], data[2], data[3:])
 
 
 def _printable(octets: bytes) -> str:
@@ -401,8 +414,9 @@ async def open_resolver(
         hosts = dns_config.read_hosts() if hosts is None else hosts
     seconds = configuration.timeout if timeout is None else timeout
     rounds = configuration.attempts - 1 if retries is None else retries
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        yield Resolver(
+        resolver = Resolver(
             [
                 Upstream(server, network or SystemNetwork(), nursery, timeout=seconds, tcp_only=configuration.tcp_only)
                 for server in configuration.servers
@@ -413,4 +427,10 @@ async def open_resolver(
             rotate=configuration.rotate,
             problem=configuration.problem,
         )
+        try:
+            yield resolver
+        except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group
+            failure = error
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -71,11 +71,19 @@ options ndots:5 timeout:2 attempts:3 rotate edns0
 """
     )
     assert parsed.servers == (Server("192.0.2.53"), Server("2001:db8::53"), Server("fe80::1", 53, "eth0"))
-    assert (parsed.timeout, parsed.attempts, parsed.rotate, parsed.tcp_only, parsed.problem) == (2.0, 3, True, True, None)
+    assert (parsed.timeout, parsed.attempts, parsed.rotate, parsed.tcp_only, parsed.problem) == (
+        2.0,
+        3,
+        True,
+        True,
+        None,
+    )
 
 
 def test_options_are_capped_as_the_c_library_caps_them() -> None:
-    parsed = dns_config.parse_resolv_conf("nameserver 192.0.2.1\noptions timeout:900 attempts:99\noptions timeout:x attempts:")
+    parsed = dns_config.parse_resolv_conf(
+        "nameserver 192.0.2.1\noptions timeout:900 attempts:99\noptions timeout:x attempts:"
+    )
     assert (parsed.timeout, parsed.attempts) == (30.0, 5)
     parsed = dns_config.parse_resolv_conf("nameserver 192.0.2.1\noptions timeout:0 attempts:0 rotate:1")
     assert (parsed.timeout, parsed.attempts) == (1.0, 1)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.net import dns_codec, dns_wire
-from scanner.net.dns_wire import A, AAAA, CNAME, NameNotEncodable, Question
+from scanner.net.dns_wire import AAAA, CNAME, A, NameNotEncodable, Question
 
 NAME = "www.example.com"
 C00C = b"\xc0\x0c"
@@ -26,7 +26,9 @@ def question(rdtype: int = A, name: str = NAME) -> Question:
     return dns_wire.questions_for(name, (rdtype,))[0]
 
 
-def header(answers: int = 0, *, authority: int = 0, additional: int = 0, flags: int = 0x8180, questions: int = 1) -> bytes:
+def header(
+    answers: int = 0, *, authority: int = 0, additional: int = 0, flags: int = 0x8180, questions: int = 1
+) -> bytes:
     return struct.pack("!6H", 7, flags, questions, answers, authority, additional)
 
 
@@ -122,7 +124,8 @@ def test_only_errors_of_reading_may_leave_the_question_out() -> None:
 def test_addresses() -> None:
     asked = question()
     found = dns_wire.read_answer_untrusted(
-        response(asked, record(C00C, A, bytes([192, 0, 2, 1]), ttl=60), record(C00C, A, bytes([192, 0, 2, 2]), ttl=30)), asked
+        response(asked, record(C00C, A, bytes([192, 0, 2, 1]), ttl=60), record(C00C, A, bytes([192, 0, 2, 2]), ttl=30)),
+        asked,
     )
     assert found is not None
     assert (found.rcode, found.addresses, found.ttl, found.cname) == (0, ("192.0.2.1", "192.0.2.2"), 30, ())
@@ -255,8 +258,17 @@ def test_a_chain_longer_than_any_client_follows_is_declined() -> None:
     assert dns_wire.read_answer_untrusted(response(question(), *records), question()) is None
 
 
+def test_caa_and_tlsa_are_kept_as_they_stand() -> None:
+    asked = question(dns_wire.TLSA)
+    found = dns_wire.read_answer_untrusted(
+        response(asked, record(C00C, CNAME, b"\1b\0"), record(b"\1b\0", 52, b"\3\1\1short"), record(b"\1b\0", 52, b"")),
+        asked,
+    )
+    assert found is not None and found.records == (b"\3\1\1short", b"") and found.cname == ("b",)
+
+
 def test_other_types_are_never_read_here() -> None:
-    assert dns_wire.read_answer_untrusted(response(question(257)), question(257)) is None
+    assert dns_wire.read_answer_untrusted(response(question(16)), question(16)) is None
 
 
 # --- against the general codec -------------------------------------------------------------------
@@ -319,7 +331,11 @@ def test_mutations_of_a_good_answer_never_raise() -> None:
     asked = question()
     ede = record(b"\0", 41, struct.pack("!HHH", 15, 4, 22) + b"hi", rdclass=1232, ttl=0)
     good = bytearray(
-        header(2, additional=1) + asked.wire + record(C00C, CNAME, b"\3cdn\xc0\x10") + record(b"\3cdn\xc0\x10", A, b"\1\2\3\4") + ede
+        header(2, additional=1)
+        + asked.wire
+        + record(C00C, CNAME, b"\3cdn\xc0\x10")
+        + record(b"\3cdn\xc0\x10", A, b"\1\2\3\4")
+        + ede
     )
     assert dns_wire.read_answer_untrusted(bytes(good), asked) is not None
     rng = random.Random(5)
