@@ -11,6 +11,7 @@ import csv
 import errno
 import shlex
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
+from cryptography.exceptions import UnsupportedAlgorithm
 
-from scanner.demo.cases import Case, Place, Socket, Workshop
+from scanner.demo.cases import Case, Opening, Place, Socket, Workshop
 from scanner.demo.catalogue import CASES
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.pki import Pki, pem
@@ -61,7 +63,7 @@ class Row:
         host, to = _a_label(self.host), ""
         if self.host not in self.addresses:
             listed = ",".join(f"[{address}]" if ":" in address else address for address in self.addresses)
-            to = f" --resolve {host}:{self.port}:{listed}"
+            to = f" --resolve {shlex.quote(f'{host}:{self.port}:{listed}')}"
         return f"curl --cacert {shlex.quote(str(roots))}{to} https://{host}:{self.port}/"
 
 
@@ -69,9 +71,8 @@ class Row:
 class Fleet:
     """A running fleet.
 
-    ``resolver`` is "ADDRESS:PORT" of its DNS server. ``config_hints`` are options of ``ScanConfig``, ``resolver_hints`` those of
-    ``open_resolver``, under which the slowest case ends in seconds: everything is on this machine, so what has not
-    answered in a second or two never will.
+    ``resolver`` is "ADDRESS:PORT" of its DNS server; ``config_hints`` are options of ``ScanConfig`` under which the slowest
+    case ends in seconds: everything is on this machine, so what has not answered in a second or two never will.
     """
 
     directory: Path
@@ -81,7 +82,6 @@ class Fleet:
     config_hints: dict[str, Any] = field(
         default_factory=lambda: {"connect_timeout": 1.5, "timeout": 4.0, "retries": 0, "all_addresses": True}
     )
-    resolver_hints: dict[str, Any] = field(default_factory=lambda: {"timeout": 1.0, "retries": 1})
 
     @property
     def inventory(self) -> Path:
@@ -131,7 +131,9 @@ async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
         with Workshop(Pki(time.time())) as shop:
             for case in cases:
                 try:
-                    row, opened = _open(case, shop, addresses, held)
+                    with ExitStack() as kept:
+                        row, opened = _open(case, shop, addresses, kept)
+                        held.push(kept.pop_all())
                 except CannotHere as error:
                     skipped.append((case, str(error)))
                 else:
@@ -196,8 +198,17 @@ def _open(
         elif not isinstance(opening, Socket):
             bound.listen(BACKLOG)
             place = Place(_a_label(host), address, port, case.story)
-            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), opening(shop, place)))
+            handler = _build(opening, shop, place)
+            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), handler))
     return Row(case, host, port, tuple(places)), listeners
+
+
+def _build(opening: Opening, shop: Workshop, place: Place) -> Handler:
+    """The server's handler. Raises ``CannotHere`` where this system's OpenSSL lacks or forbids what the case needs."""
+    try:
+        return opening(shop, place)
+    except (ssl.SSLError, ValueError, UnsupportedAlgorithm) as error:
+        raise CannotHere(f"{ssl.OPENSSL_VERSION} cannot serve it here: {error}") from error
 
 
 def _bind(addresses: Sequence[str]) -> list[socket.socket]:

@@ -7,6 +7,8 @@ import ipaddress
 import shlex
 import shutil
 import socket
+import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import dns.message
@@ -15,8 +17,10 @@ import trio
 from cryptography import x509
 
 from scanner.demo import fleet as fleet_module
+from scanner.demo.cases import Place, Workshop, presenting, sound
 from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import COLUMNS, Fleet, Row, run_fleet, run_servers
+from scanner.demo.servers import Handler
 from tests.demo.clients import BY_NAME, connect, handshake, trusting
 
 
@@ -144,3 +148,19 @@ def test_curl(name: str, status: int, tmp_path: Path) -> None:
 def test_curl_is_for_what_it_speaks() -> None:
     assert Row(BY_NAME["mx"], "mx.demo.test", 25, ("127.94.0.1",)).curl(Path("roots.pem")) is None
     assert Row(BY_NAME["no-such-name"], "no-such-name.demo.test", 443).curl(Path("roots.pem")) is None
+
+
+def test_what_openssl_forbids_is_left_out() -> None:
+    def forbidden(shop: Workshop, place: Place) -> Handler:
+        raise ssl.SSLError("no such curve")
+
+    case = replace(BY_NAME["healthy"], servers=(presenting(sound), forbidden))
+
+    async def main() -> None:
+        async with run_servers([case, BY_NAME["tls12"]]) as servers:
+            assert [row.case.name for row in servers.rows] == ["tls12"]
+            ((left_out, reason),) = servers.skipped
+            assert left_out is case
+            assert "no such curve" in reason
+
+    trio.run(main)
