@@ -10,6 +10,7 @@ from typing import Any, Final
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
 from scanner.findings import Severity
 from scanner.pki.verdicts import ChainVerdict
+from scanner.tls.offers import OFFERS
 
 # Protocols that browsers speak; for any other, what a browser would refuse decides nothing.
 BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})
@@ -67,9 +68,16 @@ def followup(endpoint: EndpointEvidence, name: str) -> Probe | None:
 
 
 def works(endpoint: EndpointEvidence, name: str) -> bool:
-    """The question ``name`` was asked, and a whole flight came back."""
+    """The question ``name`` was asked, and a whole flight came back, of a version that was offered.
+
+    Servers older than TLS 1.3 answer a hello that offers TLS 1.2 alone with TLS 1.0, if that is all they have: the client
+    is to refuse it (RFC 5246 appendix E.1).
+    """
     probe = endpoint.followups.get(name)
-    return probe is not None and probe.ok
+    if probe is None or not probe.ok:
+        return False
+    offer = OFFERS.get(probe.offer)
+    return offer is None or probe.flight is None or probe.flight.version in offer.versions
 
 
 def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:

@@ -71,13 +71,17 @@ _RESOLVER_FAILS: Final = {
 }
 
 
+_PYTHON_ERRORS: Final = {110: "TimeoutError", 111: "ConnectionRefusedError"}
+_JAVA_ERRORS: Final = {110: "ConnectException", 111: "ConnectException", 113: "NoRouteToHostException"}
+
+
 def _connect(number: int, words: str, curl: str, chrome: str, firefox: str, go: str = "") -> dict[str, str]:
     return {
         "openssl": f"connect:errno={number}",
         "curl": curl,
-        "python": f"OSError: [Errno {number}] {words}",
+        "python": f"{_PYTHON_ERRORS.get(number, 'OSError')}: [Errno {number}] {words}",
         "go": f"dial tcp {{address}}:{{port}}: {go or 'connect: ' + words.lower()}",
-        "java": f"java.net.SocketException: {words}",
+        "java": f"java.net.{_JAVA_ERRORS.get(number, 'SocketException')}: {words}",
         "chrome": chrome,
         "firefox": firefox,
         "gnutls": f"Could not connect to {{address}}:{{port}}: {words}",
@@ -98,6 +102,7 @@ RESET: Final[Mapping[str, str]] = {
 }
 CLOSED: Final[Mapping[str, str]] = {
     **_library("unexpected eof while reading", "UNEXPECTED_EOF_WHILE_READING"),
+    "python": "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol",
     "go": "EOF",
     "java": "javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake",
     "chrome": "ERR_CONNECTION_CLOSED",
@@ -193,7 +198,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "starttls-not-offered": {"openssl": "Didn't find STARTTLS in server response", "curl": "(64) STARTTLS not supported."},
     "starttls-refused": {"openssl": "Didn't find STARTTLS in server response", "curl": "(64) STARTTLS denied"},
     "no-certificate": {
-        **_library("bad response", "NO_CERTIFICATE_RETURNED"),
+        **_library("length mismatch", "LENGTH_MISMATCH"),
         "go": "tls: received empty certificates message",
         "chrome": "ERR_SSL_PROTOCOL_ERROR",
         "firefox": "SSL_ERROR_NO_CERTIFICATE",
@@ -229,7 +234,9 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "issuer-unknown": _untrusted(20, "unable to get local issuer certificate"),
     "untrusted-root": _untrusted(19, "self-signed certificate in certificate chain"),
     "bad-signature": {
-        **_verify(7, "certificate signature failure"),
+        # curl is left out: with some signatures it reports the library's error (35) instead.
+        "openssl": "verify error:num=7:certificate signature failure",
+        "python": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate signature failure",
         "go": _UNKNOWN_AUTHORITY,
         "java": _JAVA_VALIDATION + "signature check failed",
         "chrome": "ERR_CERT_AUTHORITY_INVALID",
@@ -269,7 +276,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "gnutls": "The certificate chain violates the signer's constraints.",
     },
     "wrong-key-usage": {
-        **_verify(32, "key usage does not include certificate signing"),
+        **_verify(79, "invalid CA certificate"),
         "go": _GO + "certificate is not authorized to sign other certificates",
         "java": _JAVA_VALIDATION + "key usage check failed: keyCertSign bit is not set",
         "chrome": "ERR_CERT_INVALID",
@@ -296,6 +303,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "go": "tls: failed to parse certificate from server: x509: malformed certificate",
         "chrome": "ERR_SSL_SERVER_CERT_BAD_FORMAT",
         "firefox": "SEC_ERROR_BAD_DER",
+        "gnutls": "Error in the certificate.",
     },
     "weak-signature": {
         **_verify(68, "CA signature digest algorithm too weak"),

@@ -105,7 +105,7 @@ def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str
             break
         if text == OK:
             continue
-        filled = _filled(text, record["evidence"], target)
+        filled = _filled(text, record, target)
         if client != "gnutls" or not _is_verdict(filled):
             return filled
         if filled not in sentences:
@@ -126,13 +126,14 @@ def _meets(client: str, code: str) -> tuple[int, int, tuple[int, int]]:
     return 1, _PLACE[client].get(code, len(_PLACE[client])), rank(code)
 
 
-def _filled(text: str, evidence: Mapping[str, Any], target: Target) -> str:
+def _filled(text: str, record: DiagnosisRecord, target: Target) -> str:
+    endpoints = record.get("endpoints") or [target.address or target.host]
     facts: dict[str, Any] = {
         "host": target.host,
         "name": target.name,
         "port": target.port,
-        "address": target.address or target.host,
-        **evidence,
+        "address": f"[{endpoints[0]}]" if ":" in endpoints[0] else endpoints[0],
+        **record["evidence"],
     }
     return _FIELD.sub(lambda found: words(facts.get(found[1], "")), text)
 
@@ -219,6 +220,7 @@ def _gnutls_offers(code: int) -> bool:
         suite.weak is None
         and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13")
         and suite.cipher.startswith(("AES", "CHACHA20"))
+        and suite.mac in ("AEAD", "SHA1")
     )
 
 
@@ -273,10 +275,8 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
     versions = set(evidence.get("versions", ()))
     texts = dict(alert_texts(70) if evidence.get("failure") is None else _ending(evidence))
     if evidence.get("failure") is None:
+        del texts["python"]  # an alert of the server's, or "unsupported protocol": it depends on its suites
         texts.update(
-            openssl="SSL routines::unsupported protocol",
-            curl="(35) TLS connect error: SSL routines::unsupported protocol",
-            python="[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol",
             go="tls: server selected unsupported protocol version",
             java="javax.net.ssl.SSLHandshakeException: The server selected protocol version is not accepted by client "
             "preferences [TLS13, TLS12]",
@@ -284,6 +284,9 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
         )
     if versions & {"TLSv1.0", "TLSv1.1"}:
         texts["gnutls"] = OK  # its NORMAL priorities still have both
+        # OpenSSL offers both, and then refuses the only signatures that they have (MD5 with SHA-1).
+        texts["openssl"] = "SSL routines::legacy sigalg disallowed or unsupported"
+        texts["curl"] = "(35) TLS connect error: SSL routines::legacy sigalg disallowed or unsupported"
     return texts
 
 
@@ -316,8 +319,8 @@ def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
     kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
     if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
-        # Security level 2 of OpenSSL and profile MEDIUM of GnuTLS want 2048 bits; the others still take 1024.
-        texts.update(go=OK, java=OK, chrome=OK, firefox=OK)
+        # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
+        texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
     if evidence.get("leaf") is False:
         texts["openssl"] = "verify error:num=67:CA certificate key too weak"
         texts["curl"] = "(60) SSL certificate problem: CA certificate key too weak"

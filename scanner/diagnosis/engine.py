@@ -35,9 +35,10 @@ MAX_FURTHER: Final = 16
 
 _SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
 
+# Asked where the first probe came to nothing
+_FAILURE_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (connect_claims, refusal_claims)
+# Asked of every address that said anything
 _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
-    connect_claims,
-    refusal_claims,
     server_claims,
     negotiation_claims,
     enumeration_claims,
@@ -91,7 +92,9 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
             continue
         for claim in claims:
             _add(entries, claim, endpoint.address)
-    disagreement = _disagreement(evidence, claims_by_address, split is not None)
+    disagreement = None
+    if len(evidence.endpoints) > 1:
+        disagreement = _disagreement(evidence, claims_by_address, split is not None)
     if disagreement is not None:
         _add(entries, disagreement, None)
         entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
@@ -116,11 +119,13 @@ def _endpoint_claims(
         claims: list[Claim] = []
         legacy = legacy_negotiated(case)
         if legacy is not None:
-            claims.append(legacy)
-        for rule in _RULES:
-            if legacy is not None and rule is refusal_claims:
-                continue  # the old version is why it came to nothing
-            claims.extend(rule(case))
+            claims.append(legacy)  # and that is why it came to nothing, if it did
+        elif not endpoint.probe.ok:
+            for rule in _FAILURE_RULES:
+                claims.extend(rule(case))
+        if not unreachable(endpoint):
+            for rule in _RULES:
+                claims.extend(rule(case))
         found.append(claims)
     return found
 

@@ -25,7 +25,7 @@ CONSEQUENCES: Final[Mapping[str, frozenset[str]]] = {
     "self-signed-leaf": frozenset(
         ("untrusted-root", "issuer-unknown", "intermediate-not-sent", "intermediate-unobtainable", "issuer-not-a-ca", "root-sent")
     ),
-    "untrusted-root": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "untrusted-root": frozenset(("issuer-unknown", "intermediate-unobtainable", "root-sent")),
     "intermediate-not-sent": frozenset(("issuer-unknown", "intermediate-unobtainable")),
     "intermediate-unobtainable": frozenset(("issuer-unknown",)),
     "bad-signature": frozenset(("issuer-unknown", "intermediate-unobtainable")),
@@ -37,6 +37,11 @@ def certificate_claims(case: Case) -> Iterator[Claim]:
     """Everything that the certificates sent by this address show, but for the name in them."""
     verdict = case.verdict
     if verdict is None or not verdict.sent:
+        return
+    if not verdict.leaf_problems and not verdict.shape and all(store.trusted for store in verdict.stores.values()):
+        # In order, as most are.
+        if verdict.leaf is not None:
+            yield from _expires_soon(case, verdict.leaf)
         return
     claims = list(_claims(case, verdict))
     present = {claim.code for claim in claims}

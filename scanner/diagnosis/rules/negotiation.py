@@ -31,8 +31,8 @@ _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
 
 def negotiation_claims(case: Case) -> Iterator[Claim]:
     """What speaks against the parameters that the server chose when it answered the first hello."""
-    flight = case.probe.flight
-    if not case.probe.ok or flight is None:
+    flight = case.endpoint.probe.flight
+    if flight is None or not case.endpoint.probe.ok:
         return
     yield from _no_forward_secrecy(case, flight)
     yield from _group(flight)
@@ -51,6 +51,7 @@ def _no_forward_secrecy(case: Case, flight: ServerFlight) -> Iterator[Claim]:
             {
                 "cipher": cipher_name(flight.cipher),
                 "cipher_code": flight.cipher,
+                "rsa_cipher": cipher_name(flight.cipher),
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )

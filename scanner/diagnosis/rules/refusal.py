@@ -166,9 +166,8 @@ def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
 
 def _legacy_facts(answers: list[Probe]) -> dict[str, Any]:
     flights = [answer.flight for answer in answers if answer.flight is not None]
-    facts: dict[str, Any] = {
-        "versions": [version_name(flight.version) for flight in flights if flight.version is not None]
-    }
+    versions = dict.fromkeys(version_name(flight.version) for flight in flights if flight.version is not None)
+    facts: dict[str, Any] = {"versions": list(versions)}
     ciphers = list(dict.fromkeys(cipher_name(flight.cipher) for flight in flights if flight.cipher is not None))
     if ciphers:
         facts["ciphers"] = ciphers
