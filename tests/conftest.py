@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,20 @@ class LeavesTheMachine(BaseException):
     """
 
 
+# RFC 3849 and RFC 5737: nobody has these. Connecting a datagram socket to one looks up a route and sends nothing.
+_DOCUMENTATION = tuple(
+    ipaddress.ip_network(text) for text in ("2001:db8::/32", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+)
+
+
+def _only_looks_up_a_route(sock: Any, host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return bool(sock.type == socket.SOCK_DGRAM) and any(address in network for network in _DOCUMENTATION)
+
+
 def _is_local(host: object) -> bool:
     if not isinstance(host, str):
         return True
@@ -47,6 +62,8 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
         address = arguments[1]
         # Anything but a tuple is a local (AF_UNIX) address, or a connected socket's None.
         host = address[0] if isinstance(address, tuple) and address else None
+        if event == "socket.connect" and isinstance(host, str) and _only_looks_up_a_route(arguments[0], host):
+            return
     elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
         host = arguments[0]
         if isinstance(host, bytes):

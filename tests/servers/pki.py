@@ -164,7 +164,14 @@ class Pki:
         return path
 
     def issue(
-        self, kind: str, *, name: str, address: str, intermediates: int = 1, signed_with_pss: bool = False
+        self,
+        kind: str,
+        *,
+        name: str,
+        address: str,
+        intermediates: int = 1,
+        signed_with_pss: bool = False,
+        more_names: int = 0,
     ) -> Credential:
         """A server certificate for a name and an address, under so many intermediates of the hierarchy that fits the key."""
         family = "rsa" if kind.startswith("rsa") or signed_with_pss else "ec"
@@ -183,7 +190,7 @@ class Pki:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(ca=False, encipherment=kind.startswith("rsa")), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(_alternative_names(name, address), critical=False)
+            .add_extension(_alternative_names(name, address, more_names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_authority_key_identifier(issuer), critical=False)
         )
@@ -249,8 +256,9 @@ class Pki:
 _CA_KEYS: Final = {"rsa": "rsa:2048", "ec": "ec:P-256"}
 
 
-def _alternative_names(name: str, address: str) -> x509.SubjectAlternativeName:
-    return x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))])
+def _alternative_names(name: str, address: str, more: int = 0) -> x509.SubjectAlternativeName:
+    others = [x509.DNSName(f"{number}.other.servers.test") for number in range(more)]
+    return x509.SubjectAlternativeName([*others, x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))])
 
 
 def _authority_key_identifier(issuer: Authority) -> x509.AuthorityKeyIdentifier:

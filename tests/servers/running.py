@@ -100,6 +100,7 @@ def start(spec: ServerSpec, *, pki: Pki, address: str, directory: Path) -> Serve
         address=address,
         intermediates=spec.intermediates,
         signed_with_pss=spec.signed_with_pss,
+        more_names=spec.more_names,
     )
     port = free_port("" if spec.software in LISTENS_EVERYWHERE else address)
     order = Order(spec, address, port, credential, pki.roots_file, directory)

@@ -22,6 +22,8 @@ class Expected:
     group: str | None = None
     hello_retry: bool = False
     alpn: str | None = None
+    # Codes that a finding must have, and no other
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class ServerSpec:
     # The issuing CA signs with RSASSA-PSS
     signed_with_pss: bool = False
     intermediates: int = 1
+    # Names in the certificate beside the server's own
+    more_names: int = 0
     # Suites of TLS 1.2 and before, in the software's own words
     ciphers: str | None = None
     # Groups, in the software's own words

@@ -1,0 +1,78 @@
+"""The whole way, from a row to a finding, against every real server: healthy ones give no alarm, others the right one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import pytest
+import trio
+
+from scanner.config import ScanConfig
+from scanner.evidence import Target
+from scanner.findings import Finding
+from scanner.session import Material, make_judge, open_session
+from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS
+from tests.servers.conftest import Start
+from tests.servers.running import Server
+from tests.servers.spec import ServerSpec
+
+# The servers of a run share one address: the politeness that keeps strangers' machines safe would only slow this down.
+CONFIG = ScanConfig(rate_per_address=None, timeout=20, retries=0)
+
+
+def scan(servers: Iterable[Server], config: ScanConfig = CONFIG) -> list[Finding]:
+    servers = list(servers)
+    rows = [
+        Target(row=row, host=server.name, port=server.port, protocol="tls", sni=server.name, address=server.address)
+        for row, server in enumerate(servers, 1)
+    ]
+    material = Material(trust_stores=[str(servers[0].roots)])
+    findings: list[Finding] = []
+
+    async def main() -> None:
+        judge = make_judge(material)
+        async with open_session(
+            config, material, run_id="test", judge=judge, emit=findings.append, clock=time.time
+        ) as session:
+            await session.run(iter(rows))
+
+    trio.run(main)
+    return findings
+
+
+def codes(finding: Finding) -> set[str]:
+    return {diagnosis["code"] for diagnosis in finding["diagnoses"]}
+
+
+@pytest.mark.parametrize("spec", MODERN_SERVERS + LEGACY_SERVERS, ids=lambda spec: spec.id)
+def test_says_what_is_so_and_nothing_else(spec: ServerSpec, start: Start) -> None:
+    (finding,) = scan([start(spec)])
+
+    assert codes(finding) == set(spec.expected.codes), finding["diagnoses"]
+    errors = [each for each in finding["diagnoses"] if each["severity"] == "error"]
+    assert finding["outcome"] == ("fail" if errors else "ok")
+    (endpoint,) = finding["endpoints"]
+    if spec in MODERN_SERVERS:
+        assert endpoint["version"] == spec.expected.version
+        assert all(verdict["trusted"] for verdict in endpoint["trust"].values())
+
+
+@pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)
+def test_who_wants_a_certificate_is_not_accused_of_anything_else(spec: ServerSpec, start: Start) -> None:
+    (finding,) = scan([start(spec)])
+
+    assert {diagnosis["cause"] for diagnosis in finding["diagnoses"]} <= {"client-certificate"}
+    (endpoint,) = finding["endpoints"]
+    assert endpoint["client_auth"] is not None
+    assert endpoint["client_auth"]["requested"]
+
+
+def test_all_of_them_together(start: Start) -> None:
+    """In one run, one after another as they come: the judges' memory of one server says nothing about the next."""
+    specs = [spec for spec in MODERN_SERVERS if spec.software in ("nginx", "openssl")]
+
+    findings = scan([start(spec) for spec in specs])
+
+    seen = {finding["target"]["host"]: codes(finding) for finding in findings}
+    assert seen == {spec.name: set(spec.expected.codes) for spec in specs}
