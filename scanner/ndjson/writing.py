@@ -299,9 +299,9 @@ def open_output(
 
 def _standard_output() -> int | BinaryIO:
     stdout = cast("TextIO | None", sys.stdout)  # None where the process was started without one
+    if stdout is None:
+        raise OutputError("cannot write standard output: it is closed")
     try:
-        if stdout is None:
-            raise OutputError("cannot write standard output: it is closed")
         stdout.flush()
         return stdout.fileno()
     except io.UnsupportedOperation:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from scanner.evidence import InvalidRow, Target
 from scanner.inventory import InventoryError, count_rows_hint, read_inventory
+from scanner.inventory.shapes import strip_comment
+from scanner.inventory.table import MAX_QUOTED_LINES
 from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
 
 
@@ -173,7 +175,7 @@ def peak(monkeypatch: pytest.MonkeyPatch, line: bytes, count: int) -> int:
 @pytest.mark.parametrize("line", [b"a.example\n", b'{"host":"a.example","owner":"web"}\n'])
 def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
     small = peak(monkeypatch, line, 4000)
-    large = peak(monkeypatch, line, 80_000)
+    large = peak(monkeypatch, line, 30_000)
     assert large < small * 1.2 + 50_000
 
 
@@ -227,6 +229,28 @@ def test_any_bytes_are_rows_or_one_inventory_error(tmp_path: Path, content: byte
             assert row.host.isascii() and 1 <= row.port <= 65535 and row.protocol in PROTOCOLS
         else:
             assert row.reason.isprintable()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=20), max_size=10))
+def test_every_plain_line_is_exactly_one_row(tmp_path: Path, lines: list[str]) -> None:
+    rows = read(tmp_path, "\n".join(["first.example", *lines]))
+    assert len(rows) == 1 + sum(1 for line in lines if strip_comment(line))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["x", '"', '""', ",", " ", '","', "a.example"]), max_size=30), st.integers(0, 80))
+def test_no_quotes_swallow_what_follows_far_enough(tmp_path: Path, cells: list[str], more: int) -> None:
+    """However quotes are strewn over one line, every row beyond the look-ahead is read as it stands."""
+    after = [f"h{number}.example,note" for number in range(MAX_QUOTED_LINES + more + 1)]
+    rows = read(tmp_path, "\n".join(["host,note", "".join(cells), *after]))
+    assert hosts(rows)[-len(after) :] == [line.partition(",")[0] for line in after]
+
+
+def test_the_worst_quotes_cost_bounded_looking_ahead(tmp_path: Path) -> None:
+    # each line leaves a quote open, alone and inside of a quote
+    rows = read(tmp_path, "host,note\n" + 'x","\n' * 5000)
+    assert len(rows) == 5000 and "never closed" in reason(rows[0])
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

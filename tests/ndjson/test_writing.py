@@ -168,11 +168,12 @@ def test_devices_may_be_written(tmp_path: Path) -> None:
 
 
 def test_standard_output_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.TextIOWrapper(io.BytesIO())
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written)
     monkeypatch.setattr(sys, "stdout", stream)
     with open_output(None) as writer:
         writer.write(finding(1))
-    assert isinstance(stream.buffer, io.BytesIO) and stream.buffer.getvalue() == line(1)
+    assert written.getvalue() == line(1)
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(OutputError, match="closed"):
         open_output("-")
