@@ -24,7 +24,10 @@ from tests.servers.software import ENVIRONMENT
 
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 10.0
-PATH: Final = ENVIRONMENT["PATH"] + ":/usr/lib/postgresql/17/bin:/usr/lib/postgresql/15/bin"
+# Debian keeps PostgreSQL's programs apart, by version
+PATH: Final = ":".join(
+    [ENVIRONMENT["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,3 +54,8 @@ def test_another_protocol() -> None:
     assert play("irc", OPENING, ("S", b"220 mail.example ESMTP\r\n")) == Malformed("220 mail.example ESMTP\r\n", "smtp")
     assert play("irc", OPENING, ("S", b"670 * :no source\r\n")) == Malformed("670 * :no source\r\n", None)
     assert play("irc", OPENING, ("S", b"HELLO there\r\n")) == Malformed("HELLO there\r\n", None)
+
+
+def test_other_words_about_capabilities_are_passed_over() -> None:
+    nak = ("S", b":a CAP * NAK :tls\r\n")
+    assert play("irc", OPENING, nak, LISTED, STARTTLS, ("S", b":x 670 * :go\r\n")) == Ready()

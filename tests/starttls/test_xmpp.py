@@ -56,7 +56,9 @@ def test_refused() -> None:
     assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", failure)) == Refused(failure.decode())
     failure = b"<failure><text>no key</text></failure>"
     assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", failure)) == Refused(failure.decode())
-    assert play("xmpp", OPENING, ("S", HEADER + b"</stream:stream>")) == Refused("</stream:stream>")
+    end = b"</stream:stream>"
+    assert play("xmpp", OPENING, ("S", HEADER + end)) == Refused(end.decode())
+    assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", end)) == Refused(end.decode())
 
 
 def test_another_protocol() -> None:
