@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -50,6 +51,39 @@ def finding_of(raw: bytes) -> dict[str, Any] | str:
     if not isinstance(value.get("target"), dict) or not isinstance(outcome, str) or outcome not in _OUTCOMES:
         return "has no target or no outcome"
     return value
+
+
+def certificate_of(raw: bytes) -> bytes | str:
+    """The SHA-256 of the certificate that a line of a ``--certificates`` file describes, or why it is none."""
+    try:
+        value = orjson.loads(raw)
+        digest = bytes.fromhex(value["sha256"])
+    except (ValueError, TypeError, KeyError):
+        return "not a certificate"
+    return digest if len(digest) == 32 else "not a certificate"
+
+
+def certificates_in(path: str) -> set[bytes]:
+    """The SHA-256 of every certificate in a ``--certificates`` file, for going on with it; empty where it is absent.
+
+    Torn and foreign lines are passed over. Raises ``NotFindings`` when the file cannot be read.
+    """
+    if not os.path.exists(path):
+        return set()
+    try:
+        file = open_binary(path)
+    except (OSError, ValueError) as error:
+        raise NotFindings(f"cannot read {quoted(path, 200)[1:-1]}: {error}") from error
+    known: set[bytes] = set()
+    try:
+        for batch in batches_of_lines(blocks(file), MAX_FINDING_LINE):
+            known.update(digest for digest in map(certificate_of, batch) if isinstance(digest, bytes))
+    except StreamBroken as error:
+        if not error.truncated:
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
+    finally:
+        close_binary(file)
+    return known
 
 
 def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]:

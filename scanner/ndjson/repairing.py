@@ -5,18 +5,27 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from typing import BinaryIO, Final
+from collections.abc import Callable
+from typing import BinaryIO, Final, Literal
 
 from scanner.findings import SCHEMA
 from scanner.lines import Compression, StreamBroken, batches_of_lines, blocks, compression_of
-from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, finding_of
+from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, certificate_of, finding_of
 from scanner.text import quoted
 
+Holds = Literal["findings", "certificates"]
 
-def repair_torn_tail(path: str) -> int:
-    """Make the findings file at ``path`` end with a whole line again; returns how many bytes were cut off.
+# How a line of each kind begins, and what reads one: what it holds, or why it is none.
+_KINDS: Final[dict[Holds, tuple[bytes, Callable[[bytes], object]]]] = {
+    "findings": (b'{"schema":"%s"' % SCHEMA.encode(), finding_of),
+    "certificates": (b'{"sha256":"', certificate_of),
+}
 
-    Raises ``NotFindings`` and touches nothing when the file holds something other than findings.
+
+def repair_torn_tail(path: str, holds: Holds = "findings") -> int:
+    """Make the file at ``path`` end with a whole line again; returns how many bytes were cut off.
+
+    Raises ``NotFindings`` and touches nothing when it holds something other than what it should.
     An absent or empty file needs no repair.
     """
     try:
@@ -25,7 +34,7 @@ def repair_torn_tail(path: str) -> int:
                 return 0
     except FileNotFoundError:
         return 0
-    refuse_what_is_no_findings_file(path)
+    refuse_other_files(path, holds)
     with open(path, "rb") as file:
         kind = compression_of(file.read(4))
     if kind != "none":
@@ -53,8 +62,8 @@ def _end_of_last_line(file: BinaryIO, size: int) -> int:
     return 0
 
 
-def refuse_what_is_no_findings_file(path: str) -> None:
-    """Raise ``NotFindings`` unless the first line is a finding or the torn start of one."""
+def refuse_other_files(path: str, holds: Holds = "findings") -> None:
+    """Raise ``NotFindings`` unless the first line is of the kind that the file should hold, or the torn start of one."""
     with open(path, "rb") as file:
         try:
             lines = next(batches_of_lines(blocks(file), MAX_FINDING_LINE), [b""])
@@ -63,11 +72,9 @@ def refuse_what_is_no_findings_file(path: str) -> None:
                 return
             raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
     first = lines[0]
-    start = b'{"schema":"%s"' % SCHEMA.encode()
-    if isinstance(finding_of(first), str) and not (
-        len(lines) == 1 and start.startswith(first.rstrip(b"\0")[: len(start)])
-    ):
-        raise NotFindings(f"{quoted(path, 200)[1:-1]} does not begin with a finding")
+    start, read = _KINDS[holds]
+    if isinstance(read(first), str) and not (len(lines) == 1 and start.startswith(first.rstrip(b"\0")[: len(start)])):
+        raise NotFindings(f"{quoted(path, 200)[1:-1]} does not begin with a {holds[:-1]}")
 
 
 def _repair_compressed(path: str, kind: Compression) -> int:
@@ -113,8 +120,9 @@ def _gzip_members(file: BinaryIO) -> tuple[int, bytes]:
                     return whole, b"".join(content)
             try:
                 content.append(member.decompress(pending))
-            except zlib.error:
-                return whole, b"".join(content)
+            except zlib.error as error:
+                # Cutting here would lose what follows: that is for a person to decide.
+                raise NotFindings(f"its gzip data is damaged after byte {whole + used} ({error})") from error
             used += len(pending) - len(member.unused_data)
             pending = b""
         whole += used
@@ -138,8 +146,8 @@ def _zstd_frames(file: BinaryIO) -> tuple[int, bytes]:
                     return whole, b"".join(content)
             try:
                 content.append(frame.decompress(pending))
-            except zstandard.ZstdError:
-                return whole, b"".join(content)
+            except zstandard.ZstdError as error:
+                raise NotFindings(f"its zstd data is damaged after byte {whole + used} ({error})") from error
             used += len(pending) - len(frame.unused_data)
             pending = b""
         whole += used

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from scanner.evidence import InvalidRow, Target
 from scanner.ndjson.reading import NotFindings, Unreadable, read_findings
-from scanner.ndjson.repairing import refuse_what_is_no_findings_file
+from scanner.ndjson.repairing import refuse_other_files
 
 # Rows are kept in pages of so many. A page holds a small dict until it is denser than _SPARSE, then an array.
 _PAGE: Final = 1 << 16
@@ -105,5 +105,5 @@ def completed(path: str) -> Completed:
     except NotFindings:
         if done.unreadable > 1:
             raise
-        refuse_what_is_no_findings_file(path)
+        refuse_other_files(path)
     return done

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, Protocol, TextIO, cast
 import orjson
 
 from scanner.ndjson.reading import NotFindings
-from scanner.ndjson.repairing import repair_torn_tail
+from scanner.ndjson.repairing import Holds, repair_torn_tail
 from scanner.text import quoted, shorten
 
 if sys.platform != "win32":
@@ -248,12 +248,13 @@ def open_output(
     *,
     force: bool = False,
     resume: bool = False,
+    holds: Holds = "findings",
     clock: Callable[[], float] = time.monotonic,
 ) -> Writer:
     """The writer for ``-o``: ``None`` and ``-`` are standard output, ``.gz`` and ``.zst`` compress.
 
     An existing regular file is only written with ``force`` (which empties it) or ``resume`` (which cuts a torn last
-    line and appends; a file that holds no findings is left alone and refused). Raises ``OutputError``.
+    line and appends; a file that holds something else than ``holds`` is left alone and refused). Raises ``OutputError``.
     """
     if path is None or path == "-":
         if resume:
@@ -282,7 +283,7 @@ def open_output(
         if regular:
             _lock(descriptor, shown)
             if resume:
-                repair_torn_tail(path)
+                repair_torn_tail(path, holds)
             elif force:
                 os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_END)
@@ -337,7 +338,7 @@ _MAX_DEPTH: Final = 100
 def _writable(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if value is None or isinstance(value, (bool, float)):
+    if value is None or isinstance(value, (bool, float, orjson.Fragment)):
         return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
 
 def test_an_absent_file_needs_no_repair(tmp_path: Path) -> None:
     assert repair_torn_tail(str(tmp_path / "absent")) == 0
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "findings"
+    content = pack(line(1)) + b"damage" + pack(line(2))
+    path.write_bytes(content)
+    with pytest.raises(NotFindings, match="damaged"):
+        repair_torn_tail(str(path))
+    assert path.read_bytes() == content
 
 
 def test_every_cut_of_a_compressed_file_keeps_its_whole_lines(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from scanner.ndjson import (
     OutputExists,
     OutputFull,
     Writer,
+    certificates_in,
     dumps_line,
     open_output,
     read_findings,
@@ -143,6 +144,23 @@ def test_resuming_a_torn_compressed_file(tmp_path: Path, suffix: str, kept: floa
     assert len(before) >= 300 * kept * 0.7
 
 
+def test_a_file_of_certificates_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "certificates"
+    first, second = ({"sha256": letter * 64, "der": "AAAA"} for letter in "ab")
+    path.write_bytes(dumps_line(first) + dumps_line(second)[:30])
+    assert certificates_in(str(path)) == {bytes.fromhex("a" * 64)}
+    with pytest.raises(OutputError, match="does not begin with a finding"):
+        open_output(str(path), resume=True)
+    with open_output(str(path), resume=True, holds="certificates") as writer:
+        writer.write(second)
+    assert path.read_bytes() == dumps_line(first) + dumps_line(second)
+    findings = tmp_path / "findings"
+    findings.write_bytes(line(1))
+    with pytest.raises(OutputError, match="does not begin with a certificate"):
+        open_output(str(findings), resume=True, holds="certificates")
+    assert certificates_in(str(findings)) == certificates_in(str(tmp_path / "absent")) == set()
+
+
 def test_two_writers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "findings"
     with open_output(str(path)) as writer:
@@ -238,4 +256,6 @@ def test_what_json_cannot_hold_is_written_as_text() -> None:
     record = {"a": "x\ud800", "b\udfff": 2**70, "c": b"\xff", "d": deep, "e": {1, 2}, "f": (1, None, 1.5)}
     read = orjson.loads(dumps_line(record))
     assert (read["a"], read["b\\udfff"], read["e"], read["f"]) == ("x\\ud800", str(2**70), [1, 2], [1, None, 1.5])
+    fragment = {"a": "x\ud800", "b": orjson.Fragment(b'{"c":1}')}
+    assert orjson.loads(dumps_line(fragment)) == {"a": "x\\ud800", "b": {"c": 1}}
     assert b"\n" not in dumps_line({"a": "line\nbreak"})[:-1]
