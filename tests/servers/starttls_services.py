@@ -1,7 +1,7 @@
 """Servers that begin TLS inside another protocol, from Debian's packages: how each is told to listen, with TLS and without.
 
-Each keeps everything in one directory that is thrown away, reads nothing of the machine's configuration, and is stopped by
-its own process group. Where the tests run as root, a server that refuses root runs as ``nobody``.
+Each keeps everything in one directory that is thrown away, reads nothing of the machine's configuration, and is stopped
+with all that it has started. Where the tests run as root, a server that refuses root runs as ``nobody``.
 """
 
 from __future__ import annotations
@@ -320,14 +320,38 @@ def _listens(site: Site, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    # Postfix's master leaves the group that it was started in, so the whole family is told, not one group.
+    family = [process.pid, *_descendants(process.pid)]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            continue
-        break
+        for pid in family:
+            if _alive(pid):
+                os.kill(pid, number)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while time.monotonic() < deadline and any(map(_alive, family)):
+            process.poll()
+            time.sleep(0.02)
     process.wait()
+
+
+def _descendants(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # the name in parentheses may hold anything; the state and the parent follow it
+            parent = int(entry.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(entry.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        direct = children.get(todo.pop(), [])
+        found += direct
+        todo += direct
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
