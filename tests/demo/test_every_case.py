@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -15,7 +17,7 @@ import trio
 from scanner.config import ScanConfig
 from scanner.demo.cases import Case
 from scanner.demo.catalogue import CASES
-from scanner.demo.fleet import run_fleet
+from scanner.demo.fleet import Fleet, run_fleet
 from scanner.findings import Finding
 from scanner.inventory import read_inventory
 from scanner.session import Material, make_judge, open_session
@@ -31,6 +33,13 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finding]:
 
 
 async def scan_fleet(directory: Path) -> dict[str, Finding]:
+    async with scanned(directory) as (_, findings):
+        return findings
+
+
+@asynccontextmanager
+async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Finding]]]:
+    """A fleet that is up, and the findings of its inventory by the names of the cases."""
     written: list[Finding] = []
     async with run_fleet(directory) as fleet:
         config = replace(ScanConfig(), **fleet.config_hints)
@@ -47,7 +56,7 @@ async def scan_fleet(directory: Path) -> dict[str, Finding]:
                 await session.run(rows)
         by_row = {finding["target"]["row"]: finding for finding in written}
         assert len(by_row) == len(written) == len(fleet.rows)
-        return {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}
+        yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}
 
 
 def found(findings: dict[str, Finding], case: Case) -> Finding:
