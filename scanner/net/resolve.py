@@ -17,7 +17,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
 
@@ -26,6 +26,7 @@ from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.dns_config import ResolverConfigError, Server
 from scanner.net.dns_outcome import Outcome
+from scanner.net.dns_records import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns_transport import Network, SystemNetwork
 from scanner.net.dns_upstream import Budget, Upstream, UpstreamStatistics
 from scanner.net.dns_wire import Question
@@ -52,26 +53,6 @@ BACKOFF: Final = 0.25
 LATE_FAMILY_TRIES: Final = 1
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
-
-
-class CaaAnswer(NamedTuple):
-    """The relevant CAA set (RFC 8659 section 3) as (flags, tag, value), and the name it stands at.
-
-    ``records`` is empty where no ancestor has any, ``None`` where somebody could not be asked.
-    """
-
-    records: tuple[tuple[int, str, str], ...] | None
-    owner: str | None
-
-
-class TlsaAnswer(NamedTuple):
-    """TLSA records (RFC 6698) as (usage, selector, matching type, data); ``None`` where they could not be had.
-
-    They mean something only if ``authenticated``.
-    """
-
-    records: tuple[tuple[int, int, int, bytes], ...] | None
-    authenticated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +232,7 @@ class Resolver:
             if not outcome.settled:
                 return CaaAnswer(None, None)
             if outcome.records:
-                records = [_caa_untrusted(data) for data in outcome.records]
-                # One unreadable record could be the one that forbids: then nothing is known.
-                return CaaAnswer(tuple(r for r in records if r) if all(records) else None, owner)
+                return CaaAnswer(caa_set_untrusted(outcome.records), owner)
         return CaaAnswer((), None)
 
     async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
@@ -262,8 +241,7 @@ class Resolver:
         outcome = await self._records(owner, dns_wire.TLSA)
         if not outcome.settled:
             return TlsaAnswer(None, False)
-        records = [_tlsa_untrusted(data) for data in outcome.records]
-        return TlsaAnswer(tuple(record for record in records if record), outcome.authenticated)
+        return TlsaAnswer(tlsa_set_untrusted(outcome.records), outcome.authenticated)
 
     async def _records(self, name: str, rdtype: int) -> Outcome:
         """Records of another type; ancestors are shared by many names, so they are cached like addresses."""
@@ -368,23 +346,6 @@ def _localhost(ipv4: bool, ipv6: bool) -> DnsAnswer:
     return DnsAnswer(
         DnsStatus.NOERROR, addresses, source="hosts", detail="names below localhost are loopback (RFC 6761)"
     )
-
-
-def _caa_untrusted(data: bytes) -> tuple[int, str, str] | None:
-    """Flags, tag and value of a CAA record (RFC 8659 section 4.1); ``None`` where its data is none."""
-    if len(data) < 2 or data[1] == 0 or len(data) < 2 + data[1]:
-        return None
-    return data[0], _printable(data[2 : 2 + data[1]]), _printable(data[2 + data[1] :])
-
-
-def _tlsa_untrusted(data: bytes) -> tuple[int, int, int, bytes] | None:
-    """Usage, selector, matching type and data of a TLSA record (RFC 6698 section 2.1); ``None`` where it is too short."""
-    return None if len(data) < 3 else (data[0], data[1], data[2], data[3:])
-
-
-def _printable(octets: bytes) -> str:
-    """Octets of a DNS string as text, anything but printable ASCII as ``\\DDD`` (RFC 1035 section 5.1)."""
-    return "".join(chr(o) if 0x20 <= o < 0x7F and o != 0x5C else "\\\\" if o == 0x5C else f"\\{o:03d}" for o in octets)
 
 
 @asynccontextmanager

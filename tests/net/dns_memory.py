@@ -4,12 +4,57 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import trio
 
-from scanner.demo.dnsserver import Zone, respond
-from scanner.net.dns_config import Server
+from scanner.demo.dnsserver import Node, Zone, respond
+from scanner.net import dns_config
+from scanner.net.dns_config import Server, SystemResolvers
+from scanner.net.resolve import Resolver, open_resolver
+
+ONE, TWO, THREE = (Server(f"192.0.2.{n}") for n in (1, 2, 3))
+# A name for each thing that can happen to one.
+ZONE: Zone = {
+    "a.example": Node(a=("127.0.0.1", "127.0.0.2"), aaaa=("::1",)),
+    "v4.example": Node(a=("127.0.0.4",)),
+    "v6.example": Node(aaaa=("::6",)),
+    "nodata.example": Node(),
+    "secure.example": Node(a=("127.0.0.1",), aaaa=("::1",), authenticated=True),
+    "www.example": Node(cname="mid.example"),
+    "mid.example": Node(cname="a.example"),
+    "stops.example": Node(cname="stops2.example", stops=True),
+    "stops2.example": Node(cname="v4.example", stops=True),
+    "stops-nowhere.example": Node(cname="gone.example", stops=True),
+    "stops-empty.example": Node(cname="nodata.example", stops=True),
+    "stops-loop.example": Node(cname="stops-loop2.example", stops=True),
+    "stops-loop2.example": Node(cname="stops-loop.example", stops=True),
+    "dangling.example": Node(cname="gone.example"),
+    "loop.example": Node(cname="loop2.example"),
+    "loop2.example": Node(cname="loop3.example"),
+    "loop3.example": Node(cname="loop2.example"),
+    "self.example": Node(cname="self.example"),
+    "bogus.example": Node(a=("127.0.0.1",), bogus=True),
+    "bogus-ede.example": Node(a=("127.0.0.1",), bogus=True, extended_errors=((9, "no DNSKEY"),)),
+    "broken.example": Node(rcode="SERVFAIL", extended_errors=((22, "no reachable authority"), (23, ""))),
+    "to-broken.example": Node(cname="broken.example"),
+    "one-family.example": Node(a=("127.0.0.1",), failing_types=("AAAA",)),
+    "half-quiet.example": Node(aaaa=("::1",), silent_types=("A",)),
+    "refused.example": Node(rcode="REFUSED"),
+    "formerr.example": Node(rcode="FORMERR"),
+    "notimp.example": Node(rcode="NOTIMP"),
+    "notauth.example": Node(rcode="NOTAUTH"),
+    "quiet.example": Node(silent=True),
+    "t.example": Node(a=("127.0.0.1",), aaaa=("::1",), truncated=True),
+    "large.example": Node(a=tuple(f"10.0.{n // 200}.{n % 200}" for n in range(400))),
+    "example": Node(caa=((0, "issue", "ca.example"), (128, "iodef", 'mailto:"x"\\y'))),
+    "none.test": Node(a=("127.0.0.1",)),
+    "caa-fails.test": Node(failing_types=("CAA",)),
+    "_443._tcp.a.example": Node(tlsa=((3, 1, 1, b"\1" * 32), (2, 0, 2, b"\2" * 64)), authenticated=True),
+    "_25._tcp.a.example": Node(rcode="SERVFAIL"),
+    **{f"long{n}.example": Node(cname=f"long{n + 1}.example", stops=True) for n in range(40)},
+}
 
 # What one query brings: (seconds until it arrives, octets or the error that the socket then reports), in any number.
 Arrivals = list[tuple[float, bytes | OSError]]
@@ -156,3 +201,21 @@ class MemoryStream(_Arriving, trio.abc.Stream):
     async def aclose(self) -> None:
         self.shut()
         await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def memory_resolver(
+    scripts: Sequence[Script], *, timeout: float = 3, retries: int = 1, rotate: bool = False, patience: float = 60
+) -> AsyncIterator[tuple[Resolver, MemoryNetwork]]:
+    servers = (ONE, TWO, THREE)[: len(scripts)]
+    network = MemoryNetwork({server.text: script for server, script in zip(servers, scripts, strict=True)})
+    async with open_resolver(
+        timeout=timeout,
+        retries=retries,
+        patience=patience,
+        network=network,
+        system=SystemResolvers(servers, rotate=rotate),
+        hosts=dns_config.Hosts(),
+    ) as resolver:
+        yield resolver, network
+    assert network.open == 0, "a socket was left open"
