@@ -57,10 +57,10 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # The one error that a wrong --resolver makes
-    ("cli", "net"): frozenset({"scanner.net.dns_config"}),
-    # What CAs call themselves in CAA records, to know which names to ask for
-    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa"}),
+    # The error that a wrong --resolver makes, and the pace that `check` keeps as `scan` does
+    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.pacing"}),
+    # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
+    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.assemble"}),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
     # Names of code points and the hellos that a question sends; never the handshake.
     ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"}),
