@@ -176,7 +176,9 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
     others: list[tuple[int, bytes]] = []
     texts: list[str] = []
     flaw = None
-    for tag, at, end in der.children_untrusted(value, start, stop):
+    while start < stop:
+        tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
         content = value[at:end]
         if tag == 0x82:
             if content.isascii():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from math import floor
 from typing import Any, Final
@@ -17,7 +18,7 @@ from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.names import match_name
-from scanner.pki.paths import PathBuilder, Step, Surroundings, UpperPath, surroundings
+from scanner.pki.paths import MAX_SENT, PathBuilder, Step, Surroundings, UpperPath, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
@@ -113,16 +114,17 @@ class Judge:
         if at == judged.at:
             return True
         if judged.window is None:
-            judged.window = self._window(judged.verdict, judged.at)
+            judged.window = self._window(judged.verdict, judged.at, complete=judged.pool is not None)
         return judged.window[0] < at < judged.window[1]
 
-    def _window(self, verdict: ChainVerdict, at: float) -> tuple[float, float]:
+    def _window(self, verdict: ChainVerdict, at: float, *, complete: bool) -> tuple[float, float]:
         """The open interval around ``at`` in which no certificate that took part begins or ends to be valid."""
         certificates: set[Certificate] = {item for item in verdict.sent if item is not None}
         leaf = verdict.leaf
         if leaf is not None:
+            self._builder.begin()
             for around in self._surroundings(verdict.sent):
-                for step in self._builder.steps(leaf, around, complete=True):
+                for step in self._builder.steps(leaf, around, complete=complete):
                     certificates.add(step.issuer)
                 for paths in [*around.closed.values(), *(known[1] for known in around.completed.values())]:
                     for path in paths:
@@ -176,7 +178,8 @@ class Judge:
             stores = {store.name: StoreVerdict(store.name, False, None, (), (malformed[0],)) for store in self._stores}
             return _Judged(ChainVerdict(everything, (malformed[0],), stores, tuple(malformed[1:])), at, None)
 
-        own = rules.leaf_problems(leaf, at, is_anchor=False)
+        self._builder.begin()
+        own = rules.leaf_problems(leaf, at)
         verdicts: dict[str, StoreVerdict] = {}
         best: _Path | None = None
         looked_further = False
@@ -184,12 +187,9 @@ class Judge:
         for around in self._surroundings(everything):
             path = self._best_path(leaf, around, at)
             if path.kind != _CLOSED or path.problems:
-                completed = self._best_completion(leaf, around, at, path)
+                path = self._best_completion(leaf, around, at, path)
                 looked_further = True
-                path = completed or path
-            problems = own + path.problems
-            if leaf in around.store and leaf.signature_algorithm.weak:
-                problems = [problem for problem in problems if problem.code != "weak-signature"]
+            problems = (_as_anchor(own) if leaf in around.store else own) + path.problems
             verdicts[around.store.name] = StoreVerdict(
                 around.store.name,
                 not problems,
@@ -214,7 +214,7 @@ class Judge:
     def _leaf_findings(
         self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool
     ) -> tuple[Problem, ...]:
-        problems = list(own)
+        problems = _as_anchor(own) if leaf.sha256 in self._anchors else list(own)
         if not trusted:
             known = placeholders.match(leaf)
             resembles = None
@@ -250,6 +250,8 @@ class Judge:
             return _Path(_CLOSED, (leaf,), [], {}, leaf)
         best: _Path | None = None
         for step in self._builder.steps(leaf, around, complete=False):
+            if step.problems and leaf.self_signed:
+                continue  # a namesake of its own: what it is counts, not what it is not signed by
             for upper in self._builder.upper_paths(step.issuer, around, step.source):
                 path = _weigh(leaf, step, upper, around, at)
                 if path.kind == _CLOSED and not path.problems:
@@ -262,10 +264,14 @@ class Judge:
             return _Path(_UNKNOWN, (leaf,), [_unknown_issuer(leaf)], {}, None)
         return best
 
-    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: _Path) -> _Path | None:
-        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all."""
-        if failing.kind == _CLOSED:
-            return None
+    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: _Path) -> _Path:
+        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
+
+        Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
+        """
+        only_expired = failing.kind == _CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
+        if failing.kind == _CLOSED and not only_expired:
+            return failing
         best: _Path | None = None
         for step in self._builder.steps(leaf, around, complete=True):
             for upper in self._builder.completions(step.issuer, around, step.source):
@@ -274,7 +280,17 @@ class Judge:
                 path = _weigh(leaf, step, upper, around, at)
                 if path.kind == _COMPLETED and (best is None or path.rank < best.rank):
                     best = path
-        return best if best is not None and best.rank < failing.rank else None
+        if best is None:
+            return failing
+        if only_expired:
+            if [problem.code for problem in best.problems] == ["intermediate-not-sent"]:
+                renewed = best.problems[0].evidence["missing"]
+                failing.problems = [
+                    Problem(problem.code, problem.certificate, {**problem.evidence, "replacement": renewed})
+                    for problem in failing.problems
+                ]
+            return failing
+        return best if best.rank < failing.rank else failing
 
     def _learn(self, path: _Path, sent: Iterable[Certificate | None]) -> None:
         """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
@@ -297,7 +313,7 @@ class Judge:
                     other = _weigh(leaf, step, upper, around, at)
                     if other.kind == _CLOSED and not other.problems:
                         used.update(certificate.sha256 for certificate in other.certificates)
-        return shape_problems(sent, path, used, self._anchors, at)
+        return shape_problems(sent[:MAX_SENT], path, used, self._anchors, at)
 
 
 def _weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float) -> _Path:
@@ -335,6 +351,11 @@ def _weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings
     return _Path(kind, certificates, problems, completed, anchor)
 
 
+def _as_anchor(problems: list[Problem]) -> list[Problem]:
+    """Without the weakness of the leaf's own signature, which nobody verifies where the leaf itself is the anchor."""
+    return [problem for problem in problems if problem.code != "weak-signature"]
+
+
 # --- problems that end a path ----------------------------------------------------------------------
 
 
@@ -367,7 +388,11 @@ def _distrusted(leaf: Certificate, anchor: Certificate, since: float) -> Problem
     return Problem(
         "untrusted-root",
         anchor.sha256,
-        {"root": anchor.subject, "distrusted_for_certificates_from": since, "not_before": leaf.not_before_text},
+        {
+            "root": anchor.subject,
+            "distrusted_for_certificates_after": datetime.fromtimestamp(since, UTC).isoformat(),
+            "not_before": leaf.not_before_text,
+        },
     )
 
 

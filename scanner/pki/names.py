@@ -24,12 +24,11 @@ LONGEST_SHOWN: Final = 255
 
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
     """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
-    try:
-        address: bytes | None = ipaddress.ip_address(name).packed
-    except ValueError:
-        address = None
-    if address is not None:
-        return _match_address(certificate, name, address)
+    if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
+        try:
+            return _match_address(certificate, name, ipaddress.ip_address(name).packed)
+        except ValueError:
+            pass
     wanted = name.lower().removesuffix(".")
     presented = certificate.dns_names
     label, _, parent = wanted.partition(".")

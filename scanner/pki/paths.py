@@ -12,6 +12,7 @@ and kept with the window in which all of it is valid.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -26,10 +27,11 @@ from scanner.pki.verdicts import Problem
 MAX_DEPTH: Final = 12
 # Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
 MAX_CANDIDATES: Final = 24
-# For all that is above one issuer: certificates visited, signatures verified (about 0.1 ms each) and paths kept.
+# For all that is above one issuer: certificates visited and paths kept.
 MAX_STEPS: Final = 400
-MAX_SIGNATURES: Final = 100
 MAX_PATHS: Final = 32
+# Signatures verified for one chain, those already known not counted: 0.1 ms each as a rule, 1 ms for the longest keys.
+MAX_SIGNATURES: Final = 128
 # Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
 MAX_SENT: Final = 64
 # Signatures known: some 150 bytes each.
@@ -66,12 +68,6 @@ class Step:
 
 
 @dataclass(slots=True)
-class _Budget:
-    steps: int = MAX_STEPS
-    signatures: int = MAX_SIGNATURES
-
-
-@dataclass(slots=True)
 class Surroundings:
     """The issuers that one server sent, against one store, and what is known of the paths above them."""
 
@@ -87,13 +83,26 @@ class PathBuilder:
     def __init__(self, intermediates: Intermediates) -> None:
         """``intermediates`` only ever complete a path that is then reported as incomplete."""
         self._intermediates = intermediates
-        self._signatures: Cache[tuple[str, str], tuple[bool | None]] = Cache(MAX_KNOWN_SIGNATURES)
+        self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(MAX_KNOWN_SIGNATURES)
+        self._allowance = MAX_SIGNATURES
+
+    def begin(self) -> None:
+        """A new chain is judged: it has its own allowance of signatures."""
+        self._allowance = MAX_SIGNATURES
+
+    @property
+    def exhausted(self) -> bool:
+        """This chain's signatures were used up: what was found since may not be all there is, and must not be kept."""
+        return self._allowance < 0
 
     def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
-        """Whether ``issuer``'s key verifies ``child``; each pair is computed once."""
-        key = child.sha256, issuer.sha256
+        """Whether ``issuer``'s key verifies ``child``; each pair of certificate and key once. ``None``: unknown."""
+        key = child.sha256, issuer.spki_der
         known = self._signatures.get(key)
         if known is None:
+            self._allowance -= 1
+            if self._allowance < 0:
+                return None
             known = (child.signed_by(issuer),)
             self._signatures.put(key, known)
         return known[0]
@@ -103,7 +112,8 @@ class PathBuilder:
         found = around.closed.get(issuer.sha256)
         if found is None:
             found = self._climb(issuer, around, source, complete=False)
-            around.closed[issuer.sha256] = found
+            if not self.exhausted:
+                around.closed[issuer.sha256] = found
         return found
 
     def completions(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
@@ -112,12 +122,11 @@ class PathBuilder:
         size = self._intermediates.size
         if known is None or known[0] != size:
             known = size, self._climb(issuer, around, source, complete=True)
-            around.completed[issuer.sha256] = known
+            if not self.exhausted:
+                around.completed[issuer.sha256] = known
         return known[1]
 
-    def steps(
-        self, child: Certificate, around: Surroundings, *, complete: bool, budget: _Budget | None = None
-    ) -> list[Step]:
+    def steps(self, child: Certificate, around: Surroundings, *, complete: bool) -> list[Step]:
         """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong."""
         name = child.issuer_der
         candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
@@ -133,10 +142,8 @@ class PathBuilder:
         for issuer, source in candidates:
             if issuer.sha256 == child.sha256:
                 continue
-            if budget is not None:
-                if budget.signatures <= 0:
-                    break
-                budget.signatures -= 1
+            if self.exhausted:
+                break
             verified = self.signed_by(child, issuer)
             matches = _key_identifiers_match(child, issuer)
             if verified and matches:
@@ -151,13 +158,13 @@ class PathBuilder:
 
     def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> list[UpperPath]:
         found: list[UpperPath] = []
-        budget = _Budget()
+        steps_left = MAX_STEPS
         first = Step(issuer, source)
-        # Depth first with an explicit stack; an entry is a path of steps, best candidates on top.
-        stack: list[tuple[Step, ...]] = [(first,)]
-        while stack and len(found) < MAX_PATHS and budget.steps > 0:
-            path = stack.pop()
-            budget.steps -= 1
+        # Breadth first: the short paths that honest chains have are found before any labyrinth is walked.
+        waiting: deque[tuple[Step, ...]] = deque([(first,)])
+        while waiting and len(found) < MAX_PATHS and steps_left > 0:
+            path = waiting.popleft()
+            steps_left -= 1
             last = path[-1].issuer
             if last in around.store:
                 found.append(_finish(path, "anchor"))
@@ -170,13 +177,13 @@ class PathBuilder:
             if len(path) < MAX_DEPTH:
                 onward = [
                     step
-                    for step in self.steps(last, around, complete=complete, budget=budget)
+                    for step in self.steps(last, around, complete=complete)
                     # The same name with the same key is the same authority: going there again only goes in circles.
                     if (step.issuer.subject_der, step.issuer.spki_der) not in taken
                 ]
             if not onward:
                 found.append(_finish(path, "unknown"))
-            stack.extend((*path, step) for step in reversed(onward))
+            waiting.extend((*path, step) for step in onward)
         if not found:
             found.append(_finish((first,), "unknown"))
         return found

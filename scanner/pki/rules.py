@@ -94,7 +94,7 @@ def _contents(certificate: Certificate) -> list[Problem]:
     return problems
 
 
-def leaf_problems(leaf: Certificate, at: float, *, is_anchor: bool) -> list[Problem]:
+def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
     """What stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
     problems = _contents(leaf)
     if leaf.key_usage is not None and not leaf.key_usage & (
@@ -102,7 +102,7 @@ def leaf_problems(leaf: Certificate, at: float, *, is_anchor: bool) -> list[Prob
     ):
         # OpenSSL refuses it as "unsuitable certificate purpose".
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
-    if leaf.signature_algorithm.weak and not is_anchor:
+    if leaf.signature_algorithm.weak:
         problems.append(_problem("weak-signature", leaf, signature=leaf.signature))
     if at > leaf.not_after:
         problems.append(

@@ -51,7 +51,7 @@ def test_a_mesh_of_cross_signs_is_bounded() -> None:
     leaf = pki.certificate("leaf.example", issuer=authorities[0])
     started = time.process_time()
     builder, ends = climb(leaf, mesh)
-    assert builder.asked <= paths.MAX_CANDIDATES + paths.MAX_CANDIDATES * (paths.MAX_SIGNATURES + paths.MAX_STEPS)
+    assert len(builder._signatures) <= paths.MAX_SIGNATURES
     assert len(ends) <= paths.MAX_CANDIDATES * paths.MAX_PATHS
     assert time.process_time() - started < 2.0
 
@@ -124,3 +124,35 @@ def test_signatures_are_computed_once() -> None:
     assert len(builder._signatures) == 2
     assert builder.signed_by(ca, root) is True
     assert len(builder._signatures) == 2
+
+
+def test_keys_that_would_cost_too_much_are_not_used() -> None:
+    modulus = (1 << 16_384) - 1
+    huge = pki.sequence(
+        pki.sequence(pki.oid("1.2.840.113549.1.1.1"), pki.tlv(0x05)),
+        pki.bit_string(pki.sequence(pki.integer(modulus), pki.integer(65537))),
+    )
+    ca = pki.authority("Huge", ROOT, public_key=huge)
+    leaf = pki.certificate("leaf.example", issuer=ca, authority_key_id=pki.key_id(ca.private))
+    around = surroundings(pki.store(ROOT), (ca.parsed,))
+    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
+    assert [problem.code for problem in step.problems] == ["bad-signature"]
+    assert "cannot be checked" in step.problems[0].evidence["reason"]
+
+
+def test_when_the_allowance_is_used_up_nothing_half_found_is_kept() -> None:
+    flood = [
+        pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"], break_signature=True)
+        for number in range(60)
+    ]
+    leaf = pki.certificate("leaf.example", issuer=flood[0], without=["aki"])
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
+    builder._allowance = 3
+    builder.steps(leaf.parsed, around, complete=False)
+    assert builder.exhausted
+    builder.upper_paths(flood[0].parsed, around, "sent")
+    assert around.closed == {}
+    builder.begin()
+    assert builder.upper_paths(flood[0].parsed, around, "sent")
+    assert len(around.closed) == 1
