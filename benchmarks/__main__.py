@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--probes", type=int, default=5000, help="memory: probes in flight (default 5000)")
     parser.add_argument("--dead", type=int, default=20000, help="dead: targets that never answer (default 20000)")
     parser.add_argument(
-        "--dead-concurrency", type=int, default=5000, metavar="N", help="dead: in flight (default 5000)"
+        "--dead-concurrency", type=int, default=1000, metavar="N", help="dead: in flight (default 1000)"
     )
     parser.add_argument("--places", action="store_true", help="stages: the costliest functions too")
     parser.add_argument("--rebuild", action="store_true", help="peers: build again what is there")

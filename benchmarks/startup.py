@@ -34,5 +34,5 @@ def start_up(*, rounds: int) -> dict[str, Any]:
     ]
     print(table(("", "seconds", "CPU s"), rows))
     wall = statistics.median(walls["tlsweep --help"])
-    print(f"tlsweep --help: {against_bar(wall, BAR_SECONDS)} s")
+    print(f"tlsweep --help, seconds: {against_bar(wall, BAR_SECONDS)}")
     return {"title": "start-up", "wall_s": walls, "cpu_s": cpus}
