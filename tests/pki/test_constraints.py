@@ -1,0 +1,121 @@
+"""Name constraints (RFC 5280 section 4.2.1.10), by type."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scanner.pki.certificate import Certificate
+from scanner.pki.constraints import NameConstraints
+from tests.helpers import pki
+from tests.helpers.pki import name, network, sequence, tlv
+
+
+def authority(**sides: object) -> NameConstraints:
+    parsed = pki.root("CA", extra=[pki.name_constraints(**sides)]).parsed  # type: ignore[arg-type]
+    assert parsed.flaws == ()
+    assert parsed.name_constraints is not None
+    return parsed.name_constraints
+
+
+def leaf(*san: str | bytes, subject: bytes | None = None) -> Certificate:
+    return pki.certificate(subject if subject is not None else pki.name(), san=san, private=pki.key("leaf")).parsed
+
+
+@pytest.mark.parametrize(
+    ("sides", "san", "allowed"),
+    [
+        ({"permitted": ["example.com"]}, "example.com", True),
+        ({"permitted": ["example.com"]}, "A.EXAMPLE.com", True),
+        ({"permitted": ["EXAMPLE.com"]}, "a.b.example.com", True),
+        ({"permitted": ["example.com"]}, "*.example.com", True),
+        ({"permitted": ["example.com"]}, "notexample.com", False),
+        ({"permitted": ["a.example.com"]}, "*.example.com", False),
+        ({"permitted": [".example.com"]}, "a.example.com", True),
+        ({"permitted": [".example.com"]}, "example.com", False),
+        ({"permitted": [tlv(0x82)]}, "anything.test", True),
+        ({"excluded": [tlv(0x82)]}, "anything.test", False),
+        ({"excluded": ["example.com"]}, "example.com", False),
+        ({"excluded": ["example.com"]}, "a.example.com", False),
+        ({"excluded": ["a.example.com"]}, "*.example.com", False),
+        ({"excluded": ["a.b.example.com"]}, "*.example.com", True),
+        ({"excluded": ["example.com"]}, "example.org", True),
+        ({"permitted": ["example.com"], "excluded": ["bad.example.com"]}, "good.example.com", True),
+        ({"permitted": ["example.com"], "excluded": ["bad.example.com"]}, "x.bad.example.com", False),
+        ({"permitted": ["example.com"]}, "a..example.com", False),
+        ({"permitted": ["example.com"]}, "-\x1b.example.com", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:192.0.2.77", True),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:192.0.3.1", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:2001:db8::1", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "example.com", True),
+        ({"permitted": ["example.com"]}, "IP:192.0.2.1", True),
+        ({"excluded": [network("2001:db8::/32")]}, "IP:2001:db8::1", False),
+        ({"excluded": [network("0.0.0.0/0")]}, "IP:192.0.2.1", False),
+        ({"permitted": ["email:example.com"]}, "email:a@example.com", True),
+        ({"permitted": ["email:example.com"]}, "email:a@b.example.com", False),
+        ({"permitted": ["email:.example.com"]}, "email:a@b.example.com", True),
+        ({"permitted": ["email:a@example.com"]}, "email:a@EXAMPLE.com", True),
+        ({"permitted": ["email:a@example.com"]}, "email:b@example.com", False),
+        ({"permitted": ["URI:example.com"]}, "URI:https://u@example.com:8443/x?y", True),
+        ({"permitted": ["URI:example.com"]}, "URI:https://example.org/", False),
+        ({"permitted": ["URI:example.com"]}, "URI:mailto:x", False),
+    ],
+)
+def test_names(sides: dict[str, list[str | bytes]], san: str, allowed: bool) -> None:
+    broken = authority(**sides).violation(leaf(san))
+    assert (broken is None) is allowed, broken
+
+
+def test_types_that_are_not_understood_refuse_only_who_carries_them() -> None:
+    registered = tlv(0x88, b"\x2a\x03")
+    constraints = authority(excluded=[tlv(0x88, b"\x2a\x04")])
+    assert constraints.violation(leaf("a.example")) is None
+    assert "not understood" in (constraints.violation(leaf("a.example", registered)) or "")
+
+
+def test_directory_names() -> None:
+    base = tlv(0xA4, name(C="DE", O="Good  Company"))
+    permitted, excluded = authority(permitted=[base]), authority(excluded=[base])
+    inside = leaf("a.example", subject=name(C="DE", O="good company", CN="x"))
+    outside = leaf("a.example", subject=name(C="DE", O="Bad Company"))
+    assert permitted.violation(inside) is None and excluded.violation(inside) == "directoryName"
+    assert permitted.violation(outside) == "directoryName" and excluded.violation(outside) is None
+    assert permitted.violation(leaf("a.example")) is None
+    carried = leaf("a.example", tlv(0xA4, name(C="FR")))
+    assert permitted.violation(carried) == "directoryName"
+
+
+def test_minimum_and_maximum_are_refused_where_they_apply() -> None:
+    bounded = tlv(0x82, b"example.com") + tlv(0x80, b"\x01")
+    constraints = authority(permitted=[bounded])
+    assert "minimum" in (constraints.violation(leaf("a.example.com")) or "")
+    assert constraints.violation(leaf("IP:192.0.2.1")) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        sequence(),
+        sequence(tlv(0xA0)),
+        sequence(tlv(0xA2)),
+        sequence(tlv(0xA0, tlv(0x04))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"*.example.com")))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"\xff")))),
+        sequence(tlv(0xA0, sequence(tlv(0x87, b"\1\2\3\4")))),
+        sequence(tlv(0xA0, sequence(tlv(0x87, bytes([192, 0, 2, 0, 255, 0, 255, 0]))))),
+    ],
+)
+def test_malformed(value: bytes) -> None:
+    parsed = pki.root("CA", extra=[pki.extension("2.5.29.30", value)]).parsed
+    assert any("nameConstraints" in flaw for flaw in parsed.flaws)
+
+
+def test_many_constraints_times_many_names_end_quickly() -> None:
+    domains = authority(excluded=[f"x{number}.test" for number in range(2000)])
+    names = leaf(*[f"y{number}.test" for number in range(2000)])
+    started = time.process_time()
+    assert "comparisons" in (domains.violation(names) or "")
+    ranges = authority(excluded=[network(f"10.{number // 256}.{number % 256}.0/24") for number in range(480)])
+    assert ranges.violation(leaf(*[f"IP:192.0.2.{number % 256}" for number in range(500)])) is None
+    assert time.process_time() - started < 2.0
