@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,8 @@ def main() -> int:
     if unknown := [part for part in asked if part not in (*PARTS, "peers", "farm")]:
         parser.error(f"no such part: {unknown[0]}")
     raise_file_limit()
+    # Terminated like interrupted: servers are stopped and temporary directories taken away.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if asked == ["farm"]:
         farm.serve(options.hosts)
         return 0
