@@ -94,7 +94,7 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
             _add(entries, claim, endpoint.address)
     disagreement = None
     if len(evidence.endpoints) > 1:
-        disagreement = _disagreement(evidence, claims_by_address, split is not None)
+        disagreement = _disagreement(evidence, claims_by_address)
     if disagreement is not None:
         _add(entries, disagreement, None)
         entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
@@ -148,11 +148,11 @@ def _add(entries: dict[str, _Entry], claim: Claim, address: str | None) -> None:
             entry.further.append(evidence)
 
 
-def _disagreement(evidence: Evidence, claims: list[list[Claim]], some_dead: bool) -> Claim | None:
+def _disagreement(evidence: Evidence, claims: list[list[Claim]]) -> Claim | None:
     """``endpoints-disagree``: addresses that could be reached differ in their certificate or in what is wrong."""
     views: dict[tuple[str | None, tuple[str, ...]], list[str]] = {}
     for endpoint, found in zip(evidence.endpoints, claims, strict=True):
-        if (some_dead and unreachable(endpoint)) or endpoint.probe.failure is Failure.BUG:
+        if unreachable(endpoint) or endpoint.probe.failure is Failure.BUG:
             continue
         flight = flight_of(endpoint)
         leaf = _fingerprint(flight.certificates[0]) if flight is not None and flight.certificates else None

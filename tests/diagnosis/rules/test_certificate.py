@@ -1,0 +1,262 @@
+"""Cases of the causes that stand in certificates: expired-or-self-signed, missing-intermediate, untrusted-ca, chain-validation.
+
+The chains are real and so is the judge; what is tested is how its verdicts are weighed and said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.engine import diagnose
+from scanner.diagnosis.rules.certificate import CONSEQUENCES
+from scanner.evidence import Stage
+from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from tests.helpers import pki
+from tests.helpers.evidence import (
+    AT,
+    HOST,
+    answered,
+    codes,
+    diagnosed,
+    evidence,
+    issuing,
+    judge,
+    leaf,
+    proof,
+    root,
+    target,
+)
+
+DAY = pki.DAY
+
+
+def of(**changes: Any) -> pki.Issued:
+    """A leaf for HOST with something changed."""
+    return pki.certificate(HOST, **{"issuer": issuing(), **changes})
+
+
+def sent(*certificates: pki.Issued) -> Any:
+    return answered(certificates)
+
+
+def test_expired() -> None:
+    """Nine days ago; the days are counted and the date is told."""
+    diagnosis = diagnosed(sent(of(not_after=AT - 9 * DAY), issuing()))
+    assert codes(diagnosis) == ["certificate-expired"]
+    assert (diagnosis.cause, diagnosis.stage) == ("expired-or-self-signed", Stage.CERTIFICATE)
+    assert diagnosis.diagnoses[0]["summary"] == f"The certificate for CN={HOST} expired on 2026-11-14, 9 days ago."
+    assert diagnosis.clients["openssl"] == "verify error:num=10:certificate has expired"
+
+
+def test_not_yet_valid() -> None:
+    diagnosis = diagnosed(sent(of(not_before=AT + 2 * DAY), issuing()))
+    assert codes(diagnosis) == ["certificate-not-yet-valid"]
+    assert "valid only from 2026-11-25" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_self_signed() -> None:
+    """Issuer and subject are the same and its own key verifies it: not also an untrusted root or an unknown issuer."""
+    own = pki.certificate(HOST)
+    diagnosis = diagnosed(sent(own))
+    assert codes(diagnosis) == ["self-signed-leaf"]
+    assert diagnosis.clients["firefox"] == "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"
+
+
+def test_self_signed_and_trusted() -> None:
+    """The very certificate is an anchor of the selected store."""
+    own = pki.certificate(HOST)
+    assert codes(diagnosed(sent(own), judge(own))) == []
+
+
+def test_self_signed_and_expired() -> None:
+    own = pki.certificate(HOST, not_after=AT - DAY)
+    assert codes(diagnosed(sent(own))) == ["certificate-expired", "self-signed-leaf"]
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "left", "warning_days", "warned"),
+    [
+        (90, 31, None, False),  # a third of 90 is 30
+        (90, 29, None, True),
+        (47, 20, None, False),  # a third of 47 is 15.7
+        (47, 15, None, True),
+        (398, 40, None, False),  # never more than 30
+        (398, 29, None, True),
+        (6, 2.1, None, False),
+        (6, 1.9, None, True),
+        (398, 40, 60, True),
+        (90, 20, 10, False),
+        (90, 20, 0, False),
+    ],
+)
+def test_expires_soon(lifetime: float, left: float, warning_days: float | None, warned: bool) -> None:
+    """The default shrinks with the lifetime; ``--expiry-warning`` replaces it."""
+    certificate = of(not_before=AT + (left - lifetime) * DAY, not_after=AT + left * DAY)
+    diagnosis = diagnosed(sent(certificate, issuing()), expiry_warning_days=warning_days)
+    assert codes(diagnosis) == (["expires-soon?"] if warned else [])
+    if warned:
+        facts = proof(diagnosis, "expires-soon")
+        assert facts["days_left"] == int(left)
+        assert facts["lifetime_left_percent"] == round(100 * left / lifetime)
+
+
+def test_intermediate_not_sent_and_known_from_this_run() -> None:
+    """Another server of the run sent it: the path closes, and the server is at fault all the same."""
+    by = judge()
+    by.judge((leaf("other.example.org").der, issuing().der), name=None, at=AT)
+    seen = evidence(sent(leaf()))
+    diagnosis = diagnosed(seen, by)
+    assert codes(diagnosis) == ["intermediate-not-sent"]
+    assert diagnosis.cause == "missing-intermediate"
+    facts = proof(diagnosis, "intermediate-not-sent")
+    assert (facts["missing_subjects"], facts["completed_from"]) == (["CN=Issuing CA"], ["run"])
+    assert "does not send CN=Issuing CA" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_intermediate_unobtainable() -> None:
+    """Nobody has it; the certificate says where it is published, which these rules do not ask."""
+    certificate = of(extra=[pki.authority_info_access(issuers=["http://ca.example/i.cer"])])
+    diagnosis = diagnosed(sent(certificate))
+    assert codes(diagnosis) == ["intermediate-unobtainable"]
+    assert "published at http://ca.example/i.cer" in diagnosis.diagnoses[0]["summary"]
+    assert "chrome" not in diagnosis.clients  # it would go and look
+
+
+def test_issuer_unknown() -> None:
+    diagnosis = diagnosed(sent(leaf()))
+    assert codes(diagnosis) == ["issuer-unknown"]
+    assert diagnosis.cause == "untrusted-ca"
+
+
+def test_untrusted_root() -> None:
+    """Sent along or not, the root is named once, and sending it is not a second finding."""
+    stranger = pki.root("Stranger Root")
+    certificate = pki.certificate(HOST, issuer=stranger)
+    diagnosis = diagnosed(sent(certificate, stranger))
+    assert codes(diagnosis) == ["untrusted-root"]
+    assert diagnosis.clients["curl"].endswith("self-signed certificate in certificate chain")
+    assert proof(diagnosis, "untrusted-root")["root"] == "CN=Stranger Root"
+
+
+def test_stores_differ() -> None:
+    """One of two stores trusts: a warning that names both, since nobody knows which one a client has."""
+    by = judge(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
+    diagnosis = diagnosed(sent(leaf(), issuing()), by)
+    assert codes(diagnosis) == ["store-differs?"]
+    facts = proof(diagnosis, "store-differs")
+    assert (facts["trusted_by"], facts["refused_by"]) == (["ours"], ["theirs"])
+    assert (diagnosis.outcome, diagnosis.clients) == ("warn", {})
+
+
+def test_no_store_trusts() -> None:
+    """Two stores say the same: one error, not two."""
+    by = judge(stores={"a": [pki.root("A")], "b": [pki.root("B")]})
+    diagnosis = diagnosed(sent(leaf(), issuing()), by)
+    assert codes(diagnosis) == ["issuer-unknown"]
+    assert proof(diagnosis, "issuer-unknown")["stores"] == ["a", "b"]
+
+
+def test_an_expired_leaf_is_said_once_for_all_stores() -> None:
+    """What is wrong with the leaf holds in every store; a store that lacks the root as well differs."""
+    by = judge(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
+    diagnosis = diagnosed(sent(of(not_after=AT - DAY), issuing()), by)
+    assert codes(diagnosis) == ["certificate-expired", "store-differs?"]
+
+
+@pytest.mark.parametrize(
+    ("certificates", "code"),
+    [
+        ((of(break_signature=True), issuing()), "bad-signature"),
+        ((of(purposes=["clientAuth"]), issuing()), "not-for-server-auth"),
+        ((of(extra=[pki.extension("1.2.3.4", b"\x05\x00", critical=True)]), issuing()), "unknown-critical-extension"),
+        ((of(private=pki.key("short", "rsa:1024")), issuing()), "weak-key"),
+        ((of(usages=["keyEncipherment"]), issuing()), "wrong-key-usage"),
+    ],
+)
+def test_rules_of_the_path(certificates: tuple[pki.Issued, ...], code: str) -> None:
+    """Each broken rule is one error that names the certificate, and nothing beside it."""
+    diagnosis = diagnosed(sent(*certificates))
+    assert codes(diagnosis) == [code]
+    assert diagnosis.cause == "chain-validation"
+    assert proof(diagnosis, code)["certificate"] == certificates[0].sha256
+    assert f"CN={HOST}" in diagnosis.diagnoses[0]["summary"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"not_after": AT - DAY, "not_before": AT - 100 * DAY}, "intermediate-expired"),
+        ({"ca": False, "usages": ["keyCertSign"], "without": ["eku", "san"]}, "issuer-not-a-ca"),
+        ({"usages": ["cRLSign"]}, "wrong-key-usage"),
+    ],
+)
+def test_a_ca_certificate_that_will_not_do(changes: Mapping[str, Any], code: str) -> None:
+    middle = pki.certificate("Middle CA", **{"issuer": root(), "ca": True, **changes})
+    diagnosis = diagnosed(sent(pki.certificate(HOST, issuer=middle), middle))
+    assert codes(diagnosis) == [code]
+    assert "CN=Middle CA" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_browsers_alone_want_digital_signature() -> None:
+    """For a protocol of browsers an error of theirs, for mail a note."""
+    certificate = of(usages=["keyEncipherment"])
+    web = diagnosed(sent(certificate, issuing()))
+    assert {client for client, text in web.clients.items() if text != "ok"} == {"chrome", "firefox"}
+    mail = diagnosed(evidence(sent(certificate, issuing()), of=target(protocol="smtp", port=25)))
+    assert (codes(mail), mail.outcome) == (["wrong-key-usage."], "ok")
+
+
+def test_a_leaf_that_cannot_be_read() -> None:
+    """It says nothing about names or dates, so nothing is said about them."""
+    diagnosis = diagnosed(answered((b"\x30\x05nope!", issuing().der)))
+    assert codes(diagnosis) == ["malformed-certificate"]
+
+
+def test_too_long_for_the_public() -> None:
+    """400 days, from a root that is held to public rules; a private one may."""
+    certificate = of(not_before=AT - DAY, not_after=AT + 400 * DAY)
+    assert codes(diagnosed(sent(certificate, issuing()), judge(public=True))) == ["validity-too-long?"]
+    assert codes(diagnosed(sent(certificate, issuing()))) == []
+
+
+def test_shape() -> None:
+    """The root along is a note; a stranger in the chain warns, and is named."""
+    assert codes(diagnosed(sent(leaf(), issuing(), root()))) == ["root-sent."]
+    stranger = pki.certificate("Some CA", issuer=pki.root("Other"), ca=True)
+    diagnosis = diagnosed(sent(leaf(), issuing(), stranger))
+    assert codes(diagnosis) == ["chain-has-extras?"]
+    assert "CN=Some CA" in diagnosis.diagnoses[0]["summary"]
+    second = pki.certificate("Second CA", issuer=issuing(), ca=True)
+    misordered = sent(pki.certificate(HOST, issuer=second), issuing(), second)
+    assert codes(diagnosed(misordered)) == ["chain-misordered?"]
+
+
+def test_placeholder_first_and_the_rest_after() -> None:
+    """A product's own certificate is named before what else is wrong with it."""
+    name = "Kubernetes Ingress Controller Fake Certificate"
+    own = pki.certificate(pki.name(O="Acme Co", CN=name), san=["ingress.local"])
+    diagnosis = diagnosed(sent(own))
+    assert codes(diagnosis) == ["placeholder-certificate", "self-signed-leaf", "name-not-in-san"]
+    assert diagnosis.cause == "server-misconfiguration"
+    assert "ingress-nginx" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_the_root_that_was_distrusted_says_since_when() -> None:
+    """A verdict by hand: the judge's word on a root with a distrust date reaches the summary."""
+    problem = Problem(
+        "untrusted-root", root().sha256, {"root": "CN=Trusted Root", "distrusted_for_certificates_from": AT - 40 * DAY}
+    )
+    store = StoreVerdict("mozilla", False, root().sha256, (leaf().sha256, root().sha256), (problem,))
+    verdict = ChainVerdict((leaf().parsed,), stores={"mozilla": store})
+    seen = evidence(sent(leaf()))
+    diagnosis = diagnose(seen, [verdict], Context(at=AT))
+    assert "trusts no longer for certificates issued after 2026-10-14" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_consequences_are_codes() -> None:
+    assert set(CONSEQUENCES) | {code for implied in CONSEQUENCES.values() for code in implied} <= set(CODES)

@@ -1,0 +1,68 @@
+"""Cases of the cause ``hostname-mismatch``."""
+
+from __future__ import annotations
+
+from scanner.evidence import Probe
+from tests.helpers import pki
+from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, issuing, proof, target
+
+UNKNOWN = "tlsweep-asks-for-no-such-name.invalid"
+
+
+def serving(*names: str, subject: str = "whatever", without: tuple[str, ...] = ()) -> Probe:
+    certificate = pki.certificate(subject, issuer=issuing(), san=None if without else list(names), without=without)
+    return answered((certificate, issuing()))
+
+
+def test_other_names() -> None:
+    """The nearest names show a typing error or another service."""
+    diagnosis = diagnosed(serving("wwww.example.org", "mail.example.net"))
+    assert codes(diagnosis) == ["name-not-in-san"]
+    assert diagnosis.cause == "hostname-mismatch"
+    facts = proof(diagnosis, "name-not-in-san")
+    assert (facts["nearest"][0], facts["names"]) == ("wwww.example.org", 2)
+    assert diagnosis.clients["go"].endswith("is valid for wwww.example.org, mail.example.net, not www.example.org")
+
+
+def test_the_same_for_any_name() -> None:
+    """Asked for a name that cannot exist, the server shows the same certificate: its default one."""
+    first = serving("default.example.org")
+    assert first.flight is not None
+    again = answered(first.flight.certificates, sni=UNKNOWN)
+    diagnosis = diagnosed(evidence(at(first, default_certificate=again)))
+    assert codes(diagnosis) == ["name-not-in-san", "default-certificate"]
+
+
+def test_another_one_for_any_name() -> None:
+    """It has chosen this certificate for this name: a wrong certificate, not a missing configuration."""
+    seen = at(serving("other.example.org"), default_certificate=serving("default.example.org"))
+    assert codes(diagnosed(evidence(seen))) == ["name-not-in-san"]
+    refused = at(serving("other.example.org"), default_certificate=alerted(112, sni=UNKNOWN))
+    assert codes(diagnosed(evidence(refused))) == ["name-not-in-san"]
+
+
+def test_a_wildcard_too_short() -> None:
+    """One label more than the asterisk covers, and the bare domain, which it does not cover either."""
+    deep = diagnosed(evidence(serving("*.example.org"), of=target("a.b.example.org")))
+    assert codes(deep) == ["wildcard-depth"]
+    assert proof(deep, "wildcard-depth")["wildcard"] == "*.example.org"
+    bare = diagnosed(evidence(serving("*.example.org", "*.other.net"), of=target("example.org")))
+    assert codes(bare) == ["wildcard-depth"]
+    assert "*.example.org" in bare.diagnoses[0]["summary"]
+
+
+def test_common_name_only() -> None:
+    """OpenSSL, curl, Python, Java and GnuTLS still look at it; browsers and Go do not."""
+    diagnosis = diagnosed(serving(subject="www.example.org", without=("san",)))
+    assert codes(diagnosis) == ["common-name-only"]
+    refusing = {client for client, text in diagnosis.clients.items() if text != "ok"}
+    assert refusing == {"go", "chrome", "firefox"}
+
+
+def test_an_address() -> None:
+    """An IP literal must stand in an iPAddress entry; each client has its own words for that."""
+    diagnosis = diagnosed(evidence(serving("www.example.org"), of=target("192.0.2.1")))
+    assert codes(diagnosis) == ["name-not-in-san"]
+    assert diagnosis.clients["openssl"] == "verify error:num=64:IP address mismatch"
+    assert "-noservername" in diagnosis.diagnoses[0]["confirm"]
+    assert codes(diagnosed(evidence(serving("IP:192.0.2.1"), of=target("192.0.2.1")))) == []

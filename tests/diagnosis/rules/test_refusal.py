@@ -1,0 +1,174 @@
+"""Cases of servers that do not complete their flight: one failure, many causes.
+
+Each case is what was asked and answered; the codes tell which cause that proves.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.evidence import Failure, Probe, ServerFlight, Stage
+from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, proof, target
+
+RESET = failed(Failure.RESET)
+CLOSED = failed(Failure.CLOSED)
+SILENT = failed(Failure.SILENT)
+HANDSHAKE_FAILURE = alerted(40)
+PROTOCOL_VERSION = alerted(70)
+
+OLD_SUITE = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
+OLD_GROUP = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
+OTHER_NAME = answered(sni="tlsweep-asks-for-no-such-name.invalid")
+
+
+def legacy(version: int) -> Probe:
+    return answered(version=version, cipher=0x0035, group=None, signature_scheme=None)
+
+
+@pytest.mark.parametrize(
+    ("first", "followups", "expected"),
+    [
+        # size
+        (SILENT, {"small": answered()}, ["large-hello-dropped"]),
+        (RESET, {"small": answered()}, ["large-hello-dropped"]),
+        # the name
+        (RESET, {"small": RESET, "other_sni": OTHER_NAME}, ["sni-filtered"]),
+        (RESET, {"small": RESET, "other_sni": alerted(112, sni="x.invalid")}, ["sni-filtered"]),
+        (SILENT, {"small": SILENT, "no_sni": answered(sni=None)}, ["sni-filtered"]),
+        (CLOSED, {"small": CLOSED, "other_sni": OTHER_NAME}, ["sni-unrecognized"]),
+        (CLOSED, {"small": CLOSED, "other_sni": alerted(112, sni="x.invalid")}, ["closed-during-handshake"]),
+        (alerted(112), {"no_sni": answered(sni=None)}, ["sni-unrecognized"]),
+        (alerted(112), {"no_sni": alerted(112, sni=None)}, ["sni-unrecognized"]),
+        (alerted(80), {"no_sni": answered(sni=None)}, ["sni-unrecognized"]),
+        (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE, "no_sni": answered(sni=None)}, ["sni-unrecognized"]),
+        # versions
+        (PROTOCOL_VERSION, {"tls12": answered(version=0x0303, cipher=0xC02F)}, ["version-intolerant"]),
+        (RESET, {"small": RESET, "tls12": answered(version=0x0303, cipher=0xC02F)}, ["version-intolerant"]),
+        (PROTOCOL_VERSION, {"tls12": PROTOCOL_VERSION, "tls11": legacy(0x0302)}, ["legacy-version-only"]),
+        (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE, "tls10": legacy(0x0301)}, ["legacy-version-only"]),
+        (RESET, {"small": RESET, "ssl3": legacy(0x0300)}, ["legacy-version-only"]),
+        (PROTOCOL_VERSION, {"tls12": PROTOCOL_VERSION, "tls10": PROTOCOL_VERSION}, ["version-rejected"]),
+        (alerted(86), {}, ["version-rejected"]),
+        # suites and groups
+        (HANDSHAKE_FAILURE, {"everything": answered(**OLD_SUITE)}, ["no-shared-cipher"]),
+        (HANDSHAKE_FAILURE, {"everything": answered(**OLD_GROUP)}, ["no-shared-group"]),
+        (HANDSHAKE_FAILURE, {"everything": answered(**OLD_SUITE), "all_suites": answered(**OLD_SUITE)}, ["no-shared-cipher"]),
+        (
+            HANDSHAKE_FAILURE,
+            {
+                "everything": answered(version=0x0303, cipher=0xC009, group=0x0019),
+                "all_suites": HANDSHAKE_FAILURE,
+                "all_groups": HANDSHAKE_FAILURE,
+            },
+            ["no-shared-cipher", "no-shared-group"],
+        ),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": answered(version=0x0303, cipher=0xC009, group=0x0019), "all_suites": answered(cipher=0xC009)},
+            ["no-shared-cipher"],
+        ),
+        (
+            RESET,
+            {"small": RESET, "tls12": RESET, "everything": RESET, "tls12_everything": answered(**OLD_SUITE)},
+            ["version-intolerant", "no-shared-cipher"],
+        ),
+        # nothing helps: the failure itself
+        (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE}, ["handshake-failure"]),
+        (alerted(71), {}, ["handshake-failure"]),
+        (alerted(120), {}, ["handshake-failure"]),
+        (alerted(80), {"no_sni": alerted(80, sni=None)}, ["internal-error"]),
+        (alerted(50), {"small": alerted(50)}, ["malformed-handshake"]),
+        (alerted(47), {}, ["malformed-handshake"]),
+        (alerted(0), {}, ["closed-during-handshake"]),
+        (alerted(123), {}, ["handshake-failure"]),
+        (RESET, {"small": RESET, "tls10": RESET}, ["reset-after-hello"]),
+        (SILENT, {"small": SILENT}, ["silent-after-hello"]),
+        (CLOSED, {"small": CLOSED}, ["closed-during-handshake"]),
+        # cut in the middle
+        (failed(Failure.RESET, bytes_received=900), {}, ["closed-during-handshake"]),
+        (failed(Failure.CLOSED, bytes_received=900), {}, ["closed-during-handshake"]),
+        (failed(Failure.SILENT, bytes_received=900), {}, ["silent-after-hello"]),
+        (failed(Failure.MALFORMED, detail="ServerHello: too short at 12"), {}, ["malformed-handshake"]),
+    ],
+)  # fmt: skip
+def test_the_first_change_that_helps_names_the_cause(
+    first: Probe, followups: dict[str, Probe], expected: list[str]
+) -> None:
+    diagnosis = diagnosed(evidence(at(first, **followups)))
+    assert codes(diagnosis) == expected
+    assert diagnosis.outcome == "fail"
+    assert diagnosis.stage is Stage.HELLO
+    assert any(text != "ok" for text in diagnosis.clients.values())
+
+
+def test_what_was_tried_stands_in_the_evidence() -> None:
+    """A reader can follow the reasoning: each question with its answer in one word."""
+    seen = at(HANDSHAKE_FAILURE, everything=alerted(71), no_sni=failed(Failure.RESET, sni=None))
+    facts = proof(diagnosed(evidence(seen)), "handshake-failure")
+    assert facts["tried"] == {"everything": "insufficient_security", "no-sni": "reset"}
+    assert (facts["alert"], facts["alert_code"]) == ("handshake_failure", 40)
+
+
+def test_versions_that_work_are_listed() -> None:
+    seen = at(
+        PROTOCOL_VERSION, tls12=PROTOCOL_VERSION, tls11=legacy(0x0302), tls10=legacy(0x0301), ssl3=PROTOCOL_VERSION
+    )
+    facts = proof(diagnosed(evidence(seen)), "legacy-version-only")
+    assert facts["versions"] == ["TLSv1.1", "TLSv1.0"]
+
+
+def test_a_server_that_answers_with_an_old_version() -> None:
+    """Offered 1.3 and 1.2, it chooses 1.0 by itself: read to its end, and refused by every client all the same."""
+    diagnosis = diagnosed(legacy(0x0301))
+    assert codes(diagnosis) == ["legacy-version-only"]
+    assert diagnosis.clients["go"].startswith("tls: server selected unsupported protocol version")
+
+
+def test_an_old_version_chosen_and_then_broken() -> None:
+    """The same where its flight breaks off: the version is why, not the break."""
+    broken = failed(Failure.CLOSED, bytes_received=80, flight=ServerFlight(version=0x0301))
+    assert codes(diagnosed(broken)) == ["legacy-version-only"]
+
+
+def test_no_sni_is_no_evidence_where_none_was_sent() -> None:
+    """An IP literal sends no server_name; an answer to the same question proves nothing about names."""
+    seen = evidence(at(failed(Failure.RESET, sni=None), no_sni=answered(sni=None)), of=target("192.0.2.1"))
+    assert codes(diagnosed(seen))[0] == "reset-after-hello"
+
+
+@pytest.mark.parametrize(
+    ("recognised", "summary"),
+    [
+        ("http", "192.0.2.1 port 443 answers with plain HTTP instead of TLS."),
+        (None, "192.0.2.1 port 443 answers with something that is not TLS (first bytes 0102)."),
+    ],
+)
+def test_plaintext(recognised: str | None, summary: str) -> None:
+    """Something that is no TLS record: recognised or not, with its first bytes."""
+    diagnosis = diagnosed(failed(Failure.PLAINTEXT, recognised=recognised, first_bytes=b"\x01\x02"))
+    assert codes(diagnosis) == ["plaintext-on-tls-port"]
+    assert diagnosis.cause == "server-misconfiguration"
+    assert diagnosis.diagnoses[0]["summary"] == summary
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (Failure.STARTTLS_NOT_OFFERED, "starttls-not-offered"),
+        (Failure.STARTTLS_REFUSED, "starttls-refused"),
+        (Failure.STARTTLS_MALFORMED, "starttls-not-offered"),
+        (Failure.SILENT, "starttls-not-offered"),
+        (Failure.CLOSED, "starttls-not-offered"),
+        (Failure.RESET, "starttls-not-offered"),
+    ],
+)
+def test_starttls(failure: Failure, code: str) -> None:
+    """The opening dialogue fails: the server's own words are told, and browsers are not asked."""
+    probe = failed(failure, stage=Stage.STARTTLS, detail="454 not now", sni="mx.example.org")
+    diagnosis = diagnosed(evidence(probe, of=target("mx.example.org", protocol="smtp", port=25)))
+    assert codes(diagnosis) == [code]
+    assert diagnosis.stage is Stage.STARTTLS
+    assert not {"chrome", "firefox"} & set(diagnosis.clients)
+    assert "-starttls smtp" in diagnosis.diagnoses[0]["confirm"]
+    if failure is Failure.STARTTLS_REFUSED:
+        assert "454 not now" in diagnosis.diagnoses[0]["summary"]

@@ -1,0 +1,185 @@
+"""Evidence by hand: what a probe, an address and a target would have left behind, with healthy defaults.
+
+``answered()`` is a whole flight, ``failed(Failure.RESET)`` a connection that came to nothing; ``evidence(...)`` puts
+addresses together, and ``diagnosed(...)`` judges them with the real judge over a store with ``ROOT`` in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from scanner.diagnosis.engine import Context, Diagnosis, diagnose, flight_of
+from scanner.evidence import (
+    DnsAnswer,
+    DnsStatus,
+    EndpointEvidence,
+    Evidence,
+    Failure,
+    Probe,
+    ServerFlight,
+    Stage,
+    Target,
+)
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
+from scanner.pki.verdicts import ChainVerdict
+from tests.helpers import pki
+
+HOST = "www.example.org"
+ADDRESS = "192.0.2.1"
+AT = pki.NOW
+
+
+@cache
+def root() -> pki.Issued:
+    """The one trusted root."""
+    return pki.root("Trusted Root")
+
+
+@cache
+def issuing() -> pki.Issued:
+    """The intermediate that issues the leaves."""
+    return pki.certificate("Issuing CA", issuer=root(), ca=True, not_after=AT + 1000 * pki.DAY)
+
+
+@cache
+def leaf(host: str = HOST) -> pki.Issued:
+    """A healthy leaf for ``host``."""
+    return pki.certificate(host, issuer=issuing())
+
+
+@cache
+def chain(host: str = HOST) -> tuple[bytes, ...]:
+    """A healthy chain for ``host``."""
+    return leaf(host).der, issuing().der
+
+
+def target(host: str = HOST, *, protocol: str = "https", port: int = 443, **changes: Any) -> Target:
+    """A row; IP literals send no server_name."""
+    is_ip = ":" in host or host.replace(".", "").isdigit()
+    given: dict[str, Any] = {"sni": None if is_ip else host, "host_is_ip": is_ip, **changes}
+    return Target(row=1, host=host, port=port, protocol=protocol, **given)
+
+
+def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: Any) -> ServerFlight:
+    """A whole TLS 1.3 flight."""
+    given: dict[str, Any] = {
+        "version": 0x0304,
+        "cipher": 0x1301,
+        "group": 0x11EC,
+        "signature_scheme": 0x0403,
+        "signature_valid": True,
+        "finished_valid": True,
+        "complete": True,
+        **changes,
+    }
+    sent = chain() if certificates is None else [c if isinstance(c, bytes) else c.der for c in certificates]
+    return ServerFlight(certificates=tuple(sent), **given)
+
+
+def answered(
+    certificates: Sequence[bytes | pki.Issued] | None = None,
+    *,
+    offer: str = "modern",
+    sni: str | None = HOST,
+    **changes: Any,
+) -> Probe:
+    """A connection whose whole flight was read."""
+    return Probe(
+        offer,
+        sni,
+        Stage.DONE,
+        flight=flight(certificates, **changes),
+        connect_seconds=0.003,
+        handshake_seconds=0.01,
+        bytes_received=2000,
+    )
+
+
+def failed(
+    failure: Failure,
+    *,
+    alert: int | None = None,
+    stage: Stage = Stage.HELLO,
+    offer: str = "modern",
+    sni: str | None = HOST,
+    **changes: Any,
+) -> Probe:
+    """A connection that came to nothing; ``alert`` is the description of a fatal one."""
+    return Probe(offer, sni, stage, failure, alert=None if alert is None else (2, alert), **changes)
+
+
+def alerted(alert: int, **changes: Any) -> Probe:
+    """A connection that a fatal alert ended."""
+    return failed(Failure.ALERT, alert=alert, bytes_received=7, **changes)
+
+
+def at(probe: Probe, address: str = ADDRESS, *, accepted: Any = None, **followups: Probe) -> EndpointEvidence:
+    """One address; follow-ups by the question's name, with ``_`` for ``-``."""
+    return EndpointEvidence(
+        address, probe, {name.replace("_", "-"): answer for name, answer in followups.items()}, accepted
+    )
+
+
+def dns(status: DnsStatus = DnsStatus.NOERROR, addresses: Sequence[str] = (ADDRESS,), **changes: Any) -> DnsAnswer:
+    """What the resolver answered."""
+    if status is not DnsStatus.NOERROR:
+        addresses = ()
+    return DnsAnswer(status, tuple(addresses), resolver="192.0.2.53", **changes)
+
+
+def evidence(
+    *endpoints: EndpointEvidence | Probe,
+    of: Target | None = None,
+    answer: DnsAnswer | None = None,
+    bug: str | None = None,
+) -> Evidence:
+    """Everything one target gave; a bare probe is at ``ADDRESS``."""
+    placed = tuple(endpoint if isinstance(endpoint, EndpointEvidence) else at(endpoint) for endpoint in endpoints)
+    return Evidence(of or target(), AT, answer or dns(addresses=[e.address for e in placed]), placed, 0.05, 1, bug)
+
+
+def judge(
+    *anchors: pki.Issued, public: bool = False, stores: Mapping[str, Sequence[pki.Issued]] | None = None
+) -> Judge:
+    """A judge over one store with these anchors (``ROOT`` where none is given), or over several."""
+    given = stores or {"test": anchors or (root(),)}
+    return Judge(
+        [pki.store(*members, name=name) for name, members in given.items()],
+        public_roots=frozenset({root().sha256}) if public else frozenset(),
+        intermediates=Intermediates(),
+    )
+
+
+def verdicts(seen: Evidence, by: Judge | None = None, when: float = AT) -> list[ChainVerdict | None]:
+    """What the judge says of each address."""
+    by = by or judge()
+    found: list[ChainVerdict | None] = []
+    for endpoint in seen.endpoints:
+        sent = flight_of(endpoint)
+        found.append(
+            by.judge(sent.certificates, name=seen.target.name, at=when)
+            if sent is not None and sent.certificates
+            else None
+        )
+    return found
+
+
+def diagnosed(seen: Evidence | Probe, by: Judge | None = None, **context: Any) -> Diagnosis:
+    """The diagnosis of what was seen."""
+    if isinstance(seen, Probe):
+        seen = evidence(seen)
+    return diagnose(seen, verdicts(seen, by), Context(at=AT, **context))
+
+
+def codes(diagnosis: Diagnosis) -> list[str]:
+    """Codes in order; warnings carry "?", notes ".": ``["certificate-expired", "chain-has-extras?"]``."""
+    marks = {"error": "", "warning": "?", "note": "."}
+    return [record["code"] + marks[record["severity"]] for record in diagnosis.diagnoses]
+
+
+def proof(diagnosis: Diagnosis, code: str) -> dict[str, Any]:
+    """The evidence of one code."""
+    return next(record["evidence"] for record in diagnosis.diagnoses if record["code"] == code)
