@@ -1,7 +1,10 @@
 #!/bin/sh
 # Installs from Debian what the tests start or talk to, where that is possible without asking anybody:
 # apt-get exists, and we are root or may become root without a password. Otherwise it says what is missing; the
-# tests that need it are then skipped with the same reason. Nothing is started: the services of the packages stay down.
+# tests that need it are then skipped with the same reason.
+#
+# It leaves the machine as it was but for the packages: no service is started, none will be at the next boot,
+# and no package is removed to make room for another.
 #
 # TLSWEEP_INSTALL_SERVERS=0 installs nothing.
 # Always exits 0: an absent server makes for skipped tests, not for a failed installation.
@@ -11,20 +14,30 @@ PATH=$PATH:/usr/sbin:/sbin
 POLICY=/usr/sbin/policy-rc.d
 SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
-# command:package
-WANTED="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
+# TLS servers and clients, as command:package. They may have come from elsewhere than Debian's packages.
+COMMANDS="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
 selfserv:libnss3-tools curl:curl"
+# Servers that begin TLS inside another protocol
+PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
+postgresql mariadb-server-core"
 
-packages=
-for pair in $WANTED; do
+missing=
+for pair in $COMMANDS; do
     if ! command -v "${pair%%:*}" >/dev/null 2>&1; then
-        case " $packages " in *" ${pair##*:} "*) ;; *) packages="$packages ${pair##*:}" ;; esac
+        case " $missing " in *" ${pair##*:} "*) ;; *) missing="$missing ${pair##*:}" ;; esac
     fi
 done
-[ -n "$packages" ] || exit 0
+more=
+for package in $PACKAGES; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || more="$more $package"
+done
+[ -n "$missing$more" ] || exit 0
 
+not_installed() {
+    echo "Not installed:$2 ($1). Tests that need them are skipped; to have them, as root: apt-get install$2" >&2
+}
 give_up() {
-    echo "Not installed:$packages ($1). Tests that need them are skipped; to have them, as root: apt-get install$packages" >&2
+    not_installed "$1" "$missing$more"
     exit 0
 }
 
@@ -38,33 +51,60 @@ else
     give_up "only root may install packages"
 fi
 
+work=$(mktemp -d)
+services() {
+    ls /etc/init.d /lib/systemd/system 2>/dev/null | sort -u
+}
+services >"$work/before"
+
 # Debian's packages start their services; policy-rc.d is its way to say no. One that is there is put back afterwards.
-restore() {
+restore_policy() {
     $as_root rm -f "$POLICY"
     if [ -e "$SAVED" ]; then $as_root mv "$SAVED" "$POLICY"; fi
 }
-# A run that was killed left its own behind, and the machine's beside it.
-if [ -e "$SAVED" ]; then restore; fi
+# Nor shall they start at the next boot: what came by this run is disabled.
+disable_new_services() {
+    services | comm -13 "$work/before" - | while read -r name; do
+        case $name in
+        *@.* | *.wants | *.d) ;;
+        *.service | *.socket | *.timer | *.target | *.path)
+            if command -v systemctl >/dev/null 2>&1; then $as_root systemctl disable "$name" </dev/null >/dev/null 2>&1 || true; fi
+            ;;
+        *) $as_root update-rc.d "$name" disable </dev/null >/dev/null 2>&1 || true ;;
+        esac
+    done
+}
+finish() {
+    disable_new_services
+    restore_policy
+    rm -rf "$work"
+}
+# A run that was killed left its own policy behind, and the machine's beside it.
+if [ -e "$SAVED" ]; then restore_policy; fi
 if [ -e "$POLICY" ]; then $as_root mv "$POLICY" "$SAVED"; fi
-trap restore EXIT
+trap finish EXIT
 trap 'exit 130' INT TERM HUP
 printf '#!/bin/sh\n# Made by scripts/install_test_servers.sh while it installs; delete it if it is still here afterwards.\nexit 101\n' |
     $as_root tee "$POLICY" >/dev/null
 $as_root chmod 755 "$POLICY"
 
 install() {
-    # shellcheck disable=SC2086 # both are lists
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=120 $packages </dev/null >"$log" 2>&1
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends --no-remove \
+        -o DPkg::Lock::Timeout=120 "$@" </dev/null >"$work/log" 2>&1
 }
-log=$(mktemp)
-echo "Installing for the tests:$packages"
-if ! install; then
-    $as_root apt-get update -qq </dev/null >>"$log" 2>&1 || true
-    if ! install; then
-        tail -n 5 "$log" >&2
-        rm -f "$log"
-        give_up "apt-get could not install them"
+echo "Installing for the tests:$missing$more"
+# shellcheck disable=SC2086 # they are lists
+if ! install $missing $more; then
+    $as_root apt-get update -qq </dev/null >/dev/null 2>&1 || true
+    if ! install $missing $more; then
+        # One that cannot be had (another mail server is there, say) must not keep the others out.
+        failed=
+        for package in $missing $more; do
+            install "$package" || failed="$failed $package"
+        done
+        if [ -n "$failed" ]; then
+            tail -n 3 "$work/log" >&2
+            not_installed "apt-get could not install them" "$failed"
+        fi
     fi
 fi
-rm -f "$log"
