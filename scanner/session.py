@@ -21,7 +21,7 @@ from scanner.evidence import InvalidRow, Target
 from scanner.exclude import Exclusions
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
-from scanner.net.probe import Dialogue, Prober
+from scanner.net.probe import Prober
 from scanner.net.resolve import open_resolver
 from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate, CertificateError
@@ -30,7 +30,7 @@ from scanner.pki.judge import Judge
 from scanner.pki.stores import load_public_roots, load_store
 from scanner.pki.verdicts import ChainVerdict
 from scanner.scan import Emit, Extras, Judged, Row, Scan
-from scanner.starttls import PROTOCOLS, dialogue
+from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
 
 # Public keys of leaves met a moment ago: a shared certificate is parsed once for the handshake's signature.

@@ -26,7 +26,7 @@ from scanner.findings import CAUSES, Finding
 from scanner.fleet.stats import Stats
 from scanner.fleet.tables import as_table
 from scanner.inventory import count_rows_hint, read_inventory
-from scanner.ndjson import Completed, OutputClosed, Writer, completed, open_output
+from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, completed, open_output
 from scanner.pki.certificate import describe, describe_malformed
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
@@ -137,10 +137,11 @@ class Run:
             rows = still_to_do(rows, done)
         with ExitStack() as stack:
             writer = stack.enter_context(open_output(output, force=given["force"], resume=resume))
-            certificates = None
+            certificates, known = None, set[bytes]()
             if given["certificates"]:
+                known = certificates_in(given["certificates"]) if resume else known
                 certificates = stack.enter_context(
-                    open_output(given["certificates"], force=given["force"] or resume, resume=False)
+                    open_output(given["certificates"], force=given["force"], resume=resume, holds="certificates")
                 )
             return cls(
                 inventory=inventory,
@@ -154,6 +155,7 @@ class Run:
                 fail_on=fail_on,
                 run_id=new_run_id(time.time()),
                 already=already,
+                _known_certificates=known,
                 _files=stack.pop_all(),
             )
 

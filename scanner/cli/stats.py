@@ -40,10 +40,4 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str) -> None:
             else:
                 folded.add(item)
         folded.require_columns()
-    show = {
-        "table": tables.as_table,
-        "json": tables.as_json,
-        "markdown": tables.as_markdown,
-        "prometheus": tables.as_prometheus,
-    }[form]
-    sys.stdout.write(show(folded).rstrip("\n") + "\n")
+    sys.stdout.write(tables.FORMATS[form](folded).rstrip("\n") + "\n")

@@ -23,7 +23,8 @@ from scanner.evidence import (
     Target,
 )
 from scanner.net.pacing import Pacer
-from scanner.net.probe import Dialogue, OutOfResources, Prober, Timing
+from scanner.net.probe import OutOfResources, Prober, Timing
+from scanner.starttls import Dialogue
 from scanner.tls.offers import MODERN, Offer
 
 # The first hello may take this share of a target's time; the rest is for the questions that a silent server leaves.

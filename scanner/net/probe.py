@@ -12,12 +12,12 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import handshake as hs
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KeyMaterial
@@ -49,14 +49,6 @@ class OutOfResources(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(errno.errorcode.get(number, str(number)))
         self.errno = number
-
-
-class Dialogue(Protocol):
-    """What ``scanner.starttls`` gives: the words before TLS."""
-
-    def data_to_send(self) -> bytes: ...
-    def receive_data(self, data: bytes) -> None: ...
-    def next(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,7 @@ class Prober:
                     if dialogue is not None:
                         await connection.starttls(sock, dialogue)
                     if connection.failure is None:
-                        await connection.handshake(sock, self.handshake(offer, sni, alpn))
+                        await connection.handshake(sock, self.handshake(offer, sni, alpn), dialogue)
             if scope.cancelled_caught:
                 connection.timed_out()
         finally:
@@ -215,64 +207,78 @@ class _Connection:
                 await _send(sock, dialogue.data_to_send())
                 answer = dialogue.next()
                 if isinstance(answer, Ready):
-                    break
-                if isinstance(answer, NotOffered):
-                    self.failure, self._detail = Failure.STARTTLS_NOT_OFFERED, answer.words
-                elif isinstance(answer, Refused):
-                    self.failure, self._detail = Failure.STARTTLS_REFUSED, answer.words
-                elif isinstance(answer, Malformed):
-                    self.failure, self._detail = Failure.STARTTLS_MALFORMED, answer.words
-                    self._recognised = answer.recognised
-                else:
-                    data = await _receive(sock)
-                    self._received += len(data)
-                    if self._first_bytes is None:
-                        self._first_bytes = data[:PLAINTEXT_KEPT]
-                    dialogue.receive_data(data)
-                    continue
-                return
+                    self.stage = Stage.HELLO
+                    return
+                if isinstance(answer, NotOffered | Refused | Malformed):
+                    self._unready(answer, dialogue)
+                    return
+                data = await _receive(sock)
+                self._received += len(data)
+                dialogue.receive_data(data)
         except OSError as error:
             self._lost(error)
-            return
         finally:
+            reached, self.stage = self.stage, Stage.STARTTLS
             self._lap()
-        self._first_bytes = None
-        self._received = 0
-        self.stage = Stage.HELLO
+            self.stage = reached
+
+    def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
+        self._detail = answer.words
+        self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT]
+        if isinstance(answer, NotOffered):
+            self.failure = Failure.STARTTLS_NOT_OFFERED
+        elif isinstance(answer, Refused):
+            self.failure = Failure.STARTTLS_REFUSED
+        elif self._received:
+            self.failure = Failure.STARTTLS_MALFORMED
+            self._recognised = answer.recognised or recognise(self._first_bytes)
+        else:
+            self.failure = Failure.CLOSED  # without a word
 
     def _lost(self, error: OSError) -> None:
         self.failure = Failure.RESET if error.errno in (errno.ECONNRESET, errno.EPIPE) else Failure.CLOSED
         self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
 
-    async def handshake(self, sock: socket.socket, conn: hs.ClientHandshake) -> None:
+    async def handshake(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
+        """Say hello and read the flight. After an opening ``dialogue`` TLS may travel in that protocol's packets."""
         self._conn = conn
+        early = b""
+        if dialogue is not None:
+            early = dialogue.unwrap(dialogue.leftover)
+            self._received = len(early)
         try:
-            await _send(sock, conn.data_to_send())
+            await self._say(sock, conn, dialogue)
             while True:
-                data = await _receive(sock)
-                self._received += len(data)
+                data = early or await _receive(sock)
+                if not early:
+                    self._received += len(data)
+                    if dialogue is not None and data and not (data := dialogue.unwrap(data)):
+                        continue  # part of a packet
+                early = b""
                 conn.receive_data(data)
                 while (event := conn.next_event()) is not hs.NEED_DATA:
                     if isinstance(event, hs.FlightComplete):
-                        self._leave(sock, conn)
                         self.stage = Stage.DONE
                     elif not isinstance(event, hs.MessageReceived):
                         self._event(event)
-                if self.stage is Stage.DONE:
+                if self.stage is Stage.DONE or self.failure is not None:
                     break
-                if self.failure is not None:
-                    if self.failure is Failure.PLAINTEXT:
-                        await self._plaintext(sock, conn)
-                    elif self.failure is Failure.MALFORMED:
-                        self._leave(sock, conn)
-                    break
-                if outgoing := conn.data_to_send():
-                    await _send(sock, outgoing)
+                await self._say(sock, conn, dialogue)
+            if self.failure is Failure.PLAINTEXT:
+                await self._plaintext(sock, conn, dialogue)
+            elif self.failure is None or self.failure is Failure.MALFORMED:
+                self._leave(sock, conn, dialogue)
         except OSError as error:
             self._lost(error)
         reached, self.stage = self.stage, Stage.HELLO
         self._lap()
         self.stage = reached
+
+    @staticmethod
+    async def _say(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
+        outgoing = conn.data_to_send()
+        if outgoing:
+            await _send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
 
     def _event(self, event: object) -> None:
         if isinstance(event, hs.AlertReceived):
@@ -288,13 +294,14 @@ class _Connection:
             self.failure = Failure.CLOSED if self._alert is None else Failure.ALERT
 
     @staticmethod
-    def _leave(sock: socket.socket, conn: hs.ClientHandshake) -> None:
+    def _leave(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
+        farewell = conn.farewell()
         try:
-            sock.send(conn.farewell())
+            sock.send(farewell if dialogue is None else dialogue.wrap(farewell))
         except OSError:
             pass  # the peer has gone first; nobody is left to be polite to
 
-    async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake) -> None:
+    async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
         with trio.move_on_after(PLAINTEXT_WAIT):
             try:
                 while len(conn.plaintext) < PLAINTEXT_KEPT:
@@ -307,6 +314,9 @@ class _Connection:
                 pass  # what came before the reset is evidence enough
         self._first_bytes = conn.plaintext[:PLAINTEXT_KEPT]
         self._recognised = recognise(self._first_bytes)
+        if self._recognised is None and dialogue is not None:
+            # one byte of a banner may have passed for the yes of the opening: look at all of it
+            self._recognised = recognise((dialogue.first_bytes + self._first_bytes)[:PLAINTEXT_KEPT])
 
     def result(self) -> Probe:
         conn = self._conn
