@@ -49,7 +49,9 @@ class Pace:
             self._bad += 1
         if self._done < self.limit:
             return
-        if self._bad > self._done * OVERLOAD_SHARE:
+        if self._bad == self._done:
+            pass  # nobody is there: asking less would not help, and make the run last for ever
+        elif self._bad > self._done * OVERLOAD_SHARE:
             self.limit = max(MIN_LIMIT, self.limit // 2)
         elif self._waited:
             self.limit = min(MAX_LIMIT, self.limit + max(1, int(self.limit * GROWTH)))

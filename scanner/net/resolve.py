@@ -275,6 +275,9 @@ class Resolver:
         late_tries = 0
         for round_ in range(self._rounds):
             if round_:
+                now = trio.current_time()
+                if all(upstream.health.down(now) for upstream in self._upstreams):
+                    break  # nobody answered anything lately: one try was enough to see that it is not over
                 pause = min(BACKOFF * 2 ** (round_ - 1) * random.uniform(0.5, 1.5), max(budget.left, 0.0))
                 await trio.sleep(pause)
                 budget.left -= pause

@@ -34,10 +34,16 @@ def test_overload_halves_it_down_to_a_floor() -> None:
     run_window(pace, 0.5)
     assert pace.limit == 32
     for _ in range(10):
-        run_window(pace, 1.0)
+        run_window(pace, 0.9)
     assert pace.limit == dns_pace.MIN_LIMIT
     run_window(pace, 0.0)
     assert pace.limit == dns_pace.MIN_LIMIT + 2
+
+
+def test_a_dead_resolver_is_not_an_overloaded_one() -> None:
+    pace = Pace()
+    run_window(pace, 1.0)
+    assert pace.limit == dns_pace.START_LIMIT
 
 
 def test_some_dead_names_are_no_overload() -> None:

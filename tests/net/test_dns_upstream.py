@@ -330,8 +330,9 @@ async def test_a_closed_resolver_says_so(clock: MockClock) -> None:
 @trio_test
 async def test_refusals_count_as_overload_and_not_as_death(clock: MockClock) -> None:
     async with upstream_to(serving(ZONE)) as (upstream, _network):
-        for _ in range(dns_pace.START_LIMIT):
-            [reply, _] = await upstream.exchange(both("refused.example"), Budget(10))
-            assert isinstance(reply, Answer) and reply.rcode == dns.rcode.REFUSED
+        for number in range(dns_pace.START_LIMIT):
+            name = "refused.example" if number % 2 else f"n{number}.example"
+            [reply, _] = await upstream.exchange(both(name), Budget(10))
+            assert isinstance(reply, Answer) and (reply.rcode == dns.rcode.REFUSED) is bool(number % 2)
         statistics = upstream.statistics(trio.current_time())
         assert statistics.limit == dns_pace.START_LIMIT // 2 and not statistics.down

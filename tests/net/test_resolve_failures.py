@@ -194,6 +194,18 @@ async def test_retries_are_spaced_and_patience_has_an_end(clock: MockClock) -> N
 
 
 @trio_test
+async def test_a_dead_resolver_costs_one_try_per_name_once_it_is_known(clock: MockClock) -> None:
+    async with memory_resolver([silent], timeout=3, retries=1) as (resolver, network):
+        started = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for number in range(1000):
+                nursery.start_soon(resolver.resolve, f"n{number}.example")
+        arithmetic = 1000 * 3 / dns_pace.START_LIMIT
+        assert trio.current_time() - started < 1.3 * arithmetic
+        assert len(network.queries) < 2 * 1000 * 1.3
+
+
+@trio_test
 async def test_no_resolver_can_be_sent_to(clock: MockClock) -> None:
     async with memory_resolver([]) as (resolver, _network):
         answer = await resolver.resolve("a.example")
