@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 MAX_CERTIFICATE_BYTES: Final = 1 << 20
 # Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
 MAX_KEY_BITS: Final = 8192
-# Nothing defined has more than about 20 extensions.
-MAX_EXTENSIONS: Final = 128
 
 _T = TypeVar("_T")
 
@@ -173,48 +171,12 @@ class Certificate:
         while at < tbs_stop:
             tag, inner_start, inner_stop = der.header_untrusted(data, at, tbs_stop)
             if tag == 0xA3:
-                self._split_extensions(data, inner_start, inner_stop, flaws)
+                self._extensions = extensions.split_untrusted(data, inner_start, inner_stop, flaws)
                 if inner_stop != tbs_stop:
                     raise der.DerError("tbsCertificate: bytes after the extensions")
             elif tag not in (0x81, 0x82, 0xA1, 0xA2):
                 raise der.DerError(f"tbsCertificate: tag 0x{tag:02x} where the extensions belong")
             at = inner_stop
-
-    def _split_extensions(self, data: bytes, at: int, end: int, flaws: list[str]) -> None:
-        found = self._extensions
-        start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
-        if stop != end:
-            raise der.DerError("extensions: bytes after their end")
-        header = der.header_untrusted
-        while start < stop:
-            if data[start] != der.SEQUENCE:
-                raise der.DerError("extensions: something that is not a sequence")
-            _, at, end = header(data, start, stop)
-            start = end
-            # The short forms that nearly every extension has, read in place: this loop is the hottest of a scan.
-            if (
-                end - at > 5
-                and data[at] == der.OID
-                and (oid_stop := at + 2 + data[at + 1]) < end - 3
-                and data[at + 1] < 128
-            ):
-                oid = data[at + 2 : oid_stop]
-            else:
-                oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
-                oid = data[oid_start:oid_stop]
-            tag, value_start, value_stop = header(data, oid_stop, end)
-            critical = False
-            if tag == der.BOOLEAN:
-                critical = der.boolean_untrusted(data, value_start, value_stop)
-                tag, value_start, value_stop = header(data, value_stop, end)
-            if tag != der.OCTET_STRING or value_stop != end:
-                raise der.DerError("extensions: no OCTET STRING where the value belongs")
-            if oid in found:
-                flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
-                continue
-            found[oid] = critical, data[value_start:value_stop]
-            if len(found) > MAX_EXTENSIONS:
-                raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
 
     def _read_extensions(self, flaws: list[str]) -> None:
         found = self._extensions

@@ -97,6 +97,8 @@ _USAGES: Final = {
 _AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
 _AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
 
+# Nothing defined has more than about 20 extensions.
+MAX_EXTENSIONS: Final = 128
 # Extension values up to this size are few and repeat over a whole fleet (basicConstraints, usages): they are read once.
 _SMALL: Final = 64
 
@@ -110,6 +112,48 @@ class GeneralNames:
     others: tuple[tuple[int, bytes], ...] = ()
     texts: tuple[str, ...] = ()
     flaw: str | None = None
+
+
+def split_untrusted(data: bytes, at: int, end: int, flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
+    """The Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
+
+    One that is there twice counts the first time, and is added to ``flaws``.
+    """
+    found: dict[bytes, tuple[bool, bytes]] = {}
+    start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
+    if stop != end:
+        raise der.DerError("extensions: bytes after their end")
+    header = der.header_untrusted
+    while start < stop:
+        if data[start] != der.SEQUENCE:
+            raise der.DerError("extensions: something that is not a sequence")
+        _, at, end = header(data, start, stop)
+        start = end
+        # The short forms that nearly every extension has, read in place: this loop is the hottest of a scan.
+        if (
+            end - at > 5
+            and data[at] == der.OID
+            and (oid_stop := at + 2 + data[at + 1]) < end - 3
+            and data[at + 1] < 128
+        ):
+            oid = data[at + 2 : oid_stop]
+        else:
+            oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
+            oid = data[oid_start:oid_stop]
+        tag, value_start, value_stop = header(data, oid_stop, end)
+        critical = False
+        if tag == der.BOOLEAN:
+            critical = der.boolean_untrusted(data, value_start, value_stop)
+            tag, value_start, value_stop = header(data, value_stop, end)
+        if tag != der.OCTET_STRING or value_stop != end:
+            raise der.DerError("extensions: no OCTET STRING where the value belongs")
+        if oid in found:
+            flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
+            continue
+        found[oid] = critical, data[value_start:value_stop]
+        if len(found) > MAX_EXTENSIONS:
+            raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
+    return found
 
 
 def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:

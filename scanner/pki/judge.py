@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import pairwise
 from math import floor
 from typing import Any, Final
 
@@ -18,10 +16,11 @@ from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.names import match_name
-from scanner.pki.paths import MAX_SENT, PathBuilder, Step, Surroundings, UpperPath, surroundings
+from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from scanner.pki.weigh import CLOSED, COMPLETED, ROOT, UNKNOWN, WeighedPath, self_signed, unknown_issuer, weigh
 
 # Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
 MAX_CHAINS: Final = 2048
@@ -29,27 +28,6 @@ MAX_CHAINS: Final = 2048
 MAX_ISSUERS: Final = 4096
 # Sets of issuers as sent, with the paths above them.
 MAX_SURROUNDINGS: Final = 2048
-# A path that fails is one of these kinds, the likeliest to be meant first.
-_CLOSED, _COMPLETED, _ROOT, _UNKNOWN = range(4)
-# Left out of what decides a path's kind: these steps were only followed because no better one was there.
-_BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
-
-
-@dataclass(slots=True)
-class _Path:
-    """One path for one leaf, weighed."""
-
-    kind: int
-    certificates: tuple[Certificate, ...]
-    problems: list[Problem]
-    completed: dict[str, str]
-    anchor: Certificate | None
-
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        # Where nothing closes, the path that came furthest says most; otherwise the shortest.
-        length = len(self.certificates)
-        return self.kind, len(self.problems), -length if self.kind == _UNKNOWN else length
 
 
 @dataclass(slots=True)
@@ -181,12 +159,12 @@ class Judge:
         self._builder.begin()
         own = rules.leaf_problems(leaf, at)
         verdicts: dict[str, StoreVerdict] = {}
-        best: _Path | None = None
+        best: WeighedPath | None = None
         looked_further = False
         is_public = False
         for around in self._surroundings(everything):
             path = self._best_path(leaf, around, at)
-            if path.kind != _CLOSED or path.problems:
+            if path.kind != CLOSED or path.problems:
                 path = self._best_completion(leaf, around, at, path)
                 looked_further = True
             problems = (_as_anchor(own) if leaf in around.store else own) + path.problems
@@ -226,7 +204,7 @@ class Judge:
                 else:
                     resembles = product
             if leaf.sha256 not in self._anchors and leaf.self_signed:
-                problems.append(_self_signed(leaf, resembles))
+                problems.append(self_signed(leaf, resembles))
         if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:
             # BoringSSL (Chrome) and NSS (Firefox) want digitalSignature for every key exchange with forward secrecy
             # and all of TLS 1.3; OpenSSL, GnuTLS and Go take the certificate.
@@ -244,41 +222,41 @@ class Judge:
                 problems.append(too_long)
         return tuple(problems)
 
-    def _best_path(self, leaf: Certificate, around: Surroundings, at: float) -> _Path:
+    def _best_path(self, leaf: Certificate, around: Surroundings, at: float) -> WeighedPath:
         """The first valid path through anchors and what was sent, else the best failing one."""
         if leaf in around.store:
-            return _Path(_CLOSED, (leaf,), [], {}, leaf)
-        best: _Path | None = None
+            return WeighedPath(CLOSED, (leaf,), [], {}, leaf)
+        best: WeighedPath | None = None
         for step in self._builder.steps(leaf, around, complete=False):
             if step.problems and leaf.self_signed:
                 continue  # a namesake of its own: what it is counts, not what it is not signed by
             for upper in self._builder.upper_paths(step.issuer, around, step.source):
-                path = _weigh(leaf, step, upper, around, at)
-                if path.kind == _CLOSED and not path.problems:
+                path = weigh(leaf, step, upper, around, at)
+                if path.kind == CLOSED and not path.problems:
                     return path
                 if best is None or path.rank < best.rank:
                     best = path
         if best is None:
             if leaf.self_signed:
-                return _Path(_ROOT, (leaf,), [_self_signed(leaf, None)], {}, None)
-            return _Path(_UNKNOWN, (leaf,), [_unknown_issuer(leaf)], {}, None)
+                return WeighedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
+            return WeighedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
         return best
 
-    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: _Path) -> _Path:
+    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: WeighedPath) -> WeighedPath:
         """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
 
         Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
         """
-        only_expired = failing.kind == _CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
-        if failing.kind == _CLOSED and not only_expired:
+        only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
+        if failing.kind == CLOSED and not only_expired:
             return failing
-        best: _Path | None = None
+        best: WeighedPath | None = None
         for step in self._builder.steps(leaf, around, complete=True):
             for upper in self._builder.completions(step.issuer, around, step.source):
                 if upper.end != "anchor":
                     continue
-                path = _weigh(leaf, step, upper, around, at)
-                if path.kind == _COMPLETED and (best is None or path.rank < best.rank):
+                path = weigh(leaf, step, upper, around, at)
+                if path.kind == COMPLETED and (best is None or path.rank < best.rank):
                     best = path
         if best is None:
             return failing
@@ -292,14 +270,14 @@ class Judge:
             return failing
         return best if best.rank < failing.rank else failing
 
-    def _learn(self, path: _Path, sent: Iterable[Certificate | None]) -> None:
+    def _learn(self, path: WeighedPath, sent: Iterable[Certificate | None]) -> None:
         """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
-        if path.kind == _CLOSED and len(path.certificates) > 2:
+        if path.kind == CLOSED and len(path.certificates) > 2:
             for certificate in path.certificates[1:-1]:
                 self._intermediates.learn(certificate)
 
     def _shape(
-        self, sent: tuple[Certificate | None, ...], leaf: Certificate, best: _Path | None, at: float
+        self, sent: tuple[Certificate | None, ...], leaf: Certificate, best: WeighedPath | None, at: float
     ) -> tuple[Problem, ...]:
         if best is None:
             return ()
@@ -310,103 +288,12 @@ class Judge:
         for around in self._surroundings(sent):
             for step in self._builder.steps(leaf, around, complete=False):
                 for upper in self._builder.upper_paths(step.issuer, around, step.source):
-                    other = _weigh(leaf, step, upper, around, at)
-                    if other.kind == _CLOSED and not other.problems:
+                    other = weigh(leaf, step, upper, around, at)
+                    if other.kind == CLOSED and not other.problems:
                         used.update(certificate.sha256 for certificate in other.certificates)
         return shape_problems(sent[:MAX_SENT], path, used, self._anchors, at)
-
-
-def _weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float) -> _Path:
-    """One path for one leaf at one moment: all that is wrong above the leaf."""
-    problems = [*step.problems, *upper.problems]
-    if not upper.not_before <= at <= upper.not_after:
-        problems += rules.validity_problems(upper.certificates, at)
-    if upper.constrained:
-        for authority in upper.certificates:
-            problems += rules.constraint_problems(authority, leaf)
-    top = upper.certificates[-1]
-    completed = dict(upper.completed)
-    if step.source in ("run", "shipped"):
-        completed[step.issuer.sha256] = step.source
-    certificates = (leaf, *upper.certificates)
-    anchor = None
-    if upper.end == "anchor":
-        anchor = top
-        kind = _CLOSED
-        completed.pop(top.sha256, None)
-        distrusted = around.store.distrust_after.get(top.sha256)
-        if distrusted is not None and leaf.not_before > distrusted:
-            problems.append(_distrusted(leaf, top, distrusted))
-        if completed:
-            kind = _COMPLETED
-            problems.append(_not_sent(certificates, completed))
-        elif any(problem.code in _BROKEN_STEPS for problem in problems):
-            kind = _ROOT
-    elif upper.end == "self-signed":
-        kind = _ROOT
-        problems.append(_untrusted_root(top, around.store))
-    else:
-        kind = _UNKNOWN
-        problems.append(_unknown_issuer(top))
-    return _Path(kind, certificates, problems, completed, anchor)
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:
     """Without the weakness of the leaf's own signature, which nobody verifies where the leaf itself is the anchor."""
     return [problem for problem in problems if problem.code != "weak-signature"]
-
-
-# --- problems that end a path ----------------------------------------------------------------------
-
-
-def _self_signed(leaf: Certificate, resembles: str | None) -> Problem:
-    evidence: dict[str, Any] = {"subject": leaf.subject, "key": leaf.key, "not_after": leaf.not_after_text}
-    if resembles is not None:
-        evidence["resembles"] = resembles
-    return Problem("self-signed-leaf", leaf.sha256, evidence)
-
-
-def _unknown_issuer(top: Certificate) -> Problem:
-    evidence: dict[str, Any] = {"subject": top.subject, "issuer": top.issuer}
-    if top.aia_ca_issuers:
-        # The URLs are not asked here: these judges do not touch the network.
-        return Problem(
-            "intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers), "fetched": False}
-        )
-    return Problem("issuer-unknown", top.sha256, evidence)
-
-
-def _untrusted_root(root: Certificate, store: TrustStore) -> Problem:
-    evidence: dict[str, Any] = {"root": root.subject, "not_after": root.not_after_text}
-    namesakes = store.with_subject(root.subject_der)
-    if namesakes:
-        evidence["anchor_of_same_name"] = namesakes[0].sha256
-    return Problem("untrusted-root", root.sha256, evidence)
-
-
-def _distrusted(leaf: Certificate, anchor: Certificate, since: float) -> Problem:
-    return Problem(
-        "untrusted-root",
-        anchor.sha256,
-        {
-            "root": anchor.subject,
-            "distrusted_for_certificates_after": datetime.fromtimestamp(since, UTC).isoformat(),
-            "not_before": leaf.not_before_text,
-        },
-    )
-
-
-def _not_sent(path: tuple[Certificate, ...], completed: dict[str, str]) -> Problem:
-    missing = [
-        {"sha256": certificate.sha256, "subject": certificate.subject, "from": completed[certificate.sha256]}
-        for certificate in path
-        if certificate.sha256 in completed
-    ]
-    child = next(lower for lower, upper in pairwise(path) if upper.sha256 in completed)
-    evidence = {
-        "subject": child.subject,
-        "issuer": child.issuer,
-        "missing": missing,
-        "aia": list(child.aia_ca_issuers),
-    }
-    return Problem("intermediate-not-sent", child.sha256, evidence)
