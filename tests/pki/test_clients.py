@@ -6,6 +6,7 @@ Where they differ from each other, the table at the test says so: an error is wh
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import warnings
@@ -17,8 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
 from tests.helpers import pki
-from tests.helpers.pki import NOW
+from tests.helpers.pki import DAY, NOW
 from tests.pki.test_judge import CASES, Case, judge
 
 OPENSSL = shutil.which("openssl")
@@ -122,3 +125,44 @@ def test_what_we_refuse_cryptography_refuses(label: str) -> None:
         return
     # OpenSSL refuses these three (security level 2; anyExtendedKeyUsage is no serverAuth there).
     assert label in {"short RSA leaf", "P-192", "CA for anything"}
+
+
+def _cryptography_trusts(chain: list[pki.Issued], anchors: list[pki.Issued], at: float) -> bool:
+    store = Store([x509.load_der_x509_certificate(anchor.der) for anchor in anchors])
+    builder = PolicyBuilder().store(store).time(datetime.fromtimestamp(at, UTC))
+    verifier = builder.build_server_verifier(x509.DNSName("leaf.example"))
+    leaf, *issuers = (x509.load_der_x509_certificate(item.der) for item in chain)
+    try:
+        verifier.verify(leaf, issuers)
+    except VerificationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_webs_of_cross_signs(seed: int) -> None:
+    """Authorities that sign each other at random, some expired or broken, sent in any order: both find a path, or neither."""
+    dice = random.Random(seed)
+    keys = [pki.key(f"web {number}") for number in range(5)]
+    roots = [pki.root(f"Web {number}", private=keys[number]) for number in range(5)]
+    anchors = dice.sample(roots, 2)
+    sent: list[pki.Issued] = []
+    for _ in range(dice.randrange(1, 9)):
+        lower, upper = dice.sample(range(5), 2)
+        changes: dict[str, object] = {}
+        if dice.random() < 0.3:
+            changes["not_after"] = NOW + dice.choice([-DAY, DAY])
+        if dice.random() < 0.1:
+            changes["break_signature"] = True
+        if dice.random() < 0.2:
+            changes["path_length"] = dice.randrange(3)
+        sent.append(pki.authority(f"Web {lower}", roots[upper], private=keys[lower], serial=len(sent) + 1, **changes))
+    leaf = pki.certificate("leaf.example", issuer=dice.choice(roots))
+    dice.shuffle(sent)
+    judging = Judge([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    for at in (NOW, NOW + 2 * DAY, NOW - 2 * DAY, NOW):
+        verdict = judging.judge((leaf.der, *(item.der for item in sent)), name=None, at=at)
+        assert verdict.trusted is _cryptography_trusts([leaf, *sent], anchors, at)
+        again = Judge([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+        fresh = again.judge((leaf.der, *(item.der for item in sent)), name=None, at=at)
+        assert fresh.stores["test"].trusted is verdict.trusted
