@@ -20,6 +20,8 @@ selfserv:libnss3-tools curl:curl"
 # Servers that begin TLS inside another protocol
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"
+# What answers names, and what tells GnuTLS the time
+OTHERS="unbound libfaketime"
 
 missing=
 for pair in $COMMANDS; do
@@ -28,7 +30,7 @@ for pair in $COMMANDS; do
     fi
 done
 more=
-for package in $PACKAGES; do
+for package in $PACKAGES $OTHERS; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || more="$more $package"
 done
 [ -n "$missing$more" ] || exit 0

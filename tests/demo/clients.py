@@ -23,6 +23,7 @@ def trusting(pki: Pki) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=pem(pki.root.der).decode())
     # Level 2, as Debian, Fedora and OpenSSL's own default since 3.2 have it.
     context.set_ciphers("DEFAULT@SECLEVEL=2")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # distributions build Python without a minimum of its own
     return context
 
 
@@ -40,6 +41,7 @@ def unchecked(*, large: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if large:
         context.set_alpn_protocols([f"filler-{i:03}" for i in range(200)])
     return context

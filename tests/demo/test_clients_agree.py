@@ -65,8 +65,14 @@ def gnutls(row: Row, host: str, address: str, roots: str) -> bool:
     return "Handshake was completed" in said or went_on
 
 
+# What CPython offers by itself (Modules/_ssl.c). Debian builds its Python with OpenSSL's own list instead.
+PYTHON_SUITES = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+
+
 def python(row: Row, host: str, address: str, roots: str) -> bool:
     context = ssl.create_default_context(cafile=roots)
+    context.set_ciphers(PYTHON_SUITES)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         with (
             socket.create_connection((address, row.port), timeout=SECONDS) as plain,
