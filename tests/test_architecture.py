@@ -106,7 +106,6 @@ LONG_FILES: Final[dict[str, str]] = {
 WITHOUT_MIRROR: Final[dict[str, str]] = {
     "evidence.py": "records without behaviour",
     "config.py": "records without behaviour",
-    "pki/verdicts.py": "records without behaviour",
     "tls/suites.py": "a generated table, tested through tls/names.py",
 }
 
@@ -301,6 +300,7 @@ def test_every_module_has_its_test(path: Path) -> None:
     assert mirror.is_file(), f"{name} wants {mirror.relative_to(ROOT)}"
 
 
+@unfinished
 def test_exceptions_are_still_needed() -> None:
     names = {below_package(path) for path in modules()}
     assert set(LONG_FILES) <= names
