@@ -13,7 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def record(cls: type[_T]) -> type[_T]:
+    """A slotted dataclass that type checkers hold to be frozen.
+
+    Not frozen at run time: that would set each field by a call, and a target makes some fifty of them.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 class Stage(StrEnum):
@@ -33,7 +44,7 @@ class Stage(StrEnum):
 # --- inventory ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """One usable row of the inventory.
 
@@ -58,7 +69,7 @@ class Target:
         return self.sni or self.host
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvalidRow:
     """A row of the inventory that cannot be probed, and why, in words for the person who wrote it."""
 
@@ -89,7 +100,7 @@ class DnsStatus(StrEnum):
     MALFORMED = "MALFORMED"  # answers came and none could be read
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DnsAnswer:
     """What resolving one name brought.
 
@@ -151,7 +162,7 @@ CONNECT_FAILURES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientAuthRequest:
     """A CertificateRequest: DER distinguished names and signature schemes, as sent (RFC 8446 section 4.3.2)."""
 
@@ -159,7 +170,7 @@ class ClientAuthRequest:
     schemes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerFlight:
     """What the server said in its first flight, decrypted where TLS 1.3 hid it; code points stay numbers.
 
@@ -186,7 +197,7 @@ class ServerFlight:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Probe:
     """One connection with one ClientHello: what was offered, what came back, where it ended.
 
@@ -216,7 +227,7 @@ class Probe:
         return self.failure is None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EndpointEvidence:
     """All that was seen at one address: the first probe, and the follow-ups by the question they answer."""
 
@@ -227,7 +238,7 @@ class EndpointEvidence:
     accepted: Mapping[int, tuple[int, ...]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evidence:
     """Everything one target gave. ``endpoints`` is empty where DNS brought no address."""
 

@@ -18,7 +18,7 @@ from scanner.config import ScanConfig
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose, flight_of
 from scanner.diagnosis.questions import Question, next_question
-from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, Target
+from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.findings import Finding
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
@@ -140,6 +140,7 @@ class Scan:
         self._clock = clock
         self._observer: Observer | None = None
         self._extras: Extras | None = None
+        self._last: tuple[ServerFlight, tuple[str, float], ChainVerdict] | None = None
         self._recent: OrderedDict[TargetKey, _Shared] = OrderedDict()
         self._in_flight: dict[TargetKey, _Shared] = {}
         self._held: list[tuple[Evidence, _Shared | None]] = []
@@ -171,11 +172,15 @@ class Scan:
         flight = flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return self._judge.judge(flight.certificates, name=target.name, at=at)
+        # asked for the same flight up to three times in a row: for follow-ups, for CAA, for the finding
+        last = self._last
+        if last is None or last[0] is not flight or last[1] != (target.name, at):
+            last = self._last = (flight, (target.name, at), self._judge.judge(flight.certificates, name=target.name, at=at))
+        return last[2]
 
-    def ask(self, target: Target, endpoint: EndpointEvidence) -> Question | None:
+    def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
         """The next follow-up for an address, if any."""
-        verdict = self.verdict(target, endpoint, self.moment(self._clock()))
+        verdict = self.verdict(target, endpoint, self.moment(started))
         return next_question(target, endpoint, verdict, enumerate=self._config.enumerate)
 
     def verdicts(self, evidence: Evidence) -> list[ChainVerdict | None]:
@@ -270,6 +275,7 @@ class Scan:
 
     def _settle(self) -> None:
         """Write what was held: all intermediates that this run met are known now."""
+        self._last = None
         held, self._held = self._held, []
         for evidence, shared in held:
             self._conclude(evidence, shared, final=True)

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
 
 from scanner.config import ScanConfig
 from scanner.diagnosis.assemble import Fragments
@@ -23,8 +22,6 @@ from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.resolve import open_resolver
-from scanner.pki.cache import Cache
-from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.stores import load_public_roots, load_store
@@ -32,10 +29,6 @@ from scanner.pki.verdicts import ChainVerdict
 from scanner.scan import Emit, Extras, Judged, Row, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
-
-# Public keys of leaves met a moment ago: a shared certificate is parsed once for the handshake's signature.
-KEYS_KEPT: Final = 1024
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
@@ -69,22 +62,6 @@ def ipv6_usable() -> bool:
     except OSError:
         return False
     return True
-
-
-def _leaf_keys() -> Callable[[bytes], Any]:
-    kept: Cache[bytes, Any] = Cache(KEYS_KEPT)
-
-    def public_key_of(der: bytes) -> Any:
-        key = kept.get(der)
-        if key is None:
-            try:
-                key = Certificate.parse_untrusted(der).public_key
-            except CertificateError:
-                return None
-            kept.put(der, key)
-        return key
-
-    return public_key_of
 
 
 def _open_dialogue(protocol: str, host: str) -> Dialogue | None:
@@ -172,7 +149,7 @@ async def open_session(
     async with open_resolver(servers=tuple(material.resolvers) or None) as resolver:
         observer = Observer(
             config,
-            Prober(_leaf_keys()),
+            Prober(judge.leaf_key),
             resolver,
             pacer,
             ask=scan.ask,

@@ -100,6 +100,8 @@ def placeholders(source: Path) -> None:
     document = json.loads(source.read_text())
     entries = []
     for entry in document["entries"]:
+        if entry["kind"] == "test host":
+            continue  # badssl.com shows its causes under certificates of its own name: none of them is a fallback
         for field, pattern in entry["match"].items():
             if field.endswith("_regex"):
                 re.compile(pattern)

@@ -6,9 +6,8 @@ Retries, the order of addresses and the sharing-out of a target's time are decid
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import trio
 
@@ -75,11 +74,11 @@ class Budget:
         self.left -= trio.current_time() - since
 
 
-Ask = Callable[[Target, EndpointEvidence], "Question | None"]
+Ask = Callable[[Target, EndpointEvidence, float], "Question | None"]
 
 
 class Observer:
-    """Observes targets. ``ask`` decides the next follow-up; ``open_dialogue`` gives the words before TLS;
+    """Observes targets. ``ask`` decides the next follow-up (the target's starting time is its third argument); ``open_dialogue`` gives the words before TLS;
     ``alpn_of`` the ALPN names of a protocol; ``banned`` says that an address must not be contacted."""
 
     def __init__(
@@ -120,7 +119,7 @@ class Observer:
             addresses = self._order(dns)
         if self._banned is not None:
             addresses = [address for address in addresses if not self._banned(address)]
-        course = _Course(self, target)
+        course = _Course(self, target, started)
         if self._config.all_addresses and len(addresses) > 1:
             endpoints = await course.every(addresses[:MAX_ADDRESSES])
         else:
@@ -146,11 +145,12 @@ class Observer:
 class _Course:
     """The probes of one target."""
 
-    __slots__ = ("_alpn", "_observer", "_target", "attempts")
+    __slots__ = ("_alpn", "_observer", "_started", "_target", "attempts")
 
-    def __init__(self, observer: Observer, target: Target) -> None:
+    def __init__(self, observer: Observer, target: Target, started: float) -> None:
         self._observer = observer
         self._target = target
+        self._started = started
         self._alpn = observer._alpn_of(target.protocol)
         self.attempts = 0
 
@@ -183,7 +183,7 @@ class _Course:
         followups: dict[str, Probe] = {}
         if config.enumerate:
             budget = Budget(config.timeout * ENUMERATE_TIMES)
-        while (question := self._observer._ask(target, endpoint)) is not None and budget.left > 0:
+        while (question := self._observer._ask(target, endpoint, self._started)) is not None and budget.left > 0:
             wait = min(budget.left, max(config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
             followups[question.name] = await self._connect(address, question.offer, question.sni, budget, wait)
             endpoint = EndpointEvidence(address, probe, dict(followups))
@@ -242,10 +242,3 @@ def may_be_transient(probe: Probe, config: ScanConfig) -> bool:
             return (probe.detail or "").lstrip().startswith("4")
         case _:
             return False
-
-
-def with_extras(evidence: Evidence, extras: Mapping[str, Any]) -> Evidence:
-    """The evidence with CAA or TLSA answers that were asked for afterwards."""
-    if evidence.dns is None or not extras:
-        return evidence
-    return replace(evidence, dns=replace(evidence.dns, **extras))

@@ -26,6 +26,8 @@ from scanner.pki.weigh import CLOSED, COMPLETED, ROOT, UNKNOWN, WeighedPath, sel
 MAX_CHAINS: Final = 2048
 # Certificates after the leaf, parsed: 5 KB each; the public web has some 2,000 intermediates.
 MAX_ISSUERS: Final = 4096
+# Leaves, parsed: the handshake's signature asks for the key of a leaf that is judged a moment later.
+MAX_LEAVES: Final = 1024
 # Sets of issuers as sent, with the paths above them.
 MAX_SURROUNDINGS: Final = 2048
 
@@ -54,6 +56,7 @@ class Judge:
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
         self._chains: Cache[tuple[bytes, ...], _Judged] = Cache(MAX_CHAINS)
         self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
+        self._leaves: Cache[bytes, Certificate] = Cache(MAX_LEAVES)
         self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
 
     def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
@@ -75,6 +78,16 @@ class Judge:
             match_name(leaf, name),
             verdict.publicly_trusted,
         )
+
+    def leaf_key(self, data: bytes) -> Any:
+        """The public key of a leaf that will be judged, as ``cryptography`` has it; ``None`` where it cannot be read."""
+        leaf = self._parse(data, is_leaf=True)
+        if isinstance(leaf, CertificateError):
+            return None
+        try:
+            return leaf.public_key
+        except CertificateError:
+            return None
 
     def unresolved(self, verdict: ChainVerdict) -> bool:
         """True when only an intermediate met later could change the answer: an issuer is missing in every store."""
@@ -126,14 +139,14 @@ class Judge:
         return found
 
     def _parse(self, data: bytes, *, is_leaf: bool) -> Certificate | CertificateError:
-        known = None if is_leaf else self._issuers.get(data)
+        kept = self._leaves if is_leaf else self._issuers
+        known = kept.get(data)
         if known is None:
             try:
                 known = Certificate.parse_untrusted(data)
             except CertificateError as error:
                 return error
-            if not is_leaf:
-                self._issuers.put(data, known)
+            kept.put(data, known)
         return known
 
     # --- judging ---------------------------------------------------------------------------------
