@@ -106,6 +106,8 @@ LONG_FILES: Final[dict[str, str]] = {
 WITHOUT_MIRROR: Final[dict[str, str]] = {
     "evidence.py": "records without behaviour",
     "config.py": "records without behaviour",
+    "tls/constants.py": "numbers of the registries",
+    "tls/offers.py": "records without behaviour",
     "tls/suites.py": "a generated table, tested through tls/names.py",
 }
 
