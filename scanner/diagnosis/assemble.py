@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from scanner.diagnosis.case import flight_of
+from scanner.diagnosis.case import ENUMERATION, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
 from scanner.findings import (
@@ -216,7 +216,7 @@ def _dns(answer: DnsAnswer) -> DnsRecord:
         else "insecure"
         if answer.status in _ANSWERED and answer.source == "dns"
         else "indeterminate",
-        "resolver": answer.resolver,
+        "resolver": None if answer.resolver is None else text(answer.resolver),
         "source": answer.source,
     }
     if answer.extended_errors:
@@ -295,14 +295,18 @@ def _endpoint(
     }
     if flight is not None:
         _negotiated(record, flight)
-    if endpoint.accepted is not None:
-        accepted = {version: suites for version, suites in endpoint.accepted.items() if suites}
+    found = accepted_of(endpoint)
+    if found is not None:
+        accepted = {version: suites for version, suites in found.items() if suites}
         record["versions"] = [version_name(version) for version in sorted(accepted, reverse=True)]
         record["ciphers"] = list(
             dict.fromkeys(cipher_name(code) for version in sorted(accepted, reverse=True) for code in accepted[version])
         )
     if endpoint.followups:
-        record["followups"] = [_followup(name, answer) for name, answer in endpoint.followups.items()]
+        # What --enumerate asked is summed up in versions and ciphers.
+        record["followups"] = [
+            _followup(name, answer) for name, answer in endpoint.followups.items() if not name.startswith(ENUMERATION)
+        ]
     return record
 
 

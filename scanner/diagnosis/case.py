@@ -15,6 +15,9 @@ from scanner.tls.offers import OFFERS
 # Protocols that browsers speak; for any other, what a browser would refuse decides nothing.
 BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})
 
+# Names of the questions of ``--enumerate`` begin with this, then version (hex) and count: "enumerate-0303-4".
+ENUMERATION: Final = "enumerate-"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -78,6 +81,31 @@ def works(endpoint: EndpointEvidence, name: str) -> bool:
         return False
     offer = OFFERS.get(probe.offer)
     return offer is None or probe.flight is None or probe.flight.version in offer.versions
+
+
+def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
+    """What ``--enumerate`` found: version -> suites, in the order in which the server chose them.
+
+    A version that was asked for and refused is there with no suites.
+    """
+    found: dict[int, list[int]] = {}
+    for name, answer in followups.items():
+        if not name.startswith(ENUMERATION):
+            continue
+        version = int(name.split("-")[1], 16)
+        suites = found.setdefault(version, [])
+        flight = answer.flight
+        if answer.ok and flight is not None and flight.version == version and flight.cipher is not None:
+            if flight.cipher not in suites:
+                suites.append(flight.cipher)
+    return {version: tuple(suites) for version, suites in found.items()}
+
+
+def accepted_of(endpoint: EndpointEvidence) -> Mapping[int, tuple[int, ...]] | None:
+    """What this address accepts, where that was asked for."""
+    if endpoint.accepted is not None:
+        return endpoint.accepted
+    return accepted_from(endpoint.followups) or None if endpoint.followups else None
 
 
 def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:

@@ -73,7 +73,10 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
                 "intermediate-expired", *_NAMES, *_DATES),
     "gnutls": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
 }  # fmt: skip
-_PLACE: Final = {client: {code: place for place, code in enumerate(order)} for client, order in _ORDER.items()}
+# A code that stands in an order twice counts where it stands first.
+_PLACE: Final = {
+    client: {code: place for place, code in enumerate(dict.fromkeys(order))} for client, order in _ORDER.items()
+}
 
 
 def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
@@ -185,6 +188,7 @@ def alert_texts(code: int) -> Texts:
 # The TLS 1.2 suites that each client offers by default, beside those of TLS 1.3
 _AEAD: Final = frozenset(offers.ECDHE_AEAD)
 _CBC_SHA1: Final = frozenset((*offers.ECDHE_CBC_SHA1, 0xC009, 0xC00A))
+_CERTIFIED: Final = frozenset({"any", "RSA", "ECDSA"})
 _OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
     "openssl": lambda code: _openssl_offers(code),
     "curl": lambda code: _openssl_offers(code),
@@ -199,19 +203,22 @@ _OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
 
 def _openssl_offers(code: int) -> bool:
     suite = cipher_suite(code)
-    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth != "DSS"
+    current = suite.weak is None and not suite.name.startswith("OLD_")
+    return current and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
 
 
 def _python_offers(code: int) -> bool:
+    # ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES without SHA-1 and CCM
     suite = cipher_suite(code)
-    plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
+    ciphers = ("AES", "CHACHA20") if suite.kx in ("ECDHE", "TLS13") else ("AES",)
+    plain = suite.cipher.startswith(ciphers) and "CCM" not in suite.cipher
     return _openssl_offers(code) and suite.kx != "RSA" and plain and suite.mac != "SHA1"
 
 
 def _java_offers(code: int) -> bool:
     suite = cipher_suite(code)
     plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
-    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "TLS13") and plain
+    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "TLS13") and suite.auth in _CERTIFIED and plain
 
 
 def _gnutls_offers(code: int) -> bool:
@@ -221,6 +228,7 @@ def _gnutls_offers(code: int) -> bool:
         and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13")
         and suite.cipher.startswith(("AES", "CHACHA20"))
         and suite.mac in ("AEAD", "SHA1")
+        and suite.auth in _CERTIFIED
     )
 
 

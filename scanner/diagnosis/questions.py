@@ -7,17 +7,26 @@ what is still open then (was it the suites or the groups? which old versions?) i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case, Context, followup, works
+from scanner.diagnosis.case import (
+    BROWSER_PROTOCOLS,
+    ENUMERATION,
+    Case,
+    Context,
+    accepted_from,
+    followup,
+    works,
+)
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, Stage, Target
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls import offers
 from scanner.tls.offers import Offer
+
+__all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "accepted_from", "next_question"]
 
 # A name that no server can have a certificate for: "invalid" is reserved for that (RFC 6761 section 6.4).
 UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
@@ -77,8 +86,7 @@ _BY_ALERT: Final = {
     110: _HELLO_DISLIKED,  # unsupported_extension
 }
 # Versions that --enumerate asks for, newest first
-_ENUMERATED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
-_ENUMERATE: Final = "enumerate"
+ENUMERATIOND: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ def next_question(
 ) -> Question | None:
     """The next question to ask at this address, given the answers so far; ``None`` when nothing is open."""
     asked = endpoint.followups
-    plain = sum(1 for name in asked if not name.startswith(_ENUMERATE))
+    plain = sum(1 for name in asked if not name.startswith(ENUMERATION))
     if plain < MAX_QUESTIONS:
         name = _open_question(target, endpoint, verdict)
         if name is not None:
@@ -224,9 +232,9 @@ def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
     asked = endpoint.followups
     if target.sni is not None and "no-sni" not in asked and endpoint.probe.ok:
         return _question("no-sni", target)
-    if sum(1 for name in asked if name.startswith(_ENUMERATE)) >= MAX_ENUMERATION:
+    if sum(1 for name in asked if name.startswith(ENUMERATION)) >= MAX_ENUMERATION:
         return None
-    for version in _ENUMERATED:
+    for version in ENUMERATIOND:
         count, found = 0, list[int]()
         open_still = True
         while (answer := followup(endpoint, _enumeration_name(version, count))) is not None:
@@ -244,7 +252,7 @@ def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
 
 
 def _enumeration_name(version: int, count: int) -> str:
-    return f"{_ENUMERATE}-{version:04x}-{count}"
+    return f"{ENUMERATION}{version:04x}-{count}"
 
 
 def _suites_of(version: int) -> tuple[int, ...]:
@@ -262,21 +270,3 @@ def _enumeration_offer(version: int, suites: tuple[int, ...]) -> Offer:
         offers.SSL3: offers.SSL3_ONLY,
     }[version]
     return replace(base, name=f"{base.name}-{len(suites)}-suites", suites=suites)
-
-
-def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
-    """What ``--enumerate`` found, for ``EndpointEvidence.accepted``: version -> suites, in the order they were chosen.
-
-    A version that was asked for and refused is there with no suites.
-    """
-    found: dict[int, list[int]] = {}
-    for name, answer in followups.items():
-        if not name.startswith(_ENUMERATE + "-"):
-            continue
-        version = int(name.split("-")[1], 16)
-        suites = found.setdefault(version, [])
-        flight = answer.flight
-        if answer.ok and flight is not None and flight.version == version and flight.cipher is not None:
-            if flight.cipher not in suites:
-                suites.append(flight.cipher)
-    return {version: tuple(suites) for version, suites in found.items()}

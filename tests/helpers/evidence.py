@@ -116,7 +116,7 @@ def alerted(alert: int, **changes: Any) -> Probe:
     return failed(Failure.ALERT, alert=alert, bytes_received=7, **changes)
 
 
-def at(probe: Probe, address: str = ADDRESS, *, accepted: Any = None, **followups: Probe) -> EndpointEvidence:
+def at(probe: Probe, address: str = ADDRESS, *, accepted: Any = None, **followups: Any) -> EndpointEvidence:
     """One address; follow-ups by the question's name, with ``_`` for ``-``."""
     return EndpointEvidence(
         address, probe, {name.replace("_", "-"): answer for name, answer in followups.items()}, accepted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of, followup
+from scanner.diagnosis.case import Case, Claim, accepted_of, flight_of, followup
 from scanner.diagnosis.rules.refusal import answer_word
 from scanner.evidence import ServerFlight
 from scanner.tls.names import cipher_name, cipher_suite, scheme_name, version_name
@@ -109,7 +109,7 @@ def _another_key(case: Case, flight: ServerFlight) -> bool:
 
 def enumeration_claims(case: Case) -> Iterator[Claim]:
     """What ``--enumerate`` found that should not be on, or is worth knowing."""
-    accepted = case.endpoint.accepted
+    accepted = accepted_of(case.endpoint)
     if not accepted:
         return
     versions = sorted((version for version, suites in accepted.items() if suites), reverse=True)

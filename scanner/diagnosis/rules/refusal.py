@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, followup, works
+from scanner.diagnosis.case import ENUMERATION, Case, Claim, followup, works
 from scanner.evidence import Failure, Probe, Stage
 from scanner.tls.names import alert_name, cipher_name, group_name, version_name
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
@@ -76,7 +76,11 @@ def failure_facts(case: Case) -> dict[str, Any]:
         facts["detail"] = probe.detail
     if probe.bytes_received:
         facts["bytes_received"] = probe.bytes_received
-    tried = {name: answer_word(answer) for name, answer in case.endpoint.followups.items()}
+    tried = {
+        name: answer_word(answer)
+        for name, answer in case.endpoint.followups.items()
+        if not name.startswith(ENUMERATION)
+    }
     if tried:
         facts["tried"] = tried
     return facts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scanner.diagnosis.rules.dns import is_private, is_public_name
@@ -26,7 +28,7 @@ from tests.helpers.evidence import answered, at, codes, diagnosed, dns, evidence
         (DnsStatus.SERVFAIL, {"loop": True, "cname": ("b.example", "www.example.org")}, "cname-loop"),
     ],
 )
-def test_a_name_that_does_not_resolve(status: DnsStatus, changes: dict[str, object], code: str) -> None:
+def test_a_name_that_does_not_resolve(status: DnsStatus, changes: dict[str, Any], code: str) -> None:
     """Every outcome of a resolution without an address has a code of its own, and ends at the stage ``dns``."""
     diagnosis = diagnosed(evidence(answer=dns(status, **changes)))
     assert codes(diagnosis) == [code]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scanner.evidence import ClientAuthRequest, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, issuing, proof, target
 
-RSA_KX = {"version": 0x0303, "cipher": 0x009C, "group": None, "signature_scheme": None, "signature_valid": None}
-SHA1 = {"version": 0x0303, "cipher": 0xC02F, "signature_scheme": 0x0201}
+RSA_KX: dict[str, Any] = {
+    "version": 0x0303,
+    "cipher": 0x009C,
+    "group": None,
+    "signature_scheme": None,
+    "signature_valid": None,
+}
+SHA1: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "signature_scheme": 0x0201}
 ED25519 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("ed", "ed25519"))
 P521 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("p", "ec:P-521"))
 

@@ -5,6 +5,8 @@ Each case is what was asked and answered; the codes tell which cause that proves
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scanner.evidence import Failure, Probe, ServerFlight, Stage
@@ -16,8 +18,8 @@ SILENT = failed(Failure.SILENT)
 HANDSHAKE_FAILURE = alerted(40)
 PROTOCOL_VERSION = alerted(70)
 
-OLD_SUITE = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
-OLD_GROUP = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
+OLD_SUITE: dict[str, Any] = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
+OLD_GROUP: dict[str, Any] = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
 OTHER_NAME = answered(sni="tlsweep-asks-for-no-such-name.invalid")
 
 
@@ -92,7 +94,7 @@ def legacy(version: int) -> Probe:
     ],
 )  # fmt: skip
 def test_the_first_change_that_helps_names_the_cause(
-    first: Probe, followups: dict[str, Probe], expected: list[str]
+    first: Probe, followups: dict[str, Any], expected: list[str]
 ) -> None:
     diagnosis = diagnosed(evidence(at(first, **followups)))
     assert codes(diagnosis) == expected

@@ -1,0 +1,195 @@
+"""Findings: what was seen, copied whole; text exact and valid; every one of them validates against the schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from scanner.diagnosis.assemble import Fragments, clean, finding, invalid_finding, text, timestamp
+from scanner.diagnosis.engine import Diagnosis
+from scanner.evidence import (
+    ClientAuthRequest,
+    DnsStatus,
+    Evidence,
+    Failure,
+    InvalidRow,
+    Stage,
+)
+from tests.helpers import pki
+from tests.helpers.evidence import (
+    ADDRESS,
+    alerted,
+    answered,
+    at,
+    diagnosed,
+    dns,
+    evidence,
+    failed,
+    issuing,
+    leaf,
+    root,
+    target,
+    verdicts,
+)
+from tests.helpers.schema import validate
+
+
+def made(seen: Evidence, **changes: Any) -> dict[str, Any]:
+    """The finding as a reader gets it: written and read again, and valid."""
+    record = finding(seen, verdicts(seen), diagnosed(seen), "run-1", **changes)
+    read: dict[str, Any] = orjson.loads(orjson.dumps(record))
+    validate(read)
+    return read
+
+
+def test_a_healthy_finding() -> None:
+    row = target(tags={"owner": "web", "n": 3}, id="x1")
+    record = made(evidence(answered(alpn="h2", sni_acknowledged=True, scts=(b"sct",), ocsp_response=b"12345"), of=row))
+    assert record["schema"] == "tlsweep/1" and record["run"] == "run-1"
+    assert record["target"] == {
+        "row": 1, "id": "x1", "host": "www.example.org", "port": 443, "protocol": "https", "sni": "www.example.org",
+        "address": None, "tags": {"owner": "web", "n": 3},
+    }  # fmt: skip
+    assert (record["outcome"], record["stage"], record["cause"]) == ("ok", "done", None)
+    assert record["started"] == "2026-11-23T12:00:00.000Z" and record["duration_ms"] == 50.0
+    endpoint = record["endpoints"][0]
+    assert {key: endpoint[key] for key in ("version", "cipher", "group", "alpn", "sni_accepted", "stage", "error")} == {
+        "version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256", "group": "X25519MLKEM768", "alpn": "h2",
+        "sni_accepted": True, "stage": "done", "error": None,
+    }  # fmt: skip
+    assert endpoint["chain"] == [leaf().sha256, issuing().sha256]
+    assert endpoint["trust"] == {
+        "test": {"trusted": True, "anchor": root().sha256, "path": [leaf().sha256, issuing().sha256, root().sha256]}
+    }
+    assert endpoint["timing_ms"] == {"connect": 3.0, "handshake": 10.0}
+    assert endpoint["client_auth"] == {"requested": False, "required": False, "authorities": []}
+    assert endpoint["ocsp"] == {"stapled": True, "bytes": 5} and endpoint["scts"] == ["c2N0"]
+    assert [certificate["sha256"] for certificate in record["certificates"]] == endpoint["chain"]
+    assert record["dns"] == {
+        "status": "NOERROR", "cname": [], "addresses": [ADDRESS], "dnssec": "insecure", "resolver": "192.0.2.53",
+        "source": "dns",
+    }  # fmt: skip
+    assert "error" not in record
+
+
+def test_fragments_write_the_same() -> None:
+    """Certificates written once are copied; what a reader gets is the same."""
+    fragments = Fragments(limit=2)
+    seen = evidence(answered())
+    assert made(seen, fragments=fragments) == made(seen)
+    assert made(seen, fragments=fragments) == made(seen)
+    other = evidence(answered((pki.certificate("www.example.org", issuer=issuing(), serial=9), issuing())))
+    made(other, fragments=fragments)
+    assert len(fragments) == 2
+
+
+def test_a_certificate_on_two_addresses_stands_once() -> None:
+    record = made(evidence(at(answered()), at(answered(), "192.0.2.2")))
+    assert len(record["certificates"]) == 2 and len(record["endpoints"]) == 2
+
+
+def test_a_failed_probe_and_its_followups() -> None:
+    seen = evidence(
+        at(alerted(40), everything=answered(version=0x0303, cipher=0x009E, group=None), no_sni=alerted(112))
+    )
+    endpoint = made(seen)["endpoints"][0]
+    assert (endpoint["error"], endpoint["alert"]) == ("alert", {"level": 2, "code": 40, "name": "handshake_failure"})
+    assert (endpoint["stage"], endpoint["version"]) == ("hello", "TLSv1.2")
+    assert endpoint["followups"][0] == {
+        "question": "everything", "offer": "modern", "sni": "www.example.org", "result": "ok", "version": "TLSv1.2",
+        "cipher": "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+    }  # fmt: skip
+    assert endpoint["followups"][1]["alert"] == "unrecognized_name"
+
+
+def test_a_client_certificate_request() -> None:
+    authority = pki.name(C="DE", CN="Clients CA")
+    seen = evidence(answered(client_auth=ClientAuthRequest((authority, b"\xff\xff"), ())))
+    asked = made(seen)["endpoints"][0]["client_auth"]
+    assert (asked["requested"], asked["required"]) == (True, None)
+    assert asked["authorities"][0] == "CN=Clients CA,C=DE" and len(asked["authorities"]) == 2
+
+
+def test_enumerated() -> None:
+    endpoint = made(evidence(at(answered(), accepted={0x0304: (0x1301,), 0x0303: (0xC02F,), 0x0300: ()})))["endpoints"][
+        0
+    ]
+    assert endpoint["versions"] == ["TLSv1.3", "TLSv1.2"]
+    assert endpoint["ciphers"] == ["TLS_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]
+
+
+def test_certificates_that_cannot_be_read_are_still_counted() -> None:
+    record = made(evidence(answered((b"garbage", issuing().der))))
+    assert len(record["endpoints"][0]["chain"]) == 2
+    assert record["certificates"][0]["subject"] is None and record["certificates"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "dnssec"),
+    [
+        (dns(), "insecure"),
+        (dns(authenticated=True), "secure"),
+        (dns(DnsStatus.SERVFAIL, bogus=True), "bogus"),
+        (dns(DnsStatus.TIMEOUT), "indeterminate"),
+        (dns(source="hosts"), "indeterminate"),
+    ],
+)
+def test_dnssec(answer: Any, dnssec: str) -> None:
+    assert made(evidence(answer=answer))["dns"]["dnssec"] == dnssec
+
+
+def test_records_of_dns() -> None:
+    answer = dns(
+        caa=((128, "issue", "a.example"),),
+        tlsa=((3, 1, 1, b"\x01\x02"),),
+        extended_errors=((15, "blocked"),),
+        cname=("b",),
+    )
+    record = made(evidence(answered(), answer=answer))["dns"]
+    assert record["caa"] == [{"flags": 128, "tag": "issue", "value": "a.example"}]
+    assert record["tlsa"] == [{"usage": 3, "selector": 1, "matching_type": 1, "data": "0102"}]
+    assert record["extended_errors"] == [{"code": 15, "text": "blocked"}]
+    assert "caa" not in made(evidence(answered()))["dns"]
+
+
+def test_an_invalid_row() -> None:
+    row = InvalidRow(7, "port 99999 is no port\ud800", host="a\udcff", tags={"x": {"y": [1, 2**70]}}, id=2**80)
+    record = orjson.loads(orjson.dumps(invalid_finding(row, "run-1", started=1.5)))
+    validate(record)
+    assert (record["outcome"], record["stage"], record["target"]["row"]) == ("invalid", "inventory", 7)
+    assert record["error"] == "port 99999 is no port\\ud800"
+    assert record["target"]["host"] == "a\\udcff"
+    assert record["target"]["tags"] == {"x": {"y": [1, str(2**70)]}}
+
+
+def test_our_own_fault_is_told() -> None:
+    record = made(evidence(at(failed(Failure.BUG, detail="KeyError", stage=Stage.HELLO))))
+    assert (record["outcome"], record["cause"], record["endpoints"][0]["error"]) == ("warn", None, "bug")
+    assert "KeyError" in record["error"]
+
+
+def test_text() -> None:
+    assert text("plain") == "plain" and text("müller") == "müller" and text("a\x1bb") == "a\x1bb"
+    assert text("\ud800") == "\\ud800"
+
+
+def test_clean_ends() -> None:
+    """Values that refer to themselves, or are nested without end, become text."""
+    deep: list[Any] = []
+    for _ in range(100):
+        deep = [deep]
+    assert orjson.dumps(clean(deep))
+    assert clean({1: b"x", "y": (1, 2.5, None, True)}) == {"1": "b'x'", "y": [1, 2.5, None, True]}
+
+
+def test_timestamps() -> None:
+    assert timestamp(0.0005) == "1970-01-01T00:00:00.000Z"
+    assert timestamp(1e300) == "1970-01-01T00:00:00.000Z" == timestamp(float("nan"))
+
+
+def test_a_diagnosis_by_hand() -> None:
+    seen = evidence(answered())
+    record = finding(seen, [None], Diagnosis("ok", Stage.DONE, None), "r")
+    assert record["endpoints"][0]["trust"] == {} and len(record["certificates"]) == 2

@@ -1,0 +1,59 @@
+"""The catalogue is whole, in order, and honest; docs/causes.md says the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scanner.diagnosis.catalogue import CAUSES, CODES, rank
+from scanner.diagnosis.wording import Wording
+from scripts import build_causes
+from tests.helpers.evidence import target
+
+ALWAYS = {"host", "name", "port", "protocol", "target", "address", "sni"}
+COMMANDS = {"s_client", "s_client_no_sni", "curl", "q_host", "q_address", "q_owner", "q_first", "q_url", "port"}
+FIELD = re.compile(r"\{(\w+)\}")
+
+
+def test_fifteen_causes_each_with_codes() -> None:
+    assert len(CAUSES) == 15
+    assert {code.cause for code in CODES.values()} == set(CAUSES)
+    assert len(CODES) == 92
+
+
+def test_the_order_of_a_connection() -> None:
+    assert CAUSES[0] == "dns" and CAUSES[-1] == "certificate-transparency"
+    assert rank("nxdomain") < rank("connect-timeout") < rank("plaintext-on-tls-port") < rank("legacy-version-only")
+    assert rank("certificate-expired") < rank("intermediate-not-sent") < rank("untrusted-root") < rank("bad-signature")
+    assert len({rank(code) for code in CODES}) == len(CODES)
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+def test_words(code: object) -> None:
+    """Every code has all its words, one line each, and no advice to look away."""
+    entry = CODES[code.code]  # type: ignore[attr-defined]
+    texts = (entry.title, entry.proof, *entry.summary, entry.remedy, *entry.confirm)
+    assert all(text and text == " ".join(text.split()) for text in texts)
+    assert all(text.endswith(".") for text in (*entry.summary, entry.remedy))
+    assert not entry.title.endswith(".") and not entry.proof.endswith(".")
+    told = " ".join(texts).lower()
+    for wrong in ("insecure", "-k ", "--no-check", "verify=false", "verification off", "disable verif"):
+        assert wrong not in told
+    assert all(set(FIELD.findall(command)) <= COMMANDS for command in entry.confirm)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_words_without_evidence(code: str) -> None:
+    """With no evidence at all there still is a sentence, a remedy without holes, and no half-filled command."""
+    words = Wording(target(), "192.0.2.1")
+    for text in (words.summary(code, {}), words.remedy(code, {}), words.confirm(code, {}) or ""):
+        assert "{" not in text and "None" not in text
+    assert words.summary(code, {})
+
+
+def test_the_page_is_fresh() -> None:
+    """Made again by: python scripts/build_causes.py"""
+    assert build_causes.main(["--check"]) == 0
+    page = build_causes.build()
+    assert all(f"### {code}\n" in page for code in CODES)

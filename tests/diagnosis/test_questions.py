@@ -1,0 +1,205 @@
+"""Which questions are asked, and in which order: scripts of answers, read like a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.diagnosis.questions import (
+    MAX_ENUMERATION,
+    MAX_QUESTIONS,
+    UNKNOWABLE_NAME,
+    Question,
+    accepted_from,
+    next_question,
+)
+from scanner.evidence import EndpointEvidence, Failure, Probe, Stage, Target
+from scanner.tls import offers
+from tests.helpers import pki
+from tests.helpers.evidence import ADDRESS, alerted, answered, evidence, failed, issuing, target, verdicts
+
+RESET = failed(Failure.RESET)
+SILENT = failed(Failure.SILENT)
+REFUSED = alerted(40)
+VERSION = alerted(70)
+LEGACY = ["tls11", "tls10", "ssl3"]
+
+
+def conversation(
+    first: Probe,
+    server: dict[str, Probe] | Callable[[Question], Probe],
+    *,
+    of: Target | None = None,
+    enumerate: bool = False,
+) -> tuple[list[str], EndpointEvidence]:
+    """Ask until nothing is open. The server answers by the question's name; what it does not know it answers as before."""
+    asked: dict[str, Probe] = {}
+    endpoint = EndpointEvidence(ADDRESS, first)
+    of = of or target()
+    while True:
+        verdict = verdicts(evidence(endpoint, of=of))[0]
+        question = next_question(of, endpoint, verdict, enumerate=enumerate)
+        if question is None:
+            return list(asked), endpoint
+        assert question.name not in asked, "the same question twice"
+        asked[question.name] = server(question) if callable(server) else server.get(question.name, first)
+        endpoint = EndpointEvidence(ADDRESS, first, dict(asked))
+
+
+@pytest.mark.parametrize(
+    ("first", "server", "asked"),
+    [
+        # in order, or nothing that another hello could explain
+        (answered(), {}, []),
+        (failed(Failure.CONNECTION_REFUSED, stage=Stage.CONNECT), {}, []),
+        (failed(Failure.PLAINTEXT, first_bytes=b"HTTP/1.1 400"), {}, []),
+        (failed(Failure.STARTTLS_REFUSED, stage=Stage.STARTTLS), {}, []),
+        (failed(Failure.SILENT, stage=Stage.STARTTLS), {}, []),
+        (failed(Failure.MALFORMED), {}, []),
+        (failed(Failure.BUG), {}, []),
+        (failed(Failure.CLOSED, bytes_received=500), {}, []),
+        # silence
+        (SILENT, {"small": answered()}, ["small"]),
+        (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
+        (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
+        (SILENT, {}, ["small", "other-sni", "tls12-everything"]),
+        (SILENT, {"tls12-everything": answered()}, ["small", "other-sni", "tls12-everything", "tls12", "everything"]),
+        # resets
+        (RESET, {"small": answered()}, ["small"]),
+        (RESET, {"tls12": answered()}, ["small", "other-sni", "tls12"]),
+        (RESET, {}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
+        (RESET, {"tls10": answered()}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
+        # alerts
+        (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
+        (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", "all-suites", "all-groups"]),
+        (
+            REFUSED,
+            {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
+            ["everything", "all-suites"],
+        ),
+        (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
+        (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
+        (VERSION, {"tls12": answered()}, ["tls12"]),
+        (VERSION, {"tls11": answered(), "tls10": answered()}, ["tls12", *LEGACY]),
+        (VERSION, {}, ["tls12", *LEGACY, "tls12-everything"]),
+        (alerted(80), {"no-sni": answered(sni=None)}, ["no-sni"]),
+        (alerted(112), {}, ["no-sni"]),
+        (alerted(50), {"tls12": answered()}, ["small", "tls12"]),
+        (alerted(200), {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
+        # doubts about a whole flight
+        (answered(version=0x0303, cipher=0x009C), {}, ["forward-secret"]),
+        (answered(version=0x0303, cipher=0xC02F, signature_scheme=0x0201), {}, ["no-sha1"]),
+        (answered(version=0x0301, cipher=0x002F), {}, LEGACY),
+    ],
+)  # fmt: skip
+def test_plans(first: Probe, server: dict[str, Probe], asked: list[str]) -> None:
+    assert conversation(first, server)[0] == asked
+
+
+def test_one_change_at_a_time() -> None:
+    """The offers and names that the questions send."""
+    seen: dict[str, Question] = {}
+
+    def note(question: Question) -> Probe:
+        seen[question.name] = question
+        return RESET
+
+    conversation(RESET, note)
+    assert seen["other-sni"] == Question("other-sni", offers.MODERN, UNKNOWABLE_NAME)
+    assert seen["small"].sni == "www.example.org"
+    assert offers.X25519MLKEM768 not in seen["small"].offer.groups
+    assert seen["tls12"].offer.versions == (offers.TLS12,)
+    assert UNKNOWABLE_NAME.endswith(".invalid")
+
+
+def test_a_name_that_does_not_match_asks_for_the_default_certificate() -> None:
+    stranger = pki.certificate("other.example.net", issuer=issuing())
+    first = answered((stranger, issuing()))
+    assert conversation(first, {})[0] == ["default-certificate"]
+    # the name was meant: the server's choice is not the question
+    short = pki.certificate("x", issuer=issuing(), san=["*.org", "*.a.example.org", "example.org"])
+    wildcard = pki.certificate("x", issuer=issuing(), san=["*.example.org"])
+    assert conversation(answered((wildcard, issuing())), {}, of=target("a.b.example.org"))[0] == []
+    assert conversation(answered((short, issuing()), sni=None), {}, of=target("192.0.2.1"))[0] == []
+
+
+def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
+    rare = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("ed", "ed25519"))
+    first = answered((rare, issuing()), signature_scheme=0x0807)
+    assert conversation(first, {})[0] == ["browser-schemes"]
+    assert conversation(first, {}, of=target(protocol="smtp"))[0] == []
+
+
+def test_without_a_server_name_names_are_not_asked_about() -> None:
+    asked, _ = conversation(failed(Failure.RESET, sni=None), {}, of=target("192.0.2.1"))
+    assert asked == ["small", "tls12", "everything", "tls12-everything", *LEGACY]
+
+
+def server_with(accepted: dict[int, list[int]]) -> Callable[[Question], Probe]:
+    """A server with its own order of preference."""
+
+    def answer(question: Question) -> Probe:
+        for version in sorted(question.offer.versions, reverse=True):
+            for suite in accepted.get(version, []):
+                if suite in question.offer.suites:
+                    return answered(version=version, cipher=suite, sni=question.sni, offer=question.offer.name)
+        return alerted(40, sni=question.sni)
+
+    return answer
+
+
+def test_enumeration_finds_all() -> None:
+    """Version by version, each accepted suite taken away in turn; what is found stands in the server's order."""
+    accepted = {
+        offers.TLS13: [0x1302, 0x1301],
+        offers.TLS12: [0xC02F, 0xC030, 0x009C, 0x000A],
+        offers.TLS10: [0x000A],
+    }
+    asked, endpoint = conversation(answered(), server_with(accepted), enumerate=True)
+    assert accepted_from(endpoint.followups) == {
+        0x0304: (0x1302, 0x1301),
+        0x0303: (0xC02F, 0xC030, 0x009C, 0x000A),
+        0x0302: (),
+        0x0301: (0x000A,),
+        0x0300: (),
+    }
+    assert "no-sni" in asked
+    # every accepted suite, and a refusal to end each version that did not run out
+    assert len(asked) == 1 + 3 + 5 + 1 + 2 + 1
+
+
+def test_enumeration_is_bounded() -> None:
+    """A server that takes everything, in every version, and one that always chooses the same."""
+    everything = [*offers.TLS13_SUITES, *offers.ALL_SUITES]
+    greedy = dict.fromkeys((offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10), everything)
+    asked, _ = conversation(answered(), server_with(greedy), enumerate=True)
+    assert len(asked) <= MAX_ENUMERATION + 1
+    stubborn, _ = conversation(
+        answered(), lambda question: answered(version=max(question.offer.versions)), enumerate=True
+    )
+    assert len(stubborn) <= 12
+
+
+def test_no_enumeration_of_what_does_not_speak_tls() -> None:
+    assert conversation(failed(Failure.PLAINTEXT), {}, enumerate=True)[0] == []
+
+
+PROBES = st.sampled_from(
+    [
+        answered(), answered(group=0x0019), answered(cipher=0x009C, version=0x0303), answered(version=0x0301), RESET, SILENT,
+        failed(Failure.CLOSED), failed(Failure.MALFORMED), failed(Failure.BUG), failed(Failure.PLAINTEXT), REFUSED, VERSION,
+        *(alerted(number) for number in (0, 10, 47, 50, 71, 80, 112, 116, 255)),
+    ]
+)  # fmt: skip
+
+
+@given(first=PROBES, answers=st.lists(PROBES, min_size=1, max_size=12))
+def test_every_conversation_ends(first: Probe, answers: list[Probe]) -> None:
+    """Whatever a server answers, no question comes twice and the bound holds."""
+    count = iter(range(1000))
+    asked, _ = conversation(first, lambda question: answers[next(count) % len(answers)])
+    assert len(asked) <= MAX_QUESTIONS

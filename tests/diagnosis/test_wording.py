@@ -1,0 +1,82 @@
+"""Sentences and commands for one host: shortened, harmless, and never with a hole."""
+
+from __future__ import annotations
+
+import shlex
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.wording import MAX_LISTED, Wording, words
+from tests.helpers.evidence import target
+
+
+def test_values() -> None:
+    assert words(["a", "b"]) == "a, b"
+    assert words(list(range(8))) == "0, 1, 2, 3, 4 and 3 more"
+    assert words({"x": ["a"], "y": 2}) == "x: a, y: 2"
+    assert words(9.0) == "9" and words(0.5) == "0.5"
+    assert words("\x1b[31mred\n") == "\\x1b[31mred\\n"
+    assert len(words("x" * 10_000)) == 120
+    assert words([]) == "" and MAX_LISTED == 5
+
+
+def test_the_most_telling_sentence_wins() -> None:
+    said = Wording(target()).summary
+    assert said("servfail", {"status": "SERVFAIL", "extended_error": "filtered"}).endswith("SERVFAIL (filtered).")
+    assert said("servfail", {"status": "SERVFAIL"}).endswith("with SERVFAIL.")
+    assert said("servfail", {}) == f"{CODES['servfail'].title}."
+
+
+def test_dates_are_days() -> None:
+    text = Wording(target()).summary(
+        "certificate-expired", {"subject": "CN=a", "not_after": "2026-11-14T16:44:05Z", "days": 9.1}
+    )
+    assert text == "The certificate for CN=a expired on 2026-11-14, 9.1 days ago."
+
+
+def test_commands_reach_the_host_the_same_way() -> None:
+    commands = Wording(target(), "2001:db8::1")
+    assert commands.confirm("internal-error", {}) == (
+        "openssl s_client -connect '[2001:db8::1]:443' -servername www.example.org </dev/null"
+    )
+    assert Wording(target("192.0.2.9")).confirm("weak-key", {}) == (
+        "openssl s_client -connect 192.0.2.9:443 -noservername </dev/null | openssl x509 -noout -text"
+    )
+    mail = Wording(target("mx.example.org", protocol="smtp", port=25), "192.0.2.1").confirm("expires-soon", {})
+    assert mail is not None and "-starttls smtp" in mail
+    dig = Wording(target()).confirm("no-address", {})
+    assert dig == "dig www.example.org A; dig www.example.org AAAA"
+
+
+@given(host=st.text(max_size=30), sni=st.none() | st.text(max_size=30), code=st.sampled_from(list(CODES)))
+def test_a_command_is_safe_to_paste(host: str, sni: str | None, code: str) -> None:
+    """Whatever a host is called, it stays one word of the command."""
+    row = target(host or "x", sni=sni, host_is_ip=False)
+    evidence = {"owner": host, "first": host, "url": host}
+    command = Wording(row, "192.0.2.1").confirm(code, evidence)
+    if command is not None:
+        plain = Wording(target(), "192.0.2.1").confirm(code, {"owner": "a", "first": "a", "url": "a"})
+        assert plain is not None
+        if row.sni:
+            assert len(shlex.split(command)) == len(shlex.split(plain)) or not host
+
+
+@given(
+    evidence=st.dictionaries(
+        st.sampled_from(
+            ["subject", "not_after", "days", "nearest", "alert", "versions", "cipher", "how", "sni", "words"]
+        ),
+        st.recursive(
+            st.none() | st.text(max_size=200) | st.integers() | st.floats(allow_nan=True),
+            lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=8,
+        ),
+    ),
+    code=st.sampled_from(list(CODES)),
+)
+def test_any_evidence_makes_one_harmless_line(evidence: dict[str, object], code: str) -> None:
+    said = Wording(target(), "192.0.2.1")
+    for text in (said.summary(code, evidence), said.remedy(code, evidence)):
+        assert text.isprintable() and len(text) < 5000
