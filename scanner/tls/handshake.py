@@ -64,7 +64,6 @@ class MessageReceived:
     """One whole handshake message was read and understood; ``kind`` is its HandshakeType."""
 
     kind: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +96,10 @@ class PeerClosed:
     """End of file before the flight was complete."""
 
 
+# One for each kind, since they are the same for every handshake
+_RECEIVED: Final = {kind: MessageReceived(kind) for kind in range(256)}
+_COMPLETE: Final = FlightComplete()
+
 Event = MessageReceived | FlightComplete | AlertReceived | NotTls | Broken | PeerClosed
 PublicKeyOf = Callable[[bytes], Any]
 
@@ -128,6 +131,31 @@ class ClientHandshake:
     ``public_key_of`` takes the leaf's DER and gives its public key (a ``cryptography`` object) or ``None``.
     """
 
+    # what was learnt; None and empty mean not known
+    version: int | None = None
+    suite: int | None = None
+    group: int | None = None
+    dh_bits: int | None = None
+    alpn: str | None = None
+    sni_acknowledged: bool | None = None
+    hello_retry = False
+    server_random: bytes | None = None
+    signature_scheme: int | None = None
+    signature_valid: bool | None = None
+    finished_valid: bool | None = None
+    certificates: tuple[bytes, ...] = ()
+    ocsp_response: bytes | None = None
+    scts: tuple[bytes, ...] = ()
+    request: messages.CertificateRequest | None = None
+    plaintext = b""
+
+    state = State.SERVER_HELLO
+    _warnings = 0
+    _transcript: Any = None
+    _secrets: HandshakeKeys | None = None
+    _protection: Protection | None = None
+    _suite_record: Any = None
+
     def __init__(
         self,
         template: HelloTemplate,
@@ -137,25 +165,6 @@ class ClientHandshake:
         random: bytes,
         public_key_of: PublicKeyOf,
     ) -> None:
-        self.state = State.SERVER_HELLO
-        # what was learnt; None and empty mean not known
-        self.version: int | None = None
-        self.suite: int | None = None
-        self.group: int | None = None
-        self.dh_bits: int | None = None
-        self.alpn: str | None = None
-        self.sni_acknowledged: bool | None = None
-        self.hello_retry = False
-        self.server_random: bytes | None = None
-        self.signature_scheme: int | None = None
-        self.signature_valid: bool | None = None
-        self.finished_valid: bool | None = None
-        self.certificates: tuple[bytes, ...] = ()
-        self.ocsp_response: bytes | None = None
-        self.scts: tuple[bytes, ...] = ()
-        self.request: messages.CertificateRequest | None = None
-        self.plaintext = b""
-
         self._template = template
         self._keys = keys
         self._sni = sni
@@ -167,11 +176,6 @@ class ClientHandshake:
         self._records = RecordBuffer()
         self._handshake = HandshakeBuffer()
         self._events: deque[Event] = deque()
-        self._warnings = 0
-        self._transcript: Any = None
-        self._secrets: HandshakeKeys | None = None
-        self._protection: Protection | None = None
-        self._suite_record: Any = None
 
     def __repr__(self) -> str:
         return f"<ClientHandshake {self._template.offer.name} awaiting {self.state.name}>"
@@ -279,15 +283,15 @@ class ClientHandshake:
         kind = message[0]
         if kind == c.HELLO_REQUEST and len(message) == 4 and (self.version is None or self.version < TLS13):
             return  # to be ignored during a handshake (RFC 5246 section 7.4.1.1), and not part of the transcript
-        found = TRANSITIONS.get((self.state, kind))
+        found = _HANDLERS.get((self.state, kind))
         if found is None:
             raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
         handler, following = found
         self.state = following
-        getattr(self, handler)(message)
-        self._events.append(MessageReceived(kind, len(message) - 4))
+        handler(self, message)
+        self._events.append(_RECEIVED[kind])
         if self.state is State.COMPLETE:
-            self._events.append(FlightComplete())
+            self._events.append(_COMPLETE)
 
     def _server_hello(self, message: bytes) -> None:
         hello = messages.server_hello_untrusted(message[4:])
@@ -438,3 +442,8 @@ class ClientHandshake:
     def _finished(self, message: bytes) -> None:
         assert self._secrets is not None  # the state after ServerHello is reached with keys only
         self.finished_valid = message[4:] == self._secrets.server_finished(self._transcript.digest())
+
+
+_HANDLERS: Final[dict[tuple[State, int], tuple[Callable[[ClientHandshake, bytes], None], State]]] = {
+    event: (getattr(ClientHandshake, handler), following) for event, (handler, following) in TRANSITIONS.items()
+}

@@ -1,14 +1,12 @@
 """The TLS 1.3 key schedule and record protection (RFC 8446 sections 5.2, 7.1 and 7.3), without PSK.
 
-``hmac.digest`` is used rather than an HKDF object: every output here fits one block, and one call in C is the whole expansion.
+Every output here fits one block of the hash, so one HMAC is the whole HKDF expansion.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -25,68 +23,104 @@ SUITES: Final[dict[int, tuple[str, int, Any]]] = {
 IV_LENGTH: Final = 12
 
 
-class Transcript(Protocol):
-    """The running hash of handshake messages, as ``hashlib`` gives it."""
+# HMAC's inner and outer padding (RFC 2104), as translations of a key's bytes
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
+# (hash, its block size in bytes)
+_HASHES: Final = {"sha256": (hashlib.sha256, 64), "sha384": (hashlib.sha384, 128)}
 
-    def update(self, data: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-    def copy(self) -> Transcript: ...
+
+class Secret:
+    """A secret as HMAC key. The padded keys are kept, since one secret is expanded up to three times.
+
+    Two calls of ``hashlib`` are faster than ``hmac.digest``, which has OpenSSL look the algorithm up each time.
+    """
+
+    __slots__ = ("_hash", "_inner", "_outer")
+
+    def __init__(self, key: bytes, hash_name: str) -> None:
+        self._hash, block = _HASHES[hash_name]
+        padded = key.ljust(block, b"\x00")
+        self._inner = padded.translate(_INNER)
+        self._outer = padded.translate(_OUTER)
+
+    def mac(self, message: bytes) -> bytes:
+        """HMAC of ``message``; also HKDF-Extract with this secret as the salt (RFC 5869)."""
+        digest = self._hash
+        return digest(self._outer + digest(self._inner + message).digest()).digest()
+
+    def expand(self, info: bytes, length: int) -> bytes:
+        """HKDF-Expand for an output of at most one hash length; ``info`` as ``label`` makes it."""
+        return self.mac(info)[:length]
 
 
-@cache
-def _label(label: str, length: int, context: bytes) -> bytes:
-    full = b"tls13 " + label.encode()
+def label(name: str, length: int, context: bytes = b"") -> bytes:
+    """The HkdfLabel of RFC 8446 section 7.1, and the counter of the first and only block."""
+    full = b"tls13 " + name.encode()
     return length.to_bytes(2, "big") + bytes([len(full)]) + full + bytes([len(context)]) + context + b"\x01"
 
 
-def expand_label(secret: bytes, label: str, context: bytes, length: int, hash_name: str) -> bytes:
+def expand_label(secret: bytes, name: str, context: bytes, length: int, hash_name: str) -> bytes:
     """HKDF-Expand-Label for an output of at most one hash length (RFC 8446 section 7.1)."""
-    if context:
-        full = b"tls13 " + label.encode()
-        info = length.to_bytes(2, "big") + bytes([len(full)]) + full + bytes([len(context)]) + context + b"\x01"
-    else:
-        info = _label(label, length, b"")
-    return hmac.digest(secret, info, hash_name)[:length]
+    return Secret(secret, hash_name).expand(label(name, length, context), length)
 
 
-@cache
-def _derived_early_secret(hash_name: str) -> bytes:
-    """``Derive-Secret(Early Secret, "derived", "")`` with no PSK: the same for every handshake."""
-    size = hashlib.new(hash_name).digest_size
-    early = hmac.digest(bytes(size), bytes(size), hash_name)
-    return expand_label(early, "derived", hashlib.new(hash_name).digest(), size, hash_name)
+class _Suite:
+    """What is the same in every handshake with one suite."""
+
+    __slots__ = ("aead", "early", "finished", "hash_name", "iv", "key", "key_length", "size")
+
+    def __init__(self, hash_name: str, key_length: int, aead: Any) -> None:
+        self.hash_name = hash_name
+        self.key_length = key_length
+        self.aead = aead
+        self.size = size = hashlib.new(hash_name).digest_size
+        early = Secret(bytes(size), hash_name).mac(bytes(size))  # no PSK
+        # ``Derive-Secret(Early Secret, "derived", "")``: the salt of the handshake secret
+        self.early = Secret(expand_label(early, "derived", hashlib.new(hash_name).digest(), size, hash_name), hash_name)
+        self.key = label("key", key_length)
+        self.iv = label("iv", IV_LENGTH)
+        self.finished = label("finished", size)
+
+
+_SUITES: Final = {suite: _Suite(*parts) for suite, parts in SUITES.items()}
 
 
 class HandshakeKeys:
     """Secrets of one handshake, from the shared secret and the hash of ClientHello..ServerHello."""
 
-    __slots__ = ("_client_secret", "_hash", "_server_secret", "_size", "_suite")
+    __slots__ = ("_handshake", "_hello_hash", "_server", "_suite")
 
     def __init__(self, suite: int, shared_secret: bytes, hello_hash: bytes) -> None:
-        self._suite = suite
-        self._hash = SUITES[suite][0]
-        self._size = len(hello_hash)
-        handshake_secret = hmac.digest(_derived_early_secret(self._hash), shared_secret, self._hash)
-        self._server_secret = expand_label(handshake_secret, "s hs traffic", hello_hash, self._size, self._hash)
-        self._client_secret = expand_label(handshake_secret, "c hs traffic", hello_hash, self._size, self._hash)
+        self._suite = parts = _SUITES[suite]
+        self._hello_hash = hello_hash
+        self._handshake = Secret(parts.early.mac(shared_secret), parts.hash_name)
+        self._server = self._traffic("s hs traffic")
 
-    def _protection(self, secret: bytes) -> Protection:
-        _, key_length, aead = SUITES[self._suite]
-        key = expand_label(secret, "key", b"", key_length, self._hash)
-        return Protection(aead(key), expand_label(secret, "iv", b"", IV_LENGTH, self._hash))
+    def _traffic(self, name: str) -> Secret:
+        parts = self._suite
+        info = label(name, parts.size, self._hello_hash)
+        return Secret(self._handshake.expand(info, parts.size), parts.hash_name)
+
+    def _protection(self, secret: Secret) -> Protection:
+        parts = self._suite
+        return Protection(
+            parts.aead(secret.expand(parts.key, parts.key_length)), secret.expand(parts.iv, IV_LENGTH)
+        )
 
     def server_protection(self) -> Protection:
         """For the records that the server sends until its Finished."""
-        return self._protection(self._server_secret)
+        return self._protection(self._server)
 
     def client_protection(self) -> Protection:
         """For what the client sends before the handshake is complete."""
-        return self._protection(self._client_secret)
+        return self._protection(self._traffic("c hs traffic"))
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
         """The verify_data that the server's Finished must hold (RFC 8446 section 4.4.4)."""
-        key = expand_label(self._server_secret, "finished", b"", self._size, self._hash)
-        return hmac.digest(key, transcript_hash, self._hash)
+        parts = self._suite
+        key = self._server.expand(parts.finished, parts.size)
+        return Secret(key, parts.hash_name).mac(transcript_hash)
 
 
 class Protection:

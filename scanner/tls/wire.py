@@ -56,9 +56,16 @@ class Reader:
         self._pos = pos + 1
         return self._data[pos]
 
+    # The readers below do by hand what ``take`` and ``from_bytes`` would: they run some sixty times for each handshake.
+
     def u16(self) -> int:
         """Two bytes, big-endian."""
-        return int.from_bytes(self.take(2), "big")
+        pos = self._pos
+        if pos + 2 > self._end:
+            raise self.error("ends early")
+        self._pos = pos + 2
+        data = self._data
+        return data[pos] << 8 | data[pos + 1]
 
     def u24(self) -> int:
         """Three bytes, big-endian."""
@@ -74,11 +81,19 @@ class Reader:
 
     def vector16(self) -> bytes:
         """``opaque <0..2^16-1>``."""
-        return self.take(self.u16())
+        start = self._pos + 2
+        if start > self._end:
+            raise self.error("ends early")
+        data = self._data
+        stop = start + (data[start - 2] << 8 | data[start - 1])
+        if stop > self._end:
+            raise self.error(f"{stop - start} bytes wanted, {self._end - start} left")
+        self._pos = stop
+        return data[start:stop]
 
     def vector24(self) -> bytes:
         """``opaque <0..2^24-1>``."""
-        return self.take(self.u24())
+        return self.take(int.from_bytes(self.take(3), "big"))
 
     def codes16(self) -> tuple[int, ...]:
         """A 16-bit length, then 16-bit code points to its end."""

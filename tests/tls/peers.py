@@ -163,7 +163,8 @@ def replay(
 
 def learnt(conn: ClientHandshake) -> dict[str, Any]:
     """Every public attribute of the handshake: what it knows."""
-    return {name: value for name, value in vars(conn).items() if not name.startswith("_")}
+    names = {name for name in vars(ClientHandshake) if not name.startswith("_") and name != "ended"}
+    return {name: getattr(conn, name) for name in names if not callable(getattr(conn, name))}
 
 
 def record(content_type: int, body: bytes, version: int = 0x0303) -> bytes:
