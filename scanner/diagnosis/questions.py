@@ -86,7 +86,7 @@ _BY_ALERT: Final = {
     110: _HELLO_DISLIKED,  # unsupported_extension
 }
 # Versions that --enumerate asks for, newest first
-ENUMERATIOND: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
+_VERSIONS_ASKED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
         return _question("no-sni", target)
     if sum(1 for name in asked if name.startswith(ENUMERATION)) >= MAX_ENUMERATION:
         return None
-    for version in ENUMERATIOND:
+    for version in _VERSIONS_ASKED:
         count, found = 0, list[int]()
         open_still = True
         while (answer := followup(endpoint, _enumeration_name(version, count))) is not None:

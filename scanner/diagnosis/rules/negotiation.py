@@ -14,6 +14,8 @@ from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024
 
+NO_FORWARD_SECRECY: Final = "no forward secrecy"
+
 # Key kinds of a leaf that some mainstream clients do not take, and which: Chromium's list of schemes has none of them,
 # Firefox has ECDSA P-521, Go has P-521 and Ed25519 and reads no RSASSA-PSS keys.
 _REFUSED_BY: Final = {
@@ -122,12 +124,17 @@ def enumeration_claims(case: Case) -> Iterator[Claim]:
     for version in versions:
         for code in accepted[version]:
             suite = cipher_suite(code)
-            word = suite.weak or (None if suite.forward_secret else "no forward secrecy")
+            word = suite.weak or (None if suite.forward_secret else NO_FORWARD_SECRECY)
             if word is not None and suite.name not in weak.setdefault(word, []):
                 weak[word].append(suite.name)
     if weak:
-        ciphers = [name for names in weak.values() for name in names]
-        yield Claim("weak-cipher-enabled", {"ciphers": list(dict.fromkeys(ciphers)), "weaknesses": weak})
+        # What is broken outright comes before what only lacks forward secrecy.
+        kinds = sorted(weak, key=lambda word: (word == NO_FORWARD_SECRECY, word))
+        ciphers = list(dict.fromkeys(name for word in kinds for name in weak[word]))
+        yield Claim(
+            "weak-cipher-enabled",
+            {"kinds": kinds, "ciphers": ciphers, "weaknesses": {word: weak[word] for word in kinds}},
+        )
 
 
 def server_claims(case: Case) -> Iterator[Claim]:
