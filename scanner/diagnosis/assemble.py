@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import floor
+from math import floor, isfinite
 from typing import Any, Final, cast
 
 import orjson
@@ -179,8 +179,8 @@ def clean(value: Any, depth: int = MAX_TAG_DEPTH) -> Any:
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 text with milliseconds, in UTC."""
-    whole = floor(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+    whole = floor(seconds) if isfinite(seconds) else 0
+    return f"{_second(whole)}.{int((seconds - whole) * 1000) if isfinite(seconds) else 0:03d}Z"
 
 
 @lru_cache(maxsize=16)
