@@ -26,6 +26,8 @@ from scanner.tls.plaintext import recognise
 
 # A server's flight is 1 to 6 kB; a read of this size takes most of them at once.
 READ_SIZE: Final = 16384
+# Random bytes had at once: the randoms and session ids of 64 hellos.
+POOL_SIZE: Final = 4096
 # What is kept of an answer that is not TLS: enough for a status line and the start of a page.
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
@@ -39,6 +41,7 @@ _CONNECT_ERRORS: Final = {
     errno.EHOSTDOWN: Failure.HOST_UNREACHABLE,
     errno.ECONNRESET: Failure.CONNECTION_REFUSED,
 }
+_RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
 # The machine has run out of something: the target is not at fault and is tried again when there is room.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
 
@@ -49,6 +52,27 @@ class OutOfResources(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(errno.errorcode.get(number, str(number)))
         self.errno = number
+
+
+class RandomPool:
+    """Unpredictable bytes, had from the system in larger pieces: a call for each hello would be one in ten of all calls."""
+
+    __slots__ = ("_at", "_pool", "_source")
+
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
+        self._pool = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """``count`` bytes, each given once."""
+        stop = self._at + count
+        if stop > len(self._pool):
+            self._pool = self._source(max(POOL_SIZE, count))
+            self._at, stop = 0, count
+        taken = self._pool[self._at : stop]
+        self._at = stop
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +90,8 @@ class Prober:
     ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes.
     """
 
-    def __init__(self, public_key_of: Callable[[bytes], Any], random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, public_key_of: Callable[[bytes], Any], random: Callable[[int], bytes] | None = None) -> None:
+        random = random or RandomPool(os.urandom).take
         self._keys = KeyMaterial(random)
         self._random = random
         self._public_key_of = public_key_of
@@ -97,18 +122,19 @@ class Prober:
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
         connection = _Connection(offer, sni)
+        conn = self.handshake(offer, sni, alpn)
         sock = _open_socket(address)
         try:
-            begun = trio.current_time()
+            begun = connection.begun
             end = begun + timing.total
             with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
-                await connection.connect(sock, address, port)
+                rest = await connection.connect(sock, address, port, conn.data_to_send() if dialogue is None else b"")
                 if connection.failure is None:
-                    scope.deadline = min(trio.current_time() + timing.handshake, end)
+                    scope.deadline = min(connection.begun + timing.handshake, end)
                     if dialogue is not None:
                         await connection.starttls(sock, dialogue)
                     if connection.failure is None:
-                        await connection.handshake(sock, self.handshake(offer, sni, alpn), dialogue)
+                        await connection.handshake(sock, conn, dialogue, rest)
             if scope.cancelled_caught:
                 connection.timed_out()
         finally:
@@ -128,6 +154,19 @@ def _open_socket(address: str) -> socket.socket:
     if not _NONBLOCK:
         sock.setblocking(False)
     return sock
+
+
+# What sending says while the connection is not there yet: Linux, and the BSDs
+_STILL_CONNECTING: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN})
+
+
+async def _connected(sock: socket.socket) -> bytes:
+    """Wait until ``sock`` is connected; nothing is left to be sent. Raises the error of connecting."""
+    await trio.lowlevel.wait_writable(sock)
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+    return b""
 
 
 # One system call less where the platform has it
@@ -154,8 +193,8 @@ class _Connection:
     """The course of one connection: where it stands, and what is to be said of it."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "_started", "_times", "failure", "offer",
-        "sni", "stage",
+        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "_times", "begun", "failure", "offer", "sni",
+        "stage",
     )  # fmt: skip
 
     def __init__(self, offer: Offer, sni: str | None) -> None:
@@ -169,13 +208,13 @@ class _Connection:
         self._alert: tuple[int, int] | None = None
         self._conn: hs.ClientHandshake | None = None
         self._received = 0
-        self._started = trio.current_time()
+        self.begun = trio.current_time()
         self._times: dict[Stage, float] = {}
 
     def _lap(self) -> None:
         now = trio.current_time()
-        self._times[self.stage] = now - self._started
-        self._started = now
+        self._times[self.stage] = now - self.begun
+        self.begun = now
 
     def timed_out(self) -> None:
         """The deadline passed at this stage."""
@@ -183,14 +222,31 @@ class _Connection:
         if self.failure is None:
             self.failure = Failure.CONNECT_TIMEOUT if self.stage is Stage.CONNECT else Failure.SILENT
 
-    async def connect(self, sock: socket.socket, address: str, port: int) -> None:
+    async def connect(self, sock: socket.socket, address: str, port: int, first: bytes) -> bytes:
+        """Connect, and send ``first`` as soon as that is done. Returns what of it is still to be sent.
+
+        Sending is tried before anything is waited for: where the peer is near, the connection is there already, and if
+        not, the kernel says so at once.
+        """
         try:
             number = sock.connect_ex((address, port))
         except (OSError, OverflowError) as error:  # such as a scope id that is not there
             number = getattr(error, "errno", None) or errno.EINVAL
         if number == errno.EINPROGRESS:
-            await trio.lowlevel.wait_writable(sock)
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            number = 0
+            try:
+                first = first[sock.send(first) :] if first else await _connected(sock)
+            except OSError as error:
+                if error.errno in _STILL_CONNECTING:
+                    await trio.lowlevel.wait_writable(sock)
+                    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                elif error.errno in _RESET:  # it was there, and is gone already
+                    self._lap()
+                    self.stage = Stage.HELLO
+                    self._lost(error)
+                    return b""
+                else:
+                    number = error.errno or errno.EIO
         if number in EXHAUSTED:
             raise OutOfResources(number)
         self._lap()
@@ -199,6 +255,7 @@ class _Connection:
             self._detail = errno.errorcode.get(number, str(number))
         else:
             self.stage = Stage.HELLO
+        return first
 
     async def starttls(self, sock: socket.socket, dialogue: Dialogue) -> None:
         self.stage = Stage.STARTTLS
@@ -236,18 +293,24 @@ class _Connection:
             self.failure = Failure.CLOSED  # without a word
 
     def _lost(self, error: OSError) -> None:
-        self.failure = Failure.RESET if error.errno in (errno.ECONNRESET, errno.EPIPE) else Failure.CLOSED
+        self.failure = Failure.RESET if error.errno in _RESET else Failure.CLOSED
         self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
 
-    async def handshake(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
-        """Say hello and read the flight. After an opening ``dialogue`` TLS may travel in that protocol's packets."""
+    async def handshake(
+        self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None, rest: bytes
+    ) -> None:
+        """Say what is left of the hello and read the flight. After an opening ``dialogue`` TLS may travel in that
+        protocol's packets."""
         self._conn = conn
         early = b""
         if dialogue is not None:
             early = dialogue.unwrap(dialogue.leftover)
             self._received = len(early)
         try:
-            await self._say(sock, conn, dialogue)
+            if rest:
+                await _send(sock, rest)
+            elif dialogue is not None:
+                await self._say(sock, conn, dialogue)
             while True:
                 data = early or await _receive(sock)
                 if not early:
@@ -261,7 +324,7 @@ class _Connection:
                         self.stage = Stage.DONE
                     elif not isinstance(event, hs.MessageReceived):
                         self._event(event)
-                if self.stage is Stage.DONE or self.failure is not None:
+                if conn.ended:
                     break
                 await self._say(sock, conn, dialogue)
             if self.failure is Failure.PLAINTEXT:
