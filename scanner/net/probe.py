@@ -18,6 +18,7 @@ import trio
 
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
 from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
+from scanner.tls import events
 from scanner.tls import handshake as hs
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KeyMaterial
@@ -193,8 +194,8 @@ class _Connection:
     """The course of one connection: where it stands, and what is to be said of it."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "_times", "begun", "failure", "offer", "sni",
-        "stage",
+        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "begun", "connect_seconds", "failure",
+        "handshake_seconds", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
     def __init__(self, offer: Offer, sni: str | None) -> None:
@@ -209,16 +210,26 @@ class _Connection:
         self._conn: hs.ClientHandshake | None = None
         self._received = 0
         self.begun = trio.current_time()
-        self._times: dict[Stage, float] = {}
+        self.connect_seconds: float | None = None
+        self.starttls_seconds: float | None = None
+        self.handshake_seconds: float | None = None
 
-    def _lap(self) -> None:
+    def _lap(self) -> float:
+        """Seconds since the last lap."""
         now = trio.current_time()
-        self._times[self.stage] = now - self.begun
+        passed = now - self.begun
         self.begun = now
+        return passed
 
     def timed_out(self) -> None:
         """The deadline passed at this stage."""
-        self._lap()
+        passed = self._lap()
+        if self.stage is Stage.CONNECT:
+            self.connect_seconds = passed
+        elif self.stage is Stage.STARTTLS:
+            self.starttls_seconds = passed
+        else:
+            self.handshake_seconds = passed
         if self.failure is None:
             self.failure = Failure.CONNECT_TIMEOUT if self.stage is Stage.CONNECT else Failure.SILENT
 
@@ -241,7 +252,7 @@ class _Connection:
                     await trio.lowlevel.wait_writable(sock)
                     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 elif error.errno in _RESET:  # it was there, and is gone already
-                    self._lap()
+                    self.connect_seconds = self._lap()
                     self.stage = Stage.HELLO
                     self._lost(error)
                     return b""
@@ -249,7 +260,7 @@ class _Connection:
                     number = error.errno or errno.EIO
         if number in EXHAUSTED:
             raise OutOfResources(number)
-        self._lap()
+        self.connect_seconds = self._lap()
         if number:
             self.failure = _CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
             self._detail = errno.errorcode.get(number, str(number))
@@ -265,19 +276,16 @@ class _Connection:
                 answer = dialogue.next()
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
-                    return
+                    break
                 if isinstance(answer, NotOffered | Refused | Malformed):
                     self._unready(answer, dialogue)
-                    return
+                    break
                 data = await _receive(sock)
                 self._received += len(data)
                 dialogue.receive_data(data)
         except OSError as error:
             self._lost(error)
-        finally:
-            reached, self.stage = self.stage, Stage.STARTTLS
-            self._lap()
-            self.stage = reached
+        self.starttls_seconds = self._lap()
 
     def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
         self._detail = answer.words
@@ -319,10 +327,10 @@ class _Connection:
                         continue  # part of a packet
                 early = b""
                 conn.receive_data(data)
-                while (event := conn.next_event()) is not hs.NEED_DATA:
-                    if isinstance(event, hs.FlightComplete):
+                while (event := conn.next_event()) is not events.NEED_DATA:
+                    if isinstance(event, events.FlightComplete):
                         self.stage = Stage.DONE
-                    elif not isinstance(event, hs.MessageReceived):
+                    elif not isinstance(event, events.MessageReceived):
                         self._event(event)
                 if conn.ended:
                     break
@@ -333,9 +341,7 @@ class _Connection:
                 self._leave(sock, conn, dialogue)
         except OSError as error:
             self._lost(error)
-        reached, self.stage = self.stage, Stage.HELLO
-        self._lap()
-        self.stage = reached
+        self.handshake_seconds = self._lap()
 
     @staticmethod
     async def _say(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
@@ -344,15 +350,15 @@ class _Connection:
             await _send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
 
     def _event(self, event: object) -> None:
-        if isinstance(event, hs.AlertReceived):
+        if isinstance(event, events.AlertReceived):
             self._alert = (event.level, event.description)
-            if self._conn is not None and self._conn.state is hs.State.FAILED:
+            if self._conn is not None and self._conn.state is events.State.FAILED:
                 self.failure = Failure.ALERT
-        elif isinstance(event, hs.NotTls):
+        elif isinstance(event, events.NotTls):
             self.failure = Failure.PLAINTEXT
-        elif isinstance(event, hs.Broken):
+        elif isinstance(event, events.Broken):
             self.failure, self._detail = Failure.MALFORMED, event.detail
-        elif isinstance(event, hs.PeerClosed):
+        elif isinstance(event, events.PeerClosed):
             # a warning, then the end: the warning was meant to be the reason
             self.failure = Failure.CLOSED if self._alert is None else Failure.ALERT
 
@@ -401,9 +407,9 @@ class _Connection:
             first_bytes=self._first_bytes,
             bytes_received=self._received,
             flight=flight,
-            connect_seconds=self._times.get(Stage.CONNECT),
-            starttls_seconds=self._times.get(Stage.STARTTLS),
-            handshake_seconds=self._times.get(Stage.HELLO),
+            connect_seconds=self.connect_seconds,
+            starttls_seconds=self.starttls_seconds,
+            handshake_seconds=self.handshake_seconds,
         )
 
 
@@ -425,5 +431,5 @@ def _flight(conn: hs.ClientHandshake) -> ServerFlight:
         ocsp_response=conn.ocsp_response,
         scts=conn.scts,
         client_auth=None if request is None else ClientAuthRequest(request.authorities, request.schemes),
-        complete=conn.state is hs.State.COMPLETE,
+        complete=conn.state is events.State.COMPLETE,
     )

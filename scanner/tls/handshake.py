@@ -3,7 +3,7 @@
 Two verbs and one answer: ``receive_data`` takes what the peer sent (``b""`` is its end of file), ``next_event`` gives one event or
 ``NEED_DATA``, ``data_to_send`` what is to go out. What was learnt stands in attributes. Chunking never changes the events.
 
-Rules of this file: the transitions are data (``TRANSITIONS``), every handler takes one whole message; a peer's fault is an event
+Rules of this file: the transitions are data (``events.TRANSITIONS``), every handler takes one whole message; a peer's fault is an event
 (``Broken``, ``NotTls``, ``AlertReceived``, ``PeerClosed``) and ends the handshake; nothing here knows sockets, clocks or trust.
 A TLS 1.3 flight is decrypted (RFC 8446); one of TLS 1.2 to SSL 3.0 is in the clear (RFC 5246, 4346, 2246, 6101). After it there is nothing
 left to learn without a client's own secrets, so the handshake is not completed.
@@ -14,12 +14,23 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final
 
 from scanner.tls import constants as c
 from scanner.tls import messages, signatures
+from scanner.tls.events import (
+    NEED_DATA,
+    TRANSITIONS,
+    AlertReceived,
+    Broken,
+    Event,
+    FlightComplete,
+    MessageReceived,
+    NeedData,
+    NotTls,
+    PeerClosed,
+    State,
+)
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.names import cipher_name, cipher_suite, version_name
@@ -32,98 +43,7 @@ from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 MAX_WARNING_ALERTS: Final = 5
 
 
-class State(Enum):
-    """What is awaited from the server."""
-
-    SERVER_HELLO = auto()
-    ENCRYPTED_EXTENSIONS = auto()
-    CERTIFICATE_OR_REQUEST = auto()
-    CERTIFICATE = auto()
-    CERTIFICATE_VERIFY = auto()
-    FINISHED = auto()
-    OLD_CERTIFICATE = auto()
-    OLD_STATUS_OR_KEY = auto()
-    OLD_REQUEST_OR_DONE = auto()
-    OLD_DONE = auto()
-    COMPLETE = auto()
-    FAILED = auto()
-
-
-class NeedData:
-    """The sentinel's type: nothing more to tell until the peer says more."""
-
-    def __repr__(self) -> str:
-        return "NEED_DATA"
-
-
-NEED_DATA: Final = NeedData()
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
-    """One whole handshake message was read and understood; ``kind`` is its HandshakeType."""
-
-    kind: int
-
-
-@dataclass(frozen=True, slots=True)
-class FlightComplete:
-    """The server's first flight was read to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertReceived:
-    """An alert (RFC 8446 section 6). Fatal ones end the handshake, warnings do not."""
-
-    level: int
-    description: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotTls:
-    """The peer's first bytes are no TLS record; they and what follows stand in ``ClientHandshake.plaintext``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The peer's bytes are TLS and wrong; ``detail`` says where."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerClosed:
-    """End of file before the flight was complete."""
-
-
-# One for each kind, since they are the same for every handshake
-_RECEIVED: Final = {kind: MessageReceived(kind) for kind in range(256)}
-_COMPLETE: Final = FlightComplete()
-
-Event = MessageReceived | FlightComplete | AlertReceived | NotTls | Broken | PeerClosed
 PublicKeyOf = Callable[[bytes], Any]
-
-# (state, message type) -> (handler, next state where the handler does not choose one)
-TRANSITIONS: Final[dict[tuple[State, int], tuple[str, State]]] = {
-    (State.SERVER_HELLO, c.SERVER_HELLO): ("_server_hello", State.FAILED),
-    (State.ENCRYPTED_EXTENSIONS, c.ENCRYPTED_EXTENSIONS): ("_encrypted_extensions", State.CERTIFICATE_OR_REQUEST),
-    (State.CERTIFICATE_OR_REQUEST, c.CERTIFICATE_REQUEST): ("_certificate_request", State.CERTIFICATE),
-    (State.CERTIFICATE_OR_REQUEST, c.CERTIFICATE): ("_certificate", State.CERTIFICATE_VERIFY),
-    (State.CERTIFICATE, c.CERTIFICATE): ("_certificate", State.CERTIFICATE_VERIFY),
-    (State.CERTIFICATE_VERIFY, c.CERTIFICATE_VERIFY): ("_certificate_verify", State.FINISHED),
-    (State.FINISHED, c.FINISHED): ("_finished", State.COMPLETE),
-    (State.OLD_CERTIFICATE, c.CERTIFICATE): ("_certificate", State.OLD_STATUS_OR_KEY),
-    (State.OLD_CERTIFICATE, c.SERVER_KEY_EXCHANGE): ("_server_key_exchange", State.OLD_REQUEST_OR_DONE),
-    (State.OLD_CERTIFICATE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
-    (State.OLD_STATUS_OR_KEY, c.CERTIFICATE_STATUS): ("_certificate_status", State.OLD_STATUS_OR_KEY),
-    (State.OLD_STATUS_OR_KEY, c.SERVER_KEY_EXCHANGE): ("_server_key_exchange", State.OLD_REQUEST_OR_DONE),
-    (State.OLD_STATUS_OR_KEY, c.CERTIFICATE_REQUEST): ("_certificate_request", State.OLD_DONE),
-    (State.OLD_STATUS_OR_KEY, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
-    (State.OLD_REQUEST_OR_DONE, c.CERTIFICATE_REQUEST): ("_certificate_request", State.OLD_DONE),
-    (State.OLD_REQUEST_OR_DONE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
-    (State.OLD_DONE, c.SERVER_HELLO_DONE): ("_server_hello_done", State.COMPLETE),
-}
-
 
 class ClientHandshake:
     """One handshake with one hello. ``random`` is 64 unpredictable bytes: the client random and the session id.
@@ -206,18 +126,16 @@ class ClientHandshake:
         records = self._records
         records.feed(data)
         try:
-            while True:
-                record = records.next_untrusted()
-                if record is None:
-                    if records.not_tls:
-                        self.plaintext = records.unread()
-                        self._fail(NotTls())
-                    return
-                self._record_untrusted(*record)
+            for content_type, header, body in records.take_untrusted():
+                self._record_untrusted(content_type, header, body)
                 if self.ended:
                     return
         except DecodeError as error:
             self._fail(Broken(str(error)))
+            return
+        if records.not_tls:
+            self.plaintext = records.unread()
+            self._fail(NotTls())
 
     def next_event(self) -> Event | NeedData:
         """The next thing that happened."""
@@ -247,9 +165,7 @@ class ClientHandshake:
         if content_type == c.HANDSHAKE:
             if not body:
                 raise DecodeError("record", "empty handshake record", 0)
-            handshake = self._handshake
-            handshake.feed(body)
-            while (message := handshake.next_untrusted()) is not None:
+            for message in self._handshake.take_untrusted(body):
                 self._message_untrusted(message)
                 if self.ended:
                     return
@@ -283,7 +199,7 @@ class ClientHandshake:
         kind = message[0]
         if kind == c.HELLO_REQUEST and len(message) == 4 and (self.version is None or self.version < TLS13):
             return  # to be ignored during a handshake (RFC 5246 section 7.4.1.1), and not part of the transcript
-        found = _HANDLERS.get((self.state, kind))
+        found = _HANDLERS[self.state.value].get(kind)
         if found is None:
             raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
         handler, following = found
@@ -444,6 +360,15 @@ class ClientHandshake:
         self.finished_valid = message[4:] == self._secrets.server_finished(self._transcript.digest())
 
 
-_HANDLERS: Final[dict[tuple[State, int], tuple[Callable[[ClientHandshake, bytes], None], State]]] = {
-    event: (getattr(ClientHandshake, handler), following) for event, (handler, following) in TRANSITIONS.items()
-}
+# The table by number of the state, since hashing a member of an enumeration is a call of Python
+_HANDLERS: Final[list[dict[int, tuple[Callable[[ClientHandshake, bytes], None], State]]]] = [
+    {
+        kind: (getattr(ClientHandshake, handler), following)
+        for (state, kind), (handler, following) in TRANSITIONS.items()
+        if state.value == number
+    }
+    for number in range(max(state.value for state in State) + 1)
+]
+# One event for each kind of message, since they are the same in every handshake
+_RECEIVED: Final = [MessageReceived(kind) for kind in range(256)]
+_COMPLETE: Final = FlightComplete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from scanner.tls.constants import CONTENT_TYPES
@@ -16,8 +17,6 @@ MAX_MESSAGE: Final = 2**18
 MAX_FLIGHT: Final = 2**19
 # Fragments of a message may be as short as a byte; this many records is more than any real flight and bounds the work.
 MAX_RECORDS: Final = 4096
-
-_LENGTH_MASK: Final = 0xFFFF
 
 
 class RecordBuffer:
@@ -43,30 +42,31 @@ class RecordBuffer:
         """All bytes that no record has taken."""
         return self._buffer[self._position :]
 
-    def next_untrusted(self) -> tuple[int, bytes, bytes] | None:
-        """(content type, header, body) of the next whole record, or ``None``. Raises ``DecodeError``."""
+    def take_untrusted(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """(content type, header, body) of each whole record in turn. Raises ``DecodeError``."""
         buffer, start = self._buffer, self._position
-        available = len(buffer) - start
-        if (available and buffer[start] not in CONTENT_TYPES) or (available > 1 and buffer[start + 1] != 3):
-            if not self._records:
-                self.not_tls = True
-                return None
-            raise DecodeError("record", f"header {buffer[start : start + HEADER_LENGTH].hex()} is not TLS", 0)
-        if available < HEADER_LENGTH:
-            return None
-        header = buffer[start : start + HEADER_LENGTH]
-        length = int.from_bytes(header, "big") & _LENGTH_MASK
-        if length > MAX_RECORD:
-            raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
-        stop = start + HEADER_LENGTH + length
-        if len(buffer) < stop:
-            return None
-        # counted by what was taken, not by what has arrived, so that chunking does not matter
-        self._records += 1
-        if self._records > MAX_RECORDS:
-            raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
-        self._position = stop
-        return header[0], header, buffer[start + HEADER_LENGTH : stop]
+        end = len(buffer)
+        while start < end:
+            if buffer[start] not in CONTENT_TYPES or (start + 1 < end and buffer[start + 1] != 3):
+                if not self._records:
+                    self.not_tls = True
+                    return
+                raise DecodeError("record", f"header {buffer[start : start + HEADER_LENGTH].hex()} is not TLS", 0)
+            content = start + HEADER_LENGTH
+            if content > end:
+                return
+            header = buffer[start:content]
+            length = header[3] << 8 | header[4]
+            if length > MAX_RECORD:
+                raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
+            if content + length > end:
+                return
+            # counted by what was taken, not by what has arrived, so that chunking does not matter
+            self._records += 1
+            if self._records > MAX_RECORDS:
+                raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
+            self._position = start = content + length
+            yield header[0], header, buffer[content:start]
 
 
 class HandshakeBuffer:
@@ -83,23 +83,20 @@ class HandshakeBuffer:
         """Part of a message is waiting."""
         return bool(self._buffer)
 
-    def feed(self, content: bytes) -> None:
-        """Append the content of one handshake record. Raises ``DecodeError`` beyond ``MAX_FLIGHT``."""
+    def take_untrusted(self, content: bytes) -> Iterator[bytes]:
+        """Append the content of one handshake record, and give each message that is whole now. Raises ``DecodeError``."""
         self._total += len(content)
         if self._total > MAX_FLIGHT:
             raise DecodeError("handshake", f"flight of more than {MAX_FLIGHT} bytes", 0)
-        self._buffer = self._buffer + content if self._buffer else content
-
-    def next_untrusted(self) -> bytes | None:
-        """The next whole message, or ``None``. Raises ``DecodeError``."""
-        buffer = self._buffer
-        if len(buffer) < 4:
-            return None
-        length = int.from_bytes(buffer[1:4], "big")
-        if length > MAX_MESSAGE:
-            raise DecodeError("handshake", f"message of {length} bytes", 1)
-        stop = 4 + length
-        if len(buffer) < stop:
-            return None
-        self._buffer = buffer[stop:]
-        return buffer[:stop]
+        buffer = self._buffer + content if self._buffer else content
+        self._buffer = buffer
+        while len(buffer) >= 4:
+            length = int.from_bytes(buffer[1:4], "big")
+            if length > MAX_MESSAGE:
+                raise DecodeError("handshake", f"message of {length} bytes", 1)
+            stop = 4 + length
+            if len(buffer) < stop:
+                return
+            message, buffer = buffer[:stop], buffer[stop:]
+            self._buffer = buffer
+            yield message

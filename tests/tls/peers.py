@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from scanner.tls import offers
-from scanner.tls.handshake import NEED_DATA, ClientHandshake, Event, NeedData
+from scanner.tls.events import NEED_DATA, Event, NeedData
+from scanner.tls.handshake import ClientHandshake
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KeyMaterial
 

@@ -17,18 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.tls import offers
-from scanner.tls.handshake import (
-    MAX_WARNING_ALERTS,
+from scanner.tls.events import (
     TRANSITIONS,
     AlertReceived,
     Broken,
-    ClientHandshake,
     FlightComplete,
     MessageReceived,
     NotTls,
     PeerClosed,
     State,
 )
+from scanner.tls.handshake import MAX_WARNING_ALERTS, ClientHandshake
 from tests.tls.peers import (
     client,
     converse,

@@ -14,13 +14,12 @@ def test_byte_by_byte_is_the_same_as_at_once() -> None:
     stream = record(22, b"abc") + record(21, b"\x02\x28") + record(22, b"")
     at_once, slowly = RecordBuffer(), RecordBuffer()
     at_once.feed(stream)
-    expected = [at_once.next_untrusted() for _ in range(4)]
-    got = []
+    expected = list(at_once.take_untrusted())
+    got: list[tuple[int, bytes, bytes]] = []
     for byte in stream:
         slowly.feed(bytes([byte]))
-        while (found := slowly.next_untrusted()) is not None:
-            got.append(found)
-    assert [*got, None] == expected
+        got += slowly.take_untrusted()
+    assert got == expected
     assert [body for _, _, body in got] == [b"abc", b"\x02\x28", b""]
 
 
@@ -28,7 +27,7 @@ def test_byte_by_byte_is_the_same_as_at_once() -> None:
 def test_what_is_not_tls_is_told_at_once(first: bytes) -> None:
     buffer = RecordBuffer()
     buffer.feed(first)
-    assert buffer.next_untrusted() is None
+    assert list(buffer.take_untrusted()) == []
     assert buffer.not_tls
     assert buffer.unread() == first
 
@@ -36,35 +35,36 @@ def test_what_is_not_tls_is_told_at_once(first: bytes) -> None:
 def test_rubbish_after_a_record_is_an_error_not_plaintext() -> None:
     buffer = RecordBuffer()
     buffer.feed(record(22, b"x") + b"HTTP/1.1")
-    assert buffer.next_untrusted() is not None
+    taken = buffer.take_untrusted()
+    assert next(taken) is not None
     with pytest.raises(DecodeError, match="is not TLS"):
-        buffer.next_untrusted()
+        next(taken)
 
 
 def test_a_record_longer_than_the_protocol_allows_is_refused_before_it_arrives() -> None:
     buffer = RecordBuffer()
     buffer.feed(b"\x16\x03\x03" + (records.MAX_RECORD + 1).to_bytes(2, "big"))
     with pytest.raises(DecodeError, match="more than a record may have"):
-        buffer.next_untrusted()
+        list(buffer.take_untrusted())
 
 
 def test_the_number_of_records_is_bounded() -> None:
     buffer = RecordBuffer()
     buffer.feed(record(22, b"") * (records.MAX_RECORDS + 1))
+    taken = buffer.take_untrusted()
     for _ in range(records.MAX_RECORDS):
-        buffer.next_untrusted()
+        next(taken)
     with pytest.raises(DecodeError, match="records in one flight"):
-        buffer.next_untrusted()
+        next(taken)
 
 
 def test_messages_span_records_and_share_them() -> None:
     stream = message(2, b"hello") + message(11, b"") + message(14, b"x" * 300)
     for size in (1, 3, 7, 1000):
-        buffer, got = HandshakeBuffer(), []
+        buffer = HandshakeBuffer()
+        got: list[bytes] = []
         for start in range(0, len(stream), size):
-            buffer.feed(stream[start : start + size])
-            while (found := buffer.next_untrusted()) is not None:
-                got.append(found)
+            got += buffer.take_untrusted(stream[start : start + size])
         assert b"".join(got) == stream
         assert [m[0] for m in got] == [2, 11, 14]
         assert not buffer.pending
@@ -72,13 +72,12 @@ def test_messages_span_records_and_share_them() -> None:
 
 def test_a_message_that_could_not_end_is_refused_at_its_header() -> None:
     buffer = HandshakeBuffer()
-    buffer.feed(b"\x0b" + (records.MAX_MESSAGE + 1).to_bytes(3, "big"))
     with pytest.raises(DecodeError, match="message of"):
-        buffer.next_untrusted()
+        list(buffer.take_untrusted(b"\x0b" + (records.MAX_MESSAGE + 1).to_bytes(3, "big")))
 
 
 def test_a_flight_is_bounded() -> None:
     buffer = HandshakeBuffer()
     with pytest.raises(DecodeError, match="flight of more than"):
         for _ in range(records.MAX_FLIGHT // 1000 + 1):
-            buffer.feed(bytes(1000))
+            list(buffer.take_untrusted(b"\x0e" + bytes(999)))
