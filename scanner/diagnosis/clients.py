@@ -138,7 +138,7 @@ def _filled(text: str, record: DiagnosisRecord, target: Target) -> str:
         "address": f"[{endpoints[0]}]" if ":" in endpoints[0] else endpoints[0],
         **record["evidence"],
     }
-    return _FIELD.sub(lambda found: words(facts.get(found[1], "")), text)
+    return _FIELD.sub(lambda found: words(facts.get(found[1], ""), last=", "), text)
 
 
 # --- texts that depend on the evidence ---------------------------------------------------------------

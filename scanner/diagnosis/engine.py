@@ -222,7 +222,8 @@ def _conclude(evidence: Evidence, entries: dict[str, _Entry]) -> Diagnosis:
 
 def _record(evidence: Evidence, entry: _Entry) -> DiagnosisRecord:
     proof = entry.evidence
-    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None)
+    resolver = None if evidence.dns is None else evidence.dns.resolver
+    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None, resolver)
     if entry.further:
         proof = {**proof, "also": entry.further}
     record = DiagnosisRecord(

@@ -21,6 +21,11 @@ MAX_LISTED: Final = 5
 MAX_VALUE: Final = 120
 
 _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
+# A number and what it counts
+_COUNT: Final = re.compile(r"\{([a-z_]+)\} (day|byte|bit)s\b")
+
+# Stores with names of their own; any other name is that of a PEM file.
+_NAMED_STORES: Final = frozenset({"mozilla", "system"})
 
 # What `openssl s_client -starttls` knows, by our names of the protocols
 _S_CLIENT_STARTTLS: Final = {
@@ -50,14 +55,22 @@ _CURL_SCHEME: Final = {
 }
 
 
-def words(value: object) -> str:
-    """``value`` of the evidence as a person reads it: lists shortened, control characters shown, never empty."""
+def words(value: object, *, last: str = " and ") -> str:
+    """``value`` of the evidence as a person reads it: lists shortened, control characters shown.
+
+    ``last`` stands before the last one of a list.
+    """
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(words(item) for item in value[:MAX_LISTED])
+        shown = [words(item) for item in value[:MAX_LISTED]]
         more = len(value) - MAX_LISTED
-        return f"{shown} and {more} more" if more > 0 else shown
+        if more > 0:
+            shown.append(f"{more} more")
+            last = " and "
+        return last.join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
     if isinstance(value, Mapping):
-        return words([f"{key}: {words(item)}" for key, item in value.items()])
+        shown = [f"{words(key)}: {words(item)}" for key, item in list(value.items())[:MAX_LISTED]]
+        more = len(value) - MAX_LISTED
+        return "; ".join([*shown, f"{more} more"] if more > 0 else shown)
     if isinstance(value, float):
         return f"{value:g}"
     return shorten(printable(str(value)[: MAX_VALUE + 1]), MAX_VALUE)
@@ -88,12 +101,16 @@ def _without_dates_noise(evidence: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _counted(facts: Mapping[str, Any], found: re.Match[str]) -> str:
+    return f"{{{found[1]}}} {found[2]}" if facts.get(found[1]) in (1, "1") else found[0]
+
+
 class Wording:
-    """The words about one target, at one address of it."""
+    """The words about one target, at one address of it; ``resolver`` is "ADDRESS:PORT" of the one that answered."""
 
     __slots__ = ("_facts", "_target")
 
-    def __init__(self, target: Target, address: str | None = None) -> None:
+    def __init__(self, target: Target, address: str | None = None, resolver: str | None = None) -> None:
         self._target = target
         host = f"[{target.host}]" if ":" in target.host else target.host
         self._facts: dict[str, Any] = {
@@ -104,13 +121,15 @@ class Wording:
             "protocol": target.protocol,
             "target": f"{host}:{target.port}",
             "address": address or target.address or target.host,
+            "resolver": resolver,
         }
 
     def summary(self, code: str, evidence: Mapping[str, Any]) -> str:
         """One sentence on this host."""
         entry = CODES[code]
         facts = {**self._facts, **_without_dates_noise(evidence)}
-        return _fill(entry.summary, facts, words) or f"{entry.title}."
+        one = tuple(_COUNT.sub(lambda found: _counted(facts, found), template) for template in entry.summary)
+        return _fill(one, facts, words) or f"{entry.title}."
 
     def remedy(self, code: str, evidence: Mapping[str, Any]) -> str:
         """What to do; a fact that is not known is named in general words."""
@@ -147,12 +166,15 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
     base = f"openssl s_client -connect {connect}" + (f" -starttls {starttls}" if starttls else "")
     named = f"{base} -servername {_shell(target.sni)}" if target.sni else f"{base} -noservername"
     scheme = _CURL_SCHEME.get(target.protocol)
+    file = next((name for name in facts.get("stores") or () if name not in _NAMED_STORES), None)
     commands: dict[str, str | None] = {
         "s_client": named,
         "s_client_no_sni": f"{base} -noservername",
+        "s_client_trusting": named if file is None else f"{named} -CAfile {_shell(file)}",
         "curl": f"curl -v --connect-to {_shell(f'::{address}:')} {scheme}://{_shell(facts['target'])}/"
         if scheme
         else named,
+        "dig": "dig" + _at_resolver(facts.get("resolver")),
         "q_host": _shell(target.host),
         "q_address": _shell(address),
         "q_owner": _shell(facts["owner"]) if _known(facts.get("owner")) else None,
@@ -165,6 +187,14 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
         return None
     # s_client waits for input unless it gets none
     return "; ".join(_no_input(part.strip()) for part in filled.split("; "))
+
+
+def _at_resolver(resolver: object) -> str:
+    """The words that send a question where the answer came from."""
+    address, _, port = str(resolver or "").rpartition(":")
+    if not address or not port.isdigit():
+        return ""
+    return f" @{_shell(address.strip('[]'))}" + ("" if port == "53" else f" -p {port}")
 
 
 def _no_input(command: str) -> str:

@@ -12,7 +12,8 @@ from scripts import build_causes
 from tests.helpers.evidence import target
 
 ALWAYS = {"host", "name", "port", "protocol", "target", "address", "sni"}
-COMMANDS = {"s_client", "s_client_no_sni", "curl", "q_host", "q_address", "q_owner", "q_first", "q_url", "port"}
+COMMANDS = {"s_client", "s_client_no_sni", "s_client_trusting", "curl", "dig"}
+COMMANDS |= {"q_host", "q_address", "q_owner", "q_first", "q_url", "port"}
 FIELD = re.compile(r"\{(\w+)\}")
 
 

@@ -13,9 +13,10 @@ from tests.helpers.evidence import target
 
 
 def test_values() -> None:
-    assert words(["a", "b"]) == "a, b"
+    assert words(["a"]) == "a" and words(["a", "b"]) == "a and b" and words(["a", "b", "c"]) == "a, b and c"
+    assert words(["a", "b", "c"], last=", ") == "a, b, c"
     assert words(list(range(8))) == "0, 1, 2, 3, 4 and 3 more"
-    assert words({"x": ["a"], "y": 2}) == "x: a, y: 2"
+    assert words({"x": ["a"], "y": 2}) == "x: a; y: 2"
     assert words(9.0) == "9" and words(0.5) == "0.5"
     assert words("\x1b[31mred\n") == "\\x1b[31mred\\n"
     assert len(words("x" * 10_000)) == 120
@@ -41,13 +42,41 @@ def test_commands_reach_the_host_the_same_way() -> None:
     assert commands.confirm("internal-error", {}) == (
         "openssl s_client -connect '[2001:db8::1]:443' -servername www.example.org </dev/null"
     )
-    assert Wording(target("192.0.2.9")).confirm("weak-key", {}) == (
-        "openssl s_client -connect 192.0.2.9:443 -noservername </dev/null | openssl x509 -noout -text"
+    assert Wording(target("192.0.2.9")).confirm("expires-soon", {}) == (
+        "openssl s_client -connect 192.0.2.9:443 -noservername </dev/null | openssl x509 -noout -dates"
     )
     mail = Wording(target("mx.example.org", protocol="smtp", port=25), "192.0.2.1").confirm("expires-soon", {})
     assert mail is not None and "-starttls smtp" in mail
     dig = Wording(target()).confirm("no-address", {})
     assert dig == "dig www.example.org A; dig www.example.org AAAA"
+
+
+def test_commands_ask_the_same_resolver() -> None:
+    def asked(resolver: str | None) -> str | None:
+        return Wording(target(), resolver=resolver).confirm("nxdomain", {})
+
+    assert asked("192.0.2.53:53") == "dig @192.0.2.53 www.example.org A"
+    assert asked("[::1]:5353") == "dig @::1 -p 5353 www.example.org A"
+    assert asked(None) == asked("unknown") == "dig www.example.org A"
+
+
+def test_commands_trust_the_same_file() -> None:
+    def trusting(*stores: str) -> bool:
+        command = Wording(target()).confirm("untrusted-root", {"stores": list(stores)})
+        assert command is not None and command.endswith(" -showcerts </dev/null")
+        return "-CAfile '/etc/our ca.pem'" in command
+
+    assert trusting("mozilla", "/etc/our ca.pem") and not trusting("mozilla", "system") and not trusting()
+
+
+def test_one_is_not_many() -> None:
+    said = Wording(target()).summary
+    assert said("certificate-expired", {"subject": "CN=a", "not_after": "2026-11-14", "days": 1.0}).endswith(
+        "1 day ago."
+    )
+    assert said("certificate-expired", {"subject": "CN=a", "not_after": "2026-11-14", "days": 11}).endswith(
+        "11 days ago."
+    )
 
 
 @given(host=st.text(max_size=30), sni=st.none() | st.text(max_size=30), code=st.sampled_from(list(CODES)))
