@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,28 +23,59 @@ _NOT_YET: Final = {
     "private_urls": "--private-urls",
 }
 
+
+class _Number(click.FloatRange):
+    """A number that is one: Python's ``nan`` lies within every range, and a wait of ``inf`` never ends."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number that can be used", param, ctx)
+        return number
+
+
 NETWORK_OPTIONS: Final = (
-    click.option("--concurrency", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Connections in flight."),
-    click.option("--rate", type=click.FloatRange(0), help="Connections started per second, all together."),
+    click.option(
+        "--concurrency", metavar="N", type=click.IntRange(1, 100_000), default=1000, show_default=True,
+        help="Connections in flight.",
+    ),
+    click.option("--rate", metavar="N", type=_Number(0), help="Connections started per second, all together."),
     click.option(
         "--rate-per-address",
-        type=click.FloatRange(0),
+        metavar="N",
+        type=_Number(0),
         help="Connections started per second to one address; 0 is no limit. Default 20, and no limit for loopback.",
     ),
     click.option(
         "--concurrency-per-address",
+        metavar="N",
         type=click.IntRange(0),
         help="Connections in flight to one address; 0 is no limit. Default 8, and no limit for loopback.",
     ),
-    click.option("--timeout", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds for a whole probe."),
-    click.option("--connect-timeout", type=click.FloatRange(0.05), default=4.0, show_default=True, help="Seconds for connecting."),
-    click.option("--retries", type=click.IntRange(0, 10), default=1, show_default=True, help="Further tries after what can be transient."),
-    click.option("--resolver", multiple=True, metavar="ADDRESS[:PORT]", help="DNS resolver to ask; repeatable. Default: the system's."),
+    click.option(
+        "--timeout", metavar="SECONDS", type=_Number(0.1), default=15.0, show_default=True,
+        help="Seconds for a whole probe.",
+    ),
+    click.option(
+        "--connect-timeout", metavar="SECONDS", type=_Number(0.05), default=4.0, show_default=True,
+        help="Seconds for connecting.",
+    ),
+    click.option(
+        "--retries", metavar="N", type=click.IntRange(0, 10), default=1, show_default=True,
+        help="Further tries after what can be transient.",
+    ),
+    click.option(
+        "--resolver", multiple=True, metavar="ADDRESS[:PORT]",
+        help="DNS resolver to ask; repeatable. Default: the system's.",
+    ),
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
     click.option("--ipv6", is_flag=True, help="IPv6 only (with --ipv4: both)."),
-    click.option("--protocol", default="tls", show_default=True, help="Protocol of rows that name none."),
-    click.option("--port", type=click.IntRange(1, 65535), help="Port of rows that name none. Default: the protocol's."),
+    click.option("--protocol", metavar="NAME", default="tls", show_default=True, help="Protocol of rows that name none."),
+    click.option(
+        "--port", metavar="N", type=click.IntRange(1, 65535),
+        help="Port of rows that name none. Default: the protocol's.",
+    ),
     click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
     click.option("--exclude", type=click.Path(), metavar="FILE", help="Names and networks never to be contacted."),
     click.option("--client-cert", type=click.Path(), hidden=True),
@@ -51,11 +83,23 @@ NETWORK_OPTIONS: Final = (
 )  # fmt: skip
 
 JUDGING_OPTIONS: Final = (
-    click.option("--trust-store", multiple=True, metavar="system|mozilla|FILE", help="Trust anchors; repeatable. Default: mozilla."),
-    click.option("--public-roots", type=click.Path(), metavar="FILE", help="Further anchors to be held to the rules of public CAs."),
-    click.option("--expiry-warning", type=click.FloatRange(0), metavar="DAYS", help="Warn so long before expiry. Default: the smaller of 30 days and a third of the lifetime."),
+    click.option(
+        "--trust-store", multiple=True, metavar="system|mozilla|FILE",
+        help="Trust anchors; repeatable. Default: mozilla.",
+    ),
+    click.option(
+        "--public-roots", type=click.Path(), metavar="FILE",
+        help="Further anchors to be held to the rules of public CAs.",
+    ),
+    click.option(
+        "--expiry-warning", type=_Number(0), metavar="DAYS",
+        help="Warn so long before expiry. Default: the smaller of 30 days and a third of the lifetime.",
+    ),
     click.option("--at", metavar="TIME", help="Judge validity at this moment (RFC 3339, or seconds since 1970)."),
-    click.option("--revocation", type=click.Choice(["off", "staple", "online"]), help="Only 'off' is there yet, and is what happens."),
+    click.option(
+        "--revocation", type=click.Choice(["off", "staple", "online"]),
+        help="Only 'off' is there yet, and is what happens.",
+    ),
     click.option("--ct-logs", type=click.Path(), hidden=True),
     click.option("--private-urls", is_flag=True, hidden=True),
 )  # fmt: skip
@@ -111,12 +155,10 @@ def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 def parse_time(text: str) -> float:
     """RFC 3339 (a date alone is midnight; no offset is UTC) or seconds since the epoch. Raises ``UsageProblem``."""
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
+        if text[:1].isdigit() and "-" not in text:
+            return datetime.fromtimestamp(float(text), UTC).timestamp()
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         raise UsageProblem(f"--at: '{text}' is no time such as 2026-11-23T06:00:00Z") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
@@ -25,15 +26,18 @@ _COLOURS: Final = {
 
 def show(findings: Iterable[Finding], stream: TextIO) -> None:
     """Print the pages, a blank line between them."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    # what is piped or copied has no trailing blanks, with which tables are padded
+    buffer = None if stream.isatty() else io.StringIO()
+    console = Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     for number, finding in enumerate(findings):
         if number:
             console.print()
         _page(console, finding)
+    if buffer is not None:
+        stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
 
 
 def _indented(renderable: RenderableType, pad: tuple[int, int, int, int]) -> Padding:
-    # not expanded: a page that is piped or copied has no trailing blanks
     return Padding(renderable, pad, expand=False)
 
 
@@ -48,6 +52,8 @@ def _plain(value: object) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
     return "unknown" if value is None else str(value)
 
 
@@ -124,7 +130,10 @@ def _endpoint(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iter
     if len(endpoint["chain"]) > CERTIFICATES_SHOWN:
         yield "", f"and {len(endpoint['chain']) - CERTIFICATES_SHOWN} more"
     for store, trust in endpoint["trust"].items():
-        yield "trust", f"{store}: " + ("trusted" if trust["trusted"] else f"not trusted ({trust.get('error') or 'no path'})")
+        yield (
+            "trust",
+            f"{store}: " + ("trusted" if trust["trusted"] else f"not trusted ({trust.get('error') or 'no path'})"),
+        )
 
 
 def _diagnosis(console: Console, diagnosis: DiagnosisRecord) -> None:
@@ -139,7 +148,10 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord) -> None:
     if rows:
         console.print(_indented(_grid(rows), (0, 0, 0, 4)))
     if diagnosis.get("remedy"):
-        console.print(_indented(Text("do: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"), (0, 0, 0, 4)))
+        console.print(
+            _indented(Text("do: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"), (0, 0, 0, 4))
+        )
     if diagnosis.get("confirm"):
-        line = Text("confirm: ", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
-        console.print(_indented(line, (0, 0, 0, 4)), soft_wrap=True)
+        # one line, however long: it is there to be copied
+        line = Text("    confirm: ", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
+        console.print(line, soft_wrap=True)

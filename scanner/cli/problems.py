@@ -16,9 +16,11 @@ def _known() -> tuple[type[Exception], ...]:
     from scanner.net.dns_config import ResolverConfigError
     from scanner.pki.files import ChainFileError
     from scanner.pki.stores import StoreError
+    from scanner.workers import WorkersFailed
 
     return (
-        ExclusionError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError, StoreError,
+        ExclusionError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError,
+        StoreError, WorkersFailed,
     )  # fmt: skip
 
 
@@ -30,9 +32,11 @@ def one_line_problems() -> Iterator[None]:
     except UsageProblem:
         raise
     except Exception as error:
-        problem = _problem_in(error, _known())
+        problem = _problem_in(error, (*_known(), BrokenPipeError))
         if problem is None:
             raise
+        if isinstance(problem, BrokenPipeError):
+            raise problem from None  # nobody reads standard output any more: `main` knows what that means
         raise UsageProblem(str(problem)) from error
 
 

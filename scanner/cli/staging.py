@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections import defaultdict
@@ -11,7 +12,7 @@ from typing import Final, cast
 import click
 import trio
 
-from scanner.cli import UsageProblem
+from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli.running import Run
 from scanner.cli.scan import scan
 from scanner.demo.fleet import Fleet, run_fleet
@@ -46,9 +47,10 @@ async def _stage(path: Path, serve: bool) -> int:
         findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
         _show(cast("list[Finding]", findings), fleet)
         click.echo("\n" + as_table(run.stats))
-        click.echo(f"\nWritten to {path}: inventory.csv, roots.pem, findings.ndjson, certificates.ndjson")
+        click.echo(f"Written to {path}: inventory.csv, roots.pem, findings.ndjson, certificates.ndjson")
         if run.interrupted:
-            return 3
+            click.echo("tlsweep: interrupted, the findings are not complete", err=True)
+            return INTERRUPTED
         if serve:
             await _serve(fleet)
     return 0
@@ -88,7 +90,12 @@ def _show(findings: list[Finding], fleet: Fleet) -> None:
 
 
 async def _serve(fleet: Fleet) -> None:
-    click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them. Try for example:")
+    click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them.")
+    click.echo("One of them on a page, any row of the inventory in the place of the last word:")
+    broken = next((row for row in fleet.rows if row.case.code == "certificate-expired"), fleet.rows[0])
+    options = f"--resolver {fleet.resolver} --trust-store {shlex.quote(str(fleet.roots))}"
+    click.echo(f"  tlsweep check {options} {broken.host}:{broken.port}")
+    click.echo("With another client:")
     for row in fleet.rows:
         command = row.curl(fleet.roots)
         if command:

@@ -19,6 +19,8 @@ MAX_GROUPS_SHOWN: Final = 50
 
 # Columns that a value may take in a table.
 MAX_CELL: Final = 40
+# Width that the list in the last column may take; it goes on below. A table then fits into 120 columns.
+LAST_COLUMN: Final = 64
 
 NO_VALUE: Final = "(none)"
 
@@ -176,12 +178,27 @@ def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
         for row in (header, *rows)
     ]
     widths = [max(display_width(row[index]) for row in shown) for index in range(len(header))]
-    lines = [
-        "  ".join(pad(cell, widths[index], right=index in right) for index, cell in enumerate(row)).rstrip()
-        for row in shown
-    ]
+    lines = []
+    for row in shown:
+        first, *rest = _folded(row[last])
+        cells = [pad(cell, widths[index], right=index in right) for index, cell in enumerate((*row[:last], first))]
+        lines.append("  ".join(cells).rstrip())
+        lines += [" " * (sum(widths[:last]) + 2 * last) + line for line in rest]
     lines.insert(1, "  ".join("-" * width for width in widths[:-1]) + "  " + "-" * len(header[-1]))
     return "\n".join(lines)
+
+
+def _folded(text: str) -> list[str]:
+    """A list of words as lines, broken after commas."""
+    lines = [""]
+    for part in text.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and display_width(joined) > LAST_COLUMN:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return lines
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ import re
 import orjson
 import pytest
 
+from scanner.diagnosis.catalogue import CODES
 from scanner.findings import CAUSES
 from scanner.fleet.stats import Stats
 from scanner.fleet.tables import FORMATS, as_json, as_markdown, as_prometheus, as_table, markdown_text, prometheus_label
@@ -80,6 +81,16 @@ def test_a_table_never_acts_on_the_terminal() -> None:
         fold([finding("fail", f"{EVIL}/{EVIL}".replace("//", "").replace("</script>", ""), owner=EVIL)], "owner")
     )
     assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_long_lists_go_on_below() -> None:
+    codes = sorted(code.code for code in CODES.values() if code.cause == "chain-validation")
+    text = as_table(fold([finding("fail", f"chain-validation/{code}") for code in codes]))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 120 and len(lines) > 6
+    column = lines[2].index("codes")
+    listed = " ".join(line[column:] for line in lines[4:]).split(", ")
+    assert listed == [f"{code} 1" for code in codes]
 
 
 def test_many_groups_are_cut_for_people() -> None:
