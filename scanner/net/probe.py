@@ -41,10 +41,15 @@ _CONNECT_ERRORS: Final = {
     errno.EHOSTUNREACH: Failure.HOST_UNREACHABLE,
     errno.EHOSTDOWN: Failure.HOST_UNREACHABLE,
     errno.ECONNRESET: Failure.CONNECTION_REFUSED,
+    # this machine has no address, or not even the protocol, to reach such an address with
+    errno.EADDRNOTAVAIL: Failure.NETWORK_UNREACHABLE,
+    errno.EAFNOSUPPORT: Failure.NETWORK_UNREACHABLE,
 }
 _RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
 # The machine has run out of something: the target is not at fault and is tried again when there is room.
-EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
+EXHAUSTED: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
 
 
 class OutOfResources(Exception):
@@ -125,6 +130,9 @@ class Prober:
         connection = _Connection(offer, sni)
         conn = self.handshake(offer, sni, alpn)
         sock = _open_socket(address)
+        if sock is None:
+            connection.connected(errno.EAFNOSUPPORT)
+            return connection.result()
         try:
             begun = connection.begun
             end = begun + timing.total
@@ -143,7 +151,8 @@ class Prober:
         return connection.result()
 
 
-def _open_socket(address: str) -> socket.socket:
+def _open_socket(address: str) -> socket.socket | None:
+    """A non-blocking socket; ``None`` where this machine does not have the family of the address. Raises ``OutOfResources``."""
     try:
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM | _NONBLOCK)
     except OSError as error:
@@ -151,10 +160,20 @@ def _open_socket(address: str) -> socket.socket:
             raise OutOfResources(error.errno) from None
         if error.errno != errno.EAFNOSUPPORT:
             raise
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # connecting to a v6 literal fails with its own errno
+        return None
     if not _NONBLOCK:
         sock.setblocking(False)
     return sock
+
+
+def _has_source(sock: socket.socket, address: str, port: int) -> bool:
+    """This machine has an address to reach this one from. Connecting a datagram socket looks that up and sends nothing."""
+    try:
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as datagram:
+            datagram.connect((address, port))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 # What sending says while the connection is not there yet: Linux, and the BSDs
@@ -241,7 +260,9 @@ class _Connection:
         """
         try:
             number = sock.connect_ex((address, port))
-        except (OSError, OverflowError) as error:  # such as a scope id that is not there
+        except socket.gaierror:  # a literal needs no look-up but for its scope id, which is not there
+            number = errno.ENODEV
+        except (OSError, OverflowError) as error:
             number = getattr(error, "errno", None) or errno.EINVAL
         if number == errno.EINPROGRESS:
             number = 0
@@ -258,15 +279,19 @@ class _Connection:
                     return b""
                 else:
                     number = error.errno or errno.EIO
-        if number in EXHAUSTED:
+        if number in EXHAUSTED and (number != errno.EADDRNOTAVAIL or _has_source(sock, address, port)):
             raise OutOfResources(number)
+        self.connected(number)
+        return first
+
+    def connected(self, number: int) -> None:
+        """Connecting has ended with this error, or with none (0)."""
         self.connect_seconds = self._lap()
         if number:
             self.failure = _CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
             self._detail = errno.errorcode.get(number, str(number))
         else:
             self.stage = Stage.HELLO
-        return first
 
     async def starttls(self, sock: socket.socket, dialogue: Dialogue) -> None:
         self.stage = Stage.STARTTLS
@@ -371,21 +396,23 @@ class _Connection:
             pass  # the peer has gone first; nobody is left to be polite to
 
     async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
-        with trio.move_on_after(PLAINTEXT_WAIT):
-            try:
-                while len(conn.plaintext) < PLAINTEXT_KEPT:
-                    data = await _receive(sock)
-                    if not data:
-                        break
-                    self._received += len(data)
-                    conn.receive_data(data)
-            except OSError:
-                pass  # what came before the reset is evidence enough
-        self._first_bytes = conn.plaintext[:PLAINTEXT_KEPT]
-        self._recognised = recognise(self._first_bytes)
-        if self._recognised is None and dialogue is not None:
-            # one byte of a banner may have passed for the yes of the opening: look at all of it
-            self._recognised = recognise((dialogue.first_bytes + self._first_bytes)[:PLAINTEXT_KEPT])
+        try:
+            with trio.move_on_after(PLAINTEXT_WAIT):
+                try:
+                    while len(conn.plaintext) < PLAINTEXT_KEPT:
+                        data = await _receive(sock)
+                        if not data:
+                            break
+                        self._received += len(data)
+                        conn.receive_data(data)
+                except OSError:
+                    pass  # what came before the reset is evidence enough
+        finally:  # the time of the whole probe may end first
+            self._first_bytes = conn.plaintext[:PLAINTEXT_KEPT]
+            self._recognised = recognise(self._first_bytes)
+            if self._recognised is None and dialogue is not None:
+                # one byte of a banner may have passed for the yes of the opening: look at all of it
+                self._recognised = recognise((dialogue.first_bytes + self._first_bytes)[:PLAINTEXT_KEPT])
 
     def result(self) -> Probe:
         conn = self._conn

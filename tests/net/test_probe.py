@@ -1,0 +1,453 @@
+"""One connection over real loopback sockets, with peers that follow a script and a clock that jumps over all waiting."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from scanner.evidence import Failure, Probe, Stage
+from scanner.net import probe as module
+from scanner.net.probe import OutOfResources, Prober, Timing
+from scanner.tls import offers
+from tests.net.scripted import AMPLE, HOST, Peer, Script, flight, probe_of, probed, serving
+from tests.tls.peers import public_key_of, record, server_context
+
+TLS12 = server_context("rsa", version=ssl.TLSVersion.TLSv1_2)
+CCS = record(20, b"\x01")
+
+
+def answering(context: ssl.SSLContext | None = None, after: bytes = b"") -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.say(flight(await peer.hello(), context) + after)
+        await peer.silence()
+
+    return script
+
+
+# --- what goes well --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [server_context(), TLS12], ids=["tls13", "tls12"])
+def test_the_whole_flight_is_read_and_leave_is_taken(context: ssl.SSLContext) -> None:
+    farewells = []
+
+    async def script(peer: Peer) -> None:
+        await peer.say(flight(await peer.hello(), context))
+        farewells.append(await peer.silence())
+
+    probe, seconds = probed(script)
+
+    assert (probe.stage, probe.failure, probe.offer, probe.sni) == (Stage.DONE, None, "modern", "a.test")
+    assert probe.flight is not None
+    assert probe.flight.complete
+    assert probe.flight.signature_valid is True
+    assert len(probe.flight.certificates) == 1
+    assert probe.connect_seconds is not None
+    assert probe.handshake_seconds is not None
+    assert probe.starttls_seconds is None
+    assert probe.bytes_received > 500
+    assert seconds < 1
+    # two alerts; TLS 1.3 hides what they are, and the compatibility record may come first
+    assert farewells[0][-7:].startswith(b"\x15\x03\x03\x00\x02") or farewells[0].count(b"\x17\x03\x03") == 2
+
+
+def test_what_follows_the_flight_is_left_alone() -> None:
+    assert probed(answering(TLS12, after=b"anything at all" * 1000))[0].ok
+
+
+def test_a_retry_is_answered() -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = server_context(curve="secp384r1").wrap_bio(incoming, outgoing, server_side=True)
+
+    async def script(peer: Peer) -> None:
+        for _ in range(2):
+            incoming.write(await peer.hello())
+            with pytest.raises(ssl.SSLWantReadError):
+                server.do_handshake()
+            await peer.say(outgoing.read())
+        await peer.silence()
+
+    probe, _ = probed(script)
+
+    assert probe.ok
+    assert probe.flight is not None
+    assert probe.flight.hello_retry
+    assert probe.flight.group == offers.SECP384R1
+
+
+def test_a_server_that_says_no_more_may_have_closed_its_side() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.say(flight(await peer.hello()))
+        await peer.stream.send_eof()
+        await peer.silence()
+
+    assert probed(script)[0].ok
+
+
+def test_a_flight_in_single_bytes() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.trickle(flight(await peer.hello(), TLS12), every=0)
+        await peer.silence()
+
+    assert probed(script)[0].ok
+
+
+# --- connecting ------------------------------------------------------------------------------------
+
+
+def probe_address(address: str, port: int, timing: Timing = AMPLE) -> tuple[Probe, float]:
+    async def main() -> tuple[Probe, float]:
+        began = trio.current_time()
+        probe = await Prober(public_key_of).probe(
+            address, port, offer=offers.MODERN, sni=None, alpn=(), dialogue=None, timing=timing
+        )
+        return probe, trio.current_time() - began
+
+    return trio.run(main, clock=MockClock(autojump_threshold=0.005))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on and nobody else can get."""
+    with closing(socket.socket()) as sock:
+        sock.bind((HOST, 0))
+        yield sock.getsockname()[1]
+
+
+def test_refused(closed_port: int) -> None:
+    probe, _ = probe_address(HOST, closed_port)
+    assert (probe.stage, probe.failure, probe.detail) == (Stage.CONNECT, Failure.CONNECTION_REFUSED, "ECONNREFUSED")
+    assert probe.flight is None
+
+
+@pytest.mark.parametrize(
+    ("timing", "seconds"), [(Timing(4, 9, 15), 4), (Timing(4, 9, 3), 3)], ids=["connect", "what is left of the whole"]
+)
+def test_a_connection_that_is_never_answered(timing: Timing, seconds: float) -> None:
+    with closing(socket.socket()) as full:
+        full.bind((HOST, 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = []
+        for _ in range(2):  # the queue of one takes one more; whoever comes then hears nothing
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex((HOST, port))
+            waiting.append(client)
+        probe, took = probe_address(HOST, port, timing)
+        for client in waiting:
+            client.close()
+    assert (probe.stage, probe.failure) == (Stage.CONNECT, Failure.CONNECT_TIMEOUT)
+    assert took == pytest.approx(seconds, abs=0.01)
+    assert probe.connect_seconds == pytest.approx(seconds, abs=0.01)
+
+
+def has_ipv6() -> bool:
+    with closing(socket.socket(socket.AF_INET6)) as sock:
+        return sock.connect_ex(("::1", 1)) == errno.ECONNREFUSED
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+
+
+@needs_ipv6
+@pytest.mark.parametrize("address", ["::1", "::1%1"], ids=["plain", "with a scope id"])
+def test_ipv6(address: str) -> None:
+    assert probed(answering(), host="::1", address=address)[0].ok
+
+
+def test_a_scope_id_that_is_not_there() -> None:
+    probe, _ = probe_address("fe80::1%nosuchif0", 443)
+    assert (probe.stage, probe.failure) == (Stage.CONNECT, Failure.CONNECT_ERROR)
+    assert probe.detail == "ENODEV"
+
+
+class Refusing(socket.socket):
+    """A machine on which a call of the kernel fails with ``number``: opening a socket of a family, or connecting."""
+
+    number = 0
+    opening: frozenset[int] = frozenset()
+    connecting: frozenset[int] = frozenset()
+
+    def __init__(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, *rest: int) -> None:
+        if family in self.opening:
+            raise OSError(self.number, "no")
+        super().__init__(family, kind, *rest)
+
+    def connect_ex(self, address: object) -> int:
+        if self.family in self.connecting and self.type == socket.SOCK_STREAM:
+            return self.number
+        return super().connect_ex(address)  # type: ignore[arg-type]
+
+
+def failing(
+    monkeypatch: pytest.MonkeyPatch, number: int, *, opening: tuple[int, ...] = (), connecting: tuple[int, ...] = ()
+) -> None:
+    given = {"number": number, "opening": frozenset(opening), "connecting": frozenset(connecting)}
+    monkeypatch.setattr(socket, "socket", type("Refusing", (Refusing,), given))
+
+
+def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, errno.EAFNOSUPPORT, opening=(socket.AF_INET6,))
+    probe, _ = probe_address("2001:db8::1", 443)
+    assert (probe.stage, probe.failure, probe.detail) == (
+        Stage.CONNECT,
+        Failure.NETWORK_UNREACHABLE,
+        "EAFNOSUPPORT",
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_what_the_machine_lacks_is_not_the_targets_fault(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    failing(monkeypatch, number, opening=(socket.AF_INET,))
+    with pytest.raises(OutOfResources) as caught:
+        probe_address("127.0.0.1", 443)
+    assert caught.value.errno == number
+    assert str(caught.value) == errno.errorcode[number]
+
+
+def test_no_local_port_is_left(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
+    failing(monkeypatch, errno.EADDRNOTAVAIL, connecting=(socket.AF_INET,))
+    with pytest.raises(OutOfResources):
+        probe_address("127.0.0.1", closed_port)
+
+
+def test_no_local_address_is_no_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where IPv6 is switched off, connecting says EADDRNOTAVAIL, as it does when all ports are taken: but for ever."""
+
+    class NoAddress(Refusing):
+        def connect_ex(self, address: object) -> int:
+            return errno.EADDRNOTAVAIL
+
+        def connect(self, address: object) -> None:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "socket", NoAddress)
+    probe, _ = probe_address("2001:db8::1", 443)
+    assert (probe.failure, probe.detail) == (Failure.NETWORK_UNREACHABLE, "EADDRNOTAVAIL")
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [
+        (errno.ENETUNREACH, Failure.NETWORK_UNREACHABLE),
+        (errno.EHOSTUNREACH, Failure.HOST_UNREACHABLE),
+        (errno.ETIMEDOUT, Failure.CONNECT_TIMEOUT),
+        (errno.ECONNRESET, Failure.CONNECTION_REFUSED),
+        (errno.EACCES, Failure.CONNECT_ERROR),
+    ],
+)
+def test_what_connecting_says(monkeypatch: pytest.MonkeyPatch, number: int, failure: Failure) -> None:
+    failing(monkeypatch, number, connecting=(socket.AF_INET,))
+    probe, _ = probe_address("127.0.0.1", 443)
+    assert (probe.stage, probe.failure, probe.detail) == (Stage.CONNECT, failure, errno.errorcode[number])
+
+
+# --- cut off ---------------------------------------------------------------------------------------
+
+PARTS = {"before the hello": 0, "after the hello": 1, "in the server's hello": 2, "in the certificate": 3}
+
+
+def cut_after(part: int, *, reset: bool) -> Script:
+    async def script(peer: Peer) -> None:
+        if part:
+            answer = flight(await peer.hello(), TLS12)
+            await peer.say(answer[: {1: 0, 2: 20, 3: len(answer) - 300}[part]])
+        if reset:
+            await trio.sleep(0.01)  # what was said must arrive before the RST overtakes it
+            peer.reset()
+        elif part:
+            await peer.stream.send_eof()
+            await peer.silence()
+
+    return script
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+def test_cut_off(part: str, reset: bool) -> None:
+    probe, _ = probed(cut_after(PARTS[part], reset=reset))
+    # a server that goes without reading the hello resets, whatever it meant
+    expected = {Failure.RESET} if reset else {Failure.CLOSED}
+    if part == "before the hello":
+        expected = {Failure.RESET, Failure.CLOSED}
+    assert probe.failure in expected
+    assert probe.stage is (Stage.CERTIFICATE if part == "in the certificate" else Stage.HELLO)
+    assert (probe.bytes_received > 0) is (PARTS[part] > 1)
+
+
+def test_a_warning_and_then_the_end_is_a_refusal() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(record(21, b"\x01\x70"))
+        await peer.stream.send_eof()
+        await peer.silence()
+
+    probe, _ = probed(script)
+    assert (probe.failure, probe.alert, probe.stage) == (Failure.ALERT, (1, 112), Stage.HELLO)
+
+
+def test_a_warning_before_the_flight_is_kept() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.say(record(21, b"\x01\x70") + flight(await peer.hello(), TLS12))
+        await peer.silence()
+
+    probe, _ = probed(script)
+    assert probe.ok
+    assert probe.alert == (1, 112)
+
+
+def test_what_is_broken_is_answered_by_an_alert() -> None:
+    said = []
+
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(record(22, b"\x0b\x00\x00\x03\x00\x00\x00"))
+        said.append(await peer.silence())
+
+    probe, _ = probed(script)
+    assert probe.failure is Failure.MALFORMED
+    assert probe.detail is not None
+    assert "awaiting SERVER_HELLO" in probe.detail
+    assert said[0].startswith(b"\x15\x03")
+
+
+# --- time ------------------------------------------------------------------------------------------
+
+
+async def says_nothing(peer: Peer) -> None:
+    await peer.silence()
+
+
+async def trickles(peer: Peer) -> None:
+    await peer.trickle(flight(await peer.hello(), TLS12))
+
+
+async def sends_records_for_ever(peer: Peer) -> None:
+    answer = flight(await peer.hello())
+    await peer.say(answer[: 5 + int.from_bytes(answer[3:5], "big")])
+    while True:
+        await peer.say(CCS)
+        await trio.sleep(0.5)
+
+
+@pytest.mark.parametrize("script", [says_nothing, trickles, sends_records_for_ever])
+@pytest.mark.parametrize(
+    ("timing", "seconds"), [(Timing(2, 10, 15), 10), (Timing(2, 10, 7), 7)], ids=["handshake", "what is left"]
+)
+def test_no_server_stretches_the_deadline(script: Script, timing: Timing, seconds: float) -> None:
+    probe, took = probed(script, timing=timing)
+    assert (probe.failure, probe.stage) == (Failure.SILENT, Stage.HELLO)
+    assert took == pytest.approx(seconds, abs=0.1)
+    assert probe.handshake_seconds == pytest.approx(seconds, abs=0.1)
+
+
+def test_records_as_fast_as_they_come_end_it_sooner() -> None:
+    async def script(peer: Peer) -> None:
+        answer = flight(await peer.hello())
+        await peer.say(answer[: 5 + int.from_bytes(answer[3:5], "big")] + CCS * 10_000)
+        await peer.silence()
+
+    probe, took = probed(script)
+    assert probe.failure is Failure.MALFORMED
+    assert probe.detail is not None
+    assert "more than" in probe.detail
+    assert took < 1
+
+
+# --- not TLS ---------------------------------------------------------------------------------------
+
+
+def test_plaintext_is_recognised_and_kept() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 5000)
+        await peer.silence()
+
+    probe, took = probed(script)
+    assert (probe.failure, probe.recognised, probe.stage) == (Failure.PLAINTEXT, "http", Stage.HELLO)
+    assert probe.first_bytes is not None
+    assert probe.first_bytes.startswith(b"HTTP/1.1 400 Bad Request\r\n\r\nxxx")
+    assert len(probe.first_bytes) == module.PLAINTEXT_KEPT
+    assert took < 0.5
+
+
+def test_the_rest_of_slow_plaintext_is_waited_for_a_little() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(b"HT")
+        await trio.sleep(0.3)
+        await peer.say(b"TP/1.1 400")
+        await trio.sleep(0.3)
+        await peer.say(b" Bad Request")
+        await peer.silence()
+
+    probe, took = probed(script)
+    assert (probe.first_bytes, probe.recognised) == (b"HTTP/1.1 400", "http")
+    assert took == pytest.approx(module.PLAINTEXT_WAIT, abs=0.1)
+
+
+def test_plaintext_just_before_the_deadline_is_evidence_too() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await trio.sleep(9.8)
+        await peer.say(b"HTTP/1.1 400")
+        await peer.silence()
+
+    probe, took = probed(script)
+    assert (probe.failure, probe.first_bytes, probe.recognised) == (Failure.PLAINTEXT, b"HTTP/1.1 400", "http")
+    assert took == pytest.approx(10, abs=0.1)
+
+
+def test_plaintext_and_a_reset() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(b"SSH-2.0-x\r\n")
+        await trio.sleep(0.01)
+        peer.reset()
+
+    probe, _ = probed(script)
+    assert (probe.failure, probe.first_bytes, probe.recognised) == (Failure.PLAINTEXT, b"SSH-2.0-x\r\n", "ssh")
+
+
+# --- many ------------------------------------------------------------------------------------------
+
+
+def test_one_prober_serves_many() -> None:
+    async def main() -> None:
+        async with serving(answering()) as server:
+            prober = Prober(public_key_of)
+            probes: list[Probe] = []
+
+            async def one(offer: offers.Offer, sni: str | None) -> None:
+                probes.append(
+                    await prober.probe(
+                        HOST, server.port, offer=offer, sni=sni, alpn=(b"h2",), dialogue=None, timing=AMPLE
+                    )
+                )
+
+            async with trio.open_nursery() as nursery:
+                for number in range(20):
+                    nursery.start_soon(one, (offers.MODERN, offers.SMALL)[number % 2], f"{number}.test")
+            assert all(probe.ok for probe in probes)
+            assert sorted(probe.sni or "" for probe in probes) == sorted(f"{number}.test" for number in range(20))
+            assert {probe.offer for probe in probes} == {"modern", "small"}
+            assert server.connections == 20
+
+    trio.run(main)
+
+
+def test_cancelled_while_waiting_it_leaves_no_socket() -> None:
+    async def main() -> None:
+        async with serving(says_nothing) as server:
+            with trio.move_on_after(3):
+                await probe_of(server)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0.005))
