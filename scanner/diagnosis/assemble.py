@@ -7,7 +7,6 @@ exact, but valid UTF-8: what no UTF-8 can hold (lone surrogates) is written as a
 from __future__ import annotations
 
 import base64
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,6 +34,7 @@ from scanner.findings import (
     TlsaRecord,
     TrustRecord,
 )
+from scanner.pki.cache import ShyCache
 from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed
 from scanner.pki.distinguished import name_text
 from scanner.pki.verdicts import ChainVerdict
@@ -54,25 +54,22 @@ class Fragments:
     The findings made with it hold ``orjson.Fragment``s where ``certificates`` has records, so they are for writing.
     """
 
-    __slots__ = ("_kept", "_limit")
+    __slots__ = ("_kept",)
 
     def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
-        self._kept: OrderedDict[str, orjson.Fragment] = OrderedDict()
-        self._limit = limit
+        self._kept: ShyCache[str, orjson.Fragment] = ShyCache(limit)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def of(self, certificate: Certificate) -> orjson.Fragment:
-        """The record of ``certificate`` as JSON."""
-        kept = self._kept
-        fragment = kept.get(certificate.sha256)
-        if fragment is None:
-            fragment = orjson.Fragment(orjson.dumps(describe(certificate)))
-            kept[certificate.sha256] = fragment
-            if len(kept) > self._limit:
-                kept.popitem(last=False)
-        return fragment
+    def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
+        """The record of ``certificate``, as JSON if it was met before."""
+        fragment = self._kept.get(certificate.sha256)
+        if fragment is not None:
+            return fragment
+        record = describe(certificate)
+        self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(record)))
+        return record
 
 
 def finding(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+# Keys that are remembered without their values: about 4 MB.
+NOTED: Final = 65_536
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -34,3 +37,33 @@ class Cache(Generic[_K, _V]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class ShyCache(Cache[_K, _V]):
+    """Keeps a value only when its key comes a second time; at first sight it notes that there was such a key.
+
+    For what most often is met once (a leaf on its own host) and sometimes a thousand times (one certificate for all):
+    what will never be asked for again pushes nothing out, neither of here nor of the processor's caches.
+    """
+
+    __slots__ = ("_noted",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._noted: dict[int, None] = {}
+
+    def put(self, key: _K, value: _V) -> None:
+        """Keep ``value`` if ``key`` was here before."""
+        self.offer(key, lambda: value)
+
+    def offer(self, key: _K, make: Callable[[], _V]) -> None:
+        """The same for a value that is only made if it is kept."""
+        noted = self._noted
+        # by hash: two keys that share one make a value kept that need not be, and no more
+        number = hash(key)
+        if number in noted:
+            super().put(key, make())
+            return
+        if len(noted) >= NOTED:
+            del noted[next(iter(noted))]
+        noted[number] = None

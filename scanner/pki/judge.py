@@ -12,7 +12,7 @@ from math import floor
 from typing import Any, Final
 
 from scanner.pki import extensions, placeholders, rules
-from scanner.pki.cache import Cache
+from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.names import match_name
@@ -54,9 +54,10 @@ class Judge:
         self._intermediates = intermediates
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
-        self._chains: Cache[tuple[bytes, ...], _Judged] = Cache(MAX_CHAINS)
+        self._chains: ShyCache[tuple[bytes, ...], _Judged] = ShyCache(MAX_CHAINS)
         self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
-        self._leaves: Cache[bytes, Certificate] = Cache(MAX_LEAVES)
+        self._leaves: ShyCache[bytes, Certificate] = ShyCache(MAX_LEAVES)
+        self._last_leaf: Certificate | None = None
         self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
 
     def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
@@ -139,7 +140,12 @@ class Judge:
         return found
 
     def _parse(self, data: bytes, *, is_leaf: bool) -> Certificate | CertificateError:
-        kept = self._leaves if is_leaf else self._issuers
+        if not is_leaf:
+            kept: Cache[bytes, Certificate] = self._issuers
+        elif self._last_leaf is not None and self._last_leaf.der is data:
+            return self._last_leaf  # asked for its key a moment ago
+        else:
+            kept = self._leaves
         known = kept.get(data)
         if known is None:
             try:
@@ -147,6 +153,8 @@ class Judge:
             except CertificateError as error:
                 return error
             kept.put(data, known)
+        if is_leaf:
+            self._last_leaf = known
         return known
 
     # --- judging ---------------------------------------------------------------------------------
