@@ -92,7 +92,7 @@ def _show(findings: list[Finding], fleet: Fleet) -> None:
 async def _serve(fleet: Fleet) -> None:
     click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them.")
     click.echo("One of them on a page, any row of the inventory in the place of the last word:")
-    broken = next((row for row in fleet.rows if row.case.code == "certificate-expired"), fleet.rows[0])
+    broken = next((row for row in fleet.rows if row.case.name == "expired"), fleet.rows[0])
     options = f"--resolver {fleet.resolver} --trust-store {shlex.quote(str(fleet.roots))}"
     click.echo(f"  tlsweep check {options} {broken.host}:{broken.port}")
     click.echo("With another client:")
