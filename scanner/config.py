@@ -23,6 +23,8 @@ class ScanConfig:
     connect_timeout: float = 4.0
     # The whole probe with all of its follow-ups, whatever a server does.
     timeout: float = 15.0
+    # Seconds of asking for one name, whatever the number of resolvers and retries.
+    dns_patience: float = 12.0
     # Further tries where what happened can be transient (timeouts, resets before a byte was read, SERVFAIL).
     retries: int = 1
     all_addresses: bool = False

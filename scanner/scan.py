@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 import trio
@@ -28,6 +29,8 @@ from scanner.pki.verdicts import ChainVerdict
 
 # Rows read in one go by the reading thread: enough to make the hop to it cheap, few enough to start at once.
 ROWS_PER_READ: Final = 256
+# Seconds after which a batch that is not full shows that rows trickle in, from a person or a pipe: then each goes at once.
+TRICKLE: Final = 0.05
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
 # Findings remembered so that a repeated target shares one probe; at about 5 kB each this is some 10 MB.
@@ -38,6 +41,8 @@ MAX_SHARING: Final = 10_000
 MAX_HELD: Final = 10_000
 
 Row = Target | InvalidRow
+# Rows one by one, or a call that blocks until it has some and gives none at the end.
+Source = Iterator[Row] | Callable[[], list[Row]]
 Emit = Callable[[Finding], None]
 Judged = Callable[[Evidence, Sequence[ChainVerdict | None]], None]
 TargetKey = tuple[str, int, str, str | None, str | None]
@@ -63,11 +68,27 @@ class _Shared:
     finding: Finding | None = None
 
 
-class Feed:
-    """Rows from a blocking iterator, read in batches by a thread, taken one by one by workers."""
+class InBatches:
+    """Rows of a blocking iterator, a list for each call: long ones where rows come fast, single ones where they trickle in."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
+        self._size = 1
+
+    def __call__(self) -> list[Row]:
+        """The next rows; none at the end."""
+        begun = time.monotonic()
+        batch = list(islice(self._rows, self._size))
+        fast = time.monotonic() - begun < TRICKLE
+        self._size = min(self._size * 2, ROWS_PER_READ) if fast else 1
+        return batch
+
+
+class Feed:
+    """Rows from a blocking source, read in batches by a thread, taken one by one by workers."""
+
+    def __init__(self, rows: Source) -> None:
+        self._read_batch = rows if callable(rows) else InBatches(rows)
         self._ready: deque[Row] = deque()
         self._lot = trio.lowlevel.ParkingLot()
         self._drained = trio.Event()
@@ -75,17 +96,9 @@ class Feed:
         self.read = 0
         self.finished = False
 
-    def _batch(self) -> list[Row]:
-        batch: list[Row] = []
-        for row in self._rows:
-            batch.append(row)
-            if len(batch) == ROWS_PER_READ:
-                break
-        return batch
-
     async def fill(self, wanted: Callable[[int], None]) -> None:
         """Read to the end; ``wanted`` is told how many rows have become ready."""
-        while batch := await trio.to_thread.run_sync(self._batch, abandon_on_cancel=True):
+        while batch := await trio.to_thread.run_sync(self._read_batch, abandon_on_cancel=True):
             self.read += len(batch)
             self._ready.extend(batch)
             wanted(len(batch))
@@ -196,8 +209,18 @@ class Scan:
 
     # --- the run -------------------------------------------------------------------------------
 
-    async def run(self, rows: Iterator[Row], observer: Observer, extras: Extras | None = None) -> None:
-        """Every row to one finding. Returns when all are emitted; cancelling it keeps what was emitted."""
+    async def run(
+        self,
+        rows: Source,
+        observer: Observer,
+        extras: Extras | None = None,
+        *,
+        before_settling: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Every row to one finding. Returns when all are emitted; cancelling it keeps what was emitted.
+
+        ``before_settling`` is awaited when only what was held is left.
+        """
         self._observer = observer
         self._extras = extras
         feed = self._feed = Feed(rows)
@@ -210,6 +233,8 @@ class Scan:
                     nursery.start_soon(self._work, feed)
 
             await feed.fill(hire)
+        if before_settling is not None:
+            await before_settling()
         self._settle()
 
     async def _work(self, feed: Feed) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from scanner.config import ScanConfig
 from scanner.diagnosis.assemble import Fragments
 from scanner.diagnosis.rules.caa import authority_of
-from scanner.evidence import InvalidRow, Target
+from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions
+from scanner.findings import Finding
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
@@ -26,9 +27,10 @@ from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.stores import load_public_roots, load_store
 from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Emit, Extras, Judged, Row, Scan
+from scanner.scan import Emit, Extras, Judged, Row, Scan, Source
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
@@ -45,12 +47,12 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def make_judge(material: Material) -> Judge:
+def make_judge(material: Material, intermediates: Intermediates | None = None) -> Judge:
     """The judge over the chosen stores. Raises ``StoreError``."""
     return Judge(
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
-        intermediates=Intermediates(),
+        intermediates=intermediates or Intermediates(),
     )
 
 
@@ -103,11 +105,27 @@ class Session:
     _extras: Extras
     _exclusions: Exclusions
 
-    async def run(self, rows: Iterator[Row]) -> None:
-        """Every row to one finding."""
-        if len(self._exclusions):
+    async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
+        if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
-        await self.scan.run(rows, self._observer, self._extras)
+        await self.scan.run(rows, self._observer, self._extras, before_settling=before_settling)
+
+
+def _pacer(config: ScanConfig) -> Pacer:
+    return Pacer(
+        concurrency=config.concurrency,
+        rate=config.rate,
+        concurrency_per_address=config.concurrency_per_address,
+        rate_per_address=config.rate_per_address,
+        polite_to_loopback=config.polite_to_loopback,
+    )
+
+
+def judge_recorded(config: ScanConfig, judge: Judge, evidence: Evidence, *, run_id: str) -> Finding:
+    """The finding of what was not seen over a network, or was seen before. Nothing is contacted."""
+    scan = Scan(config, run_id=run_id, judge=judge, pacer=_pacer(config), emit=lambda finding: None)
+    return scan.finding(evidence, scan.verdicts(evidence))
 
 
 @asynccontextmanager
@@ -123,13 +141,7 @@ async def open_session(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Session]:
     """Everything that a run needs, open for the length of the block. Raises ``ResolverConfigError``."""
-    pacer = Pacer(
-        concurrency=config.concurrency,
-        rate=config.rate,
-        concurrency_per_address=config.concurrency_per_address,
-        rate_per_address=config.rate_per_address,
-        polite_to_loopback=config.polite_to_loopback,
-    )
+    pacer = _pacer(config)
     scan = Scan(
         config,
         run_id=run_id,
@@ -146,7 +158,7 @@ async def open_session(
     def banned(address: str) -> bool:
         return exclusions.address(address) is not None
 
-    async with open_resolver(servers=tuple(material.resolvers) or None) as resolver:
+    async with open_resolver(servers=tuple(material.resolvers) or None, patience=config.dns_patience) as resolver:
         observer = Observer(
             config,
             Prober(judge.leaf_key),

@@ -31,10 +31,17 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
-    | {"starttls", *RECORDS},
+    | {"starttls", "workers", "worker", "certificates", "process", *RECORDS},
     "scan": frozenset({"net", "pki", "diagnosis", "ndjson", "inventory", "exclude", *RECORDS}),
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset({"scan", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
+    # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
+    "workers": frozenset({"worker", "frames", "scan", "session", "net", "diagnosis", *RECORDS}),
+    "worker": frozenset({"frames", "certificates", "process", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
+    | RECORDS,
+    "certificates": frozenset({"diagnosis", "pki", "evidence", "findings"}),
+    "frames": frozenset(),
+    "process": frozenset(),
     # The default port and the STARTTLS form of a protocol are known in one place.
     "inventory": frozenset({"starttls", *RECORDS}),
     # Names and networks never to be contacted are written as an inventory's hosts are.
@@ -57,8 +64,10 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # The error that a wrong --resolver makes, and the pace that `check` keeps as `scan` does
-    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.pacing"}),
+    # What a --resolver may be
+    ("cli", "net"): frozenset({"scanner.net.dns_config"}),
+    # Statistics of all processes look like those of one
+    ("workers", "net"): frozenset({"scanner.net.pacing"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
     ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.assemble"}),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
@@ -68,7 +77,7 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
 
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
 THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
-    "trio": ("net/", "scan.py", "session.py", "demo/", "cli/"),
+    "trio": ("net/", "scan.py", "session.py", "worker.py", "workers.py", "demo/", "cli/"),
     "dns": ("net/", "demo/"),
     "tqdm": ("cli/",),
     "click": ("cli/",),

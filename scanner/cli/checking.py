@@ -15,10 +15,9 @@ from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, St
 from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
-from scanner.net.pacing import Pacer
 from scanner.pki.files import read_chain
-from scanner.scan import Row, Scan
-from scanner.session import make_judge, new_run_id, open_session
+from scanner.scan import Row
+from scanner.session import judge_recorded, make_judge, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 
 
@@ -61,12 +60,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     flight = ServerFlight(certificates=certificates, complete=True)
     probe = Probe(offer="file", sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
-    pacer = Pacer(
-        concurrency=1, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
-    )
-    scan = Scan(config, run_id=new_run_id(now), judge=judge, pacer=pacer, emit=lambda finding: None)
-    verdict = judge.judge(certificates, name=host, at=scan.moment(now))
-    finding = scan.finding(evidence, [verdict])
+    finding = judge_recorded(config, judge, evidence, run_id=new_run_id(now))
     for diagnosis in finding["diagnoses"]:
         diagnosis.pop("confirm", None)  # those commands connect, and nothing is deployed yet
     return finding

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import gc
-import hashlib
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 import trio
 
+from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.config import ScanConfig
 from scanner.diagnosis.assemble import Fragments
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.engine import flight_of
 from scanner.evidence import Evidence
 from scanner.exclude import load_exclusions
 from scanner.findings import CAUSES, Finding
 from scanner.fleet.stats import Stats
 from scanner.fleet.tables import as_table
 from scanner.inventory import count_rows_hint, read_inventory
-from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, completed, open_output
-from scanner.pki.certificate import describe, describe_malformed
+from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
+from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Row
+from scanner.process import collect_seldom, raise_file_limit
+from scanner.scan import Row, ScanStatistics
 from scanner.session import Material, make_judge, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
+from scanner.text import quoted
+from scanner.worker import Assignment, Report
+from scanner.workers import MAX_WORKERS, Crew, cores
 
 # Findings are handed to the system at least this often, in seconds.
 FLUSH_EVERY: Final = 0.2
 ANY: Final = "any"
-# Objects made between two collections: some hundred probes' worth.
-GC_THRESHOLD: Final = 50_000
 
 
 def material(given: dict[str, Any]) -> Material:
     """Resolvers, stores and exclusions as the options name them."""
+    parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
     return Material(
         resolvers=given["resolver"],
         trust_stores=given["trust_store"] or ("mozilla",),
@@ -51,28 +53,13 @@ def material(given: dict[str, Any]) -> Material:
     )
 
 
-def raise_file_limit() -> None:
-    """The open-file limit goes up to the hard one: thousands of connections need thousands of files."""
-    try:
-        import resource
-    except ImportError:
-        return  # Windows has no such limit
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):
-            pass  # macOS reports a hard limit that may not be set: go on with what there is
-
-
-def collect_seldom() -> None:
-    """Have the cyclic collector look at what a scan makes, seldom, and never again at what was loaded before it.
-
-    By default it walks all modules several times a second for next to nothing: a probe leaves hardly any cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 20)
+def parse_workers(text: str) -> int:
+    """The number of processes that ``--workers`` asks for. Raises ``UsageProblem``."""
+    if text.strip().lower() == "auto":
+        return min(cores(), MAX_WORKERS)
+    if text.strip().isascii() and text.strip().isdigit() and 1 <= int(text[:20]) <= MAX_WORKERS:
+        return int(text)
+    raise UsageProblem(f"--workers: {quoted(text)} is neither a number from 1 to {MAX_WORKERS} nor 'auto'")
 
 
 def parse_fail_on(text: str | None) -> frozenset[str]:
@@ -80,11 +67,11 @@ def parse_fail_on(text: str | None) -> frozenset[str]:
     words = frozenset(word.strip() for word in (text or "").split(",") if word.strip())
     for word in words:
         if word != ANY and word not in CAUSES and word not in CODES:
-            raise UsageProblem(f"--fail-on: '{word}' is neither a cause nor a code")
+            raise UsageProblem(f"--fail-on: {quoted(word)} is neither a cause nor a code")
     return words
 
 
-def matches_fail_on(finding: Finding, words: frozenset[str]) -> bool:
+def matches_fail_on(finding: Mapping[str, Any], words: frozenset[str]) -> bool:
     """The finding has an error of one of the causes or codes."""
     if ANY in words and finding["outcome"] == "fail":
         return True
@@ -107,6 +94,29 @@ def still_to_do(rows: Iterator[Row], done: Completed) -> Iterator[Row]:
             yield row
 
 
+def refuse_outputs(given: dict[str, Any], inventory: str) -> None:
+    """Raise ``UsageProblem`` where an output is also something else of the run; nothing is opened."""
+    outputs = {name: given[name] for name in ("output", "certificates") if given[name] not in (None, "-")}
+    inputs = {"the inventory": [inventory], "--exclude": [given["exclude"]], "--public-roots": [given["public_roots"]]}
+    inputs["--trust-store"] = list(given["trust_store"])
+    for name, path in outputs.items():
+        for what, read in inputs.items():
+            if any(same_file(path, other) for other in read if other not in (None, "-")):
+                raise UsageProblem(f"--{name} would overwrite {what}: name another file")
+    if len(outputs) == 2 and same_file(*outputs.values()):
+        raise UsageProblem("--output and --certificates name the same file")
+    if given["certificates"] == "-" and given["output"] in (None, "-"):
+        raise UsageProblem("findings and certificates cannot both go to standard output")
+
+
+def same_file(one: str, other: str) -> bool:
+    """Both names lead to one file, whether it is there or not."""
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
 @dataclass(slots=True)
 class Run:
     """One ``tlsweep scan``, ready to go."""
@@ -121,8 +131,9 @@ class Run:
     certificates: Writer | None
     fail_on: frozenset[str]
     run_id: str
+    stats: Stats
+    workers: int = 1
     already: int = 0
-    stats: Stats = field(default_factory=Stats)
     matched: bool = False
     interrupted: bool = False
     _known_certificates: set[bytes] = field(default_factory=set)
@@ -137,21 +148,31 @@ class Run:
         fail_on = parse_fail_on(given["fail_on"])
         if given["force"] and given["resume"]:
             raise UsageProblem("--force and --resume exclude each other")
+        workers = parse_workers(given["workers"])
         judge = make_judge(what)
         rows: Iterator[Row] = read_inventory(
             inventory, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
         )
+        refuse_outputs(given, inventory)
         output, resume = given["output"], given["resume"]
-        already = 0
+        stats, already, matched = Stats(), 0, False
         if resume and output not in (None, "-"):
-            done = completed(output)
+
+            def count(finding: dict[str, Any]) -> None:
+                nonlocal matched
+                stats.add(finding)
+                matched = matched or matches_fail_on(finding, fail_on)
+
+            done = completed(output, count)
             already = len(done)
             rows = still_to_do(rows, done)
         with ExitStack() as stack:
-            writer = stack.enter_context(open_output(output, force=given["force"], resume=resume))
             certificates, known = None, set[bytes]()
             if given["certificates"]:
+                check_output(given["certificates"], force=given["force"], resume=resume)
                 known = certificates_in(given["certificates"]) if resume else known
+            writer = stack.enter_context(open_output(output, force=given["force"], resume=resume))
+            if given["certificates"]:
                 certificates = stack.enter_context(
                     open_output(given["certificates"], force=given["force"], resume=resume, holds="certificates")
                 )
@@ -166,7 +187,10 @@ class Run:
                 certificates=certificates,
                 fail_on=fail_on,
                 run_id=new_run_id(time.time()),
+                stats=stats,
+                workers=workers,
                 already=already,
+                matched=matched,
                 _known_certificates=known,
                 _files=stack.pop_all(),
             )
@@ -178,6 +202,18 @@ class Run:
         if self.fail_on and not self.matched:
             self.matched = matches_fail_on(finding, self.fail_on)
 
+    def collect(self, report: Report) -> None:
+        """Write what a process has found and fold it into the statistics."""
+        if report.lines:
+            self.writer.write_lines(b"".join(report.lines), len(report.lines))
+        self.stats.merge(report.stats)
+        if report.errors & self.fail_on or (ANY in self.fail_on and report.stats.total.outcomes["fail"]):
+            self.matched = True
+        for digest, line in report.certificates:
+            if self.certificates is not None and digest not in self._known_certificates:
+                self._known_certificates.add(digest)
+                self.certificates.write_lines(line, 1)
+
     def execute(self, *, show: bool, stream: TextIO) -> int:
         """Scan; returns the exit status."""
         trio.run(self.scan_all, show and stream.isatty())
@@ -185,25 +221,15 @@ class Run:
             print(as_table(self.stats), file=stream)
         if self.interrupted:
             rest = "" if self.output is None else "; --resume goes on from here"
-            print(f"tlsweep: interrupted, what was done is kept{rest}", file=stream)
+            say(f"interrupted, what was done is kept{rest}")
             return INTERRUPTED
         return 1 if self.matched else 0
 
     def keep_certificates(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
         """Write each certificate that was not met before in this run, with its DER."""
         assert self.certificates is not None
-        for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=True):
-            flight = flight_of(endpoint)
-            if flight is None or verdict is None:
-                continue
-            for der, certificate in zip(flight.certificates, verdict.sent, strict=True):
-                digest = hashlib.sha256(der).digest()
-                if digest not in self._known_certificates:
-                    self._known_certificates.add(digest)
-                    if certificate is not None:
-                        self.certificates.write(describe(certificate, with_der=True))
-                    else:
-                        self.certificates.write(describe_malformed(der, "does not parse"))
+        for _, record in not_met_before(evidence, verdicts, self._known_certificates):
+            self.certificates.write(record)
 
     async def scan_all(self, progress: bool) -> None:
         """Scan to the end, or to a signal; the files are closed then."""
@@ -217,29 +243,46 @@ class Run:
                 self.interrupted = True
 
     async def _scan(self, progress: bool) -> None:
-        async with (
-            open_session(
-                self.config,
-                self.material,
-                run_id=self.run_id,
-                judge=self.judge,
-                emit=self.emit,
-                judged=None if self.certificates is None else self.keep_certificates,
-                fragments=Fragments(),
-            ) as session,
-            trio.open_nursery() as nursery,
-        ):
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
             nursery.start_soon(self._flush)
-            if progress:
-                from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal
-
-                nursery.start_soon(self._count)
-                nursery.start_soon(
-                    show_progress, session.scan.statistics, lambda: self._total, self.already, sys.stderr
-                )
-            await session.run(self.rows)
+            if self.workers > 1:
+                await self._scan_with_workers(nursery, progress)
+            else:
+                await self._scan_here(nursery, progress)
             nursery.cancel_scope.cancel()
+
+    async def _scan_here(self, nursery: trio.Nursery, progress: bool) -> None:
+        async with open_session(
+            self.config,
+            self.material,
+            run_id=self.run_id,
+            judge=self.judge,
+            emit=self.emit,
+            judged=None if self.certificates is None else self.keep_certificates,
+            fragments=Fragments(),
+        ) as session:
+            if progress:
+                self._show(nursery, session.scan.statistics)
+            await session.run(self.rows)
+
+    async def _scan_with_workers(self, nursery: trio.Nursery, progress: bool) -> None:
+        assignment = Assignment(
+            config=self.config,
+            material=self.material,
+            run_id=self.run_id,
+            certificates=self.certificates is not None,
+        )
+        crew = Crew(assignment, self.workers, emit=self.emit, collect=self.collect, say=say)
+        if progress:
+            self._show(nursery, crew.statistics)
+        await crew.run(self.rows)
+
+    def _show(self, nursery: trio.Nursery, statistics: Callable[[], ScanStatistics]) -> None:
+        from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal
+
+        nursery.start_soon(self._count)
+        nursery.start_soon(show_progress, statistics, lambda: self._total, self.already, sys.stderr)
 
     async def _count(self) -> None:
         self._total = await trio.to_thread.run_sync(count_rows_hint, self.inventory, abandon_on_cancel=True)
@@ -254,3 +297,8 @@ class Run:
             async for _ in signals:
                 self.interrupted = True
                 scope.cancel()
+
+
+def say(text: str) -> None:
+    """One line for the person who watches."""
+    print(f"tlsweep: {text}", file=sys.stderr)

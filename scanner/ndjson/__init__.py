@@ -16,12 +16,13 @@ from scanner.ndjson.writing import (
     OutputFull,
     Writer,
     WriterStatistics,
+    check_output,
     dumps_line,
     open_output,
 )
 
 __all__ = [
     "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
-    "Unreadable", "Writer", "WriterStatistics", "certificates_in", "completed", "dumps_line", "open_output", "read_findings",
+    "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line", "open_output", "read_findings",
     "repair_torn_tail",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from scanner.evidence import InvalidRow, Target
@@ -83,8 +83,10 @@ def _identity(*parts: object) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
-def completed(path: str) -> Completed:
+def completed(path: str, each: Callable[[dict[str, Any]], None] | None = None) -> Completed:
     """What the findings file at ``path`` already answers; nothing when it is absent or empty.
+
+    ``each`` is called with every finding in it.
 
     A file with nothing but a torn first line counts as empty. Raises ``NotFindings`` when it is something else.
     """
@@ -102,6 +104,8 @@ def completed(path: str) -> Completed:
                 done.unreadable += 1
             else:
                 done.add(item)
+                if each is not None:
+                    each(item)
     except NotFindings:
         if done.unreadable > 1:
             raise

@@ -147,11 +147,14 @@ class Writer:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Take one record; it reaches the file with the next flush at the latest."""
-        line = dumps_line(record)
-        self._held.append(line)
-        self._held_bytes += len(line)
-        self._lines += 1
-        self._bytes += len(line)
+        self.write_lines(dumps_line(record), 1)
+
+    def write_lines(self, lines: bytes, count: int) -> None:
+        """Take ``count`` lines as they stand, the last one with its line feed too."""
+        self._held.append(lines)
+        self._held_bytes += len(lines)
+        self._lines += count
+        self._bytes += len(lines)
         if self._held_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
@@ -241,6 +244,30 @@ def _output_error(shown: str, error: OSError) -> OutputError:
     if error.errno in (errno.EPIPE, errno.ECONNRESET):
         return OutputClosed(f"cannot write {shown}: the reader has gone")
     return OutputError(f"cannot write {shown}: {error.strerror or error}")
+
+
+def check_output(path: str, *, force: bool = False, resume: bool = False) -> None:
+    """Raise the ``OutputError`` that ``open_output`` would, as far as that can be told without touching anything."""
+    if path == "-":
+        return
+    shown = quoted(path, 200)[1:-1]
+    try:
+        kind = os.stat(path).st_mode
+    except FileNotFoundError:
+        parent = os.path.dirname(path) or "."
+        if not os.path.isdir(parent):
+            raise OutputError(f"cannot write {shown}: {os.strerror(errno.ENOENT)}") from None
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {shown}: {os.strerror(errno.EACCES)}") from None
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write {shown}: {getattr(error, 'strerror', None) or error}") from error
+    if stat.S_ISDIR(kind):
+        raise OutputError(f"cannot write {shown}: {os.strerror(errno.EISDIR)}")
+    if stat.S_ISREG(kind) and not (force or resume):
+        raise OutputExists(f"the output {shown} exists already: --force overwrites it, --resume goes on with it")
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"cannot write {shown}: {os.strerror(errno.EACCES)}")
 
 
 def open_output(

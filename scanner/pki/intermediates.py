@@ -40,6 +40,7 @@ class Intermediates:
         self._use_shipped = shipped
         self._shipped: dict[bytes, tuple[Certificate, ...]] = {}
         self._learnt: dict[bytes, list[Certificate]] = {}
+        self._order: list[Certificate] = []
         self._known: set[str] = set()
 
     @cached_property
@@ -80,6 +81,10 @@ class Intermediates:
         """Certificates with this subject that hosts of this run sent."""
         return tuple(self._learnt.get(subject, ()))
 
+    def all_learnt(self) -> list[Certificate]:
+        """Everything that was learnt in this run, in the order in which it was."""
+        return list(self._order)
+
     @property
     def size(self) -> int:
         """How many certificates were learnt in this run; it only grows, so it also says whether anything is new."""
@@ -99,5 +104,6 @@ class Intermediates:
         if len(same_name) >= MAX_LEARNT_OF_ONE_NAME:
             return False
         same_name.append(certificate)
+        self._order.append(certificate)
         self._known.add(certificate.sha256)
         return True

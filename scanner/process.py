@@ -1,0 +1,33 @@
+"""What a process that scans asks of its system and of its interpreter, once, before it starts."""
+
+from __future__ import annotations
+
+import gc
+from typing import Final
+
+# Objects made between two collections: some hundred probes' worth.
+GC_THRESHOLD: Final = 50_000
+
+
+def raise_file_limit() -> None:
+    """The open-file limit goes up to the hard one: thousands of connections need thousands of files."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):
+            pass  # macOS reports a hard limit that may not be set: go on with what there is
+
+
+def collect_seldom() -> None:
+    """Have the cyclic collector look at what a scan makes, seldom, and never again at what was loaded before it.
+
+    By default it walks all modules several times a second for next to nothing: a probe leaves hardly any cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 20)

@@ -1,0 +1,198 @@
+"""One of several processes of a run: it takes rows from a pipe, scans them as a single process would, and reports back.
+
+Three pipes join it to the process that started it (``scanner.workers``): rows come over the first until it ends; over the
+second the assignment, then, once all processes have nothing left but held findings, what the others have learnt; reports
+go over the third. The end of the second says stop, or that the other process is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import trio
+
+from scanner.certificates import not_met_before
+from scanner.config import ScanConfig
+from scanner.diagnosis.assemble import Fragments
+from scanner.evidence import Evidence
+from scanner.findings import Finding
+from scanner.fleet.stats import Stats
+from scanner.frames import Frames, frame, read_frame
+from scanner.ndjson import dumps_line
+from scanner.pki.certificate import Certificate
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.verdicts import ChainVerdict
+from scanner.process import collect_seldom, raise_file_limit
+from scanner.scan import Row
+from scanner.session import Material, Session, make_judge, open_session
+
+# Seconds between two reports: short enough to watch a run live, long enough to make many findings one message.
+REPORT_EVERY: Final = 0.1
+
+Phase = Literal["working", "rest", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a process is to do, beside its rows."""
+
+    config: ScanConfig
+    material: Material
+    run_id: str
+    certificates: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened since the last report. ``lines`` are the findings of ``rows``, as they go into the file.
+
+    ``errors`` are the causes and codes of the errors among them, ``certificates`` are (SHA-256, line) of those that this
+    process met first, ``learnt`` is the DER of intermediates met.
+    """
+
+    phase: Phase = "working"
+    rows: list[int] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    stats: Stats = field(default_factory=Stats)
+    errors: set[str] = field(default_factory=set)
+    certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
+    learnt: list[bytes] = field(default_factory=list)
+    in_flight: int = 0
+    held: int = 0
+
+
+class _Desk:
+    """Collects what is to be reported, and sends it."""
+
+    def __init__(self, out: trio.abc.SendStream, intermediates: Intermediates) -> None:
+        self._out = out
+        self._intermediates = intermediates
+        self._told = 0
+        self._report = Report()
+        self._known: set[bytes] = set()
+        self._sending = trio.Lock()
+        self.session: Session | None = None
+
+    def emit(self, finding: Finding) -> None:
+        """Take a finding."""
+        report = self._report
+        report.rows.append(finding["target"]["row"])
+        report.lines.append(dumps_line(finding))
+        report.stats.add(finding)
+        for diagnosis in finding["diagnoses"]:
+            if diagnosis["severity"] == "error":
+                report.errors.add(diagnosis["code"])
+                report.errors.add(diagnosis["cause"])
+
+    def judged(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
+        """Take the certificates of a finding."""
+        for digest, record in not_met_before(evidence, verdicts, self._known):
+            self._report.certificates.append((digest, dumps_line(record)))
+
+    async def send(self, phase: Phase = "working") -> None:
+        """Report now."""
+        async with self._sending:
+            report, self._report = self._report, Report()
+            report.phase = phase
+            learnt = self._intermediates.all_learnt()
+            report.learnt = [certificate.der for certificate in learnt[self._told :]]
+            self._told = len(learnt)
+            if self.session is not None:
+                now = self.session.scan.statistics()
+                report.in_flight, report.held = now.pacing.in_flight, now.held
+            with trio.CancelScope(shield=True):  # half a message would make the rest unreadable
+                await self._out.send_all(frame(report))
+
+    async def keep_sending(self) -> None:
+        """Report from time to time what is new, until cancelled."""
+        last = (0, 0)
+        while True:
+            await trio.sleep(REPORT_EVERY)
+            assert self.session is not None
+            now = self.session.scan.statistics()
+            if self._report.rows or last != (now.pacing.in_flight, now.held):
+                last = (now.pacing.in_flight, now.held)
+                await self.send()
+
+
+async def work(rows: int, control: int, reports: int) -> None:
+    """Do what the assignment says; the arguments are file descriptors."""
+    orders = Frames(trio.lowlevel.FdStream(control))
+    assignment = await orders.next()
+    if assignment is None:
+        return
+    assert isinstance(assignment, Assignment)
+    intermediates = Intermediates()
+    desk = _Desk(trio.lowlevel.FdStream(reports), intermediates)
+    judge = make_judge(assignment.material, intermediates)
+    raise_file_limit()
+    collect_seldom()
+    others_learnt: list[bytes] = []
+    settle = trio.Event()
+    finished = False
+
+    async def listen(stop: trio.CancelScope) -> None:
+        while (order := await orders.next()) is not None:
+            others_learnt.extend(order)
+            settle.set()
+        stop.cancel()
+
+    async def rest() -> None:
+        await desk.send("rest")
+        await settle.wait()
+        for der in others_learnt:
+            intermediates.learn(Certificate.parse_untrusted(der))
+
+    with trio.CancelScope() as stop:
+        async with (
+            open_session(
+                assignment.config,
+                assignment.material,
+                run_id=assignment.run_id,
+                judge=judge,
+                emit=desk.emit,
+                judged=desk.judged if assignment.certificates else None,
+                fragments=Fragments(),
+                clock=time.time,
+            ) as session,
+            trio.open_nursery() as nursery,
+        ):
+            desk.session = session
+            await desk.send()  # the first report says that this process has come up
+            nursery.start_soon(listen, stop)
+            nursery.start_soon(desk.keep_sending)
+            await session.run(_batches(rows), before_settling=rest)
+            finished = True
+            nursery.cancel_scope.cancel()
+    with trio.CancelScope(shield=True):
+        await desk.send("done" if finished else "working")
+
+
+def _batches(descriptor: int) -> Callable[[], list[Row]]:
+    file = os.fdopen(descriptor, "rb")
+
+    def read() -> list[Row]:
+        batch: list[Row] | None = read_frame(file)
+        return batch or []
+
+    return read
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of the process: three file descriptors. Returns its exit status."""
+    rows, control, reports = map(int, arguments)
+    try:
+        trio.run(work, rows, control, reports)
+    except Exception as raised:  # noqa: BLE001 - one line, and the process that started this one says what it means
+        error: BaseException = raised
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if not isinstance(error, trio.BrokenResourceError):  # else nobody reads the reports any more
+            sys.stderr.write(f"tlsweep: worker {os.getpid()}: {type(error).__name__}: {error}\n")
+        return 1
+    return 0
