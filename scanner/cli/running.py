@@ -44,7 +44,8 @@ ANY: Final = "any"
 
 def material(given: dict[str, Any]) -> Material:
     """Resolvers, stores and exclusions as the options name them."""
-    parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
+    if given["resolver"]:
+        parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
     return Material(
         resolvers=given["resolver"],
         trust_stores=given["trust_store"] or ("mozilla",),
