@@ -285,7 +285,7 @@ class Finding(TypedDict):
     duration_ms: float
     """Milliseconds until its answer was known."""
     attempts: int
-    """How often it was tried; more than 1 where something transient was retried."""
+    """Connections that were started for it, further questions and retries included."""
     outcome: Outcome
     """``fail``: a mainstream client would refuse; ``warn``: none would, but something will or might, or tlsweep itself
     failed and the target is not judged (then ``error`` says so); ``ok``: neither; ``invalid``: the row cannot be used."""

@@ -44,7 +44,8 @@ def build() -> str:
         for code in CODES.values():
             if code.cause != cause:
                 continue
-            parts.append(f"\n### {code.code}\n\n**{code.title}.** {code.severity.capitalize()}.\n")
+            later = "" if code.judged else " *Not judged by this version yet.*"
+            parts.append(f"\n### {code.code}\n\n**{code.title}.** {code.severity.capitalize()}.{later}\n")
             parts.append(f"\n- *Proof:* {code.proof}.\n- *What to do:* {_general(code.remedy)}\n")
     return "".join(parts)
 

@@ -69,6 +69,8 @@ def parse_fail_on(text: str | None) -> frozenset[str]:
     for word in words:
         if word != ANY and word not in CAUSES and word not in CODES:
             raise UsageProblem(f"--fail-on: {quoted(word)} is neither a cause nor a code")
+        if word != ANY and not any(code.judged for code in CODES.values() if word in (code.code, code.cause)):
+            raise UsageProblem(f"--fail-on: {word} is not judged by this version yet, so it would never match")
     return words
 
 

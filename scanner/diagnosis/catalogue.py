@@ -20,7 +20,10 @@ __all__ = ["CAUSES", "CODES", "Code", "rank"]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One code: ``severity`` is the usual one; ``summary`` and ``confirm`` are templates, the most telling one first."""
+    """One code: ``severity`` is the usual one; ``summary`` and ``confirm`` are templates, the most telling one first.
+
+    ``judged`` is false where no rule gives the code yet.
+    """
 
     code: str
     cause: Cause
@@ -32,6 +35,7 @@ class Code:
     remedy: str
     confirm: tuple[str, ...]
     order: int
+    judged: bool
 
 
 def _read() -> dict[str, Code]:
@@ -49,6 +53,7 @@ def _read() -> dict[str, Code]:
             remedy=entry["remedy"],
             confirm=tuple(entry["confirm"]),
             order=order,
+            judged=entry.get("judged", True),
         )
         for order, (name, entry) in enumerate(table.items())
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from scanner.diagnosis.wording import Wording
 from scripts import build_causes
 from tests.helpers.evidence import target
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 ALWAYS = {"host", "name", "port", "protocol", "target", "address", "sni"}
 COMMANDS = {"s_client", "s_client_no_sni", "s_client_trusting", "curl", "dig"}
 COMMANDS |= {"q_host", "q_address", "q_owner", "q_first", "q_url", "port"}
@@ -42,6 +45,21 @@ def test_words(code: object) -> None:
     for wrong in ("insecure", "-k ", "--no-check", "verify=false", "verification off", "disable verif"):
         assert wrong not in told
     assert all(set(FIELD.findall(command)) <= COMMANDS for command in entry.confirm)
+
+
+def test_what_is_said_to_be_judged_is() -> None:
+    """A code that some rule or judge names is judged, and one that none names is not."""
+    rooms = [ROOT / "scanner" / "diagnosis" / "rules", ROOT / "scanner" / "diagnosis", ROOT / "scanner" / "pki"]
+    left_out = {"catalogue.py", "clients.py", "client_texts.py", "wording.py"}
+    named = {
+        node.value
+        for room in rooms
+        for path in room.glob("*.py")
+        if path.name not in left_out
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert {code for code, entry in CODES.items() if entry.judged} == named & set(CODES)
 
 
 @pytest.mark.parametrize("code", CODES)
