@@ -349,7 +349,9 @@ class _Connection:
                 if not early:
                     self._received += len(data)
                     if dialogue is not None and data and not (data := dialogue.unwrap(data)):
-                        continue  # part of a packet
+                        # Part of a packet, or an empty one: TLS does not count those, so the deadline must be able to end them.
+                        await trio.lowlevel.checkpoint()
+                        continue
                 early = b""
                 conn.receive_data(data)
                 while (event := conn.next_event()) is not events.NEED_DATA:
