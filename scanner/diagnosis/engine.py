@@ -15,8 +15,9 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients import predict
+from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.caa import caa_claims
-from scanner.diagnosis.rules.certificate import certificate_claims
+from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.names import name_claims
@@ -37,6 +38,8 @@ _SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
 
 # Asked where the first probe came to nothing
 _FAILURE_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (connect_claims, refusal_claims)
+# What DNS says of the certificate
+_DNS_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (dane_claims, caa_claims)
 # Asked of every address that said anything
 _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     server_claims,
@@ -44,8 +47,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     enumeration_claims,
     certificate_claims,
     name_claims,
-    dane_claims,
-    caa_claims,
+    *_DNS_RULES,
 )
 
 
@@ -117,6 +119,12 @@ def _endpoint_claims(
         verdict = verdicts[position] if position < len(verdicts) else None
         case = Case(evidence, endpoint, verdict, context)
         claims: list[Claim] = []
+        if verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
+            claims.extend(expires_soon(case, verdict.leaf))
+            for rule in _DNS_RULES:
+                claims.extend(rule(case))
+            found.append(claims)
+            continue
         legacy = legacy_negotiated(case)
         if legacy is not None:
             claims.append(legacy)  # and that is why it came to nothing, if it did

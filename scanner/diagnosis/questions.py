@@ -19,6 +19,7 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
+from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, Stage, Target
@@ -102,6 +103,8 @@ def next_question(
     target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, *, enumerate: bool = False
 ) -> Question | None:
     """The next question to ask at this address, given the answers so far; ``None`` when nothing is open."""
+    if not enumerate and plainly_healthy(endpoint, verdict):
+        return None
     asked = endpoint.followups
     plain = sum(1 for name in asked if not name.startswith(ENUMERATION))
     if plain < MAX_QUESTIONS:

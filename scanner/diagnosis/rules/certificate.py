@@ -41,7 +41,7 @@ def certificate_claims(case: Case) -> Iterator[Claim]:
     if not verdict.leaf_problems and not verdict.shape and all(store.trusted for store in verdict.stores.values()):
         # In order, as most are.
         if verdict.leaf is not None:
-            yield from _expires_soon(case, verdict.leaf)
+            yield from expires_soon(case, verdict.leaf)
         return
     claims = list(_claims(case, verdict))
     present = {claim.code for claim in claims}
@@ -62,7 +62,7 @@ def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
     for problem in verdict.shape:
         yield _from_problem(case, problem, by_hash, None)
     if verdict.leaf is not None:
-        yield from _expires_soon(case, verdict.leaf)
+        yield from expires_soon(case, verdict.leaf)
 
 
 # --- stores --------------------------------------------------------------------------------------
@@ -198,7 +198,8 @@ def _facts(certificate: Certificate, code: str, at: float) -> dict[str, Any]:
 # --- lifetime ------------------------------------------------------------------------------------
 
 
-def _expires_soon(case: Case, leaf: Certificate) -> Iterator[Claim]:
+def expires_soon(case: Case, leaf: Certificate) -> Iterator[Claim]:
+    """The leaf is valid, and will not be for long."""
     at = case.context.at
     lifetime = leaf.not_after - leaf.not_before
     if leaf.not_before <= at <= leaf.not_after:
