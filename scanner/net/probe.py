@@ -11,12 +11,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
 
-from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
+from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
 from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import events
 from scanner.tls import handshake as hs
@@ -81,7 +80,7 @@ class RandomPool:
         return taken
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timing:
     """Seconds that the two waits of a connection may take, and the whole of it."""
 

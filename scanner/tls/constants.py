@@ -47,7 +47,6 @@ EXT_RENEGOTIATION_INFO: Final = 0xFF01
 ALERT_WARNING: Final = 1
 ALERT_FATAL: Final = 2
 ALERT_CLOSE_NOTIFY: Final = 0
-ALERT_USER_CANCELED: Final = 90
 
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3): SHA-256 of "HelloRetryRequest"
 HELLO_RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")

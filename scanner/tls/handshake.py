@@ -41,6 +41,7 @@ from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
 MAX_WARNING_ALERTS: Final = 5
+_CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
 
 PublicKeyOf = Callable[[bytes], Any]
@@ -142,12 +143,10 @@ class ClientHandshake:
         return self._events.popleft() if self._events else NEED_DATA
 
     def farewell(self) -> bytes:
-        """The alerts with which the probe takes its leave (RFC 8446 section 6.1): user_canceled, close_notify."""
-        alerts = (bytes([c.ALERT_WARNING, c.ALERT_USER_CANCELED]), bytes([c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY]))
+        """The alert with which the probe takes its leave: close_notify (RFC 8446 section 6.1), protected where keys are agreed."""
         if self._secrets is not None:
-            protection = self._secrets.client_protection()
-            return b"".join(protection.encrypt(c.ALERT, alert) for alert in alerts)
-        return b"".join(self._plain_record(c.ALERT, alert) for alert in alerts)
+            return self._secrets.client_protection().encrypt(c.ALERT, _CLOSE_NOTIFY)
+        return self._plain_record(c.ALERT, _CLOSE_NOTIFY)
 
     # --- records -------------------------------------------------------------------------------
 
