@@ -47,17 +47,25 @@ class _Schedule:
         self._next = start + self._interval
         return start - now
 
-    def idle(self, now: float) -> bool:
-        return self._next <= now
-
 
 class _Address:
-    __slots__ = ("in_flight", "lot", "schedule")
+    """One address: who is connected or next in turn, and who waits.
 
-    def __init__(self, rate: float | None) -> None:
+    Times are not reserved here: who waits for its address may be held up by the limits of the run afterwards, and all
+    that were held up would then start together. So one at a time stands at the door, from when its turn comes until it starts.
+    """
+
+    __slots__ = ("door_taken", "in_flight", "lot", "next", "row")
+
+    def __init__(self) -> None:
         self.in_flight = 0
-        self.lot: trio.lowlevel.ParkingLot | None = None
-        self.schedule = None if rate is None else _Schedule(rate)
+        self.lot: trio.lowlevel.ParkingLot | None = None  # for a place
+        self.door_taken = False
+        self.row: trio.lowlevel.ParkingLot | None = None  # for the door
+        self.next = float("-inf")  # no start before this
+
+    def idle(self, now: float) -> bool:
+        return not self.in_flight and self.next <= now
 
 
 class Pacer:
@@ -77,6 +85,7 @@ class Pacer:
         polite_to_loopback: bool,
     ) -> None:
         self._limit = concurrency
+        self._floor = min(_FLOOR, concurrency)
         self._in_flight = 0
         self._peak = 0
         self._started = 0
@@ -85,7 +94,7 @@ class Pacer:
         self._lot = trio.lowlevel.ParkingLot()
         self._schedule = None if rate is None else _Schedule(rate)
         self._per_address = concurrency_per_address
-        self._rate_per_address = rate_per_address
+        self._interval = None if rate_per_address is None else 1 / rate_per_address
         self._polite_to_loopback = polite_to_loopback
         self._gated = concurrency_per_address is not None or rate_per_address is not None
         self._addresses: dict[str, _Address] = {}
@@ -104,16 +113,12 @@ class Pacer:
         if gate is None:
             if len(self._addresses) >= self._sweep_at:
                 self._sweep()
-            gate = self._addresses[address] = _Address(self._rate_per_address)
+            gate = self._addresses[address] = _Address()
         return gate
 
     def _sweep(self) -> None:
         now = trio.current_time()
-        self._addresses = {
-            address: gate
-            for address, gate in self._addresses.items()
-            if gate.in_flight or (gate.schedule is not None and not gate.schedule.idle(now))
-        }
+        self._addresses = {address: gate for address, gate in self._addresses.items() if not gate.idle(now)}
         self._sweep_at = len(self._addresses) + _SWEEP_EVERY
 
     async def acquire(self, address: str) -> None:
@@ -126,52 +131,82 @@ class Pacer:
                 await self._lot.park()
             self._in_flight += 1
             self._peak = max(self._peak, self._in_flight)
+            try:
+                if self._schedule is not None and (wait := self._schedule.reserve(trio.current_time())) > 0:
+                    await trio.sleep(wait)
+            except BaseException:
+                self._give_back()
+                raise
         except BaseException:
             if gate is not None:
+                self._leave_door(gate)
                 self._leave(gate)
             raise
-        try:
-            if self._schedule is not None and (wait := self._schedule.reserve(trio.current_time())) > 0:
-                await trio.sleep(wait)
-        except BaseException:
-            self.release(address)
-            raise
+        if gate is not None and self._interval is not None:
+            gate.next = trio.current_time() + self._interval
+            self._leave_door(gate)
         self._started += 1
 
     async def _pass(self, gate: _Address) -> None:
+        """Get one of the places of the address, and come to stand at its door when the next one may start."""
         self._waiting_for_address += 1
         try:
-            while self._per_address is not None and gate.in_flight >= self._per_address:
+            if self._per_address is None or gate.in_flight < self._per_address:
+                gate.in_flight += 1
+            else:
                 if gate.lot is None:
                     gate.lot = trio.lowlevel.ParkingLot()
-                await gate.lot.park()
-            gate.in_flight += 1
+                await gate.lot.park()  # whoever leaves hands its place over
+            if self._interval is None:
+                return
             try:
-                if gate.schedule is not None and (wait := gate.schedule.reserve(trio.current_time())) > 0:
-                    await trio.sleep(wait)
+                if not gate.door_taken:
+                    gate.door_taken = True
+                else:
+                    if gate.row is None:
+                        gate.row = trio.lowlevel.ParkingLot()
+                    await gate.row.park()  # the same with the door
+                try:
+                    if (wait := gate.next - trio.current_time()) > 0:
+                        await trio.sleep(wait)
+                except BaseException:
+                    self._leave_door(gate)
+                    raise
             except BaseException:
                 self._leave(gate)
                 raise
         finally:
             self._waiting_for_address -= 1
 
-    def _leave(self, gate: _Address) -> None:
-        gate.in_flight -= 1
-        if gate.lot is not None:
+    @staticmethod
+    def _leave(gate: _Address) -> None:
+        if gate.lot:
             gate.lot.unpark()
+        else:
+            gate.in_flight -= 1
 
-    def release(self, address: str) -> None:
-        """The connection is closed."""
+    @staticmethod
+    def _leave_door(gate: _Address) -> None:
+        if gate.row:
+            gate.row.unpark()
+        else:
+            gate.door_taken = False
+
+    def _give_back(self) -> None:
         self._in_flight -= 1
         if self._lot:
             self._lot.unpark()
+
+    def release(self, address: str) -> None:
+        """The connection is closed."""
+        self._give_back()
         if self._gated and (gate := self._addresses.get(address)) is not None and gate.in_flight:
             self._leave(gate)
 
     async def exhausted(self) -> None:
         """The machine had no file or port left: go on with fewer in flight, and wait for one to be given back."""
         self._exhausted += 1
-        self._limit = max(_FLOOR, min(self._limit, int(self._in_flight * _SHRINK)))
+        self._limit = max(self._floor, min(self._limit, int(self._in_flight * _SHRINK)))
         await trio.sleep(_EXHAUSTED_WAIT)
 
 
