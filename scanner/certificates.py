@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 
 from scanner.diagnosis.case import flight_of
 from scanner.evidence import Evidence
 from scanner.findings import CertificateRecord
-from scanner.pki.certificate import describe, describe_malformed
+from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed
 from scanner.pki.verdicts import ChainVerdict
+from scanner.text import printable
 
 
 def not_met_before(
@@ -30,4 +32,15 @@ def not_met_before(
                 if certificate is not None:
                     yield digest, describe(certificate, with_der=True)
                 else:
-                    yield digest, describe_malformed(der, "does not parse")
+                    yield digest, _malformed(der)
+
+
+def _malformed(der: bytes) -> CertificateRecord:
+    try:
+        Certificate.parse_untrusted(der)
+    except CertificateError as error:
+        record = describe_malformed(der, printable(str(error)))
+    else:
+        record = describe_malformed(der, "cannot be used")
+    record["der"] = base64.b64encode(der).decode()
+    return record

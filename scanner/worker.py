@@ -121,17 +121,19 @@ class _Desk:
 
 
 async def work(rows: int, control: int, reports: int) -> None:
-    """Do what the assignment says; the arguments are file descriptors."""
-    orders = Frames(trio.lowlevel.FdStream(control))
-    assignment = await orders.next()
-    if assignment is None:
-        return
-    assert isinstance(assignment, Assignment)
+    """Do what the assignment says; the arguments are file descriptors, which are closed at the end."""
+    async with trio.lowlevel.FdStream(control) as incoming, trio.lowlevel.FdStream(reports) as outgoing:
+        orders = Frames(incoming)
+        assignment = await orders.next()
+        if assignment is not None:
+            assert isinstance(assignment, Assignment)
+            await _do(assignment, rows, orders, outgoing)
+
+
+async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.abc.SendStream) -> None:
     intermediates = Intermediates()
-    desk = _Desk(trio.lowlevel.FdStream(reports), intermediates)
+    desk = _Desk(outgoing, intermediates)
     judge = make_judge(assignment.material, intermediates)
-    raise_file_limit()
-    collect_seldom()
     others_learnt: list[bytes] = []
     settle = trio.Event()
     finished = False
@@ -177,7 +179,9 @@ def _batches(descriptor: int) -> Callable[[], list[Row]]:
     file = os.fdopen(descriptor, "rb")
 
     def read() -> list[Row]:
-        batch: list[Row] | None = read_frame(file)
+        batch: list[Row] | None = None if file.closed else read_frame(file)
+        if batch is None:
+            file.close()
         return batch or []
 
     return read
@@ -186,6 +190,8 @@ def _batches(descriptor: int) -> Callable[[], list[Row]]:
 def main(arguments: Sequence[str]) -> int:
     """Entry of the process: three file descriptors. Returns its exit status."""
     rows, control, reports = map(int, arguments)
+    raise_file_limit()
+    collect_seldom()
     try:
         trio.run(work, rows, control, reports)
     except Exception as raised:  # noqa: BLE001 - one line, and the process that started this one says what it means

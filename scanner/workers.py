@@ -138,7 +138,7 @@ class Crew:
             read=self._read,
             done=self._done,
             held=sum(worker.held for worker in self._workers),
-            outcomes=dict(self._outcomes),
+            outcomes=dict(+self._outcomes),
             pacing=PacingStatistics(in_flight, in_flight, limit, self._done, 0, 0),
             reading_finished=self._finished_reading,
         )

@@ -39,7 +39,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "workers": frozenset({"worker", "frames", "scan", "session", "net", "diagnosis", *RECORDS}),
     "worker": frozenset({"frames", "certificates", "process", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
     | RECORDS,
-    "certificates": frozenset({"diagnosis", "pki", "evidence", "findings"}),
+    "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),
     "process": frozenset(),
     # The default port and the STARTTLS form of a protocol are known in one place.

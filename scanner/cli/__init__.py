@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -83,18 +84,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted)."""
     try:
         status = tlsweep.main(list(sys.argv[1:] if argv is None else argv), prog_name="tlsweep", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         return USAGE_ERROR
     except click.ClickException as error:
         # one line, whatever the message holds
-        line = " ".join(error.format_message().split())
-        click.echo(f"tlsweep: {line}", err=True)
-        return USAGE_ERROR
+        return _say(error.format_message(), USAGE_ERROR)
     except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return _say("interrupted", INTERRUPTED)
+    except (BrokenPipeError, SystemExit):
+        # The reader of our standard output has gone (click says so by SystemExit): nobody is left to tell.
+        _discard_output()
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader of our standard output has gone: nobody is left to tell
-        sys.stderr.close()
-        return INTERRUPTED
+    except OSError as error:
+        _discard_output()
+        return _say(str(error), USAGE_ERROR)
     return status if isinstance(status, int) else 0
+
+
+def _say(text: str, status: int) -> int:
+    """One harmless line on standard error."""
+    from scanner.text import printable
+
+    click.echo(f"tlsweep: {printable(' '.join(text.split()))}", err=True)
+    return status
+
+
+def _discard_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # a standard output that was replaced

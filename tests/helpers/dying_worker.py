@@ -1,0 +1,31 @@
+"""A worker process that dies at the sight of one target, as a crash of native code would end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+from scanner import worker
+from scanner.evidence import Target
+from scanner.scan import Row
+
+DEADLY = "deadly.test"
+
+_real = worker._batches
+
+
+def _watched(descriptor: int) -> Callable[[], list[Row]]:
+    read = _real(descriptor)
+
+    def checked() -> list[Row]:
+        batch = read()
+        if any(isinstance(row, Target) and row.host == DEADLY for row in batch):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return batch
+
+    return checked
+
+
+worker._batches = _watched
+main = worker.main

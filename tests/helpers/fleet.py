@@ -1,0 +1,56 @@
+"""Servers of the demo, kept up in a thread for tests that run the whole program against them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from scanner.demo.cases import Case
+from scanner.demo.catalogue import CASES
+from scanner.demo.fleet import Fleet, run_fleet
+
+
+def named(*names: str) -> list[Case]:
+    """Cases of the demo by name."""
+    by_name = {case.name: case for case in CASES}
+    return [by_name[name] for name in names]
+
+
+@contextmanager
+def fleet_of(directory: Path, cases: Sequence[Case]) -> Iterator[Fleet]:
+    """The fleet of these cases, up for the length of the block."""
+    up, stop = threading.Event(), trio.Event()
+    made: list[Fleet] = []
+    tokens: list[trio.lowlevel.TrioToken] = []
+    problems: list[BaseException] = []
+
+    async def serve() -> None:
+        tokens.append(trio.lowlevel.current_trio_token())
+        async with run_fleet(directory, cases=cases) as fleet:
+            made.append(fleet)
+            up.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            trio.run(serve)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            problems.append(error)
+        finally:
+            up.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    up.wait()
+    try:
+        if problems:
+            raise problems[0]
+        yield made[0]
+    finally:
+        if made:
+            trio.from_thread.run_sync(stop.set, trio_token=tokens[0])
+        thread.join()

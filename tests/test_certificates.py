@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from scanner.certificates import not_met_before
+from tests.helpers.evidence import answered, at, chain, evidence, verdicts
+
+
+def test_each_certificate_once_with_its_der() -> None:
+    certificates = chain()
+    seen = evidence(at(answered(certificates), "192.0.2.1"), at(answered(certificates), "192.0.2.2"))
+    known: set[bytes] = set()
+
+    found = list(not_met_before(seen, verdicts(seen), known))
+
+    assert [digest for digest, _ in found] == [hashlib.sha256(der).digest() for der in certificates]
+    assert [base64.b64decode(record["der"]) for _, record in found] == list(certificates)
+    assert known == {digest for digest, _ in found}
+    assert list(not_met_before(seen, verdicts(seen), known)) == []
+
+
+def test_what_does_not_parse_is_kept_too() -> None:
+    seen = evidence(at(answered([b"\x30\x03abc"])))
+
+    ((_, record),) = not_met_before(seen, verdicts(seen), set())
+
+    assert base64.b64decode(record["der"]) == b"\x30\x03abc"
+    assert record["error"]
+
+
+def test_an_address_without_certificates_has_none() -> None:
+    seen = evidence(at(answered([])))
+
+    assert list(not_met_before(seen, verdicts(seen), set())) == []
