@@ -156,7 +156,7 @@ async def test_waiting_for_an_address_holds_no_place_of_others(clock: MockClock,
         for number in range(30):
             nursery.start_soon(traffic.one, f"198.51.100.{number}")
     others = [time for time, address in traffic.starts if address != A]
-    assert max(others) - min(others) == pytest.approx(9, abs=1)  # 30 of them, three at a time
+    assert max(others) - min(others) <= 10  # 30 of them, three at a time at least
 
 
 @trio_test
