@@ -42,9 +42,10 @@ format: $(DEV) ## format the tree and apply the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schema: $(DEV) ## write again what is made from the code: the JSON Schema of a finding, docs/causes.md
+schema: $(DEV) ## write again what is made from the code: the JSON Schema of a finding, pages in docs
 	$(BIN)/python scripts/build_schema.py
 	$(BIN)/python scripts/build_causes.py
+	$(BIN)/python scripts/build_docs.py
 
 lock: python ## resolve the dependencies again and write both lock files
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; }

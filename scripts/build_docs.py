@@ -1,0 +1,156 @@
+"""Write the pages that are made from the code: docs/finding.md, and the states of the engine in docs/architecture.md.
+
+python scripts/build_docs.py            # writes both
+python scripts/build_docs.py --check    # exit 1 where one is stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from scanner.tls import constants
+from scanner.tls.events import TRANSITIONS, State
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SCHEMA: Final = ROOT / "scanner" / "data" / "finding.schema.json"
+FINDING: Final = ROOT / "docs" / "finding.md"
+ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+BEGIN: Final = "<!-- made by scripts/build_docs.py from scanner/tls/events.py -->\n"
+END: Final = "<!-- end -->\n"
+
+# A ServerHello alone leads to several states, so its handler chooses; what it goes by stands here.
+CHOSEN: Final[dict[str, tuple[tuple[str, State], ...]]] = {
+    "_server_hello": (
+        ("HelloRetryRequest", State.SERVER_HELLO),
+        ("ServerHello of TLS 1.3", State.ENCRYPTED_EXTENSIONS),
+        ("ServerHello of TLS 1.2 and older", State.OLD_CERTIFICATE),
+    ),
+}
+
+HEAD: Final = """# The fields of a finding
+
+This page is made from `scanner/findings.py` by `scripts/build_docs.py`. The same, for machines: `tlsweep schema finding`.
+
+A findings file holds one JSON object a line (NDJSON, UTF-8). Fields are only ever added within `tlsweep/1`, so a reader
+must leave alone what it does not know. A field that is not known is absent or `null`, never guessed. Text from servers,
+certificates and inventories is exact: it may hold control characters and must be escaped before it is shown.
+"""
+
+
+def finding_page() -> str:
+    """The schema as a page to read."""
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    records: dict[str, Mapping[str, Any]] = {"Finding": schema, **schema["$defs"]}
+    parts = [HEAD]
+    for name in _in_order(records):
+        record = records[name]
+        parts.append(
+            f"\n## {name}\n\n{_prose(record['description'])}\n\n| field | type | what it is |\n| --- | --- | --- |\n"
+        )
+        for field, about in record["properties"].items():
+            text = about.get("description", "")
+            always = "" if field in record["required"] or "absent" in text else " May be absent."
+            parts.append(f"| `{field}` | {_type(about)} | {_prose(text)}{always} |\n")
+    return "".join(parts)
+
+
+def _in_order(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of the records, each after the one that first mentions it."""
+    order = ["Finding"]
+    for name in order:
+        order += [other for other in dict.fromkeys(_mentioned(records[name]["properties"])) if other not in order]
+    return order
+
+
+def _mentioned(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].rpartition("/")[2]
+        for value in node.values():
+            yield from _mentioned(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _mentioned(value)
+
+
+def _type(about: Mapping[str, Any]) -> str:
+    if "$ref" in about:
+        name = about["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in about:
+        return f"`{about['const']}`"
+    if "enum" in about:
+        return ", ".join(f"`{value}`" for value in about["enum"])
+    if "anyOf" in about:
+        return " or ".join(_type(one) for one in about["anyOf"])
+    kind = about.get("type", "any")
+    if isinstance(kind, list):
+        return " or ".join(kind)
+    if kind == "array":
+        return f"list of {_type(about['items'])}"
+    if kind == "object":
+        return f"object of {_type(about['additionalProperties'])}"
+    return str(kind)
+
+
+def _prose(text: str) -> str:
+    """reStructuredText's literals as Markdown's, and no bar that would end a cell."""
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+def states() -> str:
+    """The transitions as a diagram in Mermaid's language, which forges and editors draw."""
+    names = {
+        value: "".join(word.capitalize() for word in key.split("_"))
+        for key, value in vars(constants).items()
+        if key in MESSAGES
+    }
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.SERVER_HELLO.name}"]
+    for (state, kind), (handler, following) in TRANSITIONS.items():
+        for said, to in CHOSEN.get(handler, ((names[kind], following),)):
+            lines.append(f"    {state.name} --> {to.name}: {said}")
+    return "\n".join([*lines, f"    {State.COMPLETE.name} --> [*]", "```", ""])
+
+
+MESSAGES: Final = (
+    "SERVER_HELLO",
+    "ENCRYPTED_EXTENSIONS",
+    "CERTIFICATE",
+    "SERVER_KEY_EXCHANGE",
+    "CERTIFICATE_REQUEST",
+    "SERVER_HELLO_DONE",
+    "CERTIFICATE_VERIFY",
+    "FINISHED",
+    "CERTIFICATE_STATUS",
+)
+
+
+def architecture_page() -> str:
+    """docs/architecture.md with its diagram as the code is now."""
+    before, mark, rest = ARCHITECTURE.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise SystemExit(f"{ARCHITECTURE.name} has lost the marks around the diagram")
+    return f"{before}{BEGIN}\n{states()}\n{END}{after}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
+    options = parser.parse_args(arguments)
+    stale = 0
+    for target, text in ((FINDING, finding_page()), (ARCHITECTURE, architecture_page())):
+        if options.check:
+            stale |= not target.is_file() or target.read_text("utf-8") != text
+        else:
+            target.write_text(text, "utf-8")
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
