@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
+from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
 from scanner.findings import Severity
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls.offers import OFFERS
@@ -33,7 +33,7 @@ class Context:
     public: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """A rule's answer: this code holds, and this proves it (JSON types only). ``severity`` None is the catalogue's."""
 
@@ -42,7 +42,7 @@ class Claim:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case:
     """One address of a target: what was seen there, and the judges' verdict on its certificates, if any came."""
 

@@ -25,7 +25,7 @@ from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.wording import Wording
-from scanner.evidence import Evidence, Failure, Stage
+from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
 from scanner.pki.verdicts import ChainVerdict
 
@@ -51,7 +51,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnosis:
     """The judgement on one target; ``diagnoses`` are in order of precedence.
 

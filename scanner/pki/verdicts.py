@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from scanner.evidence import record
 from scanner.pki.certificate import Certificate
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """A rule that a certificate or path breaks.
 
@@ -22,7 +23,7 @@ class Problem:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoreVerdict:
     """One trust store's answer for one chain at one moment.
 
@@ -40,7 +41,7 @@ class StoreVerdict:
     completed_from: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NameVerdict:
     """Whether the leaf is for the name asked for (RFC 9525), and what it is for instead.
 
@@ -56,7 +57,7 @@ class NameVerdict:
     common_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChainVerdict:
     """Everything the judges say about what one endpoint sent, before any rule weighs it.
 

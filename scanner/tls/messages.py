@@ -6,8 +6,7 @@ Code points stay numbers and unknown extensions stay bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from scanner.tls import constants as c
 from scanner.tls.wire import DecodeError, Reader
@@ -16,8 +15,7 @@ from scanner.tls.wire import DecodeError, Reader
 MAX_CERTIFICATES: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ServerHello:
+class ServerHello(NamedTuple):
     """A ServerHello or HelloRetryRequest. ``version`` is the one selected, from supported_versions where it is there."""
 
     version: int
@@ -132,8 +130,7 @@ def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
     return tuple(scts)
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateMessage:
+class CertificateMessage(NamedTuple):
     """Certificates as sent, leaf first. The extensions are those of the leaf's entry (TLS 1.3), else empty."""
 
     certificates: tuple[bytes, ...]
@@ -160,8 +157,7 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     return CertificateMessage(tuple(certificates), leaf_extensions)
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRequest:
+class CertificateRequest(NamedTuple):
     """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
 
     authorities: tuple[bytes, ...]
@@ -208,8 +204,7 @@ def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
     return scheme, signature
 
 
-@dataclass(frozen=True, slots=True)
-class ServerKeyExchange:
+class ServerKeyExchange(NamedTuple):
     """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
 
     ``scheme`` is ``None`` before TLS 1.2; ``signature`` is ``None`` for anonymous exchanges.
