@@ -66,7 +66,7 @@ def read_targets(
     if default_protocol not in protocols:
         raise InventoryError(f"the protocol {quoted(default_protocol)} is not known")
     reader = RowReader(default_protocol, default_port, protocols)
-    return (reader.read_line(row, row, text.strip() or '""') for row, text in enumerate(texts, 1))
+    return (reader.read_line(row, None, text.strip() or '""') for row, text in enumerate(texts, 1))
 
 
 def _with_first(first: Target | InvalidRow, rows: _Rows) -> _Rows:

@@ -63,14 +63,14 @@ class RowReader:
         self._own_default_port = default_port
         self._plain_port = default_port if default_port is not None else protocols[default_protocol].port
 
-    def read(self, row: int, line: int, cells: Cells, tags: dict[str, Any]) -> Target | InvalidRow:
-        """The row numbered ``row``, which begins on line ``line`` of the file."""
+    def read(self, row: int, line: int | None, cells: Cells, tags: dict[str, Any]) -> Target | InvalidRow:
+        """The row numbered ``row``, which begins on line ``line`` of the file; ``None`` where it is in none."""
         try:
             return self._target(row, cells, tags)
         except Unusable as error:
             return invalid(row, line, error.reason, cells, tags)
 
-    def read_line(self, row: int, line: int, text: str) -> Target | InvalidRow:
+    def read_line(self, row: int, line: int | None, text: str) -> Target | InvalidRow:
         """A row of a plain list: ``text`` is trimmed and not empty."""
         if self._plain_port is not None and ":" not in text and "/" not in text and "@" not in text:
             # the common case, a bare name or IPv4 address, without the detour over cells
@@ -139,7 +139,7 @@ class RowReader:
         return f"the scheme {quoted(scheme)} is no protocol that is known"
 
 
-def invalid(row: int, line: int, reason: str, cells: Cells, tags: dict[str, Any]) -> InvalidRow:
+def invalid(row: int, line: int | None, reason: str, cells: Cells, tags: dict[str, Any]) -> InvalidRow:
     """The record of a row that cannot be probed; passwords in URLs are not carried on."""
     try:
         port = read_port(cells.port) if cells.port else None
@@ -147,7 +147,7 @@ def invalid(row: int, line: int, reason: str, cells: Cells, tags: dict[str, Any]
         port = None
     return InvalidRow(
         row=row,
-        reason=f"line {line}: {reason}",
+        reason=reason if line is None else f"line {line}: {reason}",
         host=_without_userinfo(cells.host)[:MAX_CARRIED] or None,
         port=port,
         protocol=cells.protocol[:MAX_CARRIED] or None,
