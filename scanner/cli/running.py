@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
@@ -153,32 +153,38 @@ class Run:
             raise UsageProblem("--force and --resume exclude each other")
         workers = parse_workers(given["workers"])
         judge = make_judge(what)
-        rows: Iterator[Row] = read_inventory(
-            inventory, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
-        )
         refuse_outputs(given, inventory)
-        output, resume = given["output"], given["resume"]
+        output, resume, force = given["output"], given["resume"], given["force"]
         stats, already, matched = Stats(), 0, False
-        if resume and output not in (None, "-"):
+        with ExitStack() as stack, ExitStack() as on_failure:
+            rows: Iterator[Row] = read_inventory(
+                inventory,
+                default_protocol=config.default_protocol,
+                default_port=config.default_port,
+                protocols=PROTOCOLS,
+            )
+            if isinstance(rows, Generator):
+                on_failure.callback(rows.close)
+            if resume and output not in (None, "-"):
 
-            def count(finding: dict[str, Any]) -> None:
-                nonlocal matched
-                stats.add(finding)
-                matched = matched or matches_fail_on(finding, fail_on)
+                def count(finding: dict[str, Any]) -> None:
+                    nonlocal matched
+                    stats.add(finding)
+                    matched = matched or matches_fail_on(finding, fail_on)
 
-            done = completed(output, count)
-            already = len(done)
-            rows = still_to_do(rows, done)
-        with ExitStack() as stack:
+                done = completed(output, count)
+                already = len(done)
+                rows = still_to_do(rows, done)
             certificates, known = None, set[bytes]()
             if given["certificates"]:
-                check_output(given["certificates"], force=given["force"], resume=resume)
+                check_output(given["certificates"], force=force, resume=resume)
                 known = certificates_in(given["certificates"]) if resume else known
-            writer = stack.enter_context(open_output(output, force=given["force"], resume=resume))
+            writer = stack.enter_context(open_output(output, force=force, resume=resume))
             if given["certificates"]:
                 certificates = stack.enter_context(
-                    open_output(given["certificates"], force=given["force"], resume=resume, holds="certificates")
+                    open_output(given["certificates"], force=force, resume=resume, holds="certificates")
                 )
+            on_failure.pop_all()
             return cls(
                 inventory=inventory,
                 output=None if output == "-" else output,
