@@ -115,7 +115,8 @@ class Observer:
         elif target.host_is_ip:
             addresses = (target.host,)
         else:
-            dns = await self._resolver.resolve(target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6)
+            with self._pacer.aside():
+                dns = await self._resolver.resolve(target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6)
             addresses = self._order(dns)
         if self._banned is not None:
             addresses = [address for address in addresses if not self._banned(address)]
@@ -202,7 +203,8 @@ class _Course:
                 return probe
             tries += 1
             begun = trio.current_time()
-            await trio.sleep(pause)
+            with self._observer._pacer.aside():
+                await trio.sleep(pause)
             budget.spend(begun)
 
     async def _connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:

@@ -7,6 +7,8 @@ server do not keep a thousand other servers waiting.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +73,7 @@ class _Address:
 class Pacer:
     """Gate of all connections of a run. Rates are starts per second, ``None`` is no limit.
 
+    ``standing_aside`` counts who waits without holding a place; ``on_aside`` is called whenever one more does.
     With ``polite_to_loopback`` False the limits per address do not hold for this machine's own addresses:
     they are there for the sake of other people's servers.
     """
@@ -84,6 +87,8 @@ class Pacer:
         rate_per_address: float | None,
         polite_to_loopback: bool,
     ) -> None:
+        self.standing_aside = 0
+        self.on_aside: Callable[[], None] | None = None
         self._limit = concurrency
         self._floor = min(_FLOOR, concurrency)
         self._in_flight = 0
@@ -156,7 +161,8 @@ class Pacer:
             else:
                 if gate.lot is None:
                     gate.lot = trio.lowlevel.ParkingLot()
-                await gate.lot.park()  # whoever leaves hands its place over
+                with self.aside():
+                    await gate.lot.park()  # whoever leaves hands its place over
             if self._interval is None:
                 return
             try:
@@ -165,10 +171,12 @@ class Pacer:
                 else:
                     if gate.row is None:
                         gate.row = trio.lowlevel.ParkingLot()
-                    await gate.row.park()  # the same with the door
+                    with self.aside():
+                        await gate.row.park()  # the same with the door
                 try:
                     if (wait := gate.next - trio.current_time()) > 0:
-                        await trio.sleep(wait)
+                        with self.aside():
+                            await trio.sleep(wait)
                 except BaseException:
                     self._leave_door(gate)
                     raise
@@ -177,6 +185,17 @@ class Pacer:
                 raise
         finally:
             self._waiting_for_address -= 1
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """For waits that hold none of the places that all targets share: meanwhile somebody else can use one."""
+        self.standing_aside += 1
+        if self.on_aside is not None:
+            self.on_aside()
+        try:
+            yield
+        finally:
+            self.standing_aside -= 1
 
     @staticmethod
     def _leave(gate: _Address) -> None:
