@@ -17,7 +17,7 @@ import trio
 
 from scanner.config import ScanConfig
 from scanner.diagnosis import assemble
-from scanner.diagnosis.engine import Context, diagnose, flight_of
+from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
 from scanner.diagnosis.questions import Question, next_question
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.findings import Finding
@@ -35,8 +35,8 @@ TRICKLE: Final = 0.05
 WAITING_WORKERS: Final = 1000
 # Findings remembered so that a repeated target shares one probe; at about 5 kB each this is some 10 MB.
 REMEMBERED: Final = 2048
-# Rows that may wait for one target that is in flight; further ones are probed by themselves.
-MAX_SHARING: Final = 10_000
+# Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
+MAX_SHARING: Final = 50_000
 # Findings held back because an intermediate seen later may settle them; beyond it they are written as they stand.
 MAX_HELD: Final = 10_000
 
@@ -95,6 +95,11 @@ class Feed:
         self.idle = 0
         self.read = 0
         self.finished = False
+
+    @property
+    def ready(self) -> int:
+        """Rows that wait to be taken."""
+        return len(self._ready)
 
     async def fill(self, wanted: Callable[[int], None]) -> None:
         """Read to the end; ``wanted`` is told how many rows have become ready."""
@@ -158,6 +163,7 @@ class Scan:
         self._in_flight: dict[TargetKey, _Shared] = {}
         self._held: list[tuple[Evidence, _Shared | None]] = []
         self._outcomes: Counter[str] = Counter()
+        self._sharing = 0
         self._done = 0
         self._workers = 0
         self._feed: Feed | None = None
@@ -188,7 +194,11 @@ class Scan:
         # asked for the same flight up to three times in a row: for follow-ups, for CAA, for the finding
         last = self._last
         if last is None or last[0] is not flight or last[1] != (target.name, at):
-            last = self._last = (flight, (target.name, at), self._judge.judge(flight.certificates, name=target.name, at=at))
+            last = self._last = (
+                flight,
+                (target.name, at),
+                self._judge.judge(flight.certificates, name=target.name, at=at),
+            )
         return last[2]
 
     def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
@@ -228,10 +238,13 @@ class Scan:
         async with trio.open_nursery() as nursery:
 
             def hire(ready: int) -> None:
-                for _ in range(min(ready - feed.idle, most - self._workers)):
+                # as many as may be in flight, and one more for each that waits without a place
+                useful = min(self._config.concurrency + self._pacer.standing_aside, most)
+                for _ in range(min(ready - feed.idle, useful - self._workers)):
                     self._workers += 1
                     nursery.start_soon(self._work, feed)
 
+            self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
             await feed.fill(hire)
         if before_settling is not None:
             await before_settling()
@@ -247,7 +260,8 @@ class Scan:
     async def _target(self, target: Target) -> None:
         key = (target.host, target.port, target.protocol, target.sni, target.address)
         shared = self._in_flight.get(key)
-        if shared is not None and len(shared.waiting) < MAX_SHARING:
+        if shared is not None and self._sharing < MAX_SHARING:
+            self._sharing += 1
             shared.waiting.append(target)
             return
         recent = self._recent.get(key)
@@ -279,11 +293,12 @@ class Scan:
                 self._held.append((evidence, shared))
                 return
             finding = self.finding(evidence, verdicts)
-            if self._judged is not None:
-                self._judged(evidence, verdicts)
         except Exception as error:  # noqa: BLE001 - as above
-            bugged = replace(evidence, endpoints=(), bug=describe_bug(error))
-            finding = self.finding(bugged, [])
+            verdicts, evidence = [], replace(evidence, endpoints=(), bug=describe_bug(error))
+            finding = self._bug_finding(evidence)
+        # not among what is caught: a full disk is no fault of a target, and stops the run as it does with findings
+        if self._judged is not None:
+            self._judged(evidence, verdicts)
         self._write(finding)
         if shared is None:
             return
@@ -291,12 +306,25 @@ class Scan:
         key = (target.host, target.port, target.protocol, target.sni, target.address)
         self._in_flight.pop(key, None)
         shared.finding = finding
+        self._sharing -= len(shared.waiting)
         for waiting in shared.waiting:
             self._write(assemble.for_another_row(finding, waiting))
         shared.waiting.clear()
         self._recent[key] = shared
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
+
+    def _bug_finding(self, evidence: Evidence) -> Finding:
+        """The finding of a target on which we failed; where even that fails, one without anything that was seen."""
+        try:
+            return self.finding(evidence, [])
+        except Exception as error:  # noqa: BLE001 - as above
+            target = evidence.target
+            row = InvalidRow(target.row, "", target.host, target.port, target.protocol, target.id, target.tags)
+            finding = assemble.invalid_finding(row, self._run_id, started=evidence.started)
+            finding["outcome"] = "warn"  # it was not judged, so it is not in order; nor is its row at fault
+            finding["error"] = f"{OWN_FAULT}{evidence.bug}; {describe_bug(error)}"
+            return finding
 
     def _settle(self) -> None:
         """Write what was held: all intermediates that this run met are known now."""
@@ -335,6 +363,8 @@ class Extras:
 
 def describe_bug(error: BaseException) -> str:
     """One line for the finding: what kind of exception, its words, and where it was raised."""
+    while isinstance(error, BaseExceptionGroup):  # a nursery's: the first of its members says more
+        error = error.exceptions[0]
     place = ""
     trace = error.__traceback__
     while trace is not None:

@@ -1,0 +1,141 @@
+"""Whole runs without a network: rows in, findings out, over the weather of a ``Scenario`` and a judge with one root."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import trio
+from trio.testing import MockClock
+
+from scanner.config import ScanConfig
+from scanner.evidence import InvalidRow, Probe, Target
+from scanner.findings import Finding
+from scanner.scan import Row, Scan
+from tests.helpers import evidence, pki
+from tests.helpers.network import Connection, Scenario, Step, observer_in, pacer_for
+from tests.helpers.schema import validate
+
+HOSTS = [f"host{number}.example" for number in range(12)]
+
+
+def row(number: int, host: str, **changes: Any) -> Target:
+    """A row of the inventory."""
+    given: dict[str, Any] = {"port": 443, "protocol": "https", "sni": host, **changes}
+    return Target(row=number, host=host, **given)
+
+
+def rows_of(hosts: Iterable[str]) -> list[Row]:
+    """A row for each host."""
+    return [row(number, host) for number, host in enumerate(hosts, 1)]
+
+
+def healthy(connection: Connection) -> Probe:
+    """A whole flight with a good chain for the name that was asked for."""
+    return evidence.answered(evidence.chain(connection.sni or HOSTS[0]))
+
+
+def sending(*certificates: pki.Issued) -> Probe:
+    """A whole flight with just these certificates."""
+    return evidence.answered(certificates)
+
+
+def address_of(host: str) -> str:
+    return f"192.0.2.{HOSTS.index(host) + 1}"
+
+
+def everywhere(outcome: Any = healthy, delay: float = 0.05) -> Scenario:
+    """The same weather for all hosts."""
+    return Scenario(
+        {address_of(host): Step(delay, outcome) for host in HOSTS}, {host: [address_of(host)] for host in HOSTS}
+    )
+
+
+def run(main: Any, *, threshold: float = 0) -> Any:
+    """``trio.run`` on a clock that jumps when nothing has happened for ``threshold`` seconds; a reading thread needs some."""
+    return trio.run(main, clock=MockClock(autojump_threshold=threshold))
+
+
+@dataclass
+class Run:
+    """One run that can be watched: ``findings`` are those emitted so far."""
+
+    scenario: Scenario
+    config: ScanConfig = field(default_factory=lambda: ScanConfig(retries=0))
+    findings: list[Finding] = field(default_factory=list)
+    scan: Scan = field(init=False)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = dict(self.options)
+        self.pacer = pacer_for(self.config)
+        self.judge = given.pop("judge", None) or evidence.judge()
+        self.scan = Scan(
+            self.config,
+            run_id="test",
+            judge=self.judge,
+            pacer=self.pacer,
+            emit=given.pop("emit", self.findings.append),
+            judged=given.pop("judged", None),
+            clock=lambda: evidence.AT,
+        )
+        self.extras = given.pop("extras", None)
+        self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, ask=self.scan.ask, **given)
+
+    async def of(self, rows: Any) -> list[Finding]:
+        """Scan these rows to the end."""
+        try:
+            await self.scan.run(iter(rows) if isinstance(rows, list) else rows, self.observer, self.extras)
+        finally:
+            self.scenario.check_closed()
+        return self.findings
+
+
+def scanned(
+    scenario: Scenario, rows: Sequence[Row], config: ScanConfig | None = None, *, threshold: float = 0, **options: Any
+) -> list[Finding]:
+    """The findings of a run from its beginning to its end, on a clock that jumps; each row has one, whole and valid."""
+
+    async def main() -> Run:
+        watched = Run(scenario, config or ScanConfig(retries=0), options=options)
+        await watched.of(list(rows))
+        return watched
+
+    done: Run = run(main, threshold=threshold)
+    check_complete(rows, done.findings)
+    seen = done.scan.statistics()
+    assert (seen.read, seen.done, seen.held, seen.reading_finished) == (len(rows), len(rows), 0, True)
+    assert seen.outcomes == Counter(finding["outcome"] for finding in done.findings)
+    assert (seen.pacing.in_flight, seen.pacing.waiting_for_address) == (0, 0)
+    assert seen.pacing.started == len(scenario.connections) + seen.pacing.exhausted
+    return done.findings
+
+
+def check_complete(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
+    """Exactly one finding for each row, about that row."""
+    assert sorted(finding["target"]["row"] for finding in findings) == sorted(each.row for each in rows)
+    by_row = {each.row: each for each in rows}
+    for finding in findings:
+        check_whole(finding)
+        of, told = by_row[finding["target"]["row"]], finding["target"]
+        assert (told["id"], told["host"], told["tags"]) == (of.id, of.host, of.tags)
+        assert (finding["outcome"] == "invalid") is isinstance(of, InvalidRow)
+
+
+def check_whole(finding: Finding) -> None:
+    """A finding as it would be written is valid."""
+    validate(json.loads(orjson.dumps(finding)))
+
+
+def codes(finding: Finding) -> list[str]:
+    """Codes in their order."""
+    return [diagnosis["code"] for diagnosis in finding["diagnoses"]]
+
+
+def by_host(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Findings by the host of their row."""
+    return {str(finding["target"]["host"]): finding for finding in findings}

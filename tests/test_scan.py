@@ -1,0 +1,287 @@
+"""A run: every row gets exactly one finding, whatever happens to it, to its neighbours or to us."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from scanner import scan as module
+from scanner.config import ScanConfig
+from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
+from scanner.exclude import Exclusions
+from scanner.findings import Finding
+from scanner.ndjson import OutputFull
+from scanner.pki.judge import Judge
+from scanner.scan import ROWS_PER_READ, Extras, Row, describe_bug
+from scanner.session import without_excluded
+from tests.helpers.network import NEVER, Scenario, Step
+from tests.helpers.scanning import (
+    HOSTS,
+    Run,
+    address_of,
+    by_host,
+    check_complete,
+    codes,
+    everywhere,
+    healthy,
+    row,
+    rows_of,
+    run,
+    scanned,
+)
+
+GOOD, DEAD, RESET, BUG, NAMELESS, BANNED, INVALID = "good", "dead", "reset", "bug", "nameless", "banned", "invalid"
+WEATHER: dict[str, Any] = {
+    GOOD: Step(0.05, healthy),
+    DEAD: Step(NEVER, Failure.CONNECT_TIMEOUT),
+    RESET: Step(0.01, Failure.RESET),
+    BUG: Step(0.02, ZeroDivisionError("in the prober")),
+}
+
+
+def weather(kinds: dict[str, str]) -> Scenario:
+    """Hosts by kind, each at an address of its own."""
+    names: dict[str, Any] = {}
+    for host, kind in kinds.items():
+        names[host] = DnsAnswer(DnsStatus.NXDOMAIN) if kind == NAMELESS else [address_of(host)]
+    return Scenario({address_of(host): WEATHER[kind] for host, kind in kinds.items() if kind in WEATHER}, names)
+
+
+# --- one finding for each row ----------------------------------------------------------------------
+
+OUTCOME = {GOOD: "ok", DEAD: "fail", RESET: "fail", BUG: "warn", NAMELESS: "fail", BANNED: "warn"}
+
+
+def test_each_kind_of_row() -> None:
+    kinds = dict(zip(HOSTS, WEATHER | {NAMELESS: None}, strict=False))
+    findings = by_host(scanned(weather(kinds), rows_of(kinds)))
+    for host, kind in kinds.items():
+        assert findings[host]["outcome"] == OUTCOME[kind], kind
+    assert {codes(findings[host])[0] for host, kind in kinds.items() if OUTCOME[kind] == "fail"} == {
+        "connect-timeout",
+        "reset-after-hello",
+        "nxdomain",
+    }
+    bug = next(findings[host] for host, kind in kinds.items() if kind == BUG)
+    assert "ZeroDivisionError: in the prober" in bug["error"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(HOSTS), st.sampled_from([443, 443, 8443]), st.booleans()), max_size=40),
+    st.lists(st.sampled_from([*WEATHER, NAMELESS, BANNED]), min_size=len(HOSTS), max_size=len(HOSTS)),
+    st.sampled_from([1, 3, 1000]),
+)
+@settings(max_examples=60)
+def test_any_mix_of_rows(picked: list[tuple[str, int, bool]], kinds: list[str], concurrency: int) -> None:
+    of = dict(zip(HOSTS, kinds, strict=True))
+    exclusions = Exclusions()
+    for host, kind in of.items():
+        if kind == BANNED:
+            exclusions.add(host)
+    rows: list[Row] = []
+    for number, (host, port, usable) in enumerate(picked, 1):
+        tags = {"n": number}
+        if usable:
+            rows.append(row(number, host, port=port, id=f"id{number}", tags=tags))
+        else:
+            rows.append(InvalidRow(row=number, reason="bad", host=host, id=number, tags=tags))
+    rows = list(without_excluded(iter(rows), exclusions))
+    scenario = weather(of)
+
+    findings = scanned(scenario, rows, ScanConfig(retries=0, concurrency=concurrency))
+
+    for finding in findings:
+        told = finding["target"]
+        if finding["outcome"] != "invalid":
+            assert finding["outcome"] == OUTCOME[of[str(told["host"])]]
+    assert not any(of[host] == BANNED for host in HOSTS if address_of(host) in scenario.order())
+    # one probe for each target, however often it is named
+    asked = [(connection.address, connection.port) for connection in scenario.connections if connection.sni in HOSTS]
+    assert all(asked.count(each) == 1 for each in asked if of[HOSTS[int(each[0].rpartition(".")[2]) - 1]] == GOOD)
+
+
+def test_nothing_at_all() -> None:
+    assert scanned(everywhere(), []) == []
+
+
+def test_more_rows_than_one_reading() -> None:
+    rows = [row(number, f"h{number}.example") for number in range(1, 3 * ROWS_PER_READ + 10)]
+    scenario = Scenario(names={each.host: ["192.0.2.1"] for each in rows}, delay=0.01)
+    config = ScanConfig(retries=0, rate_per_address=None, concurrency_per_address=None)
+    assert len(scanned(scenario, list(rows), config)) == len(rows)
+
+
+# --- our own faults --------------------------------------------------------------------------------
+
+
+class Once:
+    """Fails the first time, or each time."""
+
+    def __init__(self, original: Any, *, always: bool = False) -> None:
+        self.original = original
+        self.always = always
+        self.failed = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.always or not self.failed:
+            self.failed += 1
+            raise RecursionError("injected")
+        return self.original(*args, **kwargs)
+
+
+PLACES = ["next_question", "diagnose", "assemble.finding", "judge.judge", "judge.unresolved"]
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, place: str, always: bool) -> None:
+    owner, _, name = place.rpartition(".")
+    of: Any = {"": module, "assemble": module.assemble, "judge": Judge}[owner]  # type: ignore[attr-defined]
+    if owner == "judge":
+        broken = Once(None, always=always)
+        original = getattr(of, name)
+
+        def method(self: Judge, *args: Any, **kwargs: Any) -> Any:
+            return broken(self, *args, **kwargs)
+
+        broken.original = original
+        monkeypatch.setattr(of, name, method)
+    else:
+        broken = Once(getattr(of, name), always=always)
+        monkeypatch.setattr(of, name, broken)
+
+    findings = scanned(everywhere(), rows_of(HOSTS))
+
+    assert broken.failed
+    hit = [finding for finding in findings if finding.get("error")]
+    assert len(hit) == (len(HOSTS) if always else 1)
+    for finding in findings:
+        if finding in hit:
+            assert finding["outcome"] == "warn"  # never judged, so never in order
+            assert "RecursionError: injected" in finding["error"]
+        else:
+            assert finding["outcome"] == "ok"
+
+
+class BrokenExtras(Extras):
+    def __init__(self) -> None:
+        pass
+
+    async def ask(self, evidence: Evidence, verdicts: Any) -> Evidence:
+        await trio.lowlevel.checkpoint()
+        raise KeyError("injected")
+
+
+def test_a_bug_in_what_is_asked_besides() -> None:
+    findings = scanned(everywhere(), rows_of(HOSTS), extras=BrokenExtras())
+    assert all("KeyError" in finding["error"] for finding in findings)
+
+
+def test_a_bug_with_several_addresses_is_named() -> None:
+    scenario = Scenario({"192.0.2.2": WEATHER[BUG]}, {HOSTS[0]: ["192.0.2.1", "192.0.2.2"]})
+    (finding,) = scanned(scenario, rows_of(HOSTS[:1]), ScanConfig(all_addresses=True))
+    assert "ZeroDivisionError: in the prober" in finding["error"]
+
+
+def test_a_resolver_that_fails() -> None:
+    scenario = Scenario(names={host: OSError(5, "injected") for host in HOSTS})
+    assert all("OSError" in finding["error"] for finding in scanned(scenario, rows_of(HOSTS)))
+
+
+@pytest.mark.parametrize("place", ["emit", "judged"])
+def test_what_cannot_be_written_stops_the_run(place: str) -> None:
+    """A full disk is no fault of a target."""
+
+    def full(*_: Any) -> None:
+        raise OutputFull("no space")
+
+    async def main() -> None:
+        watched = Run(everywhere(), options={place: full})
+        with pytest.raises(ExceptionGroup) as caught:
+            await watched.of(rows_of(HOSTS))
+        assert caught.group_contains(OutputFull)
+        assert watched.findings == []
+
+    run(main)
+
+
+def test_a_bug_says_where_it_is() -> None:
+    with pytest.raises(AttributeError) as caught:
+        healthy(None)  # type: ignore[arg-type]
+    assert describe_bug(caught.value).startswith(
+        "AttributeError: 'NoneType' object has no attribute 'sni' in healthy (scanning.py:"
+    )
+    assert describe_bug(ValueError("bare")) == "ValueError: bare"
+
+
+# --- stopped ---------------------------------------------------------------------------------------
+
+
+def test_stopped_at_any_moment_all_that_was_said_is_whole() -> None:
+    kinds = dict(zip(HOSTS, [*WEATHER, NAMELESS] * 3, strict=False))
+    rows = rows_of(list(kinds) * 2)
+
+    async def main(moment: float) -> int:
+        watched = Run(weather(kinds), ScanConfig(retries=1, timeout=3, concurrency=4))
+        with trio.move_on_after(moment):
+            await watched.of(list(rows))
+        seen = watched.scan.statistics()
+        told = [finding["target"]["row"] for finding in watched.findings]
+        assert len(set(told)) == len(told) == seen.done
+        check_complete([each for each in rows if each.row in told], watched.findings)
+        assert seen.done + seen.held <= seen.read <= len(rows)
+        assert (seen.pacing.in_flight, seen.pacing.waiting_for_address) == (0, 0)
+        return len(told)
+
+    done = [trio.run(main, moment / 20, clock=MockClock(autojump_threshold=0.002)) for moment in range(0, 120, 7)]
+    assert done[0] < done[-1]
+
+
+def test_statistics_while_it_runs() -> None:
+    async def main() -> None:
+        release = trio.Event()
+        seen = []
+
+        class Gated(Scenario):
+            async def probe(self, *args: Any, **kwargs: Any) -> Any:
+                await release.wait()
+                return await super().probe(*args, **kwargs)
+
+        watched = Run(Gated(names={host: [address_of(host)] for host in HOSTS}))
+        before = watched.scan.statistics()
+        assert (before.read, before.done, before.reading_finished) == (0, 0, False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.of, rows_of(HOSTS))
+            await wait_all_tasks_blocked(0.05)
+            seen.append(watched.scan.statistics())
+            release.set()
+        (during,) = seen
+        assert (during.read, during.done, during.pacing.in_flight) == (len(HOSTS), 0, len(HOSTS))
+        assert during.reading_finished
+        after = watched.scan.statistics()
+        assert (after.done, after.pacing.in_flight, after.pacing.peak_in_flight) == (len(HOSTS), 0, len(HOSTS))
+
+    trio.run(main)
+
+
+def test_evidence_is_shown_to_whoever_wants_it_before_the_finding_is_written() -> None:
+    told: list[str] = []
+
+    def judged(seen: Evidence, verdicts: Any) -> None:
+        assert len(verdicts) == len(seen.endpoints) == 1
+        told.append(f"judged {seen.target.host}")
+
+    def emit(finding: Finding) -> None:
+        told.append(f"written {finding['target']['host']}")
+
+    async def main() -> None:
+        await Run(everywhere(), options={"judged": judged, "emit": emit}).of(rows_of(HOSTS[:2]))
+
+    run(main)
+    for host in HOSTS[:2]:
+        assert told.index(f"judged {host}") < told.index(f"written {host}")

@@ -1,0 +1,255 @@
+"""Rows that wait: for a target that another row names too, for what the fleet will show, and for their turn to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+
+from scanner import scan as module
+from scanner.config import ScanConfig
+from scanner.scan import MAX_HELD, ROWS_PER_READ, WAITING_WORKERS, Feed, InBatches, Row
+from tests.helpers import evidence, pki
+from tests.helpers.network import Scenario, Step
+from tests.helpers.scanning import (
+    HOSTS,
+    Run,
+    address_of,
+    by_host,
+    check_complete,
+    codes,
+    everywhere,
+    healthy,
+    row,
+    rows_of,
+    run,
+    scanned,
+)
+
+# --- duplicates ------------------------------------------------------------------------------------
+
+
+def test_rows_that_name_one_target_share_its_probe() -> None:
+    scenario = everywhere()
+    rows: list[Row] = [row(number, HOSTS[0], id=f"id{number}", tags={"n": str(number)}) for number in range(1, 500)]
+    findings = scanned(scenario, rows)
+    assert len(scenario.connections) == 1
+    assert len({finding["started"] for finding in findings}) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"port": 444}, {"protocol": "smtp"}, {"sni": None}, {"sni": "b.example"}, {"address": "192.0.2.99"}]
+)
+def test_what_is_asked_differently_is_another_target(change: dict[str, Any]) -> None:
+    there = address_of(HOSTS[0])
+    scenario = Scenario({place: Step(0.05, healthy) for place in (there, "192.0.2.99")}, {HOSTS[0]: [there]})
+    scanned(scenario, [row(1, HOSTS[0]), row(2, HOSTS[0], **change)])
+    assert {each.sni for each in scenario.connections} >= {HOSTS[0], change.get("sni", HOSTS[0])}
+    assert len(scenario.connections) == 2
+
+
+def test_a_target_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(module, "WAITING_WORKERS", 0)
+    scenario = everywhere()
+    hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0], HOSTS[2]]
+    scanned(scenario, rows_of(hosts), ScanConfig(retries=0, concurrency=1))
+    assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0]]
+
+
+def test_those_that_wait_for_one_target_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SHARING", 5)
+    scenario = everywhere()
+    scanned(scenario, rows_of([HOSTS[0]] * 20), threshold=0.02)
+    assert len(scenario.connections) == 20 - 5
+
+
+# --- findings that wait for the fleet --------------------------------------------------------------
+
+
+def incomplete(connection: Any) -> Any:
+    return evidence.answered([evidence.leaf(connection.sni)])
+
+
+def strange(connection: Any) -> Any:
+    return evidence.answered([pki.certificate(connection.sni, issuer=pki.root("Unknown"))])
+
+
+def fleet(order: list[int]) -> tuple[Scenario, list[Row]]:
+    """Three that do not send their issuer, one that does, one whose issuer nobody has; each slower than the one before."""
+    outcomes = [incomplete, incomplete, incomplete, healthy, strange]
+    places = {host: Step(0.1 + 0.1 * order.index(number), outcomes[number]) for number, host in enumerate(HOSTS[:5])}
+    scenario = Scenario(
+        {address_of(host): step for host, step in places.items()}, {host: [address_of(host)] for host in places}
+    )
+    return scenario, rows_of(HOSTS[number] for number in order)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 4, 2, 1, 0], [0, 4, 3, 1, 2], [4, 3, 0, 1, 2]])
+def test_what_another_host_sends_settles_it_in_any_order(order: list[int]) -> None:
+    scenario, rows = fleet(order)
+    findings = scanned(scenario, rows)
+    told = by_host(findings)
+    for number in range(3):
+        assert codes(told[HOSTS[number]]) == ["intermediate-not-sent"]
+        assert told[HOSTS[number]]["cause"] == "missing-intermediate"
+    assert told[HOSTS[3]]["outcome"] == "ok"
+    assert codes(told[HOSTS[4]]) == ["issuer-unknown"]
+    # what waited for the fleet is written after all that did not
+    assert findings[-1]["target"]["host"] == HOSTS[4]
+
+
+def test_those_that_wait_keep_their_duplicates() -> None:
+    scenario, rows = fleet([0, 3, 1, 2, 4])
+    again = [replace(each, row=each.row + 10, tags={"again": "yes"}) for each in rows]
+    findings = scanned(scenario, [*rows, *again])
+    assert len([each for each in scenario.connections if each.sni in HOSTS]) == 5
+    assert [codes(each) for each in findings if each["target"]["host"] == HOSTS[4]] == [["issuer-unknown"]] * 2
+
+
+def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
+    async def main() -> None:
+        scenario, rows = fleet([0, 4, 1, 2, 3])
+        watched = Run(scenario)
+        with trio.move_on_after(0.45):
+            await watched.of(rows)
+        seen = watched.scan.statistics()
+        assert (seen.read, seen.done, seen.held) == (5, 0, 4)
+        assert watched.findings == []
+
+    run(main, threshold=0.01)
+
+
+def test_those_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_HELD <= 100_000
+    monkeypatch.setattr(module, "MAX_HELD", 2)
+    scenario = everywhere(strange)
+    findings = scanned(scenario, rows_of(HOSTS))
+    assert all(codes(finding) == ["issuer-unknown"] for finding in findings)
+
+
+def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
+    async def main() -> None:
+        scenario, rows = fleet([0, 1, 2, 3, 4])
+        watched = Run(scenario)
+        seen = []
+
+        async def before() -> None:
+            await trio.sleep(1)
+            seen.append((len(watched.findings), watched.scan.statistics().held))
+
+        await watched.scan.run(iter(rows), watched.observer, before_settling=before)
+        # those seen after the intermediate need not wait
+        assert seen == [(1, 4)]
+        check_complete(rows, watched.findings)
+
+    run(main, threshold=0.01)
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+class Endless:
+    """Rows without end, and how many were taken."""
+
+    def __init__(self, hosts: int | None = None) -> None:
+        self.taken = 0
+        self.hosts = hosts
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        self.taken += 1
+        number = self.taken if self.hosts is None else self.taken % self.hosts
+        return row(self.taken, f"h{number}.example", address=f"198.51.{number // 250 % 250}.{number % 250}")
+
+
+@pytest.mark.parametrize("hosts", [None, 50], ids=["all different", "the same again and again"])
+def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.MonkeyPatch, hosts: int | None) -> None:
+    monkeypatch.setattr(module, "MAX_SHARING", 1000)
+    endless = Endless(hosts)
+
+    class Silence(Scenario):
+        async def probe(self, *args: Any, **kwargs: Any) -> Any:
+            await trio.sleep_forever()
+
+    async def main() -> None:
+        watched = Run(Silence(), ScanConfig(concurrency=50))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.of, endless)
+            before = 0
+            while not before or endless.taken != before:  # until it does not want any more
+                before = endless.taken
+                await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
+        assert watched.findings == []
+
+    trio.run(main)
+    most = 50 + WAITING_WORKERS + 2 * ROWS_PER_READ + (0 if hosts is None else 1000)
+    assert ROWS_PER_READ < endless.taken <= most
+
+
+def test_rows_that_trickle_in_are_probed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    given = iter(rows_of(HOSTS))
+
+    def slowly() -> Iterator[Row]:
+        for each in given:
+            now[0] += 1
+            yield each
+
+    batches = InBatches(slowly())
+    sizes = []
+    while batch := batches():
+        sizes.append(len(batch))
+    assert sizes == [1] * len(HOSTS)
+
+
+def test_rows_that_come_fast_are_read_in_growing_batches() -> None:
+    batches = InBatches(iter(rows_of(HOSTS * 100)))
+    sizes = []
+    while batch := batches():
+        sizes.append(len(batch))
+    assert sum(sizes) == len(HOSTS) * 100
+    assert sizes[:4] == [1, 2, 4, 8]
+    assert max(sizes) == ROWS_PER_READ
+
+
+def test_an_inventory_that_breaks_breaks_the_run() -> None:
+    def torn() -> Iterator[Row]:
+        yield from rows_of(HOSTS[:3])
+        raise OSError("torn")
+
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup) as caught:
+            await Run(everywhere()).of(torn())
+        assert caught.group_contains(OSError, match="torn")
+
+    run(main)
+
+
+def test_a_feed_gives_every_row_once() -> None:
+    async def main() -> None:
+        rows = rows_of(HOSTS * 200)
+        feed = Feed(iter(rows))
+        taken: list[Row] = []
+
+        async def work() -> None:
+            while (each := await feed.take()) is not None:
+                taken.append(each)
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(7):
+                nursery.start_soon(work)
+            await feed.fill(lambda ready: None)
+        assert sorted(each.row for each in taken) == [each.row for each in rows]
+        assert feed.read == len(rows)
+
+    trio.run(main)
