@@ -47,11 +47,11 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
             if given["host"]:
                 raise UsageProblem("--host goes with --chain")
             findings = check_targets(targets, given)
-    _print(findings, as_json=given["as_json"])
+    _print(findings, as_json=given["as_json"], file=given["chain"])
     return 1 if any(matches_fail_on(finding, fail_on) for finding in findings) else 0
 
 
-def _print(findings: list[Finding], *, as_json: bool) -> None:
+def _print(findings: list[Finding], *, as_json: bool, file: str | None) -> None:
     if as_json:
         for finding in findings:
             sys.stdout.buffer.write(orjson.dumps(finding, option=orjson.OPT_APPEND_NEWLINE))
@@ -59,4 +59,4 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
         return
     from scanner.cli.page import show
 
-    show(findings, sys.stdout)
+    show(findings, sys.stdout, file=file)

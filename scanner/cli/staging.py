@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -16,13 +17,17 @@ from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli.running import Run
 from scanner.cli.scan import scan
 from scanner.demo.fleet import Fleet, run_fleet
-from scanner.findings import CAUSES, Finding
+from scanner.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.fleet.tables import as_table
 from scanner.ndjson import Unreadable, read_findings
 from scanner.text import printable
 
 # Files of DIR that the demo makes; a directory with other contents is somebody's own and is left alone.
 FILES: Final = frozenset({"inventory.csv", "roots.pem", "findings.ndjson", "certificates.ndjson"})
+
+
+# Its DNS server is on this machine: what has not answered by then never will. Seconds.
+DNS_PATIENCE: Final = 2.0
 
 
 def stage(directory: str, *, serve: bool) -> int:
@@ -43,6 +48,7 @@ async def _stage(path: Path, serve: bool) -> int:
     async with run_fleet(path) as fleet:
         given = scan.make_context("scan", _command_line(fleet, path)).params
         run = Run.prepare(given.pop("inventory"), given)
+        run.config = replace(run.config, dns_patience=DNS_PATIENCE)
         await run.scan_all(progress=sys.stderr.isatty())
         findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
         _show(cast("list[Finding]", findings), fleet)
@@ -84,9 +90,14 @@ def _show(findings: list[Finding], fleet: Fleet) -> None:
             name = f"{target['host']}:{target['port']}"
             click.echo(f"  {printable(name):<46} {codes}")
             if finding["diagnoses"]:
-                click.echo(f"  {'':<6}{printable(finding['diagnoses'][0]['summary'])}")
+                click.echo(f"  {'':<6}{printable(_first(finding)['summary'])}")
     for case, reason in fleet.skipped:
         click.echo(f"\nLeft out here: {case.name}: {reason}", err=True)
+
+
+def _first(finding: Finding) -> DiagnosisRecord:
+    """What names the finding: its first error, else the first of all."""
+    return next((item for item in finding["diagnoses"] if item["severity"] == "error"), finding["diagnoses"][0])
 
 
 async def _serve(fleet: Fleet) -> None:
