@@ -1,0 +1,243 @@
+"""A run put together from its real parts, over loopback; and what it does when this machine runs out of files."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from scanner import session as module
+from scanner.config import ScanConfig
+from scanner.evidence import InvalidRow, Target
+from scanner.exclude import Exclusions
+from scanner.findings import Finding
+from scanner.net.dns_config import ResolverConfigError
+from scanner.pki.stores import StoreError
+from scanner.scan import Row
+from scanner.session import (
+    Material,
+    ipv6_usable,
+    judge_recorded,
+    make_judge,
+    new_run_id,
+    open_session,
+    without_excluded,
+)
+from tests.helpers import evidence
+from tests.helpers.scanning import check_whole, codes
+from tests.net.scripted import HOST, Peer, flight, serving
+from tests.tls.peers import certificate_files, server_context
+
+ROOT = Path(__file__).parent.parent
+# The self-signed certificate that the scripted servers show
+MATERIAL = Material(trust_stores=[certificate_files("ec")[0]])
+CONFIG = ScanConfig(retries=0, timeout=5)
+
+
+async def answers(peer: Peer) -> None:
+    await peer.say(flight(await peer.hello(), server_context()))
+    await peer.silence()
+
+
+def excluding(*entries: str) -> Exclusions:
+    exclusions = Exclusions()
+    for entry in entries:
+        exclusions.add(entry)
+    return exclusions
+
+
+def row(number: int, port: int, **changes: Any) -> Target:
+    given: dict[str, Any] = {"host": "ec.test", "protocol": "tls", "sni": "ec.test", "address": HOST, **changes}
+    return Target(row=number, port=port, **given)
+
+
+async def scanned(rows: list[Row], material: Material = MATERIAL, config: ScanConfig = CONFIG) -> list[Finding]:
+    findings: list[Finding] = []
+    async with open_session(
+        config, material, run_id="test", judge=make_judge(material), emit=findings.append
+    ) as session:
+        await session.run(iter(rows))
+        assert session.scan.statistics().done == len(rows)
+    for finding in findings:
+        check_whole(finding)
+    return findings
+
+
+def test_from_rows_to_findings() -> None:
+    async def main() -> None:
+        async with serving(answers) as server:
+            findings = await scanned(
+                [row(1, server.port), row(2, server.port), InvalidRow(3, "bad"), row(4, server.port, protocol="https")]
+            )
+            assert server.connections == 2
+        by_row = {finding["target"]["row"]: finding for finding in findings}
+        assert sorted(by_row) == [1, 2, 3, 4]
+        assert by_row[3]["outcome"] == "invalid"
+        for number in (1, 2, 4):
+            (endpoint,) = by_row[number]["endpoints"]
+            assert endpoint["version"] == "TLSv1.3"
+            assert endpoint["address"] == HOST
+            assert by_row[number]["run"] == "test"
+
+    trio.run(main)
+
+
+def test_names_are_resolved_and_the_protocol_speaks_first() -> None:
+    async def smtp(peer: Peer) -> None:
+        await peer.say(b"220 x ESMTP\r\n")
+        assert (await peer.line()).startswith(b"EHLO")
+        await peer.say(b"250 x\r\n")
+        await peer.silence()
+
+    async def main() -> None:
+        async with serving(smtp) as server:
+            # "localhost" is answered without asking anybody (RFC 6761)
+            target = row(1, server.port, host="localhost", sni="localhost", protocol="smtp", address=None)
+            (finding,) = await scanned([target], config=ScanConfig(retries=0, ipv6=False))
+        assert codes(finding) == ["starttls-not-offered"]
+        assert finding["dns"] is not None
+        assert finding["dns"]["addresses"] == [HOST]
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("entry", "changes", "outcome"),
+    [
+        ("ec.test", {}, "invalid"),
+        (".test", {}, "invalid"),
+        ("127.0.0.0/8", {}, "invalid"),
+        ("127.0.0.0/8", {"host": HOST, "sni": None, "address": None, "host_is_ip": True}, "invalid"),
+        ("127.0.0.0/8", {"host": "localhost", "sni": "localhost", "address": None}, "warn"),
+    ],
+)
+def test_what_is_excluded_is_not_contacted(entry: str, changes: dict[str, Any], outcome: str) -> None:
+    async def main() -> None:
+        with closing(socket.socket()) as listening:
+            listening.bind((HOST, 0))
+            listening.listen()
+            listening.settimeout(0)
+            rows: list[Row] = [row(1, listening.getsockname()[1], id="x", tags={"a": "b"}, **changes)]
+            material = Material(trust_stores=MATERIAL.trust_stores, exclusions=excluding(entry))
+            (finding,) = await scanned(rows, material, ScanConfig(retries=0, ipv6=False))
+            with pytest.raises(BlockingIOError):
+                listening.accept()
+        assert finding["outcome"] == outcome
+        assert (finding["target"]["id"], finding["target"]["tags"]) == ("x", {"a": "b"})
+        assert "contacted" in finding["error"]
+
+    trio.run(main)
+
+
+def test_only_what_is_excluded_is_changed() -> None:
+    rows: list[Row] = [row(1, 443), row(2, 443, host="a.example"), InvalidRow(3, "bad", host="a.example")]
+    assert list(without_excluded(iter(rows), Exclusions())) == rows
+    first, second, third = without_excluded(iter(rows), excluding("a.example"))
+    assert (first, third) == (rows[0], rows[2])
+    assert isinstance(second, InvalidRow)
+    assert second.reason == "excluded by 'a.example': it was not contacted"
+    assert (second.row, second.host, second.port, second.protocol) == (2, "a.example", 443, "tls")
+
+
+def test_run_ids_sort_by_time_and_differ() -> None:
+    first, second, later = new_run_id(1_800_000_000), new_run_id(1_800_000_000), new_run_id(1_800_000_001)
+    assert first.startswith("20270115T080000Z-")
+    assert first != second
+    assert max(first, second) < later
+
+
+def test_stores_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        make_judge(Material(trust_stores=[str(tmp_path / "none.pem")]))
+
+
+def test_resolvers_that_cannot_be_used() -> None:
+    async def main() -> None:
+        with pytest.raises(ResolverConfigError):
+            await scanned([], Material(trust_stores=MATERIAL.trust_stores, resolvers=["no address"]))
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_ipv6_is_used_where_there_is_a_route(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+    class Routed(socket.socket):
+        def connect(self, address: Any) -> None:
+            if not works:
+                raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(module.socket, "socket", Routed)  # type: ignore[attr-defined]
+    assert ipv6_usable() is works
+
+
+def test_evidence_is_judged_without_a_network() -> None:
+    seen = evidence.evidence(evidence.answered())
+    finding = judge_recorded(ScanConfig(at=evidence.AT), evidence.judge(), seen, run_id="again")
+    assert (finding["outcome"], finding["run"]) == ("ok", "again")
+    check_whole(finding)
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+SHORT_OF_FILES = """
+import json, resource, sys, trio
+from scanner.config import ScanConfig
+from scanner.evidence import Target
+from scanner.session import Material, make_judge, open_session
+
+port, store, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+async def main():
+    material = Material(trust_stores=[store])
+    judge = make_judge(material)
+    findings = []
+    config = ScanConfig(concurrency=500, retries=0)
+    async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        await session.run(
+            Target(row=n, host=f"h{n}.test", port=port, protocol="tls", sni=f"h{n}.test", address="127.0.0.1")
+            for n in range(1, count + 1)
+        )
+        seen = session.scan.statistics()
+    json.dump({"findings": findings, "limit": seen.pacing.limit, "exhausted": seen.pacing.exhausted}, sys.stdout)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_no_target_fails_for_want_of_files() -> None:
+    count = 150
+
+    async def slowly(peer: Peer) -> None:
+        hello = await peer.hello()
+        await trio.sleep(0.05)
+        await peer.say(flight(hello, server_context()))
+        await peer.silence()
+
+    async def main() -> Any:
+        async with serving(slowly) as server:
+            arguments = [str(server.port), str(MATERIAL.trust_stores[0]), str(count)]
+            done = await trio.run_process(
+                [sys.executable, "-W", "error", "-c", SHORT_OF_FILES, *arguments],
+                capture_stdout=True,
+                cwd=ROOT,
+            )
+        return json.loads(done.stdout)
+
+    told = trio.run(main)
+
+    assert told["exhausted"] > 0
+    assert told["limit"] < 100
+    assert sorted(finding["target"]["row"] for finding in told["findings"]) == list(range(1, count + 1))
+    for finding in told["findings"]:
+        assert not finding.get("error")
+        # a name that the certificate does not have is all that is wrong, so it was read to the end
+        assert finding["endpoints"][0]["version"] == "TLSv1.3"
+        assert finding["endpoints"][0]["stage"] == "done"
