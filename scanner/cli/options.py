@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 import click
 
 from scanner.cli import UsageProblem
 from scanner.config import ScanConfig
+from scanner.text import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,14 +116,44 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
         raise UsageProblem(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageProblem(f"{path} is not TOML: {error}") from None
-    known = {name for param in ctx.command.params if isinstance(param, click.Option) for name in [param.name] if name}
+    known = {param.name: param for param in ctx.command.params if isinstance(param, click.Option)}
     defaults = {}
     for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in known or name == "config":
-            raise UsageProblem(f"{path}: '{key}' is not an option of '{ctx.info_name}'")
-        defaults[name] = value
+        option = known.get(key.replace("-", "_"))
+        if option is None or option.name == "config":
+            raise UsageProblem(f"{path}: {quoted(key)} is not an option of '{ctx.info_name}'")
+        try:
+            defaults[option.name] = _of_kind(option, value)
+        except ValueError as error:
+            raise UsageProblem(f"{path}: {quoted(key)} must be {error}") from None
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _of_kind(option: click.Option, value: Any) -> Any:
+    """A value of a file as the command line would give it; ``ValueError`` says what it must be."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise ValueError("true or false")
+        return value
+    if isinstance(option.type, click.types.FloatParamType | click.types.IntParamType):
+        whole = isinstance(option.type, click.types.IntParamType)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            raise ValueError("a whole number" if whole else "a number")
+        return value
+    if option.multiple:
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a text or a list of texts")
+        return texts
+    if option.name == "fail_on" and isinstance(value, list):
+        value = ",".join(map(str, value))
+    if option.name == "workers" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if option.name == "at" and isinstance(value, date):  # TOML has times of its own
+        value = value.isoformat()
+    if not isinstance(value, str):
+        raise ValueError("a text")
+    return value
 
 
 fail_on_option = click.option(

@@ -8,6 +8,7 @@ from typing import Final, TextIO
 import trio
 from tqdm import tqdm
 
+from scanner.fleet.stats import OUTCOMES
 from scanner.scan import ScanStatistics
 
 # Often enough to look alive, seldom enough to cost nothing.
@@ -24,8 +25,15 @@ async def show_progress(
         while True:
             now = statistics()
             bar.total = total()
-            counts = " ".join(f"{outcome} {count}" for outcome, count in sorted(now.outcomes.items()))
-            held = f", held {now.held}" if now.held else ""
-            bar.set_postfix_str(f"in flight {now.pacing.in_flight}{held}, {counts}", refresh=False)
+            bar.set_postfix_str(words(now), refresh=False)
             bar.update(already + now.done - bar.n)
             await trio.sleep(INTERVAL)
+
+
+def words(now: ScanStatistics) -> str:
+    """In flight, held and counts by outcome, as far as there are any."""
+    parts = [f"in flight {now.pacing.in_flight}"]
+    if now.held:
+        parts.append(f"held {now.held}")
+    parts += [f"{outcome} {now.outcomes[outcome]}" for outcome in OUTCOMES if now.outcomes.get(outcome)]
+    return ", ".join(parts)

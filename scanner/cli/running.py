@@ -227,7 +227,7 @@ class Run:
         """Scan; returns the exit status."""
         trio.run(self.scan_all, show and stream.isatty())
         if show:
-            print(as_table(self.stats), file=stream)
+            print(as_table(self.stats).rstrip("\n"), file=stream)
         if self.interrupted:
             rest = "" if self.output is None else "; --resume goes on from here"
             say(f"interrupted, what was done is kept{rest}")
@@ -310,4 +310,5 @@ class Run:
 
 def say(text: str) -> None:
     """One line for the person who watches."""
-    print(f"tlsweep: {text}", file=sys.stderr)
+    over_progress = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{over_progress}tlsweep: {text}", file=sys.stderr)

@@ -1,0 +1,201 @@
+"""Options on the command line, in a file, and what they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+
+from scanner.cli import UsageProblem
+from scanner.cli.options import parse_time, scan_config
+from scanner.cli.scan import scan
+from tests.cli.conftest import Call, refused
+from tests.cli.test_scan import findings
+
+# A value of the right kind for every option that a file may hold, and a wrong one where there is such a thing.
+VALUES: Final[dict[str, tuple[str, str | None]]] = {
+    "output": ('"{tmp}/out.ndjson"', "5"),
+    "force": ("true", '"perhaps"'),
+    "resume": ("false", '"perhaps"'),
+    "certificates": ('"{tmp}/certificates.ndjson"', "[]"),
+    "fail-on": ('"dns"', '"nothing"'),
+    "workers": ("1", '"many"'),
+    "no-progress": ("true", "[1]"),
+    "concurrency": ("10", '"ten"'),
+    "rate": ("50.5", '"fast"'),
+    "rate-per-address": ("5", "-1"),
+    "concurrency-per-address": ("2", "2.5"),
+    "timeout": ("5", "nan"),
+    "connect-timeout": ("0.5", "inf"),
+    "retries": ("0", "11"),
+    "resolver": ('["127.0.0.1:9"]', '["nowhere"]'),
+    "all-addresses": ("true", '"yes please"'),
+    "ipv4": ("true", "{{}}"),
+    "ipv6": ("true", "{{}}"),
+    "protocol": ('"https"', '"gopher"'),
+    "port": ("9", "0"),
+    "enumerate": ("false", '"often"'),
+    "exclude": ('"{tmp}/never.txt"', '"{tmp}/none.txt"'),
+    "trust-store": ('["mozilla"]', '["{tmp}/none.pem"]'),
+    "public-roots": ('"{tmp}/roots.pem"', '"{tmp}/none.pem"'),
+    "expiry-warning": ("14", '"soon"'),
+    "at": ('"2026-01-01"', '"yesterday"'),
+    "revocation": ('"off"', '"sometimes"'),
+}
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> list[object]:
+    """A scan of one closed port, with the options of ``config.toml``."""
+    (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
+    (tmp_path / "never.txt").write_text("192.0.2.1\n")
+    (tmp_path / "roots.pem").write_bytes(an_anchor())
+    return ["scan", tmp_path / "hosts.txt", "--config", tmp_path / "config.toml"]
+
+
+def an_anchor() -> bytes:
+    from scanner.demo.pki import pem
+    from tests.helpers.evidence import root
+
+    return pem(root().der)
+
+
+def test_every_option_can_stand_in_a_file() -> None:
+    names = {param.opts[-1].removeprefix("--") for param in scan.params if isinstance(param, click.Option)}
+
+    assert set(VALUES) == names - {"config", "client-cert", "client-key", "ct-logs", "private-urls"}
+
+
+@pytest.mark.parametrize("spelling", [lambda name: name, lambda name: name.replace("-", "_")], ids=["-", "_"])
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_of_a_file(name: str, spelling: Any, tmp_path: Path, line: list[object], call: Call) -> None:
+    right, wrong = (value and value.format(tmp=tmp_path) for value in VALUES[name])
+    (tmp_path / "config.toml").write_text(f"{spelling(name)} = {right}\n")
+
+    shown = call(*line)
+
+    assert shown.status == 0, shown
+    if name == "output":
+        assert len(findings(tmp_path / "out.ndjson")) == 1
+    if wrong is not None:
+        (tmp_path / "config.toml").write_text(f"{spelling(name)} = {wrong}\n")
+        refused(call(*line))
+
+
+def test_the_command_line_wins(tmp_path: Path, line: list[object], call: Call) -> None:
+    (tmp_path / "config.toml").write_text(f'fail-on = "any"\noutput = "{tmp_path}/one.ndjson"\n')
+
+    assert call(*line).status == 1
+    assert call(*line, "--fail-on", "dns", "-o", tmp_path / "two.ndjson").status == 0
+    assert (tmp_path / "two.ndjson").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'resolver = "127.0.0.1:9"',
+        'fail-on = ["dns", "untrusted-ca"]',
+        "at = 2026-01-01",
+        "at = 2026-01-01T00:00:00Z",
+        'workers = "1"',
+        "timeout = 3",
+    ],
+)
+def test_other_ways_to_write_it(content: str, tmp_path: Path, line: list[object], call: Call) -> None:
+    (tmp_path / "config.toml").write_text(content)
+
+    assert call(*line).status == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"concurency = 10", "concurency"),
+        (b"config = 'other.toml'", "config"),
+        (b"inventory = 'hosts.csv'", "inventory"),
+        (b"[scan]\nconcurrency = 10", "scan"),
+        (b"concurrency 10", "TOML"),
+        (b"\xff\xfe", "TOML"),
+        (b'"\\u001b[31m" = 1', "x1b"),
+    ],
+)
+def test_a_file_that_cannot_be_used(content: bytes, names: str, tmp_path: Path, line: list[object], call: Call) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+
+    assert names in refused(call(*line))
+
+
+def test_a_file_that_is_none(tmp_path: Path, line: list[object], call: Call) -> None:
+    assert "config.toml" in refused(call(*line))
+    (tmp_path / "config.toml").mkdir()
+    refused(call(*line))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("0", 0.0),
+        ("1700000000.5", 1700000000.5),
+        ("2023-11-14T22:13:20Z", 1700000000.0),
+        ("2023-11-14T23:13:20+01:00", 1700000000.0),
+        ("2023-11-14 22:13:20", 1700000000.0),
+        ("2023-11-14", 1699920000.0),
+    ],
+)
+def test_times(text: str, moment: float) -> None:
+    assert parse_time(text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "now", "nan", "inf", "1e400", "2023-13-01", "99999999999999999", "-1", "12:00"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(UsageProblem):
+        parse_time(text)
+
+
+def given(*words: str) -> dict[str, Any]:
+    return scan.make_context("scan", ["hosts.csv", *words]).params
+
+
+def test_defaults_are_polite_and_loopback_is_not_limited() -> None:
+    config = scan_config(given())
+
+    assert (config.rate_per_address, config.concurrency_per_address, config.polite_to_loopback) == (20.0, 8, False)
+    assert (config.ipv4, config.ipv6, config.concurrency, config.retries) == (True, True, 1000, 1)
+
+
+def test_what_was_asked_for_holds_for_loopback_too() -> None:
+    config = scan_config(given("--rate-per-address", "0", "--concurrency-per-address", "3"))
+
+    assert (config.rate_per_address, config.concurrency_per_address, config.polite_to_loopback) == (None, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "families"),
+    [
+        ([], (True, True)),
+        (["--ipv4"], (True, False)),
+        (["--ipv6"], (False, True)),
+        (["--ipv4", "--ipv6"], (True, True)),
+    ],
+)
+def test_families(words: list[str], families: tuple[bool, bool]) -> None:
+    config = scan_config(given(*words))
+
+    assert (config.ipv4, config.ipv6) == families
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--client-cert", "a.pem"],
+        ["--client-key", "a.pem"],
+        ["--ct-logs", "a.json"],
+        ["--private-urls"],
+        ["--revocation", "online"],
+    ],
+)
+def test_what_is_not_built_says_so(words: list[str]) -> None:
+    with pytest.raises(UsageProblem, match="this version"):
+        scan_config(given(*words))

@@ -1,0 +1,74 @@
+"""``tlsweep stats`` from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from scanner.findings import CAUSES
+from tests.cli.conftest import Call, refused, run_process
+
+
+@pytest.fixture
+def findings(tmp_path: Path, call: Call) -> Path:
+    (tmp_path / "hosts.csv").write_text("host,port,owner\n127.0.0.1,9,web\n127.0.0.2,9,mail\n,9,mail\n")
+    assert call("scan", tmp_path / "hosts.csv", "-o", tmp_path / "findings.ndjson").status == 0
+    return tmp_path / "findings.ndjson"
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "prometheus"])
+def test_every_format_counts(form: str, findings: Path, call: Call) -> None:
+    shown = call("stats", findings, "--by", "owner", "--format", form)
+
+    assert (shown.status, shown.err) == (0, "")
+    for part in ("network", "mail", "web"):
+        assert part in shown.out
+
+
+def test_json(findings: Path, call: Call) -> None:
+    counted = orjson.loads(call("stats", findings, "--by", "owner", "--format", "json").out)
+
+    assert counted["schema"] == "tlsweep-stats/1"
+    assert counted["outcomes"] == {"ok": 0, "warn": 0, "fail": 2, "invalid": 1}
+    assert list(counted["causes"])[: len(CAUSES)] == list(CAUSES)
+    assert counted["by"]["owner"]["mail"]["findings"] == 2
+
+
+def test_standard_input_and_several_files(findings: Path) -> None:
+    done = run_process("stats", "-", findings, "--format", "json", stdin=findings.read_bytes())
+
+    assert orjson.loads(done.stdout)["findings"] == 6
+
+
+def test_torn_and_foreign_lines_are_counted(findings: Path, call: Call) -> None:
+    findings.write_bytes(findings.read_bytes() + b'{"schema":"other"}\n{"schema":"tls')
+
+    assert orjson.loads(call("stats", findings, "--format", "json").out)["unreadable_lines"] == 2
+
+
+@pytest.mark.parametrize("column", ["", "ownr", "\x1b[31m"])
+def test_an_unknown_column_is_named_with_those_that_exist(column: str, findings: Path, call: Call) -> None:
+    assert "owner" in refused(call("stats", findings, "--by", column))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b'{"a":1}\n', b"\x1f\x8b\x08", b"host\n"], ids=repr)
+def test_a_file_without_findings(content: bytes, tmp_path: Path, findings: Path, call: Call) -> None:
+    (tmp_path / "other").write_bytes(content)
+
+    refused(call("stats", tmp_path / "other"))
+    refused(call("stats", findings, tmp_path / "other"))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, findings: Path, call: Call) -> None:
+    refused(call("stats", tmp_path / "none"))
+    refused(call("stats", tmp_path))
+    refused(call("stats", findings, "bad\x00name"))
+
+
+def test_standard_input_twice(findings: Path) -> None:
+    done = run_process("stats", "-", "-", stdin=findings.read_bytes())
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.count(b"\n") == 1
