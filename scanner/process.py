@@ -28,6 +28,5 @@ def collect_seldom() -> None:
 
     By default it walks all modules several times a second for next to nothing: a probe leaves hardly any cycles.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
