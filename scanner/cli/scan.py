@@ -37,6 +37,9 @@ def scan(inventory: str, **given: Any) -> int:
     INVENTORY is CSV with a header, NDJSON, or plain lines (host, host:port, URL), told apart by content; '-' is
     standard input. Scan only what you may: your own servers, or those whose owners agree.
 
+    Exit status: 0 done; 1 done, and --fail-on matched; 2 the command or its files cannot be used; 3 interrupted, and
+    --resume goes on.
+
     \b
     Examples:
       tlsweep scan hosts.csv -o findings.ndjson

@@ -1,0 +1,70 @@
+"""Write docs/cli.md, the reference of the command line, from each command's own help.
+
+python scripts/build_cli.py            # writes docs/cli.md
+python scripts/build_cli.py --check    # exit 1 where the file is stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import click
+
+from scanner.cli import tlsweep
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+
+HEAD = """# The command line
+
+This page is made from the commands' own `--help` by `scripts/build_cli.py`.
+
+`tlsweep` and `python -m scanner` are the same command. Exit status of every command:
+
+| status | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | done, and a target has an error that `--fail-on` names |
+| 2 | the command, its files or its output cannot be used; one line on standard error says why |
+| 3 | interrupted (Ctrl-C, SIGTERM, or the reader of standard output went away); what was done is kept, and `scan --resume` goes on |
+
+An existing output is never overwritten without `--force`, and nothing is touched before everything else was found in order.
+"""
+# Wide enough that an option and its explanation share a line.
+WIDTH = 110
+
+
+def build() -> str:
+    """The page."""
+    group = click.Context(tlsweep, info_name="tlsweep", max_content_width=WIDTH, terminal_width=WIDTH)
+    parts = [HEAD, _block("tlsweep", tlsweep.get_help(group))]
+    for name in tlsweep.list_commands(group):
+        command = tlsweep.get_command(group, name)
+        assert command is not None
+        context = click.Context(
+            command, info_name=name, parent=group, max_content_width=WIDTH, terminal_width=WIDTH,
+            help_option_names=["-h", "--help"],
+        )  # fmt: skip
+        parts.append(_block(f"tlsweep {name}", command.get_help(context)))
+    return "".join(parts)
+
+
+def _block(title: str, text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return f"\n## {title}\n\n```\n{lines}\n```\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
+    options = parser.parse_args(arguments)
+    text = build()
+    if options.check:
+        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
+    TARGET.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
