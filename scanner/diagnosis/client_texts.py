@@ -1,5 +1,5 @@
-"""What each client says, code by code: facts about curl 8, OpenSSL 3.6, CPython 3.11+, Go 1.27, OpenJDK 25, Chromium,
-Firefox 159 and GnuTLS 3.8, with their default settings.
+"""What each client says, code by code: facts about curl 8, OpenSSL 3, CPython 3.11+, Go 1.26, OpenJDK 25, Chromium 156,
+Firefox 153 and GnuTLS 3.8, with their default settings. ``docs/clients.md`` says what was seen, and with which versions.
 
 ``{fields}`` are filled from the evidence. A client that is not in a code's entry is not known; ``OK`` means that it
 accepts. Texts of GnuTLS's verification are sentences, of which it says all that hold.
@@ -14,12 +14,17 @@ CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "chrome", "firefox"
 BROWSERS: Final = frozenset({"chrome", "firefox"})
 OK: Final = "ok"
 
-_JAVA_BUILDING: Final = (
+_JAVA: Final = "javax.net.ssl.SSLHandshakeException: "
+_JAVA_BUILDING: Final = _JAVA + (
     "PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: "
     "unable to find valid certification path to requested target"
 )
-_JAVA_VALIDATION: Final = "PKIX path validation failed: java.security.cert.CertPathValidatorException: "
+_JAVA_VALIDATION: Final = _JAVA + "PKIX path validation failed: java.security.cert.CertPathValidatorException: "
 _GO: Final = "tls: failed to verify certificate: x509: "
+_CANNOT_SIGN: Final = (
+    _GO + 'certificate signed by unknown authority (possibly because of "x509: invalid signature: parent certificate '
+    'cannot sign this kind of certificate" while trying to verify candidate authority certificate "{issuing}")'
+)
 _UNKNOWN_AUTHORITY: Final = _GO + "certificate signed by unknown authority"
 
 
@@ -127,6 +132,8 @@ MALFORMED: Final[Mapping[str, str]] = {
 
 # Alert -> OpenSSL's text, where it is not "tlsv1 alert" and the alert's name, or Go's, where it is not the name
 OPENSSL_OLD_ALERTS: Final = frozenset((10, 20, 30, 40, 41, 42, 43, 44, 45, 46, 47))
+# What is not only an alert of handshakes is another exception in Java.
+JAVA_PLAIN_ALERTS: Final = {10: "SSLProtocolException", **dict.fromkeys((0, 20, 21, 22, 80, 86, 90), "SSLException")}
 OPENSSL_13_ALERTS: Final = frozenset((109, 116))
 # OpenSSL's reason for this one lacks the word "alert"
 OPENSSL_BARE_ALERTS: Final = {110: "tlsv1 unsupported extension", 112: "tlsv1 unrecognized name"}
@@ -199,15 +206,16 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "starttls-refused": {"openssl": "Didn't find STARTTLS in server response", "curl": "(64) STARTTLS denied"},
     "no-certificate": {
         **_library("length mismatch", "LENGTH_MISMATCH"),
-        "go": "tls: received empty certificates message",
+        "go": "tls: received unexpected handshake message of type *tls.certificateMsg when waiting for *tls.certificateMsg",
+        "java": _JAVA + "Empty server certificate chain",
         "chrome": "ERR_SSL_PROTOCOL_ERROR",
-        "firefox": "SSL_ERROR_NO_CERTIFICATE",
+        "firefox": "SSL_ERROR_RX_MALFORMED_CERTIFICATE",
         "gnutls": "No certificate was found.",
     },
     "key-mismatch": {
         **_library("bad signature", "BAD_SIGNATURE"),
         "go": "tls: invalid signature by the server certificate",
-        "java": "javax.net.ssl.SSLHandshakeException: Invalid CertificateVerify signature",
+        "java": _JAVA + "Invalid CertificateVerify signature",
         "chrome": "ERR_SSL_PROTOCOL_ERROR",
         "firefox": "SEC_ERROR_BAD_SIGNATURE",
         "gnutls": "Public key signature verification has failed.",
@@ -253,7 +261,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "issuer-not-a-ca": {
         **_verify(79, "invalid CA certificate"),
-        "go": _GO + "certificate is not authorized to sign other certificates",
+        "go": _CANNOT_SIGN,
         "java": _JAVA_VALIDATION + "basic constraints check failed: this is not a CA certificate",
         "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_CA_CERT_INVALID",
@@ -262,7 +270,8 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "path-length-exceeded": {
         **_verify(25, "path length constraint exceeded"),
         "go": _GO + "too many intermediates for path length constraint",
-        "java": _JAVA_VALIDATION + "basic constraints check failed: pathLenConstraint violated",
+        "java": _JAVA_VALIDATION + "basic constraints check failed: pathLenConstraint violated - this "
+        "cert must be the last cert in the certification path",
         "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_PATH_LEN_CONSTRAINT_INVALID",
         "gnutls": "The certificate chain violates the signer's constraints.",
@@ -271,14 +280,14 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         **_verify(47, "permitted subtree violation"),
         "go": _GO + "a root or intermediate certificate is not authorized to sign for this name",
         "java": _JAVA_VALIDATION + "name constraints check failed",
-        "chrome": "ERR_CERT_NAME_CONSTRAINT_VIOLATION",
+        "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_CERT_NOT_IN_NAME_SPACE",
         "gnutls": "The certificate chain violates the signer's constraints.",
     },
     "wrong-key-usage": {
         **_verify(79, "invalid CA certificate"),
-        "go": _GO + "certificate is not authorized to sign other certificates",
-        "java": _JAVA_VALIDATION + "key usage check failed: keyCertSign bit is not set",
+        "go": _CANNOT_SIGN,
+        "java": _JAVA_VALIDATION + "CA key usage check failed: keyCertSign bit is not set",
         "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE",
         "gnutls": "The certificate chain violates the signer's constraints.",
@@ -286,7 +295,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "not-for-server-auth": {
         **_verify(26, "unsuitable certificate purpose"),
         "go": _GO + "certificate specifies an incompatible key usage",
-        "java": "Extended key usage does not permit use for TLS server authentication",
+        "java": _JAVA + "Extended key usage does not permit use for TLS server authentication",
         "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_INADEQUATE_CERT_TYPE",
         "gnutls": "The certificate chain does not match the intended purpose.",
@@ -300,8 +309,10 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "gnutls": "The certificate contains an unknown critical extension.",
     },
     "malformed-certificate": {
+        **_library("ASN1 lib", "ASN1_LIB"),
         "go": "tls: failed to parse certificate from server: x509: malformed certificate",
-        "chrome": "ERR_SSL_SERVER_CERT_BAD_FORMAT",
+        "java": _JAVA + "Failed to parse server certificates",
+        "chrome": "ERR_SSL_PROTOCOL_ERROR",
         "firefox": "SEC_ERROR_BAD_DER",
         "gnutls": "Error in the certificate.",
     },
@@ -309,7 +320,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         **_verify(68, "CA signature digest algorithm too weak"),
         "go": _UNKNOWN_AUTHORITY,
         "java": _JAVA_VALIDATION + "Algorithm constraints check failed on signature algorithm: {signature}",
-        "chrome": "ERR_CERT_WEAK_SIGNATURE_ALGORITHM",
+        "chrome": "ERR_CERT_INVALID",
         "firefox": "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED",
         "gnutls": "The certificate chain uses insecure algorithm.",
     },
@@ -329,13 +340,40 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }  # fmt: skip
 
+# keyUsage of the leaf that lacks what the key exchange needs: what is missing -> who refuses, and how
+USAGE_TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
+    missing: {
+        "java": _JAVA + words,
+        "chrome": "ERR_SSL_KEY_USAGE_INCOMPATIBLE",
+        "gnutls": "Key usage violation in certificate has been detected.",
+    }
+    for missing, words in {
+        "digitalSignature": "KeyUsage does not allow digital signatures",
+        "keyEncipherment": "KeyUsage does not allow key encipherment",
+    }.items()
+}
+# A signature in the chain that is of a kind which some do not verify (Ed25519, Ed448)
+UNVERIFIED_TEXTS: Final[Mapping[str, str]] = {
+    "go": "remote error: tls: handshake failure",
+    "chrome": "ERR_CERT_INVALID",
+    "firefox": "SEC_ERROR_UNSUPPORTED_KEYALG",
+}
+# A path that is longer than some follow
+TOO_LONG_TEXTS: Final[Mapping[str, str]] = {
+    "java": "javax.net.ssl.SSLProtocolException: The certificate chain length ({sent}) exceeds the maximum allowed "
+    "length (10)",
+    "chrome": "ERR_CERT_AUTHORITY_INVALID",
+    "firefox": "SEC_ERROR_UNKNOWN_ISSUER",
+    "gnutls": "The certificate chain length is too long.",
+}
+
 NAME_TEXTS: Final[Mapping[str, str]] = {
     **_verify(62, "hostname mismatch"),
     "curl": "(60) SSL: no alternative certificate subject name matches target host name '{name}'",
     "python": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid "
     "for '{name}'.",
     "go": _GO + "certificate is valid for {nearest}, not {name}",
-    "java": "java.security.cert.CertificateException: No subject alternative DNS name matching {name} found.",
+    "java": _JAVA + "No subject alternative DNS name matching {name} found.",
     "chrome": "ERR_CERT_COMMON_NAME_INVALID",
     "firefox": "SSL_ERROR_BAD_CERT_DOMAIN",
     "gnutls": "The name in the certificate does not match the expected.",
@@ -346,5 +384,5 @@ ADDRESS_TEXTS: Final[Mapping[str, str]] = {
     "python": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: IP address mismatch, certificate is not valid "
     "for '{name}'.",
     "go": _GO + "cannot validate certificate for {name}",
-    "java": "java.security.cert.CertificateException: No subject alternative names matching IP address {name} found",
+    "java": _JAVA + "No subject alternative names matching IP address {name} found",
 }

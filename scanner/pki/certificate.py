@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from scanner.findings import CertificateRecord
-from scanner.pki import der, extensions, fields
+from scanner.pki import der, extensions, fields, flaws
 from scanner.pki.constraints import NameConstraints
 from scanner.pki.distinguished import NameText, name_text
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
@@ -55,7 +55,9 @@ class Certificate:
         "_self_signed",
         "_x509",
         "aia_ca_issuers",
+        "authority_key",
         "authority_key_id",
+        "critical",
         "der",
         "extended_key_usage",
         "flaws",
@@ -97,13 +99,13 @@ class Certificate:
         self._public_key: CertificatePublicKeyTypes | None = None
         self._self_signed: bool | None = None
         self._record: CertificateRecord | None = None
-        flaws: list[str] = []
-        self._read_frame(data, flaws)
-        self._read_extensions(flaws)
+        found: list[str] = []
+        self._read_frame(data, found)
+        self._read_extensions(found)
         for name, what in ((self.subject_name, "subject"), (self.issuer_name, "issuer")):
             if name.flaw:
-                flaws.append(f"{what}: {name.flaw}")
-        self.flaws: tuple[str, ...] = tuple(flaws)
+                found.append(f"{what}: {name.flaw}")
+        self.flaws: tuple[str, ...] = tuple(found)
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Certificate:
@@ -120,7 +122,7 @@ class Certificate:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read_frame(self, data: bytes, flaws: list[str]) -> None:
+    def _read_frame(self, data: bytes, found_flaws: list[str]) -> None:
         start, stop = der.whole_untrusted(data, der.SEQUENCE, "certificate")
         tbs_start, tbs_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "tbsCertificate")
         self.tbs_der = data[start:tbs_stop]
@@ -146,10 +148,10 @@ class Certificate:
             raise der.DerError("serialNumber: empty")
         self.serial = fields.serial_text_untrusted(data[serial_start:serial_stop])
         if self.serial.startswith("-"):
-            flaws.append("the serial number is negative")
+            found_flaws.append(flaws.NEGATIVE_SERIAL)
         _, at = der.expect_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
         if data[serial_stop:at] != outer:
-            flaws.append("the signature algorithms inside and outside the signed part differ")
+            found_flaws.append("the signature algorithms inside and outside the signed part differ")
         issuer_at = at
         _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "issuer")
         self.issuer_der = data[issuer_at:at]
@@ -163,7 +165,7 @@ class Certificate:
         spki_at = at
         _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "subjectPublicKeyInfo")
         self.spki_der = data[spki_at:at]
-        self.key_type, self.key_bits, self.key = fields.key_untrusted(self.spki_der, flaws)
+        self.key_type, self.key_bits, self.key = fields.key_untrusted(self.spki_der, found_flaws)
         self.self_issued = self.subject_der == self.issuer_der
         self.subject_name: NameText = name_text(self.subject_der)
         self.issuer_name: NameText = name_text(self.issuer_der)
@@ -171,14 +173,14 @@ class Certificate:
         while at < tbs_stop:
             tag, inner_start, inner_stop = der.header_untrusted(data, at, tbs_stop)
             if tag == 0xA3:
-                self._extensions = extensions.split_untrusted(data, inner_start, inner_stop, flaws)
+                self._extensions = extensions.split_untrusted(data, inner_start, inner_stop, found_flaws)
                 if inner_stop != tbs_stop:
                     raise der.DerError("tbsCertificate: bytes after the extensions")
             elif tag not in (0x81, 0x82, 0xA1, 0xA2):
                 raise der.DerError(f"tbsCertificate: tag 0x{tag:02x} where the extensions belong")
             at = inner_stop
 
-    def _read_extensions(self, flaws: list[str]) -> None:
+    def _read_extensions(self, found_flaws: list[str]) -> None:
         found = self._extensions
 
         def read(oid: bytes, reader: Callable[[bytes], _T], absent: _T) -> _T:
@@ -188,12 +190,12 @@ class Certificate:
             try:
                 return reader(entry[1])
             except der.DerError as error:
-                flaws.append(str(error))
+                found_flaws.append(str(error))
                 return absent
 
         self.names = read(extensions.SUBJECT_ALT_NAME, extensions.subject_alt_name_untrusted, _NO_NAMES)
         if self.names.flaw:
-            flaws.append(self.names.flaw)
+            found_flaws.append(self.names.flaw)
         self.has_basic_constraints = extensions.BASIC_CONSTRAINTS in found
         self.is_ca, self.path_length = read(
             extensions.BASIC_CONSTRAINTS, extensions.basic_constraints_untrusted, _NO_CONSTRAINTS
@@ -202,9 +204,10 @@ class Certificate:
         self.extended_key_usage: tuple[str, ...] | None = read(
             extensions.EXT_KEY_USAGE, extensions.extended_key_usage_untrusted, None
         )
-        self.authority_key_id: bytes | None = read(
-            extensions.AUTHORITY_KEY_IDENTIFIER, extensions.key_identifier_untrusted, None
+        self.authority_key: extensions.AuthorityKey = read(
+            extensions.AUTHORITY_KEY_IDENTIFIER, extensions.authority_key_untrusted, _NO_KEY
         )
+        self.authority_key_id = self.authority_key.identifier
         self.subject_key_id: bytes | None = read(
             extensions.SUBJECT_KEY_IDENTIFIER, extensions.subject_key_identifier_untrusted, None
         )
@@ -214,13 +217,16 @@ class Certificate:
         self.name_constraints: NameConstraints | None = read(
             extensions.NAME_CONSTRAINTS, NameConstraints.read_untrusted, None
         )
+        self.critical: tuple[bytes, ...] = tuple([oid for oid, entry in found.items() if entry[0]])
+        if self.name_constraints is not None:
+            self.name_constraints.critical = extensions.NAME_CONSTRAINTS in self.critical
+        if self.subject_der == _EMPTY_NAME and not self.is_ca and extensions.SUBJECT_ALT_NAME not in self.critical:
+            found_flaws.append(flaws.UNNAMED)
         unknown: list[str] = []
-        for oid, (critical, _) in found.items():
-            if not critical:
-                continue
+        for oid in self.critical:
             never = extensions.NEVER_CRITICAL.get(oid)
             if never:
-                flaws.append(f"{never} is marked critical")
+                found_flaws.append(f"{never} is marked critical")
             if oid not in extensions.UNDERSTOOD_WHEN_CRITICAL:
                 unknown.append(der.oid_untrusted(oid))
         self.unknown_critical: tuple[str, ...] = tuple(unknown)
@@ -337,6 +343,8 @@ class Certificate:
 
 _NO_NAMES: Final = extensions.GeneralNames()
 _NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
+_NO_KEY: Final = extensions.AuthorityKey()
+_EMPTY_NAME: Final = b"\x30\x00"
 _NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from scanner.pki import der
+from scanner.pki import der, flaws
 from scanner.pki.distinguished import is_within
 
 if TYPE_CHECKING:
@@ -141,11 +141,20 @@ def _host_of(uri: str) -> str | None:
 class NameConstraints:
     """The constraints of one CA certificate."""
 
-    __slots__ = ("excluded", "permitted")
+    __slots__ = ("critical", "excluded", "permitted")
 
     def __init__(self) -> None:
+        self.critical = True
         self.permitted = _Subtrees()
         self.excluded = _Subtrees()
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """The types of names beside DNS names, addresses, mailboxes and URIs that are constrained."""
+        types = self.permitted.others | self.excluded.others
+        if self.permitted.directories or self.excluded.directories:
+            types = types | {_DIRECTORY}
+        return tuple(_NAMES.get(tag, "a name of another type") for tag in sorted(types))
 
     @classmethod
     def read_untrusted(cls, value: bytes) -> NameConstraints:
@@ -160,7 +169,7 @@ class NameConstraints:
             else:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
         if not constraints.permitted.count and not constraints.excluded.count:
-            raise der.DerError("nameConstraints: neither permits nor excludes anything")
+            raise der.DerError(flaws.EMPTY_CONSTRAINTS)
         return constraints
 
     def violation(self, certificate: Certificate) -> str | None:

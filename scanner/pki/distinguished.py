@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from scanner.pki import der
+from scanner.pki import der, flaws
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
@@ -115,8 +115,10 @@ def _read_untrusted(name: bytes) -> NameText:
                 attributes.append((kind, raw))
                 parts.append(f"{kind}={raw}")
                 if value_tag in _ENCODING:
-                    flaw = f"name: {kind} is not valid in the string type that it claims"
+                    flaw = f"name: {kind} {flaws.WRONG_STRING}"
             else:
+                if value_tag == der.UNIVERSAL_STRING:
+                    flaw = f"name: {kind} is {flaws.UNIVERSAL_STRING}"
                 attributes.append((kind, value))
                 parts.append(f"{kind}={_escape(value)}")
         written.append("+".join(parts))
@@ -138,7 +140,7 @@ def name_text(name: bytes) -> NameText:
     return _cached(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
-# Only names under a directoryName constraint come here, which are few.
+# Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
 @lru_cache(maxsize=256)
 def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
     try:
@@ -169,3 +171,10 @@ def is_within(name: bytes, base: bytes) -> bool:
         return name == base
     whole, start = _normal(name), _normal(base)
     return whole is not None and start is not None and whole[: len(start)] == start
+
+
+def comparable(name: bytes) -> object:
+    """What two names have in common that clients which compare names, and not bytes, take for one."""
+    if len(name) > CACHED_NAME_BYTES * 16:
+        return name
+    return _normal(name) or name

@@ -6,11 +6,12 @@ One reader per extension; each takes the content of extnValue and raises only ``
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from scanner.pki import der
+from scanner.pki import der, flaws
 
 OIDS: Final = {
     name: der.encoded_oid(oid)
@@ -29,6 +30,7 @@ OIDS: Final = {
         "inhibitAnyPolicy": "2.5.29.54",
         "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
         "tlsFeature": "1.3.6.1.5.5.7.1.24",
+        "netscapeCertType": "2.16.840.1.113730.1.1",
     }.items()
 }
 SUBJECT_KEY_IDENTIFIER: Final = OIDS["subjectKeyIdentifier"]
@@ -58,8 +60,17 @@ UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
         "policyConstraints",
         "extKeyUsage",
         "inhibitAnyPolicy",
+        # not by everybody: those who refuse them are named below, and in NEVER_CRITICAL
+        "netscapeCertType",
+        "authorityInfoAccess",
     )
 )
+# Critical, these are understood by OpenSSL and Go, but not by everybody else.
+_HALF_UNDERSTOOD: Final = {
+    CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
+    OIDS["policyMappings"]: ("2.5.29.33", ("firefox",)),
+    OIDS["netscapeCertType"]: ("2.16.840.1.113730.1.1", ("go", "java", "chrome", "gnutls")),
+}
 # RFC 5280 says MUST be non-critical; Go's parser refuses the certificate otherwise.
 NEVER_CRITICAL: Final = {
     SUBJECT_KEY_IDENTIFIER: "subjectKeyIdentifier",
@@ -114,10 +125,18 @@ class GeneralNames:
     flaw: str | None = None
 
 
-def split_untrusted(data: bytes, at: int, end: int, flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
+class AuthorityKey(NamedTuple):
+    """Which key, and which certificate of the issuer: its own issuer (DER of the Name) and serial number (content)."""
+
+    identifier: bytes | None = None
+    issuer: bytes | None = None
+    serial: bytes | None = None
+
+
+def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
     """The Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
 
-    One that is there twice counts the first time, and is added to ``flaws``.
+    One that is there twice counts the first time, and is added to ``found_flaws``.
     """
     found: dict[bytes, tuple[bool, bytes]] = {}
     start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
@@ -148,12 +167,19 @@ def split_untrusted(data: bytes, at: int, end: int, flaws: list[str]) -> dict[by
         if tag != der.OCTET_STRING or value_stop != end:
             raise der.DerError("extensions: no OCTET STRING where the value belongs")
         if oid in found:
-            flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
+            found_flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
             continue
         found[oid] = critical, data[value_start:value_stop]
         if len(found) > MAX_EXTENSIONS:
             raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
     return found
+
+
+def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
+    """Evidence on extensions that only some clients understand when they are critical; empty where there are none."""
+    found = [_HALF_UNDERSTOOD[oid] for oid in critical if oid in _HALF_UNDERSTOOD]
+    refusing = {client for _, clients in found for client in clients}
+    return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
 
 
 def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
@@ -230,7 +256,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
             else:
                 # kept in a form that is valid text and cannot match any host name
                 name = content.decode("utf-8", "backslashreplace")
-                flaw = "subjectAltName: a dNSName that is not ASCII"
+                flaw = flaws.NAME_NOT_ASCII
             dns.append(name)
             texts.append(name)
         elif tag == 0x87:
@@ -238,7 +264,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
                 ips.append(content)
                 texts.append(str(ipaddress.ip_address(content)))
             else:
-                flaw = f"subjectAltName: an iPAddress of {len(content)} bytes"
+                flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
         elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
             others.append((tag, content))
         else:
@@ -246,13 +272,19 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
     return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw)
 
 
-def key_identifier_untrusted(value: bytes) -> bytes | None:
-    """The keyIdentifier of an authorityKeyIdentifier; ``None`` where it has none."""
+def authority_key_untrusted(value: bytes) -> AuthorityKey:
+    """authorityKeyIdentifier: what it says of the issuer's key and of the issuer's own certificate."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityKeyIdentifier")
+    identifier = issuer = serial = None
     for tag, at, end in der.children_untrusted(value, start, stop):
         if tag == 0x80:
-            return value[at:end]
-    return None
+            identifier = value[at:end]
+        elif tag == 0xA1:
+            names = [value[low:high] for kind, low, high in der.children_untrusted(value, at, end) if kind == 0xA4]
+            issuer = names[0] if names else None
+        elif tag == 0x82:
+            serial = value[at:end]
+    return AuthorityKey(identifier, issuer, serial)
 
 
 def subject_key_identifier_untrusted(value: bytes) -> bytes:

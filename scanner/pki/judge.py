@@ -15,12 +15,24 @@ from scanner.pki import extensions, placeholders, rules
 from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import Intermediates
+from scanner.pki.minority import authority_as_server, minority_problems
 from scanner.pki.names import match_name
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
-from scanner.pki.weigh import CLOSED, COMPLETED, ROOT, UNKNOWN, WeighedPath, self_signed, unknown_issuer, weigh
+from scanner.pki.weigh import (
+    CLOSED,
+    COMPLETED,
+    LIMIT,
+    ROOT,
+    UNKNOWN,
+    WeighedPath,
+    given_up,
+    self_signed,
+    unknown_issuer,
+    weigh,
+)
 
 # Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
 MAX_CHAINS: Final = 2048
@@ -205,6 +217,8 @@ class Judge:
         trusted = any(verdict.trusted for verdict in verdicts.values())
         leaf_findings = self._leaf_findings(leaf, own, trusted=trusted, is_public=is_public)
         shape = self._shape(everything, leaf, best, at) if len(everything) > 1 else ()
+        if trusted and best is not None:
+            shape = (*minority_problems(len(everything), best.certificates), *shape)
         verdict = ChainVerdict(
             everything, leaf_findings, verdicts, (*malformed, *shape) if malformed else shape, None, is_public
         )
@@ -226,15 +240,17 @@ class Judge:
                     resembles = product
             if leaf.sha256 not in self._anchors and leaf.self_signed:
                 problems.append(self_signed(leaf, resembles))
+        if trusted and (as_server := authority_as_server(leaf)) is not None:
+            problems.append(as_server)
         if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:
-            # BoringSSL (Chrome) and NSS (Firefox) want digitalSignature for every key exchange with forward secrecy
-            # and all of TLS 1.3; OpenSSL, GnuTLS and Go take the certificate.
+            # BoringSSL (Chrome), Java and GnuTLS want digitalSignature for every key exchange with forward secrecy and
+            # all of TLS 1.3; OpenSSL, NSS (Firefox) and Go take the certificate.
             if not any(problem.code == "wrong-key-usage" for problem in own):
                 evidence = {
                     "subject": leaf.subject,
                     "key_usage": rules.usages(leaf),
                     "missing": "digitalSignature",
-                    "refused_by": ["chrome", "firefox"],
+                    "refused_by": ["java", "chrome", "gnutls"],
                 }
                 problems.append(Problem("wrong-key-usage", leaf.sha256, evidence))
         if is_public:
@@ -248,7 +264,9 @@ class Judge:
         if leaf in around.store:
             return WeighedPath(CLOSED, (leaf,), [], {}, leaf)
         best: WeighedPath | None = None
-        for step in self._builder.steps(leaf, around, complete=False):
+        steps = self._builder.steps(leaf, around, complete=False)
+        given_up_at_once = self._builder.cut
+        for step in steps:
             if step.problems and leaf.self_signed:
                 continue  # a namesake of its own: what it is counts, not what it is not signed by
             for upper in self._builder.upper_paths(step.issuer, around, step.source):
@@ -260,6 +278,8 @@ class Judge:
         if best is None:
             if leaf.self_signed:
                 return WeighedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
+            if given_up_at_once:
+                return WeighedPath(LIMIT, (leaf,), [given_up(leaf)], {}, None)
             return WeighedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
         return best
 
@@ -300,8 +320,8 @@ class Judge:
     def _shape(
         self, sent: tuple[Certificate | None, ...], leaf: Certificate, best: WeighedPath | None, at: float
     ) -> tuple[Problem, ...]:
-        if best is None:
-            return ()
+        if best is None or best.kind == LIMIT:
+            return ()  # what lies beyond a limit is needed for all we know
         path = best.certificates
         if sent == path[: len(sent)] and sent[-1] is not None and not sent[-1].self_issued:
             return ()  # exactly a path, without its root: the healthy case

@@ -19,12 +19,15 @@ from typing import Final, Literal
 from scanner.pki import rules
 from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate
+from scanner.pki.distinguished import comparable
+from scanner.pki.fields import serial_text_untrusted
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
 
-# The longest paths of the public web have 5 certificates; Firefox stops at 8 below the anchor, GnuTLS at 16 in all.
-MAX_DEPTH: Final = 12
+# Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
+# as many as are there (100).
+MAX_DEPTH: Final = 32
 # Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
 MAX_CANDIDATES: Final = 24
 # For all that is above one issuer: certificates visited and paths kept.
@@ -37,13 +40,15 @@ MAX_SENT: Final = 64
 # Signatures known: some 150 bytes each.
 MAX_KNOWN_SIGNATURES: Final = 16_384
 
-End = Literal["anchor", "self-signed", "unknown"]
+# "limit": one of the limits above ended the search, so what would have been found is not known.
+End = Literal["anchor", "self-signed", "unknown", "limit"]
 Source = Literal["sent", "anchor", "run", "shipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class UpperPath:
     """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
+    Where the search was given up it is as far as it came.
 
     ``problems`` are those that neither the leaf nor the time can change; all certificates are valid in
     [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were not sent.
@@ -73,8 +78,14 @@ class Surroundings:
 
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
+    cut: bool = False  # more was sent than takes part
     closed: dict[str, list[UpperPath]] = field(default_factory=dict)
     completed: dict[str, tuple[int, list[UpperPath]]] = field(default_factory=dict)
+
+    def similar(self, name: bytes) -> list[Certificate]:
+        """What was sent by a subject that is ``name`` written in another way."""
+        wanted = comparable(name)
+        return [item for subject, items in self.sent.items() if comparable(subject) == wanted for item in items]
 
 
 class PathBuilder:
@@ -85,6 +96,7 @@ class PathBuilder:
         self._intermediates = intermediates
         self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(MAX_KNOWN_SIGNATURES)
         self._allowance = MAX_SIGNATURES
+        self.cut = False
 
     def begin(self) -> None:
         """A new chain is judged: it has its own allowance of signatures."""
@@ -127,33 +139,51 @@ class PathBuilder:
         return known[1]
 
     def steps(self, child: Certificate, around: Surroundings, *, complete: bool) -> list[Step]:
-        """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong."""
+        """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong.
+
+        Afterwards ``cut`` says whether a limit kept candidates from being tried, so that none is found for all we know.
+        """
+        self.cut = around.cut or self.exhausted
         name = child.issuer_der
         candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
         candidates += [(item, "sent") for item in around.sent.get(name, ())]
         if complete:
             candidates += [(item, "run") for item in self._intermediates.learnt(name)]
             candidates += [(item, "shipped") for item in self._intermediates.shipped(name)]
+        spelled_otherwise = not candidates
+        if spelled_otherwise:
+            candidates = [(item, "anchor") for item in around.store.with_similar_subject(name)]
+            candidates += [(item, "sent") for item in around.similar(name)]
         if len(candidates) > 1:
             candidates = _sorted_candidates(child, candidates)
+        if len(candidates) > MAX_CANDIDATES:
+            self.cut = True
+            candidates = candidates[:MAX_CANDIDATES]
         good: list[Step] = []
         other_key: list[Step] = []
         failing: list[Step] = []
         for issuer, source in candidates:
             if issuer.sha256 == child.sha256:
                 continue
-            if self.exhausted:
-                break
             verified = self.signed_by(child, issuer)
+            if self.exhausted:
+                self.cut = True
+                break
             matches = _key_identifiers_match(child, issuer)
-            if verified and matches:
+            if verified and spelled_otherwise:
+                other_key.append(Step(issuer, source, (_other_spelling(child, issuer),)))
+            elif verified and matches and _names_another_certificate(child, issuer):
+                other_key.append(Step(issuer, source, (_other_certificate(child, issuer),)))
+            elif verified and matches:
                 good.append(Step(issuer, source))
             elif verified:
                 other_key.append(Step(issuer, source, (_other_key(child, issuer),)))
-            elif matches:
+            elif matches and not spelled_otherwise:
                 failing.append(Step(issuer, source, (_bad_signature(child, issuer, verified),)))
         # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
         # verifies.
+        if self.cut:
+            return good
         return good or other_key or failing[:1]
 
     def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> list[UpperPath]:
@@ -174,18 +204,20 @@ class PathBuilder:
                 continue
             taken = {(step.issuer.subject_der, step.issuer.spki_der) for step in path}
             onward = []
-            if len(path) < MAX_DEPTH:
+            at_limit = len(path) >= MAX_DEPTH
+            if not at_limit:
                 onward = [
                     step
                     for step in self.steps(last, around, complete=complete)
                     # The same name with the same key is the same authority: going there again only goes in circles.
                     if (step.issuer.subject_der, step.issuer.spki_der) not in taken
                 ]
+                at_limit = self.cut
             if not onward:
-                found.append(_finish(path, "unknown"))
+                found.append(_finish(path, "limit" if at_limit else "unknown"))
             waiting.extend((*path, step) for step in onward)
-        if not found:
-            found.append(_finish((first,), "unknown"))
+        if waiting and all(path.end != "anchor" for path in found):
+            found.append(_finish(waiting[0], "limit"))
         return found
 
 
@@ -197,7 +229,7 @@ def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroun
         if certificate.sha256 not in seen:
             seen.add(certificate.sha256)
             sent.setdefault(certificate.subject_der, []).append(certificate)
-    return Surroundings(store, sent)
+    return Surroundings(store, sent, len(issuers) > MAX_SENT)
 
 
 def _sorted_candidates(
@@ -216,12 +248,20 @@ def _sorted_candidates(
     unique: dict[str, tuple[Certificate, Source]] = {}
     for certificate, source in candidates:
         unique.setdefault(certificate.sha256, (certificate, source))
-    return list(unique.values())[:MAX_CANDIDATES]
+    return list(unique.values())
 
 
 def _key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
     wanted, has = child.authority_key_id, issuer.subject_key_id
     return wanted is None or has is None or wanted == has
+
+
+def _names_another_certificate(child: Certificate, issuer: Certificate) -> bool:
+    """The authority key identifier names a certificate by issuer and serial number, and this is not it."""
+    _, named_issuer, named_serial = child.authority_key
+    if named_serial and serial_text_untrusted(named_serial) != issuer.serial:
+        return True
+    return named_issuer is not None and comparable(named_issuer) != comparable(issuer.issuer_der)
 
 
 def _bad_signature(child: Certificate, issuer: Certificate, verified: bool | None) -> Problem:
@@ -238,9 +278,41 @@ def _other_key(child: Certificate, issuer: Certificate) -> Problem:
         {
             "subject": child.subject,
             "issuer": issuer.subject,
-            "reason": "its authority key identifier names another key than that of the only issuer found",
+            "mismatch": "the authority key identifier names another key than that of the only issuer found",
             "authority_key_id": (child.authority_key_id or b"").hex(),
             "subject_key_id": (issuer.subject_key_id or b"").hex(),
+            "refused_by": ["openssl", "curl", "python", "gnutls"],
+        },
+    )
+
+
+def _other_certificate(child: Certificate, issuer: Certificate) -> Problem:
+    # Only OpenSSL compares these: a CA that was renewed with its key leaves them pointing at its old certificate.
+    return Problem(
+        "issuer-unknown",
+        child.sha256,
+        {
+            "subject": child.subject,
+            "issuer": issuer.subject,
+            "mismatch": "the authority key identifier names another certificate of it by its serial number",
+            "serial_named": (child.authority_key.serial or b"").hex(),
+            "serial": issuer.serial,
+            "refused_by": ["openssl", "curl", "python"],
+        },
+    )
+
+
+def _other_spelling(child: Certificate, issuer: Certificate) -> Problem:
+    # RFC 5280 section 7.1 lets names differ in case, spaces and string type; Go and Firefox compare bytes.
+    return Problem(
+        "issuer-unknown",
+        child.sha256,
+        {
+            "subject": child.subject,
+            "issuer": issuer.subject,
+            "mismatch": "the certificate writes its issuer's name in another way than the issuer does",
+            "issuer_as_named": child.issuer,
+            "refused_by": ["go", "firefox"],
         },
     )
 
@@ -248,7 +320,7 @@ def _other_key(child: Certificate, issuer: Certificate) -> Problem:
 def _finish(path: tuple[Step, ...], end: End) -> UpperPath:
     certificates = tuple(step.issuer for step in path)
     problems = [problem for step in path for problem in step.problems]
-    problems += rules.issuer_problems(certificates, closed=end != "unknown")
+    problems += rules.issuer_problems(certificates, closed=end in ("anchor", "self-signed"))
     return UpperPath(
         certificates,
         end,

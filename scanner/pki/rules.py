@@ -10,12 +10,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from scanner.pki import extensions
+from scanner.pki import extensions, flaws
 from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import Problem
 
-# What OpenSSL refuses at its default security level 2, and browsers and Go near it: 112 bits of strength.
-MIN_RSA_BITS: Final = 2048
+# What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
+# begins at 1962 bits of RSA. Other clients take 1024.
+MIN_RSA_BITS: Final = 1962
 MIN_EC_BITS: Final = 224
 
 _DAY: Final = 86_400
@@ -75,11 +76,21 @@ def _contents(certificate: Certificate) -> list[Problem]:
     """What is wrong with a certificate in whatever place it stands."""
     problems = []
     if certificate.flaws:
-        problems.append(_problem("malformed-certificate", certificate, flaws=list(certificate.flaws)))
-    if certificate.unknown_critical:
-        problems.append(
-            _problem("unknown-critical-extension", certificate, extensions=list(certificate.unknown_critical))
-        )
+        malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
+        minding = flaws.refused_by(certificate.flaws)
+        if minding is not None:
+            malformed["refused_by"] = minding
+        problems.append(_problem("malformed-certificate", certificate, **malformed))
+    unknown: dict[str, Any] = {"extensions": list(certificate.unknown_critical)}
+    if not certificate.unknown_critical:
+        unknown = extensions.half_understood(certificate.critical)
+    constraints = certificate.name_constraints
+    if not unknown and constraints is not None and constraints.critical and constraints.unusual:
+        # Go reads constraints of four types of names; Firefox takes an excluded directoryName for every one.
+        minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
+        unknown = {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
+    if any(unknown.values()):
+        problems.append(_problem("unknown-critical-extension", certificate, **unknown))
     kind, bits = certificate.key_type, certificate.key_bits
     too_short = bits is not None and (
         (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
@@ -152,7 +163,12 @@ def constraint_problems(authority: Certificate, lower: Certificate) -> list[Prob
     broken = constraints.violation(lower) if constraints is not None else None
     if broken is None:
         return []
-    evidence = {"subject": lower.subject, "name": broken, "constrained_by": authority.subject}
+    evidence = {
+        "subject": lower.subject,
+        "name": broken,
+        "constrained_by": authority.subject,
+        "authority": authority.sha256,
+    }
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.distinguished import comparable
 from scanner.pki.pem import certificates_in_pem
 
 # The largest bundles in use have about 300 KB; a file of this size is something else.
@@ -45,7 +46,7 @@ class TrustStore:
     valid.
     """
 
-    __slots__ = ("_by_subject", "anchors", "distrust_after", "name", "unreadable")
+    __slots__ = ("_by_name", "_by_subject", "anchors", "distrust_after", "name", "unreadable")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class TrustStore:
         self.distrust_after = distrust_after
         self.unreadable = unreadable
         self._by_subject: dict[bytes, list[Certificate]] = {}
+        self._by_name: dict[object, list[Certificate]] | None = None
         self.anchors: dict[str, Certificate] = {}
         for certificate in certificates:
             if certificate.sha256 not in self.anchors:
@@ -75,6 +77,14 @@ class TrustStore:
     def with_subject(self, subject: bytes) -> list[Certificate]:
         """The anchors with this subject (DER of the Name)."""
         return self._by_subject.get(subject, [])
+
+    def with_similar_subject(self, subject: bytes) -> list[Certificate]:
+        """The anchors whose subject is the same name, however it is written (RFC 5280 section 7.1)."""
+        if self._by_name is None:
+            self._by_name = {}
+            for certificate in self.anchors.values():
+                self._by_name.setdefault(comparable(certificate.subject_der), []).append(certificate)
+        return self._by_name.get(comparable(subject), [])
 
 
 def load_store(spec: str) -> TrustStore:

@@ -64,7 +64,8 @@ class ChainVerdict:
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` where that certificate does not parse.
     ``leaf_problems`` concern the leaf alone and hold whatever the store says (expired, not yet valid, self-signed, weak
     key; expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``,
-    ``root-sent``, and ``malformed-certificate`` for what was sent after the leaf and is no certificate.
+    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and is no certificate, and what only some
+    clients refuse in a path that is valid (``scanner.pki.minority``).
     ``publicly_trusted``: a path ends at an anchor of the public set.
     """
 

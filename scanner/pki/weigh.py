@@ -14,8 +14,8 @@ from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
 
 # The kinds of path, the likeliest to be meant first: up to an anchor with what was sent; with what was not; up to some
-# other root, or to an anchor that did not sign it; to where nothing leads on.
-CLOSED, COMPLETED, ROOT, UNKNOWN = range(4)
+# other root, or to an anchor that did not sign it; to where the search was given up; to where nothing leads on.
+CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Steps with these were only followed because no better one was there: they lead to no anchor that vouches for anything.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
@@ -53,7 +53,7 @@ def weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings,
     certificates = (leaf, *upper.certificates)
     anchor = None
     if any(problem.code in _BROKEN_STEPS for problem in problems):
-        kind = ROOT if upper.end != "unknown" else UNKNOWN
+        kind = ROOT if upper.end in ("anchor", "self-signed") else UNKNOWN
         completed = {}
     elif upper.end == "anchor":
         anchor = top
@@ -68,6 +68,9 @@ def weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings,
     elif upper.end == "self-signed":
         kind = ROOT
         problems.append(_untrusted_root(top, around.store))
+    elif upper.end == "limit":
+        kind = LIMIT
+        problems.append(given_up(top))
     else:
         kind = UNKNOWN
         problems.append(unknown_issuer(top))
@@ -94,6 +97,12 @@ def unknown_issuer(top: Certificate) -> Problem:
             "intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers), "fetched": False}
         )
     return Problem("issuer-unknown", top.sha256, evidence)
+
+
+def given_up(top: Certificate) -> Problem:
+    """The path was not followed beyond ``top``: what lies there may well have been sent."""
+    detail = "more certificates stand above one another, or beside one another, than are followed"
+    return Problem("path-length-exceeded", top.sha256, {"subject": top.subject, "issuer": top.issuer, "detail": detail})
 
 
 def _untrusted_root(root: Certificate, store: TrustStore) -> Problem:

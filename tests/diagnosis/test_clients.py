@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.client_evidence import _OFFERED, alert_texts, texts_of
 from scanner.diagnosis.client_texts import CLIENTS, OK
-from scanner.diagnosis.clients import _OFFERED, alert_texts, predict, texts_of
+from scanner.diagnosis.clients import predict
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.evidence import Failure
 from scanner.findings import DiagnosisRecord
@@ -104,7 +105,7 @@ def test_the_connection_comes_before_the_certificate() -> None:
 
 def test_an_unknown_client_is_left_out() -> None:
     """What follows a text that is not known cannot be known either."""
-    said = predict(target(), [record("malformed-certificate"), record("certificate-expired", not_after="x")])
+    said = predict(target(), [record("malformed-handshake", failure="malformed")])
     assert "openssl" not in said and "chrome" in said
 
 

@@ -58,7 +58,7 @@ READERS: list[Callable[[bytes], object]] = [
     extensions.key_usage_untrusted,
     extensions.extended_key_usage_untrusted,
     extensions.subject_alt_name_untrusted,
-    extensions.key_identifier_untrusted,
+    extensions.authority_key_untrusted,
     extensions.subject_key_identifier_untrusted,
     extensions.information_access_untrusted,
     extensions.distribution_points_untrusted,

@@ -53,8 +53,8 @@ def test_subject_alt_name_keeps_other_types() -> None:
 
 
 def test_key_identifiers() -> None:
-    assert extensions.key_identifier_untrusted(sequence(tlv(0x80, b"id"))) == b"id"
-    assert extensions.key_identifier_untrusted(sequence(tlv(0x82, b"5"))) is None
+    assert extensions.authority_key_untrusted(sequence(tlv(0x80, b"id"))) == (b"id", None, None)
+    assert extensions.authority_key_untrusted(sequence(tlv(0x82, b"5"))) == (None, None, b"5")
     assert extensions.subject_key_identifier_untrusted(pki.octets(b"id")) == b"id"
 
 

@@ -27,6 +27,7 @@ SUITE = Path(os.environ.get("TLSWEEP_LIMBO", DEFAULT))
 _NOBODY = "no mainstream client refuses this: OpenSSL, Go and browsers were made to cope with it"
 _REVOCATION = "revocation is judged elsewhere"
 _ONLY_SAN = "a common name beside a subjectAltName is looked at by nobody"
+_GO_NAMES = "Go refuses critical constraints of names other than DNS names, addresses, mailboxes and URIs"
 _DEPTH = "clients are given no such small limit on depth"
 
 DIFFERENT = {
@@ -53,7 +54,8 @@ DIFFERENT = {
     "rfc5280::nc::not-allowed-in-ee-noncritical": _NOBODY,
     "rfc5280::nc::not-allowed-in-ee-critical": _NOBODY,
     "rfc5280::pc::ica-noncritical-pc": _NOBODY,
-    "rfc5280::san::noncritical-with-empty-subject": _NOBODY,
+    "rfc5280::nc::permitted-dn-match": _GO_NAMES,
+    "rfc5280::nc::nc-forbids-othername-noop": _GO_NAMES,
     "rfc5280::san::underscore-dns": "clients match names with underscores, which hosts have",
     "rfc5280::serial::too-long": _NOBODY,
     "rfc5280::serial::zero": _NOBODY,

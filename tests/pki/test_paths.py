@@ -97,7 +97,7 @@ def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
         ladder.append(issuer)
     leaf = pki.certificate("leaf.example", issuer=issuer)
     _, ends = climb(leaf, ladder)
-    assert set(ends) == {"unknown"}
+    assert set(ends) == {"limit"}
 
 
 def test_two_authorities_that_sign_each_other() -> None:
@@ -156,3 +156,51 @@ def test_when_the_allowance_is_used_up_nothing_half_found_is_kept() -> None:
     builder.begin()
     assert builder.upper_paths(flood[0].parsed, around, "sent")
     assert len(around.closed) == 1
+
+
+def test_a_long_straight_path_is_found() -> None:
+    issuer, ladder = ROOT, []
+    for number in range(31):
+        issuer = pki.authority(f"Straight {number}", issuer)
+        ladder.append(issuer)
+    builder, ends = climb(pki.certificate("leaf.example", issuer=issuer), ladder)
+    assert ends == ["anchor"]
+    assert builder.asked <= 2 * 32
+
+
+def test_candidates_that_were_not_tried_may_be_the_right_ones() -> None:
+    """More namesakes than are tried, none of which signed: nothing is said about the signature."""
+    flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(40)]
+    other = pki.authority("Flood", ROOT, private=pki.key("the right one"))
+    leaf = pki.certificate("leaf.example", issuer=other, without=["aki"])
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
+    assert builder.steps(leaf.parsed, around, complete=False) == []
+    assert builder.cut
+
+
+def test_names_written_in_another_way_lead_on_and_say_so() -> None:
+    ca = pki.authority(pki.name(O="Some  Org", CN="Some CA"), ROOT)  # type: ignore[arg-type]
+    leaf = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O=pki.tlv(0x13, b"some org"), CN="SOME CA"))
+    around = surroundings(pki.store(ROOT), (ca.parsed,))
+    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
+    assert step.issuer.sha256 == ca.sha256
+    assert step.problems[0].evidence["refused_by"] == ["go", "firefox"]
+    stranger = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O="Another"))
+    assert PathBuilder(Intermediates(shipped=False)).steps(stranger.parsed, around, complete=False) == []
+
+
+def test_the_certificate_that_the_key_identifier_names() -> None:
+    """By serial number: the renewed one of the same key is not it for OpenSSL, and the right one comes first."""
+    private = pki.key("renewed")
+    old, new = (pki.authority("Renewed", ROOT, private=private, serial=number) for number in (5, 6))
+    names = pki.sequence(pki.tlv(0x80, pki.key_id(private)), pki.tlv(0xA1, pki.tlv(0xA4, ROOT.subject_der)))
+    named = names[:2] + names[2:] + pki.tlv(0x82, b"\x05")
+    identifier = pki.extension("2.5.29.35", pki.sequence(named[2:]))
+    leaf = pki.certificate("leaf.example", issuer=old, without=["aki"], extra=[identifier])
+    builder = PathBuilder(Intermediates(shipped=False))
+    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed,)), complete=False)
+    assert [problem.code for problem in step.problems] == ["issuer-unknown"]
+    assert step.problems[0].evidence["refused_by"] == ["openssl", "curl", "python"]
+    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed, old.parsed)), complete=False)
+    assert (step.issuer.sha256, step.problems) == (old.sha256, ())

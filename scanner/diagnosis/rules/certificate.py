@@ -12,9 +12,22 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
 from scanner.pki.certificate import Certificate
+from scanner.pki.extensions import KEY_ENCIPHERMENT
+from scanner.pki.rules import usages
 from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from scanner.tls.offers import RSA_KX
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
+# The judge's names of clients as a person writes them
+SHOWN: Final[Mapping[str, str]] = {
+    "openssl": "OpenSSL",
+    "python": "Python",
+    "go": "Go",
+    "java": "Java",
+    "chrome": "Chrome",
+    "firefox": "Firefox",
+    "gnutls": "GnuTLS",
+}
 DAY: Final = 86400.0
 # The usual warning: certificates of a year were renewed a month ahead; those of 47 days and less, at two thirds.
 DEFAULT_WARNING_DAYS: Final = 30.0
@@ -38,6 +51,8 @@ def certificate_claims(case: Case) -> Iterator[Claim]:
     verdict = case.verdict
     if verdict is None or not verdict.sent:
         return
+    if verdict.leaf is not None and _transports_key(case):
+        yield from _transport_claims(verdict.leaf)
     if not verdict.leaf_problems and not verdict.shape and all(store.trusted for store in verdict.stores.values()):
         # In order, as most are.
         if verdict.leaf is not None:
@@ -57,12 +72,36 @@ def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
             continue  # this very certificate is somebody's anchor
         if problem.code == "validity-too-long" and not case.context.public:
             continue
+        if problem.evidence.get("missing") == "digitalSignature" and _transports_key(case):
+            continue  # what is signed with is not asked for
         yield _from_problem(case, problem, by_hash, verdict.leaf)
     yield from _store_claims(case, verdict, by_hash, leaf_codes)
     for problem in verdict.shape:
         yield _from_problem(case, problem, by_hash, None)
     if verdict.leaf is not None:
         yield from expires_soon(case, verdict.leaf)
+
+
+def _transports_key(case: Case) -> bool:
+    flight = case.endpoint.probe.flight
+    return flight is not None and flight.cipher in RSA_KX
+
+
+def _transport_claims(leaf: Certificate) -> Iterator[Claim]:
+    """RSA key transport wants keyEncipherment, and some clients insist."""
+    if leaf.key_type == "rsa" and leaf.key_usage is not None and not leaf.key_usage & KEY_ENCIPHERMENT:
+        yield Claim(
+            "wrong-key-usage",
+            {
+                "certificate": leaf.sha256,
+                "subject": leaf.subject or "(empty subject)",
+                "issuer": leaf.issuer or "(empty issuer)",
+                "leaf": True,
+                "key_usage": usages(leaf),
+                "missing": "keyEncipherment",
+                "refused_by": ["Java", "Chrome", "GnuTLS"],
+            },
+        )
 
 
 # --- stores --------------------------------------------------------------------------------------
@@ -94,6 +133,9 @@ def _store_claims(
             common: dict[str, Any] = {"stores": list(stores)}
             if stores[name].path:
                 common["path"] = list(stores[name].path)
+            breaking = problem.evidence.get("authority", problem.certificate)
+            if breaking is not None and breaking == stores[name].anchor:
+                common["anchor"] = True
             yield Claim(claim.code, {**claim.evidence, **common}, claim.severity)
 
 
@@ -116,7 +158,8 @@ def _from_problem(
     if problem.certificate is not None:
         evidence["certificate"] = problem.certificate
     if certificate is not None:
-        evidence.update(_facts(certificate, problem.code, case.context.at))
+        public = case.verdict is not None and case.verdict.publicly_trusted
+        evidence.update(_facts(certificate, problem.code, case.context.at, public=public))
         leaf = case.verdict.leaf if case.verdict is not None else None
         evidence["leaf"] = leaf is not None and certificate.sha256 == leaf.sha256
     evidence.update(problem.evidence)
@@ -124,7 +167,9 @@ def _from_problem(
     if arrange is not None:
         evidence.update(arrange(evidence, certificate))
     refusing = evidence.get("refused_by")
-    if problem.code == "wrong-key-usage" and refusing and BROWSERS.issuperset(refusing) and not case.browsers:
+    if refusing:
+        evidence["refused_by"] = [SHOWN.get(client, client) for client in refusing]
+    if refusing and not case.browsers and BROWSERS.issuperset(refusing):
         return Claim(problem.code, evidence, "note")
     return Claim(problem.code, evidence)
 
@@ -174,7 +219,7 @@ _ARRANGE: Final[Mapping[str, Callable[[Mapping[str, Any], Certificate | None], d
 }
 
 
-def _facts(certificate: Certificate, code: str, at: float) -> dict[str, Any]:
+def _facts(certificate: Certificate, code: str, at: float, *, public: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "certificate": certificate.sha256,
         "subject": certificate.subject or "(empty subject)",
@@ -190,6 +235,7 @@ def _facts(certificate: Certificate, code: str, at: float) -> dict[str, Any]:
         facts["key"] = certificate.key
     elif code == "weak-signature":
         facts["signature"] = certificate.signature
+        facts["publicly_trusted"] = public
     elif code == "path-length-exceeded":
         facts["path_length"] = certificate.path_length
     return facts

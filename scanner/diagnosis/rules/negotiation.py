@@ -17,7 +17,7 @@ MIN_DH_BITS: Final = 1024
 NO_FORWARD_SECRECY: Final = "no forward secrecy"
 
 # Key kinds of a leaf that some mainstream clients do not take, and which: Chromium's list of schemes has none of them,
-# Firefox has ECDSA P-521, Go has P-521 and Ed25519 and reads no RSASSA-PSS keys.
+# Firefox has ECDSA P-521, Go has P-521 and Ed25519; neither reads RSASSA-PSS keys.
 _REFUSED_BY: Final = {
     "ec:P-256": (),
     "ec:P-384": (),
@@ -25,7 +25,7 @@ _REFUSED_BY: Final = {
     "ec": ("Chrome", "Firefox", "Go"),
     "ed25519": ("Chrome", "Firefox"),
     "ed448": ("Chrome", "Firefox", "Go"),
-    "rsa-pss": ("Chrome", "Go"),
+    "rsa-pss": ("Chrome", "Firefox", "Go"),
     "dsa": ("Chrome", "Firefox", "Go", "OpenSSL"),
 }
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})

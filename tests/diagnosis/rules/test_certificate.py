@@ -202,13 +202,55 @@ def test_a_ca_certificate_that_will_not_do(changes: Mapping[str, Any], code: str
     assert "CN=Middle CA" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_browsers_alone_want_digital_signature() -> None:
-    """For a protocol of browsers an error of theirs, for mail a note."""
-    certificate = of(usages=["keyEncipherment"])
+def test_some_want_digital_signature() -> None:
+    """With forward secrecy the key signs; where it only takes a secret in, nobody asks for that."""
+    certificate = of(usages=["keyEncipherment"], private=pki.key("transport", "rsa:2048"))
     web = diagnosed(sent(certificate, issuing()))
-    assert {client for client, text in web.clients.items() if text != "ok"} == {"chrome", "firefox"}
+    assert codes(web) == ["wrong-key-usage"]
+    assert {client for client, text in web.clients.items() if text != "ok"} == {"chrome", "gnutls", "java"}
+    transport = diagnosed(answered((certificate, issuing()), version=0x0303, cipher=0x009C, group=None))
+    assert "wrong-key-usage" not in codes(transport)
+
+
+def test_key_transport_wants_key_encipherment() -> None:
+    certificate = of(private=pki.key("transport", "rsa:2048"))
+    diagnosis = diagnosed(answered((certificate, issuing()), version=0x0303, cipher=0x009C, group=None))
+    assert codes(diagnosis) == ["wrong-key-usage"]
+    assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"chrome", "gnutls", "java"}
+
+
+def test_what_browsers_alone_refuse_is_a_note_for_mail() -> None:
+    certificate = of(ca=True, usages=["digitalSignature", "keyCertSign"], purposes=["serverAuth"], san=[HOST])
+    web = diagnosed(sent(certificate, issuing()))
+    assert (codes(web), web.outcome) == (["not-for-server-auth"], "fail")
+    assert {client for client, text in web.clients.items() if text != "ok"} == {"firefox"}
     mail = diagnosed(evidence(sent(certificate, issuing()), of=target(protocol="smtp", port=25)))
-    assert (codes(mail), mail.outcome) == (["wrong-key-usage."], "ok")
+    assert (codes(mail), mail.outcome) == (["not-for-server-auth."], "ok")
+
+
+def test_a_name_spelled_otherwise_is_not_called_missing() -> None:
+    named = pki.name(CN=pki.tlv(0x13, b"ISSUING ca"))
+    diagnosis = diagnosed(sent(of(issuer_name=named), issuing()))
+    assert codes(diagnosis) == ["issuer-unknown"]
+    assert "not sent" not in diagnosis.diagnoses[0]["summary"]
+    assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"go", "firefox"}
+
+
+def test_a_long_path_is_for_some_clients_too_long() -> None:
+    chain = [root()]
+    for number in range(12):
+        chain.append(pki.authority(f"Step {number}", chain[-1]))
+    diagnosis = diagnosed(sent(pki.certificate(HOST, issuer=chain[-1]), *reversed(chain[1:])))
+    assert codes(diagnosis) == ["path-length-exceeded"]
+    assert "12 intermediates" in diagnosis.diagnoses[0]["summary"]
+    assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"firefox", "java"}
+
+
+def test_signatures_that_some_do_not_verify() -> None:
+    authority = pki.authority("Ed25519 CA", root(), private=pki.key("modern", "ed25519"))
+    diagnosis = diagnosed(sent(pki.certificate(HOST, issuer=authority), authority))
+    assert codes(diagnosis) == ["no-shared-signature-scheme"]
+    assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"chrome", "firefox"}
 
 
 def test_a_leaf_that_cannot_be_read() -> None:

@@ -1,0 +1,43 @@
+"""What can be wrong inside a certificate that still can be read: whom of the clients each flaw stops.
+
+Parsers differ more than verifiers do: Go and Chromium are strict about what OpenSSL and Firefox never look at. What
+stands here was seen, with the versions that ``docs/clients.md`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+NEGATIVE_SERIAL: Final = "the serial number is negative"
+NAME_NOT_ASCII: Final = "subjectAltName: a dNSName that is not ASCII"
+ADDRESS_LENGTH: Final = "subjectAltName: an iPAddress of"
+CRITICAL_ACCESS: Final = "authorityInfoAccess is marked critical"
+UNNAMED: Final = "the subject is empty and subjectAltName is not critical"
+UNIVERSAL_STRING: Final = "a UniversalString"
+WRONG_STRING: Final = "is not valid in the string type that it claims"
+EMPTY_CONSTRAINTS: Final = "nameConstraints: neither permits nor excludes anything"
+
+_EVERYBODY: Final = ("openssl", "curl", "python", "go", "java", "chrome", "firefox", "gnutls")
+# Part of the flaw's sentence -> who refuses. A flaw that is not here is one whose clients are not known.
+_REFUSED_BY: Final = {
+    NEGATIVE_SERIAL: ("go",),
+    NAME_NOT_ASCII: ("go", "chrome"),
+    ADDRESS_LENGTH: ("go", "chrome"),
+    CRITICAL_ACCESS: ("openssl", "curl", "python", "go", "java", "chrome"),
+    UNNAMED: ("java", "chrome"),
+    UNIVERSAL_STRING: ("go",),
+    WRONG_STRING: ("go", "chrome"),
+    EMPTY_CONSTRAINTS: ("go", "chrome", "firefox"),
+}
+
+
+def refused_by(flaws: Iterable[str]) -> list[str] | None:
+    """The clients that refuse a certificate with these flaws; ``None`` where that is not known of one of them."""
+    found: set[str] = set()
+    for flaw in flaws:
+        clients = next((clients for part, clients in _REFUSED_BY.items() if part in flaw), None)
+        if clients is None:
+            return None
+        found.update(clients)
+    return [client for client in _EVERYBODY if client in found]

@@ -1,0 +1,60 @@
+"""What some mainstream clients refuse in a chain that others, OpenSSL among them, verify.
+
+Such a chain stays trusted; the problems stand beside that verdict and name who refuses it. Each was seen with the
+clients' versions that ``docs/clients.md`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from scanner.pki.certificate import Certificate
+from scanner.pki.verdicts import Problem
+
+# CA certificates between leaf and anchor: mozilla::pkix follows 6, Chromium 19.
+FIREFOX_INTERMEDIATES: Final = 6
+CHROME_INTERMEDIATES: Final = 19
+# Certificates sent: Java's jdk.tls.maxCertificateChainLength, GnuTLS's DEFAULT_MAX_VERIFY_DEPTH.
+JAVA_SENT: Final = 10
+GNUTLS_SENT: Final = 16
+
+# Algorithms of signatures in certificates, and who does not verify them.
+_UNVERIFIED: Final = {
+    "ed25519": ["chrome", "firefox"],
+    "ed448": ["chrome", "firefox", "go"],
+}
+
+
+def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
+    """What is wrong with a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came, for some."""
+    between = max(0, len(path) - 2)
+    refusing = [
+        client
+        for client, most, count in (
+            ("java", JAVA_SENT, sent),
+            ("chrome", CHROME_INTERMEDIATES, between),
+            ("firefox", FIREFOX_INTERMEDIATES, between),
+            ("gnutls", GNUTLS_SENT, sent),
+        )
+        if count > most
+    ]
+    if refusing:
+        detail = f"{between} intermediates stand between the server's certificate and the root"
+        evidence = {"subject": path[0].subject, "detail": detail, "intermediates": between, "sent": sent}
+        yield Problem("path-length-exceeded", path[0].sha256, {**evidence, "refused_by": refusing})
+    for certificate in path[:-1]:
+        clients = _UNVERIFIED.get(certificate.signature)
+        if clients:
+            evidence = {"subject": certificate.subject, "signature": certificate.signature, "refused_by": clients}
+            yield Problem("no-shared-signature-scheme", certificate.sha256, evidence)
+
+
+def authority_as_server(leaf: Certificate) -> Problem | None:
+    """A CA's certificate that a server shows as its own."""
+    if not leaf.is_ca:
+        return None
+    reason = "it is a CA certificate (basicConstraints)"
+    return Problem(
+        "not-for-server-auth", leaf.sha256, {"subject": leaf.subject, "reason": reason, "refused_by": ["firefox"]}
+    )
