@@ -122,10 +122,15 @@ def _pacer(config: ScanConfig) -> Pacer:
     )
 
 
-def judge_recorded(config: ScanConfig, judge: Judge, evidence: Evidence, *, run_id: str) -> Finding:
-    """The finding of what was not seen over a network, or was seen before. Nothing is contacted."""
+def judge_file(config: ScanConfig, judge: Judge, evidence: Evidence, *, name: str | None, run_id: str) -> Finding:
+    """The finding of certificates that no server sent, for ``name`` or (``None``) for any. Nothing is contacted."""
     scan = Scan(config, run_id=run_id, judge=judge, pacer=_pacer(config), emit=lambda finding: None)
-    return scan.finding(evidence, scan.verdicts(evidence))
+    at = scan.moment(evidence.started)
+    verdicts = [
+        None if flight is None else judge.judge(flight.certificates, name=name, at=at)
+        for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
+    ]
+    return scan.finding(evidence, verdicts)
 
 
 @asynccontextmanager

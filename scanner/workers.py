@@ -281,7 +281,7 @@ class Crew:
         worker.in_flight, worker.held = report.in_flight, report.held
         self._learnt.update(dict.fromkeys(report.learnt))
         for row in report.rows:
-            del worker.outstanding[row]
+            worker.outstanding.pop(row, None)
         self._done += len(report.rows)
         self._outcomes.update(report.stats.total.outcomes)
         self._collect(report)

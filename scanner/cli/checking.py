@@ -17,7 +17,7 @@ from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
 from scanner.pki.files import read_chain
 from scanner.scan import Row
-from scanner.session import judge_recorded, make_judge, new_run_id, open_session
+from scanner.session import judge_file, make_judge, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 
 
@@ -60,7 +60,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     flight = ServerFlight(certificates=certificates, complete=True)
     probe = Probe(offer="file", sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
-    finding = judge_recorded(config, judge, evidence, run_id=new_run_id(now))
+    finding = judge_file(config, judge, evidence, name=host, run_id=new_run_id(now))
     for diagnosis in finding["diagnoses"]:
         diagnosis.pop("confirm", None)  # those commands connect, and nothing is deployed yet
     return finding

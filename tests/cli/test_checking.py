@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.cli import UsageProblem
+from scanner.cli.check import check
+from scanner.cli.checking import check_files, check_targets
+from scanner.demo.pki import pem
+from tests.cli.test_options import an_anchor
+from tests.helpers.evidence import AT, HOST, chain
+
+
+def given(*words: object) -> dict[str, Any]:
+    return check.make_context("check", [*map(str, words)]).params
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "fullchain.pem").write_bytes(b"".join(map(pem, chain())))
+    (tmp_path / "roots.pem").write_bytes(an_anchor())
+    return tmp_path
+
+
+def test_targets_keep_their_order() -> None:
+    findings = check_targets(["127.0.0.1:9", "", "[::1]:9", "a b"], given("x"))
+
+    assert [finding["target"]["row"] for finding in findings] == [1, 2, 3, 4]
+    assert [finding["outcome"] for finding in findings] == ["fail", "invalid", "fail", "invalid"]
+
+
+@pytest.mark.parametrize("host", [HOST, "127.0.0.1", None])
+def test_a_file_is_judged_for_a_name_an_address_or_neither(host: str | None, files: Path) -> None:
+    words = [
+        "--chain",
+        files / "fullchain.pem",
+        "--trust-store",
+        files / "roots.pem",
+        *(["--host", host] if host else []),
+    ]
+
+    finding = check_files(given(*words), AT)
+
+    assert finding["cause"] == ("hostname-mismatch" if host == "127.0.0.1" else None)
+    assert all("confirm" not in diagnosis for diagnosis in finding["diagnoses"])
+
+
+def test_a_host_that_is_none(files: Path) -> None:
+    with pytest.raises(UsageProblem, match="--host"):
+        check_files(given("--chain", files / "fullchain.pem", "--host", "-x-..y"), AT)

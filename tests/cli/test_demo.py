@@ -1,0 +1,56 @@
+"""``tlsweep demo``: one run of all of it, and the mistakes one can make."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+from scanner.demo.catalogue import CASES
+from scanner.findings import CAUSES
+from tests.cli.conftest import Call, command, environment, refused
+from tests.cli.test_scan import findings
+
+
+def test_it_shows_the_fleet_and_serves_it(tmp_path: Path) -> None:
+    directory = tmp_path / "fleet"
+    with subprocess.Popen(
+        command("demo", directory, "--serve"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        shown = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            shown.append(line)
+            if "With another client" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=20)
+    out = "".join(shown) + rest
+
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    found = findings(directory / "findings.ndjson")
+    assert len(found) >= len(CASES) * 0.8  # what this system cannot serve is left out, and said
+    assert {path.name for path in directory.iterdir()} == {
+        "inventory.csv", "roots.pem", "findings.ndjson", "certificates.ndjson",
+    }  # fmt: skip
+    for cause in {finding["cause"] for finding in found} & set(CAUSES):
+        assert f"\n{cause}\n" in out
+    assert "tlsweep check --resolver 127.0.0.1:" in out
+    # the summary that stands there is that of what names the finding
+    assert "addresses of one-expired.demo.test that were tried do not agree" not in out
+
+
+def test_a_directory_of_somebody_is_left_alone(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+
+    assert "thesis.tex" in refused(call("demo", tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_place_that_cannot_be_a_directory(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "file").write_text("precious")
+
+    refused(call("demo", tmp_path / "file"))
+    refused(call("demo", tmp_path / "file" / "below"))
+    refused(call("demo", tmp_path, "more"))
