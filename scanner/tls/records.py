@@ -51,7 +51,9 @@ class RecordBuffer:
                 if not self._records:
                     self.not_tls = True
                     return
-                raise DecodeError("record", f"header {buffer[start : start + HEADER_LENGTH].hex()} is not TLS", 0)
+                # only what is wrong is shown: how much more has arrived must not matter
+                wrong = buffer[start : start + (1 if buffer[start] not in CONTENT_TYPES else 2)]
+                raise DecodeError("record", f"header that begins with {wrong.hex()} is not TLS", 0)
             content = start + HEADER_LENGTH
             if content > end:
                 return

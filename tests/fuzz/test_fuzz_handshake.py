@@ -1,0 +1,81 @@
+"""A short run of the fuzz target, always the same; and that it can see what it looks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from scanner.tls import constants as c
+from scanner.tls.events import Broken, FlightComplete, MessageReceived
+from tests.fuzz.flights import Flight, flights
+from tests.fuzz.fuzz_handshake import Case, Violation, check, held_for_good, main, make_case, signed
+from tests.tls.peers import message
+
+
+@pytest.mark.parametrize("flight", flights(), ids=lambda flight: flight.name)
+def test_unchanged_they_are_held_for_good(flight: Flight) -> None:
+    conn, events = check(Case(flight, flight.records(), (1, 5, 6, 200), honest=False))
+    assert events[-1] == FlightComplete()
+    unsigned = "key-transport" in flight.name or "anonymous" in flight.name
+    assert held_for_good(conn) is not unsigned
+    assert conn.hello_retry is flight.name.endswith("retry")
+    assert signed(flight)["suite"] == conn.suite
+
+
+def test_some_hundred_changes() -> None:
+    ends: Counter[str] = Counter()
+    said: set[str] = set()
+    deepest = 0
+    for number in range(700):
+        conn, events = check(make_case(f"test-{number}"))
+        ends[type(events[-1]).__name__] += 1
+        deepest = max(deepest, sum(isinstance(event, MessageReceived) for event in events))
+        if isinstance(events[-1], Broken):
+            said.add(events[-1].detail.partition(" at byte")[0])
+        assert not held_for_good(conn) or events[-1] == FlightComplete()
+    # the changes reach every corner: some are harmless, most are not, and these in many different ways
+    assert {"FlightComplete", "Broken", "PeerClosed", "AlertReceived"} <= set(ends)
+    assert len(said) > 60
+    assert deepest >= 5
+    assert sum("Certificate" in detail for detail in said) > 10
+
+
+def test_the_same_key_makes_the_same_case() -> None:
+    first, second = make_case("a"), make_case("a")
+    assert (first.data, first.cuts) == (second.data, second.cuts)
+    assert first.data != make_case("b").data
+
+
+def changed(flight: Flight, *, honest: bool) -> Case:
+    """Another ALPN name, signed and finished by whoever has all keys."""
+    at = [each[0] for each in flight.inner].index(c.ENCRYPTED_EXTENSIONS)
+    inner = list(flight.inner)
+    inner[at] = inner[at].replace(b"h2", b"h3")
+    inner = inner[:-2]
+    inner.append(flight.verify(inner))
+    inner.append(flight.finished(inner))
+    data = Flight(flight.name, flight.offer, flight.clear, tuple(inner), flight.keys).records()
+    return Case(flight, data, (), honest)
+
+
+def test_it_would_see_what_nobody_signed() -> None:
+    """The leaf's key stands in for a client that does not look at signatures."""
+    flight = flights()[0]
+    check(changed(flight, honest=True))
+    with pytest.raises(Violation, match="nobody signed"):
+        check(changed(flight, honest=False))
+
+
+def test_finished_by_the_wrong_hand_is_not_for_good() -> None:
+    flight = flights()[0]
+    inner = (*flight.inner[:-1], message(c.FINISHED, bytes(32)))
+    conn, _ = check(Case(flight, Flight("x", flight.offer, flight.clear, inner, flight.keys).records(), (), False))
+    assert (conn.signature_valid, conn.finished_valid) == (True, False)
+
+
+def test_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seconds", "0.3", "--seed", "by hand"]) == 0
+    assert "FlightComplete" in capsys.readouterr().out
+    assert main(["--case", "by hand-1"]) == 0
+    assert capsys.readouterr().out
