@@ -33,7 +33,7 @@ from scanner.tls.events import (
 )
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KEY_SHARE_GROUPS, KeyMaterial
-from scanner.tls.names import cipher_name, cipher_suite, version_name
+from scanner.tls.names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.records import HandshakeBuffer, RecordBuffer
 from scanner.tls.schedule import SUITES, HandshakeKeys, Protection
@@ -45,6 +45,7 @@ _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
 
 PublicKeyOf = Callable[[bytes], Any]
+
 
 class ClientHandshake:
     """One handshake with one hello. ``random`` is 64 unpredictable bytes: the client random and the session id.
@@ -159,8 +160,12 @@ class ClientHandshake:
         self.state = State.FAILED
 
     def _record_untrusted(self, content_type: int, header: bytes, body: bytes) -> None:
-        if self._protection is not None and content_type == c.APPLICATION_DATA:
-            content_type, body = self._protection.decrypt_untrusted(header, body)
+        if self._protection is not None:
+            if content_type == c.APPLICATION_DATA:
+                content_type, body = self._protection.decrypt_untrusted(header, body)
+            elif content_type == c.HANDSHAKE:
+                # alerts may come in the clear: not every server has its keys when it gives up (RFC 8446 section 6)
+                raise DecodeError("record", "handshake message in the clear after ServerHello", 0)
         if content_type == c.HANDSHAKE:
             if not body:
                 raise DecodeError("record", "empty handshake record", 0)
@@ -347,7 +352,12 @@ class ClientHandshake:
         Reader(message[4:], "ServerHelloDone").done()
 
     def _certificate_verify(self, message: bytes) -> None:
-        self.signature_scheme, signature = messages.certificate_verify_untrusted(message[4:])
+        scheme, signature = messages.certificate_verify_untrusted(message[4:])
+        self.signature_scheme = scheme
+        if scheme in signatures.NOT_IN_TLS13:
+            raise DecodeError(
+                "CertificateVerify", f"is signed with {scheme_name(scheme)}, which TLS 1.3 does not have", 0
+            )
         key = self._leaf_key()
         if key is not None:
             content = signatures.VERIFY_CONTEXT + self._transcript.digest()

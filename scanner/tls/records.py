@@ -74,31 +74,34 @@ class RecordBuffer:
 class HandshakeBuffer:
     """Feed it the content of handshake records, take whole messages with their headers."""
 
-    __slots__ = ("_buffer", "_total")
+    __slots__ = ("_buffer", "_position", "_total")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._position = 0
         self._total = 0
 
     @property
     def pending(self) -> bool:
         """Part of a message is waiting."""
-        return bool(self._buffer)
+        return self._position < len(self._buffer)
 
     def take_untrusted(self, content: bytes) -> Iterator[bytes]:
         """Append the content of one handshake record, and give each message that is whole now. Raises ``DecodeError``."""
         self._total += len(content)
         if self._total > MAX_FLIGHT:
             raise DecodeError("handshake", f"flight of more than {MAX_FLIGHT} bytes", 0)
-        buffer = self._buffer + content if self._buffer else content
+        buffer = self._buffer[self._position :] + content if self.pending else content
         self._buffer = buffer
-        while len(buffer) >= 4:
-            length = int.from_bytes(buffer[1:4], "big")
+        self._position = start = 0
+        end = len(buffer)
+        while end - start >= 4:
+            length = buffer[start + 1] << 16 | buffer[start + 2] << 8 | buffer[start + 3]
             if length > MAX_MESSAGE:
                 raise DecodeError("handshake", f"message of {length} bytes", 1)
-            stop = 4 + length
-            if len(buffer) < stop:
+            stop = start + 4 + length
+            if stop > end:
                 return
-            message, buffer = buffer[:stop], buffer[stop:]
-            self._buffer = buffer
+            message = buffer[start:stop]
+            self._position = start = stop
             yield message

@@ -31,6 +31,10 @@ _PSS: Final[dict[int, hashes.HashAlgorithm]] = {
     0x080B: hashes.SHA512(),
 }
 _PKCS1: Final = padding.PKCS1v15()
+# Schemes for certificates and TLS 1.2 alone: RSA PKCS #1 v1.5, DSA, and anything with less than SHA-256 (RFC 8446 section 4.2.3)
+NOT_IN_TLS13: Final = frozenset(
+    digest << 8 | kind for digest in _HASHES for kind in (1, 2, 3) if kind != 3 or digest < 4
+)
 
 
 def verifies(key: Any, scheme: int, signature: bytes, content: bytes) -> bool | None:
