@@ -23,6 +23,6 @@ from scanner.ndjson.writing import (
 
 __all__ = [
     "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
-    "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line", "open_output", "read_findings",
-    "repair_torn_tail",
+    "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
+    "open_output", "read_findings", "repair_torn_tail",
 ]  # fmt: skip

@@ -22,7 +22,8 @@ from scanner.evidence import (
     Target,
 )
 from scanner.net.pacing import Pacer
-from scanner.net.probe import OutOfResources, Prober, Timing
+from scanner.net.probe import Prober, Timing
+from scanner.net.sockets import OutOfResources
 from scanner.starttls import Dialogue
 from scanner.tls.offers import MODERN, Offer
 
@@ -78,8 +79,9 @@ Ask = Callable[[Target, EndpointEvidence, float], "Question | None"]
 
 
 class Observer:
-    """Observes targets. ``ask`` decides the next follow-up (the target's starting time is its third argument); ``open_dialogue`` gives the words before TLS;
-    ``alpn_of`` the ALPN names of a protocol; ``banned`` says that an address must not be contacted."""
+    """Observes targets. ``ask`` decides the next follow-up (the target's starting time is its third argument);
+    ``open_dialogue`` gives the words before TLS, ``alpn_of`` the ALPN names of a protocol; ``banned`` says that an address
+    must not be contacted."""
 
     def __init__(
         self,

@@ -16,6 +16,18 @@ from typing import Any, Final
 import trio
 
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.net.sockets import (
+    CONNECT_ERRORS,
+    EXHAUSTED,
+    RESET,
+    STILL_CONNECTING,
+    OutOfResources,
+    connected,
+    has_source,
+    open_socket,
+    receive,
+    send,
+)
 from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import events
 from scanner.tls import handshake as hs
@@ -24,39 +36,12 @@ from scanner.tls.keys import KeyMaterial
 from scanner.tls.offers import Offer
 from scanner.tls.plaintext import recognise
 
-# A server's flight is 1 to 6 kB; a read of this size takes most of them at once.
-READ_SIZE: Final = 16384
 # Random bytes had at once: the randoms and session ids of 64 hellos.
 POOL_SIZE: Final = 4096
 # What is kept of an answer that is not TLS: enough for a status line and the start of a page.
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
 PLAINTEXT_WAIT: Final = 0.5
-
-_CONNECT_ERRORS: Final = {
-    errno.ECONNREFUSED: Failure.CONNECTION_REFUSED,
-    errno.ETIMEDOUT: Failure.CONNECT_TIMEOUT,
-    errno.ENETUNREACH: Failure.NETWORK_UNREACHABLE,
-    errno.EHOSTUNREACH: Failure.HOST_UNREACHABLE,
-    errno.EHOSTDOWN: Failure.HOST_UNREACHABLE,
-    errno.ECONNRESET: Failure.CONNECTION_REFUSED,
-    # this machine has no address, or not even the protocol, to reach such an address with
-    errno.EADDRNOTAVAIL: Failure.NETWORK_UNREACHABLE,
-    errno.EAFNOSUPPORT: Failure.NETWORK_UNREACHABLE,
-}
-_RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
-# The machine has run out of something: the target is not at fault and is tried again when there is room.
-EXHAUSTED: Final = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
-)
-
-
-class OutOfResources(Exception):
-    """This machine, not the target, cannot open a connection now. ``errno`` says what it lacks."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(errno.errorcode.get(number, str(number)))
-        self.errno = number
 
 
 class RandomPool:
@@ -128,7 +113,7 @@ class Prober:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
         connection = _Connection(offer, sni)
         conn = self.handshake(offer, sni, alpn)
-        sock = _open_socket(address)
+        sock = open_socket(address)
         if sock is None:
             connection.connected(errno.EAFNOSUPPORT)
             return connection.result()
@@ -148,64 +133,6 @@ class Prober:
         finally:
             sock.close()
         return connection.result()
-
-
-def _open_socket(address: str) -> socket.socket | None:
-    """A non-blocking socket; ``None`` where this machine does not have the family of the address. Raises ``OutOfResources``."""
-    try:
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM | _NONBLOCK)
-    except OSError as error:
-        if error.errno in EXHAUSTED:
-            raise OutOfResources(error.errno) from None
-        if error.errno != errno.EAFNOSUPPORT:
-            raise
-        return None
-    if not _NONBLOCK:
-        sock.setblocking(False)
-    return sock
-
-
-def _has_source(sock: socket.socket, address: str, port: int) -> bool:
-    """This machine has an address to reach this one from. Connecting a datagram socket looks that up and sends nothing."""
-    try:
-        with socket.socket(sock.family, socket.SOCK_DGRAM) as datagram:
-            datagram.connect((address, port))
-    except OSError as error:
-        return error.errno != errno.EADDRNOTAVAIL
-    return True
-
-
-# What sending says while the connection is not there yet: Linux, and the BSDs
-_STILL_CONNECTING: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN})
-
-
-async def _connected(sock: socket.socket) -> bytes:
-    """Wait until ``sock`` is connected; nothing is left to be sent. Raises the error of connecting."""
-    await trio.lowlevel.wait_writable(sock)
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise OSError(number, os.strerror(number))
-    return b""
-
-
-# One system call less where the platform has it
-_NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
-
-
-async def _send(sock: socket.socket, data: bytes) -> None:
-    while data:
-        try:
-            data = data[sock.send(data) :]
-        except BlockingIOError:
-            await trio.lowlevel.wait_writable(sock)
-
-
-async def _receive(sock: socket.socket) -> bytes:
-    while True:
-        try:
-            return sock.recv(READ_SIZE)
-        except BlockingIOError:
-            await trio.lowlevel.wait_readable(sock)
 
 
 class _Connection:
@@ -266,19 +193,19 @@ class _Connection:
         if number == errno.EINPROGRESS:
             number = 0
             try:
-                first = first[sock.send(first) :] if first else await _connected(sock)
+                first = first[sock.send(first) :] if first else await connected(sock)
             except OSError as error:
-                if error.errno in _STILL_CONNECTING:
+                if error.errno in STILL_CONNECTING:
                     await trio.lowlevel.wait_writable(sock)
                     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                elif error.errno in _RESET:  # it was there, and is gone already
+                elif error.errno in RESET:  # it was there, and is gone already
                     self.connect_seconds = self._lap()
                     self.stage = Stage.HELLO
                     self._lost(error)
                     return b""
                 else:
                     number = error.errno or errno.EIO
-        if number in EXHAUSTED and (number != errno.EADDRNOTAVAIL or _has_source(sock, address, port)):
+        if number in EXHAUSTED and (number != errno.EADDRNOTAVAIL or has_source(sock, address, port)):
             raise OutOfResources(number)
         self.connected(number)
         return first
@@ -287,7 +214,7 @@ class _Connection:
         """Connecting has ended with this error, or with none (0)."""
         self.connect_seconds = self._lap()
         if number:
-            self.failure = _CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
+            self.failure = CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
             self._detail = errno.errorcode.get(number, str(number))
         else:
             self.stage = Stage.HELLO
@@ -296,7 +223,7 @@ class _Connection:
         self.stage = Stage.STARTTLS
         try:
             while True:
-                await _send(sock, dialogue.data_to_send())
+                await send(sock, dialogue.data_to_send())
                 answer = dialogue.next()
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
@@ -304,7 +231,7 @@ class _Connection:
                 if isinstance(answer, NotOffered | Refused | Malformed):
                     self._unready(answer, dialogue)
                     break
-                data = await _receive(sock)
+                data = await receive(sock)
                 self._received += len(data)
                 dialogue.receive_data(data)
         except OSError as error:
@@ -325,7 +252,7 @@ class _Connection:
             self.failure = Failure.CLOSED  # without a word
 
     def _lost(self, error: OSError) -> None:
-        self.failure = Failure.RESET if error.errno in _RESET else Failure.CLOSED
+        self.failure = Failure.RESET if error.errno in RESET else Failure.CLOSED
         self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
 
     async def handshake(
@@ -340,11 +267,11 @@ class _Connection:
             self._received = len(early)
         try:
             if rest:
-                await _send(sock, rest)
+                await send(sock, rest)
             elif dialogue is not None:
                 await self._say(sock, conn, dialogue)
             while True:
-                data = early or await _receive(sock)
+                data = early or await receive(sock)
                 if not early:
                     self._received += len(data)
                     if dialogue is not None and data and not (data := dialogue.unwrap(data)):
@@ -373,7 +300,7 @@ class _Connection:
     async def _say(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
         outgoing = conn.data_to_send()
         if outgoing:
-            await _send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
+            await send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
 
     def _event(self, event: object) -> None:
         if isinstance(event, events.AlertReceived):
@@ -401,7 +328,7 @@ class _Connection:
             with trio.move_on_after(PLAINTEXT_WAIT):
                 try:
                     while len(conn.plaintext) < PLAINTEXT_KEPT:
-                        data = await _receive(sock)
+                        data = await receive(sock)
                         if not data:
                             break
                         self._received += len(data)

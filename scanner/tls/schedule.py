@@ -104,9 +104,7 @@ class HandshakeKeys:
 
     def _protection(self, secret: Secret) -> Protection:
         parts = self._suite
-        return Protection(
-            parts.aead(secret.expand(parts.key, parts.key_length)), secret.expand(parts.iv, IV_LENGTH)
-        )
+        return Protection(parts.aead(secret.expand(parts.key, parts.key_length)), secret.expand(parts.iv, IV_LENGTH))
 
     def server_protection(self) -> Protection:
         """For the records that the server sends until its Finished."""

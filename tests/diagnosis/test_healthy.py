@@ -56,7 +56,9 @@ def case(*changes: tuple[str, str, Any]) -> tuple[EndpointEvidence, ChainVerdict
     return EndpointEvidence(ADDRESS, replace(probe, flight=flight)), verdict
 
 
-def both_ways(endpoint: EndpointEvidence, verdict: ChainVerdict, monkeypatch: pytest.MonkeyPatch, at: float = AT) -> None:
+def both_ways(
+    endpoint: EndpointEvidence, verdict: ChainVerdict, monkeypatch: pytest.MonkeyPatch, at: float = AT
+) -> None:
     def answers() -> tuple[Any, ...]:
         evidence = Evidence(target=target(), started=at, endpoints=(endpoint,))
         diagnosis = engine.diagnose(evidence, [verdict], engine.Context(at=at))

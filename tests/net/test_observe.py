@@ -1,4 +1,7 @@
-"""Targets observed under all kinds of weather: retries, order of addresses, follow-ups, budgets, shortage. No socket, no second of waiting."""
+"""Targets observed under all kinds of weather: retries, order of addresses, follow-ups, budgets, shortage.
+
+No socket, no second of waiting.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from scanner.config import ScanConfig
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, Failure, Stage, Target
 from scanner.net import observe
 from scanner.net.observe import Budget, may_be_transient
-from scanner.net.probe import OutOfResources
+from scanner.net.sockets import OutOfResources
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from tests.helpers.evidence import HOST, failed, target

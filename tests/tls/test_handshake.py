@@ -108,9 +108,7 @@ def trace_client() -> ClientHandshake:
 
 
 def trace_flight() -> bytes:
-    inner = b"".join(
-        SIMPLE[name] for name in ("encrypted_extensions", "certificate", "certificate_verify", "finished")
-    )
+    inner = b"".join(SIMPLE[name] for name in ("encrypted_extensions", "certificate", "certificate_verify", "finished"))
     header = b"\x17\x03\x03" + (len(inner) + 17).to_bytes(2, "big")
     sealed = AESGCM(SIMPLE["server_write_key"]).encrypt(SIMPLE["server_write_iv"], inner + b"\x16", header)
     return record(22, SIMPLE["server_hello"]) + header + sealed
@@ -246,7 +244,9 @@ def test_any_bytes_end_in_an_event_never_in_an_exception(chunks: list[bytes]) ->
 # --- scripted peers ------------------------------------------------------------------------------
 
 
-def told(*records: bytes, offer: offers.Offer = offers.MODERN, close: bool = False) -> tuple[ClientHandshake, list[Any]]:
+def told(
+    *records: bytes, offer: offers.Offer = offers.MODERN, close: bool = False
+) -> tuple[ClientHandshake, list[Any]]:
     conn = client(offer)
     conn.receive_data(b"".join(records))
     if close:
@@ -321,7 +321,12 @@ BROKEN = {
     "a Finished in the clear": ([record(22, server_hello() + message(20, bytes(12)))], "message of type 20"),
     "ServerHelloDone with content": ([record(22, server_hello() + message(14, b"x"))], "left over"),
     "a TLS 1.3 hello without a share": (
-        [record(22, server_hello(suite=0x1301, extensions=bytes.fromhex("002b00020304"), session_id=bytes(range(32, 64))))],
+        [
+            record(
+                22,
+                server_hello(suite=0x1301, extensions=bytes.fromhex("002b00020304"), session_id=bytes(range(32, 64))),
+            )
+        ],
         "has no key_share",
     ),
     "a TLS 1.3 hello for another session": (

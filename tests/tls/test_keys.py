@@ -63,9 +63,7 @@ def test_the_hybrid_is_ml_kem_first_then_x25519() -> None:
     share = KEYS.share(offers.X25519MLKEM768)
     peer = x25519.X25519PrivateKey.generate()
     kem_secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(share[:1184]).encapsulate()
-    secret = KEYS.shared_secret_untrusted(
-        offers.X25519MLKEM768, ciphertext + peer.public_key().public_bytes_raw()
-    )
+    secret = KEYS.shared_secret_untrusted(offers.X25519MLKEM768, ciphertext + peer.public_key().public_bytes_raw())
     assert secret == kem_secret + peer.exchange(x25519.X25519PublicKey.from_public_bytes(share[1184:]))
 
 

@@ -111,7 +111,9 @@ def test_a_request_of_tls10_may_leave_the_names_out() -> None:
 
 def test_an_ecdhe_exchange_keeps_what_was_signed() -> None:
     params = b"\x03\x00\x17" + vector8(b"\x04point")
-    exchange = m.server_key_exchange_untrusted(params + b"\x04\x03" + vector16(b"sig"), 0x0303, "ECDHE", anonymous=False)
+    exchange = m.server_key_exchange_untrusted(
+        params + b"\x04\x03" + vector16(b"sig"), 0x0303, "ECDHE", anonymous=False
+    )
     assert (exchange.params, exchange.group, exchange.scheme, exchange.signature) == (params, 0x17, 0x0403, b"sig")
     old = m.server_key_exchange_untrusted(params + vector16(b"sig"), 0x0302, "ECDHE", anonymous=False)
     assert (old.scheme, old.signature) == (None, b"sig")

@@ -59,9 +59,7 @@ def test_good_signatures_verify_and_changed_ones_do_not(key: Any, scheme: int, s
     assert verifies(public, scheme, b"", TEXT) is False
 
 
-@pytest.mark.parametrize(
-    ("private", "scheme"), [(ed25519.Ed25519PrivateKey, 0x0807), (ed448.Ed448PrivateKey, 0x0808)]
-)
+@pytest.mark.parametrize(("private", "scheme"), [(ed25519.Ed25519PrivateKey, 0x0807), (ed448.Ed448PrivateKey, 0x0808)])
 def test_edwards_keys(private: Any, scheme: int) -> None:
     key = private.generate()
     assert verifies(key.public_key(), scheme, key.sign(TEXT), TEXT) is True
