@@ -7,11 +7,13 @@ name. A line longer than the limit is delivered as its first ``limit + 1`` bytes
 
 from __future__ import annotations
 
+import errno
 import io
+import select
 import sys
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final, Literal, cast
 
 # One read. Larger blocks gain nothing measurable; with zlib and the split list this stays within a few MB.
 BLOCK: Final = 256 * 1024
@@ -45,14 +47,19 @@ class StreamBroken(Exception):
 def open_binary(path: str) -> BinaryIO:
     """The file at ``path``, or standard input for ``-``; raises ``OSError``."""
     if path == "-":
-        # a duplicate would lose what the text layer has buffered: nothing has read from it yet
-        return sys.stdin.buffer
+        # Below the buffer, of which nothing has been read yet: a thread that waits for input inside of the buffer
+        # holds its lock, which the interpreter wants when it ends.
+        if cast("object", sys.stdin) is None:
+            raise OSError(errno.EBADF, "it is closed")
+        buffer = sys.stdin.buffer
+        return cast("BinaryIO", buffer.raw) if isinstance(buffer, io.BufferedReader) else buffer
     return open(path, "rb")
 
 
 def close_binary(file: BinaryIO) -> None:
     """Close what ``open_binary`` opened; standard input stays open."""
-    if file is not sys.stdin.buffer:
+    buffer = getattr(sys.stdin, "buffer", None)
+    if file is not buffer and file is not getattr(buffer, "raw", None):
         file.close()
 
 
@@ -92,7 +99,9 @@ def _read(file: BinaryIO, size: int) -> bytes:
     try:
         if isinstance(file, (io.BufferedReader, io.BytesIO)):
             return file.read1(size)
-        return file.read(size)
+        while (data := cast("bytes | None", file.read(size))) is None:
+            select.select([file], [], [])  # its other end made it non-blocking
+        return data
     except (OSError, ValueError) as error:
         raise StreamBroken(f"cannot be read further: {error}") from error
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TextIO, cast
 
 import click
 
@@ -40,6 +41,14 @@ class UsageProblem(click.ClickException):
     """The command or its files cannot be used: one line on standard error, exit status 2."""
 
     exit_code = USAGE_ERROR
+
+
+def standard_output() -> TextIO:
+    """Standard output, or ``UsageProblem`` in a process that was started without one."""
+    stream = cast("TextIO | None", sys.stdout)
+    if stream is None:
+        raise UsageProblem("cannot write standard output: it is closed")
+    return stream
 
 
 class _Group(click.Group):
@@ -88,9 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted)."""
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal's encoding lacks is shown all the same
     try:
         status = tlsweep.main(list(sys.argv[1:] if argv is None else argv), prog_name="tlsweep", standalone_mode=False)
-        sys.stdout.flush()
+        if cast("TextIO | None", sys.stdout) is not None:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         return USAGE_ERROR

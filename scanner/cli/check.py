@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 import click
 import orjson
 
-from scanner.cli import UsageProblem
+from scanner.cli import UsageProblem, standard_output
 from scanner.cli import options as opt
 from scanner.cli.problems import one_line_problems
 from scanner.findings import Finding
@@ -54,9 +53,9 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
 def _print(findings: list[Finding], *, as_json: bool, file: str | None) -> None:
     if as_json:
         for finding in findings:
-            sys.stdout.buffer.write(orjson.dumps(finding, option=orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.buffer.flush()
+            standard_output().buffer.write(orjson.dumps(finding, option=orjson.OPT_APPEND_NEWLINE))
+        standard_output().buffer.flush()
         return
     from scanner.cli.page import show
 
-    show(findings, sys.stdout, file=file)
+    show(findings, standard_output(), file=file)

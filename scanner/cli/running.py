@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import trio
 
@@ -223,10 +223,10 @@ class Run:
                 self._known_certificates.add(digest)
                 self.certificates.write_lines(line, 1)
 
-    def execute(self, *, show: bool, stream: TextIO) -> int:
-        """Scan; returns the exit status."""
-        trio.run(self.scan_all, show and stream.isatty())
-        if show:
+    def execute(self, *, show: bool, stream: TextIO | None) -> int:
+        """Scan; returns the exit status. ``stream`` is for the person who watches, ``None`` where it is closed."""
+        trio.run(self.scan_all, show and stream is not None and stream.isatty())
+        if show and stream is not None:
             print(as_table(self.stats).rstrip("\n"), file=stream)
         if self.interrupted:
             rest = "" if self.output is None else "; --resume goes on from here"
@@ -310,5 +310,7 @@ class Run:
 
 def say(text: str) -> None:
     """One line for the person who watches."""
-    over_progress = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(f"{over_progress}tlsweep: {text}", file=sys.stderr)
+    stream = cast("TextIO | None", sys.stderr)
+    if stream is not None:
+        over_progress = "\r\x1b[K" if stream.isatty() else ""
+        print(f"{over_progress}tlsweep: {text}", file=stream)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import resources
 
 import click
 
-from scanner.cli import UsageProblem
+from scanner.cli import UsageProblem, standard_output
 
 
 @click.command(no_args_is_help=True, short_help="Print the output's schema, machine-readable.")
@@ -21,4 +20,4 @@ def schema(what: str) -> None:
     """
     if what != "finding":
         raise UsageProblem(f"'schema {what}' is not part of this version yet")
-    sys.stdout.write((resources.files("scanner") / "data" / "finding.schema.json").read_text("utf-8"))
+    standard_output().write((resources.files("scanner") / "data" / "finding.schema.json").read_text("utf-8"))

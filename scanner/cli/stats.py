@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from scanner.cli import standard_output
 from scanner.cli.problems import one_line_problems
 
 
@@ -40,4 +39,4 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str) -> None:
             else:
                 folded.add(item)
         folded.require_columns()
-    sys.stdout.write(tables.FORMATS[form](folded).rstrip("\n") + "\n")
+    standard_output().write(tables.FORMATS[form](folded).rstrip("\n") + "\n")

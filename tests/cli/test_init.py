@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from scanner.cli import COMMANDS, SUMMARIES, tlsweep
-from tests.cli.conftest import Call, refused, run_process
+from tests.cli.conftest import Call, command, environment, refused, run_process
 
 # Options that scripts rely on, as promised.
 SCAN_AND_CHECK: Final = (
@@ -79,9 +80,9 @@ def test_the_list_of_commands_is_theirs(call: Call) -> None:
     shown = call("--help").out
 
     assert set(COMMANDS) == set(SUMMARIES)
-    for name, command in commands().items():
-        assert command.name == name
-        assert command.short_help == SUMMARIES[name]
+    for name, each in commands().items():
+        assert each.name == name
+        assert each.short_help == SUMMARIES[name]
         assert f"  {name}  " in shown
 
 
@@ -154,3 +155,44 @@ def test_python_m_scanner_is_the_same_command() -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"tlsweep ")
+
+
+def shell(line: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    (directory / "hosts.txt").write_text("127.0.0.1:9\n")
+    return subprocess.run(
+        ["sh", "-c", line.replace("tlsweep", " ".join(command()))], cwd=directory, env={**environment(), **variables},
+        capture_output=True, timeout=50, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "scan - <&-",
+        "stats - <&-",
+        "scan hosts.txt >&-",
+        "check 127.0.0.1:9 >&-",
+        "check --json 127.0.0.1:9 >&-",
+        "schema finding >&-",
+    ],
+)
+def test_a_stream_that_is_closed_and_needed(line: str, tmp_path: Path) -> None:
+    done = shell(f"tlsweep {line}", tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1, done.stderr
+
+
+def test_a_stream_that_is_closed_and_not_needed(tmp_path: Path) -> None:
+    assert shell("tlsweep scan hosts.txt -o out.ndjson <&- >&-", tmp_path).returncode == 0
+    done = shell("tlsweep scan hosts.txt 2>&-", tmp_path)
+    assert (done.returncode, done.stdout.count(b"\n")) == (0, 1)
+
+
+def test_a_terminal_that_lacks_the_characters(tmp_path: Path) -> None:
+    done = shell(
+        "tlsweep check 'b\303\274cher.example\342\200\246 x'", tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="1"
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"INVALID" in done.stdout

@@ -120,3 +120,21 @@ def test_when_it_is_killed_its_processes_end_too(inventory: Path, tmp_path: Path
 
     assert said == b"" or b"Traceback" not in said
     assert orjson.loads(output.read_bytes().splitlines()[0])["schema"] == "tlsweep/1"
+
+
+@pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=["one process", "two processes"])
+def test_waiting_for_input_can_be_interrupted(words: list[str]) -> None:
+    with subprocess.Popen(
+        command("scan", "-", "--no-progress", *words), env=environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdin.write(b"127.0.0.1:9\n")
+        process.stdin.flush()
+        first = process.stdout.readline()  # a row that comes alone is not kept waiting for others
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        said = process.stderr.read()
+
+    assert orjson.loads(first)["target"]["row"] == 1
+    assert (process.returncode, said) == (3, b"tlsweep: interrupted, what was done is kept\n")
