@@ -17,14 +17,26 @@ from typing import Any, Final, NamedTuple, cast
 import trio
 
 from scanner.config import ScanConfig
-from scanner.evidence import CONNECT_FAILURES, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Probe, Stage, Target
+from scanner.evidence import (
+    CONNECT_FAILURES,
+    DnsAnswer,
+    DnsStatus,
+    EndpointEvidence,
+    Evidence,
+    Failure,
+    Probe,
+    Stage,
+    Target,
+)
 from scanner.net.dns_records import CaaAnswer, TlsaAnswer
 from scanner.net.observe import Observer, Question
 from scanner.net.pacing import Pacer
-from scanner.net.probe import OutOfResources, Prober, Timing
+from scanner.net.probe import Prober, Timing
+from scanner.net.sockets import OutOfResources
 from scanner.starttls import Dialogue
+from scanner.tls import offers
 from scanner.tls.offers import Offer
-from tests.helpers.evidence import answered, failed
+from tests.helpers.evidence import HOST, answered, failed, target
 
 NEVER: Final = float("inf")
 
@@ -241,3 +253,42 @@ class Stopwatch:
     def seconds(self) -> float:
         """So far."""
         return trio.current_time() - self.began
+
+
+def in_network(addresses: Sequence[str], weather: dict[str, Any] | None = None, **changes: Any) -> Scenario:
+    """``HOST`` has these addresses."""
+    return Scenario(weather, {HOST: addresses}, **changes)
+
+
+async def observed(
+    scenario: Scenario, config: ScanConfig | None = None, of: Target | None = None, **changes: Any
+) -> tuple[Evidence, float]:
+    """The evidence, and how long it took."""
+    async with everything_closed(scenario):
+        watch = Stopwatch()
+        evidence = await observer_in(scenario, config, **changes).observe(of or target(), 1000.0)
+        return evidence, watch.seconds
+
+
+@dataclass
+class Asked:
+    """A follow-up."""
+
+    name: str
+    offer: Offer = offers.SMALL
+    sni: str | None = None
+
+
+def asking(*names: str) -> Any:
+    """These questions, one after the other."""
+
+    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
+        assert started == 1000.0
+        return next((Asked(name) for name in names if name not in endpoint.followups), None)
+
+    return ask
+
+
+def for_ever(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
+    """There is always one more question."""
+    return Asked(f"question {len(endpoint.followups)}")

@@ -5,9 +5,6 @@ No socket, no second of waiting.
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,22 +13,19 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.config import ScanConfig
-from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, Failure, Stage, Target
+from scanner.evidence import DnsAnswer, DnsStatus, Failure, Stage, Target
 from scanner.net import observe
-from scanner.net.observe import Budget, may_be_transient
-from scanner.net.sockets import OutOfResources
+from scanner.net.observe import may_be_transient
 from scanner.tls import offers
-from scanner.tls.offers import Offer
 from tests.helpers.evidence import HOST, failed, target
 from tests.helpers.network import (
     NEVER,
     SUCCESS,
     Scenario,
     Step,
-    Stopwatch,
-    everything_closed,
+    in_network,
+    observed,
     observer_in,
-    pacer_for,
 )
 
 V4 = [f"192.0.2.{number}" for number in range(1, 9)]
@@ -47,29 +41,6 @@ OK = Step(0.05, SUCCESS)
 def clock() -> MockClock:
     """Seconds pass as soon as nothing else is to be done."""
     return MockClock(autojump_threshold=0)
-
-
-@dataclass
-class Asked:
-    """A follow-up."""
-
-    name: str
-    offer: Offer = offers.SMALL
-    sni: str | None = None
-
-
-async def observed(
-    scenario: Scenario, config: ScanConfig | None = None, of: Target | None = None, **changes: Any
-) -> tuple[Evidence, float]:
-    """The evidence, and how long it took."""
-    async with everything_closed(scenario):
-        watch = Stopwatch()
-        evidence = await observer_in(scenario, config, **changes).observe(of or target(), 1000.0)
-        return evidence, watch.seconds
-
-
-def in_network(addresses: Sequence[str], weather: dict[str, Any] | None = None, **changes: Any) -> Scenario:
-    return Scenario(weather, {HOST: addresses}, **changes)
 
 
 # --- what is asked and connected to ----------------------------------------------------------------
@@ -289,155 +260,3 @@ async def test_back_off_is_different_for_each(clock: MockClock) -> None:
             nursery.start_soon(observer.observe, target(address), 0.0)
     again = sorted(scenario.starts())[len(V4) :]
     assert len(set(again)) == len(V4)
-
-
-# --- budget ----------------------------------------------------------------------------------------
-
-
-def asking(*names: str) -> Any:
-    """These questions, one after the other."""
-
-    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
-        assert started == 1000.0
-        return next((Asked(name) for name in names if name not in endpoint.followups), None)
-
-    return ask
-
-
-def for_ever(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
-    return Asked(f"question {len(endpoint.followups)}")
-
-
-@trio_test
-async def test_questions_are_asked_at_the_same_address_until_there_is_none(clock: MockClock) -> None:
-    scenario = in_network(V4[:2])
-    evidence, _ = await observed(scenario, ask=asking("a", "b", "c"))
-    (endpoint,) = evidence.endpoints
-    assert list(endpoint.followups) == ["a", "b", "c"]
-    assert scenario.order() == V4[:1] * 4
-    assert [connection.offer.name for connection in scenario.connections] == ["modern", "small", "small", "small"]
-    assert [connection.sni for connection in scenario.connections] == [HOST, None, None, None]
-    assert evidence.attempts == 4
-
-
-@trio_test
-async def test_an_address_that_does_not_connect_is_asked_nothing(clock: MockClock) -> None:
-    scenario = in_network(V4[:1], {V4[0]: REFUSED})
-    await observed(scenario, ask=for_ever)
-    assert len(scenario.connections) == 1
-
-
-@pytest.mark.parametrize("timeout", [1.0, 5.0, 15.0])
-@trio_test
-async def test_whatever_a_server_does_the_whole_probe_ends_in_time(clock: MockClock, timeout: float) -> None:
-    """Silence for the hello and for every question: no more than the whole, and the questions get some of it."""
-    scenario = in_network(V4[:1], {V4[0]: SILENT})
-    evidence, took = await observed(scenario, ScanConfig(timeout=timeout, retries=3), ask=for_ever)
-    assert took <= timeout + 1e-6
-    assert len(evidence.endpoints[0].followups) >= 1
-    first = scenario.connections[0]
-    assert first.timing.handshake == pytest.approx(max(timeout * observe.FIRST_SHARE, observe.FOLLOWUP_LEAST))
-    for connection in scenario.connections[1:]:
-        assert connection.timing.handshake <= max(timeout * observe.FOLLOWUP_SHARE, observe.FOLLOWUP_LEAST) + 1e-6
-
-
-@trio_test
-async def test_retries_spend_the_same_budget(clock: MockClock) -> None:
-    scenario = in_network(V4[:1], {V4[0]: Step(2, Failure.RESET)})
-    _, took = await observed(scenario, ScanConfig(timeout=6, retries=100), ask=for_ever)
-    assert took <= 6
-    totals = [connection.timing.total for connection in scenario.connections]
-    assert totals == sorted(totals, reverse=True)
-
-
-@trio_test
-async def test_waiting_for_ones_turn_is_not_spent(clock: MockClock) -> None:
-    """A hundred names on one address, each slow: the last one has as much time as the first."""
-    config = ScanConfig(timeout=2, concurrency_per_address=1, rate_per_address=None)
-    scenario = Scenario({V4[0]: Step(1, SUCCESS)})
-    observer = observer_in(scenario, config)
-    results = []
-
-    async def one() -> None:
-        results.append(await observer.observe(target(V4[0]), 0.0))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            nursery.start_soon(one)
-    assert all(evidence.endpoints[0].probe.ok for evidence in results)
-    assert scenario.peak(V4[0]) == 1
-
-
-@trio_test
-async def test_enumeration_has_a_budget_of_its_own(clock: MockClock) -> None:
-    scenario = in_network(V4[:1], {V4[0]: Step(1, SUCCESS)})
-    evidence, took = await observed(scenario, ScanConfig(timeout=5, enumerate=True), ask=for_ever)
-    assert took == pytest.approx(5 * observe.ENUMERATE_TIMES + 1, abs=1)
-    assert len(evidence.endpoints[0].followups) == 5 * observe.ENUMERATE_TIMES / 0.75
-
-
-@trio_test
-async def test_a_budget_counts_what_is_spent(clock: MockClock) -> None:
-    budget = Budget(10)
-    begun = trio.current_time()
-    await trio.sleep(4)
-    budget.spend(begun)
-    assert budget.left == pytest.approx(6)
-
-
-# --- shortage and trouble --------------------------------------------------------------------------
-
-
-@trio_test
-async def test_no_target_fails_for_what_this_machine_lacks(clock: MockClock) -> None:
-    """Room for 20 connections where 500 are wanted: all get their answer, soon with few attempts in vain."""
-    config = ScanConfig(concurrency=500)
-    scenario = Scenario(files=20, delay=1)
-    pacer = pacer_for(config)
-    observer = observer_in(scenario, config, pacer=pacer)
-    results: list[Evidence] = []
-
-    async def one(number: int) -> None:
-        results.append(await observer.observe(target(f"198.51.{number // 200}.{number % 200}"), 0.0))
-
-    async with trio.open_nursery() as nursery:
-        for number in range(1000):
-            nursery.start_soon(one, number)
-    scenario.check_closed()
-    assert len(results) == 1000
-    assert all(evidence.endpoints[0].probe.ok for evidence in results)
-    assert scenario.peak() == 20
-    assert pacer.statistics().limit < 40
-    assert pacer.statistics().exhausted == scenario.exhausted > 0
-
-
-@trio_test
-async def test_a_shortage_is_not_taken_from_the_targets_time(clock: MockClock) -> None:
-    short = [Step(0, OutOfResources(errno.EMFILE)) for _ in range(100)]
-    scenario = in_network(V4[:1], {V4[0]: [*short, Step(1.3, SUCCESS)]})
-    evidence, took = await observed(scenario, ScanConfig(timeout=2))
-    assert evidence.endpoints[0].probe.ok
-    assert took > 2
-    assert evidence.attempts == 1
-
-
-@trio_test
-async def test_an_exception_gives_back_the_place(clock: MockClock) -> None:
-    config = ScanConfig(concurrency=1)
-    pacer = pacer_for(config)
-    scenario = in_network(V4[:1], {V4[0]: [Step(0, RuntimeError("bug")), OK]})
-    with pytest.raises(RuntimeError, match="bug"):
-        await observed(scenario, config, pacer=pacer)
-    assert pacer.statistics().in_flight == 0
-    assert (await observed(scenario, config, pacer=pacer))[0].endpoints[0].probe.ok
-
-
-@trio_test
-async def test_cancelled_at_any_moment_all_is_closed(clock: MockClock) -> None:
-    config = ScanConfig(all_addresses=True, concurrency=2, rate_per_address=3, concurrency_per_address=1)
-    for moment in range(40):
-        pacer = pacer_for(config)
-        scenario = in_network(V4, dict.fromkeys(V4, RESET) | {V4[0]: SILENT}, dns_delay=0.1)
-        with trio.move_on_after(moment * 0.07):
-            await observed(scenario, config, pacer=pacer, ask=for_ever)
-        assert pacer.statistics().in_flight == 0
