@@ -89,6 +89,8 @@ def still_to_do(rows: Iterator[Row], done: Completed) -> Iterator[Row]:
     for row in rows:
         status = done.status(row)
         if status == "changed":
+            if isinstance(rows, Generator):
+                rows.close()
             raise UsageProblem(
                 f"cannot resume: row {row.row} of the inventory is not the target that its finding is about;"
                 " the inventory has changed, so start a new output"
