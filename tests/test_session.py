@@ -23,7 +23,7 @@ from scanner.scan import Row
 from scanner.session import (
     Material,
     ipv6_usable,
-    judge_recorded,
+    judge_file,
     make_judge,
     new_run_id,
     open_session,
@@ -176,10 +176,14 @@ def test_ipv6_is_used_where_there_is_a_route(monkeypatch: pytest.MonkeyPatch, wo
     assert ipv6_usable() is works
 
 
-def test_evidence_is_judged_without_a_network() -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"), [(evidence.HOST, []), (None, []), ("other.example", ["name-not-in-san"])]
+)
+def test_a_file_is_judged_without_a_network(name: str | None, expected: list[str]) -> None:
     seen = evidence.evidence(evidence.answered())
-    finding = judge_recorded(ScanConfig(at=evidence.AT), evidence.judge(), seen, run_id="again")
-    assert (finding["outcome"], finding["run"]) == ("ok", "again")
+    finding = judge_file(ScanConfig(at=evidence.AT), evidence.judge(), seen, name=name, run_id="again")
+    assert codes(finding) == expected
+    assert finding["run"] == "again"
     check_whole(finding)
 
 
