@@ -12,9 +12,10 @@ import trio
 
 from scanner import scan as module
 from scanner.config import ScanConfig
+from scanner.evidence import InvalidRow
 from scanner.scan import MAX_HELD, ROWS_PER_READ, WAITING_WORKERS, Feed, InBatches, Row
 from tests.helpers import evidence, pki
-from tests.helpers.network import Scenario, Step
+from tests.helpers.network import Scenario, Step, most_within
 from tests.helpers.scanning import (
     HOSTS,
     Run,
@@ -253,3 +254,37 @@ def test_a_feed_gives_every_row_once() -> None:
         assert feed.read == len(rows)
 
     trio.run(main)
+
+
+# --- one's turn ------------------------------------------------------------------------------------
+
+
+def test_many_names_on_one_server_keep_nobody_else_waiting() -> None:
+    """Two servers with sixty names each come first, and only four connections may be open."""
+    crowd = [f"name{number}.example" for number in range(120)]
+    names = {host: [f"192.0.2.{200 + number % 2}"] for number, host in enumerate(crowd)}
+    names |= {host: [address_of(host)] for host in HOSTS}
+    scenario = Scenario({place: Step(0.05, healthy) for (place,) in names.values()}, names)
+    rows = rows_of([*crowd, *HOSTS])
+
+    async def main() -> Run:
+        watched = Run(scenario, ScanConfig(retries=0, concurrency=4, rate_per_address=5))
+        await watched.of(rows)
+        return watched
+
+    done: Run = run(main, threshold=0.004)
+
+    check_complete(rows, done.findings)
+    assert scenario.peak() <= 4
+    for server in ("192.0.2.200", "192.0.2.201"):
+        assert most_within(scenario.starts(server), 1 - 1e-6) <= 5
+    order = [place[-3:] for place in scenario.order() if place.startswith("192.0.2.20")]
+    # in turn: of any ten in a row on these two, neither server has more than seven
+    assert all(3 <= order[at : at + 10].count("200") <= 7 for at in range(190))
+    others = [max(scenario.starts(address_of(host))) for host in HOSTS]
+    assert max(others) < 5 < max(scenario.starts())
+
+
+def test_rows_that_need_no_connection_are_answered_at_once() -> None:
+    rows: list[Row] = [InvalidRow(number, "bad") for number in range(1, 1000)]
+    assert len(scanned(Scenario(), rows)) == len(rows)
