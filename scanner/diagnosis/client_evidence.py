@@ -199,15 +199,20 @@ def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {client: OK if client in ("java", "gnutls") else text for client, text in _ending(evidence).items()}
 
 
+# A version as Go and as Java write it
+_CHOSEN_VERSION: Final = {"TLSv1.1": ("302", "TLS11"), "TLSv1.0": ("301", "TLS10"), "SSLv3": ("300", "SSL30")}
+
+
 def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
     versions = set(evidence.get("versions", ()))
     texts = dict(alert_texts(70) if evidence.get("failure") is None else _ending(evidence))
     if evidence.get("failure") is None:
         del texts["python"]  # an alert of the server's, or "unsupported protocol": it depends on its suites
+        go, java = _CHOSEN_VERSION.get(next(iter(evidence.get("versions", ())), ""), ("", ""))
         texts.update(
-            go="tls: server selected unsupported protocol version",
-            java="javax.net.ssl.SSLHandshakeException: The server selected protocol version is not accepted by client "
-            "preferences [TLS13, TLS12]",
+            go=f"tls: server selected unsupported protocol version {go}".rstrip(),
+            java=f"javax.net.ssl.SSLHandshakeException: The server selected protocol version {java} is not accepted by "
+            "client preferences [TLS13, TLS12]",
             firefox="SSL_ERROR_UNSUPPORTED_VERSION",
         )
     if versions & {"TLSv1.0", "TLSv1.1"}:

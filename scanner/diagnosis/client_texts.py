@@ -23,7 +23,7 @@ _JAVA_VALIDATION: Final = _JAVA + "PKIX path validation failed: java.security.ce
 _GO: Final = "tls: failed to verify certificate: x509: "
 _CANNOT_SIGN: Final = (
     _GO + 'certificate signed by unknown authority (possibly because of "x509: invalid signature: parent certificate '
-    'cannot sign this kind of certificate" while trying to verify candidate authority certificate "{issuing}")'
+    'cannot sign this kind of certificate")'
 )
 _UNKNOWN_AUTHORITY: Final = _GO + "certificate signed by unknown authority"
 
@@ -309,7 +309,8 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "gnutls": "The certificate contains an unknown critical extension.",
     },
     "malformed-certificate": {
-        **_library("ASN1 lib", "ASN1_LIB"),
+        **_library("ASN1 lib", ""),
+        "python": "[SSL] ASN1 lib",
         "go": "tls: failed to parse certificate from server: x509: malformed certificate",
         "java": _JAVA + "Failed to parse server certificates",
         "chrome": "ERR_SSL_PROTOCOL_ERROR",

@@ -1,0 +1,25 @@
+"""Every server at the edges, made when first asked for: keys of thousands of bits are among them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.clients import variants_chain, variants_handshake, variants_leaf
+from tests.clients.variants import Variant
+
+
+@cache
+def all_variants() -> tuple[Variant, ...]:
+    """All of them, in the order of their modules."""
+    makers = (
+        variants_leaf.keys,
+        variants_leaf.names,
+        variants_leaf.extensions,
+        variants_leaf.forms,
+        variants_chain.intermediates,
+        variants_chain.roots,
+        variants_chain.spellings,
+        variants_chain.sent,
+        variants_handshake.handshakes,
+    )
+    return tuple(variant for maker in makers for variant in maker())

@@ -1,0 +1,38 @@
+// A TLS client of Node: reads "id TAB address TAB port TAB name TAB milliseconds" lines, prints "id TAB ok" or "id TAB error".
+
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import tls from "node:tls";
+
+const ca = readFileSync(process.argv[2]);
+
+function ask(address, port, name, patience) {
+  return new Promise((resolve) => {
+    const options = { host: name, port, ca, socket: net.connect({ host: address, port }) };
+    if (!net.isIP(name)) options.servername = name;
+    const socket = tls.connect(options);
+    const end = (said) => {
+      resolve(said);
+      socket.destroy();
+      options.socket.destroy();
+    };
+    const timer = setTimeout(() => end("timed out"), patience);
+    timer.unref();
+    options.socket.on("error", (error) => end(`${error.code ?? ""} ${error.message}`));
+    socket.on("error", (error) => end(`${error.code ?? ""} ${error.message}`.replaceAll(/\s+/g, " ").trim()));
+    socket.on("secureConnect", () => socket.write(`GET / HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`));
+    socket.on("data", () => end("ok"));
+    // In TLS 1.3 a server that refuses says so after the handshake; one that says nothing more has accepted.
+    socket.on("end", () => end(socket.authorized ? "ok" : "ended"));
+  });
+}
+
+const questions = readFileSync(0, "utf8").split("\n").filter(Boolean).map((line) => line.split("\t"));
+for (let first = 0; first < questions.length; first += 8) {
+  await Promise.all(
+    questions.slice(first, first + 8).map(async ([id, address, port, name, patience]) => {
+      console.log(`${id}\t${await ask(address, Number(port), name, Number(patience))}`);
+    }),
+  );
+}
+process.exit(0);

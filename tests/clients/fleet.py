@@ -1,0 +1,196 @@
+"""Servers that are up, what tlsweep finds about each, and what each client on this machine says to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from scanner.config import ScanConfig
+from scanner.demo.servers import openssl, run_handler
+from scanner.findings import Finding
+from scanner.inventory import read_inventory
+from scanner.session import Material, make_judge, open_session
+from scanner.starttls import PROTOCOLS
+from tests.clients import catalogue, chromium, firefox, programs, running, variants
+from tests.clients.running import Answers, Client, Question
+from tests.demo.test_every_case import scanned
+from tests.helpers import pki
+
+# Addresses that nothing else of the tests uses: 127.95.x.y.
+NETWORK = "127.95"
+
+#: The client's name in a finding's ``clients`` -> how to ask it. Node, whose TLS is OpenSSL's, has no entry there.
+CLIENTS: Mapping[str, Client] = {
+    "curl": programs.each(programs.ask_curl),
+    "openssl": programs.each(programs.ask_openssl),
+    "python": programs.each(programs.ask_python),
+    "gnutls": programs.each(programs.ask_gnutls),
+    "go": running.go,
+    "java": running.java,
+    "node": running.node,
+    "chrome": chromium.chromium,
+    "firefox": firefox.firefox,
+}
+
+_PRESENT: Mapping[str, Callable[[], bool]] = {
+    "curl": lambda: shutil.which("curl") is not None,
+    "openssl": lambda: shutil.which("openssl") is not None,
+    "python": lambda: True,
+    "gnutls": lambda: shutil.which("gnutls-cli") is not None,
+    "go": lambda: shutil.which("go") is not None,
+    "java": running.java_can_compile,
+    "node": lambda: shutil.which("node") is not None,
+    "chrome": lambda: chromium.PROGRAM is not None and chromium.CERTUTIL is not None,
+    "firefox": lambda: firefox.PROGRAM is not None and chromium.CERTUTIL is not None,
+}
+
+
+# Cases whose servers never answer: clients are left to wait for a moment only.
+# What waits for a silent server leaves the processor to another.
+AT_A_TIME = 3
+SILENT = frozenset({"connect-timeout", "silent-after-hello", "large-hello-dropped"})
+SILENCE = 2.0
+PATIENCE = 15.0
+# Browsers take a minute: they are asked where this is set in the environment.
+BROWSERS_SWITCH = "TLSWEEP_BROWSERS"
+BROWSERS = frozenset({"chrome", "firefox"})
+
+
+def present(client: str) -> bool:
+    """Whether this machine has it."""
+    return _PRESENT[client]()
+
+
+def wanted(client: str) -> bool:
+    """Whether it is to be asked: browsers only on demand."""
+    return client not in BROWSERS or bool(os.environ.get(BROWSERS_SWITCH))
+
+
+def versions() -> dict[str, str]:
+    """The clients on this machine, as each names itself."""
+    asked = {
+        "curl": ("curl", "--version"),
+        "openssl": ("openssl", "version"),
+        "gnutls": ("gnutls-cli", "--version"),
+        "go": ("go", "version"),
+        "java": ("java", "-version"),
+        "node": ("node", "--version"),
+        "chrome": (str(chromium.PROGRAM), "--version"),
+        "firefox": (str(firefox.PROGRAM), "--version"),
+    }
+    found = {client: running.version(*command) for client, command in asked.items() if present(client)}
+    return {**found, "python": f"Python's ssl with {ssl.OPENSSL_VERSION}"}
+
+
+@dataclass
+class Meetings:
+    """What was found and what was said, by the server's name; a case of several addresses has an answer for each."""
+
+    findings: dict[str, Finding] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+    answers: dict[str, Answers] = field(default_factory=dict)
+    cannot: dict[str, str] = field(default_factory=dict)
+
+    def said(self, client: str, server: str) -> list[str]:
+        """What a client says to a server, at each of its addresses."""
+        return [
+            self.answers[client][question.id]
+            for question in self.questions
+            if question.id.partition("#")[0] == server and question.id in self.answers.get(client, {})
+        ]
+
+    def predicted(self, client: str, server: str) -> str | None:
+        """What the finding says that the client says; ``None`` where it does not say."""
+        finding = self.findings[server]
+        return finding["clients"].get(client) or (None if finding["outcome"] == "fail" else "ok")
+
+
+async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: Path) -> None:
+    """Puts all questions to all clients: the browsers beside the others, and of these a few at a time."""
+
+    async def ask(client: str, places: trio.CapacityLimiter | None = None) -> None:
+        place = scratch / client
+        place.mkdir()
+        met.answers[client] = await trio.to_thread.run_sync(
+            CLIENTS[client], met.questions, roots, place, limiter=places
+        )
+
+    async with trio.open_nursery() as nursery:
+        for client in clients:
+            if client in BROWSERS:
+                nursery.start_soon(ask, client)
+        places = trio.CapacityLimiter(AT_A_TIME)
+        for client in clients:
+            if client not in BROWSERS:
+                nursery.start_soon(ask, client, places)
+
+
+async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
+    """The demo's fleet."""
+    met = Meetings()
+    async with scanned(scratch / "demo") as (fleet, findings):
+        for row in fleet.rows:
+            if not row.addresses or row.case.protocol not in ("tls", "https"):
+                continue
+            met.findings[row.case.name] = findings[row.case.name]
+            host = str(findings[row.case.name]["target"]["host"])
+            patience = SILENCE if row.case.code in SILENT else PATIENCE
+            met.questions += [
+                Question(f"{row.case.name}#{place}", address, row.port, host, patience)
+                for place, address in enumerate(row.addresses)
+            ]
+        await ask_all(met, clients, fleet.roots, scratch)
+    return met
+
+
+@asynccontextmanager
+async def serving(scratch: Path, met: Meetings) -> AsyncIterator[list[variants.Variant]]:
+    """The variants' servers, each on an address of its own; those that this OpenSSL will not serve are left out."""
+    served: list[variants.Variant] = []
+    async with trio.open_nursery() as nursery:
+        for number, variant in enumerate(catalogue.all_variants()):
+            address = f"{NETWORK}.{number // 250}.{number % 250 + 1}"
+            try:
+                context = variants.server_context(variant, scratch, address)
+            except (ssl.SSLError, ValueError, OSError) as error:
+                met.cannot[variant.id] = str(error)
+                continue
+            listener = (await trio.open_tcp_listeners(0, host=address))[0]
+            port = listener.socket.getsockname()[1]
+            nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, variant.id)), [listener])
+            served.append(variant)
+            met.questions.append(Question(variant.id, address, port, variant.host or address))
+        yield served
+        nursery.cancel_scope.cancel()
+
+
+async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
+    """The servers at the edges."""
+    met = Meetings()
+    async with serving(scratch, met) as served:
+        anchors = {anchor.der: anchor for variant in served for anchor in variant.anchors}
+        roots = scratch / "roots.pem"
+        roots.write_text(pki.pem(*anchors.values()))
+        inventory = scratch / "inventory.csv"
+        lines = [f"{item.name},{item.port},{item.address}\n" for item in met.questions]
+        inventory.write_text("host,port,address\n" + "".join(lines))
+        config = replace(ScanConfig(), connect_timeout=2.0, timeout=10.0, retries=0)
+        # Nothing is resolved: every row has its address.
+        material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
+        rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
+        written: list[Finding] = []
+        judge = make_judge(material)
+        async with open_session(config, material, run_id="variants", judge=judge, emit=written.append) as session:
+            await session.run(rows)
+        written.sort(key=lambda finding: finding["target"]["row"] or 0)
+        met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}
+        await ask_all(met, clients, roots, scratch)
+    return met

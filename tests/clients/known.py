@@ -1,0 +1,93 @@
+"""Where what is found and what a client does need not agree, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_VERSION = "predictions are for newer versions than may be here"
+_ONE_ADDRESS = "its table of names has one address for each"
+_ANCHORS = "whether such a certificate may be an anchor is each client's own rule, not a fault of the server"
+_NOT_HERE = "the name itself is what this client refuses, whatever the server does"
+_NO_CODE = "there is no code for it"
+_LATER = "stapling is not judged yet"
+_RARE = "seen in no certificate of the public web, and costly to tell apart"
+_WORDS = "refused by a mainstream client in any case: only what this one says of it is predicted otherwise"
+_GNUTLS = "GnuTLS is in no severity, and its parser has rules of its own"
+_PUBLIC_SUFFIX = "no list of public suffixes is shipped"
+_PYTHON = "Python's own list of suites is in no severity"
+
+_LIBRARIES = ("curl", "openssl", "python", "gnutls")
+
+#: (server, client) -> why the finding and the client may differ there.
+DIFFERENT: Mapping[tuple[str, str], str] = {
+    **{("large-hello-dropped", client): _VERSION for client in _LIBRARIES},
+    **{
+        (server, "java"): _VERSION
+        for server in (
+            "no-forward-secrecy",
+            "key-encipherment-only-rsa-kx",
+            "suite-aes128-gcm-sha256",
+            "suite-aes128-sha",
+            "suite-aes128-sha256",
+        )
+    },
+    **{("half-dead", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
+    **{("one-expired", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
+    **{("two-certificates", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
+    ("underscore_in_name", "java"): _NOT_HERE,
+    ("wildcard-suffix", "chrome"): _PUBLIC_SUFFIX,
+    **{("very-many-names", client): _NO_CODE for client in ("curl", "python", "java", "chrome", "firefox", "openssl")},
+    **{
+        (server, client): _NO_CODE
+        for server in ("ca-require-policy", "ca-require-policy-not-in-leaf", "root-require-policy")
+        for client in ("go", "java", "chrome", "gnutls")
+    },
+    ("ca-require-policy-that-is-there", "gnutls"): _GNUTLS,
+    **{("must-staple", client): _LATER for client in ("firefox", "gnutls")},
+    ("bad-uri-in-san", "go"): _RARE,
+    ("valid-since-1950", "firefox"): _RARE,
+    (
+        "empty-subject-critical-san",
+        "firefox",
+    ): "Firefox compares it with another test's certificate of the same serial number",
+    **{
+        (server, client): _ANCHORS
+        for server in (
+            "intermediate-anchored",
+            "intermediate-anchored-and-sent",
+            "pinned-leaf",
+            "trusted-self-signed",
+            "trusted-self-signed-ca",
+            "root-aki-of-another",
+        )
+        for client in ("openssl", "python", "chrome", "firefox", "gnutls")
+    },
+    **{("root-no-bc", client): _WORDS for client in (*_LIBRARIES, "chrome")},
+    **{
+        (server, "gnutls"): _GNUTLS
+        for server in (
+            "odd-san",
+            "empty-san-entry",
+            "critical-ski",
+            "critical-aki",
+            "critical-issuer-alt-name",
+            "ca-gated-eku",
+            "ca-policy-mappings",
+            "ca-permits-directory",
+            "ca-excludes-directory",
+            "spelling-case",
+            "spelling-spaces",
+            "old-and-renewed",
+        )
+    },
+    **{("trailing-dot-san", client): _WORDS for client in ("curl", "chrome")},
+    **{("wildcard-partial", client): _WORDS for client in ("openssl", "java")},
+    **{("wildcard-tld", client): _WORDS for client in ("go", "java")},
+    ("time-with-offset", "java"): _WORDS,
+    **{("time-without-seconds", client): _WORDS for client in ("go", "java", "gnutls")},
+    **{("ca-permits-other-cn-only", client): _WORDS for client in (*_LIBRARIES, "java")},
+    **{("spelling-bmp", client): _WORDS for client in ("java",)},
+    **{("spelling-t61", client): _WORDS for client in ("java", "chrome")},
+    **{("subject-bad-printable", client): _WORDS for client in (*_LIBRARIES, "java", "firefox")},
+    ("suite-ecdhe-rsa-aes128-sha", "python"): _PYTHON,
+}

@@ -1,0 +1,101 @@
+"""Client programs that ask one server a run: curl, OpenSSL's s_client, gnutls-cli, and this Python's own ssl."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from tests.clients.running import Answers, Question
+
+# They are processes of their own: a few at a time leave the servers, which are all in this one, room to answer.
+AT_A_TIME = 4
+NO_ANSWER: Final = "no answer"
+# The scripted servers stop with this alert where a client that accepts what it saw would go on.
+SCRIPTED_END: Final = "Received alert [40]"
+# What CPython offers by itself (Modules/_ssl.c). Debian builds its Python with OpenSSL's own list instead.
+PYTHON_SUITES: Final = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+
+
+def _run(question: Question, *command: str, text: str = "") -> tuple[int, str]:
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=question.patience, check=False)
+    except subprocess.TimeoutExpired:
+        return -1, NO_ANSWER
+    return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def ask_curl(question: Question, roots: Path) -> str:
+    """curl's exit status and its words."""
+    target = f"{_bracketed(question.name)}:{question.port}"
+    to = f"{question.name}:{question.port}:{_bracketed(question.address)}"
+    options: tuple[str, ...] = ("--cacert", str(roots), "--output", "/dev/null")
+    if question.name != question.address:
+        options += ("--resolve", to)
+    status, said = _run(question, "curl", "--silent", "--show-error", *options, f"https://{target}/")
+    return "ok" if status == 0 else said.strip().removeprefix("curl: ").partition("\n")[0]
+
+
+def ask_openssl(question: Question, roots: Path) -> str:
+    """The first thing that s_client finds fault with."""
+    is_address = question.name == question.address
+    name = ("-noservername", "-verify_ip") if is_address else ("-servername", question.name, "-verify_hostname")
+    connect = f"{_bracketed(question.address)}:{question.port}"
+    options = ("-connect", connect, "-CAfile", str(roots), "-verify_return_error", *name, question.name)
+    _, said = _run(question, "openssl", "s_client", *options, text="GET / HTTP/1.0\r\n\r\n")
+    if "Verify return code: 0" in said and "Cipher is (NONE)" not in said:
+        return "ok"
+    fault = re.search(
+        r"verify error:num=\d+:.*|SSL routines:[^:]*:[^:\n]*(?::SSL alert number \d+)?|\w+:errno=\d+", said
+    )
+    return re.sub(r"SSL routines:[^:]*:", "SSL routines::", fault[0]) if fault else said.strip()[:200]
+
+
+def ask_gnutls(question: Question, roots: Path) -> str:
+    """gnutls-cli's status, or its last error."""
+    name = () if question.name == question.address else (f"--sni-hostname={question.name}",)
+    options = ("-p", str(question.port), f"--x509cafile={roots}", f"--verify-hostname={question.name}", *name)
+    _, said = _run(question, "gnutls-cli", *options, question.address)
+    if "Handshake was completed" in said or ("The certificate is trusted" in said and SCRIPTED_END in said):
+        return "ok"
+    status = re.search(r"Status: (.*)", said)
+    errors = re.findall(r"\*\*\* Fatal error: (.*)|\*\*\* (Received alert .*)", said)
+    refused = status is not None and "NOT trusted" in status[1]
+    words = [status[1].strip()] if status and refused else [" ".join(filter(None, error)) for error in errors]
+    return " ".join(words) or said.strip()[-200:]
+
+
+def ask_python(question: Question, roots: Path) -> str:
+    """The exception of ``wrap_socket``."""
+    context = ssl.create_default_context(cafile=str(roots))
+    context.set_ciphers(PYTHON_SUITES)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        with (
+            socket.create_connection((question.address, question.port), timeout=question.patience) as plain,
+            context.wrap_socket(plain, server_hostname=question.name),
+        ):
+            return "ok"
+    except OSError as error:  # of which ssl.SSLError is one
+        words = re.sub(r" \(_ssl\.c:\d+\)$", "", str(error))
+        return words if isinstance(error, ssl.SSLError) else f"{type(error).__name__}: {words}"
+
+
+def each(ask: Callable[[Question, Path], str]) -> Callable[[Sequence[Question], Path, Path], Answers]:
+    """A client for many servers out of one that asks one."""
+
+    def ask_all(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            said = pool.map(lambda question: ask(question, roots), questions)
+            return {question.id: answer for question, answer in zip(questions, said, strict=True)}
+
+    return ask_all

@@ -1,0 +1,144 @@
+"""What findings say of clients, held against those clients: every one on this machine meets the demo's fleet and the edges.
+
+Only whether a client goes on is compared, since its words change with its version; ``docs/clients.md`` has the words.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import pytest
+import trio
+
+from tests.clients import fleet
+from tests.clients.fleet import CLIENTS, Meetings
+from tests.clients.known import DIFFERENT
+
+# All clients meet all servers once, in the first test's setup.
+pytestmark = pytest.mark.timeout(300)
+
+MAINSTREAM = frozenset({"openssl", "curl", "go", "java", "chrome", "firefox"})
+# Older ones differ from what is predicted in more than can be listed.
+OLDEST = {
+    "go": (1, 24),
+    "java": (17,),
+    "chrome": (131,),
+    "firefox": (140,),
+    "openssl": (3,),
+    "curl": (7,),
+    "gnutls": (3,),
+}
+PREDICTED = [client for client in CLIENTS if client != "node"]
+
+
+def too_old(client: str) -> bool:
+    """Whether the client on this machine is older than those that are predicted."""
+    named = re.search(r"\d+(?:\.\d+)*", fleet.versions().get(client, ""))
+    return named is not None and tuple(map(int, named[0].split("."))) < OLDEST.get(client, ())
+
+
+@functools.cache
+def usable() -> tuple[str, ...]:
+    """The clients here that can be compared."""
+    return tuple(client for client in CLIENTS if fleet.present(client) and fleet.wanted(client) and not too_old(client))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Meetings:
+    return trio.run(functools.partial(fleet.meet_demo, tmp_path_factory.mktemp("demo"), usable()))
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> Meetings:
+    return trio.run(functools.partial(fleet.meet_variants, tmp_path_factory.mktemp("edges"), usable()))
+
+
+def accepts(met: Meetings, client: str, server: str) -> bool | None:
+    """Whether a client goes on; ``None`` where it was not asked."""
+    said = [text == "ok" for text in met.said(client, server)]
+    if not said:
+        return None
+    # A certificate that some address has wrong is an error; an address that is dead leaves the others.
+    return all(said) if met.findings[server]["outcome"] == "fail" else any(said)
+
+
+def disagreements(met: Meetings, client: str) -> dict[str, str]:
+    """Servers of which the finding says otherwise than the client does, and what it says."""
+    found = {}
+    for server in met.findings:
+        predicted = met.predicted(client, server)
+        does = accepts(met, client, server)
+        if predicted is None or does is None or (server, client) in DIFFERENT:
+            continue
+        if (predicted == "ok") is not does:
+            found[server] = f"predicted: {predicted}; said: {met.said(client, server)}"
+    return found
+
+
+def refused_without_error(met: Meetings) -> dict[str, list[str]]:
+    """Servers that a mainstream client refuses while the finding has no error."""
+    found: dict[str, list[str]] = {}
+    for server, finding in met.findings.items():
+        for client in MAINSTREAM & met.answers.keys():
+            if finding["outcome"] != "fail" and accepts(met, client, server) is False:
+                if (server, client) not in DIFFERENT:
+                    found.setdefault(server, []).append(client)
+    return found
+
+
+def error_without_refusal(met: Meetings) -> list[str]:
+    """Servers that every mainstream client accepts while the finding has an error."""
+    return [
+        server
+        for server, finding in met.findings.items()
+        if finding["outcome"] == "fail" and all(accepts(met, client, server) for client in MAINSTREAM)
+    ]
+
+
+def need(client: str) -> None:
+    if not fleet.present(client):
+        pytest.skip(f"{client} is not installed")
+    if not fleet.wanted(client):
+        pytest.skip(f"browsers take a minute: they are asked where {fleet.BROWSERS_SWITCH} is set")
+    if client not in usable():
+        pytest.skip(f"{client} is older than what is predicted")
+
+
+@pytest.mark.parametrize("client", PREDICTED)
+def test_the_demo(client: str, demo: Meetings) -> None:
+    need(client)
+    assert disagreements(demo, client) == {}
+
+
+@pytest.mark.parametrize("client", PREDICTED)
+def test_the_edges(client: str, edges: Meetings) -> None:
+    need(client)
+    assert disagreements(edges, client) == {}
+
+
+def test_what_clients_refuse_is_an_error(demo: Meetings, edges: Meetings) -> None:
+    assert refused_without_error(demo) == {}
+    assert refused_without_error(edges) == {}
+
+
+def test_what_all_clients_accept_is_none(demo: Meetings, edges: Meetings) -> None:
+    absent = sorted(MAINSTREAM - set(usable()))
+    if absent:
+        pytest.skip(f"only all mainstream clients together can show it, and these are not here: {', '.join(absent)}")
+    assert error_without_refusal(demo) == []
+    assert error_without_refusal(edges) == []
+
+
+def test_node_refuses_nothing_that_is_in_order(demo: Meetings) -> None:
+    need("node")
+    refused = [
+        server
+        for server, finding in demo.findings.items()
+        if finding["outcome"] == "ok" and not accepts(demo, "node", server)
+    ]
+    assert refused == []
+
+
+def test_exceptions_are_of_servers_that_there_are(demo: Meetings, edges: Meetings) -> None:
+    assert {server for server, _ in DIFFERENT} <= demo.findings.keys() | edges.findings.keys() | edges.cannot.keys()
