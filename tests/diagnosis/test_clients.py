@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.client_evidence import _OFFERED, alert_texts, texts_of
+from scanner.diagnosis.client_evidence import texts_of
 from scanner.diagnosis.client_texts import CLIENTS, OK
 from scanner.diagnosis.clients import predict
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.evidence import Failure
 from scanner.findings import DiagnosisRecord
-from scanner.tls.names import cipher_suite
-from scanner.tls.suites import SUITES
 from tests.helpers import pki
 from tests.helpers.evidence import (
     HOST,
@@ -107,22 +105,6 @@ def test_an_unknown_client_is_left_out() -> None:
     """What follows a text that is not known cannot be known either."""
     said = predict(target(), [record("malformed-handshake", failure="malformed")])
     assert "openssl" not in said and "chrome" in said
-
-
-@pytest.mark.parametrize("code", range(256))
-def test_every_alert_has_texts(code: int) -> None:
-    texts = alert_texts(code)
-    assert set(texts) >= set(CLIENTS) - {"firefox"}
-
-
-def test_pythons_list_of_suites() -> None:
-    """The list that this Python offers by default, against the table."""
-    context = ssl.create_default_context()
-    real = {entry["id"] & 0xFFFF for entry in context.get_ciphers()}
-    asked = real | set(SUITES)
-    known = {code for code in asked if cipher_suite(code).kx in ("ECDHE", "DHE", "RSA", "TLS13")}
-    assert {code for code in known if _OFFERED["python"](code)} - real == set()
-    assert real - {code for code in known if _OFFERED["python"](code)} == set()
 
 
 def handshake(chain: tuple[pki.Issued, ...], name: str = HOST) -> str:
