@@ -41,6 +41,8 @@ MAX_FALLBACKS: Final = 4
 MAX_ADDRESSES: Final = 64
 # By default a kernel sends the SYN again after 1 s and 3 s (RFC 6298): whoever waited this long has tried three times.
 KERNEL_RETRIED: Final = 3.0
+# Waits of a fifth of a second for a file or port; a machine that has none to give for a minute has none.
+MOST_SHORTAGES: Final = 300
 # Back-off before a retry, in seconds: a base that doubles, and as much again at random.
 BACKOFF: Final = 0.25
 
@@ -161,7 +163,7 @@ class _Course:
         found: dict[str, EndpointEvidence] = {}
 
         async def one(address: str) -> None:
-            found[address] = await self._endpoint(address)
+            found[address] = await self._endpoint(address, Budget(self._observer._config.timeout))
 
         async with trio.open_nursery() as nursery:
             for address in addresses:
@@ -169,16 +171,19 @@ class _Course:
         return tuple(found[address] for address in addresses)
 
     async def first_that_connects(self, addresses: Sequence[str]) -> tuple[EndpointEvidence, ...]:
-        endpoints = []
+        endpoints: list[EndpointEvidence] = []
+        # one budget for all of them: whoever waits for the name waits for their sum
+        budget = Budget(self._observer._config.timeout)
         for address in addresses:
-            endpoints.append(await self._endpoint(address))
+            if endpoints and budget.left <= 0:
+                break
+            endpoints.append(await self._endpoint(address, budget))
             if endpoints[-1].probe.failure not in CONNECT_FAILURES:
                 break
         return tuple(endpoints)
 
-    async def _endpoint(self, address: str) -> EndpointEvidence:
+    async def _endpoint(self, address: str, budget: Budget) -> EndpointEvidence:
         config, target = self._observer._config, self._target
-        budget = Budget(config.timeout)
         probe = await self._with_retries(address, budget)
         endpoint = EndpointEvidence(address, probe)
         if probe.failure in CONNECT_FAILURES:
@@ -196,7 +201,7 @@ class _Course:
         config, jitter = self._observer._config, self._observer._jitter
         tries = 0
         while True:
-            wait = max(budget.left - config.timeout * (1 - FIRST_SHARE), FOLLOWUP_LEAST)
+            wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
             probe = await self._connect(address, MODERN, self._target.sni, budget, min(wait, budget.left))
             if tries >= config.retries or not may_be_transient(probe, config):
                 return probe
@@ -212,6 +217,7 @@ class _Course:
     async def _connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
         observer, target = self._observer, self._target
         self.attempts += 1
+        shortages = 0
         while True:
             await observer._pacer.acquire(address)
             begun = trio.current_time()
@@ -226,7 +232,10 @@ class _Course:
                     timing=Timing(observer._config.connect_timeout, wait, budget.left),
                 )
             except OutOfResources:
-                # the target's time is not spent on what this machine lacks
+                # the target's time is not spent on what this machine lacks; but what never comes is not waited for
+                shortages += 1
+                if shortages > MOST_SHORTAGES:
+                    raise
                 await observer._pacer.exhausted()
                 continue
             finally:

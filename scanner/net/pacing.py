@@ -89,7 +89,8 @@ class Pacer:
     ) -> None:
         self.standing_aside = 0
         self.on_aside: Callable[[], None] | None = None
-        self._limit = concurrency
+        self._limit = self._asked = concurrency
+        self._since_shortage = 0
         self._floor = min(_FLOOR, concurrency)
         self._in_flight = 0
         self._peak = 0
@@ -213,6 +214,8 @@ class Pacer:
 
     def _give_back(self) -> None:
         self._in_flight -= 1
+        if self._limit < self._asked:
+            self._recover()
         if self._lot:
             self._lot.unpark()
 
@@ -222,9 +225,18 @@ class Pacer:
         if self._gated and (gate := self._addresses.get(address)) is not None and gate.in_flight:
             self._leave(gate)
 
+    def _recover(self) -> None:
+        """After as many connections without a shortage as may be in flight, try with some more."""
+        self._since_shortage += 1
+        if self._since_shortage >= self._limit:
+            self._since_shortage = 0
+            self._limit = min(self._asked, self._limit + max(1, int(self._limit * (1 - _SHRINK))))
+            self._lot.unpark(count=self._limit)
+
     async def exhausted(self) -> None:
         """The machine had no file or port left: go on with fewer in flight, and wait for one to be given back."""
         self._exhausted += 1
+        self._since_shortage = 0
         self._limit = max(self._floor, min(self._limit, int(self._in_flight * _SHRINK)))
         await trio.sleep(_EXHAUSTED_WAIT)
 

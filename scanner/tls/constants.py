@@ -51,4 +51,6 @@ ALERT_CLOSE_NOTIFY: Final = 0
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3): SHA-256 of "HelloRetryRequest"
 HELLO_RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-SIGNALING_SUITES: Final = frozenset({0x00FF, 0x5600})  # TLS_EMPTY_RENEGOTIATION_INFO_SCSV, TLS_FALLBACK_SCSV
+# The end of the random of a server that knows TLS 1.3 and yet selects less (RFC 8446 section 4.1.3): offered 1.3, a client must
+# refuse it, since somebody in between has changed the offer
+DOWNGRADE_MARKS: Final = frozenset({b"DOWNGRD\x01", b"DOWNGRD\x00"})

@@ -244,6 +244,10 @@ class ClientHandshake:
 
     def _old_hello_untrusted(self, hello: messages.ServerHello) -> None:
         self.server_random = hello.random
+        if TLS13 in self._template.offer.versions and hello.random[-8:] in c.DOWNGRADE_MARKS:
+            raise DecodeError(
+                "ServerHello", f"selects {version_name(hello.version)} and says that it knows TLS 1.3", 26
+            )
         self._suite_record = cipher_suite(hello.suite)
         extensions = hello.extensions
         if self._sni is not None:

@@ -157,6 +157,14 @@ async def test_a_shortage_is_not_taken_from_the_targets_time(clock: MockClock) -
 
 
 @trio_test
+async def test_what_never_comes_is_not_waited_for(clock: MockClock) -> None:
+    scenario = in_network(V4[:1], {V4[0]: Step(0, OutOfResources(errno.EMFILE))})
+    with pytest.raises(OutOfResources, match="EMFILE"):
+        await observed(scenario)
+    assert trio.current_time() < 120
+
+
+@trio_test
 async def test_an_exception_gives_back_the_place(clock: MockClock) -> None:
     config = ScanConfig(concurrency=1)
     pacer = pacer_for(config)

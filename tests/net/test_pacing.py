@@ -244,6 +244,18 @@ async def test_a_shortage_makes_it_go_on_with_fewer(clock: MockClock) -> None:
 
 
 @trio_test
+async def test_when_the_shortage_is_over_it_goes_on_with_more_again(clock: MockClock) -> None:
+    gate = pacer(concurrency=100)
+    await gate.exhausted()
+    short = gate.statistics().limit
+    traffic = Traffic(gate)
+    await traffic.run([A] * 3000)
+    assert short < 20
+    assert gate.statistics().limit == 100
+    assert traffic.peak["all"] <= 100
+
+
+@trio_test
 async def test_however_short_some_go_on(clock: MockClock) -> None:
     gate = pacer(concurrency=100)
     for _ in range(100):

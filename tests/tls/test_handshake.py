@@ -347,6 +347,13 @@ def test_tls13_is_refused_where_it_was_not_offered() -> None:
     assert "was not offered" in broken(record(22, hello), offer=offers.TLS12_ONLY)
 
 
+def test_a_downgrade_is_told_by_the_servers_mark() -> None:
+    marked = bytearray(server_hello())
+    marked[4 + 2 + 24 : 4 + 2 + 32] = b"DOWNGRD\x01"
+    assert "says that it knows TLS 1.3" in broken(record(22, bytes(marked)))
+    assert told(record(22, bytes(marked)), offer=offers.TLS12_ONLY)[1] == []
+
+
 def test_a_version_above_the_offer_is_refused() -> None:
     assert "above the offer" in broken(record(22, server_hello(0x0303, 0xC013)), offer=offers.TLS10_ONLY)
 
