@@ -81,16 +81,10 @@ def _contents(certificate: Certificate) -> list[Problem]:
         if minding is not None:
             malformed["refused_by"] = minding
         problems.append(_problem("malformed-certificate", certificate, **malformed))
-    unknown: dict[str, Any] = {"extensions": list(certificate.unknown_critical)}
-    if not certificate.unknown_critical:
-        unknown = extensions.half_understood(certificate.critical)
-    constraints = certificate.name_constraints
-    if not unknown and constraints is not None and constraints.critical and constraints.unusual:
-        # Go reads constraints of four types of names; Firefox takes an excluded directoryName for every one.
-        minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
-        unknown = {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
-    if any(unknown.values()):
-        problems.append(_problem("unknown-critical-extension", certificate, **unknown))
+    if certificate.critical:
+        unknown = _not_understood(certificate)
+        if unknown:
+            problems.append(_problem("unknown-critical-extension", certificate, **unknown))
     kind, bits = certificate.key_type, certificate.key_bits
     too_short = bits is not None and (
         (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
@@ -103,6 +97,18 @@ def _contents(certificate: Certificate) -> list[Problem]:
     if purposes is not None and "serverAuth" not in purposes:
         problems.append(_problem("not-for-server-auth", certificate, extended_key_usage=list(purposes)))
     return problems
+
+
+def _not_understood(certificate: Certificate) -> dict[str, Any]:
+    """Evidence on critical extensions that clients must understand and do not, all or some; empty where there are none."""
+    if certificate.unknown_critical:
+        return {"extensions": list(certificate.unknown_critical)}
+    constraints = certificate.name_constraints
+    if constraints is not None and constraints.critical and constraints.unusual:
+        # Go reads constraints of four types of names; Firefox takes an excluded directoryName for every one.
+        minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
+        return {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
+    return extensions.half_understood(certificate.critical)
 
 
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
