@@ -125,7 +125,11 @@ MODERN_SERVERS: Final = (
         more_names=900,
         expected=_tls12(),
     ),
-    ServerSpec(id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13()),
+    ServerSpec(id="nginx-tls13-chain-of-seven", software="nginx", intermediates=6, expected=_tls13()),
+    # Firefox follows six intermediates.
+    ServerSpec(
+        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("path-length-exceeded")
+    ),
     ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13()),
     ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13()),
     ServerSpec(id="nginx-tls12-asks", software="nginx", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
