@@ -101,6 +101,14 @@ def _first(finding: Finding) -> DiagnosisRecord:
 
 
 async def _serve(fleet: Fleet) -> None:
+    # listened for before anybody can have read how to end it
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        _tell_how_to_look(fleet)
+        async for _ in signals:
+            return
+
+
+def _tell_how_to_look(fleet: Fleet) -> None:
     click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them.")
     click.echo("One of them on a page, any row of the inventory in the place of the last word:")
     broken = next((row for row in fleet.rows if row.case.name == "expired"), fleet.rows[0])
@@ -111,6 +119,3 @@ async def _serve(fleet: Fleet) -> None:
         command = row.curl(fleet.roots)
         if command:
             click.echo(f"  {command}")
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
