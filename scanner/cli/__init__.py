@@ -81,7 +81,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 def tlsweep() -> None:
     """Find out why TLS fails, on which hosts, and what to do: one finding per target of an inventory.
 
@@ -98,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal's encoding lacks is shown all the same
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a name that this terminal's encoding lacks is shown all the same
     try:
         status = tlsweep.main(list(sys.argv[1:] if argv is None else argv), prog_name="tlsweep", standalone_mode=False)
         if cast("TextIO | None", sys.stdout) is not None:

@@ -17,7 +17,9 @@ from scanner.findings import Finding
 @click.command(no_args_is_help=True, short_help="Diagnose one or a few targets, or certificate files, for a person.")
 @click.argument("targets", nargs=-1, metavar="HOST[:PORT]...")
 @click.option("--json", "as_json", is_flag=True, help="Print findings, one JSON object a line.")
-@click.option("--chain", metavar="FILE", help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network.")
+@click.option(
+    "--chain", metavar="FILE", help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network."
+)
 @click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
 @opt.fail_on_option
 @opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)

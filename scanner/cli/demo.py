@@ -11,7 +11,9 @@ from scanner.cli.problems import one_line_problems
 
 @click.command(short_help="Start a broken local fleet, scan it, show what is wrong with each.")
 @click.argument("directory", required=False, metavar="[DIR]")
-@click.option("--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it.")
+@click.option(
+    "--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it."
+)
 def demo(**given: Any) -> int:
     """Start local servers that are broken in every way known so far, and healthy ones; scan them like any inventory.
 

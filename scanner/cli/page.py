@@ -150,7 +150,10 @@ def _connection(endpoint: EndpointRecord) -> Iterable[tuple[str, object]]:
     followups = endpoint.get("followups", [])
     for followup in followups[:FOLLOWUPS_SHOWN]:
         details = [followup[key] for key in ("alert", "version", "cipher") if key in followup]
-        yield "asked again", f"{followup['question']}: {followup['result']}" + (f" ({', '.join(details)})" if details else "")
+        yield (
+            "asked again",
+            f"{followup['question']}: {followup['result']}" + (f" ({', '.join(details)})" if details else ""),
+        )
     if len(followups) > FOLLOWUPS_SHOWN:
         yield "", f"and {len(followups) - FOLLOWUPS_SHOWN} more questions"
     if "versions" in endpoint:

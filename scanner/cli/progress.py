@@ -20,7 +20,13 @@ async def show_progress(
 ) -> None:
     """Show ``statistics`` until cancelled. ``already`` is rows that an earlier run has done."""
     with tqdm(
-        unit=" targets", file=stream, initial=already, leave=False, dynamic_ncols=True, smoothing=0.1, mininterval=INTERVAL
+        unit=" targets",
+        file=stream,
+        initial=already,
+        leave=False,
+        dynamic_ncols=True,
+        smoothing=0.1,
+        mininterval=INTERVAL,
     ) as bar:
         while True:
             now = statistics()

@@ -14,18 +14,24 @@ from scanner.cli.problems import one_line_problems
 @click.command(no_args_is_help=True, short_help="Probe a whole inventory, one finding per target.")
 @click.argument("inventory")
 @click.option(
-    "-o", "--output", metavar="FILE",
+    "-o",
+    "--output",
+    metavar="FILE",
     help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
 )
 @click.option("--force", is_flag=True, help="Overwrite an output that exists.")
 @click.option(
-    "--resume", is_flag=True,
+    "--resume",
+    is_flag=True,
     help="Go on with an output that an earlier run left: rows that have a finding are not probed again.",
 )
 @click.option("--certificates", metavar="FILE", help="Each distinct certificate once, with its DER.")
 @opt.fail_on_option
 @click.option(
-    "--workers", metavar="N|auto", default="1", show_default=True,
+    "--workers",
+    metavar="N|auto",
+    default="1",
+    show_default=True,
     help="Processes; auto is one per core. --rate, --concurrency and the limits per address are divided among them.",
 )
 @click.option("--no-progress", is_flag=True, help="No progress line, and no table at the end.")

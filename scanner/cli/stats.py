@@ -10,7 +10,9 @@ from scanner.cli.problems import one_line_problems
 
 @click.command(no_args_is_help=True, short_help="Fleet-wide statistics per cause, from findings.")
 @click.argument("findings", nargs=-1, required=True)
-@click.option("--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column of the inventory; repeatable.")
+@click.option(
+    "--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column of the inventory; repeatable."
+)
 @click.option(
     "--format",
     "form",
