@@ -37,6 +37,9 @@ from scanner.text import quoted
 from scanner.worker import Assignment, Report
 from scanner.workers import MAX_WORKERS, Crew, cores
 
+# Tries and seconds between them for closing an inventory that a thread is reading.
+CLOSING_TRIES: Final = 50
+CLOSING_WAIT: Final = 0.02
 # Findings are handed to the system at least this often, in seconds.
 FLUSH_EVERY: Final = 0.2
 ANY: Final = "any"
@@ -82,6 +85,18 @@ def matches_fail_on(finding: Mapping[str, Any], words: frozenset[str]) -> bool:
         diagnosis["severity"] == "error" and (diagnosis["cause"] in words or diagnosis["code"] in words)
         for diagnosis in finding["diagnoses"]
     )
+
+
+def close_rows(rows: Generator[Row], *, patient: bool) -> None:
+    """Close the inventory. A thread may be reading it at this moment: a file's next rows are there soon, so ``patient`` waits
+    for them; standard input's may never come, and it ends with the process."""
+    for _ in range(CLOSING_TRIES if patient else 1):
+        try:
+            rows.close()
+        except ValueError:  # "generator already executing"
+            time.sleep(CLOSING_WAIT)
+        else:
+            return
 
 
 def still_to_do(rows: Iterator[Row], done: Completed) -> Iterator[Row]:
@@ -158,7 +173,7 @@ class Run:
         refuse_outputs(given, inventory)
         output, resume, force = given["output"], given["resume"], given["force"]
         stats, already, matched = Stats(), 0, False
-        with ExitStack() as stack, ExitStack() as on_failure:
+        with ExitStack() as stack:
             rows: Iterator[Row] = read_inventory(
                 inventory,
                 default_protocol=config.default_protocol,
@@ -166,7 +181,7 @@ class Run:
                 protocols=PROTOCOLS,
             )
             if isinstance(rows, Generator):
-                on_failure.callback(rows.close)
+                stack.callback(close_rows, rows, patient=inventory != "-")
             if resume and output not in (None, "-"):
 
                 def count(finding: dict[str, Any]) -> None:
@@ -186,7 +201,6 @@ class Run:
                 certificates = stack.enter_context(
                     open_output(given["certificates"], force=force, resume=resume, holds="certificates")
                 )
-            on_failure.pop_all()
             return cls(
                 inventory=inventory,
                 output=None if output == "-" else output,
