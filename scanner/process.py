@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-# Objects made between two collections: some hundred probes' worth.
+# Objects made between two collections: all that loading makes, or some hundred probes' worth.
 GC_THRESHOLD: Final = 50_000
 
 

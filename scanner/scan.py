@@ -258,7 +258,7 @@ class Scan:
                 await self._target(row)
 
     async def _target(self, target: Target) -> None:
-        key = (target.host, target.port, target.protocol, target.sni, target.address)
+        key = _key_of(target)
         shared = self._in_flight.get(key)
         if shared is not None and self._sharing < MAX_SHARING:
             self._sharing += 1
@@ -302,8 +302,7 @@ class Scan:
         self._write(finding)
         if shared is None:
             return
-        target = evidence.target
-        key = (target.host, target.port, target.protocol, target.sni, target.address)
+        key = _key_of(evidence.target)
         self._in_flight.pop(key, None)
         shared.finding = finding
         self._sharing -= len(shared.waiting)
@@ -359,6 +358,11 @@ class Extras:
             # DANE counts only what DNSSEC vouches for (RFC 6698 section 4.1)
             dns = replace(dns, tlsa=tlsa.records if tlsa.authenticated else None)
         return evidence if dns is evidence.dns else replace(evidence, dns=dns)
+
+
+def _key_of(target: Target) -> TargetKey:
+    """What makes two rows one target."""
+    return target.host, target.port, target.protocol, target.sni, target.address
 
 
 def describe_bug(error: BaseException) -> str:

@@ -12,6 +12,8 @@ from typing import Final, TextIO, cast
 
 import click
 
+from scanner.process import GC_THRESHOLD
+
 # command -> module below this package; each has a function named as the command
 COMMANDS: Final = {
     "scan": "scan",
@@ -29,9 +31,6 @@ SUMMARIES: Final = {
 }
 # Promised by the contract and not built yet: they say so instead of "no such command".
 NOT_YET: Final = frozenset({"diff", "report", "diagnose", "load", "explain"})
-
-# Objects made between two looks for cycles.
-GC_THRESHOLD: Final = 50_000
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3

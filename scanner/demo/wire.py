@@ -50,7 +50,6 @@ class Suite(IntEnum):
 class Alert(IntEnum):
     """Alert descriptions (RFC 8446 section 6)."""
 
-    CLOSE_NOTIFY = 0
     HANDSHAKE_FAILURE = 40
     PROTOCOL_VERSION = 70
     INSUFFICIENT_SECURITY = 71

@@ -34,7 +34,6 @@ NOTIMP: Final = 4
 REFUSED: Final = 5
 BADVERS: Final = 16
 
-FLAG_QR: Final = 0x8000
 FLAG_AA: Final = 0x0400
 FLAG_TC: Final = 0x0200
 FLAG_RD: Final = 0x0100
@@ -48,9 +47,8 @@ OPTION_EXTENDED_ERROR: Final = 15  # RFC 8914
 
 # The payload size that crosses common paths without fragments (the advice of DNS Flag Day 2020, RFC 9715).
 UDP_PAYLOAD: Final = 1232
-# RFC 1035 section 3.1: a name has at most 255 octets on the wire; the shortest label takes two of them.
+# RFC 1035 section 3.1: a name has at most 255 octets on the wire.
 MAX_NAME_WIRE: Final = 255
-MAX_LABELS: Final = 127
 # Resolvers give up on chains of 8 to 16 CNAMEs themselves; a longer one is of no use to any client.
 MAX_CHAIN: Final = 16
 # Address answers have a handful of records; above this the long way decides with its own limit.

@@ -38,6 +38,8 @@ from scanner.tls.plaintext import recognise
 
 # Random bytes had at once: the randoms and session ids of 64 hellos.
 POOL_SIZE: Final = 4096
+# Hellos kept ready: some twenty offers are named, each with ALPN and without.
+TEMPLATES_KEPT: Final = 64
 # What is kept of an answer that is not TLS: enough for a status line and the start of a page.
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
@@ -93,7 +95,7 @@ class Prober:
         if template is None:
             template = HelloTemplate(offer, self._keys, alpn)
             # offers derived for one target (enumeration) are many: only the named ones are worth keeping
-            if len(self._templates) < 64:
+            if len(self._templates) < TEMPLATES_KEPT:
                 self._templates[offer, alpn] = template
         return hs.ClientHandshake(
             template, self._keys, sni=sni, random=self._random(64), public_key_of=self._public_key_of

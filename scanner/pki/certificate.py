@@ -61,7 +61,6 @@ class Certificate:
         "der",
         "extended_key_usage",
         "flaws",
-        "has_basic_constraints",
         "is_ca",
         "issuer_der",
         "issuer_name",
@@ -196,7 +195,6 @@ class Certificate:
         self.names = read(extensions.SUBJECT_ALT_NAME, extensions.subject_alt_name_untrusted, _NO_NAMES)
         if self.names.flaw:
             found_flaws.append(self.names.flaw)
-        self.has_basic_constraints = extensions.BASIC_CONSTRAINTS in found
         self.is_ca, self.path_length = read(
             extensions.BASIC_CONSTRAINTS, extensions.basic_constraints_untrusted, _NO_CONSTRAINTS
         )

@@ -15,7 +15,6 @@ CONTENT_TYPES: Final = frozenset({CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICAT
 HELLO_REQUEST: Final = 0
 CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2
-NEW_SESSION_TICKET: Final = 4
 ENCRYPTED_EXTENSIONS: Final = 8
 CERTIFICATE: Final = 11
 SERVER_KEY_EXCHANGE: Final = 12
@@ -45,7 +44,6 @@ EXT_KEY_SHARE: Final = 51
 EXT_RENEGOTIATION_INFO: Final = 0xFF01
 
 ALERT_WARNING: Final = 1
-ALERT_FATAL: Final = 2
 ALERT_CLOSE_NOTIFY: Final = 0
 
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3): SHA-256 of "HelloRetryRequest"

@@ -13,8 +13,6 @@ from scanner.tls.keys import KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13, Offer
 from scanner.tls.wire import codes, u16, vector8, vector16, vector24
 
-RANDOM_LENGTH: Final = 32
-
 # Some load balancers hang on a ClientHello of 256 to 511 bytes (RFC 7685 section 1): those are padded to 512.
 _INTOLERANT_FROM: Final = 256
 _INTOLERANT_BELOW: Final = 512

@@ -17,7 +17,6 @@ from scanner.tls import offers
 from scanner.tls.wire import DecodeError
 
 MLKEM768_CIPHERTEXT: Final = 1088
-MLKEM768_SECRET: Final = 32
 
 _CURVES: Final[dict[int, Callable[[], ec.EllipticCurve]]] = {
     offers.SECP256R1: ec.SECP256R1,
