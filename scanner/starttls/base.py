@@ -180,6 +180,41 @@ class DelimitedDialogue(Dialogue):
         return message
 
 
+class ListingDialogue(DelimitedDialogue):
+    """Lines of which one answer is awaited at a time; what the server can do is listed up to a line with a dot alone."""
+
+    keyword: bytes  # asks for TLS, and stands in the list of a server that has it
+
+    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
+        super().__init__(host, recognise)
+        self._awaiting: Callable[[bytes], Outcome] = self._greeting
+        self._listed: list[bytes] = []
+        self._advertised = False
+
+    def _message_untrusted(self, message: bytes) -> Outcome:
+        return self._awaiting(message.rstrip(b"\r\n"))
+
+    def _capability(self, text: bytes) -> Outcome:
+        if text != b".":
+            self._listed.append(text)
+            return NEED_DATA
+        self._advertised = any(line.upper().split()[:1] == [self.keyword] for line in self._listed)
+        return self._ask() if self._advertised else NotOffered(words(b"\n".join(self._listed)))
+
+    def _ask(self) -> Outcome:
+        self._outgoing += self.keyword + b"\r\n"
+        self._awaiting = self._answer
+        return NEED_DATA
+
+    @abstractmethod
+    def _greeting(self, text: bytes) -> Outcome:
+        """The first line. Raises ``DialogueError`` only."""
+
+    @abstractmethod
+    def _answer(self, text: bytes) -> Outcome:
+        """What the server says to ``keyword``. Raises ``DialogueError`` only."""
+
+
 class SizedDialogue(Dialogue):
     """A protocol whose messages say how long they are."""
 

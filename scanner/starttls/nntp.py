@@ -9,32 +9,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from scanner.starttls.base import (
     NEED_DATA,
     READY,
-    DelimitedDialogue,
     DialogueError,
+    ListingDialogue,
     NotOffered,
     Outcome,
-    Recogniser,
     Refused,
     words,
 )
 
 
-class NntpDialogue(DelimitedDialogue):
+class NntpDialogue(ListingDialogue):
     """RFC 3977 sections 5.1 and 5.2, RFC 4642 section 2.2. A server without CAPABILITIES is asked for STARTTLS all the same."""
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._awaiting: Callable[[bytes], Outcome] = self._greeting
-        self._listed: list[bytes] = []
-        self._advertised = False
-
-    def _message_untrusted(self, message: bytes) -> Outcome:
-        return self._awaiting(message.rstrip(b"\r\n"))
+    keyword = b"STARTTLS"
 
     def _greeting(self, text: bytes) -> Outcome:
         if _code_untrusted(text) not in (200, 201):
@@ -49,18 +39,6 @@ class NntpDialogue(DelimitedDialogue):
             self._awaiting = self._capability
             return NEED_DATA
         return Refused(words(text)) if code in (400, 502) else self._ask()
-
-    def _capability(self, text: bytes) -> Outcome:
-        if text != b".":
-            self._listed.append(text)
-            return NEED_DATA
-        self._advertised = any(line.upper().split()[:1] == [b"STARTTLS"] for line in self._listed)
-        return self._ask() if self._advertised else NotOffered(words(b"\n".join(self._listed)))
-
-    def _ask(self) -> Outcome:
-        self._outgoing += b"STARTTLS\r\n"
-        self._awaiting = self._answer
-        return NEED_DATA
 
     def _answer(self, text: bytes) -> Outcome:
         code = _code_untrusted(text)
