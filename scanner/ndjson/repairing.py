@@ -6,7 +6,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final, Literal, Protocol
 
 from scanner.findings import SCHEMA
 from scanner.lines import Compression, StreamBroken, batches_of_lines, blocks, compression_of
@@ -105,50 +105,48 @@ def _one_member(content: bytes, kind: Compression) -> bytes:
 _STEP: Final = 64 * 1024
 
 
+class _Decompressor(Protocol):
+    """One gzip member (RFC 1952) or zstd frame (RFC 8878) on its way."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
 def _gzip_members(file: BinaryIO) -> tuple[int, bytes]:
     """(offset after the last whole member, content of the torn one after it)."""
-    whole = 0
-    pending = b""
-    while True:
-        member = zlib.decompressobj(wbits=31)
-        content: list[bytes] = []
-        used = 0
-        while not member.eof:
-            if not pending:
-                pending = file.read(_STEP)
-                if not pending:
-                    return whole, b"".join(content)
-            try:
-                content.append(member.decompress(pending))
-            except zlib.error as error:
-                # Cutting here would lose what follows: that is for a person to decide.
-                raise NotFindings(f"its gzip data is damaged after byte {whole + used} ({error})") from error
-            used += len(pending) - len(member.unused_data)
-            pending = b""
-        whole += used
-        pending = member.unused_data
+    return _whole_parts(file, lambda: zlib.decompressobj(wbits=31), zlib.error, "gzip")
 
 
 def _zstd_frames(file: BinaryIO) -> tuple[int, bytes]:
     """(offset after the last whole frame, content of the torn one after it)."""
     import zstandard
 
+    return _whole_parts(file, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError, "zstd")
+
+
+def _whole_parts(
+    file: BinaryIO, begin: Callable[[], _Decompressor], damaged: type[Exception], kind: str
+) -> tuple[int, bytes]:
     whole = 0
     pending = b""
     while True:
-        frame = zstandard.ZstdDecompressor().decompressobj()
+        part = begin()
         content: list[bytes] = []
         used = 0
-        while not frame.eof:
+        while not part.eof:
             if not pending:
                 pending = file.read(_STEP)
                 if not pending:
                     return whole, b"".join(content)
             try:
-                content.append(frame.decompress(pending))
-            except zstandard.ZstdError as error:
-                raise NotFindings(f"its zstd data is damaged after byte {whole + used} ({error})") from error
-            used += len(pending) - len(frame.unused_data)
+                content.append(part.decompress(pending))
+            except damaged as error:
+                # Cutting here would lose what follows: that is for a person to decide.
+                raise NotFindings(f"its {kind} data is damaged after byte {whole + used} ({error})") from error
+            used += len(pending) - len(part.unused_data)
             pending = b""
         whole += used
-        pending = frame.unused_data
+        pending = part.unused_data
