@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +35,9 @@ class ScanConfig:
     # Seconds since the epoch at which certificates are judged; None is the time of the probe.
     at: float | None = None
     expiry_warning_days: float | None = None
+    # What may be asked about revocation: nothing, what servers staple, or OCSP responders and CRLs too.
+    revocation: Literal["off", "staple", "online"] = "online"
+    # URLs inside certificates come from strangers: without this they never lead to private or loopback addresses.
+    private_urls: bool = False
     default_protocol: str = "tls"
     default_port: int | None = None

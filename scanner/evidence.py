@@ -228,6 +228,33 @@ class Probe:
 
 
 @record
+class Completion:
+    """A connection whose handshake was completed, by OpenSSL, because the first flight left a question; and what followed.
+
+    ``presented`` says that a certificate of ours was offered. ``stage`` is where it ended: HELLO or CERTIFICATE (the
+    handshake itself failed), CLIENT_AUTH (the server refused after it had asked for a certificate), APPLICATION (the
+    handshake stood and the application refused or hung up), DONE. ``alert`` is the description received, a number.
+    ``status``, ``server``, ``location`` and ``date`` are of the HTTP answer (RFC 9110), where one was asked for;
+    ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said as it arrived.
+    ``reply`` is the start of what the application said.
+    """
+
+    stage: Stage
+    presented: bool = False
+    failure: Failure | None = None
+    alert: int | None = None
+    detail: str | None = None
+    version: int | None = None
+    status: int | None = None
+    server: str | None = None
+    location: str | None = None
+    date: float | None = None
+    local_time: float | None = None
+    reply: bytes = b""
+    seconds: float = 0.0
+
+
+@record
 class EndpointEvidence:
     """All that was seen at one address: the first probe, and the follow-ups by the question they answer."""
 
@@ -236,6 +263,46 @@ class EndpointEvidence:
     followups: Mapping[str, Probe] = field(default_factory=dict)
     # with --enumerate: version code -> cipher suites accepted in the order they were found
     accepted: Mapping[int, tuple[int, ...]] | None = None
+    # handshakes completed, by the question they answer: "client-auth", "http", ...
+    completions: Mapping[str, Completion] = field(default_factory=dict)
+
+
+# --- what was fetched about certificates -------------------------------------------------------
+
+
+@record
+class RevocationAnswer:
+    """What one source says about one certificate, after its signature and times were verified.
+
+    ``certificate`` is the SHA-256 (hex) of the certificate asked about. ``status``: "good", "revoked", "unknown" (the
+    responder's own word), "invalid" (an answer that does not verify or is not current: it proves nothing),
+    "unavailable" (no answer); ``error`` says why for the last two. ``blocked`` says that the address could not be
+    reached at all, as against an answer that is no use. Times are seconds since the epoch; ``reason`` is of RFC 5280
+    section 5.3.1.
+    """
+
+    certificate: str
+    source: Literal["ocsp", "crl"]
+    url: str
+    status: Literal["good", "revoked", "unknown", "invalid", "unavailable"]
+    reason: str | None = None
+    revoked_at: float | None = None
+    this_update: float | None = None
+    next_update: float | None = None
+    produced_at: float | None = None
+    error: str | None = None
+    blocked: bool = False
+
+
+@record
+class FetchedIssuer:
+    """What one caIssuers URL (RFC 5280 section 4.2.2.1) of one certificate brought: DER certificates, or an error."""
+
+    certificate: str
+    url: str
+    certificates: tuple[bytes, ...] = ()
+    error: str | None = None
+    blocked: bool = False
 
 
 @record
@@ -249,3 +316,5 @@ class Evidence:
     duration: float = 0.0
     attempts: int = 1
     bug: str | None = None  # our own exception, were there one: costs this finding, never the run
+    issuers: tuple[FetchedIssuer, ...] = ()
+    revocation: tuple[RevocationAnswer, ...] = ()

@@ -39,6 +39,11 @@ class Material:
     resolvers: Sequence[str] = ()
     trust_stores: Sequence[str] = ("mozilla",)
     public_roots: str | None = None
+    ct_logs: str | None = None
+    private_cas: Sequence[str] = ()
+    client_cert: str | None = None
+    client_key: str | None = None
+    ntp: Sequence[str] = ()
     exclusions: Exclusions = field(default_factory=Exclusions)
 
 

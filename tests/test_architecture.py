@@ -32,7 +32,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
     | {"starttls", "workers", "worker", "certificates", "process", *RECORDS},
-    "scan": frozenset({"net", "pki", "diagnosis", "ndjson", "inventory", "exclude", *RECORDS}),
+    "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", *RECORDS}),
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset({"scan", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
@@ -49,9 +49,13 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # What a run has answered already is told apart by the target.
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
     "net": frozenset({"tls", "starttls", "evidence", "config"}),
-    "diagnosis": frozenset({"pki", "tls", *RECORDS}),
+    "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
+    # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
+    "correlate": frozenset({"pki", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
-    "fleet": frozenset({"findings", "ndjson", "text", "lines"}),
+    "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines"}),
+    # Evidence that waits for the fleet's word, on disk beyond a bound.
+    "held": frozenset({"evidence"}),
     "demo": frozenset({"session", "scan", "inventory", "ndjson", "fleet", *RECORDS}),
     "tls": frozenset(),
     "starttls": frozenset(),
@@ -72,6 +76,8 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.assemble"}),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
     # Names of code points and the hellos that a question sends; never the handshake.
+    # What the fleet said; never how it came to say so.
+    ("diagnosis", "correlate"): frozenset({"scanner.correlate.verdicts"}),
     ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"}),
 }
 
@@ -92,7 +98,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
 DISTRIBUTION: Final = {"dns": "dnspython"}
 
 # Pure rooms: a moment, a random number or a socket is an argument there.
-PURE: Final = ("tls/", "starttls/", "pki/", "diagnosis/", "evidence.py", "findings.py", "config.py")
+PURE: Final = ("tls/", "starttls/", "pki/", "diagnosis/", "correlate/", "evidence.py", "findings.py", "config.py")
 IMPURE_ALL_THE_SAME: Final[dict[tuple[str, str], str]] = {
     ("pki/stores.py", "ssl"): "where this system keeps its trust store is known to ssl.get_default_verify_paths()",
 }
@@ -113,6 +119,7 @@ LONG_FILES: Final[dict[str, str]] = {
 WITHOUT_MIRROR: Final[dict[str, str]] = {
     "evidence.py": "records without behaviour",
     "config.py": "records without behaviour",
+    "correlate/verdicts.py": "records without behaviour",
     "tls/constants.py": "numbers of the registries",
     "tls/offers.py": "records without behaviour",
     "tls/suites.py": "a generated table, tested through tls/names.py",

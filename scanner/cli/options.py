@@ -16,14 +16,6 @@ from scanner.text import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Options of the contract whose work is not built yet: given explicitly, they say so.
-_NOT_YET: Final = {
-    "client_cert": "--client-cert",
-    "client_key": "--client-key",
-    "ct_logs": "--ct-logs",
-    "private_urls": "--private-urls",
-}
-
 
 class _Number(click.FloatRange):
     """A number that is one: Python's ``nan`` lies within every range, and a wait of ``inf`` never ends."""
@@ -79,8 +71,18 @@ NETWORK_OPTIONS: Final = (
     ),
     click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
     click.option("--exclude", type=click.Path(), metavar="FILE", help="Names and networks never to be contacted."),
-    click.option("--client-cert", type=click.Path(), hidden=True),
-    click.option("--client-key", type=click.Path(), hidden=True),
+    click.option(
+        "--client-cert", type=click.Path(), metavar="FILE",
+        help="Certificate (PEM, with its chain) to show to servers that ask for one.",
+    ),
+    click.option(
+        "--client-key", type=click.Path(), metavar="FILE",
+        help="Its private key (PEM). Default: in the file of --client-cert.",
+    ),
+    click.option(
+        "--ntp", multiple=True, metavar="HOST[:PORT]",
+        help="SNTP server to hold the local clock against; repeatable. Default: none is asked.",
+    ),
 )  # fmt: skip
 
 JUDGING_OPTIONS: Final = (
@@ -98,11 +100,21 @@ JUDGING_OPTIONS: Final = (
     ),
     click.option("--at", metavar="TIME", help="Judge validity at this moment (RFC 3339, or seconds since 1970)."),
     click.option(
-        "--revocation", type=click.Choice(["off", "staple", "online"]),
-        help="Only 'off' is there yet, and is what happens.",
+        "--private-ca", multiple=True, type=click.Path(), metavar="FILE",
+        help="CA certificates of your own that are no interception, trusted or not; repeatable.",
     ),
-    click.option("--ct-logs", type=click.Path(), hidden=True),
-    click.option("--private-urls", is_flag=True, hidden=True),
+    click.option(
+        "--ct-logs", type=click.Path(), metavar="FILE",
+        help="Certificate Transparency log list (JSON, version 3). Default: the one shipped.",
+    ),
+    click.option(
+        "--revocation", type=click.Choice(["off", "staple", "online"]), default="online", show_default=True,
+        help="Ask about revocation: not at all, what servers staple, or OCSP responders and CRLs too.",
+    ),
+    click.option(
+        "--private-urls", is_flag=True,
+        help="Follow URLs inside certificates to private and loopback addresses too.",
+    ),
 )  # fmt: skip
 
 
@@ -196,18 +208,8 @@ def parse_time(text: str) -> float:
     return moment.timestamp()
 
 
-def refuse_not_yet(given: dict[str, Any]) -> None:
-    """Say what this version cannot do instead of ignoring it."""
-    for name, option in _NOT_YET.items():
-        if given.get(name):
-            raise UsageProblem(f"{option} is not part of this version yet")
-    if given.get("revocation") in ("staple", "online"):
-        raise UsageProblem("revocation is not checked in this version yet: only --revocation off can be asked for")
-
-
 def scan_config(given: dict[str, Any]) -> ScanConfig:
     """The options of the command line as a record. Raises ``UsageProblem``."""
-    refuse_not_yet(given)
     both = given["ipv4"] == given["ipv6"]
     rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
     return ScanConfig(
@@ -225,6 +227,8 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         enumerate=given["enumerate"],
         at=None if given["at"] is None else parse_time(given["at"]),
         expiry_warning_days=given["expiry_warning"],
+        revocation=given["revocation"],
+        private_urls=given["private_urls"],
         default_protocol=given["protocol"],
         default_port=given["port"],
     )

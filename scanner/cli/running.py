@@ -53,6 +53,11 @@ def material(given: dict[str, Any]) -> Material:
         resolvers=given["resolver"],
         trust_stores=given["trust_store"] or ("mozilla",),
         public_roots=given["public_roots"],
+        ct_logs=given["ct_logs"],
+        private_cas=given["private_ca"],
+        client_cert=given["client_cert"],
+        client_key=given["client_key"],
+        ntp=given["ntp"],
         exclusions=load_exclusions([given["exclude"]] if given["exclude"] else []),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from scanner.correlate.verdicts import FleetVerdict
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
 from scanner.findings import Severity
 from scanner.pki.verdicts import ChainVerdict
@@ -19,18 +20,22 @@ BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})
 ENUMERATION: Final = "enumerate-"
 
 
+NO_FLEET: Final = FleetVerdict()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What judging needs beside the evidence.
 
     ``at`` is the moment of judgement. ``expiry_warning_days`` None is the default: the smaller of 30 days and a third
     of the certificate's lifetime. ``public`` False turns off what is only demanded of the public web (lifetimes,
-    private addresses of public names).
+    private addresses of public names). ``fleet`` is what all targets together say, as far as it is known.
     """
 
     at: float
     expiry_warning_days: float | None = None
     public: bool = True
+    fleet: FleetVerdict = NO_FLEET
 
 
 @record

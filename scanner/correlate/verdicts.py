@@ -1,0 +1,48 @@
+"""What only the fleet can say: plain records, made by the folds of this room, read by ``scanner.diagnosis``.
+
+They are made anew at the end of a run, or from findings on disk, by the same code. ``None`` in a ``FleetVerdict`` is
+"not known yet", which no rule takes for a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, Literal
+
+from scanner.evidence import record
+
+
+@record
+class ClockVerdict:
+    """Is the local clock right? ``offset`` is seconds to add to the local clock to have the agreed time.
+
+    ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
+    "unknown" (too few). ``witnesses`` are JSON records for the finding's evidence: kind, who, time, offset.
+    """
+
+    state: Literal["confirmed", "wrong", "unknown"] = "unknown"
+    offset: float | None = None
+    witnesses: tuple[Mapping[str, Any], ...] = ()
+
+
+@record
+class InterceptionVerdict:
+    """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains."""
+
+    issuer: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@record
+class FleetVerdict:
+    """Everything that the fleet says at one moment.
+
+    ``interceptors`` is keyed by ``scanner.correlate.facts.issuer_key``; ``portals`` by address or redirect target;
+    ``revocation_blocked`` is the evidence that OCSP, CRL and AIA hosts cannot be reached from here.
+    """
+
+    clock: ClockVerdict = field(default_factory=ClockVerdict)
+    interceptors: Mapping[str, InterceptionVerdict] = field(default_factory=dict)
+    portals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    revocation_blocked: Mapping[str, Any] | None = None
