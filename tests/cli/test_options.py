@@ -190,18 +190,3 @@ def test_families(words: list[str], families: tuple[bool, bool]) -> None:
     config = scan_config(given(*words))
 
     assert (config.ipv4, config.ipv6) == families
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--client-cert", "a.pem"],
-        ["--client-key", "a.pem"],
-        ["--ct-logs", "a.json"],
-        ["--private-urls"],
-        ["--revocation", "online"],
-    ],
-)
-def test_what_is_not_built_says_so(words: list[str]) -> None:
-    with pytest.raises(UsageProblem, match="this version"):
-        scan_config(given(*words))
