@@ -1,8 +1,11 @@
-"""CA certificates that servers forget to send: the shipped set, and those that other hosts of this run did send.
+"""CA certificates that servers forget to send: the shipped set, those that other hosts of this run did send, and those
+that certificates say where to fetch.
 
 Being here is never trust. These certificates only answer "what would have closed this path": a chain that needs one
 of them is reported as incomplete, whoever it leads to. A certificate is learnt in a run only from a path whose
-signatures all verified up to an anchor, so no host can fill the pool with its own inventions.
+signatures all verified up to an anchor, so no host can fill the pool with its own inventions. One that was fetched is
+taken only where it signs the certificate that named its address; those have a pool of their own, so that whoever invents
+addresses displaces nothing that hosts sent.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class Intermediates:
         self._use_shipped = shipped
         self._shipped: dict[bytes, tuple[Certificate, ...]] = {}
         self._learnt: dict[bytes, list[Certificate]] = {}
+        self._fetched: dict[bytes, list[Certificate]] = {}
+        self._known_fetched: set[str] = set()
         self._order: list[Certificate] = []
         self._known: set[str] = set()
 
@@ -88,7 +93,31 @@ class Intermediates:
     @property
     def size(self) -> int:
         """How many certificates were learnt in this run; it only grows, so it also says whether anything is new."""
-        return len(self._known)
+        return len(self._known) + len(self._known_fetched)
+
+    def fetched(self, subject: bytes) -> tuple[Certificate, ...]:
+        """Certificates with this subject that were fetched from where a certificate said (RFC 5280 section 4.2.2.1)."""
+        return tuple(self._fetched.get(subject, ()))
+
+    def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
+        """Take a certificate that was fetched as the issuer of ``child``; true when it is there now, false when it is not
+        its issuer (name or signature), no CA, or the pool is full."""
+        if certificate.sha256 in self._known_fetched:
+            return certificate.subject_der == child.issuer_der
+        if (
+            certificate.subject_der != child.issuer_der
+            or not certificate.is_ca
+            or len(certificate.der) > MAX_LEARNT_BYTES
+            or len(self._known_fetched) >= MAX_LEARNT
+            or child.signed_by(certificate) is not True
+        ):
+            return False
+        same_name = self._fetched.setdefault(certificate.subject_der, [])
+        if len(same_name) >= MAX_LEARNT_OF_ONE_NAME:
+            return False
+        same_name.append(certificate)
+        self._known_fetched.add(certificate.sha256)
+        return True
 
     def learn(self, certificate: Certificate) -> bool:
         """Keep a CA certificate met on a verified path; true when it is new. Bounded: at worst it is not kept."""

@@ -294,10 +294,10 @@ class Judge:
         best: WeighedPath | None = None
         for step in self._builder.steps(leaf, around, complete=True):
             for upper in self._builder.completions(step.issuer, around, step.source):
-                if upper.end != "anchor":
+                if upper.end != "anchor" and {step.source, *dict(upper.completed).values()}.isdisjoint(_ITS_OWN):
                     continue
                 path = weigh(leaf, step, upper, around, at)
-                if path.kind == COMPLETED and (best is None or path.rank < best.rank):
+                if (path.kind == COMPLETED or upper.end != "anchor") and (best is None or path.rank < best.rank):
                     best = path
         if best is None:
             return failing
@@ -333,6 +333,10 @@ class Judge:
                     if other.kind == CLOSED and not other.problems:
                         used.update(certificate.sha256 for certificate in other.certificates)
         return shape_problems(sent[:MAX_SENT], path, used, self._anchors, at)
+
+
+# What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
+_ITS_OWN: Final = frozenset({"aia"})
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:

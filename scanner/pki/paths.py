@@ -42,7 +42,9 @@ MAX_KNOWN_SIGNATURES: Final = 16_384
 
 # "limit": one of the limits above ended the search, so what would have been found is not known.
 End = Literal["anchor", "self-signed", "unknown", "limit"]
-Source = Literal["sent", "anchor", "run", "shipped"]
+Source = Literal["sent", "anchor", "run", "shipped", "aia"]
+# Of these, the certificates that a server did not send
+NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class PathBuilder:
         if complete:
             candidates += [(item, "run") for item in self._intermediates.learnt(name)]
             candidates += [(item, "shipped") for item in self._intermediates.shipped(name)]
+            candidates += [(item, "aia") for item in self._intermediates.fetched(name)]
         spelled_otherwise = not candidates
         if spelled_otherwise:
             candidates = [(item, "anchor") for item in around.store.with_similar_subject(name)]
@@ -237,7 +240,7 @@ def _sorted_candidates(
 ) -> list[tuple[Certificate, Source]]:
     """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid."""
     wanted = child.authority_key_id
-    order = {"anchor": 0, "sent": 1, "run": 2, "shipped": 3}
+    order = {"anchor": 0, "sent": 1, "run": 2, "shipped": 3, "aia": 4}
     candidates.sort(
         key=lambda item: (
             order[item[1]],
@@ -325,7 +328,7 @@ def _finish(path: tuple[Step, ...], end: End) -> UpperPath:
         certificates,
         end,
         tuple(problems),
-        tuple((step.issuer.sha256, step.source) for step in path if step.source in ("run", "shipped")),
+        tuple((step.issuer.sha256, step.source) for step in path if step.source in NOT_SENT),
         max(certificate.not_before for certificate in certificates),
         min(certificate.not_after for certificate in certificates),
         any(certificate.name_constraints is not None for certificate in certificates),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from scanner.pki import rules
 from scanner.pki.certificate import Certificate
-from scanner.pki.paths import Step, Surroundings, UpperPath
+from scanner.pki.paths import NOT_SENT, Step, Surroundings, UpperPath
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
 
@@ -48,7 +48,7 @@ def weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings,
             problems += rules.constraint_problems(authority, leaf)
     top = upper.certificates[-1]
     completed = dict(upper.completed)
-    if step.source in ("run", "shipped"):
+    if step.source in NOT_SENT:
         completed[step.issuer.sha256] = step.source
     certificates = (leaf, *upper.certificates)
     anchor = None
@@ -92,10 +92,8 @@ def unknown_issuer(top: Certificate) -> Problem:
     """Nothing leads on from ``top``: is it said where its issuer could be had?"""
     evidence: dict[str, Any] = {"subject": top.subject, "issuer": top.issuer}
     if top.aia_ca_issuers:
-        # The URLs are not asked here: these judges do not touch the network.
-        return Problem(
-            "intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers), "fetched": False}
-        )
+        # What asking them brought is known to whoever asked; these judges do not touch the network.
+        return Problem("intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers)})
     return Problem("issuer-unknown", top.sha256, evidence)
 
 

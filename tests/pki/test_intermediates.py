@@ -104,3 +104,42 @@ def test_an_expired_authority_says_what_would_replace_it() -> None:
     assert problem.code == "intermediate-expired" and problem.certificate == old.sha256
     assert problem.evidence["replacement"] == [{"sha256": CA.sha256, "subject": "CN=CA", "from": "run"}]
     assert verdict.stores["test"].completed_from == {}
+
+
+def _parsed(issued: pki.Issued) -> Certificate:
+    return Certificate.parse_untrusted(issued.der)
+
+
+def test_what_was_fetched_is_taken_only_as_the_issuer_that_it_is() -> None:
+    child = _parsed(pki.certificate("www.example.org", issuer=CA))
+    pool = Intermediates(shipped=False)
+    impostor = pki.authority("CA", pki.root("Impostor root"), private=pki.key("impostor"))
+    no_authority = pki.certificate("CA", issuer=ROOT)
+    for other in (ROOT, pki.authority("Other CA", ROOT), impostor, no_authority):
+        assert not pool.learn_fetched(_parsed(other), child)
+    assert pool.size == 0
+    assert pool.learn_fetched(_parsed(CA), child)
+    assert pool.learn_fetched(_parsed(CA), child)
+    assert (pool.size, pool.fetched(child.issuer_der)) == (1, (_parsed(CA),))
+    assert pool.all_learnt() == []
+
+
+def test_a_fetched_issuer_completes_the_path_or_shows_where_it_ends() -> None:
+    leaf = pki.certificate(
+        "www.example.org", issuer=CA, extra=[pki.authority_info_access(issuers=["http://ca.example/"])]
+    )
+    pool = Intermediates(shipped=False)
+    trusting = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
+    doubting = Judge([pki.store(pki.root("Other"))], public_roots=frozenset(), intermediates=pool)
+
+    def said(judging: Judge) -> list[str]:
+        [store] = judging.judge((leaf.der,), name=None, at=NOW).stores.values()
+        return [problem.code for problem in store.problems]
+
+    assert said(trusting) == said(doubting) == ["intermediate-unobtainable"]
+    assert pool.learn_fetched(_parsed(CA), _parsed(leaf))
+    assert (said(trusting), said(doubting)) == (["intermediate-not-sent"], ["issuer-unknown"])
+    [store] = trusting.judge((leaf.der,), name=None, at=NOW).stores.values()
+    assert dict(store.completed_from) == {_parsed(CA).sha256: "aia"}
+    assert pool.learn_fetched(_parsed(ROOT), _parsed(CA))
+    assert said(doubting) == ["untrusted-root"]

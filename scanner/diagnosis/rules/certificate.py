@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
+from scanner.evidence import Evidence
 from scanner.pki.certificate import Certificate
 from scanner.pki.extensions import KEY_ENCIPHERMENT
 from scanner.pki.rules import usages
@@ -163,6 +164,8 @@ def _from_problem(
         leaf = case.verdict.leaf if case.verdict is not None else None
         evidence["leaf"] = leaf is not None and certificate.sha256 == leaf.sha256
     evidence.update(problem.evidence)
+    if problem.code == "intermediate-unobtainable":
+        evidence.update(_asked(case.evidence, problem.certificate))
     arrange = _ARRANGE.get(problem.code)
     if arrange is not None:
         evidence.update(arrange(evidence, certificate))
@@ -183,6 +186,16 @@ def _missing(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, An
     if evidence.get("aia"):
         facts["urls"] = list(evidence["aia"])
     return facts
+
+
+def _asked(evidence: Evidence, certificate: str | None) -> dict[str, Any]:
+    """What the addresses where the certificate says its issuer is published answered, as far as they were asked."""
+    answers = [
+        {"url": asked.url, "error": asked.error or "what is there leads to no anchor"}
+        for asked in evidence.issuers
+        if asked.certificate == certificate
+    ]
+    return {"fetched": True, "answers": answers} if answers else {"fetched": False}
 
 
 def _unobtainable(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
