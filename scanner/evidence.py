@@ -234,9 +234,10 @@ class Completion:
     ``presented`` says that a certificate of ours was offered. ``stage`` is where it ended: HELLO or CERTIFICATE (the
     handshake itself failed), CLIENT_AUTH (the server refused after it had asked for a certificate), APPLICATION (the
     handshake stood and the application refused or hung up), DONE. ``alert`` is the description received, a number.
-    ``status``, ``server``, ``location`` and ``date`` are of the HTTP answer (RFC 9110), where one was asked for;
-    ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said as it arrived.
-    ``reply`` is the start of what the application said.
+    ``status``, ``server``, ``location``, ``challenge`` (WWW-Authenticate) and ``date`` are of the HTTP answer (RFC 9110),
+    where one was asked for; ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said
+    as it arrived. ``reply`` is the start of what the application said, of an HTTP answer the start of its body;
+    APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first.
     """
 
     stage: Stage
@@ -248,9 +249,11 @@ class Completion:
     status: int | None = None
     server: str | None = None
     location: str | None = None
+    challenge: str | None = None
     date: float | None = None
     local_time: float | None = None
     reply: bytes = b""
+    offered: tuple[bytes, ...] = ()
     seconds: float = 0.0
 
 
@@ -277,8 +280,8 @@ class RevocationAnswer:
     ``certificate`` is the SHA-256 (hex) of the certificate asked about. ``status``: "good", "revoked", "unknown" (the
     responder's own word), "invalid" (an answer that does not verify or is not current: it proves nothing),
     "unavailable" (no answer); ``error`` says why for the last two. ``blocked`` says that the address could not be
-    reached at all, as against an answer that is no use. Times are seconds since the epoch; ``reason`` is of RFC 5280
-    section 5.3.1.
+    reached at all, as against an answer that is no use. Times are seconds since the epoch, given only where the signature
+    verifies; ``reason`` is of RFC 5280 section 5.3.1; ``responder`` signed an OCSP response (RFC 4514 text).
     """
 
     certificate: str
@@ -292,6 +295,7 @@ class RevocationAnswer:
     produced_at: float | None = None
     error: str | None = None
     blocked: bool = False
+    responder: str | None = None
 
 
 @record

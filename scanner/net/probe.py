@@ -113,7 +113,7 @@ class Prober:
         timing: Timing,
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
-        connection = _Connection(offer, sni)
+        connection = Connection(offer, sni)
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
         if sock is None:
@@ -137,7 +137,7 @@ class Prober:
         return connection.result()
 
 
-class _Connection:
+class Connection:
     """The course of one connection: where it stands, and what is to be said of it."""
 
     __slots__ = (

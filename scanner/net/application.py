@@ -1,0 +1,151 @@
+"""What is said to a service after the handshake, to hear whether it talks to us: one question, one answer, goodbye.
+
+Every question is what a client of the protocol says first, before any login; nothing is asked for, sent or changed.
+An answer is FINE (the service goes on), REFUSED (it says no, in words of its own), or not complete yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+# The name that we give where a protocol asks a client for one; reserved by RFC 2606
+_NAME: Final = b"tlsweep.invalid"
+
+
+class Answer(Enum):
+    """What has been heard so far."""
+
+    INCOMPLETE = auto()
+    FINE = auto()
+    REFUSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """``question`` is said after the handshake, ``farewell`` after the answer. ``judge`` looks at all that came so far;
+    without one nothing can be asked before a login, and nothing is expected."""
+
+    question: bytes = b""
+    farewell: bytes = b""
+    judge: Callable[[bytes], Answer] | None = None
+
+
+_REPLY: Final = re.compile(rb"^([1-6][0-9]{2})(?: [^\n]*)?\r?\n", re.MULTILINE)
+
+
+def _numeric(data: bytes) -> Answer:
+    """SMTP, FTP, NNTP: the last line of a reply has a space after its code (RFC 5321 section 4.2.1)."""
+    found = _REPLY.search(data)
+    if found is None:
+        return Answer.INCOMPLETE
+    return Answer.REFUSED if found[1][:1] in b"45" else Answer.FINE
+
+
+def _words(fine: tuple[bytes, ...], refused: tuple[bytes, ...]) -> Callable[[bytes], Answer]:
+    """Lines that begin so decide; any other is passed over."""
+
+    def judge(data: bytes) -> Answer:
+        for line in data.split(b"\n")[:-1]:
+            upper = line.upper()
+            if upper.startswith(refused):
+                return Answer.REFUSED
+            if upper.startswith(fine):
+                return Answer.FINE
+        return Answer.INCOMPLETE
+
+    return judge
+
+
+def _ldap(data: bytes) -> Answer:
+    """A BindResponse (RFC 4511 section 4.2.2): resultCode 0, or another."""
+    # LDAPMessage { messageID 1, [APPLICATION 1] { ENUMERATED } }, lengths of one byte or in the long form
+    found = re.match(
+        rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x84....)\x02\x01\x01\x61(?:[\x00-\x7f]|\x81.|\x82..|\x84....)\x0a\x01(.)",
+        data,
+        re.DOTALL,
+    )
+    if found is None:
+        # a notice of disconnection (section 4.4.1) has messageID 0
+        return Answer.REFUSED if b"1.3.6.1.4.1.1466.20036" in data else Answer.INCOMPLETE
+    return Answer.FINE if found[1] == b"\0" else Answer.REFUSED
+
+
+def _postgres(data: bytes) -> Answer:
+    """AuthenticationRequest and its like, or ErrorResponse (PostgreSQL's protocol, section "Message Formats")."""
+    if len(data) < 5 or len(data) < 1 + int.from_bytes(data[1:5], "big"):
+        return Answer.INCOMPLETE
+    return Answer.REFUSED if data[:1] == b"E" else Answer.FINE
+
+
+def _xmpp(data: bytes) -> Answer:
+    if b"<stream:error" in data:
+        return Answer.REFUSED
+    return Answer.FINE if b"<stream:features" in data else Answer.INCOMPLETE
+
+
+def _anything(refused: bytes) -> Callable[[bytes], Answer]:
+    def judge(data: bytes) -> Answer:
+        if b"\n" not in data:
+            return Answer.INCOMPLETE
+        return Answer.REFUSED if refused in data else Answer.FINE
+
+    return judge
+
+
+def _startup() -> bytes:
+    """A StartupMessage of protocol 3.0 for a user that nobody is."""
+    body = (3 << 16).to_bytes(4, "big") + b"user\0tlsweep\0database\0tlsweep\0\0"
+    return (len(body) + 4).to_bytes(4, "big") + body
+
+
+# BindRequest, version 3, no name, no password (RFC 4513 section 5.1.1), and UnbindRequest
+_LDAP: Final = Talk(bytes.fromhex("300c020101600702010304008000"), bytes.fromhex("30050201024200"), _ldap)
+_IMAP: Final = _words((b"A OK", b"* OK", b"* PREAUTH"), (b"A NO", b"A BAD", b"* BYE"))
+_POP3: Final = _words((b"+OK",), (b"-ERR",))
+_SIEVE: Final = _words((b"OK",), (b"NO", b"BYE"))
+_QUIT: Final = b"QUIT\r\n"
+_QUIET: Final = Talk()
+
+
+def _xmpp_talk(namespace: str, host: str) -> Talk:
+    quoted = host.replace("&", "&amp;").replace("'", "&apos;").replace("<", "&lt;")
+    header = (
+        f"<?xml version='1.0'?><stream:stream to='{quoted}' version='1.0' xmlns='jabber:{namespace}' "
+        "xmlns:stream='http://etherx.jabber.org/streams'>"
+    )
+    return Talk(header.encode(), b"</stream:stream>", _xmpp)
+
+
+# Where TLS begins with the first byte the server speaks first, as it would without TLS; after STARTTLS the client does.
+_TALKS: Final[dict[str, Talk]] = {
+    "smtp": Talk(b"EHLO " + _NAME + b"\r\n", _QUIT, _numeric),
+    "lmtp": Talk(b"LHLO " + _NAME + b"\r\n", _QUIT, _numeric),
+    "smtps": Talk(b"", _QUIT, _numeric),
+    "imap": Talk(b"a NOOP\r\n", b"b LOGOUT\r\n", _IMAP),
+    "imaps": Talk(b"", b"b LOGOUT\r\n", _IMAP),
+    "pop3": Talk(b"CAPA\r\n", _QUIT, _POP3),
+    "pop3s": Talk(b"", _QUIT, _POP3),
+    "sieve": Talk(b"", b"LOGOUT\r\n", _SIEVE),
+    "ftp": Talk(b"FEAT\r\n", _QUIT, _numeric),
+    "ftps": Talk(b"", _QUIT, _numeric),
+    "nntp": Talk(b"MODE READER\r\n", _QUIT, _numeric),
+    "nntps": Talk(b"", _QUIT, _numeric),
+    "irc": Talk(b"PING tlsweep\r\n", b"QUIT\r\n", _anything(b"ERROR")),
+    "ircs": Talk(b"PING tlsweep\r\n", b"QUIT\r\n", _anything(b"ERROR")),
+    "ldap": _LDAP,
+    "ldaps": _LDAP,
+    "postgres": Talk(_startup(), b"X\0\0\0\x04", _postgres),
+}
+
+
+def talk_of(protocol: str, host: str) -> Talk:
+    """What is said to a service of this protocol (HTTP apart); ``host`` is the name that was asked for."""
+    if protocol in ("xmpp", "xmpps"):
+        return _xmpp_talk("client", host)
+    if protocol == "xmpp-server":
+        return _xmpp_talk("server", host)
+    return _TALKS.get(protocol, _QUIET)

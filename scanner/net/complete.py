@@ -1,0 +1,454 @@
+"""A handshake completed by OpenSSL, and a word with what is behind it: asked where the server's first flight leaves a question.
+
+Whether a client certificate is demanded shows only when the client's own flight is answered (in TLS 1.3 by what is read
+first after the handshake), and what an application makes of its absence only when it is spoken to. Nothing is verified here:
+that is the judge's, and what is wrong with a certificate must not hide what the server asks of ours.
+Old and weak servers are met as far as this machine's OpenSSL goes; where it does not, that is the result.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import trio
+
+from scanner.evidence import Completion, Failure, ServerFlight, Stage
+from scanner.net.application import Answer, Talk, talk_of
+from scanner.net.http_answer import HttpAnswer, NotHttp, read_answer_untrusted
+from scanner.net.probe import Connection, Timing
+from scanner.net.sockets import RESET, open_socket, receive, send
+from scanner.starttls import Dialogue
+from scanner.tls.names import ALERTS
+from scanner.tls.offers import MODERN, TLS13
+
+_T = TypeVar("_T")
+
+# What is kept of an answer: the page on which a server says what it wants begins within it, and a person reads no more.
+MOST_REPLY: Final = 2_048
+# The most that is read of an application, head of an answer included.
+MOST_READ: Final = 65_536
+# After the head of an answer has come: how long the start of its text is waited for, in seconds. It is in the same packet
+# as a rule.
+BODY_WAIT: Final = 1.0
+# Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips.
+QUIET_WAIT: Final = 1.0
+READ_SIZE: Final = 16_384
+
+WEB: Final = frozenset({"tls", "https"})
+_H2: Final = b"h2"
+_HTTP1: Final = b"http/1.1"
+# Connection preface of HTTP/2 (RFC 9113 section 3.4) with an empty SETTINGS frame: a server answers it with its own.
+_H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+_NO_APPLICATION_PROTOCOL: Final = 120
+
+# After the handshake of TLS 1.3 these say that it is the client's certificate, or its absence, that is refused
+# (RFC 8446 section 6.2); handshake_failure and access_denied are sent by servers of older habits.
+CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 116})
+
+_ALERT_CODES: Final = {name: code for code, name in ALERTS.items()} | {"user_cancelled": 90}
+_REASON: Final = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?([A-Z0-9_]+)")
+_REASON_TEXT: Final = re.compile(r"alert ([a-z0-9 ]+)")
+
+
+def alert_of(error: ssl.SSLError) -> int | None:
+    """The number of the alert that OpenSSL has received, which ``ssl`` tells by a name made from it."""
+    found = _REASON.fullmatch(error.reason or "")
+    if found is not None:
+        return _ALERT_CODES.get(found[1].lower())
+    # reasons that this Python has no name for come as a text alone
+    text = _REASON_TEXT.search(str(error))
+    return None if text is None else _ALERT_CODES.get(text[1].strip().replace(" ", "_"))
+
+
+class Completer:
+    """Completes handshakes for a run, with the client certificate of the run where there is one.
+
+    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.pki.client_certificate`` says whether
+    they are): making the first connection raises ``OSError`` otherwise.
+    """
+
+    def __init__(
+        self,
+        certificate: str | None = None,
+        key: str | None = None,
+        *,
+        presented: tuple[bytes, ...] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._files = (certificate, key)
+        self._presented = presented
+        self._clock = clock
+        self._contexts: dict[tuple[bool, tuple[bytes, ...]], ssl.SSLContext] = {}
+
+    def _context(self, alpn: tuple[bytes, ...], present: bool) -> ssl.SSLContext:
+        context = self._contexts.get((present, alpn))
+        if context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            # whatever the machine's policy refuses is met here all the same: nothing of worth is sent
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.set_ciphers("ALL:!aNULL:@SECLEVEL=0")
+            context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+            if alpn:
+                context.set_alpn_protocols([name.decode("ascii") for name in alpn])
+            certificate, key = self._files
+            if present and certificate is not None:
+                context.load_cert_chain(certificate, key)
+                # a server may ask when it knows what is requested (RFC 8446 section 4.6.2)
+                context.post_handshake_auth = True
+            self._contexts[present, alpn] = context
+        return context
+
+    async def complete(
+        self,
+        address: str,
+        port: int,
+        *,
+        host: str,
+        sni: str | None,
+        protocol: str,
+        alpn: tuple[bytes, ...],
+        open_dialogue: Callable[[], Dialogue | None],
+        timing: Timing,
+        flight: ServerFlight | None,
+        present: bool,
+    ) -> Completion:
+        """One connection to ``address``, completed; ``flight`` is what it said to the first hello, ``present`` asks for
+        our certificate to be shown. Raises ``OutOfResources`` only."""
+        present = present and self._files[0] is not None
+        begun = trio.current_time()
+        first, *others = _offers(alpn)
+        result = await self._once(address, port, host, sni, protocol, first, open_dialogue(), timing, flight, present)
+        for offered in others:
+            if result.alert == _NO_APPLICATION_PROTOCOL:
+                result = await self._once(
+                    address, port, host, sni, protocol, offered, open_dialogue(), timing, flight, present
+                )
+        return replace(
+            result, presented=present, offered=self._presented if present else (), seconds=trio.current_time() - begun
+        )
+
+    async def _once(
+        self,
+        address: str,
+        port: int,
+        host: str,
+        sni: str | None,
+        protocol: str,
+        alpn: tuple[bytes, ...],
+        dialogue: Dialogue | None,
+        timing: Timing,
+        flight: ServerFlight | None,
+        present: bool,
+    ) -> Completion:
+        course = _Course(protocol, host, port, flight, self._clock)
+        return await course.run(address, self._context(alpn, present), sni, dialogue, timing)
+
+
+def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:
+    """HTTP/1.1 first, since that is what is spoken here; servers that have HTTP/2 alone refuse it, and are met with all."""
+    return ((_HTTP1,), alpn) if _HTTP1 in alpn and len(alpn) > 1 else (alpn,)
+
+
+class _Course:
+    """One connection: where it stands, and what is to be said of it."""
+
+    def __init__(
+        self, protocol: str, host: str, port: int, flight: ServerFlight | None, clock: Callable[[], float]
+    ) -> None:
+        self._protocol = protocol
+        self._host = host
+        self._port = port
+        self._asked = flight is not None and flight.client_auth is not None
+        self._expected = None if flight is None else flight.version
+        self._clock = clock
+        self._stage = Stage.CONNECT
+        self._failure: Failure | None = None
+        self._alert: int | None = None
+        self._detail: str | None = None
+        self._version: int | None = None
+        self._heard = b""
+        self._http: HttpAnswer | None = None
+        self._local_time: float | None = None
+        self._done = False
+
+    async def run(
+        self, address: str, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None, timing: Timing
+    ) -> Completion:
+        connection = Connection(MODERN, sni)
+        sock = open_socket(address)
+        if sock is None:
+            connection.connected(errno.EAFNOSUPPORT)
+            return self._not_begun(connection)
+        try:
+            begun = trio.current_time()
+            end = begun + timing.total
+            with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
+                await connection.connect(sock, address, self._port, b"")
+                if connection.failure is None:
+                    scope.deadline = min(trio.current_time() + timing.handshake, end)
+                    if dialogue is not None:
+                        await connection.starttls(sock, dialogue)
+                    if connection.failure is None:
+                        self._stage = Stage.HELLO
+                        await self._over_tls(sock, context, sni, dialogue, scope)
+            if scope.cancelled_caught:
+                if self._stage is Stage.CONNECT:
+                    connection.timed_out()
+                elif not self._done:
+                    self._failure = Failure.SILENT
+            if connection.failure is not None:
+                return self._not_begun(connection)
+        finally:
+            sock.close()
+        return self._result()
+
+    def _not_begun(self, connection: Connection) -> Completion:
+        probe = connection.result()
+        return Completion(stage=probe.stage, failure=probe.failure, detail=probe.detail)
+
+    async def _over_tls(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        sni: str | None,
+        dialogue: Dialogue | None,
+        scope: trio.CancelScope,
+    ) -> None:
+        try:
+            tls = _Tls(sock, context, sni, dialogue)
+        except ValueError as error:  # a name that OpenSSL does not send
+            self._failure, self._detail = Failure.MALFORMED, str(error)
+            return
+        try:
+            await tls.handshake()
+            self._expected = self._version = tls.version
+            self._stage = Stage.APPLICATION
+            await self._application(tls, scope)
+        except ssl.SSLError as error:
+            self._refused(error, tls)
+        except OSError as error:
+            self._lost(Failure.RESET if error.errno in RESET else Failure.CLOSED, tls)
+            self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
+        if self._done:
+            tls.leave()
+
+    def _refused(self, error: ssl.SSLError, tls: _Tls) -> None:
+        alert = alert_of(error)
+        if alert is not None:
+            self._alert = alert
+            self._lost(Failure.ALERT, tls)
+        elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in (error.reason or ""):
+            self._lost(Failure.CLOSED, tls)
+        else:
+            # it is our side that gave up
+            self._failure, self._detail = Failure.MALFORMED, error.reason or str(error)
+
+    def _lost(self, failure: Failure, tls: _Tls) -> None:
+        """The server ended it: before or after it had our answer to its request for a certificate?"""
+        if self._done:
+            return
+        self._failure = failure
+        if not self._asked:
+            return
+        if self._stage is Stage.HELLO:
+            # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6);
+            # which version this handshake has, ``ssl`` tells of those that were completed only
+            if tls.flights > 1 and self._expected is not None and self._expected < TLS13:
+                self._stage = Stage.CLIENT_AUTH
+                self._version = self._expected
+        elif not self._heard and self._alert in CERTIFICATE_ALERTS:
+            self._stage = Stage.CLIENT_AUTH
+
+    # --- what is behind it -------------------------------------------------------------------------
+
+    async def _application(self, tls: _Tls, scope: trio.CancelScope) -> None:
+        if self._protocol in WEB:
+            if tls.alpn == "h2":
+                await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: Answer.FINE), scope)
+            else:
+                await self._ask_http(tls, scope)
+        else:
+            await self._ask(tls, talk_of(self._protocol, self._host), scope)
+
+    async def _ask_http(self, tls: _Tls, scope: trio.CancelScope) -> None:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._port != 443:
+            host = f"{host}:{self._port}"
+        await tls.write(
+            f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tlsweep\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
+        )
+        while len(self._heard) < MOST_READ:
+            data = await tls.read()
+            if not data:
+                break
+            self._heard += data
+            if self._http is None:
+                try:
+                    self._http = read_answer_untrusted(self._heard)
+                except NotHttp:
+                    break
+                if self._http is None:
+                    continue
+                self._local_time = self._clock()
+                self._done = True
+                scope.deadline = min(scope.deadline, trio.current_time() + BODY_WAIT)
+            if len(self._heard) - self._http.body_at >= min(MOST_REPLY, self._http.length or MOST_REPLY):
+                break
+        if self._heard:
+            self._done = True  # what talks to us has not refused us, whatever it speaks
+        else:
+            self._failure = Failure.CLOSED
+
+    async def _ask(self, tls: _Tls, talk: Talk, scope: trio.CancelScope) -> None:
+        if talk.judge is None:
+            # below TLS 1.3 the end of the handshake is the server's consent
+            self._done = True
+            if self._version == TLS13 and self._asked:
+                self._done = False
+                with trio.move_on_after(QUIET_WAIT) as quiet:
+                    if not await tls.read():
+                        self._failure = Failure.CLOSED
+                self._done = self._failure is None or quiet.cancelled_caught
+            return
+        await tls.write(talk.question)
+        while len(self._heard) < MOST_READ:
+            data = await tls.read()
+            if not data:
+                self._failure = Failure.CLOSED
+                return
+            self._heard += data
+            answer = talk.judge(self._heard)
+            if answer is Answer.FINE:
+                self._done = True
+                break
+            if answer is Answer.REFUSED:
+                self._detail = "refused"
+                break
+        else:
+            self._done = True
+        if talk.farewell:
+            await tls.say(talk.farewell)
+
+    def _result(self) -> Completion:
+        http = self._http
+        return Completion(
+            stage=Stage.DONE if self._done else self._stage,
+            failure=None if self._done else self._failure,
+            alert=self._alert,
+            detail=self._detail,
+            version=self._version,
+            status=None if http is None else http.status,
+            server=None if http is None else http.server,
+            location=None if http is None else http.location,
+            challenge=None if http is None else http.challenge,
+            date=None if http is None else http.date,
+            local_time=self._local_time,
+            reply=self._heard[0 if http is None else http.body_at :][:MOST_REPLY],
+        )
+
+
+_VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+
+
+class _Tls:
+    """OpenSSL over a socket. ``flights`` counts how often it had something to say in the handshake."""
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
+    ) -> None:
+        self._sock = sock
+        self._dialogue = dialogue
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=sni)
+        self.flights = 0
+        if dialogue is not None and (early := dialogue.unwrap(dialogue.leftover)):
+            self._incoming.write(early)
+
+    @property
+    def version(self) -> int | None:
+        return _VERSIONS.get(self._object.version() or "")
+
+    @property
+    def alpn(self) -> str | None:
+        return self._object.selected_alpn_protocol()
+
+    async def handshake(self) -> None:
+        """Raises ``ssl.SSLError`` and ``OSError``."""
+        if self._dialogue is not None and (outgoing := self._dialogue.data_to_send()):
+            await send(self._sock, outgoing)  # the request that some protocols follow by TLS at once
+        await self._until_done(self._object.do_handshake)
+        self._dialogue = None  # what carries TLS in its own packets carries the handshake only
+
+    async def read(self) -> bytes:
+        """Some bytes; none at the end. Raises ``ssl.SSLError`` and ``OSError``."""
+        try:
+            return await self._until_done(lambda: self._object.read(READ_SIZE))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Say it; where the server has gone, what it said before is still to be read."""
+        if data:
+            self._object.write(data)
+        try:
+            await self._flush()
+        except OSError:
+            pass
+
+    async def say(self, data: bytes) -> None:
+        """Say a last word, to whoever still listens."""
+        try:
+            await self.write(data)
+        except ssl.SSLError:
+            pass
+
+    def leave(self) -> None:
+        """close_notify, to whoever still listens."""
+        try:
+            self._object.unwrap()
+        except (ssl.SSLError, ValueError):
+            pass
+        try:
+            self._sock.send(self._outgoing.read())
+        except OSError:
+            pass
+
+    async def _flush(self) -> None:
+        outgoing = self._outgoing.read()
+        if outgoing:
+            self.flights += 1
+            await send(self._sock, outgoing if self._dialogue is None else self._dialogue.wrap(outgoing))
+
+    async def _until_done(self, step: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                data = await receive(self._sock)
+                if not data:
+                    self._incoming.write_eof()
+                    continue
+                if self._dialogue is not None and not (data := self._dialogue.unwrap(data)):
+                    await trio.lowlevel.checkpoint()  # part of a packet: the deadline must be able to end them
+                    continue
+                self._incoming.write(data)
+            except ssl.SSLError:
+                try:
+                    await self._flush()
+                except OSError:
+                    pass
+                raise
+            else:
+                await self._flush()
+                return result
