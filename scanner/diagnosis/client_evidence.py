@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.client_texts import (
-    ADDRESS_TEXTS,
+from scanner.diagnosis.client_endings import (
     CHROME_ALERTS,
     CLIENTS,
     CLOSED,
@@ -15,13 +14,18 @@ from scanner.diagnosis.client_texts import (
     GO_ALERTS,
     JAVA_PLAIN_ALERTS,
     MALFORMED,
-    NAME_TEXTS,
     OK,
     OPENSSL_13_ALERTS,
     OPENSSL_BARE_ALERTS,
     OPENSSL_OLD_ALERTS,
     RESET,
     SILENT,
+    verify_texts,
+)
+from scanner.diagnosis.client_texts import (
+    ADDRESS_TEXTS,
+    NAME_TEXTS,
+    NODE_LEAF_ALONE,
     TEXTS,
     TOO_LONG_TEXTS,
     UNVERIFIED_TEXTS,
@@ -44,6 +48,8 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     refusing = evidence.get("refused_by")
     if refusing:
         named = {str(client).lower() for client in refusing}
+        if "openssl" in named:
+            named.add("node")
         return {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
@@ -80,6 +86,7 @@ def alert_texts(code: int) -> Texts:
         "curl": f"(35) TLS connect error: SSL routines::{reason}",
         "python": f"[SSL: {python}] {reason}",
         "go": f"remote error: tls: {GO_ALERTS.get(code, spaced)}",
+        "node": f"ERR_SSL_{reason.upper().replace(' ', '_')}: SSL routines::{reason}:SSL alert number {code}",
         "java": f"javax.net.ssl.{JAVA_PLAIN_ALERTS.get(code, 'SSLHandshakeException')}: Received fatal alert: {name}",
         "chrome": CHROME_ALERTS.get(code, "ERR_SSL_PROTOCOL_ERROR"),
         "gnutls": f"A TLS fatal alert has been received. Received alert [{code}]",
@@ -99,6 +106,7 @@ _OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
     "python": lambda code: _python_offers(code),
     "go": lambda code: code in _AEAD or code in _CBC_SHA1,
     "java": lambda code: _java_offers(code),
+    "node": lambda code: _node_offers(code),
     "chrome": lambda code: code in offers.MODERN_SUITES,
     "firefox": lambda code: code in offers.MODERN_SUITES,
     "gnutls": lambda code: _gnutls_offers(code),
@@ -119,6 +127,13 @@ def _python_offers(code: int) -> bool:
     ciphers = ("AES", "CHACHA20") if suite.kx in ("ECDHE", "TLS13") else ("AES",)
     plain = suite.cipher.startswith(ciphers) and "CCM" not in suite.cipher
     return _openssl_offers(code) and suite.kx != "RSA" and plain and suite.mac != "SHA1"
+
+
+def _node_offers(code: int) -> bool:
+    # A list of its own, then HIGH without Camellia: CCM and ARIA are in
+    suite = cipher_suite(code)
+    ciphers = suite.weak is None and suite.cipher.startswith(("AES", "CHACHA20", "ARIA"))
+    return ciphers and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
 
 
 def _java_offers(code: int) -> bool:
@@ -160,6 +175,7 @@ _SHORT_PRIME: Final = {
     "openssl": "SSL routines::dh key too small",
     "curl": "(35) TLS connect error: SSL routines::dh key too small",
     "python": "[SSL: DH_KEY_TOO_SMALL] dh key too small",
+    "node": "ERR_SSL_DH_KEY_TOO_SMALL: SSL routines::dh key too small",
     "gnutls": "The Diffie-Hellman prime sent by the server is not acceptable (not long enough).",
 }
 
@@ -174,7 +190,7 @@ def _no_shared_group(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {client: OK if client in takes else text for client, text in ending.items()}
 
 
-_LIBRARIES: Final = frozenset({"openssl", "curl", "python"})
+_LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
 _GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
     "secp521r1": _LIBRARIES | {"firefox", "go", "java", "gnutls"},
     "x448": _LIBRARIES | {"java", "gnutls"},
@@ -207,7 +223,10 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
     versions = set(evidence.get("versions", ()))
     texts = dict(alert_texts(70) if evidence.get("failure") is None else _ending(evidence))
     if evidence.get("failure") is None:
-        del texts["python"]  # an alert of the server's, or "unsupported protocol": it depends on its suites
+        del (
+            texts["python"],
+            texts["node"],
+        )  # an alert of the server's, or "unsupported protocol": it depends on its suites
         go, java = _CHOSEN_VERSION.get(next(iter(evidence.get("versions", ())), ""), ("", ""))
         texts.update(
             go=f"tls: server selected unsupported protocol version {go}".rstrip(),
@@ -227,8 +246,13 @@ def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
     return ADDRESS_TEXTS if target.host_is_ip and target.sni is None else NAME_TEXTS
 
 
-def _not_sent(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["intermediate-not-sent"])
+def _unknown_issuer(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["issuer-unknown"]
+    return {**texts, "node": NODE_LEAF_ALONE} if evidence.get("leaf") is True else texts
+
+
+def _not_sent(evidence: Mapping[str, Any], target: Target) -> Texts:
+    texts = dict(_unknown_issuer(evidence, target))
     if evidence.get("urls"):
         texts["chrome"] = OK  # fetches what AIA names
     if "shipped" in evidence.get("completed_from", ()):
@@ -236,8 +260,8 @@ def _not_sent(evidence: Mapping[str, Any], _: Target) -> Texts:
     return texts
 
 
-def _unobtainable(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["intermediate-unobtainable"])
+def _unobtainable(evidence: Mapping[str, Any], target: Target) -> Texts:
+    texts = dict(_unknown_issuer(evidence, target))
     if evidence.get("fetched") is False:
         del texts["chrome"]  # it would fetch what AIA names; whether that helps is not known
     return texts
@@ -248,6 +272,11 @@ def _untrusted_root(evidence: Mapping[str, Any], _: Target) -> Texts:
     return TEXTS["untrusted-root"] if evidence.get("root_sent") else TEXTS["issuer-unknown"]
 
 
+def _issuer_dates(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["intermediate-expired"]
+    return {**texts, **verify_texts(9, "certificate is not yet valid")} if evidence.get("not_before") else texts
+
+
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
     kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
@@ -255,9 +284,7 @@ def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
         # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
         texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
     if evidence.get("leaf") is False:
-        texts["openssl"] = "verify error:num=67:CA certificate key too weak"
-        texts["curl"] = "(60) SSL certificate problem: CA certificate key too weak"
-        texts["python"] = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: CA certificate key too weak"
+        texts.update(verify_texts(67, "CA certificate key too weak"))
     return texts
 
 
@@ -288,7 +315,7 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
         if is_leaf:
             texts["gnutls"] = OK
     if purposes & _GATED:
-        texts.update(openssl=OK, curl=OK, python=OK, java=OK)
+        texts.update(openssl=OK, curl=OK, python=OK, node=OK, java=OK)
     if not is_leaf:
         texts["java"] = OK  # looks at the leaf's alone
     if evidence.get("anchor"):
@@ -332,6 +359,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
     "default-certificate": _names,
     "intermediate-not-sent": _not_sent,
     "intermediate-unobtainable": _unobtainable,
+    "issuer-unknown": _unknown_issuer,
+    "intermediate-expired": _issuer_dates,
     "untrusted-root": _untrusted_root,
     "weak-key": _weak_key,
     "weak-signature": _weak_signature,

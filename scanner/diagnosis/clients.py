@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import BROWSER_PROTOCOLS
 from scanner.diagnosis.catalogue import CODES, rank
+from scanner.diagnosis.client_endings import BROWSERS, CLIENTS, OK
 from scanner.diagnosis.client_evidence import texts_of
-from scanner.diagnosis.client_texts import BROWSERS, CLIENTS, OK
 from scanner.diagnosis.wording import words
 from scanner.evidence import Stage, Target
 from scanner.findings import DiagnosisRecord
@@ -45,6 +45,9 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "go": ("malformed-certificate", "certificate-expired", "certificate-not-yet-valid", "unknown-critical-extension",
            *_NAMES, *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, *_LAST),
     "java": ("malformed-certificate", *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated", *_NAMES),
+    # Node lets OpenSSL go on and keeps its last error, so what is looked at last comes first; the name comes after all
+    "node": ("malformed-certificate", "key-mismatch", "name-constraint-violated", "certificate-expired",
+             "certificate-not-yet-valid", "intermediate-expired", "bad-signature", *_STRENGTH, *_EXTENSIONS, *_CHAIN, *_NAMES),
     # Chromium reports the most serious of all it found
     "chrome": ("malformed-certificate", *_EXTENSIONS, *_CHAIN, "bad-signature", *_NAMES, "name-constraint-violated",
                "weak-signature", "weak-key", *_DATES),
@@ -53,6 +56,20 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
                 "intermediate-expired", *_NAMES, *_DATES),
     "gnutls": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
 }  # fmt: skip
+# What programs speak; the others are libraries, with which clients of nearly all protocols are written.
+_MAIL: Final = frozenset({"smtp", "smtps", "imap", "imaps", "pop3", "pop3s"})
+_FILES: Final = frozenset({"ftp", "ftps", "ldap", "ldaps"})
+_SPEAKS: Final[Mapping[str, frozenset[str]]] = {
+    "curl": BROWSER_PROTOCOLS | _MAIL | _FILES,
+    **dict.fromkeys(BROWSERS, BROWSER_PROTOCOLS),
+}
+# Upgrades to TLS that a client does not know
+_SPEAKS_NOT: Final[Mapping[str, frozenset[str]]] = {
+    "openssl": frozenset({"mssql", "rdp"}),
+    "gnutls": frozenset({"mssql", "rdp", "mysql", "irc", "xmpp-server"}),
+}
+_LIBRARIES_SPEAK_NOT: Final = frozenset({"rdp"})
+
 # A code that stands in an order twice counts where it stands first.
 _PLACE: Final = {
     client: {code: place for place, code in enumerate(dict.fromkeys(order))} for client, order in _ORDER.items()
@@ -62,17 +79,22 @@ _PLACE: Final = {
 def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
     """What each client says, ``"ok"`` where it accepts; empty where all of them accept.
 
-    Browsers are left out where the protocol is none of theirs.
+    A client is left out where the protocol is none of its own.
     """
     errors = [record for record in diagnoses if record["severity"] == "error"]
     said: dict[str, str] = {}
     for client in CLIENTS:
-        if client in BROWSERS and target.protocol not in BROWSER_PROTOCOLS:
+        if not _speaks(client, target.protocol):
             continue
         answer = _says(client, target, errors)
         if answer is not None:
             said[client] = answer
     return {} if all(text == OK for text in said.values()) else said
+
+
+def _speaks(client: str, protocol: str) -> bool:
+    spoken = _SPEAKS.get(client)
+    return protocol not in _SPEAKS_NOT.get(client, _LIBRARIES_SPEAK_NOT) if spoken is None else protocol in spoken
 
 
 def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str | None:

@@ -19,7 +19,6 @@ from tests.clients.fleet import CLIENTS, Meetings
 from tests.clients.known import DIFFERENT
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
-PREDICTED = [client for client in CLIENTS if client != "node"]
 
 INTRODUCTION = """\
 # What clients say
@@ -76,18 +75,18 @@ def page(demo: Meetings, edges: Meetings) -> Iterator[str]:
 def notable(met: Meetings, server: str) -> bool:
     """Somebody refuses, or the finding has something to say."""
     return bool(met.findings[server]["diagnoses"]) or any(
-        text != "ok" for client in PREDICTED for text in met.said(client, server)
+        text != "ok" for client in CLIENTS for text in met.said(client, server)
     )
 
 
 def matrix(met: Meetings) -> Iterator[str]:
     """A row for each server of which there is something to say, a column for each client."""
-    yield f"| server | finding | codes | {' | '.join(PREDICTED)} |"
-    yield "| --- | --- | --- |" + " :-: |" * len(PREDICTED)
+    yield f"| server | finding | codes | {' | '.join(CLIENTS)} |"
+    yield "| --- | --- | --- |" + " :-: |" * len(CLIENTS)
     for server, finding in met.findings.items():
         if notable(met, server):
             codes = ", ".join(record["code"] for record in finding["diagnoses"])
-            cells = " | ".join(cell(met, client, server) for client in PREDICTED)
+            cells = " | ".join(cell(met, client, server) for client in CLIENTS)
             yield f"| {server} | {finding['outcome']} | {codes} | {cells} |"
 
 
@@ -107,7 +106,7 @@ def words(met: Meetings, server: str) -> Iterator[str]:
     """What each client that refuses says to one server."""
     codes = ", ".join(f"`{record['code']}`" for record in met.findings[server]["diagnoses"])
     yield f"### {server}\n\n{codes}\n"
-    for client in PREDICTED:
+    for client in CLIENTS:
         said = next((text for text in reversed(met.said(client, server)) if text != "ok"), None)
         if said is not None:
             predicted = met.predicted(client, server)

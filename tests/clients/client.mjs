@@ -6,20 +6,26 @@ import tls from "node:tls";
 
 const ca = readFileSync(process.argv[2]);
 
+// As findings write it: the code, and the library's words without its addresses, functions and files.
+function words(error) {
+  const found = /(?:SSL|asn1 encoding) routines:[^:]*:[^:]*/.exec(error.message);
+  const alert = /:SSL alert number \d+/.exec(error.message);
+  const said = found ? found[0].replace(/routines:[^:]*:/, "routines::") + (alert ? alert[0] : "") : error.message;
+  return `${error.code ? `${error.code}: ` : ""}${said}`.replaceAll(/\s+/g, " ").trim();
+}
+
 function ask(address, port, name, patience) {
   return new Promise((resolve) => {
-    const options = { host: name, port, ca, socket: net.connect({ host: address, port }) };
+    const options = { host: address, port, ca };
     if (!net.isIP(name)) options.servername = name;
     const socket = tls.connect(options);
     const end = (said) => {
       resolve(said);
       socket.destroy();
-      options.socket.destroy();
     };
     const timer = setTimeout(() => end("timed out"), patience);
     timer.unref();
-    options.socket.on("error", (error) => end(`${error.code ?? ""} ${error.message}`));
-    socket.on("error", (error) => end(`${error.code ?? ""} ${error.message}`.replaceAll(/\s+/g, " ").trim()));
+    socket.on("error", (error) => end(words(error)));
     socket.on("secureConnect", () => socket.write(`GET / HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`));
     socket.on("data", () => end("ok"));
     // In TLS 1.3 a server that refuses says so after the handshake; one that says nothing more has accepted.

@@ -27,7 +27,7 @@ from tests.helpers import pki
 # Addresses that nothing else of the tests uses: 127.95.x.y.
 NETWORK = "127.95"
 
-#: The client's name in a finding's ``clients`` -> how to ask it. Node, whose TLS is OpenSSL's, has no entry there.
+#: The client's name in a finding's ``clients`` -> how to ask it.
 CLIENTS: Mapping[str, Client] = {
     "curl": programs.each(programs.ask_curl),
     "openssl": programs.each(programs.ask_openssl),

@@ -16,7 +16,7 @@ _GNUTLS = "GnuTLS is in no severity, and its parser has rules of its own"
 _PUBLIC_SUFFIX = "no list of public suffixes is shipped"
 _PYTHON = "Python's own list of suites is in no severity"
 
-_LIBRARIES = ("curl", "openssl", "python", "gnutls")
+_LIBRARIES = ("curl", "openssl", "python", "node", "gnutls")
 
 #: (server, client) -> why the finding and the client may differ there.
 DIFFERENT: Mapping[tuple[str, str], str] = {
@@ -31,12 +31,20 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
             "suite-aes128-sha256",
         )
     },
+    # Node before 24 is satisfied with keys of 1024 bits.
+    **{
+        (server, "node"): _VERSION
+        for server in ("weak-key", "key-rsa-1024", "key-rsa-1536", "ca-rsa-1024", "root-rsa-1024", "dhe-1024")
+    },
     **{("half-dead", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     **{("one-expired", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     **{("two-certificates", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     ("underscore_in_name", "java"): _NOT_HERE,
     ("wildcard-suffix", "chrome"): _PUBLIC_SUFFIX,
-    **{("very-many-names", client): _NO_CODE for client in ("curl", "python", "java", "chrome", "firefox", "openssl")},
+    **{
+        ("very-many-names", client): _NO_CODE
+        for client in ("curl", "python", "java", "node", "chrome", "firefox", "openssl")
+    },
     **{
         (server, client): _NO_CODE
         for server in ("ca-require-policy", "ca-require-policy-not-in-leaf", "root-require-policy")
@@ -60,7 +68,7 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
             "trusted-self-signed-ca",
             "root-aki-of-another",
         )
-        for client in ("openssl", "python", "chrome", "firefox", "gnutls")
+        for client in ("openssl", "python", "node", "chrome", "firefox", "gnutls")
     },
     **{("root-no-bc", client): _WORDS for client in (*_LIBRARIES, "chrome")},
     **{
@@ -80,8 +88,8 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
             "old-and-renewed",
         )
     },
-    **{("trailing-dot-san", client): _WORDS for client in ("curl", "chrome")},
-    **{("wildcard-partial", client): _WORDS for client in ("openssl", "java")},
+    **{("trailing-dot-san", client): _WORDS for client in ("curl", "node", "chrome")},
+    **{("wildcard-partial", client): _WORDS for client in ("openssl", "java", "node")},
     **{("wildcard-tld", client): _WORDS for client in ("go", "java")},
     ("time-with-offset", "java"): _WORDS,
     **{("time-without-seconds", client): _WORDS for client in ("go", "java", "gnutls")},

@@ -50,7 +50,14 @@ def test_words(code: object) -> None:
 def test_what_is_said_to_be_judged_is() -> None:
     """A code that some rule or judge names is judged, and one that none names is not."""
     rooms = [ROOT / "scanner" / "diagnosis" / "rules", ROOT / "scanner" / "diagnosis", ROOT / "scanner" / "pki"]
-    left_out = {"catalogue.py", "clients.py", "client_evidence.py", "client_texts.py", "wording.py"}
+    left_out = {
+        "catalogue.py",
+        "clients.py",
+        "client_endings.py",
+        "client_evidence.py",
+        "client_texts.py",
+        "wording.py",
+    }
     named = {
         node.value
         for room in rooms

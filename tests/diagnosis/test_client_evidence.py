@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
+from scanner.diagnosis.client_endings import CLIENTS, OK
 from scanner.diagnosis.client_evidence import _OFFERED, alert_texts, texts_of
-from scanner.diagnosis.client_texts import CLIENTS, OK
 from scanner.tls.names import cipher_suite
 from scanner.tls.suites import SUITES
 from tests.helpers.evidence import target
@@ -86,7 +86,7 @@ def test_what_some_refuse() -> None:
 
 def test_purposes() -> None:
     anything = {"extended_key_usage": ["anyExtendedKeyUsage"]}
-    assert refusing("not-for-server-auth", leaf=True, **anything) == {"openssl", "curl", "python", "firefox"}
+    assert refusing("not-for-server-auth", leaf=True, **anything) == {"openssl", "curl", "python", "node", "firefox"}
     gated = {"extended_key_usage": ["2.16.840.1.113730.4.1"]}
     assert refusing("not-for-server-auth", leaf=True, **gated) == {"go", "chrome", "firefox", "gnutls"}
     assert refusing("not-for-server-auth", leaf=True, refused_by=["Firefox"]) == {"firefox"}

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.client_endings import CLIENTS, OK
 from scanner.diagnosis.client_evidence import texts_of
-from scanner.diagnosis.client_texts import CLIENTS, OK
 from scanner.diagnosis.clients import predict
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.evidence import Failure
@@ -78,6 +78,35 @@ def test_browsers_only_where_they_speak() -> None:
         "chrome",
         "firefox",
     }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "silent"),
+    [
+        ("https", set()),
+        ("smtp", {"chrome", "firefox"}),
+        ("postgres", {"curl", "chrome", "firefox"}),
+        ("mysql", {"curl", "chrome", "firefox", "gnutls"}),
+        ("mssql", {"openssl", "curl", "chrome", "firefox", "gnutls"}),
+        ("rdp", set(CLIENTS)),
+    ],
+)
+def test_what_a_client_does_not_speak_is_left_out(protocol: str, silent: set[str]) -> None:
+    assert set(predict(target(protocol=protocol), [record("certificate-expired")])) == set(CLIENTS) - silent
+
+
+def test_node_says_what_openssl_finds_last() -> None:
+    """Node keeps the last error, and looks at the name after the handshake."""
+    missing = record("issuer-unknown", leaf=True)
+    expired = record("certificate-expired", not_after="2026-01-01")
+    name = record("name-not-in-san", nearest=["other.example"])
+    assert predict(target(), [missing])["node"].startswith("UNABLE_TO_VERIFY_LEAF_SIGNATURE: ")
+    assert predict(target(), [record("issuer-unknown", leaf=False)])["node"].startswith(
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "
+    )
+    assert predict(target(), [missing, expired, name])["node"] == "CERT_HAS_EXPIRED: certificate has expired"
+    assert predict(target(), [name])["node"].startswith("ERR_TLS_CERT_ALTNAME_INVALID: ")
+    assert "UNSPECIFIED: " in predict(target(), [record("name-constraint-violated")])["node"]
 
 
 def test_each_client_has_its_own_order() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.catalogue import CODES, rank
-from scanner.diagnosis.client_texts import CLIENTS
+from scanner.diagnosis.client_endings import CLIENTS
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.diagnosis.questions import next_question
 from scanner.evidence import (

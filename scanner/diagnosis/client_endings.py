@@ -1,0 +1,130 @@
+"""How each client puts it: what OpenSSL says in each of the clients that stand on it, how a handshake ends, and alerts.
+
+``OK`` means that a client accepts. ``scanner.diagnosis.client_texts`` has the texts of each code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "node", "chrome", "firefox", "gnutls")
+BROWSERS: Final = frozenset({"chrome", "firefox"})
+OK: Final = "ok"
+
+# Node's name for a number of OpenSSL's; those that it has no name for are UNSPECIFIED.
+_NODE_NAMES: Final = {
+    7: "CERT_SIGNATURE_FAILURE",
+    9: "CERT_NOT_YET_VALID",
+    10: "CERT_HAS_EXPIRED",
+    18: "DEPTH_ZERO_SELF_SIGNED_CERT",
+    19: "SELF_SIGNED_CERT_IN_CHAIN",
+    20: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+    21: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    25: "PATH_LENGTH_EXCEEDED",
+    26: "INVALID_PURPOSE",
+    79: "INVALID_CA",
+}
+
+
+def node_text(number: int, text: str) -> str:
+    """What Node says for OpenSSL's X509_V_ERR ``number`` and its text."""
+    return f"{_NODE_NAMES.get(number, 'UNSPECIFIED')}: {text}"
+
+
+def verify_texts(number: int, text: str) -> dict[str, str]:
+    """The four that are OpenSSL underneath: X509_V_ERR ``number`` and its text."""
+    return {
+        "node": node_text(number, text),
+        "openssl": f"verify error:num={number}:{text}",
+        "curl": f"(60) SSL certificate problem: {text}",
+        "python": f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}",
+    }
+
+
+def library_texts(reason: str, name: str) -> dict[str, str]:
+    """A handshake that OpenSSL ends: the reason's text, and its name as Python prints it."""
+    return {
+        "openssl": f"SSL routines::{reason}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {name}] {reason}",
+        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
+    }
+
+
+# --- how a handshake ends, whatever the reason ----------------------------------------------------
+
+RESET: Final[Mapping[str, str]] = {
+    "openssl": "write:errno=104",
+    "curl": "(35) Recv failure: Connection reset by peer",
+    "python": "ConnectionResetError: [Errno 104] Connection reset by peer",
+    "go": "read tcp: read: connection reset by peer",
+    "java": "java.net.SocketException: Connection reset",
+    "node": "ECONNRESET: read ECONNRESET",
+    "chrome": "ERR_CONNECTION_RESET",
+    "firefox": "PR_CONNECT_RESET_ERROR",
+    "gnutls": "Error in the pull function.",
+}
+CLOSED: Final[Mapping[str, str]] = {
+    **library_texts("unexpected eof while reading", "UNEXPECTED_EOF_WHILE_READING"),
+    "python": "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol",
+    "go": "EOF",
+    "java": "javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake",
+    "node": "ECONNRESET: Client network socket disconnected before secure TLS connection was established",
+    "chrome": "ERR_CONNECTION_CLOSED",
+    "firefox": "PR_END_OF_FILE_ERROR",
+    "gnutls": "The TLS connection was non-properly terminated.",
+}
+SILENT: Final[Mapping[str, str]] = {
+    "openssl": "no answer until interrupted",
+    "curl": "(28) SSL connection timeout",
+    "python": "TimeoutError: _ssl.c: The handshake operation timed out",
+    "go": "net/http: TLS handshake timeout",
+    "java": "java.net.SocketTimeoutException: Read timed out",
+    "node": "no answer until interrupted",
+    "chrome": "ERR_CONNECTION_TIMED_OUT",
+    "firefox": "NS_ERROR_NET_TIMEOUT",
+    "gnutls": "The operation timed out",
+}
+MALFORMED: Final[Mapping[str, str]] = {
+    "chrome": "ERR_SSL_PROTOCOL_ERROR",
+    "java": "javax.net.ssl.SSLException",
+    "gnutls": "Error decoding the received TLS packet.",
+}
+
+# Alert -> OpenSSL's text, where it is not "tlsv1 alert" and the alert's name, or Go's, where it is not the name
+OPENSSL_OLD_ALERTS: Final = frozenset((10, 20, 30, 40, 41, 42, 43, 44, 45, 46, 47))
+# What is not only an alert of handshakes is another exception in Java.
+JAVA_PLAIN_ALERTS: Final = {10: "SSLProtocolException", **dict.fromkeys((0, 20, 21, 22, 80, 86, 90), "SSLException")}
+OPENSSL_13_ALERTS: Final = frozenset((109, 116))
+# OpenSSL's reason for this one lacks the word "alert"
+OPENSSL_BARE_ALERTS: Final = {110: "tlsv1 unsupported extension", 112: "tlsv1 unrecognized name"}
+GO_ALERTS: Final = {
+    70: "protocol version not supported",
+    71: "insufficient security level",
+    109: "missing extension",
+    47: "illegal parameter",
+    50: "error decoding message",
+    51: "error decrypting message",
+    116: "certificate required",
+}
+CHROME_ALERTS: Final = {
+    40: "ERR_SSL_VERSION_OR_CIPHER_MISMATCH",
+    70: "ERR_SSL_VERSION_OR_CIPHER_MISMATCH",
+    71: "ERR_SSL_VERSION_OR_CIPHER_MISMATCH",
+    112: "ERR_SSL_UNRECOGNIZED_NAME_ALERT",
+    20: "ERR_SSL_BAD_RECORD_MAC_ALERT",
+    51: "ERR_SSL_DECRYPT_ERROR_ALERT",
+    42: "ERR_BAD_SSL_CLIENT_AUTH_CERT",
+    116: "ERR_BAD_SSL_CLIENT_AUTH_CERT",
+}
+FIREFOX_ALERTS: Final = {
+    40: "SSL_ERROR_NO_CYPHER_OVERLAP",
+    47: "SSL_ERROR_ILLEGAL_PARAMETER_ALERT",
+    50: "SSL_ERROR_DECODE_ERROR_ALERT",
+    70: "SSL_ERROR_PROTOCOL_VERSION_ALERT",
+    71: "SSL_ERROR_INSUFFICIENT_SECURITY_ALERT",
+    80: "SSL_ERROR_INTERNAL_ERROR_ALERT",
+    112: "SSL_ERROR_UNRECOGNIZED_NAME_ALERT",
+    116: "SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT",
+}
