@@ -8,9 +8,9 @@ read at all is a ``CertificateError``.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import warnings
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
@@ -302,13 +302,28 @@ class Certificate:
         return self._self_signed
 
     @property
-    def crl_urls(self) -> tuple[str, ...]:
-        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+    def crl_points(self) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+        """The names of each of its cRLDistributionPoints as (tag, content); none where they cannot be read."""
         entry = self._extensions.get(extensions.CRL_DISTRIBUTION_POINTS)
         try:
             return extensions.distribution_points_untrusted(entry[1]) if entry else ()
         except der.DerError:
             return ()
+
+    @property
+    def crl_urls(self) -> tuple[str, ...]:
+        """The URLs of cRLDistributionPoints."""
+        return tuple(
+            content.decode("utf-8", "backslashreplace")
+            for names in self.crl_points
+            for tag, content in names
+            if tag == 0x86
+        )
+
+    @property
+    def needs_no_revocation(self) -> bool:
+        """It says of itself that it lives too short to be revoked (RFC 9608; ETSI EN 319 412-1 section 5.2)."""
+        return any(oid in self._extensions for oid in extensions.NO_REVOCATION)
 
     @property
     def must_staple(self) -> bool:
@@ -318,6 +333,11 @@ class Certificate:
             return entry is not None and extensions.demands_staple_untrusted(entry[1])
         except der.DerError:
             return False
+
+    def extension(self, oid: bytes) -> bytes | None:
+        """What extnValue holds, by the content bytes of the extension's OID."""
+        entry = self._extensions.get(oid)
+        return entry and entry[1]
 
     def signed_by(self, issuer: Certificate) -> bool | None:
         """Whether the issuer's key verifies the signature; ``None`` where that cannot be computed."""
@@ -373,7 +393,7 @@ def describe(certificate: Certificate, *, with_der: bool = False) -> Certificate
         certificate._record = record
     if with_der:
         full = record.copy()
-        full["der"] = base64.b64encode(certificate.der).decode("ascii")
+        full["der"] = b2a_base64(certificate.der, newline=False).decode("ascii")
         return full
     return record
 

@@ -43,6 +43,8 @@ AUTHORITY_KEY_IDENTIFIER: Final = OIDS["authorityKeyIdentifier"]
 EXT_KEY_USAGE: Final = OIDS["extKeyUsage"]
 AUTHORITY_INFO_ACCESS: Final = OIDS["authorityInfoAccess"]
 TLS_FEATURE: Final = OIDS["tlsFeature"]
+# noRevAvail (RFC 9608) and ext-etsi-valassured-ST-certs (ETSI EN 319 412-1)
+NO_REVOCATION: Final = (der.encoded_oid("2.5.29.56"), der.encoded_oid("0.4.0.194121.2.1"))
 
 # What OpenSSL's X509_supported_extension takes as critical for TLS: whatever else is critical is refused.
 UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
@@ -320,21 +322,21 @@ def _information_access(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(issuers), tuple(ocsp)
 
 
-def distribution_points_untrusted(value: bytes) -> tuple[str, ...]:
-    """The URLs of cRLDistributionPoints."""
+def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    """The fullName of each point of cRLDistributionPoints: its GeneralNames as (tag, content)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
-    urls: list[str] = []
+    points = []
     for _, point_start, point_stop in der.children_untrusted(value, start, stop):
+        names: list[tuple[int, bytes]] = []
         for tag, at, end in der.children_untrusted(value, point_start, point_stop):
             if tag != 0xA0:
                 continue
             for name_tag, name_start, name_stop in der.children_untrusted(value, at, end):
-                if name_tag != 0xA0:
-                    continue
-                for kind, url_start, url_stop in der.children_untrusted(value, name_start, name_stop):
-                    if kind == 0x86:
-                        urls.append(value[url_start:url_stop].decode("utf-8", "backslashreplace"))
-    return tuple(urls)
+                if name_tag == 0xA0:
+                    kinds = der.children_untrusted(value, name_start, name_stop)
+                    names += [(kind, value[low:high]) for kind, low, high in kinds]
+        points.append(tuple(names))
+    return tuple(points)
 
 
 def demands_staple_untrusted(value: bytes) -> bool:

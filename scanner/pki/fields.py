@@ -49,16 +49,16 @@ def serial_text_untrusted(content: bytes) -> str:
 
 def _seconds_untrusted(text: bytes, digits_of_year: int) -> float:
     if len(text) != digits_of_year + 11 or text[-1:] != b"Z" or not text[:-1].isdigit():
-        raise der.DerError("validity: a time that is not YYMMDDhhmmssZ or YYYYMMDDhhmmssZ")
+        raise der.DerError("a time that is not YYMMDDhhmmssZ or YYYYMMDDhhmmssZ")
     year = int(text[:digits_of_year])
     if digits_of_year == 2:
         year += 1900 if year >= 50 else 2000  # RFC 5280 section 4.1.2.5.1
     month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(digits_of_year, digits_of_year + 10, 2))
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= month <= 12 or not 1 <= day <= (_DAYS[month - 1] + (leap and month == 2)):
-        raise der.DerError("validity: a date that is in no calendar")
+        raise der.DerError("a date that is in no calendar")
     if hour > 23 or minute > 59 or second > 59:
-        raise der.DerError("validity: an impossible time of day")
+        raise der.DerError("an impossible time of day")
     # Days since 1970-01-01 in the proleptic Gregorian calendar; also for the years that datetime does not have.
     before = year - (month <= 2)
     days = 365 * before + before // 4 - before // 100 + before // 400
@@ -67,6 +67,15 @@ def _seconds_untrusted(text: bytes, digits_of_year: int) -> float:
 
 
 _DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def time_untrusted(tag: int, content: bytes) -> float:
+    """The content of a Time (RFC 5280 section 4.1.2.5) as epoch seconds."""
+    if tag == der.UTC_TIME:
+        return _seconds_untrusted(content, 2)
+    if tag == der.GENERALIZED_TIME:
+        return _seconds_untrusted(content, 4)
+    raise der.DerError("something that is not a time")
 
 
 # A CA issues many certificates in the same second, and all of a run share few dates; 30 bytes each.

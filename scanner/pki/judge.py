@@ -90,6 +90,7 @@ class Judge:
             verdict.shape,
             match_name(leaf, name),
             verdict.publicly_trusted,
+            verdict.path,
         )
 
     def leaf_key(self, data: bytes) -> Any:
@@ -219,9 +220,9 @@ class Judge:
         shape = self._shape(everything, leaf, best, at) if len(everything) > 1 else ()
         if trusted and best is not None:
             shape = (*minority_problems(len(everything), best.certificates), *shape)
-        verdict = ChainVerdict(
-            everything, leaf_findings, verdicts, (*malformed, *shape) if malformed else shape, None, is_public
-        )
+        shape = (*malformed, *shape) if malformed else shape
+        path_found = best.certificates if best is not None else ()
+        verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found)
         return _Judged(verdict, at, self._intermediates.size if looked_further else None)
 
     def _leaf_findings(

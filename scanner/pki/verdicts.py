@@ -66,7 +66,8 @@ class ChainVerdict:
     key; expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``,
     ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and is no certificate, and what only some
     clients refuse in a path that is valid (``scanner.pki.minority``).
-    ``publicly_trusted``: a path ends at an anchor of the public set.
+    ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
+    with its anchor where it has one: who issued what, and whom revocation is asked of.
     """
 
     sent: tuple[Certificate | None, ...]
@@ -75,6 +76,7 @@ class ChainVerdict:
     shape: tuple[Problem, ...] = ()
     name: NameVerdict | None = None
     publicly_trusted: bool = False
+    path: tuple[Certificate, ...] = ()
 
     @property
     def leaf(self) -> Certificate | None:
