@@ -1,9 +1,9 @@
 """Make the trust material of scanner/data/ from newer inputs. For a maintainer; the program itself never runs this.
 
     python scripts/build_trust_data.py --nss nss-roots.json --intermediates intermediates.pem \
-        --onecrl onecrl.json.gz --placeholders placeholder-certificates.json
+        --onecrl onecrl.json.gz --placeholders placeholder-certificates.json --chrome chrome-root-store.json
 
-writes mozilla-roots.json, intermediates.bin and placeholders.json. Every option may be left out; its output then
+writes mozilla-roots.json, intermediates.bin, onecrl.bin, placeholders.json and (with --nss too) chrome-roots.json. Every option may be left out; its output then
 stays as it is. The formats of the inputs are those described in scanner/data/NOTICE.md.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scanner.pki import blocklist
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.intermediates import ENTRY, MAGIC, subject_key
 from scanner.pki.pem import certificates_in_pem
@@ -64,6 +65,42 @@ def revoked(source: Path | None) -> tuple[set[tuple[bytes, str]], set[tuple[byte
         if issuer and serial:
             by_serial.add((base64.b64decode(issuer), serial.lower().lstrip("0")))
     return by_serial, by_key
+
+
+def blocked(source: Path) -> None:
+    """OneCRL as a sorted list of truncated hashes."""
+    by_serial, by_key = revoked(source)
+    entries = {blocklist.serial_entry(issuer, serial) for issuer, serial in by_serial}
+    entries |= {blocklist.key_entry(subject, bytes.fromhex(key)) for subject, key in by_key}
+    (DATA / "onecrl.bin").write_bytes(blocklist.MAGIC + b"".join(sorted(entries)))
+    print(f"onecrl.bin: {len(entries)} entries")
+
+
+def chrome(source: Path, nss: Path) -> None:
+    """Chrome's anchors with the date after which nothing newly logged counts, and what of it Mozilla has."""
+    document = json.loads(source.read_text())
+    servers = {
+        root["sha256"]
+        for root in json.loads(nss.read_text())["roots"]
+        if root["trust_server_auth"] == "TRUSTED_DELEGATOR"
+    }
+    anchors: dict[str, str | None] = {}
+    for root in document["roots"]:
+        dates = [item["sct_not_after"] for item in root.get("constraints", ()) if "sct_not_after" in item]
+        anchors[root["sha256"]] = min(dates, default=None)
+    for authority in document["additional_trust_anchors"]:
+        anchors[authority["sha256"]] = None
+    elsewhere = sorted(root["subject"] for root in document["roots"] if root["sha256"] not in servers)
+    content = {
+        "source": document["source"],
+        "anchors": dict(sorted(anchors.items())),
+        "elsewhere": elsewhere,
+        "mozilla": sorted(servers),
+    }
+    write_json("chrome-roots.json", content)
+    print(
+        f"chrome-roots.json: {len(anchors)} anchors, {sum(date is not None for date in anchors.values())} with a date"
+    )
 
 
 def intermediates(source: Path, onecrl: Path | None) -> None:
@@ -113,13 +150,17 @@ def placeholders(source: Path) -> None:
 def main() -> int:
     """Parse the options and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("nss", "intermediates", "onecrl", "placeholders"):
+    for name in ("nss", "intermediates", "onecrl", "placeholders", "chrome"):
         parser.add_argument(f"--{name}", type=Path)
     options = parser.parse_args()
     if options.nss:
         roots(options.nss)
     if options.intermediates:
         intermediates(options.intermediates, options.onecrl)
+    if options.onecrl:
+        blocked(options.onecrl)
+    if options.chrome and options.nss:
+        chrome(options.chrome, options.nss)
     if options.placeholders:
         placeholders(options.placeholders)
     return 0

@@ -14,6 +14,7 @@ from typing import Any, Final
 from scanner.pki import extensions, placeholders, rules
 from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.minority import authority_as_server, minority_problems
 from scanner.pki.names import match_name
@@ -220,6 +221,8 @@ class Judge:
         shape = self._shape(everything, leaf, best, at) if len(everything) > 1 else ()
         if trusted and best is not None:
             shape = (*minority_problems(len(everything), best.certificates), *shape)
+            if is_public and (refused := self._chrome(everything, leaf, at)) is not None:
+                shape = (refused, *shape)
         shape = (*malformed, *shape) if malformed else shape
         path_found = best.certificates if best is not None else ()
         verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found)
@@ -311,6 +314,17 @@ class Judge:
                 ]
             return failing
         return best if best.rank < failing.rank else failing
+
+    def _chrome(self, sent: tuple[Certificate | None, ...], leaf: Certificate, at: float) -> Problem | None:
+        """What Chrome's own store says, by all the valid paths there are: it takes any of them too."""
+        paths = []
+        for around in self._surroundings(sent):
+            for step in self._builder.steps(leaf, around, complete=False):
+                for upper in self._builder.upper_paths(step.issuer, around, step.source):
+                    path = weigh(leaf, step, upper, around, at)
+                    if path.kind == CLOSED and not path.problems:
+                        paths.append(path.certificates)
+        return chrome_problem(paths, sent, chrome_store())
 
     def _learn(self, path: WeighedPath, sent: Iterable[Certificate | None]) -> None:
         """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from scanner.pki import rules
+from scanner.pki.blocklist import Blocklist
 from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate
 from scanner.pki.distinguished import comparable
@@ -200,7 +201,7 @@ class PathBuilder:
             steps_left -= 1
             last = path[-1].issuer
             if last in around.store:
-                found.append(_finish(path, "anchor"))
+                found.append(_finish(path, "anchor", around.store.blocked))
                 continue
             if last.self_issued and self.signed_by(last, last):
                 found.append(_finish(path, "self-signed"))
@@ -320,10 +321,17 @@ def _other_spelling(child: Certificate, issuer: Certificate) -> Problem:
     )
 
 
-def _finish(path: tuple[Step, ...], end: End) -> UpperPath:
+def _blocked(authority: Certificate, blocked: Blocklist) -> Problem:
+    evidence = {"list": blocked.name, "serial": authority.serial, "refused_by": ["firefox"]}
+    return Problem("revoked-crl", authority.sha256, {"subject": authority.subject, **evidence})
+
+
+def _finish(path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
     certificates = tuple(step.issuer for step in path)
     problems = [problem for step in path for problem in step.problems]
     problems += rules.issuer_problems(certificates, closed=end in ("anchor", "self-signed"))
+    if blocked is not None:
+        problems += [_blocked(certificate, blocked) for certificate in certificates if certificate in blocked]
     return UpperPath(
         certificates,
         end,

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from scanner.pki.blocklist import Blocklist, onecrl
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.distinguished import comparable
 from scanner.pki.pem import certificates_in_pem
@@ -46,7 +47,7 @@ class TrustStore:
     valid.
     """
 
-    __slots__ = ("_by_name", "_by_subject", "anchors", "distrust_after", "name", "unreadable")
+    __slots__ = ("_by_name", "_by_subject", "anchors", "blocked", "distrust_after", "name", "unreadable")
 
     def __init__(
         self,
@@ -54,10 +55,12 @@ class TrustStore:
         certificates: Iterable[Certificate],
         *,
         distrust_after: Mapping[str, float] = MappingProxyType({}),
+        blocked: Blocklist | None = None,
         unreadable: int = 0,
     ) -> None:
-        """``unreadable`` counts what was in the file and is no certificate."""
+        """``unreadable`` counts what was in the file and is no certificate; ``blocked`` are CAs no path may lead through."""
         self.name = name
+        self.blocked = blocked
         self.distrust_after = distrust_after
         self.unreadable = unreadable
         self._by_subject: dict[bytes, list[Certificate]] = {}
@@ -172,4 +175,6 @@ def _mozilla() -> TrustStore:
             kept.append(certificate)
             if "distrust_after" in entry:
                 dates[certificate.sha256] = datetime.fromisoformat(entry["distrust_after"]).timestamp()
-    return TrustStore("mozilla", kept, distrust_after=MappingProxyType(dates), unreadable=parsed.unreadable)
+    return TrustStore(
+        "mozilla", kept, distrust_after=MappingProxyType(dates), blocked=onecrl(), unreadable=parsed.unreadable
+    )
