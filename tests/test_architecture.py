@@ -93,6 +93,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "idna": ("inventory/", "pki/", "demo/", "cli/"),
     "orjson": ("inventory/", "ndjson/", "findings.py", "pki/", "diagnosis/", "fleet/", "demo/", "cli/"),
     "zstandard": ("lines.py", "ndjson/", "cli/"),
+    "publicsuffixlist": ("correlate/",),
 }
 # Import name -> distribution, where they differ.
 DISTRIBUTION: Final = {"dns": "dnspython"}
@@ -105,7 +106,19 @@ IMPURE_ALL_THE_SAME: Final[dict[tuple[str, str], str]] = {
 IMPURE_MODULES: Final = frozenset({"socket", "ssl", "time", "random", "select", "selectors", "subprocess", "threading"})
 
 # Loaded by `tlsweep --help`, each of these costs more than the whole of the rest.
-HEAVY: Final = ("cryptography", "dns", "rich", "idna", "trio", "orjson", "tqdm", "certifi", "zstandard", "ssl")
+HEAVY: Final = (
+    "cryptography",
+    "dns",
+    "rich",
+    "idna",
+    "trio",
+    "orjson",
+    "tqdm",
+    "certifi",
+    "zstandard",
+    "ssl",
+    "publicsuffixlist",
+)
 
 MAX_LINES: Final = 400
 

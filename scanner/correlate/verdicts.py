@@ -18,12 +18,15 @@ class ClockVerdict:
     """Is the local clock right? ``offset`` is seconds to add to the local clock to have the agreed time.
 
     ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
-    "unknown" (too few). ``witnesses`` are JSON records for the finding's evidence: kind, who, time, offset.
+    "unknown" (too few, or they contradict each other). ``witnesses`` are JSON records for the finding's evidence: kind,
+    who, time, until, local_time. ``margin`` is by how many seconds the agreed time may be off at most; ``None`` where
+    only a direction is known, and ``offset`` is the least that it must be.
     """
 
     state: Literal["confirmed", "wrong", "unknown"] = "unknown"
     offset: float | None = None
     witnesses: tuple[Mapping[str, Any], ...] = ()
+    margin: float | None = None
 
 
 @record

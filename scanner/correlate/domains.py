@@ -1,0 +1,68 @@
+"""Whose name is it? Registrable domains, by which the fleet's folds tell the related from the unrelated.
+
+By the Public Suffix List (https://publicsuffix.org/), its ICANN part: names below one hosting company's domain count as
+one, which can only make a fold more careful. The list is the one that came with the package; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
+
+# Names whose domain is remembered: the same few are asked about again and again, a whole inventory is not.
+REMEMBERED: Final = 4096
+# Names without a dot are completed by the resolver's search list: all of them belong to whoever runs the network.
+LOCAL: Final = "(local)"
+# Top-level domains that stand for public ones in tests and documentation (RFC 2606). Any other that is not on the list
+# ("corp", "lan", "internal") is one organisation's own, with everything below it.
+STAND_INS: Final = frozenset({"test", "example"})
+
+
+@cache
+def _list() -> PublicSuffixList:
+    from publicsuffixlist import PublicSuffixList  # 40 ms, and most runs never ask
+
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def registrable(name: str) -> str:
+    """The registrable domain of a host name in lower-case A-labels, or the address itself where ``name`` is an IP literal.
+
+    A public suffix is its own; names that no registry gave out are one organisation's: see ``LOCAL`` and ``STAND_INS``.
+    """
+    if is_address(name):
+        return name
+    labels = name.rstrip(".").split(".")
+    if len(labels) == 1:
+        return LOCAL
+    found = _list().privatesuffix(name.rstrip("."))
+    if found is not None:
+        return str(found)
+    if _list().publicsuffix(name.rstrip(".")) is not None:
+        return name
+    return ".".join(labels[-2:]) if labels[-1] in STAND_INS else labels[-1]
+
+
+def is_address(name: str) -> bool:
+    """``name`` is an IP literal."""
+    if ":" not in name and not name[-1:].isdigit():
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def host_of(url: str) -> str:
+    """The host of a URL in lower case; empty where there is none that can be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

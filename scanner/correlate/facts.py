@@ -1,0 +1,305 @@
+"""What one target tells the fleet: a small record, the same from evidence and from the finding that was written of it.
+
+Most targets are in order and tell nothing: ``facts_of`` gives ``None`` for them after a glance. Times are whole seconds,
+as findings hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from scanner.correlate.domains import host_of, registrable
+from scanner.evidence import Completion, Evidence, record
+from scanner.pki.verdicts import ChainVerdict
+
+# Codes of the judge by which a certificate is outside of its validity: a wrong clock makes them.
+TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
+# ... and those by which nobody vouches for it: an interceptor makes them.
+ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
+# Issuers are followed upwards through what was sent; no real chain is longer.
+MAX_DEPTH: Final = 10
+# HTTP statuses that say where to go (RFC 9110 section 15.4) or that the network wants a login (RFC 6585 section 6).
+_LEADING_AWAY: Final = frozenset({301, 302, 303, 307, 308, 511})
+
+WitnessKind = Literal["sct", "ocsp", "crl", "http-date", "tls-random", "sntp"]
+
+
+@record
+class Witness:
+    """Somebody's word on what time it is.
+
+    ``time`` is the time that was told and ``local`` what our clock said then, both in seconds since the epoch. For
+    "http-date", "tls-random" and "sntp" it is the present; for "sct", "ocsp" and "crl" it is past for certain, and
+    ``until`` is when an answer that was fetched a moment ago ceases to be current. ``who`` is the party: a registrable
+    domain, a log's operator, a server of ours. Witnesses that share a mark of ``via`` (an address, an untrusted issuer,
+    a certificate) speak with one voice.
+    """
+
+    kind: WitnessKind
+    who: str
+    time: int
+    local: int
+    until: int | None = None
+    via: tuple[str, ...] = ()
+
+
+@record
+class Validity:
+    """A certificate outside of its validity by the local clock. The times are of the leaf."""
+
+    code: str
+    certificate: str
+    not_before: int
+    not_after: int
+
+
+@record
+class IssuerSign:
+    """An issuer for which no store vouches: ``key`` tells it from others, ``text`` is its name (RFC 4514)."""
+
+    key: str
+    text: str
+    address: str
+
+
+@record
+class PortalSign:
+    """An HTTP answer that leads away from the name that was asked for: ``to`` is the host it leads to, if it says so."""
+
+    address: str
+    status: int
+    to: str | None
+
+
+@record
+class ReachSign:
+    """An OCSP, CRL or AIA host, and whether it could be reached."""
+
+    host: str
+    reached: bool
+
+
+@record
+class Facts:
+    """What one target tells the fleet. ``local`` is our clock when it was taken up."""
+
+    row: int
+    name: str
+    domain: str
+    local: int
+    addresses: tuple[str, ...] = ()
+    validity: tuple[Validity, ...] = ()
+    issuers: tuple[IssuerSign, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+    portals: tuple[PortalSign, ...] = ()
+    reach: tuple[ReachSign, ...] = ()
+    incomplete: bool = False  # an issuer is missing that another target of the run may show
+
+
+def issuer_key(chain: Sequence[tuple[str | None, str | None]]) -> str | None:
+    """What tells the issuer of a chain from others: the name at its top, as far as it was sent.
+
+    ``chain`` is (subject, issuer) of each certificate as sent, leaf first, ``None`` where it cannot be read. ``None``
+    where the leaf cannot be read, or names itself as its issuer.
+    """
+    if not chain or chain[0][1] is None or chain[0][0] == chain[0][1]:
+        return None
+    by_subject = {subject: issuer for subject, issuer in reversed(chain[1:]) if subject and issuer}
+    top = chain[0][1]
+    for _ in range(MAX_DEPTH):
+        above = by_subject.get(top)
+        if above is None or above == top:
+            break
+        top = above
+    return top
+
+
+# --- from evidence ---------------------------------------------------------------------------------
+
+
+def facts_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
+    """What a target tells, ``None`` where that is nothing. ``verdicts`` is parallel to ``evidence.endpoints``."""
+    telling = bool(evidence.revocation or evidence.issuers)
+    for position, endpoint in enumerate(evidence.endpoints):
+        if telling:
+            break
+        verdict = verdicts[position] if position < len(verdicts) else None
+        telling = bool(endpoint.completions) or (verdict is not None and not verdict.trusted)
+    if not telling:
+        return None
+    return _Gathering.of_evidence(evidence, verdicts).facts()
+
+
+class _Gathering:
+    """The facts of one target while they are put together."""
+
+    def __init__(self, row: int, name: str, local: int) -> None:
+        self.row, self.name, self.local = row, name, local
+        self.domain = registrable(name)
+        self.addresses: list[str] = []
+        self.validity: dict[Validity, None] = {}
+        self.issuers: dict[IssuerSign, None] = {}
+        self.witnesses: dict[Witness, None] = {}
+        self.portals: dict[PortalSign, None] = {}
+        self.reach: dict[ReachSign, None] = {}
+        self.incomplete = False
+
+    @classmethod
+    def of_evidence(cls, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> _Gathering:
+        found = cls(evidence.target.row, evidence.target.name, int(evidence.started))
+        for position, endpoint in enumerate(evidence.endpoints):
+            verdict = verdicts[position] if position < len(verdicts) else None
+            codes: set[str] = set()
+            chain: list[tuple[str | None, str | None]] = []
+            leaf = None
+            if verdict is not None:
+                chain = [(None, None) if c is None else (c.subject, c.issuer) for c in verdict.sent]
+                leaf = verdict.leaf
+                if not verdict.trusted:
+                    codes = {problem.code for store in verdict.stores.values() for problem in store.problems}
+            dates = None if leaf is None else (leaf.sha256, int(leaf.not_before), int(leaf.not_after))
+            mark = found.endpoint(endpoint.address, codes, chain, dates)
+            for completion in endpoint.completions.values():
+                found.completion(endpoint.address, completion, mark)
+        trusted = not found.issuers
+        for answer in evidence.revocation:
+            found.answer(answer.source, answer.url, answer.this_update, answer.produced_at, answer.next_update, trusted)
+            found.reached(answer.url, not answer.blocked)
+        for fetched in evidence.issuers:
+            found.reached(fetched.url, not fetched.blocked)
+        return found
+
+    def endpoint(
+        self,
+        address: str,
+        codes: set[str],
+        chain: Sequence[tuple[str | None, str | None]],
+        leaf: tuple[str, int, int] | None,
+    ) -> str | None:
+        """One address: what the stores say of its certificates. Returns by what untrusted party it may be in one hand."""
+        self.addresses.append(address)
+        if leaf is None:
+            return None
+        for code in sorted(codes & TIME_CODES):
+            self.validity[Validity(code, *leaf)] = None
+        if not codes & ISSUER_CODES:
+            return f"certificate:{leaf[0]}"
+        self.incomplete = self.incomplete or bool(codes - {"untrusted-root"} & ISSUER_CODES)
+        key = issuer_key(chain)
+        if key is None:
+            return f"certificate:{leaf[0]}"
+        self.issuers[IssuerSign(key, key, address)] = None
+        return f"issuer:{key}"
+
+    def completion(self, address: str, completion: Completion, mark: str | None) -> None:
+        """What an application answered after a handshake that was completed."""
+        if completion.date is not None and completion.local_time is not None:
+            via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
+            self.witnesses[
+                Witness("http-date", self.domain, int(completion.date), int(completion.local_time), None, via)
+            ] = None
+        if completion.status in _LEADING_AWAY:
+            to = host_of(completion.location) if completion.location else None
+            if completion.status == 511 or (to and registrable(to) != self.domain):
+                self.portals[PortalSign(address, completion.status, to)] = None
+
+    def answer(
+        self,
+        source: Literal["ocsp", "crl"],
+        url: str,
+        this_update: float | None,
+        produced_at: float | None,
+        next_update: float | None,
+        trusted: bool,
+    ) -> None:
+        """A signed answer on revocation. Its times are those of an answer that verifies; of a CA that somebody trusts."""
+        times = [time for time in (this_update, produced_at) if time is not None]
+        host = host_of(url)
+        if times and host and trusted:
+            until = None if next_update is None else int(next_update)
+            self.witnesses[Witness(source, registrable(host), int(max(times)), self.local, until)] = None
+
+    def reached(self, url: str, reached: bool) -> None:
+        """Whether a host that certificates name was reached."""
+        if host := host_of(url):
+            self.reach[ReachSign(host, reached)] = None
+
+    def facts(self) -> Facts | None:
+        """The record; ``None`` where there is nothing in it."""
+        if not (self.validity or self.issuers or self.witnesses or self.portals or self.reach or self.incomplete):
+            return None
+        return Facts(
+            self.row,
+            self.name,
+            self.domain,
+            self.local,
+            tuple(self.addresses),
+            tuple(self.validity),
+            tuple(self.issuers),
+            tuple(self.witnesses),
+            tuple(self.portals),
+            tuple(self.reach),
+            self.incomplete,
+        )
+
+
+# --- from a finding --------------------------------------------------------------------------------
+
+
+def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
+    """The same facts from a finding as JSON has it. Fields that are not there, or not what they should be, tell nothing."""
+    target = _mapping(finding.get("target"))
+    name = target.get("sni") or target.get("host")
+    row, local = target.get("row"), seconds(finding.get("started"))
+    if not isinstance(name, str) or not isinstance(row, int) or local is None:
+        return None
+    found = _Gathering(row, name, local)
+    certificates = {
+        str(entry.get("sha256")): entry for entry in map(_mapping, _list(finding.get("certificates"))) if entry
+    }
+    for endpoint in map(_mapping, _list(finding.get("endpoints"))):
+        chain = [str(sha256) for sha256 in _list(endpoint.get("chain"))]
+        known = [certificates.get(sha256, {}) for sha256 in chain]
+        codes = _codes(_mapping(endpoint.get("trust")).values())
+        names = [(_text(entry.get("subject")), _text(entry.get("issuer"))) for entry in known]
+        leaf = None
+        if known:
+            begins, ends = seconds(known[0].get("not_before")), seconds(known[0].get("not_after"))
+            if begins is not None and ends is not None:
+                leaf = (chain[0], begins, ends)
+        found.endpoint(str(endpoint.get("address")), codes, names, leaf)
+    return found.facts()
+
+
+def _codes(trust: Iterable[Any]) -> set[str]:
+    """Codes that stop the stores; none where one of them is content."""
+    codes: set[str] = set()
+    for store in map(_mapping, trust):
+        if store.get("trusted"):
+            return set()
+        codes.update(str(code) for code in _list(store.get("errors")) or [store.get("error")])
+    return codes
+
+
+def seconds(text: object) -> int | None:
+    """RFC 3339 text as whole seconds since the epoch; ``None`` where it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return int(datetime.fromisoformat(text).timestamp() // 1)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,56 @@
+"""The fold over a fleet: facts in, in any order and from any process; what the whole says out.
+
+Each part (clock, issuers, portals, reach) is a class with ``add(facts)``, ``merge(other)`` and a verdict of its own, and
+bounds what it keeps. A fold goes between processes by ``pickle``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from scanner.correlate.clock import ClockFold
+from scanner.correlate.facts import Facts
+from scanner.correlate.verdicts import FleetVerdict
+
+# Why a target is held: what must be known before its finding is final.
+Reason = Literal["clock", "issuer", "issuers-met", "revocation"]
+# The first that a target waits for is what it is filed under; the rest is known by the end of the run in any case.
+REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "issuers-met", "revocation")
+
+
+class Fold:
+    """What all targets together say so far."""
+
+    def __init__(self, *, judge_clock: bool = True) -> None:
+        """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
+        self.targets = 0
+        self.clock = ClockFold(judge=judge_clock)
+
+    def add(self, facts: Facts | None) -> None:
+        """Take in one target; ``None`` is one that tells nothing."""
+        self.targets += 1
+        if facts is not None:
+            self.clock.add(facts)
+
+    def merge(self, other: Fold) -> None:
+        """Take in what another fold has seen."""
+        self.targets += other.targets
+        self.clock.merge(other.clock)
+
+    def verdict(self) -> FleetVerdict:
+        """What is known at this moment."""
+        return FleetVerdict(clock=self.clock.verdict())
+
+    def waits_for(self, facts: Facts | None) -> Reason | None:
+        """What this target's finding must wait for, if anything, as far as it is not settled already."""
+        if facts is None:
+            return None
+        if self.clock.concerns(facts) and not self.clock.settled:
+            return "clock"
+        if facts.incomplete:
+            return "issuers-met"
+        return None
+
+    def settled(self, reason: Reason) -> bool:
+        """Whether what is filed under ``reason`` can be told now, before the run ends."""
+        return reason == "clock" and self.clock.settled

@@ -1,0 +1,54 @@
+"""The fold as a whole."""
+
+from __future__ import annotations
+
+import pickle
+
+from scanner.correlate.facts import Facts, Validity, Witness
+from scanner.correlate.fold import REASONS, Fold
+
+LOCAL = 1_795_000_000
+
+
+def told(name: str, offset: int = 0) -> Facts:
+    witness = Witness("http-date", name, LOCAL + offset, LOCAL, None, (f"address:{name}",))
+    expired = Validity("certificate-expired", "ab", 0, LOCAL - 9)
+    return Facts(1, name, name, LOCAL, validity=(expired,), witnesses=(witness,))
+
+
+def test_a_target_waits_for_the_clock_until_it_is_settled() -> None:
+    fold = Fold()
+    for name in ("a.test", "b.test", "c.test"):
+        facts = told(name)
+        assert fold.waits_for(facts) == "clock"
+        assert not fold.settled("clock")
+        fold.add(facts)
+    assert fold.settled("clock")
+    assert fold.waits_for(told("d.test")) is None
+    assert fold.verdict().clock.state == "confirmed"
+
+
+def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
+    fold = Fold()
+    fold.add(None)
+    assert fold.targets == 1
+    assert fold.waits_for(None) is None
+    assert [reason for reason in REASONS if fold.settled(reason)] == []
+
+
+def test_a_missing_issuer_may_be_met() -> None:
+    assert Fold().waits_for(Facts(1, "a.test", "a.test", LOCAL, incomplete=True)) == "issuers-met"
+
+
+def test_folds_of_processes_join() -> None:
+    one, other = Fold(), Fold()
+    one.add(told("a.test", 9999))
+    for name in ("b.test", "c.test"):
+        other.add(told(name, 9999))
+    one.merge(pickle.loads(pickle.dumps(other)))
+    assert one.targets == 3
+    assert one.verdict().clock.state == "wrong"
+
+
+def test_a_given_moment_waits_for_no_clock() -> None:
+    assert Fold(judge_clock=False).waits_for(told("a.test")) is None
