@@ -32,6 +32,8 @@ class ScanConfig:
     ipv4: bool = True
     ipv6: bool = True
     enumerate: bool = False
+    # A client certificate is shown to every server that asks for one.
+    authenticate: bool = False
     # Seconds since the epoch at which certificates are judged; None is the time of the probe.
     at: float | None = None
     expiry_warning_days: float | None = None

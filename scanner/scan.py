@@ -18,6 +18,7 @@ import trio
 from scanner.config import ScanConfig
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
+from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.questions import Question, next_question
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.findings import Finding
@@ -145,7 +146,7 @@ class Scan:
         pacer: Pacer,
         emit: Emit,
         judged: Judged | None = None,
-        fragments: assemble.Fragments | None = None,
+        fragments: Fragments | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -204,7 +205,8 @@ class Scan:
     def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
         """The next follow-up for an address, if any."""
         verdict = self.verdict(target, endpoint, self.moment(started))
-        return next_question(target, endpoint, verdict, enumerate=self._config.enumerate)
+        config = self._config
+        return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
     def verdicts(self, evidence: Evidence) -> list[ChainVerdict | None]:
         """The verdicts of all addresses, parallel to ``evidence.endpoints``."""

@@ -225,6 +225,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         ipv4=both or given["ipv4"],
         ipv6=both or given["ipv6"],
         enumerate=given["enumerate"],
+        authenticate=bool(given["client_cert"]),
         at=None if given["at"] is None else parse_time(given["at"]),
         expiry_warning_days=given["expiry_warning"],
         revocation=given["revocation"],

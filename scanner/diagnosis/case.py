@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from scanner.correlate.verdicts import FleetVerdict
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
@@ -19,6 +19,11 @@ BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})
 # Names of the questions of ``--enumerate`` begin with this, then version (hex) and count: "enumerate-0303-4".
 ENUMERATION: Final = "enumerate-"
 
+# Questions that complete the handshake: what becomes of a client without a certificate, of ours, and what HTTP answers
+CLIENT_AUTH: Final = "client-auth"
+AUTHENTICATED: Final = "authenticated"
+HTTP: Final = "http"
+
 
 NO_FLEET: Final = FleetVerdict()
 
@@ -29,13 +34,15 @@ class Context:
 
     ``at`` is the moment of judgement. ``expiry_warning_days`` None is the default: the smaller of 30 days and a third
     of the certificate's lifetime. ``public`` False turns off what is only demanded of the public web (lifetimes,
-    private addresses of public names). ``fleet`` is what all targets together say, as far as it is known.
+    private addresses of public names). ``fleet`` is what all targets together say, as far as it is known. ``revocation`` is
+    what may be looked at: nothing, staples, or answers of responders and lists too.
     """
 
     at: float
     expiry_warning_days: float | None = None
     public: bool = True
     fleet: FleetVerdict = NO_FLEET
+    revocation: Literal["off", "staple", "online"] = "online"
 
 
 @record

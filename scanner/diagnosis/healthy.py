@@ -44,6 +44,7 @@ def plainly_healthy(endpoint: EndpointEvidence, verdict: ChainVerdict | None) ->
         and flight.signature_scheme in _SCHEMES
         and flight.signature_valid is True
         and flight.finished_valid is not False
+        and flight.client_auth is None
         and bool(flight.certificates)
         and (leaf.key in _KEYS or leaf.key.startswith("rsa:"))
     )

@@ -11,18 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from scanner.diagnosis.case import (
+    AUTHENTICATED,
     BROWSER_PROTOCOLS,
+    CLIENT_AUTH,
     ENUMERATION,
+    HTTP,
     Case,
     Context,
     accepted_from,
+    flight_of,
     followup,
     works,
 )
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
-from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, Stage, Target
+from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls import offers
 from scanner.tls.offers import Offer
@@ -92,17 +96,31 @@ _VERSIONS_ASKED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A connection to make: the hello, and the server_name in it (``None``: none)."""
+    """A connection to make: the hello, and the server_name in it (``None``: none).
+
+    With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
+    hello, and a word said to what is behind it; ``present`` then shows our certificate.
+    """
 
     name: str
     offer: Offer
     sni: str | None
+    complete: ServerFlight | None = None
+    present: bool = False
 
 
 def next_question(
-    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, *, enumerate: bool = False
+    target: Target,
+    endpoint: EndpointEvidence,
+    verdict: ChainVerdict | None,
+    *,
+    enumerate: bool = False,
+    authenticate: bool = False,
 ) -> Question | None:
-    """The next question to ask at this address, given the answers so far; ``None`` when nothing is open."""
+    """The next question to ask at this address, given the answers so far; ``None`` when nothing is open.
+
+    ``authenticate`` says that there is a certificate of ours to show.
+    """
     if not enumerate and plainly_healthy(endpoint, verdict):
         return None
     asked = endpoint.followups
@@ -111,6 +129,9 @@ def next_question(
         name = _open_question(target, endpoint, verdict)
         if name is not None:
             return _question(name, target)
+    completion = _completion(target, endpoint, verdict, authenticate)
+    if completion is not None:
+        return completion
     if enumerate and plain <= MAX_QUESTIONS and _speaks_tls(endpoint):
         return _enumeration(target, endpoint)
     return None
@@ -222,6 +243,39 @@ def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict
     if target is None:
         target = Target(row=0, host="", port=0, protocol="tls", sni=endpoint.probe.sni)
     return Case(Evidence(target, 0.0, endpoints=(endpoint,)), endpoint, verdict, Context(at=0.0))
+
+
+# --- completed handshakes --------------------------------------------------------------------------
+
+# What may be a wrong clock, a portal or a block page: an HTTP answer then is a witness (its Date, where it redirects to)
+_DOUBTS_OF_LEAF: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "self-signed-leaf"})
+_DOUBTS_OF_PATH: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
+
+
+def _completion(
+    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, authenticate: bool
+) -> Question | None:
+    flight, asked = flight_of(endpoint), endpoint.completions
+    if flight is None or not flight.complete:
+        return None
+    if flight.client_auth is not None:
+        if CLIENT_AUTH not in asked:
+            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
+        if authenticate and AUTHENTICATED not in asked:
+            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _in_doubt(verdict):
+        return Question(HTTP, offers.MODERN, target.sni, flight)
+    return None
+
+
+def _in_doubt(verdict: ChainVerdict | None) -> bool:
+    if verdict is None:
+        return False
+    if any(problem.code in _DOUBTS_OF_LEAF for problem in verdict.leaf_problems):
+        return True
+    return not verdict.trusted and any(
+        problem.code in _DOUBTS_OF_PATH for store in verdict.stores.values() for problem in store.problems
+    )
 
 
 # --- enumeration ---------------------------------------------------------------------------------

@@ -6,26 +6,31 @@ Retries, the order of addresses and the sharing-out of a target's time are decid
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
 
 import trio
 
 from scanner.config import ScanConfig
 from scanner.evidence import (
     CONNECT_FAILURES,
+    Completion,
     DnsAnswer,
     EndpointEvidence,
     Evidence,
     Failure,
     Probe,
+    ServerFlight,
     Target,
 )
+from scanner.net.complete import Completer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing
 from scanner.net.sockets import OutOfResources
 from scanner.starttls import Dialogue
 from scanner.tls.offers import MODERN, Offer
+
+_T = TypeVar("_T")
 
 # The first hello may take this share of a target's time; the rest is for the questions that a silent server leaves.
 FIRST_SHARE: Final = 0.7
@@ -48,7 +53,8 @@ BACKOFF: Final = 0.25
 
 
 class Question(Protocol):
-    """A follow-up: its name, and what to say this time."""
+    """A follow-up: its name, and what to say this time; with ``complete`` (what the server said first) the handshake is
+    completed, with our certificate if ``present``."""
 
     @property
     def name(self) -> str: ...
@@ -56,6 +62,10 @@ class Question(Protocol):
     def offer(self) -> Offer: ...
     @property
     def sni(self) -> str | None: ...
+    @property
+    def complete(self) -> ServerFlight | None: ...
+    @property
+    def present(self) -> bool: ...
 
 
 class Resolver(Protocol):
@@ -83,7 +93,7 @@ Ask = Callable[[Target, EndpointEvidence, float], "Question | None"]
 class Observer:
     """Observes targets. ``ask`` decides the next follow-up (the target's starting time is its third argument);
     ``open_dialogue`` gives the words before TLS, ``alpn_of`` the ALPN names of a protocol; ``banned`` says that an address
-    must not be contacted."""
+    must not be contacted; ``completer`` completes handshakes where a question asks for that."""
 
     def __init__(
         self,
@@ -98,6 +108,7 @@ class Observer:
         banned: Callable[[str], bool] | None = None,
         ipv6_usable: bool = True,
         jitter: random.Random | None = None,
+        completer: Completer | None = None,
     ) -> None:
         self._config = config
         self._prober = prober
@@ -109,6 +120,7 @@ class Observer:
         self._banned = banned
         self._ipv6_usable = ipv6_usable
         self._jitter = jitter or random.Random()
+        self._completer = completer or Completer()
 
     async def observe(self, target: Target, started: float) -> Evidence:
         """Everything one target gives; ``started`` is the wall-clock time to note (seconds since the epoch)."""
@@ -189,12 +201,16 @@ class _Course:
         if probe.failure in CONNECT_FAILURES:
             return endpoint
         followups: dict[str, Probe] = {}
+        completions: dict[str, Completion] = {}
         if config.enumerate:
             budget = Budget(config.timeout * ENUMERATE_TIMES)
         while (question := self._observer._ask(target, endpoint, self._started)) is not None and budget.left > 0:
             wait = min(budget.left, max(config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
-            followups[question.name] = await self._connect(address, question.offer, question.sni, budget, wait)
-            endpoint = EndpointEvidence(address, probe, dict(followups))
+            if question.complete is not None:
+                completions[question.name] = await self._complete(address, question, question.complete, budget, wait)
+            else:
+                followups[question.name] = await self._connect(address, question.offer, question.sni, budget, wait)
+            endpoint = EndpointEvidence(address, probe, dict(followups), completions=dict(completions))
         return endpoint
 
     async def _with_retries(self, address: str, budget: Budget) -> Probe:
@@ -216,21 +232,51 @@ class _Course:
 
     async def _connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
         observer, target = self._observer, self._target
+
+        def connect() -> Awaitable[Probe]:
+            return observer._prober.probe(
+                address,
+                target.port,
+                offer=offer,
+                sni=sni,
+                alpn=self._alpn,
+                dialogue=observer._open_dialogue(target.protocol, target.name),
+                timing=Timing(observer._config.connect_timeout, wait, budget.left),
+            )
+
+        return await self._paced(address, budget, connect)
+
+    async def _complete(
+        self, address: str, question: Question, flight: ServerFlight, budget: Budget, wait: float
+    ) -> Completion:
+        observer, target = self._observer, self._target
+
+        def complete() -> Awaitable[Completion]:
+            return observer._completer.complete(
+                address,
+                target.port,
+                host=target.name,
+                sni=question.sni,
+                protocol=target.protocol,
+                alpn=self._alpn,
+                open_dialogue=lambda: observer._open_dialogue(target.protocol, target.name),
+                timing=Timing(observer._config.connect_timeout, wait, budget.left),
+                flight=flight,
+                present=question.present,
+            )
+
+        return await self._paced(address, budget, complete)
+
+    async def _paced(self, address: str, budget: Budget, connect: Callable[[], Awaitable[_T]]) -> _T:
+        """One connection when it is its turn, and again while this machine has no room for it."""
+        observer = self._observer
         self.attempts += 1
         shortages = 0
         while True:
             await observer._pacer.acquire(address)
             begun = trio.current_time()
             try:
-                probe = await observer._prober.probe(
-                    address,
-                    target.port,
-                    offer=offer,
-                    sni=sni,
-                    alpn=self._alpn,
-                    dialogue=observer._open_dialogue(target.protocol, target.name),
-                    timing=Timing(observer._config.connect_timeout, wait, budget.left),
-                )
+                result = await connect()
             except OutOfResources:
                 # the target's time is not spent on what this machine lacks; but what never comes is not waited for
                 shortages += 1
@@ -241,7 +287,7 @@ class _Course:
             finally:
                 observer._pacer.release(address)
             budget.spend(begun)
-            return probe
+            return result
 
 
 def may_be_transient(probe: Probe, config: ScanConfig) -> bool:

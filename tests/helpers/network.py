@@ -25,6 +25,7 @@ from scanner.evidence import (
     Evidence,
     Failure,
     Probe,
+    ServerFlight,
     Stage,
     Target,
 )
@@ -277,6 +278,8 @@ class Asked:
     name: str
     offer: Offer = offers.SMALL
     sni: str | None = None
+    complete: ServerFlight | None = None
+    present: bool = False
 
 
 def asking(*names: str) -> Any:
