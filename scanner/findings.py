@@ -13,6 +13,7 @@ SCHEMA: Final = "tlsweep/1"
 
 Outcome = Literal["ok", "warn", "fail", "invalid"]
 Severity = Literal["error", "warning", "note"]
+CertificateSource = Literal["followup", "run", "shipped", "aia"]
 StageName = Literal[
     "inventory", "dns", "connect", "starttls", "hello", "certificate", "client-auth", "application", "done"
 ]
@@ -134,6 +135,8 @@ class DnsRecord(TypedDict):
     """The relevant CAA set; absent where it was not asked for."""
     tlsa: NotRequired[list[TlsaRecord]]
     """TLSA records of the port; absent where they were not asked for."""
+    observed: NotRequired[dict[str, Any]]
+    """What else judging again needs: fields of ``DnsAnswer`` (scanner/evidence.py) by name."""
 
 
 class AlertRecord(TypedDict):
@@ -197,6 +200,8 @@ class FollowupRecord(TypedDict):
     """Cipher suite that the server chose (IANA name)."""
     alert: NotRequired[str]
     """Alert received, the name."""
+    observed: NotRequired[dict[str, Any]]
+    """All of it, for judging again: fields of ``Probe`` by name; bytes in base64, certificates by their SHA-256."""
 
 
 class EndpointRecord(TypedDict):
@@ -242,6 +247,9 @@ class EndpointRecord(TypedDict):
     """SCTs of the TLS extension, base64 (RFC 6962 section 3.3)."""
     followups: NotRequired[list[FollowupRecord]]
     """Further connections, in the order they were made."""
+    observed: NotRequired[dict[str, Any]]
+    """What else judging again needs, where it is not the plain case: fields of ``EndpointEvidence`` by name, ``probe`` those
+    of the first connection; bytes in base64, certificates by their SHA-256."""
 
 
 class CertificateRecord(TypedDict):
@@ -268,7 +276,10 @@ class CertificateRecord(TypedDict):
     error: NotRequired[str]
     """Why it could not be read."""
     der: NotRequired[str]
-    """The certificate itself, base64; only in the ``--certificates`` file."""
+    """The certificate itself, base64: in the first finding of a file that has it, and in the ``--certificates`` file."""
+    source: NotRequired[CertificateSource]
+    """Where one came from that no first flight brought: a further connection (``followup``), another host of the run
+    (``run``), the set that comes with tlsweep (``shipped``), a URL in a certificate (``aia``)."""
 
 
 class Finding(TypedDict):
@@ -302,6 +313,10 @@ class Finding(TypedDict):
     endpoints: list[EndpointRecord]
     """What each address answered."""
     certificates: list[CertificateRecord]
-    """Every certificate that was sent, once."""
+    """Every certificate that was sent, once; and those that were not and that the verdict needs (``source``)."""
+    observed: NotRequired[dict[str, Any]]
+    """What else judging again needs: fields of ``Evidence`` by name (``issuers`` and ``revocation`` that were fetched)."""
+    judged_with: NotRequired[dict[str, Any]]
+    """Options of the judgement that are not the default, by the option's name."""
     error: NotRequired[str]
     """Why there is no verdict: what is wrong with the row (``invalid``), or that tlsweep itself failed (``warn``)."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from scanner.config import ScanConfig
-from scanner.diagnosis.assemble import Fragments
+from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.rules.caa import authority_of
 from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions

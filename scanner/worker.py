@@ -18,7 +18,7 @@ import trio
 
 from scanner.certificates import not_met_before
 from scanner.config import ScanConfig
-from scanner.diagnosis.assemble import Fragments
+from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
 from scanner.findings import Finding
 from scanner.fleet.stats import Stats

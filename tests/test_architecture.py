@@ -73,7 +73,7 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # Statistics of all processes look like those of one
     ("workers", "net"): frozenset({"scanner.net.pacing"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
-    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.assemble"}),
+    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments"}),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
     # Names of code points and the hellos that a question sends; never the handshake.
     # What the fleet said; never how it came to say so.

@@ -17,7 +17,7 @@ from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.config import ScanConfig
-from scanner.diagnosis.assemble import Fragments
+from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.catalogue import CODES
 from scanner.evidence import Evidence
 from scanner.exclude import load_exclusions

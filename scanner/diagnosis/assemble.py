@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
-from math import floor, isfinite
 from typing import Any, Final, cast
-
-import orjson
 
 from scanner.diagnosis.case import ENUMERATION, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
+from scanner.diagnosis.fragments import Certificates, Fragments
+from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
+from scanner.diagnosis.plain import clean, text, timestamp
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
 from scanner.findings import (
     SCHEMA,
     AlertRecord,
     CaaRecord,
-    CertificateRecord,
+    CertificateSource,
     ClientAuthRecord,
     DnsRecord,
     EndpointRecord,
@@ -34,42 +32,9 @@ from scanner.findings import (
     TlsaRecord,
     TrustRecord,
 )
-from scanner.pki.cache import ShyCache
-from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed
 from scanner.pki.distinguished import name_text
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls.names import alert_name, cipher_name, group_name, scheme_name, version_name
-
-# Issuers repeat on every host, leaves do not: enough for all the intermediates there are, and some shared leaves.
-FRAGMENTS_KEPT: Final = 4096
-# Values nested deeper than this in a row's own columns are no inventory; they are written as text.
-MAX_TAG_DEPTH: Final = 16
-# What JSON readers take for a number without loss, and what orjson writes.
-_INTEGERS: Final = range(-(2**63), 2**63)
-
-
-class Fragments:
-    """Certificate records already written as JSON, by fingerprint: most of a chain was met before.
-
-    The findings made with it hold ``orjson.Fragment``s where ``certificates`` has records, so they are for writing.
-    """
-
-    __slots__ = ("_kept",)
-
-    def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
-        self._kept: ShyCache[str, orjson.Fragment] = ShyCache(limit)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
-        """The record of ``certificate``, as JSON if it was met before."""
-        fragment = self._kept.get(certificate.sha256)
-        if fragment is not None:
-            return fragment
-        record = describe(certificate)
-        self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(record)))
-        return record
 
 
 def finding(
@@ -79,15 +44,20 @@ def finding(
     run_id: str,
     *,
     fragments: Fragments | None = None,
+    judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``."""
-    endpoints: list[EndpointRecord] = []
-    certificates: dict[str, CertificateRecord] = {}
+    """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
+
+    ``judged_with`` are the options that are not the default; without ``fragments`` the finding is complete by itself.
+    """
+    certificates = Certificates(fragments)
+    seen = []
     for position, endpoint in enumerate(evidence.endpoints):
         verdict = verdicts[position] if position < len(verdicts) else None
         flight = flight_of(endpoint)
-        chain = _chain(flight, verdict, certificates, fragments)
-        endpoints.append(_endpoint(endpoint, flight, verdict, chain))
+        seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
+    endpoints = [_endpoint(evidence.target, *parts, certificates) for parts in seen]
+    observed = facts_of_target(evidence, certificates)
     record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
@@ -102,16 +72,27 @@ def finding(
         "clients": diagnosis.clients,
         "dns": None if evidence.dns is None else _dns(evidence.dns),
         "endpoints": endpoints,
-        "certificates": list(certificates.values()),
+        "certificates": certificates.records(),
     }
+    if observed:
+        record["observed"] = observed
+    if judged_with:
+        record["judged_with"] = dict(judged_with)
     if diagnosis.error is not None:
         record["error"] = text(diagnosis.error)
     return record
 
 
 def for_another_row(record: Finding, target: Target) -> Finding:
-    """The same finding for another row that names the same target: what was seen once answers both."""
-    return {**record, "target": _target(target)}
+    """The same finding for another row that names the same target: what was seen once answers both.
+
+    It comes after the first in the same output, so it does not hold the certificates again.
+    """
+    kept: list[Any] = [*record["certificates"]]
+    for place, entry in enumerate(kept):
+        if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
+            kept[place] = {key: value for key, value in entry.items() if key != "der"}
+    return {**record, "target": _target(target), "certificates": kept}
 
 
 def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
@@ -144,57 +125,11 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
     }
 
 
-# --- text and numbers ------------------------------------------------------------------------------
-
-
-def text(value: str) -> str:
-    """``value``, with lone surrogates, which UTF-8 cannot hold, written as escapes."""
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
-
-
-def clean(value: Any, depth: int = MAX_TAG_DEPTH) -> Any:
-    """``value`` as JSON can hold it: valid text, integers of 64 bits, text for what is anything else."""
-    if isinstance(value, str):
-        return text(value)
-    if value is None or isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int):
-        return value if value in _INTEGERS else str(value)
-    if depth > 0:
-        if isinstance(value, Mapping):
-            return {text(str(key)): clean(item, depth - 1) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [clean(item, depth - 1) for item in value]
-    return text(str(value))
-
-
-def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 text with milliseconds, in UTC."""
-    whole = floor(seconds) if isfinite(seconds) else 0
-    return f"{_second(whole)}.{int((seconds - whole) * 1000) if isfinite(seconds) else 0:03d}Z"
-
-
-@lru_cache(maxsize=16)
-def _second(whole: int) -> str:
-    """The second as text; thousands of findings begin within the same one."""
-    try:
-        moment = datetime.fromtimestamp(whole, UTC)
-    except (OverflowError, ValueError, OSError):
-        moment = datetime.fromtimestamp(0, UTC)
-    return moment.isoformat()[:-6]
+# --- parts -----------------------------------------------------------------------------------------
 
 
 def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
-
-
-# --- parts -----------------------------------------------------------------------------------------
 
 
 def _target(target: Target) -> TargetRecord:
@@ -236,18 +171,16 @@ def _dns(answer: DnsAnswer) -> DnsRecord:
             TlsaRecord(usage=usage, selector=selector, matching_type=matching, data=data.hex())
             for usage, selector, matching, data in answer.tlsa
         ]
+    observed = facts_of_answer(answer)
+    if observed:
+        record["observed"] = observed
     return record
 
 
 _ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 
-def _chain(
-    flight: ServerFlight | None,
-    verdict: ChainVerdict | None,
-    certificates: dict[str, CertificateRecord],
-    fragments: Fragments | None,
-) -> list[str]:
+def _chain(flight: ServerFlight | None, verdict: ChainVerdict | None, certificates: Certificates) -> list[str]:
     """Fingerprints of what was sent; each certificate not met before on this target is added to ``certificates``."""
     if flight is None or not flight.certificates:
         return []
@@ -256,25 +189,19 @@ def _chain(
     for position, data in enumerate(flight.certificates):
         certificate = sent[position] if sent is not None else None
         if certificate is None or certificate.der != data:
-            try:
-                certificate = Certificate.parse_untrusted(data)
-            except CertificateError as error:
-                malformed = describe_malformed(data, text(str(error)))
-                chain.append(malformed["sha256"])
-                certificates.setdefault(malformed["sha256"], malformed)
-                continue
-        sha256 = certificate.sha256
-        chain.append(sha256)
-        if sha256 not in certificates:
-            if fragments is not None:
-                certificates[sha256] = cast(CertificateRecord, fragments.of(certificate))
-            else:
-                certificates[sha256] = describe(certificate)
+            chain.append(certificates.sent_bytes(data))
+        else:
+            chain.append(certificates.sent(certificate))
     return chain
 
 
 def _endpoint(
-    endpoint: EndpointEvidence, flight: ServerFlight | None, verdict: ChainVerdict | None, chain: list[str]
+    target: Target,
+    endpoint: EndpointEvidence,
+    flight: ServerFlight | None,
+    verdict: ChainVerdict | None,
+    chain: list[str],
+    certificates: Certificates,
 ) -> EndpointRecord:
     probe = endpoint.probe
     timing: dict[str, float] = {}
@@ -311,9 +238,24 @@ def _endpoint(
     if endpoint.followups:
         # What --enumerate asked is summed up in versions and ciphers.
         record["followups"] = [
-            _followup(name, answer) for name, answer in endpoint.followups.items() if not name.startswith(ENUMERATION)
+            _followup(name, answer, certificates)
+            for name, answer in endpoint.followups.items()
+            if not name.startswith(ENUMERATION) or answer.flight is flight
         ]
+    if verdict is not None and not verdict.trusted:
+        _completing(verdict, certificates)
+    observed = facts_of_endpoint(target, endpoint, found, certificates)
+    if observed:
+        record["observed"] = observed
     return record
+
+
+def _completing(verdict: ChainVerdict, certificates: Certificates) -> None:
+    """Keep what closed a path and was not sent: this target alone would not show it again."""
+    source = {sha256: source for store in verdict.stores.values() for sha256, source in store.completed_from.items()}
+    for certificate in verdict.path if source else ():
+        if certificate.sha256 in source:
+            certificates.further(certificate, cast(CertificateSource, source[certificate.sha256]))
 
 
 def _alert(alert: tuple[int, int]) -> AlertRecord:
@@ -363,7 +305,7 @@ def _trust(verdict: ChainVerdict) -> dict[str, TrustRecord]:
     return trust
 
 
-def _followup(name: str, answer: Probe) -> FollowupRecord:
+def _followup(name: str, answer: Probe, certificates: Certificates) -> FollowupRecord:
     record: FollowupRecord = {
         "question": name,
         "offer": answer.offer,
@@ -377,4 +319,5 @@ def _followup(name: str, answer: Probe) -> FollowupRecord:
         record["cipher"] = cipher_name(flight.cipher)
     if answer.alert is not None:
         record["alert"] = alert_name(answer.alert[1])
+    record["observed"] = facts_of_followup(answer, certificates)
     return record

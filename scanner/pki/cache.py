@@ -56,14 +56,15 @@ class ShyCache(Cache[_K, _V]):
         """Keep ``value`` if ``key`` was here before."""
         self.offer(key, lambda: value)
 
-    def offer(self, key: _K, make: Callable[[], _V]) -> None:
-        """The same for a value that is only made if it is kept."""
+    def offer(self, key: _K, make: Callable[[], _V]) -> bool:
+        """The same for a value that is only made if it is kept; true when it is, since its key was here before."""
         noted = self._noted
         # by hash: two keys that share one make a value kept that need not be, and no more
         number = hash(key)
         if number in noted:
             super().put(key, make())
-            return
+            return True
         if len(noted) >= NOTED:
             del noted[next(iter(noted))]
         noted[number] = None
+        return False

@@ -218,6 +218,50 @@ def version_name(code: int) -> str:
     return VERSIONS.get(code) or _unnamed(code)
 
 
+def cipher_code(name: str) -> int | None:
+    """The code point that ``cipher_name`` calls so; ``None`` where none is."""
+    return _codes("cipher").get(name, _code_as_text(name))
+
+
+def group_code(name: str) -> int | None:
+    """The code point that ``group_name`` calls so; the first of several, ``None`` where none is."""
+    return _codes("group").get(name, _code_as_text(name))
+
+
+def scheme_code(name: str) -> int | None:
+    """The code point that ``scheme_name`` calls so; ``None`` where none is."""
+    return _codes("scheme").get(name, _code_as_text(name))
+
+
+def version_code(name: str) -> int | None:
+    """The code point that ``version_name`` calls so; ``None`` where none is."""
+    draft = name.removeprefix("TLSv1.3-draft")
+    if draft != name and draft.isascii() and draft.isdigit() and int(draft[:3]) <= 28:
+        return 0x7F00 + int(draft)
+    return _codes("version").get(name, _code_as_text(name))
+
+
+@cache
+def _codes(kind: str) -> dict[str, int]:
+    named: dict[str, dict[int, str]] = {
+        "cipher": {code: entry[0] for code, entry in SUITES.items()},
+        "group": GROUPS,
+        "scheme": SCHEMES,
+        "version": VERSIONS,
+    }
+    codes: dict[str, int] = {}
+    for code, name in named[kind].items():
+        codes.setdefault(name, code)
+    return codes
+
+
+def _code_as_text(name: str) -> int | None:
+    try:
+        return int(name, 16) if name.startswith("0x") and len(name) == 6 else None
+    except ValueError:
+        return None
+
+
 def alert_name(code: int) -> str:
     """The name of an AlertDescription (RFC 8446 section 6), or its code as "0x7b"."""
     return ALERTS.get(code) or f"0x{code:02x}"

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.diagnosis.assemble import Fragments, clean, finding, invalid_finding, text, timestamp
+from scanner.diagnosis.assemble import finding, for_another_row, invalid_finding
 from scanner.diagnosis.engine import Diagnosis
 from scanner.evidence import (
     ClientAuthRequest,
@@ -74,20 +74,22 @@ def test_a_healthy_finding() -> None:
     assert "error" not in record
 
 
-def test_fragments_write_the_same() -> None:
-    """Certificates written once are copied; what a reader gets is the same."""
-    fragments = Fragments(limit=2)
-    seen = evidence(answered())
-    assert made(seen, fragments=fragments) == made(seen)
-    assert made(seen, fragments=fragments) == made(seen)
-    other = evidence(answered((pki.certificate("www.example.org", issuer=issuing(), serial=9), issuing())))
-    made(other, fragments=fragments)
-    assert len(fragments) == 2
-
-
 def test_a_certificate_on_two_addresses_stands_once() -> None:
     record = made(evidence(at(answered()), at(answered(), "192.0.2.2")))
     assert len(record["certificates"]) == 2 and len(record["endpoints"]) == 2
+
+
+def test_another_row_of_the_same_target() -> None:
+    record = finding(evidence(answered()), [None], Diagnosis("ok", Stage.DONE, None), "r")
+    other = for_another_row(record, target(id="again"))
+    assert (other["target"]["id"], other["endpoints"]) == ("again", record["endpoints"])
+    assert all("der" in entry for entry in record["certificates"])
+    assert not any("der" in entry for entry in other["certificates"]) and len(other["certificates"]) == 2
+
+
+def test_options_of_the_judgement() -> None:
+    assert made(evidence(answered()), judged_with={"at": 5})["judged_with"] == {"at": 5}
+    assert "judged_with" not in made(evidence(answered()), judged_with={})
 
 
 def test_a_failed_probe_and_its_followups() -> None:
@@ -97,6 +99,8 @@ def test_a_failed_probe_and_its_followups() -> None:
     endpoint = made(seen)["endpoints"][0]
     assert (endpoint["error"], endpoint["alert"]) == ("alert", {"level": 2, "code": 40, "name": "handshake_failure"})
     assert (endpoint["stage"], endpoint["version"]) == ("hello", "TLSv1.2")
+    observed = endpoint["followups"][0].pop("observed")
+    assert observed["flight"]["cipher"] == 0x009E and "group" not in observed["flight"]
     assert endpoint["followups"][0] == {
         "question": "everything", "offer": "modern", "sni": "www.example.org", "result": "ok", "version": "TLSv1.2",
         "cipher": "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -168,25 +172,6 @@ def test_our_own_fault_is_told() -> None:
     record = made(evidence(at(failed(Failure.BUG, detail="KeyError", stage=Stage.HELLO))))
     assert (record["outcome"], record["cause"], record["endpoints"][0]["error"]) == ("warn", None, "bug")
     assert "KeyError" in record["error"]
-
-
-def test_text() -> None:
-    assert text("plain") == "plain" and text("müller") == "müller" and text("a\x1bb") == "a\x1bb"
-    assert text("\ud800") == "\\ud800"
-
-
-def test_clean_ends() -> None:
-    """Values that refer to themselves, or are nested without end, become text."""
-    deep: list[Any] = []
-    for _ in range(100):
-        deep = [deep]
-    assert orjson.dumps(clean(deep))
-    assert clean({1: b"x", "y": (1, 2.5, None, True)}) == {"1": "b'x'", "y": [1, 2.5, None, True]}
-
-
-def test_timestamps() -> None:
-    assert timestamp(0.0005) == "1970-01-01T00:00:00.000Z"
-    assert timestamp(1e300) == "1970-01-01T00:00:00.000Z" == timestamp(float("nan"))
 
 
 def test_a_diagnosis_by_hand() -> None:

@@ -1,0 +1,98 @@
+"""The certificates of findings: each described once in a finding, and written whole once in an output."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Collection
+from typing import Final, cast
+
+import orjson
+
+from scanner.diagnosis.plain import text
+from scanner.findings import CertificateRecord, CertificateSource
+from scanner.pki.cache import ShyCache
+from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed
+
+# Issuers repeat on every host, leaves do not: enough for all the intermediates there are, and some shared leaves.
+FRAGMENTS_KEPT: Final = 4096
+
+
+class Fragments:
+    """What an output holds of certificates already: the first record has the DER, later ones are copied without it.
+
+    The findings made with it hold ``orjson.Fragment``s where ``certificates`` has records, so they are for writing, and in
+    the order in which they are made. Bounded: what was last met very long ago is written whole once more.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
+        self._kept: ShyCache[str, orjson.Fragment] = ShyCache(limit)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
+        """The record of ``certificate``, as JSON without its DER if it was met before."""
+        fragment = self._kept.get(certificate.sha256)
+        if fragment is not None:
+            return fragment
+        if self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(describe(certificate)))):
+            return describe(certificate)
+        return describe(certificate, with_der=True)
+
+
+class Certificates:
+    """The certificates of one finding. Those that a server sent are added first: they have no ``source``."""
+
+    __slots__ = ("_fragments", "_records")
+
+    def __init__(self, fragments: Fragments | None) -> None:
+        self._fragments = fragments
+        self._records: dict[str, CertificateRecord] = {}
+
+    def records(self) -> list[CertificateRecord]:
+        """All of them, in the order in which they were added."""
+        return list(self._records.values())
+
+    def sent(self, certificate: Certificate) -> str:
+        """One that was sent; returns its SHA-256."""
+        sha256 = certificate.sha256
+        if sha256 not in self._records:
+            fragments = self._fragments
+            self._records[sha256] = (
+                cast(CertificateRecord, fragments.of(certificate))
+                if fragments is not None
+                else describe(certificate, with_der=True)
+            )
+        return sha256
+
+    def sent_bytes(self, data: bytes) -> str:
+        """One that was sent, or what was sent in the place of one; returns its SHA-256."""
+        try:
+            return self.sent(Certificate.parse_untrusted(data))
+        except CertificateError as error:
+            malformed = describe_malformed(data, text(str(error)))
+            malformed["der"] = b2a_base64(data, newline=False).decode("ascii")
+            return self._records.setdefault(malformed["sha256"], malformed)["sha256"]
+
+    def further(self, certificate: Certificate, source: CertificateSource) -> str:
+        """One that this finding needs and no server sent in its first flight; returns its SHA-256."""
+        sha256 = certificate.sha256
+        if sha256 not in self._records:
+            known = self._fragments is not None and "der" not in _fields(self._fragments.of(certificate))
+            record = describe(certificate, with_der=not known).copy()
+            record["source"] = source
+            self._records[sha256] = record
+        return sha256
+
+    def further_bytes(self, data: bytes, source: CertificateSource) -> str:
+        """The same for bytes that may be no certificate."""
+        try:
+            return self.further(Certificate.parse_untrusted(data), source)
+        except CertificateError:
+            return self.sent_bytes(data)
+
+
+def _fields(record: orjson.Fragment | CertificateRecord) -> Collection[str]:
+    return record if isinstance(record, dict) else ()
