@@ -163,16 +163,19 @@ def test_expired_certificates_and_stale_lists() -> None:
     assert (verdict.state, verdict.offset) == ("wrong", -90 * DAY)
 
 
-def test_settled_only_when_nothing_contradicts_much() -> None:
-    fold = fold_of(*[date(who, HOUR) for who in "abc"])
-    assert fold.settled
-    fold.hear(date("liar", 0))
-    assert fold.verdict().state == "wrong"
-    assert not fold.settled
-    fold.hear(date("d", HOUR))
-    fold.hear(date("e", HOUR))
-    assert fold.settled
-    assert not fold.wanting
+@pytest.mark.parametrize(
+    ("offsets", "settled"),
+    [
+        ([HOUR] * 3, True),
+        ([HOUR] * 3 + [0], False),
+        ([HOUR] * 5 + [0], True),
+        ([HOUR] * 6 + [0, 0], False),
+        ([0], False),
+    ],
+)
+def test_settled_only_when_nothing_contradicts_much(offsets: list[int], settled: bool) -> None:
+    fold = fold_of(*[date(f"d{number}.test", offset) for number, offset in enumerate(offsets)])
+    assert (fold.settled, fold.wanting) == (settled, not settled)
 
 
 def test_what_is_concerned() -> None:
