@@ -215,7 +215,11 @@ class Scan:
 
     def finding(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Finding:
         """Evidence and verdicts to the finding."""
-        context = Context(at=self.moment(evidence.started), expiry_warning_days=self._config.expiry_warning_days)
+        context = Context(
+            at=self.moment(evidence.started),
+            expiry_warning_days=self._config.expiry_warning_days,
+            revocation=self._config.revocation,
+        )
         diagnosis = diagnose(evidence, verdicts, context)
         return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments)
 

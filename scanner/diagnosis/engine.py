@@ -24,6 +24,7 @@ from scanner.diagnosis.rules.names import name_claims
 from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
+from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.wording import Wording
 from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
@@ -47,6 +48,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     enumeration_claims,
     certificate_claims,
     name_claims,
+    revocation_claims,
     *_DNS_RULES,
 )
 
@@ -121,6 +123,7 @@ def _endpoint_claims(
         claims: list[Claim] = []
         if verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
             claims.extend(expires_soon(case, verdict.leaf))
+            claims.extend(revocation_claims(case))
             for rule in _DNS_RULES:
                 claims.extend(rule(case))
             found.append(claims)

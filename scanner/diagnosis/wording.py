@@ -180,6 +180,7 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
         "q_owner": _shell(facts["owner"]) if _known(facts.get("owner")) else None,
         "q_first": _shell(facts["first"]) if _known(facts.get("first")) else None,
         "q_url": _shell(facts["url"]) if _known(facts.get("url")) else None,
+        "q_serial": _shell(facts["serial"]) if _known(facts.get("serial")) else None,
         "port": str(target.port),
     }
     filled = _fill(entry.confirm, commands, str)

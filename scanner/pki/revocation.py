@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,18 +18,8 @@ from scanner.pki import ocsp
 from scanner.pki.certificate import Certificate
 from scanner.pki.crl import Crl, CrlError, load_untrusted
 from scanner.pki.ocsp import OcspError, OcspRefusal, Verified
+from scanner.pki.verdicts import ChainVerdict
 
-__all__ = [
-    "Crl",
-    "CrlError",
-    "Sources",
-    "judge_crl",
-    "judge_crl_untrusted",
-    "judge_ocsp_untrusted",
-    "judge_staple_untrusted",
-]
-
-HOUR: Final = 3600.0
 DAY: Final = 86400.0
 # Seconds by which clocks of responders and ours may differ: responders commonly date answers some minutes back, and
 # mozilla::pkix and Go's checkers allow for about as much.
@@ -86,6 +77,20 @@ def none_needed(certificate: Certificate, issuer: Certificate) -> str | None:
         if certificate.not_before >= since:
             return f"it is short-lived: valid for {lifetime / DAY:.3g} days" if lifetime <= longest else None
     return None
+
+
+def pairs_of(path: Sequence[Certificate]) -> list[tuple[Certificate, Certificate]]:
+    """(certificate, its issuer) for each certificate of a path, leaf first; nobody is asked about its anchor."""
+    return [(path[place], path[place + 1]) for place in range(len(path) - 1)]
+
+
+def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
+    """Who signed the leaf; ``None`` where nobody is known who did."""
+    if len(verdict.path) < 2 or any(
+        problem.code == "bad-signature" for store in verdict.stores.values() for problem in store.problems
+    ):
+        return None
+    return verdict.path[1]
 
 
 def ocsp_request(certificate: Certificate, issuer: Certificate) -> bytes:

@@ -1,0 +1,136 @@
+"""Rules on revocation: what the staple says, what responders and lists said, and what nobody could say.
+
+Only answers that verify and are current decide (``scanner.pki.revocation``); a revoked one wins over any good one. That a
+certificate has expired is no revocation, and nothing about it is then missed: CAs forget expired certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Claim, flight_of, moment
+from scanner.evidence import RevocationAnswer
+from scanner.findings import Severity
+from scanner.pki.certificate import Certificate
+from scanner.pki.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
+from scanner.pki.verdicts import ChainVerdict
+
+# Bytes of a staple that are quoted where it is nothing that can be read.
+QUOTED_BYTES: Final = 64
+
+
+def revocation_claims(case: Case) -> Iterator[Claim]:
+    """Everything that this address's certificates have to do with revocation, as far as it may be asked about."""
+    verdict, mode = case.verdict, case.context.revocation
+    if mode == "off" or verdict is None or verdict.leaf is None:
+        return
+    staple = staple_of(case, verdict)
+    if staple is not None:
+        yield from _staple_claims(case, verdict.leaf, staple)
+    if verdict.leaf.must_staple:
+        yield from _must_staple_claims(case, verdict.leaf, staple)
+    if mode == "online" and case.evidence.revocation:
+        yield from _answer_claims(case, verdict, staple)
+
+
+def staple_of(case: Case, verdict: ChainVerdict) -> RevocationAnswer | None:
+    """What the staple is worth; ``None`` where there is none, or nobody whose signature it would need."""
+    flight = flight_of(case.endpoint)
+    if flight is None or flight.ocsp_response is None or verdict.leaf is None:
+        return None
+    issuer = issuer_of_leaf(verdict)
+    if issuer is None:
+        return None
+    return judge_staple_untrusted(flight.ocsp_response, verdict.leaf, issuer, case.context.at)
+
+
+def _severity(case: Case) -> Severity | None:
+    """Only browsers ask about revocation unless they are told to; of other protocols no client refuses by default."""
+    return None if case.browsers else "warning"
+
+
+# --- staples ---------------------------------------------------------------------------------------
+
+
+def _staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer) -> Iterator[Claim]:
+    facts = {**_about(leaf, leaf), **_said(staple)}
+    if staple.status == "revoked":
+        yield Claim("revoked-ocsp-staple", facts, _severity(case))
+    elif staple.status == "unknown":
+        yield Claim("staple-invalid", {**facts, "reason": "its responder does not know the certificate"})
+    elif staple.status != "good":
+        yield Claim("staple-invalid", {**facts, "reason": staple.error})
+
+
+def _must_staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer | None) -> Iterator[Claim]:
+    flight = flight_of(case.endpoint)
+    if flight is None or not flight.complete or (staple is None and flight.ocsp_response is not None):
+        return
+    if staple is None or staple.status not in ("good", "revoked"):
+        yield Claim("must-staple-missing", {**_about(leaf, leaf), "stapled": staple is not None}, _severity(case))
+
+
+# --- what was asked --------------------------------------------------------------------------------
+
+
+def _answer_claims(case: Case, verdict: ChainVerdict, staple: RevocationAnswer | None) -> Iterator[Claim]:
+    leaf = verdict.leaf
+    assert leaf is not None
+    for certificate, _ in pairs_of(verdict.path):
+        answers = [answer for answer in case.evidence.revocation if answer.certificate == certificate.sha256]
+        if not answers:
+            continue
+        for source, code in (("ocsp", "revoked-ocsp"), ("crl", "revoked-crl")):
+            revoked = [answer for answer in answers if answer.status == "revoked" and answer.source == source]
+            if revoked:
+                said = min(revoked, key=lambda answer: answer.revoked_at or 0.0)
+                facts = {**_about(certificate, leaf), **_said(said), "urls": [answer.url for answer in revoked]}
+                yield Claim(code, facts, _severity(case))
+        known = any(answer.status in ("good", "revoked") for answer in answers)
+        if certificate == leaf and staple is not None and staple.status in ("good", "revoked"):
+            known = True
+        if not known and certificate.not_after >= case.context.at:
+            yield Claim("revocation-unknown", _unknown(certificate, leaf, answers))
+
+
+def _unknown(certificate: Certificate, leaf: Certificate, answers: list[RevocationAnswer]) -> dict[str, Any]:
+    reasons = {
+        answer.url: answer.error or "the responder does not know the certificate"
+        for answer in answers
+        if answer.status not in ("good", "revoked")
+    }
+    sources = [
+        {"source": answer.source, "url": answer.url, "status": answer.status, "error": reasons[answer.url]}
+        for answer in answers
+    ]
+    return {**_about(certificate, leaf), "sources": sources, "reasons": reasons, "url": answers[0].url}
+
+
+# --- facts -----------------------------------------------------------------------------------------
+
+
+def _about(certificate: Certificate, leaf: Certificate) -> dict[str, Any]:
+    return {
+        "certificate": certificate.sha256,
+        "subject": certificate.subject or "(empty subject)",
+        "issuer": certificate.issuer or "(empty issuer)",
+        "serial": certificate.serial,
+        "leaf": certificate == leaf,
+    }
+
+
+def _said(answer: RevocationAnswer) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if answer.url:
+        facts["url"] = answer.url
+    if answer.status == "revoked" or answer.revoked_at is not None:
+        # RFC 5280 section 5.3.1: where no reason is given it is "unspecified"
+        facts["reason"] = answer.reason or "unspecified"
+    for name in ("revoked_at", "this_update", "next_update", "produced_at"):
+        seconds = getattr(answer, name)
+        if seconds is not None:
+            facts[name] = moment(seconds)
+    if answer.responder is not None:
+        facts["responder"] = answer.responder
+    return facts
