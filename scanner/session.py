@@ -25,7 +25,8 @@ from scanner.net.probe import Prober
 from scanner.net.resolve import open_resolver
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
-from scanner.pki.stores import load_public_roots, load_store
+from scanner.pki.lineage import OwnAuthorities
+from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.verdicts import ChainVerdict
 from scanner.scan import Emit, Extras, Judged, Row, Scan, Source
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
@@ -58,7 +59,13 @@ def make_judge(material: Material, intermediates: Intermediates | None = None) -
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
+        own=own_authorities(material.private_cas),
     )
+
+
+def own_authorities(paths: Sequence[str]) -> OwnAuthorities | None:
+    """The CAs of ``--private-ca``; ``None`` where none is named. Raises ``StoreError``."""
+    return OwnAuthorities(own for path in paths for own in load_store_file(path).anchors.values()) if paths else None
 
 
 def ipv6_usable() -> bool:

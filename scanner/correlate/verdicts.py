@@ -31,17 +31,21 @@ class ClockVerdict:
 
 @record
 class InterceptionVerdict:
-    """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains."""
+    """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains.
+
+    ``certain``: more than the number of names says so; without that an estate's own CA would look the same.
+    """
 
     issuer: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    certain: bool = True
 
 
 @record
 class FleetVerdict:
     """Everything that the fleet says at one moment.
 
-    ``interceptors`` is keyed by ``scanner.correlate.facts.issuer_key``; ``portals`` by address or redirect target;
+    ``interceptors`` is keyed by ``scanner.pki.lineage.issuer_key``; ``portals`` by address or redirect target;
     ``revocation_blocked`` is the evidence that OCSP, CRL and AIA hosts cannot be reached from here.
     """
 

@@ -20,6 +20,7 @@ from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
+from scanner.diagnosis.rules.interception import interception_claims
 from scanner.diagnosis.rules.names import name_claims
 from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
@@ -46,6 +47,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     server_claims,
     negotiation_claims,
     enumeration_claims,
+    interception_claims,
     certificate_claims,
     name_claims,
     revocation_claims,
@@ -124,6 +126,8 @@ def _endpoint_claims(
         if verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
             claims.extend(expires_soon(case, verdict.leaf))
             claims.extend(revocation_claims(case))
+            if not verdict.publicly_trusted:
+                claims.extend(interception_claims(case))
             for rule in _DNS_RULES:
                 claims.extend(rule(case))
             found.append(claims)

@@ -16,6 +16,7 @@ from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
+from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.minority import authority_as_server, minority_problems
 from scanner.pki.names import match_name
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
@@ -59,9 +60,15 @@ class Judge:
     """Judges chains against some stores; belongs to one thread."""
 
     def __init__(
-        self, stores: Sequence[TrustStore], *, public_roots: frozenset[str], intermediates: Intermediates
+        self,
+        stores: Sequence[TrustStore],
+        *,
+        public_roots: frozenset[str],
+        intermediates: Intermediates,
+        own: OwnAuthorities | None = None,
     ) -> None:
-        """``public_roots`` are SHA-256 (hex) of the anchors held to public rules."""
+        """``public_roots`` are SHA-256 (hex) of the anchors held to public rules, ``own`` the estate's own CAs."""
+        self._own = own
         self._stores = tuple(stores)
         self._public_roots = public_roots
         self._intermediates = intermediates
@@ -92,6 +99,7 @@ class Judge:
             match_name(leaf, name),
             verdict.publicly_trusted,
             verdict.path,
+            verdict.own_ca,
         )
 
     def leaf_key(self, data: bytes) -> Any:
@@ -225,7 +233,8 @@ class Judge:
                 shape = (refused, *shape)
         shape = (*malformed, *shape) if malformed else shape
         path_found = best.certificates if best is not None else ()
-        verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found)
+        own_ca = self._own is not None and self._own.vouch_for((*everything, *path_found))
+        verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found, own_ca)
         return _Judged(verdict, at, self._intermediates.size if looked_further else None)
 
     def _leaf_findings(

@@ -67,7 +67,8 @@ class ChainVerdict:
     ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and is no certificate, and what only some
     clients refuse in a path that is valid (``scanner.pki.minority``).
     ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
-    with its anchor where it has one: who issued what, and whom revocation is asked of.
+    with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
+    the estate calls its own (``--private-ca``) issued it.
     """
 
     sent: tuple[Certificate | None, ...]
@@ -77,6 +78,7 @@ class ChainVerdict:
     name: NameVerdict | None = None
     publicly_trusted: bool = False
     path: tuple[Certificate, ...] = ()
+    own_ca: bool = False
 
     @property
     def leaf(self) -> Certificate | None:

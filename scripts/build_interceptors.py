@@ -1,0 +1,83 @@
+"""Make scanner/data/interceptors.json from newer inputs. For a maintainer; the program itself never runs this.
+
+    python scripts/build_interceptors.py --issuers interception-issuers.json --chrome chromium-ssl-error-assistant.json \
+        --seen "mitmproxy=read from certificates that mitmproxy 8.1.1 made"
+
+``--seen PRODUCT=HOW`` records that the pattern of a product was held against the software itself: its entry then
+decides. The formats of the inputs are those described in scanner/data/NOTICE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+OUTPUT = Path(__file__).resolve().parent.parent / "scanner" / "data" / "interceptors.json"
+
+
+def pattern(match: dict[str, str], field: str) -> str | None:
+    """The full-match regular expression for one attribute; an exact text is a pattern of itself."""
+    if f"{field}_regex" in match:
+        re.compile(match[f"{field}_regex"])
+        return match[f"{field}_regex"]
+    return re.escape(match[field]) if field in match else None
+
+
+def entries(document: dict[str, Any], seen: dict[str, str]) -> list[dict[str, Any]]:
+    """Those that can be matched, each pattern once; whether an entry decides is read out of how it is known."""
+    made: list[dict[str, Any]] = []
+    for entry in document["entries"]:
+        row: dict[str, Any] = {"product": entry["product"], "kind": entry["kind"]}
+        for field, attribute in (("issuer_cn", "CN"), ("issuer_o", "O"), ("issuer_ou", "OU")):
+            text = pattern(entry["match"], field)
+            if text is not None:
+                row[attribute] = text
+        if len(row) == 2:
+            continue
+        row["source"] = seen.get(entry["product"], entry["source"])
+        row["decides"] = "not checked" not in row["source"]
+        same = [known for known in made if all(known.get(key) == row.get(key) for key in ("CN", "O", "OU"))]
+        if not same:
+            made.append(row)
+    return made
+
+
+def key_hash(text: str) -> str:
+    """``sha256/<base64>`` as lower-case hex."""
+    return base64.b64decode(text.removeprefix("sha256/")).hex()
+
+
+def main() -> int:
+    """Parse the options and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--issuers", type=Path, required=True)
+    parser.add_argument("--chrome", type=Path, required=True)
+    parser.add_argument("--seen", action="append", default=[], metavar="PRODUCT=HOW")
+    options = parser.parse_args()
+    seen = dict(text.split("=", 1) for text in options.seen)
+    chrome = json.loads(options.chrome.read_text())
+    rows = entries(json.loads(options.issuers.read_text()), seen)
+    keys: dict[str, str] = {}
+    for entry in chrome["dynamic_interstitial"]:
+        for text in entry["sha256_hashes"]:
+            keys[key_hash(text)] = entry["mitm_software_name"][0]
+    content = {
+        "chrome": chrome["source"],
+        "issuers": rows,
+        "keys": dict(sorted(keys.items())),
+        "portal_keys": sorted(key_hash(text) for text in chrome["captive_portal_spki_sha256"]),
+    }
+    OUTPUT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    deciding = sum(row["decides"] for row in rows)
+    portals = len(content["portal_keys"])
+    print(f"{OUTPUT.name}: {len(rows)} issuers, {deciding} of them decide; {len(keys)} keys; {portals} portal keys")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Interception is said on proof: a checked name on a certificate for this host, a certificate made on the spot, the fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanner.correlate.verdicts import FleetVerdict, InterceptionVerdict
+from scanner.diagnosis.case import Case, Context
+from scanner.diagnosis.questions import UNKNOWABLE_NAME
+from scanner.diagnosis.rules.interception import made_on_the_spot, suspect
+from scanner.evidence import EndpointEvidence
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
+from scanner.pki.lineage import OwnAuthorities, issuer_key
+from tests.helpers import pki
+from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, judge, proof, root, target, verdicts
+
+ZSCALER = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
+BURP = pki.certificate(pki.name(O="PortSwigger", CN="PortSwigger CA"), ca=True)
+PLAIN = pki.root("Corporate CA 7")
+
+
+def said(ca: pki.Issued, *, host: str = HOST, spot: bool = False, by: Any = None, **context: Any) -> list[str]:
+    return codes(diagnosed(evidence(seen(ca, host=host, spot=spot)), by, **context))
+
+
+def seen(ca: pki.Issued, *, host: str = HOST, spot: bool = False) -> EndpointEvidence:
+    leaf = pki.certificate(host, issuer=ca)
+    other = pki.certificate(UNKNOWABLE_NAME if spot else host, issuer=ca)
+    return at(answered([leaf, ca]), default_certificate=answered([other, ca], sni=UNKNOWABLE_NAME))
+
+
+def fleet(ca: pki.Issued, *, certain: bool = True) -> FleetVerdict:
+    key = issuer_key(ca.subject_der, ca.parsed.spki_der)
+    words = {"names_count": 7, "names": ["a.example"], "reasons": ["it makes them on the spot"]}
+    return FleetVerdict(interceptors={key: InterceptionVerdict("CN=x", words, certain)})
+
+
+def test_a_checked_name_decides() -> None:
+    diagnosis = diagnosed(evidence(seen(ZSCALER)))
+    assert codes(diagnosis)[:2] == ["known-middlebox", "untrusted-root"]
+    assert diagnosis.cause == "interception"
+    assert proof(diagnosis, "known-middlebox")["product"] == "Zscaler"
+    assert diagnosis.clients["curl"].startswith("(60)")
+
+
+def test_an_unchecked_name_never_decides_alone() -> None:
+    assert "known-middlebox" not in said(BURP)
+    assert "known-middlebox" in said(BURP, spot=True)
+    assert "known-middlebox" in said(BURP, fleet=fleet(BURP))
+    assert "known-middlebox" not in said(BURP, fleet=fleet(BURP, certain=False))
+
+
+def test_a_product_under_its_own_name_is_not_in_between() -> None:
+    assert "known-middlebox" not in said(ZSCALER, host="admin.proxy.example")
+
+
+def test_who_trusts_the_issuer_is_warned() -> None:
+    diagnosis = diagnosed(evidence(seen(ZSCALER)), judge(ZSCALER))
+    assert [code for code in codes(diagnosis) if "middlebox" in code] == ["known-middlebox?"]
+    assert diagnosis.outcome == "warn"
+    plain = at(answered([pki.certificate(HOST, issuer=ZSCALER)]))
+    assert codes(diagnosed(evidence(plain), judge(ZSCALER))) == ["known-middlebox?"]
+
+
+def test_never_on_a_public_chain() -> None:
+    box = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler CA"), issuer=root(), ca=True)
+    leaf = pki.certificate(HOST, issuer=box)
+    plain = evidence(at(answered([leaf, box])))
+    assert codes(diagnosed(plain, judge(public=True))) == []
+
+
+def test_never_on_an_estates_own_ca() -> None:
+    by = Judge(
+        [pki.store(root())],
+        public_roots=frozenset(),
+        intermediates=Intermediates(),
+        own=OwnAuthorities([ZSCALER.parsed]),
+    )
+    assert "known-middlebox" not in said(ZSCALER, by=by)
+    assert said(ZSCALER, by=by, fleet=fleet(ZSCALER)) == said(ZSCALER, by=by)
+
+
+def test_the_fleets_word() -> None:
+    diagnosis = diagnosed(evidence(seen(PLAIN)), fleet=fleet(PLAIN))
+    assert codes(diagnosis)[:2] == ["issuer-across-unrelated-names", "untrusted-root"]
+    assert diagnosis.cause == "interception"
+    assert "7 unrelated names" in diagnosis.diagnoses[0]["summary"]
+    weak = diagnosed(evidence(seen(PLAIN)), fleet=fleet(PLAIN, certain=False))
+    assert codes(weak)[:2] == ["issuer-across-unrelated-names?", "untrusted-root"]
+    assert weak.cause == "untrusted-ca"
+    assert "issuer-across-unrelated-names" not in said(PLAIN)
+
+
+def test_made_on_the_spot() -> None:
+    leaf = pki.certificate(HOST, issuer=PLAIN).parsed
+    assert made_on_the_spot(seen(PLAIN, spot=True), leaf)
+    assert not made_on_the_spot(seen(PLAIN), leaf)
+    assert not made_on_the_spot(at(answered([leaf.der])), leaf)
+
+
+@pytest.mark.parametrize(("chain", "expected"), [((pki.certificate(HOST, issuer=PLAIN),), True), (None, False)])
+def test_who_is_suspect(chain: tuple[pki.Issued, ...] | None, expected: bool) -> None:
+    given = evidence(at(answered(chain)), of=target())
+    case = Case(given, given.endpoints[0], verdicts(given)[0], Context(at=pki.NOW))
+    assert (suspect(case) is not None) is expected
