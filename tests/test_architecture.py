@@ -31,13 +31,15 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
-    | {"starttls", "workers", "worker", "certificates", "process", *RECORDS},
-    "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", *RECORDS}),
+    | {"starttls", "workers", "worker", "feed", "certificates", "process", *RECORDS},
+    "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}),
+    # Rows on their way from a blocking source to those that want them.
+    "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
-    "session": frozenset({"scan", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
+    "session": frozenset({"scan", "feed", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
-    "workers": frozenset({"worker", "frames", "scan", "session", "net", "diagnosis", *RECORDS}),
-    "worker": frozenset({"frames", "certificates", "process", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
+    "workers": frozenset({"worker", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
+    "worker": frozenset({"frames", "certificates", "process", "feed", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
     | RECORDS,
     "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),
@@ -83,8 +85,9 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
 
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
 THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
-    "trio": ("net/", "scan.py", "session.py", "worker.py", "workers.py", "demo/", "cli/"),
+    "trio": ("net/", "scan.py", "feed.py", "session.py", "worker.py", "workers.py", "demo/", "cli/"),
     "dns": ("net/", "demo/"),
+    "httpcore": ("net/",),
     "tqdm": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),
