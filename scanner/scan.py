@@ -7,45 +7,43 @@ wait for their address, and what waits for the fleet's knowledge is counted.
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from typing import Final
 
 import trio
 
 from scanner.config import ScanConfig
+from scanner.correlate.facts import facts_of
+from scanner.correlate.fold import REASONS, Fold
+from scanner.correlate.verdicts import FleetVerdict
 from scanner.diagnosis import assemble
+from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.questions import Question, next_question
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
+from scanner.feed import Feed, Source
 from scanner.findings import Finding
+from scanner.held import Held, HeldError
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.net.resolve import Resolver
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
 
-# Rows read in one go by the reading thread: enough to make the hop to it cheap, few enough to start at once.
-ROWS_PER_READ: Final = 256
-# Seconds after which a batch that is not full shows that rows trickle in, from a person or a pipe: then each goes at once.
-TRICKLE: Final = 0.05
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
 # Findings remembered so that a repeated target shares one probe; at about 5 kB each this is some 10 MB.
 REMEMBERED: Final = 2048
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
-# Findings held back because an intermediate seen later may settle them; beyond it they are written as they stand.
-MAX_HELD: Final = 10_000
 
-Row = Target | InvalidRow
-# Rows one by one, or a call that blocks until it has some and gives none at the end.
-Source = Iterator[Row] | Callable[[], list[Row]]
 Emit = Callable[[Finding], None]
 Judged = Callable[[Evidence, Sequence[ChainVerdict | None]], None]
+Notify = Callable[[FleetVerdict], None]
 TargetKey = tuple[str, int, str, str | None, str | None]
 
 
@@ -69,68 +67,6 @@ class _Shared:
     finding: Finding | None = None
 
 
-class InBatches:
-    """Rows of a blocking iterator, a list for each call: long ones where rows come fast, single ones where they trickle in."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
-        self._size = 1
-
-    def __call__(self) -> list[Row]:
-        """The next rows; none at the end."""
-        begun = time.monotonic()
-        batch = list(islice(self._rows, self._size))
-        fast = time.monotonic() - begun < TRICKLE
-        self._size = min(self._size * 2, ROWS_PER_READ) if fast else 1
-        return batch
-
-
-class Feed:
-    """Rows from a blocking source, read in batches by a thread, taken one by one by workers."""
-
-    def __init__(self, rows: Source) -> None:
-        self._read_batch = rows if callable(rows) else InBatches(rows)
-        self._ready: deque[Row] = deque()
-        self._lot = trio.lowlevel.ParkingLot()
-        self._drained = trio.Event()
-        self.idle = 0
-        self.read = 0
-        self.finished = False
-
-    @property
-    def ready(self) -> int:
-        """Rows that wait to be taken."""
-        return len(self._ready)
-
-    async def fill(self, wanted: Callable[[int], None]) -> None:
-        """Read to the end; ``wanted`` is told how many rows have become ready."""
-        while batch := await trio.to_thread.run_sync(self._read_batch, abandon_on_cancel=True):
-            self.read += len(batch)
-            self._ready.extend(batch)
-            wanted(len(batch))
-            self._lot.unpark(count=len(batch))
-            while len(self._ready) >= ROWS_PER_READ:
-                self._drained = trio.Event()
-                await self._drained.wait()
-        self.finished = True
-        self._lot.unpark_all()
-
-    async def take(self) -> Row | None:
-        """The next row; ``None`` when there will be none."""
-        while not self._ready:
-            if self.finished:
-                return None
-            self.idle += 1
-            try:
-                await self._lot.park()
-            finally:
-                self.idle -= 1
-        row = self._ready.popleft()
-        if len(self._ready) < ROWS_PER_READ:
-            self._drained.set()
-        return row
-
-
 class Scan:
     """One run. ``emit`` is called with each finding, in the order in which they become final, and ``judged`` before it
     with what the finding was made from; ``clock`` gives seconds since the epoch. With ``fragments`` findings hold certificates
@@ -148,6 +84,8 @@ class Scan:
         judged: Judged | None = None,
         fragments: Fragments | None = None,
         clock: Callable[[], float] = time.time,
+        context: Callable[..., Context] | None = None,
+        notify: Notify | None = None,
     ) -> None:
         self._config = config
         self._run_id = run_id
@@ -157,12 +95,18 @@ class Scan:
         self._judged = judged
         self._fragments = fragments
         self._clock = clock
+        self._context = context or partial(
+            Context, expiry_warning_days=config.expiry_warning_days, revocation=config.revocation
+        )
+        self._notify = notify
+        self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
         self._extras: Extras | None = None
         self._last: tuple[ServerFlight, tuple[str, float], ChainVerdict] | None = None
         self._recent: OrderedDict[TargetKey, _Shared] = OrderedDict()
         self._in_flight: dict[TargetKey, _Shared] = {}
-        self._held: list[tuple[Evidence, _Shared | None]] = []
+        # evidence, and whether rows that name the same target wait for it
+        self._held: Held[tuple[Evidence, bool]] = Held()
         self._outcomes: Counter[str] = Counter()
         self._sharing = 0
         self._done = 0
@@ -213,14 +157,11 @@ class Scan:
         at = self.moment(evidence.started)
         return [self.verdict(evidence.target, endpoint, at) for endpoint in evidence.endpoints]
 
-    def finding(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Finding:
-        """Evidence and verdicts to the finding."""
-        context = Context(
-            at=self.moment(evidence.started),
-            expiry_warning_days=self._config.expiry_warning_days,
-            revocation=self._config.revocation,
-        )
-        diagnosis = diagnose(evidence, verdicts, context)
+    def finding(
+        self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None], fleet: FleetVerdict = NO_FLEET
+    ) -> Finding:
+        """Evidence, verdicts and what the fleet says to the finding."""
+        diagnosis = diagnose(evidence, verdicts, self._context(at=self.moment(evidence.started), fleet=fleet))
         return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments)
 
     # --- the run -------------------------------------------------------------------------------
@@ -275,11 +216,12 @@ class Scan:
             self._write(assemble.for_another_row(recent.finding, target))
             await trio.lowlevel.checkpoint()
             return
-        own = None
         if shared is None:
-            own = self._in_flight[key] = _Shared()
+            self._in_flight[key] = _Shared()
         evidence = await self._observe(target)
-        self._conclude(evidence, own, final=False)
+        self._conclude(evidence, owned=shared is None, final=False)
+        if self._held:
+            self._release()
 
     async def _observe(self, target: Target) -> Evidence:
         started = self._clock()
@@ -292,24 +234,38 @@ class Scan:
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
             return Evidence(target=target, started=started, bug=describe_bug(error))
 
-    def _conclude(self, evidence: Evidence, shared: _Shared | None, *, final: bool) -> None:
+    def _conclude(self, evidence: Evidence, *, owned: bool, final: bool) -> None:
+        """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it."""
+        fleet = NO_FLEET
         try:
             verdicts = self.verdicts(evidence)
-            if not final and len(self._held) < MAX_HELD and any(v and self._judge.unresolved(v) for v in verdicts):
-                self._held.append((evidence, shared))
-                return
-            finding = self.finding(evidence, verdicts)
+            facts = facts_of(evidence, verdicts)
+            if not final:
+                self.fold.add(facts)
+                reason = self.fold.waits_for(facts)
+                if reason is not None:
+                    self._held.hold((evidence, owned), reason)
+                    return
+            if facts is not None:
+                fleet = self.fold.verdict()
+                self._tell(fleet)
+            finding = self.finding(evidence, verdicts, fleet)
+        except HeldError:
+            raise  # a full disk is no fault of a target
         except Exception as error:  # noqa: BLE001 - as above
             verdicts, evidence = [], replace(evidence, endpoints=(), bug=describe_bug(error))
             finding = self._bug_finding(evidence)
-        # not among what is caught: a full disk is no fault of a target, and stops the run as it does with findings
+        # not among what is caught: a full disk stops the run, as it does with findings
         if self._judged is not None:
             self._judged(evidence, verdicts)
         self._write(finding)
-        if shared is None:
-            return
-        key = _key_of(evidence.target)
-        self._in_flight.pop(key, None)
+        if owned:
+            self._answer_others(evidence.target, finding)
+
+    def _answer_others(self, target: Target, finding: Finding) -> None:
+        """Rows that named the same target meanwhile get its finding, as will those that still come."""
+        key = _key_of(target)
+        shared = self._in_flight.pop(key)
         shared.finding = finding
         self._sharing -= len(shared.waiting)
         for waiting in shared.waiting:
@@ -318,6 +274,12 @@ class Scan:
         self._recent[key] = shared
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
+
+    def _tell(self, fleet: FleetVerdict) -> None:
+        """Once a run: that the clock by which everything is judged is wrong."""
+        if self._notify is not None and fleet.clock.state == "wrong":
+            notify, self._notify = self._notify, None
+            notify(fleet)
 
     def _bug_finding(self, evidence: Evidence) -> Finding:
         """The finding of a target on which we failed; where even that fails, one without anything that was seen."""
@@ -331,12 +293,18 @@ class Scan:
             finding["error"] = f"{OWN_FAULT}{evidence.bug}; {describe_bug(error)}"
             return finding
 
+    def _release(self) -> None:
+        """Write what was held for something that is known by now."""
+        for reason in REASONS:
+            if self._held.count(reason) and self.fold.settled(reason):
+                for evidence, owned in self._held.release(reason):
+                    self._conclude(evidence, owned=owned, final=True)
+
     def _settle(self) -> None:
-        """Write what was held: all intermediates that this run met are known now."""
+        """Write everything that was held: what this run could learn is known now."""
         self._last = None
-        held, self._held = self._held, []
-        for evidence, shared in held:
-            self._conclude(evidence, shared, final=True)
+        for evidence, owned in self._held.drain():
+            self._conclude(evidence, owned=owned, final=True)
 
     def _write(self, finding: Finding) -> None:
         self._done += 1

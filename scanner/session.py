@@ -18,6 +18,7 @@ from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.rules.caa import authority_of
 from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions
+from scanner.feed import Row, Source
 from scanner.findings import Finding
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
@@ -28,7 +29,7 @@ from scanner.pki.judge import Judge
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Emit, Extras, Judged, Row, Scan, Source
+from scanner.scan import Emit, Extras, Judged, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
 

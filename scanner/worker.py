@@ -20,6 +20,7 @@ from scanner.certificates import not_met_before
 from scanner.config import ScanConfig
 from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
+from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.fleet.stats import Stats
 from scanner.frames import Frames, frame, read_frame
@@ -28,7 +29,6 @@ from scanner.pki.certificate import Certificate
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.verdicts import ChainVerdict
 from scanner.process import collect_seldom, raise_file_limit
-from scanner.scan import Row
 from scanner.session import Material, Session, make_judge, open_session
 
 # Seconds between two reports: short enough to watch a run live, long enough to make many findings one message.

@@ -26,10 +26,11 @@ from scanner.config import ScanConfig
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.evidence import Evidence, InvalidRow, Target
+from scanner.feed import InBatches, Row
 from scanner.findings import Finding
 from scanner.frames import Frames, frame
 from scanner.net.pacing import PacingStatistics
-from scanner.scan import InBatches, Row, ScanStatistics
+from scanner.scan import ScanStatistics
 from scanner.session import without_excluded
 from scanner.worker import Assignment, Report
 

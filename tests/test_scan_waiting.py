@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ import trio
 from scanner import scan as module
 from scanner.config import ScanConfig
 from scanner.evidence import InvalidRow
-from scanner.scan import MAX_HELD, ROWS_PER_READ, WAITING_WORKERS, Feed, InBatches, Row
+from scanner.feed import ROWS_PER_READ, Row
+from scanner.scan import WAITING_WORKERS
 from tests.helpers import evidence, pki
 from tests.helpers.network import Scenario, Step, most_within
 from tests.helpers.scanning import (
@@ -125,14 +125,6 @@ def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
     run(main, threshold=0.01)
 
 
-def test_those_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_HELD <= 100_000
-    monkeypatch.setattr(module, "MAX_HELD", 2)
-    scenario = everywhere(strange)
-    findings = scanned(scenario, rows_of(HOSTS))
-    assert all(codes(finding) == ["issuer-unknown"] for finding in findings)
-
-
 def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
     async def main() -> None:
         scenario, rows = fleet([0, 1, 2, 3, 4])
@@ -195,33 +187,6 @@ def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.Monk
     assert ROWS_PER_READ < endless.taken <= most
 
 
-def test_rows_that_trickle_in_are_probed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    given = iter(rows_of(HOSTS))
-
-    def slowly() -> Iterator[Row]:
-        for each in given:
-            now[0] += 1
-            yield each
-
-    batches = InBatches(slowly())
-    sizes = []
-    while batch := batches():
-        sizes.append(len(batch))
-    assert sizes == [1] * len(HOSTS)
-
-
-def test_rows_that_come_fast_are_read_in_growing_batches() -> None:
-    batches = InBatches(iter(rows_of(HOSTS * 100)))
-    sizes = []
-    while batch := batches():
-        sizes.append(len(batch))
-    assert sum(sizes) == len(HOSTS) * 100
-    assert sizes[:4] == [1, 2, 4, 8]
-    assert max(sizes) == ROWS_PER_READ
-
-
 def test_an_inventory_that_breaks_breaks_the_run() -> None:
     def torn() -> Iterator[Row]:
         yield from rows_of(HOSTS[:3])
@@ -233,27 +198,6 @@ def test_an_inventory_that_breaks_breaks_the_run() -> None:
         assert caught.group_contains(OSError, match="torn")
 
     run(main)
-
-
-def test_a_feed_gives_every_row_once() -> None:
-    async def main() -> None:
-        rows = rows_of(HOSTS * 200)
-        feed = Feed(iter(rows))
-        taken: list[Row] = []
-
-        async def work() -> None:
-            while (each := await feed.take()) is not None:
-                taken.append(each)
-                await trio.lowlevel.checkpoint()
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(7):
-                nursery.start_soon(work)
-            await feed.fill(lambda ready: None)
-        assert sorted(each.row for each in taken) == [each.row for each in rows]
-        assert feed.read == len(rows)
-
-    trio.run(main)
 
 
 # --- one's turn ------------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ from scanner import session as module
 from scanner.config import ScanConfig
 from scanner.evidence import InvalidRow, Target
 from scanner.exclude import Exclusions
+from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.net.dns_config import ResolverConfigError
 from scanner.pki.stores import StoreError
-from scanner.scan import Row
 from scanner.session import (
     Material,
     ipv6_usable,

@@ -20,9 +20,9 @@ from scanner import workers
 from scanner.config import ScanConfig
 from scanner.evidence import InvalidRow, Target
 from scanner.exclude import Exclusions
+from scanner.feed import Row
 from scanner.fleet.stats import Stats
 from scanner.inventory import read_inventory
-from scanner.scan import Row
 from scanner.session import Material
 from scanner.starttls import PROTOCOLS
 from scanner.worker import Assignment, Report

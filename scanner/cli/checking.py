@@ -12,11 +12,11 @@ from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.running import material
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
+from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
 from scanner.pki.files import read_chain
-from scanner.scan import Row
 from scanner.session import judge_file, make_judge, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 

@@ -17,10 +17,11 @@ from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.config import ScanConfig
-from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
 from scanner.exclude import load_exclusions
+from scanner.feed import Row
 from scanner.findings import CAUSES, Finding
 from scanner.fleet.stats import Stats
 from scanner.fleet.tables import as_table
@@ -30,7 +31,7 @@ from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
 from scanner.process import collect_seldom, raise_file_limit
-from scanner.scan import Row, ScanStatistics
+from scanner.scan import ScanStatistics
 from scanner.session import Material, make_judge, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted

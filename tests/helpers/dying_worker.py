@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from scanner import worker
 from scanner.evidence import Target
-from scanner.scan import Row
+from scanner.feed import Row
 
 DEADLY = "deadly.test"
 

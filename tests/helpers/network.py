@@ -280,6 +280,7 @@ class Asked:
     sni: str | None = None
     complete: ServerFlight | None = None
     present: bool = False
+    quiet: bool = False
 
 
 def asking(*names: str) -> Any:

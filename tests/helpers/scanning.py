@@ -14,8 +14,9 @@ from trio.testing import MockClock
 
 from scanner.config import ScanConfig
 from scanner.evidence import InvalidRow, Probe, Target
+from scanner.feed import Row
 from scanner.findings import Finding
-from scanner.scan import Row, Scan
+from scanner.scan import Scan
 from tests.helpers import evidence, pki
 from tests.helpers.network import Connection, Scenario, Step, observer_in, pacer_for
 from tests.helpers.schema import validate
