@@ -35,8 +35,8 @@ class NotHttp(Exception):
 
 @record
 class HttpAnswer:
-    """What the head of a final answer says. ``date`` is in seconds since the epoch; ``challenge`` is WWW-Authenticate;
-    ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
+    """What the head of a final answer says. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
+    WWW-Authenticate; ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
 
     status: int
     body_at: int
@@ -83,13 +83,14 @@ def _answer(status: int, head: bytes, body_at: int) -> HttpAnswer:
         body_at,
         server=fields.get(b"server"),
         location=fields.get(b"location"),
-        date=_date(fields.get(b"date", "")),
+        date=_date(fields.get(b"date", ""), fields.get(b"age", "")),
         challenge=fields.get(b"www-authenticate"),
         length=int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None,
     )
 
 
-def _date(text: str) -> float | None:
+def _date(text: str, age: str) -> float | None:
+    """The sender's clock: Date, and what a cache says has passed since then (Age, RFC 9111 section 5.1)."""
     found = _DATE.fullmatch(text)
     if found is None:
         return None
@@ -97,4 +98,5 @@ def _date(text: str) -> float | None:
     at = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59))
     if not (at[0] >= 1970 and 1 <= at[2] <= 31 and at[3] < 24 and at[4] < 60):
         return None
-    return float(calendar.timegm(at))
+    passed = int(age) if age.isascii() and age.isdigit() and len(age) < 11 else 0
+    return float(calendar.timegm(at) + passed)

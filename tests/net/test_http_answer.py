@@ -85,3 +85,11 @@ def test_long_and_strange_fields() -> None:
     )
     assert answer is not None and answer.length is None
     assert answer.server == "\ufffd" * MOST_FIELD
+
+
+@pytest.mark.parametrize(("age", "passed"), [(b"3600", 3600), (b"0", 0), (b"-5", 0), (b"soon", 0), (b"9" * 20, 0)])
+def test_a_cache_says_how_old_its_answer_is(age: bytes, passed: int) -> None:
+    head = b"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 06:01:02 GMT\r\nAge: " + age + b"\r\n\r\n"
+    answer = read_answer_untrusted(head)
+    assert answer is not None
+    assert answer.date == calendar.timegm((2026, 11, 23, 6, 1, 2)) + passed
