@@ -23,6 +23,8 @@ ENUMERATION: Final = "enumerate-"
 CLIENT_AUTH: Final = "client-auth"
 AUTHENTICATED: Final = "authenticated"
 HTTP: Final = "http"
+# As the first, but nothing is said after the handshake: does the server hang up all the same?
+QUIET: Final = "client-auth-quiet"
 
 
 NO_FLEET: Final = FleetVerdict()

@@ -18,6 +18,7 @@ from scanner.diagnosis.clients import predict
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
+from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.interception import interception_claims
@@ -47,6 +48,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     server_claims,
     negotiation_claims,
     enumeration_claims,
+    client_auth_claims,
     interception_claims,
     certificate_claims,
     name_claims,
@@ -113,6 +115,7 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
 
 NOT_CONTACTED: Final = "no address of this target was contacted, so it is not judged"
 OWN_FAULT: Final = "tlsweep itself failed on this target, so it is not fully judged; please report this: "
+NO_RULE: Final = "no rule for "
 
 
 def _endpoint_claims(
@@ -206,7 +209,7 @@ def _nothing_claimed(evidence: Evidence) -> Diagnosis:
     if error is None and unfinished is None:
         return Diagnosis("ok", Stage.DONE, None)
     stage = _reached(evidence) if unfinished is None else unfinished.stage
-    return Diagnosis("warn", stage, None, error=error or OWN_FAULT + f"no rule for {unfinished and unfinished.failure}")
+    return Diagnosis("warn", stage, None, error=error or f"{OWN_FAULT}{NO_RULE}{unfinished and unfinished.failure}")
 
 
 def _reached(evidence: Evidence) -> Stage:

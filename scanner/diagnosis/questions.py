@@ -16,6 +16,7 @@ from scanner.diagnosis.case import (
     CLIENT_AUTH,
     ENUMERATION,
     HTTP,
+    QUIET,
     Case,
     Context,
     accepted_from,
@@ -24,6 +25,7 @@ from scanner.diagnosis.case import (
     works,
 )
 from scanner.diagnosis.healthy import plainly_healthy
+from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
@@ -99,7 +101,7 @@ class Question:
     """A connection to make: the hello, and the server_name in it (``None``: none).
 
     With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
-    hello, and a word said to what is behind it; ``present`` then shows our certificate.
+    hello, and a word said to what is behind it (none if ``quiet``); ``present`` shows our certificate.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Question:
     sni: str | None
     complete: ServerFlight | None = None
     present: bool = False
+    quiet: bool = False
 
 
 def next_question(
@@ -261,6 +264,8 @@ def _completion(
     if flight.client_auth is not None:
         if CLIENT_AUTH not in asked:
             return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
+        if QUIET not in asked and hung_up(asked[CLIENT_AUTH]) and required(endpoint, target.protocol) is None:
+            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _in_doubt(verdict):

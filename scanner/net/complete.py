@@ -42,6 +42,8 @@ QUIET_WAIT: Final = 1.0
 READ_SIZE: Final = 16_384
 
 WEB: Final = frozenset({"tls", "https"})
+# Not a protocol: nothing is said
+_UNSPOKEN: Final = ""
 _H2: Final = b"h2"
 _HTTP1: Final = b"http/1.1"
 # Connection preface of HTTP/2 (RFC 9113 section 3.4) with an empty SETTINGS frame: a server answers it with its own.
@@ -115,16 +117,19 @@ class Completer:
         host: str,
         sni: str | None,
         protocol: str,
+        quiet: bool = False,
         alpn: tuple[bytes, ...],
         open_dialogue: Callable[[], Dialogue | None],
         timing: Timing,
         flight: ServerFlight | None,
         present: bool,
     ) -> Completion:
-        """One connection to ``address``, completed; ``flight`` is what it said to the first hello, ``present`` asks for
-        our certificate to be shown. Raises ``OutOfResources`` only."""
+        """One connection to ``address``, completed; ``flight`` is what it said to the first hello, ``quiet`` leaves it
+        the first word after the handshake, ``present`` asks for our certificate to be shown. Raises ``OutOfResources`` only."""
         present = present and self._files[0] is not None
         begun = trio.current_time()
+        if quiet:
+            protocol = _UNSPOKEN
         first, *others = _offers(alpn)
         result = await self._once(address, port, host, sni, protocol, first, open_dialogue(), timing, flight, present)
         for offered in others:
@@ -310,10 +315,9 @@ class _Course:
 
     async def _ask(self, tls: _Tls, talk: Talk, scope: trio.CancelScope) -> None:
         if talk.judge is None:
-            # below TLS 1.3 the end of the handshake is the server's consent
-            self._done = True
-            if self._version == TLS13 and self._asked:
-                self._done = False
+            # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
+            self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
+            if not self._done:
                 with trio.move_on_after(QUIET_WAIT) as quiet:
                     if not await tls.read():
                         self._failure = Failure.CLOSED

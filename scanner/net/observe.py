@@ -54,7 +54,7 @@ BACKOFF: Final = 0.25
 
 class Question(Protocol):
     """A follow-up: its name, and what to say this time; with ``complete`` (what the server said first) the handshake is
-    completed, with our certificate if ``present``."""
+    completed, with our certificate if ``present``, and nothing is said after it if ``quiet``."""
 
     @property
     def name(self) -> str: ...
@@ -66,6 +66,8 @@ class Question(Protocol):
     def complete(self) -> ServerFlight | None: ...
     @property
     def present(self) -> bool: ...
+    @property
+    def quiet(self) -> bool: ...
 
 
 class Resolver(Protocol):
@@ -258,6 +260,7 @@ class _Course:
                 host=target.name,
                 sni=question.sni,
                 protocol=target.protocol,
+                quiet=question.quiet,
                 alpn=self._alpn,
                 open_dialogue=lambda: observer._open_dialogue(target.protocol, target.name),
                 timing=Timing(observer._config.connect_timeout, wait, budget.left),
@@ -265,6 +268,11 @@ class _Course:
                 present=question.present,
             )
 
+        for _ in range(observer._config.retries):
+            completion = await self._paced(address, budget, complete)
+            # lost on the way, not refused: what the first flight left open would stay so
+            if completion.failure not in CONNECT_FAILURES or budget.left <= 0:
+                return completion
         return await self._paced(address, budget, complete)
 
     async def _paced(self, address: str, budget: Budget, connect: Callable[[], Awaitable[_T]]) -> _T:

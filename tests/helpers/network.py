@@ -19,6 +19,7 @@ import trio
 from scanner.config import ScanConfig
 from scanner.evidence import (
     CONNECT_FAILURES,
+    Completion,
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
@@ -126,6 +127,11 @@ class Scenario:
             connection.ended = trio.current_time()
         return replace(probe, offer=offer.name, sni=sni)
 
+    async def complete(self, address: str, port: int, **_: Any) -> Completion:
+        """As ``Completer.complete``: whoever completes a handshake here is hung up on."""
+        await trio.lowlevel.checkpoint()
+        return Completion(Stage.HELLO, failure=Failure.CLOSED)
+
     async def _play(self, connection: Connection) -> Probe:
         steps = self._weather.get(connection.address, [Step(self._delay, SUCCESS)])
         delay, outcome = steps.pop(0) if len(steps) > 1 else steps[0]
@@ -230,6 +236,7 @@ def observer_in(scenario: Scenario, config: ScanConfig | None = None, **changes:
         "open_dialogue": lambda protocol, host: None,
         "alpn_of": lambda protocol: (),
         "jitter": Random(1),
+        "completer": scenario,
         **changes,
     }
     return Observer(config, cast(Prober, scenario), scenario, pacer, **given)

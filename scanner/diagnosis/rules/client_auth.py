@@ -1,0 +1,275 @@
+"""Rules on servers that ask for a client certificate: demanded in TLS, demanded by the application, welcome, or ours refused.
+
+The first flight says only that one is asked for. What becomes of a client without one shows in a completed handshake and
+the first answer of the application (``scanner.net.complete``); these rules read both. A 403 or 401 proves nothing about
+certificates on a server that never asked for one, so only those that ask are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any, Final
+
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of, moment
+from scanner.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.distinguished import name_text
+from scanner.pki.extensions import DIGITAL_SIGNATURE
+from scanner.tls.names import alert_name, version_name
+
+# Of the words of a refusal, what goes into a sentence
+MOST_WORDS: Final = 160
+
+
+class Demand(Enum):
+    """What becomes of a client that shows what this one showed."""
+
+    REFUSED = auto()  # TLS ends for want of a certificate, or at the one that was shown
+    REFUSED_BEHIND = auto()  # TLS stands, and what is behind it refuses for that reason
+    WELCOME = auto()
+
+
+# The word for certificate as servers say it to people
+_CERTIFICATE: Final = re.compile(
+    r"certifi|zertifi|sertifi|sertyfi|certyfi|сертифик|证书|證書|憑證|証明書|인증서|\bcert\b|client[ -]auth",
+    re.IGNORECASE,
+)
+# Statuses that nginx gives to failed and to absent client certificates, and that it shows as 400 by default
+_NGINX_STATUSES: Final = frozenset({495, 496})
+_REFUSALS: Final = frozenset({401, 403})
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_ENDED: Final = frozenset({Failure.CLOSED, Failure.RESET, Failure.ALERT})
+_HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
+
+
+def client_auth_claims(case: Case) -> Iterator[Claim]:
+    """What holds of an address that asks for a client certificate; nothing of one that does not."""
+    flight = flight_of(case.endpoint)
+    if flight is None or flight.client_auth is None:
+        return
+    without = case.endpoint.completions.get(CLIENT_AUTH)
+    ours = case.endpoint.completions.get(AUTHENTICATED)
+    demand = demand_without(case)
+    authorities = [name_text(name).text for name in flight.client_auth.authorities]
+    facts: dict[str, Any] = {"authorities": authorities} if authorities else {}
+    if ours is not None:
+        verdict = _rejection(case, ours, demand)
+        if verdict is not None:
+            shown = _shown(ours, authorities, case.context.at)
+            yield Claim("client-certificate-rejected", {**_ending(ours, verdict), **facts, **shown})
+            return
+        if demand_of(ours, case, flight) is Demand.WELCOME and demand is not Demand.WELCOME:
+            return  # we are known there
+    if demand is None or without is None:
+        return
+    if demand is Demand.WELCOME:
+        yield Claim("client-certificate-optional", facts)
+    elif demand is Demand.REFUSED:
+        yield Claim("client-certificate-required", {**_ending(without, demand), **facts})
+    else:
+        yield Claim("client-certificate-required-by-application", {**_ending(_told_best(case), demand), **facts})
+
+
+def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
+    """Whether this address, which asks for a client certificate, refuses without one; ``None`` where that is not known."""
+    demand = _without(endpoint, protocol)
+    return None if demand is None else demand is not Demand.WELCOME
+
+
+def demand_without(case: Case) -> Demand | None:
+    """What becomes of a client without a certificate; ``None`` where that is not known."""
+    return _without(case.endpoint, case.target.protocol)
+
+
+def _without(endpoint: EndpointEvidence, protocol: str) -> Demand | None:
+    flight = flight_of(endpoint)
+    without = endpoint.completions.get(CLIENT_AUTH)
+    if without is None or flight is None:
+        return None
+    demand = _demand(without, protocol, flight)
+    if demand is None and (quiet := endpoint.completions.get(QUIET)) is not None:
+        # it hung up on a word that may not be its protocol: does it on a client that says nothing?
+        return Demand.REFUSED_BEHIND if hung_up(quiet) else _demand(quiet, protocol, flight)
+    return demand
+
+
+def _told_best(case: Case) -> Completion:
+    completions = case.endpoint.completions
+    return completions.get(QUIET, completions[CLIENT_AUTH])
+
+
+def demand_of(completion: Completion, case: Case, flight: ServerFlight) -> Demand | None:
+    """What this completed handshake shows; ``None`` where it came to nothing, or ended so that it shows nothing."""
+    return _demand(completion, case.target.protocol, flight)
+
+
+def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Demand | None:
+    if completion.stage is Stage.CLIENT_AUTH:
+        return Demand.REFUSED
+    if completion.stage is Stage.APPLICATION:
+        if completion.failure is None:
+            return Demand.REFUSED_BEHIND if _speaks_of_certificates(completion) else Demand.WELCOME
+        if completion.failure in _ENDED:
+            known = protocol != "tls" or flight.alpn in _HTTP_ALPN
+            return Demand.REFUSED_BEHIND if known else None
+        return Demand.WELCOME  # it waits for another word than ours, and has not refused
+    if completion.stage is not Stage.DONE:
+        return None
+    status = completion.status
+    if status in _NGINX_STATUSES:
+        return Demand.REFUSED_BEHIND
+    if (status == 400 or status in _REFUSALS) and _speaks_of_certificates(completion):
+        return Demand.REFUSED_BEHIND
+    if status in _REFUSALS and completion.challenge is None:
+        return Demand.REFUSED_BEHIND  # it asked for a certificate and for nothing else to know us by
+    return Demand.WELCOME
+
+
+def hung_up(completion: Completion) -> bool:
+    """The handshake stood, and the connection was ended without a word."""
+    return completion.stage is Stage.APPLICATION and completion.failure in _ENDED
+
+
+def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand | None:
+    """Why ours counts as refused; ``None`` where it does not."""
+    flight = flight_of(case.endpoint)
+    assert flight is not None
+    demand = demand_of(ours, case, flight)
+    if demand is Demand.REFUSED or (demand is None and ours.stage is Stage.APPLICATION):
+        return Demand.REFUSED
+    if demand is not Demand.REFUSED_BEHIND:
+        return None
+    plain = case.endpoint.completions.get(CLIENT_AUTH)
+    same = plain is not None and plain.stage is Stage.DONE and plain.status == ours.status
+    if same and not _speaks_of_certificates(ours) and ours.status in _REFUSALS:
+        # refused alike with and without: ours is the reason only if it cannot be what was asked for
+        authorities = [name_text(name).text for name in flight.client_auth.authorities] if flight.client_auth else []
+        return (
+            demand if "issuer-not-accepted" in _shown(ours, authorities, case.context.at).get("reasons", ()) else None
+        )
+    return demand
+
+
+# --- evidence --------------------------------------------------------------------------------------
+
+
+def _ending(completion: Completion, demand: Demand) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if completion.version is not None:
+        facts["version"] = version_name(completion.version)
+        facts["version_code"] = completion.version
+    if completion.failure is not None:
+        facts["failure"] = str(completion.failure)
+    if completion.alert is not None:
+        facts["alert"] = alert_name(completion.alert)
+        facts["alert_code"] = completion.alert
+    if completion.status is not None:
+        facts["status"] = completion.status
+    for name in ("server", "location"):
+        value = getattr(completion, name)
+        if value is not None:
+            facts[name] = value
+    words = said(completion)
+    if words:
+        facts["words"] = words
+    if demand is Demand.REFUSED_BEHIND:
+        facts["answer"] = _answer(completion, words)
+    return facts
+
+
+def _answer(completion: Completion, words: str) -> str:
+    if completion.status is not None:
+        # nginx begins its pages with the status
+        text = words.removeprefix(str(completion.status)).strip()
+        return f"HTTP {completion.status}: {text}" if text else f"HTTP {completion.status}"
+    if words:
+        return words
+    if completion.alert is not None:
+        return f"alert {alert_name(completion.alert)}"
+    return "the connection is reset" if completion.failure is Failure.RESET else "it hangs up"
+
+
+def said(completion: Completion) -> str:
+    """The words of an answer, for a sentence: a page's title, else its text; the message of a binary protocol."""
+    text = _text(completion.reply)
+    title = _TITLE.search(text)
+    text = title[1] if title is not None and title[1].strip() else _TAG.sub(" ", text)
+    return " ".join(text.split())[:MOST_WORDS]
+
+
+def _text(reply: bytes) -> str:
+    if reply[:1] == b"E" and b"\0" in reply[1:5]:
+        return _message_of_postgres(reply)
+    if reply[:1] == b"\x30":
+        return _message_of_ldap(reply)
+    return reply.decode("utf-8", "replace")
+
+
+def _message_of_postgres(reply: bytes) -> str:
+    """The M field of an ErrorResponse."""
+    return next((part[1:].decode("utf-8", "replace") for part in reply[5:].split(b"\0") if part[:1] == b"M"), "")
+
+
+def _message_of_ldap(reply: bytes) -> str:
+    """The diagnosticMessage of an LDAPResult (RFC 4511 section 4.1.9): after resultCode and a matchedDN of up to 127 bytes."""
+    found = re.search(rb"\x0a\x01.\x04([\x00-\x7f])", reply, re.DOTALL)
+    if found is None:
+        return ""
+    message = reply[found.end() + found[1][0] :]
+    short = message[1:2] < b"\x80"
+    return message[2:].decode("utf-8", "replace") if short else message[3:].decode("utf-8", "replace")
+
+
+def _speaks_of_certificates(completion: Completion) -> bool:
+    return _CERTIFICATE.search(_text(completion.reply)) is not None
+
+
+def _shown(ours: Completion, authorities: list[str], at: float) -> dict[str, Any]:
+    """Our certificate, and what about it the server may mind."""
+    chain = []
+    for data in ours.offered:
+        try:
+            chain.append(Certificate.parse_untrusted(data))
+        except CertificateError:
+            continue
+    if not chain:
+        return {}
+    leaf = chain[0]
+    reasons = []
+    names = {name for certificate in chain for name in (certificate.issuer, certificate.subject)}
+    if authorities and not names & set(authorities):
+        reasons.append("issuer-not-accepted")
+    if at > leaf.not_after:
+        reasons.append("expired")
+    if at < leaf.not_before:
+        reasons.append("not-yet-valid")
+    purposes = leaf.extended_key_usage
+    if purposes is not None and not {"clientAuth", "anyExtendedKeyUsage"} & set(purposes):
+        reasons.append("not-for-client-auth")
+    if leaf.key_usage is not None and not leaf.key_usage & DIGITAL_SIGNATURE:
+        reasons.append("not-for-signatures")
+    facts: dict[str, Any] = {
+        "subject": leaf.subject,
+        "issuer": leaf.issuer,
+        "certificate": leaf.sha256,
+        "not_before": moment(leaf.not_before),
+        "not_after": moment(leaf.not_after),
+    }
+    if reasons:
+        facts["reasons"] = reasons
+        facts["because"] = [_REASONS[reason] for reason in reasons]
+    return facts
+
+
+_REASONS: Final = {
+    "issuer-not-accepted": "none of the CAs that the server names has issued it",
+    "expired": "it has expired",
+    "not-yet-valid": "it is not valid yet",
+    "not-for-client-auth": "its extended key usage has no clientAuth",
+    "not-for-signatures": "its key usage has no digitalSignature",
+}
+
+__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "required", "said"]

@@ -1,0 +1,194 @@
+"""Servers that ask for a client certificate: what each way of going on, refusing or hanging up proves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scanner.diagnosis.engine import Diagnosis
+from scanner.diagnosis.rules.client_auth import required
+from scanner.evidence import ClientAuthRequest, Completion, EndpointEvidence, Failure, Stage
+from tests.helpers import pki
+from tests.helpers.evidence import ADDRESS, AT, answered, codes, diagnosed, evidence, proof, target
+
+CLIENT_CA = pki.root("Client CA")
+OURS = pki.certificate("client", issuer=CLIENT_CA, purposes=["clientAuth"])
+ASKS = ClientAuthRequest((CLIENT_CA.parsed.subject_der,))
+
+TLS12_ALERT = Completion(Stage.CLIENT_AUTH, failure=Failure.ALERT, alert=40, version=0x0303)
+TLS13_ALERT = Completion(Stage.CLIENT_AUTH, failure=Failure.ALERT, alert=116, version=0x0304)
+HUNG_UP = Completion(Stage.APPLICATION, failure=Failure.CLOSED, version=0x0304)
+RESET = Completion(Stage.APPLICATION, failure=Failure.RESET, version=0x0304)
+SILENT = Completion(Stage.APPLICATION, failure=Failure.SILENT, version=0x0304)
+LOST = Completion(Stage.CONNECT, failure=Failure.CONNECT_TIMEOUT)
+NGINX = b"<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body></body></html>"
+POSTGRES = b"E\0\0\0\x50SFATAL\0VFATAL\0C28000\0Mconnection requires a valid client certificate\0\0"
+LDAP = b"\x30\x2b\x02\x01\x01\x61\x26\x0a\x01\x0d\x04\x00\x04\x1fTLS client certificate required"
+
+REQUIRED, BEHIND = "client-certificate-required", "client-certificate-required-by-application"
+OPTIONAL, REJECTED = "client-certificate-optional.", "client-certificate-rejected"
+
+
+def http(status: int, body: bytes = b"", **changes: Any) -> Completion:
+    return Completion(Stage.DONE, version=0x0304, status=status, reply=body, **changes)
+
+
+def said(words: bytes) -> Completion:
+    return Completion(Stage.APPLICATION, version=0x0304, detail="refused", reply=words)
+
+
+def seen(protocol: str = "https", *, alpn: str | None = None, asks: Any = ASKS, **completions: Completion) -> Diagnosis:
+    endpoint = EndpointEvidence(
+        ADDRESS,
+        answered(client_auth=asks, alpn=alpn),
+        completions={name.replace("_", "-"): completion for name, completion in completions.items()},
+    )
+    return diagnosed(evidence(endpoint, of=target(protocol=protocol)))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "completion", "expected"),
+    [
+        ("https", TLS12_ALERT, [REQUIRED]),
+        ("https", TLS13_ALERT, [REQUIRED]),
+        ("smtp", TLS13_ALERT, [REQUIRED]),
+        ("https", Completion(Stage.CLIENT_AUTH, failure=Failure.CLOSED, version=0x0303), [REQUIRED]),
+        # HTTP
+        ("https", http(400, NGINX), [BEHIND]),
+        ("https", http(400, b"Bad Request"), [OPTIONAL]),
+        ("https", http(495), [BEHIND]),
+        ("https", http(496), [BEHIND]),
+        ("https", http(403), [BEHIND]),
+        ("https", http(401, b"Client certificate missing", challenge="Basic"), [BEHIND]),
+        ("https", http(401, challenge="Basic realm=x"), [OPTIONAL]),
+        ("https", http(401), [BEHIND]),
+        ("https", http(200, b"a page about certificates"), [OPTIONAL]),
+        ("https", http(302, location="https://login.example/"), [OPTIONAL]),
+        ("https", http(404), [OPTIONAL]),
+        ("https", http(503, b"certificate"), [OPTIONAL]),
+        # it hangs up on HTTP
+        ("https", HUNG_UP, [BEHIND]),
+        ("https", RESET, [BEHIND]),
+        ("https", SILENT, [OPTIONAL]),
+        ("https", LOST, []),
+        # other protocols
+        ("smtp", said(b"530 5.7.0 Client certificate not presented\r\n"), [BEHIND]),
+        ("smtp", said(b"550 go away\r\n"), [OPTIONAL]),
+        ("postgres", said(POSTGRES), [BEHIND]),
+        ("ldap", said(LDAP), [BEHIND]),
+        ("imaps", HUNG_UP, [BEHIND]),
+        ("imaps", Completion(Stage.DONE, reply=b"* OK"), [OPTIONAL]),
+    ],
+)
+def test_without_a_certificate(protocol: str, completion: Completion, expected: list[str]) -> None:
+    assert codes(seen(protocol, client_auth=completion)) == expected
+
+
+def test_who_does_not_ask_is_never_blamed() -> None:
+    assert codes(seen(asks=None, http=http(403, b"client certificate"))) == []
+
+
+def test_not_asked_is_not_known() -> None:
+    assert codes(seen()) == []
+
+
+@pytest.mark.parametrize(
+    ("alpn", "quiet", "expected"),
+    [
+        (None, None, []),
+        ("http/1.1", None, [BEHIND]),
+        ("h2", None, [BEHIND]),
+        # it may not be HTTP that is spoken there: what does it do to a client that says nothing?
+        (None, HUNG_UP, [BEHIND]),
+        (None, TLS13_ALERT, [REQUIRED]),
+        (None, Completion(Stage.DONE, version=0x0304), [OPTIONAL]),
+        (None, LOST, []),
+    ],
+)
+def test_hanging_up_on_a_word_that_may_be_wrong(
+    alpn: str | None, quiet: Completion | None, expected: list[str]
+) -> None:
+    completions = {"client_auth": HUNG_UP} | ({} if quiet is None else {"client_auth_quiet": quiet})
+    assert codes(seen("tls", alpn=alpn, **completions)) == expected
+
+
+@pytest.mark.parametrize(
+    ("without", "ours", "expected"),
+    [
+        (TLS13_ALERT, http(200), []),
+        (http(400, NGINX), http(200), []),
+        (http(200), http(200), [OPTIONAL]),
+        (TLS13_ALERT, TLS13_ALERT, [REJECTED]),
+        (TLS12_ALERT, Completion(Stage.CLIENT_AUTH, failure=Failure.RESET, version=0x0303), [REJECTED]),
+        (http(400, NGINX), http(400, b"<title>400 The SSL certificate error</title>"), [REJECTED]),
+        (TLS13_ALERT, http(403), [REJECTED]),
+        (http(200), http(403), [REJECTED]),
+        # refused alike, and ours is of the CA that it names: certificates are not the reason that is proven
+        (http(403), http(403), [BEHIND]),
+        (TLS13_ALERT, LOST, [REQUIRED]),
+    ],
+)
+def test_with_ours(without: Completion, ours: Completion, expected: list[str]) -> None:
+    ours = replace(ours, presented=True, offered=(OURS.der,))
+    assert codes(seen(client_auth=without, authenticated=ours)) == expected
+
+
+def rejection(*chain: pki.Issued, asks: ClientAuthRequest = ASKS) -> dict[str, Any]:
+    ours = Completion(
+        Stage.CLIENT_AUTH, True, Failure.ALERT, 48, version=0x0304, offered=tuple(issued.der for issued in chain)
+    )
+    return proof(seen(asks=asks, client_auth=TLS13_ALERT, authenticated=ours), REJECTED)
+
+
+def test_what_the_server_may_mind_about_ours() -> None:
+    facts = rejection(OURS)
+    assert (facts["alert"], facts["alert_code"], facts["version"]) == ("unknown_ca", 48, "TLSv1.3")
+    assert facts["authorities"] == ["CN=Client CA"]
+    assert (facts["subject"], facts["issuer"]) == ("CN=client", "CN=Client CA")
+    assert "reasons" not in facts
+    other = pki.root("Other CA")
+    wrong = pki.certificate(
+        "client", issuer=other, purposes=["serverAuth"], usages=["keyAgreement"], not_before=AT - 20, not_after=AT - 10
+    )
+    assert rejection(wrong)["reasons"] == [
+        "issuer-not-accepted",
+        "expired",
+        "not-for-client-auth",
+        "not-for-signatures",
+    ]
+    early = pki.certificate("client", issuer=CLIENT_CA, without=("eku",), not_before=AT + 10, not_after=AT + 20)
+    assert rejection(early)["reasons"] == ["not-yet-valid"]
+
+
+def test_an_intermediate_that_is_shown_leads_to_the_ca() -> None:
+    between = pki.authority("Client Issuing CA", CLIENT_CA)
+    ours = pki.certificate("client", issuer=between, purposes=["clientAuth"])
+    assert "reasons" not in rejection(ours, between)
+    assert rejection(ours)["reasons"] == ["issuer-not-accepted"]
+    # who names no CA takes any issuer
+    assert "reasons" not in rejection(ours, asks=ClientAuthRequest())
+
+
+def test_the_words_of_refusals() -> None:
+    assert (
+        proof(seen(client_auth=http(400, NGINX)), BEHIND)["answer"] == "HTTP 400: No required SSL certificate was sent"
+    )
+    assert proof(seen(client_auth=http(403)), BEHIND)["answer"] == "HTTP 403"
+    facts = proof(seen("postgres", client_auth=said(POSTGRES)), BEHIND)
+    assert facts["answer"] == "connection requires a valid client certificate"
+    assert proof(seen("ldap", client_auth=said(LDAP)), BEHIND)["answer"] == "TLS client certificate required"
+    assert proof(seen(client_auth=HUNG_UP), BEHIND)["answer"] == "it hangs up"
+    assert proof(seen(client_auth=RESET), BEHIND)["answer"] == "the connection is reset"
+    page = b"<html><style>b {}</style><body><h1>403</h1>\n certificate \xff please</body>"
+    assert proof(seen(client_auth=http(403, page)), BEHIND)["words"] == "403 certificate \ufffd please"
+
+
+@pytest.mark.parametrize(
+    ("completion", "known"),
+    [(TLS13_ALERT, True), (http(400, NGINX), True), (http(200), False), (LOST, None), (None, None)],
+)
+def test_required_is_known_or_not(completion: Completion | None, known: bool | None) -> None:
+    completions = {} if completion is None else {"client-auth": completion}
+    assert required(EndpointEvidence(ADDRESS, answered(client_auth=ASKS), completions=completions), "https") is known
