@@ -135,7 +135,7 @@ class Once:
         return self.original(*args, **kwargs)
 
 
-PLACES = ["next_question", "diagnose", "assemble.finding", "judge.judge", "judge.unresolved"]
+PLACES = ["next_question", "diagnose", "assemble.finding", "judge.judge", "facts_of"]
 
 
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])

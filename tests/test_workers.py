@@ -261,7 +261,7 @@ def comparable(value: Any) -> Any:
         return {
             key: comparable(item)
             for key, item in value.items()
-            if key not in ("run", "started", "duration_ms", "timing_ms")
+            if key not in ("run", "started", "duration_ms", "timing_ms", "der")  # DER: in the first that has it
         }
     return [comparable(item) for item in value] if isinstance(value, list) else value
 

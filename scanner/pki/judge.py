@@ -112,14 +112,6 @@ class Judge:
         except CertificateError:
             return None
 
-    def unresolved(self, verdict: ChainVerdict) -> bool:
-        """True when only an intermediate met later could change the answer: an issuer is missing in every store."""
-        return not verdict.trusted and any(
-            problem.code in ("issuer-unknown", "intermediate-unobtainable")
-            for store in verdict.stores.values()
-            for problem in store.problems
-        )
-
     # --- caching ---------------------------------------------------------------------------------
 
     def _still_holds(self, judged: _Judged, at: float) -> bool:

@@ -98,6 +98,7 @@ class Scenario:
         self.exhausted = 0
         self.open = 0
         self.connections: list[Connection] = []
+        self.completions = 0
         self.asked: list[tuple[str, bool, bool]] = []
 
     # --- the prober ----------------------------------------------------------------------------
@@ -129,6 +130,7 @@ class Scenario:
 
     async def complete(self, address: str, port: int, **_: Any) -> Completion:
         """As ``Completer.complete``: whoever completes a handshake here is hung up on."""
+        self.completions += 1
         await trio.lowlevel.checkpoint()
         return Completion(Stage.HELLO, failure=Failure.CLOSED)
 

@@ -112,7 +112,7 @@ def scanned(
     assert (seen.read, seen.done, seen.held, seen.reading_finished) == (len(rows), len(rows), 0, True)
     assert seen.outcomes == Counter(finding["outcome"] for finding in done.findings)
     assert (seen.pacing.in_flight, seen.pacing.waiting_for_address) == (0, 0)
-    assert seen.pacing.started == len(scenario.connections) + seen.pacing.exhausted
+    assert seen.pacing.started == len(scenario.connections) + scenario.completions + seen.pacing.exhausted
     return done.findings
 
 
