@@ -20,6 +20,7 @@ from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions
 from scanner.feed import Row, Source
 from scanner.findings import Finding
+from scanner.net.complete import Completer
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
@@ -62,6 +63,21 @@ def make_judge(material: Material, intermediates: Intermediates | None = None) -
         intermediates=intermediates or Intermediates(),
         own=own_authorities(material.private_cas),
     )
+
+
+def make_completer(material: Material, clock: Callable[[], float] = time.time) -> Completer:
+    """What completes handshakes, with the client certificate of the run. Raises ``ClientCertificateError``."""
+    certificate, key = material.client_cert, material.client_key
+    if certificate is None:
+        return Completer(clock=clock)
+    from scanner.pki.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
+
+    completer = Completer(certificate, key, presented=load_client_certificate(certificate, key), clock=clock)
+    try:
+        completer.check()
+    except OSError as error:
+        raise ClientCertificateError(f"--client-cert: OpenSSL cannot use {certificate}: {error}") from None
+    return completer
 
 
 def own_authorities(paths: Sequence[str]) -> OwnAuthorities | None:
@@ -187,5 +203,6 @@ async def open_session(
             alpn_of=_alpn_of,
             banned=banned if len(exclusions) else None,
             ipv6_usable=ipv6_usable(),
+            completer=make_completer(material, clock),
         )
         yield Session(scan, observer, Extras(resolver, wants_caa=_wants_caa), exclusions)

@@ -50,6 +50,12 @@ def material(given: dict[str, Any]) -> Material:
     """Resolvers, stores and exclusions as the options name them."""
     if given["resolver"]:
         parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
+    if given["client_key"] and not given["client_cert"]:
+        raise UsageProblem("--client-key goes with --client-cert")
+    if given["client_cert"]:
+        from scanner.pki.client_certificate import load_client_certificate
+
+        load_client_certificate(given["client_cert"], given["client_key"])  # raises what is wrong with them
     return Material(
         resolvers=given["resolver"],
         trust_stores=given["trust_store"] or ("mozilla",),

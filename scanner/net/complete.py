@@ -73,7 +73,7 @@ class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
     ``clock`` gives seconds since the epoch. The files must be in order (``scanner.pki.client_certificate`` says whether
-    they are): making the first connection raises ``OSError`` otherwise.
+    they are); ``check`` raises ``OSError`` otherwise.
     """
 
     def __init__(
@@ -88,6 +88,10 @@ class Completer:
         self._presented = presented
         self._clock = clock
         self._contexts: dict[tuple[bool, tuple[bytes, ...]], ssl.SSLContext] = {}
+
+    def check(self) -> None:
+        """Load the client certificate now. Raises ``OSError`` where OpenSSL cannot use it."""
+        self._context((), present=True)
 
     def _context(self, alpn: tuple[bytes, ...], present: bool) -> ssl.SSLContext:
         context = self._contexts.get((present, alpn))
