@@ -174,13 +174,60 @@ class TrustRecord(TypedDict):
     """Code of what stops the path."""
 
 
-class OcspRecord(TypedDict):
-    """The stapled OCSP response, by presence and size."""
+RevocationStatus = Literal["good", "revoked", "unknown", "invalid", "unavailable"]
+
+
+class RevocationFacts(TypedDict):
+    """What an OCSP response or a CRL says; times and reasons only where its signature verifies."""
+
+    this_update: NotRequired[str]
+    """From when it holds."""
+    next_update: NotRequired[str]
+    """Until when it holds."""
+    produced_at: NotRequired[str]
+    """When the OCSP response was signed."""
+    revoked_at: NotRequired[str]
+    """When the certificate was revoked."""
+    reason: NotRequired[str]
+    """Why it was revoked (RFC 5280 section 5.3.1)."""
+    responder: NotRequired[str]
+    """Who signed the OCSP response: the issuer, or a responder that the issuer named."""
+    error: NotRequired[str]
+    """Why there is no answer, or why it proves nothing."""
+
+
+class RevocationRecord(RevocationFacts):
+    """What one address that a certificate names answered."""
+
+    certificate: str
+    """SHA-256 of the certificate asked about."""
+    url: str
+    """The address, as it stands in the certificate."""
+    status: RevocationStatus
+    """``good``, ``revoked``; ``unknown``: the responder does not know it; ``invalid``: the answer proves nothing;
+    ``unavailable``: there is none."""
+    blocked: NotRequired[bool]
+    """The address could not be reached at all."""
+
+
+class OcspRecord(RevocationFacts):
+    """The stapled OCSP response, and what responders answered."""
 
     stapled: bool
-    """A response came in the handshake."""
-    bytes: int
+    """A response came in the handshake; then the fields beside ``answers`` are about it."""
+    bytes: NotRequired[int]
     """Its length."""
+    status: NotRequired[RevocationStatus]
+    """What it is worth; absent where its issuer is not known or nobody wanted to know."""
+    answers: NotRequired[list[RevocationRecord]]
+    """What the responders that the certificates of the path name answered (``--revocation online``)."""
+
+
+class CrlRecord(TypedDict):
+    """What the revocation lists of the certificates of the path say."""
+
+    answers: list[RevocationRecord]
+    """One for each list asked (``--revocation online``)."""
 
 
 class FollowupRecord(TypedDict):
@@ -242,7 +289,9 @@ class EndpointRecord(TypedDict):
     hello_retry: NotRequired[bool]
     """The server asked for another key share (HelloRetryRequest)."""
     ocsp: NotRequired[OcspRecord]
-    """Stapled OCSP response."""
+    """Stapled OCSP response, and what responders answered."""
+    crl: NotRequired[CrlRecord]
+    """What revocation lists say."""
     scts: NotRequired[list[str]]
     """SCTs of the TLS extension, base64 (RFC 6962 section 3.3)."""
     followups: NotRequired[list[FollowupRecord]]

@@ -161,8 +161,9 @@ class Scan:
         self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None], fleet: FleetVerdict = NO_FLEET
     ) -> Finding:
         """Evidence, verdicts and what the fleet says to the finding."""
-        diagnosis = diagnose(evidence, verdicts, self._context(at=self.moment(evidence.started), fleet=fleet))
-        return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments)
+        context = self._context(at=self.moment(evidence.started), fleet=fleet)
+        diagnosis = diagnose(evidence, verdicts, context)
+        return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments, context=context)
 
     # --- the run -------------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.diagnosis.case import ENUMERATION, accepted_of, flight_of
+from scanner.diagnosis.case import ENUMERATION, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
 from scanner.diagnosis.plain import clean, text, timestamp
+from scanner.diagnosis.revocation_records import revocation_records
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
 from scanner.findings import (
     SCHEMA,
@@ -27,7 +28,6 @@ from scanner.findings import (
     ExtendedErrorRecord,
     Finding,
     FollowupRecord,
-    OcspRecord,
     TargetRecord,
     TlsaRecord,
     TrustRecord,
@@ -45,10 +45,12 @@ def finding(
     *,
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
+    context: Context | None = None,
 ) -> Finding:
     """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
-    ``judged_with`` are the options that are not the default; without ``fragments`` the finding is complete by itself.
+    ``judged_with`` are the options that are not the default; without ``fragments`` the finding is complete by itself;
+    ``context`` is what it was judged in.
     """
     certificates = Certificates(fragments)
     seen = []
@@ -57,6 +59,9 @@ def finding(
         flight = flight_of(endpoint)
         seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
     endpoints = [_endpoint(evidence.target, *parts, certificates) for parts in seen]
+    for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
+        if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
+            _add_revocation(made, evidence, endpoint, verdict, context)
     observed = facts_of_target(evidence, certificates)
     record: Finding = {
         "schema": SCHEMA,
@@ -258,6 +263,20 @@ def _completing(verdict: ChainVerdict, certificates: Certificates) -> None:
             certificates.further(certificate, cast(CertificateSource, source[certificate.sha256]))
 
 
+def _add_revocation(
+    record: EndpointRecord,
+    evidence: Evidence,
+    endpoint: EndpointEvidence,
+    verdict: ChainVerdict | None,
+    context: Context | None,
+) -> None:
+    ocsp, crl = revocation_records(evidence, endpoint, verdict, context)
+    if ocsp is not None:
+        record["ocsp"] = ocsp
+    if crl is not None:
+        record["crl"] = crl
+
+
 def _alert(alert: tuple[int, int]) -> AlertRecord:
     return {"level": alert[0], "code": alert[1], "name": alert_name(alert[1])}
 
@@ -278,8 +297,6 @@ def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
         record["signature_scheme"] = scheme_name(flight.signature_scheme)
     if flight.hello_retry:
         record["hello_retry"] = True
-    if flight.ocsp_response is not None:
-        record["ocsp"] = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
     if flight.scts:
         record["scts"] = [base64.b64encode(sct).decode("ascii") for sct in flight.scts]
 

@@ -46,7 +46,7 @@ def made(seen: Evidence, **changes: Any) -> dict[str, Any]:
 
 def test_a_healthy_finding() -> None:
     row = target(tags={"owner": "web", "n": 3}, id="x1")
-    record = made(evidence(answered(alpn="h2", sni_acknowledged=True, scts=(b"sct",), ocsp_response=b"12345"), of=row))
+    record = made(evidence(answered(alpn="h2", sni_acknowledged=True, scts=(b"sct",)), of=row))
     assert record["schema"] == "tlsweep/1" and record["run"] == "run-1"
     assert record["target"] == {
         "row": 1, "id": "x1", "host": "www.example.org", "port": 443, "protocol": "https", "sni": "www.example.org",
@@ -65,7 +65,7 @@ def test_a_healthy_finding() -> None:
     }
     assert endpoint["timing_ms"] == {"connect": 3.0, "handshake": 10.0}
     assert endpoint["client_auth"] == {"requested": False, "required": False, "authorities": []}
-    assert endpoint["ocsp"] == {"stapled": True, "bytes": 5} and endpoint["scts"] == ["c2N0"]
+    assert "ocsp" not in endpoint and endpoint["scts"] == ["c2N0"]
     assert [certificate["sha256"] for certificate in record["certificates"]] == endpoint["chain"]
     assert record["dns"] == {
         "status": "NOERROR", "cname": [], "addresses": [ADDRESS], "dnssec": "insecure", "resolver": "192.0.2.53",

@@ -1,0 +1,68 @@
+"""What a finding says of revocation, address by address: the staple, and every answer that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from scanner.diagnosis.case import Case, Context, flight_of, moment
+from scanner.diagnosis.plain import text
+from scanner.diagnosis.rules.revocation import staple_of
+from scanner.evidence import EndpointEvidence, Evidence, RevocationAnswer
+from scanner.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.pki.verdicts import ChainVerdict
+
+_TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
+
+
+def revocation_records(
+    evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict | None, context: Context | None
+) -> tuple[OcspRecord | None, CrlRecord | None]:
+    """The fields ``ocsp`` and ``crl`` of one address; ``None`` where there is nothing to say.
+
+    Without a context the staple is counted and not judged.
+    """
+    flight = flight_of(endpoint)
+    answers: list[RevocationAnswer] = []
+    if evidence.revocation and verdict is not None:
+        path = {certificate.sha256 for certificate in verdict.path}
+        answers = [answer for answer in evidence.revocation if answer.certificate in path]
+    ocsp: OcspRecord | None = None
+    if flight is not None and flight.ocsp_response is not None:
+        ocsp = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
+        if context is not None and context.revocation != "off" and verdict is not None:
+            staple = staple_of(Case(evidence, endpoint, verdict, context), verdict)
+            if staple is not None:
+                ocsp["status"] = staple.status
+                ocsp.update(_facts(staple))
+    asked = _records(answer for answer in answers if answer.source == "ocsp")
+    if asked:
+        ocsp = ocsp or OcspRecord(stapled=False)
+        ocsp["answers"] = asked
+    listed = _records(answer for answer in answers if answer.source == "crl")
+    return ocsp, CrlRecord(answers=listed) if listed else None
+
+
+def _records(answers: Iterable[RevocationAnswer]) -> list[RevocationRecord]:
+    found = []
+    for answer in answers:
+        record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)
+        record.update(_facts(answer))
+        if answer.blocked:
+            record["blocked"] = True
+        found.append(record)
+    return found
+
+
+def _facts(answer: RevocationAnswer) -> Any:
+    """All but what names it: the fields that both records have."""
+    facts: dict[str, str] = {}
+    for name in _TIMES:
+        seconds = getattr(answer, name)
+        if seconds is not None:
+            facts[name] = moment(seconds)
+    for name in ("reason", "responder", "error"):
+        words = getattr(answer, name)
+        if words is not None:
+            facts[name] = text(words)
+    return facts
