@@ -30,7 +30,7 @@ from scanner.pki.judge import Judge
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Emit, Extras, Judged, Scan
+from scanner.scan import Emit, Extras, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
 
@@ -173,8 +173,12 @@ async def open_session(
     judged: Judged | None = None,
     fragments: Fragments | None = None,
     clock: Callable[[], float] = time.time,
+    notify: Notify | None = None,
 ) -> AsyncIterator[Session]:
-    """Everything that a run needs, open for the length of the block. Raises ``ResolverConfigError``."""
+    """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong.
+
+    Raises ``ResolverConfigError``.
+    """
     pacer = _pacer(config)
     scan = Scan(
         config,
@@ -185,6 +189,7 @@ async def open_session(
         judged=judged,
         fragments=fragments,
         clock=clock,
+        notify=notify,
     )
 
     exclusions = material.exclusions

@@ -18,6 +18,8 @@ import trio
 
 from scanner.certificates import not_met_before
 from scanner.config import ScanConfig
+from scanner.correlate.fold import Fold
+from scanner.correlate.verdicts import ClockVerdict, FleetVerdict
 from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
 from scanner.feed import Row
@@ -52,7 +54,7 @@ class Report:
     """What happened since the last report. ``lines`` are the findings of ``rows``, as they go into the file.
 
     ``errors`` are the causes and codes of the errors among them, ``certificates`` are (SHA-256, line) of those that this
-    process met first, ``learnt`` is the DER of intermediates met.
+    process met first, ``learnt`` is the DER of intermediates met, ``fold`` what its targets tell the fleet.
     """
 
     phase: Phase = "working"
@@ -62,6 +64,8 @@ class Report:
     errors: set[str] = field(default_factory=set)
     certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
     learnt: list[bytes] = field(default_factory=list)
+    fold: Fold | None = None  # with the phase "rest"
+    clock: ClockVerdict | None = None  # once, if it is wrong
     in_flight: int = 0
     held: int = 0
 
@@ -94,11 +98,17 @@ class _Desk:
         for digest, record in not_met_before(evidence, verdicts, self._known):
             self._report.certificates.append((digest, dumps_line(record)))
 
+    def notify(self, fleet: FleetVerdict) -> None:
+        """Take that the local clock is wrong."""
+        self._report.clock = fleet.clock
+
     async def send(self, phase: Phase = "working") -> None:
         """Report now."""
         async with self._sending:
             report, self._report = self._report, Report()
             report.phase = phase
+            if phase == "rest" and self.session is not None:
+                report.fold = self.session.scan.fold
             learnt = self._intermediates.all_learnt()
             report.learnt = [certificate.der for certificate in learnt[self._told :]]
             self._told = len(learnt)
@@ -140,7 +150,10 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
 
     async def listen(stop: trio.CancelScope) -> None:
         while (order := await orders.next()) is not None:
-            others_learnt.extend(order)
+            learnt, fold = order
+            others_learnt.extend(learnt)
+            assert desk.session is not None
+            desk.session.scan.fold = fold
             settle.set()
         stop.cancel()
 
@@ -161,6 +174,7 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
                 judged=desk.judged if assignment.certificates else None,
                 fragments=Fragments(),
                 clock=time.time,
+                notify=desk.notify,
             ) as session,
             trio.open_nursery() as nursery,
         ):

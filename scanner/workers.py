@@ -23,6 +23,7 @@ from typing import Final
 import trio
 
 from scanner.config import ScanConfig
+from scanner.correlate.fold import Fold
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.evidence import Evidence, InvalidRow, Target
@@ -121,6 +122,7 @@ class Crew:
         self._workers: set[_Worker] = set()
         self._lost: list[Target] = []
         self._learnt: dict[bytes, None] = {}
+        self._fold = Fold(judge_clock=assignment.config.at is None)
         self._at_rest: set[int] = set()
         self._all_rest = trio.Event()
         self._settle = trio.Event()
@@ -258,7 +260,7 @@ class Crew:
         more: trio.MemoryReceiveChannel[list[Target]] | None,
         settle: trio.Event | None,
     ) -> None:
-        """Give a process its rows, then what the others have learnt."""
+        """Give a process its rows, then what all of them have learnt."""
         try:
             await self._give(worker, first)
             if more is not None:
@@ -267,7 +269,7 @@ class Crew:
             await worker.rows.aclose()
             if settle is not None:
                 await settle.wait()
-            await worker.control.send_all(frame(list(self._learnt)))
+            await worker.control.send_all(frame((list(self._learnt), self._fold)))
         except trio.BrokenResourceError:
             return  # it has died, which its reports show too
 
@@ -281,6 +283,8 @@ class Crew:
         worker.done = report.phase == "done"
         worker.in_flight, worker.held = report.in_flight, report.held
         self._learnt.update(dict.fromkeys(report.learnt))
+        if report.fold is not None:
+            self._fold.merge(report.fold)
         for row in report.rows:
             worker.outstanding.pop(row, None)
         self._done += len(report.rows)

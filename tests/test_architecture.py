@@ -31,15 +31,15 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
-    | {"starttls", "workers", "worker", "feed", "certificates", "process", *RECORDS},
+    | {"starttls", "workers", "worker", "correlate", "feed", "certificates", "process", *RECORDS},
     "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}),
     # Rows on their way from a blocking source to those that want them.
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset({"scan", "feed", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
-    "workers": frozenset({"worker", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
-    "worker": frozenset({"frames", "certificates", "process", "feed", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
+    "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
+    "worker": frozenset({"frames", "correlate", "certificates", "process", "feed", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
     | RECORDS,
     "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from scanner.config import ScanConfig
+from scanner.correlate.fold import Fold
 from scanner.evidence import Target
 from scanner.frames import Frames, frame
 from scanner.session import Material
@@ -75,7 +76,7 @@ def test_rows_become_findings_and_the_end_is_told() -> None:
             before = await reports_until(pipes, "rest")
             assert before[0].phase == "working"  # it has come up
             assert [row for report in before for row in report.rows] == [7]
-            await pipes.control.send_all(frame([]))
+            await pipes.control.send_all(frame(([], Fold())))
             assert (await reports_until(pipes, "done"))[-1].rows == []
 
     trio.run(converse)

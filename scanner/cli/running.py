@@ -17,6 +17,7 @@ from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.config import ScanConfig
+from scanner.correlate.verdicts import ClockVerdict
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
@@ -171,6 +172,7 @@ class Run:
     _known_certificates: set[bytes] = field(default_factory=set)
     _files: ExitStack = field(default_factory=ExitStack)
     _total: int | None = None
+    _told_clock: bool = False
 
     @classmethod
     def prepare(cls, inventory: str, given: dict[str, Any]) -> Run:
@@ -246,6 +248,8 @@ class Run:
         self.stats.merge(report.stats)
         if report.errors & self.fail_on or (ANY in self.fail_on and report.stats.total.outcomes["fail"]):
             self.matched = True
+        if report.clock is not None:
+            self.tell_clock(report.clock)
         for digest, line in report.certificates:
             if self.certificates is not None and digest not in self._known_certificates:
                 self._known_certificates.add(digest)
@@ -261,6 +265,12 @@ class Run:
             say(f"interrupted, what was done is kept{rest}")
             return INTERRUPTED
         return 1 if self.matched else 0
+
+    def tell_clock(self, clock: ClockVerdict) -> None:
+        """Say once, loudly, that this machine's clock is wrong."""
+        if not self._told_clock:
+            self._told_clock = True
+            say(clock_words(clock))
 
     def keep_certificates(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
         """Write each certificate that was not met before in this run, with its DER."""
@@ -298,6 +308,7 @@ class Run:
             emit=self.emit,
             judged=None if self.certificates is None else self.keep_certificates,
             fragments=Fragments(),
+            notify=lambda fleet: self.tell_clock(fleet.clock),
         ) as session:
             if progress:
                 self._show(nursery, session.scan.statistics)
@@ -334,6 +345,26 @@ class Run:
             async for _ in signals:
                 self.interrupted = True
                 scope.cancel()
+
+
+def clock_words(clock: ClockVerdict) -> str:
+    """What a wrong local clock means for the run."""
+    witnesses = ", ".join(f"{witness.get('who')} ({witness.get('kind')})" for witness in clock.witnesses)
+    off = ""
+    if clock.offset is not None:
+        off = f" by {span(abs(clock.offset))}: it is {'behind' if clock.offset > 0 else 'ahead'}"
+    return (
+        f"THE CLOCK OF THIS MACHINE IS WRONG{off}, say {witnesses}; certificates that seem expired or not yet valid"
+        " may be in order. Set the clock and scan again"
+    )
+
+
+def span(seconds: float) -> str:
+    """A time span in the unit that suits a person."""
+    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{seconds:.0f} seconds"
 
 
 def say(text: str) -> None:
