@@ -6,6 +6,7 @@ from typing import Final
 
 from scanner.demo import (
     cases_certificates,
+    cases_client_auth,
     cases_dns,
     cases_healthy,
     cases_negotiation,
@@ -20,5 +21,6 @@ CASES: Final[tuple[Case, ...]] = (
     *cases_network.CASES,
     *cases_servers.CASES,
     *cases_negotiation.CASES,
+    *cases_client_auth.CASES,
     *cases_certificates.CASES,
 )

@@ -79,11 +79,12 @@ def reset(stream: trio.SocketStream) -> None:
 # --- OpenSSL, as real servers have it --------------------------------------------------------------
 
 
-def openssl(context: ssl.SSLContext, page: str) -> Handler:
-    """A real handshake, then one plain page over HTTP for whoever asks (a browser, curl)."""
+def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"") -> Handler:
+    """A real handshake, then one plain page over HTTP for whoever asks (a browser, curl); ``refusal`` instead, where there is
+    one, for clients without a certificate."""
 
     async def handle(stream: trio.SocketStream) -> None:
-        await converse(stream, context, page)
+        await converse(stream, context, page, refusal=refusal)
 
     return handle
 
@@ -100,6 +101,10 @@ class _Tls:
 
     async def handshake(self) -> None:
         await self._until_done(self._object.do_handshake)
+
+    @property
+    def client_is_known(self) -> bool:
+        return self._object.getpeercert(binary_form=True) is not None
 
     async def read(self) -> bytes:
         return await self._until_done(lambda: self._object.read(4096))
@@ -132,7 +137,9 @@ class _Tls:
             await self._stream.send_all(data)
 
 
-async def converse(stream: trio.SocketStream, context: ssl.SSLContext, page: str, received: bytes = b"") -> None:
+async def converse(
+    stream: trio.SocketStream, context: ssl.SSLContext, page: str, received: bytes = b"", *, refusal: bytes = b""
+) -> None:
     """The server's side of TLS, of which the client's first bytes may have been read, and one HTTP answer."""
     tls = _Tls(stream, context, received)
     try:
@@ -147,7 +154,8 @@ async def converse(stream: trio.SocketStream, context: ssl.SSLContext, page: str
             else:
                 body = page.encode() + b"\n"
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-                await tls.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+                answer = head.encode() + b"Connection: close\r\n\r\n" + body
+                await tls.write(refusal if refusal and not tls.client_is_known else answer)
             await tls.close()
     except ssl.SSLError:
         await part(stream)

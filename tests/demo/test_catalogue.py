@@ -10,10 +10,11 @@ from scanner.diagnosis.catalogue import CODES
 # Codes that one row on loopback cannot show, and why.
 ELSEWHERE = {
     "needs --enumerate": {"legacy-version-enabled", "modern-version-only", "weak-cipher-enabled"},
-    "needs the fleet, the clock, revocation, transparency or an answer from the application": {
+    "needs a certificate of ours": {"client-certificate-rejected"},
+    "needs the fleet, the clock, revocation or transparency": {
         code
         for code, entry in CODES.items()
-        if entry.cause in {"clock-skew", "interception", "revoked", "client-certificate", "certificate-transparency"}
+        if entry.cause in {"clock-skew", "interception", "revoked", "certificate-transparency"}
     },
     "needs a route that fails, and loopback has none": {"network-unreachable", "host-unreachable"},
     "needs what is outside of this machine": {"revocation-blocked"},

@@ -90,7 +90,8 @@ def test_what_stands_around_it(case: Case, findings: dict[str, Finding]) -> None
 
 def test_a_healthy_server_costs_one_connection(findings: dict[str, Finding]) -> None:
     for case in CASES:
-        if case.outcome == "ok" and case.name in findings:
+        # whether a certificate that is asked for is demanded, only a second one shows
+        if case.outcome == "ok" and case.code != "client-certificate-optional" and case.name in findings:
             assert findings[case.name]["attempts"] == 1, case.name
 
 

@@ -1,0 +1,81 @@
+"""Servers that ask clients for a certificate, and what they do about those that have none."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from scanner.demo.cases import Case, Opening, Place, Workshop, sound
+from scanner.demo.pki import pem
+from scanner.demo.servers import Handler, openssl
+
+_PAGE: Final = (
+    b"<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>\r\n"
+    b"<center><h1>400 Bad Request</h1></center>\r\n</body>\r\n</html>\r\n"
+)
+# What nginx answers where ssl_verify_client is on
+_REFUSAL: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nServer: demo\r\nContent-Type: text/html\r\n"
+    + f"Content-Length: {len(_PAGE)}\r\n".encode()
+    + b"Connection: close\r\n\r\n"
+    + _PAGE
+)
+
+
+def _asking(mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, refusal: bytes = b"") -> Opening:
+    """A sound server that asks for a certificate of the fleet's own CA; ``refusal`` is its answer to those without."""
+
+    def build(shop: Workshop, place: Place) -> Handler:
+        context = shop.context(sound(shop.pki, place), maximum=maximum)
+        context.load_verify_locations(cadata=pem(shop.pki.root.der).decode())
+        context.verify_mode = mode
+        return openssl(shop.only_for(place.host, context), place.story, refusal=refusal)
+
+    return build
+
+
+CASES: Final = (
+    Case(
+        name="client-cert-required",
+        story="TLS 1.3: the handshake ends well, and then an alert says that a certificate is required.",
+        outcome="fail",
+        code="client-certificate-required",
+        cause="client-certificate",
+        owner="payments",
+        servers=(_asking(ssl.CERT_REQUIRED),),
+    ),
+    Case(
+        name="client-cert-required-tls12",
+        story="TLS 1.2: refuses the handshake of clients without a certificate.",
+        outcome="fail",
+        code="client-certificate-required",
+        cause="client-certificate",
+        owner="payments",
+        servers=(_asking(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),),
+    ),
+    Case(
+        name="client-cert-page",
+        story="Completes the handshake without a client certificate, and answers HTTP 400 for want of it, as nginx does.",
+        outcome="fail",
+        code="client-certificate-required-by-application",
+        cause="client-certificate",
+        protocol="https",
+        owner="payments",
+        servers=(_asking(ssl.CERT_OPTIONAL, refusal=_REFUSAL),),
+    ),
+    Case(
+        name="client-cert-optional",
+        story="Asks for a client certificate and serves everybody.",
+        code="client-certificate-optional",
+        protocol="https",
+        owner="payments",
+        servers=(_asking(ssl.CERT_OPTIONAL),),
+    ),
+    Case(
+        name="client-cert-optional-tls12",
+        story="Asks for a client certificate in TLS 1.2 and serves everybody.",
+        code="client-certificate-optional",
+        owner="payments",
+        servers=(_asking(ssl.CERT_OPTIONAL, maximum=ssl.TLSVersion.TLSv1_2),),
+    ),
+)
