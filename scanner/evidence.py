@@ -310,6 +310,18 @@ class FetchedIssuer:
 
 
 @record
+class Elsewhere:
+    """A publicly trusted certificate that another path or an earlier run saw for the same target.
+
+    ``where`` says in words who saw it; ``certificate`` is the SHA-256 (hex) of the leaf, ``issuer`` its issuer (RFC 4514).
+    """
+
+    where: str
+    certificate: str
+    issuer: str
+
+
+@record
 class Evidence:
     """Everything one target gave. ``endpoints`` is empty where DNS brought no address."""
 
@@ -322,3 +334,4 @@ class Evidence:
     bug: str | None = None  # our own exception, were there one: costs this finding, never the run
     issuers: tuple[FetchedIssuer, ...] = ()
     revocation: tuple[RevocationAnswer, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()

@@ -294,6 +294,9 @@ class EndpointRecord(TypedDict):
     """What revocation lists say."""
     scts: NotRequired[list[str]]
     """SCTs of the TLS extension, base64 (RFC 6962 section 3.3)."""
+    untrusted_issuer: NotRequired[dict[str, Any]]
+    """The issuer, where nobody vouches for it and something in between may have made the certificate: what tells it from
+    others, and the signs of either (fields of ``Lineage`` in scanner/pki/lineage.py by name; what is false is left out)."""
     followups: NotRequired[list[FollowupRecord]]
     """Further connections, in the order they were made."""
     observed: NotRequired[dict[str, Any]]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from scanner.correlate.domains import host_of, registrable
+from scanner.correlate.issuers import Sighting, seen_elsewhere, sighting_of, sighting_of_record
 from scanner.evidence import Completion, Evidence, record
 from scanner.pki.verdicts import ChainVerdict
 
@@ -96,6 +97,7 @@ class Facts:
     portals: tuple[PortalSign, ...] = ()
     reach: tuple[ReachSign, ...] = ()
     incomplete: bool = False  # an issuer is missing that another target of the run may show
+    sightings: tuple[Sighting, ...] = ()
 
 
 def issuer_key(chain: Sequence[tuple[str | None, str | None]]) -> str | None:
@@ -145,6 +147,7 @@ class _Gathering:
         self.portals: dict[PortalSign, None] = {}
         self.reach: dict[ReachSign, None] = {}
         self.incomplete = False
+        self.sightings: list[Sighting] = []
 
     @classmethod
     def of_evidence(cls, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> _Gathering:
@@ -161,6 +164,9 @@ class _Gathering:
                     codes = {problem.code for store in verdict.stores.values() for problem in store.problems}
             dates = None if leaf is None else (leaf.sha256, int(leaf.not_before), int(leaf.not_after))
             mark = found.endpoint(endpoint.address, codes, chain, dates)
+            if verdict is not None and not verdict.trusted:
+                sighting = sighting_of(evidence, endpoint, verdict, elsewhere=seen_elsewhere(evidence, verdicts))
+                found.sightings += [] if sighting is None else [sighting]
             for completion in endpoint.completions.values():
                 found.completion(endpoint.address, completion, mark)
         trusted = not found.issuers
@@ -228,7 +234,8 @@ class _Gathering:
 
     def facts(self) -> Facts | None:
         """The record; ``None`` where there is nothing in it."""
-        if not (self.validity or self.issuers or self.witnesses or self.portals or self.reach or self.incomplete):
+        told = self.validity or self.issuers or self.witnesses or self.portals or self.reach or self.sightings
+        if not (told or self.incomplete):
             return None
         return Facts(
             self.row,
@@ -242,6 +249,7 @@ class _Gathering:
             tuple(self.portals),
             tuple(self.reach),
             self.incomplete,
+            tuple(self.sightings),
         )
 
 
@@ -270,6 +278,17 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
             if begins is not None and ends is not None:
                 leaf = (chain[0], begins, ends)
         found.endpoint(str(endpoint.get("address")), codes, names, leaf)
+        if leaf is not None:
+            sighting = sighting_of_record(
+                _mapping(endpoint.get("untrusted_issuer")),
+                issuer=names[0][1] or "",
+                name=name,
+                place=f"{endpoint.get('address')} {target.get('port')}",
+                at=local,
+                leaf=leaf[0],
+                validity=leaf[1:],
+            )
+            found.sightings += [] if sighting is None else [sighting]
     return found.facts()
 
 

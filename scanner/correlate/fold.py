@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from scanner.correlate.clock import ClockFold
 from scanner.correlate.facts import Facts
+from scanner.correlate.issuers import IssuersFold
 from scanner.correlate.verdicts import FleetVerdict
 
 # Why a target is held: what must be known before its finding is final.
@@ -25,21 +26,25 @@ class Fold:
         """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
         self.targets = 0
         self.clock = ClockFold(judge=judge_clock)
+        self.issuers = IssuersFold()
+        self._awaited: set[str] = set()  # issuers for whose sake targets were held
 
     def add(self, facts: Facts | None) -> None:
         """Take in one target; ``None`` is one that tells nothing."""
         self.targets += 1
         if facts is not None:
             self.clock.add(facts)
+            self.issuers.add(facts.sightings)
 
     def merge(self, other: Fold) -> None:
         """Take in what another fold has seen."""
         self.targets += other.targets
         self.clock.merge(other.clock)
+        self.issuers.merge(other.issuers)
 
     def verdict(self) -> FleetVerdict:
         """What is known at this moment."""
-        return FleetVerdict(clock=self.clock.verdict())
+        return FleetVerdict(clock=self.clock.verdict(), interceptors=self.issuers.verdict(self.targets))
 
     def waits_for(self, facts: Facts | None) -> Reason | None:
         """What this target's finding must wait for, if anything, as far as it is not settled already."""
@@ -47,10 +52,16 @@ class Fold:
             return None
         if self.clock.concerns(facts) and not self.clock.settled:
             return "clock"
+        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.settled(seen.key)]
+        if open_issuers:
+            self._awaited.update(open_issuers)
+            return "issuer"
         if facts.incomplete:
             return "issuers-met"
         return None
 
     def settled(self, reason: Reason) -> bool:
         """Whether what is filed under ``reason`` can be told now, before the run ends."""
+        if reason == "issuer":
+            return bool(self._awaited) and all(self.issuers.settled(key) for key in self._awaited)
         return reason == "clock" and self.clock.settled

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from scanner.diagnosis.case import ENUMERATION, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.fragments import Certificates, Fragments
+from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
 from scanner.diagnosis.plain import clean, text, timestamp
 from scanner.diagnosis.revocation_records import revocation_records
@@ -60,6 +61,8 @@ def finding(
         seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
     endpoints = [_endpoint(evidence.target, *parts, certificates) for parts in seen]
     for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
+        if verdict is not None and not verdict.trusted:
+            add_untrusted_issuer(made, evidence, endpoint, verdict, verdicts)
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
             _add_revocation(made, evidence, endpoint, verdict, context)
     observed = facts_of_target(evidence, certificates)

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from scanner.evidence import record
+from scanner.evidence import EndpointEvidence, record
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.middleboxes import key_hash, middlebox_of
 from scanner.pki.placeholders import match
@@ -20,6 +20,8 @@ from scanner.pki.verdicts import ChainVerdict
 
 # Kinds of the catalogue of placeholders that are CAs: one issuer for unrelated customers, and nothing in between.
 _PRIVATE_ISSUERS: Final = frozenset({"private CA", "test CA", "issuer"})
+# The question that asks an address for a name that nobody can have a certificate for.
+UNKNOWABLE_QUESTION: Final = "default-certificate"
 # Characters of a hash that are kept: no two issuers of one run share 128 bits.
 _DIGITS: Final = 32
 
@@ -31,7 +33,9 @@ class Lineage:
     ``key`` tells it from others: its name with its key, or with the identifier of its key, whichever is known;
     ``keyed`` is false where neither is, so that namesakes cannot be told apart. ``leaf_key`` is the leaf's own key (hash).
     ``own_key``: the leaf's key is the issuer's. ``operated``: the leaf says where the issuer publishes (CRL, OCSP, AIA).
-    ``product`` is what the catalogue of interceptors calls it; ``sure`` whether that entry was checked.
+    ``on_the_spot``: asked for a name that cannot exist, the address showed a certificate for it by the same issuer.
+    ``named``: the leaf is for the name that was asked for. ``product`` is what the catalogue of interceptors calls the
+    issuer; ``sure`` whether that entry was checked.
     """
 
     key: str
@@ -41,6 +45,8 @@ class Lineage:
     leaf_key: str
     own_key: bool
     operated: bool
+    on_the_spot: bool = False
+    named: bool = True
     product: str | None = None
     sure: bool = False
 
@@ -50,8 +56,8 @@ def issuer_key(name: bytes, key: bytes | None) -> str:
     return hashlib.sha256(name + b"\0" + (key or b"")).hexdigest()[:_DIGITS]
 
 
-def lineage_of(verdict: ChainVerdict) -> Lineage | None:
-    """The issuer of what came, where it can be an interceptor's; ``None`` where it cannot.
+def lineage_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) -> Lineage | None:
+    """The issuer of what came from ``endpoint``, where it can be an interceptor's; ``None`` where it cannot.
 
     It cannot where a public CA or one of ``--private-ca`` vouches, where the leaf vouches for itself, and where a
     catalogue knows it for a CA of another kind (a hosting platform's, a test CA) or for a product's factory certificate.
@@ -73,9 +79,16 @@ def lineage_of(verdict: ChainVerdict) -> Lineage | None:
         key_hash(leaf)[:_DIGITS],
         _own_key(leaf, issuer),
         bool(leaf.aia_ca_issuers or leaf.ocsp_urls or leaf.crl_urls),
+        endpoint is not None and made_on_the_spot(endpoint, leaf),
+        verdict.name is None or verdict.name.matches,
         None if known is None else known.product,
         known is not None and known.decides,
     )
+
+
+def anchored(verdict: ChainVerdict) -> bool:
+    """Some selected store vouches for the issuer, whatever else may be wrong with the certificates."""
+    return any(store.anchor is not None for store in verdict.stores.values())
 
 
 def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
@@ -83,6 +96,14 @@ def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
         return issuer.spki_der == leaf.spki_der
     # where the issuer was not sent: both identifiers are made of the key in the same way, or not at all
     return leaf.authority_key_id is not None and leaf.authority_key_id == leaf.subject_key_id
+
+
+def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
+    """Asked for a name that cannot exist, this address showed a certificate for it, by the issuer of ``leaf``."""
+    answer = endpoint.followups.get(UNKNOWABLE_QUESTION)
+    if answer is None or answer.flight is None or not answer.flight.certificates or answer.sni is None:
+        return False
+    return made_for_untrusted(answer.flight.certificates[0], answer.sni, leaf)
 
 
 def made_for_untrusted(data: bytes, name: str, like: Certificate) -> bool:

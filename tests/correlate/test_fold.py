@@ -6,6 +6,7 @@ import pickle
 
 from scanner.correlate.facts import Facts, Validity, Witness
 from scanner.correlate.fold import REASONS, Fold
+from scanner.correlate.issuers import Sighting
 
 LOCAL = 1_795_000_000
 
@@ -38,6 +39,19 @@ def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
 
 def test_a_missing_issuer_may_be_met() -> None:
     assert Fold().waits_for(Facts(1, "a.test", "a.test", LOCAL, incomplete=True)) == "issuers-met"
+
+
+def test_an_untrusted_issuer_is_waited_for_until_it_gives_itself_away() -> None:
+    fold = Fold()
+    for number, name in enumerate(("www.alpha.test", "www.bravo.test", "www.charlie.test")):
+        seen = Sighting(
+            "key", "CN=Box", True, name, f"192.0.2.{number} 443", LOCAL, name, "k", 0, LOCAL + 999, own_key=True
+        )
+        facts = Facts(1, name, name, LOCAL, sightings=(seen,))
+        fold.add(facts)
+        assert fold.waits_for(facts) == (None if number == 2 else "issuer")
+        assert fold.settled("issuer") is (number == 2)
+    assert fold.verdict().interceptors["key"].certain
 
 
 def test_folds_of_processes_join() -> None:

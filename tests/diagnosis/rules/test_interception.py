@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from scanner.correlate.verdicts import FleetVerdict, InterceptionVerdict
-from scanner.diagnosis.case import Case, Context
 from scanner.diagnosis.questions import UNKNOWABLE_NAME
-from scanner.diagnosis.rules.interception import made_on_the_spot, suspect
 from scanner.evidence import EndpointEvidence
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
-from scanner.pki.lineage import OwnAuthorities, issuer_key
+from scanner.pki.lineage import OwnAuthorities, issuer_key, made_on_the_spot
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, judge, proof, root, target, verdicts
+from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, judge, proof, root
 
 ZSCALER = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
 BURP = pki.certificate(pki.name(O="PortSwigger", CN="PortSwigger CA"), ca=True)
@@ -99,10 +95,3 @@ def test_made_on_the_spot() -> None:
     assert made_on_the_spot(seen(PLAIN, spot=True), leaf)
     assert not made_on_the_spot(seen(PLAIN), leaf)
     assert not made_on_the_spot(at(answered([leaf.der])), leaf)
-
-
-@pytest.mark.parametrize(("chain", "expected"), [((pki.certificate(HOST, issuer=PLAIN),), True), (None, False)])
-def test_who_is_suspect(chain: tuple[pki.Issued, ...] | None, expected: bool) -> None:
-    given = evidence(at(answered(chain)), of=target())
-    case = Case(given, given.endpoints[0], verdicts(given)[0], Context(at=pki.NOW))
-    assert (suspect(case) is not None) is expected

@@ -1,0 +1,37 @@
+"""What a finding says of an issuer that nobody trusts: enough to fold findings on disk as a run folds its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from scanner.diagnosis.plain import text
+from scanner.evidence import EndpointEvidence, Evidence
+from scanner.findings import EndpointRecord
+from scanner.pki.lineage import anchored, lineage_of
+from scanner.pki.verdicts import ChainVerdict
+
+_WHERE_TRUE: Final = ("keyed", "named", "own_key", "operated", "on_the_spot")
+
+
+def add_untrusted_issuer(
+    record: EndpointRecord,
+    evidence: Evidence,
+    endpoint: EndpointEvidence,
+    verdict: ChainVerdict,
+    verdicts: Sequence[ChainVerdict | None],
+) -> None:
+    """Write ``untrusted_issuer`` into the record of one address, where there is one."""
+    found = None if anchored(verdict) else lineage_of(verdict, endpoint)
+    if found is None:
+        return
+    issuer: dict[str, Any] = {
+        "key": found.key,
+        "leaf_key": found.leaf_key,
+        **{name: True for name in _WHERE_TRUE if getattr(found, name)},
+    }
+    if evidence.elsewhere or any(each is not None and each.publicly_trusted and each.trusted for each in verdicts):
+        issuer["elsewhere"] = True
+    if found.product is not None:
+        issuer["product"] = text(found.product)
+    record["untrusted_issuer"] = issuer

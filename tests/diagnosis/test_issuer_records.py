@@ -1,0 +1,33 @@
+"""A finding says of an issuer that nobody trusts what a fold over findings needs; of others nothing."""
+
+from __future__ import annotations
+
+from scanner.diagnosis.assemble import finding
+from scanner.diagnosis.engine import Context, diagnose
+from scanner.evidence import Evidence
+from scanner.pki.judge import Judge
+from tests.helpers import pki
+from tests.helpers.evidence import HOST, answered, at, chain, evidence, judge, root, verdicts
+
+BOX = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
+
+
+def written(seen: Evidence, by: Judge | None = None) -> list[object]:
+    judged = verdicts(seen, by)
+    record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run")
+    return [endpoint.get("untrusted_issuer") for endpoint in record["endpoints"]]
+
+
+def test_an_issuer_that_nobody_trusts() -> None:
+    boxed = answered([pki.certificate(HOST, issuer=BOX, private=BOX.private), BOX])
+    (issuer,) = written(evidence(at(boxed)))
+    assert isinstance(issuer, dict)
+    assert issuer["named"] and issuer["own_key"] and issuer["product"] == "Zscaler" and "operated" not in issuer
+    both = evidence(at(boxed), at(answered(chain()), "192.0.2.2"))
+    issuer, other = written(both, judge(root(), public=True))
+    assert isinstance(issuer, dict) and issuer["elsewhere"] is True and other is None
+
+
+def test_nothing_of_others() -> None:
+    assert written(evidence(at(answered()))) == [None]
+    assert written(evidence(at(answered([pki.certificate(HOST)])))) == [None]
