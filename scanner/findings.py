@@ -251,6 +251,30 @@ class FollowupRecord(TypedDict):
     """All of it, for judging again: fields of ``Probe`` by name; bytes in base64, certificates by their SHA-256."""
 
 
+class SctRecord(TypedDict):
+    """A signed certificate timestamp (RFC 6962)."""
+
+    source: Literal["certificate", "tls", "staple"]
+    """Whether it stands in the certificate, or came in the TLS extension or the stapled OCSP response."""
+    log_id: str | None
+    """Id of the log, base64, as log lists have it."""
+    log: str | None
+    """Name of the log; ``null`` where the log list does not have it."""
+    operator: str | None
+    """Who ran the log when it made the SCT."""
+    timestamp: str | None
+    """When that was."""
+    status: str
+    """``valid``; verified and of a log that is ``retired``, ``not-accepted``, or for other times of expiry (``outside``);
+    ``unknown-log``; ``invalid``: badly signed, or made in the future; ``unreadable``; ``unverified``: not looked at."""
+    state: NotRequired[str]
+    """State of the log, as the log list has it."""
+    why: NotRequired[str]
+    """What is behind the status, in words."""
+    raw: NotRequired[str]
+    """The SCT itself, base64, where it came in the TLS extension (RFC 6962 section 3.3)."""
+
+
 class EndpointRecord(TypedDict):
     """All that one address answered. What was negotiated is of the first handshake that gave it."""
 
@@ -292,8 +316,9 @@ class EndpointRecord(TypedDict):
     """Stapled OCSP response, and what responders answered."""
     crl: NotRequired[CrlRecord]
     """What revocation lists say."""
-    scts: NotRequired[list[str]]
-    """SCTs of the TLS extension, base64 (RFC 6962 section 3.3)."""
+    scts: NotRequired[list[SctRecord]]
+    """Signed certificate timestamps of the first certificate; where no public CA is involved, those of the TLS extension
+    alone."""
     untrusted_issuer: NotRequired[dict[str, Any]]
     """The issuer, where nobody vouches for it and something in between may have made the certificate: what tells it from
     others, and the signs of either (fields of ``Lineage`` in scanner/pki/lineage.py by name; what is false is left out)."""

@@ -6,17 +6,17 @@ exact, but valid UTF-8: what no UTF-8 can hold (lone surrogates) is written as a
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.diagnosis.case import ENUMERATION, Context, accepted_of, flight_of
+from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
 from scanner.diagnosis.plain import clean, text, timestamp
 from scanner.diagnosis.revocation_records import revocation_records
+from scanner.diagnosis.rules.transparency import sct_records
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
 from scanner.findings import (
     SCHEMA,
@@ -65,6 +65,10 @@ def finding(
             add_untrusted_issuer(made, evidence, endpoint, verdict, verdicts)
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
             _add_revocation(made, evidence, endpoint, verdict, context)
+        if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
+            scts = sct_records(Case(evidence, endpoint, verdict, context or Context(at=evidence.started)))
+            if scts:
+                made["scts"] = scts
     observed = facts_of_target(evidence, certificates)
     record: Finding = {
         "schema": SCHEMA,
@@ -300,8 +304,6 @@ def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
         record["signature_scheme"] = scheme_name(flight.signature_scheme)
     if flight.hello_retry:
         record["hello_retry"] = True
-    if flight.scts:
-        record["scts"] = [base64.b64encode(sct).decode("ascii") for sct in flight.scts]
 
 
 def _client_auth(flight: ServerFlight) -> ClientAuthRecord:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from scanner.correlate.verdicts import FleetVerdict
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
 from scanner.findings import Severity
+from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls.offers import OFFERS
 
@@ -37,7 +38,8 @@ class Context:
     ``at`` is the moment of judgement. ``expiry_warning_days`` None is the default: the smaller of 30 days and a third
     of the certificate's lifetime. ``public`` False turns off what is only demanded of the public web (lifetimes,
     private addresses of public names). ``fleet`` is what all targets together say, as far as it is known. ``revocation`` is
-    what may be looked at: nothing, staples, or answers of responders and lists too.
+    what may be looked at: nothing, staples, or answers of responders and lists too. ``transparency`` judges SCTs; without
+    it nothing is said of them.
     """
 
     at: float
@@ -45,6 +47,7 @@ class Context:
     public: bool = True
     fleet: FleetVerdict = NO_FLEET
     revocation: Literal["off", "staple", "online"] = "online"
+    transparency: Transparency | None = None
 
 
 @record

@@ -27,6 +27,7 @@ from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
+from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
 from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
@@ -53,6 +54,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     certificate_claims,
     name_claims,
     revocation_claims,
+    transparency_claims,
     *_DNS_RULES,
 )
 
@@ -129,7 +131,9 @@ def _endpoint_claims(
         if verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
             claims.extend(expires_soon(case, verdict.leaf))
             claims.extend(revocation_claims(case))
-            if not verdict.publicly_trusted:
+            if verdict.publicly_trusted:
+                claims.extend(transparency_claims(case))
+            else:
                 claims.extend(interception_claims(case))
             for rule in _DNS_RULES:
                 claims.extend(rule(case))

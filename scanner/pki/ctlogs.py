@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scanner.evidence import record
 from scanner.pki import der, fields
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 # Google's list of all logs there ever were has some 200 KB.
 MAX_LIST_BYTES: Final = 16 << 20
@@ -72,17 +72,18 @@ class CtLog:
         """Whether a certificate that expires then belongs into it."""
         return (self.start is None or not_after >= self.start) and (self.end is None or not_after < self.end)
 
-    def public_key(self) -> PublicKeyTypes | None:
+    def public_key(self) -> LogKey | None:
         """Its key, as ``cryptography`` has it; ``None`` where it is none."""
         return None if self.flaw is not None else _public_key(self.key)
 
 
 @lru_cache(maxsize=1024)
-def _public_key(spki: bytes) -> PublicKeyTypes | None:
+def _public_key(spki: bytes) -> LogKey | None:
     try:
-        return load_der_public_key(spki)
+        key = load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    return key if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) else None
 
 
 class LogList:

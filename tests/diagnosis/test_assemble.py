@@ -65,7 +65,8 @@ def test_a_healthy_finding() -> None:
     }
     assert endpoint["timing_ms"] == {"connect": 3.0, "handshake": 10.0}
     assert endpoint["client_auth"] == {"requested": False, "required": False, "authorities": []}
-    assert "ocsp" not in endpoint and endpoint["scts"] == ["c2N0"]
+    assert "ocsp" not in endpoint
+    assert [(sct["source"], sct["status"], sct["raw"]) for sct in endpoint["scts"]] == [("tls", "unverified", "c2N0")]
     assert [certificate["sha256"] for certificate in record["certificates"]] == endpoint["chain"]
     assert record["dns"] == {
         "status": "NOERROR", "cname": [], "addresses": [ADDRESS], "dnssec": "insecure", "resolver": "192.0.2.53",
