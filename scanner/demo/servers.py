@@ -278,7 +278,7 @@ def scripted(
             await stream.send_all(flight(hello, version, chosen, credential))
             # A client that goes on sends its key exchange: there is nobody here to finish with.
             if not hangs_up and await stream.receive_some():
-                await stream.send_all(wire.alert(wire.Alert.HANDSHAKE_FAILURE, version))
+                await stream.send_all(wire.alert(wire.Alert.ACCESS_DENIED, version))
         await part(stream)
 
     return handle

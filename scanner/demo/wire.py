@@ -51,6 +51,7 @@ class Alert(IntEnum):
     """Alert descriptions (RFC 8446 section 6)."""
 
     HANDSHAKE_FAILURE = 40
+    ACCESS_DENIED = 49
     PROTOCOL_VERSION = 70
     INSUFFICIENT_SECURITY = 71
     INTERNAL_ERROR = 80

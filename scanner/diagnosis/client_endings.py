@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from scanner.tls.names import alert_name
 
 CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "node", "chrome", "firefox", "gnutls")
 BROWSERS: Final = frozenset({"chrome", "firefox"})
@@ -100,6 +102,10 @@ OPENSSL_13_ALERTS: Final = frozenset((109, 116))
 # OpenSSL's reason for this one lacks the word "alert"
 OPENSSL_BARE_ALERTS: Final = {110: "tlsv1 unsupported extension", 112: "tlsv1 unrecognized name"}
 GO_ALERTS: Final = {
+    44: "revoked certificate",
+    45: "expired certificate",
+    46: "unknown certificate",
+    48: "unknown certificate authority",
     70: "protocol version not supported",
     71: "insufficient security level",
     109: "missing extension",
@@ -115,11 +121,17 @@ CHROME_ALERTS: Final = {
     112: "ERR_SSL_UNRECOGNIZED_NAME_ALERT",
     20: "ERR_SSL_BAD_RECORD_MAC_ALERT",
     51: "ERR_SSL_DECRYPT_ERROR_ALERT",
-    42: "ERR_BAD_SSL_CLIENT_AUTH_CERT",
-    116: "ERR_BAD_SSL_CLIENT_AUTH_CERT",
+    **dict.fromkeys((42, 43, 44, 45, 46, 48, 49, 116), "ERR_BAD_SSL_CLIENT_AUTH_CERT"),
 }
 FIREFOX_ALERTS: Final = {
     40: "SSL_ERROR_NO_CYPHER_OVERLAP",
+    42: "SSL_ERROR_BAD_CERT_ALERT",
+    43: "SSL_ERROR_UNSUPPORTED_CERT_ALERT",
+    44: "SSL_ERROR_REVOKED_CERT_ALERT",
+    45: "SSL_ERROR_EXPIRED_CERT_ALERT",
+    46: "SSL_ERROR_CERTIFICATE_UNKNOWN_ALERT",
+    48: "SSL_ERROR_UNKNOWN_CA_ALERT",
+    49: "SSL_ERROR_ACCESS_DENIED_ALERT",
     47: "SSL_ERROR_ILLEGAL_PARAMETER_ALERT",
     50: "SSL_ERROR_DECODE_ERROR_ALERT",
     70: "SSL_ERROR_PROTOCOL_VERSION_ALERT",
@@ -128,3 +140,44 @@ FIREFOX_ALERTS: Final = {
     112: "SSL_ERROR_UNRECOGNIZED_NAME_ALERT",
     116: "SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT",
 }
+# Of handshake_failure after the server has asked for a certificate of the client's
+NO_CLIENT_CERTIFICATE: Final = {
+    "chrome": "ERR_BAD_SSL_CLIENT_AUTH_CERT",
+    "firefox": "SSL_ERROR_HANDSHAKE_FAILURE_ALERT",
+}
+
+
+def ending_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
+    """How the server ended the handshake, as each client puts it."""
+    failure = evidence.get("failure")
+    code = evidence.get("alert_code")
+    if failure == "alert" and isinstance(code, int):
+        return alert_texts(code)
+    return dict({"reset": RESET, "closed": CLOSED, "silent": SILENT}.get(str(failure), MALFORMED))
+
+
+def alert_texts(code: int) -> dict[str, str]:
+    """What each client says when it receives the alert ``code``."""
+    name = alert_name(code)
+    spaced = name.replace("_", " ")
+    if code in OPENSSL_BARE_ALERTS:
+        reason = OPENSSL_BARE_ALERTS[code]
+        python = reason.upper().replace(" ", "_")
+    elif code in OPENSSL_OLD_ALERTS:
+        reason, python = f"ssl/tls alert {spaced}", f"SSLV3_ALERT_{name.upper()}"
+    else:
+        family = "tlsv13" if code in OPENSSL_13_ALERTS else "tlsv1"
+        reason, python = f"{family} alert {spaced}", f"{family.upper()}_ALERT_{name.upper()}"
+    texts = {
+        "openssl": f"SSL routines::{reason}:SSL alert number {code}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {python}] {reason}",
+        "go": f"remote error: tls: {GO_ALERTS.get(code, spaced)}",
+        "node": f"ERR_SSL_{reason.upper().replace(' ', '_')}: SSL routines::{reason}:SSL alert number {code}",
+        "java": f"javax.net.ssl.{JAVA_PLAIN_ALERTS.get(code, 'SSLHandshakeException')}: Received fatal alert: {name}",
+        "chrome": CHROME_ALERTS.get(code, "ERR_SSL_PROTOCOL_ERROR"),
+        "gnutls": f"A TLS fatal alert has been received. Received alert [{code}]",
+    }
+    if code in FIREFOX_ALERTS:
+        texts["firefox"] = FIREFOX_ALERTS[code]
+    return texts

@@ -7,19 +7,12 @@ from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.client_endings import (
-    CHROME_ALERTS,
+    BROWSERS,
     CLIENTS,
-    CLOSED,
-    FIREFOX_ALERTS,
-    GO_ALERTS,
-    JAVA_PLAIN_ALERTS,
-    MALFORMED,
+    NO_CLIENT_CERTIFICATE,
     OK,
-    OPENSSL_13_ALERTS,
-    OPENSSL_BARE_ALERTS,
-    OPENSSL_OLD_ALERTS,
-    RESET,
-    SILENT,
+    alert_texts,
+    ending_texts,
     verify_texts,
 )
 from scanner.diagnosis.client_texts import (
@@ -33,7 +26,7 @@ from scanner.diagnosis.client_texts import (
 )
 from scanner.evidence import Stage, Target
 from scanner.tls import offers
-from scanner.tls.names import alert_name, cipher_suite
+from scanner.tls.names import cipher_suite
 from scanner.tls.suites import SUITES
 
 Texts = Mapping[str, str]
@@ -58,42 +51,6 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
 
 # Of an anchor Java asks that it is a CA and may sign, and nothing else.
 _JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
-
-
-def _ending(evidence: Mapping[str, Any]) -> Texts:
-    """How the server ended the handshake, as each client puts it."""
-    failure = evidence.get("failure")
-    code = evidence.get("alert_code")
-    if failure == "alert" and isinstance(code, int):
-        return alert_texts(code)
-    return {"reset": RESET, "closed": CLOSED, "silent": SILENT}.get(str(failure), MALFORMED)
-
-
-def alert_texts(code: int) -> Texts:
-    """What each client says when it receives the alert ``code``."""
-    name = alert_name(code)
-    spaced = name.replace("_", " ")
-    if code in OPENSSL_BARE_ALERTS:
-        reason = OPENSSL_BARE_ALERTS[code]
-        python = reason.upper().replace(" ", "_")
-    elif code in OPENSSL_OLD_ALERTS:
-        reason, python = f"ssl/tls alert {spaced}", f"SSLV3_ALERT_{name.upper()}"
-    else:
-        family = "tlsv13" if code in OPENSSL_13_ALERTS else "tlsv1"
-        reason, python = f"{family} alert {spaced}", f"{family.upper()}_ALERT_{name.upper()}"
-    texts = {
-        "openssl": f"SSL routines::{reason}:SSL alert number {code}",
-        "curl": f"(35) TLS connect error: SSL routines::{reason}",
-        "python": f"[SSL: {python}] {reason}",
-        "go": f"remote error: tls: {GO_ALERTS.get(code, spaced)}",
-        "node": f"ERR_SSL_{reason.upper().replace(' ', '_')}: SSL routines::{reason}:SSL alert number {code}",
-        "java": f"javax.net.ssl.{JAVA_PLAIN_ALERTS.get(code, 'SSLHandshakeException')}: Received fatal alert: {name}",
-        "chrome": CHROME_ALERTS.get(code, "ERR_SSL_PROTOCOL_ERROR"),
-        "gnutls": f"A TLS fatal alert has been received. Received alert [{code}]",
-    }
-    if code in FIREFOX_ALERTS:
-        texts["firefox"] = FIREFOX_ALERTS[code]
-    return texts
 
 
 # The TLS 1.2 suites that each client offers by default, beside those of TLS 1.3
@@ -156,7 +113,7 @@ def _gnutls_offers(code: int) -> bool:
 def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
     code = evidence.get("cipher_code")
     # A server that took RSA key transport was not refused: what it answers to those without it is an alert, as a rule.
-    ending = alert_texts(40) if evidence.get("failure") is None else _ending(evidence)
+    ending = alert_texts(40) if evidence.get("failure") is None else ending_texts(evidence)
     if not isinstance(code, int) or code not in SUITES:
         return {client: text for client, text in ending.items() if client == "chrome"}
     texts = {client: OK if _OFFERED[client](code) else text for client, text in ending.items()}
@@ -184,7 +141,7 @@ def _no_shared_group(evidence: Mapping[str, Any], _: Target) -> Texts:
     bits = evidence.get("dh_bits")
     if evidence.get("failure") is None and isinstance(bits, int):
         return _SHORT_PRIME
-    ending = _ending(evidence)
+    ending = ending_texts(evidence)
     # X448 and P-521 are offered by OpenSSL, P-521 by Firefox, Go, Java and GnuTLS; finite-field groups by the last two.
     takes = _GROUP_TAKEN.get(str(evidence.get("group")), frozenset())
     return {client: OK if client in takes else text for client, text in ending.items()}
@@ -212,7 +169,7 @@ def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
     # Java and GnuTLS do not send a post-quantum share by default.
-    return {client: OK if client in ("java", "gnutls") else text for client, text in _ending(evidence).items()}
+    return {client: OK if client in ("java", "gnutls") else text for client, text in ending_texts(evidence).items()}
 
 
 # A version as Go and as Java write it
@@ -221,7 +178,7 @@ _CHOSEN_VERSION: Final = {"TLSv1.1": ("302", "TLS11"), "TLSv1.0": ("301", "TLS10
 
 def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
     versions = set(evidence.get("versions", ()))
-    texts = dict(alert_texts(70) if evidence.get("failure") is None else _ending(evidence))
+    texts = dict(alert_texts(70) if evidence.get("failure") is None else ending_texts(evidence))
     if evidence.get("failure") is None:
         del (
             texts["python"],
@@ -334,11 +291,40 @@ def _weak_signature(evidence: Mapping[str, Any], _: Target) -> Texts:
     return texts
 
 
+def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if evidence.get("failure") is None:
+        return dict.fromkeys(CLIENTS, OK)  # TLS is content; what the application says is in its own words
+    texts = dict(ending_texts(evidence))
+    if evidence.get("alert_code") == 40:
+        texts |= NO_CLIENT_CERTIFICATE
+    if evidence.get("version_code") == offers.TLS13:
+        # the handshake has ended well, and the refusal is what is read first
+        texts["curl"] = texts["curl"].replace("(35) TLS connect error:", "(56) OpenSSL SSL_read:")
+    return texts
+
+
+def _behind_tls(evidence: Mapping[str, Any], target: Target) -> Texts:
+    ending = _HUNG_UP.get(str(evidence.get("failure")))
+    if ending is None:
+        return dict.fromkeys(CLIENTS, OK)
+    # libraries are content with the handshake; what their users make of an end without a word is their own affair
+    return {**{client: OK for client in CLIENTS if client not in BROWSERS}, **ending}
+
+
+_HUNG_UP: Final[Mapping[str, Texts]] = {
+    "closed": {"curl": "(52) Empty reply from server", "chrome": "ERR_EMPTY_RESPONSE"},
+    "reset": {"curl": "(56) Recv failure: Connection reset by peer", "chrome": "ERR_CONNECTION_RESET"},
+}
+
+
 def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
-    return _ending(evidence)
+    return ending_texts(evidence)
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
+    "client-certificate-required": _client_certificate,
+    "client-certificate-rejected": _client_certificate,
+    "client-certificate-required-by-application": _behind_tls,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "sni-filtered": _same_ending,

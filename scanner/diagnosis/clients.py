@@ -125,10 +125,14 @@ def _is_verdict(text: str) -> bool:
 
 
 def _meets(client: str, code: str) -> tuple[int, int, tuple[int, int]]:
-    """Before any certificate: the order of a connection. After: the client's own order."""
-    if CODES[code].stage is not Stage.CERTIFICATE:
-        return 0, 0, rank(code)
+    """Before any certificate: the order of a connection. Of certificates: the client's own order. Then what comes after."""
+    stage = CODES[code].stage
+    if stage is not Stage.CERTIFICATE:
+        return 2 if stage in _AFTER_CERTIFICATES else 0, 0, rank(code)
     return 1, _PLACE[client].get(code, len(_PLACE[client])), rank(code)
+
+
+_AFTER_CERTIFICATES: Final = frozenset({Stage.CLIENT_AUTH, Stage.APPLICATION})
 
 
 def _filled(text: str, record: DiagnosisRecord, target: Target) -> str:

@@ -26,7 +26,7 @@ import javax.net.ssl.X509ExtendedTrustManager;
 
 public class Client {
     // A scripted server ends with this alert where a client that accepted what it saw would go on.
-    static final String SCRIPTED_END = "Received fatal alert: handshake_failure";
+    static final String SCRIPTED_END = "Received fatal alert: access_denied";
 
     /** The default trust manager, which also remembers that it accepted. */
     static final class Watching extends X509ExtendedTrustManager {

@@ -16,7 +16,7 @@ import (
 )
 
 // A scripted server ends with this alert where a client that accepted what it saw would go on.
-const scriptedEnd = "remote error: tls: handshake failure"
+const scriptedEnd = "remote error: tls: access denied"
 
 func ask(address, port, name string, patience time.Duration, roots *x509.CertPool) (err error) {
 	dialer := net.Dialer{Timeout: patience}

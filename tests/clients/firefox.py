@@ -27,7 +27,7 @@ PROGRAM = shutil.which("firefox-esr") or shutil.which("firefox")
 CONNECT_SECONDS = 3.0
 # A scripted server ends with this alert where a client that accepted its flight would go on; one that refuses a hello
 # with it is SSL_ERROR_NO_CYPHER_OVERLAP.
-SCRIPTED_END = "SSL_ERROR_HANDSHAKE_FAILURE_ALERT"
+SCRIPTED_END = "SSL_ERROR_ACCESS_DENIED_ALERT"
 STARTUP_SECONDS = 60.0
 
 PREFERENCES: Mapping[str, bool | int | str] = {

@@ -91,11 +91,16 @@ def refused_without_error(met: Meetings) -> dict[str, list[str]]:
 
 
 def error_without_refusal(met: Meetings) -> list[str]:
-    """Servers that every mainstream client accepts while the finding has an error."""
+    """Servers that every mainstream client accepts while the finding has an error.
+
+    Behind TLS it is the answer that is none of the service, and clients show it as they would any other.
+    """
     return [
         server
         for server, finding in met.findings.items()
-        if finding["outcome"] == "fail" and all(accepts(met, client, server) for client in MAINSTREAM)
+        if finding["outcome"] == "fail"
+        and finding["stage"] != "application"
+        and all(accepts(met, client, server) for client in MAINSTREAM)
     ]
 
 

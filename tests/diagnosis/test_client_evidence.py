@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from scanner.diagnosis.client_endings import CLIENTS, OK
-from scanner.diagnosis.client_evidence import _OFFERED, alert_texts, texts_of
+from scanner.diagnosis.client_endings import CLIENTS, OK, alert_texts
+from scanner.diagnosis.client_evidence import _OFFERED, texts_of
 from scanner.tls.names import cipher_suite
 from scanner.tls.suites import SUITES
 from tests.helpers.evidence import target
@@ -90,3 +90,38 @@ def test_purposes() -> None:
     gated = {"extended_key_usage": ["2.16.840.1.113730.4.1"]}
     assert refusing("not-for-server-auth", leaf=True, **gated) == {"go", "chrome", "firefox", "gnutls"}
     assert refusing("not-for-server-auth", leaf=True, refused_by=["Firefox"]) == {"firefox"}
+
+
+CLIENT_CODES = ("client-certificate-required", "client-certificate-rejected")
+
+
+@pytest.mark.parametrize("code", CLIENT_CODES)
+def test_a_certificate_refused_after_the_handshake_is_read_with_the_first_answer(code: str) -> None:
+    texts = texts_of(code, {"failure": "alert", "alert_code": 116, "version_code": 0x0304}, target())
+    assert texts is not None
+    assert texts["curl"] == "(56) OpenSSL SSL_read: SSL routines::tlsv13 alert certificate required"
+    assert (texts["chrome"], texts["firefox"]) == (
+        "ERR_BAD_SSL_CLIENT_AUTH_CERT",
+        "SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT",
+    )
+    assert texts["go"] == "remote error: tls: certificate required"
+
+
+@pytest.mark.parametrize("code", CLIENT_CODES)
+def test_a_certificate_refused_in_the_handshake_ends_it(code: str) -> None:
+    facts = {"failure": "alert", "alert_code": 40, "version_code": 0x0303}
+    texts = texts_of(code, facts, target())
+    assert texts is not None and texts["curl"].startswith("(35) ")
+    # the same alert to a hello would be another error
+    assert (texts["chrome"], texts["firefox"]) == ("ERR_BAD_SSL_CLIENT_AUTH_CERT", "SSL_ERROR_HANDSHAKE_FAILURE_ALERT")
+    closed = texts_of(code, {"failure": "closed", "version_code": 0x0303}, target())
+    assert closed is not None and closed["go"] == "EOF"
+
+
+def test_what_is_refused_behind_tls_is_no_matter_of_tls() -> None:
+    code = "client-certificate-required-by-application"
+    assert texts_of(code, {"status": 400}, target()) == dict.fromkeys(CLIENTS, OK)
+    hung_up = texts_of(code, {"failure": "closed"}, target())
+    assert hung_up is not None
+    assert (hung_up["curl"], hung_up["openssl"]) == ("(52) Empty reply from server", OK)
+    assert "firefox" not in hung_up
