@@ -31,7 +31,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
-    | {"starttls", "workers", "worker", "correlate", "feed", "certificates", "process", *RECORDS},
+    | {"starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
     "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}),
     # Rows on their way from a blocking source to those that want them.
     "feed": RECORDS,
@@ -52,6 +52,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
     "net": frozenset({"tls", "starttls", "evidence", "config"}),
     "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
+    # What a person may paste, and what is known about it.
+    "explain": frozenset({"diagnosis", "tls", *RECORDS}),
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
     "correlate": frozenset({"pki", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
@@ -75,11 +77,12 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # Statistics of all processes look like those of one
     ("workers", "net"): frozenset({"scanner.net.pacing"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
-    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments"}),
+    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments", "scanner.diagnosis.case"}),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
     # Names of code points and the hellos that a question sends; never the handshake.
     # What the fleet said; never how it came to say so.
     ("diagnosis", "correlate"): frozenset({"scanner.correlate.verdicts"}),
+    ("explain", "tls"): frozenset({"scanner.tls.names"}),
     ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"}),
 }
 
@@ -102,7 +105,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
 DISTRIBUTION: Final = {"dns": "dnspython"}
 
 # Pure rooms: a moment, a random number or a socket is an argument there.
-PURE: Final = ("tls/", "starttls/", "pki/", "diagnosis/", "correlate/", "evidence.py", "findings.py", "config.py")
+PURE: Final = ("tls/", "starttls/", "pki/", "diagnosis/", "explain/", "correlate/", "evidence.py", "findings.py", "config.py")
 IMPURE_ALL_THE_SAME: Final[dict[tuple[str, str], str]] = {
     ("pki/stores.py", "ssl"): "where this system keeps its trust store is known to ssl.get_default_verify_paths()",
 }

@@ -19,18 +19,22 @@ COMMANDS: Final = {
     "scan": "scan",
     "check": "check",
     "stats": "stats",
+    "diff": "diff",
     "demo": "demo",
     "schema": "schema",
+    "explain": "explain",
 }
 SUMMARIES: Final = {
     "scan": "Probe a whole inventory, one finding per target.",
     "check": "Diagnose one or a few targets, or certificate files, for a person.",
     "stats": "Fleet-wide statistics per cause, from findings.",
+    "diff": "What is new, fixed, changed and still broken between runs.",
     "demo": "Start a broken local fleet, scan it, show what is wrong with each.",
     "schema": "Print the output's schema, machine-readable.",
+    "explain": "What a cause, a code or a client's error means, and how to fix it.",
 }
 # Promised by the contract and not built yet: they say so instead of "no such command".
-NOT_YET: Final = frozenset({"diff", "report", "diagnose", "load", "explain"})
+NOT_YET: Final = frozenset({"report", "diagnose", "load"})
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3

@@ -10,17 +10,20 @@ from scanner.cli import UsageProblem
 
 def _known() -> tuple[type[Exception], ...]:
     from scanner.exclude import ExclusionError
+    from scanner.fleet.diff import DiffError
     from scanner.fleet.stats import UnknownColumn
+    from scanner.held import HeldError
     from scanner.inventory import InventoryError
     from scanner.ndjson import NotFindings, OutputError
     from scanner.net.dns_config import ResolverConfigError
+    from scanner.pki.ctlogs import LogListError
     from scanner.pki.files import ChainFileError
     from scanner.pki.stores import StoreError
     from scanner.workers import WorkersFailed
 
     return (
-        ExclusionError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError,
-        StoreError, WorkersFailed,
+        DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError,
+        LogListError, StoreError, WorkersFailed,
     )  # fmt: skip
 
 

@@ -39,12 +39,12 @@ def as_table(stats: Stats) -> str:
         for name, count in _met(total)
     ]
     if rows:
-        parts.append(_text_table(("cause", "targets", "share", "primary", "codes"), rows, right=(1, 2, 3)))
+        parts.append(text_table(("cause", "targets", "share", "primary", "codes"), rows, right=(1, 2, 3)))
     else:
         parts.append("No diagnosis at all.")
     for column, groups in stats.by.items():
         names, group_rows, left_out = _group_rows(groups)
-        parts += ["", _text_table((printable(column), *names), group_rows, right=range(1, 7))]
+        parts += ["", text_table((printable(column), *names), group_rows, right=range(1, 7))]
         if left_out:
             parts.append(f"and {left_out} smaller groups (--format json has them all)")
     return "\n".join(parts) + "\n"
@@ -58,10 +58,10 @@ def as_markdown(stats: Stats) -> str:
         [name, str(count.targets), _percent(count.targets, total.findings), str(count.primary), _codes_text(count)]
         for name, count in _met(total)
     ]
-    parts.append(_markdown_table(("cause", "targets", "share", "primary", "codes"), rows, right=(1, 2, 3)))
+    parts.append(markdown_table(("cause", "targets", "share", "primary", "codes"), rows, right=(1, 2, 3)))
     for column, groups in stats.by.items():
         names, group_rows, left_out = _group_rows(groups)
-        parts += ["", _markdown_table((column, *names), group_rows, right=range(1, 7))]
+        parts += ["", markdown_table((column, *names), group_rows, right=range(1, 7))]
         if left_out:
             parts += ["", f"and {left_out} smaller groups"]
     return "\n".join(parts) + "\n"
@@ -171,7 +171,8 @@ def _group_rows(groups: Mapping[str, Tally]) -> tuple[tuple[str, ...], list[list
     return _GROUP_COLUMNS, rows, max(len(ordered) - MAX_GROUPS_SHOWN, 0)
 
 
-def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A table for the terminal, whatever the cells hold; columns of ``right`` are numbers, the last one may fold."""
     last = len(header) - 1
     shown = [
         [printable(cell) if index == last else shorten(printable(cell), MAX_CELL) for index, cell in enumerate(row)]
@@ -201,7 +202,9 @@ def _folded(text: str) -> list[str]:
     return lines
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A table in GitHub's Markdown, whatever the cells hold; columns of ``right`` are numbers."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
 

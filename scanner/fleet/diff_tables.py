@@ -1,0 +1,146 @@
+"""What changed between runs, for a reader: tables for the terminal, Markdown, JSON. Written as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from scanner.fleet.diff import CATEGORIES, SCHEMA, TITLES, Change, Diff, State, Summary
+from scanner.fleet.tables import markdown_table, markdown_text, text_table
+from scanner.text import printable, quoted
+
+# Targets of one category that a person is shown; JSON has them all.
+MAX_SHOWN: Final = 30
+# Those that are counted and not listed for a person: nothing has to be done about them.
+COUNTED_ONLY: Final = frozenset({"still-broken"})
+
+_HEADER: Final = ("target", "row", "was", "is", "codes")
+_ABSENT: Final = "absent"
+
+
+def as_json(diff: Diff) -> Iterator[str]:
+    """The comparison, schema ``tlsweep-diff/1``: one document, a change a line, so that it need not fit into memory."""
+    summary = diff.summary()
+    head = {
+        "schema": SCHEMA,
+        "files": [
+            {
+                "path": facts.path,
+                "runs": facts.runs,
+                "findings": facts.findings,
+                "unreadable_lines": facts.unreadable_lines,
+                "duplicates": facts.duplicates,
+                "outcomes": facts.outcomes,
+            }
+            for facts in summary.files
+        ],
+        "counts": dict(summary.counts),
+    }
+    yield orjson.dumps(head).decode()[:-1]
+    for category in CATEGORIES:
+        yield f',\n"{category}":['
+        comma = "\n"
+        for change in _in_category(diff, category) if summary.counts[category] else ():
+            yield comma + orjson.dumps(change.to_json()).decode()
+            comma = ",\n"
+        yield "]"
+    yield "}\n"
+
+
+def as_table(diff: Diff) -> Iterator[str]:
+    """For the terminal."""
+    return _for_a_person(diff, lambda title: printable(title) + "\n", text_table, printable)
+
+
+def as_markdown(diff: Diff) -> Iterator[str]:
+    """GitHub's dialect, with everything from outside escaped."""
+    return _for_a_person(diff, lambda title: f"### {markdown_text(title)}\n\n", markdown_table, markdown_text)
+
+
+FORMATS: Final[Mapping[str, Callable[[Diff], Iterator[str]]]] = {
+    "table": as_table,
+    "json": as_json,
+    "markdown": as_markdown,
+}
+
+
+def _in_category(diff: Diff, category: str) -> Iterator[Change]:
+    return (change for categories, change in diff.changes() if category in categories)
+
+
+def _for_a_person(
+    diff: Diff, heading: Callable[[str], str], table: Callable[..., str], plain: Callable[[str], str]
+) -> Iterator[str]:
+    summary = diff.summary()
+    yield from (plain(line) + "\n" for line in _files(summary))
+    counts = [[TITLES[name], str(summary.counts[name])] for name in CATEGORIES if summary.counts[name]]
+    counts.append(["As before, and in order", str(summary.counts["unchanged"])])
+    yield "\n" + table(("what", "targets"), counts, (1,)) + "\n"
+    listed: dict[str, list[list[str]]] = {name: [] for name in CATEGORIES if name not in COUNTED_ONLY}
+    for categories, change in diff.changes():
+        for category in categories:
+            rows = listed.get(category)
+            if rows is not None and len(rows) < MAX_SHOWN:
+                rows.append(_row(change, category))
+    for category, rows in listed.items():
+        if not rows:
+            continue
+        yield "\n" + heading(TITLES[category])
+        yield table(_HEADER, rows, (1,)) + "\n"
+        if summary.counts[category] > len(rows):
+            yield plain(f"and {summary.counts[category] - len(rows)} more (--format json has them all)") + "\n"
+
+
+def _files(summary: Summary) -> Iterator[str]:
+    for facts in summary.files:
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(facts.outcomes.items()))
+        words = f"{quoted(facts.path, 200)[1:-1]}: {facts.findings} findings ({outcomes})"
+        if len(facts.runs) > 1:
+            words += f"; of {len(facts.runs)} runs"
+        if facts.duplicates:
+            words += f"; {facts.duplicates} about a target that has another one further on, which counts"
+        if facts.unreadable_lines:
+            words += f"; {facts.unreadable_lines} unreadable line{'' if facts.unreadable_lines == 1 else 's'}"
+        yield words
+
+
+def _row(change: Change, category: str) -> list[str]:
+    new = change.new or change.old
+    codes = ", ".join(new.codes) if new is not None else ""
+    if category == "replaced":
+        codes = _replacement(change)
+    elif category == "flapping":
+        codes = " ".join(change.outcomes)
+    row = "" if new is None or new.row is None else str(new.row)
+    return [_name(change.target), row, _words(change.old), _words(change.new), codes]
+
+
+def _replacement(change: Change) -> str:
+    assert change.old is not None and change.new is not None
+    until = f"until {(change.new.not_after or '?')[:10]}"
+    if change.old.issuer == change.new.issuer:
+        return f"same issuer, {until}"
+    return f"now by {change.new.issuer or '(no issuer)'}, {until}"
+
+
+def _words(state: State | None) -> str:
+    if state is None:
+        return _ABSENT
+    return state.outcome if state.cause is None else f"{state.outcome} ({state.cause})"
+
+
+def _name(target: Mapping[str, Any]) -> str:
+    host, port = target.get("host"), target.get("port")
+    if not host:
+        return str(target.get("id") or "(no host)")
+    name = f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    protocol = target.get("protocol")
+    if protocol not in (None, "tls", "https"):
+        name = f"{protocol}://{name}"
+    if target.get("address"):
+        name += f" at {target['address']}"
+    if target.get("sni") not in (None, host):
+        name += f" as {target['sni']}"
+    return name

@@ -1,0 +1,66 @@
+"""What findings are joined and grouped by: which target, whose domain, which certificate. One place for all who ask.
+
+Findings come from files that anybody may have written: what is not there, or not what it should be, gives ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from scanner.correlate.domains import registrable
+
+# Parts of the target that make it the same in another run. The row is not among them: rows move.
+IDENTITY: Final = ("host", "port", "protocol", "sni", "address", "id")
+
+Identity = tuple[Any, ...]
+
+
+def identity(finding: Mapping[str, Any]) -> Identity:
+    """What makes two findings answers about the same target: host, port, protocol, SNI, the address asked for, the row's id.
+
+    Rows without a host (those that cannot be used) are told apart by their number.
+    """
+    target = finding.get("target")
+    if not isinstance(target, Mapping):
+        return (None,) * len(IDENTITY)
+    if target.get("host") is None and target.get("id") is None:
+        return ("", 0, "", None, None, f"row {target.get('row')}")
+    return tuple(_plain(target.get(part)) for part in IDENTITY)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or type(value) in (str, int) else str(value)
+
+
+def domain_of(finding: Mapping[str, Any]) -> str | None:
+    """The registrable domain of the host asked for, or the address."""
+    target = finding.get("target")
+    host = target.get("host") if isinstance(target, Mapping) else None
+    return registrable(host) if isinstance(host, str) and host else None
+
+
+def served(finding: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The first endpoint that sent a certificate, and that certificate's record."""
+    endpoints, certificates = finding.get("endpoints"), finding.get("certificates")
+    if not isinstance(endpoints, list) or not isinstance(certificates, list):
+        return None, None
+    for endpoint in endpoints:
+        chain = endpoint.get("chain") if isinstance(endpoint, Mapping) else None
+        if isinstance(chain, list) and chain:
+            for record in certificates:
+                if isinstance(record, Mapping) and record.get("sha256") == chain[0]:
+                    return endpoint, record
+    return None, None
+
+
+def leaf_of(finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record of the certificate that the target's first answering address gave as its own."""
+    return served(finding)[1]
+
+
+def issuer_of(finding: Mapping[str, Any]) -> str | None:
+    """The issuer (RFC 4514 text) of that certificate."""
+    leaf = leaf_of(finding)
+    issuer = leaf.get("issuer") if leaf is not None else None
+    return issuer if isinstance(issuer, str) else None
