@@ -29,6 +29,7 @@ from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.pki.lineage import anchored, lineage_of
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls import offers
 from scanner.tls.offers import Offer
@@ -231,15 +232,16 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         # The rule itself says whose doubt it is; only browsers' lists are worth asking with.
         if key_refused_by(_bare_case(endpoint, target, verdict)):
             return "browser-schemes"
-    name = verdict.name
-    if (
-        name is not None
-        and name.code == "name-not-in-san"
-        and endpoint.probe.sni is not None
-        and "default-certificate" not in asked
-    ):
-        return "default-certificate"
+    if endpoint.probe.sni is not None and "default-certificate" not in asked:
+        name = verdict.name
+        if (name is not None and name.code == "name-not-in-san") or _may_be_made(verdict):
+            return "default-certificate"
     return None
+
+
+def _may_be_made(verdict: ChainVerdict) -> bool:
+    """Nobody vouches for the issuer: does it make certificates for whatever is asked? A name that cannot exist tells."""
+    return not verdict.trusted and not anchored(verdict) and lineage_of(verdict) is not None
 
 
 def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict: ChainVerdict | None = None) -> Case:
@@ -268,14 +270,16 @@ def _completion(
             return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _in_doubt(verdict):
+    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _in_doubt(target, verdict):
         return Question(HTTP, offers.MODERN, target.sni, flight)
     return None
 
 
-def _in_doubt(verdict: ChainVerdict | None) -> bool:
+def _in_doubt(target: Target, verdict: ChainVerdict | None) -> bool:
     if verdict is None:
         return False
+    if target.sni is not None and verdict.name is not None and verdict.name.code == "name-not-in-san":
+        return True
     if any(problem.code in _DOUBTS_OF_LEAF for problem in verdict.leaf_problems):
         return True
     return not verdict.trusted and any(

@@ -16,7 +16,7 @@ from scanner.diagnosis.questions import (
     accepted_from,
     next_question,
 )
-from scanner.evidence import EndpointEvidence, Failure, Probe, Stage, Target
+from scanner.evidence import Completion, EndpointEvidence, Failure, Probe, Stage, Target
 from scanner.tls import offers
 from tests.helpers import pki
 from tests.helpers.evidence import ADDRESS, alerted, answered, evidence, failed, issuing, target, verdicts
@@ -37,16 +37,21 @@ def conversation(
 ) -> tuple[list[str], EndpointEvidence]:
     """Ask until nothing is open. The server answers by the question's name; what it does not know it answers as before."""
     asked: dict[str, Probe] = {}
+    completed: dict[str, Completion] = {}
     endpoint = EndpointEvidence(ADDRESS, first)
     of = of or target()
     while True:
         verdict = verdicts(evidence(endpoint, of=of))[0]
         question = next_question(of, endpoint, verdict, enumerate=enumerate)
         if question is None:
-            return list(asked), endpoint
-        assert question.name not in asked, "the same question twice"
+            return [*asked, *completed], endpoint
+        assert question.name not in (*asked, *completed), "the same question twice"
+        if question.complete is not None:
+            completed[question.name] = Completion(Stage.DONE)
+            endpoint = EndpointEvidence(ADDRESS, first, dict(asked), completions=dict(completed))
+            continue
         asked[question.name] = server(question) if callable(server) else server.get(question.name, first)
-        endpoint = EndpointEvidence(ADDRESS, first, dict(asked))
+        endpoint = EndpointEvidence(ADDRESS, first, dict(asked), completions=dict(completed))
 
 
 @pytest.mark.parametrize(
@@ -119,12 +124,22 @@ def test_one_change_at_a_time() -> None:
 def test_a_name_that_does_not_match_asks_for_the_default_certificate() -> None:
     stranger = pki.certificate("other.example.net", issuer=issuing())
     first = answered((stranger, issuing()))
-    assert conversation(first, {})[0] == ["default-certificate"]
+    assert conversation(first, {})[0] == ["default-certificate", "http"]
     # the name was meant: the server's choice is not the question
     short = pki.certificate("x", issuer=issuing(), san=["*.org", "*.a.example.org", "example.org"])
     wildcard = pki.certificate("x", issuer=issuing(), san=["*.example.org"])
     assert conversation(answered((wildcard, issuing())), {}, of=target("a.b.example.org"))[0] == []
     assert conversation(answered((short, issuing()), sni=None), {}, of=target("192.0.2.1"))[0] == []
+
+
+def test_an_issuer_that_nobody_trusts_is_asked_for_a_name_that_cannot_exist() -> None:
+    box = pki.root("Box CA")
+    first = answered((pki.certificate("www.example.org", issuer=box), box))
+    assert conversation(first, {})[0] == ["default-certificate", "http"]
+    # a certificate that vouches for itself is nobody's work but the server's
+    assert conversation(answered((pki.certificate("www.example.org"),)), {})[0] == ["http"]
+    expired = pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 9)
+    assert conversation(answered((expired, issuing())), {})[0] == ["http"]
 
 
 def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
