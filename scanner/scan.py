@@ -28,6 +28,7 @@ from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFligh
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
 from scanner.held import Held, HeldError
+from scanner.net.enquiries import Enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.net.resolve import Resolver
@@ -102,6 +103,7 @@ class Scan:
         self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
         self._extras: Extras | None = None
+        self._enquiries: Enquiries | None = None
         self._last: tuple[ServerFlight, tuple[str, float], ChainVerdict] | None = None
         self._recent: OrderedDict[TargetKey, _Shared] = OrderedDict()
         self._in_flight: dict[TargetKey, _Shared] = {}
@@ -173,6 +175,7 @@ class Scan:
         observer: Observer,
         extras: Extras | None = None,
         *,
+        enquiries: Enquiries | None = None,
         before_settling: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Every row to one finding. Returns when all are emitted; cancelling it keeps what was emitted.
@@ -181,6 +184,7 @@ class Scan:
         """
         self._observer = observer
         self._extras = extras
+        self._enquiries = enquiries
         feed = self._feed = Feed(rows)
         most = self._config.concurrency + WAITING_WORKERS
         async with trio.open_nursery() as nursery:
@@ -224,6 +228,11 @@ class Scan:
         if self._held:
             self._release()
 
+    def _verdicts_anew(self, evidence: Evidence) -> list[ChainVerdict | None]:
+        """The verdicts, now that more issuers are known."""
+        self._last = None
+        return self.verdicts(evidence)
+
     async def _observe(self, target: Target) -> Evidence:
         started = self._clock()
         assert self._observer is not None
@@ -231,6 +240,9 @@ class Scan:
             evidence = await self._observer.observe(target, started)
             if self._extras is not None:
                 evidence = await self._extras.ask(evidence, self.verdicts(evidence))
+            if self._enquiries is not None:
+                at, verdicts = self.moment(started), self.verdicts(evidence)
+                evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
             return evidence
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
             return Evidence(target=target, started=started, bug=describe_bug(error))

@@ -50,7 +50,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "exclude": frozenset({"inventory", *RECORDS}),
     # What a run has answered already is told apart by the target.
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
-    "net": frozenset({"tls", "starttls", "evidence", "config"}),
+    "net": frozenset({"tls", "starttls", "pki", "evidence", "config"}),
     "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
     # What a person may paste, and what is known about it.
     "explain": frozenset({"diagnosis", "tls", *RECORDS}),
@@ -74,6 +74,11 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # What a --resolver may be
     ("cli", "net"): frozenset({"scanner.net.dns_config"}),
+    # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
+    ("net", "pki"): frozenset(
+        {"scanner.pki.cache", "scanner.pki.certificate", "scanner.pki.crl", "scanner.pki.files", "scanner.pki.intermediates"}
+        | {"scanner.pki.ocsp", "scanner.pki.revocation", "scanner.pki.verdicts"}
+    ),
     # Statistics of all processes look like those of one
     ("workers", "net"): frozenset({"scanner.net.pacing"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
@@ -131,6 +136,7 @@ MAX_LINES: Final = 400
 # Path below scanner/ -> why it may be longer.
 LONG_FILES: Final[dict[str, str]] = {
     "tls/suites.py": "a generated table",
+    "findings.py": "the schema, which is read as one page and made from this one file",
     "tls/handshake.py": "one state machine for all versions: half of it could not be read alone",
 }
 

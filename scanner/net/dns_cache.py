@@ -1,4 +1,7 @@
-"""Answers shared within a run: the same question is asked once while it is in flight, and not again while it is fresh."""
+"""Answers shared within a run: the same question is asked once while it is in flight, and not again while it is fresh.
+
+DNS made it; what certificates name is fetched through it too.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,12 @@ class _Flight(Generic[_T]):
 class SharedAnswers:
     """Work by key, done once at a time and remembered for as long as it says itself, within the limits above."""
 
-    __slots__ = ("_entries", "_flights", "from_cache", "peak_in_flight", "shared")
+    __slots__ = ("_entries", "_flights", "_longest", "_most", "from_cache", "peak_in_flight", "shared")
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest: float = MAX_SECONDS, most: int = MAX_ENTRIES) -> None:
+        """``longest`` is the seconds that anything is kept at most, ``most`` the number of answers."""
+        self._longest = longest
+        self._most = most
         self._entries: dict[_Key, tuple[float, Any]] = {}  # in the order they came; the oldest goes first
         self._flights: dict[_Key, _Flight[Any]] = {}
         self.from_cache = 0
@@ -49,6 +55,11 @@ class SharedAnswers:
     def entries(self) -> int:
         """Answers kept now."""
         return len(self._entries)
+
+    def kept(self, key: _Key) -> Any:
+        """The answer that is at hand and fresh, without waiting; else ``None``."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and trio.current_time() < entry[0] else None
 
     async def once(self, key: _Key, work: Callable[[], Awaitable[tuple[_T, float | None]]]) -> _T:
         """What ``work`` brings, from the cache or from whoever is doing it already.
@@ -82,7 +93,7 @@ class SharedAnswers:
             if flight.event is not None:
                 flight.event.set()
         if seconds is not None:
-            while len(self._entries) >= MAX_ENTRIES:
+            while len(self._entries) >= self._most:
                 del self._entries[next(iter(self._entries))]
-            self._entries[key] = (trio.current_time() + min(max(seconds, MIN_SECONDS), MAX_SECONDS), result)
+            self._entries[key] = (trio.current_time() + min(max(seconds, MIN_SECONDS), self._longest), result)
         return result

@@ -127,6 +127,12 @@ class Fetcher:
             network_backend=self._door,
         )
 
+    async def aclose(self) -> None:
+        """Close what connections there are."""
+        if "pool" in self.__dict__:
+            with trio.CancelScope(shield=True):
+                await self.pool.aclose()
+
     async def fetch(self, url: str, kind: Kind, post: bytes | None = None) -> Fetched:
         """Get ``url``, or post to it; never raises for what the other side does. Waiting for a turn is not in its time."""
         if kind.max_bytes > ISSUERS.max_bytes:
@@ -300,6 +306,4 @@ async def open_fetcher(
     try:
         yield fetcher
     finally:
-        if "pool" in fetcher.__dict__:
-            with trio.CancelScope(shield=True):
-                await fetcher.pool.aclose()
+        await fetcher.aclose()

@@ -80,6 +80,11 @@ class Judge:
         self._last_leaf: Certificate | None = None
         self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
 
+    @property
+    def intermediates(self) -> Intermediates:
+        """What completes paths, to which whoever fetches issuers adds."""
+        return self._intermediates
+
     def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
         at = float(floor(at))  # certificates know whole seconds: the second of notAfter belongs to it until it ends

@@ -1,0 +1,275 @@
+"""What is asked about certificates once a target was judged: issuers that it did not send, and revocation.
+
+Nothing is asked whose answer could change nothing: issuers only where no certificate at hand closes the path, revocation
+only of paths that reach an anchor and of certificates that are valid in time. A target that waits for answers holds no
+place among those that are probed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from scanner.config import ScanConfig
+from scanner.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
+from scanner.net.dns_cache import SharedAnswers
+from scanner.net.pacing import Pacer
+from scanner.pki.cache import Cache
+from scanner.pki.certificate import Certificate
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.revocation import judge_staple_untrusted, pairs_of, sources_of
+from scanner.pki.verdicts import ChainVerdict, StoreVerdict
+
+if TYPE_CHECKING:
+    # Loaded with what speaks HTTP when something is asked first: many runs never do.
+    from scanner.net.enquiry_sources import Sources
+    from scanner.net.fetch import Fetcher
+    from scanner.net.fetch_door import Resolver
+
+# Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
+MAX_LEVELS: Final = 6
+# Addresses of one kind that one certificate names and that are asked; two are common, one of them often LDAP.
+MAX_URLS: Final = 3
+# Certificates about which answers are remembered, some 1 KB each.
+MAX_REMEMBERED: Final = 50_000
+
+# Answers that settle whether a certificate is revoked.
+SETTLED: Final = frozenset({"good", "revoked"})
+
+Verdicts = Sequence[ChainVerdict | None]
+
+
+class Enquiries:
+    """Belongs to one run. ``aside`` is entered while a target waits for answers; ``online`` is ``--revocation online``."""
+
+    def __init__(
+        self,
+        sources: Callable[[], Sources],
+        intermediates: Intermediates,
+        *,
+        online: bool,
+        aside: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """``sources`` is called before each asking; it makes them when it is called first."""
+        self._sources = sources
+        self._intermediates = intermediates
+        self._online = online
+        self._aside = aside
+        self._issuers = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
+        self._revocation = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
+        self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
+
+    async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
+        """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
+        to judge at (epoch seconds); ``judge`` gives the verdicts anew, after issuers were found."""
+        issuers = self._known(verdicts)
+        if any(True for _ in _lacking(verdicts)):
+            issuers, verdicts = await self._complete(verdicts, judge)
+        revocation: dict[str, tuple[RevocationAnswer, ...]] = {}
+        if self._online:
+            for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
+                if verdict is not None:
+                    await self._about_path(endpoint, verdict, at, revocation)
+        if not issuers and not revocation:
+            return evidence
+        return replace(
+            evidence, issuers=issuers, revocation=tuple(answer for each in revocation.values() for answer in each)
+        )
+
+    # --- issuers -------------------------------------------------------------------------------
+
+    def _known(self, verdicts: Verdicts) -> tuple[FetchedIssuer, ...]:
+        """What was fetched for another target and completes the paths of this one too."""
+        found: dict[tuple[str, str], FetchedIssuer] = {}
+        for verdict in verdicts:
+            if verdict is not None and any("aia" in store.completed_from.values() for store in verdict.stores.values()):
+                for certificate in verdict.path:
+                    for answer in self._issuers.kept((certificate.sha256,)) or ():
+                        found[answer.certificate, answer.url] = answer
+        return tuple(found.values())
+
+    async def _complete(
+        self, verdicts: Verdicts, judge: Callable[[], Verdicts]
+    ) -> tuple[tuple[FetchedIssuer, ...], Verdicts]:
+        """Fetch issuers level by level, until the paths close or nothing leads on."""
+        found: dict[str, tuple[FetchedIssuer, ...]] = {}
+        for _ in range(MAX_LEVELS):
+            wanted = {child.sha256: child for child in _lacking(verdicts) if child.sha256 not in found}
+            if not wanted:
+                break
+            for child in wanted.values():
+                found[child.sha256] = await self._issuers_of(child)
+            verdicts = judge()
+        return tuple(answer for answers in found.values() for answer in answers), verdicts
+
+    async def _issuers_of(self, child: Certificate) -> tuple[FetchedIssuer, ...]:
+        async def ask() -> tuple[tuple[FetchedIssuer, ...], float]:
+            answers: list[FetchedIssuer] = []
+            for url in dict.fromkeys(child.aia_ca_issuers[:MAX_URLS]):
+                answers.append(await self._issuer_at(child, url))
+                if answers[-1].certificates:
+                    break
+            return tuple(answers), float("inf")
+
+        kept: tuple[FetchedIssuer, ...] | None = self._issuers.kept((child.sha256,))
+        if kept is not None:
+            return kept
+        with self._aside():
+            asked: tuple[FetchedIssuer, ...] = await self._issuers.once((child.sha256,), ask)
+        return asked
+
+    async def _issuer_at(self, child: Certificate, url: str) -> FetchedIssuer:
+        bundle = await self._sources().bundle(url)
+        if bundle.error is not None:
+            return FetchedIssuer(child.sha256, url, error=bundle.error, blocked=bundle.blocked)
+        learnt: list[Certificate] = []
+        waiting = [child]
+        while waiting:  # a bundle may hold the issuers of the issuer too
+            below = waiting.pop()
+            for certificate in bundle.certificates:
+                if certificate not in learnt and self._intermediates.learn_fetched(certificate, below):
+                    learnt.append(certificate)
+                    waiting.append(certificate)
+        if not learnt:
+            return FetchedIssuer(
+                child.sha256, url, error="what is there is not its issuer: no certificate signs this one"
+            )
+        return FetchedIssuer(child.sha256, url, tuple(certificate.der for certificate in learnt))
+
+    # --- revocation ----------------------------------------------------------------------------
+
+    async def _about_path(
+        self,
+        endpoint: EndpointEvidence,
+        verdict: ChainVerdict,
+        at: float,
+        found: dict[str, tuple[RevocationAnswer, ...]],
+    ) -> None:
+        if not any(_reaches_its_anchor(store, verdict) for store in verdict.stores.values()):
+            return
+        for place, (certificate, issuer) in enumerate(pairs_of(verdict.path)):
+            if certificate.sha256 in found or not certificate.not_before <= at <= certificate.not_after:
+                continue
+            if place == 0 and _staple_settles(endpoint, certificate, issuer, at):
+                continue
+            answers = await self._about(certificate, issuer, at)
+            if answers:
+                found[certificate.sha256] = answers
+
+    async def _about(self, certificate: Certificate, issuer: Certificate, at: float) -> tuple[RevocationAnswer, ...]:
+        key = certificate.sha256, issuer.sha256
+
+        async def ask() -> tuple[tuple[RevocationAnswer, ...], float]:
+            return await self._ask_about(certificate, issuer, at), float("inf")
+
+        kept: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key)
+        if kept is not None:
+            return kept
+        if self._nothing_to_ask.get(key):
+            return ()
+        sources = sources_of(certificate, issuer)
+        if sources.none_needed is not None or not (sources.ocsp_urls or sources.crl_urls):
+            self._nothing_to_ask.put(key, True)
+            return ()
+        with self._aside():
+            asked: tuple[RevocationAnswer, ...] = await self._revocation.once(key, ask)
+        return asked
+
+    async def _ask_about(
+        self, certificate: Certificate, issuer: Certificate, at: float
+    ) -> tuple[RevocationAnswer, ...]:
+        """OCSP first, since it is small; a CRL where there is no responder or none that knows."""
+        named = sources_of(certificate, issuer)
+        asking = self._sources()
+        answers: list[RevocationAnswer] = []
+        for ask, urls in ((asking.ocsp, named.ocsp_urls), (asking.crl, named.crl_urls)):
+            for url in urls[:MAX_URLS]:
+                answers.append(await ask(certificate, issuer, url, at))
+                if answers[-1].status in SETTLED:
+                    return tuple(answers)
+        return tuple(answers)
+
+
+def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
+    """Certificates whose issuer is nowhere at hand, and that say where it is published."""
+    for verdict in verdicts:
+        if verdict is None or verdict.trusted:
+            continue
+        for store in verdict.stores.values():
+            for problem in store.problems:
+                if problem.code == "intermediate-unobtainable":
+                    for certificate in (*verdict.sent, *verdict.path):
+                        if certificate is not None and certificate.sha256 == problem.certificate:
+                            yield certificate
+                            break
+
+
+# A path with these still leads to the anchor that vouches for it.
+_ABOVE_NOTHING_ELSE: Final = frozenset({"intermediate-not-sent"})
+
+
+def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
+    """The store vouches for the best path, but for what is wrong with the leaf alone."""
+    path = verdict.path
+    if store.anchor is None or not path or store.path != tuple([certificate.sha256 for certificate in path]):
+        return False
+    return all(
+        problem.certificate == path[0].sha256 or problem.code in _ABOVE_NOTHING_ELSE for problem in store.problems
+    )
+
+
+def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certificate, at: float) -> bool:
+    probes: Iterator[Probe] = iter((endpoint.probe, *endpoint.followups.values()))
+    for probe in probes:
+        flight = probe.flight
+        if flight is not None and flight.ocsp_response is not None and flight.certificates[:1] == (leaf.der,):
+            return judge_staple_untrusted(flight.ocsp_response, leaf, issuer, at).status in SETTLED
+    return False
+
+
+@asynccontextmanager
+async def open_enquiries(
+    resolver: Resolver,
+    intermediates: Intermediates,
+    pacer: Pacer,
+    config: ScanConfig,
+    *,
+    banned: Callable[[str], str | None],
+    ipv6_usable: bool,
+    cache: str | None,
+    clock: Callable[[], float],
+) -> AsyncIterator[Enquiries]:
+    """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
+    directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
+    opened: list[tuple[Sources, Fetcher]] = []
+
+    async def turn(host: str) -> None:
+        await pacer.acquire(host)
+        pacer.release(host)
+
+    def sources() -> Sources:
+        if not opened:
+            from scanner.net.enquiry_sources import Sources
+            from scanner.net.fetch import Fetcher
+            from scanner.net.fetch_cache import DiskCache
+
+            ipv6 = config.ipv6 and ipv6_usable
+            fetcher = Fetcher(
+                resolver,
+                private=config.private_urls,
+                banned=banned,
+                # the limits by default are gentler to one host than requests on kept connections need
+                turn=turn if config.rate is not None or config.polite_to_loopback else None,
+                ipv4=config.ipv4 or not ipv6,
+                ipv6=ipv6,
+            )
+            opened.append((Sources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher))
+        return opened[0][0]
+
+    try:
+        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.aside)
+    finally:
+        for _, fetcher in opened:
+            await fetcher.aclose()

@@ -1,0 +1,232 @@
+"""Asking one source about certificates: a caIssuers address, an OCSP responder, a CRL. Each once a run.
+
+What the cache on disk gives is verified as what a server gives; what is put there has verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from scanner.evidence import RevocationAnswer, record
+from scanner.net.dns_cache import SharedAnswers
+from scanner.net.enquiries import SETTLED
+from scanner.net.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher
+from scanner.net.fetch_cache import DiskCache
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.crl import Crl, CrlError
+from scanner.pki.files import ChainFileError, chain_untrusted
+from scanner.pki.ocsp import get_url
+from scanner.pki.revocation import (
+    judge_crl,
+    judge_ocsp_untrusted,
+    load_crl_untrusted,
+    ocsp_request,
+)
+
+# Certificates of one caIssuers address that are looked at; the bundles of cross-certified PKIs have some dozens.
+MAX_BUNDLE: Final = 64
+# Addresses whose certificates are remembered, some 2 KB each as a rule.
+MAX_BUNDLES: Final = 2048
+# Lists that are kept as they were read, in bytes all together; those not used for longest are read again from disk.
+MAX_LISTS_BYTES: Final = 192 << 20
+# Addresses of lists that could not be had, remembered.
+MAX_FAILED_LISTS: Final = 4096
+# What takes the processor for more than a few milliseconds is done beside the loop.
+LARGE: Final = 256 << 10
+# Seconds that an answer is used by later runs, however long its issuer would have it used: a scan on the next day asks anew.
+MOST_KEPT: Final = 12 * 3600.0
+# Issuers' certificates do not change at their addresses but when a CA is renewed.
+ISSUERS_KEPT: Final = 7 * 86400.0
+
+
+@record
+class Bundle:
+    """The certificates at one caIssuers address, or why there are none."""
+
+    certificates: tuple[Certificate, ...] = ()
+    error: str | None = None
+    blocked: bool = False
+
+
+@record
+class _NoList:
+    error: str
+    blocked: bool
+
+
+class Sources:
+    """Belongs to one run. ``clock`` gives seconds since the epoch, for what the cache keeps."""
+
+    def __init__(self, fetcher: Fetcher, cache: DiskCache | None, clock: Callable[[], float]) -> None:
+        self._fetcher = fetcher
+        self._cache = cache
+        self._clock = clock
+        self._bundles = SharedAnswers(longest=float("inf"), most=MAX_BUNDLES)
+        self._loading = SharedAnswers(longest=float("inf"), most=MAX_FAILED_LISTS)
+        self._lists: OrderedDict[str, Crl] = OrderedDict()
+
+    # --- issuers -------------------------------------------------------------------------------
+
+    async def bundle(self, url: str) -> Bundle:
+        """What is at a caIssuers address (RFC 5280 section 4.2.2.1): DER, PEM or PKCS #7."""
+
+        async def ask() -> tuple[Bundle, float]:
+            return await self._fetch_bundle(url), float("inf")
+
+        found: Bundle = await self._bundles.once((url,), ask)
+        return found
+
+    async def _fetch_bundle(self, url: str) -> Bundle:
+        key = f"aia {url}"
+        kept = await self._kept(key)
+        if kept is not None and (bundle := bundle_untrusted(kept)).certificates:
+            return bundle
+        got = await self._fetcher.fetch(url, ISSUERS)
+        if got.body is None:
+            return Bundle(error=got.error, blocked=got.blocked)
+        bundle = bundle_untrusted(got.body, got.content_type)
+        if bundle.certificates:
+            await self._keep(key, got.body, self._clock() + ISSUERS_KEPT)
+        return bundle
+
+    # --- OCSP ----------------------------------------------------------------------------------
+
+    async def ocsp(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
+        """What a responder says, asked by GET and, where that brings nothing, by POST (RFC 6960 appendix A)."""
+        request = ocsp_request(certificate, issuer)
+        key = f"ocsp {url} {hashlib.sha256(request).hexdigest()}"
+        kept = await self._kept(key)
+        if kept is not None:
+            known = judge_ocsp_untrusted(kept, certificate, issuer, at, url)
+            if known.status in SETTLED:
+                return known
+
+        async def ask(where: str, post: bytes | None = None) -> RevocationAnswer:
+            got = await self._fetcher.fetch(where, OCSP, post)
+            return await self._answer(got, certificate, issuer, at, url, key)
+
+        by_get = None if "?" in url else get_url(url, request)
+        if by_get is None:
+            return await ask(url, request)
+        answer = await ask(by_get)
+        if answer.status not in ("invalid", "unavailable") or answer.blocked:
+            return answer
+        by_post = await ask(url, request)
+        # an answer that says why it is no use says more than a server that does not know the method
+        return answer if by_post.status == "unavailable" else by_post
+
+    async def _answer(
+        self, got: Fetched, certificate: Certificate, issuer: Certificate, at: float, url: str, key: str
+    ) -> RevocationAnswer:
+        if got.body is None:
+            return RevocationAnswer(
+                certificate.sha256, "ocsp", url, "unavailable", error=got.error, blocked=got.blocked
+            )
+        answer = judge_ocsp_untrusted(got.body, certificate, issuer, at, url)
+        if answer.status in SETTLED:
+            await self._keep(key, got.body, answer.next_update)
+        elif answer.error is not None:
+            answer = replace(answer, error=_with_type(answer.error, got.content_type))
+        return answer
+
+    # --- CRLs ----------------------------------------------------------------------------------
+
+    async def crl(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
+        """What a CRL says; it is fetched and read once for all certificates that name it."""
+        found = self._lists.get(url)
+        if found is not None:
+            self._lists.move_to_end(url)
+            return await self._look_up(found, certificate, issuer, at, url)
+        loaded = await self._loading.once((url, "kept"), lambda: self._kept_list(url))
+        if loaded is not None:
+            answer = await self._look_up(loaded, certificate, issuer, at, url)
+            if answer.status in SETTLED:
+                self._remember(url, loaded)
+                return answer
+        fetched = await self._loading.once((url,), lambda: self._fetch_list(url))
+        if isinstance(fetched, _NoList):
+            return RevocationAnswer(
+                certificate.sha256, "crl", url, "unavailable", error=fetched.error, blocked=fetched.blocked
+            )
+        crl, body = fetched
+        answer = await self._look_up(crl, certificate, issuer, at, url)
+        if answer.status in SETTLED:
+            await self._keep(f"crl {url}", body, answer.next_update)
+        return answer
+
+    async def _kept_list(self, url: str) -> tuple[Crl | None, None]:
+        body = await self._kept(f"crl {url}")
+        loaded = None if body is None else await _load(body)
+        return (loaded if isinstance(loaded, Crl) else None), None
+
+    async def _fetch_list(self, url: str) -> tuple[_NoList | tuple[Crl, bytes], float | None]:
+        got = await self._fetcher.fetch(url, CRL)
+        if got.body is None:
+            return _NoList(got.error or "no answer", got.blocked), float("inf")
+        loaded = await _load(got.body)
+        if isinstance(loaded, str):
+            return _NoList(_with_type(loaded, got.content_type), False), float("inf")
+        self._remember(url, loaded)
+        return (loaded, got.body), None
+
+    def _remember(self, url: str, crl: Crl) -> None:
+        self._lists[url] = crl
+        while len(self._lists) > 1 and sum(kept.bytes for kept in self._lists.values()) > MAX_LISTS_BYTES:
+            self._lists.popitem(last=False)
+
+    @staticmethod
+    async def _look_up(
+        crl: Crl, certificate: Certificate, issuer: Certificate, at: float, url: str
+    ) -> RevocationAnswer:
+        if crl.bytes < LARGE:
+            return judge_crl(crl, certificate, issuer, at, url)
+        return await trio.to_thread.run_sync(judge_crl, crl, certificate, issuer, at, url)
+
+    # --- the cache -----------------------------------------------------------------------------
+
+    async def _kept(self, key: str) -> bytes | None:
+        return None if self._cache is None else await trio.to_thread.run_sync(self._cache.get, key)
+
+    async def _keep(self, key: str, body: bytes, until: float | None) -> None:
+        if self._cache is not None and until is not None:
+            until = min(until, self._clock() + MOST_KEPT if not key.startswith("aia ") else until)
+            await trio.to_thread.run_sync(self._cache.put, key, body, until)
+
+
+def bundle_untrusted(body: bytes, content_type: str = "") -> Bundle:
+    """The certificates in what a caIssuers address gave; never raises."""
+    found: dict[str, Certificate] = {}
+    error = "no certificate in it"
+    try:
+        for data in chain_untrusted(body, "the answer")[:MAX_BUNDLE]:
+            try:
+                certificate = Certificate.parse_untrusted(data)
+            except CertificateError as problem:
+                error = f"what is there is no certificate: {problem}"
+            else:
+                found.setdefault(certificate.sha256, certificate)
+    except ChainFileError as problem:
+        error = str(problem)
+    if found:
+        return Bundle(tuple(found.values()))
+    return Bundle(error=_with_type(error, content_type))
+
+
+async def _load(body: bytes) -> Crl | str:
+    try:
+        if len(body) < LARGE:
+            return load_crl_untrusted(body)
+        return await trio.to_thread.run_sync(load_crl_untrusted, body)
+    except CrlError as error:
+        return str(error)
+
+
+def _with_type(error: str, content_type: str) -> str:
+    """The error, with what the server said that it sends, where that tells a person more: a page instead of an answer."""
+    return f"{error} (sent as {content_type})" if content_type.startswith("text/") else error
