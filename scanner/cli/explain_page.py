@@ -1,0 +1,136 @@
+"""What ``tlsweep explain`` prints for a person."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Final, TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from scanner.explain.answers import CauseAnswer, CodeAnswer, CodeBrief, ErrorAnswer, FixRecord, SearchAnswer
+from scanner.explain.fixes import SOFTWARE
+from scanner.text import printable
+
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def show(answer: CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer, stream: TextIO) -> None:
+    """Print the answer."""
+    buffer = None if stream.isatty() else io.StringIO()
+    page = _Page(Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False))
+    if answer["kind"] == "code":
+        page.code(answer)
+    elif answer["kind"] == "cause":
+        page.cause(answer)
+    elif answer["kind"] == "error":
+        page.error(answer)
+    else:
+        page.search(answer)
+    if buffer is not None:
+        stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
+
+
+class _Page:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def code(self, answer: CodeAnswer) -> None:
+        self._head(answer)
+        self._paragraph(answer["meaning"])
+        self._labelled("proof", answer["proof"])
+        self._labelled("do", answer["remedy"])
+        if answer["confirm"]:
+            self._line("confirm", answer["confirm"])
+        if answer["clients"]:
+            self._title("What clients say")
+            for client, text in answer["clients"].items():
+                self._line(client, text)
+        self._fixes(answer["fixes"])
+        if answer["errors"]:
+            self._title("Errors that can mean it")
+            self._paragraph("; ".join(answer["errors"]))
+
+    def cause(self, answer: CauseAnswer) -> None:
+        self._console.print(Text(answer["cause"], style="bold").append(f"  {answer['title']}", style="not bold"))
+        self._paragraph(answer["means"])
+        self._paragraph(answer["tell"])
+        self._title("Codes")
+        self._codes(answer["codes"])
+        self._fixes(answer["fixes"])
+        self._more()
+
+    def error(self, answer: ErrorAnswer) -> None:
+        for known in answer["recognised"]:
+            number = "" if known["number"] is None else f" ({known['number']})"
+            self._console.print(
+                Text(f"{known['whose']}: ", style="dim").append(f"{known['name']}{number}", style="not dim")
+            )
+        for meaning in answer["meanings"]:
+            self._paragraph(meaning["means"])
+        self._title("It can mean, the likeliest first")
+        self._codes(answer["codes"], numbered=True)
+        self._title("How to tell them apart")
+        self._line("decides", answer["check"])
+        for meaning in answer["meanings"]:
+            if meaning["tell"]:
+                self._paragraph(meaning["tell"])
+        self._more()
+
+    def search(self, answer: SearchAnswer) -> None:
+        self._console.print(Text("No cause, code or error is just that; these codes are about it:"))
+        self._codes(answer["codes"])
+        self._more()
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _head(self, brief: CodeBrief) -> None:
+        head = Text(brief["code"], style="bold").append(f"  {brief['title']}", style="not bold")
+        self._console.print(head)
+        kind = Text(f"{brief['severity']}", style=_COLOURS[brief["severity"]]).append(
+            f" of {brief['cause']}", style="dim"
+        )
+        self._console.print(Padding(kind, (0, 0, 0, 2), expand=False))
+
+    def _codes(self, codes: Sequence[CodeBrief], *, numbered: bool = False) -> None:
+        shown: set[str] = set()
+        for place, brief in enumerate(codes, 1):
+            head = Text(f"{place}. " if numbered else "", style="dim").append(brief["code"], style="bold")
+            head.append(f"  {brief['title']}", style="not bold").append(f"  ({brief['cause']})", style="dim")
+            self._console.print(Padding(head, (0, 0, 0, 2), expand=False))
+            proof = Text(f"when: {brief['proof']}", style="dim")
+            self._console.print(Padding(proof, (0, 0, 0, 7 if numbered else 4), expand=False))
+            command = brief["confirm"]
+            if numbered and command and command not in shown:
+                shown.add(command)
+                self._console.print(Text(f"       see: {command}", style="dim"), soft_wrap=True)
+
+    def _fixes(self, fixes: Iterable[FixRecord]) -> None:
+        for fix in fixes:
+            self._title(fix["title"])
+            for software, lines in fix["software"].items():
+                self._console.print(Padding(Text(SOFTWARE[software], style="bold"), (0, 0, 0, 2), expand=False))
+                for line in lines:
+                    # never wrapped: commands and settings are there to be copied
+                    self._console.print(Text(f"    {line}"), soft_wrap=True)
+
+    def _title(self, text: str) -> None:
+        self._console.print()
+        self._console.print(Text(text, style="bold"))
+
+    def _paragraph(self, text: str) -> None:
+        self._console.print(Padding(Text(printable(text)), (0, 0, 0, 2), expand=False))
+
+    def _labelled(self, label: str, text: str) -> None:
+        self._console.print(
+            Padding(Text(f"{label}: ", style="bold").append(text, style="not bold"), (0, 0, 0, 2), expand=False)
+        )
+
+    def _line(self, label: str, text: str) -> None:
+        self._console.print(Text(f"  {label}: ", style="bold").append(text, style="not bold"), soft_wrap=True)
+
+    def _more(self) -> None:
+        self._console.print()
+        self._console.print(Text("Each in full: tlsweep explain CODE", style="dim"))

@@ -1,0 +1,56 @@
+"""How to put a code right, software by software: ``scanner/data/fixes.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+# In the order in which they are shown
+SOFTWARE: Final[Mapping[str, str]] = {
+    "nginx": "nginx",
+    "apache": "Apache httpd",
+    "haproxy": "HAProxy",
+    "iis": "IIS",
+    "java": "Java",
+    "linux": "Linux",
+    "windows": "Windows",
+    "macos": "macOS",
+    "client": "Clients",
+    "renewal": "Automated renewal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is done (``title``), and how with each software: lines of text, commands and settings among them."""
+
+    id: str
+    title: str
+    codes: frozenset[str]
+    steps: Mapping[str, tuple[str, ...]]
+
+
+@cache
+def recipes() -> tuple[Recipe, ...]:
+    """All of them, in the order of the file."""
+    table: dict[str, dict[str, Any]] = tomllib.loads(files("scanner").joinpath("data/fixes.toml").read_text("utf-8"))
+    return tuple(
+        Recipe(
+            id=identifier,
+            title=entry["title"],
+            codes=frozenset(entry["codes"]),
+            steps={name: tuple(entry[name].strip().splitlines()) for name in SOFTWARE if name in entry},
+        )
+        for identifier, entry in table.items()
+    )
+
+
+def recipes_for(codes: Iterable[str]) -> tuple[Recipe, ...]:
+    """Those that put one of ``codes`` right: the one for most of them first."""
+    wanted = frozenset(codes)
+    found = [recipe for recipe in recipes() if recipe.codes & wanted]
+    return tuple(sorted(found, key=lambda recipe: -len(recipe.codes & wanted)))

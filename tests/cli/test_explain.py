@@ -1,0 +1,72 @@
+"""``tlsweep explain`` from outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from scanner.diagnosis.catalogue import CAUSES, CODES
+from tests.cli.conftest import Call, refused
+
+
+@pytest.mark.parametrize("word", [*CAUSES, *CODES])
+def test_every_cause_and_code(word: str, call: Call) -> None:
+    shown = call("explain", word)
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out.startswith(word)
+
+
+def test_a_code_in_full(call: Call) -> None:
+    out = call("explain", "intermediate-not-sent").out
+    for part in (
+        "proof: ",
+        "do: ",
+        "confirm: openssl s_client",
+        "What clients say",
+        "nginx",
+        "Apache",
+        "HAProxy",
+        "IIS",
+        "certbot",
+    ):
+        assert part in out
+
+
+def test_a_pasted_error(call: Call) -> None:
+    shown = call("explain", "x509: certificate signed by unknown authority")
+    assert shown.status == 0
+    assert "1. intermediate-not-sent" in shown.out
+    assert "tlsweep check HOST" in shown.out
+    assert call("explain", *"x509: certificate signed by unknown authority".split()).out == shown.out
+
+
+def test_json(call: Call) -> None:
+    answer = json.loads(call("explain", "--json", "curl: (60) SSL certificate problem").out)
+    assert answer["kind"] == "error" and answer["codes"][0]["code"] == "intermediate-not-sent"
+    assert json.loads(call("explain", "--json", "revoked").out)["kind"] == "cause"
+    unknown = call("explain", "--json", "blah blah blah")
+    assert unknown.status == 2 and json.loads(unknown.out)["kind"] == "unknown"
+
+
+def test_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    pasted = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n\x1b[1mread ECONNRESET\x1b[0m\n"))
+    monkeypatch.setattr(sys, "stdin", pasted)
+    shown = call("explain", "-")
+    assert shown.status == 0 and "reset-after-hello" in shown.out
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["certificat-expird", "blah", "\x1b]0;title\x07", "\u202egnp.exe", "\x00", "   ", "%s%n{0}{host}", "x" * 100_000],
+)
+def test_the_unknown_is_one_line(text: str, call: Call) -> None:
+    shown = call("explain", text)
+    refused(shown)
+    assert "\x1b" not in shown.err and "\u202e" not in shown.err and len(shown.err) < 1000
+
+
+def test_the_nearest_are_named(call: Call) -> None:
+    assert "certificate-expired" in call("explain", "certificat-expird").err

@@ -1,0 +1,66 @@
+"""Answers to causes, codes, errors and words, as records."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from scanner.diagnosis.catalogue import CAUSES, CODES
+from scanner.explain.answers import causes, code_answer, explain
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code(code: str) -> None:
+    answer = explain(code)
+    assert answer["kind"] == "code"
+    assert answer["code"] == code and answer["fixes"]
+    assert "{" not in f"{answer['remedy']}{answer['meaning']}{answer['clients']}".replace("{'", "").replace("{}", "")
+    assert answer["confirm"] is None or "ADDRESS" not in answer["confirm"] or "nc" in answer["confirm"]
+    orjson.dumps(answer)
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_cause(cause: str) -> None:
+    answer = explain(cause)
+    assert answer["kind"] == "cause"
+    assert [brief["code"] for brief in answer["codes"]] == [code.code for code in CODES.values() if code.cause == cause]
+    assert answer["fixes"] and answer["means"].endswith(".") and answer["tell"].endswith(".")
+
+
+def test_causes_are_those_of_the_findings() -> None:
+    assert list(causes()) == list(CAUSES)
+
+
+@pytest.mark.parametrize(
+    "spelt", ["certificate_expired", "Certificate Expired", " certificate-expired\n", "CERTIFICATE-EXPIRED"]
+)
+def test_however_it_is_spelt(spelt: str) -> None:
+    answer = explain(spelt)
+    assert answer["kind"] == "code" and answer["code"] == "certificate-expired"
+
+
+def test_an_error() -> None:
+    answer = explain("curl: (60) SSL certificate problem: unable to get local issuer certificate")
+    assert answer["kind"] == "error"
+    assert answer["recognised"] == [{"whose": "curl", "name": "CURLE_PEER_FAILED_VERIFICATION", "number": 60}]
+    assert answer["codes"][0]["code"] == "intermediate-not-sent"
+    assert "known-middlebox" in answer["meanings"][0]["codes"]
+    assert answer["check"].startswith("tlsweep check")
+
+
+def test_an_alert_has_its_name() -> None:
+    answer = explain("SSL alert number 112")
+    assert answer["kind"] == "error"
+    assert answer["recognised"] == [{"whose": "alert", "name": "unrecognized_name", "number": 112}]
+
+
+def test_words_and_the_unknown() -> None:
+    found = explain("wildcard reach")
+    assert found["kind"] == "search" and [brief["code"] for brief in found["codes"]] == ["wildcard-depth"]
+    unknown = explain("certificat-expird")
+    assert unknown["kind"] == "unknown" and "certificate-expired" in unknown["nearest"]
+
+
+def test_clients_words_where_they_do_not_depend_on_the_host() -> None:
+    assert code_answer(CODES["certificate-expired"])["clients"]["curl"].startswith("(60) ")
+    assert code_answer(CODES["expires-soon"])["clients"] == {}
