@@ -156,9 +156,36 @@ class ClientAuthRecord(TypedDict):
     requested: bool
     """A CertificateRequest came."""
     required: bool | None
-    """Whether it refuses without one; ``null`` where that was not tried."""
+    """Whether it refuses without one, in TLS or behind it; ``null`` where that is not known."""
     authorities: list[str]
     """Names of the CAs that it accepts (RFC 4514 text)."""
+    accepted: NotRequired[bool | None]
+    """Whether ours was taken, where one was shown; ``null`` where that is not known."""
+
+
+class ApplicationRecord(TypedDict):
+    """What the service behind TLS answered, on a connection whose handshake was completed."""
+
+    question: str
+    """Why it was asked: ``client-auth`` (without a certificate of ours), ``authenticated`` (with it), ``http``."""
+    stage: StageName
+    """Where it ended: ``client-auth`` in TLS for want of a certificate, ``application`` behind it, ``done`` nowhere."""
+    error: str | None
+    """How it failed, one machine word."""
+    status: int | None
+    """Status of the HTTP answer; ``null`` where it is none."""
+    alert: NotRequired[str]
+    """Alert received, the name."""
+    authenticated: NotRequired[bool]
+    """A certificate of ours was shown."""
+    server: NotRequired[str]
+    """Server field of the HTTP answer."""
+    location: NotRequired[str]
+    """Location field: where it redirects to."""
+    date: NotRequired[str]
+    """Date field: the server's own clock (RFC 3339, UTC)."""
+    words: NotRequired[str]
+    """The words of a refusal, shortened."""
 
 
 class TrustRecord(TypedDict):
@@ -298,6 +325,8 @@ class EndpointRecord(TypedDict):
     """Whether the server acknowledged server_name; many that use it do not say so."""
     client_auth: ClientAuthRecord | None
     """``null`` where the handshake did not come so far."""
+    application: NotRequired[ApplicationRecord]
+    """What answered behind TLS, where something was left to be asked: about client certificates, the clock, a portal."""
     chain: list[str]
     """SHA-256 of each certificate as sent, in order."""
     trust: dict[str, TrustRecord]

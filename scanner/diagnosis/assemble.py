@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.fragments import Certificates, Fragments
@@ -23,7 +24,6 @@ from scanner.findings import (
     AlertRecord,
     CaaRecord,
     CertificateSource,
-    ClientAuthRecord,
     DnsRecord,
     EndpointRecord,
     ExtendedErrorRecord,
@@ -33,7 +33,6 @@ from scanner.findings import (
     TlsaRecord,
     TrustRecord,
 )
-from scanner.pki.distinguished import name_text
 from scanner.pki.verdicts import ChainVerdict
 from scanner.tls.names import alert_name, cipher_name, group_name, scheme_name, version_name
 
@@ -240,6 +239,10 @@ def _endpoint(
     }
     if flight is not None:
         _negotiated(record, flight)
+        if flight.complete:
+            record["client_auth"] = client_auth_record(endpoint, flight, target.protocol)
+    if endpoint.completions and (application := application_record(endpoint)) is not None:
+        record["application"] = application
     found = accepted_of(endpoint)
     if found is not None:
         accepted = {version: suites for version, suites in found.items() if suites}
@@ -298,23 +301,10 @@ def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
     if flight.alpn is not None:
         record["alpn"] = text(flight.alpn)
     record["sni_accepted"] = flight.sni_acknowledged
-    if flight.complete:
-        record["client_auth"] = _client_auth(flight)
     if flight.signature_scheme is not None:
         record["signature_scheme"] = scheme_name(flight.signature_scheme)
     if flight.hello_retry:
         record["hello_retry"] = True
-
-
-def _client_auth(flight: ServerFlight) -> ClientAuthRecord:
-    request = flight.client_auth
-    if request is None:
-        return {"requested": False, "required": False, "authorities": []}
-    return {
-        "requested": True,
-        "required": None,
-        "authorities": [text(name_text(name).text) for name in request.authorities],
-    }
 
 
 def _trust(verdict: ChainVerdict) -> dict[str, TrustRecord]:

@@ -79,6 +79,13 @@ def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
     return None if demand is None else demand is not Demand.WELCOME
 
 
+def ours_taken(endpoint: EndpointEvidence, protocol: str) -> bool | None:
+    """Whether this address goes on with our certificate; ``None`` where that is not known or none was shown."""
+    ours, flight = endpoint.completions.get(AUTHENTICATED), flight_of(endpoint)
+    demand = None if ours is None or flight is None else _demand(ours, protocol, flight)
+    return None if demand is None else demand is Demand.WELCOME
+
+
 def demand_without(case: Case) -> Demand | None:
     """What becomes of a client without a certificate; ``None`` where that is not known."""
     return _without(case.endpoint, case.target.protocol)
@@ -272,4 +279,4 @@ _REASONS: Final = {
     "not-for-signatures": "its key usage has no digitalSignature",
 }
 
-__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "required", "said"]
+__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "ours_taken", "required", "said"]

@@ -1,0 +1,61 @@
+"""What completed handshakes showed, as a finding publishes it: whether a client certificate is demanded, and what answered.
+
+All of every completed handshake stands in ``observed`` as well; this is the part that is read by people and warehouses.
+"""
+
+from __future__ import annotations
+
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
+from scanner.diagnosis.plain import text, timestamp
+from scanner.diagnosis.rules.client_auth import ours_taken, required, said
+from scanner.evidence import Completion, EndpointEvidence, ServerFlight, Stage
+from scanner.findings import ApplicationRecord, ClientAuthRecord
+from scanner.pki.distinguished import name_text
+from scanner.tls.names import alert_name
+
+
+def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:
+    """Whether a client certificate is asked for, by whom it should be issued, and what becomes of who has none."""
+    request = flight.client_auth
+    if request is None:
+        return {"requested": False, "required": False, "authorities": []}
+    record: ClientAuthRecord = {
+        "requested": True,
+        "required": required(endpoint, protocol),
+        "authorities": [text(name_text(name).text) for name in request.authorities],
+    }
+    if AUTHENTICATED in endpoint.completions:
+        record["accepted"] = ours_taken(endpoint, protocol)
+    return record
+
+
+def application_record(endpoint: EndpointEvidence) -> ApplicationRecord | None:
+    """What the application answered: to us as we are known best; ``None`` where none was spoken to."""
+    for question in (AUTHENTICATED, CLIENT_AUTH, HTTP):
+        completion = endpoint.completions.get(question)
+        if completion is not None:
+            return _application(question, completion)
+    return None
+
+
+def _application(question: str, completion: Completion) -> ApplicationRecord:
+    record: ApplicationRecord = {
+        "question": question,
+        "stage": completion.stage.value,
+        "error": None if completion.failure is None else completion.failure.value,
+        "status": completion.status,
+    }
+    if completion.alert is not None:
+        record["alert"] = alert_name(completion.alert)
+    if completion.presented:
+        record["authenticated"] = True
+    if completion.server is not None:
+        record["server"] = text(completion.server)
+    if completion.location is not None:
+        record["location"] = text(completion.location)
+    if completion.date is not None:
+        record["date"] = timestamp(completion.date)
+    refused = completion.stage is Stage.APPLICATION or (completion.status or 0) >= 400
+    if refused and (words := said(completion)):
+        record["words"] = text(words)
+    return record
