@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from scanner.config import ScanConfig
+from scanner.diagnosis.case import Context
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.rules.caa import authority_of
 from scanner.evidence import Evidence, InvalidRow, Target
@@ -25,10 +27,12 @@ from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.resolve import open_resolver
+from scanner.pki.ctlogs import load_log_list
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
+from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
 from scanner.scan import Emit, Extras, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
@@ -62,6 +66,20 @@ def make_judge(material: Material, intermediates: Intermediates | None = None) -
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
         own=own_authorities(material.private_cas),
+    )
+
+
+def make_transparency(material: Material) -> Transparency:
+    """The judge of SCTs, by the log list that was given or the one that is shipped. Raises ``LogListError``."""
+    return Transparency(load_log_list(material.ct_logs))
+
+
+def _contexts(config: ScanConfig, transparency: Transparency) -> Callable[..., Context]:
+    return partial(
+        Context,
+        expiry_warning_days=config.expiry_warning_days,
+        revocation=config.revocation,
+        transparency=transparency,
     )
 
 
@@ -151,9 +169,27 @@ def _pacer(config: ScanConfig) -> Pacer:
     )
 
 
-def judge_file(config: ScanConfig, judge: Judge, evidence: Evidence, *, name: str | None, run_id: str) -> Finding:
-    """The finding of certificates that no server sent, for ``name`` or (``None``) for any. Nothing is contacted."""
-    scan = Scan(config, run_id=run_id, judge=judge, pacer=_pacer(config), emit=lambda finding: None)
+def judge_file(
+    config: ScanConfig,
+    judge: Judge,
+    evidence: Evidence,
+    *,
+    name: str | None,
+    run_id: str,
+    transparency: Transparency | None = None,
+) -> Finding:
+    """The finding of certificates that no server sent, for ``name`` or (``None``) for any. Nothing is contacted.
+
+    Without ``transparency`` SCTs are judged by the log list that is shipped.
+    """
+    scan = Scan(
+        config,
+        run_id=run_id,
+        judge=judge,
+        pacer=_pacer(config),
+        emit=lambda finding: None,
+        context=_contexts(config, transparency or make_transparency(Material())),
+    )
     at = scan.moment(evidence.started)
     verdicts = [
         None if flight is None else judge.judge(flight.certificates, name=name, at=at)
@@ -174,10 +210,11 @@ async def open_session(
     fragments: Fragments | None = None,
     clock: Callable[[], float] = time.time,
     notify: Notify | None = None,
+    transparency: Transparency | None = None,
 ) -> AsyncIterator[Session]:
     """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong.
 
-    Raises ``ResolverConfigError``.
+    Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``.
     """
     pacer = _pacer(config)
     scan = Scan(
@@ -190,6 +227,7 @@ async def open_session(
         fragments=fragments,
         clock=clock,
         notify=notify,
+        context=_contexts(config, transparency or make_transparency(material)),
     )
 
     exclusions = material.exclusions

@@ -17,7 +17,7 @@ from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
 from scanner.pki.files import read_chain
-from scanner.session import judge_file, make_judge, new_run_id, open_session
+from scanner.session import judge_file, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 
 
@@ -45,7 +45,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     """Judge a chain file as if a server had sent it; nothing is contacted."""
     config = opt.scan_config(given)
     what = material(given)
-    judge = make_judge(what)
+    judge, transparency = make_judge(what), make_transparency(what)
     certificates = read_chain(given["chain"])
     host, is_ip = given["host"], False
     if host is not None:
@@ -60,7 +60,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     flight = ServerFlight(certificates=certificates, complete=True)
     probe = Probe(offer="file", sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
-    finding = judge_file(config, judge, evidence, name=host, run_id=new_run_id(now))
+    finding = judge_file(config, judge, evidence, name=host, run_id=new_run_id(now), transparency=transparency)
     for diagnosis in finding["diagnoses"]:
         diagnosis.pop("confirm", None)  # those commands connect, and nothing is deployed yet
     return finding

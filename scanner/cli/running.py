@@ -30,10 +30,11 @@ from scanner.inventory import count_rows_hint, read_inventory
 from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
 from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
+from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
 from scanner.process import collect_seldom, raise_file_limit
 from scanner.scan import ScanStatistics
-from scanner.session import Material, make_judge, new_run_id, open_session
+from scanner.session import Material, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted
 from scanner.worker import Assignment, Report
@@ -131,6 +132,7 @@ def refuse_outputs(given: dict[str, Any], inventory: str) -> None:
     """Raise ``UsageProblem`` where an output is also something else of the run; nothing is opened."""
     outputs = {name: given[name] for name in ("output", "certificates") if given[name] not in (None, "-")}
     inputs = {"the inventory": [inventory], "--exclude": [given["exclude"]], "--public-roots": [given["public_roots"]]}
+    inputs["--ct-logs"] = [given["ct_logs"]]
     inputs["--trust-store"] = list(given["trust_store"])
     for name, path in outputs.items():
         for what, read in inputs.items():
@@ -159,6 +161,7 @@ class Run:
     config: ScanConfig
     material: Material
     judge: Judge
+    transparency: Transparency
     rows: Iterator[Row]
     writer: Writer
     certificates: Writer | None
@@ -183,7 +186,7 @@ class Run:
         if given["force"] and given["resume"]:
             raise UsageProblem("--force and --resume exclude each other")
         workers = parse_workers(given["workers"])
-        judge = make_judge(what)
+        judge, transparency = make_judge(what), make_transparency(what)
         refuse_outputs(given, inventory)
         output, resume, force = given["output"], given["resume"], given["force"]
         stats, already, matched = Stats(), 0, False
@@ -221,6 +224,7 @@ class Run:
                 config=config,
                 material=what,
                 judge=judge,
+                transparency=transparency,
                 rows=rows,
                 writer=writer,
                 certificates=certificates,
@@ -305,6 +309,7 @@ class Run:
             self.material,
             run_id=self.run_id,
             judge=self.judge,
+            transparency=self.transparency,
             emit=self.emit,
             judged=None if self.certificates is None else self.keep_certificates,
             fragments=Fragments(),

@@ -101,6 +101,8 @@ def test_files_are_judged_without_a_network(files: Path, call: Call) -> None:
         ["--chain", "{files}/roots.pem", "--host", "not a name"],
         ["--chain", "{files}/roots.pem", "--trust-store", "{files}/none.pem"],
         ["--chain", "{files}/garbage.pem"],
+        ["--chain", "{files}/roots.pem", "--ct-logs", "{files}/none.json"],
+        ["www.example.org", "--ct-logs", "{files}/roots.pem"],
         ["www.example.org", "--host", "www.example.org"],
         ["--host", "www.example.org"],
         ["www.example.org", "--protocol", "gopher"],

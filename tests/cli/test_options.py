@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from scanner.cli.options import parse_time, scan_config
 from scanner.cli.scan import scan
 from tests.cli.conftest import Call, refused
 from tests.cli.test_scan import findings
+from tests.helpers.scts import ARGON, log_list
 
 # A value of the right kind for every option that a file may hold, and a wrong one where there is such a thing.
 VALUES: Final[dict[str, tuple[str, str | None]]] = {
@@ -47,7 +49,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "client-key": ('"{tmp}/client.pem"', "5"),
     "ntp": ("[]", "5"),
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
-    "ct-logs": ('"{tmp}/logs.json"', "[]"),
+    "ct-logs": ('"{tmp}/logs.json"', '"{tmp}/none.json"'),
     "private-urls": ("true", '"perhaps"'),
 }
 
@@ -58,6 +60,7 @@ def line(tmp_path: Path) -> list[object]:
     (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
     (tmp_path / "never.txt").write_text("192.0.2.1\n")
     (tmp_path / "roots.pem").write_bytes(an_anchor())
+    (tmp_path / "logs.json").write_text(json.dumps(log_list(ARGON)))
     return ["scan", tmp_path / "hosts.txt", "--config", tmp_path / "config.toml"]
 
 

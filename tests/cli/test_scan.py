@@ -137,6 +137,8 @@ WRONG: Sequence[Sequence[str]] = (
     ("--trust-store", "{tmp}/none.pem"),
     ("--trust-store", "{tmp}/hosts.csv"),
     ("--public-roots", "{tmp}/none.pem"),
+    ("--ct-logs", "{tmp}/none.json"),
+    ("--ct-logs", "{tmp}/hosts.csv"),
     ("--protocol", "gopher"),
     ("--port", "0"),
     ("--exclude", "{tmp}/none.txt"),
