@@ -31,7 +31,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
-    | {"starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
+    | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
     "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}),
     # Rows on their way from a blocking source to those that want them.
     "feed": RECORDS,
