@@ -28,6 +28,10 @@ class ClockVerdict:
     witnesses: tuple[Mapping[str, Any], ...] = ()
     margin: float | None = None
 
+    def corrected(self, local: float) -> float:
+        """What time it was when our clock said ``local``, as far as we know better."""
+        return local + self.offset if self.state == "wrong" and self.offset is not None else local
+
 
 @record
 class InterceptionVerdict:

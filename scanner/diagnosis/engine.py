@@ -19,6 +19,7 @@ from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
 from scanner.diagnosis.rules.client_auth import client_auth_claims
+from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.interception import interception_claims
@@ -51,6 +52,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
     enumeration_claims,
     client_auth_claims,
     interception_claims,
+    clock_claims,
     certificate_claims,
     name_claims,
     revocation_claims,
@@ -128,7 +130,9 @@ def _endpoint_claims(
         verdict = verdicts[position] if position < len(verdicts) else None
         case = Case(evidence, endpoint, verdict, context)
         claims: list[Claim] = []
-        if verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
+        # under a wrong clock even a certificate that is in order is worth a word
+        glance = context.fleet.clock.state != "wrong"
+        if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
             claims.extend(expires_soon(case, verdict.leaf))
             claims.extend(revocation_claims(case))
             if verdict.publicly_trusted:

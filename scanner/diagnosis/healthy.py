@@ -27,7 +27,7 @@ def plainly_healthy(endpoint: EndpointEvidence, verdict: ChainVerdict | None) ->
     flight = probe.flight
     if verdict is None or flight is None or probe.failure is not None or endpoint.followups:
         return False
-    if verdict.leaf_problems or verdict.shape or endpoint.accepted:
+    if verdict.leaf_problems or verdict.shape or endpoint.accepted or endpoint.completions:
         return False
     leaf, name = verdict.sent[0] if verdict.sent else None, verdict.name
     if leaf is None or name is None or not name.matches or not verdict.stores:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.rules.clock import resting_on
 from scanner.evidence import Evidence
 from scanner.pki.certificate import Certificate
 from scanner.pki.extensions import KEY_ENCIPHERMENT
@@ -30,6 +31,8 @@ SHOWN: Final[Mapping[str, str]] = {
     "gnutls": "GnuTLS",
 }
 DAY: Final = 86400.0
+# What a wrong clock of ours could have made of a certificate in order
+TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # The usual warning: certificates of a year were renewed a month ahead; those of 47 days and less, at two thirds.
 DEFAULT_WARNING_DAYS: Final = 30.0
 DEFAULT_WARNING_SHARE: Final = 1 / 3
@@ -164,6 +167,8 @@ def _from_problem(
         leaf = case.verdict.leaf if case.verdict is not None else None
         evidence["leaf"] = leaf is not None and certificate.sha256 == leaf.sha256
     evidence.update(problem.evidence)
+    if problem.code in TIME_CODES:
+        evidence.update(resting_on(case.context.fleet.clock))
     if problem.code == "intermediate-unobtainable":
         evidence.update(_asked(case.evidence, problem.certificate))
     arrange = _ARRANGE.get(problem.code)
