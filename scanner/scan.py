@@ -129,9 +129,9 @@ class Scan:
 
     # --- pure steps ----------------------------------------------------------------------------
 
-    def moment(self, evidence_started: float) -> float:
-        """The time at which certificates are judged."""
-        return evidence_started if self._config.at is None else self._config.at
+    def moment(self, evidence_started: float, fleet: FleetVerdict = NO_FLEET) -> float:
+        """The time at which certificates are judged: our clock's, corrected where the fleet knows that it is wrong."""
+        return fleet.clock.corrected(evidence_started) if self._config.at is None else self._config.at
 
     def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
         """What the judges say of the certificates that one address sent; ``None`` where it sent none."""
@@ -154,16 +154,16 @@ class Scan:
         config = self._config
         return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
-    def verdicts(self, evidence: Evidence) -> list[ChainVerdict | None]:
+    def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """The verdicts of all addresses, parallel to ``evidence.endpoints``."""
-        at = self.moment(evidence.started)
+        at = self.moment(evidence.started, fleet)
         return [self.verdict(evidence.target, endpoint, at) for endpoint in evidence.endpoints]
 
     def finding(
         self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None], fleet: FleetVerdict = NO_FLEET
     ) -> Finding:
         """Evidence, verdicts and what the fleet says to the finding."""
-        context = self._context(at=self.moment(evidence.started), fleet=fleet)
+        context = self._context(at=self.moment(evidence.started, fleet), fleet=fleet)
         diagnosis = diagnose(evidence, verdicts, context)
         return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments, context=context)
 
@@ -262,6 +262,8 @@ class Scan:
             if facts is not None:
                 fleet = self.fold.verdict()
                 self._tell(fleet)
+                if fleet.clock.state == "wrong":
+                    verdicts = self.verdicts(evidence, fleet)
             finding = self.finding(evidence, verdicts, fleet)
         except HeldError:
             raise  # a full disk is no fault of a target

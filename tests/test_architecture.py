@@ -55,7 +55,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # What a person may paste, and what is known about it.
     "explain": frozenset({"diagnosis", "tls", *RECORDS}),
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
-    "correlate": frozenset({"pki", *RECORDS}),
+    "correlate": frozenset({"pki", "tls", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
     "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines"}),
     # Evidence that waits for the fleet's word, on disk beyond a bound.
@@ -88,7 +88,10 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # What the fleet said; never how it came to say so.
     ("diagnosis", "correlate"): frozenset({"scanner.correlate.verdicts"}),
     ("explain", "tls"): frozenset({"scanner.tls.names"}),
-    ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"}),
+    ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"})
+    | {"scanner.tls.unixtime"},
+    # Is there a clock in a server's random?
+    ("correlate", "tls"): frozenset({"scanner.tls.unixtime"}),
 }
 
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
