@@ -234,6 +234,11 @@ def _issuer_dates(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {**texts, **verify_texts(9, "certificate is not yet valid")} if evidence.get("not_before") else texts
 
 
+def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # the same clock is theirs
+    return TEXTS["certificate-expired" if evidence.get("by_local_clock") == "expired" else "certificate-not-yet-valid"]
+
+
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
     kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
@@ -346,6 +351,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
     "intermediate-not-sent": _not_sent,
     "intermediate-unobtainable": _unobtainable,
     "issuer-unknown": _unknown_issuer,
+    "local-clock-wrong": _local_clock,
     "intermediate-expired": _issuer_dates,
     "untrusted-root": _untrusted_root,
     "weak-key": _weak_key,

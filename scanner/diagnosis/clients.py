@@ -31,7 +31,22 @@ _EXTENSIONS: Final = (
 )  # fmt: skip
 _STRENGTH: Final = ("weak-key", "weak-signature")
 _NAMES: Final = ("name-not-in-san", "wildcard-depth", "common-name-only", "default-certificate")
-_DATES: Final = ("bad-signature", "intermediate-expired", "certificate-expired", "certificate-not-yet-valid")
+_REVOKED: Final = (
+    "revoked-ocsp-staple",
+    "revoked-ocsp",
+    "revoked-crl",
+    "must-staple-missing",
+    "no-scts",
+    "too-few-scts",
+)
+_DATES: Final = (
+    "bad-signature",
+    "intermediate-expired",
+    "certificate-expired",
+    "certificate-not-yet-valid",
+    "local-clock-wrong",
+    *_REVOKED,
+)
 _LAST: Final = ("name-constraint-violated", "key-mismatch")
 
 # verify_chain() of OpenSSL builds, looks at extensions, strength and name, and only then at signatures and dates.
@@ -42,14 +57,14 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     # curl looks at the name itself, after the handshake
     "curl": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
     # Verify() of Go: the leaf's own dates and name before any chain
-    "go": ("malformed-certificate", "certificate-expired", "certificate-not-yet-valid", "unknown-critical-extension",
+    "go": ("malformed-certificate", *_OWN_DATES, "unknown-critical-extension",
            *_NAMES, *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, *_LAST),
     "java": ("malformed-certificate", *_CHAIN, *_DATES, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated", *_NAMES),
     # Node lets OpenSSL go on and keeps its last error, so what is looked at last comes first; the name comes after all
-    "node": ("malformed-certificate", "key-mismatch", "name-constraint-violated", "certificate-expired",
-             "certificate-not-yet-valid", "intermediate-expired", "bad-signature", *_STRENGTH, *_EXTENSIONS, *_CHAIN, *_NAMES),
+    "node": ("malformed-certificate", "key-mismatch", "name-constraint-violated", *_OWN_DATES,
+             "intermediate-expired", "bad-signature", *_STRENGTH, *_EXTENSIONS, *_CHAIN, *_NAMES),
     # Chromium reports the most serious of all it found
-    "chrome": ("malformed-certificate", *_EXTENSIONS, *_CHAIN, "bad-signature", *_NAMES, "name-constraint-violated",
+    "chrome": ("revoked-ocsp-staple", "malformed-certificate", *_EXTENSIONS, *_CHAIN, "bad-signature", *_NAMES, "name-constraint-violated",
                "weak-signature", "weak-key", *_DATES),
     # Firefox: trust, then the name, then the dates
     "firefox": ("malformed-certificate", "bad-signature", *_CHAIN, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated",
