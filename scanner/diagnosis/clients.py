@@ -39,14 +39,8 @@ _REVOKED: Final = (
     "no-scts",
     "too-few-scts",
 )
-_DATES: Final = (
-    "bad-signature",
-    "intermediate-expired",
-    "certificate-expired",
-    "certificate-not-yet-valid",
-    "local-clock-wrong",
-    *_REVOKED,
-)
+_OWN_DATES: Final = ("certificate-expired", "certificate-not-yet-valid", "local-clock-wrong")
+_DATES: Final = ("bad-signature", "intermediate-expired", *_OWN_DATES, *_REVOKED)
 _LAST: Final = ("name-constraint-violated", "key-mismatch")
 
 # verify_chain() of OpenSSL builds, looks at extensions, strength and name, and only then at signatures and dates.
