@@ -23,6 +23,7 @@ from scanner.exclude import Exclusions
 from scanner.feed import Row, Source
 from scanner.findings import Finding
 from scanner.net.complete import Completer
+from scanner.net.enquiries import Enquiries, open_enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
@@ -51,6 +52,8 @@ class Material:
     client_cert: str | None = None
     client_key: str | None = None
     ntp: Sequence[str] = ()
+    # a directory for what was fetched, between runs
+    cache: str | None = None
     exclusions: Exclusions = field(default_factory=Exclusions)
 
 
@@ -150,13 +153,16 @@ class Session:
     scan: Scan
     _observer: Observer
     _extras: Extras
+    _enquiries: Enquiries
     _exclusions: Exclusions
 
     async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
-        await self.scan.run(rows, self._observer, self._extras, before_settling=before_settling)
+        await self.scan.run(
+            rows, self._observer, self._extras, enquiries=self._enquiries, before_settling=before_settling
+        )
 
 
 def _pacer(config: ScanConfig) -> Pacer:
@@ -230,7 +236,7 @@ async def open_session(
         context=_contexts(config, transparency or make_transparency(material)),
     )
 
-    exclusions = material.exclusions
+    exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
     def banned(address: str) -> bool:
         return exclusions.address(address) is not None
@@ -245,7 +251,17 @@ async def open_session(
             open_dialogue=_open_dialogue,
             alpn_of=_alpn_of,
             banned=banned if len(exclusions) else None,
-            ipv6_usable=ipv6_usable(),
+            ipv6_usable=has_ipv6,
             completer=make_completer(material, clock),
         )
-        yield Session(scan, observer, Extras(resolver, wants_caa=_wants_caa), exclusions)
+        async with open_enquiries(
+            resolver,
+            judge.intermediates,
+            pacer,
+            config,
+            banned=exclusions.host,
+            ipv6_usable=has_ipv6,
+            cache=material.cache,
+            clock=clock,
+        ) as enquiries:
+            yield Session(scan, observer, Extras(resolver, wants_caa=_wants_caa), enquiries, exclusions)

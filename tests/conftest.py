@@ -78,6 +78,14 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(_watch)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _keeps_nothing_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a command keeps between runs goes where the tests' other files go; processes that tests start inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _stays_on_this_machine() -> Iterator[None]:
     """Fail the test that tried to leave, even where its code swallowed the exception."""

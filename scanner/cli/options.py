@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
@@ -115,6 +116,11 @@ JUDGING_OPTIONS: Final = (
         "--private-urls", is_flag=True,
         help="Follow URLs inside certificates to private and loopback addresses too.",
     ),
+    click.option(
+        "--cache", type=click.Path(), metavar="DIR",
+        help="Keep fetched issuers, OCSP responses and CRLs here between runs. Default: tlsweep in the user's cache directory.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Keep nothing that was fetched, and use nothing that was kept."),
 )  # fmt: skip
 
 
@@ -193,6 +199,26 @@ def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def cache_directory(given: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
+    """Where what was fetched is kept between runs: as the options say, else by the XDG base directory specification;
+    ``None`` is nowhere. Raises ``UsageProblem``."""
+    if given["no_cache"]:
+        if given["cache"]:
+            raise UsageProblem("--cache and --no-cache exclude each other")
+        return None
+    if given["cache"]:
+        if os.path.exists(given["cache"]) and not os.path.isdir(given["cache"]):
+            raise UsageProblem(f"--cache: {given['cache']} is not a directory")
+        return str(given["cache"])
+    base = environment.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the specification has relative ones ignored
+        home = environment.get("HOME", "")
+        if not os.path.isabs(home):
+            return None
+        base = os.path.join(home, ".cache")
+    return os.path.join(base, "tlsweep")
 
 
 def parse_time(text: str) -> float:

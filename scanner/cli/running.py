@@ -67,6 +67,7 @@ def material(given: dict[str, Any]) -> Material:
         client_cert=given["client_cert"],
         client_key=given["client_key"],
         ntp=given["ntp"],
+        cache=opt.cache_directory(given),
         exclusions=load_exclusions([given["exclude"]] if given["exclude"] else []),
     )
 

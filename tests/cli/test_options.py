@@ -10,7 +10,7 @@ import click
 import pytest
 
 from scanner.cli import UsageProblem
-from scanner.cli.options import parse_time, scan_config
+from scanner.cli.options import cache_directory, parse_time, scan_config
 from scanner.cli.scan import scan
 from tests.cli.conftest import Call, refused
 from tests.cli.test_scan import findings
@@ -51,6 +51,8 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
     "ct-logs": ('"{tmp}/logs.json"', '"{tmp}/none.json"'),
     "private-urls": ("true", '"perhaps"'),
+    "cache": ('"{tmp}/cache"', "1"),
+    "no-cache": ("true", '"yes"'),
 }
 
 
@@ -193,3 +195,24 @@ def test_families(words: list[str], families: tuple[bool, bool]) -> None:
     config = scan_config(given(*words))
 
     assert (config.ipv4, config.ipv6) == families
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "directory"),
+    [
+        ([], {"XDG_CACHE_HOME": "/c", "HOME": "/h"}, "/c/tlsweep"),
+        ([], {"HOME": "/h"}, "/h/.cache/tlsweep"),
+        ([], {"XDG_CACHE_HOME": "relative", "HOME": "/h"}, "/h/.cache/tlsweep"),
+        ([], {}, None),
+        (["--cache", "here"], {"HOME": "/h"}, "here"),
+        (["--no-cache"], {"HOME": "/h"}, None),
+    ],
+)
+def test_where_what_was_fetched_is_kept(words: list[str], environment: dict[str, str], directory: str | None) -> None:
+    assert cache_directory(given(*words), environment) == directory
+
+
+@pytest.mark.parametrize("words", [["--cache", "here", "--no-cache"], ["--cache", __file__]])
+def test_a_cache_that_cannot_be(words: list[str]) -> None:
+    with pytest.raises(UsageProblem):
+        cache_directory(given(*words), {})
