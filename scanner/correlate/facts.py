@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 from scanner.correlate.domains import host_of, registrable
 from scanner.correlate.issuers import Sighting, seen_elsewhere, sighting_of, sighting_of_record
+from scanner.correlate.portals import PageSighting, page_sighting
 from scanner.evidence import Completion, Evidence, record
+from scanner.pki.portals import page_of
 from scanner.pki.verdicts import ChainVerdict
 
 # Codes of the judge by which a certificate is outside of its validity: a wrong clock makes them.
@@ -21,8 +23,6 @@ TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid
 ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
 # Issuers are followed upwards through what was sent; no real chain is longer.
 MAX_DEPTH: Final = 10
-# HTTP statuses that say where to go (RFC 9110 section 15.4) or that the network wants a login (RFC 6585 section 6).
-_LEADING_AWAY: Final = frozenset({301, 302, 303, 307, 308, 511})
 
 WitnessKind = Literal["sct", "ocsp", "crl", "http-date", "tls-random", "sntp"]
 
@@ -66,15 +66,6 @@ class IssuerSign:
 
 
 @record
-class PortalSign:
-    """An HTTP answer that leads away from the name that was asked for: ``to`` is the host it leads to, if it says so."""
-
-    address: str
-    status: int
-    to: str | None
-
-
-@record
 class ReachSign:
     """An OCSP, CRL or AIA host, and whether it could be reached."""
 
@@ -94,7 +85,7 @@ class Facts:
     validity: tuple[Validity, ...] = ()
     issuers: tuple[IssuerSign, ...] = ()
     witnesses: tuple[Witness, ...] = ()
-    portals: tuple[PortalSign, ...] = ()
+    pages: tuple[PageSighting, ...] = ()
     reach: tuple[ReachSign, ...] = ()
     incomplete: bool = False  # an issuer is missing that another target of the run may show
     sightings: tuple[Sighting, ...] = ()
@@ -144,7 +135,7 @@ class _Gathering:
         self.validity: dict[Validity, None] = {}
         self.issuers: dict[IssuerSign, None] = {}
         self.witnesses: dict[Witness, None] = {}
-        self.portals: dict[PortalSign, None] = {}
+        self.pages: dict[PageSighting, None] = {}
         self.reach: dict[ReachSign, None] = {}
         self.incomplete = False
         self.sightings: list[Sighting] = []
@@ -167,6 +158,9 @@ class _Gathering:
             if verdict is not None and not verdict.trusted:
                 sighting = sighting_of(evidence, endpoint, verdict, elsewhere=seen_elsewhere(evidence, verdicts))
                 found.sightings += [] if sighting is None else [sighting]
+            page = page_of(evidence.target.name, endpoint, verdict)
+            if page is not None:
+                found.pages[page_sighting(evidence.target.name, page)] = None
             for completion in endpoint.completions.values():
                 found.completion(endpoint.address, completion, mark)
         trusted = not found.issuers
@@ -206,10 +200,6 @@ class _Gathering:
             self.witnesses[
                 Witness("http-date", self.domain, int(completion.date), int(completion.local_time), None, via)
             ] = None
-        if completion.status in _LEADING_AWAY:
-            to = host_of(completion.location) if completion.location else None
-            if completion.status == 511 or (to and registrable(to) != self.domain):
-                self.portals[PortalSign(address, completion.status, to)] = None
 
     def answer(
         self,
@@ -234,7 +224,7 @@ class _Gathering:
 
     def facts(self) -> Facts | None:
         """The record; ``None`` where there is nothing in it."""
-        told = self.validity or self.issuers or self.witnesses or self.portals or self.reach or self.sightings
+        told = self.validity or self.issuers or self.witnesses or self.pages or self.reach or self.sightings
         if not (told or self.incomplete):
             return None
         return Facts(
@@ -246,7 +236,7 @@ class _Gathering:
             tuple(self.validity),
             tuple(self.issuers),
             tuple(self.witnesses),
-            tuple(self.portals),
+            tuple(self.pages),
             tuple(self.reach),
             self.incomplete,
             tuple(self.sightings),

@@ -11,12 +11,14 @@ from typing import Final, Literal
 from scanner.correlate.clock import ClockFold
 from scanner.correlate.facts import Facts
 from scanner.correlate.issuers import IssuersFold
+from scanner.correlate.portals import PortalsFold
+from scanner.correlate.reach import ReachFold
 from scanner.correlate.verdicts import FleetVerdict
 
 # Why a target is held: what must be known before its finding is final.
-Reason = Literal["clock", "issuer", "issuers-met", "revocation"]
+Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
 # The first that a target waits for is what it is filed under; the rest is known by the end of the run in any case.
-REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "issuers-met", "revocation")
+REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "portal", "revocation", "issuers-met")
 
 
 class Fold:
@@ -27,6 +29,8 @@ class Fold:
         self.targets = 0
         self.clock = ClockFold(judge=judge_clock)
         self.issuers = IssuersFold()
+        self.portals = PortalsFold()
+        self.reach = ReachFold()
         self._awaited: set[str] = set()  # issuers for whose sake targets were held
 
     def add(self, facts: Facts | None) -> None:
@@ -35,16 +39,25 @@ class Fold:
         if facts is not None:
             self.clock.add(facts)
             self.issuers.add(facts.sightings)
+            self.portals.add(facts.pages)
+            self.reach.add(facts.reach)
 
     def merge(self, other: Fold) -> None:
         """Take in what another fold has seen."""
         self.targets += other.targets
         self.clock.merge(other.clock)
         self.issuers.merge(other.issuers)
+        self.portals.merge(other.portals)
+        self.reach.merge(other.reach)
 
     def verdict(self) -> FleetVerdict:
         """What is known at this moment."""
-        return FleetVerdict(clock=self.clock.verdict(), interceptors=self.issuers.verdict(self.targets))
+        return FleetVerdict(
+            clock=self.clock.verdict(),
+            interceptors=self.issuers.verdict(self.targets),
+            portals=self.portals.verdict(self.targets),
+            revocation_blocked=self.reach.verdict(),
+        )
 
     def waits_for(self, facts: Facts | None) -> Reason | None:
         """What this target's finding must wait for, if anything, as far as it is not settled already."""
@@ -56,6 +69,10 @@ class Fold:
         if open_issuers:
             self._awaited.update(open_issuers)
             return "issuer"
+        if any(page.proof is None for page in facts.pages):
+            return "portal"
+        if any(not seen.reached for seen in facts.reach) and not self.reach.settled:
+            return "revocation"
         if facts.incomplete:
             return "issuers-met"
         return None
@@ -64,4 +81,6 @@ class Fold:
         """Whether what is filed under ``reason`` can be told now, before the run ends."""
         if reason == "issuer":
             return bool(self._awaited) and all(self.issuers.settled(key) for key in self._awaited)
+        if reason == "revocation":
+            return self.reach.settled
         return reason == "clock" and self.clock.settled

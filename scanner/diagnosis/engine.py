@@ -22,10 +22,11 @@ from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
-from scanner.diagnosis.rules.interception import interception_claims
+from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
 from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
+from scanner.diagnosis.rules.reach import reach_claims
 from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.rules.transparency import transparency_claims
@@ -94,6 +95,8 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
     entries: dict[str, _Entry] = {}
     for claim in dns_claims(evidence, context):
         _add(entries, claim, None)
+    for claim in reach_claims(evidence, context):
+        _add(entries, claim, None)
     claims_by_address = _endpoint_claims(evidence, verdicts, context)
     split = partly_unreachable(evidence.endpoints)
     if split is not None:
@@ -153,6 +156,9 @@ def _endpoint_claims(
             for rule in _RULES:
                 claims.extend(rule(case))
         found.append(claims)
+    if len(found) > 1 or evidence.elsewhere:
+        for position, claim in path_claims(evidence, verdicts[: len(found)]):
+            found[position].append(claim)
     return found
 
 
@@ -240,16 +246,16 @@ def _conclude(evidence: Evidence, entries: dict[str, _Entry]) -> Diagnosis:
         stage = CODES[first.code].stage
     elif error is not None:
         stage = _reached(evidence)
-    records = [_record(evidence, entry) for entry in ordered]
+    records = [_record(evidence, entry, language) for entry in ordered]
     clients = {} if outcome == "ok" else predict(evidence.target, records)
     cause = None if first is None else CODES[first.code].cause
     return Diagnosis(outcome, stage, cause, records, clients, error)
 
 
-def _record(evidence: Evidence, entry: _Entry) -> DiagnosisRecord:
+def _record(evidence: Evidence, entry: _Entry, language: str) -> DiagnosisRecord:
     proof = entry.evidence
     resolver = None if evidence.dns is None else evidence.dns.resolver
-    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None, resolver)
+    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None, resolver, language=language)
     if entry.further:
         proof = {**proof, "also": entry.further}
     record = DiagnosisRecord(

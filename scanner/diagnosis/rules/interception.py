@@ -6,17 +6,21 @@ was asked for; a product that shows a certificate of its own under another name 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scanner.diagnosis.case import Case, Claim
+from scanner.evidence import Elsewhere, Evidence
 from scanner.findings import Severity
-from scanner.pki.lineage import lineage_of
+from scanner.pki.lineage import anchored, lineage_of
 from scanner.pki.middleboxes import by_issuer
+from scanner.pki.portals import page_of
+from scanner.pki.verdicts import ChainVerdict
 
 
 def interception_claims(case: Case) -> Iterator[Claim]:
-    """``known-middlebox`` and ``issuer-across-unrelated-names``."""
+    """``captive-portal``, ``known-middlebox`` and ``issuer-across-unrelated-names``."""
+    yield from _portal_claims(case)
     verdict = case.verdict
     if verdict is None or verdict.leaf is None or verdict.publicly_trusted:
         return
@@ -35,9 +39,53 @@ def interception_claims(case: Case) -> Iterator[Claim]:
     }
     if lineage.on_the_spot:
         facts["made_on_the_spot"] = True
-    confirmed = lineage.on_the_spot or (fleet is not None and fleet.certain)
+    confirmed = lineage.on_the_spot or bool(case.evidence.elsewhere) or (fleet is not None and fleet.certain)
     if lineage.product is not None and ((lineage.sure and lineage.named) or confirmed):
         yield Claim("known-middlebox", {"product": lineage.product, **facts}, severity)
     if fleet is not None:
         evidence = {**facts, **fleet.evidence}
         yield Claim("issuer-across-unrelated-names", evidence, severity or (None if fleet.certain else "warning"))
+
+
+def _portal_claims(case: Case) -> Iterator[Claim]:
+    """A page of somebody else's answers: it says itself what it is, or the fleet's names all lead to it."""
+    page = page_of(case.target.name, case.endpoint, case.verdict)
+    if page is None or case.verdict is None or case.verdict.leaf is None:
+        return
+    fleet = case.context.fleet.portals.get(page.page)
+    if page.proof is None and fleet is None:
+        return
+    facts: dict[str, Any] = {"page": page.page, "certificate": case.verdict.leaf.sha256, **(fleet or {})}
+    if page.proof is not None:
+        facts["proof"] = page.proof
+    yield Claim("captive-portal", facts)
+
+
+def path_claims(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Iterator[tuple[int, Claim]]:
+    """``certificate-differs-by-path`` with the position of the address at which nobody vouches for what came, where another
+    address, path or run saw a publicly trusted certificate."""
+    others = [*evidence.elsewhere]
+    for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
+        if verdict is not None and verdict.leaf is not None and verdict.publicly_trusted and verdict.trusted:
+            others.append(Elsewhere(f"the address {endpoint.address}", verdict.leaf.sha256, verdict.leaf.issuer))
+    if not others:
+        return
+    for position, verdict in enumerate(verdicts):
+        if verdict is None or verdict.leaf is None or verdict.own_ca or anchored(verdict):
+            continue
+        yield (
+            position,
+            Claim(
+                "certificate-differs-by-path",
+                {
+                    "certificate": verdict.leaf.sha256,
+                    "issuer": verdict.leaf.issuer or "(empty issuer)",
+                    "where": others[0].where,
+                    "trusted_issuer": others[0].issuer,
+                    "elsewhere": [
+                        {"where": other.where, "certificate": other.certificate, "issuer": other.issuer}
+                        for other in others
+                    ],
+                },
+            ),
+        )

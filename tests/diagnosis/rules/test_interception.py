@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from scanner.correlate.verdicts import FleetVerdict, InterceptionVerdict
 from scanner.diagnosis.questions import UNKNOWABLE_NAME
-from scanner.evidence import EndpointEvidence
+from scanner.evidence import Completion, Elsewhere, EndpointEvidence, Stage
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.lineage import OwnAuthorities, issuer_key, made_on_the_spot
@@ -95,3 +96,47 @@ def test_made_on_the_spot() -> None:
     assert made_on_the_spot(seen(PLAIN, spot=True), leaf)
     assert not made_on_the_spot(seen(PLAIN), leaf)
     assert not made_on_the_spot(at(answered([leaf.der])), leaf)
+
+
+def test_another_address_of_the_name() -> None:
+    boxed = answered([pki.certificate(HOST, issuer=PLAIN), PLAIN])
+    both = evidence(at(boxed), at(answered(), "192.0.2.2"))
+    diagnosis = diagnosed(both, judge(public=True))
+    record = next(each for each in diagnosis.diagnoses if each["code"] == "certificate-differs-by-path")
+    assert record["endpoints"] == ["192.0.2.1"] and record["evidence"]["where"] == "the address 192.0.2.2"
+    # a root that is nobody's public one is no witness
+    assert "certificate-differs-by-path?" not in codes(diagnosed(both))
+
+
+def test_an_earlier_run() -> None:
+    earlier = Elsewhere("an earlier run", "ab" * 32, "CN=Public CA")
+    boxed = answered([pki.certificate(HOST, issuer=BURP), BURP])
+    diagnosis = diagnosed(replace(evidence(at(boxed)), elsewhere=(earlier,)))
+    # and what was a hint is one no longer
+    assert codes(diagnosis)[:2] == ["known-middlebox", "certificate-differs-by-path?"]
+    assert "CN=Public CA" in diagnosis.diagnoses[1]["summary"]
+    assert codes(diagnosed(replace(evidence(at(answered())), elsewhere=(earlier,)))) == []
+    own = replace(evidence(at(boxed)), elsewhere=(earlier,))
+    by = Judge(
+        [pki.store(root())], public_roots=frozenset(), intermediates=Intermediates(), own=OwnAuthorities([BURP.parsed])
+    )
+    assert "certificate-differs-by-path?" not in codes(diagnosed(own, by))
+
+
+def test_portals() -> None:
+    portal = pki.certificate("login.hotel.example", issuer=root())
+    seen = EndpointEvidence(
+        "192.0.2.1",
+        answered([portal]),
+        completions={"http": Completion(Stage.DONE, status=302, location="https://x.test/login")},
+    )
+    assert "captive-portal" not in codes(diagnosed(evidence(seen)))
+    led = FleetVerdict(portals={"x.test/login": {"names_count": 9, "names": ["a.example"]}})
+    diagnosis = diagnosed(evidence(seen), fleet=led)
+    assert codes(diagnosis)[0] == "captive-portal" and diagnosis.cause == "interception"
+    assert "9 unrelated names" in diagnosis.diagnoses[0]["summary"]
+    says_so = EndpointEvidence(
+        "192.0.2.1", answered([portal]), completions={"http": Completion(Stage.DONE, status=511)}
+    )
+    diagnosis = diagnosed(evidence(says_so))
+    assert codes(diagnosis)[0] == "captive-portal" and "511" in diagnosis.diagnoses[0]["summary"]
