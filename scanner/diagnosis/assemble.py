@@ -251,12 +251,14 @@ def _endpoint(
             dict.fromkeys(cipher_name(code) for version in sorted(accepted, reverse=True) for code in accepted[version])
         )
     if endpoint.followups:
-        # What --enumerate asked is summed up in versions and ciphers.
-        record["followups"] = [
+        # What --enumerate asked is summed up in versions and ciphers, but for the one whose flight stands for the address.
+        further = [
             _followup(name, answer, certificates)
             for name, answer in endpoint.followups.items()
-            if not name.startswith(ENUMERATION) or answer.flight is flight
+            if not name.startswith(ENUMERATION) or (flight is not None and answer.flight is flight)
         ]
+        if further:
+            record["followups"] = further
     if verdict is not None and not verdict.trusted:
         _completing(verdict, certificates)
     observed = facts_of_endpoint(target, endpoint, found, certificates)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.tls import offers
+from scanner.tls import names, offers
 from scanner.tls.names import (
     GREASE,
     GROUPS,
@@ -141,3 +142,24 @@ def test_no_code_point_fails(code: int) -> None:
         assert name(code)
     assert alert_name(code & 0xFF)
     assert cipher_suite(code).name == cipher_name(code)
+
+
+@pytest.mark.parametrize(
+    ("name_of", "code_of", "table"),
+    [
+        (names.cipher_name, names.cipher_code, SUITES),
+        (names.group_name, names.group_code, names.GROUPS),
+        (names.scheme_name, names.scheme_code, names.SCHEMES),
+        (names.version_name, names.version_code, {**names.VERSIONS, 0x7F17: "draft 23", 0x7F1C: "draft 28"}),
+    ],
+)
+def test_from_names_to_codes(name_of: Any, code_of: Any, table: Any) -> None:
+    """Back to the code, but where several share a name; and the unknown, which is its own code, too."""
+    shared = {code for code in table if code_of(name_of(code)) != code}
+    assert shared <= {0xFE31}
+    assert code_of(name_of(0xF00F)) == 0xF00F
+    assert code_of("nonsense") is code_of(names.GREASE) is code_of("0x123") is code_of("0xzzzz") is None
+
+
+def test_drafts_that_never_were() -> None:
+    assert names.version_code("TLSv1.3-draft99") is names.version_code("TLSv1.3-draft") is None
