@@ -133,7 +133,7 @@ def next_question(
         name = _open_question(target, endpoint, verdict)
         if name is not None:
             return _question(name, target)
-    completion = _completion(target, endpoint, verdict, authenticate)
+    completion = _completion(target, endpoint, verdict, authenticate, thorough=enumerate)
     if completion is not None:
         return completion
     if enumerate and plain <= MAX_QUESTIONS and _speaks_tls(endpoint):
@@ -254,12 +254,15 @@ def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict
 
 # What may be a wrong clock, a portal or a block page: an HTTP answer then is a witness (its Date, where it redirects to)
 _DOUBTS_OF_LEAF: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "self-signed-leaf"})
-_DOUBTS_OF_PATH: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
+_DOUBTS_OF_PATH: Final = frozenset(
+    {"untrusted-root", "issuer-unknown", "intermediate-unobtainable", "intermediate-expired"}
+)
 
 
 def _completion(
-    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, authenticate: bool
+    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, authenticate: bool, *, thorough: bool
 ) -> Question | None:
+    """``thorough`` asks web servers in order too: what their clock says is known only so."""
     flight, asked = flight_of(endpoint), endpoint.completions
     if flight is None or not flight.complete:
         return None
@@ -270,7 +273,7 @@ def _completion(
             return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _in_doubt(target, verdict):
+    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and (thorough or _in_doubt(target, verdict)):
         return Question(HTTP, offers.MODERN, target.sni, flight)
     return None
 
