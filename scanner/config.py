@@ -41,5 +41,7 @@ class ScanConfig:
     revocation: Literal["off", "staple", "online"] = "online"
     # URLs inside certificates come from strangers: without this they never lead to private or loopback addresses.
     private_urls: bool = False
+    # Of the words for people in findings (scanner.language); codes, causes and keys are the same in all of them.
+    language: str = "en"
     default_protocol: str = "tls"
     default_port: int | None = None

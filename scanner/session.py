@@ -80,6 +80,7 @@ def make_transparency(material: Material) -> Transparency:
 def _contexts(config: ScanConfig, transparency: Transparency) -> Callable[..., Context]:
     return partial(
         Context,
+        language=config.language,
         expiry_warning_days=config.expiry_warning_days,
         revocation=config.revocation,
         transparency=transparency,

@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "scanner"
 
 # Records and plain helpers that every room above them may use: they import nothing of ours.
-RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines"})
+RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines", "language"})
 
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
@@ -69,6 +69,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "config": frozenset(),
     "text": frozenset(),
     "lines": frozenset(),
+    "language": frozenset(),
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {

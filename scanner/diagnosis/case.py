@@ -43,6 +43,8 @@ class Context:
     """
 
     at: float
+    # of the words for people (scanner.language)
+    language: str = "en"
     expiry_warning_days: float | None = None
     public: bool = True
     fleet: FleetVerdict = NO_FLEET

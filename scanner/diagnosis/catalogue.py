@@ -7,15 +7,18 @@ the file, which is their order of precedence inside a cause.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
 from scanner.evidence import Stage
 from scanner.findings import CAUSES, Cause, Severity
+from scanner.language import ENGLISH
 
-__all__ = ["CAUSES", "CODES", "Code", "rank"]
+__all__ = ["CAUSES", "CODES", "Code", "Words", "rank", "translated", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,22 @@ class Code:
     judged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words on one code in one language; templates as in ``Code``."""
+
+    title: str
+    proof: str
+    summary: tuple[str, ...]
+    remedy: str
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("scanner").joinpath(f"data/{name}").read_text("utf-8"))
+
+
 def _read() -> dict[str, Code]:
-    text = files("scanner").joinpath("data/catalogue.toml").read_text("utf-8")
-    table: dict[str, dict[str, Any]] = tomllib.loads(text)
+    table: dict[str, dict[str, Any]] = _table("catalogue.toml")
     return {
         name: Code(
             code=name,
@@ -60,6 +76,26 @@ def _read() -> dict[str, Code]:
 
 
 CODES: Final = MappingProxyType(_read())
+
+
+@cache
+def translated(language: str) -> Mapping[str, Any]:
+    """The catalogue of ``language``, another one than English: a table for each code, ``causes`` and ``values``."""
+    return _table(f"catalogue.{language}.toml")
+
+
+@cache
+def words_of(code: str, language: str = ENGLISH) -> Words:
+    """The words on ``code``; English ones where the language has none for it."""
+    entry = CODES[code]
+    other = {} if language == ENGLISH else translated(language).get(code, {})
+    return Words(
+        other.get("title", entry.title),
+        other.get("proof", entry.proof),
+        tuple(other.get("summary", entry.summary)),
+        other.get("remedy", entry.remedy),
+    )
+
 
 _CAUSE_RANK: Final = {cause: position for position, cause in enumerate(CAUSES)}
 

@@ -117,7 +117,7 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
         return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if not entries:
         return _nothing_claimed(evidence)
-    return _conclude(evidence, entries)
+    return _conclude(evidence, entries, context.language)
 
 
 NOT_CONTACTED: Final = "no address of this target was contacted, so it is not judged"
@@ -232,7 +232,7 @@ def _reached(evidence: Evidence) -> Stage:
     return Stage.DNS if evidence.dns is None else Stage.CONNECT
 
 
-def _conclude(evidence: Evidence, entries: dict[str, _Entry]) -> Diagnosis:
+def _conclude(evidence: Evidence, entries: dict[str, _Entry], language: str) -> Diagnosis:
     ordered = sorted(entries.values(), key=lambda entry: rank(entry.code))
     first = next((entry for entry in ordered if entry.severity == "error"), None)
     error = _bug(evidence)

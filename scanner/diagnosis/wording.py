@@ -12,8 +12,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from scanner.diagnosis.catalogue import CODES, Code
+from scanner.diagnosis.catalogue import CODES, Code, translated, words_of
 from scanner.evidence import Target
+from scanner.language import ENGLISH
 from scanner.text import printable, shorten
 
 # A sentence stays readable with a few names in it, each no longer than a long host name.
@@ -108,10 +109,13 @@ def _counted(facts: Mapping[str, Any], found: re.Match[str]) -> str:
 class Wording:
     """The words about one target, at one address of it; ``resolver`` is "ADDRESS:PORT" of the one that answered."""
 
-    __slots__ = ("_facts", "_target")
+    __slots__ = ("_facts", "_language", "_target")
 
-    def __init__(self, target: Target, address: str | None = None, resolver: str | None = None) -> None:
+    def __init__(
+        self, target: Target, address: str | None = None, resolver: str | None = None, *, language: str = ENGLISH
+    ) -> None:
         self._target = target
+        self._language = language
         host = f"[{target.host}]" if ":" in target.host else target.host
         self._facts: dict[str, Any] = {
             "host": target.host,
@@ -126,15 +130,21 @@ class Wording:
 
     def summary(self, code: str, evidence: Mapping[str, Any]) -> str:
         """One sentence on this host."""
-        entry = CODES[code]
+        entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
+        if self._language != ENGLISH:
+            show = _In(self._language)
+            return _fill(entry.summary, facts, show) or f"{entry.title}{show.stop}"
         one = tuple(_COUNT.sub(lambda found: _counted(facts, found), template) for template in entry.summary)
         return _fill(one, facts, words) or f"{entry.title}."
 
     def remedy(self, code: str, evidence: Mapping[str, Any]) -> str:
         """What to do; a fact that is not known is named in general words."""
-        entry = CODES[code]
+        entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
+        if self._language != ENGLISH:
+            show = _In(self._language)
+            return _FIELD.sub(lambda found: show(_known_or(facts, found[1], show.general)), entry.remedy)
         return _FIELD.sub(lambda found: words(_general(facts, found[1])), entry.remedy)
 
     def confirm(self, code: str, evidence: Mapping[str, Any]) -> str | None:
@@ -142,12 +152,39 @@ class Wording:
         return _command(CODES[code], {**self._facts, **evidence}, self._target)
 
 
+class _In:
+    """Shows values in another language than English: its lists, and the words of ours that evidence holds."""
+
+    __slots__ = ("_values", "general", "stop")
+
+    def __init__(self, language: str) -> None:
+        table = translated(language)
+        self._values: Mapping[str, str] = table["values"]
+        self.general: Mapping[str, str] = table["general"]
+        self.stop = table["general"]["."]
+
+    def __call__(self, value: object) -> str:
+        if isinstance(value, (list, tuple)):
+            shown = [self(item) for item in value[:MAX_LISTED]]
+            more = len(value) - MAX_LISTED
+            return self.general["list"].join(shown) + (self.general["more"].format(count=more) if more > 0 else "")
+        if isinstance(value, Mapping):
+            return words(value)
+        shown_value = words(value)
+        return self._values.get(shown_value, shown_value)
+
+
 def _general(facts: Mapping[str, Any], name: str) -> object:
+    return _known_or(facts, name, _GENERAL)
+
+
+def _known_or(facts: Mapping[str, Any], name: str, general: Mapping[str, str]) -> object:
     value = facts.get(name)
-    return value if _known(value) else _GENERAL.get(name, "it")
+    return value if _known(value) else general.get(name) or general["it"]
 
 
 _GENERAL: Final = {
+    "it": "it",
     "ca": "the CA",
     "ca_domains": "its domain",
     "owner": "the name",

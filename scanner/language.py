@@ -1,0 +1,38 @@
+"""The languages of words for people: which one is wanted, and short phrases in it.
+
+The catalogue's words on causes and codes are in ``scanner/data/catalogue.toml`` and ``catalogue.zh.toml``; the phrases between
+them (headings, labels) are in ``phrases.zh.toml``, by the English one. Codes, causes and keys are the same in all languages.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+ENGLISH: Final = "en"
+LANGUAGES: Final = (ENGLISH, "zh")
+
+# POSIX (XBD 8.2): the first of these that is set and not empty decides.
+_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def of_locale(environ: Mapping[str, str]) -> str:
+    """The language of the locale that ``environ`` names, English where there are no words in it."""
+    locale = next((environ[name] for name in _VARIABLES if environ.get(name)), "")
+    language = locale.replace("-", "_").partition("_")[0].partition(".")[0].lower()
+    return language if language in LANGUAGES else ENGLISH
+
+
+def say(phrase: str, language: str) -> str:
+    """``phrase``, which is English, in ``language``; as it is where there is no other."""
+    return phrase if language == ENGLISH else _phrases(language).get(phrase, phrase)
+
+
+@cache
+def _phrases(language: str) -> Mapping[str, str]:
+    text = files("scanner").joinpath(f"data/phrases.{language}.toml").read_text("utf-8")
+    table: dict[str, str] = tomllib.loads(text)
+    return table
