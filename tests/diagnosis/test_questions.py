@@ -182,7 +182,7 @@ def test_enumeration_finds_all() -> None:
         0x0301: (0x000A,),
         0x0300: (),
     }
-    # the page without a name, and what the server's clock says
+    # the answer without a name, and what the server's clock says
     assert {"no-sni", "http"} <= set(asked)
     # every accepted suite, and a refusal to end each version that did not run out
     assert len(asked) == 2 + 3 + 5 + 1 + 2 + 1
