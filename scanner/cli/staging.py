@@ -23,7 +23,7 @@ from scanner.ndjson import Unreadable, read_findings
 from scanner.text import printable
 
 # Files of DIR that the demo makes; a directory with other contents is somebody's own and is left alone.
-FILES: Final = frozenset({"inventory.csv", "roots.pem", "findings.ndjson", "certificates.ndjson"})
+FILES: Final = frozenset({"inventory.csv", "roots.pem", "ctlogs.json", "findings.ndjson", "certificates.ndjson"})
 
 
 # Its DNS server is on this machine: what has not answered by then never will. Seconds.
@@ -53,7 +53,7 @@ async def _stage(path: Path, serve: bool) -> int:
         findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
         _show(cast("list[Finding]", findings), fleet)
         click.echo("\n" + as_table(run.stats))
-        click.echo(f"Written to {path}: inventory.csv, roots.pem, findings.ndjson, certificates.ndjson")
+        click.echo(f"Written to {path}: inventory.csv, roots.pem, ctlogs.json, findings.ndjson, certificates.ndjson")
         if run.interrupted:
             click.echo("tlsweep: interrupted, the findings are not complete", err=True)
             return INTERRUPTED
@@ -67,6 +67,7 @@ def _command_line(fleet: Fleet, path: Path) -> list[str]:
     words = [str(fleet.inventory), "-o", str(path / "findings.ndjson"), "--force"]
     words += ["--certificates", str(path / "certificates.ndjson")]
     words += ["--resolver", fleet.resolver, "--trust-store", str(fleet.roots)]
+    words += ["--public-roots", str(fleet.roots), "--ct-logs", str(fleet.ct_logs)]
     for name, value in fleet.config_hints.items():
         words.append("--" + name.replace("_", "-"))
         if value is not True:
@@ -112,7 +113,8 @@ def _tell_how_to_look(fleet: Fleet) -> None:
     click.echo(f"\nThe servers stay up; their DNS is {fleet.resolver}. Ctrl-C ends them.")
     click.echo("One of them on a page, any row of the inventory in the place of the last word:")
     broken = next((row for row in fleet.rows if row.case.name == "expired"), fleet.rows[0])
-    options = f"--resolver {fleet.resolver} --trust-store {shlex.quote(str(fleet.roots))}"
+    roots, logs = shlex.quote(str(fleet.roots)), shlex.quote(str(fleet.ct_logs))
+    options = f"--resolver {fleet.resolver} --trust-store {roots} --public-roots {roots} --ct-logs {logs}"
     click.echo(f"  tlsweep check {options} {broken.host}:{broken.port}")
     click.echo("With another client:")
     for row in fleet.rows:

@@ -10,7 +10,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.demo.cases import ANY_STRENGTH, DOMAIN, Case, Opening, Place, Workshop, presenting
-from scanner.demo.pki import DAY, Credential, Pki, name, truncated, with_broken_signature, with_sha1_signature
+from scanner.demo.pki import (
+    DAY,
+    Credential,
+    Pki,
+    name,
+    named_sha1,
+    truncated,
+    with_broken_signature,
+    with_sha1_signature,
+)
 from scanner.demo.servers import Handler, scripted
 from scanner.demo.wire import Suite
 
@@ -55,7 +64,7 @@ def _wrong_names_permitted(pki: Pki, at: Place) -> Credential:
 
 
 def _sha1(pki: Pki, at: Place) -> Credential:
-    credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+    credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, logged_as=named_sha1)
     return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
 
 

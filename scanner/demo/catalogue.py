@@ -12,6 +12,7 @@ from scanner.demo import (
     cases_negotiation,
     cases_network,
     cases_servers,
+    cases_transparency,
 )
 from scanner.demo.cases import Case
 
@@ -23,4 +24,5 @@ CASES: Final[tuple[Case, ...]] = (
     *cases_negotiation.CASES,
     *cases_client_auth.CASES,
     *cases_certificates.CASES,
+    *cases_transparency.CASES,
 )

@@ -93,6 +93,11 @@ class Fleet:
         """The one root that the fleet's certificates are under, PEM."""
         return self.directory / "roots.pem"
 
+    @property
+    def ct_logs(self) -> Path:
+        """The log list by which the fleet's certificates are in order, JSON."""
+        return self.directory / "ctlogs.json"
+
 
 class CannotHere(Exception):
     """This system cannot stage a case; the message says why."""
@@ -109,7 +114,7 @@ class Servers:
 
 @asynccontextmanager
 async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncIterator[Fleet]:
-    """Starts DNS and servers, writes ``inventory.csv`` and ``roots.pem`` into ``directory``, and stops all at the end.
+    """Starts DNS and servers, writes ``inventory.csv``, ``roots.pem`` and ``ctlogs.json`` into ``directory``, and stops all at the end.
 
     Raises ``OSError`` where the directory cannot be written or loopback not be bound.
     """
@@ -277,6 +282,7 @@ def _make(directory: Path) -> None:
 
 def _write_files(directory: Path, rows: Sequence[Row], pki: Pki) -> None:
     (directory / "roots.pem").write_bytes(pem(pki.root.der))
+    (directory / "ctlogs.json").write_bytes(pki.logs.as_json(pki.now))
     with (directory / "inventory.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

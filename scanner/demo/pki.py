@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from scanner.demo.ctlogs import DemoLog, Logs, sct_list
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -121,6 +123,7 @@ class Pki:
 
     def __init__(self, now: float) -> None:
         self.now: Final = datetime.fromtimestamp(now, UTC).replace(microsecond=0)
+        self.logs: Final = Logs()
         self.root: Final = self.new_root("Demo Root CA")
 
     # Made when first asked for: RSA keys are what costs time here.
@@ -191,8 +194,13 @@ class Pki:
         usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
         issuer_url: str | None = None,
         extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+        logs: Sequence[DemoLog] | None = None,
+        logged_as: Callable[[bytes], bytes] | None = None,
     ) -> Credential:
         """A server certificate for the names (DNS names or IP literals), with the intermediates that belong to it.
+
+        It holds an SCT of each of ``logs``, by default of as many as browsers want of a public CA; ``logged_as`` makes
+        what they sign out of what the CA will (the TBSCertificate).
 
         Without names there is no subjectAltName; the subject is ``common_name``, or the first of the names.
         ``issuer_url`` becomes the caIssuers access location (RFC 5280 section 4.2.2.1).
@@ -209,6 +217,9 @@ class Pki:
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
+        chosen = self.logs.usual if logs is None else logs
+        if chosen:
+            builder = self._with_scts(builder, issuer, chosen, logged_as, validity[0])
         return Credential((der(self._sign(builder, issuer)), *issuer.path), key)
 
     def self_signed(
@@ -261,6 +272,25 @@ class Pki:
             builder = builder.add_extension(_alternative_names(names), critical=False)
         return builder
 
+    def _with_scts(
+        self,
+        builder: x509.CertificateBuilder,
+        issuer: Authority,
+        logs: Sequence[DemoLog],
+        logged_as: Callable[[bytes], bytes] | None,
+        begins: timedelta,
+    ) -> x509.CertificateBuilder:
+        """The same with SCTs, made when it began to be valid, or an hour ago at the latest."""
+        # `_sign` adds its extension behind all others, and what logs sign has the order of what is issued
+        tbs = self._sign(builder, issuer).tbs_certificate_bytes
+        if logged_as is not None:
+            tbs = logged_as(tbs)
+        issuer_spki = issuer.certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        at = self.now + min(begins, timedelta(hours=-1))
+        return builder.add_extension(sct_list([log.promise(tbs, issuer_spki, at) for log in logs]), critical=False)
+
     @staticmethod
     def _sign(builder: x509.CertificateBuilder, issuer: Authority) -> x509.Certificate:
         public_key = issuer.key.public_key()
@@ -286,10 +316,15 @@ def with_sha1_signature(certificate_der: bytes, issuer_key: rsa.RSAPrivateKey) -
     to_sign = x509.load_der_x509_certificate(certificate_der).tbs_certificate_bytes
     start = certificate_der.index(to_sign)
     # The first of the two places is in the part that is signed, ahead of the issuer's name (RFC 5280 section 4.1).
-    to_sign = to_sign.replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
+    to_sign = named_sha1(to_sign)
     signature = issuer_key.sign(to_sign, padding.PKCS1v15(), hashes.SHA1())
     rest = certificate_der[start + len(to_sign) : -len(signature)].replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
     return certificate_der[:start] + to_sign + rest + signature
+
+
+def named_sha1(to_sign: bytes) -> bytes:
+    """A TBSCertificate that says sha1WithRSAEncryption where it said sha256WithRSAEncryption."""
+    return to_sign.replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
 
 
 def truncated(certificate_der: bytes) -> bytes:

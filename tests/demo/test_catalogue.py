@@ -11,14 +11,12 @@ from scanner.diagnosis.catalogue import CODES
 ELSEWHERE = {
     "needs --enumerate": {"legacy-version-enabled", "modern-version-only", "weak-cipher-enabled"},
     "needs a certificate of ours": {"client-certificate-rejected"},
-    "needs the fleet, the clock, revocation or transparency": {
-        code
-        for code, entry in CODES.items()
-        if entry.cause in {"clock-skew", "interception", "revoked", "certificate-transparency"}
+    "needs the fleet or the clock": {
+        code for code, entry in CODES.items() if entry.cause in {"clock-skew", "interception"}
     },
     "needs a route that fails, and loopback has none": {"network-unreachable", "host-unreachable"},
     "needs what is outside of this machine": {"revocation-blocked"},
-    "needs a publicly trusted certificate": {"validity-too-long", "caa-forbids-issuer"},
+    "needs a CA whose CAA name is known": {"caa-forbids-issuer"},
     "needs DNSSEC": {"dane-mismatch"},
     "needs a second trust store": {"store-differs"},
     "is a note beside a sound finding": {"sni-required"},

@@ -43,7 +43,12 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
     written: list[Finding] = []
     async with run_fleet(directory) as fleet:
         config = replace(ScanConfig(), **fleet.config_hints)
-        material = Material(resolvers=(fleet.resolver,), trust_stores=(str(fleet.roots),))
+        material = Material(
+            resolvers=(fleet.resolver,),
+            trust_stores=(str(fleet.roots),),
+            public_roots=str(fleet.roots),
+            ct_logs=str(fleet.ct_logs),
+        )
         rows = read_inventory(
             str(fleet.inventory),
             default_protocol=config.default_protocol,
