@@ -76,7 +76,7 @@ class _Issuer:
     """What is kept of one issuer."""
 
     __slots__ = (
-        "_weighed", "domains", "internal", "keyed", "long", "operated", "product", "signs", "targets", "text",
+        "_weighed", "decided", "domains", "internal", "keyed", "long", "operated", "product", "signs", "targets", "text",
     )  # fmt: skip
 
     def __init__(self, text: str, keyed: bool) -> None:
@@ -89,9 +89,12 @@ class _Issuer:
         self.operated = False  # some leaf says where its CA publishes
         self.internal = False  # it signs for names of one network alone
         self.long = False  # some leaf is valid for longer than an interceptor's can be
+        self.decided: InterceptionVerdict | None = None  # what gave it away, and nothing that came after
         self._weighed: tuple[list[str], list[str]] | None = None
 
     def add(self, seen: Sighting) -> None:
+        if self.decided is not None:
+            return
         self.targets += 1
         if seen.own_key or seen.on_the_spot or seen.elsewhere or seen.product is not None:
             self.signs["own-key"] += seen.own_key
@@ -108,6 +111,14 @@ class _Issuer:
             self.internal = True
         elif seen.named:
             self._keep(domain, seen)
+        self._decide()
+
+    def _decide(self) -> None:
+        """What is said of an interceptor is final when it has given itself away, so that findings need not wait."""
+        if self.decided is None and len(self.domains) >= NAMES_WITH_SIGN:
+            unrelated, reasons = self.weighed()
+            if len(unrelated) >= NAMES_WITH_SIGN and reasons:
+                self.decided = InterceptionVerdict(self.text, {**self._names(unrelated), "reasons": reasons}, True)
 
     def _keep(self, domain: str, seen: Sighting) -> None:
         known = self.domains.get(domain)
@@ -119,6 +130,9 @@ class _Issuer:
             del self.domains[max(self.domains)]
 
     def merge(self, other: _Issuer) -> None:
+        self.decided = self.decided or other.decided
+        if self.decided is not None:
+            return
         self.targets += other.targets
         for sign, count in other.signs.items():
             self.signs[sign] += count
@@ -129,37 +143,32 @@ class _Issuer:
         self._weighed = None
         for domain, seen in other.domains.items():
             self._keep(domain, seen)
+        self._decide()
 
     # --- weighing --------------------------------------------------------------------------------
 
     def verdict(self, targets: int) -> InterceptionVerdict | None:
         """The judgement on this issuer, ``targets`` being all that were scanned."""
-        unrelated, reasons = self.weighed()
+        if self.decided is not None:
+            return self.decided
+        unrelated, _ = self.weighed()
+        # of namesakes that cannot be told apart nothing is said, nor of a CA that is run for others
+        if len(unrelated) < NAMES_FOR_WARNING or self.operated or not self.keyed:
+            return None
         share = self.targets / max(targets, self.targets)
-        certain = len(unrelated) >= NAMES_WITH_SIGN and bool(reasons)
-        if not certain:
-            # of namesakes that cannot be told apart nothing is said, nor of a CA that is run for others
-            if len(unrelated) < NAMES_FOR_WARNING or self.operated or not self.keyed:
-                return None
-            many = len(unrelated) >= NAMES_WITHOUT_SIGN and share >= SHARE_WITHOUT_SIGN
-            certain = many and not (self.internal or self.long)
-            if certain:
-                reasons = [f"they are {share:.0%} of all that was scanned"]
-        evidence: dict[str, Any] = {
+        many = len(unrelated) >= NAMES_WITHOUT_SIGN and share >= SHARE_WITHOUT_SIGN
+        certain = many and not (self.internal or self.long)
+        evidence = {**self._names(unrelated), "share": round(share, 4)}
+        if certain:
+            evidence["reasons"] = [f"they are {share:.0%} of all that was scanned"]
+        return InterceptionVerdict(self.text, evidence, certain)
+
+    def _names(self, unrelated: list[str]) -> dict[str, Any]:
+        return {
             "names_count": len(unrelated),
             "names": [self.domains[domain].name for domain in unrelated[:NAMES_TOLD]],
             "targets": self.targets,
-            "share": round(share, 4),
         }
-        if certain:
-            evidence["reasons"] = reasons
-        return InterceptionVerdict(self.text, evidence, certain)
-
-    @property
-    def given_away(self) -> bool:
-        """Signs and enough unrelated names: more of either change nothing."""
-        unrelated, reasons = self.weighed()
-        return len(unrelated) >= NAMES_WITH_SIGN and bool(reasons)
 
     def weighed(self) -> tuple[list[str], list[str]]:
         """Unrelated domains, and the signs of interception, in words."""
@@ -233,7 +242,6 @@ class IssuersFold:
     def __init__(self) -> None:
         self._issuers: dict[str, _Issuer] = {}
         self._across: set[str] = set()  # those that sign for several domains: most never do
-        self._decided: set[str] = set()
         self._last: tuple[int, Mapping[str, InterceptionVerdict]] | None = None
 
     def add(self, sightings: Iterable[Sighting]) -> None:
@@ -260,7 +268,7 @@ class IssuersFold:
 
     def _note(self, key: str, issuer: _Issuer) -> None:
         self._last = None
-        if len(issuer.domains) >= NAMES_WITH_SIGN:
+        if issuer.decided is not None or len(issuer.domains) >= NAMES_WITH_SIGN:
             self._across.add(key)
 
     def verdict(self, targets: int) -> Mapping[str, InterceptionVerdict]:
@@ -272,14 +280,8 @@ class IssuersFold:
 
     def settled(self, key: str) -> bool:
         """No later target changes what is said of this issuer."""
-        if key in self._decided:
-            return True
         issuer = self._issuers.get(key)
-        if issuer is None:
-            return True  # there were too many to follow it
-        if key in self._across and issuer.given_away:
-            self._decided.add(key)
-        return key in self._decided
+        return issuer is None or issuer.decided is not None  # none: there were too many to follow it
 
 
 def seen_elsewhere(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from scanner.evidence import EndpointEvidence, record
@@ -22,6 +23,8 @@ from scanner.pki.verdicts import ChainVerdict
 _PRIVATE_ISSUERS: Final = frozenset({"private CA", "test CA", "issuer"})
 # The question that asks an address for a name that nobody can have a certificate for.
 UNKNOWABLE_QUESTION: Final = "default-certificate"
+# Leaves of which it is remembered whether their own key signed them: each is asked about a few times in a row.
+_REMEMBERED: Final = 256
 # Characters of a hash that are kept: no two issuers of one run share 128 bits.
 _DIGITS: Final = 32
 
@@ -71,13 +74,15 @@ def lineage_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) 
     above = tuple(sent for sent in verdict.sent[1:] if sent is not None)
     issuer = next((sent for sent in above if sent.subject_der == leaf.issuer_der), None)
     known = middlebox_of(leaf, above)
+    own_key = _own_key(leaf, issuer)
+    key = leaf.spki_der if own_key else leaf.authority_key_id if issuer is None else issuer.spki_der
     return Lineage(
-        issuer_key(leaf.issuer_der, leaf.authority_key_id if issuer is None else issuer.spki_der),
+        issuer_key(leaf.issuer_der, key),
         leaf.issuer,
-        issuer is not None or leaf.authority_key_id is not None,
+        key is not None,
         leaf.sha256,
         key_hash(leaf)[:_DIGITS],
-        _own_key(leaf, issuer),
+        own_key,
         bool(leaf.aia_ca_issuers or leaf.ocsp_urls or leaf.crl_urls),
         endpoint is not None and made_on_the_spot(endpoint, leaf),
         verdict.name is None or verdict.name.matches,
@@ -94,8 +99,12 @@ def anchored(verdict: ChainVerdict) -> bool:
 def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
     if issuer is not None:
         return issuer.spki_der == leaf.spki_der
-    # where the issuer was not sent: both identifiers are made of the key in the same way, or not at all
-    return leaf.authority_key_id is not None and leaf.authority_key_id == leaf.subject_key_id
+    return _signed_by_its_own_key(leaf)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _signed_by_its_own_key(leaf: Certificate) -> bool:
+    return leaf.signed_by(leaf) is True
 
 
 def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:

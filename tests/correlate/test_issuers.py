@@ -173,13 +173,17 @@ def test_unrelated_domains() -> None:
 
 
 def test_order_and_processes_change_nothing() -> None:
-    seen = fleet(12, own_key=True)
+    seen = fleet(12)
     whole, one, other = IssuersFold(), IssuersFold(), IssuersFold()
     whole.add(seen)
     one.add(reversed(seen[::2]))
     other.add(seen[1::2])
     other.merge(pickle.loads(pickle.dumps(one)))
     assert other.verdict(12) == whole.verdict(12)
+    decided = IssuersFold()
+    decided.add(fleet(3, own_key=True))
+    other.merge(decided)
+    assert other.verdict(12) == decided.verdict(3)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +193,9 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.evidence["names_count"] <= MAX_DOMAINS and found.evidence["targets"] == 1000
     monkeypatch.setattr("scanner.correlate.issuers.MAX_ISSUERS", 1)
     fold.add(fleet(12, key="another", own_key=True))
+    other = IssuersFold()
+    other.add(fleet(12, key="third", own_key=True))
+    fold.merge(other)
     assert set(fold.verdict(1012)) == {"ca"}
     assert fold.settled("another")
 
@@ -198,7 +205,10 @@ def test_settled_when_it_has_given_itself_away() -> None:
     fold.add(fleet(2, own_key=True))
     assert not fold.settled("ca")
     fold.add(fleet(3, own_key=True))
-    assert fold.settled("ca") and fold.settled("ca")
+    assert fold.settled("ca")
+    told_then = fold.verdict(3)
+    fold.add(fleet(12, own_key=True))
+    assert fold.verdict(12) == told_then  # what is written already stays true
     alone = IssuersFold()
     alone.add(fleet(12))
     assert not alone.settled("ca")

@@ -1,0 +1,89 @@
+"""A network of our own: servers that are in order under unrelated names, DNS that knows them, and something in between."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from scanner.config import ScanConfig
+from scanner.demo.cases import Workshop
+from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.pki import Authority, Pki, pem
+from scanner.demo.servers import openssl, run_handler
+from scanner.evidence import Target
+from scanner.findings import Finding
+from scanner.session import Material, make_judge, open_session
+
+NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
+# Everything is on this machine.
+CONFIG: Final = ScanConfig(connect_timeout=5.0, timeout=15.0, retries=0, revocation="off")
+
+
+class Network:
+    """Certificates of one fleet; ``material`` says what the scan is given."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.pki = Pki(time.time())
+        self.roots = self._written("roots.pem", self.pki.root)
+
+    def _written(self, name: str, authority: Authority) -> Path:
+        path = self.directory / name
+        path.write_bytes(pem(authority.der))
+        return path
+
+    def private(self) -> tuple[Authority, Path]:
+        """An estate's own CA that no store knows, and the file that names it."""
+        own = self.pki.new_root("Estate Root CA")
+        return own, self._written("own.pem", own)
+
+    @asynccontextmanager
+    async def serving(
+        self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None
+    ) -> AsyncIterator[int]:
+        """One server for all the names, each with a certificate and key of its own; gives its port."""
+        with Workshop(self.pki) as shop:
+            contexts = {name: shop.context(self.pki.leaf(name, issuer=issuer)) for name in names}
+
+            def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+                connection.context = contexts.get(name or "", contexts[names[0]])
+
+            for context in contexts.values():
+                context.sni_callback = choose
+            handler = openssl(contexts[names[0]], "ready")
+            (listener,) = await trio.open_tcp_listeners(0, host=address)
+            port: int = listener.socket.getsockname()[1]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.serve_listeners, partial(run_handler, handler), [listener])
+                yield port
+                nursery.cancel_scope.cancel()
+
+    async def scan(
+        self,
+        addresses: Mapping[str, str],
+        port: int,
+        *,
+        private_cas: Sequence[Path] = (),
+        stores: Sequence[Path] | None = None,
+    ) -> dict[str, Finding]:
+        """Findings by name. The store of this network's one root is also the public one."""
+        written: list[Finding] = []
+        async with serve_dns({name: Node(a=(address,)) for name, address in addresses.items()}) as dns:
+            material = Material(
+                resolvers=(dns.text,),
+                trust_stores=tuple(map(str, stores or (self.roots,))),
+                private_cas=tuple(map(str, private_cas)),
+            )
+            judge = make_judge(material)
+            rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
+            async with open_session(CONFIG, material, run_id="run", judge=judge, emit=written.append) as session:
+                with trio.fail_after(50):
+                    await session.run(iter(rows))
+        return {finding["target"]["host"] or "": finding for finding in written}

@@ -1,0 +1,114 @@
+"""A real intercepting proxy in front of servers that are in order: it is named on every finding, and nobody else ever is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from scanner.findings import Finding
+from tests.servers.interception import NAMES, Network
+from tests.servers.running import START_TIMEOUT, free_port, loopback_address
+
+MITMDUMP = shutil.which("mitmdump")
+needs_mitmproxy = pytest.mark.skipif(
+    MITMDUMP is None, reason="mitmdump is not installed (Debian: apt-get install mitmproxy)"
+)
+
+
+@contextmanager
+def intercepting(directory: Path, address: str, upstream: int, roots: Path) -> Iterator[int]:
+    """mitmproxy before the server at ``upstream``, with a CA of its own making; gives its port."""
+    assert MITMDUMP is not None
+    port = free_port(address)
+    command = [
+        MITMDUMP, "--quiet", "--mode", f"reverse:https://{address}:{upstream}", "--listen-host", address,
+        "--listen-port", str(port), "--set", f"confdir={directory / 'mitmproxy'}", "--set", "keep_host_header=true",
+        "--set", f"ssl_verify_upstream_trusted_ca={roots}", "--set", "connection_strategy=lazy",
+    ]  # fmt: skip
+    with (directory / "mitmproxy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                socket.create_connection((address, port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield port
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def codes(finding: Finding) -> dict[str, str]:
+    return {diagnosis["code"]: diagnosis["severity"] for diagnosis in finding["diagnoses"]}
+
+
+@needs_mitmproxy
+def test_mitmproxy(tmp_path: Path) -> None:
+    address = loopback_address()
+
+    async def main() -> None:
+        network = Network(tmp_path)
+        async with network.serving(address) as upstream:
+            proxy = intercepting(tmp_path, address, upstream, network.roots)
+            port = await trio.to_thread.run_sync(proxy.__enter__)
+            try:
+                found = await network.scan(dict.fromkeys(NAMES, address), port)
+                few = await network.scan({NAMES[0]: address}, port)
+            finally:
+                await trio.to_thread.run_sync(proxy.__exit__, None, None, None)
+            direct = await network.scan(dict.fromkeys(NAMES, address), upstream)
+        assert {name: finding["outcome"] for name, finding in direct.items()} == dict.fromkeys(NAMES, "ok")
+        for finding in found.values():
+            assert finding["cause"] == "interception"
+            assert codes(finding)["known-middlebox"] == codes(finding)["issuer-across-unrelated-names"] == "error"
+            proof = {each["code"]: each["evidence"] for each in finding["diagnoses"]}
+            assert proof["known-middlebox"]["product"] == "mitmproxy"
+            across = proof["issuer-across-unrelated-names"]
+            assert across["names_count"] >= 3
+            assert "its certificates hold the issuer's own key" in across["reasons"]
+        (alone,) = few.values()
+        assert "known-middlebox" in codes(alone) and "issuer-across-unrelated-names" not in codes(alone)
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("count", [2, len(NAMES)])
+def test_an_estates_own_ca(tmp_path: Path, count: int) -> None:
+    """Its servers are untrusted, which is said; nobody is accused of standing in between."""
+    address = loopback_address()
+
+    async def main() -> None:
+        network = Network(tmp_path)
+        own, file = network.private()
+        names = NAMES[:count]
+        async with network.serving(address, names, issuer=own) as port:
+            unnamed = await network.scan(dict.fromkeys(names, address), port)
+            named = await network.scan(dict.fromkeys(names, address), port, private_cas=[file])
+            trusted = await network.scan(dict.fromkeys(names, address), port, stores=[file])
+        for name in names:
+            assert unnamed[name]["cause"] == named[name]["cause"] == "untrusted-ca"
+            # six names of nothing in common are worth a word, until somebody says whose CA it is
+            expected = {"issuer-across-unrelated-names": "warning"} if count > 2 else {}
+            said = codes(unnamed[name])
+            assert {code: said[code] for code in said if code.startswith("issuer-across")} == expected
+            assert not any(each["cause"] == "interception" for each in named[name]["diagnoses"])
+            assert trusted[name]["outcome"] == "ok"
+
+    trio.run(main)
