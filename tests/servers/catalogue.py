@@ -14,6 +14,9 @@ from tests.servers.spec import Expected, ServerSpec, Version
 AES128: Final = "TLS_AES_128_GCM_SHA256"
 AES256: Final = "TLS_AES_256_GCM_SHA384"
 
+# They ask for a client certificate and go on without one.
+ASKS: Final = "client-certificate-optional"
+
 _ONLY_12: Final[tuple[Version, ...]] = ("TLSv1.2",)
 _ONLY_13: Final[tuple[Version, ...]] = ("TLSv1.3",)
 
@@ -130,9 +133,11 @@ MODERN_SERVERS: Final = (
     ServerSpec(
         id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("path-length-exceeded")
     ),
-    ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13()),
-    ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13()),
-    ServerSpec(id="nginx-tls12-asks", software="nginx", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13(ASKS)),
+    ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13(ASKS)),
+    ServerSpec(
+        id="nginx-tls12-asks", software="nginx", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)
+    ),
     ServerSpec(id="gnutls-tls13-ecdsa", software="gnutls", expected=_tls13()),
     ServerSpec(
         id="gnutls-tls13-ed25519", software="gnutls", key="ed25519", expected=_tls13("no-shared-signature-scheme")
@@ -149,20 +154,22 @@ MODERN_SERVERS: Final = (
         staple=True,
         expected=_tls12(),
     ),
-    ServerSpec(id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(
+        id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)
+    ),
     ServerSpec(
         id="haproxy-tls13-ecdsa", software="haproxy", alpn="h2,http/1.1", expected=_tls13(cipher=AES256, alpn="h2")
     ),
     ServerSpec(id="haproxy-tls13-rsa-staple", software="haproxy", key="rsa:2048", staple=True, expected=_tls13()),
     ServerSpec(id="haproxy-tls12-ecdsa", software="haproxy", versions=_ONLY_12, expected=_tls12()),
-    ServerSpec(id="haproxy-tls13-asks", software="haproxy", client_auth="optional", expected=_tls13()),
+    ServerSpec(id="haproxy-tls13-asks", software="haproxy", client_auth="optional", expected=_tls13(ASKS)),
     ServerSpec(id="apache-tls13-ecdsa", software="apache", alpn="h2", expected=_tls13(alpn="h2")),
     ServerSpec(id="apache-tls12-rsa", software="apache", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
-    ServerSpec(id="apache-tls13-asks", software="apache", client_auth="optional", expected=_tls13()),
+    ServerSpec(id="apache-tls13-asks", software="apache", client_auth="optional", expected=_tls13(ASKS)),
     # NSS packs its whole flight into as few records as it can.
     ServerSpec(id="nss-tls13-ecdsa", software="nss", expected=_tls13()),
     ServerSpec(id="nss-tls12-rsa", software="nss", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
-    ServerSpec(id="nss-tls12-asks", software="nss", versions=_ONLY_12, client_auth="optional", expected=_tls12()),
+    ServerSpec(id="nss-tls12-asks", software="nss", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)),
     ServerSpec(
         id="nss-tls13-retry",
         software="nss",

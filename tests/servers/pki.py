@@ -172,8 +172,13 @@ class Pki:
         intermediates: int = 1,
         signed_with_pss: bool = False,
         more_names: int = 0,
+        purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+        ended: bool = False,
     ) -> Credential:
-        """A server certificate for a name and an address, under so many intermediates of the hierarchy that fits the key."""
+        """A certificate for a name and an address, under so many intermediates of the hierarchy that fits the key.
+
+        ``purpose`` is what it is for; ``ended``: it expired yesterday.
+        """
         family = "rsa" if kind.startswith("rsa") or signed_with_pss else "ec"
         authorities = self._intermediates(family, intermediates, signed_with_pss)
         issuer = authorities[0] if authorities else self._roots[family]
@@ -184,12 +189,12 @@ class Pki:
         if kind not in self._keys:
             self._keys[kind] = new_key(kind)
         key = self._keys[kind]
-        builder = self._builder(name, issuer.certificate.subject, timedelta(days=90))
+        builder = self._builder(name, issuer.certificate.subject, timedelta(days=1 if ended else 90))
         builder = (
             builder.public_key(key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(ca=False, encipherment=kind.startswith("rsa")), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(_alternative_names(name, address, more_names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_authority_key_identifier(issuer), critical=False)

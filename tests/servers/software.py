@@ -82,10 +82,13 @@ def nginx(order: Order) -> list[str]:
     if spec.staple:
         lines += ["ssl_stapling on;", f"ssl_stapling_file {order.staple()};"]
     if spec.client_auth != "none":
+        modes = {"required": "on", "optional-no-ca": "optional_no_ca"}
         lines += [
-            f"ssl_verify_client {'on' if spec.client_auth == 'required' else 'optional'};",
+            f"ssl_verify_client {modes.get(spec.client_auth, 'optional')};",
             f"ssl_client_certificate {order.authorities};",
         ]
+        if spec.client_auth == "behind":
+            lines.append("if ($ssl_client_verify != SUCCESS) { return 403; }")
     folders = "".join(
         f"{kind}_temp_path {order.directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -121,6 +124,7 @@ def openssl(order: Order) -> list[str]:
         command += ["-max_send_frag", str(spec.max_fragment)]
     if spec.client_auth != "none":
         command += ["-CAfile", str(order.authorities), "-Verify" if spec.client_auth == "required" else "-verify", "3"]
+        command.append("-verify_return_error")
     return command
 
 
@@ -142,10 +146,10 @@ def gnutls(order: Order) -> list[str]:
     match spec.client_auth:
         case "none":
             command.append("--disable-client-cert")
-        case "optional":
-            command += ["--x509cafile", str(order.authorities)]
         case "required":
-            command += ["--x509cafile", str(order.authorities), "--require-client-cert"]
+            command += ["--x509cafile", str(order.authorities), "--require-client-cert", "--verify-client-cert"]
+        case _:
+            command += ["--x509cafile", str(order.authorities)]
     return command
 
 
@@ -206,10 +210,14 @@ def apache(order: Order) -> list[str]:
     if spec.alpn:
         lines.append(f"Protocols {spec.alpn} http/1.1")
     if spec.client_auth != "none":
+        modes = {"required": "require", "optional-no-ca": "optional_no_ca"}
         lines += [
-            f"SSLVerifyClient {'require' if spec.client_auth == 'required' else 'optional'}",
+            f"SSLVerifyClient {modes.get(spec.client_auth, 'optional')}",
             f"SSLCACertificateFile {order.authorities}",
+            "SSLVerifyDepth 3",
         ]
+        if spec.client_auth == "behind":
+            lines[lines.index("Redirect 204 /")] = "<Location />\nRequire ssl-verify-client\n</Location>"
     assert not spec.staple, "Apache staples only what it has fetched itself"
     config = order.write("apache.conf", "\n".join(lines) + "\n")
     return ["apache2", "-X", "-f", str(config)]
@@ -239,8 +247,33 @@ def nss(order: Order) -> list[str]:
         command += ["-c", spec.ciphers]
     if spec.groups:
         command += ["-I", spec.groups]
-    command += {"none": [], "optional": ["-r"], "required": ["-r", "-r"]}[spec.client_auth]
+    command += {"optional": ["-r"], "required": ["-r", "-r"]}.get(spec.client_auth, [])
     return command
+
+
+def stunnel(order: Order) -> list[str]:
+    """TLS in front of a program that answers a line."""
+    spec = order.spec
+    answer = order.write(
+        "answer",
+        "#!/bin/sh\nwhile read -r line && [ ${#line} -gt 1 ]; do :; done\nprintf 'HTTP/1.0 200 OK\\r\\n\\r\\nok'\n",
+    )
+    answer.chmod(0o755)
+    lines = [
+        "foreground = yes",
+        "pid =",
+        "[tests]",
+        f"accept = {order.address}:{order.port}",
+        f"cert = {order.chain()}",
+        f"key = {order.key()}",
+        f"sslVersionMin = {spec.versions[0]}",
+        f"sslVersionMax = {spec.versions[-1]}",
+        f"exec = {answer}",
+    ]
+    if spec.client_auth != "none":
+        demand = "yes" if spec.client_auth == "required" else "no"
+        lines += [f"CAfile = {order.authorities}", "verifyChain = yes", f"requireCert = {demand}"]
+    return ["stunnel", str(order.write("stunnel.conf", "\n".join(lines) + "\n"))]
 
 
 COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
@@ -250,6 +283,7 @@ COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "haproxy": haproxy,
     "apache": apache,
     "nss": nss,
+    "stunnel": stunnel,
 }
 # Software -> the programs it needs and Debian's package
 NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
@@ -259,6 +293,7 @@ NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
     "haproxy": (("haproxy",), "haproxy"),
     "apache": (("apache2",), "apache2-bin"),
     "nss": (("selfserv", "certutil", "pk12util"), "libnss3-tools"),
+    "stunnel": (("stunnel",), "stunnel4"),
 }
 # These listen on every address of the machine and cannot be told otherwise; their port is a free one on all of them.
 LISTENS_EVERYWHERE: Final[frozenset[Software]] = frozenset({"gnutls", "nss"})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss"]
+Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss", "stunnel"]
 Version = Literal["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
-ClientAuth = Literal["none", "optional", "required"]
+# "optional-no-ca" takes a certificate of any CA; "behind" lets everybody into TLS, and only the known into the service
+ClientAuth = Literal["none", "optional", "optional-no-ca", "required", "behind"]
 
 MODERN: tuple[Version, ...] = ("TLSv1.2", "TLSv1.3")
 

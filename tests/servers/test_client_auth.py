@@ -1,0 +1,165 @@
+"""Real servers that ask for a client certificate: what they do to who has none, and to who has a good, bad or foreign one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from scanner.config import ScanConfig
+from scanner.evidence import Target
+from scanner.findings import Finding
+from scanner.session import Material, make_judge, open_session
+from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
+from tests.servers.conftest import Start
+from tests.servers.pki import Credential, Pki
+from tests.servers.running import loopback_address
+from tests.servers.spec import ServerSpec, Software, Version
+from tests.servers.starttls_services import running
+
+NAME = "client-auth.servers.test"
+REJECTED = "client-certificate-rejected"
+CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
+    """The finding of one server; ``files`` holds the certificate to show and its key."""
+    config = ScanConfig(rate_per_address=None, timeout=20, retries=0, revocation="off", authenticate=files is not None)
+    shown = None if files is None else str(files)
+    material = Material(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
+    findings: list[Finding] = []
+
+    async def main() -> None:
+        judge = make_judge(material)
+        async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+            await session.run(iter([target]))
+
+    trio.run(main)
+    (finding,) = findings
+    return finding
+
+
+def codes(finding: Finding) -> list[str]:
+    return [diagnosis["code"] for diagnosis in finding["diagnoses"]]
+
+
+def check(finding: Finding, code: str) -> None:
+    """This code and no other, and what stands around it agrees."""
+    # Postfix sends what it is given to verify clients by
+    assert [each for each in codes(finding) if each != "root-sent"] == [code], finding["diagnoses"]
+    assert finding["outcome"] == ("ok" if code == OPTIONAL else "fail")
+    assert finding["cause"] == (None if code == OPTIONAL else "client-certificate")
+    (endpoint,) = finding["endpoints"]
+    # the server's certificate is kept, whatever becomes of the client
+    assert endpoint["chain"]
+    assert endpoint["client_auth"] is not None
+    assert endpoint["client_auth"]["requested"] is True
+    assert endpoint["client_auth"]["required"] is (code != OPTIONAL)
+    assert finding["attempts"] == 2
+
+
+def at(start: Start, spec: ServerSpec) -> tuple[Target, Path]:
+    server = start(spec)
+    target = Target(row=1, host=server.name, port=server.port, protocol="tls", sni=server.name, address=server.address)
+    return target, server.roots
+
+
+@pytest.mark.parametrize(("spec", "code"), WEB, ids=lambda value: value.id if isinstance(value, ServerSpec) else "")
+def test_without_a_certificate(spec: ServerSpec, code: str, start: Start) -> None:
+    finding = scan(*at(start, spec))
+    check(finding, code)
+    assert finding["endpoints"][0]["version"] == spec.expected.version
+
+
+@pytest.fixture(params=OTHERS, ids=lambda asking: asking.id)
+def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, Target]]:
+    """A server of another protocol, and its row."""
+    chosen: Asking = request.param
+    service = chosen.service(pki.roots_file)
+    if (reason := service.missing()) is not None:
+        pytest.skip(reason)
+    address = loopback_address()
+    credential = pki.issue("ec:P-256", name=NAME, address=address, intermediates=0)
+    with running(service, credential, name=NAME, address=address, tls=True) as site:
+        yield (
+            chosen,
+            Target(row=1, host=NAME, port=site.port, protocol=service.protocol, sni=NAME, address=site.address),
+        )
+
+
+def test_other_protocols(asking: tuple[Asking, Target], pki: Pki) -> None:
+    chosen, target = asking
+    check(scan(target, pki.roots_file), chosen.without)
+
+
+# --- with a certificate ----------------------------------------------------------------------------
+
+
+def bundle(directory: Path, credential: Credential, *, alone: bool = False) -> Path:
+    """One file with key and chain; ``alone`` leaves the intermediates out."""
+    path = directory / "client.pem"
+    chain = credential.leaf_pem if alone else credential.leaf_pem + credential.intermediates_pem
+    path.write_bytes(credential.key_pem + chain)
+    return path
+
+
+DEMANDING = [(spec, code) for spec, code in WEB if code in (REQUIRED, BEHIND)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"), DEMANDING, ids=lambda value: value.id if isinstance(value, ServerSpec) else ""
+)
+def test_ours_is_taken(spec: ServerSpec, code: str, start: Start, pki: Pki, tmp_path: Path) -> None:
+    if spec.software == "nss":
+        pytest.skip("its database knows no CA of ours")
+    ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
+    target, roots = at(start, spec)
+    finding = scan(target, roots, bundle(tmp_path, ours))
+    assert (finding["outcome"], codes(finding)) == ("ok", [])
+    assert finding["endpoints"][0]["client_auth"] is not None
+    assert finding["endpoints"][0]["client_auth"]["accepted"] is True
+    assert finding["endpoints"][0]["application"].get("authenticated") is True
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"), DEMANDING, ids=lambda value: value.id if isinstance(value, ServerSpec) else ""
+)
+def test_a_foreign_one_is_rejected(spec: ServerSpec, code: str, start: Start, tmp_path: Path) -> None:
+    others = Pki(tmp_path)
+    foreign = others.issue("ec:P-256", name="client", address="127.0.0.1", intermediates=0, purpose=CLIENT_AUTH)
+    target, roots = at(start, spec)
+    finding = scan(target, roots, bundle(tmp_path, foreign))
+    assert codes(finding) == [REJECTED], (finding["diagnoses"], finding["endpoints"])
+    assert finding["endpoints"][0]["client_auth"] is not None
+    assert finding["endpoints"][0]["client_auth"]["accepted"] is False
+
+
+REASONS = [
+    ("openssl", {"ended": True}, "expired"),
+    ("nginx", {"ended": True}, "expired"),
+    ("openssl", {"purpose": ExtendedKeyUsageOID.SERVER_AUTH}, "not-for-client-auth"),
+]
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize(("software", "changes", "reason"), REASONS)
+def test_why(
+    software: Software, changes: dict[str, Any], reason: str, version: Version, start: Start, pki: Pki, tmp_path: Path
+) -> None:
+    ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", **{"purpose": CLIENT_AUTH, **changes})
+    target, roots = at(start, web(software, version, "required"))
+    finding = scan(target, roots, bundle(tmp_path, ours))
+    assert codes(finding) == [REJECTED]
+    assert finding["diagnoses"][0]["evidence"]["reasons"] == [reason]
+
+
+def test_an_intermediate_that_is_left_out(start: Start, pki: Pki, tmp_path: Path) -> None:
+    ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
+    target, roots = at(start, web("haproxy", "TLSv1.3", "required"))
+    finding = scan(target, roots, bundle(tmp_path, ours, alone=True))
+    assert codes(finding) == [REJECTED]
+    assert finding["diagnoses"][0]["evidence"]["reasons"] == ["issuer-not-accepted"]
