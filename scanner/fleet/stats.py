@@ -6,28 +6,20 @@ by a text from outside has a limit, beyond which everything counts under one com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from scanner.findings import CAUSES
+from scanner.fleet.dimensions import BUILT_IN
+from scanner.fleet.tally import Tally
 
 SCHEMA: Final = "tlsweep-stats/1"
-
-OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 
 # Values of one column that are told apart. Owners, teams and sites are some hundreds; a column of host names is no
 # grouping, and 10,000 groups of about 1 KB are still a small process.
 MAX_VALUES: Final = 10_000
 OTHER: Final = "(other values)"
-
-# Codes of one cause, and causes beyond the fifteen, that are told apart: the catalogue has a dozen a cause; more can
-# only come from files that are not ours.
-MAX_CODES: Final = 100
-MAX_CAUSES: Final = 50
-OTHER_CODES: Final = "(other codes)"
-OTHER_CAUSES: Final = "(other causes)"
 
 # Column names remembered to tell a misspelt one; runs listed by name.
 MAX_COLUMNS: Final = 1000
@@ -36,96 +28,9 @@ MAX_RUNS: Final = 1000
 # Characters of a value that make its group's name.
 MAX_VALUE_LENGTH: Final = 200
 
-# Fields of the target itself that can be grouped by; a tag of the same name goes before.
-TARGET_COLUMNS: Final = ("protocol", "port", "host", "sni", "address", "id")
-
-_SHARE_DIGITS: Final = 6
-
 
 class UnknownColumn(Exception):
     """A column to group by that no finding has; the message is one line and names those that exist."""
-
-
-class CauseCount:
-    """Targets with any diagnosis of one cause, those named by it, and targets by code."""
-
-    __slots__ = ("codes", "primary", "targets")
-
-    def __init__(self) -> None:
-        self.targets = 0
-        self.primary = 0
-        self.codes: dict[str, int] = {}
-
-    def merge(self, other: CauseCount) -> None:
-        self.targets += other.targets
-        self.primary += other.primary
-        for code, count in other.codes.items():
-            _count(self.codes, code, count)
-
-    def to_json(self, findings: int) -> dict[str, Any]:
-        return {
-            "targets": self.targets,
-            "share": share(self.targets, findings),
-            "primary": self.primary,
-            "codes": dict(sorted(self.codes.items(), key=_most_first)),
-        }
-
-
-class Tally:
-    """Findings, outcomes and causes of one group of targets, or of all."""
-
-    __slots__ = ("causes", "findings", "outcomes")
-
-    def __init__(self) -> None:
-        self.findings = 0
-        self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        self.causes: dict[str, CauseCount] = {}
-
-    def cause(self, name: str) -> CauseCount:
-        """The counts of one cause, made on first use."""
-        found = self.causes.get(name)
-        if found is None:
-            if name not in CAUSES and len(self.causes) >= len(CAUSES) + MAX_CAUSES:
-                name = OTHER_CAUSES
-            found = self.causes.setdefault(name, CauseCount())
-        return found
-
-    def add(self, outcome: str, primary: str | None, codes: Sequence[tuple[str, str]]) -> None:
-        """One target: its outcome, the cause that names it, and its distinct (cause, code) pairs."""
-        self.findings += 1
-        self.outcomes[outcome] += 1
-        if not codes and primary is None:
-            return
-        if primary is not None:
-            self.cause(primary).primary += 1
-        causes = set()
-        for cause, code in codes:
-            count = self.cause(cause)
-            if cause not in causes:
-                causes.add(cause)
-                count.targets += 1
-            _count(count.codes, code, 1)
-        if primary is not None and primary not in causes:
-            self.cause(primary).targets += 1
-
-    def merge(self, other: Tally) -> None:
-        self.findings += other.findings
-        for outcome, count in other.outcomes.items():
-            self.outcomes[outcome] += count
-        for name, cause in other.causes.items():
-            self.cause(name).merge(cause)
-
-    def in_order(self) -> list[tuple[str, CauseCount]]:
-        """All fifteen causes in order of precedence, then any other that was met."""
-        known = [(name, self.causes.get(name) or CauseCount()) for name in CAUSES]
-        return known + [(name, count) for name, count in self.causes.items() if name not in CAUSES]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "findings": self.findings,
-            "outcomes": dict(self.outcomes),
-            "causes": {name: count.to_json(self.findings) for name, count in self.in_order()},
-        }
 
 
 class Stats:
@@ -149,29 +54,45 @@ class Stats:
         primary = finding.get("cause")
         if primary is not None and not isinstance(primary, str):
             primary = None
-        diagnoses = finding.get("diagnoses")
-        codes = _codes(diagnoses) if diagnoses else ()
+        codes = codes_of(finding) if finding.get("diagnoses") else ()
         self.total.add(outcome, primary, codes)
         run = finding.get("run")
-        if isinstance(run, str) and run not in self.runs and len(self.runs) < MAX_RUNS:
-            self.runs[run] = None
         tags = target.get("tags")
         if not isinstance(tags, dict):
             tags = {}
-        for name in tags:
+        self.note((run,) if isinstance(run, str) else (), (tags,))
+        for column in self.by:
+            (value,) = self.values(column, (finding,), (tags,))
+            self.group(column, value).add(outcome, primary, codes)
+
+    def note(self, runs: Iterable[str], tags: Iterable[Mapping[str, Any]]) -> None:
+        """Remember the names of runs and of the inventory's own columns."""
+        for run in runs:
+            if run not in self.runs and len(self.runs) < MAX_RUNS:
+                self.runs[run] = None
+        for name in set[str]().union(*tags):
             if name not in self.columns and len(self.columns) < MAX_COLUMNS:
                 self.columns[name] = None
-        for column, groups in self.by.items():
-            if column in tags:
-                value = tags[column]
+
+    def values(
+        self, column: str, findings: Sequence[Mapping[str, Any]], tags: Sequence[Mapping[str, Any]]
+    ) -> Iterator[str]:
+        """The name of the group of each finding; ``tags`` is parallel to ``findings``."""
+        built_in = BUILT_IN.get(column)
+        for finding, own in zip(findings, tags, strict=True):
+            if column in own:
+                value = own[column]
                 self._met.add(column)
-            elif column in TARGET_COLUMNS and column in target:
-                value = target[column]
+            elif built_in is not None:
+                value = built_in(finding)
                 self._met.add(column)
             else:
                 value = None
-            group = _group(groups, value if type(value) is str and len(value) <= MAX_VALUE_LENGTH else _name(value))
-            group.add(outcome, primary, codes)
+            yield value if type(value) is str and len(value) <= MAX_VALUE_LENGTH else _name(value)
+
+    def group(self, column: str, value: str) -> Tally:
+        """The counts of one value of a column, made on first use."""
+        return _group(self.by[column], value)
 
     def add_unreadable(self, count: int = 1) -> None:
         """Count lines that held no finding."""
@@ -198,7 +119,7 @@ class Stats:
         """Raise ``UnknownColumn`` for a column to group by that no finding had."""
         for column in self.by:
             if column not in self._met:
-                exist = [*self.columns, *(name for name in TARGET_COLUMNS if name not in self.columns)]
+                exist = [*self.columns, *(name for name in BUILT_IN if name not in self.columns)]
                 raise UnknownColumn(f'no finding has a column "{column}"; there are: {", ".join(exist)}')
 
     def to_json(self) -> dict[str, Any]:
@@ -222,13 +143,9 @@ def largest_first(groups: Mapping[str, Tally]) -> list[tuple[str, Tally]]:
     return sorted(groups.items(), key=lambda item: (item[0] == OTHER, -item[1].findings, item[0]))
 
 
-def share(count: int, total: int) -> float:
-    """``count`` of ``total`` as a fraction, 0 where there is nothing."""
-    return round(count / total, _SHARE_DIGITS) if total else 0.0
-
-
-def _codes(diagnoses: Any) -> list[tuple[str, str]]:
-    """Distinct (cause, code) pairs; whatever is not shaped like a diagnosis is passed over."""
+def codes_of(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Distinct (cause, code) pairs of a finding; whatever is not shaped like a diagnosis is passed over."""
+    diagnoses = finding.get("diagnoses")
     if not isinstance(diagnoses, list):
         return []
     if len(diagnoses) == 1 and type(diagnoses[0]) is dict:  # the common case
@@ -241,12 +158,6 @@ def _codes(diagnoses: Any) -> list[tuple[str, str]]:
             if isinstance(cause, str) and isinstance(code, str):
                 pairs[cause, code] = None
     return list(pairs)
-
-
-def _count(codes: dict[str, int], code: str, count: int) -> None:
-    if code not in codes and len(codes) >= MAX_CODES:
-        code = OTHER_CODES
-    codes[code] = codes.get(code, 0) + count
 
 
 def _group(groups: dict[str, Tally], value: str) -> Tally:
@@ -268,7 +179,3 @@ def _name(value: Any) -> str:
         return _name(orjson.dumps(value).decode())
     except TypeError:
         return _name(repr(value)[:MAX_VALUE_LENGTH])
-
-
-def _most_first(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]

@@ -11,7 +11,8 @@ from typing import Final
 
 import orjson
 
-from scanner.fleet.stats import OUTCOMES, CauseCount, Stats, Tally, largest_first
+from scanner.fleet.stats import Stats, largest_first
+from scanner.fleet.tally import OUTCOMES, CauseCount, Tally
 from scanner.text import display_width, pad, printable, shorten
 
 # Groups shown to a person, the largest first; JSON and Prometheus have them all.

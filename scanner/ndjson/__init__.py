@@ -6,7 +6,14 @@ a run that was killed, sees lines or, at worst, one torn last line, which ``repa
 frames (RFC 8878), flushed as they go: what was flushed can be read after a kill. ``reading`` streams findings back.
 """
 
-from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, Unreadable, certificates_in, read_findings
+from scanner.ndjson.reading import (
+    MAX_FINDING_LINE,
+    NotFindings,
+    Unreadable,
+    certificates_in,
+    read_batches,
+    read_findings,
+)
 from scanner.ndjson.repairing import repair_torn_tail
 from scanner.ndjson.resume import Completed, completed
 from scanner.ndjson.writing import (
@@ -24,5 +31,5 @@ from scanner.ndjson.writing import (
 __all__ = [
     "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
     "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
-    "open_output", "read_findings", "repair_torn_tail",
+    "open_output", "read_batches", "read_findings", "repair_torn_tail",
 ]  # fmt: skip

@@ -19,6 +19,9 @@ MAX_FINDING_LINE: Final = 8 * 1024 * 1024
 # A file without one finding in so many lines is not a findings file: said early instead of after gigabytes.
 MAX_LINES_BEFORE_FINDING: Final = 10_000
 
+# Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
+PORTION: Final = 32
+
 _OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
 
 
@@ -93,11 +96,18 @@ def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]
     only its torn last line is unreadable. Raises ``NotFindings`` for a file that cannot be opened or in which no
     line is a finding.
     """
+    for findings, unreadable in read_batches(paths):
+        yield from findings
+        yield from unreadable
+
+
+def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+    """The same, as lists of what was read together: findings, or lines that are none."""
     for path in paths:
         yield from _read_one(path)
 
 
-def _read_one(path: str) -> Iterator[dict[str, Any] | Unreadable]:
+def _read_one(path: str) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
     shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
     try:
         file = open_binary(path)
@@ -106,35 +116,52 @@ def _read_one(path: str) -> Iterator[dict[str, Any] | Unreadable]:
         raise NotFindings(f"cannot read {shown}: {reason}") from error
     number = 0
     found = False
-    loads = orjson.loads
     try:
-        for batch in batches_of_lines(blocks(file), MAX_FINDING_LINE):
+        for batch in _portions(batches_of_lines(blocks(file), MAX_FINDING_LINE)):
+            findings = _all_findings(batch)
+            if findings is not None:
+                number += len(batch)
+                found = True
+                yield findings, []
+                continue
             for raw in batch:
                 number += 1
-                # the common case first, with everything that `finding_of` asks
-                try:
-                    value = loads(raw)
-                    if value["schema"] == SCHEMA and value["outcome"] in _OUTCOMES and type(value["target"]) is dict:
-                        found = True
-                        yield value
-                        continue
-                except (ValueError, TypeError, KeyError):
-                    if not raw.strip():
-                        continue
-                problem = finding_of(raw)
-                if not isinstance(problem, str):
+                if not raw.strip():
+                    continue
+                item = finding_of(raw)
+                if not isinstance(item, str):
                     found = True
-                    yield problem
+                    yield [item], []
                     continue
                 if not found and number >= MAX_LINES_BEFORE_FINDING:
                     raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
-                yield Unreadable(path, number, problem)
+                yield [], [Unreadable(path, number, item)]
     except StreamBroken as error:
         if not error.truncated:
             if not found:
                 raise NotFindings(f"{shown} {error.reason}") from error
-            yield Unreadable(path, number + 1, f"the file {error.reason}")
+            yield [], [Unreadable(path, number + 1, f"the file {error.reason}")]
     finally:
         close_binary(file)
     if not found:
         raise NotFindings(f"{shown} holds no findings")
+
+
+def _portions(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    for batch in batches:
+        for start in range(0, len(batch), PORTION):
+            yield batch[start : start + PORTION]
+
+
+def _all_findings(batch: list[bytes]) -> list[dict[str, Any]] | None:
+    """The findings of a batch in which every line is one, the common case; ``None`` where that is not so."""
+    loads = orjson.loads
+    try:
+        findings = [loads(raw) for raw in batch]
+        for one in findings:
+            if one["schema"] != SCHEMA or one["outcome"] not in _OUTCOMES or type(one["target"]) is not dict:
+                return None
+        return findings
+    except (ValueError, TypeError, KeyError):
+        pass
+    return None

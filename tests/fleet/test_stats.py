@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from scanner.findings import CAUSES
 from scanner.fleet import stats as module
-from scanner.fleet.stats import OTHER, OTHER_CAUSES, OTHER_CODES, Stats, UnknownColumn
+from scanner.fleet import tally
+from scanner.fleet.stats import OTHER, Stats, UnknownColumn
+from scanner.fleet.tally import OTHER_CAUSES, OTHER_CODES
 
 
 def finding(outcome: str = "ok", *codes: str, cause: str | None = None, run: str = "r1", **tags: Any) -> dict[str, Any]:
@@ -119,8 +121,8 @@ def test_an_unknown_column_names_those_that_exist() -> None:
 
 def test_what_comes_from_outside_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VALUES", 3)
-    monkeypatch.setattr(module, "MAX_CODES", 3)
-    monkeypatch.setattr(module, "MAX_CAUSES", 3)
+    monkeypatch.setattr(tally, "MAX_CODES", 3)
+    monkeypatch.setattr(tally, "MAX_CAUSES", 3)
     monkeypatch.setattr(module, "MAX_RUNS", 3)
     monkeypatch.setattr(module, "MAX_COLUMNS", 3)
     made = []
