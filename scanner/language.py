@@ -26,9 +26,26 @@ def of_locale(environ: Mapping[str, str]) -> str:
     return language if language in LANGUAGES else ENGLISH
 
 
-def say(phrase: str, language: str) -> str:
-    """``phrase``, which is English, in ``language``; as it is where there is no other."""
-    return phrase if language == ENGLISH else _phrases(language).get(phrase, phrase)
+class _Spoken:
+    """The language of this process: a person's choice, made once at its start."""
+
+    language = ENGLISH
+
+
+def speak(language: str) -> None:
+    """From now on phrases are in ``language``."""
+    _Spoken.language = language
+
+
+def spoken() -> str:
+    """The language of this process."""
+    return _Spoken.language
+
+
+def say(phrase: str, language: str | None = None) -> str:
+    """``phrase``, which is English, in ``language`` (``None``: the one that is spoken); as it is where there is no other."""
+    wanted = language or _Spoken.language
+    return phrase if wanted == ENGLISH else _phrases(wanted).get(phrase, phrase)
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Final, TextIO, cast
 
 import click
 
+from scanner.language import LANGUAGES, of_locale, speak
 from scanner.process import GC_THRESHOLD
 
 # command -> module below this package; each has a function named as the command
@@ -38,6 +39,20 @@ NOT_YET: Final = frozenset({"report", "diagnose", "load"})
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3
+
+
+def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        speak(value)
+
+
+language_option = click.option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    expose_value=False,
+    callback=_speak,
+    help="Language of the words for people. Default: the locale's (LC_ALL, LC_MESSAGES, LANG), else English.",
+)
 
 
 class UsageProblem(click.ClickException):
@@ -102,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted)."""
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
+    speak(of_locale(os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from scanner.cli import UsageProblem, standard_output
+from scanner.cli import UsageProblem, language_option, standard_output
 from scanner.cli import options as opt
 from scanner.cli.problems import one_line_problems
 from scanner.findings import Finding
@@ -23,6 +23,7 @@ from scanner.findings import Finding
 @click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
 @opt.fail_on_option
 @opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@language_option
 @opt.config_option
 def check(targets: tuple[str, ...], **given: Any) -> int:
     """Say what happens at each stage of connecting to a target, why it fails, and what to do.

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from scanner.cli import language_option
 from scanner.cli.problems import one_line_problems
 
 
@@ -14,6 +15,7 @@ from scanner.cli.problems import one_line_problems
 @click.option(
     "--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it."
 )
+@language_option
 def demo(**given: Any) -> int:
     """Start local servers that are broken in every way known so far, and healthy ones; scan them like any inventory.
 

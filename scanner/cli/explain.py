@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from scanner.cli import USAGE_ERROR, UsageProblem, standard_output
+from scanner.cli import USAGE_ERROR, UsageProblem, language_option, standard_output
 
 # Of standard input so much is read; what decides stands at the beginning or the end of what a person pastes.
 MAX_INPUT: Final = 1 << 20
@@ -16,6 +16,7 @@ MAX_INPUT: Final = 1 << 20
 @click.command(no_args_is_help=True, short_help="What a cause, a code or a client's error means, and how to fix it.")
 @click.argument("text", nargs=-1, required=True, metavar="WORD|ERROR TEXT")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@language_option
 def explain(text: tuple[str, ...], as_json: bool) -> int:
     """Explain a cause or a code (see 'tlsweep stats'), or what the error of a TLS client can mean; '-' reads it from
     standard input. Nothing is contacted.

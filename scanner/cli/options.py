@@ -13,6 +13,7 @@ import click
 
 from scanner.cli import UsageProblem
 from scanner.config import ScanConfig
+from scanner.language import spoken
 from scanner.text import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -256,6 +257,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         expiry_warning_days=given["expiry_warning"],
         revocation=given["revocation"],
         private_urls=given["private_urls"],
+        language=spoken(),
         default_protocol=given["protocol"],
         default_port=given["port"],
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from scanner.cli import language_option
 from scanner.cli import options as opt
 from scanner.cli.problems import one_line_problems
 
@@ -36,6 +37,7 @@ from scanner.cli.problems import one_line_problems
 )
 @click.option("--no-progress", is_flag=True, help="No progress line, and no table at the end.")
 @opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@language_option
 @opt.config_option
 def scan(inventory: str, **given: Any) -> int:
     """Probe every target of INVENTORY and write one finding per row, as they complete.

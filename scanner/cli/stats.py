@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scanner.cli import standard_output
+from scanner.cli import language_option, standard_output
 from scanner.cli.problems import one_line_problems
 
 
@@ -21,6 +21,7 @@ from scanner.cli.problems import one_line_problems
     show_default=True,
     help="How to print them.",
 )
+@language_option
 def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str) -> None:
     """Count outcomes, causes and codes over one or more files of FINDINGS; '-' is standard input.
 

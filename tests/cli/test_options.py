@@ -51,6 +51,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
     "ct-logs": ('"{tmp}/logs.json"', '"{tmp}/none.json"'),
     "private-urls": ("true", '"perhaps"'),
+    "lang": ('"zh"', '"xx"'),
     "cache": ('"{tmp}/cache"', "1"),
     "no-cache": ("true", '"yes"'),
 }
