@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import click
 
 from scanner.cli import language_option, standard_output
 from scanner.cli.problems import one_line_problems
+
+
+class _Workers(click.IntRange):
+    """A number of processes, or ``auto``."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 64)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 @click.command(no_args_is_help=True, short_help="Fleet-wide statistics per cause, from findings.")
@@ -21,25 +33,30 @@ from scanner.cli.problems import one_line_problems
     show_default=True,
     help="How to print them.",
 )
+@click.option(
+    "--workers", type=_Workers(), metavar="N|auto", default=1, show_default=True,
+    help="Processes that read plain files together; 'auto' is one per core.",
+)  # fmt: skip
 @language_option
-def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str) -> None:
+def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: int | Literal["auto"]) -> None:
     """Count outcomes, causes and codes over one or more files of FINDINGS; '-' is standard input.
+
+    Beside the counts: causes that many targets share, when certificates expire, how long the stages took, and what the
+    fleet says as a whole. A COLUMN is one of the inventory's own, or one that every finding has: issuer, server, domain,
+    family, protocol, port, version, cipher, group, key, signature, alpn, stage, cause, outcome.
 
     \b
     Examples:
       tlsweep stats findings.ndjson --by owner
+      tlsweep stats findings.ndjson --by issuer --by version --workers auto
       tlsweep stats shard-*.ndjson.zst --format json
     """
     from scanner.fleet import tables
-    from scanner.fleet.stats import Stats
-    from scanner.ndjson import Unreadable, read_findings
+    from scanner.fleet.parallel import MAX_WORKERS, fold_files
+    from scanner.workers import cores
 
     with one_line_problems():
-        folded = Stats(by)
-        for item in read_findings(findings):
-            if isinstance(item, Unreadable):
-                folded.add_unreadable()
-            else:
-                folded.add(item)
+        count = min(cores(), MAX_WORKERS) if workers == "auto" else workers
+        folded = fold_files(findings, by, count)
         folded.require_columns()
     standard_output().write(tables.FORMATS[form](folded).rstrip("\n") + "\n")

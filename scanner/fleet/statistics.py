@@ -153,7 +153,7 @@ class _Measured:
             "handshake": [timing["handshake"] for timing in timings if "handshake" in timing],
             "total": [one["duration_ms"] for one in findings if one["attempts"]],
         }
-        if any(["starttls" in timing for timing in timings]):
+        if any("starttls" in timing for timing in timings):
             self.durations["starttls"] = [timing["starttls"] for timing in timings if "starttls" in timing]
         for durations in self.durations.values():
             sum(durations)  # raises where one of them is no number

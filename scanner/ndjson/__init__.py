@@ -13,6 +13,7 @@ from scanner.ndjson.reading import (
     certificates_in,
     read_batches,
     read_findings,
+    read_part,
 )
 from scanner.ndjson.repairing import repair_torn_tail
 from scanner.ndjson.resume import Completed, completed
@@ -31,5 +32,5 @@ from scanner.ndjson.writing import (
 __all__ = [
     "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
     "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
-    "open_output", "read_batches", "read_findings", "repair_torn_tail",
+    "open_output", "read_batches", "read_certificates", "read_findings", "read_part", "repair_torn_tail",
 ]  # fmt: skip

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -21,6 +22,8 @@ MAX_LINES_BEFORE_FINDING: Final = 10_000
 
 # Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
 PORTION: Final = 32
+# Bytes read at a time of a part of a file.
+PART_BLOCK: Final = 256 * 1024
 
 _OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
 
@@ -73,20 +76,43 @@ def certificates_in(path: str) -> set[bytes]:
     """
     if not os.path.exists(path):
         return set()
+    known: set[bytes] = set()
+    known.update(digest for digest in map(certificate_of, _lines(path)) if isinstance(digest, bytes))
+    return known
+
+
+def read_certificates(paths: Iterable[str]) -> Iterator[bytes]:
+    """The DER of every certificate in ``--certificates`` files; other lines are passed over.
+
+    Raises ``NotFindings`` for a file that cannot be opened, or in which there is none.
+    """
+    for path in paths:
+        found = False
+        for raw in _lines(path):
+            try:
+                der = a2b_base64(orjson.loads(raw)["der"], strict_mode=True)
+            except (ValueError, TypeError, KeyError):
+                continue
+            found = True
+            yield der
+        if not found:
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no certificates")
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """The lines of a file, as far as it can be read."""
     try:
         file = open_binary(path)
     except (OSError, ValueError) as error:
         raise NotFindings(f"cannot read {quoted(path, 200)[1:-1]}: {error}") from error
-    known: set[bytes] = set()
     try:
         for batch in batches_of_lines(blocks(file), MAX_FINDING_LINE):
-            known.update(digest for digest in map(certificate_of, batch) if isinstance(digest, bytes))
+            yield from batch
     except StreamBroken as error:
         if not error.truncated:
             raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
     finally:
         close_binary(file)
-    return known
 
 
 def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]:
@@ -107,7 +133,33 @@ def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], l
         yield from _read_one(path)
 
 
-def _read_one(path: str) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+def read_part(path: str, start: int, end: int) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+    """The same, of the lines that begin at the bytes from ``start`` up to ``end`` of a file that is not compressed.
+
+    A part without a finding is no error; line numbers are those within the part.
+    """
+    return _read_one(path, start, end)
+
+
+def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of whole lines; the first may have begun before ``start``, and then belongs to the part before."""
+    position = start
+    if start:
+        file.seek(start - 1)
+        position = start - 1 + len(file.readline())
+    while position < end:
+        block = file.read(min(PART_BLOCK, end - position))
+        if not block:
+            return
+        position += len(block)
+        if position >= end and not block.endswith(b"\n"):
+            block += file.readline()
+        yield block
+
+
+def _read_one(
+    path: str, start: int = 0, end: int | None = None
+) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
     shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
     try:
         file = open_binary(path)
@@ -117,7 +169,8 @@ def _read_one(path: str) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable
     number = 0
     found = False
     try:
-        for batch in _portions(batches_of_lines(blocks(file), MAX_FINDING_LINE)):
+        source = blocks(file) if end is None else _part(file, start, end)
+        for batch in _portions(batches_of_lines(source, MAX_FINDING_LINE)):
             findings = _all_findings(batch)
             if findings is not None:
                 number += len(batch)
@@ -133,7 +186,7 @@ def _read_one(path: str) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable
                     found = True
                     yield [item], []
                     continue
-                if not found and number >= MAX_LINES_BEFORE_FINDING:
+                if not found and end is None and number >= MAX_LINES_BEFORE_FINDING:
                     raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
                 yield [], [Unreadable(path, number, item)]
     except StreamBroken as error:
@@ -143,7 +196,7 @@ def _read_one(path: str) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable
             yield [], [Unreadable(path, number + 1, f"the file {error.reason}")]
     finally:
         close_binary(file)
-    if not found:
+    if not found and end is None:
         raise NotFindings(f"{shown} holds no findings")
 
 

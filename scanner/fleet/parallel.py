@@ -1,0 +1,79 @@
+"""Statistics by several processes: files are cut into parts, each is folded by itself, and the folds are added."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from typing import Final
+
+from scanner.fleet.statistics import Statistics
+from scanner.lines import compression_of
+from scanner.ndjson import NotFindings, read_batches, read_part
+from scanner.process import collect_seldom
+from scanner.text import quoted
+
+# A part smaller than this costs more to hand out than to read.
+LEAST_PART: Final = 8 << 20
+# More processes than this read one disk no faster.
+MAX_WORKERS: Final = 64
+
+Part = tuple[str, int, int]  # path, first byte, byte after the last; an end below zero is all of the file
+
+
+def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Statistics:
+    """Statistics of all findings in the files. Raises what reading them raises."""
+    parts = [part for path in paths for part in parts_of(path, workers)] if workers > 1 else []
+    if len(parts) < 2:
+        return _fold_here(paths, by)
+    total = Statistics(by)
+    found: dict[str, int] = dict.fromkeys(paths, 0)
+    spawn = multiprocessing.get_context("spawn")  # a fork would share what libraries keep for themselves
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=spawn, initializer=collect_seldom) as pool:
+        for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
+            found[part[0]] += folded.total.findings
+            total.merge(folded)
+    for path, findings in found.items():
+        if not findings:
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no findings")
+    return total
+
+
+def parts_of(path: str, workers: int) -> list[Part]:
+    """A plain file in parts of whole lines; anything else (compressed, standard input, a pipe) as one."""
+    whole = [(path, 0, -1)]
+    if path == "-" or not os.path.isfile(path):
+        return whole
+    try:
+        with open(path, "rb") as file:
+            if compression_of(file.read(8)) != "none":
+                return whole
+        size = os.path.getsize(path)
+    except OSError:
+        return whole
+    count = min(workers, max(1, size // LEAST_PART))
+    if count == 1:
+        return whole
+    edges = [size * number // count for number in range(count + 1)]
+    return [(path, start, end) for start, end in pairwise(edges)]
+
+
+def _fold_here(paths: Sequence[str], by: Sequence[str]) -> Statistics:
+    statistics = Statistics(by)
+    for findings, unreadable in read_batches(paths):
+        statistics.add_batch(findings)
+        statistics.add_unreadable(len(unreadable))
+    return statistics
+
+
+def _fold_part(part: Part, by: Sequence[str]) -> Statistics:
+    path, start, end = part
+    if end < 0:
+        return _fold_here([path], by)
+    statistics = Statistics(by)
+    for findings, unreadable in read_part(path, start, end):
+        statistics.add_batch(findings)
+        statistics.add_unreadable(len(unreadable))
+    return statistics
