@@ -199,6 +199,8 @@ class TrustRecord(TypedDict):
     """SHA-256 of each certificate of the path, leaf first, anchor last; of the best failing one where none is valid."""
     error: NotRequired[str]
     """Code of what stops the path."""
+    errors: NotRequired[list[str]]
+    """All codes that stop it, where there are several."""
 
 
 RevocationStatus = Literal["good", "revoked", "unknown", "invalid", "unavailable"]

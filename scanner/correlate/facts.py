@@ -6,21 +6,29 @@ as findings hold them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final, Literal
 
 from scanner.correlate.domains import host_of, registrable
 from scanner.correlate.issuers import Sighting, seen_elsewhere, sighting_of, sighting_of_record
 from scanner.correlate.portals import PageSighting, page_sighting
-from scanner.evidence import Completion, Evidence, record
+from scanner.evidence import EndpointEvidence, Evidence, record
 from scanner.pki.portals import page_of
+from scanner.pki.revocation import issuer_of_leaf
+from scanner.pki.transparency import AHEAD, Transparency
 from scanner.pki.verdicts import ChainVerdict
 
 # Codes of the judge by which a certificate is outside of its validity: a wrong clock makes them.
 TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # ... and those by which nobody vouches for it: an interceptor makes them.
 ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
+EARLY: Final = "certificate-not-yet-valid"
+# States of logs whose promises browsers believe, or believed when they were made
+_LOGS_IN_USE: Final = frozenset({"qualified", "usable", "readonly", "retired"})
+# What stands before the names of servers of --ntp among the witnesses: they are no part of the fleet.
+SNTP_PREFIX: Final = "ntp "
 # Issuers are followed upwards through what was sent; no real chain is longer.
 MAX_DEPTH: Final = 10
 
@@ -112,8 +120,11 @@ def issuer_key(chain: Sequence[tuple[str | None, str | None]]) -> str | None:
 # --- from evidence ---------------------------------------------------------------------------------
 
 
-def facts_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
-    """What a target tells, ``None`` where that is nothing. ``verdicts`` is parallel to ``evidence.endpoints``."""
+def facts_of(
+    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], transparency: Transparency | None = None
+) -> Facts | None:
+    """What a target tells, ``None`` where that is nothing. ``verdicts`` is parallel to ``evidence.endpoints``;
+    ``transparency`` verifies SCTs, which without it tell nothing."""
     telling = bool(evidence.revocation or evidence.issuers)
     for position, endpoint in enumerate(evidence.endpoints):
         if telling:
@@ -122,7 +133,21 @@ def facts_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Fac
         telling = bool(endpoint.completions) or (verdict is not None and not verdict.trusted)
     if not telling:
         return None
-    return _Gathering.of_evidence(evidence, verdicts).facts()
+    return _Gathering.of_evidence(evidence, verdicts, transparency).facts()
+
+
+def _scts_of(
+    endpoint: EndpointEvidence, verdict: ChainVerdict, transparency: Transparency, at: float
+) -> Iterator[tuple[str, float]]:
+    """(operator, time) of the SCTs of a certificate that verify, by logs that are or were in use."""
+    flight = endpoint.probe.flight
+    if verdict.leaf is None or not verdict.publicly_trusted:
+        return
+    tls, staple = (flight.scts, flight.ocsp_response) if flight is not None else ((), None)
+    judged = transparency.judge(verdict.leaf, issuer_of_leaf(verdict), at=at, tls=tls, staple=staple)
+    for item in judged.scts:
+        if item.verified and item.log is not None and item.sct is not None and item.log.state in _LOGS_IN_USE:
+            yield item.log.operator_at(item.sct.time), item.sct.time
 
 
 class _Gathering:
@@ -141,7 +166,9 @@ class _Gathering:
         self.sightings: list[Sighting] = []
 
     @classmethod
-    def of_evidence(cls, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> _Gathering:
+    def of_evidence(
+        cls, evidence: Evidence, verdicts: Sequence[ChainVerdict | None], transparency: Transparency | None
+    ) -> _Gathering:
         found = cls(evidence.target.row, evidence.target.name, int(evidence.started))
         for position, endpoint in enumerate(evidence.endpoints):
             verdict = verdicts[position] if position < len(verdicts) else None
@@ -162,7 +189,10 @@ class _Gathering:
             if page is not None:
                 found.pages[page_sighting(evidence.target.name, page)] = None
             for completion in endpoint.completions.values():
-                found.completion(endpoint.address, completion, mark)
+                found.date(endpoint.address, completion.date, completion.local_time, mark)
+            if verdict is not None and transparency is not None and EARLY in codes:
+                for operator, time in _scts_of(endpoint, verdict, transparency, evidence.started):
+                    found.sct(operator, time)
         trusted = not found.issuers
         for answer in evidence.revocation:
             found.answer(answer.source, answer.url, answer.this_update, answer.produced_at, answer.next_update, trusted)
@@ -193,13 +223,16 @@ class _Gathering:
         self.issuers[IssuerSign(key, key, address)] = None
         return f"issuer:{key}"
 
-    def completion(self, address: str, completion: Completion, mark: str | None) -> None:
-        """What an application answered after a handshake that was completed."""
-        if completion.date is not None and completion.local_time is not None:
+    def date(self, address: str, date: float | None, local_time: float | None, mark: str | None) -> None:
+        """What a server said of the present in an HTTP answer."""
+        if date is not None and local_time is not None:
             via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
-            self.witnesses[
-                Witness("http-date", self.domain, int(completion.date), int(completion.local_time), None, via)
-            ] = None
+            self.witnesses[Witness("http-date", self.domain, int(date), int(local_time), None, via)] = None
+
+    def sct(self, operator: str, time: float) -> None:
+        """A log's promise that verifies; only one that lies ahead of our clock says anything of it."""
+        if int(time) > self.local:
+            self.witnesses[Witness("sct", operator, int(time), self.local)] = None
 
     def answer(
         self,
@@ -267,7 +300,18 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
             begins, ends = seconds(known[0].get("not_before")), seconds(known[0].get("not_after"))
             if begins is not None and ends is not None:
                 leaf = (chain[0], begins, ends)
-        found.endpoint(str(endpoint.get("address")), codes, names, leaf)
+        mark = found.endpoint(str(endpoint.get("address")), codes, names, leaf)
+        for completion in map(_mapping, _mapping(_mapping(endpoint.get("observed")).get("completions")).values()):
+            found.date(
+                str(endpoint.get("address")),
+                _number(completion.get("date")),
+                _number(completion.get("local_time")),
+                mark,
+            )
+        for promise in map(_mapping, _list(endpoint.get("scts")) if EARLY in codes else ()):
+            time = seconds(promise.get("timestamp"))
+            if time is not None and promise.get("state") in _LOGS_IN_USE and _is_verified(promise):
+                found.sct(str(promise.get("operator")), time)
         if leaf is not None:
             sighting = sighting_of_record(
                 _mapping(endpoint.get("untrusted_issuer")),
@@ -279,7 +323,39 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
                 validity=leaf[1:],
             )
             found.sightings += [] if sighting is None else [sighting]
+    observed = _mapping(finding.get("observed"))
+    trusted = not found.issuers
+    for answer in map(_mapping, _list(observed.get("revocation"))):
+        url, source = str(answer.get("url")), answer.get("source")
+        made, produced, until = (_number(answer.get(key)) for key in ("this_update", "produced_at", "next_update"))
+        if source == "ocsp" or source == "crl":
+            found.answer(source, url, made, produced, until, trusted)
+        found.reached(url, not answer.get("blocked"))
+    for fetched in map(_mapping, _list(observed.get("issuers"))):
+        found.reached(str(fetched.get("url")), not fetched.get("blocked"))
     return found.facts()
+
+
+def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
+    """The word of a server of ``--ntp``, for ``ClockFold.hear``."""
+    return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"address:{address}",))
+
+
+def told_by_servers(finding: Mapping[str, Any]) -> tuple[Witness, ...]:
+    """Witnesses of the whole run, not of this target, that stand in its evidence: the servers of ``--ntp``."""
+    found = []
+    for diagnosis in map(_mapping, _list(finding.get("diagnoses"))):
+        evidence = _mapping(diagnosis.get("evidence"))
+        for told in (evidence, _mapping(evidence.get("clock"))):
+            for witness in map(_mapping, _list(told.get("witnesses"))):
+                time, local = seconds(witness.get("time")), seconds(witness.get("local_time"))
+                if witness.get("kind") == "sntp" and time is not None and local is not None:
+                    found.append(Witness("sntp", str(witness.get("who")), time, local))
+    return tuple(dict.fromkeys(found))
+
+
+def _is_verified(promise: Mapping[str, Any]) -> bool:
+    return promise.get("status") in ("valid", "retired", "outside") or promise.get("why") == AHEAD
 
 
 def _codes(trust: Iterable[Any]) -> set[str]:
@@ -312,3 +388,7 @@ def _list(value: object) -> Sequence[Any]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) else None

@@ -315,6 +315,8 @@ def _trust(verdict: ChainVerdict) -> dict[str, TrustRecord]:
         record: TrustRecord = {"trusted": store.trusted, "anchor": store.anchor, "path": list(store.path)}
         if store.problems:
             record["error"] = store.problems[0].code
+            if len(store.problems) > 1:
+                record["errors"] = list(dict.fromkeys(problem.code for problem in store.problems))
         trust[text(name)] = record
     return trust
 

@@ -35,6 +35,8 @@ RECENT: Final = 16
 # unreadable    no SCT of version 1
 # unverified    of another use of the certificate: there was no issuer to verify it with, or nobody asked
 Status = Literal["valid", "retired", "not-accepted", "outside", "unknown-log", "invalid", "unreadable", "unverified"]
+# Why an SCT that verifies does not count: somebody's clock is wrong, and it may be ours.
+AHEAD: Final = "its time lies ahead"
 _BY_STANDING: Final[dict[str, Status]] = {"approved": "valid", "once": "retired", "never": "not-accepted"}
 
 
@@ -225,13 +227,13 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     status: Status
     why: str | None = None
     if read.time > at:
-        status, why = "invalid", "its time lies ahead"
+        status, why = "invalid", AHEAD
     elif not log.takes(leaf.not_after):
         status, why = "outside", "the log does not take certificates that expire then"
     else:
         status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
         if status == "retired":
-            why = "the log is retired" + (f" since {_text(log.since)}" if log.since is not None else "")
+            why = "the log was retired" + (f" on {_text(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":
             why = f"the log is {log.state}" if log.state is not None else "the log is not one that browsers accept"
     return JudgedSct(item.source, item.raw, read, log, True, status, why)
