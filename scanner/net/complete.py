@@ -198,6 +198,8 @@ class _Course:
             connection.connected(errno.EAFNOSUPPORT)
             return self._not_begun(connection)
         try:
+            # what is said after the handshake must not wait for the acknowledgement of its last message
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             begun = trio.current_time()
             end = begun + timing.total
             with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
