@@ -154,13 +154,13 @@ def _apple(judged: Sequence[tuple[Promise, Standing]], lifetime: float) -> Polic
     most = APPLE_PER_OPERATOR[needed]
     count = sum(min(number, most) for number in by_operator.values())
     if not embedded:
-        return PolicyVerdict(False, needed, 0, "none is from a log in use")
+        return PolicyVerdict(False, needed, 0, "none of them comes from a log in use")
     if count < needed:
         if sum(by_operator.values()) >= needed:
             return PolicyVerdict(False, needed, count, _one_operator(set(by_operator)))
         return PolicyVerdict(False, needed, count, _too_few(count, needed))
     if all(promise.log.tiled for promise in [*embedded, *once]):
-        return PolicyVerdict(False, needed, count, "none is from a log of RFC 6962, all are from static ones")
+        return PolicyVerdict(False, needed, count, "none of them comes from a log of RFC 6962, all from static ones")
     return PolicyVerdict(True, needed, count)
 
 
@@ -171,8 +171,8 @@ def _before_retirement(promise: Promise) -> bool:
 
 
 def _too_few(count: int, needed: int) -> str:
-    return f"{count} log{'' if count == 1 else 's'} of the {needed} that it needs"
+    return f"they come from {count} of the {needed} logs that it needs"
 
 
 def _one_operator(operators: set[str]) -> str:
-    return "all are from logs of " + " and ".join(sorted(operators))
+    return "they all come from logs of " + " and ".join(sorted(operators))

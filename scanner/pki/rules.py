@@ -195,7 +195,13 @@ def lifetime_problem(leaf: Certificate) -> Problem | None:
     for since, days in VALIDITY_LIMITS:
         if leaf.not_before >= since:
             if seconds > days * _DAY:
-                return _problem("validity-too-long", leaf, days=round(seconds / _DAY, 2), limit_days=days)
+                return _problem(
+                    "validity-too-long",
+                    leaf,
+                    days=round(seconds / _DAY, 2),
+                    limit_days=days,
+                    not_before=leaf.not_before_text,
+                )
             return None
     return None
 

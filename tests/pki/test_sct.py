@@ -31,6 +31,7 @@ from tests.helpers.scts import (
     with_scts,
     x509_entry,
 )
+from tests.pki.test_limbo import SUITE
 
 CA = pki.authority("SCT CA", pki.root("SCT Root"))
 RSA_LOG = Log("RSA", kind="rsa:2048")
@@ -133,6 +134,32 @@ def test_real_logs_signed_a_real_certificate() -> None:
         assert sct.signature_flaw(item, entry, keys[item.log_id][1]) is None
     # a static log tells the place of the entry in an extension
     assert [bool(item.extensions) for item in found] == [False, False, True]
+
+
+@pytest.mark.skipif(not SUITE.is_file(), reason=f"x509-limbo's suite is not at {SUITE}")
+def test_real_certificates_of_the_suite() -> None:
+    """Those of the public web that x509-limbo has: whatever a listed log signed verifies."""
+    keys = log_keys()
+    found: dict[str, Certificate] = {}
+    for case in json.loads(SUITE.read_text())["testcases"]:
+        if case["id"].startswith(("online::", "cve::")):
+            for text in (case["peer_certificate"], *case["untrusted_intermediates"], *case["trusted_certs"]):
+                for data in certificates_in_pem(text.encode()):
+                    certificate = Certificate.parse_untrusted(data)
+                    found[certificate.sha256] = certificate
+    verified = 0
+    for leaf in found.values():
+        issuer = next(
+            (one for one in found.values() if one.subject_der == leaf.issuer_der and leaf.signed_by(one)), None
+        )
+        for data in sct.embedded_untrusted(leaf) if issuer is not None else ():
+            assert issuer is not None
+            read = sct.sct_untrusted(data)
+            if read.log_id in keys:
+                entry = sct.precert_entry_untrusted(leaf, issuer)
+                assert sct.signature_flaw(read, entry, keys[read.log_id][1]) is None, leaf.subject
+                verified += 1
+    assert verified > 20
 
 
 def log_keys() -> dict[bytes, tuple[str, Any]]:

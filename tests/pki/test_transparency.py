@@ -72,7 +72,7 @@ def test_a_real_certificate_by_the_shipped_list() -> None:
     ("logs", "expected", "why"),
     [
         ([ARGON, STRANGER], ["valid", "unknown-log"], "not in the list"),
-        ([ARGON, OLD], ["valid", "retired"], "retired since 2026-08-15"),
+        ([ARGON, OLD], ["valid", "retired"], "retired on 2026-08-15"),
     ],
 )
 def test_logs_that_do_not_count(logs: list[Log], expected: list[str], why: str) -> None:

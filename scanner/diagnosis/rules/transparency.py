@@ -98,18 +98,19 @@ def _severity(case: Case, judged: TransparencyVerdict, worst: Severity) -> Sever
 
 
 def _shortage(judged: TransparencyVerdict) -> dict[str, Any]:
-    refusing = {
-        client: policy
-        for client, policy in (("Chrome", judged.chrome), ("Apple", judged.apple))
-        if policy.complies is False
-    }
-    policy = next(iter(refusing.values()))
-    return {
-        "refused_by": list(refusing),
-        "count": policy.count,
-        "needed": policy.needed,
-        "reasons": {client: policy.reason for client, policy in refusing.items()},
-    }
+    refusing = []
+    if judged.chrome.complies is False:
+        refusing.append("Chrome")
+        # Firefox counts as Chrome does; that it takes none from staples is not known
+        if not any(item.source == "staple" and item.verified for item in judged.scts):
+            refusing.append("Firefox")
+    if judged.apple.complies is False:
+        refusing.append("Safari")
+    policy = judged.chrome if judged.chrome.complies is False else judged.apple
+    reason = policy.reason
+    if "Chrome" in refusing and "Safari" in refusing and judged.apple.reason != reason:
+        reason = f"Chrome: {reason}; Safari: {judged.apple.reason}"
+    return {"refused_by": refusing, "count": policy.count, "needed": policy.needed, "reason": reason}
 
 
 def _logs(items: Sequence[JudgedSct]) -> dict[str, Any]:
