@@ -33,7 +33,7 @@ MAX_LEVELS: Final = 6
 # Addresses of one kind that one certificate names and that are asked; two are common, one of them often LDAP.
 MAX_URLS: Final = 3
 # Certificates about which answers are remembered, some 1 KB each.
-MAX_REMEMBERED: Final = 50_000
+MAX_REMEMBERED: Final = 20_000
 
 # Answers that settle whether a certificate is revoked.
 SETTLED: Final = frozenset({"good", "revoked"})
@@ -59,19 +59,24 @@ class Enquiries:
         self._aside = aside
         self._issuers = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
         self._revocation = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
+        # of paths that some store trusts as they are: all answers about them, where no staple took part
+        self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
         self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
 
     async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
         """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
         to judge at (epoch seconds); ``judge`` gives the verdicts anew, after issuers were found."""
+        if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
+            at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
+            if at_hand is not None:
+                return replace(evidence, revocation=at_hand) if at_hand else evidence
         issuers = self._known(verdicts)
         if any(True for _ in _lacking(verdicts)):
             issuers, verdicts = await self._complete(verdicts, judge)
         revocation: dict[str, tuple[RevocationAnswer, ...]] = {}
-        if self._online:
-            for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
-                if verdict is not None:
-                    await self._about_path(endpoint, verdict, at, revocation)
+        for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
+            if verdict is not None and any(_reaches_its_anchor(store, verdict) for store in verdict.stores.values()):
+                await self._about_path(endpoint, verdict, at, revocation)
         if not issuers and not revocation:
             return evidence
         return replace(
@@ -147,16 +152,19 @@ class Enquiries:
         at: float,
         found: dict[str, tuple[RevocationAnswer, ...]],
     ) -> None:
-        if not any(_reaches_its_anchor(store, verdict) for store in verdict.stores.values()):
-            return
-        for place, (certificate, issuer) in enumerate(pairs_of(verdict.path)):
+        stapled = False
+        for place, (certificate, issuer) in enumerate(pairs_of(verdict.path) if self._online else ()):
             if certificate.sha256 in found or not certificate.not_before <= at <= certificate.not_after:
                 continue
             if place == 0 and _staple_settles(endpoint, certificate, issuer, at):
+                stapled = True
                 continue
             answers = await self._about(certificate, issuer, at)
             if answers:
                 found[certificate.sha256] = answers
+        if verdict.trusted and not stapled:
+            names = tuple([certificate.sha256 for certificate in verdict.path])
+            self._at_hand.put(names, tuple(answer for name in names for answer in found.get(name, ())))
 
     async def _about(self, certificate: Certificate, issuer: Certificate, at: float) -> tuple[RevocationAnswer, ...]:
         key = certificate.sha256, issuer.sha256
