@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from scanner.fleet.diff import CATEGORIES, SCHEMA, TITLES, Change, Diff, State, Summary
-from scanner.fleet.tables import markdown_table, markdown_text, text_table
+from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.text import printable, quoted
 
 # Targets of one category that a person is shown; JSON has them all.

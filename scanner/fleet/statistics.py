@@ -34,6 +34,8 @@ _BY_CODE: Final = {
 class Statistics(Stats):
     """The fold; see ``Stats`` for what a scan counts too."""
 
+    of_fleet = True
+
     def __init__(self, by: Sequence[str] = ()) -> None:
         super().__init__(by)
         self.expiry = Expiry()

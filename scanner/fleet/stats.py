@@ -36,6 +36,8 @@ class UnknownColumn(Exception):
 class Stats:
     """The fold: ``add`` findings one by one, ``merge`` with another over the same columns, read at any moment."""
 
+    of_fleet = False  # more than a scan counts: ``scanner.fleet.statistics``
+
     def __init__(self, by: Sequence[str] = ()) -> None:
         self.total = Tally()
         self.unreadable_lines = 0

@@ -111,6 +111,16 @@ def share(count: int, total: int) -> float:
     return round(count / total, _SHARE_DIGITS) if total else 0.0
 
 
+def percent(count: int, total: int) -> str:
+    """The share for a person."""
+    return f"{100 * count / total:.1f} %" if total else "-"
+
+
+def met(tally: Tally) -> list[tuple[str, CauseCount]]:
+    """Causes that some target has, the most frequent first."""
+    return sorted((item for item in tally.in_order() if item[1].targets), key=lambda item: -item[1].targets)
+
+
 def _count(codes: dict[str, int], code: str, count: int) -> None:
     if code not in codes and len(codes) >= MAX_CODES:
         code = OTHER_CODES

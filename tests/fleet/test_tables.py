@@ -9,8 +9,10 @@ import pytest
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.findings import CAUSES
+from scanner.fleet.layout import markdown_text
+from scanner.fleet.prometheus import as_prometheus, prometheus_label
 from scanner.fleet.stats import Stats
-from scanner.fleet.tables import FORMATS, as_json, as_markdown, as_prometheus, as_table, markdown_text, prometheus_label
+from scanner.fleet.tables import FORMATS, as_json, as_markdown, as_table
 from tests.fleet.test_stats import FLEET, finding, fold
 
 EVIL = '\x1b[31m|<script>alert(1)</script>\n"q"\\ `x` [l](http://a.example) @all \u202e'
