@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ import trio
 
 from scanner import session as module
 from scanner.config import ScanConfig
+from scanner.demo.servers import openssl
 from scanner.evidence import InvalidRow, Target
 from scanner.exclude import Exclusions
 from scanner.feed import Row
 from scanner.findings import Finding
+from scanner.net.complete import Completer
 from scanner.net.dns_config import ResolverConfigError
+from scanner.pki.client_certificate import ClientCertificateError
 from scanner.pki.stores import StoreError
 from scanner.session import (
     Material,
@@ -245,3 +250,54 @@ def test_no_target_fails_for_want_of_files() -> None:
         # a name that the certificate does not have is all that is wrong, so it was read to the end
         assert finding["endpoints"][0]["version"] == "TLSv1.3"
         assert finding["endpoints"][0]["stage"] == "done"
+
+
+# --- the client certificate ------------------------------------------------------------------------
+
+
+def test_without_a_certificate_none_is_loaded() -> None:
+    module.make_completer(Material())
+
+
+def test_the_certificate_of_the_run() -> None:
+    certificate, key = certificate_files("rsa")
+    module.make_completer(Material(client_cert=certificate, client_key=key))
+    with pytest.raises(ClientCertificateError, match="does not belong"):
+        module.make_completer(Material(client_cert=certificate, client_key=certificate_files("ec")[1]))
+
+
+def test_what_openssl_cannot_use_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = certificate_files("rsa")
+
+    def broken(self: object) -> None:
+        raise OSError("unsupported")
+
+    monkeypatch.setattr(Completer, "check", broken)
+    with pytest.raises(ClientCertificateError, match="OpenSSL cannot use"):
+        module.make_completer(Material(client_cert=certificate, client_key=key))
+
+
+def test_a_run_authenticates() -> None:
+    """A server that demands a certificate, met without one and with one."""
+    certificate, key = certificate_files("ec")
+    context = server_context(ask_client=True)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+
+    async def main(given: Material, config: ScanConfig) -> list[Finding]:
+        handler = openssl(context, "hello")
+        async with serving(lambda peer: handler(peer.stream)) as server:
+            return await scanned([row(1, server.port)], given, config)
+
+    (refused,) = trio.run(main, MATERIAL, CONFIG)
+    assert "client-certificate-required" in codes(refused)
+    (known,) = trio.run(
+        main,
+        replace(MATERIAL, client_cert=certificate, client_key=key),
+        replace(CONFIG, authenticate=True),
+    )
+    assert not any(code.startswith("client-certificate") for code in codes(known))
+    asked = known["endpoints"][0]["client_auth"]
+    assert asked is not None
+    assert (asked["required"], asked.get("accepted")) == (True, True)
+    assert known["endpoints"][0]["application"]["status"] == 200

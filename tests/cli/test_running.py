@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from scanner.cli import UsageProblem
 from scanner.cli.running import matches_fail_on, parse_fail_on, parse_workers, same_file
 from scanner.findings import CAUSES, Finding
 from scanner.workers import MAX_WORKERS, cores
+from tests.cli.conftest import Call, refused
+from tests.tls.peers import certificate_files
 
 
 @pytest.mark.parametrize(
@@ -66,3 +74,28 @@ def test_one_file_by_two_names(tmp_path: Path) -> None:
     assert same_file(str(tmp_path / "none"), f"{tmp_path}/./none")
     assert not same_file(str(tmp_path / "a"), str(tmp_path / "b"))
     assert not same_file(str(tmp_path / "a"), "bad\x00name")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--client-key", "{key}"], "--client-key goes with --client-cert"),
+        (["--client-cert", "{missing}"], "No such file"),
+        (["--client-cert", "{certificate}"], "has no private key in PEM: name its file with --client-key"),
+        (["--client-cert", "{certificate}", "--client-key", "{other}"], "does not belong"),
+        (["--client-cert", "{certificate}", "--client-key", "{locked}"], "is encrypted"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "scan"])
+def test_a_client_certificate_that_does_not_fit(
+    command: str, words: list[str], said: str, tmp_path: Path, call: Call
+) -> None:
+    certificate, key = certificate_files("ec")
+    locked = tmp_path / "locked.pem"
+    private = load_pem_private_key(Path(key).read_bytes(), None)
+    locked.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    names = {"certificate": certificate, "key": key, "other": certificate_files("rsa")[1], "locked": str(locked)}
+    (tmp_path / "inventory").write_text("192.0.2.1\n")
+    target = "192.0.2.1" if command == "check" else tmp_path / "inventory"
+    given = [word.format(missing=tmp_path / "missing", **names) for word in words]
+    assert said in refused(call(command, target, *given))

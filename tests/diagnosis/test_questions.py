@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,16 @@ from scanner.diagnosis.questions import (
     accepted_from,
     next_question,
 )
-from scanner.evidence import Completion, EndpointEvidence, Failure, Probe, Stage, Target
+from scanner.evidence import (
+    ClientAuthRequest,
+    Completion,
+    EndpointEvidence,
+    Failure,
+    Probe,
+    ServerFlight,
+    Stage,
+    Target,
+)
 from scanner.tls import offers
 from tests.helpers import pki
 from tests.helpers.evidence import ADDRESS, alerted, answered, evidence, failed, issuing, target, verdicts
@@ -219,3 +229,67 @@ def test_every_conversation_ends(first: Probe, answers: list[Probe]) -> None:
     count = iter(range(1000))
     asked, _ = conversation(first, lambda question: answers[next(count) % len(answers)])
     assert len(asked) <= MAX_QUESTIONS
+
+
+# --- completed handshakes --------------------------------------------------------------------------
+
+ASKS = ClientAuthRequest()
+HUNG_UP = Completion(Stage.APPLICATION, failure=Failure.CLOSED)
+FINE = Completion(Stage.DONE)
+
+
+def completions(
+    first: Probe, *, of: Target | None = None, authenticate: bool = False, answer: Completion = FINE
+) -> list[str]:
+    """The handshakes that are completed, each of which ends so."""
+    endpoint = EndpointEvidence(ADDRESS, first)
+    of = of or target()
+    while True:
+        verdict = verdicts(evidence(endpoint, of=of))[0]
+        question = next_question(of, endpoint, verdict, authenticate=authenticate)
+        if question is None:
+            return list(endpoint.completions)
+        if question.complete is None:
+            endpoint = replace(endpoint, followups={**endpoint.followups, question.name: answered()})
+            continue
+        assert question.complete is first.flight
+        assert question.present is (question.name == "authenticated")
+        assert question.quiet is (question.name == "client-auth-quiet")
+        endpoint = replace(endpoint, completions={**endpoint.completions, question.name: answer})
+
+
+def test_who_asks_for_a_certificate_is_met_without_one_and_with_ours() -> None:
+    asking = answered(client_auth=ASKS)
+    assert completions(answered()) == completions(answered(), authenticate=True) == []
+    for protocol in ("https", "tls", "smtp", "postgres"):
+        of = target(protocol=protocol)
+        assert completions(asking, of=of) == ["client-auth"]
+        assert completions(asking, of=of, authenticate=True) == ["client-auth", "authenticated"]
+
+
+def test_hanging_up_on_a_word_that_may_be_wrong_is_looked_into() -> None:
+    asking = answered(client_auth=ASKS)
+    assert completions(asking, answer=HUNG_UP) == ["client-auth"]
+    assert completions(asking, of=target(protocol="imaps"), answer=HUNG_UP) == ["client-auth"]
+    assert completions(asking, of=target(protocol="tls"), answer=HUNG_UP) == ["client-auth", "client-auth-quiet"]
+    known = answered(client_auth=ASKS, alpn="http/1.1")
+    assert completions(known, of=target(protocol="tls"), answer=HUNG_UP) == ["client-auth"]
+
+
+def test_an_http_answer_is_a_witness_where_a_certificate_is_in_doubt() -> None:
+    doubtful = [
+        pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 10),
+        pki.certificate("www.example.org", issuer=issuing(), not_before=pki.NOW + 10),
+        pki.certificate("www.example.org", issuer=pki.root("Unheard-of Root")),
+    ]
+    for leaf in doubtful:
+        first = answered([leaf, issuing()])
+        assert completions(first) == completions(first, of=target(protocol="tls")) == ["http"]
+        assert completions(first, of=target(protocol="smtp")) == []
+    # who asks for a certificate is spoken to anyhow
+    assert completions(answered([doubtful[0], issuing()], client_auth=ASKS)) == ["client-auth"]
+
+
+def test_what_is_not_whole_is_not_completed() -> None:
+    flight = ServerFlight(version=0x0303, client_auth=ASKS)
+    assert completions(failed(Failure.CLOSED, bytes_received=1000, flight=flight)) == []

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.config import ScanConfig
-from scanner.evidence import DnsAnswer, DnsStatus, Failure, Stage, Target
+from scanner.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
 from scanner.net import observe
 from scanner.net.observe import may_be_transient
 from scanner.tls import offers
@@ -21,6 +21,7 @@ from tests.helpers.evidence import HOST, failed, target
 from tests.helpers.network import (
     NEVER,
     SUCCESS,
+    Asked,
     Scenario,
     Step,
     in_network,
@@ -261,3 +262,71 @@ async def test_back_off_is_different_for_each(clock: MockClock) -> None:
             nursery.start_soon(observer.observe, target(address), 0.0)
     again = sorted(scenario.starts())[len(V4) :]
     assert len(set(again)) == len(V4)
+
+
+# --- completed handshakes --------------------------------------------------------------------------
+
+DONE = Completion(Stage.DONE, status=200)
+LOST = Completion(Stage.CONNECT, failure=Failure.CONNECT_TIMEOUT)
+
+
+class Completing(Scenario):
+    """A network in which completed handshakes end so, one after the other."""
+
+    def __init__(self, *endings: Completion) -> None:
+        super().__init__(names={HOST: V4[:1]})
+        self._endings = list(endings)
+        self.given: list[dict[str, Any]] = []
+
+    async def complete(self, address: str, port: int, **given: Any) -> Completion:
+        self.given.append({"address": address, "port": port, **given})
+        await trio.sleep(1.0)
+        return self._endings.pop(0) if len(self._endings) > 1 else self._endings[0]
+
+
+def completing(**changes: Any) -> Any:
+    """One handshake is to be completed."""
+
+    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
+        flight = endpoint.probe.flight
+        return None if endpoint.completions else Asked("http", sni=HOST, complete=flight, **changes)
+
+    return ask
+
+
+@trio_test
+async def test_a_question_that_wants_a_completed_handshake(clock: MockClock) -> None:
+    scenario = Completing(DONE)
+    evidence, _ = await observed(
+        scenario, ask=completing(present=True, quiet=True), alpn_of=lambda protocol: (protocol.encode(),)
+    )
+    (endpoint,) = evidence.endpoints
+    assert endpoint.completions == {"http": DONE}
+    assert endpoint.followups == {}
+    assert evidence.attempts == 2
+    (given,) = scenario.given
+    wanted = {"address": V4[0], "port": 443, "host": HOST, "sni": HOST, "protocol": "https", "alpn": (b"https",)}
+    assert given | wanted == given
+    assert (given["present"], given["quiet"], given["flight"]) == (True, True, endpoint.probe.flight)
+    assert given["open_dialogue"]() is None
+
+
+@trio_test
+async def test_a_completion_that_is_lost_on_the_way_is_tried_again(clock: MockClock) -> None:
+    evidence, _ = await observed(Completing(LOST, DONE), ask=completing())
+    assert evidence.endpoints[0].completions == {"http": DONE}
+    evidence, _ = await observed(Completing(LOST), ask=completing())
+    assert evidence.endpoints[0].completions == {"http": LOST}
+    assert evidence.attempts == 3
+    evidence, _ = await observed(Completing(LOST, DONE), ScanConfig(retries=0), ask=completing())
+    assert evidence.endpoints[0].completions == {"http": LOST}
+
+
+@trio_test
+async def test_completions_are_within_the_targets_time(clock: MockClock) -> None:
+    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
+        return Asked(f"http {len(endpoint.completions)}", complete=endpoint.probe.flight)
+
+    evidence, took = await observed(Completing(DONE), ScanConfig(timeout=3.0), ask=ask)
+    assert took < 5.0
+    assert len(evidence.endpoints[0].completions) == 3
