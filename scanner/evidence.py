@@ -281,7 +281,9 @@ class RevocationAnswer:
     responder's own word), "invalid" (an answer that does not verify or is not current: it proves nothing),
     "unavailable" (no answer); ``error`` says why for the last two. ``blocked`` says that the address could not be
     reached at all, as against an answer that is no use. Times are seconds since the epoch, given only where the signature
-    verifies; ``reason`` is of RFC 5280 section 5.3.1; ``responder`` signed an OCSP response (RFC 4514 text).
+    verifies; ``reason`` is of RFC 5280 section 5.3.1; ``responder`` signed an OCSP response (RFC 4514 text). ``fault`` is one
+    word for ``error``, of what an answer can have wrong (``scanner.pki.ocsp.OcspError``, and "out-of-date", "without-end",
+    "future").
     """
 
     certificate: str
@@ -296,6 +298,7 @@ class RevocationAnswer:
     error: str | None = None
     blocked: bool = False
     responder: str | None = None
+    fault: str | None = None
 
 
 @record

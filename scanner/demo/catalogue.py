@@ -11,6 +11,7 @@ from scanner.demo import (
     cases_healthy,
     cases_negotiation,
     cases_network,
+    cases_revocation,
     cases_servers,
     cases_transparency,
 )
@@ -24,5 +25,6 @@ CASES: Final[tuple[Case, ...]] = (
     *cases_negotiation.CASES,
     *cases_client_auth.CASES,
     *cases_certificates.CASES,
+    *cases_revocation.CASES,
     *cases_transparency.CASES,
 )

@@ -28,6 +28,7 @@ from scanner.demo.catalogue import CASES
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.pki import Pki, pem
 from scanner.demo.servers import Handler, run_handler
+from scanner.demo.services import services
 from scanner.demo.zone import records
 
 COLUMNS: Final = ("host", "port", "protocol", "owner", "expected", "story")
@@ -80,7 +81,13 @@ class Fleet:
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Case, str], ...]
     config_hints: dict[str, Any] = field(
-        default_factory=lambda: {"connect_timeout": 1.5, "timeout": 4.0, "retries": 0, "all_addresses": True}
+        default_factory=lambda: {
+            "connect_timeout": 1.5,
+            "timeout": 4.0,
+            "retries": 0,
+            "all_addresses": True,
+            "private_urls": True,
+        }
     )
 
     @property
@@ -134,6 +141,13 @@ async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
     listeners: list[tuple[trio.SocketListener, Handler]] = []
     with ExitStack() as held:
         with Workshop(Pki(time.time())) as shop:
+            # The CA's own services come first: certificates say where they are.
+            places = addresses.take(1)
+            [bound] = _bind(places)
+            held.callback(bound.close)
+            bound.listen(BACKLOG)
+            shop.pki.services = f"http://{places[0]}:{bound.getsockname()[1]}"
+            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), services(shop.pki)))
             for case in cases:
                 try:
                     with ExitStack() as kept:

@@ -12,6 +12,7 @@ from typing import Final
 HANDSHAKE: Final = 22
 CLIENT_HELLO: Final = 1
 SERVER_NAME: Final = 0
+STATUS_REQUEST: Final = 5
 SUPPORTED_GROUPS: Final = 10
 SIGNATURE_ALGORITHMS: Final = 13
 SUPPORTED_VERSIONS: Final = 43

@@ -124,6 +124,10 @@ class Pki:
     def __init__(self, now: float) -> None:
         self.now: Final = datetime.fromtimestamp(now, UTC).replace(microsecond=0)
         self.logs: Final = Logs()
+        # Where the CA's services are, and what they know: all authorities, and revoked serial numbers with their reasons.
+        self.services = ""
+        self.authorities: list[Authority] = []
+        self.revoked: dict[int, x509.ReasonFlags] = {}
         self.root: Final = self.new_root("Demo Root CA")
 
     # Made when first asked for: RSA keys are what costs time here.
@@ -159,7 +163,7 @@ class Pki:
         subject = name(common_name)
         builder = self._builder(subject, subject, key.public_key(), ROOT_VALIDITY)
         builder = self._with_ca_extensions(builder, path_length=None, key_cert_sign=True, is_ca=True)
-        return Authority(builder.sign(key, hashes.SHA256()), key)
+        return self._registered(Authority(builder.sign(key, hashes.SHA256()), key))
 
     def authority(
         self,
@@ -172,6 +176,7 @@ class Pki:
         is_ca: bool = True,
         key_cert_sign: bool = True,
         permitted_names: Sequence[str] = (),
+        extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
     ) -> Authority:
         """An intermediate, by default one that may issue anything."""
         issuer = issuer or self.root
@@ -181,8 +186,19 @@ class Pki:
         if permitted_names:
             subtrees = [x509.DNSName(permitted) for permitted in permitted_names]
             builder = builder.add_extension(x509.NameConstraints(subtrees, None), critical=True)
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
         certificate = self._sign(builder, issuer)
-        return Authority(certificate, key, (der(certificate), *issuer.path))
+        return self._registered(Authority(certificate, key, (der(certificate), *issuer.path)))
+
+    def revoke(self, credential: Credential, reason: x509.ReasonFlags) -> Credential:
+        """The credential, its certificate revoked."""
+        self.revoked[x509.load_der_x509_certificate(credential.leaf).serial_number] = reason
+        return credential
+
+    def _registered(self, authority: Authority) -> Authority:
+        self.authorities.append(authority)
+        return authority
 
     def leaf(
         self,

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from scanner.demo.hello import RENEGOTIATION_INFO, ClientHello
+from scanner.demo.hello import RENEGOTIATION_INFO, STATUS_REQUEST, ClientHello
 from scanner.demo.pki import Credential, PrivateKey
 
 SSL30: Final = 0x0300
@@ -74,12 +74,20 @@ def handshake(kind: int, body: bytes) -> bytes:
     return bytes([kind]) + len(body).to_bytes(3) + body
 
 
-def server_hello(hello: ClientHello, version: int, suite: Suite, server_random: bytes) -> bytes:
-    """A ServerHello without a session; of extensions only renegotiation_info, where the client can take it."""
+def server_hello(
+    hello: ClientHello, version: int, suite: Suite, server_random: bytes, *, stapling: bool = False
+) -> bytes:
+    """A ServerHello without a session; of extensions only renegotiation_info, where the client can take it, and
+    status_request, where a staple is to follow.
+    """
     body = struct.pack(">H", version) + server_random + b"\x00" + struct.pack(">HB", suite, 0)
+    extensions = b""
     if hello.secure_renegotiation and version > SSL30:
-        extension = struct.pack(">HHB", RENEGOTIATION_INFO, 1, 0)
-        body += struct.pack(">H", len(extension)) + extension
+        extensions += struct.pack(">HHB", RENEGOTIATION_INFO, 1, 0)
+    if stapling:
+        extensions += struct.pack(">HH", STATUS_REQUEST, 0)
+    if extensions:
+        body += struct.pack(">H", len(extensions)) + extensions
     return handshake(2, body)
 
 
@@ -87,6 +95,11 @@ def certificate(chain: Sequence[bytes]) -> bytes:
     """A Certificate message (RFC 5246 section 7.4.2) of any certificates, or none."""
     entries = b"".join(len(entry).to_bytes(3) + entry for entry in chain)
     return handshake(11, len(entries).to_bytes(3) + entries)
+
+
+def certificate_status(response: bytes) -> bytes:
+    """A CertificateStatus message (RFC 6066 section 8) with any bytes for an OCSP response."""
+    return handshake(22, b"\x01" + len(response).to_bytes(3) + response)
 
 
 def server_hello_done() -> bytes:
@@ -138,11 +151,25 @@ def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
 
 
 def server_flight(
-    hello: ClientHello, version: int, suite: Suite, credential: Credential, scheme: int | None = None
+    hello: ClientHello,
+    version: int,
+    suite: Suite,
+    credential: Credential,
+    scheme: int | None = None,
+    staple: bytes | None = None,
 ) -> bytes:
-    """ServerHello to ServerHelloDone, each message in a record of its own, as most servers do."""
+    """ServerHello to ServerHelloDone, each message in a record of its own, as most servers do.
+
+    ``staple`` goes to clients that ask for one.
+    """
     server_random = os.urandom(32)
-    messages = [server_hello(hello, version, suite, server_random), certificate(credential.chain)]
+    stapling = staple is not None and STATUS_REQUEST in hello.extensions
+    messages = [
+        server_hello(hello, version, suite, server_random, stapling=stapling),
+        certificate(credential.chain),
+    ]
+    if staple is not None and stapling:
+        messages.append(certificate_status(staple))
     if suite.signs:
         messages.append(server_key_exchange(credential.key, version, hello, server_random, scheme))
     messages.append(server_hello_done())

@@ -15,6 +15,7 @@ from scanner.diagnosis.client_endings import (
     ending_texts,
     verify_texts,
 )
+from scanner.diagnosis.client_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.client_texts import (
     ADDRESS_TEXTS,
     NAME_TEXTS,
@@ -359,4 +360,9 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
     "path-length-exceeded": _path_length,
     "not-for-server-auth": _purposes,
     "wrong-key-usage": _wrong_key_usage,
+    "revoked-ocsp": by_responder,
+    "revoked-ocsp-staple": by_staple,
+    "revoked-crl": by_list,
+    "must-staple-missing": must_staple,
+    "staple-invalid": invalid_staple,
 }

@@ -42,6 +42,7 @@ _REVOKED: Final = (
 _OWN_DATES: Final = ("certificate-expired", "certificate-not-yet-valid", "local-clock-wrong")
 _DATES: Final = ("bad-signature", "intermediate-expired", *_OWN_DATES, *_REVOKED)
 _LAST: Final = ("name-constraint-violated", "key-mismatch")
+_REVOCATION: Final = ("revoked-ocsp-staple", "staple-invalid", "revoked-ocsp", "must-staple-missing")
 
 # verify_chain() of OpenSSL builds, looks at extensions, strength and name, and only then at signatures and dates.
 _OPENSSL: Final = ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_NAMES, *_DATES, *_LAST)
@@ -62,7 +63,7 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
                "weak-signature", "weak-key", *_DATES),
     # Firefox: trust, then the name, then the dates
     "firefox": ("malformed-certificate", "bad-signature", *_CHAIN, *_EXTENSIONS, *_STRENGTH, "name-constraint-violated",
-                "intermediate-expired", *_NAMES, *_DATES),
+                "intermediate-expired", *_REVOCATION, *_NAMES, *_DATES),
     "gnutls": ("malformed-certificate", *_CHAIN, *_EXTENSIONS, *_STRENGTH, *_DATES, *_LAST, *_NAMES),
 }  # fmt: skip
 # What programs speak; the others are libraries, with which clients of nearly all protocols are written.

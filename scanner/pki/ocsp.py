@@ -44,6 +44,7 @@ _NONCE: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.2")
 _ENUMERATED: Final = 0x0A
 _NULL: Final = b"\x05\x00"
 
+TRY_LATER: Final = 3
 # RFC 6960 section 4.2.1; 4 is not used
 _UNSUCCESSFUL: Final = {
     1: "malformedRequest",
@@ -68,7 +69,15 @@ REASONS: Final = {
 
 
 class OcspError(Exception):
-    """These bytes prove nothing about the certificate; the message says why, in words for a person."""
+    """These bytes prove nothing about the certificate; the message says why, in words for a person.
+
+    ``fault`` is the same in one word, since clients differ in which of these they forgive: "malformed", "refused",
+    "try-later", "other-certificate", "signature", "signer".
+    """
+
+    def __init__(self, message: str, fault: str = "malformed") -> None:
+        super().__init__(message)
+        self.fault: Final = fault
 
 
 class OcspRefusal(OcspError):
@@ -202,7 +211,8 @@ def _parse(data: bytes) -> Response:
     status_start, status_stop = der.expect_untrusted(data, start, stop, _ENUMERATED, "responseStatus")
     status = der.integer_untrusted(data, status_start, status_stop)
     if status:
-        raise OcspRefusal(f"the responder says {_UNSUCCESSFUL.get(status, f'status {status}')}")
+        fault = "try-later" if status == TRY_LATER else "refused"
+        raise OcspRefusal(f"the responder says {_UNSUCCESSFUL.get(status, f'status {status}')}", fault)
     at, end = der.expect_untrusted(data, status_stop, stop, 0xA0, "responseBytes")
     at, end = der.expect_untrusted(data, at, end, der.SEQUENCE, "responseBytes")
     oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "responseType")
@@ -337,27 +347,28 @@ def verify_untrusted(data: bytes, certificate: Certificate, issuer: Certificate)
     response = parse_untrusted(data)
     single = _about(response, certificate, issuer)
     if response.algorithm.hash in _BROKEN_HASHES:
-        raise OcspError(f"it is signed with {response.algorithm.name}")
-    refused: list[str] = []
+        raise OcspError(f"it is signed with {response.algorithm.name}", "signature")
+    refused: list[OcspError] = []
     if _names(response, issuer):
         if _signed(response, issuer):
             return Verified(single, response.produced_at, issuer.subject, False, issuer.not_before, issuer.not_after)
-        refused.append("its signature does not verify with the issuer's key")
+        refused.append(OcspError("its signature does not verify with the issuer's key", "signature"))
     for encoded in response.certificates[:MAX_CERTIFICATES]:
         try:
             signer = Certificate.parse_untrusted(encoded)
         except CertificateError as error:
-            refused.append(f"a certificate in it cannot be read: {error}")
+            refused.append(OcspError(f"a certificate in it cannot be read: {error}"))
             continue
         if not _names(response, signer) or signer == issuer:
             continue
         objection = _objection(signer, issuer)
-        if objection is None and not _signed(response, signer):
-            objection = "its signature does not verify with the responder's key"
-        if objection is None:
+        if objection is not None:
+            refused.append(OcspError(objection, "signer"))
+        elif _signed(response, signer):
             return Verified(single, response.produced_at, signer.subject, True, signer.not_before, signer.not_after)
-        refused.append(objection)
-    raise OcspError(refused[0] if refused else f"it is signed by somebody else: {_responder(response)}")
+        else:
+            refused.append(OcspError("its signature does not verify with the responder's key", "signature"))
+    raise refused[0] if refused else OcspError(f"it is signed by somebody else: {_responder(response)}", "signer")
 
 
 def _about(response: Response, certificate: Certificate, issuer: Certificate) -> SingleResponse:
@@ -373,9 +384,8 @@ def _about(response: Response, certificate: Certificate, issuer: Certificate) ->
             found.append(single)
     if not found:
         others = ", ".join(f"{single.serial:x}" for single in response.singles[:3])
-        raise OcspError(
-            f"it is about another certificate (serial number {others})" if others else "it is about nothing"
-        )
+        words = f"it is about another certificate (serial number {others})" if others else "it is about nothing"
+        raise OcspError(words, "other-certificate")
     return max(found, key=lambda single: (single.status == "revoked", single.this_update))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from scanner.evidence import RevocationAnswer, record
 from scanner.pki import crl as lists
@@ -107,6 +107,7 @@ class _Timeless:
 
     verified: Verified | None = None
     error: str | None = None
+    fault: str | None = None
     refusal: bool = False
 
 
@@ -114,9 +115,9 @@ def _timeless_untrusted(data: bytes, certificate: Certificate, issuer: Certifica
     try:
         return _Timeless(ocsp.verify_untrusted(data, certificate, issuer))
     except OcspRefusal as error:
-        return _Timeless(None, str(error), True)
+        return _Timeless(None, str(error), error.fault, True)
     except OcspError as error:
-        return _Timeless(None, str(error))
+        return _Timeless(None, str(error), error.fault)
 
 
 _remembered = lru_cache(maxsize=MAX_STAPLES)(_timeless_untrusted)
@@ -137,12 +138,12 @@ def judge_staple_untrusted(data: bytes, certificate: Certificate, issuer: Certif
 def _ocsp_answer(timeless: _Timeless, certificate: Certificate, at: float, url: str) -> RevocationAnswer:
     verified = timeless.verified
     if verified is None:
-        if timeless.refusal:
-            return RevocationAnswer(certificate.sha256, "ocsp", url, "unavailable", error=timeless.error)
-        return RevocationAnswer(certificate.sha256, "ocsp", url, "invalid", error=timeless.error)
+        status: Literal["unavailable", "invalid"] = "unavailable" if timeless.refusal else "invalid"
+        return RevocationAnswer(certificate.sha256, "ocsp", url, status, error=timeless.error, fault=timeless.fault)
     single = verified.single
-    error = _not_current(single.this_update, single.next_update, at)
+    fault, error = _not_current(single.this_update, single.next_update, at)
     if error is None and verified.delegated and not verified.not_before <= at <= verified.not_after:
+        fault = "signer"
         error = f"the certificate of its signer {verified.responder} is not valid at this time"
     return RevocationAnswer(
         certificate.sha256,
@@ -156,21 +157,23 @@ def _ocsp_answer(timeless: _Timeless, certificate: Certificate, at: float, url: 
         produced_at=verified.produced_at,
         error=error,
         responder=verified.responder,
+        fault=fault,
     )
 
 
-def _not_current(this_update: float, next_update: float | None, at: float) -> str | None:
-    """Why an answer of these times is not of use at ``at``."""
+def _not_current(this_update: float, next_update: float | None, at: float) -> tuple[str, str] | tuple[None, None]:
+    """Why an answer of these times is not of use at ``at``, in one word and in several."""
     if this_update > at + TOLERANCE:
-        return f"it is from the future: made for {_moment(this_update)} and later"
+        return "future", f"it is from the future: made for {_moment(this_update)} and later"
     if next_update is None:
         if at > this_update + WITHOUT_NEXT_UPDATE:
-            return f"it is out of date: made on {_moment(this_update)}, and it does not say how long it holds"
+            words = f"it is out of date: made on {_moment(this_update)}, and it does not say how long it holds"
+            return "without-end", words
     elif next_update < this_update:
-        return "it ends before it begins"
+        return "malformed", "it ends before it begins"
     elif at > next_update + TOLERANCE:
-        return f"it is out of date: it held until {_moment(next_update)}"
-    return None
+        return "out-of-date", f"it is out of date: it held until {_moment(next_update)}"
+    return None, None
 
 
 def _moment(seconds: float) -> str:
@@ -194,7 +197,7 @@ def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float
         entry = lists.look_up_untrusted(crl, certificate, issuer, url or None)
     except CrlError as refused:
         return RevocationAnswer(certificate.sha256, "crl", url, "invalid", error=str(refused))
-    error = _not_current(crl.this_update, crl.next_update, at)
+    fault, error = _not_current(crl.this_update, crl.next_update, at)
     return RevocationAnswer(
         certificate.sha256,
         "crl",
@@ -205,6 +208,7 @@ def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float
         this_update=crl.this_update,
         next_update=crl.next_update,
         error=error,
+        fault=fault,
     )
 
 

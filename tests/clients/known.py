@@ -9,7 +9,7 @@ _ONE_ADDRESS = "its table of names has one address for each"
 _ANCHORS = "whether such a certificate may be an anchor is each client's own rule, not a fault of the server"
 _NOT_HERE = "the name itself is what this client refuses, whatever the server does"
 _NO_CODE = "there is no code for it"
-_LATER = "stapling is not judged yet"
+_LISTS = "it carries the lists of the CAs that its maker knows, and fetches none"
 _RARE = "seen in no certificate of the public web, and costly to tell apart"
 _WORDS = "refused by a mainstream client in any case: only what this one says of it is predicted otherwise"
 _GNUTLS = "GnuTLS is in no severity, and its parser has rules of its own"
@@ -51,7 +51,7 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
         for client in ("go", "java", "chrome", "gnutls")
     },
     ("ca-require-policy-that-is-there", "gnutls"): _GNUTLS,
-    **{("must-staple", client): _LATER for client in ("firefox", "gnutls")},
+    **{(server, "firefox"): _LISTS for server in ("revoked-crl", "revoked-intermediate")},
     ("bad-uri-in-san", "go"): _RARE,
     ("valid-since-1950", "firefox"): _RARE,
     (

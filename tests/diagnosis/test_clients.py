@@ -50,6 +50,8 @@ EVIDENCE: dict[str, dict[str, Any]] = {
     "no-shared-signature-scheme": {"refused_by": ["Chrome"]},
     "legacy-version-only": {"versions": ["TLSv1.0"]},
     "weak-key": {"key": "rsa:1024", "leaf": True},
+    "revoked-ocsp": {"leaf": True},
+    "staple-invalid": {"fault": "signature"},
 }
 
 

@@ -16,9 +16,6 @@ from scanner.pki.certificate import Certificate
 from scanner.pki.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
 from scanner.pki.verdicts import ChainVerdict
 
-# Bytes of a staple that are quoted where it is nothing that can be read.
-QUOTED_BYTES: Final = 64
-
 
 def revocation_claims(case: Case) -> Iterator[Claim]:
     """Everything that this address's certificates have to do with revocation, as far as it may be asked about."""
@@ -57,10 +54,31 @@ def _staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer) -> I
     facts = {**_about(leaf, leaf), **_said(staple)}
     if staple.status == "revoked":
         yield Claim("revoked-ocsp-staple", facts, _severity(case))
-    elif staple.status == "unknown":
-        yield Claim("staple-invalid", {**facts, "reason": "its responder does not know the certificate"})
     elif staple.status != "good":
-        yield Claim("staple-invalid", {**facts, "reason": staple.error})
+        fault = "unknown" if staple.status == "unknown" else staple.fault
+        words = "its responder does not know the certificate" if staple.status == "unknown" else staple.error
+        facts.update(reason=words, fault=fault, refused_by=_refused_by(case, leaf, fault))
+        refuses = case.browsers and "Firefox" in facts["refused_by"]
+        yield Claim("staple-invalid", facts, None if refuses else "warning")
+
+
+# With these Firefox asks the responder itself, if the certificate names one that answers.
+_FORGIVEN_BY_FIREFOX: Final = frozenset({"out-of-date", "without-end", "other-certificate", "signer", "try-later"})
+# GnuTLS takes an answer that it can verify, and these for none.
+_REFUSED_BY_GNUTLS: Final = frozenset({"out-of-date", "other-certificate", "signature", "signer"})
+
+
+def _refused_by(case: Case, leaf: Certificate, fault: str | None) -> list[str]:
+    refusing: list[str] = []
+    if fault == "future":
+        return refusing
+    asked = [answer.status for answer in case.evidence.revocation if answer.certificate == leaf.sha256]
+    helped = bool(leaf.ocsp_urls) and (not asked or "good" in asked)
+    if fault not in _FORGIVEN_BY_FIREFOX or not helped:
+        refusing.append("Firefox")
+    if fault in _REFUSED_BY_GNUTLS:
+        refusing.append("GnuTLS")
+    return refusing
 
 
 def _must_staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer | None) -> Iterator[Claim]:
@@ -86,6 +104,7 @@ def _answer_claims(case: Case, verdict: ChainVerdict, staple: RevocationAnswer |
             if revoked:
                 said = min(revoked, key=lambda answer: answer.revoked_at or 0.0)
                 facts = {**_about(certificate, leaf), **_said(said), "urls": [answer.url for answer in revoked]}
+                facts["publicly_trusted"] = verdict.publicly_trusted
                 yield Claim(code, facts, _severity(case))
         known = any(answer.status in ("good", "revoked") for answer in answers)
         if certificate == leaf and staple is not None and staple.status in ("good", "revoked"):

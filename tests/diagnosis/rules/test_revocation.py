@@ -63,34 +63,80 @@ def test_no_reason_is_unspecified() -> None:
 
 
 @pytest.mark.parametrize(
-    ("staple", "reason"),
+    ("staple", "fault", "reason", "refused_by"),
     [
-        (lambda: b"", "not an OCSP response: empty"),
-        (lambda: b"<html>", "not an OCSP response: an HTML page"),
-        (lambda: made.refusal(3), "the responder says tryLater"),
-        (
-            lambda: made.ocsp(leaf(), issuing(), next_update=NOW - DAY, this_update=NOW - 2 * DAY),
-            "it is out of date: it held",
-        ),
-        (lambda: made.ocsp(leaf("other.example"), issuing()), "it is about another certificate"),
-        (lambda: made.ocsp(leaf(), issuing(), "revoked", break_signature=True), "its signature does not verify"),
-        (lambda: made.ocsp(leaf(), issuing(), "unknown"), "its responder does not know the certificate"),
-        (lambda: made.ocsp(leaf(), issuing(), "revoked", signer=made.WORLD.ca), "it is signed by somebody else"),
+        (lambda: b"", "malformed", "not an OCSP response: empty", ["Firefox"]),
+        (lambda: b"<html>", "malformed", "not an OCSP response: an HTML page", ["Firefox"]),
+        (lambda: made.refusal(3), "try-later", "the responder says tryLater", ["Firefox"]),
+        (lambda: made.refusal(6), "refused", "the responder says unauthorized", ["Firefox"]),
+        (lambda: late(leaf()), "out-of-date", "it is out of date: it held", ["Firefox", "GnuTLS"]),
+        (lambda: undated(leaf()), "without-end", "it does not say how long it holds", ["Firefox"]),
+        (lambda: of_other(), "other-certificate", "it is about another certificate", ["Firefox", "GnuTLS"]),
+        (lambda: forged(leaf()), "signature", "its signature does not verify", ["Firefox", "GnuTLS"]),
+        (lambda: made.ocsp(leaf(), issuing(), "unknown"), "unknown", "its responder does not know", ["Firefox"]),
+        (lambda: by_stranger(), "signer", "it is signed by somebody else", ["Firefox", "GnuTLS"]),
     ],
 )
-def test_a_staple_that_proves_nothing(staple: Any, reason: str) -> None:
+def test_a_staple_that_proves_nothing(staple: Any, fault: str, reason: str, refused_by: list[str]) -> None:
     diagnosis = diagnosed(stapling(staple()))
-    assert codes(diagnosis) == ["staple-invalid?"] and diagnosis.outcome == "warn"
-    assert reason in proof(diagnosis, "staple-invalid")["reason"]
+    assert codes(diagnosis) == ["staple-invalid"] and diagnosis.cause == "revoked"
+    facts = proof(diagnosis, "staple-invalid")
+    assert (facts["fault"], facts["refused_by"]) == (fault, refused_by) and reason in facts["reason"]
     assert reason in diagnosis.diagnoses[0]["summary"]
+    said_by = {client for client, text in diagnosis.clients.items() if text != "ok"}
+    assert said_by <= {"firefox", "gnutls"} and ("gnutls" in said_by) is ("GnuTLS" in refused_by)
+
+
+def late(of: pki.Issued) -> bytes:
+    return made.ocsp(of, issuing(), next_update=NOW - DAY, this_update=NOW - 2 * DAY)
+
+
+def undated(of: pki.Issued) -> bytes:
+    return made.ocsp(of, issuing(), next_update=None, this_update=NOW - 2 * DAY)
+
+
+def forged(of: pki.Issued) -> bytes:
+    return made.ocsp(of, issuing(), "revoked", break_signature=True)
+
+
+def of_other() -> bytes:
+    return made.ocsp(leaf("other.example"), issuing())
+
+
+def by_stranger() -> bytes:
+    return made.ocsp(leaf(), issuing(), "revoked", signer=made.WORLD.ca)
+
+
+def test_firefox_asks_the_responder_where_the_staple_is_of_no_use() -> None:
+    own = pki.certificate(HOST, issuer=issuing(), extra=[pki.authority_info_access(ocsp=[OCSP_URL])])
+    assert codes(diagnosed(stapling(late(own), own))) == ["staple-invalid?"]
+    assert codes(asked(said("good", of=own), probe=stapling(late(own), own))) == ["staple-invalid?"]
+    dead = asked(said("unavailable", of=own, error="refused"), probe=stapling(late(own), own))
+    assert codes(dead) == ["staple-invalid", "revocation-unknown."]
+    # a signature that is wrong is never forgiven
+    assert codes(asked(said("good", of=own), probe=stapling(forged(own), own))) == ["staple-invalid"]
+
+
+def test_a_staple_from_the_future_is_refused_by_nobody() -> None:
+    staple = made.ocsp(leaf(), issuing(), this_update=NOW + DAY)
+    assert codes(diagnosed(stapling(staple))) == ["staple-invalid?"]
+
+
+def test_what_was_revoked_stays_so_for_some() -> None:
+    diagnosis = diagnosed(
+        stapling(made.ocsp(leaf(), issuing(), "revoked", next_update=NOW - DAY, this_update=NOW - 2 * DAY))
+    )
+    assert codes(diagnosis) == ["staple-invalid"]
+    assert proof(diagnosis, "staple-invalid")["revoked_at"] == "2026-11-13T12:00:00Z"
+    assert diagnosis.clients["firefox"] == "SEC_ERROR_REVOKED_CERTIFICATE"
 
 
 def test_no_verdict_where_nobody_is_known_who_signed() -> None:
     diagnosis = diagnosed(answered([leaf()], ocsp_response=made.ocsp(leaf(), issuing(), "revoked")))
     assert codes(diagnosis) == ["issuer-unknown"]
-    forged = pki.certificate(HOST, issuer=issuing(), break_signature=True)
-    staple = made.ocsp(forged, issuing(), "revoked")
-    assert codes(diagnosed(answered([forged, issuing()], ocsp_response=staple))) == ["bad-signature"]
+    broken = pki.certificate(HOST, issuer=issuing(), break_signature=True)
+    staple = made.ocsp(broken, issuing(), "revoked")
+    assert codes(diagnosed(answered([broken, issuing()], ocsp_response=staple))) == ["bad-signature"]
 
 
 # --- must-staple -------------------------------------------------------------------------------------
@@ -100,8 +146,9 @@ def test_must_staple() -> None:
     diagnosis = diagnosed(stapling(None, demanding()))
     assert codes(diagnosis) == ["must-staple-missing"]
     assert proof(diagnosis, "must-staple-missing")["stapled"] is False
-    late = made.ocsp(demanding(), issuing(), next_update=NOW - DAY, this_update=NOW - 2 * DAY)
-    assert codes(diagnosed(stapling(late, demanding()))) == ["must-staple-missing", "staple-invalid?"]
+    both = diagnosed(stapling(late(demanding()), demanding()))
+    assert codes(both) == ["must-staple-missing", "staple-invalid"]
+    assert both.clients["firefox"] == "SEC_ERROR_OCSP_OLD_RESPONSE"
     revoked = made.ocsp(demanding(), issuing(), "revoked")
     assert codes(diagnosed(stapling(revoked, demanding()))) == ["revoked-ocsp-staple"]
 
@@ -205,3 +252,5 @@ def test_of_other_protocols_nobody_asks() -> None:
     staple = stapling(made.ocsp(demanding(), issuing(), "revoked"), demanding())
     diagnosis = asked(said("revoked", "crl", of=demanding()), probe=staple, of=mail)
     assert codes(diagnosis) == ["revoked-ocsp-staple?", "revoked-crl?"] and diagnosis.outcome == "warn"
+    assert codes(asked(probe=stapling(forged(leaf())), of=mail)) == ["staple-invalid?"]
+    assert codes(asked(probe=stapling(None, demanding()), of=mail)) == ["must-staple-missing?"]

@@ -1,0 +1,183 @@
+"""Certificates that were revoked, or of which nobody can say, and staples of every kind.
+
+Python's ``ssl`` cannot staple, so the servers that do are scripted up to ServerHelloDone. What is asked online is
+answered by the demo's own ``services``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from cryptography import x509
+
+from scanner.demo import wire
+from scanner.demo.cases import Case, Opening, Place, Workshop, presenting
+from scanner.demo.pki import DAY, Credential, Pki
+from scanner.demo.servers import Handler, scripted
+from scanner.demo.services import crl_url, issuer_url, ocsp_url, points, staple
+
+MUST_STAPLE: Final = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
+
+
+def _stapling(make: Callable[[Pki, Credential], bytes], *extensions: tuple[x509.ExtensionType, bool]) -> Opening:
+    """A server with a sound certificate and the staple that ``make`` gives for it."""
+
+    def build(shop: Workshop, place: Place) -> Handler:
+        credential = shop.pki.leaf(place.host, extensions=extensions)
+        flight = partial(wire.server_flight, staple=make(shop.pki, credential))
+        return scripted(credential, suites=[wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], flight=flight)
+
+    return build
+
+
+def _good(pki: Pki, credential: Credential) -> bytes:
+    return staple(pki, credential.leaf, pki.issuing)
+
+
+def _of_another(pki: Pki, credential: Credential) -> bytes:
+    return staple(pki, pki.leaf("another.example").leaf, pki.issuing)
+
+
+def _badly_signed(pki: Pki, credential: Credential) -> bytes:
+    response = _good(pki, credential)
+    return response[:-1] + bytes([response[-1] ^ 1])
+
+
+def _revoked_by_ocsp(pki: Pki, at: Place) -> Credential:
+    return pki.revoke(pki.leaf(at.host, extensions=[(ocsp_url(pki), False)]), x509.ReasonFlags.superseded)
+
+
+def _revoked_by_crl(pki: Pki, at: Place) -> Credential:
+    credential = pki.leaf(at.host, extensions=[(crl_url(pki, pki.issuing), False)])
+    return pki.revoke(credential, x509.ReasonFlags.key_compromise)
+
+
+def _under_revoked(pki: Pki, at: Place) -> Credential:
+    authority = pki.authority("Demo Revoked CA", extensions=[(crl_url(pki, pki.root), False)])
+    pki.revoked[authority.certificate.serial_number] = x509.ReasonFlags.ca_compromise
+    return pki.leaf(at.host, issuer=authority)
+
+
+def _good_by_both(pki: Pki, at: Place) -> Credential:
+    return pki.leaf(at.host, extensions=[(ocsp_url(pki), False), (crl_url(pki, pki.issuing), False)])
+
+
+def _nobody_knows(pki: Pki, at: Place) -> Credential:
+    lists = points(f"{pki.services}/crl/lost", f"{pki.services}/page")
+    return pki.leaf(at.host, extensions=[(lists, False)])
+
+
+def _short_lived(pki: Pki, at: Place) -> Credential:
+    validity = (-DAY, timedelta(days=5, hours=20))
+    return pki.leaf(at.host, validity=validity, extensions=[(points(f"{pki.services}/crl/lost"), False)])
+
+
+def _issuer_published(pki: Pki, at: Place) -> Credential:
+    authority = pki.authority("Demo Published CA")
+    credential = pki.leaf(at.host, issuer=authority, issuer_url=issuer_url(pki, authority))
+    return credential.sending(credential.leaf)
+
+
+CASES: Final = (
+    Case(
+        name="staple-good",
+        story="Staples an OCSP response that says: good.",
+        servers=(_stapling(_good, MUST_STAPLE),),
+    ),
+    Case(
+        name="revoked-staple",
+        story="The server's own staple says that the certificate is revoked.",
+        outcome="fail",
+        cause="revoked",
+        code="revoked-ocsp-staple",
+        owner="payments",
+        servers=(_stapling(lambda pki, own: staple(pki, own.leaf, pki.issuing, revoked=True)),),
+    ),
+    Case(
+        name="revoked-ocsp",
+        story="The CA's responder says that the certificate is revoked.",
+        outcome="fail",
+        cause="revoked",
+        code="revoked-ocsp",
+        owner="payments",
+        servers=(presenting(_revoked_by_ocsp),),
+    ),
+    Case(
+        name="revoked-crl",
+        story="The CA's revocation list has the certificate.",
+        outcome="fail",
+        cause="revoked",
+        code="revoked-crl",
+        owner="payments",
+        servers=(presenting(_revoked_by_crl),),
+    ),
+    Case(
+        name="revoked-intermediate",
+        story="The root's revocation list has the intermediate.",
+        outcome="fail",
+        cause="revoked",
+        code="revoked-crl",
+        owner="platform",
+        servers=(presenting(_under_revoked),),
+    ),
+    Case(
+        name="must-staple",
+        story="The certificate demands a staple, and the server has none.",
+        outcome="fail",
+        cause="revoked",
+        code="must-staple-missing",
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, extensions=[MUST_STAPLE])),),
+    ),
+    Case(
+        name="staple-expired",
+        story="The staple ran out days ago.",
+        outcome="fail",
+        cause="revoked",
+        code="staple-invalid",
+        servers=(_stapling(lambda pki, own: staple(pki, own.leaf, pki.issuing, age=6 * DAY)),),
+    ),
+    Case(
+        name="staple-of-another",
+        story="The staple is about another certificate.",
+        outcome="fail",
+        cause="revoked",
+        code="staple-invalid",
+        servers=(_stapling(_of_another),),
+    ),
+    Case(
+        name="staple-badly-signed",
+        story="The staple's signature does not verify.",
+        outcome="fail",
+        cause="revoked",
+        code="staple-invalid",
+        servers=(_stapling(_badly_signed),),
+    ),
+    Case(
+        name="asked-and-good",
+        story="The CA's responder was asked, and says: good.",
+        servers=(presenting(_good_by_both),),
+    ),
+    Case(
+        name="revocation-unknown",
+        story="One of the CA's lists is not there, and the other is a web page.",
+        code="revocation-unknown",
+        servers=(presenting(_nobody_knows),),
+    ),
+    Case(
+        name="short-lived",
+        story="Lives for less than seven days, so nobody has to be asked whether it is revoked.",
+        servers=(presenting(_short_lived),),
+    ),
+    Case(
+        name="intermediate-published",
+        story="The intermediate is not sent, and can be had where the certificate says.",
+        outcome="fail",
+        cause="missing-intermediate",
+        code="intermediate-not-sent",
+        owner="mail",
+        servers=(presenting(_issuer_published),),
+    ),
+)
