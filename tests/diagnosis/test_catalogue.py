@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.diagnosis.catalogue import CAUSES, CODES, rank
+from scanner.diagnosis.catalogue import CAUSES, CODES, rank, translated, words_of
 from scanner.diagnosis.wording import Wording
+from scanner.language import LANGUAGES
 from scripts import build_causes
 from tests.helpers.evidence import target
 
@@ -83,3 +84,39 @@ def test_the_page_is_fresh() -> None:
     assert build_causes.main(["--check"]) == 0
     page = build_causes.build()
     assert all(f"### {code}\n" in page for code in CODES)
+
+
+OTHER_LANGUAGES = [language for language in LANGUAGES if language != "en"]
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_in_every_language(code: str, language: str) -> None:
+    """As many sentences as in English, each with the same {fields}, in the same order; and no advice to look away."""
+    english, other = CODES[code], words_of(code, language)
+    assert code in translated(language), "new in English: translate it"
+    assert [set(FIELD.findall(text)) for text in other.summary] == [
+        set(FIELD.findall(text)) for text in english.summary
+    ]
+    assert set(FIELD.findall(other.remedy)) == set(FIELD.findall(english.remedy))
+    for text in (other.title, other.proof, *other.summary, other.remedy):
+        assert text == " ".join(text.split()) and not text.isascii()
+    assert all(text.endswith(translated(language)["general"]["."]) for text in (*other.summary, other.remedy))
+    assert not re.search(r"关闭(?:证书)?验证|跳过验证|忽略证书", f"{other.summary} {other.remedy}")
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_nothing_else_is_translated(language: str) -> None:
+    table = translated(language)
+    assert set(table) == {*CODES, "causes", "values", "general"}
+    assert list(table["causes"]) == list(CAUSES)
+    for code in CODES:
+        assert set(table[code]) == {"title", "proof", "summary", "remedy"}
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+@pytest.mark.parametrize("code", CODES)
+def test_words_without_evidence_in_every_language(code: str, language: str) -> None:
+    words = Wording(target(), "192.0.2.1", language=language)
+    for text in (words.summary(code, {}), words.remedy(code, {})):
+        assert "{" not in text and "None" not in text and text

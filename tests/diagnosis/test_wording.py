@@ -109,3 +109,15 @@ def test_any_evidence_makes_one_harmless_line(evidence: dict[str, object], code:
     said = Wording(target(), "192.0.2.1")
     for text in (said.summary(code, evidence), said.remedy(code, evidence)):
         assert text.isprintable() and len(text) < 5000
+
+
+def test_chinese() -> None:
+    """Facts stand as they are; lists, and words of ours, are Chinese."""
+    words = Wording(target(), "192.0.2.1", language="zh")
+    expired = words.summary("certificate-expired", {"subject": "CN=a", "not_after": "2026-01-02T00:00:00Z", "days": 3})
+    assert expired == "CN=a 的证书已于 2026-01-02 过期，至今 3 天。"
+    assert "a.example、b.example" in words.summary("name-not-in-san", {"nearest": ["a.example", "b.example"]})
+    assert "（另有 2 项）" in words.summary("name-not-in-san", {"nearest": [str(number) for number in range(7)]})
+    assert "重置" in words.summary("sni-filtered", {"how": "resets"})
+    assert words.confirm("certificate-expired", {}) == Wording(target(), "192.0.2.1").confirm("certificate-expired", {})
+    assert "\x1b" not in words.summary("malformed-handshake", {"detail": "\x1b[31m"})
