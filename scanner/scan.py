@@ -11,12 +11,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from scanner.config import ScanConfig
-from scanner.correlate.facts import facts_of
+from scanner.correlate.facts import Facts, facts_of
 from scanner.correlate.fold import REASONS, Fold
 from scanner.correlate.verdicts import FleetVerdict
 from scanner.diagnosis import assemble
@@ -71,7 +71,7 @@ class _Shared:
 class Scan:
     """One run. ``emit`` is called with each finding, in the order in which they become final, and ``judged`` before it
     with what the finding was made from; ``clock`` gives seconds since the epoch. With ``fragments`` findings hold certificates
-    as JSON already written, which is for writing and not for reading.
+    as JSON already written, which is for writing and not for reading. ``judged_with`` stands in each finding.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Scan:
         fragments: Fragments | None = None,
         clock: Callable[[], float] = time.time,
         context: Callable[..., Context] | None = None,
+        judged_with: Mapping[str, Any] | None = None,
         notify: Notify | None = None,
     ) -> None:
         self._config = config
@@ -99,6 +100,7 @@ class Scan:
         self._context = context or partial(
             Context, expiry_warning_days=config.expiry_warning_days, revocation=config.revocation
         )
+        self._judged_with = judged_with
         self._notify = notify
         self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
@@ -165,7 +167,27 @@ class Scan:
         """Evidence, verdicts and what the fleet says to the finding."""
         context = self._context(at=self.moment(evidence.started, fleet), fleet=fleet)
         diagnosis = diagnose(evidence, verdicts, context)
-        return assemble.finding(evidence, verdicts, diagnosis, self._run_id, fragments=self._fragments, context=context)
+        return assemble.finding(
+            evidence,
+            verdicts,
+            diagnosis,
+            self._run_id,
+            fragments=self._fragments,
+            context=context,
+            judged_with=self._judged_with,
+        )
+
+    def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
+        """What one target tells the fleet."""
+        return facts_of(evidence, verdicts)
+
+    def judged_again(self, evidence: Evidence) -> Finding:
+        """The finding of what was seen in a run that is over: ``fold`` holds what all its targets say."""
+        verdicts, fleet = self.verdicts(evidence), NO_FLEET
+        if self.facts(evidence, verdicts) is not None:
+            fleet = self.fold.verdict()
+            verdicts = self.verdicts(evidence, fleet)
+        return self.finding(evidence, verdicts, fleet)
 
     # --- the run -------------------------------------------------------------------------------
 
@@ -252,7 +274,7 @@ class Scan:
         fleet = NO_FLEET
         try:
             verdicts = self.verdicts(evidence)
-            facts = facts_of(evidence, verdicts)
+            facts = self.facts(evidence, verdicts)
             if not final:
                 self.fold.add(facts)
                 reason = self.fold.waits_for(facts)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, Final
 
 from scanner.config import ScanConfig
 from scanner.diagnosis.case import Context
@@ -55,6 +56,31 @@ class Material:
     # a directory for what was fetched, between runs
     cache: str | None = None
     exclusions: Exclusions = field(default_factory=Exclusions)
+
+
+# Options that a finding's judgement depends on, as `judged_with` names them, and where their values are. Trust stores stand
+# in the findings themselves.
+JUDGED_BY_CONFIG: Final = {
+    "at": "at",
+    "expiry_warning": "expiry_warning_days",
+    "revocation": "revocation",
+    "lang": "language",
+}
+JUDGED_BY_MATERIAL: Final = {"public_roots": "public_roots", "private_ca": "private_cas", "ct_logs": "ct_logs"}
+# What stands for a ClientHello where certificates come from a file.
+FILE_OFFER: Final = "file"
+
+
+def judged_with(config: ScanConfig, material: Material) -> dict[str, Any]:
+    """The options of the judgement that are not the default."""
+    options: dict[str, Any] = {}
+    sources = ((JUDGED_BY_CONFIG, config, ScanConfig()), (JUDGED_BY_MATERIAL, material, Material()))
+    for names, record, plain in sources:
+        for name, field_name in names.items():
+            value = getattr(record, field_name)
+            if value != getattr(plain, field_name) and value != [] and value is not None:
+                options[name] = list(value) if isinstance(value, (tuple, list)) else value
+    return options
 
 
 def new_run_id(now: float) -> str:
@@ -184,25 +210,50 @@ def judge_file(
     name: str | None,
     run_id: str,
     transparency: Transparency | None = None,
+    material: Material | None = None,
 ) -> Finding:
     """The finding of certificates that no server sent, for ``name`` or (``None``) for any. Nothing is contacted.
 
     Without ``transparency`` SCTs are judged by the log list that is shipped.
     """
-    scan = Scan(
+    material = material or Material()
+    scan = offline_scan(config, material, judge, run_id=run_id, transparency=transparency)
+    return file_finding(scan, judge, evidence, name=name)
+
+
+def offline_scan(
+    config: ScanConfig,
+    material: Material,
+    judge: Judge,
+    *,
+    run_id: str,
+    transparency: Transparency | None = None,
+    fragments: Fragments | None = None,
+) -> Scan:
+    """A scan that judges and contacts nobody. Without ``transparency`` the log list of ``material`` is read."""
+    return Scan(
         config,
         run_id=run_id,
         judge=judge,
         pacer=_pacer(config),
         emit=lambda finding: None,
-        context=_contexts(config, transparency or make_transparency(Material())),
+        fragments=fragments,
+        context=_contexts(config, transparency or make_transparency(material)),
+        judged_with=judged_with(config, material),
     )
+
+
+def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | None) -> Finding:
+    """The finding of certificates from a file, without the commands that connect: nothing is deployed yet."""
     at = scan.moment(evidence.started)
     verdicts = [
         None if flight is None else judge.judge(flight.certificates, name=name, at=at)
         for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
     ]
-    return scan.finding(evidence, verdicts)
+    finding = scan.finding(evidence, verdicts)
+    for diagnosis in finding["diagnoses"]:
+        diagnosis.pop("confirm", None)
+    return finding
 
 
 @asynccontextmanager
@@ -235,6 +286,7 @@ async def open_session(
         clock=clock,
         notify=notify,
         context=_contexts(config, transparency or make_transparency(material)),
+        judged_with=judged_with(config, material),
     )
 
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()

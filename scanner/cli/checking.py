@@ -17,7 +17,7 @@ from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
 from scanner.pki.files import read_chain
-from scanner.session import judge_file, make_judge, make_transparency, new_run_id, open_session
+from scanner.session import FILE_OFFER, judge_file, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 
 
@@ -58,9 +58,8 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
     flight = ServerFlight(certificates=certificates, complete=True)
-    probe = Probe(offer="file", sni=target.sni, stage=Stage.DONE, flight=flight)
+    probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
-    finding = judge_file(config, judge, evidence, name=host, run_id=new_run_id(now), transparency=transparency)
-    for diagnosis in finding["diagnoses"]:
-        diagnosis.pop("confirm", None)  # those commands connect, and nothing is deployed yet
-    return finding
+    return judge_file(
+        config, judge, evidence, name=host, run_id=new_run_id(now), transparency=transparency, material=what
+    )

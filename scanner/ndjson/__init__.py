@@ -12,6 +12,7 @@ from scanner.ndjson.reading import (
     Unreadable,
     certificates_in,
     read_batches,
+    read_certificates,
     read_findings,
     read_part,
 )
