@@ -32,14 +32,32 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
-    "scan": frozenset({"net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}),
+    "scan": frozenset(
+        {"earlier", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
+    ),
     # Rows on their way from a blocking source to those that want them.
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
-    "session": frozenset({"scan", "feed", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}),
+    "session": frozenset(
+        {"earlier", "scan", "feed", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}
+    ),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
     "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
-    "worker": frozenset({"frames", "correlate", "certificates", "process", "feed", "scan", "session", "ndjson", "pki", "diagnosis", "fleet"})
+    "worker": frozenset(
+        {
+            "frames",
+            "correlate",
+            "certificates",
+            "process",
+            "feed",
+            "scan",
+            "session",
+            "ndjson",
+            "pki",
+            "diagnosis",
+            "fleet",
+        }
+    )
     | RECORDS,
     "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),
@@ -60,6 +78,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines"}),
     # Evidence that waits for the fleet's word, on disk beyond a bound.
     "held": frozenset({"evidence"}),
+    # What an earlier run saw, read from its findings.
+    "earlier": frozenset({"ndjson", *RECORDS}),
     "demo": frozenset({"session", "scan", "inventory", "ndjson", "fleet", *RECORDS}),
     "tls": frozenset(),
     "starttls": frozenset(),
@@ -77,13 +97,21 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("cli", "net"): frozenset({"scanner.net.dns_config"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
     ("net", "pki"): frozenset(
-        {"scanner.pki.cache", "scanner.pki.certificate", "scanner.pki.crl", "scanner.pki.files", "scanner.pki.intermediates"}
+        {
+            "scanner.pki.cache",
+            "scanner.pki.certificate",
+            "scanner.pki.crl",
+            "scanner.pki.files",
+            "scanner.pki.intermediates",
+        }
         | {"scanner.pki.ocsp", "scanner.pki.revocation", "scanner.pki.verdicts"}
     ),
     # Statistics of all processes look like those of one
     ("workers", "net"): frozenset({"scanner.net.pacing"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
-    ("session", "diagnosis"): frozenset({"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments", "scanner.diagnosis.case"}),
+    ("session", "diagnosis"): frozenset(
+        {"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments", "scanner.diagnosis.case"}
+    ),
     ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
     # Names of code points and the hellos that a question sends; never the handshake.
     # What the fleet said; never how it came to say so.
@@ -114,7 +142,17 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
 DISTRIBUTION: Final = {"dns": "dnspython"}
 
 # Pure rooms: a moment, a random number or a socket is an argument there.
-PURE: Final = ("tls/", "starttls/", "pki/", "diagnosis/", "explain/", "correlate/", "evidence.py", "findings.py", "config.py")
+PURE: Final = (
+    "tls/",
+    "starttls/",
+    "pki/",
+    "diagnosis/",
+    "explain/",
+    "correlate/",
+    "evidence.py",
+    "findings.py",
+    "config.py",
+)
 IMPURE_ALL_THE_SAME: Final[dict[tuple[str, str], str]] = {
     ("pki/stores.py", "ssl"): "where this system keeps its trust store is known to ssl.get_default_verify_paths()",
 }

@@ -106,6 +106,11 @@ JUDGING_OPTIONS: Final = (
         help="CA certificates of your own that are no interception, trusted or not; repeatable.",
     ),
     click.option(
+        "--earlier", type=click.Path(), metavar="FINDINGS",
+        help="Findings of an earlier run, or of one elsewhere: warns where it saw a publicly trusted certificate and this "
+        "run sees an untrusted one.",
+    ),
+    click.option(
         "--ct-logs", type=click.Path(), metavar="FILE",
         help="Certificate Transparency log list (JSON, version 3). Default: the one shipped.",
     ),

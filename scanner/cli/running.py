@@ -28,6 +28,7 @@ from scanner.fleet.stats import Stats
 from scanner.fleet.tables import as_table
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
+from scanner.ndjson.reading import read_findings
 from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
 from scanner.pki.transparency import Transparency
@@ -64,6 +65,7 @@ def material(given: dict[str, Any]) -> Material:
         public_roots=given["public_roots"],
         ct_logs=given["ct_logs"],
         private_cas=given["private_ca"],
+        earlier=given["earlier"],
         client_cert=given["client_cert"],
         client_key=given["client_key"],
         ntp=given["ntp"],
@@ -135,6 +137,7 @@ def refuse_outputs(given: dict[str, Any], inventory: str) -> None:
     inputs = {"the inventory": [inventory], "--exclude": [given["exclude"]], "--public-roots": [given["public_roots"]]}
     inputs["--ct-logs"] = [given["ct_logs"]]
     inputs["--trust-store"] = list(given["trust_store"])
+    inputs["--earlier"] = [given["earlier"]]
     for name, path in outputs.items():
         for what, read in inputs.items():
             if any(same_file(path, other) for other in read if other not in (None, "-")):
@@ -189,6 +192,8 @@ class Run:
         workers = parse_workers(given["workers"])
         judge, transparency = make_judge(what), make_transparency(what)
         refuse_outputs(given, inventory)
+        if what.earlier is not None:
+            next(read_findings([what.earlier]), None)  # raises where no line is a finding
         output, resume, force = given["output"], given["resume"], given["force"]
         stats, already, matched = Stats(), 0, False
         with ExitStack() as stack:

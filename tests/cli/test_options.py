@@ -48,6 +48,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "client-cert": ('"{tmp}/client.pem"', "[]"),
     "client-key": ('"{tmp}/client.pem"', "5"),
     "ntp": ("[]", "5"),
+    "earlier": ('"{tmp}/old.ndjson"', '"{tmp}/none.ndjson"'),
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
     "ct-logs": ('"{tmp}/logs.json"', '"{tmp}/none.json"'),
     "private-urls": ("true", '"perhaps"'),
@@ -64,6 +65,7 @@ def line(tmp_path: Path) -> list[object]:
     (tmp_path / "never.txt").write_text("192.0.2.1\n")
     (tmp_path / "roots.pem").write_bytes(an_anchor())
     (tmp_path / "logs.json").write_text(json.dumps(log_list(ARGON)))
+    (tmp_path / "old.ndjson").write_text('{"schema":"tlsweep/1","target":{},"outcome":"ok"}\n')
     return ["scan", tmp_path / "hosts.txt", "--config", tmp_path / "config.toml"]
 
 
