@@ -122,6 +122,8 @@ def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str
             continue
         filled = _filled(text, record, target)
         if client != "gnutls" or not _is_verdict(filled):
+            if sentences:
+                break  # it has given up before
             return filled
         if filled not in sentences:
             sentences.append(filled)

@@ -9,26 +9,23 @@ Old and weak servers are met as far as this machine's OpenSSL goes; where it doe
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
 
 from scanner.evidence import Completion, Failure, ServerFlight, Stage
 from scanner.net.application import Answer, Talk, talk_of
 from scanner.net.http_answer import HttpAnswer, NotHttp, read_answer_untrusted
+from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
-from scanner.net.sockets import RESET, open_socket, receive, send
+from scanner.net.sockets import RESET, open_socket
 from scanner.starttls import Dialogue
-from scanner.tls.names import ALERTS
 from scanner.tls.offers import MODERN, TLS13
-
-_T = TypeVar("_T")
 
 # What is kept of an answer: the page on which a server says what it wants begins within it, and a person reads no more.
 MOST_REPLY: Final = 2_048
@@ -39,7 +36,6 @@ MOST_READ: Final = 65_536
 BODY_WAIT: Final = 1.0
 # Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips.
 QUIET_WAIT: Final = 1.0
-READ_SIZE: Final = 16_384
 
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
@@ -53,20 +49,6 @@ _NO_APPLICATION_PROTOCOL: Final = 120
 # After the handshake of TLS 1.3 these say that it is the client's certificate, or its absence, that is refused
 # (RFC 8446 section 6.2); handshake_failure and access_denied are sent by servers of older habits.
 CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 116})
-
-_ALERT_CODES: Final = {name: code for code, name in ALERTS.items()} | {"user_cancelled": 90}
-_REASON: Final = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?([A-Z0-9_]+)")
-_REASON_TEXT: Final = re.compile(r"alert ([a-z0-9 ]+)")
-
-
-def alert_of(error: ssl.SSLError) -> int | None:
-    """The number of the alert that OpenSSL has received, which ``ssl`` tells by a name made from it."""
-    found = _REASON.fullmatch(error.reason or "")
-    if found is not None:
-        return _ALERT_CODES.get(found[1].lower())
-    # reasons that this Python has no name for come as a text alone
-    text = _REASON_TEXT.search(str(error))
-    return None if text is None else _ALERT_CODES.get(text[1].strip().replace(" ", "_"))
 
 
 class Completer:
@@ -235,7 +217,7 @@ class _Course:
         scope: trio.CancelScope,
     ) -> None:
         try:
-            tls = _Tls(sock, context, sni, dialogue)
+            tls = Tls(sock, context, sni, dialogue)
         except ValueError as error:  # a name that OpenSSL does not send
             self._failure, self._detail = Failure.MALFORMED, str(error)
             return
@@ -252,7 +234,7 @@ class _Course:
         if self._done:
             tls.leave()
 
-    def _refused(self, error: ssl.SSLError, tls: _Tls) -> None:
+    def _refused(self, error: ssl.SSLError, tls: Tls) -> None:
         alert = alert_of(error)
         if alert is not None:
             self._alert = alert
@@ -263,7 +245,7 @@ class _Course:
             # it is our side that gave up
             self._failure, self._detail = Failure.MALFORMED, error.reason or str(error)
 
-    def _lost(self, failure: Failure, tls: _Tls) -> None:
+    def _lost(self, failure: Failure, tls: Tls) -> None:
         """The server ended it: before or after it had our answer to its request for a certificate?"""
         if self._done:
             return
@@ -281,7 +263,7 @@ class _Course:
 
     # --- what is behind it -------------------------------------------------------------------------
 
-    async def _application(self, tls: _Tls, scope: trio.CancelScope) -> None:
+    async def _application(self, tls: Tls, scope: trio.CancelScope) -> None:
         if self._protocol in WEB:
             if tls.alpn == "h2":
                 await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: Answer.FINE), scope)
@@ -290,7 +272,7 @@ class _Course:
         else:
             await self._ask(tls, talk_of(self._protocol, self._host), scope)
 
-    async def _ask_http(self, tls: _Tls, scope: trio.CancelScope) -> None:
+    async def _ask_http(self, tls: Tls, scope: trio.CancelScope) -> None:
         host = f"[{self._host}]" if ":" in self._host else self._host
         if self._port != 443:
             host = f"{host}:{self._port}"
@@ -319,7 +301,7 @@ class _Course:
         else:
             self._failure = Failure.CLOSED
 
-    async def _ask(self, tls: _Tls, talk: Talk, scope: trio.CancelScope) -> None:
+    async def _ask(self, tls: Tls, talk: Talk, scope: trio.CancelScope) -> None:
         if talk.judge is None:
             # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
             self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
@@ -364,101 +346,3 @@ class _Course:
             local_time=self._local_time,
             reply=self._heard[0 if http is None else http.body_at :][:MOST_REPLY],
         )
-
-
-_VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
-
-
-class _Tls:
-    """OpenSSL over a socket. ``flights`` counts how often it had something to say in the handshake."""
-
-    def __init__(
-        self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
-    ) -> None:
-        self._sock = sock
-        self._dialogue = dialogue
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=sni)
-        self.flights = 0
-        if dialogue is not None and (early := dialogue.unwrap(dialogue.leftover)):
-            self._incoming.write(early)
-
-    @property
-    def version(self) -> int | None:
-        return _VERSIONS.get(self._object.version() or "")
-
-    @property
-    def alpn(self) -> str | None:
-        return self._object.selected_alpn_protocol()
-
-    async def handshake(self) -> None:
-        """Raises ``ssl.SSLError`` and ``OSError``."""
-        if self._dialogue is not None and (outgoing := self._dialogue.data_to_send()):
-            await send(self._sock, outgoing)  # the request that some protocols follow by TLS at once
-        await self._until_done(self._object.do_handshake)
-        self._dialogue = None  # what carries TLS in its own packets carries the handshake only
-
-    async def read(self) -> bytes:
-        """Some bytes; none at the end. Raises ``ssl.SSLError`` and ``OSError``."""
-        try:
-            return await self._until_done(lambda: self._object.read(READ_SIZE))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
-
-    async def write(self, data: bytes) -> None:
-        """Say it; where the server has gone, what it said before is still to be read."""
-        if data:
-            self._object.write(data)
-        try:
-            await self._flush()
-        except OSError:
-            pass
-
-    async def say(self, data: bytes) -> None:
-        """Say a last word, to whoever still listens."""
-        try:
-            await self.write(data)
-        except ssl.SSLError:
-            pass
-
-    def leave(self) -> None:
-        """close_notify, to whoever still listens."""
-        try:
-            self._object.unwrap()
-        except (ssl.SSLError, ValueError):
-            pass
-        try:
-            self._sock.send(self._outgoing.read())
-        except OSError:
-            pass
-
-    async def _flush(self) -> None:
-        outgoing = self._outgoing.read()
-        if outgoing:
-            self.flights += 1
-            await send(self._sock, outgoing if self._dialogue is None else self._dialogue.wrap(outgoing))
-
-    async def _until_done(self, step: Callable[[], _T]) -> _T:
-        while True:
-            try:
-                result = step()
-            except ssl.SSLWantReadError:
-                await self._flush()
-                data = await receive(self._sock)
-                if not data:
-                    self._incoming.write_eof()
-                    continue
-                if self._dialogue is not None and not (data := self._dialogue.unwrap(data)):
-                    await trio.lowlevel.checkpoint()  # part of a packet: the deadline must be able to end them
-                    continue
-                self._incoming.write(data)
-            except ssl.SSLError:
-                try:
-                    await self._flush()
-                except OSError:
-                    pass
-                raise
-            else:
-                await self._flush()
-                return result
