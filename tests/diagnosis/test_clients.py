@@ -249,3 +249,26 @@ def test_an_intermediate_that_browsers_find() -> None:
 
 def test_leaf_is_healthy() -> None:
     assert diagnosed(answered((leaf(), issuing()))).clients == {}
+
+
+def test_certificates_are_looked_at_before_clients_are_refused() -> None:
+    """A client that gives up on the server's certificate never learns that its own is missing."""
+    asked: DiagnosisRecord = {
+        "code": "client-certificate-required",
+        "cause": "client-certificate",
+        "severity": "error",
+        "summary": "",
+        "evidence": {"failure": "alert", "alert_code": 116, "version_code": 0x0304},
+    }
+    expired: DiagnosisRecord = {
+        "code": "certificate-expired",
+        "cause": "expired-or-self-signed",
+        "severity": "error",
+        "summary": "",
+        "evidence": {"not_after": "2026-01-01"},
+    }
+    said = predict(target(), [asked, expired])
+    assert "certificate has expired" in said["curl"]
+    assert said["chrome"] == "ERR_CERT_DATE_INVALID"
+    assert said["gnutls"].startswith("The certificate is NOT trusted.")
+    assert predict(target(), [asked])["chrome"] == "ERR_BAD_SSL_CLIENT_AUTH_CERT"
