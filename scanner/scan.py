@@ -24,6 +24,7 @@ from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.questions import Question, next_question
+from scanner.earlier import EarlierRun
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
@@ -350,15 +351,22 @@ class Scan:
 
 
 class Extras:
-    """Asks CAA and TLSA, where the answer could matter, after a target was judged."""
+    """Asks CAA and TLSA, and an earlier run, where the answer could matter, after a target was judged."""
 
-    def __init__(self, resolver: Resolver, *, wants_caa: Callable[[ChainVerdict], bool]) -> None:
+    def __init__(
+        self, resolver: Resolver, *, wants_caa: Callable[[ChainVerdict], bool], earlier: EarlierRun | None = None
+    ) -> None:
         self._resolver = resolver
         self._wants_caa = wants_caa
+        self._earlier = earlier
 
     async def ask(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Evidence:
-        """The evidence, with ``dns.caa`` where a public CA that we know issued it, ``dns.tlsa`` where DNSSEC vouches for the zone."""
+        """The evidence, with ``dns.caa`` where a public CA that we know issued it, ``dns.tlsa`` where DNSSEC vouches for the zone,
+        ``elsewhere`` where nobody vouches for what came and an earlier run saw a publicly trusted certificate."""
         dns, target = evidence.dns, evidence.target
+        if self._earlier is not None and any(verdict is not None and not verdict.trusted for verdict in verdicts):
+            seen = self._earlier.seen(target)
+            evidence = evidence if seen is None else replace(evidence, elsewhere=(seen,))
         if dns is None or dns.source != "dns":
             return evidence
         if any(verdict is not None and self._wants_caa(verdict) for verdict in verdicts):

@@ -15,10 +15,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+import trio
+
 from scanner.config import ScanConfig
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.rules.caa import authority_of
+from scanner.earlier import read_earlier
 from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions
 from scanner.feed import Row, Source
@@ -50,6 +53,8 @@ class Material:
     public_roots: str | None = None
     ct_logs: str | None = None
     private_cas: Sequence[str] = ()
+    # findings of an earlier run
+    earlier: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
     ntp: Sequence[str] = ()
@@ -272,7 +277,7 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong.
 
-    Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``.
+    Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``.
     """
     pacer = _pacer(config)
     scan = Scan(
@@ -289,12 +294,16 @@ async def open_session(
         judged_with=judged_with(config, material),
     )
 
+    earlier = None
+    if material.earlier is not None:
+        earlier = await trio.to_thread.run_sync(read_earlier, material.earlier, load_public_roots(material.public_roots))
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
     def banned(address: str) -> bool:
         return exclusions.address(address) is not None
 
     async with open_resolver(servers=tuple(material.resolvers) or None, patience=config.dns_patience) as resolver:
+        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier)
         observer = Observer(
             config,
             Prober(judge.leaf_key),
@@ -317,4 +326,4 @@ async def open_session(
             cache=material.cache,
             clock=clock,
         ) as enquiries:
-            yield Session(scan, observer, Extras(resolver, wants_caa=_wants_caa), enquiries, exclusions)
+            yield Session(scan, observer, extras, enquiries, exclusions)
