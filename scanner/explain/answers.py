@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, TypedDict
 
-from scanner.diagnosis.catalogue import CAUSES, CODES, Code
+from scanner.diagnosis.catalogue import CAUSES, CODES, Code, translated, words_of
 from scanner.diagnosis.clients import predict
 from scanner.diagnosis.wording import Wording
 from scanner.evidence import Target
@@ -19,6 +19,7 @@ from scanner.explain.fixes import recipes_for
 from scanner.explain.meanings import Reading, about, meanings, nearest, read
 from scanner.explain.recognise import clean, squeezed
 from scanner.findings import Cause, DiagnosisRecord, Severity
+from scanner.language import ENGLISH
 from scanner.tls.names import alert_name
 
 # A general answer speaks of somebody's host: these words stand for it.
@@ -127,64 +128,71 @@ class UnknownAnswer(TypedDict):
 Answer = CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer | UnknownAnswer
 
 
-def explain(text: str) -> Answer:
-    """The answer to ``text``: the name of a cause or code however it is spelt, an error, or words to search by."""
+def explain(text: str, language: str = ENGLISH) -> Answer:
+    """The answer to ``text``: the name of a cause or code however it is spelt, an error, or words to search by.
+
+    Words on causes and codes are in ``language``; recipes and what errors mean are English.
+    """
     word = squeezed(clean(text))
-    if word in _named():
-        name = _named()[word]
-        return code_answer(CODES[name]) if name in CODES else cause_answer(name)
+    names = _named(language)
+    if word in names:
+        name = names[word]
+        return code_answer(CODES[name], language) if name in CODES else cause_answer(name, language)
     reading = read(text)
     if reading.meanings:
-        return _error(reading)
-    if codes := about(text):
-        return {"kind": "search", "codes": [brief(CODES[code]) for code in codes]}
+        return _error(reading, language)
+    if codes := about(text, language):
+        return {"kind": "search", "codes": [brief(CODES[code], language) for code in codes]}
     return {"kind": "unknown", "recognised": _recognised(reading), "nearest": list(nearest(text))}
 
 
 @cache
-def _named() -> dict[str, str]:
-    # "dns" and "revoked" are causes; a code of the same name would be less.
-    return {squeezed(name): name for name in (*CODES, *CAUSES)}
+def _named(language: str) -> dict[str, str]:
+    titles = {} if language == ENGLISH else {words_of(code, language).title: code for code in CODES}
+    titles |= {cause_words(cause, language)["title"]: cause for cause in CAUSES}
+    return {squeezed(name): found for name, found in {**titles, **{name: name for name in (*CODES, *CAUSES)}}.items()}
 
 
 # --- codes and causes ----------------------------------------------------------------------------
 
 
-def brief(code: Code) -> CodeBrief:
+def brief(code: Code, language: str = ENGLISH) -> CodeBrief:
     """``code`` in short."""
+    words = words_of(code.code, language)
     return {
         "code": code.code,
         "cause": code.cause,
         "severity": code.severity,
-        "title": code.title,
-        "proof": code.proof,
+        "title": words.title,
+        "proof": words.proof,
         "confirm": Wording(_ANYWHERE, HOST).confirm(code.code, _STAND_INS),
     }
 
 
-def code_answer(code: Code) -> CodeAnswer:
+def code_answer(code: Code, language: str = ENGLISH) -> CodeAnswer:
     """Everything about ``code``."""
     return {
         "kind": "code",
-        **brief(code),
-        "meaning": causes()[code.cause]["means"],
-        "remedy": Wording(_ANYWHERE, ADDRESS).remedy(code.code, {}),
+        **brief(code, language),
+        "meaning": cause_words(code.cause, language)["means"],
+        "remedy": Wording(_ANYWHERE, ADDRESS, language=language).remedy(code.code, {}),
         "clients": _clients(code),
         "fixes": _fixes([code.code]),
         "errors": list(_errors_of(code.code))[:ERRORS_SHOWN],
     }
 
 
-def cause_answer(name: str) -> CauseAnswer:
+def cause_answer(name: str, language: str = ENGLISH) -> CauseAnswer:
     """Everything about the cause ``name``."""
+    words = cause_words(name, language)
     codes = [code for code in CODES.values() if code.cause == name]
     return {
         "kind": "cause",
         "cause": codes[0].cause,
-        "title": causes()[name]["title"],
-        "means": causes()[name]["means"],
-        "tell": causes()[name]["tell"],
-        "codes": [brief(code) for code in codes],
+        "title": words["title"],
+        "means": words["means"],
+        "tell": words["tell"],
+        "codes": [brief(code, language) for code in codes],
         "fixes": _fixes(code.code for code in codes),
     }
 
@@ -193,6 +201,12 @@ def cause_answer(name: str) -> CauseAnswer:
 def causes() -> Mapping[str, Mapping[str, str]]:
     """``scanner/data/causes.toml``: title, means and tell of each cause."""
     return tomllib.loads(files("scanner").joinpath("data/causes.toml").read_text("utf-8"))
+
+
+def cause_words(name: str, language: str = ENGLISH) -> Mapping[str, str]:
+    """Title, means and tell of the cause ``name``."""
+    words: Mapping[str, str] = (causes() if language == ENGLISH else translated(language)["causes"])[name]
+    return words
 
 
 def _clients(code: Code) -> dict[str, str]:
@@ -228,14 +242,14 @@ def _errors_of(code: str) -> Iterable[str]:
 # --- errors --------------------------------------------------------------------------------------
 
 
-def _error(reading: Reading) -> ErrorAnswer:
+def _error(reading: Reading, language: str) -> ErrorAnswer:
     return {
         "kind": "error",
         "recognised": _recognised(reading),
         "meanings": [
             {"means": meaning.means, "tell": meaning.tell, "codes": list(meaning.codes)} for meaning in reading.meanings
         ],
-        "codes": [brief(CODES[code]) for code in reading.codes],
+        "codes": [brief(CODES[code], language) for code in reading.codes],
         "check": CHECK,
     }
 

@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
 
-from scanner.diagnosis.catalogue import CAUSES, CODES
+from scanner.diagnosis.catalogue import CAUSES, CODES, words_of
 from scanner.explain.recognise import Recognised, by_name, clean, in_pieces, meanings_table, recognise, squeezed
+from scanner.language import ENGLISH
 
 # A phrase of fewer letters and digits is looked for as whole words, since it could begin or end within others.
 LETTERS_ENOUGH: Final = 9
@@ -148,11 +149,10 @@ def _known_words() -> dict[str, str]:
     return {squeezed(word): word for word in (*by_name(), *CODES, *CAUSES)}
 
 
-def about(text: str) -> tuple[str, ...]:
-    """Codes whose own name or title has every word of ``text``: for a search by words."""
+def about(text: str, language: str = ENGLISH) -> tuple[str, ...]:
+    """Codes whose own name or title, in ``language`` or in English, has every word of ``text``: for a search by words."""
     words = [squeezed(word) for word in clean(text).split()[:8]]
     if not words or not all(len(word) > 1 for word in words):
         return ()
-    return tuple(
-        code.code for code in CODES.values() if all(word in squeezed(f"{code.code} {code.title}") for word in words)
-    )
+    names = {code: squeezed(f"{code} {entry.title} {words_of(code, language).title}") for code, entry in CODES.items()}
+    return tuple(code for code, name in names.items() if all(word in name for word in words))

@@ -70,3 +70,15 @@ def test_the_unknown_is_one_line(text: str, call: Call) -> None:
 
 def test_the_nearest_are_named(call: Call) -> None:
     assert "certificate-expired" in call("explain", "certificat-expird").err
+
+
+def test_chinese(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the option or by the locale; codes and commands do not change."""
+    shown = call("explain", "--lang", "zh", "certificate-expired").out
+    assert shown.startswith("certificate-expired  证书已过期\n")
+    assert "openssl s_client" in shown and "各客户端的报错" in shown
+    assert "The certificate has expired" in call("explain", "certificate-expired").out
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert call("explain", "certificate-expired").out == shown
+    assert "证书已过期" not in call("explain", "--lang", "en", "certificate-expired").out
+    assert json.loads(call("explain", "--json", "dns").out)["title"] == "名称解析不到地址"

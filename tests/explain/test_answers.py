@@ -64,3 +64,22 @@ def test_words_and_the_unknown() -> None:
 def test_clients_words_where_they_do_not_depend_on_the_host() -> None:
     assert code_answer(CODES["certificate-expired"])["clients"]["curl"].startswith("(60) ")
     assert code_answer(CODES["expires-soon"])["clients"] == {}
+
+
+@pytest.mark.parametrize("word", [*CODES, *CAUSES])
+def test_in_chinese(word: str) -> None:
+    """Names, proofs and remedies are Chinese; codes, causes, commands and what clients say are as they were."""
+    english, chinese = explain(word), explain(word, "zh")
+    assert english["kind"] == chinese["kind"]
+    assert english["kind"] in ("code", "cause") and chinese["kind"] in ("code", "cause")
+    assert english["title"] != chinese["title"] and not chinese["title"].isascii()
+    assert explain(chinese["title"], "zh") == chinese
+    if english["kind"] == "code" and chinese["kind"] == "code":
+        for same in ("code", "cause", "severity", "confirm", "clients", "fixes", "errors"):
+            assert english[same] == chinese[same]
+        assert "{" not in chinese["remedy"]
+
+
+def test_a_search_in_chinese() -> None:
+    found = explain("通配符", "zh")
+    assert found["kind"] == "search" and [brief["code"] for brief in found["codes"]] == ["wildcard-depth"]
