@@ -103,6 +103,7 @@ class Scan:
         )
         self._judged_with = judged_with
         self._notify = notify
+        self._transparency = self._context(at=0.0).transparency
         self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
         self._extras: Extras | None = None
@@ -180,7 +181,7 @@ class Scan:
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
         """What one target tells the fleet."""
-        return facts_of(evidence, verdicts)
+        return facts_of(evidence, verdicts, self._transparency)
 
     def judged_again(self, evidence: Evidence) -> Finding:
         """The finding of what was seen in a run that is over: ``fold`` holds what all its targets say."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 import trio
 
 from scanner.config import ScanConfig
+from scanner.correlate.facts import sntp_witness
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.rules.caa import authority_of
@@ -31,7 +32,7 @@ from scanner.net.enquiries import Enquiries, open_enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
-from scanner.net.resolve import open_resolver
+from scanner.net.resolve import Resolver, open_resolver
 from scanner.pki.ctlogs import load_log_list
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
@@ -261,6 +262,23 @@ def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | No
     return finding
 
 
+async def _ask_the_time(
+    scan: Scan,
+    servers: Sequence[str],
+    resolver: Resolver,
+    clock: Callable[[], float],
+    warn: Callable[[str], None] | None,
+) -> None:
+    """Witnesses for the clock that a person has named: asked before anything else, they settle most quickly what it says."""
+    from scanner.net.sntp import ask_all, parse_servers  # most runs have none
+
+    for answer in await ask_all(parse_servers(servers), resolver, clock=clock):
+        if answer.time is not None and answer.local is not None and answer.address is not None:
+            scan.fold.clock.hear(sntp_witness(answer.host, answer.address, answer.time, answer.local))
+        elif warn is not None:
+            warn(f"--ntp: {answer.host} does not tell the time: {answer.error}")
+
+
 @asynccontextmanager
 async def open_session(
     config: ScanConfig,
@@ -274,8 +292,10 @@ async def open_session(
     clock: Callable[[], float] = time.time,
     notify: Notify | None = None,
     transparency: Transparency | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Session]:
-    """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong.
+    """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong,
+    ``warn`` what did not work and stops nothing, a line each.
 
     Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``.
     """
@@ -296,13 +316,17 @@ async def open_session(
 
     earlier = None
     if material.earlier is not None:
-        earlier = await trio.to_thread.run_sync(read_earlier, material.earlier, load_public_roots(material.public_roots))
+        earlier = await trio.to_thread.run_sync(
+            read_earlier, material.earlier, load_public_roots(material.public_roots)
+        )
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
     def banned(address: str) -> bool:
         return exclusions.address(address) is not None
 
     async with open_resolver(servers=tuple(material.resolvers) or None, patience=config.dns_patience) as resolver:
+        if material.ntp:
+            await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier)
         observer = Observer(
             config,

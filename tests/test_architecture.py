@@ -39,7 +39,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset(
-        {"earlier", "scan", "feed", "net", "pki", "diagnosis", "exclude", "starttls", "tls", *RECORDS}
+        {"earlier", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls", *RECORDS}
     ),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
     "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
@@ -94,7 +94,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # What a --resolver may be
-    ("cli", "net"): frozenset({"scanner.net.dns_config"}),
+    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp"}),
+    # The witness that a server of --ntp is
+    ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
     ("net", "pki"): frozenset(
         {

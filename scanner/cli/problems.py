@@ -16,6 +16,7 @@ def _known() -> tuple[type[Exception], ...]:
     from scanner.inventory import InventoryError
     from scanner.ndjson import NotFindings, OutputError
     from scanner.net.dns_config import ResolverConfigError
+    from scanner.net.sntp import NtpServerError
     from scanner.pki.ctlogs import LogListError
     from scanner.pki.files import ChainFileError
     from scanner.pki.stores import StoreError
@@ -23,7 +24,7 @@ def _known() -> tuple[type[Exception], ...]:
 
     return (
         DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError,
-        LogListError, StoreError, WorkersFailed,
+        LogListError, NtpServerError, StoreError, WorkersFailed,
     )  # fmt: skip
 
 

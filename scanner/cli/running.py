@@ -29,6 +29,7 @@ from scanner.fleet.tables import as_table
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
 from scanner.ndjson.reading import read_findings
+from scanner.net import sntp
 from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
 from scanner.pki.transparency import Transparency
@@ -53,6 +54,8 @@ def material(given: dict[str, Any]) -> Material:
     """Resolvers, stores and exclusions as the options name them."""
     if given["resolver"]:
         parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
+    if given["ntp"]:
+        sntp.parse_servers(given["ntp"])
     if given["client_key"] and not given["client_cert"]:
         raise UsageProblem("--client-key goes with --client-cert")
     if given["client_cert"]:
@@ -320,6 +323,7 @@ class Run:
             judged=None if self.certificates is None else self.keep_certificates,
             fragments=Fragments(),
             notify=lambda fleet: self.tell_clock(fleet.clock),
+            warn=say,
         ) as session:
             if progress:
                 self._show(nursery, session.scan.statistics)

@@ -22,6 +22,8 @@ from scanner.evidence import DnsAnswer, record
 NTP_PORT: Final = 123
 # Seconds that an answer is waited for, for each try; a packet may be lost, and servers limit how often one may ask.
 PATIENCE: Final = (2.0, 3.0)
+# Seconds for one server with all of its addresses: a run waits for them before it begins.
+MAX_WAIT: Final = 8.0
 # Addresses of one name that are tried: pools have four.
 MAX_ADDRESSES: Final = 4
 # A server whose own time has come further than this, in seconds, does not know it: NTP's "MAXDIST" (RFC 5905) is 1.5.
@@ -164,7 +166,9 @@ async def ask_all(
     answers: dict[NtpServer, NtpAnswer] = {}
 
     async def one(server: NtpServer) -> None:
-        answers[server] = await ask(server, resolver, clock=clock)
+        answers[server] = NtpAnswer(server.host, error="no answer")
+        with trio.move_on_after(MAX_WAIT):
+            answers[server] = await ask(server, resolver, clock=clock)
 
     async with trio.open_nursery() as nursery:
         for server in servers:

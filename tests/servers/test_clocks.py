@@ -260,3 +260,52 @@ def test_names_of_one_domain_decide_nothing(farm: Farm) -> None:
     seen = scan(farm, found)
     assert set(map(tuple, seen.codes().values())) == {("certificate-expired",)}
     assert seen.evidence(found[0].name, "certificate-expired")["clock"]["state"] == "unknown"
+
+
+NTP_SERVER = """
+import socket, struct, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind((sys.argv[1], 0))
+print(sock.getsockname()[1], flush=True)
+while True:
+    data, peer = sock.recvfrom(1024)
+    now = time.time() + 2208988800
+    stamp = struct.pack(">II", int(now), int(now % 1 * 2**32))
+    sock.sendto(struct.pack(">BBbbiI4s", 0x24, 1, 6, -20, 0, 16, b"GPS") + stamp + data[40:48] + stamp + stamp, peer)
+"""
+
+
+@pytest.fixture
+def ntp() -> Iterator[Sequence[str]]:
+    """Three servers that know the time, each at an address of its own."""
+    running, found = [], []
+    for number in range(3):
+        address = address_of(number)
+        process = subprocess.Popen([sys.executable, "-c", NTP_SERVER, address], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        found += ["--ntp", f"{address}:{int(process.stdout.readline())}"]
+    yield found
+    for process in running:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("shift", [0, 400 * DAY])
+def test_servers_that_were_named_tell_the_time(farm: Farm, ntp: Sequence[str], shift: int) -> None:
+    """With them even a single target is enough."""
+    (site,) = sites(1) if shift else sites(1, ends=-DAY)
+    farm.start([site])
+    seen = scan(farm, [site], shift=shift, options=ntp)
+    assert seen.codes() == {site.name: ["local-clock-wrong" if shift else "certificate-expired"]}
+    assert ("CLOCK OF THIS MACHINE IS WRONG" in seen.errors) == bool(shift)
+
+
+def test_an_ntp_server_that_does_not_answer_is_told(farm: Farm) -> None:
+    (site,) = sites(1)
+    farm.start([site])
+    seen = scan(farm, [site], options=["--ntp", f"{address_of(9)}:1"])
+    assert seen.codes() == {site.name: []}
+    assert f"--ntp: {address_of(9)} does not tell the time: Connection refused" in seen.errors
