@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +17,7 @@ import trio
 from scanner.evidence import RevocationAnswer, record
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.enquiries import SETTLED
-from scanner.net.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher
+from scanner.net.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
 from scanner.net.fetch_cache import DiskCache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.crl import Crl, CrlError
@@ -43,6 +44,8 @@ LARGE: Final = 256 << 10
 MOST_KEPT: Final = 12 * 3600.0
 # Issuers' certificates do not change at their addresses but when a CA is renewed.
 ISSUERS_KEPT: Final = 7 * 86400.0
+# Seconds between looks whether another process has done with what it fetches.
+WAIT_FOR_OTHERS: Final = 0.1
 
 
 @record
@@ -87,12 +90,15 @@ class Sources:
         kept = await self._kept(key)
         if kept is not None and (bundle := bundle_untrusted(kept)).certificates:
             return bundle
-        got = await self._fetcher.fetch(url, ISSUERS)
-        if got.body is None:
-            return Bundle(error=got.error, blocked=got.blocked)
-        bundle = bundle_untrusted(got.body, got.content_type)
-        if bundle.certificates:
-            await self._keep(key, got.body, self._clock() + ISSUERS_KEPT)
+        async with self._turn(key, ISSUERS) as meanwhile:
+            if meanwhile is not None and (bundle := bundle_untrusted(meanwhile)).certificates:
+                return bundle
+            got = await self._fetcher.fetch(url, ISSUERS)
+            if got.body is None:
+                return Bundle(error=got.error, blocked=got.blocked)
+            bundle = bundle_untrusted(got.body, got.content_type)
+            if bundle.certificates:
+                await self._keep(key, got.body, float("inf"))
         return bundle
 
     # --- OCSP ----------------------------------------------------------------------------------
@@ -107,17 +113,23 @@ class Sources:
             if known.status in SETTLED:
                 return known
 
-        async def ask(where: str, post: bytes | None = None) -> RevocationAnswer:
-            got = await self._fetcher.fetch(where, OCSP, post)
-            return await self._answer(got, certificate, issuer, at, url, key)
+        async with self._turn(key, OCSP) as meanwhile:
+            if meanwhile is not None:
+                known = judge_ocsp_untrusted(meanwhile, certificate, issuer, at, url)
+                if known.status in SETTLED:
+                    return known
 
-        by_get = None if "?" in url else get_url(url, request)
-        if by_get is None:
-            return await ask(url, request)
-        answer = await ask(by_get)
-        if answer.status not in ("invalid", "unavailable") or answer.blocked:
-            return answer
-        by_post = await ask(url, request)
+            async def ask(where: str, post: bytes | None = None) -> RevocationAnswer:
+                got = await self._fetcher.fetch(where, OCSP, post)
+                return await self._answer(got, certificate, issuer, at, url, key)
+
+            by_get = None if "?" in url else get_url(url, request)
+            if by_get is None:
+                return await ask(url, request)
+            answer = await ask(by_get)
+            if answer.status not in ("invalid", "unavailable") or answer.blocked:
+                return answer
+            by_post = await ask(url, request)
         # an answer that says why it is no use says more than a server that does not know the method
         return answer if by_post.status == "unavailable" else by_post
 
@@ -142,30 +154,33 @@ class Sources:
         found = self._lists.get(url)
         if found is not None:
             self._lists.move_to_end(url)
-            return await self._look_up(found, certificate, issuer, at, url)
-        loaded = await self._loading.once((url, "kept"), lambda: self._kept_list(url))
-        if loaded is not None:
-            answer = await self._look_up(loaded, certificate, issuer, at, url)
-            if answer.status in SETTLED:
-                self._remember(url, loaded)
-                return answer
-        fetched = await self._loading.once((url,), lambda: self._fetch_list(url))
-        if isinstance(fetched, _NoList):
+        else:
+            found = await self._loading.once((url,), lambda: self._list(certificate, issuer, url, at))
+        if isinstance(found, _NoList):
             return RevocationAnswer(
-                certificate.sha256, "crl", url, "unavailable", error=fetched.error, blocked=fetched.blocked
+                certificate.sha256, "crl", url, "unavailable", error=found.error, blocked=found.blocked
             )
-        crl, body = fetched
-        answer = await self._look_up(crl, certificate, issuer, at, url)
-        if answer.status in SETTLED:
-            await self._keep(f"crl {url}", body, answer.next_update)
-        return answer
+        return await self._look_up(found, certificate, issuer, at, url)
 
-    async def _kept_list(self, url: str) -> tuple[Crl | None, None]:
-        body = await self._kept(f"crl {url}")
-        loaded = None if body is None else await _load(body)
-        return (loaded if isinstance(loaded, Crl) else None), None
+    async def _list(
+        self, certificate: Certificate, issuer: Certificate, url: str, at: float
+    ) -> tuple[Crl | _NoList, float | None]:
+        """The list at ``url``: the one that was kept, if it serves the certificate that it is wanted for now, else a new one."""
+        key = f"crl {url}"
+        kept = await self._kept(key)
+        for _ in range(2):
+            if kept is not None and isinstance(loaded := await _load(kept), Crl):
+                if (await self._look_up(loaded, certificate, issuer, at, url)).status in SETTLED:
+                    self._remember(url, loaded)
+                    return loaded, None
+            async with self._turn(key, CRL) as kept:
+                if kept is None:
+                    return await self._fetch_list(certificate, issuer, url, at)
+        return await self._fetch_list(certificate, issuer, url, at)
 
-    async def _fetch_list(self, url: str) -> tuple[_NoList | tuple[Crl, bytes], float | None]:
+    async def _fetch_list(
+        self, certificate: Certificate, issuer: Certificate, url: str, at: float
+    ) -> tuple[Crl | _NoList, float | None]:
         got = await self._fetcher.fetch(url, CRL)
         if got.body is None:
             return _NoList(got.error or "no answer", got.blocked), float("inf")
@@ -173,7 +188,10 @@ class Sources:
         if isinstance(loaded, str):
             return _NoList(_with_type(loaded, got.content_type), False), float("inf")
         self._remember(url, loaded)
-        return (loaded, got.body), None
+        answer = await self._look_up(loaded, certificate, issuer, at, url)
+        if answer.status in SETTLED:
+            await self._keep(f"crl {url}", got.body, answer.next_update)
+        return loaded, None
 
     def _remember(self, url: str, crl: Crl) -> None:
         self._lists[url] = crl
@@ -195,8 +213,27 @@ class Sources:
 
     async def _keep(self, key: str, body: bytes, until: float | None) -> None:
         if self._cache is not None and until is not None:
-            until = min(until, self._clock() + MOST_KEPT if not key.startswith("aia ") else until)
-            await trio.to_thread.run_sync(self._cache.put, key, body, until)
+            most = self._clock() + (ISSUERS_KEPT if key.startswith("aia ") else MOST_KEPT)
+            await trio.to_thread.run_sync(self._cache.put, key, body, min(until, most))
+
+    @asynccontextmanager
+    async def _turn(self, key: str, kind: Kind) -> AsyncIterator[bytes | None]:
+        """Alone among the processes that use the cache, to fetch what belongs to ``key``; gives what another one has put there
+        while it was waited for. Whoever takes longer than fetching may is not waited for any longer."""
+        cache, lock, waited = self._cache, None, False
+        if cache is not None:
+            try:
+                with trio.move_on_after(kind.seconds):
+                    while (lock := cache.lock(key)) is None:
+                        waited = True
+                        await trio.sleep(WAIT_FOR_OTHERS)
+            except OSError:
+                pass  # it cannot be written, so nobody shares anything
+        try:
+            yield await self._kept(key) if waited else None
+        finally:
+            if cache is not None and lock is not None:
+                cache.unlock(key, lock)
 
 
 def bundle_untrusted(body: bytes, content_type: str = "") -> Bundle:

@@ -7,6 +7,8 @@ takes one out verifies it again: the directory is no place of trust. Where it ca
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -92,6 +94,29 @@ class DiskCache:
             return
         self._files += 1
         self._bytes += len(body)
+
+    def lock(self, key: str) -> int | None:
+        """Try to be the only process that fetches what belongs to ``key``. Something for ``unlock``, or ``None`` where another
+        one is at it; where the directory cannot be written nobody waits for anybody. Raises ``OSError`` then."""
+        if not self._usable:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(key).with_name(f".lock-{self._path(key).name[:32]}")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def unlock(self, key: str, descriptor: int) -> None:
+        """Let others have their turn. The file goes too: who waits for it finds the answer, and at worst fetches again."""
+        self._forget(self._path(key).with_name(f".lock-{self._path(key).name[:32]}"))
+        os.close(descriptor)
 
     def _path(self, key: str) -> Path:
         return self._directory / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

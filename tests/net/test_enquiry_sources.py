@@ -12,6 +12,7 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import load_der_x509_certificate
+from trio.testing import MockClock
 
 from scanner.evidence import RevocationAnswer
 from scanner.net.enquiry_sources import Sources, bundle_untrusted
@@ -283,7 +284,7 @@ def test_nothing_that_does_not_verify_is_kept(tmp_path: Path) -> None:
     async def main() -> None:
         pages = Pages({"http://ca.test/": b"<html>", RESPONDER: b"<html>", URL: revocation.crl(WORLD.other_key)})
         await _all(pages.sources(DiskCache(tmp_path, clock=lambda: NOW)))
-        assert not (tmp_path / "fetched").exists()
+        assert list((tmp_path / "fetched").iterdir()) == []
 
     run(main)
 
@@ -295,6 +296,58 @@ def test_broken_entries_of_the_cache(tmp_path: Path) -> None:
         for key in ("aia http://ca.test/", f"crl {URL}"):
             cache.put(key, b"something else", NOW + DAY)
         assert await _all(pages.sources(cache)) == ["1", "good", "good"]
+        assert len(pages.asked) == 3
+
+    run(main)
+
+
+def test_several_processes_ask_once(tmp_path: Path) -> None:
+    """Runs side by side, as worker processes are: each with sources of its own, over one directory."""
+
+    async def main() -> None:
+        pages = _pages()
+        pages.delay = 0.2
+        said: list[list[str]] = []
+
+        async def process() -> None:
+            said.append(await _all(pages.sources(DiskCache(tmp_path, clock=lambda: NOW))))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(process)
+        assert said == [["1", "good", "good"]] * 4
+        assert len(pages.asked) == 3
+        assert not [path for path in (tmp_path / "fetched").iterdir() if path.name.startswith(".")]
+
+    trio.run(main)
+
+
+def test_another_process_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.net.enquiry_sources.WAIT_FOR_OTHERS", 10.0)
+
+    async def main() -> None:
+        cache = DiskCache(tmp_path, clock=lambda: NOW)
+        other = DiskCache(tmp_path, clock=lambda: NOW)
+        held = other.lock(f"crl {URL}")
+        assert held is not None
+        assert cache.lock(f"crl {URL}") is None
+        begun = trio.current_time()
+        assert (await crl(_pages().sources(cache))).status == "good"
+        assert trio.current_time() - begun >= CRL.seconds
+        other.unlock(f"crl {URL}", held)
+        again = cache.lock(f"crl {URL}")
+        assert again is not None
+        cache.unlock(f"crl {URL}", again)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0.05))
+
+
+def test_without_a_place_to_write_everything_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def main() -> None:
+        pages = _pages()
+        assert await _all(pages.sources(DiskCache(tmp_path / "file", clock=lambda: NOW))) == ["1", "good", "good"]
         assert len(pages.asked) == 3
 
     run(main)
