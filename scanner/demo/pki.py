@@ -153,6 +153,11 @@ class Pki:
         return rsa.generate_private_key(65537, 2048)
 
     @cached_property
+    def interceptor(self) -> Authority:
+        """What stands before several sites; a root of its own."""
+        return self.new_root("Demo Interception CA")
+
+    @cached_property
     def forgotten(self) -> Authority:
         """An intermediate that one server sends and another forgets."""
         return self.authority("Demo Forgotten CA")
