@@ -256,6 +256,25 @@ LEGACY_SERVERS: Final = (
     ),
 )  # fmt: skip
 
+# Staples that are of no use, or say that the certificate is: what TLS 1.2 and 1.3 carry them in differs.
+STAPLING_SERVERS: Final = tuple(
+    ServerSpec(
+        id=f"{software}-tls{versions[0][-3:].replace('.', '')}-staple-{stapled}",
+        software=software,
+        versions=versions,
+        staple=True,
+        stapled=stapled,
+        expected=expected(code),
+    )
+    for software in ("nginx", "openssl")
+    for versions, expected in ((_ONLY_12, _tls12), (_ONLY_13, _tls13))
+    for stapled, code in (
+        ("revoked", "revoked-ocsp-staple"),
+        ("expired", "staple-invalid"),
+        ("another", "staple-invalid"),
+    )
+)
+
 ALL_SERVERS: Final = MODERN_SERVERS + CLOSED_SERVERS + LEGACY_SERVERS
 
 

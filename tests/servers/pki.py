@@ -119,16 +119,22 @@ class Credential:
     @cached_property
     def ocsp_response(self) -> bytes:
         """DER of a response that says "good", from the issuer itself, fresh for a week."""
+        return self.stapled("good")
+
+    def stapled(self, kind: str) -> bytes:
+        """DER of a response: "good"; "revoked"; "expired", three days ago; about "another" certificate, the issuer's."""
         now = datetime.now(UTC)
+        made = now - (timedelta(days=10) if kind == "expired" else timedelta(hours=1))
+        revoked = kind == "revoked"
         builder = ocsp.OCSPResponseBuilder().add_response(
-            cert=self.certificate,
+            cert=self.issuer.certificate if kind == "another" else self.certificate,
             issuer=self.issuer.certificate,
             algorithm=hashes.SHA1(),
-            cert_status=ocsp.OCSPCertStatus.GOOD,
-            this_update=now - timedelta(hours=1),
-            next_update=now + timedelta(days=7),
-            revocation_time=None,
-            revocation_reason=None,
+            cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+            this_update=made,
+            next_update=made + timedelta(days=7),
+            revocation_time=now - timedelta(days=2) if revoked else None,
+            revocation_reason=x509.ReasonFlags.key_compromise if revoked else None,
         )
         builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, self.issuer.certificate)
         return builder.sign(self.issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -54,7 +54,8 @@ class Order:
         return self.write("key.pem", self.credential.key_pem)
 
     def staple(self) -> Path:
-        return self.write("ocsp.der", self.credential.ocsp_response)
+        said, own = self.spec.stapled, self.credential
+        return self.write("ocsp.der", own.ocsp_response if said == "good" else own.stapled(said))
 
 
 OPENSSL_LEGACY: Final = "ALL:@SECLEVEL=0"

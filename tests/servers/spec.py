@@ -48,6 +48,8 @@ class ServerSpec:
     groups: str | None = None
     client_auth: ClientAuth = "none"
     staple: bool = False
+    # What the staple says: "good", "revoked", "expired", "another" (certificate)
+    stapled: str = "good"
     alpn: str | None = None
     # Bytes of plaintext a record holds at most (openssl only)
     max_fragment: int | None = None

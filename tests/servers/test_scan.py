@@ -12,7 +12,7 @@ from scanner.config import ScanConfig
 from scanner.evidence import Target
 from scanner.findings import Finding
 from scanner.session import Material, make_judge, open_session
-from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS
+from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
 from tests.servers.conftest import Start
 from tests.servers.running import Server
 from tests.servers.spec import ServerSpec
@@ -45,7 +45,7 @@ def codes(finding: Finding) -> set[str]:
     return {diagnosis["code"] for diagnosis in finding["diagnoses"]}
 
 
-@pytest.mark.parametrize("spec", MODERN_SERVERS + LEGACY_SERVERS, ids=lambda spec: spec.id)
+@pytest.mark.parametrize("spec", MODERN_SERVERS + LEGACY_SERVERS + STAPLING_SERVERS, ids=lambda spec: spec.id)
 def test_says_what_is_so_and_nothing_else(spec: ServerSpec, start: Start) -> None:
     (finding,) = scan([start(spec)])
 
