@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "check": "check",
     "stats": "stats",
     "diff": "diff",
+    "load": "load",
+    "diagnose": "diagnose",
     "demo": "demo",
     "schema": "schema",
     "explain": "explain",
@@ -30,12 +32,14 @@ SUMMARIES: Final = {
     "check": "Diagnose one or a few targets, or certificate files, for a person.",
     "stats": "Fleet-wide statistics per cause, from findings.",
     "diff": "What is new, fixed, changed and still broken between runs.",
+    "load": "Load findings into DuckDB, Parquet files or PostgreSQL.",
+    "diagnose": "Judge recorded findings again, without the network.",
     "demo": "Start a broken local fleet, scan it, show what is wrong with each.",
     "schema": "Print the output's schema, machine-readable.",
     "explain": "What a cause, a code or a client's error means, and how to fix it.",
 }
 # Promised by the contract and not built yet: they say so instead of "no such command".
-NOT_YET: Final = frozenset({"report", "diagnose", "load"})
+NOT_YET: Final = frozenset({"report"})
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3

@@ -20,11 +20,13 @@ def _known() -> tuple[type[Exception], ...]:
     from scanner.pki.ctlogs import LogListError
     from scanner.pki.files import ChainFileError
     from scanner.pki.stores import StoreError
+    from scanner.rejudge.certificates import CertificatesError
+    from scanner.warehouse.staging import LoadError
     from scanner.workers import WorkersFailed
 
     return (
-        DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings, OutputError, ResolverConfigError, ChainFileError,
-        LogListError, NtpServerError, StoreError, WorkersFailed,
+        CertificatesError, DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings, OutputError,
+        ResolverConfigError, ChainFileError, LogListError, NtpServerError, StoreError, LoadError, WorkersFailed,
     )  # fmt: skip
 
 

@@ -11,13 +11,28 @@ from scanner.cli import UsageProblem, standard_output
 
 @click.command(no_args_is_help=True, short_help="Print the output's schema, machine-readable.")
 @click.argument("what", type=click.Choice(["finding", "stats", "ddl"]))
-def schema(what: str) -> None:
-    """Print the JSON Schema of a finding (schema tlsweep/1).
+@click.option(
+    "--dialect",
+    type=click.Choice(["duckdb", "postgres", "bigquery", "snowflake", "clickhouse"]),
+    help="With ddl: for which database. Default: duckdb.",
+)
+def schema(what: str, dialect: str | None) -> None:
+    """Print the JSON Schema of a finding (tlsweep/1) or of statistics (tlsweep-stats/1), or the warehouse's tables and
+    views as SQL, with the command that loads them.
 
     \b
-    Example:
+    Examples:
       tlsweep schema finding > finding.schema.json
+      tlsweep schema ddl --dialect bigquery
     """
-    if what != "finding":
+    if what == "ddl":
+        from scanner.warehouse.ddl import ddl
+
+        standard_output().write(ddl(dialect or "duckdb"))
+        return
+    if dialect is not None:
+        raise UsageProblem("--dialect goes with ddl")
+    file = resources.files("scanner") / "data" / f"{what}.schema.json"
+    if not file.is_file():
         raise UsageProblem(f"'schema {what}' is not part of this version yet")
-    standard_output().write((resources.files("scanner") / "data" / "finding.schema.json").read_text("utf-8"))
+    standard_output().write(file.read_text("utf-8"))

@@ -1,0 +1,32 @@
+"""``tlsweep load``: findings into a warehouse."""
+
+from __future__ import annotations
+
+import click
+
+from scanner.cli import standard_output
+from scanner.cli.problems import one_line_problems
+
+
+@click.command(no_args_is_help=True, short_help="Load findings into DuckDB, Parquet files or PostgreSQL.")
+@click.argument("findings", nargs=-1, required=True)
+@click.option("--to", "url", required=True, metavar="URL", help="duckdb:FILE, parquet:DIR or postgresql://...")
+def load(findings: tuple[str, ...], url: str) -> None:
+    """Load files of FINDINGS into a warehouse: tables runs, findings, diagnoses, endpoints, certificates and chains, and
+    views over them (docs/warehouse.md).
+
+    A run that is loaded again replaces itself. Either all of it is loaded or nothing is changed.
+
+    \b
+    Examples:
+      tlsweep load findings.ndjson --to duckdb:estate.duckdb
+      tlsweep load findings.ndjson.zst --to parquet:/srv/warehouse/tlsweep
+      tlsweep load findings.ndjson --to postgresql://tlsweep@db.example/estate
+    """
+    from scanner.text import printable
+    from scanner.warehouse.loading import load as load_findings
+
+    with one_line_problems():
+        told = load_findings(findings, url)
+    for line in told.splitlines():
+        standard_output().write(printable(line) + "\n")
