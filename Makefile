@@ -47,6 +47,7 @@ schema: $(DEV) ## write again what is made from the code: the JSON Schema of a f
 	$(BIN)/python scripts/build_causes.py
 	$(BIN)/python scripts/build_docs.py
 	$(BIN)/python scripts/build_cli.py
+	PYTHONPATH=. $(BIN)/python scripts/build_matrix.py
 
 lock: python ## resolve the dependencies again and write both lock files
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; }

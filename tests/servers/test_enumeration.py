@@ -1,0 +1,126 @@
+"""What only more questions show: servers that take too much, or too little, beside what is in order."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from scanner.config import ScanConfig
+from scanner.demo.servers import openssl, run_handler
+from scanner.evidence import Target
+from scanner.findings import Finding
+from scanner.session import Material, make_judge, open_session
+from tests.helpers import pki
+from tests.servers.conftest import Start
+from tests.servers.spec import Expected, ServerSpec
+from tests.servers.test_scan import CONFIG, codes, scan
+
+EVERYTHING = replace(CONFIG, enumerate=True)
+# All from TLS 1.0 on, and a suite without forward secrecy
+CAREFREE = ServerSpec(
+    id="nginx-carefree",
+    software="nginx",
+    versions=("TLSv1.0", "TLSv1.2", "TLSv1.3"),
+    key="rsa:2048",
+    ciphers="ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:AES128-SHA:@SECLEVEL=0",
+    expected=Expected(version="TLSv1.3"),
+)
+STRICT = ServerSpec(
+    id="nginx-only-tls13", software="nginx", versions=("TLSv1.3",), expected=Expected(version="TLSv1.3")
+)
+
+
+def test_old_versions_and_weak_suites_beside_good_ones(start: Start) -> None:
+    (finding,) = scan([start(CAREFREE)], EVERYTHING)
+    assert codes(finding) == {"legacy-version-enabled", "weak-cipher-enabled"}
+    assert finding["outcome"] == "warn"
+    assert "TLSv1.0" in finding["endpoints"][0]["versions"]
+
+
+def test_the_newest_version_alone(start: Start) -> None:
+    (finding,) = scan([start(STRICT)], EVERYTHING)
+    assert codes(finding) == {"modern-version-only"}
+    assert finding["outcome"] == "ok"
+
+
+def test_without_more_questions_nothing_is_said(start: Start) -> None:
+    assert [codes(finding) for finding in scan([start(CAREFREE), start(STRICT)])] == [set(), set()]
+
+
+# --- a server of our own ---------------------------------------------------------------------------
+
+HOST = "site.servers.test"
+
+
+def scanned(
+    directory: Path,
+    config: ScanConfig,
+    stores: Callable[[pki.Issued], list[str]],
+    arrange: Callable[[ssl.SSLContext], None] = lambda _: None,
+) -> Finding:
+    """The finding on a server of Python's ssl whose certificate is in order."""
+    now = time.time()
+    root = pki.root("Enumeration Root")
+    authority = pki.authority("Enumeration CA", root)
+    leaf = pki.certificate(HOST, issuer=authority, not_before=now - 30 * pki.DAY, not_after=now + 60 * pki.DAY)
+    chain, key = directory / "chain.pem", directory / "key.pem"
+    chain.write_text(pki.pem(leaf, authority))
+    key.write_text(leaf.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    arrange(context)
+    findings: list[Finding] = []
+
+    async def main() -> None:
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        port = listener.socket.getsockname()[1]
+        target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
+        material = Material(trust_stores=stores(root))
+        judge = make_judge(material)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
+            async with open_session(config, material, run_id="t", judge=judge, emit=findings.append) as session:
+                await session.run(iter([target]))
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    (finding,) = findings
+    return finding
+
+
+def test_a_server_that_wants_a_name(tmp_path: Path) -> None:
+    def wants_a_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
+        return None if name else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    def arrange(context: ssl.SSLContext) -> None:
+        context.sni_callback = wants_a_name  # type: ignore[assignment]
+
+    roots = tmp_path / "roots.pem"
+
+    def stores(root: pki.Issued) -> list[str]:
+        roots.write_text(root.pem)
+        return [str(roots)]
+
+    finding = scanned(tmp_path, EVERYTHING, stores, arrange)
+    assert "sni-required" in codes(finding), finding["diagnoses"]
+    assert finding["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("trusting_first", [True, False])
+def test_one_store_trusts_it_and_another_does_not(tmp_path: Path, trusting_first: bool) -> None:
+    def stores(root: pki.Issued) -> list[str]:
+        trusting, other = tmp_path / "trusting.pem", tmp_path / "other.pem"
+        trusting.write_text(root.pem)
+        other.write_text(pki.root("Another Root").pem)
+        return [str(path) for path in ((trusting, other) if trusting_first else (other, trusting))]
+
+    finding = scanned(tmp_path, CONFIG, stores)
+    assert codes(finding) == {"store-differs"}
+    assert finding["outcome"] == "warn"

@@ -1,0 +1,40 @@
+"""The matrix of codes and tests says of every code that no server shows why that is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from scanner.diagnosis.catalogue import CODES
+from scripts import build_matrix
+
+
+def test_what_no_server_shows_has_its_reason() -> None:
+    """A reason that a new server has made untrue is taken out, and a new code without a server gets one."""
+    assert build_matrix.without_a_server() == [code for code in CODES if code in build_matrix.NO_SERVER]
+
+
+def test_every_code_is_judged_somewhere() -> None:
+    page = build_matrix.build()
+    for code in CODES:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{code}` |"))
+        assert row.count("`") > 2, f"no test shows {code}"
+
+
+def test_what_counts_as_an_assertion(tmp_path: Path) -> None:
+    """Codes in assertions and parameters count; those that are denied, or stand elsewhere, do not."""
+    module = tmp_path / "test_some.py"
+    module.write_text(
+        'KNOWN = "weak-key"\n'
+        '@pytest.mark.parametrize("code", ["no-scts"])\n'
+        "def test_a(code):\n"
+        '    """nxdomain"""\n'
+        '    told = "servfail"\n'
+        '    assert codes == ["expires-soon", KNOWN]\n'
+        '    assert "root-sent" not in codes\n'
+        '    assert told != "refused"\n'
+        "def helper():\n"
+        '    assert codes == ["revoked-crl"]\n'
+    )
+    ast.parse(module.read_text())
+    assert build_matrix._asserted(module) == {"no-scts": ["test_a"], "expires-soon": ["test_a"], "weak-key": ["test_a"]}
