@@ -57,7 +57,7 @@ This page is made by `scripts/build_matrix.py` from the tests themselves, and a 
   `tests/demo/test_every_case.py` scans them and wants exactly these codes of each, no more and no fewer.
 - **Other software**: servers that others wrote (nginx, Apache, HAProxy, GnuTLS, NSS, stunnel, OpenSSL's s_server, mitmproxy,
   faked clocks), from the tables and tests of `tests/servers/`. They are skipped where the software is missing.
-- **Judged from evidence**: tests that assert the code from evidence made for it, without a server, with their number.
+- **Judged from evidence**: modules of `tests/` that assert the code from evidence made for it, without a server.
 
 {unshown}
 """
@@ -72,7 +72,7 @@ def build() -> str:
         parts.append(f"\n## {cause}\n\n| code | servers of the demo | other software | judged from evidence |\n")
         parts.append("| --- | --- | --- | --- |\n")
         for code in (code.code for code in CODES.values() if code.cause == cause):
-            cells = (_cell(demo.get(code, ())), _cell(software.get(code, ())), _tests(evidence.get(code, {})))
+            cells = (_cell(demo.get(code, ())), _cell(software.get(code, ())), _cell(evidence.get(code, ())))
             parts.append(f"| `{code}` | {' | '.join(cells)} |\n")
     return "".join(parts)
 
@@ -119,14 +119,14 @@ def _software() -> dict[str, list[str]]:
     return {code: list(dict.fromkeys(names)) for code, names in found.items() if code in CODES}
 
 
-def _evidence() -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+def _evidence() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
     for where in JUDGING:
         paths = (ROOT / where).rglob("test_*.py") if not where.endswith(".py") else ROOT.glob(where)
         for path in sorted(paths):
             if path.name not in NOT_JUDGING:
-                for code, tests in _asserted(path).items():
-                    found[code][path.relative_to(ROOT).as_posix()] = len(tests)
+                for code in _asserted(path):
+                    found[code].append(path.relative_to(ROOT / "tests").as_posix())
     return found
 
 
@@ -175,12 +175,6 @@ def _cell(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return ", ".join(f"`{name}`" for name in listed[:SHOWN]) + more
-
-
-def _tests(modules: Mapping[str, int]) -> str:
-    shown = [f"`{name.removeprefix('tests/')}` {count}" for name, count in list(modules.items())[:SHOWN]]
-    more = f" and {len(modules) - SHOWN} more" if len(modules) > SHOWN else ""
-    return ", ".join(shown) + more
 
 
 def main(arguments: list[str] | None = None) -> int:

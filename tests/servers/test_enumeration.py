@@ -100,7 +100,7 @@ def test_a_server_that_wants_a_name(tmp_path: Path) -> None:
         return None if name else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
     def arrange(context: ssl.SSLContext) -> None:
-        context.sni_callback = wants_a_name  # type: ignore[assignment]
+        context.sni_callback = wants_a_name
 
     roots = tmp_path / "roots.pem"
 
