@@ -186,8 +186,9 @@ class _Gathering:
                 sighting = sighting_of(evidence, endpoint, verdict, elsewhere=seen_elsewhere(evidence, verdicts))
                 found.sightings += [] if sighting is None else [sighting]
             page = page_of(evidence.target.name, endpoint, verdict)
-            if page is not None:
-                found.pages[page_sighting(evidence.target.name, page)] = None
+            led = None if page is None else page_sighting(evidence.target.name, page)
+            if led is not None:
+                found.pages[led] = None
             for completion in endpoint.completions.values():
                 found.date(endpoint.address, completion.date, completion.local_time, mark)
             if verdict is not None and transparency is not None and EARLY in codes:

@@ -69,7 +69,7 @@ class Fold:
         if open_issuers:
             self._awaited.update(open_issuers)
             return "issuer"
-        if any(page.proof is None for page in facts.pages):
+        if facts.pages:
             return "portal"
         if any(not seen.reached for seen in facts.reach) and not self.reach.settled:
             return "revocation"

@@ -160,7 +160,7 @@ class _Issuer:
         certain = many and not (self.internal or self.long)
         evidence = {**self._names(unrelated), "share": round(share, 4)}
         if certain:
-            evidence["reasons"] = [f"they are {share:.0%} of all that was scanned"]
+            evidence["reasons"] = ["they are a good part of all that was scanned"]
         return InterceptionVerdict(self.text, evidence, certain)
 
     def _names(self, unrelated: list[str]) -> dict[str, Any]:
@@ -168,6 +168,7 @@ class _Issuer:
             "names_count": len(unrelated),
             "names": [self.domains[domain].name for domain in unrelated[:NAMES_TOLD]],
             "targets": self.targets,
+            **({} if self.product is None else {"product": self.product}),
         }
 
     def weighed(self) -> tuple[list[str], list[str]]:
@@ -187,9 +188,9 @@ class _Issuer:
         if self.signs["elsewhere"]:
             reasons.append("another path or an earlier run saw publicly trusted certificates in its place")
         if self.product is not None:
-            reasons.append(f"it bears the name of {self.product}")
+            reasons.append("it bears the name of a product that intercepts")
         seen = [self.domains[domain] for domain in unrelated]
-        if _one_key(seen):
+        if _one_key(seen) and not self.signs["own-key"]:
             reasons.append("one key is in certificates of unrelated names at different places")
         if _made_for_us(seen):
             reasons.append("its certificates were made while this run asked for them")

@@ -1,7 +1,8 @@
 """Names that lead to one and the same page: a network's login page, or one that says why a site is blocked.
 
 Brands that redirect to one site, parked domains and a hoster's default site do the same, so the number of names is not
-enough: the page must speak of a login or a block, and the names must have nothing else in common.
+enough: the page must speak of a login or a block, and the names must have nothing else in common. A page that says itself
+what it is needs no fleet (``scanner.pki.portals``).
 """
 
 from __future__ import annotations
@@ -31,22 +32,20 @@ class PageSighting:
 
     name: str
     page: str
-    host: str | None
-    proof: str | None
+    host: str
 
 
-def page_sighting(name: str, page: Page) -> PageSighting:
-    """What a page that answered for ``name`` tells the fleet."""
-    return PageSighting(name, page.page, page.host, page.proof)
+def page_sighting(name: str, page: Page) -> PageSighting | None:
+    """What a page that answered for ``name`` tells the fleet; ``None`` where it needs none to be known for what it is."""
+    return PageSighting(name, page.page, page.host) if page.proof is None and page.host is not None else None
 
 
 class _Page:
-    __slots__ = ("domains", "proof", "targets")
+    __slots__ = ("domains", "targets")
 
     def __init__(self) -> None:
         self.targets = 0
         self.domains: dict[str, str] = {}
-        self.proof: str | None = None
 
     def keep(self, domain: str, name: str) -> None:
         self.domains[domain] = min(name, self.domains.get(domain, name))
@@ -56,18 +55,14 @@ class _Page:
     def verdict(self, targets: int) -> Mapping[str, Any] | None:
         unrelated = unrelated_domains(self.domains)
         share = self.targets / max(targets, self.targets)
-        named = len(unrelated) >= NAMES_OF_PORTAL and share >= SHARE_OF_PORTAL
-        if self.proof is None and not named:
+        if len(unrelated) < NAMES_OF_PORTAL or share < SHARE_OF_PORTAL:
             return None
-        evidence: dict[str, Any] = {
+        return {
             "names_count": len(unrelated),
             "names": [self.domains[domain] for domain in unrelated[:NAMES_TOLD]],
             "targets": self.targets,
             "share": round(share, 4),
         }
-        if self.proof is not None:
-            evidence["proof"] = self.proof
-        return evidence
 
 
 class PortalsFold:
@@ -84,10 +79,8 @@ class PortalsFold:
             if page is None:
                 continue
             page.targets += 1
-            page.proof = min(filter(None, (page.proof, seen.proof)), default=None)
             domain = registrable(seen.name)
-            own = seen.host is not None and registrable(seen.host) == domain
-            if not (own or is_address(seen.name) or domain == LOCAL or "." not in domain):
+            if not (registrable(seen.host) == domain or is_address(seen.name) or domain == LOCAL or "." not in domain):
                 page.keep(domain, seen.name)
 
     def merge(self, other: PortalsFold) -> None:
@@ -97,7 +90,6 @@ class PortalsFold:
             if known is None:
                 continue
             known.targets += page.targets
-            known.proof = min(filter(None, (known.proof, page.proof)), default=None)
             for domain, name in page.domains.items():
                 known.keep(domain, name)
 

@@ -70,7 +70,7 @@ def fleet(count: int, **changes: Any) -> list[Sighting]:
         ({"own_key": True}, "issuer's own key"),
         ({"on_the_spot": True}, "a name that cannot exist"),
         ({"elsewhere": True}, "publicly trusted"),
-        ({"product": "Box"}, "Box"),
+        ({"product": "Box"}, "a product that intercepts"),
         ({"leaf_key": "one"}, "one key"),
     ],
 )
@@ -111,7 +111,7 @@ def test_names_alone_are_a_warning() -> None:
 
 def test_many_names_that_are_most_of_the_run_are_an_error() -> None:
     found = told(fleet(NAMES_WITHOUT_SIGN))
-    assert found is not None and found.certain and "100%" in found.evidence["reasons"][0]
+    assert found is not None and found.certain and "a good part" in found.evidence["reasons"][0]
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,18 @@ class Network:
         *,
         private_cas: Sequence[Path] = (),
         stores: Sequence[Path] | None = None,
+        public: bool = False,
+        earlier: Path | None = None,
     ) -> dict[str, Finding]:
-        """Findings by name. The store of this network's one root is also the public one."""
+        """Findings by name. ``public``: this network's one root counts as a public one."""
         written: list[Finding] = []
         async with serve_dns({name: Node(a=(address,)) for name, address in addresses.items()}) as dns:
             material = Material(
                 resolvers=(dns.text,),
                 trust_stores=tuple(map(str, stores or (self.roots,))),
                 private_cas=tuple(map(str, private_cas)),
+                public_roots=str(self.roots) if public else None,
+                earlier=None if earlier is None else str(earlier),
             )
             judge = make_judge(material)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
