@@ -22,7 +22,7 @@ from scanner.net.fetch_cache import DiskCache
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.crl import Crl, CrlError
 from scanner.pki.files import ChainFileError, chain_untrusted
-from scanner.pki.ocsp import get_url
+from scanner.pki.ocsp_request import get_url
 from scanner.pki.revocation import (
     judge_crl,
     judge_ocsp_untrusted,

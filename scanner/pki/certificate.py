@@ -302,28 +302,10 @@ class Certificate:
         return self._self_signed
 
     @property
-    def crl_points(self) -> tuple[tuple[tuple[int, bytes], ...], ...]:
-        """The names of each of its cRLDistributionPoints as (tag, content); none where they cannot be read."""
-        entry = self._extensions.get(extensions.CRL_DISTRIBUTION_POINTS)
-        try:
-            return extensions.distribution_points_untrusted(entry[1]) if entry else ()
-        except der.DerError:
-            return ()
-
-    @property
     def crl_urls(self) -> tuple[str, ...]:
-        """The URLs of cRLDistributionPoints."""
-        return tuple(
-            content.decode("utf-8", "backslashreplace")
-            for names in self.crl_points
-            for tag, content in names
-            if tag == 0x86
-        )
-
-    @property
-    def needs_no_revocation(self) -> bool:
-        """It says of itself that it lives too short to be revoked (RFC 9608; ETSI EN 319 412-1 section 5.2)."""
-        return any(oid in self._extensions for oid in extensions.NO_REVOCATION)
+        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+        points = extensions.points_of(self.extension(extensions.CRL_DISTRIBUTION_POINTS))
+        return tuple(url.decode("utf-8", "backslashreplace") for names in points for tag, url in names if tag == 0x86)
 
     @property
     def must_staple(self) -> bool:

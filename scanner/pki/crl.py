@@ -380,7 +380,7 @@ def _comparable(tag: int, content: bytes) -> tuple[int, object]:
 def _names_of_point(certificate: Certificate, url: str) -> tuple[tuple[int, bytes], ...]:
     """All names of the certificate's distribution point that has this URL; the URL itself where none has."""
     own = (0x86, url.encode("utf-8", "surrogatepass"))
-    for names in certificate.crl_points:
+    for names in extensions.points_of(certificate.extension(extensions.CRL_DISTRIBUTION_POINTS)):
         if own in names:
             return names
     return (own,)

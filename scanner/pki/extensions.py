@@ -339,6 +339,14 @@ def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes]
     return tuple(points)
 
 
+def points_of(value: bytes | None) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    """The same, none where there is no such extension or it cannot be read."""
+    try:
+        return () if value is None else distribution_points_untrusted(value)
+    except der.DerError:
+        return ()
+
+
 def demands_staple_untrusted(value: bytes) -> bool:
     """Whether a TLS feature extension (RFC 7633) names status_request (5) or status_request_v2 (17)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "tlsFeature")

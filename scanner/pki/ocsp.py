@@ -1,4 +1,4 @@
-"""OCSP (RFC 6960, RFC 5019): what is asked, and whether an answer proves anything.
+"""OCSP responses (RFC 6960, RFC 5019): whether an answer proves anything.
 
 An answer counts when it is about the very certificate, signed by its issuer or by a responder that the issuer itself
 named for the purpose, and current. A nonce is neither sent nor wanted: answers are made ahead of time everywhere.
@@ -7,16 +7,14 @@ What is read here comes from responders and servers, so every escape is an ``Ocs
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import quote
 
 from scanner.pki import der, extensions, fields
 from scanner.pki.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.pki.distinguished import comparable, name_text
+from scanner.pki.ocsp_request import HASHES, digest, key_bits
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
 
 # A response for one certificate has 300 bytes to 3 KB; those with a chain of signers in them some 10 KB.
@@ -25,24 +23,13 @@ MAX_RESPONSE_BYTES: Final = 256 << 10
 MAX_SINGLES: Final = 1000
 # The responder's certificate is one; some send the chain above it too.
 MAX_CERTIFICATES: Final = 8
-# Longer requests go by POST (RFC 5019 section 5).
-MAX_GET_BYTES: Final = 255
 
 _BASIC: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
-_SHA1: Final = der.encoded_oid("1.3.14.3.2.26")
-_HASHES: Final = {
-    _SHA1: "sha1",
-    der.encoded_oid("2.16.840.1.101.3.4.2.1"): "sha256",
-    der.encoded_oid("2.16.840.1.101.3.4.2.2"): "sha384",
-    der.encoded_oid("2.16.840.1.101.3.4.2.3"): "sha512",
-}
-_OIDS: Final = {name: oid for oid, name in _HASHES.items()}
 # With these anybody can make another response of the same hash.
 _BROKEN_HASHES: Final = frozenset({"md2", "md4", "md5"})
 # id-pkix-ocsp-nonce: critical in some answers, and no reason to refuse one.
 _NONCE: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.2")
 _ENUMERATED: Final = 0x0A
-_NULL: Final = b"\x05\x00"
 
 TRY_LATER: Final = 3
 # RFC 6960 section 4.2.1; 4 is not used
@@ -126,55 +113,6 @@ class Verified:
     delegated: bool
     not_before: float
     not_after: float
-
-
-# --- asking ----------------------------------------------------------------------------------------
-
-
-def _tlv(tag: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
-
-
-def _key_bits(certificate: Certificate) -> bytes:
-    """The content of subjectPublicKey: what key hashes are made over."""
-    data = certificate.spki_der
-    start, stop = der.whole_untrusted(data, der.SEQUENCE, "subjectPublicKeyInfo")
-    _, algorithm_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "key algorithm")
-    bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "key")
-    return der.bits_untrusted(data, bits_start, bits_stop)[1]
-
-
-def _digest(name: str, data: bytes) -> bytes:
-    return hashlib.new(name, data, usedforsecurity=False).digest()
-
-
-def request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
-    """The DER of an OCSPRequest about one certificate.
-
-    CertID with SHA-1 is what every responder knows (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
-    """
-    number = int(certificate.serial, 16)
-    identifier = _tlv(
-        der.SEQUENCE,
-        _tlv(der.SEQUENCE, _tlv(der.OID, _OIDS[hash_name]), _NULL),
-        _tlv(der.OCTET_STRING, _digest(hash_name, certificate.issuer_der)),
-        _tlv(der.OCTET_STRING, _digest(hash_name, _key_bits(issuer))),
-        _tlv(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
-    )
-    listed = _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, identifier))
-    return _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, listed))
-
-
-def get_url(url: str, asked: bytes) -> str | None:
-    """The URL that asks by GET (RFC 6960 appendix A.1); ``None`` where it is too long and POST is to be used."""
-    path = quote(base64.b64encode(asked).decode("ascii"), safe="")
-    whole = url + ("" if url.endswith("/") else "/") + path
-    return whole if len(whole.encode()) <= MAX_GET_BYTES else None
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -311,7 +249,7 @@ def _single(data: bytes, at: int, end: int) -> SingleResponse:
         else:
             raise der.DerError(f"SingleResponse: tag 0x{tag:02x}")
     return SingleResponse(
-        _HASHES.get(data[oid_start:oid_stop]),
+        HASHES.get(data[oid_start:oid_stop]),
         data[name_start:name_stop],
         data[key_start:key_stop],
         int.from_bytes(data[serial_start:serial_stop], "big", signed=True),
@@ -378,9 +316,9 @@ def _about(response: Response, certificate: Certificate, issuer: Certificate) ->
     for single in response.singles:
         if single.serial != serial or single.hash_name is None:
             continue
-        if single.issuer_name_hash != _digest(single.hash_name, certificate.issuer_der):
+        if single.issuer_name_hash != digest(single.hash_name, certificate.issuer_der):
             continue
-        if single.issuer_key_hash == _digest(single.hash_name, _key_bits(issuer)):
+        if single.issuer_key_hash == digest(single.hash_name, key_bits(issuer)):
             found.append(single)
     if not found:
         others = ", ".join(f"{single.serial:x}" for single in response.singles[:3])
@@ -395,7 +333,7 @@ def _names(response: Response, signer: Certificate) -> bool:
         return response.responder_name == signer.subject_der or comparable(response.responder_name) == comparable(
             signer.subject_der
         )
-    return response.responder_key == _digest("sha1", _key_bits(signer))
+    return response.responder_key == digest("sha1", key_bits(signer))
 
 
 def _signed(response: Response, signer: Certificate) -> bool:

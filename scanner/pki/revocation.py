@@ -15,8 +15,10 @@ from typing import Final, Literal
 from scanner.evidence import RevocationAnswer, record
 from scanner.pki import crl as lists
 from scanner.pki import ocsp
+from scanner.pki import ocsp_request as requests
 from scanner.pki.certificate import Certificate
 from scanner.pki.crl import Crl, CrlError, load_untrusted
+from scanner.pki.extensions import NO_REVOCATION
 from scanner.pki.ocsp import OcspError, OcspRefusal, Verified
 from scanner.pki.verdicts import ChainVerdict
 
@@ -67,7 +69,7 @@ def none_needed(certificate: Certificate, issuer: Certificate) -> str | None:
     """Why nobody has to be asked about this certificate; ``None`` where somebody has."""
     if certificate == issuer:
         return "it is its own issuer"
-    if certificate.needs_no_revocation:
+    if any(certificate.extension(oid) is not None for oid in NO_REVOCATION):
         return "it says that no revocation information is made for it"
     if certificate.is_ca:
         return None
@@ -94,8 +96,8 @@ def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
 
 
 def ocsp_request(certificate: Certificate, issuer: Certificate) -> bytes:
-    """The DER of the OCSPRequest to send; ``ocsp.get_url`` makes the URL for GET of it."""
-    return ocsp.request(certificate, issuer)
+    """The DER of the OCSPRequest to send; ``scanner.pki.ocsp_request.get_url`` makes the URL for GET of it."""
+    return requests.request(certificate, issuer)
 
 
 # --- OCSP ------------------------------------------------------------------------------------------

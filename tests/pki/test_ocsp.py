@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import base64
 import random
 import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp as their
 
 from scanner.pki import ocsp
+from scanner.pki import ocsp_request as asking
 from scanner.pki.ocsp import OcspError, OcspRefusal, verify_untrusted
 from tests.helpers import revocation as made
 from tests.helpers.pki import DAY, NOW, Issued, authority, certificate, extension, key, octets, oid, sequence, tlv
@@ -26,37 +25,6 @@ def refused(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA) -> str:
     with pytest.raises(OcspError) as caught:
         verify_untrusted(data, leaf.parsed, issuer.parsed)
     return str(caught.value)
-
-
-# --- requests ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
-def test_a_request_is_what_others_read(hash_name: str) -> None:
-    leaf, ca = WORLD.parsed()
-    data = ocsp.request(leaf, ca, hash_name=hash_name)
-    builder = their.OCSPRequestBuilder()
-    algorithm = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()
-    same = builder.add_certificate(leaf.x509, ca.x509, algorithm).build()
-    assert data == same.public_bytes(serialization.Encoding.DER)
-
-
-@pytest.mark.parametrize("serial", [1, 0x80, 0xFF00, 2**159 - 1])
-def test_serial_numbers_are_asked_about_as_they_are(serial: int) -> None:
-    leaf = certificate("numbered.example", issuer=CA, serial=serial).parsed
-    assert their.load_der_ocsp_request(ocsp.request(leaf, CA.parsed)).serial_number == serial
-
-
-def test_by_get_where_it_is_short() -> None:
-    leaf, ca = WORLD.parsed()
-    data = ocsp.request(leaf, ca)
-    url = ocsp.get_url("http://ocsp.test/x", data)
-    assert url is not None and url.startswith("http://ocsp.test/x/M")
-    assert not set(url.rpartition("/")[2]) & set("+/=")
-    assert base64.b64decode(unquote(url.rpartition("/")[2])) == data
-    slashed = ocsp.get_url("http://ocsp.test/", data)
-    assert slashed is not None and "//M" not in slashed
-    assert ocsp.get_url("http://ocsp.test/" + "x" * 200, data) is None
 
 
 # --- who may answer ----------------------------------------------------------------------------------
@@ -265,7 +233,7 @@ def test_responses_of_openssl(tmp_path: Path) -> None:
     leaf, ca = WORLD.parsed()
     signer, stranger = responder(CA), responder(WORLD.root, label="Stranger")
     (tmp_path / "ca.pem").write_text(CA.pem + CA.key_pem)
-    (tmp_path / "request").write_bytes(ocsp.request(leaf, ca))
+    (tmp_path / "request").write_bytes(asking.request(leaf, ca))
     serial = leaf.serial.upper()
     lines = [
         f"R\t270101000000Z\t261101000000Z,keyCompromise\t{serial}\tunknown\t/CN=leaf.example",
@@ -301,11 +269,11 @@ def test_responses_of_openssl(tmp_path: Path) -> None:
     said = verify_untrusted(answer(signer, "-resp_key_id"), leaf, ca)
     assert (said.single.status, said.delegated) == ("revoked", True)
     other = WORLD.other_leaf.parsed
-    good = answer(signer, request=ocsp.request(other, ca, hash_name="sha256"))
+    good = answer(signer, request=asking.request(other, ca, hash_name="sha256"))
     assert verify_untrusted(good, other, ca).single.status == "good"
     assert "another certificate" in refused(good)
     unlisted = certificate("unlisted.example", issuer=CA).parsed
-    assert verify_untrusted(answer(CA, request=ocsp.request(unlisted, ca)), unlisted, ca).single.status == "unknown"
+    assert verify_untrusted(answer(CA, request=asking.request(unlisted, ca)), unlisted, ca).single.status == "unknown"
     assert "not named by" in refused(answer(stranger))
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scanner.pki import ocsp
+from scanner.pki import ocsp_request as asking
 from scanner.pki import revocation as judges
 from scanner.pki.revocation import (
     TOLERANCE,
@@ -86,7 +87,7 @@ def test_who_issued_the_leaf() -> None:
 
 
 def test_a_request() -> None:
-    assert judges.ocsp_request(*WORLD.parsed()) == ocsp.request(*WORLD.parsed())
+    assert judges.ocsp_request(*WORLD.parsed()) == asking.request(*WORLD.parsed())
 
 
 # --- OCSP at a moment --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def revocation_claims(case: Case) -> Iterator[Claim]:
     if mode == "off" or verdict is None or verdict.leaf is None:
         return
     staple = staple_of(case, verdict)
-    if staple is not None:
+    if staple is not None and staple.status != "good":
         yield from _staple_claims(case, verdict.leaf, staple)
     if verdict.leaf.must_staple:
         yield from _must_staple_claims(case, verdict.leaf, staple)
@@ -54,7 +54,7 @@ def _staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer) -> I
     facts = {**_about(leaf, leaf), **_said(staple)}
     if staple.status == "revoked":
         yield Claim("revoked-ocsp-staple", facts, _severity(case))
-    elif staple.status != "good":
+    else:
         fault = "unknown" if staple.status == "unknown" else staple.fault
         words = "its responder does not know the certificate" if staple.status == "unknown" else staple.error
         facts.update(reason=words, fault=fault, refused_by=_refused_by(case, leaf, fault))
