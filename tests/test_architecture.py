@@ -30,7 +30,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__init__": frozenset(),
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
-    "cli": frozenset({"session", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"})
+    "cli": frozenset(
+        {"session", "rejudge", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"}
+    )
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
     "scan": frozenset(
         {"earlier", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
@@ -41,6 +43,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "session": frozenset(
         {"earlier", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls", *RECORDS}
     ),
+    # Recorded findings judged again, without the network.
+    "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
     "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
     "worker": frozenset(
@@ -75,7 +79,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
     "correlate": frozenset({"pki", "tls", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
-    "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines"}),
+    "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines", "language"}),
     # Evidence that waits for the fleet's word, on disk beyond a bound.
     "held": frozenset({"evidence"}),
     # What an earlier run saw, read from its findings.

@@ -54,14 +54,14 @@ def test_what_is_spoken() -> None:
 def said() -> set[str]:
     """Every phrase that the program says: the literals given to ``say``, and those that it takes from tables."""
     literals = {
-        node.args[0].value
+        argument.value
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_bytes()))
         if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") == "say"
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
+        and getattr(node.func, "id", "") in ("say", "_said")
         and path.name != "running.py"  # where it is another function
+        for argument in node.args
+        if isinstance(argument, ast.Constant)
     }
     tables = {*SOFTWARE.values(), *(recipe.title for recipe in recipes()), *(code.severity for code in CODES.values())}
     return {phrase for phrase in literals if isinstance(phrase, str)} | tables

@@ -41,14 +41,14 @@ class _Page:
     def code(self, answer: CodeAnswer) -> None:
         self._head(answer)
         self._paragraph(answer["meaning"])
-        self._labelled(say("proof"), answer["proof"])
-        self._labelled(say("do"), answer["remedy"])
+        self._labelled(say("proof: "), answer["proof"])
+        self._labelled(say("do: "), answer["remedy"])
         if answer["confirm"]:
-            self._line(say("confirm"), answer["confirm"])
+            self._line(say("confirm: "), answer["confirm"])
         if answer["clients"]:
             self._title(say("What clients say"))
             for client, text in answer["clients"].items():
-                self._line(client, text)
+                self._line(f"{client}: ", text)
         self._fixes(answer["fixes"])
         if answer["errors"]:
             self._title(say("Errors that can mean it"))
@@ -74,7 +74,7 @@ class _Page:
         self._title(say("It can mean, the likeliest first"))
         self._codes(answer["codes"], numbered=True)
         self._title(say("How to tell them apart"))
-        self._line(say("decides"), answer["check"])
+        self._line(say("decides: "), answer["check"])
         for meaning in answer["meanings"]:
             if meaning["tell"]:
                 self._paragraph(meaning["tell"])
@@ -91,7 +91,7 @@ class _Page:
         head = Text(brief["code"], style="bold").append(f"  {brief['title']}", style="not bold")
         self._console.print(head)
         kind = Text(say(brief["severity"]), style=_COLOURS[brief["severity"]]).append(
-            f" of {brief['cause']}", style="dim"
+            f"  {brief['cause']}", style="dim"
         )
         self._console.print(Padding(kind, (0, 0, 0, 2), expand=False))
 
@@ -101,12 +101,12 @@ class _Page:
             head = Text(f"{place}. " if numbered else "", style="dim").append(brief["code"], style="bold")
             head.append(f"  {brief['title']}", style="not bold").append(f"  ({brief['cause']})", style="dim")
             self._console.print(Padding(head, (0, 0, 0, 2), expand=False))
-            proof = Text(f"{say('when')}: {brief['proof']}", style="dim")
+            proof = Text(f"{say('when: ')}{brief['proof']}", style="dim")
             self._console.print(Padding(proof, (0, 0, 0, 7 if numbered else 4), expand=False))
             command = brief["confirm"]
             if numbered and command and command not in shown:
                 shown.add(command)
-                self._console.print(Text(f"       {say('see')}: {command}", style="dim"), soft_wrap=True)
+                self._console.print(Text(f"       {say('see: ')}{command}", style="dim"), soft_wrap=True)
 
     def _fixes(self, fixes: Iterable[FixRecord]) -> None:
         for fix in fixes:
@@ -126,11 +126,11 @@ class _Page:
 
     def _labelled(self, label: str, text: str) -> None:
         self._console.print(
-            Padding(Text(f"{label}: ", style="bold").append(text, style="not bold"), (0, 0, 0, 2), expand=False)
+            Padding(Text(label, style="bold").append(text, style="not bold"), (0, 0, 0, 2), expand=False)
         )
 
     def _line(self, label: str, text: str) -> None:
-        self._console.print(Text(f"  {label}: ", style="bold").append(text, style="not bold"), soft_wrap=True)
+        self._console.print(Text(f"  {label}", style="bold").append(text, style="not bold"), soft_wrap=True)
 
     def _more(self) -> None:
         self._console.print()

@@ -204,11 +204,11 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: 
     if diagnosis.get("remedy"):
         console.print(
             _indented(
-                Text(f"{say('do')}: ", style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
+                Text(say("do: "), style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
                 (0, 0, 0, 4),
             )
         )
     if diagnosis.get("confirm"):
         # one line, however long: it is there to be copied
-        line = Text(f"    {say('confirm')}: ", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
+        line = Text(f"    {say('confirm: ')}", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
         console.print(line, soft_wrap=True)

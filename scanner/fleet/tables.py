@@ -15,6 +15,7 @@ from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.fleet.prometheus import as_prometheus
 from scanner.fleet.stats import Stats, largest_first
 from scanner.fleet.tally import OUTCOMES, CauseCount, Tally, met, percent
+from scanner.language import say
 from scanner.text import printable
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def as_table(stats: Stats) -> str:
         if section.note:
             parts.append(printable(section.note))
     if not met(stats.total):
-        parts.append("No diagnosis at all.")
+        parts.append(say("No diagnosis at all."))
     return "\n".join(parts) + "\n"
 
 
@@ -71,7 +72,7 @@ def as_markdown(stats: Stats) -> str:
         if section.note:
             parts += ["", markdown_text(section.note)]
     if not met(stats.total):
-        parts += ["", "No diagnosis at all."]
+        parts += ["", say("No diagnosis at all.")]
     return "\n".join(parts) + "\n"
 
 
@@ -93,7 +94,7 @@ def _sections(stats: Stats) -> Iterator[Section]:
         for name, count in met(total)
     ]
     if causes:
-        yield Section("", ("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
+        yield Section("", _said("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
     for column, groups in stats.by.items():
         yield _groups(column, groups)
     if stats.of_fleet:
@@ -108,16 +109,18 @@ def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
             for one in shared[:MAX_SHARED_SHOWN]
         ]
         note = "" if len(shared) <= MAX_SHARED_SHOWN else f"and {len(shared) - MAX_SHARED_SHOWN} more in --format json"
-        header = ("code", "shared", "which", "targets", "for example")
-        yield Section("Causes that several targets share", header, rows, (3,), note)
+        header = _said("code", "shared", "which", "targets", "for example")
+        yield Section(say("Causes that several targets share"), header, rows, (3,), note)
     verdicts = list(_verdicts(stats.correlation()))
     if verdicts:
-        yield Section("What the fleet says as a whole", ("verdict", "about", "findings that say so"), verdicts, ())
+        yield Section(
+            say("What the fleet says as a whole"), _said("verdict", "about", "findings that say so"), verdicts, ()
+        )
     expiry = stats.expiry.to_json()["by_month"]
     if expiry:
         months = [[month, str(services)] for month, services in list(expiry.items())[:MAX_MONTHS_SHOWN]]
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
-        yield Section("Certificates that expire", ("month", "services"), months, (1,), note)
+        yield Section(say("Certificates that expire"), _said("month", "services"), months, (1,), note)
     latency = stats.latency.to_json()
     if latency:
         rows = [
@@ -125,7 +128,10 @@ def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
             for stage, values in latency.items()
         ]
         yield Section(
-            "Milliseconds that the stages took", ("stage", "median", "90 %", "99 %", "most"), rows, (1, 2, 3, 4)
+            say("Milliseconds that the stages took"),
+            _said("stage", "median", "90 %", "99 %", "most"),
+            rows,
+            (1, 2, 3, 4),
         )
 
 
@@ -134,20 +140,25 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
     clock = correlation["clock"]
     if clock["state"] == "wrong":
         off = f"by {clock['offset_seconds']:.0f} seconds" if "offset_seconds" in clock else ""
-        yield ["the clock of the scanning machine is wrong", off, str(told["local-clock-wrong"])]
+        yield [say("the clock of the scanning machine is wrong"), off, str(told["local-clock-wrong"])]
     for one in correlation["interceptors"]:
-        yield ["one issuer across unrelated names", one["issuer"], str(told["issuer-across-unrelated-names"])]
+        yield [say("one issuer across unrelated names"), one["issuer"], str(told["issuer-across-unrelated-names"])]
     for one in correlation["portals"]:
-        yield ["a captive portal or block page", one["to"], str(told["captive-portal"])]
+        yield [say("a captive portal or block page"), one["to"], str(told["captive-portal"])]
     if correlation["revocation_blocked"] is not None:
-        yield ["revocation hosts cannot be reached from here", "", str(told["revocation-blocked"])]
+        yield [say("revocation hosts cannot be reached from here"), "", str(told["revocation-blocked"])]
+
+
+def _said(*words: str) -> tuple[str, ...]:
+    """Headings, in the language that is spoken."""
+    return tuple(say(word) for word in words)
 
 
 def _headline(stats: Stats) -> str:
     total = stats.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    unreadable = f"; {stats.unreadable_lines:,} unreadable lines" if stats.unreadable_lines else ""
-    return f"{total.findings:,} findings: {outcomes}{unreadable}"
+    unreadable = f"; {stats.unreadable_lines:,} {say('unreadable lines')}" if stats.unreadable_lines else ""
+    return f"{total.findings:,} {say('findings')}: {outcomes}{unreadable}"
 
 
 def _codes_text(count: CauseCount) -> str:
@@ -165,5 +176,5 @@ def _groups(column: str, groups: Mapping[str, Tally]) -> Section:
         rows.append([value or NO_VALUE, str(tally.findings), *counts, failing, causes])
     left_out = len(ordered) - MAX_GROUPS_SHOWN
     note = f"and {left_out} smaller groups (--format json has them all)" if left_out > 0 else ""
-    header = (column, "targets", *OUTCOMES, "failing", "most frequent causes")
+    header = (column, *_said("targets"), *OUTCOMES, *_said("failing", "most frequent causes"))
     return Section("", header, rows, range(1, 7), note)

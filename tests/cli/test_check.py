@@ -131,3 +131,26 @@ def test_control_c(tmp_path: Path) -> None:
             accepted.close()
 
     assert (process.returncode, out, err.strip()) == (3, b"", b"tlsweep: interrupted")
+
+
+def test_chinese(fleet: Fleet, call: Call, options: list[str]) -> None:
+    """Sentences and labels follow the language; codes, causes, keys and commands do not."""
+    target = address_of(fleet, "expired")
+    shown = call("check", target, "--lang", "zh", *options)
+    assert shown.status == 0
+    for part in (
+        "certificate-expired",
+        "expired-or-self-signed",
+        "过期",
+        "处理：",
+        "验证命令：openssl s_client",
+        "各客户端的报错",
+    ):
+        assert part in shown.out
+    english, chinese = (
+        orjson.loads(call("check", target, "--json", "--lang", language, *options).out)["diagnoses"][0]
+        for language in ("en", "zh")
+    )
+    assert english["summary"] != chinese["summary"] and english["remedy"] != chinese["remedy"]
+    for same in ("code", "cause", "severity", "confirm"):
+        assert english[same] == chinese[same]

@@ -72,3 +72,12 @@ def test_standard_input_twice(findings: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_chinese(findings: Path, call: Call) -> None:
+    """Headings follow the language; causes, codes, outcomes and JSON do not."""
+    shown = call("stats", findings, "--by", "owner", "--lang", "zh").out
+    assert "条结果" in shown and "最常见原因" in shown
+    assert "network-blocked" in shown and "owner" in shown
+    plain = call("stats", findings, "--format", "json")
+    assert call("stats", findings, "--format", "json", "--lang", "zh").out == plain.out
