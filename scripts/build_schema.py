@@ -41,10 +41,13 @@ def build() -> str:
 def field_texts() -> dict[tuple[str, str], str]:
     """(class, field) -> the string under the field in the source."""
     tree = ast.parse(Path(findings.__file__).read_text("utf-8"))
-    texts = {}
+    texts: dict[tuple[str, str], str] = {}
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
+        # fields of another record that this one takes over have their text there
+        bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+        texts |= {(node.name, field): text for (owner, field), text in texts.items() if owner in bases}
         for field, below in zip(node.body, node.body[1:], strict=False):
             if (
                 isinstance(field, ast.AnnAssign)
