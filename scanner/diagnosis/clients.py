@@ -133,7 +133,9 @@ def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str
 
 
 def _is_verdict(text: str) -> bool:
-    return text.startswith(("The certificate", "The signature in", "The name in"))
+    return text.startswith(
+        ("The certificate", "The signature in", "The name in", "The revocation or", "The received OCSP")
+    )
 
 
 def _meets(client: str, code: str) -> tuple[int, int, tuple[int, int]]:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from tests.clients.chromium import trust
 from tests.clients.running import Answers, Question
@@ -67,7 +68,11 @@ def proxy(places: Mapping[tuple[str, int], tuple[str, int]]) -> Iterator[int]:
                 request += chunk
             if not request:
                 return
-            host, _, port = request.split()[1].decode().rpartition(":")
+            method, asked = request.split()[:2]
+            if method != b"CONNECT":  # plain HTTP, to an OCSP responder of the demo
+                forward(client, request, urlsplit(asked.decode()))
+                return
+            host, _, port = asked.decode().rpartition(":")
             place = places.get((host.strip("[]"), int(port)))
             if place is None:
                 client.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n")
@@ -75,6 +80,14 @@ def proxy(places: Mapping[tuple[str, int], tuple[str, int]]) -> Iterator[int]:
             with socket.create_connection(place, timeout=CONNECT_SECONDS) as server:
                 client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 copy(client, server)
+
+    def forward(client: socket.socket, request: bytes, url: SplitResult) -> None:
+        if url.hostname is None or not url.hostname.startswith("127."):
+            client.sendall(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n")
+            return
+        with socket.create_connection((url.hostname, url.port or 80), timeout=CONNECT_SECONDS) as server:
+            server.sendall(request.replace(f"{url.scheme}://{url.netloc}".encode(), b"", 1))
+            copy(client, server)
 
     def copy(one: socket.socket, other: socket.socket) -> None:
         with selectors.DefaultSelector() as selector:
