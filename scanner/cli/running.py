@@ -176,6 +176,8 @@ class Run:
     run_id: str
     stats: Stats
     workers: int = 1
+    clock: Callable[[], float] = time.time
+    fragments: Fragments = field(default_factory=Fragments)
     already: int = 0
     matched: bool = False
     interrupted: bool = False
@@ -321,9 +323,10 @@ class Run:
             transparency=self.transparency,
             emit=self.emit,
             judged=None if self.certificates is None else self.keep_certificates,
-            fragments=Fragments(),
+            fragments=self.fragments,
             notify=lambda fleet: self.tell_clock(fleet.clock),
             warn=say,
+            clock=self.clock,
         ) as session:
             if progress:
                 self._show(nursery, session.scan.statistics)

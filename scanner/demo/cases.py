@@ -10,6 +10,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +71,8 @@ class Case:
     ``code`` is what the case is there to show, ``also`` further codes that are true of it; the finding must list these
     and no others. ``cause`` is the finding's, so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under
     ``DOMAIN`` unless given; "" stands for the address itself. ``servers`` has one entry for each address of the host.
+    ``needs_time``: it shows only if several time servers are asked. ``clock_off`` is by how much the clock of the machine
+    that scans must be off: such a case is scanned by itself.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Case:
     protocol: str = "tls"
     owner: str = "web"
     ipv6: bool = False
+    needs_time: bool = False
+    clock_off: timedelta = timedelta(0)
 
     @property
     def codes(self) -> frozenset[str]:

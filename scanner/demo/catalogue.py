@@ -7,6 +7,7 @@ from typing import Final
 from scanner.demo import (
     cases_certificates,
     cases_client_auth,
+    cases_clock,
     cases_dns,
     cases_healthy,
     cases_interception,
@@ -26,6 +27,7 @@ CASES: Final[tuple[Case, ...]] = (
     *cases_negotiation.CASES,
     *cases_client_auth.CASES,
     *cases_interception.CASES,
+    *cases_clock.CASES,
     *cases_certificates.CASES,
     *cases_revocation.CASES,
     *cases_transparency.CASES,

@@ -29,6 +29,7 @@ from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.pki import Pki, pem
 from scanner.demo.servers import Handler, run_handler
 from scanner.demo.services import services
+from scanner.demo.timeserver import SERVERS, serve_time
 from scanner.demo.zone import records
 
 COLUMNS: Final = ("host", "port", "protocol", "owner", "expected", "story")
@@ -72,14 +73,16 @@ class Row:
 class Fleet:
     """A running fleet.
 
-    ``resolver`` is "ADDRESS:PORT" of its DNS server; ``config_hints`` are options of ``ScanConfig`` under which the slowest
-    case ends in seconds: everything is on this machine, so what has not answered in a second or two never will.
+    ``resolver`` is "ADDRESS:PORT" of its DNS server, ``time_servers`` are those that tell the time; ``config_hints`` are
+    options of ``ScanConfig`` under which the slowest case ends in seconds: everything is on this machine, so what has not
+    answered in a second or two never will.
     """
 
     directory: Path
     resolver: str
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Case, str], ...]
+    time_servers: tuple[str, ...] = ()
     config_hints: dict[str, Any] = field(
         default_factory=lambda: {
             "connect_timeout": 1.5,
@@ -117,6 +120,7 @@ class Servers:
     pki: Pki
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Case, str], ...]
+    time_servers: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -129,7 +133,7 @@ async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncI
     async with run_servers(cases) as servers:
         async with serve_dns(_zone(servers.rows), ONLY_ADDRESS) as dns:
             _write_files(directory, servers.rows, servers.pki)
-            yield Fleet(directory, dns.text, servers.rows, servers.skipped)
+            yield Fleet(directory, dns.text, servers.rows, servers.skipped, servers.time_servers)
 
 
 @asynccontextmanager
@@ -148,8 +152,13 @@ async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
             bound.listen(BACKLOG)
             shop.pki.services = f"http://{places[0]}:{bound.getsockname()[1]}"
             listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), services(shop.pki)))
+            clocks = _time_sockets(addresses, held)
             for case in cases:
                 try:
+                    if case.needs_time and not clocks:
+                        raise CannotHere(
+                            f"time servers need addresses of their own, and this system has {ONLY_ADDRESS} alone"
+                        )
                     with ExitStack() as kept:
                         row, opened = _open(case, shop, addresses, kept)
                         held.push(kept.pop_all())
@@ -161,7 +170,10 @@ async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
         async with trio.open_nursery() as nursery:
             for listener, handler in listeners:
                 nursery.start_soon(trio.serve_listeners, partial(run_handler, handler), [listener])
-            yield Servers(shop.pki, tuple(rows), tuple(skipped))
+            for bound in clocks:
+                nursery.start_soon(serve_time, trio.socket.from_stdlib_socket(bound))
+            told = tuple("{}:{}".format(*bound.getsockname()) for bound in clocks)
+            yield Servers(shop.pki, tuple(rows), tuple(skipped), told)
             nursery.cancel_scope.cancel()
 
 
@@ -252,6 +264,19 @@ def _bind(addresses: Sequence[str]) -> list[socket.socket]:
                 opened.setblocking(False)
             return bound
     raise CannotHere(f"no port was free on {', '.join(addresses)} together")
+
+
+def _time_sockets(addresses: _Addresses, held: ExitStack) -> list[socket.socket]:
+    """UDP sockets at addresses of their own, which ``held`` closes; none where there is one address alone."""
+    found: list[socket.socket] = []
+    if addresses.has_many():
+        for address in addresses.take(SERVERS):
+            bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            held.callback(bound.close)
+            bound.bind((address, 0))
+            bound.setblocking(False)
+            found.append(bound)
+    return found
 
 
 def _fill_queue(bound: socket.socket, held: ExitStack) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 from typing import Final, TypeVar
 
 import trio
@@ -79,12 +81,12 @@ def reset(stream: trio.SocketStream) -> None:
 # --- OpenSSL, as real servers have it --------------------------------------------------------------
 
 
-def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"") -> Handler:
+def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"", date_off: float | None = None) -> Handler:
     """A real handshake, then one plain page over HTTP for whoever asks (a browser, curl); ``refusal`` instead, where there is
-    one, for clients without a certificate."""
+    one, for clients without a certificate. With ``date_off`` the page has a Date, so many seconds off."""
 
     async def handle(stream: trio.SocketStream) -> None:
-        await converse(stream, context, page, refusal=refusal)
+        await converse(stream, context, page, refusal=refusal, date_off=date_off)
 
     return handle
 
@@ -138,7 +140,13 @@ class _Tls:
 
 
 async def converse(
-    stream: trio.SocketStream, context: ssl.SSLContext, page: str, received: bytes = b"", *, refusal: bytes = b""
+    stream: trio.SocketStream,
+    context: ssl.SSLContext,
+    page: str,
+    received: bytes = b"",
+    *,
+    refusal: bytes = b"",
+    date_off: float | None = None,
 ) -> None:
     """The server's side of TLS, of which the client's first bytes may have been read, and one HTTP answer."""
     tls = _Tls(stream, context, received)
@@ -154,6 +162,8 @@ async def converse(
             else:
                 body = page.encode() + b"\n"
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+                if date_off is not None:
+                    head += f"Date: {formatdate(time.time() + date_off, usegmt=True)}\r\n"
                 answer = head.encode() + b"Connection: close\r\n\r\n" + body
                 await tls.write(refusal if refusal and not tls.client_is_known else answer)
             await tls.close()

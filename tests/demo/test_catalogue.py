@@ -12,7 +12,6 @@ ELSEWHERE = {
     "needs --enumerate": {"legacy-version-enabled", "modern-version-only", "weak-cipher-enabled"},
     "needs a certificate of ours": {"client-certificate-rejected"},
     "is a warning beside an error": {"certificate-differs-by-path"},
-    "needs the clock": {code for code, entry in CODES.items() if entry.cause == "clock-skew"},
     "needs a route that fails, and loopback has none": {"network-unreachable", "host-unreachable"},
     "needs what is outside of this machine": {"revocation-blocked"},
     "needs a CA whose CAA name is known": {"caa-forbids-issuer"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -37,6 +38,11 @@ async def scan_fleet(directory: Path) -> dict[str, Finding]:
         return findings
 
 
+def a_clock(off: float) -> float:
+    """What a clock says that is so many seconds off."""
+    return time.time() + off
+
+
 @asynccontextmanager
 async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Finding]]]:
     """A fleet that is up, and the findings of its inventory by the names of the cases."""
@@ -48,17 +54,24 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
             trust_stores=(str(fleet.roots),),
             public_roots=str(fleet.roots),
             ct_logs=str(fleet.ct_logs),
+            ntp=fleet.time_servers,
         )
-        rows = read_inventory(
-            str(fleet.inventory),
-            default_protocol=config.default_protocol,
-            default_port=config.default_port,
-            protocols=PROTOCOLS,
-        )
+        clocks = {row.host: row.case.clock_off.total_seconds() for row in fleet.rows}
         judge = make_judge(material)
-        async with open_session(config, material, run_id="demo", judge=judge, emit=written.append) as session:
-            with trio.fail_after(40):
-                await session.run(rows)
+        for off in sorted(set(clocks.values())):
+            rows = read_inventory(
+                str(fleet.inventory),
+                default_protocol=config.default_protocol,
+                default_port=config.default_port,
+                protocols=PROTOCOLS,
+            )
+            of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
+            clock = functools.partial(a_clock, off)
+            async with open_session(
+                config, material, run_id="demo", judge=judge, emit=written.append, clock=clock
+            ) as session:
+                with trio.fail_after(40):
+                    await session.run(of_this_clock)
         by_row = {finding["target"]["row"]: finding for finding in written}
         assert len(by_row) == len(written) == len(fleet.rows)
         yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}

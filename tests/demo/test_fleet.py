@@ -97,7 +97,9 @@ def test_one_address_is_enough_for_most(monkeypatch: pytest.MonkeyPatch) -> None
         async with run_servers(CASES) as servers:
             assert {a for row in servers.rows for a in row.addresses if not row.case.ipv6} == {"127.0.0.1"}
             skipped = {case.name: reason for case, reason in servers.skipped if not case.ipv6}
-            assert set(skipped) == {"half-dead", "two-certificates", "one-expired"}
+            need_time = {case.name for case in CASES if case.needs_time}
+            several = {case.name for case in CASES if len(case.servers) > 1}
+            assert need_time and set(skipped) == need_time | several
             assert all("127.0.0.1" in reason for reason in skipped.values())
             healthy = next(row for row in servers.rows if row.case.name == "healthy")
             assert await handshake(healthy, trusting(servers.pki)) == "TLSv1.3"
