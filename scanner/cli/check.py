@@ -22,7 +22,7 @@ from scanner.findings import Finding
 )
 @click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
 @opt.fail_on_option
-@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS, opt.FETCHING_OPTIONS)
 @language_option
 @opt.config_option
 def check(targets: tuple[str, ...], **given: Any) -> int:

@@ -106,17 +106,21 @@ JUDGING_OPTIONS: Final = (
         help="CA certificates of your own that are no interception, trusted or not; repeatable.",
     ),
     click.option(
-        "--earlier", type=click.Path(), metavar="FINDINGS",
-        help="Findings of an earlier run, or of one elsewhere: warns where it saw a publicly trusted certificate and this "
-        "run sees an untrusted one.",
-    ),
-    click.option(
         "--ct-logs", type=click.Path(), metavar="FILE",
         help="Certificate Transparency log list (JSON, version 3). Default: the one shipped.",
     ),
     click.option(
         "--revocation", type=click.Choice(["off", "staple", "online"]), default="online", show_default=True,
         help="Ask about revocation: not at all, what servers staple, or OCSP responders and CRLs too.",
+    ),
+)  # fmt: skip
+
+# What is looked up about certificates beside what servers send, and kept.
+FETCHING_OPTIONS: Final = (
+    click.option(
+        "--earlier", type=click.Path(), metavar="FINDINGS",
+        help="Findings of an earlier run, or of one elsewhere: warns where it saw a publicly trusted certificate and this "
+        "run sees an untrusted one.",
     ),
     click.option(
         "--private-urls", is_flag=True,

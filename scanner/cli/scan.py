@@ -36,7 +36,7 @@ from scanner.cli.problems import one_line_problems
     help="Processes; auto is one per core. --rate, --concurrency and the limits per address are divided among them.",
 )
 @click.option("--no-progress", is_flag=True, help="No progress line, and no table at the end.")
-@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS)
+@opt.options(opt.NETWORK_OPTIONS, opt.JUDGING_OPTIONS, opt.FETCHING_OPTIONS)
 @language_option
 @opt.config_option
 def scan(inventory: str, **given: Any) -> int:

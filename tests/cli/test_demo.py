@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.cli.conftest import Call, command, environment, refused
 from tests.cli.test_scan import findings
 
 
-def test_it_shows_the_fleet_and_serves_it(tmp_path: Path) -> None:
+def test_it_shows_the_fleet_and_serves_it(tmp_path: Path, call: Call) -> None:
     directory = tmp_path / "fleet"
     with subprocess.Popen(
         command("demo", directory, "--serve"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -37,6 +38,12 @@ def test_it_shows_the_fleet_and_serves_it(tmp_path: Path) -> None:
     for cause in {finding["cause"] for finding in found} & set(CAUSES):
         assert f"\n{cause}\n" in out
     assert "tlsweep check --resolver 127.0.0.1:" in out
+    # judged again, without the servers: the same to the byte, but that what one issuer does is told by all its names then
+    again = call("diagnose", directory / "findings.ndjson", "-o", tmp_path / "again.ndjson")
+    assert again.status == 0 and f" {len(found)} the same, 0 changed" in again.err
+    lines = [path.read_bytes().splitlines() for path in (directory / "findings.ndjson", tmp_path / "again.ndjson")]
+    differing = {json.loads(one)["cause"] for one, other in zip(*lines, strict=True) if one != other}
+    assert differing <= {"interception", "clock-skew"}
     # the summary that stands there is that of what names the finding
     assert "addresses of one-expired.demo.test that were tried do not agree" not in out
 

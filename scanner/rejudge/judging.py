@@ -1,0 +1,214 @@
+"""Recorded findings judged again: the same judge, rules and fold as a run has, over what its findings say was seen.
+
+The files are read three times: for the certificates, which stand whole in the first finding that has them; for what the
+fleet as a whole says; and to judge and write. Memory is bounded whatever they hold.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from scanner.correlate.facts import Witness, seconds
+from scanner.diagnosis.fragments import Fragments
+from scanner.diagnosis.recorded import evidence_of
+from scanner.diagnosis.typed import RecordedError
+from scanner.evidence import Evidence
+from scanner.findings import Finding
+from scanner.ndjson import Unreadable, read_certificates, read_findings
+from scanner.pki.certificate import Certificate, CertificateError
+from scanner.pki.ctlogs import LogListError
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
+from scanner.pki.stores import StoreError
+from scanner.rejudge.certificates import Certificates, CertificatesError
+from scanner.rejudge.options import Key, Options
+from scanner.scan import Scan, describe_bug
+from scanner.session import FILE_OFFER, file_finding, make_judge, make_transparency, offline_scan
+
+# Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.
+MAX_RUNS: Final = 256
+MAX_SETUPS: Final = 16
+# Targets remembered so that one that several rows name counts once for the fleet, as it does in a run.
+REMEMBERED: Final = 4096
+# What is wrong with the files that the caller named, or with this machine, is no finding's matter.
+_OURS: Final = (StoreError, LogListError, CertificatesError)
+# Taken over as they are: they say what was done, not what it means.
+_OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding as it was, and as it is now; ``now`` is ``None`` where ``problem`` says why it could not be judged."""
+
+    before: dict[str, Any]
+    now: Finding | dict[str, Any] | None
+    problem: str | None = None
+
+
+class Rejudge:
+    """Findings in ``paths``, which can be read several times, and certificates in further files."""
+
+    def __init__(
+        self, paths: Sequence[str], options: Options, certificates: Certificates, *, fragments: Fragments | None = None
+    ) -> None:
+        self._paths = tuple(paths)
+        self._options = options
+        self._certificates = certificates
+        self._fragments = fragments
+        self._judges: dict[Key, tuple[Judge, Callable[[str], Scan]]] = {}
+        self._scans: dict[tuple[str, Key], Scan] = {}
+
+    def collect(self, certificate_files: Sequence[str] = ()) -> None:
+        """First reading: the certificates. Raises ``NotFindings``, ``CertificatesError``."""
+        for der in read_certificates(certificate_files):
+            self._certificates.put(der)
+        for finding in self._findings():
+            entries = finding.get("certificates")
+            for entry in entries if isinstance(entries, list) else ():
+                if (whole := _der(entry)) is not None:
+                    self._certificates.put(whole)
+
+    def fold(self) -> None:
+        """Second reading: what all targets of a run say together, and the intermediates that its servers sent."""
+        met: OrderedDict[object, None] = OrderedDict()
+        for finding in self._findings():
+            if finding["outcome"] == "invalid":
+                continue
+            try:
+                evidence, scan, judge = self._read(finding)
+                target = evidence.target
+                same = (finding["run"], target.host, target.port, target.protocol, target.sni, evidence.started)
+                if same in met:
+                    continue
+                met[same] = None
+                if len(met) > REMEMBERED:
+                    met.popitem(last=False)
+                _learn_fetched(evidence, judge, self._certificates)
+                scan.fold.add(scan.facts(evidence, scan.verdicts(evidence)))
+                for witness in _servers_of_time(finding):
+                    scan.fold.clock.hear(witness)
+            except RecordedError:
+                continue  # told when it is to be written
+            except Exception:  # noqa: BLE001 - as in `findings`, which tells of it
+                continue
+
+    def findings(self) -> Iterator[Judged | Unreadable]:
+        """Third reading: every finding judged, in the order of the files."""
+        for item in read_findings(self._paths):
+            if isinstance(item, Unreadable):
+                yield item
+            elif item["outcome"] == "invalid":
+                yield Judged(item, item)
+            else:
+                yield self._judged(item)
+
+    def _findings(self) -> Iterator[dict[str, Any]]:
+        for item in read_findings(self._paths):
+            if not isinstance(item, Unreadable):
+                yield item
+
+    def _judged(self, before: dict[str, Any]) -> Judged:
+        try:
+            evidence, scan, judge = self._read(before)
+            now = _file_finding(evidence, scan, judge) if _is_file(evidence) else scan.judged_again(evidence)
+        except RecordedError as error:
+            return Judged(before, None, str(error))
+        except _OURS:
+            raise
+        except Exception as error:  # noqa: BLE001 - one finding, which may be made to do this, never costs the others
+            return Judged(before, None, f"tlsweep itself failed on it; please report this: {describe_bug(error)}")
+        record = cast(dict[str, Any], now)
+        for name in _OF_THE_RUN:
+            record[name] = before[name]
+        for name in before.keys() - Finding.__annotations__.keys():
+            record[name] = before[name]
+        return Judged(before, now)
+
+    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, Scan, Judge]:
+        scan, judge = self._scan_of(finding)
+        return evidence_of(finding, self._certificates.get), scan, judge
+
+    def _scan_of(self, finding: Mapping[str, Any]) -> tuple[Scan, Judge]:
+        run = finding.get("run")
+        if not isinstance(run, str):
+            raise RecordedError("run: not what a finding has there")
+        key = self._options.key(finding)
+        if key not in self._judges:
+            if len(self._judges) >= MAX_SETUPS:
+                raise RecordedError(f"its options are unlike those of {MAX_SETUPS} others in these files")
+            self._judges[key] = self._judge_for(key)
+        judge, make_scan = self._judges[key]
+        scan = self._scans.get((run, key))
+        if scan is None:
+            if len(self._scans) >= MAX_RUNS:
+                raise RecordedError(f"it is of one run more than the {MAX_RUNS} that are told apart")
+            scan = self._scans[run, key] = make_scan(run)
+        return scan, judge
+
+    def _judge_for(self, key: Key) -> tuple[Judge, Callable[[str], Scan]]:
+        setup = self._options.setup(key)
+        try:
+            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+        except (StoreError, LogListError) as error:
+            if not setup.recorded:
+                raise
+            setup = self._options.without_recorded_files(setup, str(error))
+            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+        return judge, lambda run: offline_scan(
+            setup.config, setup.material, judge, run_id=run, transparency=transparency, fragments=self._fragments
+        )
+
+
+def _is_file(evidence: Evidence) -> bool:
+    """Certificates that no server sent: ``tlsweep check --chain``."""
+    return any(endpoint.probe.offer == FILE_OFFER for endpoint in evidence.endpoints)
+
+
+def _file_finding(evidence: Evidence, scan: Scan, judge: Judge) -> Finding:
+    target = evidence.target
+    name = target.name if target.sni is not None or target.host_is_ip else None
+    return file_finding(scan, judge, evidence, name=name)
+
+
+def _der(entry: Any) -> bytes | None:
+    text = entry.get("der") if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return None
+
+
+def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates) -> None:
+    """What the run fetched completes paths here too."""
+    for fetched in evidence.issuers:
+        below = [child for child in (_parsed(certificates.get(fetched.certificate)),) if child is not None]
+        for certificate in map(_parsed, fetched.certificates):
+            # each signs the one that it was fetched for, or one that came with it
+            if certificate is not None and any(judge.intermediates.learn_fetched(certificate, one) for one in below):
+                below.append(certificate)
+
+
+def _parsed(der: bytes | None) -> Certificate | None:
+    if der is None:
+        return None
+    try:
+        return Certificate.parse_untrusted(der)
+    except CertificateError:
+        return None
+
+
+def _servers_of_time(finding: Mapping[str, Any]) -> Iterator[Witness]:
+    """What SNTP servers told the run: no target shows it, but findings that rest on it do."""
+    for diagnosis in finding["diagnoses"]:
+        evidence = diagnosis["evidence"]
+        for told in (*evidence.get("witnesses", ()), *evidence.get("clock", {}).get("witnesses", ())):
+            if isinstance(told, dict) and told.get("kind") == "sntp":
+                time, local = seconds(told.get("time")), seconds(told.get("local_time"))
+                if isinstance(told.get("who"), str) and time is not None and local is not None:
+                    yield Witness("sntp", told["who"], time, local)

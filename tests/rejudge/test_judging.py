@@ -1,0 +1,237 @@
+"""Recorded findings judged again: the same when nothing changed, and what did change where something has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from scanner.config import ScanConfig
+from scanner.diagnosis.fragments import Fragments
+from scanner.evidence import Completion, Evidence, Failure, FetchedIssuer, Stage
+from scanner.ndjson import Unreadable, dumps_line
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.stores import StoreError
+from scanner.rejudge import judging
+from scanner.rejudge.certificates import Certificates
+from scanner.rejudge.judging import Judged, Rejudge
+from scanner.rejudge.options import Options
+from scanner.session import Material, file_finding, make_judge, offline_scan
+from tests.helpers import pki
+from tests.helpers.evidence import AT, alerted, answered, at, evidence, failed, issuing, leaf, root, target
+
+OTHER = "other.example"
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Path:
+    """The one root as a file."""
+    path = tmp_path / "roots.pem"
+    path.write_text(root().pem)
+    return path
+
+
+def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConfig | None = None) -> Path:
+    """The findings file of a run that saw this."""
+    material = Material(trust_stores=(str(roots),))
+    judge = make_judge(material, Intermediates(shipped=False))
+    scan = offline_scan(config or ScanConfig(), material, judge, run_id="run-1", fragments=Fragments())
+    for one in seen:
+        scan.fold.add(scan.facts(one, scan.verdicts(one)))
+    path = path or roots.with_name("findings.ndjson")
+    path.write_bytes(b"".join(dumps_line(scan.judged_again(one)) for one in seen))
+    return path
+
+
+def again(
+    path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), said: list[str] | None = None
+) -> list[Judged | Unreadable]:
+    """Everything that comes of judging the file again."""
+    told: list[str] = [] if said is None else said
+    with Certificates() as certificates:
+        work = Rejudge([str(path)], Options(given or {}, say=told.append), certificates, fragments=Fragments())
+        work.collect(files)
+        work.fold()
+        return list(work.findings())
+
+
+def lines(items: Sequence[Judged | Unreadable]) -> bytes:
+    found = []
+    for item in items:
+        assert isinstance(item, Judged) and item.now is not None, item
+        found.append(dumps_line(item.now))
+    return b"".join(found)
+
+
+def problems(items: Sequence[Judged | Unreadable]) -> list[str | None]:
+    return [item.problem if isinstance(item, Judged) else item.reason for item in items]
+
+
+def causes(items: Sequence[Judged | Unreadable]) -> list[Any]:
+    return [item.now["cause"] for item in items if isinstance(item, Judged) and item.now is not None]
+
+
+SEEN = (
+    evidence(answered()),
+    evidence(answered()),
+    evidence(answered((leaf(OTHER), issuing())), of=target(OTHER)),
+    evidence(answered((pki.certificate("www.example.org", issuer=issuing(), not_after=AT - pki.DAY), issuing()))),
+    evidence(at(alerted(40), everything=answered(version=0x0303, cipher=0x009E, group=None), no_sni=alerted(112))),
+    evidence(at(answered((leaf(OTHER), issuing())), default_certificate=answered((leaf(OTHER), issuing()), sni="x.invalid"))),
+    evidence(failed(Failure.CONNECT_TIMEOUT, stage=Stage.CONNECT, connect_seconds=4.00149951)),
+    evidence(answered(), bug="KeyError"),
+    replace(evidence(answered((leaf(),))), issuers=(FetchedIssuer(leaf().sha256, "http://a/", (issuing().der,)),)),
+)  # fmt: skip
+
+
+def test_when_nothing_changed_every_byte_is_the_same(roots: Path) -> None:
+    path = run(roots, *SEEN, config=ScanConfig(expiry_warning_days=5000.0, revocation="off"))
+    said: list[str] = []
+    assert lines(again(path, said=said)) == path.read_bytes()
+    assert said == [f"trusting what the run trusted: {roots}"]
+
+
+def test_another_moment(roots: Path) -> None:
+    path = run(roots, evidence(answered()))
+    assert causes(again(path, {"at": AT + 5000 * pki.DAY})) == ["expired-or-self-signed"]
+
+
+def test_another_store(roots: Path, tmp_path: Path) -> None:
+    path = run(roots, evidence(answered()))
+    other = tmp_path / "other.pem"
+    other.write_text(pki.root("Another").pem)
+    items = again(path, {"trust_store": (str(other),)})
+    assert causes(items) == ["untrusted-ca"]
+    with pytest.raises(StoreError):
+        again(path, {"trust_store": (str(tmp_path / "gone.pem"),)})
+
+
+def test_a_store_that_has_become_something_else(roots: Path) -> None:
+    path = run(roots, evidence(answered()))
+    roots.write_text("nothing")
+    said: list[str] = []
+    assert causes(again(path, said=said)) == ["untrusted-ca"]
+    assert "judged without what the run named: --trust-store" in said[-1]
+
+
+def test_intermediates_that_other_hosts_sent_and_that_were_fetched(roots: Path) -> None:
+    """The one that lacks its issuer may stand before the one that shows it."""
+    lacking = evidence(answered((leaf(OTHER),)), of=target(OTHER))
+    path = run(roots, evidence(answered()), lacking)
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(second + first)
+    codes = [
+        [diagnosis["code"] for diagnosis in item.now["diagnoses"]]
+        for item in again(path)
+        if isinstance(item, Judged) and item.now is not None
+    ]
+    assert codes == [["intermediate-not-sent"], []]
+
+
+def test_certificates_from_a_file_of_their_own(roots: Path, tmp_path: Path) -> None:
+    """A part of a findings file has not all certificates: --certificates has."""
+    path = run(roots, *SEEN[:2])
+    part = tmp_path / "part.ndjson"
+    part.write_bytes(path.read_bytes().splitlines(keepends=True)[1])
+    assert problems(again(part)) == [f"the certificate '{leaf().sha256[:16]}' is in none of the files"]
+    beside = tmp_path / "certificates.ndjson"
+    whole = orjson.loads(path.read_bytes().splitlines()[0])["certificates"]
+    beside.write_bytes(b"".join(map(dumps_line, whole)))
+    (item,) = again(part, files=[str(beside)])
+    assert isinstance(item, Judged) and item.now is not None and item.now["outcome"] == "ok"
+    assert "der" in orjson.loads(dumps_line(item.now))["certificates"][0]  # and from now on it is complete
+
+
+def test_what_cannot_be_judged_is_told_and_costs_nothing_else(roots: Path) -> None:
+    path = run(roots, *SEEN[:1])
+    good = orjson.loads(path.read_bytes())
+    bad: list[dict[str, Any]] = [
+        {**good, "target": {**good["target"], "port": "x"}},
+        {**good, "run": None},
+        {**good, "judged_with": 1},
+        {**good, "certificates": [1, {"der": 5}, {"der": "%"}], "endpoints": [{}]},
+    ]
+    path.write_bytes(b"".join(map(dumps_line, [*bad, good])) + b'{"schema": "other"}\nnonsense')
+    told = problems(again(path))
+    assert told[:4] == [
+        "port: not what a finding has there", "run: not what a finding has there", "judged_with: not what a finding has there",
+        "address: missing",
+    ]  # fmt: skip
+    assert told[4] is None and len(told) == 7
+
+
+def test_a_bug_of_ours_costs_one_finding(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run(roots, *SEEN[:1])
+
+    def breaks(*_: Any) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(judging, "evidence_of", breaks)
+    (item,) = again(path)
+    assert isinstance(item, Judged) and item.now is None
+    assert item.problem is not None and "KeyError: 'x' in breaks" in item.problem
+
+
+def test_rows_that_were_never_probed(roots: Path) -> None:
+    path = run(roots, *SEEN[:1])
+    row = {**orjson.loads(path.read_bytes()), "outcome": "invalid", "target": {"row": 2, "host": None}}
+    path.write_bytes(dumps_line(row))
+    assert again(path) == [Judged(row, row)]
+
+
+def test_what_a_newer_version_wrote_is_kept(roots: Path) -> None:
+    path = run(roots, *SEEN[:1])
+    path.write_bytes(dumps_line({**orjson.loads(path.read_bytes()), "later": [1]}))
+    (item,) = again(path)
+    assert isinstance(item, Judged) and item.now is not None and dict(item.now)["later"] == [1]
+
+
+def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "MAX_RUNS", 2)
+    monkeypatch.setattr(judging, "MAX_SETUPS", 2)
+    path = run(roots, *SEEN[:1])
+    good = orjson.loads(path.read_bytes())
+    path.write_bytes(b"".join(dumps_line({**good, "run": f"r{number}"}) for number in range(3)))
+    assert [problem is None for problem in problems(again(path))] == [True, True, False]
+    path.write_bytes(b"".join(dumps_line({**good, "judged_with": {"at": number}}) for number in range(3)))
+    assert [problem is None for problem in problems(again(path))] == [True, True, False]
+
+
+def test_certificates_that_no_server_sent(roots: Path) -> None:
+    """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
+    material = Material(trust_stores=(str(roots),))
+    judge = make_judge(material, Intermediates(shipped=False))
+    scan = offline_scan(ScanConfig(), material, judge, run_id="r")
+    path = roots.with_name("file.ndjson")
+    for sni, name in ((None, None), ("wrong.example", "wrong.example")):
+        row = replace(target("chain.pem" if sni is None else sni), sni=sni)
+        seen = evidence(answered(offer="file", sni=sni), of=row)
+        path.write_bytes(dumps_line(file_finding(scan, judge, seen, name=name)))
+        assert lines(again(path)) == path.read_bytes()
+
+
+def test_the_clock_of_a_run_is_judged_again(roots: Path) -> None:
+    """Witnesses stand in the findings: a wrong clock of the run is still wrong."""
+    names = ["a.example", "b.example.net", "c.example.org", "d.example.com"]
+    wrong = AT + 400 * pki.DAY
+    seen = []
+    for number, name in enumerate(names):
+        word = Completion(Stage.DONE, status=200, date=float(AT), local_time=wrong)
+        one = at(answered((leaf(name), issuing()), sni=name), f"192.0.2.{number + 1}")
+        seen.append(replace(evidence(replace(one, completions={"http": word}), of=target(name)), started=wrong))
+    path = run(roots, *seen)
+    assert lines(again(path)) == path.read_bytes()
+    findings = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    assert {finding["cause"] for finding in findings} == {"clock-skew"}
+
+
+def test_servers_of_time_are_heard_again() -> None:
+    told = {"kind": "sntp", "who": "ntp.example", "time": "2026-11-23T12:00:00Z", "local_time": "2026-11-23T13:00:00Z"}
+    other = {"kind": "http-date", "who": "a.example", "time": "x", "local_time": "y"}
+    diagnoses = [{"evidence": {"witnesses": [told, other, 5]}}, {"evidence": {"clock": {"witnesses": [told]}}}]
+    heard = list(judging._servers_of_time({"diagnoses": diagnoses}))
+    assert [(one.who, one.time - one.local) for one in heard] == [("ntp.example", -3600)] * 2
