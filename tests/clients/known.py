@@ -16,6 +16,9 @@ _GNUTLS = "GnuTLS is in no severity, and its parser has rules of its own"
 _PUBLIC_SUFFIX = "no list of public suffixes is shipped"
 _PYTHON = "Python's own list of suites is in no severity"
 
+_LOCAL = "its roots are given to it as local ones, and it keeps this rule for public CAs"
+_SCRIPTED = "its server is scripted and ends with an alert where a client that accepts goes on, which Chrome does not tell apart"
+
 _LIBRARIES = ("curl", "openssl", "python", "node", "gnutls")
 
 #: (server, client) -> why the finding and the client may differ there.
@@ -40,6 +43,21 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
     **{("one-expired", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     **{("two-certificates", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     ("underscore_in_name", "java"): _NOT_HERE,
+    ("weak-signature", "java"): _LOCAL,
+    **{
+        (server, client): _LOCAL
+        for server in ("no-scts", "too-few-scts", "sct-invalid")
+        for client in ("chrome", "firefox")
+    },
+    **{
+        (server, "firefox"): _LOCAL
+        for server in ("revoked-ocsp", "revoked-crl", "revoked-intermediate", "revoked-staple")
+    },
+    **{
+        (server, "chrome"): _SCRIPTED
+        for server in ("staple-good", "staple-expired", "staple-of-another", "staple-badly-signed")
+    },
+    **{("one-path-intercepted", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     ("wildcard-suffix", "chrome"): _PUBLIC_SUFFIX,
     **{
         ("very-many-names", client): _NO_CODE
