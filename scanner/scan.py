@@ -271,14 +271,16 @@ class Scan:
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
             return Evidence(target=target, started=started, bug=describe_bug(error))
 
-    def _conclude(self, evidence: Evidence, *, owned: bool, final: bool) -> None:
-        """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it."""
+    def _conclude(self, evidence: Evidence, *, owned: bool, final: bool, again: bool = False) -> None:
+        """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it;
+        ``again``: it was held already, for something else."""
         fleet = NO_FLEET
         try:
             verdicts = self.verdicts(evidence)
             facts = self.facts(evidence, verdicts)
             if not final:
-                self.fold.add(facts)
+                if not again:
+                    self.fold.add(facts)
                 reason = self.fold.waits_for(facts)
                 if reason is not None:
                     self._held.hold((evidence, owned), reason)
@@ -333,11 +335,11 @@ class Scan:
             return finding
 
     def _release(self) -> None:
-        """Write what was held for something that is known by now."""
+        """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
             if self._held.count(reason) and self.fold.settled(reason):
                 for evidence, owned in self._held.release(reason):
-                    self._conclude(evidence, owned=owned, final=True)
+                    self._conclude(evidence, owned=owned, final=False, again=True)
 
     def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
