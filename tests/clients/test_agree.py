@@ -101,6 +101,7 @@ def error_without_refusal(met: Meetings) -> list[str]:
         if finding["outcome"] == "fail"
         and finding["stage"] != "application"
         and all(accepts(met, client, server) for client in MAINSTREAM)
+        and not any((server, client) in DIFFERENT for client in MAINSTREAM)
     ]
 
 
