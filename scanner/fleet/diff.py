@@ -58,9 +58,11 @@ class DiffError(Exception):
 
 @dataclass(slots=True)
 class FileFacts:
-    """What is to be told of one file."""
+    """What is to be told of one file, or of several that are one run together; ``started`` is its earliest finding's."""
 
     path: str
+    parts: Sequence[str] = ()
+    started: str | None = None
     runs: list[str] = field(default_factory=list)
     findings: int = 0
     unreadable_lines: int = 0
@@ -115,13 +117,18 @@ class Change:
 class Diff:
     """Findings of several files, joined. Use as a context; raises ``DiffError`` and what reading findings raises."""
 
-    def __init__(self, paths: Sequence[str], *, directory: str | None = None) -> None:
-        """``directory`` is where the temporary table goes; ``None`` is the system's place for such files."""
+    def __init__(self, paths: Sequence[str | Sequence[str]], *, base: int = 0, directory: str | None = None) -> None:
+        """What changed is told between the files numbered ``base`` and the last. Several paths in one are one run in parts.
+
+        ``directory`` is where the temporary table goes; ``None`` is the system's place for such files.
+        """
         if not 2 <= len(paths) <= MAX_FILES:
             raise DiffError(f"two files at least are compared, and {MAX_FILES} at most, the oldest first")
-        if len([path for path in paths if path == "-"]) > 1:
+        parts = [(path,) if isinstance(path, str) else tuple(path) for path in paths]
+        if [path for several in parts for path in several].count("-") > 1:
             raise DiffError("standard input can be one of the files only")
-        self.files = [FileFacts(path) for path in paths]
+        self.files = [FileFacts(several[0], several) for several in parts]
+        self._base = base % len(self.files)
         self._directory = directory
         self._path: str | None = None
         self._table: sqlite3.Connection | None = None
@@ -172,16 +179,18 @@ class Diff:
             self._table.execute("COMMIT")
             batch.clear()
 
-        for item in read_findings([facts.path]):
+        for item in read_findings(facts.parts):
             if isinstance(item, Unreadable):
                 facts.unreadable_lines += 1
                 continue
             facts.findings += 1
             outcome = item["outcome"]
             facts.outcomes[outcome] = facts.outcomes.get(outcome, 0) + 1
-            run = item.get("run")
+            run, started = item.get("run"), item.get("started")
             if isinstance(run, str) and len(runs) < MAX_RUNS:
                 runs.setdefault(run)
+            if isinstance(started, str) and (facts.started is None or started < facts.started):
+                facts.started = started
             batch.append(_row(number, item))
             if len(batch) >= BATCH:
                 flush()
@@ -214,13 +223,15 @@ class Diff:
     def _change(self, key: str, states: Mapping[int, State], last: int) -> tuple[frozenset[str], Change]:
         outcomes = tuple(states[file].outcome if file in states else "-" for file in range(last + 1))
         parts = dict(zip(IDENTITY, orjson.loads(key), strict=True))
-        change = Change(parts, states.get(0), states.get(last), outcomes)
+        change = Change(parts, states.get(self._base), states.get(last), outcomes)
         return categories_of(change), change
 
     def summary(self) -> Summary:
         """All counts, and the targets of each category as an iterator that reads the table anew."""
         counts = dict.fromkeys((*CATEGORIES, "unchanged"), 0)
-        for categories, _ in self.changes():
+        for categories, change in self.changes():
+            if change.old is None and change.new is None and not categories:
+                continue  # only files in between have it
             for category in categories or ("unchanged",):
                 counts[category] += 1
         return Summary(self.files, counts)
