@@ -239,9 +239,12 @@ def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroun
 def _sorted_candidates(
     child: Certificate, candidates: list[tuple[Certificate, Source]]
 ) -> list[tuple[Certificate, Source]]:
-    """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid."""
+    """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid.
+
+    What is shipped comes before what others sent: so where a certificate comes from does not depend on who was met first.
+    """
     wanted = child.authority_key_id
-    order = {"anchor": 0, "sent": 1, "run": 2, "shipped": 3, "aia": 4}
+    order = {"anchor": 0, "sent": 1, "shipped": 2, "run": 3, "aia": 4}
     candidates.sort(
         key=lambda item: (
             order[item[1]],
