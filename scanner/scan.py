@@ -24,15 +24,14 @@ from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.questions import Question, next_question
-from scanner.earlier import EarlierRun
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
+from scanner.extras import Extras
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
 from scanner.held import Held, HeldError
 from scanner.net.enquiries import Enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
-from scanner.net.resolve import Resolver
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
 
@@ -152,9 +151,13 @@ class Scan:
             )
         return last[2]
 
+    def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
+        """The same for a target that was begun at ``started``."""
+        return self.verdict(target, endpoint, self.moment(started))
+
     def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
         """The next follow-up for an address, if any."""
-        verdict = self.verdict(target, endpoint, self.moment(started))
+        verdict = self.verdict_at_start(target, endpoint, started)
         config = self._config
         return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
@@ -351,35 +354,6 @@ class Scan:
         self._done += 1
         self._outcomes[finding["outcome"]] += 1
         self._emit(finding)
-
-
-class Extras:
-    """Asks CAA and TLSA, and an earlier run, where the answer could matter, after a target was judged."""
-
-    def __init__(
-        self, resolver: Resolver, *, wants_caa: Callable[[ChainVerdict], bool], earlier: EarlierRun | None = None
-    ) -> None:
-        self._resolver = resolver
-        self._wants_caa = wants_caa
-        self._earlier = earlier
-
-    async def ask(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Evidence:
-        """The evidence, with ``dns.caa`` where a public CA that we know issued it, ``dns.tlsa`` where DNSSEC vouches for the zone,
-        ``elsewhere`` where nobody vouches for what came and an earlier run saw a publicly trusted certificate."""
-        dns, target = evidence.dns, evidence.target
-        if self._earlier is not None and any(verdict is not None and not verdict.trusted for verdict in verdicts):
-            seen = self._earlier.seen(target)
-            evidence = evidence if seen is None else replace(evidence, elsewhere=(seen,))
-        if dns is None or dns.source != "dns":
-            return evidence
-        if any(verdict is not None and self._wants_caa(verdict) for verdict in verdicts):
-            caa = await self._resolver.caa(target.host)
-            dns = replace(dns, caa=caa.records, caa_owner=caa.owner)
-        if dns.authenticated and evidence.endpoints:
-            tlsa = await self._resolver.tlsa(target.port, "tcp", target.host)
-            # DANE counts only what DNSSEC vouches for (RFC 6698 section 4.1)
-            dns = replace(dns, tlsa=tlsa.records if tlsa.authenticated else None)
-        return evidence if dns is evidence.dns else replace(evidence, dns=dns)
 
 
 def _key_of(target: Target) -> TargetKey:

@@ -25,11 +25,13 @@ from scanner.diagnosis.rules.caa import authority_of
 from scanner.earlier import read_earlier
 from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.exclude import Exclusions
+from scanner.extras import Extras
 from scanner.feed import Row, Source
 from scanner.findings import Finding
 from scanner.net.complete import Completer
 from scanner.net.enquiries import Enquiries, open_enquiries
 from scanner.net.observe import Observer
+from scanner.net.other_resolvers import OtherResolvers
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.resolve import Resolver, open_resolver
@@ -40,7 +42,7 @@ from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Emit, Extras, Judged, Notify, Scan
+from scanner.scan import Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
 
@@ -327,7 +329,6 @@ async def open_session(
     async with open_resolver(servers=tuple(material.resolvers) or None, patience=config.dns_patience) as resolver:
         if material.ntp:
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
-        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier)
         observer = Observer(
             config,
             Prober(judge.leaf_key),
@@ -340,6 +341,9 @@ async def open_session(
             ipv6_usable=has_ipv6,
             completer=make_completer(material, clock),
         )
+        # those of the system are spares of each other; those that were named may be views of their own
+        others = OtherResolvers(resolver, observer, scan.verdict_at_start) if len(material.resolvers) > 1 else None
+        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier, others=others)
         async with open_enquiries(
             resolver,
             judge.intermediates,

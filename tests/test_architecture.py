@@ -35,13 +35,16 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     )
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
     "scan": frozenset(
-        {"earlier", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
+        {"extras", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
     ),
+    # What is asked besides, of DNS, of an earlier run and by way of other resolvers.
+    "extras": frozenset({"earlier", "net", "pki", *RECORDS}),
     # Rows on their way from a blocking source to those that want them.
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset(
-        {"earlier", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls", *RECORDS}
+        {"earlier", "extras", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls"}
+        | RECORDS
     ),
     # Recorded findings judged again, without the network.
     "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),

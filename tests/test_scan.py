@@ -14,11 +14,12 @@ from scanner import scan as module
 from scanner.config import ScanConfig
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
 from scanner.exclude import Exclusions
+from scanner.extras import Extras
 from scanner.feed import ROWS_PER_READ, Row
 from scanner.findings import Finding
 from scanner.ndjson import OutputFull
 from scanner.pki.judge import Judge
-from scanner.scan import Extras, describe_bug
+from scanner.scan import describe_bug
 from scanner.session import without_excluded
 from tests.helpers.network import NEVER, Scenario, Step
 from tests.helpers.scanning import (

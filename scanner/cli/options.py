@@ -61,7 +61,8 @@ NETWORK_OPTIONS: Final = (
     ),
     click.option(
         "--resolver", multiple=True, metavar="ADDRESS[:PORT]",
-        help="DNS resolver to ask; repeatable. Default: the system's.",
+        help="DNS resolver to ask; repeatable. Default: the system's. The first that answers is believed; where nobody vouches for "
+        "a certificate, the address that another one gives is looked at too.",
     ),
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),

@@ -152,6 +152,30 @@ class Observer:
             attempts=max(course.attempts, 1),
         )
 
+    async def addresses_by(self, resolver: Resolver, target: Target) -> list[str]:
+        """The addresses that ``resolver`` knows for a target, in the order in which they would be tried."""
+        with self._pacer.aside():
+            answer = await resolver.resolve(target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6)
+        return [each for each in self._order(answer) if self._banned is None or not self._banned(each)]
+
+    def time_left(self, evidence: Evidence) -> float:
+        """Seconds of a target's time that its connections did not use."""
+        left = self._config.timeout
+        for endpoint in evidence.endpoints:
+            for probe in (endpoint.probe, *endpoint.followups.values()):
+                for seconds in (probe.connect_seconds, probe.starttls_seconds, probe.handshake_seconds):
+                    left -= seconds or 0.0
+            left -= sum(completion.seconds for completion in endpoint.completions.values())
+        return left
+
+    async def glance(self, target: Target, address: str, left: float) -> tuple[EndpointEvidence, float]:
+        """One connection to a further address of a target that has ``left`` seconds, and the seconds left after it."""
+        budget = Budget(left)
+        wait = min(left, max(self._config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
+        course = _Course(self, target, 0.0)
+        probe = await course.connect(address, MODERN, target.sni, budget, wait)
+        return EndpointEvidence(address, probe), budget.left
+
     def _order(self, dns: DnsAnswer) -> list[str]:
         """IPv6 first where it can be used (RFC 6724's outcome on an ordinary host), else only where there is nothing else."""
         v4 = [address for address in dns.addresses if ":" not in address]
@@ -211,7 +235,7 @@ class _Course:
             if question.complete is not None:
                 completions[question.name] = await self._complete(address, question, question.complete, budget, wait)
             else:
-                followups[question.name] = await self._connect(address, question.offer, question.sni, budget, wait)
+                followups[question.name] = await self.connect(address, question.offer, question.sni, budget, wait)
             endpoint = EndpointEvidence(address, probe, dict(followups), completions=dict(completions))
         return endpoint
 
@@ -220,7 +244,7 @@ class _Course:
         tries = 0
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-            probe = await self._connect(address, MODERN, self._target.sni, budget, min(wait, budget.left))
+            probe = await self.connect(address, MODERN, self._target.sni, budget, min(wait, budget.left))
             if tries >= config.retries or not may_be_transient(probe, config):
                 return probe
             pause = BACKOFF * (2**tries) * (1 + jitter.random())
@@ -232,7 +256,8 @@ class _Course:
                 await trio.sleep(pause)
             budget.spend(begun)
 
-    async def _connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
+    async def connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
+        """One hello, when it is this address's turn."""
         observer, target = self._observer, self._target
 
         def connect() -> Awaitable[Probe]:

@@ -22,7 +22,7 @@ from typing import Final
 import trio
 
 from scanner.evidence import DnsAnswer, DnsStatus
-from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire
+from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire, loopback
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.dns_config import ResolverConfigError, Server
 from scanner.net.dns_outcome import Outcome
@@ -51,8 +51,6 @@ BACKOFF: Final = 0.25
 # Where one family has addresses, how often the other is still asked again: firewalls that drop one type are common,
 # and nobody waits for the rest of the schedule then.
 LATE_FAMILY_TRIES: Final = 1
-
-_LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +90,7 @@ class Resolver:
         self._turn = 0
         self._answers = SharedAnswers()
         self._names = self._from_hosts = self._second_tries = 0
+        self._single: dict[str, Resolver] = {}
 
     def statistics(self) -> ResolverStatistics:
         """Counters up to now, as an immutable record."""
@@ -122,8 +121,8 @@ class Resolver:
             return local
         types = (dns_wire.A, dns_wire.AAAA) if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
         answer: DnsAnswer = await self._answers.once((name, types), lambda: self._resolve(name, types))
-        if not answer.addresses and _is_localhost(name):
-            return _localhost(ipv4, ipv6)
+        if not answer.addresses and loopback.is_localhost(name):
+            return loopback.localhost(ipv4, ipv6)
         return answer
 
     def _local(self, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
@@ -133,7 +132,7 @@ class Resolver:
         addresses = self._hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
         if addresses:
             return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
-        return _localhost(ipv4, ipv6) if _is_localhost(name) else None
+        return loopback.localhost(ipv4, ipv6) if loopback.is_localhost(name) else None
 
     async def _resolve(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
         started = trio.current_time()
@@ -218,6 +217,15 @@ class Resolver:
             if loop:
                 return tuple(chain), True, None
         return tuple(chain), False, f"a chain of {len(chain)} CNAMEs or more"
+
+    def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
+        """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
+        for upstream in self._upstreams:
+            if upstream.text != than:
+                if upstream.text not in self._single:
+                    alone = Resolver([upstream], hosts=None, retries=0, patience=self._patience)
+                    self._single[upstream.text] = alone
+                yield upstream.text, self._single[upstream.text]
 
     # --- other types ---------------------------------------------------------------------------
 
@@ -338,17 +346,6 @@ def _questions(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
 
     wire = dns_codec.encode_escaped_name(name)
     return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in types)
-
-
-def _is_localhost(name: str) -> bool:
-    return name == "localhost" or name.endswith(".localhost")
-
-
-def _localhost(ipv4: bool, ipv6: bool) -> DnsAnswer:
-    addresses = tuple(a for a in _LOOPBACK if (ipv6 if ":" in a else ipv4))
-    return DnsAnswer(
-        DnsStatus.NOERROR, addresses, source="hosts", detail="names below localhost are loopback (RFC 6761)"
-    )
 
 
 @asynccontextmanager

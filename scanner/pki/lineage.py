@@ -104,6 +104,11 @@ def anchored(verdict: ChainVerdict) -> bool:
     return any(store.anchor is not None for store in verdict.stores.values())
 
 
+def unvouched(verdict: ChainVerdict | None) -> bool:
+    """A certificate came, and no selected store, nor anybody whose CA is known as their own, vouches for its issuer."""
+    return verdict is not None and verdict.leaf is not None and not verdict.own_ca and not anchored(verdict)
+
+
 def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
     return leaf.signed_by(leaf) is True if issuer is None else issuer.spki_der == leaf.spki_der
 

@@ -13,7 +13,7 @@ from scanner.evidence import DnsStatus
 from scanner.net import dns_config, dns_pace, resolve
 from scanner.net.dns_config import SystemResolvers
 from scanner.net.resolve import ResolverConfigError, open_resolver
-from tests.net.dns_memory import ONE, ZONE, MemoryNetwork, memory_resolver, serving, silent
+from tests.net.dns_memory import ONE, THREE, TWO, ZONE, MemoryNetwork, memory_resolver, serving, silent
 
 
 @pytest.fixture
@@ -258,3 +258,18 @@ async def test_cancellation_is_clean_at_any_moment(clock: MockClock) -> None:
 
 def test_the_promised_interface() -> None:
     assert set(resolve.__all__) >= {"Resolver", "open_resolver", "ResolverConfigError", "ResolverStatistics"}
+
+
+@trio_test
+async def test_each_of_the_others_alone(clock: MockClock) -> None:
+    zones = [{"a.example": Node(a=(f"192.0.2.{number}",))} for number in (11, 12, 13)]
+    async with memory_resolver([serving(zone) for zone in zones]) as (resolver, network):
+        first = await resolver.resolve("a.example")
+        found = {}
+        for _ in range(2):  # the second time out of their caches
+            found = {server: await alone.resolve("a.example") for server, alone in resolver.others(first.resolver)}
+        assert {server: answer.addresses for server, answer in found.items()} == {
+            TWO.text: ("192.0.2.12",),
+            THREE.text: ("192.0.2.13",),
+        }
+        assert [network.count(server.text) for server in (ONE, TWO, THREE)] == [2, 2, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -46,7 +46,7 @@ class Network:
 
     @asynccontextmanager
     async def serving(
-        self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None
+        self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
         """One server for all the names, each with a certificate and key of its own; gives its port."""
         with Workshop(self.pki) as shop:
@@ -58,8 +58,8 @@ class Network:
             for context in contexts.values():
                 context.sni_callback = choose
             handler = openssl(contexts[names[0]], "ready")
-            (listener,) = await trio.open_tcp_listeners(0, host=address)
-            port: int = listener.socket.getsockname()[1]
+            (listener,) = await trio.open_tcp_listeners(port, host=address)
+            port = listener.socket.getsockname()[1]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(trio.serve_listeners, partial(run_handler, handler), [listener])
                 yield port
@@ -74,12 +74,17 @@ class Network:
         stores: Sequence[Path] | None = None,
         public: bool = False,
         earlier: Path | None = None,
+        others: Sequence[Mapping[str, str]] = (),
     ) -> dict[str, Finding]:
-        """Findings by name. ``public``: this network's one root counts as a public one."""
+        """Findings by name. ``public``: this network's one root counts as a public one. ``others``: what other resolvers say."""
         written: list[Finding] = []
-        async with serve_dns({name: Node(a=(address,)) for name, address in addresses.items()}) as dns:
+        async with AsyncExitStack() as stack:
+            resolvers = [
+                await stack.enter_async_context(serve_dns({name: Node(a=(at,)) for name, at in zone.items()}))
+                for zone in (addresses, *others)
+            ]
             material = Material(
-                resolvers=(dns.text,),
+                resolvers=tuple(resolver.text for resolver in resolvers),
                 trust_stores=tuple(map(str, stores or (self.roots,))),
                 private_cas=tuple(map(str, private_cas)),
                 public_roots=str(self.roots) if public else None,

@@ -27,12 +27,14 @@ needs_mitmproxy = pytest.mark.skipif(
 
 
 @contextmanager
-def intercepting(directory: Path, address: str, upstream: int, roots: Path) -> Iterator[int]:
-    """mitmproxy before the server at ``upstream``, with a CA of its own making; gives its port."""
+def intercepting(
+    directory: Path, address: str, upstream: int, roots: Path, *, at: tuple[str, int] | None = None
+) -> Iterator[int]:
+    """mitmproxy before the server at ``upstream``, with a CA of its own making, at ``at`` if given; gives its port."""
     assert MITMDUMP is not None
-    port = free_port(address)
+    front, port = at or (address, free_port(address))
     command = [
-        MITMDUMP, "--quiet", "--mode", f"reverse:https://{address}:{upstream}", "--listen-host", address,
+        MITMDUMP, "--quiet", "--mode", f"reverse:https://{address}:{upstream}", "--listen-host", front,
         "--listen-port", str(port), "--set", f"confdir={directory / 'mitmproxy'}", "--set", "keep_host_header=true",
         "--set", f"ssl_verify_upstream_trusted_ca={roots}", "--set", "connection_strategy=lazy",
     ]  # fmt: skip
@@ -42,7 +44,7 @@ def intercepting(directory: Path, address: str, upstream: int, roots: Path) -> I
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                socket.create_connection((address, port), timeout=1).close()
+                socket.create_connection((front, port), timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.05)
@@ -93,6 +95,35 @@ def test_mitmproxy(tmp_path: Path) -> None:
         (alone,) = few.values()
         assert "known-middlebox" in codes(alone) and "issuer-across-unrelated-names" not in codes(alone)
         assert codes(alone)["certificate-differs-by-path"] == "warning"
+
+    trio.run(main)
+
+
+@needs_mitmproxy
+def test_the_proxy_that_one_resolver_leads_to(tmp_path: Path) -> None:
+    """A resolver sends a name to the proxy, another one to the server itself."""
+    address = loopback_address()
+    proxied = f"{address.rpartition(chr(46))[0]}.251"
+
+    async def main() -> None:
+        network, name = Network(tmp_path), NAMES[0]
+        async with network.serving(address) as port:
+            proxy = intercepting(tmp_path, address, port, network.roots, at=(proxied, port))
+            await trio.to_thread.run_sync(proxy.__enter__)
+            try:
+                lied, true = {name: proxied}, {name: address}
+                alone = await network.scan(lied, port, public=True)
+                (found,) = (await network.scan(lied, port, public=True, others=[lied, true])).values()
+                healthy = await network.scan(true, port, public=True, others=[lied])
+            finally:
+                await trio.to_thread.run_sync(proxy.__exit__, None, None, None)
+        assert "certificate-differs-by-path" not in codes(alone[name])
+        assert codes(found)["certificate-differs-by-path"] == "warning"
+        (proof,) = (each["evidence"] for each in found["diagnoses"] if each["code"] == "certificate-differs-by-path")
+        assert proof["where"].startswith("the resolver 127.") and proof["where"].endswith(f"'s address {address}")
+        assert proof["issuer"] != proof["trusted_issuer"]
+        # where all is in order nobody else is asked
+        assert "certificate-differs-by-path" not in codes(healthy[name])
 
     trio.run(main)
 

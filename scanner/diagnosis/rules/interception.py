@@ -12,7 +12,7 @@ from typing import Any
 from scanner.diagnosis.case import Case, Claim
 from scanner.evidence import Elsewhere, Evidence
 from scanner.findings import Severity
-from scanner.pki.lineage import anchored, lineage_of
+from scanner.pki.lineage import lineage_of, unvouched
 from scanner.pki.middleboxes import by_issuer
 from scanner.pki.portals import page_of
 from scanner.pki.verdicts import ChainVerdict
@@ -71,7 +71,7 @@ def path_claims(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> 
     if not others:
         return
     for position, verdict in enumerate(verdicts):
-        if verdict is None or verdict.leaf is None or verdict.own_ca or anchored(verdict):
+        if verdict is None or verdict.leaf is None or not unvouched(verdict):
             continue
         yield (
             position,
