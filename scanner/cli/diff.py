@@ -13,7 +13,7 @@ from scanner.cli.problems import one_line_problems
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "markdown"]),
+    type=click.Choice(["table", "json", "markdown", "prometheus"]),
     default="table",
     show_default=True,
     help="How to print it.",

@@ -11,45 +11,43 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 
 import orjson
 
-from scanner.fleet.keys import IDENTITY, identity, leaf_of
+from scanner.fleet.diff_states import CATEGORIES, TITLES, Change, State, categories_of, change_of, row_of
+from scanner.fleet.keys import IDENTITY
 from scanner.ndjson import Unreadable, read_findings
+
+__all__ = [
+    "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "State", "Summary", "TITLES"
+]  # fmt: skip
 
 SCHEMA: Final = "tlsweep-diff/1"
 
-# What can have become of a target, in the order in which it is told.
-CATEGORIES: Final = (
-    "new", "changed", "still-broken", "fixed", "worse", "better", "appeared", "vanished", "flapping", "replaced",
-)  # fmt: skip
-TITLES: Final = {
-    "new": "New failures",
-    "changed": "Failing for another cause than before",
-    "still-broken": "Still failing for the same cause",
-    "fixed": "Fixed",
-    "worse": "Warnings that are new",
-    "better": "Warnings that are gone",
-    "appeared": "Appeared in the inventory",
-    "vanished": "Vanished from the inventory",
-    "flapping": "Flapping: failing and not failing by turns",
-    "replaced": "Certificate replaced",
-}
 # Findings put into the table at a time.
 BATCH: Final = 2000
-# Codes of one finding that are kept: more are of no use to a person.
-MAX_CODES: Final = 20
 # Files compared at once: a month of nights, with room.
 MAX_FILES: Final = 100
 # Runs of a file that are named.
 MAX_RUNS: Final = 20
+# Pages of the table that are held in memory, in KiB: targets come in any order, and each goes to its place.
+CACHE: Final = 32 * 1024
 
-_COLUMNS: Final = (
-    "file INTEGER, target TEXT, row INTEGER, outcome TEXT, cause TEXT, codes TEXT, leaf TEXT, issuer TEXT, "
-    "not_after TEXT, run TEXT, started TEXT"
-)
+_SEEN: Final = """
+CREATE TABLE seen (
+    target TEXT, file INTEGER, run TEXT, rank INTEGER, row INTEGER, outcome TEXT, cause TEXT, codes TEXT, leaves TEXT,
+    PRIMARY KEY (target, file)
+) WITHOUT ROWID;
+CREATE TABLE told (category INTEGER, target TEXT, PRIMARY KEY (category, target)) WITHOUT ROWID;
+"""
+_KEEP: Final = """
+INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    run = excluded.run, rank = excluded.rank, row = excluded.row, outcome = excluded.outcome, cause = excluded.cause,
+    codes = excluded.codes, leaves = excluded.leaves
+WHERE (excluded.run, excluded.rank, ifnull(excluded.row, -1)) >= (run, rank, ifnull(row, -1))
+"""
+_STATE: Final = "file, row, outcome, cause, codes, leaves"
 
 
 class DiffError(Exception):
@@ -69,49 +67,16 @@ class FileFacts:
     duplicates: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A target in one file."""
-
-    row: int | None
-    outcome: str
-    cause: str | None
-    codes: tuple[str, ...]
-    leaf: str | None
-    issuer: str | None
-    not_after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one target between the first and the last file; ``outcomes`` are those of all files ("-": absent)."""
-
-    target: Mapping[str, Any]
-    old: State | None
-    new: State | None
-    outcomes: tuple[str, ...]
-
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the JSON form."""
-        record: dict[str, Any] = {"target": dict(self.target), "old": _state(self.old), "new": _state(self.new)}
-        if len(self.outcomes) > 2:
-            record["outcomes"] = list(self.outcomes)
-        if self.replaced:
-            assert self.old is not None and self.new is not None
-            record["same_issuer"] = self.old.issuer == self.new.issuer
-        return record
-
-    @property
-    def replaced(self) -> bool:
-        """Both files saw a certificate, and not the same."""
-        return (
-            self.old is not None
-            and self.new is not None
-            and self.old.leaf is not None
-            and self.new.leaf is not None
-            and self.old.leaf != self.new.leaf
-        )
+        """As it stands in the JSON form; a name that is not UTF-8 is shown as well as may be."""
+        return {
+            "path": self.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            "runs": self.runs,
+            "findings": self.findings,
+            "unreadable_lines": self.unreadable_lines,
+            "duplicates": self.duplicates,
+            "outcomes": self.outcomes,
+        }
 
 
 class Diff:
@@ -130,26 +95,40 @@ class Diff:
         self.files = [FileFacts(several[0], several) for several in parts]
         self._base = base % len(self.files)
         self._directory = directory
-        self._path: str | None = None
         self._table: sqlite3.Connection | None = None
+        self._summary: Summary | None = None
 
     def __enter__(self) -> Diff:
         try:
-            descriptor, self._path = tempfile.mkstemp(prefix="tlsweep-diff-", suffix=".sqlite", dir=self._directory)
-            os.close(descriptor)
-            table = self._table = sqlite3.connect(self._path, isolation_level=None)
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
-                table.execute(f"PRAGMA {pragma}")
-            table.execute(f"CREATE TABLE seen ({_COLUMNS}, PRIMARY KEY (target, file)) WITHOUT ROWID")
+            self._table = self._open()
             for number, facts in enumerate(self.files):
                 self._read(number, facts)
         except (sqlite3.Error, OSError) as error:
             self.close()
-            raise DiffError(f"cannot keep what is compared in {self._place()}: {error}") from error
+            raise self._cannot_keep(error) from error
         except BaseException:
             self.close()
             raise
         return self
+
+    def _open(self) -> sqlite3.Connection:
+        """A table that has no name any more once it is open: it ends with this process, however that ends."""
+        descriptor, path = tempfile.mkstemp(prefix="tlsweep-diff-", suffix=".sqlite", dir=self._directory)
+        os.close(descriptor)
+        try:
+            table = sqlite3.connect(path, isolation_level=None)
+            pragmas = ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", f"cache_size=-{CACHE}")
+            for pragma in pragmas:
+                table.execute(f"PRAGMA {pragma}")
+            table.executescript(_SEEN)
+            return table
+        finally:
+            os.unlink(path)
+
+    def _cannot_keep(self, error: Exception) -> DiffError:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        place = self._directory or tempfile.gettempdir()
+        return DiffError(f"cannot keep what is compared in {place}: {reason} (TMPDIR names another place)")
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -159,23 +138,16 @@ class Diff:
         if self._table is not None:
             self._table.close()
             self._table = None
-        if self._path is not None:
-            os.unlink(self._path)
-            self._path = None
-
-    def _place(self) -> str:
-        return self._directory or tempfile.gettempdir()
 
     def _read(self, number: int, facts: FileFacts) -> None:
         assert self._table is not None
-        statement = f"INSERT OR REPLACE INTO seen VALUES ({', '.join('?' * 11)})"
         runs: dict[str, None] = {}
         batch: list[tuple[Any, ...]] = []
 
         def flush() -> None:
             assert self._table is not None
             self._table.execute("BEGIN")
-            self._table.executemany(statement, batch)
+            self._table.executemany(_KEEP, batch)
             self._table.execute("COMMIT")
             batch.clear()
 
@@ -191,7 +163,7 @@ class Diff:
                 runs.setdefault(run)
             if isinstance(started, str) and (facts.started is None or started < facts.started):
                 facts.started = started
-            batch.append(_row(number, item))
+            batch.append(row_of(number, item))
             if len(batch) >= BATCH:
                 flush()
         flush()
@@ -203,38 +175,62 @@ class Diff:
 
     def changes(self) -> Iterator[tuple[frozenset[str], Change]]:
         """Every target once, in the order of identity, with the categories that it belongs to (none: as it was)."""
-        assert self._table is not None
-        last = len(self.files) - 1
-        target: str | None = None
-        states: dict[int, State] = {}
-        cursor = self._table.execute(
-            "SELECT target, file, row, outcome, cause, codes, leaf, issuer, not_after FROM seen ORDER BY target, file"
-        )
-        for key, file, row, outcome, cause, codes, leaf, issuer, not_after in cursor:
-            if key != target and target is not None:
-                yield self._change(target, states, last)
-                states = {}
-            target = key
-            listed = tuple(codes.split(",")) if codes else ()
-            states[file] = State(row, outcome, cause, listed, leaf, issuer, not_after)
-        if target is not None:
-            yield self._change(target, states, last)
+        return ((categories, change) for _, categories, change in self._changes())
 
-    def _change(self, key: str, states: Mapping[int, State], last: int) -> tuple[frozenset[str], Change]:
-        outcomes = tuple(states[file].outcome if file in states else "-" for file in range(last + 1))
-        parts = dict(zip(IDENTITY, orjson.loads(key), strict=True))
-        change = Change(parts, states.get(self._base), states.get(last), outcomes)
-        return categories_of(change), change
+    def in_category(self, category: str) -> Iterator[Change]:
+        """The targets of one category, in the order of identity."""
+        self.summary()
+        states = "SELECT target FROM told WHERE category = ?"
+        chosen = f"SELECT target, {_STATE} FROM ({states}) JOIN seen USING (target) ORDER BY target, file"
+        return (change for _, _, change in self._changes(chosen, (CATEGORIES.index(category),)))
 
     def summary(self) -> Summary:
-        """All counts, and the targets of each category as an iterator that reads the table anew."""
-        counts = dict.fromkeys((*CATEGORIES, "unchanged"), 0)
-        for categories, change in self.changes():
-            if change.old is None and change.new is None and not categories:
-                continue  # only files in between have it
-            for category in categories or ("unchanged",):
-                counts[category] += 1
-        return Summary(self.files, counts)
+        """All counts. The first call looks at every target once, and notes where those are of which something is told."""
+        if self._summary is None:
+            assert self._table is not None
+            counts = dict.fromkeys((*CATEGORIES, "unchanged"), 0)
+            self._table.execute("BEGIN")
+            for key, categories, change in self._changes():
+                if not categories and (change.old is not None or change.new is not None):
+                    counts["unchanged"] += 1
+                for category in categories:
+                    counts[category] += 1
+                    self._note(CATEGORIES.index(category), key)
+            self._table.execute("COMMIT")
+            self._summary = Summary(self.files, counts)
+        return self._summary
+
+    def _note(self, category: int, key: str) -> None:
+        assert self._table is not None
+        try:
+            self._table.execute("INSERT INTO told VALUES (?, ?)", (category, key))
+        except sqlite3.Error as error:
+            raise self._cannot_keep(error) from error
+
+    def _changes(
+        self, query: str = f"SELECT target, {_STATE} FROM seen ORDER BY target, file", values: tuple[int, ...] = ()
+    ) -> Iterator[tuple[str, frozenset[str], Change]]:
+        assert self._table is not None
+        target: str | None = None
+        states: dict[int, State] = {}
+        try:
+            for key, file, *state in self._table.execute(query, values):
+                if key != target and target is not None:
+                    yield target, *self._change(target, states)
+                    states = {}
+                target = key
+                states[file] = State(*state)
+        except sqlite3.Error as error:
+            raise self._cannot_keep(error) from error
+        if target is not None:
+            yield target, *self._change(target, states)
+
+    def _change(self, key: str, states: Mapping[int, State]) -> tuple[frozenset[str], Change]:
+        last = len(self.files) - 1
+        outcomes = tuple(states[file].outcome if file in states else "-" for file in range(last + 1))
+        parts = dict(zip(IDENTITY, orjson.loads(key), strict=True))
+        change = change_of(parts, states.get(self._base), states.get(last), outcomes)
+        return categories_of(change), change
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,88 +239,3 @@ class Summary:
 
     files: Sequence[FileFacts]
     counts: Mapping[str, int]
-
-
-def categories_of(change: Change) -> frozenset[str]:
-    """Which categories a target belongs to; none where nothing worth telling happened."""
-    old, new = change.old, change.new
-    found = set()
-    if _flaps(change.outcomes):
-        found.add("flapping")
-    if old is None or new is None:
-        if new is not None:
-            found.add("appeared")
-            if new.outcome == "fail":
-                found.add("new")
-        elif old is not None:
-            found.add("vanished")
-        return frozenset(found)
-    if change.replaced:
-        found.add("replaced")
-    failed, fails = old.outcome == "fail", new.outcome == "fail"
-    if fails and not failed:
-        found.add("new")
-    elif failed and not fails:
-        found.add("fixed")
-    elif failed and fails:
-        found.add("still-broken" if old.cause == new.cause else "changed")
-    elif _RANK.get(new.outcome, 0) > _RANK.get(old.outcome, 0):
-        found.add("worse")
-    elif _RANK.get(new.outcome, 0) < _RANK.get(old.outcome, 0):
-        found.add("better")
-    return frozenset(found)
-
-
-# A row that cannot be used is worse than a warning: nothing is known of what it meant.
-_RANK: Final = {"ok": 0, "warn": 1, "invalid": 2, "fail": 3}
-
-
-def _flaps(outcomes: Sequence[str]) -> bool:
-    """Turned twice at least between failing and not failing; files in which the target is absent do not count."""
-    failing = [outcome == "fail" for outcome in outcomes if outcome != "-"]
-    return sum(1 for before, after in pairwise(failing) if before is not after) >= 2
-
-
-def _row(file: int, finding: Mapping[str, Any]) -> tuple[Any, ...]:
-    target = finding["target"]
-    leaf = leaf_of(finding) or {}
-    codes: list[str] = []
-    diagnoses = finding.get("diagnoses")
-    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        if isinstance(diagnosis, Mapping) and diagnosis.get("severity") in ("error", "warning"):
-            code = diagnosis.get("code")
-            if isinstance(code, str) and "," not in code and len(codes) < MAX_CODES:
-                codes.append(code)
-    row = target.get("row")
-    key = orjson.dumps(identity(finding), default=str).decode()
-    return (
-        file,
-        key,
-        row if type(row) is int and abs(row) < 2**63 else None,
-        finding["outcome"],
-        _text(finding.get("cause")),
-        ",".join(codes),
-        _text(leaf.get("sha256")),
-        _text(leaf.get("issuer")),
-        _text(leaf.get("not_after")),
-        _text(finding.get("run")),
-        _text(finding.get("started")),
-    )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _state(state: State | None) -> dict[str, Any] | None:
-    if state is None:
-        return None
-    return {
-        "row": state.row,
-        "outcome": state.outcome,
-        "cause": state.cause,
-        "codes": list(state.codes),
-        "certificate": state.leaf,
-        "issuer": state.issuer,
-        "not_after": state.not_after,
-    }

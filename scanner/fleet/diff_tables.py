@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
-from scanner.fleet.diff import CATEGORIES, SCHEMA, TITLES, Change, Diff, State, Summary
+from scanner.fleet.diff import SCHEMA, Diff, Summary
+from scanner.fleet.diff_states import CATEGORIES, TITLES, Change, State
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.text import printable, quoted
 
@@ -23,26 +25,12 @@ _ABSENT: Final = "absent"
 def as_json(diff: Diff) -> Iterator[str]:
     """The comparison, schema ``tlsweep-diff/1``: one document, a change a line, so that it need not fit into memory."""
     summary = diff.summary()
-    head = {
-        "schema": SCHEMA,
-        "files": [
-            {
-                "path": facts.path,
-                "runs": facts.runs,
-                "findings": facts.findings,
-                "unreadable_lines": facts.unreadable_lines,
-                "duplicates": facts.duplicates,
-                "outcomes": facts.outcomes,
-            }
-            for facts in summary.files
-        ],
-        "counts": dict(summary.counts),
-    }
+    head = {"schema": SCHEMA, "files": [facts.to_json() for facts in summary.files], "counts": dict(summary.counts)}
     yield orjson.dumps(head).decode()[:-1]
     for category in CATEGORIES:
         yield f',\n"{category}":['
         comma = "\n"
-        for change in _in_category(diff, category) if summary.counts[category] else ():
+        for change in diff.in_category(category):
             yield comma + orjson.dumps(change.to_json()).decode()
             comma = ",\n"
         yield "]"
@@ -59,15 +47,21 @@ def as_markdown(diff: Diff) -> Iterator[str]:
     return _for_a_person(diff, lambda title: f"### {markdown_text(title)}\n\n", markdown_table, markdown_text)
 
 
+def as_prometheus(diff: Diff) -> Iterator[str]:
+    """The counts in the text exposition format 0.0.4, for a textfile collector."""
+    summary = diff.summary()
+    yield "# HELP tlsweep_diff_targets Targets by what became of them since the earlier run.\n"
+    yield "# TYPE tlsweep_diff_targets gauge\n"
+    for name, count in summary.counts.items():
+        yield f'tlsweep_diff_targets{{change="{name}"}} {count}\n'
+
+
 FORMATS: Final[Mapping[str, Callable[[Diff], Iterator[str]]]] = {
     "table": as_table,
     "json": as_json,
     "markdown": as_markdown,
+    "prometheus": as_prometheus,
 }
-
-
-def _in_category(diff: Diff, category: str) -> Iterator[Change]:
-    return (change for categories, change in diff.changes() if category in categories)
 
 
 def _for_a_person(
@@ -76,17 +70,12 @@ def _for_a_person(
     summary = diff.summary()
     yield from (plain(line) + "\n" for line in _files(summary))
     counts = [[TITLES[name], str(summary.counts[name])] for name in CATEGORIES if summary.counts[name]]
-    counts.append(["As before, and in order", str(summary.counts["unchanged"])])
+    counts.append(["As before, and not failing", str(summary.counts["unchanged"])])
     yield "\n" + table(("what", "targets"), counts, (1,)) + "\n"
-    listed: dict[str, list[list[str]]] = {name: [] for name in CATEGORIES if name not in COUNTED_ONLY}
-    for categories, change in diff.changes():
-        for category in categories:
-            rows = listed.get(category)
-            if rows is not None and len(rows) < MAX_SHOWN:
-                rows.append(_row(change, category))
-    for category, rows in listed.items():
-        if not rows:
+    for category in CATEGORIES:
+        if category in COUNTED_ONLY or not summary.counts[category]:
             continue
+        rows = [_row(change, category) for change in islice(diff.in_category(category), MAX_SHOWN)]
         yield "\n" + heading(TITLES[category])
         yield table(_HEADER, rows, (1,)) + "\n"
         if summary.counts[category] > len(rows):
@@ -100,7 +89,7 @@ def _files(summary: Summary) -> Iterator[str]:
         if len(facts.runs) > 1:
             words += f"; of {len(facts.runs)} runs"
         if facts.duplicates:
-            words += f"; {facts.duplicates} about a target that has another one further on, which counts"
+            words += f"; {facts.duplicates} about a target that has another one, of a later run or worse, which counts"
         if facts.unreadable_lines:
             words += f"; {facts.unreadable_lines} unreadable line{'' if facts.unreadable_lines == 1 else 's'}"
         yield words
@@ -114,15 +103,15 @@ def _row(change: Change, category: str) -> list[str]:
     elif category == "flapping":
         codes = " ".join(change.outcomes)
     row = "" if new is None or new.row is None else str(new.row)
-    return [_name(change.target), row, _words(change.old), _words(change.new), codes]
+    return [name_of(change.target), row, _words(change.old), _words(change.new), codes]
 
 
 def _replacement(change: Change) -> str:
     assert change.old is not None and change.new is not None
     until = f"until {(change.new.not_after or '?')[:10]}"
-    if change.old.issuer == change.new.issuer:
-        return f"same issuer, {until}"
-    return f"now by {change.new.issuer or '(no issuer)'}, {until}"
+    if change.same_issuer is None:
+        return until
+    return f"same issuer, {until}" if change.same_issuer else f"now by {change.new.issuer or '(no name)'}, {until}"
 
 
 def _words(state: State | None) -> str:
@@ -131,11 +120,14 @@ def _words(state: State | None) -> str:
     return state.outcome if state.cause is None else f"{state.outcome} ({state.cause})"
 
 
-def _name(target: Mapping[str, Any]) -> str:
+def name_of(target: Mapping[str, Any]) -> str:
+    """A target in a word or two; as untrusted as it came."""
     host, port = target.get("host"), target.get("port")
     if not host:
         return str(target.get("id") or "(no host)")
-    name = f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    name = f"[{host}]" if ":" in str(host) else str(host)
+    if port is not None:
+        name += f":{port}"
     protocol = target.get("protocol")
     if protocol not in (None, "tls", "https"):
         name = f"{protocol}://{name}"

@@ -171,8 +171,10 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     path = write(tmp_path / "f", [seen("a.example")])
     room = tmp_path / "room"
     room.mkdir()
-    with Diff([path, path], directory=str(room)):
-        assert list(room.iterdir())
+    with Diff([path, path], directory=str(room)) as diff:
+        # not even while it is open: whatever ends the process, the file is gone
+        assert not list(room.iterdir())
+        assert diff.summary().counts["unchanged"] == 1
     with pytest.raises(Exception, match="cannot read"), Diff([path, str(tmp_path / "none")], directory=str(room)):
         pass
     assert not list(room.iterdir())
@@ -196,6 +198,52 @@ def test_foreign_values_cost_no_more_than_themselves(tmp_path: Path) -> None:
 
 
 def test_every_category_has_a_title() -> None:
-    from scanner.fleet.diff import TITLES
+    from scanner.fleet.diff_states import TITLES
 
     assert tuple(TITLES) == CATEGORIES
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_several_findings_about_one_target_the_order_of_lines_does_not_choose(tmp_path: Path, turn: int) -> None:
+    """Within a run the worst counts; of more runs in one file the latest."""
+    old = [seen("a.example", run="20261101"), seen("b.example", *FAIL, run="20261101")]
+    twice = [seen("a.example", run="20261102"), seen("a.example", *FAIL, run="20261102")]
+    mixed = [seen("b.example", run="20261102"), seen("b.example", *FAIL, run="20261101")]
+    assert told(tmp_path, old, (twice + mixed)[::turn]) == {"a.example": {"new"}, "b.example": {"fixed"}}
+
+
+def test_a_target_of_a_run_in_between_is_not_called_unchanged(tmp_path: Path) -> None:
+    files = [[seen("a.example")], [seen("a.example"), seen("b.example")], [seen("a.example")]]
+    with Diff([write(tmp_path / str(number), file) for number, file in enumerate(files)]) as diff:
+        assert diff.summary().counts["unchanged"] == 1
+
+
+@pytest.mark.parametrize("base", [0, -2])
+def test_each_category_alone_is_what_all_say(tmp_path: Path, base: int) -> None:
+    rng = random.Random(3)
+    files = [
+        [seen(f"h{rng.randrange(80)}.example", *rng.choice((FAIL, ("ok",), ("warn",)))) for _ in range(60)]
+        for _ in "abc"
+    ]
+    with Diff([write(tmp_path / str(number), file) for number, file in enumerate(files)], base=base) as diff:
+        everything = list(diff.changes())
+        for category in CATEGORIES:
+            of_it = [change for categories, change in everything if category in categories]
+            assert list(diff.in_category(category)) == of_it
+            assert diff.summary().counts[category] == len(of_it)
+
+
+def test_what_stands_for_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "f", [seen(f"h{number}.example", *FAIL) for number in range(3000)])
+    diff = Diff([path, path], directory=str(tmp_path))
+    opened = diff._open
+
+    def small() -> Any:
+        table = opened()
+        table.execute("PRAGMA max_page_count = 20")
+        return table
+
+    diff._open = small  # type: ignore[method-assign]
+    with pytest.raises(DiffError, match=r"cannot keep what is compared in .* full") as raised, diff:
+        pass
+    assert "\n" not in str(raised.value)

@@ -79,3 +79,23 @@ def test_nothing_acts(tmp_path: Path) -> None:
             assert "<script>" not in text
             assert "[x](y)" not in text
             assert all(line.count("|") - line.count("\\|") in (0, 3, 6) for line in text.splitlines())
+
+
+def test_prometheus_counts_every_category(tmp_path: Path) -> None:
+    lines = printed(tmp_path, "prometheus", *some()).splitlines()
+    assert [line.split()[1] for line in lines[:2]] == ["HELP", "TYPE"]
+    assert 'tlsweep_diff_targets{change="new"} 1' in lines
+    assert len(lines) == 2 + len(CATEGORIES) + 1
+
+
+def test_a_file_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "caf\udce9.ndjson", [seen("a.example")])
+    with Diff([path, path]) as diff:
+        for make in FORMATS.values():
+            "".join(make(diff)).encode()
+
+
+def test_a_target_without_a_port(tmp_path: Path) -> None:
+    text = printed(tmp_path, "table", [seen("a.example")], [seen("a.example"), seen("b.example", "invalid", port=None)])
+    assert "b.example  " in text
+    assert "None" not in text
