@@ -52,8 +52,9 @@ class Enquiries:
         online: bool,
         aside: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """``sources`` is called before each asking; it makes them when it is called first."""
-        self._sources = sources
+        """``sources`` is called when something is asked first."""
+        self._make_sources = sources
+        self._opened: Sources | None = None
         self._intermediates = intermediates
         self._online = online
         self._aside = aside
@@ -62,6 +63,13 @@ class Enquiries:
         # of paths that some store trusts as they are: all answers about them, where no staple took part
         self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
         self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
+        # of certificates with a good staple: what a list says that was there for others
+        self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
+
+    def _sources(self) -> Sources:
+        if self._opened is None:
+            self._opened = self._make_sources()
+        return self._opened
 
     async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
         """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
@@ -158,6 +166,8 @@ class Enquiries:
                 continue
             if place == 0 and _staple_settles(endpoint, certificate, issuer, at):
                 stapled = True
+                if revoked := await self._known_revoked(certificate, issuer, at):
+                    found[certificate.sha256] = revoked
                 continue
             answers = await self._about(certificate, issuer, at)
             if answers:
@@ -165,6 +175,24 @@ class Enquiries:
         if verdict.trusted and not stapled:
             names = tuple([certificate.sha256 for certificate in verdict.path])
             self._at_hand.put(names, tuple(answer for name in names for answer in found.get(name, ())))
+
+    async def _known_revoked(
+        self, certificate: Certificate, issuer: Certificate, at: float
+    ) -> tuple[RevocationAnswer, ...]:
+        """Answers that say "revoked" and need not be asked for: a staple can be days older than what others had to ask.
+
+        Clients that get a good staple ask nobody; so nothing is asked here, but what is at hand is not left out.
+        """
+        key = certificate.sha256, issuer.sha256
+        answers: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key) or self._listed.get(key)
+        if answers is None and self._opened is not None:
+            for url in certificate.crl_urls[:MAX_URLS]:
+                answer = await self._opened.listed(certificate, issuer, url, at)
+                if answer is not None:
+                    answers = (answer,)
+                    self._listed.put(key, answers)
+                    break
+        return tuple(answer for answer in answers or () if answer.status == "revoked")
 
     async def _about(self, certificate: Certificate, issuer: Certificate, at: float) -> tuple[RevocationAnswer, ...]:
         key = certificate.sha256, issuer.sha256

@@ -162,6 +162,13 @@ class Sources:
             )
         return await self._look_up(found, certificate, issuer, at, url)
 
+    async def listed(
+        self, certificate: Certificate, issuer: Certificate, url: str, at: float
+    ) -> RevocationAnswer | None:
+        """What a CRL says that somebody else had to have; ``None`` where it is not at hand. Nothing is fetched."""
+        found = self._lists.get(url)
+        return None if found is None else await self._look_up(found, certificate, issuer, at, url)
+
     async def _list(
         self, certificate: Certificate, issuer: Certificate, url: str, at: float
     ) -> tuple[Crl | _NoList, float | None]:

@@ -52,6 +52,8 @@ class Fakes:
         self.bundles = {f"{AIA}/{name}": bundle for name, bundle in bundles.items()}
         self.says: dict[tuple[str, str], str] = {}
         self.asked: list[str] = []
+        self.lists: dict[str, str] = {}
+        self.looked_up: list[str] = []
         self.aside = 0
 
     async def bundle(self, url: str) -> Bundle:
@@ -65,6 +67,14 @@ class Fakes:
 
     async def crl(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
         return await self._say("crl", certificate, url)
+
+    async def listed(
+        self, certificate: Certificate, issuer: Certificate, url: str, at: float
+    ) -> RevocationAnswer | None:
+        self.looked_up.append(f"{certificate.common_name} {url}")
+        await trio.lowlevel.checkpoint()
+        status: Any = self.lists.get(url)
+        return None if status is None else RevocationAnswer(certificate.sha256, "crl", url, status)
 
     async def _say(self, source: Any, certificate: Certificate, url: str) -> RevocationAnswer:
         self.asked.append(f"{certificate.common_name} {url}")
@@ -306,6 +316,43 @@ def test_a_staple_that_holds_is_enough_for_the_leaf(staple: bytes, asked: bool) 
         await here.of(sent(CHECKED, CHECKED_CA, ocsp_response=staple))
         assert ("checked.test http://ocsp.test" in here.fakes.asked) is asked
         assert "Checked http://crl.test/root" in here.fakes.asked
+
+    run(main)
+
+
+STAPLED = sent(CHECKED, CHECKED_CA, ocsp_response=revocation.ocsp(CHECKED, CHECKED_CA))
+
+
+@pytest.mark.parametrize(("listed", "found"), [(None, []), ("good", []), ("invalid", []), ("revoked", ["revoked"])])
+def test_beside_a_good_staple_a_list_that_is_at_hand_counts_where_it_says_revoked(
+    listed: str | None, found: list[str]
+) -> None:
+    async def main() -> None:
+        here = Run(Fakes())
+        if listed is not None:
+            here.fakes.lists["http://crl.test/ca"] = listed
+        await here.of(STAPLED)  # before anything was asked, nothing can be at hand
+        assert here.fakes.looked_up == []
+        for _ in range(2):
+            seen = await here.of(STAPLED)
+            about_leaf = [answer.status for answer in seen.revocation if answer.certificate == CHECKED.sha256]
+            assert about_leaf == found
+        # looked up once where it is there
+        assert len(here.fakes.looked_up) == (2 if listed is None else 1)
+        assert here.fakes.asked == ["Checked http://crl.test/root"]
+        assert ("revoked-crl" in here.said(seen)) is bool(found)
+
+    run(main)
+
+
+def test_beside_a_good_staple_what_another_host_had_to_ask_counts() -> None:
+    async def main() -> None:
+        here = Run(Fakes())
+        here.fakes.says["checked.test", "ocsp"] = "revoked"
+        await here.of(sent(CHECKED, CHECKED_CA))
+        seen = await here.of(STAPLED)
+        assert "revoked" in [answer.status for answer in seen.revocation]
+        assert here.fakes.looked_up == []
 
     run(main)
 

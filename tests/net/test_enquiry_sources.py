@@ -191,6 +191,20 @@ def test_a_list_is_fetched_and_read_once_for_all() -> None:
     run(main)
 
 
+def test_a_list_that_is_at_hand() -> None:
+    pages = Pages({URL: revocation.crl(WORLD.ca)})
+
+    async def main() -> None:
+        sources = pages.sources()
+        assert await sources.listed(LEAF, CA, URL, NOW) is None
+        assert pages.asked == []
+        asked = await crl(sources)
+        assert await sources.listed(LEAF, CA, URL, NOW) == asked
+        assert pages.asked == [(URL, CRL, False)]
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("page", "status", "error"),
     [
