@@ -186,12 +186,16 @@ def _der(entry: Any) -> bytes | None:
 
 def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates) -> None:
     """What the run fetched completes paths here too."""
+    fetched_by_hash: dict[str, Certificate] = {}
     for fetched in evidence.issuers:
-        below = [child for child in (_parsed(certificates.get(fetched.certificate)),) if child is not None]
+        # one that was fetched itself is in no list of certificates unless it closed the path
+        child = fetched_by_hash.get(fetched.certificate) or _parsed(certificates.get(fetched.certificate))
+        below = [] if child is None else [child]
         for certificate in map(_parsed, fetched.certificates):
             # each signs the one that it was fetched for, or one that came with it
             if certificate is not None and any(judge.intermediates.learn_fetched(certificate, one) for one in below):
                 below.append(certificate)
+                fetched_by_hash[certificate.sha256] = certificate
 
 
 def _parsed(der: bytes | None) -> Certificate | None:

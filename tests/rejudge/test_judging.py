@@ -235,3 +235,25 @@ def test_servers_of_time_are_heard_again() -> None:
     diagnoses = [{"evidence": {"witnesses": [told, other, 5]}}, {"evidence": {"clock": {"witnesses": [told]}}}]
     heard = list(judging._servers_of_time({"diagnoses": diagnoses}))
     assert [(one.who, one.time - one.local) for one in heard] == [("ntp.example", -3600)] * 2
+
+
+def test_issuers_fetched_in_steps(roots: Path) -> None:
+    """The second issuer was fetched for the first, which no server sent and no list of certificates has."""
+    upper = pki.authority("Upper", root())
+    lower = pki.authority("Lower", upper)
+    host = pki.certificate("www.example.org", issuer=lower)
+    steps = (
+        FetchedIssuer(host.sha256, "http://a/lower", (lower.der,)),
+        FetchedIssuer(lower.sha256, "http://a/upper", (upper.der,)),
+    )
+    seen = replace(evidence(answered((host,))), issuers=steps)
+    judge = make_judge(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
+    with Certificates() as certificates:
+        certificates.put(host.der)
+        judging._learn_fetched(seen, judge, certificates)
+        assert len(judge.intermediates.fetched(lower.parsed.subject_der)) == 1
+        assert len(judge.intermediates.fetched(upper.parsed.subject_der)) == 1
+    path = run(roots, seen)
+    (item,) = again(path)
+    assert isinstance(item, Judged) and item.now is not None
+    assert [diagnosis["code"] for diagnosis in item.now["diagnoses"]] == ["intermediate-not-sent"]
