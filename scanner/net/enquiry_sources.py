@@ -151,8 +151,9 @@ class Sources:
 
     async def crl(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
         """What a CRL says; it is fetched and read once for all certificates that name it."""
-        found = self._lists.get(url)
-        if found is not None:
+        found: Crl | _NoList
+        if url in self._lists:
+            found = self._lists[url]
             self._lists.move_to_end(url)
         else:
             found = await self._loading.once((url,), lambda: self._list(certificate, issuer, url, at))
