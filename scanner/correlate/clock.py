@@ -76,6 +76,16 @@ class ClockFold:
         if witness.until is not None:
             self._keep(self._current, witness, _until)
 
+    def matters(self, who: str, ahead: int, current_for: int) -> bool:
+        """Whether a signed answer of ``who`` could count for more than what was heard: signed so many seconds ahead of our
+        clock, current for so many more. Most of thousands do not."""
+        if not self._judge:
+            return False
+        signed, current = self._signed.get(who), self._current.get(who)
+        return (
+            signed is None or current is None or ahead >= signed.time - signed.local or current_for >= _until(current)
+        )
+
     def merge(self, other: ClockFold) -> None:
         """Take in what another fold has heard."""
         for witness in (*other._present.values(), *other._signed.values(), *other._current.values()):
@@ -99,7 +109,7 @@ class ClockFold:
         known = kept.get(domain)
         if known is None and len(kept) >= MAX_PARTIES:
             return
-        if known is None or abs(offset) < abs(known):
+        if known is None or (abs(offset), offset) < (abs(known), known):
             kept[domain] = offset
             self._verdict = None
 

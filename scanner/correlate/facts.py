@@ -282,6 +282,8 @@ class _Gathering:
 
 def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
     """The same facts from a finding as JSON has it. Fields that are not there, or not what they should be, tell nothing."""
+    if not _tells(finding):
+        return None
     target = _mapping(finding.get("target"))
     name = target.get("sni") or target.get("host")
     row, local = target.get("row"), seconds(finding.get("started"))
@@ -335,6 +337,21 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
     for fetched in map(_mapping, _list(observed.get("issuers"))):
         found.reached(str(fetched.get("url")), not fetched.get("blocked"))
     return found.facts()
+
+
+def _tells(finding: Mapping[str, Any]) -> bool:
+    """A glance: whether there may be anything in it. A certificate that a store trusts tells nothing."""
+    if "observed" in finding:
+        return True
+    for endpoint in _list(finding.get("endpoints")):
+        if not isinstance(endpoint, Mapping):
+            continue
+        if "completions" in _mapping(endpoint.get("observed")):
+            return True
+        trust = _mapping(endpoint.get("trust")).values()
+        if trust and not any(isinstance(store, Mapping) and store.get("trusted") for store in trust):
+            return True
+    return False
 
 
 def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:

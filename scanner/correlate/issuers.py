@@ -76,12 +76,14 @@ class _Issuer:
     """What is kept of one issuer."""
 
     __slots__ = (
-        "_weighed", "decided", "domains", "internal", "keyed", "long", "operated", "product", "signs", "targets", "text",
+        "_weighed", "decided", "domains", "early", "internal", "keyed", "long", "operated", "product", "signs", "targets",
+        "text",
     )  # fmt: skip
 
-    def __init__(self, text: str, keyed: bool) -> None:
+    def __init__(self, text: str, keyed: bool, early: bool = True) -> None:
         self.text = text
         self.keyed = keyed
+        self.early = early
         self.targets = 0
         self.domains: dict[str, Sighting] = {}
         self.signs: dict[str, int] = {"own-key": 0, "on-the-spot": 0, "elsewhere": 0}
@@ -115,10 +117,15 @@ class _Issuer:
 
     def _decide(self) -> None:
         """What is said of an interceptor is final when it has given itself away, so that findings need not wait."""
-        if self.decided is None and len(self.domains) >= NAMES_WITH_SIGN:
+        if self.early and self.decided is None:
+            self.decided = self._given_away()
+
+    def _given_away(self) -> InterceptionVerdict | None:
+        if len(self.domains) >= NAMES_WITH_SIGN:
             unrelated, reasons = self.weighed()
             if len(unrelated) >= NAMES_WITH_SIGN and reasons:
-                self.decided = InterceptionVerdict(self.text, {**self._names(unrelated), "reasons": reasons}, True)
+                return InterceptionVerdict(self.text, {**self._names(unrelated), "reasons": reasons}, True)
+        return None
 
     def _keep(self, domain: str, seen: Sighting) -> None:
         known = self.domains.get(domain)
@@ -149,8 +156,9 @@ class _Issuer:
 
     def verdict(self, targets: int) -> InterceptionVerdict | None:
         """The judgement on this issuer, ``targets`` being all that were scanned."""
-        if self.decided is not None:
-            return self.decided
+        given_away = self.decided or self._given_away()
+        if given_away is not None:
+            return given_away
         unrelated, _ = self.weighed()
         # of namesakes that cannot be told apart nothing is said, nor of a CA that is run for others
         if len(unrelated) < NAMES_FOR_WARNING or self.operated or not self.keyed:
@@ -240,7 +248,9 @@ def unrelated_domains(domains: Iterable[str]) -> list[str]:
 class IssuersFold:
     """The part of the fold that follows issuers which nobody trusts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, early: bool = True) -> None:
+        """``early`` False: nothing is final before all was seen, so that the order in which it was seen changes nothing."""
+        self._early = early
         self._issuers: dict[str, _Issuer] = {}
         self._across: set[str] = set()  # those that sign for several domains: most never do
         self._last: tuple[int, Mapping[str, InterceptionVerdict]] | None = None
@@ -264,7 +274,7 @@ class IssuersFold:
     def _of(self, key: str, text: str, keyed: bool) -> _Issuer | None:
         issuer = self._issuers.get(key)
         if issuer is None and len(self._issuers) < MAX_ISSUERS:
-            issuer = self._issuers[key] = _Issuer(text, keyed)
+            issuer = self._issuers[key] = _Issuer(text, keyed, self._early)
         return issuer
 
     def _note(self, key: str, issuer: _Issuer) -> None:

@@ -235,3 +235,12 @@ def test_times_beyond_the_calendar() -> None:
     verdict = fold_of(*[date(who, 10**15) for who in "abc"]).verdict()
     assert verdict.state == "wrong"
     assert verdict.witnesses[0]["time"] == "9999-12-31T23:59:59Z"
+
+
+def test_answers_that_cannot_count_for_more_need_not_be_heard() -> None:
+    fold = fold_of(crl("ca.test", -100, 1000))
+    assert fold.matters("other.test", -100, 1000)
+    assert fold.matters("ca.test", -100, 1000), "which of equals is kept is decided by their order"
+    assert fold.matters("ca.test", -99, 0) and fold.matters("ca.test", -200, 1001)
+    assert not fold.matters("ca.test", -101, 999)
+    assert not ClockFold(judge=False).matters("ca.test", 5, 5)

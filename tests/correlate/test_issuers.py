@@ -260,3 +260,18 @@ def test_seen_elsewhere() -> None:
     assert not seen_elsewhere(alone, verdicts(alone))
     earlier = Elsewhere("an earlier run", "ab", "CN=Public CA")
     assert seen_elsewhere(replace(alone, elsewhere=(earlier,)), verdicts(alone))
+
+
+def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:
+    seen = fleet(9, own_key=True)
+    verdicts = []
+    for order in (seen, seen[::-1], seen[4:] + seen[:4]):
+        left, right = IssuersFold(early=False), IssuersFold(early=False)
+        left.add(order[:5])
+        right.add(order[5:])
+        left.merge(right)
+        verdicts.append(left.verdict(9)["ca"])
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert verdicts[0].certain and verdicts[0].evidence["targets"] == 9 and verdicts[0].evidence["names_count"] == 9
+    early = told(seen)
+    assert early is not None and early.evidence["names_count"] == NAMES_WITH_SIGN
