@@ -333,9 +333,9 @@ def test_beside_a_good_staple_a_list_that_is_at_hand_counts_where_it_says_revoke
             here.fakes.lists["http://crl.test/ca"] = listed
         await here.of(STAPLED)  # before anything was asked, nothing can be at hand
         assert here.fakes.looked_up == []
-        seen = await here.of(STAPLED)
-        for seen in (seen, await here.of(STAPLED)):
-            about_leaf = [answer.status for answer in seen.revocation if answer.certificate == CHECKED.sha256]
+        seen, again = await here.of(STAPLED), await here.of(STAPLED)
+        for each in (seen, again):
+            about_leaf = [answer.status for answer in each.revocation if answer.certificate == CHECKED.sha256]
             assert about_leaf == found
         # looked up once where it is there
         assert len(here.fakes.looked_up) == (2 if listed is None else 1)
