@@ -262,19 +262,9 @@ class _Gathering:
         if not (told or self.incomplete):
             return None
         return Facts(
-            self.row,
-            self.name,
-            self.domain,
-            self.local,
-            tuple(self.addresses),
-            tuple(self.validity),
-            tuple(self.issuers),
-            tuple(self.witnesses),
-            tuple(self.pages),
-            tuple(self.reach),
-            self.incomplete,
-            tuple(self.sightings),
-        )
+            self.row, self.name, self.domain, self.local, tuple(self.addresses), tuple(self.validity), tuple(self.issuers),
+            tuple(self.witnesses), tuple(self.pages), tuple(self.reach), self.incomplete, tuple(self.sightings),
+        )  # fmt: skip
 
 
 # --- from a finding --------------------------------------------------------------------------------
@@ -305,12 +295,8 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
                 leaf = (chain[0], begins, ends)
         mark = found.endpoint(str(endpoint.get("address")), codes, names, leaf)
         for completion in map(_mapping, _mapping(_mapping(endpoint.get("observed")).get("completions")).values()):
-            found.date(
-                str(endpoint.get("address")),
-                _number(completion.get("date")),
-                _number(completion.get("local_time")),
-                mark,
-            )
+            told, heard = _number(completion.get("date")), _number(completion.get("local_time"))
+            found.date(str(endpoint.get("address")), told, heard, mark)
         for promise in map(_mapping, _list(endpoint.get("scts")) if EARLY in codes else ()):
             time = seconds(promise.get("timestamp"))
             if time is not None and promise.get("state") in _LOGS_IN_USE and _is_verified(promise):
