@@ -80,10 +80,19 @@ def strange(connection: Any) -> Any:
     return evidence.answered([pki.certificate(connection.sni, issuer=pki.root("Unknown"))])
 
 
-def fleet(order: list[int]) -> tuple[Scenario, list[Row]]:
-    """Three that do not send their issuer, one that does, one whose issuer nobody has; each slower than the one before."""
-    outcomes = [incomplete, incomplete, incomplete, healthy, strange]
-    places = {host: Step(0.1 + 0.1 * order.index(number), outcomes[number]) for number, host in enumerate(HOSTS[:5])}
+# Three that do not send their issuer, one that does, one whose issuer nobody has.
+OUTCOMES = [incomplete, incomplete, incomplete, healthy, strange]
+SENDS_ITS_ISSUER = OUTCOMES.index(healthy)
+# Seconds, far above what all others take with their follow-ups.
+LATE = 10.0
+
+
+def fleet(order: list[int], late: int | None = None) -> tuple[Scenario, list[Row]]:
+    """These five, each slower than the one before; ``late`` answers after all others are known."""
+    places = {
+        host: Step(LATE if number == late else 0.1 + 0.1 * order.index(number), OUTCOMES[number])
+        for number, host in enumerate(HOSTS[:5])
+    }
     scenario = Scenario(
         {address_of(host): step for host, step in places.items()}, {host: [address_of(host)] for host in places}
     )
@@ -114,9 +123,9 @@ def test_those_that_wait_keep_their_duplicates() -> None:
 
 def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
     async def main() -> None:
-        scenario, rows = fleet([0, 4, 1, 2, 3])
+        scenario, rows = fleet([0, 4, 1, 2, 3], late=SENDS_ITS_ISSUER)
         watched = Run(scenario)
-        with trio.move_on_after(0.45):
+        with trio.move_on_after(LATE / 2):
             await watched.of(rows)
         seen = watched.scan.statistics()
         assert (seen.read, seen.done, seen.held) == (5, 0, 4)
@@ -127,7 +136,7 @@ def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
 
 def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
     async def main() -> None:
-        scenario, rows = fleet([0, 1, 2, 3, 4])
+        scenario, rows = fleet([0, 1, 2, 3, 4], late=SENDS_ITS_ISSUER)
         watched = Run(scenario)
         seen = []
 
@@ -136,7 +145,7 @@ def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
             seen.append((len(watched.findings), watched.scan.statistics().held))
 
         await watched.scan.run(iter(rows), watched.observer, before_settling=before)
-        # those seen after the intermediate need not wait
+        # only the one that is in order waits for nobody
         assert seen == [(1, 4)]
         check_complete(rows, watched.findings)
 
