@@ -64,6 +64,35 @@ def test_the_shipped_set_completes_a_real_public_path() -> None:
     assert "intermediate-not-sent" in codes or "intermediate-unobtainable" in codes or "issuer-unknown" in codes
 
 
+def _named(name: str, issuer: str) -> Certificate:
+    """Of the shipped ones the last with this common name, by this issuer."""
+    return [item for item in _shipped() if item.common_name == name and f"CN={issuer}," in item.issuer][-1]
+
+
+@pytest.mark.parametrize(
+    ("lower", "root", "older"), [("YE1", "Root YE", "ISRG Root X2"), ("YR1", "Root YR", "ISRG Root X1")]
+)
+def test_roots_that_no_store_has_yet_need_their_cross_certificate_sent(lower: str, root: str, older: str) -> None:
+    """Let's Encrypt's roots of 2025 lead to an anchor only by way of those of 2015 and 2020."""
+    store = load_store("mozilla")
+    issuing, cross = _named(lower, root), _named(root, older)
+    assert not store.with_subject(cross.subject_der), "it has come: another root is needed here"
+    at = max(issuing.not_before, cross.not_before) + 86_400
+
+    def above(*sent: Certificate) -> tuple[list[str], str | None]:
+        judging = Judge([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+        verdict = judging.judge(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
+        # a CA in the place of a leaf has faults of its own
+        problems = [problem for problem in verdict.problems if problem.code != "wrong-key-usage"]
+        missing = [each["subject"] for problem in problems for each in problem.evidence["missing"]]
+        assert [problem.code for problem in problems] == ["intermediate-not-sent"] * bool(missing)
+        anchor = store.anchors[verdict.anchor].common_name if verdict.anchor else None
+        return missing, anchor
+
+    assert above(issuing, cross) == ([], older)
+    assert above(issuing) == ([cross.subject], older)
+
+
 def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Intermediates(shipped=False)
     assert held.learn(CA.parsed) and not held.learn(CA.parsed)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
@@ -120,6 +122,32 @@ def test_case(identity: str) -> None:
     else:
         assert accepted == expected, verdict.stores["limbo"].problems
     assert verdict.stores["limbo"].trusted is (not verdict.stores["limbo"].problems)
+
+
+OPENSSL = shutil.which("openssl")
+# Where Go decides and OpenSSL does not know better, and where nobody is asked about limits or revocation.
+_NOT_OPENSSL = frozenset({_GO_NAMES, _REVOCATION, _DEPTH})
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
+@pytest.mark.parametrize("identity", [each for each, reason in DIFFERENT.items() if reason not in _NOT_OPENSSL])
+def test_where_we_differ_openssl_says_the_same(identity: str, tmp_path: Path) -> None:
+    """The reasons above are not only words."""
+    assert OPENSSL is not None
+    case = CASES[identity]
+    for name, entry in (("roots", "trusted_certs"), ("others", "untrusted_intermediates")):
+        (tmp_path / name).write_text("\n".join(case[entry]))
+    (tmp_path / "leaf").write_text(case["peer_certificate"])
+    at = datetime.fromisoformat(case["validation_time"]).timestamp() if case["validation_time"] else NOW
+    command = [OPENSSL, "verify", "-partial_chain", "-purpose", "sslserver", "-attime", str(int(at))]
+    command += ["-CAfile", str(tmp_path / "roots"), "-no-CApath", "-no-CAstore"]
+    if case["untrusted_intermediates"]:
+        command += ["-untrusted", str(tmp_path / "others")]
+    peer = case["expected_peer_name"]
+    if peer is not None:
+        command += ["-verify_ip" if peer["kind"] == "IP" else "-verify_hostname", peer["value"]]
+    accepted = subprocess.run([*command, str(tmp_path / "leaf")], capture_output=True, check=False).returncode == 0
+    assert accepted != (case["expected_result"] == "SUCCESS")
 
 
 def test_the_list_of_differences_names_cases_that_exist() -> None:

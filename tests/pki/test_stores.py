@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import certifi
 import pytest
 
 from scanner.pki import stores
+from scanner.pki.paths import Step, Surroundings, UpperPath
 from scanner.pki.stores import StoreError, load_public_roots, load_store
+from scanner.pki.weigh import weigh
 from tests.helpers import pki
 
 ROOT = pki.root()
@@ -80,6 +83,21 @@ def test_mozilla_is_certifi_narrowed_by_trust_and_dates() -> None:
     # What real roots hold must never count as a flaw, or every path below them would fail.
     assert [anchor for anchor in store.anchors.values() if anchor.flaws or anchor.unknown_critical] == []
     assert all(anchor.self_signed for anchor in store.anchors.values())
+
+
+def test_certificates_under_a_root_that_mozilla_distrusts_by_date() -> None:
+    """Izenpe.com is in certifi without the date that Mozilla's own store has for it."""
+    store = load_store("mozilla")
+    (root,) = [anchor for anchor in store.anchors.values() if anchor.common_name == "Izenpe.com"]
+    until = store.distrust_after[root.sha256]
+    assert datetime.fromtimestamp(until, UTC).date().isoformat() == "2026-04-15"
+    for begins, trusted in ((until, True), (until + 1, False)):
+        leaf = pki.certificate("a.example", issuer=pki.root("x"), not_before=begins, not_after=until + 10**7).parsed
+        around = Surroundings(store, {})
+        upper = UpperPath((root,), "anchor", (), (), root.not_before, root.not_after, constrained=False)
+        path = weigh(leaf, Step(root, "anchor"), upper, around, until + 86_400)
+        assert [problem.code for problem in path.problems] == ([] if trusted else ["untrusted-root"])
+        assert path.anchor == root
 
 
 def test_system_is_what_openssl_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
