@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ settings.register_profile(
 # For hunting by hand: make test PYTEST="--hypothesis-profile=hunt tests/fuzz"
 settings.register_profile("hunt", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
 settings.load_profile("tests")
+
+# A shell starts what it runs in the background with SIGINT ignored, which is inherited: programs under test must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _attempts: list[str] = []
 
