@@ -41,7 +41,7 @@ def rejudge(paths: Sequence[str], given: dict[str, Any], chosen: Collection[str]
     )
     tally, matched = Tally(), False
     with ExitStack() as stack:
-        again = [stack.enter_context(_readable_again(path)) for path in paths]
+        again = [stack.enter_context(readable_again(path)) for path in paths]
         certificates = stack.enter_context(Certificates())
         work = Rejudge(again, options, certificates, fragments=Fragments())
         work.collect(given["certificates"])
@@ -104,7 +104,7 @@ def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _readable_again(path: str) -> Iterator[str]:
+def readable_again(path: str) -> Iterator[str]:
     """A path that can be read several times: standard input and pipes are kept in a temporary file meanwhile."""
     if path != "-" and not _is_pipe(path):
         yield path

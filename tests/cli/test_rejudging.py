@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scanner.cli.rejudging import _readable_again
+from scanner.cli.rejudging import readable_again
 
 
 def test_a_file_is_read_where_it_is(tmp_path: Path) -> None:
-    with _readable_again(str(tmp_path / "file")) as path:
+    with readable_again(str(tmp_path / "file")) as path:
         assert path == str(tmp_path / "file")
 
 
@@ -22,7 +22,7 @@ def test_a_pipe_is_kept_meanwhile(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"line\n" * 50_000,))
     writer.start()
-    with _readable_again(str(pipe)) as path:
+    with readable_again(str(pipe)) as path:
         assert [Path(path).stat().st_size for _ in range(2)] == [250_000] * 2
     writer.join()
     assert not Path(path).exists()
