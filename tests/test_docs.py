@@ -64,7 +64,8 @@ def without_blocks(page: Path) -> str:
 
 @page_of
 def test_commands_exist(page: Path) -> None:
-    used = set(re.findall(r"(?:`|bin/|^ *|python -m )(?:tlsweep|scanner) ([a-z]+)\b", text(page), re.M))
+    # what is indented further than an example goes on with a sentence of a help page
+    used = set(re.findall(r"(?:`|bin/|^ {0,8}|python -m )(?:tlsweep|scanner) ([a-z]+)\b", text(page), re.M))
     assert used <= set(COMMANDS)
 
 
@@ -89,7 +90,7 @@ def test_every_command_is_described() -> None:
 
 def test_what_is_not_there_yet_is_named() -> None:
     sentence = re.search(r"planned and not there yet: (.*?)\.", text(README))
-    assert sentence is not None and set(re.findall(r"`(\w+)`", sentence[1])) == NOT_YET
+    assert set(re.findall(r"`(\w+)`", sentence[1] if sentence else "")) == NOT_YET
 
 
 @page_of
