@@ -33,7 +33,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "cli": frozenset(
         {"session", "rejudge", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"}
     )
-    | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", *RECORDS},
+    | {"report"}
+    | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
+    | RECORDS,
     "scan": frozenset(
         {"extras", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
     ),
@@ -83,6 +85,10 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "correlate": frozenset({"pki", "tls", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
     "fleet": frozenset({"findings", "correlate", "ndjson", "text", "lines", "language"}),
+    # One page out of what the fleet says, in the catalogue's words.
+    "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
+    # Findings as rows of a database.
+    "warehouse": frozenset({"fleet", "findings", "ndjson", "text"}),
     # Evidence that waits for the fleet's word, on disk beyond a bound.
     "held": frozenset({"evidence"}),
     # What an earlier run saw, read from its findings.
@@ -100,8 +106,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # What a --resolver may be
-    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp"}),
+    # What a --resolver may be; where a comparison is posted to
+    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp", "scanner.net.webhook"}),
     # The witness that a server of --ntp is
     ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
@@ -126,8 +132,11 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # What the fleet said; never how it came to say so.
     ("diagnosis", "correlate"): frozenset({"scanner.correlate.verdicts"}),
     ("explain", "tls"): frozenset({"scanner.tls.names"}),
+    ("report", "diagnosis"): frozenset({"scanner.diagnosis.catalogue"}),
     ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"})
     | {"scanner.tls.unixtime"},
+    # Which target a finding is about, and whose domain.
+    ("warehouse", "fleet"): frozenset({"scanner.fleet.keys"}),
     # Is there a clock in a server's random?
     ("correlate", "tls"): frozenset({"scanner.tls.unixtime"}),
 }
@@ -143,12 +152,16 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "cryptography": ("tls/", "pki/", "demo/", "cli/"),
     "certifi": ("pki/",),
     "idna": ("inventory/", "pki/", "demo/", "cli/"),
-    "orjson": ("inventory/", "ndjson/", "findings.py", "pki/", "diagnosis/", "fleet/", "demo/", "cli/"),
+    "orjson": ("inventory/", "ndjson/", "findings.py", "pki/", "diagnosis/", "fleet/", "warehouse/", "demo/", "cli/"),
     "zstandard": ("lines.py", "ndjson/", "cli/"),
     "publicsuffixlist": ("correlate/",),
+    "duckdb": ("warehouse/",),
+    "psycopg": ("warehouse/",),
+    "jinja2": ("report/",),
+    "vl_convert": ("report/",),
 }
 # Import name -> distribution, where they differ.
-DISTRIBUTION: Final = {"dns": "dnspython"}
+DISTRIBUTION: Final = {"dns": "dnspython", "vl_convert": "vl-convert-python"}
 
 # Pure rooms: a moment, a random number or a socket is an argument there.
 PURE: Final = (
@@ -180,6 +193,10 @@ HEAVY: Final = (
     "zstandard",
     "ssl",
     "publicsuffixlist",
+    "jinja2",
+    "vl_convert",
+    "duckdb",
+    "psycopg",
 )
 
 MAX_LINES: Final = 400
@@ -313,7 +330,9 @@ def test_third_party_modules_stay_where_they_belong() -> None:
 
 def declared_dependencies() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return {re.split(r"[^A-Za-z0-9._-]", entry, maxsplit=1)[0] for entry in project["dependencies"]}
+    optional = [entry for entries in project.get("optional-dependencies", {}).values() for entry in entries]
+    names = {re.split(r"[^A-Za-z0-9._-]", entry, maxsplit=1)[0] for entry in (*project["dependencies"], *optional)}
+    return names - {project["name"]}
 
 
 def test_declared_dependencies_are_on_the_map() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from scanner.warehouse.model import TABLES, Column, Kind, Table
-from scanner.warehouse.views import quoted, views
+from scanner.warehouse.model import CERTIFICATES, RUN_DATE, TABLES, Column, Kind, Table
+from scanner.warehouse.views import VIEWS, create_view, qualifier
 
 DIALECTS: Final = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse")
 
@@ -33,52 +33,99 @@ _TYPES: Final[Mapping[str, Mapping[Kind, str]]] = {
     },
 }  # fmt: skip
 
-_LOADING: Final[Mapping[str, str]] = {
-    "duckdb": "-- tlsweep load findings.ndjson --to duckdb:tlsweep.duckdb makes these tables and fills them.",
-    "postgres": "-- tlsweep load findings.ndjson --to postgresql://user@host/database makes these tables and fills them.",
-    "bigquery": (
-        "-- First: tlsweep load findings.ndjson --to parquet:rows; gsutil -m cp -r rows gs://BUCKET/\n"
-        "-- Then for each table, here findings (certificates and runs have no partition to be named twice):\n"
-        "--   bq load --source_format=PARQUET --hive_partitioning_mode=AUTO --parquet_enable_list_inference"
-        " --hive_partitioning_source_uri_prefix=gs://BUCKET/rows/findings DATASET.findings"
-        " 'gs://BUCKET/rows/findings/*.parquet'"
+_DIRECT: Final = """\
+-- Tables and views of tlsweep's warehouse. Nobody has to make them beforehand: this makes them where they are not there,
+-- and fills them:
+--   tlsweep load findings.ndjson --to {url}"""
+_BY_FILES: Final = """\
+-- Tables and views of tlsweep's warehouse, and under each table how a run gets into it. First write the files; what this
+-- prints names RUN and its DATE, which stand in the names of the files:
+--   tlsweep load findings.ndjson --to parquet:rows
+{more}
+-- A run that was loaded before is deleted first, so that loading it twice changes nothing."""
+
+_HEADS: Final[Mapping[str, str]] = {
+    "duckdb": _DIRECT.format(url="duckdb:estate.duckdb"),
+    "postgres": _DIRECT.format(url="postgresql://user@host/database"),
+    "bigquery": _BY_FILES.format(
+        more="--   gcloud storage cp -r rows gs://BUCKET/\n"
+        "-- DATASET stands for the dataset's name:\n"
+        "--   tlsweep schema ddl --dialect bigquery | sed s/DATASET/estate/ | bq query --use_legacy_sql=false"
     ),
-    "snowflake": (
-        "-- First: tlsweep load findings.ndjson --to parquet:rows; then put the files into a stage:\n"
-        "--   CREATE STAGE IF NOT EXISTS tlsweep FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE);\n"
-        "--   PUT file://rows/findings/*/*.parquet @tlsweep/findings AUTO_COMPRESS = FALSE;\n"
-        "-- Then for each table, here findings:\n"
-        "--   COPY INTO findings FROM @tlsweep/findings MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE;"
+    "snowflake": _BY_FILES.format(
+        more="--   CREATE STAGE IF NOT EXISTS tlsweep FILE_FORMAT =\n"
+        "--     (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE USE_VECTORIZED_SCANNER = TRUE);"
     ),
-    "clickhouse": (
-        "-- First: tlsweep load findings.ndjson --to parquet:rows\n"
-        "-- Then for each table, here findings:\n"
-        "--   clickhouse-client --query \"INSERT INTO findings FROM INFILE 'rows/findings/*/*.parquet' FORMAT Parquet\""
-    ),
+    "clickhouse": _BY_FILES.format(more="-- Views need ClickHouse 24.10 or newer (LAG and LEAD)."),
+}
+
+# How a run gets into a table of which it owns the rows.
+_OF_RUN: Final[Mapping[str, str]] = {
+    "bigquery": "bq query --use_legacy_sql=false \"DELETE FROM DATASET.{table} WHERE run = 'RUN'\"\n"
+    "bq load --source_format=PARQUET --parquet_enable_list_inference=true DATASET.{table}"
+    " 'gs://BUCKET/rows/{table}/date=DATE/RUN.parquet'",
+    "snowflake": "PUT file://rows/{table}/date=DATE/RUN.parquet @tlsweep/{table}/date=DATE AUTO_COMPRESS = FALSE"
+    " OVERWRITE = TRUE;\n"
+    "BEGIN; DELETE FROM {table} WHERE run = 'RUN';\n"
+    "COPY INTO {table} FROM @tlsweep/{table}/date=DATE/RUN.parquet MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
+    " FORCE = TRUE; COMMIT;",
+    "clickhouse": "clickhouse-client --query \"DELETE FROM {table} WHERE run = 'RUN'\"\n"
+    "clickhouse-client --query \"INSERT INTO {table} FROM INFILE 'rows/{table}/date=DATE/RUN.parquet' FORMAT Parquet\"",
+}
+# How certificates get in, of which a file has only those that no other run's file has.
+_CERTIFICATES: Final[Mapping[str, str]] = {
+    "bigquery": "bq load --replace --source_format=PARQUET --parquet_enable_list_inference=true"
+    " DATASET.new_certificates 'gs://BUCKET/rows/certificates/date=DATE/RUN.parquet'\n"
+    'bq query --use_legacy_sql=false "MERGE DATASET.certificates c USING DATASET.new_certificates n'
+    " ON c.sha256 = n.sha256 WHEN MATCHED AND c.der IS NULL THEN UPDATE SET der = n.der"
+    ' WHEN NOT MATCHED THEN INSERT ROW"',
+    "snowflake": "PUT file://rows/certificates/date=DATE/RUN.parquet @tlsweep/certificates/date=DATE"
+    " AUTO_COMPRESS = FALSE OVERWRITE = TRUE;\n"
+    "CREATE OR REPLACE TEMPORARY TABLE new_certificates LIKE certificates;\n"
+    "COPY INTO new_certificates FROM @tlsweep/certificates/date=DATE/RUN.parquet"
+    " MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE FORCE = TRUE;\n"
+    "MERGE INTO certificates c USING new_certificates n ON c.sha256 = n.sha256"
+    " WHEN MATCHED AND c.der IS NULL THEN UPDATE SET der = n.der WHEN NOT MATCHED THEN"
+    " INSERT ({columns}) VALUES ({values});",
+    "clickhouse": 'clickhouse-client --query "INSERT INTO certificates'
+    " FROM INFILE 'rows/certificates/date=DATE/RUN.parquet' FORMAT Parquet\"",
 }
 
 
 def ddl(dialect: str) -> str:
-    """All statements that make the tables and views of a dialect, with the command that loads them as a comment."""
-    parts = [_LOADING[dialect], *(create_table(table, dialect) for table in TABLES), *views(dialect)]
+    """All statements that make the tables and views of a dialect, with the commands that load them as comments."""
+    parts = [_HEADS[dialect]]
+    for table in TABLES:
+        commands = "".join(f"--   {line}\n" for line in load_commands(table, dialect))
+        about, _, statement = create_table(table, dialect).partition("\n")
+        parts.append(f"{about}\n{commands}{statement}")
+    parts += [create_view(name, dialect) for name in VIEWS]
     return "\n\n".join(parts) + "\n"
+
+
+def load_commands(table: Table, dialect: str) -> list[str]:
+    """How the files of ``load --to parquet:rows`` get into a table; empty where ``load`` itself does it."""
+    commands = (_CERTIFICATES if table is CERTIFICATES else _OF_RUN).get(dialect, "")
+    names = [column.name for column in table.columns]
+    values = ", ".join(f"n.{name}" for name in names)
+    return commands.format(table=table.name, columns=", ".join(names), values=values).splitlines()
 
 
 def create_table(table: Table, dialect: str) -> str:
     """The statement that makes a table where it is not there, ending with a semicolon."""
-    lines = [f"  {quoted(column.name, dialect)} {column_type(column, dialect)}" for column in table.columns]
-    keys = ", ".join(quoted(name, dialect) for name in table.keys)
+    lines = [f"  {column.name} {column_type(column, dialect)}" for column in table.columns]
+    keys = ", ".join(table.keys)
     end = ";"
     if dialect in ("postgres", "snowflake"):
         lines.append(f"  PRIMARY KEY ({keys})")
     elif dialect == "bigquery":
         lines.append(f"  PRIMARY KEY ({keys}) NOT ENFORCED")
-        if any(column.name == "run_date" for column in table.columns):
-            end = "\nPARTITION BY run_date;"
+        if any(column.name == RUN_DATE for column in table.columns):
+            end = f"\nPARTITION BY {RUN_DATE};"
     elif dialect == "clickhouse":
-        # the last one loaded replaces what has the same key, so loading a run twice leaves it once
         end = f"\nENGINE = ReplacingMergeTree\nORDER BY ({keys});"
-    return f"-- {table.about}\nCREATE TABLE IF NOT EXISTS {table.name} (\n" + ",\n".join(lines) + f"\n){end}"
+    name = f"{qualifier(dialect)}{table.name}"
+    return f"-- {table.about}\nCREATE TABLE IF NOT EXISTS {name} (\n" + ",\n".join(lines) + f"\n){end}"
 
 
 def column_type(column: Column, dialect: str) -> str:
@@ -86,4 +133,5 @@ def column_type(column: Column, dialect: str) -> str:
     name = _TYPES[dialect][column.kind]
     if dialect == "clickhouse":
         return name if column.key or column.kind is Kind.TEXTS else f"Nullable({name})"
-    return f"{name} NOT NULL" if column.key else name
+    # BigQuery takes no file whose columns may be null into one that may not
+    return f"{name} NOT NULL" if column.key and dialect != "bigquery" else name

@@ -1,18 +1,18 @@
-"""Into a DuckDB file, and through DuckDB into Parquet files."""
+"""Into a DuckDB file."""
 
 from __future__ import annotations
 
+import glob
 import os
-import shutil
-import tempfile
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.text import printable
 from scanner.warehouse.ddl import column_type, create_table
-from scanner.warehouse.model import CERTIFICATES, OF_RUN, TABLES, Column, Table
+from scanner.warehouse.existing import Columns, missing_columns
+from scanner.warehouse.model import CERTIFICATES, OF_RUN, RUN_DATE, RUNS, TABLES, Table
 from scanner.warehouse.staging import LoadError, Staged
-from scanner.warehouse.views import quoted, views
+from scanner.warehouse.views import VIEWS, create_view
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,158 +20,120 @@ if TYPE_CHECKING:
 # A row is at most a finding's own JSON parts; the reader of findings takes lines of 8 MiB.
 MAX_ROW_BYTES: Final = 32 << 20
 MISSING: Final = "loading into DuckDB and Parquet needs the package duckdb: pip install 'tlsweep[duckdb]'"
-HIVE: Final = "run_date"
+# Nothing is ever fetched: JSON and Parquet come with the package.
+CONFIG: Final[dict[str, Any]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # order is a column here, and keeping it costs memory
+    "preserve_insertion_order": False,
+}
 
 
 def load_duckdb(staged: Staged, path: str) -> None:
     """Replace the runs of ``staged`` in a database file, all of them or none. Raises ``LoadError``."""
-    duckdb = _duckdb()
+    duckdb = needed()
     try:
-        with duckdb.connect(path) as connection:
+        # an absolute path: what looks like a URL or a service of DuckDB's is a file's name here
+        with duckdb.connect(os.path.abspath(path), config=CONFIG) as connection:
             fill(connection, staged)
     except (duckdb.Error, OSError) as error:
-        raise LoadError(f"cannot load into {path}: {_line(error)}") from error
+        raise LoadError(f"cannot load into {path}: {in_a_line(error)}") from error
 
 
 def fill(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
     """Make tables and views where they are not there, and replace the runs, in one transaction."""
-    connection.execute("SET preserve_insertion_order = false")  # order is a column here, and keeping it costs memory
     connection.execute("BEGIN")
     try:
-        for table in TABLES:
-            connection.execute(create_table(table, "duckdb"))
-            _add_missing_columns(connection, table)
-        for view in views("duckdb"):
-            connection.execute(view)
-        runs = list(staged.runs)
+        _prepare(connection)
         for table in OF_RUN:
-            connection.execute(f"DELETE FROM {table.name} WHERE run IN (SELECT unnest(?::VARCHAR[]))", [runs])
-            connection.execute(f"INSERT INTO {table.name} BY NAME {_select(table, staged)}")
+            connection.execute(
+                f"DELETE FROM {table.name} WHERE run IN (SELECT unnest(?::VARCHAR[]))", [list(staged.runs)]
+            )
+            connection.execute(f"INSERT INTO {table.name} BY NAME {staged_rows(table, staged)}")
         _add_certificates(connection, staged)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # after some errors there is no transaction any more; the first error is the one to tell
+        with suppress(Exception):
+            connection.execute("ROLLBACK")
         raise
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    there = _there(connection)
+    for table, column in missing_columns(there, "duckdb"):
+        connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column_type(column, 'duckdb')}")
+    for table in TABLES:
+        connection.execute(create_table(table, "duckdb"))
+    for view in VIEWS:
+        # one that is there may have been changed by its users
+        if view not in there:
+            connection.execute(create_view(view, "duckdb"))
+
+
+def _there(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns | None]:
+    """Tables and views by name; the columns of tables with their types."""
+    here = "database_name = current_database() AND schema_name = current_schema() AND NOT internal"
+    found: dict[str, Columns | None] = dict.fromkeys(
+        name for (name,) in connection.execute(f"SELECT view_name FROM duckdb_views() WHERE {here}").fetchall()
+    )
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        f"SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE {here}"
+    ).fetchall():
+        if table not in found:
+            tables.setdefault(table, {})[column] = kind
+    return {**found, **tables}
 
 
 def _add_certificates(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
     """Each once; one that was there without its DER gets it."""
-    names = ", ".join(quoted(column.name, "duckdb") for column in CERTIFICATES.columns)
+    rows = staged_rows(CERTIFICATES, staged)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE met AS SELECT {names} FROM ({_select(CERTIFICATES, staged)})"
-        " QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY der IS NULL) = 1"
-    )
-    connection.execute(
-        "UPDATE certificates SET der = met.der FROM met"
+        f"UPDATE certificates SET der = met.der FROM ({rows}) met"
         " WHERE met.sha256 = certificates.sha256 AND certificates.der IS NULL AND met.der IS NOT NULL"
     )
-    connection.execute("INSERT INTO certificates BY NAME SELECT * FROM met ANTI JOIN certificates USING (sha256)")
-    connection.execute("DROP TABLE met")
+    connection.execute(
+        f"INSERT INTO certificates BY NAME SELECT * FROM ({rows}) met ANTI JOIN certificates USING (sha256)"
+        " QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY der IS NULL) = 1"
+    )
 
 
-def _add_missing_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """A database that an older version made has fewer."""
-    there = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE " + table.name + ")").fetchall()}
-    for column in table.columns:
-        if column.name not in there:
-            kind = column_type(Column(column.name, column.kind, column.source), "duckdb")
-            connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {quoted(column.name, 'duckdb')} {kind}")
-
-
-def _select(table: Table, staged: Staged) -> str:
+def staged_rows(table: Table, staged: Staged) -> str:
     """The staged rows of a table as a query."""
+    rows = _read(table, staged)
+    if table is RUNS or table is CERTIFICATES:
+        return f"SELECT * FROM {rows}"
+    return f"SELECT s.*, r.{RUN_DATE} FROM {rows} s JOIN {_read(RUNS, staged)} r ON r.run = s.run"
+
+
+def _read(table: Table, staged: Staged) -> str:
     types = ", ".join(
-        f"{_literal(column.name)}: {_literal(column_type(Column('', column.kind, ''), 'duckdb'))}"
+        f"{literal(column.name)}: {literal(column_type(column, 'duckdb').removesuffix(' NOT NULL'))}"
         for column in table.columns
+        if column.name != RUN_DATE or table is RUNS
     )
+    path = glob.escape(str(staged.path(table.name)))
     return (
-        f"SELECT * FROM read_json({_literal(str(staged.path(table.name)))}, format = 'newline_delimited',"
-        f" columns = {{{types}}}, maximum_object_size = {MAX_ROW_BYTES})"
+        f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{types}}},"
+        f" maximum_object_size = {MAX_ROW_BYTES})"
     )
 
 
-def load_parquet(staged: Staged, directory: str) -> None:
-    """Write ``TABLE/run_date=DATE/RUN.parquet`` for each run, in place of what the run had there. Raises ``LoadError``.
-
-    All files are complete before the first is moved to its place.
-    """
-    duckdb = _duckdb()
-    root = Path(directory)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".tlsweep-load-", dir=root))
-    except OSError as error:
-        raise LoadError(f"cannot write {directory}: {error.strerror}") from error
-    try:
-        with duckdb.connect(str(work / "staged.duckdb")) as connection:
-            fill(connection, staged)
-            moves = _write_parquet(connection, staged, root, work)
-        _move(moves)
-    except (duckdb.Error, OSError) as error:
-        raise LoadError(f"cannot load into {directory}: {_line(error)}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _write_parquet(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, root: Path, work: Path
-) -> list[tuple[Path, Path]]:
-    moves = []
-    for facts in staged.runs.values():
-        name = f"{_file_name(facts.run)}.parquet"
-        others = [str(path) for path in sorted(root.glob(f"{CERTIFICATES.name}/*/*.parquet")) if path.name != name]
-        for table in TABLES:
-            columns = ", ".join(quoted(c.name, "duckdb") for c in table.columns if c.name != HIVE)
-            query = f"SELECT {columns} FROM {table.name}"
-            if table is CERTIFICATES:
-                # those of this run that no other run has written
-                query += f" WHERE sha256 IN (SELECT sha256 FROM chains WHERE run = {_literal(facts.run)})" + (
-                    f" AND sha256 NOT IN (SELECT sha256 FROM read_parquet({others!r}))" if others else ""
-                )
-            else:
-                query += f" WHERE run = {_literal(facts.run)}"
-            written = work / table.name / name
-            written.parent.mkdir(exist_ok=True)
-            connection.execute(f"COPY ({query}) TO {_literal(str(written))} (FORMAT parquet, COMPRESSION zstd)")
-            moves.append((written, root / table.name / f"{HIVE}={facts.run_date}" / name))
-        connection.execute(
-            "DELETE FROM certificates WHERE sha256 IN (SELECT sha256 FROM chains WHERE run = ?)", [facts.run]
-        )
-    return moves
-
-
-def _move(moves: list[tuple[Path, Path]]) -> None:
-    for _, place in moves:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # a run that was loaded under another date before
-        for stale in place.parent.parent.glob(f"*/{place.name}"):
-            if stale != place:
-                stale.unlink()
-    for written, place in moves:
-        os.replace(written, place)
-
-
-def _file_name(run: str) -> str:
-    """A run's name as a file's, whatever it holds."""
-    plain = "".join(character if character.isalnum() or character in "-_." else "_" for character in run)[:100]
-    if plain == run and not run.startswith("."):
-        return run
-    import hashlib
-
-    return f"{plain.lstrip('.')}-{hashlib.sha256(run.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
-
-
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as it can stand in a statement."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _line(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
+    """What went wrong, for a person."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return printable(" ".join(str(error).split()))[:300]
 
 
-def _duckdb() -> Any:
+def needed() -> Any:
+    """The package, or ``LoadError`` with the command that installs it."""
     try:
         import duckdb
     except ImportError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from scanner.text import printable, quoted
 from scanner.warehouse.staging import LoadError, Staged, stage
 
 FORMS: Final = "duckdb:FILE, parquet:DIR or postgresql://..."
@@ -13,18 +14,19 @@ FORMS: Final = "duckdb:FILE, parquet:DIR or postgresql://..."
 def loader_of(url: str) -> Callable[[Staged], None]:
     """What loads staged rows to where ``url`` says. Raises ``LoadError`` for a URL of no kind that is known."""
     scheme, colon, rest = url.partition(":")
-    if colon and scheme == "duckdb" and rest:
-        from scanner.warehouse.duck import load_duckdb
+    if "\0" not in url and colon and rest:
+        if scheme == "duckdb":
+            from scanner.warehouse.duck import load_duckdb
 
-        return lambda staged: load_duckdb(staged, rest)
-    if colon and scheme == "parquet" and rest:
-        from scanner.warehouse.duck import load_parquet
+            return lambda staged: load_duckdb(staged, rest)
+        if scheme == "parquet":
+            from scanner.warehouse.parquet import load_parquet
 
-        return lambda staged: load_parquet(staged, rest)
-    if scheme in ("postgresql", "postgres") and rest.startswith("//"):
-        from scanner.warehouse.postgres import load_postgres
+            return lambda staged: load_parquet(staged, rest)
+        if scheme in ("postgresql", "postgres") and rest.startswith("//"):
+            from scanner.warehouse.postgres import load_postgres
 
-        return lambda staged: load_postgres(staged, url)
+            return lambda staged: load_postgres(staged, url)
     raise LoadError(f"--to: this is none of {FORMS}")
 
 
@@ -33,7 +35,9 @@ def load(paths: Sequence[str], url: str) -> str:
     put = loader_of(url)
     with stage(paths) as staged:
         if not staged.runs:
-            raise LoadError("no finding in these files says of which run it is: nothing is loaded")
+            raise LoadError(
+                f"no finding in these files says of which run and row it is{_first(staged)}: nothing is loaded"
+            )
         put(staged)
         return told(staged)
 
@@ -44,9 +48,16 @@ def told(staged: Staged) -> str:
     lines = [f"loaded {counts}"]
     for facts in staged.runs.values():
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in facts.outcomes.items() if count)
-        lines.append(f"run {facts.run}: {outcomes}")
+        lines.append(f"run {facts.run} of {facts.run_date}: {outcomes}")
     if staged.duplicates:
         lines.append(f"{staged.duplicates} findings about a row of a run that was there already: the first counts")
     if staged.unreadable:
-        lines.append(f"{staged.unreadable} lines were no findings and were left out")
+        lines.append(f"{staged.unreadable} lines were no findings and were left out{_first(staged)}")
     return "\n".join(lines)
+
+
+def _first(staged: Staged) -> str:
+    if (line := staged.first_unreadable) is None:
+        return ""
+    where = "standard input" if line.path == "-" else quoted(line.path, 200)[1:-1]
+    return f" (the first: {where}, line {line.line}: {printable(line.reason)})"

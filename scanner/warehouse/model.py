@@ -1,4 +1,7 @@
-"""The warehouse's tables: columns, their types, and where in a finding each comes from. Everything else here is made from this."""
+"""The warehouse's tables: columns, their types, and where in a finding each comes from. Everything else here is made from this.
+
+No name of a column is a reserved word of a dialect, so that nobody has to quote one.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +25,18 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``source`` is the path in a finding (``endpoints[].version``), or says how it is made from it."""
+    """``source`` is the path in a finding (``endpoints[].version``), empty for what is made from more; ``about`` says how."""
 
     name: str
     kind: Kind
     source: str
+    about: str = ""
     key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``key`` columns come first and tell its rows apart."""
+    """``key`` columns tell its rows apart."""
 
     name: str
     about: str
@@ -44,59 +48,65 @@ class Table:
         return tuple(column.name for column in self.columns if column.key)
 
 
-def _column(name: str, kind: Kind, source: str = "", *, key: bool = False) -> Column:
-    return Column(name, kind, source or name, key)
-
-
 T, N, D, B, S, L, J = Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP, Kind.TEXTS, Kind.JSON
+
+# The column that is known only when all of a run was read: it is added on the way into the table.
+RUN_DATE: Final = "run_date"
+
+
+def _made(name: str, kind: Kind, about: str, *, key: bool = False) -> Column:
+    return Column(name, kind, "", about, key)
+
+
+_MORE: Final = "fields that this version has no column for, by name"
 
 RUNS: Final = Table(
     "runs",
     "One row per run.",
     (
-        _column("run", T, key=True),
-        _column("run_date", Kind.DATE, "date (UTC) of its first finding"),
-        _column("schema", T),
-        _column("first_started", S, "least of started"),
-        _column("last_started", S, "greatest of started"),
-        _column("findings", N, "how many"),
-        _column("ok", N, "how many with this outcome"),
-        _column("warn", N, "how many with this outcome"),
-        _column("fail", N, "how many with this outcome"),
-        _column("invalid", N, "how many with this outcome"),
-        _column("files", L, "files that it was read from"),
+        Column("run", T, "run", key=True),
+        _made(RUN_DATE, Kind.DATE, "date (UTC) of first_started"),
+        Column("schema_version", T, "schema"),
+        _made("first_started", S, "least of started"),
+        _made("last_started", S, "greatest of started"),
+        _made("findings", N, "how many"),
+        _made("ok", N, "how many with this outcome"),
+        _made("warn", N, "how many with this outcome"),
+        _made("fail", N, "how many with this outcome"),
+        _made("invalid", N, "how many with this outcome"),
+        _made("files", L, "files that it was read from"),
     ),
 )
 
-_OF_RUN: Final = (_column("run", T, key=True), _column("run_date", Kind.DATE, "that of the run"))
-_OF_FINDING: Final = (*_OF_RUN, _column("row", N, "target.row", key=True))
+_OF_RUN: Final = (Column("run", T, "run", key=True), _made(RUN_DATE, Kind.DATE, "that of the run"))
+_OF_FINDING: Final = (*_OF_RUN, Column("target_row", N, "target.row", key=True))
 
 FINDINGS: Final = Table(
     "findings",
-    "One row per run and target row.",
+    "One row per run and target.",
     (
         *_OF_FINDING,
-        _column("id", T, "target.id, as text"),
-        _column("host", T, "target.host"),
-        _column("port", N, "target.port"),
-        _column("protocol", T, "target.protocol"),
-        _column("sni", T, "target.sni"),
-        _column("address", T, "target.address"),
-        _column("domain", T, "registrable domain of target.host"),
-        _column("outcome", T),
-        _column("stage", T),
-        _column("cause", T),
-        _column("started", S),
-        _column("duration_ms", D),
-        _column("attempts", N),
-        _column("tags", J, "target.tags"),
-        _column("clients", J),
-        _column("dns", J),
-        _column("leaf", T, "sha256 of the first certificate of the first address that sent one"),
-        _column("error", T),
-        _column("judged_with", J),
-        _column("observed", J),
-        _column("more", J, "fields that this version does not know, by name"),
+        Column("id", T, "target.id", "as text"),
+        Column("host", T, "target.host"),
+        Column("port", N, "target.port"),
+        Column("protocol", T, "target.protocol"),
+        Column("sni", T, "target.sni"),
+        Column("address", T, "target.address"),
+        _made("domain", T, "registrable domain of host"),
+        Column("outcome", T, "outcome"),
+        Column("stage", T, "stage"),
+        Column("cause", T, "cause"),
+        Column("started", S, "started"),
+        Column("duration_ms", D, "duration_ms"),
+        Column("attempts", N, "attempts"),
+        Column("tags", J, "target.tags"),
+        Column("clients", J, "clients"),
+        Column("dns", J, "dns"),
+        _made("leaf", T, "sha256 of the first certificate of the first address that sent one"),
+        Column("error", T, "error"),
+        Column("judged_with", J, "judged_with"),
+        Column("observed", J, "observed"),
+        _made("more", J, _MORE),
     ),
 )
 
@@ -105,15 +115,16 @@ DIAGNOSES: Final = Table(
     "What is so, in order of precedence: one row for each code of a finding.",
     (
         *_OF_FINDING,
-        _column("position", N, "place in diagnoses, from 0", key=True),
-        _column("code", T, "diagnoses[].code"),
-        _column("cause", T, "diagnoses[].cause"),
-        _column("severity", T, "diagnoses[].severity"),
-        _column("summary", T, "diagnoses[].summary"),
-        _column("evidence", J, "diagnoses[].evidence"),
-        _column("remedy", T, "diagnoses[].remedy"),
-        _column("confirm", T, "diagnoses[].confirm"),
-        _column("endpoints", L, "diagnoses[].endpoints"),
+        _made("place", N, "place in diagnoses, from 0", key=True),
+        Column("code", T, "diagnoses[].code"),
+        Column("cause", T, "diagnoses[].cause"),
+        Column("severity", T, "diagnoses[].severity"),
+        Column("summary", T, "diagnoses[].summary"),
+        Column("evidence", J, "diagnoses[].evidence"),
+        Column("remedy", T, "diagnoses[].remedy"),
+        Column("confirm", T, "diagnoses[].confirm"),
+        Column("endpoints", L, "diagnoses[].endpoints"),
+        _made("more", J, _MORE),
     ),
 )
 
@@ -122,39 +133,39 @@ ENDPOINTS: Final = Table(
     "One row for each address that was probed.",
     (
         *_OF_FINDING,
-        _column("position", N, "place in endpoints, from 0", key=True),
-        _column("address", T, "endpoints[].address"),
-        _column("stage", T, "endpoints[].stage"),
-        _column("error", T, "endpoints[].error"),
-        _column("alert_level", N, "endpoints[].alert.level"),
-        _column("alert_code", N, "endpoints[].alert.code"),
-        _column("alert_name", T, "endpoints[].alert.name"),
-        _column("version", T, "endpoints[].version"),
-        _column("cipher", T, "endpoints[].cipher"),
-        _column("named_group", T, "endpoints[].group"),
-        _column("alpn", T, "endpoints[].alpn"),
-        _column("sni_accepted", B, "endpoints[].sni_accepted"),
-        _column("client_auth_requested", B, "endpoints[].client_auth.requested"),
-        _column("client_auth_required", B, "endpoints[].client_auth.required"),
-        _column("client_auth_accepted", B, "endpoints[].client_auth.accepted"),
-        _column("client_auth_authorities", L, "endpoints[].client_auth.authorities"),
-        _column("application", J, "endpoints[].application"),
-        _column("trusted", B, "some store of endpoints[].trust trusts it; null where none was asked"),
-        _column("trust", J, "endpoints[].trust"),
-        _column("connect_ms", D, "endpoints[].timing_ms.connect"),
-        _column("starttls_ms", D, "endpoints[].timing_ms.starttls"),
-        _column("handshake_ms", D, "endpoints[].timing_ms.handshake"),
-        _column("versions", L, "endpoints[].versions"),
-        _column("ciphers", L, "endpoints[].ciphers"),
-        _column("signature_scheme", T, "endpoints[].signature_scheme"),
-        _column("hello_retry", B, "endpoints[].hello_retry"),
-        _column("ocsp", J, "endpoints[].ocsp"),
-        _column("crl", J, "endpoints[].crl"),
-        _column("scts", J, "endpoints[].scts"),
-        _column("untrusted_issuer", J, "endpoints[].untrusted_issuer"),
-        _column("followups", J, "endpoints[].followups"),
-        _column("observed", J, "endpoints[].observed"),
-        _column("more", J, "fields that this version does not know, by name"),
+        _made("place", N, "place in endpoints, from 0", key=True),
+        Column("address", T, "endpoints[].address"),
+        Column("stage", T, "endpoints[].stage"),
+        Column("error", T, "endpoints[].error"),
+        Column("alert_level", N, "endpoints[].alert.level"),
+        Column("alert_code", N, "endpoints[].alert.code"),
+        Column("alert_name", T, "endpoints[].alert.name"),
+        Column("version", T, "endpoints[].version"),
+        Column("cipher", T, "endpoints[].cipher"),
+        Column("named_group", T, "endpoints[].group"),
+        Column("alpn", T, "endpoints[].alpn"),
+        Column("sni_accepted", B, "endpoints[].sni_accepted"),
+        Column("client_auth_requested", B, "endpoints[].client_auth.requested"),
+        Column("client_auth_required", B, "endpoints[].client_auth.required"),
+        Column("client_auth_accepted", B, "endpoints[].client_auth.accepted"),
+        Column("client_auth_authorities", L, "endpoints[].client_auth.authorities"),
+        Column("application", J, "endpoints[].application"),
+        _made("trusted", B, "some store of trust trusts it; null where none was asked"),
+        Column("trust", J, "endpoints[].trust"),
+        Column("connect_ms", D, "endpoints[].timing_ms.connect"),
+        Column("starttls_ms", D, "endpoints[].timing_ms.starttls"),
+        Column("handshake_ms", D, "endpoints[].timing_ms.handshake"),
+        Column("versions", L, "endpoints[].versions"),
+        Column("ciphers", L, "endpoints[].ciphers"),
+        Column("signature_scheme", T, "endpoints[].signature_scheme"),
+        Column("hello_retry", B, "endpoints[].hello_retry"),
+        Column("ocsp", J, "endpoints[].ocsp"),
+        Column("crl", J, "endpoints[].crl"),
+        Column("scts", J, "endpoints[].scts"),
+        Column("untrusted_issuer", J, "endpoints[].untrusted_issuer"),
+        Column("followups", J, "endpoints[].followups"),
+        Column("observed", J, "endpoints[].observed"),
+        _made("more", J, _MORE),
     ),
 )
 
@@ -162,17 +173,18 @@ CERTIFICATES: Final = Table(
     "certificates",
     "Each certificate once, by its SHA-256.",
     (
-        _column("sha256", T, "certificates[].sha256", key=True),
-        _column("subject", T, "certificates[].subject"),
-        _column("issuer", T, "certificates[].issuer"),
-        _column("san", L, "certificates[].san"),
-        _column("serial", T, "certificates[].serial"),
-        _column("not_before", S, "certificates[].not_before"),
-        _column("not_after", S, "certificates[].not_after"),
-        _column("key", T, "certificates[].key"),
-        _column("signature", T, "certificates[].signature"),
-        _column("error", T, "certificates[].error"),
-        _column("der", T, "certificates[].der"),
+        Column("sha256", T, "certificates[].sha256", key=True),
+        Column("subject", T, "certificates[].subject"),
+        Column("issuer", T, "certificates[].issuer"),
+        Column("san", L, "certificates[].san"),
+        Column("serial", T, "certificates[].serial"),
+        Column("not_before", S, "certificates[].not_before"),
+        Column("not_after", S, "certificates[].not_after"),
+        Column("key", T, "certificates[].key"),
+        Column("signature", T, "certificates[].signature"),
+        Column("error", T, "certificates[].error"),
+        Column("der", T, "certificates[].der", "base64; of any finding that has it"),
+        _made("more", J, _MORE),
     ),
 )
 
@@ -181,11 +193,11 @@ CHAINS: Final = Table(
     "Which address sent which certificates, in order; and those of a finding that no address sent.",
     (
         *_OF_FINDING,
-        _column("address", T, "endpoints[].address; null for what was not sent"),
-        _column("endpoint", N, "place of the address in endpoints, from 0; -1 for what was not sent", key=True),
-        _column("position", N, "place in endpoints[].chain, from 0; else in certificates", key=True),
-        _column("sha256", T, "endpoints[].chain[]"),
-        _column("source", T, "certificates[].source, where no address sent it"),
+        _made("endpoint", N, "place of the address in endpoints, from 0; -1 for what was not sent", key=True),
+        _made("place", N, "place in the chain as sent, from 0; of what was not sent, in certificates", key=True),
+        _made("address", T, "that of the endpoint; null for what was not sent"),
+        Column("sha256", T, "endpoints[].chain[]"),
+        Column("source", T, "certificates[].source", "where no address sent it"),
     ),
 )
 

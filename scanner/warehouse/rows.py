@@ -1,29 +1,54 @@
-"""A finding as rows of the warehouse's tables. Pure; of foreign files what is not as it should be becomes null."""
+"""A finding as rows of the warehouse's tables. Pure; of foreign files what is not as it should be becomes null.
+
+``run_date`` is not among them: it is known when all of a run was read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from scanner.findings import CertificateRecord, EndpointRecord, Finding
+import orjson
+
+from scanner.findings import (
+    AlertRecord,
+    CertificateRecord,
+    ClientAuthRecord,
+    DiagnosisRecord,
+    EndpointRecord,
+    Finding,
+    TargetRecord,
+)
 from scanner.fleet.keys import domain_of, leaf_of
 
 Row = dict[str, Any]
 
-_FINDING_FIELDS: Final = frozenset(Finding.__annotations__)
-_ENDPOINT_FIELDS: Final = frozenset(EndpointRecord.__annotations__)
+_FINDING: Final = Finding.__annotations__.keys()
+_TARGET: Final = TargetRecord.__annotations__.keys()
+_DIAGNOSIS: Final = DiagnosisRecord.__annotations__.keys()
+_ENDPOINT: Final = EndpointRecord.__annotations__.keys()
+_ALERT: Final = AlertRecord.__annotations__.keys()
+_CLIENT_AUTH: Final = ClientAuthRecord.__annotations__.keys()
+_TIMING: Final = {"connect": None, "starttls": None, "handshake": None}.keys()
+_CERTIFICATE: Final = CertificateRecord.__annotations__.keys()
+
 _INTEGERS: Final = range(-(2**63), 2**63)
+_SHA256_DIGITS: Final = 64
+# DuckDB reads JSON of 128 levels; what is deeper was not written by us.
+MAX_DEPTH: Final = 100
 
 
-def finding_row(finding: Mapping[str, Any], run: str, row: int, run_date: str) -> Row:
+def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
     """The row of ``findings``."""
     target = _mapping(finding.get("target"))
     leaf = leaf_of(finding)
+    more = _rest(finding, _FINDING)
+    if other := _rest(target, _TARGET):
+        more = {**(more or {}), "target": other}
     return {
         "run": run,
-        "run_date": run_date,
-        "row": row,
+        "target_row": row,
         "id": None if target.get("id") is None else str(target["id"]),
         "host": _text(target.get("host")),
         "port": _integer(target.get("port")),
@@ -44,36 +69,46 @@ def finding_row(finding: Mapping[str, Any], run: str, row: int, run_date: str) -
         "error": _text(finding.get("error")),
         "judged_with": finding.get("judged_with"),
         "observed": finding.get("observed"),
-        "more": {name: finding[name] for name in finding if name not in _FINDING_FIELDS} or None,
+        "more": more,
     }
 
 
-def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int, run_date: str) -> Iterator[Row]:
+def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """The rows of ``diagnoses``."""
-    for position, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
+    for place, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
         yield {
             "run": run,
-            "run_date": run_date,
-            "row": row,
-            "position": position,
-            **{name: _text(diagnosis.get(name)) for name in ("code", "cause", "severity", "summary")},
+            "target_row": row,
+            "place": place,
+            "code": _text(diagnosis.get("code")),
+            "cause": _text(diagnosis.get("cause")),
+            "severity": _text(diagnosis.get("severity")),
+            "summary": _text(diagnosis.get("summary")),
             "evidence": diagnosis.get("evidence"),
             "remedy": _text(diagnosis.get("remedy")),
             "confirm": _text(diagnosis.get("confirm")),
             "endpoints": _texts(diagnosis.get("endpoints")),
+            "more": _rest(diagnosis, _DIAGNOSIS),
         }
 
 
-def endpoint_rows(finding: Mapping[str, Any], run: str, row: int, run_date: str) -> Iterator[Row]:
+def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """The rows of ``endpoints``."""
-    for position, endpoint in enumerate(_mappings(finding.get("endpoints"))):
+    for place, endpoint in enumerate(_mappings(finding.get("endpoints"))):
         alert, auth = _mapping(endpoint.get("alert")), _mapping(endpoint.get("client_auth"))
         timing, trust = _mapping(endpoint.get("timing_ms")), _mapping(endpoint.get("trust"))
+        more = _rest(endpoint, _ENDPOINT)
+        for name, part, known in (
+            ("alert", alert, _ALERT),
+            ("client_auth", auth, _CLIENT_AUTH),
+            ("timing_ms", timing, _TIMING),
+        ):
+            if other := _rest(part, known):
+                more = {**(more or {}), name: other}
         yield {
             "run": run,
-            "run_date": run_date,
-            "row": row,
-            "position": position,
+            "target_row": row,
+            "place": place,
             "address": _text(endpoint.get("address")),
             "stage": _text(endpoint.get("stage")),
             "error": _text(endpoint.get("error")),
@@ -99,52 +134,69 @@ def endpoint_rows(finding: Mapping[str, Any], run: str, row: int, run_date: str)
             "ciphers": _texts(endpoint.get("ciphers")),
             "signature_scheme": _text(endpoint.get("signature_scheme")),
             "hello_retry": _boolean(endpoint.get("hello_retry")),
-            **{
-                name: endpoint.get(name)
-                for name in ("ocsp", "crl", "scts", "untrusted_issuer", "followups", "observed")
-            },
-            "more": {name: endpoint[name] for name in endpoint if name not in _ENDPOINT_FIELDS} or None,
+            "ocsp": endpoint.get("ocsp"),
+            "crl": endpoint.get("crl"),
+            "scts": endpoint.get("scts"),
+            "untrusted_issuer": endpoint.get("untrusted_issuer"),
+            "followups": endpoint.get("followups"),
+            "observed": endpoint.get("observed"),
+            "more": more,
         }
 
 
-def chain_rows(finding: Mapping[str, Any], run: str, row: int, run_date: str) -> Iterator[Row]:
+def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """The rows of ``chains``."""
-    head = {"run": run, "run_date": run_date, "row": row}
     sent = set()
     for number, endpoint in enumerate(_mappings(finding.get("endpoints"))):
-        for position, sha256 in enumerate(_texts(endpoint.get("chain")) or ()):
+        for place, sha256 in enumerate(_texts(endpoint.get("chain")) or ()):
             sent.add(sha256)
-            address = _text(endpoint.get("address"))
             yield {
-                **head, "address": address, "endpoint": number, "position": position, "sha256": sha256, "source": None,
+                "run": run, "target_row": row, "endpoint": number, "place": place,
+                "address": _text(endpoint.get("address")), "sha256": sha256, "source": None,
             }  # fmt: skip
-    for position, certificate in enumerate(_mappings(finding.get("certificates"))):
+    for place, certificate in enumerate(_mappings(finding.get("certificates"))):
         unsent = _text(certificate.get("sha256"))
         if unsent is not None and unsent not in sent:
-            source = _text(certificate.get("source"))
             yield {
-                **head, "address": None, "endpoint": -1, "position": position, "sha256": unsent, "source": source,
+                "run": run, "target_row": row, "endpoint": -1, "place": place,
+                "address": None, "sha256": unsent, "source": _text(certificate.get("source")),
             }  # fmt: skip
 
 
-def certificate_rows(finding: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows of ``certificates``, each of this finding once."""
-    for certificate in _mappings(finding.get("certificates")):
-        sha256 = _text(certificate.get("sha256"))
-        if sha256 is not None:
-            yield certificate_row(certificate)
+def certificates_of(finding: Mapping[str, Any]) -> Iterator[tuple[str, bool, Mapping[str, Any]]]:
+    """SHA-256, whether the DER is there, and the record, of each certificate of a finding that is told by a SHA-256."""
+    for record in _mappings(finding.get("certificates")):
+        sha256 = record.get("sha256")
+        if isinstance(sha256, str) and len(sha256) == _SHA256_DIGITS:
+            yield sha256, isinstance(record.get("der"), str), record
 
 
-def certificate_row(certificate: Mapping[str, Any] | CertificateRecord) -> Row:
+def certificate_row(record: Mapping[str, Any]) -> Row:
     """One row of ``certificates``."""
     return {
-        **{name: _text(certificate.get(name)) for name in ("sha256", "subject", "issuer")},
-        "san": _texts(certificate.get("san")),
-        "serial": _text(certificate.get("serial")),
-        "not_before": moment(certificate.get("not_before")),
-        "not_after": moment(certificate.get("not_after")),
-        **{name: _text(certificate.get(name)) for name in ("key", "signature", "error", "der")},
+        "sha256": record["sha256"],
+        "subject": _text(record.get("subject")),
+        "issuer": _text(record.get("issuer")),
+        "san": _texts(record.get("san")),
+        "serial": _text(record.get("serial")),
+        "not_before": moment(record.get("not_before")),
+        "not_after": moment(record.get("not_after")),
+        "key": _text(record.get("key")),
+        "signature": _text(record.get("signature")),
+        "error": _text(record.get("error")),
+        "der": _text(record.get("der")),
+        "more": _rest(record, _CERTIFICATE),
     }
+
+
+def dumped(row: Row) -> bytes:
+    """A row as a line of JSON. A value with more than ``MAX_DEPTH`` levels becomes a text with its JSON."""
+    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    # every level takes a bracket, so that hardly any row is looked at closely
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+        flat = {name: value if _shallow(value) else orjson.dumps(value).decode() for name, value in row.items()}
+        line = orjson.dumps(flat, option=orjson.OPT_APPEND_NEWLINE)
+    return line
 
 
 # --- values ------------------------------------------------------------------------------------------
@@ -163,19 +215,40 @@ def moment(value: Any) -> str | None:
     return found.isoformat(" ", "milliseconds")
 
 
+def _shallow(value: Any) -> bool:
+    """Whether a value has few enough levels; without recursion, whatever it holds."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def _rest(record: Mapping[str, Any], known: Set[str]) -> Row | None:
+    if record.keys() <= known:
+        return None
+    return {name: record[name] for name in record if name not in known}
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _texts(value: Any) -> Sequence[str] | None:
+def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 

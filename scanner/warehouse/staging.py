@@ -1,14 +1,15 @@
 """Findings read once and laid out as rows, a temporary file for each table: what is loaded is complete before anything is touched.
 
-Memory does not grow with the number of findings: of each run a bit for each row is kept, so that a row counts once.
+Memory hardly grows with the number of findings: of each run a bit for each row is kept, so that a row counts once, and of the
+certificates met last their SHA-256, so that few are written twice.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,26 +18,40 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from scanner.ndjson import Unreadable, read_findings
-from scanner.warehouse.model import TABLES
+from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.rows import (
     Row,
-    certificate_rows,
+    certificate_row,
+    certificates_of,
     chain_rows,
     diagnosis_rows,
+    dumped,
     endpoint_rows,
     finding_row,
     moment,
 )
+from scanner.warehouse.scratch import scratch
 
-# Rows are numbered from 1; beyond this number a file is not an inventory's (a bit each is then 125 MB).
+PREFIX: Final = "tlsweep-load-"
+# Rows are numbered from 1; beyond this number a file is not an inventory's.
 MAX_ROW: Final = 10**9
+# A run's name is part of keys, of which PostgreSQL takes 2700 bytes; ours have some 25 characters.
+MAX_RUN_NAME: Final = 200
 # Runs in the files of one load: nights of three years.
 MAX_RUNS: Final = 1000
+# Names of files kept for a run; shards are some hundred at most.
+MAX_FILES: Final = 1000
+# Certificates remembered, some 150 bytes each. What is written twice all the same, the database puts together.
+MAX_REMEMBERED: Final = 200_000
+# Bits kept together: a run's rows follow each other, and a row number far off costs this much and no more.
+_PAGE_BITS: Final = 10
 OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
+# Of a run in which no finding says when it was
+NO_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
 
 class LoadError(Exception):
-    """Findings cannot be loaded; the message is one line for a person, and nothing has been changed."""
+    """Findings cannot be loaded; the message is one line for a person, and what was there is as it was."""
 
 
 @dataclass(slots=True)
@@ -44,139 +59,163 @@ class RunFacts:
     """What is told of one run."""
 
     run: str
-    run_date: str
     schema: str
     first_started: str | None = None
     last_started: str | None = None
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
-    files: list[str] = field(default_factory=list)
-    seen: bytearray = field(default_factory=bytearray)
+    files: dict[str, None] = field(default_factory=dict)
+    seen: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def run_date(self) -> str:
+        """The day (UTC) of its first finding."""
+        return self.first_started[:10] if self.first_started is not None else NO_DATE
 
     def is_new(self, row: int) -> bool:
         """Whether this row of the run was not met before; it is now."""
-        place, bit = row >> 3, 1 << (row & 7)
-        if place >= len(self.seen):
-            self.seen.extend(bytes(place + 1024 - len(self.seen)))
-        if self.seen[place] & bit:
-            return False
-        self.seen[place] |= bit
-        return True
+        page, bit = row >> _PAGE_BITS, 1 << (row & (1 << _PAGE_BITS) - 1)
+        bits = self.seen.get(page, 0)
+        self.seen[page] = bits | bit
+        return not bits & bit
+
+    def note(self, finding: Mapping[str, Any], path: str) -> None:
+        """Count a finding."""
+        self.outcomes[finding["outcome"]] += 1
+        if path not in self.files and len(self.files) < MAX_FILES:
+            self.files[path] = None
+        started = moment(finding.get("started"))
+        if started is not None:
+            if self.first_started is None or started < self.first_started:
+                self.first_started = started
+            if self.last_started is None or started > self.last_started:
+                self.last_started = started
 
     def to_row(self) -> Row:
         """The row of ``runs``."""
         return {
             "run": self.run,
-            "run_date": self.run_date,
-            "schema": self.schema,
+            RUN_DATE: self.run_date,
+            "schema_version": self.schema,
             "first_started": self.first_started,
             "last_started": self.last_started,
             "findings": sum(self.outcomes.values()),
             **self.outcomes,
-            "files": self.files,
+            # a file's name is bytes, and need not be UTF-8
+            "files": [os.fsencode(path).decode("utf-8", "backslashreplace") for path in self.files],
         }
 
 
 @dataclass(slots=True)
 class Staged:
-    """Rows in files, one JSON object a line, by table. Use as a context: the files go with it."""
+    """Rows in files, one JSON object a line, by table; without ``run_date``, which is that of the run."""
 
     directory: Path
     runs: dict[str, RunFacts] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: {table.name: 0 for table in TABLES})
     unreadable: int = 0
+    first_unreadable: Unreadable | None = None
     duplicates: int = 0
-
-    def __enter__(self) -> Staged:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def path(self, table: str) -> Path:
         """The file with the rows of a table."""
         return self.directory / f"{table}.ndjson"
 
     def rows(self, table: str) -> Iterator[Row]:
-        """The rows of a table, read back."""
-        with self.path(table).open("rb") as file:
-            for line in file:
-                yield orjson.loads(line)
+        """The rows of a table, read back. Raises ``LoadError`` where they are not what was written."""
+        try:
+            with self.path(table).open("rb") as file:
+                for line in file:
+                    yield orjson.loads(line)
+        except (OSError, ValueError) as error:
+            raise LoadError(f"cannot read back what was staged in {self.directory.parent}: {error}") from error
 
 
-def stage(paths: Sequence[str], *, directory: str | None = None) -> Staged:
-    """Read findings and lay out their rows. Raises ``LoadError`` and what reading findings raises."""
-    try:
-        staged = Staged(Path(tempfile.mkdtemp(prefix="tlsweep-load-", dir=directory)))
-    except OSError as error:
-        raise LoadError(f"cannot stage rows in {directory or tempfile.gettempdir()}: {error.strerror}") from error
-    try:
-        with ExitStack() as stack:
-            files = {table.name: stack.enter_context(staged.path(table.name).open("wb")) for table in TABLES}
-            _stage(paths, staged, files)
-    except OSError as error:
-        staged.__exit__()
-        raise LoadError(f"cannot stage rows in {staged.directory.parent}: {error.strerror}") from error
-    except BaseException:
-        staged.__exit__()
-        raise
-    return staged
+@contextmanager
+def stage(paths: Sequence[str]) -> Iterator[Staged]:
+    """Read findings and lay out their rows; the files are gone after the block.
+
+    Raises ``LoadError`` and what reading findings raises.
+    """
+    parent = tempfile.gettempdir()
+    with ExitStack() as stack:
+        try:
+            staged = Staged(stack.enter_context(scratch(parent, PREFIX)))
+            with ExitStack() as opened:
+                files = {table.name: opened.enter_context(staged.path(table.name).open("wb")) for table in TABLES}
+                _Stager(staged, files).read(paths)
+        except OSError as error:
+            raise LoadError(f"cannot stage rows in {parent}: {error.strerror}") from error
+        yield staged
 
 
-_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str, int, str], Iterator[Row]]]] = {
+_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str, int], Iterator[Row]]]] = {
     "diagnoses": diagnosis_rows,
     "endpoints": endpoint_rows,
     "chains": chain_rows,
 }
 
 
-def _stage(paths: Sequence[str], staged: Staged, files: Mapping[str, BinaryIO]) -> None:
-    counts = dict.fromkeys(files, 0)
+class _Stager:
+    """Writes what a load needs, finding by finding."""
 
-    def write(table: str, row: Row) -> None:
-        files[table].write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-        counts[table] += 1
+    def __init__(self, staged: Staged, files: Mapping[str, BinaryIO]) -> None:
+        self._staged = staged
+        self._files = files
+        # SHA-256 -> whether it was written with its DER
+        self._certificates: dict[bytes, bool] = {}
 
-    for path in paths:
-        for finding in read_findings([path]):
-            if isinstance(finding, Unreadable):
-                staged.unreadable += 1
+    def read(self, paths: Sequence[str]) -> None:
+        """All of the files."""
+        for path in paths:
+            for number, finding in enumerate(read_findings([path]), 1):
+                if isinstance(finding, Unreadable):
+                    self._unreadable(finding)
+                elif (reason := self._add(finding, path)) is not None:
+                    self._unreadable(Unreadable(path, number, reason))
+        for facts in self._staged.runs.values():
+            self._write("runs", [facts.to_row()])
+
+    def _unreadable(self, line: Unreadable) -> None:
+        self._staged.unreadable += 1
+        if self._staged.first_unreadable is None:
+            self._staged.first_unreadable = line
+
+    def _write(self, table: str, rows: Sequence[Row]) -> None:
+        self._files[table].write(b"".join(map(dumped, rows)))
+        self._staged.counts[table] += len(rows)
+
+    def _add(self, finding: Mapping[str, Any], path: str) -> str | None:
+        """Lay out a finding, or say why it is none that can be loaded."""
+        run, row = finding.get("run"), finding["target"].get("row")
+        if not isinstance(run, str) or not 0 < len(run) <= MAX_RUN_NAME:
+            return "does not say of which run it is"
+        if type(row) is not int or not 0 <= row <= MAX_ROW:
+            return "does not say of which row it is"
+        facts = self._staged.runs.get(run) or self._new_run(run, finding["schema"])
+        if not facts.is_new(row):
+            self._staged.duplicates += 1
+            return None
+        facts.note(finding, path)
+        self._write("findings", [finding_row(finding, run, row)])
+        for table, rows in _PARTS.items():
+            if found := list(rows(finding, run, row)):
+                self._write(table, found)
+        self._write_certificates(finding)
+        return None
+
+    def _new_run(self, run: str, schema: str) -> RunFacts:
+        if len(self._staged.runs) >= MAX_RUNS:
+            raise LoadError(f"the files hold more than {MAX_RUNS} runs: load them in several goes")
+        facts = self._staged.runs[run] = RunFacts(run, schema)
+        return facts
+
+    def _write_certificates(self, finding: Mapping[str, Any]) -> None:
+        known = self._certificates
+        for sha256, with_der, record in certificates_of(finding):
+            name = sha256.encode("utf-8", "surrogatepass")
+            if known.get(name, False) >= with_der and name in known:
                 continue
-            run, row = finding.get("run"), finding["target"].get("row")
-            if not isinstance(run, str) or type(row) is not int or not 0 <= row <= MAX_ROW:
-                staged.unreadable += 1
-                continue
-            facts = staged.runs.get(run) or _new_run(staged, finding, run)
-            if not facts.is_new(row):
-                staged.duplicates += 1
-                continue
-            _note(facts, finding, path)
-            write("findings", finding_row(finding, run, row, facts.run_date))
-            for table, rows in _PARTS.items():
-                for part in rows(finding, run, row, facts.run_date):
-                    write(table, part)
-            for part in certificate_rows(finding):
-                write("certificates", part)
-    for facts in staged.runs.values():
-        write("runs", facts.to_row())
-    staged.counts = counts
-
-
-def _new_run(staged: Staged, finding: Mapping[str, Any], run: str) -> RunFacts:
-    if len(staged.runs) >= MAX_RUNS:
-        raise LoadError(f"the files hold more than {MAX_RUNS} runs: load them in several goes")
-    started = moment(finding.get("started"))
-    date = started[:10] if started else datetime.fromtimestamp(0, UTC).date().isoformat()
-    facts = staged.runs[run] = RunFacts(run, date, finding["schema"])
-    return facts
-
-
-def _note(facts: RunFacts, finding: Mapping[str, Any], path: str) -> None:
-    facts.outcomes[finding["outcome"]] += 1
-    if path not in facts.files:
-        facts.files.append(path)
-    started = moment(finding.get("started"))
-    if started is not None:
-        if facts.first_started is None or started < facts.first_started:
-            facts.first_started = started
-        if facts.last_started is None or started > facts.last_started:
-            facts.last_started = started
+            if len(known) >= MAX_REMEMBERED:
+                known.clear()
+            known[name] = with_der
+            self._write("certificates", [certificate_row(record)])

@@ -3,119 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-# What differs: a tag out of the JSON text, whole days between two times, now in UTC.
+# What differs: a tag out of the JSON text (null where it is absent), whole days between the dates of two times, seconds between
+# two times, now in UTC, each certificate once.
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "duckdb": {
         "tag": "json_extract_string({json}, '$.\"{name}\"')",
         "days": "date_diff('day', {a}, {b})",
+        "seconds": "date_diff('second', {a}, {b})",
         "now": "CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP)",
+        "certificates": "certificates c",
     },
     "postgres": {
         "tag": "({json} ->> '{name}')",
         "days": "(CAST({b} AS date) - CAST({a} AS date))",
+        "seconds": "EXTRACT(EPOCH FROM ({b} - {a}))",
         "now": "(now() AT TIME ZONE 'UTC')",
+        "certificates": "certificates c",
     },
     "bigquery": {
         "tag": "JSON_VALUE({json}, '$.\"{name}\"')",
         "days": "DATETIME_DIFF({b}, {a}, DAY)",
+        "seconds": "DATETIME_DIFF({b}, {a}, SECOND)",
         "now": "CURRENT_DATETIME('UTC')",
+        "certificates": "DATASET.certificates c",
     },
     "snowflake": {
-        "tag": 'PARSE_JSON({json}):"{name}"::VARCHAR',
+        "tag": "CAST(GET(PARSE_JSON({json}), '{name}') AS VARCHAR)",
         "days": "DATEDIFF(day, {a}, {b})",
+        "seconds": "DATEDIFF(second, {a}, {b})",
         "now": "SYSDATE()",
+        "certificates": "certificates c",
     },
     "clickhouse": {
-        "tag": "JSONExtractString(ifNull({json}, ''), '{name}')",
+        "tag": "nullIf(JSON_VALUE(ifNull({json}, ''), '$.\"{name}\"'), '')",
         "days": "dateDiff('day', {a}, {b})",
+        "seconds": "dateDiff('second', {a}, {b})",
         "now": "now('UTC')",
+        # rows with one key become one when ClickHouse comes to it
+        "certificates": "certificates AS c FINAL",
     },
 }
 
-# The column of the inventory that says whose a service is; write another name here where it is called otherwise.
+# Columns of the inventory that say whose a service is.
 OWNER: Final = "owner"
 TEAM: Final = "team"
 
-_VIEWS: Final[Mapping[str, tuple[str, str]]] = {
-    "latest_run": (
+# What makes two findings answers about one target: scanner.fleet.keys.IDENTITY.
+_TARGET: Final = "host, port, protocol, sni, address, id"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view; ``query`` has the dialect's expressions left open."""
+
+    about: str
+    query: str
+
+
+VIEWS: Final[Mapping[str, View]] = {
+    "latest_run": View(
         "The run that began last.",
-        "SELECT run, run_date FROM runs WHERE first_started = (SELECT max(first_started) FROM runs)",
+        "SELECT run, run_date FROM {at}runs\nWHERE first_started = (SELECT max(first_started) FROM {at}runs)",
     ),
-    "expiring": (
-        "Services of the latest run with the days that their certificate has left, by owner: add WHERE days_left <= N.",
-        "SELECT {owner} AS owner, f.host, f.port, f.protocol, c.not_after, {days_left} AS days_left, c.subject, c.issuer,\n"
-        "  c.sha256\n"
-        "FROM findings f\n"
-        "JOIN latest_run l ON l.run = f.run\n"
-        "JOIN certificates c ON c.sha256 = f.leaf",
+    "expiring": View(
+        "Certificates that services of the latest run showed, with the days they have left (negative: expired), by owner.",
+        "SELECT {owner} AS owner, f.host AS host, f.port AS port, f.protocol AS protocol, f.sni AS sni,\n"
+        "  c.not_after AS not_after, {days_left} AS days_left, c.subject AS subject, c.issuer AS issuer,\n"
+        "  c.sha256 AS sha256, count(*) AS addresses\n"
+        "FROM {at}findings f\n"
+        "JOIN {at}latest_run l ON l.run = f.run\n"
+        "JOIN {at}chains n ON n.run = f.run AND n.target_row = f.target_row\n"
+        "JOIN {certificates} ON c.sha256 = n.sha256\n"
+        "WHERE n.place = 0 AND n.endpoint >= 0 AND c.not_after IS NOT NULL\n"
+        "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
-    "causes_by_team": (
-        "Targets of the latest run by team and cause, the worst first.",
-        "SELECT {team} AS team, d.cause, d.code, d.severity, count(DISTINCT f.{row}) AS targets\n"
-        "FROM findings f\n"
-        "JOIN latest_run l ON l.run = f.run\n"
-        "JOIN diagnoses d ON d.run = f.run AND d.{row} = f.{row}\n"
-        "GROUP BY 1, 2, 3, 4\n"
-        "ORDER BY 5 DESC",
+    "causes_by_team": View(
+        "Targets of the latest run by team and cause: those that fail for it, and all that it was seen at.",
+        "SELECT {team} AS team, d.cause AS cause,\n"
+        "  count(DISTINCT CASE WHEN d.severity = 'error' THEN f.target_row END) AS failing,\n"
+        "  count(DISTINCT f.target_row) AS targets\n"
+        "FROM {at}findings f\n"
+        "JOIN {at}latest_run l ON l.run = f.run\n"
+        "JOIN {at}diagnoses d ON d.run = f.run AND d.target_row = f.target_row\n"
+        "GROUP BY 1, 2",
     ),
-    "failures": (
-        "Each stretch of runs in which a target failed for one cause: first and last run that saw it, and the run that did not.",
-        "SELECT host, port, protocol, sni, address, id, cause, min(started) AS first_seen, max(started) AS last_seen,\n"
-        "  min(next_ok) AS fixed_by\n"
-        "FROM (\n"
-        "  SELECT f.host, f.port, f.protocol, f.sni, f.address, f.id, f.cause, f.started,\n"
-        "    (SELECT min(o.started) FROM findings o\n"
-        "     WHERE o.host = f.host AND o.port = f.port AND o.protocol = f.protocol AND o.started > f.started\n"
-        "       AND (o.cause IS NULL OR o.cause <> f.cause)) AS next_ok\n"
-        "  FROM findings f WHERE f.cause IS NOT NULL\n"
-        ") seen\n"
-        "GROUP BY host, port, protocol, sni, address, id, cause, next_ok",
+    "failures": View(
+        "Each stretch of runs in which a target failed for one cause; ended: when a run first saw it otherwise, ended_with: for"
+        " which cause it failed then, null where it did not.",
+        "WITH judged AS (\n"
+        "  SELECT {target}, cause, started, run,\n"
+        "    CASE WHEN LAG(coalesce(cause, '-')) OVER (PARTITION BY {target} ORDER BY started, run)\n"
+        "      = coalesce(cause, '-') THEN 0 ELSE 1 END AS begins\n"
+        "  FROM {at}findings\n"
+        "  WHERE outcome <> 'invalid' AND error IS NULL AND started IS NOT NULL\n"
+        "), numbered AS (\n"
+        "  SELECT {target}, cause, started,\n"
+        "    SUM(begins) OVER (PARTITION BY {target} ORDER BY started, run\n"
+        "      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS stretch\n"
+        "  FROM judged\n"
+        "), stretches AS (\n"
+        "  SELECT {target}, cause, stretch, min(started) AS first_seen, max(started) AS last_seen, count(*) AS seen_by\n"
+        "  FROM numbered\n"
+        "  GROUP BY {target}, cause, stretch\n"
+        "), followed AS (\n"
+        "  SELECT {target}, cause, first_seen, last_seen, seen_by,\n"
+        "    LEAD(first_seen) OVER (PARTITION BY {target} ORDER BY stretch) AS ended,\n"
+        "    LEAD(cause) OVER (PARTITION BY {target} ORDER BY stretch) AS ended_with\n"
+        "  FROM stretches\n"
+        ")\n"
+        "SELECT {target}, cause, first_seen, last_seen, seen_by, ended, ended_with\n"
+        "FROM followed\n"
+        "WHERE cause IS NOT NULL",
     ),
-    "time_to_fix": (
-        "Mean days from the first run that saw a failure to the first that did not, by cause; what is still open is counted apart.",
-        "SELECT cause, avg({fix_days}) AS mean_days, count(fixed_by) AS fixed,\n"
-        "  count(*) - count(fixed_by) AS still_open\n"
-        "FROM failures\n"
+    "time_to_fix": View(
+        "Mean days from the first run that saw a failure to the first that saw the target in order, by cause; beside it how many"
+        " failures gave way to another cause, and how many are still open.",
+        "SELECT cause,\n"
+        "  avg(CASE WHEN ended IS NOT NULL AND ended_with IS NULL THEN {fix_seconds} / 86400.0 END) AS mean_days,\n"
+        "  count(CASE WHEN ended IS NOT NULL AND ended_with IS NULL THEN 1 END) AS fixed,\n"
+        "  count(ended_with) AS became_another,\n"
+        "  count(*) - count(ended) AS still_open\n"
+        "FROM {at}failures\n"
         "GROUP BY cause",
     ),
 }
 
 
-def views(dialect: str) -> list[str]:
-    """The statements that make the views, in the order in which they stand on each other."""
-    words = _WORDS[dialect]
-    parts = {
-        "owner": words["tag"].format(json="f.tags", name=OWNER),
-        "team": words["tag"].format(json="f.tags", name=TEAM),
-        "days_left": words["days"].format(a=words["now"], b="c.not_after"),
-        "fix_days": words["days"].format(a="first_seen", b="fixed_by"),
-        "row": quoted("row", dialect),
-    }
-    return [
-        f"-- {about}\nCREATE OR REPLACE VIEW {name} AS\n{query.format(**parts)};"
-        for name, (about, query) in _VIEWS.items()
-    ]
+def create_view(name: str, dialect: str) -> str:
+    """The statement that makes a view, ending with a semicolon; the views stand on each other in the order of ``VIEWS``."""
+    words, view = _WORDS[dialect], VIEWS[name]
+    query = view.query.format(
+        at=qualifier(dialect),
+        certificates=words["certificates"],
+        owner=words["tag"].format(json="f.tags", name=OWNER),
+        team=words["tag"].format(json="f.tags", name=TEAM),
+        days_left=words["days"].format(a=words["now"], b="c.not_after"),
+        fix_seconds=words["seconds"].format(a="first_seen", b="ended"),
+        target=_TARGET,
+    )
+    return f"-- {view.about}\nCREATE OR REPLACE VIEW {qualifier(dialect)}{name} AS\n{query};"
 
 
-def view_names() -> tuple[str, ...]:
-    """The views, in the order in which they stand on each other."""
-    return tuple(_VIEWS)
-
-
-# Words of SQL that these tables use as names of columns.
-_RESERVED: Final = {
-    "duckdb": frozenset({"position", "row"}),
-    "postgres": frozenset({"position", "row"}),
-    "bigquery": frozenset({"row", "rows"}),
-    "snowflake": frozenset({"row", "rows"}),
-    "clickhouse": frozenset[str](),
-}
-
-
-def quoted(name: str, dialect: str) -> str:
-    """A column's name as it can stand in a statement."""
-    if name not in _RESERVED[dialect]:
-        return name
-    return f"`{name}`" if dialect == "bigquery" else f'"{name.upper() if dialect == "snowflake" else name}"'
+def qualifier(dialect: str) -> str:
+    """What stands before the names of tables and views: BigQuery's views know no default dataset."""
+    return "DATASET." if dialect == "bigquery" else ""
