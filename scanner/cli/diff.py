@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from scanner.cli import UsageProblem, standard_output
@@ -23,17 +25,28 @@ from scanner.cli.problems import one_line_problems
     metavar="WHAT,...",
     help="Exit with 1 when a target is among these: new, changed, still-broken, worse, vanished, flapping, ...",
 )
-def diff(findings: tuple[str, ...], form: str, fail_on: str | None) -> int:
+@click.option(
+    "--webhook",
+    metavar="URL",
+    envvar="TLSWEEP_WEBHOOK",
+    help="Post a summary (JSON) there: always, or with --fail-on where that matches. TLSWEEP_WEBHOOK in the environment "
+    "does the same and is seen by nobody else.",
+)
+def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str | None) -> int:
     """Compare two or more files of findings, the oldest first, target by target; '-' is standard input.
 
     Targets are joined by host, port, protocol, SNI, address and id, in whatever order the files have them. With more than
     two files, what changed is told between the first and the last, and which targets fail by turns.
+
+    A temporary table is kept where TMPDIR says. A webhook is tried six times where its host is busy or not reached, and
+    no redirect to another host is followed; where it does not take the message, the exit status is 2.
 
     \b
     Examples:
       tlsweep diff monday.ndjson tuesday.ndjson
       tlsweep diff last-good.ndjson.zst new.ndjson --fail-on new
       tlsweep diff week/*.ndjson --format json
+      tlsweep diff old.ndjson new.ndjson --fail-on new --webhook https://alerts.example/hook
     """
     from scanner.fleet.diff import CATEGORIES, Diff
     from scanner.fleet.diff_tables import FORMATS
@@ -42,9 +55,38 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None) -> int:
     for word in words:
         if word not in CATEGORIES:
             raise UsageProblem(f"--fail-on: {word!r} is none of {', '.join(CATEGORIES)}")
+    send = _sender(webhook)
     with one_line_problems(), Diff(findings) as compared:
         out = standard_output()
         for part in FORMATS[form](compared):
             out.write(part)
-        counts = compared.summary().counts if words else {}
-    return 1 if any(counts.get(word) for word in words) else 0
+        counts = compared.summary().counts
+        matched = sorted(word for word in words if counts[word])
+        if send is not None and (matched or not words):
+            from scanner.fleet.diff_message import message
+
+            out.flush()
+            send(message(compared, matched))
+    return 1 if matched else 0
+
+
+def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
+    """What posts a message there. Raises ``UsageProblem``, now and then."""
+    if not webhook:
+        return None
+    import trio
+
+    from scanner.net.webhook import WebhookError, deliver, read_hook
+
+    try:
+        hook = read_hook(webhook)
+    except WebhookError as error:
+        raise UsageProblem(f"--webhook: {error}") from None
+
+    def send(body: bytes) -> None:
+        try:
+            trio.run(deliver, hook, body)
+        except WebhookError as error:
+            raise UsageProblem(str(error)) from None
+
+    return send

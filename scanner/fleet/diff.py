@@ -98,6 +98,11 @@ class Diff:
         self._table: sqlite3.Connection | None = None
         self._summary: Summary | None = None
 
+    @property
+    def base(self) -> FileFacts:
+        """The file that the last one is compared with."""
+        return self.files[self._base]
+
     def __enter__(self) -> Diff:
         try:
             self._table = self._open()
