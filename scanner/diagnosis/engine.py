@@ -33,6 +33,7 @@ from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
 from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
+from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import ChainVerdict
 
 __all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
@@ -136,15 +137,7 @@ def _endpoint_claims(
         # under a wrong clock even a certificate that is in order is worth a word
         glance = context.fleet.clock.state != "wrong"
         if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
-            claims.extend(expires_soon(case, verdict.leaf))
-            claims.extend(revocation_claims(case))
-            if verdict.publicly_trusted:
-                claims.extend(transparency_claims(case))
-            else:
-                claims.extend(interception_claims(case))
-            for rule in _DNS_RULES:
-                claims.extend(rule(case))
-            found.append(claims)
+            found.append(_at_a_glance(case, verdict, verdict.leaf))
             continue
         legacy = legacy_negotiated(case)
         if legacy is not None:
@@ -160,6 +153,20 @@ def _endpoint_claims(
         for position, claim in path_claims(evidence, verdicts[: len(found)]):
             found[position].append(claim)
     return found
+
+
+def _at_a_glance(case: Case, verdict: ChainVerdict, leaf: Certificate) -> list[Claim]:
+    """What can be worth a word about an address that is plainly healthy. Rules that have nothing to look at are not asked:
+    most of a fleet comes this way."""
+    evidence, flight = case.evidence, case.endpoint.probe.flight
+    claims = list(expires_soon(case, leaf))
+    if evidence.revocation or leaf.must_staple or (flight is not None and flight.ocsp_response is not None):
+        claims.extend(revocation_claims(case))
+    claims.extend(transparency_claims(case) if verdict.publicly_trusted else interception_claims(case))
+    if evidence.dns is not None:
+        for rule in _DNS_RULES:
+            claims.extend(rule(case))
+    return claims
 
 
 def _add(entries: dict[str, _Entry], claim: Claim, address: str | None) -> None:
