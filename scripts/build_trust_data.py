@@ -3,8 +3,9 @@
     python scripts/build_trust_data.py --nss nss-roots.json --intermediates intermediates.pem \
         --onecrl onecrl.json.gz --placeholders placeholder-certificates.json --chrome chrome-root-store.json
 
-writes mozilla-roots.json, intermediates.bin, onecrl.bin, placeholders.json and (with --nss too) chrome-roots.json. Every option may be left out; its output then
-stays as it is. The formats of the inputs are those described in scanner/data/NOTICE.md.
+writes mozilla-roots.json, intermediates.bin, onecrl.bin, placeholders.json and (with --nss too) chrome-roots.json. Every
+option may be left out; its output then stays as it is. The formats of the inputs are those described in
+scanner/data/NOTICE.md.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("script", ["build_schema.py", "build_causes.py", "build_docs.py", "build_cli.py", "build_matrix.py"])
+@pytest.mark.parametrize(
+    "script", ["build_schema.py", "build_causes.py", "build_docs.py", "build_cli.py", "build_matrix.py"]
+)
 def test_generated_file_is_current(script: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / script), "--check"],

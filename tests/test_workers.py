@@ -255,14 +255,15 @@ def test_output_that_fails_stops_all(closed_port: int) -> None:
     assert watched.crew.processes() == []
 
 
+# Times; what servers choose anew for each connection, and the length of signatures, which goes with it; DER, which stands
+# in the first finding that has the certificate.
+NOT_SHARED = {"run", "started", "duration_ms", "timing_ms", "seconds", "local_time", "random", "bytes_received", "der"}
+
+
 def comparable(value: Any) -> Any:
     """Without what no two runs share."""
     if isinstance(value, dict):
-        return {
-            key: comparable(item)
-            for key, item in value.items()
-            if key not in ("run", "started", "duration_ms", "timing_ms", "der")  # DER: in the first that has it
-        }
+        return {key: comparable(item) for key, item in value.items() if key not in NOT_SHARED}
     return [comparable(item) for item in value] if isinstance(value, list) else value
 
 
@@ -280,6 +281,9 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
             found.append(
                 sorted((comparable(each) for each in watched.findings), key=lambda each: each["target"]["row"])
             )
+            for each in found[-1]:
+                if each["target"]["host"].startswith("intermediate-not-sent"):
+                    without_what_was_asked(each)
             digests = [digest for report in watched.reports for digest, _ in report.certificates]
             assert len(set(digests)) > 10
 
@@ -289,6 +293,14 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
     assert len(shards) == 2, "choose another number of processes: the two hosts are to be in different ones"
     (incomplete,) = [each for each in found[2] if each["cause"] == "missing-intermediate"]
     assert incomplete["diagnoses"][0]["code"] == "intermediate-not-sent"
+
+
+def without_what_was_asked(finding: dict[str, Any]) -> None:
+    """Whoever meets the intermediate before this host has fewer questions to it; which is first is chance."""
+    del finding["attempts"]
+    for endpoint in finding["endpoints"]:
+        for key in ("application", "observed"):
+            endpoint.pop(key, None)
 
 
 def named_targets(findings: list[dict[str, Any]]) -> Iterator[Target]:

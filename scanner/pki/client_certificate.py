@@ -39,7 +39,9 @@ def load_client_certificate(certificate: str, key: str | None = None) -> tuple[b
     pem = content if key is None else _read(key, "--client-key")
     own = _public_key(pem, where, missing="name its file with --client-key" if key is None else "")
     if own != leaf.spki_der and own != _public_bytes(leaf):
-        raise ClientCertificateError(f"{where}: the private key does not belong to the first certificate in {certificate}")
+        raise ClientCertificateError(
+            f"{where}: the private key does not belong to the first certificate in {certificate}"
+        )
     return chain
 
 

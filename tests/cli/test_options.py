@@ -14,7 +14,10 @@ from scanner.cli.options import cache_directory, parse_time, scan_config
 from scanner.cli.scan import scan
 from tests.cli.conftest import Call, refused
 from tests.cli.test_scan import findings
+from tests.helpers import pki
 from tests.helpers.scts import ARGON, log_list
+
+CLIENT: Final = pki.certificate("client", issuer=pki.root("Client CA"), purposes=["clientAuth"])
 
 # A value of the right kind for every option that a file may hold, and a wrong one where there is such a thing.
 VALUES: Final[dict[str, tuple[str, str | None]]] = {
@@ -46,7 +49,8 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "at": ('"2026-01-01"', '"yesterday"'),
     "revocation": ('"off"', '"sometimes"'),
     "client-cert": ('"{tmp}/client.pem"', "[]"),
-    "client-key": ('"{tmp}/client.pem"', "5"),
+    # a key alone is refused
+    "client-key": ('"{tmp}/client.pem"\nclient-cert = "{tmp}/client.pem"', "5"),
     "ntp": ("[]", "5"),
     "earlier": ('"{tmp}/old.ndjson"', '"{tmp}/none.ndjson"'),
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
@@ -64,6 +68,7 @@ def line(tmp_path: Path) -> list[object]:
     (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
     (tmp_path / "never.txt").write_text("192.0.2.1\n")
     (tmp_path / "roots.pem").write_bytes(an_anchor())
+    (tmp_path / "client.pem").write_text(CLIENT.pem + CLIENT.key_pem)
     (tmp_path / "logs.json").write_text(json.dumps(log_list(ARGON)))
     (tmp_path / "old.ndjson").write_text('{"schema":"tlsweep/1","target":{},"outcome":"ok"}\n')
     return ["scan", tmp_path / "hosts.txt", "--config", tmp_path / "config.toml"]
