@@ -155,6 +155,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "orjson": ("inventory/", "ndjson/", "findings.py", "pki/", "diagnosis/", "fleet/", "warehouse/", "demo/", "cli/"),
     "zstandard": ("lines.py", "ndjson/", "cli/"),
     "publicsuffixlist": ("correlate/",),
+    "ddsketch": ("fleet/",),
     "duckdb": ("warehouse/",),
     "psycopg": ("warehouse/",),
     "jinja2": ("report/",),
