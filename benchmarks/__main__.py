@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import compare, farm, handshake, patience, peers, resolving, stages, startup
+from benchmarks import compare, farm, handshake, judging, patience, peers, resolving, stages, startup
 from benchmarks.measure import raise_file_limit
 
 Results = list[dict[str, Any]]
@@ -66,6 +66,10 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
     "compare": ("the same scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
     "names": ("the same scan by tlsweep and zgrab2, by name through a local name server", _names),
     "stages": ("share of the scanner's CPU by stage", _stages),
+    "judging": (
+        "what judging costs where 10 certificates serve all hosts, without a network",
+        lambda o: judging.judging(hosts=o.judged, rounds=o.rounds),
+    ),
     "resolver": (
         "CPU of our resolver for each name, A and AAAA",
         lambda o: [resolving.names(hosts=o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
@@ -98,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers", nargs="*", default=list(peers.NAMES), choices=peers.NAMES, help="other scanners (default all)"
     )
+    parser.add_argument("--judged", type=int, default=20000, help="judging: hosts (default 20000)")
     parser.add_argument("--probes", type=int, default=5000, help="memory: probes in flight (default 5000)")
     parser.add_argument("--dead", type=int, default=20000, help="dead: targets that never answer (default 20000)")
     parser.add_argument(

@@ -100,8 +100,10 @@ class ClockFold:
         if known is None:
             if len(kept) >= MAX_PARTIES:
                 return
-        elif (weight(witness), _order(witness)) <= (weight(known), _order(known)):
-            return
+        else:
+            new, old = weight(witness), weight(known)
+            if new < old or (new == old and _order(witness) <= _order(known)):
+                return
         kept[witness.who] = witness
         self._verdict = None
 

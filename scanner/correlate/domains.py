@@ -60,6 +60,7 @@ def is_address(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=REMEMBERED)
 def host_of(url: str) -> str:
     """The host of a URL in lower case; empty where there is none that can be read."""
     try:

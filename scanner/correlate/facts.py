@@ -83,7 +83,8 @@ class ReachSign:
 
 @record
 class Facts:
-    """What one target tells the fleet. ``local`` is our clock when it was taken up."""
+    """What one target tells the fleet. ``local`` is our clock when it was taken up; ``domain`` is the target's registrable
+    domain, empty where it tells nothing of itself."""
 
     row: int
     name: str
@@ -155,7 +156,6 @@ class _Gathering:
 
     def __init__(self, row: int, name: str, local: int) -> None:
         self.row, self.name, self.local = row, name, local
-        self.domain = registrable(name)
         self.addresses: list[str] = []
         self.validity: dict[Validity, None] = {}
         self.issuers: dict[IssuerSign, None] = {}
@@ -228,7 +228,7 @@ class _Gathering:
         """What a server said of the present in an HTTP answer."""
         if date is not None and local_time is not None:
             via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
-            self.witnesses[Witness("http-date", self.domain, int(date), int(local_time), None, via)] = None
+            self.witnesses[Witness("http-date", registrable(self.name), int(date), int(local_time), None, via)] = None
 
     def sct(self, operator: str, time: float) -> None:
         """A log's promise that verifies; only one that lies ahead of our clock says anything of it."""
@@ -261,8 +261,10 @@ class _Gathering:
         told = self.validity or self.issuers or self.witnesses or self.pages or self.reach or self.sightings
         if not (told or self.incomplete):
             return None
+        # most targets tell only what was fetched, which has nothing to do with their own name
+        domain = registrable(self.name) if self.validity or self.issuers or self.pages or self.sightings else ""
         return Facts(
-            self.row, self.name, self.domain, self.local, tuple(self.addresses), tuple(self.validity), tuple(self.issuers),
+            self.row, self.name, domain, self.local, tuple(self.addresses), tuple(self.validity), tuple(self.issuers),
             tuple(self.witnesses), tuple(self.pages), tuple(self.reach), self.incomplete, tuple(self.sightings),
         )  # fmt: skip
 

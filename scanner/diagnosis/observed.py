@@ -13,13 +13,22 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
 from scanner.diagnosis.fragments import Certificates
 from scanner.diagnosis.plain import text
-from scanner.evidence import DnsAnswer, EndpointEvidence, Evidence, FetchedIssuer, Probe, ServerFlight, Target
+from scanner.evidence import (
+    DnsAnswer,
+    EndpointEvidence,
+    Evidence,
+    FetchedIssuer,
+    Probe,
+    RevocationAnswer,
+    ServerFlight,
+    Target,
+)
 from scanner.tls import names
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12, TLS13
 
@@ -38,6 +47,8 @@ PUBLISHED: Final[Mapping[type, frozenset[str]]] = {
 }  # fmt: skip
 # The offer of every first connection but those that were none.
 FIRST_OFFER: Final = "modern"
+# Answers on revocation that are kept as they are written: all hosts of a certificate share them. Some 1 KB each.
+MAX_ANSWERS: Final = 1024
 # What a flight that was read to its end shows where nothing is wrong; other fields have their defaults.
 _GOOD_FLIGHT: Final = {"signature_valid": True, "complete": True}
 
@@ -221,6 +232,13 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
         return [_encoded(item, certificates) for item in value]
     if isinstance(value, Mapping):
         return {text(str(key)): _encoded(item, certificates) for key, item in value.items()}
+    if isinstance(value, RevocationAnswer):
+        return _encoded_answer(value)
     if is_dataclass(value):
         return _facts(value, certificates, frozenset())
     return value
+
+
+@lru_cache(maxsize=MAX_ANSWERS)
+def _encoded_answer(answer: RevocationAnswer) -> dict[str, Any]:
+    return _facts(answer, None, frozenset())

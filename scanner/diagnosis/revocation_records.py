@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Context, flight_of, moment
+from scanner.diagnosis.observed import MAX_ANSWERS
 from scanner.diagnosis.plain import text
 from scanner.diagnosis.rules.revocation import staple_of
 from scanner.evidence import EndpointEvidence, Evidence, RevocationAnswer
@@ -44,14 +46,17 @@ def revocation_records(
 
 
 def _records(answers: Iterable[RevocationAnswer]) -> list[RevocationRecord]:
-    found = []
-    for answer in answers:
-        record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)
-        record.update(_facts(answer))
-        if answer.blocked:
-            record["blocked"] = True
-        found.append(record)
-    return found
+    return [_record(answer) for answer in answers]
+
+
+@lru_cache(maxsize=MAX_ANSWERS)
+def _record(answer: RevocationAnswer) -> RevocationRecord:
+    """One answer; nobody changes what is shared by all findings that have it."""
+    record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)
+    record.update(_facts(answer))
+    if answer.blocked:
+        record["blocked"] = True
+    return record
 
 
 def _facts(answer: RevocationAnswer) -> Any:

@@ -27,7 +27,8 @@ def revocation_claims(case: Case) -> Iterator[Claim]:
         yield from _staple_claims(case, verdict.leaf, staple)
     if verdict.leaf.must_staple:
         yield from _must_staple_claims(case, verdict.leaf, staple)
-    if mode == "online" and case.evidence.revocation:
+    # all good, and nothing is to be said: most of a fleet
+    if mode == "online" and any(answer.status != "good" for answer in case.evidence.revocation):
         yield from _answer_claims(case, verdict, staple)
 
 

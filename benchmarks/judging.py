@@ -1,0 +1,224 @@
+"""What judging costs a fleet that shares its certificates: each distinct chain is to be judged once in a run.
+
+No network: the evidence of each target is made as a probe would leave it (bytes of its own, as they come from a socket), and goes
+the way that it goes in a run, from verdict to the line of the findings file. Three ways of it take turns in one process:
+
+- *judged*: the judge, the judge of SCTs, and what was asked about revocation;
+- *given*: the same, but that the verdict of each chain and name is there beforehand;
+- *unjudged*: a verdict that is there beforehand, and neither SCTs nor revocation are looked at.
+
+Beside them stands what a whole scan costs for each target, where a network is in it (``python -m benchmarks compare``).
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, cast
+
+from benchmarks.measure import table
+from scanner.config import ScanConfig
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.fragments import Fragments
+from scanner.evidence import (
+    DnsAnswer,
+    DnsStatus,
+    EndpointEvidence,
+    Evidence,
+    Probe,
+    RevocationAnswer,
+    ServerFlight,
+    Stage,
+    Target,
+)
+from scanner.findings import Finding
+from scanner.ndjson import dumps_line
+from scanner.net.pacing import Pacer
+from scanner.pki.ctlogs import log_list_untrusted
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.judge import Judge
+from scanner.pki.transparency import Transparency
+from scanner.pki.verdicts import ChainVerdict
+from scanner.scan import Scan
+from tests.helpers import pki, scts
+
+CHAINS: Final = 10
+# Targets that one way takes before it is the next one's turn: long enough to be measured, short beside what disturbs.
+PORTION: Final = 250
+LOGS: Final = (scts.ARGON, scts.XENON, scts.YETI)
+AT: Final = pki.NOW
+
+Chains = Sequence[tuple[bytes, ...]]
+
+
+class _Given:
+    """Verdicts that are there beforehand, by leaf and name."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._known: dict[tuple[int, str | None], ChainVerdict] = {}
+        self.chain = 0
+
+    @property
+    def intermediates(self) -> Intermediates:
+        return self._judge.intermediates
+
+    def learn(self, number: int, chain: tuple[bytes, ...], name: str) -> None:
+        self._known[number, name] = self._judge.judge(chain, name=name, at=AT)
+
+    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+        return self._known[self.chain, name]
+
+
+def _chains() -> tuple[pki.Issued, list[tuple[bytes, ...]]]:
+    root = pki.root("Benchmark Root")
+    made: list[tuple[bytes, ...]] = []
+    for number in range(CHAINS):
+        issuing = pki.authority(f"Issuing {number % 3}", root)
+        leaf = scts.with_scts(LOGS, f"*.fleet{number}.example", issuer=issuing)
+        made.append((leaf.der, issuing.der))
+    return root, made
+
+
+def _answers(judge: Judge, chain: tuple[bytes, ...]) -> tuple[RevocationAnswer, ...]:
+    path = judge.judge(chain, name=None, at=AT).path
+    return tuple(
+        RevocationAnswer(
+            certificate.sha256,
+            "crl",
+            f"http://crl.example/{place}",
+            "good",
+            this_update=AT - 3600,
+            next_update=AT + 86400,
+        )
+        for place, certificate in enumerate(path[:-1])
+    )
+
+
+def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAnswer, ...]) -> Evidence:
+    """One target as a probe leaves it: nothing of it is shared with another, but the answers."""
+    host = f"h{number}.fleet{number % CHAINS}.example"
+    flight = ServerFlight(
+        version=0x0304,
+        cipher=0x1301,
+        group=0x11EC,
+        alpn="h2",
+        sni_acknowledged=True,
+        random=number.to_bytes(32, "big"),
+        signature_scheme=0x0403,
+        signature_valid=True,
+        finished_valid=True,
+        certificates=tuple([bytes(bytearray(certificate)) for certificate in chain]),
+        complete=True,
+    )
+    probe = Probe(
+        "modern", host, Stage.DONE, flight=flight, connect_seconds=0.001, handshake_seconds=0.004, bytes_received=4000
+    )
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return Evidence(
+        Target(number, host, 443, "https", host),
+        AT,
+        DnsAnswer(DnsStatus.NOERROR, (address,), resolver="192.0.2.53"),
+        (EndpointEvidence(address, probe),),
+        0.005,
+        revocation=answers,
+    )
+
+
+def _way(judge: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
+    config = ScanConfig(revocation=cast(Any, mode))
+    sizes = [0]
+
+    def emit(finding: Finding) -> None:
+        sizes[0] += len(dumps_line(finding))
+
+    context = partial(Context, expiry_warning_days=None, revocation=cast(Any, mode), transparency=transparency)
+    pacer = Pacer(
+        concurrency=1, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
+    )
+    scan = Scan(
+        config,
+        run_id="bench",
+        judge=judge,
+        pacer=pacer,
+        emit=emit,
+        fragments=Fragments(),
+        clock=lambda: AT,
+        context=context,
+    )
+    return scan, sizes
+
+
+def judging(*, hosts: int, rounds: int) -> list[dict[str, Any]]:
+    """Every round all ways take ``hosts`` targets, a portion each in turn."""
+    title = f"Judging: {hosts} hosts under {CHAINS} certificates, {rounds} rounds"
+    print(f"\n{title}", flush=True)
+    root, chains = _chains()
+    spent: dict[str, list[float]] = {"judged": [], "given": [], "unjudged": []}
+    for _ in range(rounds):
+        for way, seconds in _round(root, chains, hosts).items():
+            spent[way].append(seconds)
+    middle = {way: statistics.median(seconds) / hosts * 1e6 for way, seconds in spent.items()}
+    ratios = {
+        way: statistics.median(one / other for one, other in zip(spent["judged"], spent[way], strict=True))
+        for way in ("given", "unjudged")
+    }
+    rows = [(way, f"{cost:.0f}", "" if way == "judged" else f"{ratios[way]:.3f}") for way, cost in middle.items()]
+    print(table(("", "CPU µs/target", "judged to this"), rows))
+    for way in ratios:
+        added = statistics.median(one - other for one, other in zip(spent["judged"], spent[way], strict=True))
+        print(f"judged is {added / hosts * 1e6:.1f} µs a target more than {way}")
+    return [{"title": title, "microseconds": middle, "ratios": ratios, "all": spent}]
+
+
+def _round(root: pki.Issued, chains: Chains, hosts: int) -> Mapping[str, float]:
+    listed = log_list_untrusted(json.dumps(scts.log_list(*LOGS)).encode(), "benchmark")
+
+    # each way has a judge and logs of its own, so that none finds what another has remembered
+    def judge() -> Judge:
+        return Judge(
+            [pki.store(root)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
+        )
+
+    answers = [_answers(judge(), chain) for chain in chains]
+    given, unjudged = _Given(judge()), _Given(judge())
+    ways: dict[str, tuple[Scan, list[int], Any]] = {
+        "judged": (*_way(judge(), Transparency(listed), "online"), None),
+        "given": (*_way(given, Transparency(listed), "online"), given),
+        "unjudged": (*_way(unjudged, None, "off"), unjudged),
+    }
+    for stub in (given, unjudged):
+        for number in range(hosts):
+            stub.learn(number % CHAINS, chains[number % CHAINS], f"h{number}.fleet{number % CHAINS}.example")
+    spent = dict.fromkeys(ways, 0.0)
+    gc.collect()
+    order = list(ways)
+    for start in range(0, hosts, PORTION):
+        order.append(order.pop(0))  # nobody is always the first
+        for way in order:
+            scan, _, stub = ways[way]
+            portion = [
+                _evidence(number, chains[number % CHAINS], () if way == "unjudged" else answers[number % CHAINS])
+                for number in range(start, min(start + PORTION, hosts))
+            ]
+            spent[way] += _conclude(scan, portion, stub)
+    for _, sizes, _ in ways.values():
+        assert sizes[0] > 500 * hosts, "findings are missing"
+    return spent
+
+
+def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> float:
+    """CPU seconds from what was seen to the written lines, as in a run: for follow-ups, for what is asked, for the finding."""
+    begun = time.process_time()
+    for evidence in portion:
+        if stub is not None:
+            stub.chain = evidence.target.row % CHAINS
+        for endpoint in evidence.endpoints:
+            scan.ask(evidence.target, endpoint, evidence.started)
+        scan.verdicts(evidence)
+        scan._conclude(evidence, owned=False, final=False)
+    return time.process_time() - begun
