@@ -42,6 +42,9 @@ SHORTEST_STEM: Final = 4
 MAX_ISSUERS: Final = 5000
 # Domains kept of one issuer, those first in the alphabet, so that the order of arrival changes nothing.
 MAX_DOMAINS: Final = 64
+# Weighing compares all domains with one another, 0.2 ms: after so many times in vain it waits for one change more than before,
+# so that 20,000 changes cost 400 of them and not 20,000.
+PATIENCE: Final = 4
 # Names told in the evidence
 NAMES_TOLD: Final = 5
 
@@ -76,8 +79,8 @@ class _Issuer:
     """What is kept of one issuer."""
 
     __slots__ = (
-        "_weighed", "decided", "domains", "early", "internal", "keyed", "long", "operated", "product", "signs", "targets",
-        "text",
+        "_changes", "_last", "_weighed", "_weighings", "decided", "domains", "early", "internal", "keyed", "long", "operated",
+        "product", "signs", "targets", "text",
     )  # fmt: skip
 
     def __init__(self, text: str, keyed: bool, early: bool = True) -> None:
@@ -93,17 +96,16 @@ class _Issuer:
         self.long = False  # some leaf is valid for longer than an interceptor's can be
         self.decided: InterceptionVerdict | None = None  # what gave it away, and nothing that came after
         self._weighed: tuple[list[str], list[str]] | None = None
+        self._weighings = 0
+        self._changes = 0  # since it was weighed
+        self._last: str | None = None  # of the domains, the last in the alphabet, once there are as many as are kept
 
     def add(self, seen: Sighting) -> None:
         if self.decided is not None:
             return
         self.targets += 1
         if seen.own_key or seen.on_the_spot or seen.elsewhere or seen.product is not None:
-            self.signs["own-key"] += seen.own_key
-            self.signs["on-the-spot"] += seen.on_the_spot
-            self.signs["elsewhere"] += seen.elsewhere
-            self.product = _first(self.product, seen.product)
-            self._weighed = None
+            self._note_signs(seen)
         self.operated = self.operated or seen.operated
         self.long = self.long or seen.not_after - seen.not_before > LONGEST_INTERCEPTED
         domain = registrable(seen.name)
@@ -115,10 +117,28 @@ class _Issuer:
             self._keep(domain, seen)
         self._decide()
 
+    def _note_signs(self, seen: Sighting) -> None:
+        for sign, shown in (
+            ("own-key", seen.own_key),
+            ("on-the-spot", seen.on_the_spot),
+            ("elsewhere", seen.elsewhere),
+        ):
+            if shown and not self.signs[sign]:
+                self._weighed = None  # how often it is seen changes nothing
+            self.signs[sign] += shown
+        product = _first(self.product, seen.product)
+        if product != self.product:
+            self.product, self._weighed = product, None
+
     def _decide(self) -> None:
-        """What is said of an interceptor is final when it has given itself away, so that findings need not wait."""
+        """What is said of an interceptor is final when it has given itself away, so that findings need not wait.
+
+        The more often it was weighed in vain, the more must have changed before it is again.
+        """
         if self.early and self.decided is None:
-            self.decided = self._given_away()
+            self._changes += self._weighed is None
+            if self._weighed is not None or self._changes > self._weighings // PATIENCE:
+                self.decided = self._given_away()
 
     def _given_away(self) -> InterceptionVerdict | None:
         if len(self.domains) >= NAMES_WITH_SIGN:
@@ -128,6 +148,8 @@ class _Issuer:
         return None
 
     def _keep(self, domain: str, seen: Sighting) -> None:
+        if self._last is not None and domain > self._last:
+            return
         known = self.domains.get(domain)
         if known is not None and _order(known) <= _order(seen):
             return
@@ -135,6 +157,8 @@ class _Issuer:
         self._weighed = None
         if len(self.domains) > MAX_DOMAINS:
             del self.domains[max(self.domains)]
+        if len(self.domains) == MAX_DOMAINS:
+            self._last = max(self.domains)
 
     def merge(self, other: _Issuer) -> None:
         self.decided = self.decided or other.decided
@@ -184,6 +208,8 @@ class _Issuer:
         if self._weighed is None:
             unrelated = unrelated_domains(self.domains)
             self._weighed = unrelated, self._signs(unrelated)
+            self._weighings += 1
+            self._changes = 0
         return self._weighed
 
     def _signs(self, unrelated: list[str]) -> list[str]:

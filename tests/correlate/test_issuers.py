@@ -200,6 +200,23 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fold.settled("another")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_comes_again_and_again_is_weighed_seldom(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed = []
+
+    def weighing(domains: Iterable[str]) -> list[str]:
+        weighed.append(len(found := unrelated_domains(domains)))
+        return found
+
+    monkeypatch.setattr("scanner.correlate.issuers.unrelated_domains", weighing)
+    fold, names = IssuersFold(), [f"www.x{n:04x}z.com" for n in range(2000)][::order]
+    fold.add(sighting(name, number=n % 250) for n, name in enumerate(names))
+    # each of those that come before all others changes what is kept; the others change nothing
+    assert len(weighed) < (MAX_DOMAINS if order == 1 else 200)
+    found = fold.verdict(2000)["ca"]
+    assert found.evidence["names"][0] == "www.x0000z.com"
+
+
 def test_settled_when_it_has_given_itself_away() -> None:
     fold = IssuersFold()
     fold.add(fleet(2, own_key=True))
