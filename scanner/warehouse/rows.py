@@ -189,13 +189,20 @@ def certificate_row(record: Mapping[str, Any]) -> Row:
     }
 
 
+class TooDeep(Exception):
+    """A value has more levels than databases read."""
+
+
 def dumped(row: Row) -> bytes:
-    """A row as a line of JSON. A value with more than ``MAX_DEPTH`` levels becomes a text with its JSON."""
-    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    """A row as a line of JSON. Raises ``TooDeep`` where a value has ``MAX_DEPTH`` levels or more."""
+    try:
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # orjson reads four times as many levels as it writes
+        raise TooDeep from None
     # every level takes a bracket, so that hardly any row is looked at closely
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH:
-        flat = {name: value if _shallow(value) else orjson.dumps(value).decode() for name, value in row.items()}
-        line = orjson.dumps(flat, option=orjson.OPT_APPEND_NEWLINE)
+    if line.count(b"[") + line.count(b"{") >= MAX_DEPTH and not _shallow(row):
+        raise TooDeep
     return line
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ import orjson
 from scanner.ndjson import Unreadable, read_findings
 from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.rows import (
+    MAX_DEPTH,
     Row,
+    TooDeep,
     certificate_row,
     certificates_of,
     chain_rows,
@@ -148,13 +150,6 @@ def stage(paths: Sequence[str]) -> Iterator[Staged]:
         yield staged
 
 
-_PARTS: Final[Mapping[str, Callable[[Mapping[str, Any], str, int], Iterator[Row]]]] = {
-    "diagnoses": diagnosis_rows,
-    "endpoints": endpoint_rows,
-    "chains": chain_rows,
-}
-
-
 class _Stager:
     """Writes what a load needs, finding by finding."""
 
@@ -162,7 +157,7 @@ class _Stager:
         self._staged = staged
         self._files = files
         # SHA-256 -> whether it was written with its DER
-        self._certificates: dict[bytes, bool] = {}
+        self._certificates: dict[str, bool] = {}
 
     def read(self, paths: Sequence[str]) -> None:
         """All of the files."""
@@ -173,16 +168,12 @@ class _Stager:
                 elif (reason := self._add(finding, path)) is not None:
                     self._unreadable(Unreadable(path, number, reason))
         for facts in self._staged.runs.values():
-            self._write("runs", [facts.to_row()])
+            self._write("runs", [dumped(facts.to_row())])
 
     def _unreadable(self, line: Unreadable) -> None:
         self._staged.unreadable += 1
         if self._staged.first_unreadable is None:
             self._staged.first_unreadable = line
-
-    def _write(self, table: str, rows: Sequence[Row]) -> None:
-        self._files[table].write(b"".join(map(dumped, rows)))
-        self._staged.counts[table] += len(rows)
 
     def _add(self, finding: Mapping[str, Any], path: str) -> str | None:
         """Lay out a finding, or say why it is none that can be loaded."""
@@ -191,17 +182,31 @@ class _Stager:
             return "does not say of which run it is"
         if type(row) is not int or not 0 <= row <= MAX_ROW:
             return "does not say of which row it is"
+        certificates = self._new_certificates(finding)
+        try:
+            lines = {
+                "findings": [dumped(finding_row(finding, run, row))],
+                "diagnoses": list(map(dumped, diagnosis_rows(finding, run, row))),
+                "endpoints": list(map(dumped, endpoint_rows(finding, run, row))),
+                "chains": list(map(dumped, chain_rows(finding, run, row))),
+                "certificates": [dumped(certificate_row(record)) for record in certificates.values()],
+            }
+        except TooDeep:
+            return f"is nested more than {MAX_DEPTH} levels deep"
         facts = self._staged.runs.get(run) or self._new_run(run, finding["schema"])
         if not facts.is_new(row):
             self._staged.duplicates += 1
             return None
         facts.note(finding, path)
-        self._write("findings", [finding_row(finding, run, row)])
-        for table, rows in _PARTS.items():
-            if found := list(rows(finding, run, row)):
-                self._write(table, found)
-        self._write_certificates(finding)
+        for table, found in lines.items():
+            self._write(table, found)
+        self._remember(certificates)
         return None
+
+    def _write(self, table: str, lines: list[bytes]) -> None:
+        if lines:
+            self._files[table].write(b"".join(lines))
+            self._staged.counts[table] += len(lines)
 
     def _new_run(self, run: str, schema: str) -> RunFacts:
         if len(self._staged.runs) >= MAX_RUNS:
@@ -209,13 +214,17 @@ class _Stager:
         facts = self._staged.runs[run] = RunFacts(run, schema)
         return facts
 
-    def _write_certificates(self, finding: Mapping[str, Any]) -> None:
-        known = self._certificates
+    def _new_certificates(self, finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """Those that were not met lately, or not with their DER, by SHA-256."""
+        new: dict[str, Mapping[str, Any]] = {}
         for sha256, with_der, record in certificates_of(finding):
-            name = sha256.encode("utf-8", "surrogatepass")
-            if known.get(name, False) >= with_der and name in known:
-                continue
-            if len(known) >= MAX_REMEMBERED:
-                known.clear()
-            known[name] = with_der
-            self._write("certificates", [certificate_row(record)])
+            before = self._certificates.get(sha256)
+            if not before and before != with_der and (with_der or sha256 not in new):
+                new[sha256] = record
+        return new
+
+    def _remember(self, certificates: Mapping[str, Mapping[str, Any]]) -> None:
+        if len(self._certificates) + len(certificates) > MAX_REMEMBERED:
+            self._certificates.clear()
+        for sha256, record in certificates.items():
+            self._certificates[sha256] = isinstance(record.get("der"), str)

@@ -1,0 +1,78 @@
+"""Every field of the finding's schema has its column, and every column its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from scanner.warehouse.model import OF_RUN, RUN_DATE, TABLES, Kind, Table
+
+SCHEMA = json.loads(files("scanner").joinpath("data/finding.schema.json").read_text("utf-8"))
+tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+
+
+def paths(about: dict[str, Any], path: str) -> Iterator[str]:
+    """The paths of all values in a finding, ``endpoints[].alert.code``; a record that may hold anything is one value."""
+    if "$ref" in about:
+        yield from paths(SCHEMA["$defs"][about["$ref"].rpartition("/")[2]], path)
+    elif "anyOf" in about:
+        for one in about["anyOf"]:
+            if one.get("type") != "null":
+                yield from paths(one, path)
+    elif "properties" in about:
+        for name, inner in about["properties"].items():
+            yield from paths(inner, f"{path}.{name}" if path else name)
+    elif about.get("type") == "array" and ("$ref" in about["items"] or "properties" in about["items"]):
+        yield from paths(about["items"], f"{path}[]")
+    else:
+        yield path
+
+
+SOURCES = {column.source: column for table in TABLES for column in table.columns if column.source}
+WHOLE = tuple(source for source, column in SOURCES.items() if column.kind is Kind.JSON)
+
+
+def arrives(path: str) -> bool:
+    if path in SOURCES or f"{path}[]" in SOURCES:
+        return True
+    # a record with open names, of which the usual ones have columns; the others are in `more`
+    if path == "endpoints[].timing_ms":
+        return {f"{path}.{name}" for name in ("connect", "starttls", "handshake")} <= SOURCES.keys()
+    return any(path.startswith((f"{source}.", f"{source}[]")) for source in WHOLE)
+
+
+@pytest.mark.parametrize("path", sorted(set(paths(SCHEMA, ""))))
+def test_every_field_has_a_column(path: str) -> None:
+    assert arrives(path)
+
+
+def test_the_walk_sees_all_depths() -> None:
+    walked = set(paths(SCHEMA, ""))
+    assert {"run", "target.row", "dns.caa[].tag", "endpoints[].alert.code", "endpoints[].chain"} <= walked
+    assert not arrives("endpoints[].new") and not arrives("new") and not arrives("target.new")
+
+
+def test_every_source_is_a_field() -> None:
+    known = set(paths(SCHEMA, ""))
+    for source in SOURCES:
+        plain = source.removesuffix("[]")
+        assert (
+            plain in known
+            or plain.startswith("endpoints[].timing_ms.")
+            or any(path.startswith((f"{plain}.", f"{plain}[]")) for path in known)
+        ), source
+
+
+@tables
+def test_columns(table: Table) -> None:
+    names = [column.name for column in table.columns]
+    assert len(set(names)) == len(names)
+    assert table.keys and all(name.isidentifier() and name == name.lower() for name in names)
+    # where it comes from, or how it is made
+    assert all(column.source or column.about for column in table.columns)
+    assert all(column.kind in (Kind.TEXT, Kind.INTEGER) for column in table.columns if column.key)
+    assert (table in OF_RUN) == ("run" in table.keys) == (RUN_DATE in names)
