@@ -8,7 +8,7 @@ from typing import Final, TextIO
 import trio
 from tqdm import tqdm
 
-from scanner.fleet.stats import OUTCOMES
+from scanner.fleet.tally import OUTCOMES
 from scanner.scan import ScanStatistics
 
 # Often enough to look alive, seldom enough to cost nothing.
