@@ -31,7 +31,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "certificates": "DATASET.certificates c",
     },
     "snowflake": {
-        "tag": "CAST(GET(PARSE_JSON({json}), '{name}') AS VARCHAR)",
+        "tag": "JSON_EXTRACT_PATH_TEXT({json}, '{name}')",
         "days": "DATEDIFF(day, {a}, {b})",
         "seconds": "DATEDIFF(second, {a}, {b})",
         "now": "SYSDATE()",
