@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "check": "check",
     "stats": "stats",
     "diff": "diff",
+    "report": "report",
     "load": "load",
     "diagnose": "diagnose",
     "demo": "demo",
@@ -32,6 +33,7 @@ SUMMARIES: Final = {
     "check": "Diagnose one or a few targets, or certificate files, for a person.",
     "stats": "Fleet-wide statistics per cause, from findings.",
     "diff": "What is new, fixed, changed and still broken between runs.",
+    "report": "One self-contained page that explains a run.",
     "load": "Load findings into DuckDB, Parquet files or PostgreSQL.",
     "diagnose": "Judge recorded findings again, without the network.",
     "demo": "Start a broken local fleet, scan it, show what is wrong with each.",
@@ -39,7 +41,7 @@ SUMMARIES: Final = {
     "explain": "What a cause, a code or a client's error means, and how to fix it.",
 }
 # Promised by the contract and not built yet: they say so instead of "no such command".
-NOT_YET: Final = frozenset({"report"})
+NOT_YET: Final = frozenset[str]()
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3

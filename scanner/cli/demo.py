@@ -19,8 +19,8 @@ from scanner.cli.problems import one_line_problems
 def demo(**given: Any) -> int:
     """Start local servers that are broken in every way known so far, and healthy ones; scan them like any inventory.
 
-    Nothing but loopback is used. DIR (default: tlsweep-demo) then holds inventory.csv, roots.pem, ctlogs.json, findings.ndjson
-    and certificates.ndjson.
+    Nothing but loopback is used. DIR (default: tlsweep-demo) then holds report.html, inventory.csv, roots.pem, ctlogs.json,
+    findings.ndjson and certificates.ndjson.
 
     \b
     Examples:

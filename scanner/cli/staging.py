@@ -22,10 +22,14 @@ from scanner.demo.fleet import Fleet, run_fleet
 from scanner.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.fleet.tables import as_table
 from scanner.ndjson import Unreadable, read_findings
+from scanner.report.drawing import MISSING
+from scanner.report.making import make
 from scanner.text import printable
 
 # Files of DIR that the demo makes; a directory with other contents is somebody's own and is left alone.
-FILES: Final = frozenset({"inventory.csv", "roots.pem", "ctlogs.json", "findings.ndjson", "certificates.ndjson"})
+FILES: Final = frozenset(
+    {"inventory.csv", "roots.pem", "ctlogs.json", "findings.ndjson", "certificates.ndjson", "report.html"}
+)
 
 
 # Its DNS server is on this machine: what has not answered by then never will. Seconds.
@@ -60,7 +64,10 @@ async def _stage(path: Path, serve: bool) -> int:
         findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
         _show(cast("list[Finding]", findings), fleet)
         click.echo("\n" + as_table(run.stats))
-        click.echo(f"Written to {path}: inventory.csv, roots.pem, ctlogs.json, findings.ndjson, certificates.ndjson")
+        await trio.to_thread.run_sync(_report, path)
+        click.echo(
+            f"Written to {path}: report.html, inventory.csv, roots.pem, ctlogs.json, findings.ndjson, certificates.ndjson"
+        )
         if run.interrupted:
             click.echo("tlsweep: interrupted, the findings are not complete", err=True)
             return INTERRUPTED
@@ -118,6 +125,11 @@ def _show(findings: list[Finding], fleet: Fleet) -> None:
                 click.echo(f"  {'':<6}{printable(_first(finding)['summary'])}")
     for case, reason in fleet.skipped:
         click.echo(f"\nLeft out here: {case.name}: {reason}", err=True)
+
+
+def _report(path: Path) -> None:
+    if not make([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
+        click.echo(f"tlsweep: {MISSING}", err=True)
 
 
 def _first(finding: Finding) -> DiagnosisRecord:

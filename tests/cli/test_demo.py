@@ -33,7 +33,7 @@ def test_it_shows_the_fleet_and_serves_it(tmp_path: Path, call: Call) -> None:
     found = findings(directory / "findings.ndjson")
     assert len(found) >= len(CASES) * 0.8  # what this system cannot serve is left out, and said
     assert {path.name for path in directory.iterdir()} == {
-        "inventory.csv", "roots.pem", "ctlogs.json", "findings.ndjson", "certificates.ndjson",
+        "inventory.csv", "roots.pem", "ctlogs.json", "findings.ndjson", "certificates.ndjson", "report.html",
     }  # fmt: skip
     for cause in {finding["cause"] for finding in found} & set(CAUSES):
         assert f"\n{cause}\n" in out

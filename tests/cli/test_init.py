@@ -110,7 +110,7 @@ def test_no_words_show_the_help_and_are_a_mistake(call: Call) -> None:
         (["scan", "hosts.csv", "--rate", "-1"], "-1"),
         (["check"], ""),
         (["schema", "all"], "all"),
-        (["diff", "a", "b"], "diff"),
+        (["diff", "a", "b"], "cannot read a"),
         (["scan\x1b[31m"], "scan\\x1b[31m"),
     ],
 )

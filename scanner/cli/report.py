@@ -1,0 +1,83 @@
+"""``tlsweep report``: one page that explains a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import click
+
+from scanner.cli import UsageProblem
+from scanner.cli.problems import one_line_problems
+
+
+@click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
+@click.argument("findings", nargs=-1, required=True)
+@click.option(
+    "--since", multiple=True, metavar="OLD",
+    help="Findings of an earlier run: what changed since the latest of them, and the trend over all; repeatable.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="FILE", default="report.html", show_default=True,
+    help="The page; '-' is standard output.",
+)  # fmt: skip
+@click.option(
+    "--by", metavar="COLUMN", help="The column that tells whose a target is. Default: owner, team or the like, where there is one."
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: str | None, force: bool) -> None:
+    """Write one HTML page on one or more files of FINDINGS of one run; '-' is standard input.
+
+    How many targets fail, for which causes, whose they are, what changed, what expires next, what several share, and a table
+    of findings with evidence and remedy. The page loads nothing and can be sent as it is. Where there are more findings that
+    are not in order than it has room for, all of them are in a file beside it (report-findings.csv).
+
+    \b
+    Examples:
+      tlsweep report findings.ndjson
+      tlsweep report tonight.ndjson --since yesterday.ndjson -o tonight.html
+      tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
+    """
+    from scanner.ndjson import OutputClosed
+    from scanner.report.drawing import MISSING
+    from scanner.report.making import make
+
+    with one_line_problems(), ExitStack() as stack:
+        refuse_what_is_read(output, (*findings, *since))
+        names = findings
+        if since:
+            findings = tuple(stack.enter_context(_twice(path)) for path in findings)
+            since = tuple(stack.enter_context(_twice(path)) for path in since)
+        try:
+            made = make(findings, output, since=since, by=by, force=force, names=names)
+        except OutputClosed:  # the reader of our standard output has gone
+            raise BrokenPipeError from None
+    if not made.drawn:
+        click.echo(f"tlsweep: {MISSING}", err=True)
+    if output != "-":
+        click.echo(f"tlsweep: {made.words()}", err=True)
+
+
+@contextmanager
+def _twice(path: str) -> Iterator[str]:
+    """A path that can be read more than once."""
+    if path != "-" and (os.path.isfile(path) or not os.path.exists(path)):
+        yield path
+        return
+    from scanner.cli.rejudging import readable_again
+
+    with readable_again(path) as again:
+        yield again
+
+
+def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:
+    """Raise ``UsageProblem`` where the page, or the file beside it, would be written over an input."""
+    from scanner.report.making import beside_name
+    from scanner.text import quoted
+
+    for path in paths:
+        for written in (output, beside_name(output)):
+            if "-" not in (path, output) and os.path.realpath(path) == os.path.realpath(written):
+                shown = quoted(path, 200)[1:-1]
+                raise UsageProblem(f"--output would overwrite {shown}, which is read: name another file")

@@ -1,0 +1,100 @@
+"""What the one pass brings, in bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanner.fleet.stats import UnknownColumn
+from scanner.ndjson import read_findings
+from scanner.report import collect as collecting
+from scanner.report.collect import Picker, Upcoming, collect, owner_column
+from tests.helpers.hostile import hostile_finding, misshapen
+from tests.report.conftest import finding, write
+
+
+def test_the_counts_are_those_of_the_statistics(nights: list[str]) -> None:
+    found = collect(nights)
+    assert found.statistics.total.findings == 1500
+    assert found.picker.offered == 1500 - found.statistics.total.outcomes["ok"]
+    assert found.owner == "owner" and found.statistics.by["owner"]
+    assert (found.first or "") < (found.last or "") and (found.last or "").startswith("2026-11-04")
+
+
+@pytest.mark.parametrize(
+    ("tags", "column"),
+    [
+        ({"owner": "x"}, "owner"),
+        ({"site": "x"}, None),
+        ({"Service Owner": "x", "team": "y"}, "Service Owner"),
+        ({"Team": "x", "OWNER": "y"}, "OWNER"),
+        ({}, None),
+    ],
+)
+def test_the_owners_column(tags: dict[str, str], column: str | None) -> None:
+    assert owner_column([finding(tags={}), finding(tags=tags)]) == column
+
+
+def test_a_column_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.ndjson", [finding(tags={"site": "north"})])
+    assert set(collect([path], by="site").statistics.by["site"]) == {"north"}
+    with pytest.raises(UnknownColumn, match="there are: site"):
+        collect([path], by="owner")
+
+
+def test_rare_faults_are_not_lost_behind_common_ones() -> None:
+    picker = Picker(limit=6)
+    for number in range(50):
+        picker.add(finding(f"common{number}.example", "fail", "dns"), None, fresh=False)
+        picker.add(finding(f"warned{number}.example", "warn", "dns"), None, fresh=False)
+    picker.add(finding("rare.example", "fail", "revoked", "revoked-crl"), None, fresh=False)
+    picker.add(finding("new.example", "fail", "dns"), None, fresh=True)
+    names = [row.target.partition(".")[0] for row in picker.by_importance()]
+    assert names == ["new", "common0", "rare", "common1", "common2", "common3"]
+    assert picker.offered == 102
+
+
+def test_codes_of_strangers_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "MAX_CODES", 5)
+    picker = Picker(limit=3)
+    for number in range(100):
+        picker.add(finding(f"a{number}.example", "fail", "dns", f"code{number}"), None, fresh=False)
+    assert len(picker._met) <= 6 and len(picker.by_importance()) == 3
+
+
+def expiring(day: int, leaf: str, host: str = "a.example") -> dict[str, object]:
+    made = finding(host, leaf=leaf)
+    made["certificates"][0]["not_after"] = f"2026-12-{day:02}T00:00:00Z"
+    return made
+
+
+def test_what_expires_next() -> None:
+    upcoming = Upcoming()
+    upcoming.add([expiring(3, "cc", "c.example"), expiring(1, "aa", "a.example"), expiring(1, "aa", "b.example")])
+    upcoming.add([{**expiring(2, "dd"), "started": "2026-12-02T00:00:01Z"}])  # expired already
+    (_, first), (_, second) = upcoming.listed()
+    assert (first.subject, first.services, first.examples) == ("a.example", 2, ["a.example:443", "b.example:443"])
+    assert second.services == 1
+
+
+def test_the_first_to_expire_are_counted_right_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "MAX_UPCOMING", 3)
+    monkeypatch.setattr(collecting, "KEPT_UPCOMING", 6)
+    upcoming = Upcoming()
+    for turn in range(2):
+        for day in range(28, 0, -1):
+            upcoming.add([expiring(day, f"{day:064x}", f"h{turn}.example")])
+    listed = upcoming.listed()
+    assert [when[8:10] for when, _ in listed] == ["01", "02", "03"]
+    assert [one.services for _, one in listed] == [2, 2, 2]
+    assert len(upcoming._kept) <= 6
+
+
+def test_findings_of_strangers(tmp_path: Path) -> None:
+    given = [*misshapen(), *(hostile_finding(number) for number in range(13))]
+    path = write(tmp_path / "f.ndjson", given, b'{"torn":')
+    found = collect([path], by=None)
+    readable = sum(isinstance(one, dict) for one in read_findings([path]))
+    assert found.picker.offered == readable == len(given)
+    assert found.statistics.unreadable_lines == 1
