@@ -6,8 +6,11 @@ import pytest
 import trio
 from cryptography import x509
 
-from scanner.evidence import Failure, Probe
+from scanner.config import ScanConfig
+from scanner.evidence import Failure, Probe, Target
+from scanner.findings import Finding
 from scanner.net.probe import Prober, Timing
+from scanner.session import Material, make_judge, open_session
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
 from scanner.tls.plaintext import recognise
@@ -70,3 +73,29 @@ def test_no_tls_is_said(service: Service, pki: Pki) -> None:
         seen = probe(site, service.protocol)
         assert seen.failure is Failure.STARTTLS_NOT_OFFERED
         assert seen.detail
+
+
+async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
+    findings: list[Finding] = []
+    material = Material(trust_stores=(roots,))
+    judge = make_judge(material)
+    async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+        await session.run(iter([target]))
+    (finding,) = findings
+    return finding
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
+def test_one_that_is_in_order_gives_no_alarm(service: Service, pki: Pki) -> None:
+    """The whole way to a finding, with every question that can be asked of it."""
+    start_or_skip(service)
+    credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
+    with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
+        target = Target(1, NAME, site.port, service.protocol, NAME, address=site.address)
+        for enumerate_ in (False, True):
+            config = ScanConfig(retries=0, rate_per_address=None, enumerate=enumerate_)
+            finding = trio.run(scanned, target, config, str(pki.roots_file))
+            alarms = {each["code"] for each in finding["diagnoses"] if each["severity"] != "note"}
+            # what else a server takes from old clients is its administrator's choice, and is so
+            assert alarms <= ({"weak-cipher-enabled", "legacy-version-enabled"} if enumerate_ else set()), alarms
+            assert finding["outcome"] == ("warn" if alarms else "ok")
