@@ -119,7 +119,7 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
             "scanner.pki.files",
             "scanner.pki.intermediates",
         }
-        | {"scanner.pki.ocsp", "scanner.pki.revocation", "scanner.pki.verdicts"}
+        | {"scanner.pki.ocsp_request", "scanner.pki.revocation", "scanner.pki.verdicts"}
     ),
     # Statistics of all processes look like those of one
     ("workers", "net"): frozenset({"scanner.net.pacing"}),
