@@ -43,7 +43,6 @@ SHOWN: Final = 4
 NO_SERVER: Final[Mapping[str, str]] = {
     "network-unreachable": "needs a machine without a route, and loopback always has one: the judge is given the error",
     "host-unreachable": "needs a router or neighbour that says so: the judge is given the error",
-    "revocation-blocked": "is said of a whole network that lets nothing out: the judge is given what a fleet saw",
     "caa-forbids-issuer": "needs a certificate of a public CA, whose name in CAA records is known: the judge is given both",
     "dane-mismatch": "needs answers that a validating resolver vouches for: the judge is given them",
 }
