@@ -23,7 +23,7 @@ from scanner.cli.problems import one_line_problems
 @click.option(
     "--fail-on",
     metavar="WHAT,...",
-    help="Exit with 1 when a target is among these: new, changed, still-broken, worse, vanished, flapping, ...",
+    help="Exit with 1 when a target is among these: new, changed, still_broken, worse, vanished, flapping, ...",
 )
 @click.option(
     "--webhook",
@@ -51,7 +51,7 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
     from scanner.fleet.diff import CATEGORIES, Diff
     from scanner.fleet.diff_tables import FORMATS
 
-    words = {word.strip() for word in (fail_on or "").split(",") if word.strip()}
+    words = {word.strip().replace("-", "_") for word in (fail_on or "").split(",") if word.strip()}
     for word in words:
         if word not in CATEGORIES:
             raise UsageProblem(f"--fail-on: {word!r} is none of {', '.join(CATEGORIES)}")

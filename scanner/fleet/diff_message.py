@@ -27,7 +27,7 @@ MAX_RUNS: Final = 3
 NAMED: Final = ("new", "changed", "worse", "vanished", "flapping", "fixed")
 
 _WORDS: Final = {
-    "new": "new failures", "changed": "failing for another cause", "still-broken": "still broken", "fixed": "fixed",
+    "new": "new failures", "changed": "failing for another cause", "still_broken": "still broken", "fixed": "fixed",
     "worse": "worse", "better": "better", "appeared": "appeared", "vanished": "vanished", "flapping": "flapping",
     "replaced": "certificates replaced",
 }  # fmt: skip
@@ -39,7 +39,7 @@ def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
     ``text`` holds numbers only: where a chat shows it, no name of a server can act there.
     """
     summary = diff.summary()
-    told = [f"{summary.counts[name]} {_WORDS[name]}" for name in CATEGORIES if summary.counts[name]]
+    told = [f"{_WORDS[name]}: {summary.counts[name]}" for name in CATEGORIES if summary.counts[name]]
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "text": f"tlsweep: {', '.join(told) or 'nothing changed'}",

@@ -14,12 +14,12 @@ from scanner.fleet.keys import identity
 
 # What can have become of a target, in the order in which it is told.
 CATEGORIES: Final = (
-    "new", "changed", "still-broken", "fixed", "worse", "better", "appeared", "vanished", "flapping", "replaced",
+    "new", "changed", "still_broken", "fixed", "worse", "better", "appeared", "vanished", "flapping", "replaced",
 )  # fmt: skip
 TITLES: Final = {
     "new": "New failures",
     "changed": "Failing for another cause than before",
-    "still-broken": "Still failing for the same cause",
+    "still_broken": "Still failing for the same cause",
     "fixed": "Fixed",
     "worse": "Worse: warnings or further errors that are new",
     "better": "Better: warnings or some of the errors are gone",
@@ -175,7 +175,7 @@ def categories_of(change: Change) -> frozenset[str]:
         found.add("changed")
     else:
         if fails:
-            found.add("still-broken")
+            found.add("still_broken")
         found |= _moved(old, new)
     return frozenset(found)
 

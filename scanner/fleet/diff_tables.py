@@ -16,7 +16,7 @@ from scanner.text import printable, quoted
 # Targets of one category that a person is shown; JSON has them all.
 MAX_SHOWN: Final = 30
 # Those that are counted and not listed for a person: nothing has to be done about them.
-COUNTED_ONLY: Final = frozenset({"still-broken"})
+COUNTED_ONLY: Final = frozenset({"still_broken"})
 
 _HEADER: Final = ("target", "row", "was", "is", "codes")
 _ABSENT: Final = "absent"

@@ -80,7 +80,7 @@ def glance(
                 ("new", "new failures" if counts["new"] != 1 else "new failure"),
                 ("fixed", "fixed"),
                 ("changed", "failing for another cause"),
-                ("still-broken", "still failing"),
+                ("still_broken", "still failing"),
                 ("vanished", "gone from the inventory"),
             )
             if counts[name] or name in ("new", "fixed")

@@ -162,30 +162,41 @@ def expiring(collected: Collected) -> list[Expiring]:
 
 
 def verdicts(correlation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What the fleet says as a whole: (what, about whom, how many findings say so already)."""
-    told = correlation["findings"]
-    clock = correlation["clock"]
-    if clock["state"] == "wrong":
-        off = f"by {clock['offset_seconds']:,.0f} seconds" if "offset_seconds" in clock else ""
-        yield "The clock of the scanning machine is wrong", off, _say_so(told["local-clock-wrong"])
+    """What the fleet says as a whole: (what, about whom, what it changes)."""
+    for run, clock in correlation.get("clocks", {"": correlation["clock"]}).items():
+        if clock["state"] == "wrong":
+            off = f"{abs(clock['offset_seconds']):,.0f} seconds" if "offset_seconds" in clock else ""
+            way = "" if not off else " behind" if clock["offset_seconds"] > 0 else " ahead"
+            about = ", ".join(part for part in (off + way, plain(run, MAX_NAME)) if part)
+            yield "The clock of the scanning machine is wrong", about, _changed(clock, "clock-skew")
     interceptors = correlation["interceptors"]
     for one in interceptors[:MAX_VERDICTS]:
-        what = "One issuer signs for unrelated names" + ("" if one["certain"] else ", which may be interception")
-        yield what, plain(one["issuer"], MAX_NAME), _say_so(told["issuer-across-unrelated-names"])
+        what = "One issuer signs for unrelated names" + ("" if one["certain"] else ", which may be a CA of your own")
+        yield what, plain(one["issuer"], MAX_NAME), _changed(one, "interception")
     if len(interceptors) > MAX_VERDICTS:
         yield f"and {len(interceptors) - MAX_VERDICTS} more such issuers", "", ""
     for one in correlation["portals"][:MAX_VERDICTS]:
-        yield (
-            "A captive portal or block page answers for others",
-            plain(one["to"], MAX_NAME),
-            _say_so(told["captive-portal"]),
-        )
-    if correlation["revocation_blocked"] is not None:
-        yield "Revocation hosts cannot be reached from where the scan ran", "", _say_so(told["revocation-blocked"])
+        what = "A captive portal or block page answers for others"
+        yield what, plain(one["to"], MAX_NAME), _changed(one, "interception")
+    blocked = correlation["revocation_blocked"]
+    if blocked is not None:
+        yield "Revocation hosts cannot be reached from where the scan ran", "", _changed(blocked, "network-blocked")
 
 
-def _say_so(count: int) -> str:
-    return f"{count:,} finding{'s say' if count != 1 else ' says'} so" if count else ""
+def _changed(verdict: Mapping[str, Any], cause: str) -> str:
+    """How many targets a verdict explains, and which cause it put in the place of which."""
+    targets = verdict.get("targets", 0)
+    if not targets:
+        return ""
+    words = [f"{targets:,} target{'' if targets == 1 else 's'}"]
+    words += [
+        f"{count:,} by {cause} instead of {plain(was, MAX_NAME)}" for was, count in verdict["reclassified"].items()
+    ]
+    words += [
+        f"{count:,} written down as {plain(was, MAX_NAME)} before that was known"
+        for was, count in verdict["otherwise"].items()
+    ]
+    return ", ".join(words)
 
 
 def shared(found: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], int]:
@@ -195,7 +206,7 @@ def shared(found: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], in
             "code": plain(one["code"], MAX_NAME),
             "title": code_title(one["code"]),
             "kind": plain(one["kind"], MAX_NAME),
-            "key": plain(one["key"], MAX_NAME),
+            "key": plain(one.get("name") or one["key"], MAX_NAME),
             "targets": one["targets"],
             "examples": plain(one["examples"][:MAX_EXAMPLES], 3 * MAX_NAME),
         }

@@ -26,7 +26,7 @@ def sent(tmp_path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]], *
 
 def test_what_it_says(tmp_path: Path) -> None:
     document = sent(tmp_path, *some(), "new")
-    assert document["text"] == "tlsweep: 1 new failures, 1 fixed, 1 vanished, 1 certificates replaced"
+    assert document["text"] == "tlsweep: new failures: 1, fixed: 1, vanished: 1, certificates replaced: 1"
     assert document["matched"] == ["new"]
     assert document["new"]["unreadable_lines"] == 1
     assert document["old"]["path"].endswith("old.ndjson")
@@ -52,5 +52,5 @@ def test_hostile_names_make_it_neither_long_nor_act(tmp_path: Path) -> None:
     old = [seen(host, run=EVIL * 1000) for host in hosts]
     new = [seen(host, "fail", "\x02" * 9000, run=EVIL * 1000) for host in hosts]
     document = sent(tmp_path, old, new)
-    assert document["text"] == "tlsweep: 40 new failures"
+    assert document["text"] == "tlsweep: new failures: 40"
     assert document["targets"]["new"]

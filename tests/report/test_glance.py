@@ -36,7 +36,7 @@ def test_the_answers() -> None:
         Group("(none)", 9, 1, 0, 8, 0, "", 11.1, ""),
         Group("x", 1, 0, 0, 1, 0, "", 0, ""),
     ]
-    counts = {"new": 1, "fixed": 0, "changed": 2, "still-broken": 0, "vanished": 3}
+    counts = {"new": 1, "fixed": 0, "changed": 2, "still_broken": 0, "vanished": 3}
     expiring = [Expiring("2026-11-09", 1, "a.example", "", 5, "")]
     expiry = Expiry((), 0, ((7, 5), (14, 9)), 0, 20)
     shared = [{"targets": 12, "code": "nxdomain", "kind": "domain"}]
