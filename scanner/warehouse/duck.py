@@ -31,7 +31,7 @@ CONFIG: Final[dict[str, Any]] = {
 
 def load_duckdb(staged: Staged, path: str) -> None:
     """Replace the runs of ``staged`` in a database file, all of them or none. Raises ``LoadError``."""
-    duckdb = needed()
+    duckdb = needed(path)
     try:
         # an absolute path: what looks like a URL or a service of DuckDB's is a file's name here
         with duckdb.connect(os.path.abspath(path), config=CONFIG) as connection:
@@ -132,10 +132,12 @@ def in_a_line(error: Exception) -> str:
     return printable(" ".join(str(error).split()))[:300]
 
 
-def needed() -> Any:
-    """The package, or ``LoadError`` with the command that installs it."""
+def needed(path: str) -> Any:
+    """The package, or ``LoadError`` with the command that installs it, or why it cannot use the path."""
     try:
         import duckdb
     except ImportError:
         raise LoadError(MISSING) from None
+    if "?" in os.path.abspath(path):
+        raise LoadError(f"cannot load into {path}: DuckDB takes no path with a question mark")
     return duckdb

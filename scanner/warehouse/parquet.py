@@ -45,7 +45,7 @@ class _Move:
 
 def load_parquet(staged: Staged, directory: str) -> None:
     """Write the files of each run, in place of those it had. Raises ``LoadError``; then all is as it was."""
-    duckdb = needed()
+    duckdb = needed(directory)
     root = Path(os.path.abspath(directory))
     try:
         root.mkdir(parents=True, exist_ok=True)

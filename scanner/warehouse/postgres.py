@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,10 @@ def load_postgres(staged: Staged, url: str) -> None:
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
     except ImportError:
         raise LoadError(MISSING) from None
+    # a connection that breaks off is told once, by us
+    log = logging.getLogger("psycopg")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     try:
         options: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(url), **ALWAYS}
         if not all(port.isdigit() for port in str(options.get("port", 5432)).split(",")):
@@ -46,15 +51,16 @@ def load_postgres(staged: Staged, url: str) -> None:
         ) from None
     try:
         with psycopg.connect(make_conninfo("", **options)) as connection:
-            _fill(connection, staged)
+            fill(connection, staged)
     except psycopg.Error as error:
         words = printable(" ".join(str(error).split()))[:300] or type(error).__name__
         raise LoadError(f"cannot load into PostgreSQL: {words}") from error
 
 
-def _fill(connection: psycopg.Connection[Any], staged: Staged) -> None:
+def fill(connection: psycopg.Connection[Any], staged: Staged) -> None:
+    """Replace the runs within the connection's transaction, which the caller ends."""
     dates = {run: facts.run_date for run, facts in staged.runs.items()}
-    with connection.transaction(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(b"SELECT pg_advisory_xact_lock(%s)", (LOAD_LOCK,))
         _prepare(cursor)
         for table in OF_RUN:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import psycopg
 
 from tests.servers.running import free_port, loopback_address
 from tests.servers.software import ENVIRONMENT
@@ -187,17 +187,19 @@ def missing_postgres() -> str | None:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a server with an empty cluster on a free port of loopback, and stop it again."""
-    directory = Path(tempfile.mkdtemp(prefix="tlsweep-postgres-"))
+def postgres(existing: Path | None = None) -> Iterator[Postgres]:
+    """Start a server with an empty cluster, or the one that an earlier server had, and stop it again."""
+    directory = existing or Path(tempfile.mkdtemp(prefix="tlsweep-postgres-"))
     address = loopback_address()
     as_somebody: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         shutil.chown(directory, "nobody", "nogroup")
         as_somebody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     data = str(directory / "data")
+    initialise = ["initdb", "-D", data, "-A", "trust", "-U", "test", "-E", "UTF8", "--no-sync"]
     try:
-        _run([*as_somebody, "initdb", "-D", data, "-A", "trust", "-U", "test", "-E", "UTF8", "--no-sync"], directory)
+        if existing is None:
+            _run([*as_somebody, *initialise], directory)
         server = _start(as_somebody, data, address, directory)
         try:
             yield server
@@ -205,7 +207,8 @@ def postgres() -> Iterator[Postgres]:
             if server.process.poll() is None:
                 server.stop_at_once()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if existing is None:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _environment(directory: Path) -> dict[str, str]:
@@ -233,10 +236,11 @@ def _start(as_somebody: list[str], data: str, address: str, directory: Path) -> 
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            socket.create_connection((address, port), timeout=1).close()
-        except OSError:
+            psycopg.connect(server.url()).close()
+        except psycopg.OperationalError:  # it listens before it answers
             time.sleep(0.02)
         else:
             return server
     process.kill()
-    raise AssertionError("PostgreSQL does not listen")
+    process.wait()
+    raise AssertionError("PostgreSQL does not answer")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.helpers.warehouse import Postgres, missing_postgres, postgres
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 _numbers = count(1)
 
 
@@ -30,8 +33,6 @@ class Database:
         self.url = server.url(name)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        import psycopg
-
         with psycopg.connect(self.url) as connection:
             cursor = connection.execute(query.encode(), values or None)
             return cursor.fetchall() if cursor.description is not None else []
@@ -39,8 +40,6 @@ class Database:
 
 @pytest.fixture
 def database(server: Postgres) -> Database:
-    import psycopg
-
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name}".encode())
