@@ -27,7 +27,9 @@ PAGES: Final = sorted(
     key=lambda path: path.as_posix(),
 )
 # Options of other programs that the pages name
-FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"})
+FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
+    "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector",
+}  # fmt: skip
 
 page_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 

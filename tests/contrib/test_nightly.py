@@ -1,0 +1,294 @@
+"""Nights as a machine has them: the script of contrib/nightly against a few servers, and the files around it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from scanner.demo.fleet import Fleet
+from scanner.fleet.diff import Diff
+from scanner.fleet.diff_tables import as_prometheus as metrics_of
+from scanner.fleet.prometheus import as_prometheus
+from scanner.fleet.statistics import Statistics
+from scanner.ndjson import Unreadable, read_findings
+from tests.cli.test_diff import receiver
+from tests.fleet.test_diff import seen, write
+from tests.helpers.fleet import fleet_of, named
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+CONTRIB: Final = ROOT / "contrib"
+SCRIPT: Final = CONTRIB / "nightly" / "tlsweep-nightly"
+UNITS: Final = sorted(CONTRIB.glob("nightly/*.service")) + sorted(CONTRIB.glob("nightly/*.timer"))
+# Enough for what waits on a loaded machine, and below what ends a test.
+PATIENCE: Final = 50
+
+
+def tool(name: str) -> str:
+    """Where a program is; the test is skipped where it is absent."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@dataclass
+class Nights:
+    """A machine that scans each night."""
+
+    home: Path
+    rows: list[str]
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    def words(self) -> list[str]:
+        """Write inventory and settings; the command."""
+        (self.home / "inventory.csv").write_text("host,port,protocol,owner,address\n" + "\n".join(self.rows) + "\n")
+        settings = {
+            "INVENTORY": self.home / "inventory.csv",
+            "STATE": self.state,
+            "TLSWEEP": self.home / "tlsweep",
+            "SCAN_CONFIG": self.home / "scan.toml",
+            "PROMETHEUS": self.home / "metrics",
+            "STATS_BY": '"owner"',
+            "KEEP": 2,
+            **self.more,
+        }
+        (self.home / "nightly.conf").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        return ["/bin/sh", str(SCRIPT), str(self.home / "nightly.conf")]
+
+    def night(self, expected: int) -> subprocess.CompletedProcess[str]:
+        """One night, which must end so."""
+        done = subprocess.run(self.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == expected, done.stderr
+        assert f"tlsweep_nightly_exit_status {expected}\n" in self.metrics("tlsweep_nightly")
+        assert not list((self.home / "metrics").glob(".*")), "something half-written"
+        return done
+
+    def metrics(self, name: str) -> str:
+        return (self.home / "metrics" / f"{name}.prom").read_text()
+
+    def kept(self) -> list[Path]:
+        return sorted((self.state / "nights").iterdir())
+
+    def last_good(self) -> str:
+        return os.readlink(self.state / "last-good")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet_of(tmp_path_factory.mktemp("fleet"), named("healthy", "expired")) as running:
+        yield running
+
+
+@pytest.fixture
+def nights(tmp_path: Path, fleet: Fleet) -> Nights:
+    """A healthy server, an expired one, and the script's own settings in a directory of its own."""
+    for program in ("flock", "find", "stat", "readlink"):
+        tool(program)
+    (tmp_path / "metrics").mkdir()
+    command = tmp_path / "tlsweep"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m scanner "$@"\n')
+    command.chmod(0o755)
+    (tmp_path / "scan.toml").write_text(
+        f'resolver = "{fleet.resolver}"\ntrust-store = "{fleet.roots}"\nconnect-timeout = 1.0\ntimeout = 3.0\nretries = 0\n'
+    )
+    _, *rows = fleet.inventory.read_text().splitlines()
+    return Nights(tmp_path, [",".join(row.split(",")[:4]) + "," for row in rows])
+
+
+def listening() -> socket.socket:
+    """Somebody who takes connections and says nothing."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def row_of(server: socket.socket) -> str:
+    return f"slow.example,{server.getsockname()[1]},tls,web,127.0.0.1"
+
+
+def test_one_night_after_the_other(nights: Nights) -> None:
+    """First; nothing new; a new failure told to a webhook that is busy twice; rotation."""
+    assert "no earlier night" in nights.night(0).stderr
+    assert 'tlsweep_findings{outcome="fail"} 1\n' in nights.metrics("tlsweep")
+    assert 'column="owner"' in nights.metrics("tlsweep")
+    first = nights.last_good()
+    time.sleep(1.0)  # nights are named by the second
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        gone = row_of(closed)
+    nights.rows.append(gone)
+    with receiver(503, 503, 200) as (url, got):
+        nights.more["TLSWEEP_WEBHOOK"] = url
+        done = nights.night(1)
+    assert "slow.example" in done.stdout
+    assert "slow.example" in (nights.state / "changes.txt").read_text()
+    assert "SECRET" not in done.stdout + done.stderr
+    assert [message["matched"] for message in got] == [["new"]] * 3
+    assert 'tlsweep_diff_targets{change="new"} 1\n' in nights.metrics("tlsweep")
+    assert nights.last_good() != first
+    time.sleep(1.0)
+
+    nights.night(0)  # still broken is not new, and the webhook that has gone is not missed
+    assert len(nights.kept()) == 2
+    assert Path(first) not in nights.kept()
+    assert not (nights.state / "tmp").exists()
+
+
+def test_what_could_not_be_told_is_told_the_next_night(nights: Nights) -> None:
+    nights.night(0)
+    first = nights.last_good()
+    nights.rows.append("127.0.0.1,99999,tls,web,")
+    nights.more["ALERT_ON"] = "appeared"
+    with receiver(403) as (url, _):
+        nights.more["TLSWEEP_WEBHOOK"] = url
+        assert "did not take the message" in nights.night(2).stderr
+    assert nights.last_good() == first
+    time.sleep(1.0)
+    with receiver(200) as (url, got):
+        nights.more["TLSWEEP_WEBHOOK"] = url
+        nights.night(1)
+    assert len(got) == 1
+    assert nights.last_good() != first
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"INVENTORY": "/nowhere/inventory.csv"}, "cannot read the inventory"),
+        ({"SCAN_CONFIG": "/nowhere/scan.toml"}, "cannot read /nowhere"),
+        ({"TLSWEEP_WEBHOOK": "nonsense"}, "no earlier night"),
+    ],
+)
+def test_what_is_wrong_is_said(nights: Nights, more: dict[str, str], reason: str) -> None:
+    nights.more.update(more)
+    expected = 0 if "TLSWEEP_WEBHOOK" in more else 2
+    assert reason in nights.night(expected).stderr
+    assert "last_good_timestamp_seconds 0\n" in nights.metrics("tlsweep_nightly") or expected == 0
+
+
+@pytest.mark.parametrize("more", [{"TLSWEEP": "/nowhere/tlsweep"}, {"KEEP": "many"}, {"KEEP": "0"}])
+def test_settings_that_cannot_be_used(nights: Nights, more: dict[str, str]) -> None:
+    nights.more.update(more)
+    done = subprocess.run(nights.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_an_interrupted_night_is_gone_on_with(nights: Nights) -> None:
+    with listening() as server:
+        healthy = nights.rows
+        nights.rows = [*healthy, *[row_of(server)] * 2]
+        running = subprocess.Popen(nights.words(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        unfinished = nights.state / "unfinished.ndjson.zst"
+        server.settimeout(PATIENCE)
+        silent, _ = server.accept()  # the scan is at work, and waits
+        with open(nights.state / "lock", "rb") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        other = subprocess.run(nights.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert (other.returncode, "still at work" in other.stderr) == (4, True)
+        running.send_signal(signal.SIGTERM)
+        _, told = running.communicate(timeout=PATIENCE)
+        silent.close()
+    assert running.returncode == 3, told
+    assert unfinished.exists()
+    assert not nights.kept()
+
+    assert "going on" in nights.night(0).stderr
+    assert not unfinished.exists()
+    (night,) = nights.kept()
+    rows = sorted(item["target"]["row"] for item in read_findings([str(night)]) if not isinstance(item, Unreadable))
+    assert rows == list(range(1, len(nights.rows) + 1))
+
+
+def test_an_unfinished_night_of_another_inventory_is_begun_anew(nights: Nights) -> None:
+    nights.night(0)
+    (night,) = nights.kept()
+    shutil.move(night, nights.state / "unfinished.ndjson.zst")
+    nights.rows.reverse()
+    assert "going on" in nights.night(0).stderr
+    assert len(nights.kept()) == 1
+
+
+# --- the files around it -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [SCRIPT, CONTRIB / "nightly" / "nightly.conf"], ids=lambda path: path.name)
+def test_shell(path: Path) -> None:
+    run = [tool("shellcheck"), "--shell=sh", "--exclude=SC2034", str(path)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.stdout == ""
+    assert subprocess.run(["/bin/sh", "-n", str(path)], timeout=PATIENCE, check=False).returncode == 0
+
+
+def test_settings_shown_are_those_of_the_script() -> None:
+    shown = re.findall(r"(?m)^#([A-Z_]+)=", (CONTRIB / "nightly" / "nightly.conf").read_text())
+    known = re.findall(r"(?m)^([A-Z_]+)=.*# ", SCRIPT.read_text())
+    assert {*known, "INVENTORY", "TLSWEEP_WEBHOOK"} - {"TMPDIR", "XDG_CACHE_HOME"} == set(shown)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.suffix)
+def test_units(unit: Path, tmp_path: Path) -> None:
+    """What systemd finds fault with; the program that the service starts is not installed here."""
+    for each in UNITS:
+        text = each.read_text().replace("/usr/local/bin/tlsweep-nightly", "/bin/true")
+        (tmp_path / each.name).write_text(text)
+    run = [tool("systemd-analyze"), "verify", "--man=no", str(tmp_path / unit.name)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    about = [line for line in done.stderr.splitlines() if unit.stem in line]
+    assert about == [], done.stderr
+
+
+def test_the_service_can_do_little() -> None:
+    (service,) = (unit for unit in UNITS if unit.suffix == ".service")
+    run = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", str(service)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if "nrecognized option" in done.stderr:
+        pytest.skip("this systemd-analyze is too old for --offline")
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+def test_the_cron_table() -> None:
+    *_, line = (CONTRIB / "nightly" / "tlsweep-nightly.cron").read_text().splitlines(keepends=True)
+    assert re.fullmatch(r"\d+ \d+ \* \* \*  tlsweep  nice .*tlsweep-nightly /etc/tlsweep/nightly.conf\n", line)
+    assert "%" not in line
+
+
+def test_alerts_ask_for_what_is_printed(tmp_path: Path) -> None:
+    """Every metric of the rules, with its labels, is one that the commands or the script print."""
+    finding: dict[str, Any] = {**seen("a.example", "fail", "dns"), "started": "2026-11-01T00:00:00.000Z"}
+    path = write(tmp_path / "f.ndjson", [finding] * 3)
+    statistics = Statistics()
+    for item in read_findings([path]):
+        assert not isinstance(item, Unreadable)
+        statistics.add(item)
+    with Diff([path, path]) as diff:
+        printed = as_prometheus(statistics) + "".join(metrics_of(diff))
+    names = set(re.findall(r"(?m)^# TYPE (\S+)", printed)) | set(
+        re.findall(r"metric (tlsweep_\w+)", SCRIPT.read_text())
+    )
+    rules = (CONTRIB / "prometheus-rules.yml").read_text()
+    expressions = re.findall(r"(?m)^ +expr: (.*)$", rules)
+    asked = {name for text in expressions for name in re.findall(r"\btlsweep_\w+", text)}
+    assert len(expressions) >= 5
+    assert asked <= names
+    for name, label, value in re.findall(r'(tlsweep_\w+)\{(\w+)="([\w-]+)"\}', rules):
+        assert re.search(rf'(?m)^{name}\{{.*{label}="{value}"', printed), (name, label, value)
+
+
+def test_prometheus_takes_the_rules() -> None:
+    run = [tool("promtool"), "check", "rules", str(CONTRIB / "prometheus-rules.yml")]
+    assert subprocess.run(run, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
