@@ -44,15 +44,14 @@ def load(paths: Sequence[str], url: str) -> str:
 
 def told(staged: Staged) -> str:
     """What was loaded, in lines."""
-    counts = ", ".join(f"{count} rows of {table}" for table, count in staged.counts.items())
-    lines = [f"loaded {counts}"]
+    lines = [f"rows loaded: {', '.join(f'{table} {count}' for table, count in staged.counts.items())}"]
     for facts in staged.runs.values():
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in facts.outcomes.items() if count)
-        lines.append(f"run {facts.run} of {facts.run_date}: {outcomes}")
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in facts.outcomes.items() if count)
+        lines.append(f"run {printable(facts.run)} of {facts.run_date}: {outcomes}")
     if staged.duplicates:
-        lines.append(f"{staged.duplicates} findings about a row of a run that was there already: the first counts")
+        lines.append(f"findings about a row that their run had already, left out: {staged.duplicates}")
     if staged.unreadable:
-        lines.append(f"{staged.unreadable} lines were no findings and were left out{_first(staged)}")
+        lines.append(f"lines that are no findings, left out: {staged.unreadable}{_first(staged)}")
     return "\n".join(lines)
 
 

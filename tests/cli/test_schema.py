@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import jsonschema
 import orjson
+import pytest
 
 from tests.cli.conftest import Call, refused
 
@@ -14,6 +15,18 @@ def test_the_schema_is_one(call: Call) -> None:
 
 
 def test_what_is_not_there_yet_says_so(call: Call) -> None:
-    for what in ("stats", "ddl"):
-        assert "not part of this version" in refused(call("schema", what))
+    assert "not part of this version" in refused(call("schema", "stats"))
     refused(call("schema", "everything"))
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "bigquery", "snowflake", "clickhouse"])
+def test_the_warehouse_in_every_dialect(call: Call, dialect: str) -> None:
+    told = call("schema", "ddl", "--dialect", dialect)
+    assert (told.status, told.err) == (0, "")
+    assert told.out.count("CREATE TABLE IF NOT EXISTS") == 6 and "parquet:rows" in told.out or "--to " in told.out
+
+
+def test_the_dialect_of_tables_only(call: Call) -> None:
+    assert call("schema", "ddl").out == call("schema", "ddl", "--dialect", "duckdb").out
+    assert "--dialect goes with ddl" in refused(call("schema", "finding", "--dialect", "duckdb"))
+    refused(call("schema", "ddl", "--dialect", "oracle"))
