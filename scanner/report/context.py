@@ -145,7 +145,8 @@ def _charts(
         if one.primary or not failing
     ][: 2 * MAX_BARS]
     by_week = [{"week": week.isoformat(), "services": count, "kind": kind} for week, count, kind in expiry.weeks]
-    dated = all(views.day_of(night["run"]) is not None for night in nights)
+    moments = [night["run"] for night in nights]
+    dated = len(set(moments)) == len(moments) and all(views.day_of(moment) is not None for moment in moments)
     return {
         "causes": charts.bars(by_cause, _FAILING if failing else _HAVING, labels=0.42) if by_cause else None,
         "expiry": charts.weeks(by_week, _EXPIRY) if any(count for _, count, _ in expiry.weeks) else None,

@@ -72,32 +72,42 @@ def test_what_expires_next() -> None:
     assert one.examples == "h0.example:443, h1.example:443, h2.example:443 and 2 more"
 
 
+def verdict(targets: int = 0, **given: Any) -> dict[str, Any]:
+    return {"targets": targets, "said": 0, "reclassified": {}, "otherwise": {}, **given}
+
+
 def correlation(**given: Any) -> dict[str, Any]:
-    codes = ("issuer-across-unrelated-names", "captive-portal", "local-clock-wrong", "revocation-blocked")
-    quiet: dict[str, Any] = {
-        "clock": {"state": "right", "witnesses": []},
-        "interceptors": [],
-        "portals": [],
-        "revocation_blocked": None,
-    }
-    return {**quiet, "findings": dict.fromkeys(codes, 0), **given}
+    clock = verdict(state="right", witnesses=[])
+    return {"clock": clock, "interceptors": [], "portals": [], "revocation_blocked": None, **given}
 
 
 def test_verdicts_of_the_fleet() -> None:
     assert list(verdicts(correlation())) == []
     told = correlation(
-        clock={"state": "wrong", "offset_seconds": 86_400.0, "witnesses": []},
-        interceptors=[{"issuer": f"CN=Box {number}", "certain": number == 0} for number in range(MAX_VERDICTS + 2)],
-        portals=[{"to": "portal.example"}],
-        revocation_blocked={"hosts": 3},
+        clocks={"one": verdict(3, state="wrong", offset_seconds=86_400.0), "two": verdict(state="wrong")},
+        interceptors=[
+            verdict(
+                9 - number,
+                issuer=f"CN=Box {number}",
+                certain=number == 0,
+                reclassified={"untrusted-ca": 4},
+                otherwise={"revoked": 1},
+            )
+            for number in range(MAX_VERDICTS + 2)
+        ],
+        portals=[verdict(1, to="portal.example")],
+        revocation_blocked=verdict(1200),
     )
-    told["findings"]["captive-portal"] = 1
     found = list(verdicts(told))
-    assert found[0] == ("The clock of the scanning machine is wrong", "by 86,400 seconds", "")
-    assert found[1][1] == "CN=Box 0" and "may be" in found[2][0]
+    assert found[0] == ("The clock of the scanning machine is wrong", "86,400 seconds behind, one", "3 targets")
+    assert found[1][1:] == ("two", "")
+    assert found[2][1:] == (
+        "CN=Box 0", "9 targets, 4 by interception instead of untrusted-ca, 1 written down as revoked before that was known"
+    )  # fmt: skip
+    assert "your own" not in found[2][0] and "your own" in found[3][0]
     assert ("and 2 more such issuers", "", "") in found
-    assert found[-2] == ("A captive portal or block page answers for others", "portal.example", "1 finding says so")
-    assert "Revocation hosts" in found[-1][0]
+    assert found[-2] == ("A captive portal or block page answers for others", "portal.example", "1 target")
+    assert found[-1][2] == "1,200 targets"
 
 
 def test_shared() -> None:
