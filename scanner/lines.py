@@ -197,10 +197,9 @@ def batches_of_lines(source: Iterator[bytes], limit: int, newline: bytes = b"\n"
                 lines[0] = b"".join(pieces)
                 pieces.clear()
                 held = 0
-            for number, line in enumerate(lines):
-                if len(line) > limit:
-                    lines[number] = line[: limit + 1]
             if lines:
+                if max(map(len, lines)) > limit:
+                    lines = [line[: limit + 1] for line in lines]
                 yield lines
         if tail and not skipping:
             pieces.append(tail)

@@ -1,111 +1,179 @@
 """Shared causes: findings with one root, so that one repair mends many. The same expired intermediate, default certificate,
 dead address, unknown issuer.
 
-A root is a code and a key: what in the diagnosis' evidence would be the same on every target that it hurts.
+A root is a code and a key: what would be the same on every target that it hurts. Which that is hangs on the code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
+from scanner.correlate.domains import host_of
 from scanner.fleet.keys import domain_of, leaf_of
 
 # Roots told apart. Beyond it those met once are dropped first: a root that hurts many is met again soon.
-MAX_CLUSTERS: Final = 50_000
+MAX_CLUSTERS: Final = 20_000
 EXAMPLES: Final = 5
 # Roots listed, the largest first.
 MAX_LISTED: Final = 200
 MAX_KEY: Final = 300
-
-_BY_ADDRESS: Final = frozenset(
-    {
-        "connect-timeout", "connection-refused", "network-unreachable", "host-unreachable", "reset-after-hello",
-        "silent-after-hello", "large-hello-dropped", "plaintext-on-tls-port", "legacy-version-only", "version-rejected",
-        "version-intolerant", "no-shared-cipher", "no-shared-group", "handshake-failure", "internal-error",
-        "closed-during-handshake", "malformed-handshake", "some-addresses-unreachable", "captive-portal",
-    }
-)  # fmt: skip
-# Evidence that names the root, the first that is there.
-_EVIDENCE: Final = (
-    "root", "missing_subjects", "product", "issuer_key", "certificate", "issuer", "url", "log", "resolver", "subject",
-)  # fmt: skip
-_BY_LEAF: Final = frozenset(
-    {
-        "default-certificate", "name-not-in-san", "wildcard-depth", "common-name-only", "certificate-expired",
-        "certificate-not-yet-valid", "self-signed-leaf", "expires-soon", "placeholder-certificate", "key-mismatch",
-        "no-scts", "too-few-scts", "validity-too-long", "must-staple-missing", "staple-invalid",
-    }
-)  # fmt: skip
-_BY_DOMAIN: Final = frozenset(
-    {"nxdomain", "no-address", "servfail", "refused", "dns-timeout", "cname-loop", "dnssec-bogus", "caa-forbids-issuer"}
-)
+# Roots of one diagnosis: a name with many dead addresses shares each of them with others.
+MAX_ROOTS: Final = 4
 
 
-def roots_of(finding: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(code, what kind of thing the root is, key) of each error and warning; each once."""
-    found: dict[tuple[str, str, str], None] = {}
+class Root(NamedTuple):
+    """``kind`` says what ``key`` is; a certificate's key is its SHA-256, and ``name`` its subject."""
+
+    code: str
+    kind: str
+    key: str
+
+
+# What the evidence of a diagnosis gives: (kind, key, name for people)
+_Found = tuple[str, Any, Any]
+_Rooting = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Iterator[_Found]]
+
+
+def _by_certificate(finding: Mapping[str, Any], _: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+    """The certificate that the evidence names, which may be a CA's; else the one that was sent first."""
+    sha256, subject = evidence.get("certificate"), evidence.get("subject") or evidence.get("common_name")
+    if not isinstance(sha256, str):
+        leaf = leaf_of(finding) or {}
+        sha256, subject = leaf.get("sha256"), leaf.get("subject")
+    yield "certificate", sha256, subject
+    for other in _items(evidence.get("also")):
+        yield "certificate", other.get("certificate"), other.get("subject") or other.get("common_name")
+
+
+def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], _: Mapping[str, Any]) -> Iterator[_Found]:
+    addresses = diagnosis.get("endpoints") or [one.get("address") for one in _items(finding.get("endpoints"))]
+    for address in addresses if isinstance(addresses, list) else ():
+        yield "address", address, None
+
+
+def _by_addresses(_: Mapping[str, Any], diagnosis: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
+    addresses = diagnosis.get("endpoints")
+    if isinstance(addresses, list):
+        yield "addresses", ", ".join(sorted(one for one in addresses if isinstance(one, str))), None
+
+
+def _by_domain(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
+    yield "domain", domain_of(finding), None
+
+
+def _by_run(kind: str) -> _Rooting:
+    """The machine that scanned, or its network: one for each run."""
+
+    def rooting(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
+        yield kind, finding.get("run"), None
+
+    return rooting
+
+
+def _by_evidence(kind: str, *fields: str) -> _Rooting:
+    """The first field of the evidence that is there."""
+
+    def rooting(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+        for field in fields:
+            value = evidence.get(field)
+            if isinstance(value, list) and value:
+                value = value[0]
+            if isinstance(value, str) and value:
+                yield kind, value, None
+                return
+
+    return rooting
+
+
+def _by_missing(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+    """The first certificate that the server leaves out."""
+    for missing in _items(evidence.get("missing")):
+        yield "certificate", missing.get("sha256"), missing.get("subject")
+        return
+    yield from _by_evidence("issuer", "missing_subjects", "issuer")(_, __, evidence)
+
+
+def _by_hosts(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+    """Hosts of addresses in certificates from which nothing usable came."""
+    for source in _items(evidence.get("sources")):
+        url = source.get("url")
+        if isinstance(url, str) and source.get("status") not in ("good", "revoked"):
+            yield "host", host_of(url), None
+
+
+def _items(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+
+
+# Codes whose root is neither a certificate that the evidence names nor the address at which it was seen
+_ROOTINGS: Final[Mapping[str, _Rooting]] = {
+    **dict.fromkeys(("nxdomain", "no-address", "servfail", "refused", "dns-timeout", "dnssec-bogus"), _by_domain),
+    **dict.fromkeys(("caa-forbids-issuer", "dane-mismatch"), _by_domain),
+    **dict.fromkeys(("dangling-cname", "cname-loop"), _by_evidence("name", "last")),
+    "private-address": _by_evidence("address", "addresses"),
+    "revocation-blocked": _by_run("network of the run"),
+    "local-clock-wrong": _by_run("clock of the run"),
+    "endpoints-disagree": _by_addresses,
+    **dict.fromkeys(("placeholder-certificate", "known-middlebox"), _by_evidence("product", "product")),
+    "captive-portal": _by_evidence("page", "page"),
+    "intermediate-not-sent": _by_missing,
+    **dict.fromkeys(("issuer-unknown", "intermediate-unobtainable"), _by_evidence("issuer", "issuer")),
+    **dict.fromkeys(("issuer-across-unrelated-names", "certificate-differs-by-path"), _by_evidence("issuer", "issuer")),
+    "untrusted-root": _by_evidence("issuer", "root", "subject", "issuer"),
+    "store-differs": _by_evidence("store", "refused_by"),
+    **dict.fromkeys(("unknown-log", "log-retired", "sct-invalid"), _by_evidence("log", "log", "log_id")),
+    "revocation-unknown": _by_hosts,
+}
+# A note each, but of one dead host behind many there should be word.
+_NOTES: Final = frozenset({"revocation-unknown"})
+
+
+def roots_of(finding: Mapping[str, Any]) -> dict[Root, str]:
+    """The roots of each error and warning, with a name for people where the key is none."""
+    found: dict[Root, str] = {}
     diagnoses = finding.get("diagnoses")
-    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        if not isinstance(diagnosis, Mapping) or diagnosis.get("severity") not in ("error", "warning"):
+    for diagnosis in _items(diagnoses):
+        code, severity = diagnosis.get("code"), diagnosis.get("severity")
+        if not isinstance(code, str) or not (severity == "error" or severity == "warning" or code in _NOTES):
             continue
-        code = diagnosis.get("code")
-        root = _root(finding, code, diagnosis) if isinstance(code, str) else None
-        if root is not None and root[1]:
-            found[code, root[0], root[1][:MAX_KEY]] = None  # type: ignore[index]
-    return list(found)
-
-
-def _root(finding: Mapping[str, Any], code: str, diagnosis: Mapping[str, Any]) -> tuple[str, str] | None:
-    evidence = diagnosis.get("evidence")
-    if not isinstance(evidence, Mapping):
-        evidence = {}
-    if code in _BY_DOMAIN:
-        domain = domain_of(finding)
-        return None if domain is None else ("domain", domain)
-    if code == "dangling-cname" and isinstance(evidence.get("last"), str):
-        return "name", evidence["last"]
-    if code in _BY_ADDRESS:
-        addresses = diagnosis.get("endpoints") or [
-            endpoint.get("address") for endpoint in finding.get("endpoints") or () if isinstance(endpoint, Mapping)
-        ]
-        address = (
-            next((one for one in addresses if isinstance(one, str)), None) if isinstance(addresses, list) else None
-        )
-        return None if address is None else ("address", address)
-    if code in _BY_LEAF:
-        leaf = leaf_of(finding)
-        sha256 = None if leaf is None else leaf.get("sha256")
-        return ("certificate", sha256) if isinstance(sha256, str) else None
-    for field in _EVIDENCE:
-        value = evidence.get(field)
-        if isinstance(value, list) and value:
-            value = value[0]
-        if isinstance(value, str) and value:
-            return ("name" if field == "missing_subjects" else field), value
-    return None
+        evidence = diagnosis.get("evidence")
+        if not isinstance(evidence, Mapping):
+            evidence = {}
+        rooting = _ROOTINGS.get(code) or (_by_certificate if "certificate" in evidence else _by_address)
+        left = MAX_ROOTS
+        for kind, key, name in rooting(finding, diagnosis, evidence):
+            if isinstance(key, str) and key:
+                found[Root(code[:MAX_KEY], kind, key[:MAX_KEY])] = name[:MAX_KEY] if isinstance(name, str) else ""
+                left -= 1
+                if not left:
+                    break
+    return found
 
 
 class Clusters:
     """The fold: how many targets share each root, and some of them by name."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, str], _Cluster] = {}
-        self.complete = True
+        self._found: dict[Root, _Cluster] = {}
+        self.complete = True  # no root was dropped to make room: all counts are exact
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding that is not in order."""
         roots = roots_of(finding)
         if not roots:
             return
-        name = _name(finding)
-        for root in roots:
-            cluster = self._found.get(root)
-            if cluster is None:
-                if len(self._found) >= MAX_CLUSTERS:
-                    self._shrink()
-                cluster = self._found[root] = _Cluster()
-            cluster.add(name, 1)
+        target = _target(finding)
+        for root, name in roots.items():
+            self._of(root).add(target, name)
+
+    def _of(self, root: Root) -> _Cluster:
+        cluster = self._found.get(root)
+        if cluster is None:
+            if len(self._found) >= MAX_CLUSTERS:
+                self._shrink()
+            cluster = self._found[root] = _Cluster()
+        return cluster
 
     def _shrink(self) -> None:
         self.complete = False
@@ -118,48 +186,56 @@ class Clusters:
         """Add what ``other`` counted."""
         self.complete = self.complete and other.complete
         for root, theirs in other._found.items():
-            cluster = self._found.get(root)
-            if cluster is None:
-                if len(self._found) >= MAX_CLUSTERS:
-                    self._shrink()
-                cluster = self._found[root] = _Cluster()
-            for example in theirs.examples:
-                cluster.add(example, 0)
-            cluster.targets += theirs.targets
+            self._of(root).merge(theirs)
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self, count: int = MAX_LISTED) -> list[dict[str, Any]]:
         """Roots that more than one target shares, the largest first; examples in alphabetical order."""
         shared = [(root, cluster) for root, cluster in self._found.items() if cluster.targets > 1]
         shared.sort(key=lambda item: (-item[1].targets, item[0]))
         return [
-            {"code": code, "kind": kind, "key": key, "targets": cluster.targets, "examples": sorted(cluster.examples)}
-            for (code, kind, key), cluster in shared[:MAX_LISTED]
+            {
+                "code": root.code,
+                "kind": root.kind,
+                "key": root.key,
+                **({"name": cluster.name} if cluster.name else {}),
+                "targets": cluster.targets,
+                "examples": sorted(cluster.examples),
+            }
+            for root, cluster in shared[: min(count, MAX_LISTED)]
         ]
 
 
 class _Cluster:
-    __slots__ = ("examples", "targets")
+    __slots__ = ("examples", "name", "targets")
 
     def __init__(self) -> None:
         self.targets = 0
-        self.examples: list[str] = []
+        self.name = ""
+        self.examples: tuple[str, ...] = ()
 
-    def add(self, name: str, count: int) -> None:
+    def add(self, target: str, name: str) -> None:
         """Count a target; the examples are the alphabetically first, so that they do not depend on the order of files."""
-        self.targets += count
-        examples = self.examples
-        if len(examples) < EXAMPLES:
-            if name not in examples:
-                examples.append(name)
-        elif name not in examples:
-            last = max(examples)
-            if name < last:
-                examples[examples.index(last)] = name
+        self.targets += 1
+        self._call(name)
+        if target not in self.examples and (len(self.examples) < EXAMPLES or target < max(self.examples)):
+            self._show(target)
+
+    def merge(self, other: _Cluster) -> None:
+        self.targets += other.targets
+        self._call(other.name)
+        self._show(*other.examples)
+
+    def _show(self, *targets: str) -> None:
+        self.examples = tuple(sorted({*self.examples, *targets})[:EXAMPLES])
+
+    def _call(self, name: str) -> None:
+        if name and (not self.name or name < self.name):
+            self.name = name
 
 
-def _name(finding: Mapping[str, Any]) -> str:
+def _target(finding: Mapping[str, Any]) -> str:
     target = finding.get("target")
     if not isinstance(target, Mapping):
         return ""
-    host, port = target.get("host"), target.get("port")
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    host, port = str(target.get("host"))[:MAX_KEY], str(target.get("port"))[:MAX_KEY]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ Each is a function of a finding as JSON has it; ``None`` is "not known". A tag o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from scanner.fleet.keys import domain_of, served
@@ -13,12 +13,17 @@ from scanner.fleet.keys import domain_of, served
 Finding = Mapping[str, Any]
 
 
+def _endpoints(finding: Finding) -> Iterator[Mapping[str, Any]]:
+    endpoints = finding.get("endpoints")
+    return (one for one in endpoints if isinstance(one, Mapping)) if isinstance(endpoints, list) else iter(())
+
+
 def _endpoint(field: str) -> Callable[[Finding], Any]:
     """A field of the first address that has it."""
 
     def value(finding: Finding) -> Any:
-        for endpoint in finding.get("endpoints") or ():
-            if isinstance(endpoint, Mapping) and (found := endpoint.get(field)) is not None:
+        for endpoint in _endpoints(finding):
+            if (found := endpoint.get(field)) is not None:
                 return found
         return None
 
@@ -33,6 +38,11 @@ def _leaf(field: str) -> Callable[[Finding], Any]:
     return value
 
 
+def _key_type(finding: Finding) -> Any:
+    key = _leaf("key")(finding)
+    return key.partition(":")[0] if isinstance(key, str) else key
+
+
 def _family(finding: Finding) -> str | None:
     address = _endpoint("address")(finding)
     if not isinstance(address, str):
@@ -40,18 +50,27 @@ def _family(finding: Finding) -> str | None:
     return "IPv6" if ":" in address else "IPv4"
 
 
-def _server(finding: Finding) -> Any:
-    """The product that the server named in an HTTP answer, where one was asked for."""
-    for endpoint in finding.get("endpoints") or ():
-        application = endpoint.get("application") if isinstance(endpoint, Mapping) else None
-        for answer in application if isinstance(application, list) else (application,):
-            if isinstance(answer, Mapping) and isinstance(answer.get("server"), str):
-                return answer["server"]
+def _server(finding: Finding) -> str | None:
+    """What the server called itself in an HTTP answer, where one was asked for."""
+    for endpoint in _endpoints(finding):
+        answer = endpoint.get("application")
+        if isinstance(answer, Mapping) and isinstance(server := answer.get("server"), str) and server:
+            return server
     return None
+
+
+def _product(finding: Finding) -> str | None:
+    """The first product of that, without its version (RFC 9110 section 10.2.4)."""
+    server = _server(finding)
+    return None if server is None else server.split("/", 1)[0].strip() or server
 
 
 def _target(field: str) -> Callable[[Finding], Any]:
     return lambda finding: finding["target"].get(field)
+
+
+def _finding(field: str) -> Callable[[Finding], Any]:
+    return lambda finding: finding.get(field)
 
 
 BUILT_IN: Final[Mapping[str, Callable[[Finding], Any]]] = {
@@ -61,15 +80,18 @@ BUILT_IN: Final[Mapping[str, Callable[[Finding], Any]]] = {
     "sni": _target("sni"),
     "address": _target("address"),
     "id": _target("id"),
-    "outcome": lambda finding: finding.get("outcome"),
-    "cause": lambda finding: finding.get("cause"),
-    "stage": lambda finding: finding.get("stage"),
+    "outcome": _finding("outcome"),
+    "cause": _finding("cause"),
+    "stage": _finding("stage"),
+    "run": _finding("run"),
     "domain": domain_of,
     "issuer": _leaf("issuer"),
     "key": _leaf("key"),
+    "key_type": _key_type,
     "signature": _leaf("signature"),
     "certificate": _leaf("sha256"),
-    "server": _server,
+    "server": _product,
+    "server_version": _server,
     "family": _family,
     "version": _endpoint("version"),
     "cipher": _endpoint("cipher"),

@@ -3,68 +3,95 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, Final
 
 # Certificates listed one by one: the first to expire. Their counts are exact, since what is dropped can never come first again.
 MAX_LISTED: Final = 1000
 # Certificates kept while folding, before they are cut back to the first ``MAX_LISTED``.
-MAX_KEPT: Final = 10 * MAX_LISTED
+MAX_KEPT: Final = 4 * MAX_LISTED
+# Services kept until they are counted together.
+MAX_WAITING: Final = 512
 # Days told apart: a hundred years. Dates beyond come from certificates that never expire, or from files that are not ours.
 MAX_DAYS: Final = 36_525
 OTHER_DAYS: Final = "(other days)"
+# Within so many days of the run
+SPANS: Final = (7, 14, 30, 60, 90)
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Expiry:
     """The fold. A service is one finding whose target sent a certificate."""
 
     def __init__(self) -> None:
-        self.days: Counter[str] = Counter()
-        self.certificates: Counter[tuple[str, str]] = Counter()  # (not_after, sha256) -> services
+        self._days: Counter[str] = Counter()
+        self._certificates: Counter[tuple[str, str]] = Counter()  # (not_after, sha256) -> services
         self._last: tuple[str, str] | None = None  # what lies behind it was dropped
+        self._waiting: list[tuple[str, str]] = []
 
     def add(self, leaves: Sequence[tuple[str, str]]) -> None:
         """Count services by (not_after as RFC 3339 text, SHA-256) of what they sent."""
+        self._waiting += leaves
+        if len(self._waiting) >= MAX_WAITING:
+            self._settle()
+
+    def _settle(self) -> None:
+        leaves, last = self._waiting, self._last
+        self._waiting = []
         for day, services in Counter([not_after[:10] for not_after, _ in leaves]).items():
             self._day(day, services)
-        if self._last is not None:
-            last = self._last
-            leaves = [leaf for leaf in leaves if leaf <= last]
-        self.certificates.update(leaves)
-        if len(self.certificates) > MAX_KEPT:
-            self._cut()
+        self._certificates.update(leaves if last is None else [leaf for leaf in leaves if leaf <= last])
+        self._cut()
 
     def _day(self, day: str, services: int) -> None:
-        if day not in self.days and len(self.days) >= MAX_DAYS:
+        if day not in self._days and (len(self._days) >= MAX_DAYS or _date(day) is None):
             day = OTHER_DAYS
-        self.days[day] += services
+        self._days[day] += services
 
     def _cut(self) -> None:
-        kept = heapq.nsmallest(MAX_LISTED, self.certificates)
-        self.certificates = Counter({key: self.certificates[key] for key in kept})
-        self._last = kept[-1]
+        mine = self._certificates
+        if len(mine) > MAX_KEPT:
+            kept = heapq.nsmallest(MAX_LISTED, mine)
+            self._certificates = Counter({key: mine[key] for key in kept})
+            self._last = kept[-1]
 
     def merge(self, other: Expiry) -> None:
         """Add what ``other`` counted."""
-        for day, services in other.days.items():
+        self._settle()
+        other._settle()
+        for day, services in other._days.items():
             self._day(day, services)
-        self.certificates.update(other.certificates)
-        for last in (self._last, other._last):
-            if last is not None and (self._last is None or last <= self._last):
-                self._last = last
-        if self._last is not None:
-            last = self._last
-            self.certificates = Counter({key: n for key, n in self.certificates.items() if key <= last})
-        if len(self.certificates) > MAX_KEPT:
-            self._cut()
+        self._certificates.update(other._certificates)
+        lasts = [last for last in (self._last, other._last) if last is not None]
+        if lasts:
+            last = self._last = min(lasts)
+            self._certificates = Counter({key: count for key, count in self._certificates.items() if key <= last})
+        self._cut()
+
+    @property
+    def days(self) -> Mapping[str, int]:
+        """Services by the day on which their certificate expires, ``2027-02-11``."""
+        self._settle()
+        return self._days
+
+    def within(self, today: date) -> tuple[int, dict[int, int]]:
+        """Services whose certificate expired before ``today``, and those of which it does within so many days from then."""
+        dated = [(day, services) for text, services in self.days.items() if (day := _date(text)) is not None]
+        return sum(services for day, services in dated if day < today), {
+            span: sum(services for day, services in dated if today <= day < today + timedelta(days=span))
+            for span in SPANS
+        }
 
     def soonest(self, count: int = MAX_LISTED) -> list[dict[str, Any]]:
         """The certificates that expire first, with how many services sent each."""
+        self._settle()
         return [
-            {"sha256": sha256, "not_after": not_after, "services": self.certificates[not_after, sha256]}
-            for not_after, sha256 in heapq.nsmallest(count, self.certificates)
+            {"sha256": sha256, "not_after": not_after, "services": self._certificates[not_after, sha256]}
+            for not_after, sha256 in heapq.nsmallest(min(count, MAX_LISTED), self._certificates)
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -75,17 +102,28 @@ class Expiry:
             weeks[week_of(day)] += services
             months[day[:7] if day != OTHER_DAYS else day] += services
         return {
-            "by_day": dict(sorted(self.days.items())),
-            "by_week": dict(sorted(weeks.items())),
-            "by_month": dict(sorted(months.items())),
+            "by_day": _in_order(self._days),
+            "by_week": _in_order(weeks),
+            "by_month": _in_order(months),
             "certificates": self.soonest(),
         }
 
 
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (item[0] == OTHER_DAYS, item[0])))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
 def week_of(day: str) -> str:
     """The ISO week of a day, ``2027-W06``; the text itself where it is no day."""
-    try:
-        year, week, _ = date.fromisoformat(day).isocalendar()
-    except ValueError:
+    found = _date(day)
+    if found is None:
         return day
+    year, week, _ = found.isocalendar()
     return f"{year:04}-W{week:02}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from scanner.fleet.statistics import Statistics
 from scanner.lines import compression_of
-from scanner.ndjson import NotFindings, read_batches, read_part
+from scanner.ndjson import NotFindings, Unreadable, read_batches, read_part
 from scanner.process import collect_seldom
 from scanner.text import quoted
 
@@ -61,19 +61,20 @@ def parts_of(path: str, workers: int) -> list[Part]:
 
 
 def _fold_here(paths: Sequence[str], by: Sequence[str]) -> Statistics:
-    statistics = Statistics(by)
-    for findings, unreadable in read_batches(paths):
-        statistics.add_batch(findings)
-        statistics.add_unreadable(len(unreadable))
-    return statistics
+    return _fold(read_batches(paths), by)
 
 
 def _fold_part(part: Part, by: Sequence[str]) -> Statistics:
     path, start, end = part
     if end < 0:
         return _fold_here([path], by)
+    return _fold(read_part(path, start, end), by)
+
+
+def _fold(batches: Iterator[tuple[list[dict[str, Any]], list[Unreadable]]], by: Sequence[str]) -> Statistics:
     statistics = Statistics(by)
-    for findings, unreadable in read_part(path, start, end):
+    for findings, unreadable in batches:
         statistics.add_batch(findings)
-        statistics.add_unreadable(len(unreadable))
+        statistics.add_lines(unreadable)
+        findings.clear()  # before the next ones are made, so that those take their place in the processor's cache
     return statistics

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 # Shared causes that are exported: each is a time series that Prometheus keeps for long.
 MAX_SHARED: Final = 20
+QUANTILES: Final = {"p50": "0.5", "p90": "0.9", "p99": "0.99", "max": "1"}
+
+_Metric = Callable[[str, str, Sequence[tuple[Mapping[str, str], float]]], None]
 
 
 def as_prometheus(stats: Stats) -> str:
@@ -49,12 +52,12 @@ def as_prometheus(stats: Stats) -> str:
     if groups:
         metric(
             "tlsweep_group_findings",
-            "Targets by outcome and value of an inventory column.",
+            "Targets by outcome and value of a column.",
             [({"column": c, "value": v, "outcome": o}, t.outcomes[o]) for c, v, t in groups for o in OUTCOMES],
         )
         metric(
             "tlsweep_group_cause_targets",
-            "Targets with any diagnosis of the cause, by value of an inventory column.",
+            "Targets with any diagnosis of the cause, by value of a column.",
             [({"column": c, "value": v, "cause": n}, count.targets) for c, v, t in groups for n, count in met(t)],
         )
     if stats.of_fleet:
@@ -62,22 +65,33 @@ def as_prometheus(stats: Stats) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_the_fleet(
-    stats: Statistics, metric: Callable[[str, str, Sequence[tuple[Mapping[str, str], float]]], None]
-) -> None:
+def _of_the_fleet(stats: Statistics, metric: _Metric) -> None:
+    last = stats.last_started()
+    if last is not None:
+        metric(
+            "tlsweep_last_started_timestamp_seconds",
+            "When the last target was taken up, in seconds since the epoch.",
+            [({}, int(last.timestamp()))],
+        )
+        expired, within = stats.expiry.within(last.date())
+        metric("tlsweep_services_expired", "Services whose certificate had expired by then.", [({}, expired)])
+        metric(
+            "tlsweep_services_expiring",
+            "Services whose certificate expires within so many days from then.",
+            [({"within_days": str(span)}, services) for span, services in within.items()],
+        )
     metric(
-        "tlsweep_expiring_services",
-        "Services by the month in which their certificate expires.",
-        [({"month": month}, services) for month, services in stats.expiry.to_json()["by_month"].items()],
+        "tlsweep_repeated_findings",
+        "Findings of a run and a row of the inventory that another one was of already.",
+        [({}, stats.repeats.count)],
     )
-    latency = stats.latency.to_json()
     metric(
-        "tlsweep_stage_milliseconds",
+        "tlsweep_stage_duration_seconds",
         "Quantiles of the time that the stages of a probe took.",
         [
-            ({"stage": stage, "quantile": quantile}, values[name])
-            for stage, values in latency.items()
-            for name, quantile in (("p50", "0.5"), ("p90", "0.9"), ("p99", "0.99"), ("max", "1"))
+            ({"stage": stage, "quantile": quantile}, round(values[name] / 1000, 6))
+            for stage, values in stats.latency.to_json().items()
+            for name, quantile in QUANTILES.items()
         ],
     )
     metric(
@@ -85,14 +99,19 @@ def _of_the_fleet(
         "Targets that share one root, the largest few.",
         [
             ({"code": one["code"], "kind": one["kind"], "key": one["key"]}, one["targets"])
-            for one in stats.clusters.to_json()[:MAX_SHARED]
+            for one in stats.clusters.to_json(MAX_SHARED)
         ],
     )
+    correlation = stats.correlation()
+    wrong = sum(clock["state"] == "wrong" for clock in correlation["clocks"].values())
+    metric("tlsweep_runs_with_wrong_clock", "Runs of machines whose clock is wrong, as witnesses say.", [({}, wrong)])
     metric(
-        "tlsweep_local_clock_wrong",
-        "1 where independent witnesses say that the clock of the scanning machine is wrong.",
-        [({}, int(stats.correlation()["clock"]["state"] == "wrong"))],
+        "tlsweep_intercepting_issuers",
+        "Issuers that nobody trusts and that sign for unrelated names.",
+        [({}, sum(one["certain"] for one in correlation["interceptors"]))],
     )
+    blocked = int(correlation["revocation_blocked"] is not None)
+    metric("tlsweep_revocation_blocked", "1 where no OCSP, CRL or AIA host could be reached.", [({}, blocked)])
 
 
 def prometheus_label(text: str) -> str:

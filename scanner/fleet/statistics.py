@@ -1,34 +1,30 @@
 """All that ``tlsweep stats`` tells of a fleet, in one pass: the counts of a scan, and expiry, latency, shared causes, and
-what the fleet says as a whole. Parts of a fleet add up to the whole.
+what the fleet says as a whole. Parts of a fleet add up to the whole, in any order.
 
-Findings are folded a batch at a time. Most are in order and are counted by columns, a comprehension for each, which is
-several times faster than finding by finding; a batch with anything in it that no run of ours wrote is folded one by one.
+Findings are folded a batch at a time. Most are in order and are counted by columns (``scanner.fleet.batch``); a batch with
+anything in it that no run of ours wrote is folded one by one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from datetime import datetime
 from typing import Any, Final
 
-from scanner.correlate.facts import facts_of_finding
-from scanner.correlate.fold import Fold
-from scanner.correlate.verdicts import FleetVerdict
+from scanner.fleet.batch import FOREIGN, Batch
 from scanner.fleet.clusters import Clusters
+from scanner.fleet.correlation import Correlation
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
-from scanner.fleet.stats import Stats, codes_of
+from scanner.fleet.repeats import Repeats
+from scanner.fleet.stats import Stats
+from scanner.fleet.tally import share
+from scanner.ndjson import Unreadable
 
-# What values that are not where ours are may raise
-_FOREIGN: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-# Causes that the fleet decides, with the recorded causes that they replace where the whole was not seen then
-_BY_CODE: Final = {
-    "issuer-across-unrelated-names": "interceptors",
-    "captive-portal": "portals",
-    "local-clock-wrong": "clock",
-    "revocation-blocked": "revocation_blocked",
-}
+# Reasons told apart why lines are no findings.
+MAX_REASONS: Final = 20
+OTHER_REASONS: Final = "(other reasons)"
 
 
 class Statistics(Stats):
@@ -41,66 +37,89 @@ class Statistics(Stats):
         self.expiry = Expiry()
         self.latency = Latency()
         self.clusters = Clusters()
-        self.fold = Fold()
-        self.decided: Counter[str] = Counter()  # targets whose finding has a code that the fleet decides
+        self.correlated = Correlation()
+        self.repeats = Repeats()
+        self.reasons: Counter[str] = Counter()
+        self._last = ""  # when the last target was taken up
 
     def add_batch(self, findings: Sequence[Mapping[str, Any]]) -> None:
         """Count findings; those not shaped like findings of ours count as far as they can be understood."""
-        try:
-            quiet = [one for one in findings if not one["diagnoses"] and one["cause"] is None]
-            columns = _Columns(quiet)
-            measured = _Measured(findings)
-        except _FOREIGN:
-            self._one_by_one(findings)
+        if not findings:
             return
-        for one in findings if len(quiet) < len(findings) else ():
-            if one["diagnoses"] or one["cause"] is not None:
-                self._add_telling(one)
-        self._add_columns(columns, quiet)
-        self._add_measured(measured)
+        try:
+            batch = Batch(findings)
+        except FOREIGN:
+            for finding in findings:
+                self.add(finding)
+            return
+        self._add_measured(batch)
+        if batch.telling:
+            for number in batch.telling:
+                self._add_telling(findings[number])
+            batch.drop_telling()
+        self._add_quiet(batch)
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding."""
-        self.add_batch([finding])
-
-    def _one_by_one(self, findings: Sequence[Mapping[str, Any]]) -> None:
-        for finding in findings:
-            before = self.unreadable_lines
-            super().add(finding)
-            if self.unreadable_lines != before:
-                continue
-            self.fold.targets += 1
-            try:
-                self._add_measured(_Measured([finding]))
-            except _FOREIGN:
-                pass  # a finding of somebody else's, without what is measured here
-
-    def _add_telling(self, finding: Mapping[str, Any]) -> None:
         before = self.unreadable_lines
         super().add(finding)
         if self.unreadable_lines != before:
+            self._reason("has no target or no outcome", 1)
             return
-        self.clusters.add(finding)
-        self.fold.add(facts_of_finding(finding))
-        self.decided.update({code for _, code in codes_of(finding) if code in _BY_CODE})
+        self._tell(finding)
+        try:
+            self._add_measured(Batch([finding]))
+        except FOREIGN:
+            pass  # a finding of somebody else's, without what is measured here
 
-    def _add_columns(self, columns: _Columns, quiet: Sequence[Mapping[str, Any]]) -> None:
-        for finding in columns.telling:
-            self.fold.add(facts_of_finding(finding))
-        self.fold.targets += len(quiet) - len(columns.telling)
-        for outcome, count in columns.outcomes.items():
-            self.total.add_quiet(outcome, count)
-        self.note(columns.runs, columns.tags)
+    def add_lines(self, lines: Sequence[Unreadable]) -> None:
+        """Count lines that are no findings, by why they are none."""
+        for line in lines:
+            self.add_unreadable()
+            self._reason(line.reason.partition(" (")[0], 1)
+
+    def _reason(self, reason: str, count: int) -> None:
+        if reason not in self.reasons and len(self.reasons) >= MAX_REASONS:
+            reason = OTHER_REASONS
+        self.reasons[reason] += count
+
+    def _add_telling(self, finding: Mapping[str, Any]) -> None:
+        super().add(finding)
+        self._tell(finding)
+
+    def _tell(self, finding: Mapping[str, Any]) -> None:
+        if finding.get("diagnoses"):
+            self.clusters.add(finding)
+        if finding["outcome"] != "invalid":
+            self.correlated.add(finding)
+
+    def _add_quiet(self, batch: Batch) -> None:
+        for outcome in {*batch.outcomes}:
+            self.total.add_quiet(outcome, batch.outcomes.count(outcome))
+        self.note({*batch.runs}, batch.tags)
         for column in self.by:
-            for (value, outcome), count in Counter(
-                zip(self.values(column, quiet, columns.tags), columns.listed, strict=True)
-            ).items():
+            values = self.values(column, batch.findings, batch.tags)
+            for (value, outcome), count in Counter(zip(values, batch.outcomes, strict=True)).items():
                 self.group(column, value).add_quiet(outcome, count)
+        silent = len(batch.findings) - batch.outcomes.count("invalid")
+        for finding in batch.asked_more():
+            if finding["outcome"] != "invalid":
+                silent -= 1
+                if "observed" in finding:
+                    self.correlated.add_answers(finding)
+                else:
+                    self.correlated.add(finding)
+        self.correlated.targets += silent
 
-    def _add_measured(self, measured: _Measured) -> None:
-        self.expiry.add(measured.leaves)
-        for stage, durations in measured.durations.items():
-            self.latency.add(stage, durations)
+    def _add_measured(self, batch: Batch) -> None:
+        self.expiry.add(batch.leaves)
+        for stage, durations in batch.durations.items():
+            if durations:
+                self.latency.add(stage, durations)
+        for run, rows in batch.rows_by_run():
+            self.repeats.add(run, rows)
+        if batch.last > self._last:
+            self._last = batch.last
 
     def merge(self, other: Stats) -> None:
         """Add what ``other`` counted; it must have been made for the same columns."""
@@ -109,70 +128,60 @@ class Statistics(Stats):
             self.expiry.merge(other.expiry)
             self.latency.merge(other.latency)
             self.clusters.merge(other.clusters)
-            self.fold.merge(other.fold)
-            self.decided.update(other.decided)
+            self.correlated.merge(other.correlated)
+            self.repeats.merge(other.repeats)
+            for reason, count in other.reasons.items():
+                self._reason(reason, count)
+            self._last = max(self._last, other._last)
+
+    def why_unreadable(self) -> list[tuple[str, int]]:
+        """Reasons for which lines are no findings, the most frequent first."""
+        return sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+
+    def last_started(self) -> datetime | None:
+        """When the last target was taken up."""
+        try:
+            return datetime.fromisoformat(f"{self._last}+00:00")
+        except ValueError:
+            return None
+
+    def correlation(self) -> dict[str, Any]:
+        """What all findings together say, and what that changes."""
+        return self.correlated.to_json()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form of schema ``tlsweep-stats/1``."""
+        counted = super().to_json()
+        last = self.last_started()
         return {
-            **super().to_json(),
+            **counted,
+            "unreadable": dict(self.why_unreadable()),
+            "repeated": self.repeats.count,
+            "last_started": None if last is None else f"{self._last}Z",
+            "outcome_shares": {
+                outcome: share(number, self.total.findings) for outcome, number in self.total.outcomes.items()
+            },
+            "codes": self._codes(),
             "shared_causes": self.clusters.to_json(),
-            "expiry": self.expiry.to_json(),
+            "shared_causes_complete": self.clusters.complete,
+            "expiry": self._expiry(last),
             "latency_ms": self.latency.to_json(),
             "correlation": self.correlation(),
         }
 
-    def correlation(self) -> dict[str, Any]:
-        """What all findings together say, and how many of them say so already."""
-        return correlation_json(self.fold.verdict(), self.decided)
-
-
-class _Columns:
-    """Findings without a diagnosis, by column. Raises ``_FOREIGN``."""
-
-    def __init__(self, quiet: Sequence[Mapping[str, Any]]) -> None:
-        self.listed: list[str] = [one["outcome"] for one in quiet]
-        self.outcomes = Counter(self.listed)
-        self.runs = {one["run"] for one in quiet}
-        self.tags: list[Mapping[str, Any]] = [one["target"]["tags"] for one in quiet]
-        if {type(tags) for tags in self.tags} - {dict} or {type(run) for run in self.runs} - {str}:
-            raise TypeError
-        self.telling = [one for one in quiet if one["attempts"] > 1 or "revocation" in one]
-
-
-class _Measured:
-    """Leaf certificates and durations of findings. Raises ``_FOREIGN``."""
-
-    __slots__ = ("durations", "leaves")
-
-    def __init__(self, findings: Sequence[Mapping[str, Any]]) -> None:
-        leaves = [one["certificates"][0] for one in findings if one["certificates"]]
-        self.leaves = [(leaf["not_after"], leaf["sha256"]) for leaf in leaves if leaf["not_after"] is not None]
-        "".join(chain.from_iterable(self.leaves))  # raises where one of them is no text
-        timings = [one["endpoints"][0]["timing_ms"] for one in findings if one["endpoints"]]
-        self.durations: dict[str, list[float]] = {
-            "connect": [timing["connect"] for timing in timings if "connect" in timing],
-            "handshake": [timing["handshake"] for timing in timings if "handshake" in timing],
-            "total": [one["duration_ms"] for one in findings if one["attempts"]],
+    def _codes(self) -> dict[str, dict[str, Any]]:
+        """Targets by code, the most frequent first."""
+        found = [
+            (number, code, cause) for cause, count in self.total.in_order() for code, number in count.codes.items()
+        ]
+        return {
+            code: {"cause": cause, "targets": number, "share": share(number, self.total.findings)}
+            for number, code, cause in sorted(found, key=lambda item: (-item[0], item[1:]))
         }
-        if any("starttls" in timing for timing in timings):
-            self.durations["starttls"] = [timing["starttls"] for timing in timings if "starttls" in timing]
-        for durations in self.durations.values():
-            sum(durations)  # raises where one of them is no number
 
-
-def correlation_json(fleet: FleetVerdict, decided: Mapping[str, int]) -> dict[str, Any]:
-    """Verdicts of the fleet as JSON; ``decided`` counts findings by those codes that only the fleet can give."""
-    clock: dict[str, Any] = {"state": fleet.clock.state, "witnesses": [dict(one) for one in fleet.clock.witnesses]}
-    if fleet.clock.offset is not None:
-        clock["offset_seconds"] = fleet.clock.offset
-    return {
-        "clock": clock,
-        "interceptors": [
-            {"issuer": verdict.issuer, "certain": verdict.certain, "evidence": dict(verdict.evidence)}
-            for verdict in fleet.interceptors.values()
-        ],
-        "portals": [{"to": name, "evidence": dict(evidence)} for name, evidence in fleet.portals.items()],
-        "revocation_blocked": None if fleet.revocation_blocked is None else dict(fleet.revocation_blocked),
-        "findings": {code: decided.get(code, 0) for code in _BY_CODE},
-    }
+    def _expiry(self, last: datetime | None) -> dict[str, Any]:
+        shown = self.expiry.to_json()
+        if last is not None:
+            expired, within = self.expiry.within(last.date())
+            shown |= {"expired": expired, "within_days": {str(span): services for span, services in within.items()}}
+        return shown

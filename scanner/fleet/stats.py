@@ -130,7 +130,7 @@ class Stats:
             "schema": SCHEMA,
             "findings": self.total.findings,
             "unreadable_lines": self.unreadable_lines,
-            "runs": list(self.runs),
+            "runs": sorted(self.runs),
             "outcomes": dict(self.total.outcomes),
             "causes": {name: count.to_json(self.total.findings) for name, count in self.total.in_order()},
             "by": {
@@ -178,6 +178,6 @@ def _name(value: Any) -> str:
     if isinstance(value, str):
         return value if len(value) <= MAX_VALUE_LENGTH else value[: MAX_VALUE_LENGTH - 1] + "…"
     try:
-        return _name(orjson.dumps(value).decode())
-    except TypeError:
-        return _name(repr(value)[:MAX_VALUE_LENGTH])
+        return _name(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+    except (TypeError, RecursionError):  # deeper than orjson goes, or not JSON
+        return f"({type(value).__name__})"

@@ -16,16 +16,19 @@ from scanner.fleet.prometheus import as_prometheus
 from scanner.fleet.stats import Stats, largest_first
 from scanner.fleet.tally import OUTCOMES, CauseCount, Tally, met, percent
 from scanner.language import say
-from scanner.text import printable
+from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
     from scanner.fleet.statistics import Statistics  # with all that it needs; a scan prints tables without it
 
 # Groups shown to a person, the largest first; JSON and Prometheus have them all.
 MAX_GROUPS_SHOWN: Final = 50
-# Shared causes and months of expiry shown to a person.
+# Shared causes, months of expiry and verdicts of the fleet shown to a person.
 MAX_SHARED_SHOWN: Final = 15
 MAX_MONTHS_SHOWN: Final = 18
+MAX_VERDICTS_SHOWN: Final = 15
+# Characters of a certificate's subject in a table.
+MAX_NAME: Final = 29
 
 NO_VALUE: Final = "(none)"
 
@@ -105,48 +108,79 @@ def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
     shared = stats.clusters.to_json()
     if shared:
         rows = [
-            [one["code"], one["kind"], one["key"], str(one["targets"]), ", ".join(one["examples"])]
+            [one["code"], one["kind"], _which(one), str(one["targets"]), ", ".join(one["examples"])]
             for one in shared[:MAX_SHARED_SHOWN]
         ]
-        note = "" if len(shared) <= MAX_SHARED_SHOWN else f"and {len(shared) - MAX_SHARED_SHOWN} more in --format json"
+        left_out = len(shared) - MAX_SHARED_SHOWN
+        note = f"and {left_out} more in --format json" if left_out > 0 else ""
         header = _said("code", "shared", "which", "targets", "for example")
         yield Section(say("Causes that several targets share"), header, rows, (3,), note)
     verdicts = list(_verdicts(stats.correlation()))
     if verdicts:
-        yield Section(
-            say("What the fleet says as a whole"), _said("verdict", "about", "findings that say so"), verdicts, ()
-        )
-    expiry = stats.expiry.to_json()["by_month"]
+        header = _said("verdict", "about", "targets", "that say so", "causes that it changes")
+        yield Section(say("What the fleet says as a whole"), header, verdicts, (2, 3))
+    expiry = list(_expiring(stats))
     if expiry:
-        months = [[month, str(services)] for month, services in list(expiry.items())[:MAX_MONTHS_SHOWN]]
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
-        yield Section(say("Certificates that expire"), _said("month", "services"), months, (1,), note)
+        header = _said("month", "services")
+        yield Section(say("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
     latency = stats.latency.to_json()
     if latency:
         rows = [
             [stage, *(f"{values[name]:.1f}" for name in ("p50", "p90", "p99", "max"))]
             for stage, values in latency.items()
         ]
-        yield Section(
-            say("Milliseconds that the stages took"),
-            _said("stage", "median", "90 %", "99 %", "most"),
-            rows,
-            (1, 2, 3, 4),
-        )
+        header = _said("stage", "median", "90 %", "99 %", "most")
+        yield Section(say("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
+
+
+def _which(shared: Mapping[str, Any]) -> str:
+    """A certificate by its subject and the first digits of its SHA-256, which tell it from its namesakes."""
+    name, key = shared.get("name"), shared["key"]
+    return f"{shorten(name, MAX_NAME)} ({key[:8]})" if name else str(key)
+
+
+def _expiring(stats: Statistics) -> Iterator[list[str]]:
+    """Services by month, those from before the last run together."""
+    months = stats.expiry.to_json()["by_month"]
+    last = stats.last_started()
+    if last is None:
+        yield from ([month, str(services)] for month, services in months.items())
+        return
+    today = last.date()
+    expired, _ = stats.expiry.within(today)
+    if expired:
+        yield [say("expired already"), str(expired)]
+    this = f"{today:%Y-%m}"
+    for month, services in months.items():
+        if month == this:
+            services -= sum(n for day, n in stats.expiry.days.items() if day[:7] == this and day < today.isoformat())
+        if month >= this and services:
+            yield [month, str(services)]
 
 
 def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
-    told = correlation["findings"]
-    clock = correlation["clock"]
-    if clock["state"] == "wrong":
-        off = f"by {clock['offset_seconds']:.0f} seconds" if "offset_seconds" in clock else ""
-        yield [say("the clock of the scanning machine is wrong"), off, str(told["local-clock-wrong"])]
-    for one in correlation["interceptors"]:
-        yield [say("one issuer across unrelated names"), one["issuer"], str(told["issuer-across-unrelated-names"])]
-    for one in correlation["portals"]:
-        yield [say("a captive portal or block page"), one["to"], str(told["captive-portal"])]
-    if correlation["revocation_blocked"] is not None:
-        yield [say("revocation hosts cannot be reached from here"), "", str(told["revocation-blocked"])]
+    for run, clock in correlation["clocks"].items():
+        if clock["state"] == "wrong":
+            off = f"{clock['offset_seconds']:+.0f} s, {run}" if "offset_seconds" in clock else run
+            yield [say("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
+    interceptors = correlation["interceptors"]
+    for one in interceptors[:MAX_VERDICTS_SHOWN]:
+        words = "one issuer across unrelated names" if one["certain"] else "one issuer across names, perhaps an own CA"
+        yield [say(words), one["issuer"], *_changes(one, "interception")]
+    for one in correlation["portals"][:MAX_VERDICTS_SHOWN]:
+        yield [say("a captive portal or block page"), one["to"], *_changes(one, "interception")]
+    blocked = correlation["revocation_blocked"]
+    if blocked is not None:
+        yield [say("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
+
+
+def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
+    """How many targets it explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
+    of findings that were written before it was known in brackets."""
+    told = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
+    told += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
+    return [str(verdict["targets"]), str(verdict["said"]), ", ".join(told)]
 
 
 def _said(*words: str) -> tuple[str, ...]:
@@ -157,8 +191,16 @@ def _said(*words: str) -> tuple[str, ...]:
 def _headline(stats: Stats) -> str:
     total = stats.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    unreadable = f"; {stats.unreadable_lines:,} {say('unreadable lines')}" if stats.unreadable_lines else ""
-    return f"{total.findings:,} {say('findings')}: {outcomes}{unreadable}"
+    told = f"{total.findings:,} {say('findings')}: {outcomes}"
+    unreadable = f"{stats.unreadable_lines:,} {say('unreadable lines')}" if stats.unreadable_lines else ""
+    if stats.of_fleet:
+        found = cast("Statistics", stats)
+        told += f"; {say('runs')}: {len(found.runs):,}" if len(found.runs) > 1 else ""
+        told += f"; {say('met twice')}: {found.repeats.count:,}" if found.repeats.count else ""
+        why = ", ".join(f"{reason}: {count:,}" for reason, count in found.why_unreadable())
+        unreadable += f" ({why})" if why else ""
+    told += f"; {unreadable}" if unreadable else ""
+    return printable(told)
 
 
 def _codes_text(count: CauseCount) -> str:

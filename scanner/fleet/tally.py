@@ -96,7 +96,7 @@ class Tally:
     def in_order(self) -> list[tuple[str, CauseCount]]:
         """All fifteen causes in order of precedence, then any other that was met."""
         known = [(name, self.causes.get(name) or CauseCount()) for name in CAUSES]
-        return known + [(name, count) for name, count in self.causes.items() if name not in CAUSES]
+        return known + [(name, count) for name, count in sorted(self.causes.items()) if name not in CAUSES]
 
     def to_json(self) -> dict[str, Any]:
         return {
