@@ -269,7 +269,9 @@ def test_the_cron_table() -> None:
 
 def test_alerts_ask_for_what_is_printed(tmp_path: Path) -> None:
     """Every metric of the rules, with its labels, is one that the commands or the script print."""
-    finding: dict[str, Any] = {**seen("a.example", "fail", "dns"), "started": "2026-11-01T00:00:00.000Z"}
+    finding: dict[str, Any] = seen("a.example", "fail", "dns", tags={})
+    finding.update(started="2026-11-01T00:00:00.000Z", attempts=1, duration_ms=1.0)
+    finding["endpoints"][0]["timing_ms"] = {"connect": 1.0}
     path = write(tmp_path / "f.ndjson", [finding] * 3)
     statistics = Statistics()
     for item in read_findings([path]):
