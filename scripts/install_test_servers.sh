@@ -14,9 +14,9 @@ PATH=$PATH:/usr/sbin:/sbin
 POLICY=/usr/sbin/policy-rc.d
 SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
-# TLS servers and clients, as command:package. They may have come from elsewhere than Debian's packages.
+# TLS servers and clients, and what reads our shell scripts, as command:package. They may have come from elsewhere than Debian's packages.
 COMMANDS="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
-selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy"
+selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:shellcheck"
 # Servers that begin TLS inside another protocol
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"
