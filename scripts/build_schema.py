@@ -1,7 +1,8 @@
-"""Write the JSON Schema of a finding, made from the record types of ``scanner.findings``.
+"""Write the JSON Schemas of a finding and of statistics, made from the record types of ``scanner.findings`` and
+``scanner.fleet.stats_schema``.
 
-    python scripts/build_schema.py            # writes scanner/data/finding.schema.json
-    python scripts/build_schema.py --check    # exit 1 where the file is stale
+    python scripts/build_schema.py            # writes scanner/data/{finding,stats}.schema.json
+    python scripts/build_schema.py --check    # exit 1 where one is stale
 
 The text under each field becomes its description. Only what those types use is understood; anything else is an error.
 """
@@ -13,34 +14,62 @@ import ast
 import json
 import sys
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+from types import ModuleType, NoneType, UnionType
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from scanner import findings
+from scanner.fleet import stats, stats_schema
 
-TARGET = Path(__file__).resolve().parent.parent / "scanner" / "data" / "finding.schema.json"
+DATA: Final = Path(__file__).resolve().parent.parent / "scanner" / "data"
+
+
+class Source(NamedTuple):
+    """What one schema is made from."""
+
+    module: ModuleType
+    record: Any
+    schema: str
+    title: str
+
+
+SOURCES: Final[dict[str, Source]] = {
+    "finding": Source(findings, findings.Finding, findings.SCHEMA, "Finding"),
+    "stats": Source(stats_schema, stats_schema.StatisticsRecord, stats.SCHEMA, "Statistics"),
+}
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
-def build() -> str:
-    """The schema as text. Unknown fields are allowed, since fields are only ever added within ``tlsweep/1``."""
+def build(what: str = "finding") -> str:
+    """The schema as text. Unknown fields are allowed, since fields are only ever added within one version."""
+    source = SOURCES[what]
     definitions: dict[str, Any] = {}
-    texts = field_texts()
-    root = _record(findings.Finding, definitions, texts)
+    root = _record(source.record, definitions, field_texts(source.module))
+    name = f"urn:{source.schema.replace('/', ':')}"
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{findings.SCHEMA.replace('/', ':')}:finding",
-        "title": "Finding",
+        "$id": f"{name}:finding" if what == "finding" else name,
+        "title": source.title,
         **root,
         "$defs": dict(sorted(definitions.items())),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def field_texts() -> dict[tuple[str, str], str]:
+def field_texts(module: ModuleType = findings) -> dict[tuple[str, str], str]:
     """(class, field) -> the string under the field in the source."""
-    tree = ast.parse(Path(findings.__file__).read_text("utf-8"))
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
     texts: dict[tuple[str, str], str] = {}
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
@@ -103,12 +132,14 @@ def _type(hint: Any, definitions: dict[str, Any], texts: dict[tuple[str, str], s
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is stale")
     options = parser.parse_args(arguments)
-    text = build()
-    if options.check:
-        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
-    TARGET.write_text(text, "utf-8")
+    for what in SOURCES:
+        text, target = build(what), DATA / f"{what}.schema.json"
+        if not options.check:
+            target.write_text(text, "utf-8")
+        elif not target.is_file() or target.read_text("utf-8") != text:
+            return 1
     return 0
 
 

@@ -267,7 +267,7 @@ class Correlation:
         if not found:
             return None
         most = max(found.values(), key=lambda evidence: (_count(evidence.get("hosts_count")), repr(evidence)))
-        return {**most, "runs": sorted(found), **explained.to_json()}
+        return {"evidence": most, "runs": sorted(found), **explained.to_json()}
 
     def _recorded_of(self, code: str) -> list[tuple[str, _Recorded]]:
         found = [(about, recorded) for (of, about), recorded in self._recorded.items() if of == code]

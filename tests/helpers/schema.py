@@ -1,4 +1,4 @@
-"""Validation of findings against the published schema, more strictly than a reader would: no unknown fields."""
+"""Validation of findings and statistics against the published schemas, more strictly than a reader would: no unknown fields."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import jsonschema
 
 
 @cache
-def _validator() -> Any:
-    schema = json.loads(files("scanner").joinpath("data/finding.schema.json").read_text("utf-8"))
+def _validator(what: str) -> Any:
+    schema = json.loads(files("scanner").joinpath(f"data/{what}.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(_closed(schema))
 
@@ -28,4 +28,9 @@ def _closed(node: Any) -> Any:
 
 def validate(finding: Any) -> None:
     """Raise ``jsonschema.ValidationError`` unless ``finding`` (as read from JSON) is valid."""
-    _validator().validate(finding)
+    _validator("finding").validate(finding)
+
+
+def validate_statistics(statistics: Any) -> None:
+    """The same for statistics."""
+    _validator("stats").validate(statistics)
