@@ -93,11 +93,11 @@ def glance(
         if first.services > 1:
             text += f", which {first.services:,} services use"
         yield "Expires next", text + (f"; {within[14]:,} services within 14 days" if within.get(14) else "")
-    if shared and shared[0]["targets"] > 1:
-        first_shared = shared[0]
+    most = next((one for one in shared if one["error"]), None)
+    if most is not None:
         yield (
             "One repair",
-            f"would mend {first_shared['targets']:,} targets: {first_shared['code']}, one {first_shared['kind']}",
+            f"would mend {most['targets']:,} targets: {most['code']}, one {most['kind']} ({most['key']})",
         )
 
 

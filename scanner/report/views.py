@@ -165,7 +165,7 @@ def verdicts(correlation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the fleet says as a whole: (what, about whom, what it changes)."""
     for run, clock in correlation.get("clocks", {"": correlation["clock"]}).items():
         if clock["state"] == "wrong":
-            off = f"{abs(clock['offset_seconds']):,.0f} seconds" if "offset_seconds" in clock else ""
+            off = span(abs(clock["offset_seconds"])) if "offset_seconds" in clock else ""
             way = "" if not off else " behind" if clock["offset_seconds"] > 0 else " ahead"
             about = ", ".join(part for part in (off + way, plain(run, MAX_NAME)) if part)
             yield "The clock of the scanning machine is wrong", about, _changed(clock, "clock-skew")
@@ -205,6 +205,7 @@ def shared(found: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], in
         {
             "code": plain(one["code"], MAX_NAME),
             "title": code_title(one["code"]),
+            "error": one["code"] in CODES and CODES[one["code"]].severity == "error",
             "kind": plain(one["kind"], MAX_NAME),
             "key": plain(one.get("name") or one["key"], MAX_NAME),
             "targets": one["targets"],
@@ -236,6 +237,14 @@ def moment_text(text: str | None) -> str:
     if day_of(text) is None or text is None:
         return "at an unknown time"
     return f"{text[:10]} {text[11:16]} UTC" if len(text) >= 16 else text[:10]
+
+
+def span(seconds: float) -> str:
+    """A time span in the unit that suits a person."""
+    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {name}"
+    return f"{seconds:,.0f} seconds"
 
 
 def code_title(code: str) -> str:

@@ -39,7 +39,10 @@ def test_the_answers() -> None:
     counts = {"new": 1, "fixed": 0, "changed": 2, "still_broken": 0, "vanished": 3}
     expiring = [Expiring("2026-11-09", 1, "a.example", "", 5, "")]
     expiry = Expiry((), 0, ((7, 5), (14, 9)), 0, 20)
-    shared = [{"targets": 12, "code": "nxdomain", "kind": "domain"}]
+    shared = [
+        {"targets": 99, "code": "revocation-unknown", "kind": "host", "key": "x.example", "error": False},
+        {"targets": 12, "code": "nxdomain", "kind": "domain", "key": "a.example", "error": True},
+    ]
     causes = [cause(name, 9 - place) for place, name in enumerate(("dns", "revoked", "interception", "clock-skew"))]
     found = dict(
         glance(causes, owners, Changes(Night("", None, {}), counts, {}, []), expiry, expiring, shared, "owner")
@@ -49,7 +52,7 @@ def test_the_answers() -> None:
         "Whose": "web 4, nobody named 1",
         "Changes": "1 new failure, 0 fixed, 2 failing for another cause, 3 gone from the inventory",
         "Expires next": "a.example tomorrow, which 5 services use; 9 services within 14 days",
-        "One repair": "would mend 12 targets: nxdomain, one domain",
+        "One repair": "would mend 12 targets: nxdomain, one domain (a.example)",
     }
 
 

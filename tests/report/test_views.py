@@ -19,6 +19,7 @@ from scanner.report.views import (
     moment_text,
     nights,
     shared,
+    span,
     verdicts,
 )
 from tests.report.conftest import finding
@@ -99,7 +100,7 @@ def test_verdicts_of_the_fleet() -> None:
         revocation_blocked=verdict(1200),
     )
     found = list(verdicts(told))
-    assert found[0] == ("The clock of the scanning machine is wrong", "86,400 seconds behind, one", "3 targets")
+    assert found[0] == ("The clock of the scanning machine is wrong", "24 hours behind, one", "3 targets")
     assert found[1][1:] == ("two", "")
     assert found[2][1:] == (
         "CN=Box 0", "9 targets, 4 by interception instead of untrusted-ca, 1 written down as revoked before that was known"
@@ -134,4 +135,5 @@ def test_moments() -> None:
     assert day_of(None) is None and day_of("\u202e") is None and day_of("2026-13-01") is None
     assert moment_text("2026-11-08T02:03:04Z") == "2026-11-08 02:03 UTC"
     assert moment_text("2026-11-08") == "2026-11-08"
+    assert (span(3 * 86_400), span(90), span(120)) == ("3 days", "90 seconds", "2 minutes")
     assert moment_text(None) == moment_text("<b>") == "at an unknown time"
