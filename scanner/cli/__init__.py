@@ -45,6 +45,7 @@ NOT_YET: Final = frozenset[str]()
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 3
+OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h: not one of those that scripts decide by
 
 
 def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -120,7 +121,8 @@ def tlsweep() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted)."""
+    """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted,
+    70 a fault of our own)."""
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
     speak(of_locale(os.environ))
@@ -142,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("interrupted", INTERRUPTED)
     except BaseExceptionGroup as group:
         if group.split(KeyboardInterrupt)[1] is not None:
-            raise
+            return _our_fault(group)
         return _say("interrupted", INTERRUPTED)
     except (BrokenPipeError, SystemExit):
         # The reader of our standard output has gone (click says so by SystemExit): nobody is left to tell.
@@ -151,7 +153,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _discard_output()
         return _say(str(error), USAGE_ERROR)
+    except Exception as error:  # noqa: BLE001 - Python would end with 1, which scripts take for --fail-on
+        return _our_fault(error)
     return status if isinstance(status, int) else 0
+
+
+def _our_fault(error: BaseException) -> int:
+    """What should never happen, told with all that is needed to find it."""
+    import traceback
+
+    traceback.print_exception(error)
+    return _say("this is a fault of tlsweep itself; please report it with the lines above", OWN_FAULT)
 
 
 def _say(text: str, status: int) -> int:

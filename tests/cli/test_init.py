@@ -10,7 +10,7 @@ from typing import Final
 import click
 import pytest
 
-from scanner.cli import COMMANDS, SUMMARIES, tlsweep
+from scanner.cli import COMMANDS, OWN_FAULT, SUMMARIES, tlsweep
 from tests.cli.conftest import Call, command, environment, refused, run_process
 
 # Options that scripts rely on, as promised.
@@ -194,3 +194,15 @@ def test_a_terminal_that_lacks_the_characters(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"INVALID" in done.stdout
+
+
+def test_a_fault_of_our_own_has_an_exit_status_of_its_own(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr("scanner.fleet.diff.Diff.__enter__", broken)
+
+    outcome = call("diff", "one", "two")
+    assert outcome.status == OWN_FAULT
+    assert "RuntimeError: injected" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("tlsweep: this is a fault of tlsweep itself")
