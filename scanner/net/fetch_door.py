@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
@@ -91,7 +92,9 @@ class Door(httpcore.AsyncNetworkBackend):
             reason = why_not(address, private=self._private)
             if reason is not None:
                 hint = "" if self._private else "; --private-urls allows private ones"
-                raise Trouble(f"not asked: {host} leads to {address}, {reason}{hint}")
+                where = f"{host} leads to {address}" if host != address else f"{host} is"
+                comma = "," if host != address else ""
+                raise Trouble(f"not asked: {where}{comma} {reason}{hint}")
             entry = self._banned(address)
             if entry is not None:
                 raise Trouble(f"not asked: excluded by '{entry}'")
@@ -114,7 +117,9 @@ def _trouble_of(failure: OSError | str) -> Trouble:
     if failure.errno in EXHAUSTED and failure.errno not in CONNECT_ERRORS:
         return Trouble(f"this machine has no connection left ({failure.strerror})")
     known = CONNECT_ERRORS.get(failure.errno or 0, Failure.CONNECT_ERROR)
-    return Trouble(f"{known.value}: {failure.strerror or failure}", blocked=True)
+    # what the system says: trio's words name the address once more, as Python writes it
+    words = os.strerror(failure.errno) if failure.errno else str(failure)
+    return Trouble(f"{known.value}: {words}", blocked=True)
 
 
 class _Stream(httpcore.AsyncNetworkStream):

@@ -134,11 +134,17 @@ def log_list_untrusted(content: bytes, source: str) -> LogList:
     if not isinstance(operators, list) or not any(isinstance(entry, dict) and _kinds(entry) for entry in operators):
         raise LogListError(f"log list {source}: no list of logs by operator, as version 3 of the format has it")
     logs: dict[bytes, CtLog] = {}
+    damaged: dict[bytes, CtLog] = {}
     notes: list[str] = []
     for operator, tiled, entry in _entries(operators):
         log = _log(operator, tiled, entry, notes)
         if log is not None:
             logs.setdefault(log.log_id, log)
+            if log.flaw is not None and log.key:
+                # where the id is what is damaged, SCTs name the log by the hash of its key (RFC 6962 section 3.2)
+                damaged.setdefault(hashlib.sha256(log.key).digest(), log)
+    for log_id, log in damaged.items():
+        logs.setdefault(log_id, log)
     if not any(log.flaw is None for log in logs.values()):
         why = f" ({notes[0]})" if notes else ""
         raise LogListError(f"log list {source}: no log in it that can be used{why}")

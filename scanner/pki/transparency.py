@@ -74,6 +74,11 @@ class TransparencyVerdict:
         return self.chrome.complies is not False and self.apple.complies is not False
 
     @property
+    def damaged(self) -> bool:
+        """An SCT is of a log whose entry in the list is no use: browsers, whose lists are whole, may count it."""
+        return any(item.status == "unknown-log" and item.log is not None for item in self.scts)
+
+    @property
     def times(self) -> tuple[tuple[str, float], ...]:
         """(operator, time) of each SCT whose signature verifies, those that lie ahead too: witnesses for what time it is."""
         return tuple(
@@ -174,7 +179,8 @@ class Transparency:
             return JudgedSct(source, data, read, None, False, "unknown-log", "the log is not in the list")
         key = log.public_key()
         if key is None:
-            return JudgedSct(source, data, read, log, False, "unknown-log", log.flaw or "its key cannot be used")
+            damage = f"the log list has a damaged entry: {log.flaw or 'its key cannot be used'}"
+            return JudgedSct(source, data, read, log, False, "unknown-log", damage)
         if entry is None:
             return JudgedSct(source, data, read, log, False, "unverified", why)
         flaw = sct.signature_flaw(read, entry, key)

@@ -190,7 +190,7 @@ def test_hosts_that_cannot_be_reached() -> None:
             await free.aclose()
             refused = await fetcher.fetch(f"http://ca.example:{port}/", ISSUERS)
             assert refused.blocked
-            assert str(refused.error).startswith("connection-refused")
+            assert refused.error == "connection-refused: Connection refused"
             nowhere = await fetcher.fetch("http://nowhere.example/", ISSUERS)
             assert nowhere.blocked
             assert nowhere.error == "DNS says NXDOMAIN for nowhere.example"

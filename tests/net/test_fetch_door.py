@@ -140,7 +140,8 @@ def test_private_addresses_where_they_are_allowed(monkeypatch: pytest.MonkeyPatc
         zone = {"ca.example": ["10.0.0.1"], "meta.example": ["169.254.169.254"]}
         async with world(zone, monkeypatch, private=True) as here:
             assert (await here.fetcher.fetch("http://ca.example/x", ISSUERS)).body == b"x"
-            assert "metadata" in await here.error("http://meta.example/x")
+            error = "not asked: meta.example leads to 169.254.169.254, a cloud's metadata address"
+            assert await here.error("http://meta.example/x") == error
             assert here.dialled == ["10.0.0.1"]
 
     trio.run(main)

@@ -152,11 +152,9 @@ def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand |
     plain = case.endpoint.completions.get(CLIENT_AUTH)
     same = plain is not None and plain.stage is Stage.DONE and plain.status == ours.status
     if same and not _speaks_of_certificates(ours) and ours.status in _REFUSALS:
-        # refused alike with and without: ours is the reason only if it cannot be what was asked for
+        # refused alike with and without: ours is the reason only where something about it can be
         authorities = [name_text(name).text for name in flight.client_auth.authorities] if flight.client_auth else []
-        return (
-            demand if "issuer-not-accepted" in _shown(ours, authorities, case.context.at).get("reasons", ()) else None
-        )
+        return demand if _shown(ours, authorities, case.context.at).get("reasons") else None
     return demand
 
 

@@ -94,7 +94,7 @@ def _counts(item: JudgedSct, judged: TransparencyVerdict) -> bool:
 def _severity(case: Case, judged: TransparencyVerdict, worst: Severity) -> Severity:
     if not case.browsers:
         return "note"
-    return "warning" if worst == "error" and not judged.certain else worst
+    return "warning" if worst == "error" and (judged.damaged or not judged.certain) else worst
 
 
 def _shortage(judged: TransparencyVerdict) -> dict[str, Any]:
@@ -141,4 +141,6 @@ def _common(case: Case, judged: TransparencyVerdict) -> dict[str, Any]:
     }
     if not judged.certain:
         facts["log_list_too_old"] = True
+    if judged.damaged:
+        facts["log_list_damaged"] = True
     return facts

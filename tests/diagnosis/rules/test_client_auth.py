@@ -135,6 +135,15 @@ def test_with_ours(without: Completion, ours: Completion, expected: list[str]) -
     assert codes(seen(client_auth=without, authenticated=ours)) == expected
 
 
+def test_refused_alike_with_one_that_has_expired() -> None:
+    """With a page of its own for both cases a server says no word about certificates; ours alone can be the reason."""
+    old = pki.certificate("client", issuer=CLIENT_CA, purposes=["clientAuth"], not_before=AT - 20, not_after=AT - 10)
+    ours = replace(http(401), presented=True, offered=(old.der,))
+    diagnosis = seen(client_auth=http(401), authenticated=ours)
+    assert codes(diagnosis) == [REJECTED]
+    assert proof(diagnosis, REJECTED)["reasons"] == ["expired"]
+
+
 def rejection(*chain: pki.Issued, asks: ClientAuthRequest = ASKS) -> dict[str, Any]:
     ours = Completion(
         Stage.CLIENT_AUTH, True, Failure.ALERT, 48, version=0x0304, offered=tuple(issued.der for issued in chain)

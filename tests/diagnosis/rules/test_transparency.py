@@ -123,7 +123,16 @@ def test_a_log_whose_key_is_broken_is_told() -> None:
     broken = Log("Broken", "Operator B", changes={"key": "AAAA"})
     diagnosis = said(leaf(ARGON, YETI, broken), list_=by(ARGON, YETI, broken))
     assert codes(diagnosis) == ["unknown-log?"]
-    assert "cannot be read" in diagnosis.diagnoses[0]["summary"]
+    assert "the log list has a damaged entry: its key cannot be read" in diagnosis.diagnoses[0]["summary"]
+
+
+@pytest.mark.parametrize("changes", [{"key": "AAAA"}, {"log_id": "A" * 43 + "="}], ids=["key", "id"])
+def test_a_damaged_list_refuses_nobody(changes: dict[str, Any]) -> None:
+    """Browsers, whose lists are whole, count the SCT that cannot be verified here."""
+    broken = Log("Broken", "Operator B", changes=changes)
+    diagnosis = said(leaf(ARGON, broken), list_=by(ARGON, YETI, broken))
+    assert codes(diagnosis) == ["too-few-scts?", "unknown-log?"]
+    assert proof(diagnosis, "too-few-scts")["log_list_damaged"] is True
 
 
 def test_retired_logs() -> None:
