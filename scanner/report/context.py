@@ -56,7 +56,7 @@ def context_of(
     drawn = drawing.available()
     return {
         "headline": glance.headline(total),
-        "when": views.moment_text(collected.first),
+        "when": views.moment_text(collected.last),
         "since": since,
         "sections": _sections(
             fleet=bool(verdicts),
