@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from scanner.config import ScanConfig
 from scanner.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
@@ -37,6 +37,8 @@ MAX_REMEMBERED: Final = 20_000
 
 # Answers that settle whether a certificate is revoked.
 SETTLED: Final = frozenset({"good", "revoked"})
+# What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
+NOT_HTTP: Final = "not asked: no http or https address"
 
 Verdicts = Sequence[ChainVerdict | None]
 
@@ -206,7 +208,7 @@ class Enquiries:
         if self._nothing_to_ask.get(key):
             return ()
         sources = sources_of(certificate, issuer)
-        if sources.none_needed is not None or not (sources.ocsp_urls or sources.crl_urls):
+        if sources.none_needed is not None or not (sources.ocsp_urls or sources.crl_urls or sources.unusable):
             self._nothing_to_ask.put(key, True)
             return ()
         with self._aside():
@@ -225,6 +227,9 @@ class Enquiries:
                 answers.append(await ask(certificate, issuer, url, at))
                 if answers[-1].status in SETTLED:
                     return tuple(answers)
+        for url in named.unusable[:MAX_URLS]:
+            source: Literal["ocsp", "crl"] = "ocsp" if url in certificate.ocsp_urls else "crl"
+            answers.append(RevocationAnswer(certificate.sha256, source, url, "unavailable", error=NOT_HTTP))
         return tuple(answers)
 
 

@@ -272,6 +272,22 @@ def test_each_certificate_below_the_anchor_is_asked_about() -> None:
     run(main)
 
 
+def test_addresses_that_are_no_http_ones_are_told_where_nobody_else_knows() -> None:
+    ldap, there = "ldap:///CN=list", "http://crl.test/there"
+
+    async def main() -> None:
+        alone = pki.certificate("alone.test", issuer=ROOT, extra=[revocation.points(ldap)])
+        here = Run(Fakes())
+        (answer,) = (await here.of(sent(alone))).revocation
+        assert (answer.source, answer.url, answer.status, answer.blocked) == ("crl", ldap, "unavailable", False)
+        assert answer.error == "not asked: no http or https address"
+        assert here.fakes.asked == []
+        both = pki.certificate("both.test", issuer=ROOT, extra=[revocation.points(ldap, there)])
+        assert [answer.status for answer in (await here.of(sent(both))).revocation] == ["good"]
+
+    run(main)
+
+
 def test_many_targets_at_once_ask_once() -> None:
     async def main() -> None:
         here = Run(Fakes())
