@@ -51,7 +51,7 @@ schema: $(DEV) ## write again what is made from the code: the JSON Schema of a f
 
 lock: python ## resolve the dependencies again and write both lock files
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; }
-	$(COMPILE) --group pyproject.toml:build pyproject.toml -o requirements.lock
+	$(COMPILE) --extra duckdb --extra postgres --extra report --group pyproject.toml:build pyproject.toml -o requirements.lock
 	$(COMPILE) --group pyproject.toml:build --group pyproject.toml:dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 bench: $(DEV) ## measure against a local nginx, other scanners side by side (see benchmarks/README.md)
