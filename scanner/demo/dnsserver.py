@@ -10,6 +10,7 @@ for, and answers bogus names only when checking is disabled.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ TCP_TIMEOUT: Final = 10.0
 # The same port number has to be free for UDP and TCP; the kernel picks the first, so the second is tried this often.
 BIND_ATTEMPTS: Final = 32
 NEGATIVE_TTL: Final = 30
+# Queries answered before other tasks get their turn. One at a time, each would wait for a round of all the handshakes
+# that a fleet in one process is busy with, and a hundred at once would be given up.
+READ_BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +264,14 @@ async def serve_dns(
         raise failure
 
 
-async def _bind(host: str, port: int) -> tuple[trio.socket.SocketType, trio.SocketListener]:
+async def _bind(host: str, port: int) -> tuple[socket.socket, trio.SocketListener]:
     family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
     for attempt in range(BIND_ATTEMPTS):
-        datagrams = trio.socket.socket(family, trio.socket.SOCK_DGRAM)
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        datagrams.setblocking(False)
         stream = trio.socket.socket(family, trio.socket.SOCK_STREAM)
         try:
-            await datagrams.bind((host, port))
+            datagrams.bind((host, port))
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
             await stream.bind((host, datagrams.getsockname()[1]))
             stream.listen(128)
@@ -279,15 +284,19 @@ async def _bind(host: str, port: int) -> tuple[trio.socket.SocketType, trio.Sock
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _serve_datagrams(datagrams: trio.socket.SocketType, server: DnsServer) -> None:
+async def _serve_datagrams(datagrams: socket.socket, server: DnsServer) -> None:
     while True:
-        try:
-            query, client = await datagrams.recvfrom(4096)
-            response = server.respond(query, tcp=False)
-            if response is not None:
-                await datagrams.sendto(response, client)
-        except OSError:
-            continue  # a client that is gone by now
+        await trio.lowlevel.wait_readable(datagrams)
+        for _ in range(READ_BATCH):
+            try:
+                query, client = datagrams.recvfrom(4096)
+                response = server.respond(query, tcp=False)
+                if response is not None:
+                    datagrams.sendto(response, client)
+            except BlockingIOError:
+                break  # nothing is left to read, or the answer finds no room and is lost, as datagrams may be
+            except OSError:
+                continue  # a client that is gone by now
 
 
 async def _serve_stream(stream: trio.SocketStream, server: DnsServer) -> None:
