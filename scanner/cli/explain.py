@@ -14,7 +14,21 @@ from scanner.language import spoken
 MAX_INPUT: Final = 1 << 20
 
 
-@click.command(no_args_is_help=True, short_help="What a cause, a code or a client's error means, and how to fix it.")
+class _TakesPasted(click.Command):
+    """What begins with a hyphen and has a space in it is no option: lines of gnutls-cli look like that."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        pasted = [word for word in args if word[:1] == "-" and " " in word]
+        if pasted and "--" not in args:
+            args = [*(word for word in args if word not in pasted), "--", *pasted]
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=_TakesPasted,
+    no_args_is_help=True,
+    short_help="What a cause, a code or a client's error means, and how to fix it.",
+)
 @click.argument("text", nargs=-1, required=True, metavar="WORD|ERROR TEXT")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @language_option

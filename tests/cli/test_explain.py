@@ -43,6 +43,14 @@ def test_a_pasted_error(call: Call) -> None:
     assert call("explain", *"x509: certificate signed by unknown authority".split()).out == shown.out
 
 
+def test_a_pasted_line_may_begin_with_a_hyphen(call: Call) -> None:
+    line = "- Status: The certificate is NOT trusted. The certificate chain uses expired certificate."
+    for args in ((line,), ("--json", line), ("--", line)):
+        shown = call("explain", *args)
+        assert shown.status == 0 and "certificate-expired" in shown.out
+    assert "No such option" in refused(call("explain", "-x"))
+
+
 def test_json(call: Call) -> None:
     answer = json.loads(call("explain", "--json", "curl: (60) SSL certificate problem").out)
     assert answer["kind"] == "error" and answer["codes"][0]["code"] == "intermediate-not-sent"

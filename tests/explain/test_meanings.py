@@ -25,6 +25,11 @@ PASTED = {
     "curl: (60) SSL certificate problem: unable to get local issuer certificate": "intermediate-not-sent",
     "curl: (60) SSL: no alternative certificate subject name matches target host name 'www.example.org'": "name-not-in-san",
     "curl: (56) OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required, errno 0": "client-certificate-required",
+    "curl: (56) Recv failure: Connection reset by peer": "reset-after-hello",
+    "*** Fatal error: Error in the certificate.": "intermediate-not-sent",
+    "- Status: The certificate is NOT trusted. The certificate chain uses not yet valid certificate.\n"
+    "*** PKI verification of server certificate failed...\n"
+    "*** Fatal error: Error in the certificate.": "certificate-not-yet-valid",
     "CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate": "intermediate-not-sent",
     "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate "
     "in certificate chain (_ssl.c:1006)": "untrusted-root",
