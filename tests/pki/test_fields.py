@@ -83,5 +83,7 @@ def test_curves_that_are_not_named() -> None:
     assert "spelled out" in flaws[0]
     other = sequence(sequence(pki.oid("1.2.840.10045.2.1"), pki.oid("1.2.3")), pki.bit_string(b"\4"))
     assert key_untrusted(other, []) == ("ec", None, "ec:1.2.3")
+    weak = sequence(sequence(pki.oid("1.2.840.10045.2.1"), pki.oid("1.3.132.0.31")), pki.bit_string(b"\4"))
+    assert key_untrusted(weak, []) == ("ec", 192, "ec:secp192k1")
     with pytest.raises(DerError):
         key_untrusted(sequence(sequence(pki.oid("1.2.840.10045.2.1")), pki.bit_string(b"\4")), [])
