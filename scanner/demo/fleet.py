@@ -75,7 +75,8 @@ class Fleet:
 
     ``resolver`` is "ADDRESS:PORT" of its DNS server, ``time_servers`` are those that tell the time; ``config_hints`` are
     options of ``ScanConfig`` under which the slowest case ends in seconds: everything is on this machine, so what has not
-    answered in a second or two never will.
+    answered in a second or two never will. Few are asked at a time, since both ends share this process: on a busy machine
+    a hundred handshakes at once would all run out of time.
     """
 
     directory: Path
@@ -85,8 +86,9 @@ class Fleet:
     time_servers: tuple[str, ...] = ()
     config_hints: dict[str, Any] = field(
         default_factory=lambda: {
+            "concurrency": 12,
             "connect_timeout": 1.5,
-            "timeout": 4.0,
+            "timeout": 5.0,
             "retries": 0,
             "all_addresses": True,
             "private_urls": True,

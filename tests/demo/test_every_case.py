@@ -24,6 +24,8 @@ from scanner.inventory import read_inventory
 from scanner.session import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 
+# Seconds for a target: more than a person who watches the demo would want to wait, for a machine that does much else.
+PATIENCE = 8.0
 SEVERITY = {"fail": "error", "warn": "warning", "ok": "note"}
 
 
@@ -48,7 +50,7 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
     """A fleet that is up, and the findings of its inventory by the names of the cases."""
     written: list[Finding] = []
     async with run_fleet(directory) as fleet:
-        config = replace(ScanConfig(), **fleet.config_hints)
+        config = replace(ScanConfig(), **{**fleet.config_hints, "timeout": PATIENCE})
         material = Material(
             resolvers=(fleet.resolver,),
             trust_stores=(str(fleet.roots),),
