@@ -14,7 +14,7 @@ from scanner.fleet import clusters as module
 from scanner.fleet.clusters import EXAMPLES, Clusters, roots_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
-CA = {"certificate": "ca" * 32, "subject": "CN=Old CA", "leaf": False}
+CA: dict[str, Any] = {"certificate": "ca" * 32, "subject": "CN=Old CA", "leaf": False}
 ROOTS: list[tuple[dict[str, Any], str, str, str]] = [
     (diagnosis("intermediate-expired", None, "192.0.2.1", **CA), "certificate", "ca" * 32, "CN=Old CA"),
     (diagnosis("revoked-crl", None, "192.0.2.1", **CA), "certificate", "ca" * 32, "CN=Old CA"),
