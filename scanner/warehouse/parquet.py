@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from scanner.warehouse.duck import CONFIG, fill, in_a_line, literal, needed
+from scanner.warehouse.duck import fill, in_a_line, literal, needed, opened
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, Kind, Table
 from scanner.warehouse.scratch import scratch
 from scanner.warehouse.staging import LoadError, Staged
@@ -50,7 +50,7 @@ def load_parquet(staged: Staged, directory: str) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root), scratch(str(root), WORK, _put_back) as work:
-            with duckdb.connect(str(work / "staged.duckdb"), config=CONFIG) as connection:
+            with opened(str(work / "staged.duckdb")) as connection:
                 fill(connection, staged)
                 moves = list(_write(connection, staged, root, work))
             _move(moves, work)
