@@ -18,8 +18,8 @@ from scanner.correlate.domains import host_of, registrable
 from scanner.correlate.facts import Facts, ReachSign, Witness, facts_of_finding, seconds, told_by_servers
 from scanner.correlate.issuers import MAX_ISSUERS, IssuersFold
 from scanner.correlate.reach import ReachFold
-from scanner.fleet.batch import FOREIGN
 from scanner.fleet.explained import Explained, of_each
+from scanner.ndjson import FOREIGN
 
 # Codes that only the fleet gives, and the cause that each belongs to.
 FLEET_CODES: Final[Mapping[str, str]] = {

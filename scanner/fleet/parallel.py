@@ -9,9 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from typing import Any, Final
 
+from scanner.fleet.batch import Batch
 from scanner.fleet.statistics import Statistics
 from scanner.lines import compression_of
-from scanner.ndjson import NotFindings, Unreadable, read_batches, read_part
+from scanner.ndjson import NotFindings, Unreadable, read_made, read_part
 from scanner.process import collect_seldom
 from scanner.text import quoted
 
@@ -61,20 +62,25 @@ def parts_of(path: str, workers: int) -> list[Part]:
 
 
 def _fold_here(paths: Sequence[str], by: Sequence[str]) -> Statistics:
-    return _fold(read_batches(paths), by)
+    statistics = Statistics(by)
+    return _fold(statistics, read_made(paths, statistics.batch))
 
 
 def _fold_part(part: Part, by: Sequence[str]) -> Statistics:
     path, start, end = part
     if end < 0:
         return _fold_here([path], by)
-    return _fold(read_part(path, start, end), by)
-
-
-def _fold(batches: Iterator[tuple[list[dict[str, Any]], list[Unreadable]]], by: Sequence[str]) -> Statistics:
     statistics = Statistics(by)
-    for findings, unreadable in batches:
-        statistics.add_batch(findings)
-        statistics.add_lines(unreadable)
-        findings.clear()  # before the next ones are made, so that those take their place in the processor's cache
+    return _fold(statistics, read_part(path, start, end, statistics.batch))
+
+
+def _fold(statistics: Statistics, read: Iterator[tuple[Batch | None, list[dict[str, Any] | Unreadable]]]) -> Statistics:
+    for batch, others in read:
+        if batch is not None:
+            statistics.fold(batch)
+        for one in others:
+            if isinstance(one, Unreadable):
+                statistics.add_line(one)
+            else:
+                statistics.add(one)
     return statistics

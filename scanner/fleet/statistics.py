@@ -8,11 +8,11 @@ anything in it that no run of ours wrote is folded one by one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from scanner.fleet.batch import FOREIGN, Batch
+from scanner.fleet.batch import Batch
 from scanner.fleet.clusters import Clusters
 from scanner.fleet.correlation import Correlation
 from scanner.fleet.expiry import Expiry
@@ -20,7 +20,7 @@ from scanner.fleet.latency import Latency
 from scanner.fleet.repeats import Repeats
 from scanner.fleet.stats import Stats
 from scanner.fleet.tally import share
-from scanner.ndjson import Unreadable
+from scanner.ndjson import FOREIGN, Unreadable
 
 # Reasons told apart why lines are no findings.
 MAX_REASONS: Final = 20
@@ -42,22 +42,17 @@ class Statistics(Stats):
         self.reasons: Counter[str] = Counter()
         self._last = ""  # when the last target was taken up
 
+    def batch(self, findings: Iterable[Mapping[str, Any]]) -> Batch:
+        """What there is to count in findings, which are gone afterwards. Raises ``FOREIGN`` for those not shaped like ours."""
+        return Batch(findings, self.names if self.by else None)
+
     def add_batch(self, findings: Sequence[Mapping[str, Any]]) -> None:
         """Count findings; those not shaped like findings of ours count as far as they can be understood."""
-        if not findings:
-            return
         try:
-            batch = Batch(findings)
+            self.fold(self.batch(findings))
         except FOREIGN:
             for finding in findings:
                 self.add(finding)
-            return
-        self._add_measured(batch)
-        if batch.telling:
-            for number in batch.telling:
-                self._add_telling(findings[number])
-            batch.drop_telling()
-        self._add_quiet(batch)
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding."""
@@ -68,24 +63,19 @@ class Statistics(Stats):
             return
         self._tell(finding)
         try:
-            self._add_measured(Batch([finding]))
+            self._add_measured(Batch((finding,)))
         except FOREIGN:
             pass  # a finding of somebody else's, without what is measured here
 
-    def add_lines(self, lines: Sequence[Unreadable]) -> None:
-        """Count lines that are no findings, by why they are none."""
-        for line in lines:
-            self.add_unreadable()
-            self._reason(line.reason.partition(" (")[0], 1)
+    def add_line(self, line: Unreadable) -> None:
+        """Count a line that is no finding, by why it is none."""
+        self.add_unreadable()
+        self._reason(line.reason.partition(" (")[0], 1)
 
     def _reason(self, reason: str, count: int) -> None:
         if reason not in self.reasons and len(self.reasons) >= MAX_REASONS:
             reason = OTHER_REASONS
         self.reasons[reason] += count
-
-    def _add_telling(self, finding: Mapping[str, Any]) -> None:
-        super().add(finding)
-        self._tell(finding)
 
     def _tell(self, finding: Mapping[str, Any]) -> None:
         if finding.get("diagnoses"):
@@ -93,16 +83,20 @@ class Statistics(Stats):
         if finding["outcome"] != "invalid":
             self.correlated.add(finding)
 
-    def _add_quiet(self, batch: Batch) -> None:
+    def fold(self, batch: Batch) -> None:
+        """Count what a batch holds."""
+        self._add_measured(batch)
+        for finding in batch.telling:
+            super().add(finding)
+            self._tell(finding)
         for outcome in {*batch.outcomes}:
             self.total.add_quiet(outcome, batch.outcomes.count(outcome))
-        self.note({*batch.runs}, batch.tags)
-        for column in self.by:
-            values = self.values(column, batch.findings, batch.tags)
+        self.note(batch.runs, batch.tags)
+        for column, values in zip(self.by, zip(*batch.groups, strict=True), strict=False):
             for (value, outcome), count in Counter(zip(values, batch.outcomes, strict=True)).items():
                 self.group(column, value).add_quiet(outcome, count)
-        silent = len(batch.findings) - batch.outcomes.count("invalid")
-        for finding in batch.asked_more():
+        silent = len(batch.outcomes) - batch.outcomes.count("invalid")
+        for finding in batch.asked_more:
             if finding["outcome"] != "invalid":
                 silent -= 1
                 if "observed" in finding:

@@ -6,7 +6,7 @@ by a text from outside has a limit, beyond which everything counts under one com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -63,8 +63,7 @@ class Stats:
         if not isinstance(tags, dict):
             tags = {}
         self.note((run,) if isinstance(run, str) else (), (tags,))
-        for column in self.by:
-            (value,) = self.values(column, (finding,), (tags,))
+        for column, value in zip(self.by, self.names(finding, tags) if self.by else (), strict=True):
             self.group(column, value).add(outcome, primary, codes)
 
     def note(self, runs: Iterable[str], tags: Iterable[Mapping[str, Any]]) -> None:
@@ -76,21 +75,22 @@ class Stats:
             if name not in self.columns and len(self.columns) < MAX_COLUMNS:
                 self.columns[name] = None
 
-    def values(
-        self, column: str, findings: Sequence[Mapping[str, Any]], tags: Sequence[Mapping[str, Any]]
-    ) -> Iterator[str]:
-        """The name of the group of each finding; ``tags`` is parallel to ``findings``."""
-        built_in = BUILT_IN.get(column)
-        for finding, own in zip(findings, tags, strict=True):
-            if column in own:
-                value = own[column]
-                self._met.add(column)
+    def names(self, finding: Mapping[str, Any], tags: Mapping[str, Any]) -> list[str]:
+        """The names of the groups that a finding belongs to, one for each column."""
+        found = []
+        for column in self.by:
+            built_in = BUILT_IN.get(column)
+            if column in tags:
+                value = tags[column]
             elif built_in is not None:
                 value = built_in(finding)
-                self._met.add(column)
             else:
-                value = None
-            yield value if type(value) is str and len(value) <= MAX_VALUE_LENGTH else _name(value)
+                found.append("")
+                continue
+            if column not in self._met:
+                self._met.add(column)
+            found.append(value if type(value) is str and len(value) <= MAX_VALUE_LENGTH else _name(value))
+        return found
 
     def group(self, column: str, value: str) -> Tally:
         """The counts of one value of a column, made on first use."""

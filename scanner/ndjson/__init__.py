@@ -7,6 +7,7 @@ frames (RFC 8878), flushed as they go: what was flushed can be read after a kill
 """
 
 from scanner.ndjson.reading import (
+    FOREIGN,
     MAX_FINDING_LINE,
     NotFindings,
     Unreadable,
@@ -14,6 +15,7 @@ from scanner.ndjson.reading import (
     read_batches,
     read_certificates,
     read_findings,
+    read_made,
     read_part,
 )
 from scanner.ndjson.repairing import repair_torn_tail
@@ -31,7 +33,7 @@ from scanner.ndjson.writing import (
 )
 
 __all__ = [
-    "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
+    "Completed", "FOREIGN", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
     "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
-    "open_output", "read_batches", "read_certificates", "read_findings", "read_part", "repair_torn_tail",
+    "open_output", "read_batches", "read_certificates", "read_findings", "read_made", "read_part", "repair_torn_tail",
 ]  # fmt: skip

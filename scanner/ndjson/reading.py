@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 import orjson
 
@@ -25,6 +25,11 @@ MAX_LINES_BEFORE_FINDING: Final = 10_000
 PORTION: Final = 48
 # Bytes read at a time of a part of a file.
 PART_BLOCK: Final = 256 * 1024
+
+# What values that are not where ours are may raise.
+FOREIGN: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+
+Made = TypeVar("Made")
 
 _OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
 _SHAPE: Final = itemgetter("schema", "outcome", "target")
@@ -134,15 +139,42 @@ def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]
 def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
     """The same, as lists of what was read together: findings, or lines that are none."""
     for path in paths:
-        yield from _read_one(path)
+        for together, findings, unreadable in _read(path, 0, None, _all_findings):
+            yield together or findings, unreadable
 
 
-def read_part(path: str, start: int, end: int) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+def read_made(
+    paths: Iterable[str], make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
+    """The same, as what ``make`` makes of some findings, each of which may be gone before it asks for the next one; that
+    keeps memory small and fast. ``None`` goes with what nothing can be made of: findings for which ``make`` raises one of
+    ``FOREIGN``, and lines that are none.
+    """
+    for path in paths:
+        yield from _read_made(path, 0, None, make)
+
+
+def read_part(
+    path: str, start: int, end: int, make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
     """The same, of the lines that begin at the bytes from ``start`` up to ``end`` of a file that is not compressed.
 
     A part without a finding is no error; line numbers are those within the part.
     """
-    return _read_one(path, start, end)
+    return _read_made(path, start, end, make)
+
+
+def _read_made(
+    path: str, start: int, end: int | None, make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
+    def together(lines: list[bytes]) -> Made | None:
+        try:
+            return make(map(orjson.loads, lines))
+        except FOREIGN:
+            return None
+
+    for made, findings, unreadable in _read(path, start, end, together):
+        yield made, [*findings, *unreadable]
 
 
 def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
@@ -161,9 +193,10 @@ def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
         yield block
 
 
-def _read_one(
-    path: str, start: int = 0, end: int | None = None
-) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+def _read(
+    path: str, start: int, end: int | None, together: Callable[[list[bytes]], Made | None]
+) -> Iterator[tuple[Made | None, list[dict[str, Any]], list[Unreadable]]]:
+    """What ``together`` makes of lines; of those for which it makes nothing, each by itself: a finding, or not."""
     shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
     try:
         file = open_binary(path)
@@ -175,11 +208,11 @@ def _read_one(
     try:
         source = blocks(file) if end is None else _part(file, start, end)
         for batch in _portions(batches_of_lines(source, MAX_FINDING_LINE)):
-            findings = _all_findings(batch)
-            if findings is not None:
+            made = together(batch)
+            if made is not None:
                 number += len(batch)
                 found = True
-                yield findings, []
+                yield made, [], []
                 continue
             for raw in batch:
                 number += 1
@@ -188,16 +221,16 @@ def _read_one(
                 item = finding_of(raw)
                 if not isinstance(item, str):
                     found = True
-                    yield [item], []
+                    yield None, [item], []
                     continue
                 if not found and end is None and number >= MAX_LINES_BEFORE_FINDING:
                     raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
-                yield [], [Unreadable(path, number, item)]
+                yield None, [], [Unreadable(path, number, item)]
     except StreamBroken as error:
         if not error.truncated:
             if not found:
                 raise NotFindings(f"{shown} {error.reason}") from error
-            yield [], [Unreadable(path, number + 1, f"the file {error.reason}")]
+            yield None, [], [Unreadable(path, number + 1, f"the file {error.reason}")]
     finally:
         close_binary(file)
     if not found and end is None:

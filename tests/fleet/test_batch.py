@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from scanner.fleet.batch import FOREIGN, Batch
+from scanner.fleet.batch import Batch
+from scanner.ndjson import FOREIGN
 from tests.helpers.made import RUN, certificate, diagnosis, finding, invalid, sha256
 
 
 def test_columns() -> None:
+    soon = finding(2, "b.example", diagnosis("expires-soon"), timing={"connect": 3.0, "starttls": 4.0})
     batch = Batch(
-        [
-            finding(1, "a.example", timing={"connect": 1.0, "handshake": 2.0}),
-            finding(2, "b.example", diagnosis("expires-soon"), timing={"connect": 3.0, "starttls": 4.0}),
-            invalid(3, started="2026-11-23T02:00:01.999Z"),
-        ]
+        iter(
+            [
+                finding(1, "a.example", timing={"connect": 1.0, "handshake": 2.0}),
+                soon,
+                invalid(3, started="2026-11-23T02:00:01.999Z"),
+            ]
+        )
     )
-    assert list(batch.outcomes) == ["ok", "warn", "invalid"] and batch.telling == [1]
+    assert list(batch.outcomes) == ["ok", "invalid"] and batch.telling == [soon] and batch.asked_more == []
     assert batch.durations == {"connect": [1.0, 3.0], "starttls": [4.0], "handshake": [2.0], "total": [12.5, 12.5]}
     assert batch.leaves == [("2027-02-11T02:00:00Z", sha256(name)) for name in ("a.example", "b.example")]
     assert batch.last == "2026-11-23T02:00:01"
-    assert list(batch.rows_by_run()) == [(RUN, [1, 2, 3])]
-    batch.drop_telling()
-    assert list(batch.outcomes) == ["ok", "invalid"] and list(batch.rows_by_run()) == [(RUN, [1, 3])]
+    assert [(run, list(rows)) for run, rows in batch.rows_by_run()] == [(RUN, [1, 2, 3])]
+
+
+def test_all_addresses_were_waited_for() -> None:
+    two = finding(1, timing={"connect": 1.0})
+    two["endpoints"].append({**two["endpoints"][0], "timing_ms": {"connect": 2.0}})
+    assert Batch([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [3.0, 1.0, 2.0]
 
 
 def test_several_runs() -> None:
@@ -35,8 +45,36 @@ def test_several_runs() -> None:
 def test_those_about_which_more_was_asked() -> None:
     once, twice = finding(1), finding(2, attempts=2)
     observed = finding(3, observed={"revocation": []})
-    assert Batch([once, twice, observed]).asked_more() == [twice, observed]
-    assert Batch([once, observed]).asked_more() == [observed]
+    assert Batch([once, twice, observed]).asked_more == [twice, observed]
+    assert Batch([once]).asked_more == []
+
+
+def test_groups_are_those_of_findings_without_a_diagnosis() -> None:
+    batch = Batch(
+        [
+            finding(1, tags={"owner": "web"}),
+            finding(2, "b", diagnosis("expires-soon")),
+            finding(3, tags={"owner": "mail"}),
+        ],
+        lambda made, tags: [tags.get("owner", "")],
+    )
+    assert list(batch.groups) == [["web"], ["mail"]] and list(batch.outcomes) == ["ok", "ok"]
+
+
+def test_a_finding_is_gone_before_the_next_one_is_read() -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    class Seen(dict[str, Any]):
+        pass
+
+    def read() -> Iterator[dict[str, Any]]:
+        for row in range(3):
+            assert [one for one in alive if one() is not None] == []
+            made = [Seen(finding(row))]
+            alive.append(weakref.ref(made[0]))
+            yield made.pop()
+
+    Batch(read())
 
 
 def test_a_certificate_that_cannot_be_read_expires_never() -> None:

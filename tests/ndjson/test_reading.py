@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.ndjson import NotFindings, Unreadable, read_findings
+from scanner.ndjson import NotFindings, Unreadable, read_findings, read_made, read_part
 from scanner.ndjson import reading as module
 from tests.ndjson.made import finding, line
 
@@ -120,3 +122,45 @@ def test_any_bytes_are_findings_unreadable_or_no_findings_file(tmp_path: Path, p
     except NotFindings:
         return
     assert any(isinstance(item, dict) for item in items)
+
+
+def numbers(findings: Iterable[dict[str, Any]]) -> list[int]:
+    """What some reader makes of findings: of the rows 13 and beyond nothing."""
+    made = []
+    for one in findings:
+        if one["target"]["row"] >= 13:
+            raise ValueError
+        made.append(one["target"]["row"])
+    return made
+
+
+def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PORTION", 2)
+    path = tmp_path / "findings"
+    path.write_bytes(line(1) + line(2) + line(3) + b"{}\n" + line(4) + line(13) + line(5) + line(6))
+    made = []
+    others = []
+    for some, rest in read_made([str(path)], numbers):
+        made += some or []
+        others += rows(rest)
+    assert made == [1, 2, 5, 6]
+    assert others == [3, "not of schema tlsweep/1", 4, 13], "each by itself, in order"
+    with pytest.raises(NotFindings):
+        list(read_made([str(tmp_path / "none")], numbers))
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.lists(st.integers(0, 1000), max_size=4), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_parts_of_a_file_hold_each_line_once(tmp_path: Path, lengths: list[int], cuts: list[int], torn: bool) -> None:
+    """Wherever it is cut, and whether or not its last line ends."""
+    text = b"\n".join(line(number + 1).rstrip() + b" " * length for number, length in enumerate(lengths))
+    text += b"" if torn or not lengths else b"\n"
+    path = tmp_path / "findings"
+    path.write_bytes(text)
+    edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    found = []
+    for start, end in pairwise(edges):
+        for some, rest in read_part(str(path), start, end, numbers):
+            found += some or []
+            assert rest == []
+    assert found == list(range(1, len(lengths) + 1))
