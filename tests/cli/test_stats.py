@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import orjson
 import pytest
 
 from scanner.findings import CAUSES
 from tests.cli.conftest import Call, refused, run_process
+from tests.helpers.schema import validate_statistics
 
 
 @pytest.fixture
@@ -34,6 +36,42 @@ def test_json(findings: Path, call: Call) -> None:
     assert counted["outcomes"] == {"ok": 0, "warn": 0, "fail": 2, "invalid": 1}
     assert list(counted["causes"])[: len(CAUSES)] == list(CAUSES)
     assert counted["by"]["owner"]["mail"]["findings"] == 2
+
+
+def test_json_is_of_its_schema(findings: Path, call: Call) -> None:
+    columns = ["--by", "owner", "--by", "version", "--by", "domain"]
+    counted = orjson.loads(call("stats", findings, *columns, "--format", "json").out)
+    validate_statistics(counted)
+    jsonschema.validate(counted, orjson.loads(call("schema", "stats").out))
+
+
+def test_a_file_given_twice_is_told(findings: Path, call: Call) -> None:
+    assert "; met twice: 3" in call("stats", findings, findings).out.splitlines()[0]
+    assert orjson.loads(call("stats", findings, findings, "--format", "json").out)["repeated"] == 3
+
+
+def test_files_of_other_versions_and_zero_bytes(findings: Path, call: Call) -> None:
+    """The good lines count; the bad ones are counted apart, by what is wrong with them."""
+    content = findings.read_bytes()
+    findings.write_bytes(content.replace(b"tlsweep/1", b"tlsweep/9", 1) + b"\0" * 50 + b"\n" + content[:40])
+    shown = call("stats", findings)
+    assert shown.status == 0
+    told = "2 findings: 0 ok, 0 warn, 1 fail, 1 invalid; 3 unreadable lines"
+    assert shown.out.splitlines()[0] == f"{told} (holds zero bytes: 1, not JSON: 1, not of schema tlsweep/1: 1)"
+
+
+def test_columns_that_every_finding_has(findings: Path, call: Call) -> None:
+    by = orjson.loads(call("stats", findings, "--by", "port", "--by", "family", "--format", "json").out)["by"]
+    assert {column: {value: one["findings"] for value, one in groups.items()} for column, groups in by.items()} == {
+        "port": {"9": 3},
+        "family": {"IPv4": 2, "": 1},
+    }
+
+
+@pytest.mark.parametrize("workers", ["1", "3", "auto"])
+def test_several_processes(workers: str, findings: Path, call: Call) -> None:
+    assert call("stats", findings, "--workers", workers).out == call("stats", findings).out
+    refused(call("stats", findings, "--workers", "0"))
 
 
 def test_standard_input_and_several_files(findings: Path) -> None:
