@@ -189,7 +189,7 @@ class Scan:
     def judged_again(self, evidence: Evidence) -> Finding:
         """The finding of what was seen in a run that is over: ``fold`` holds what all its targets say."""
         verdicts, fleet = self.verdicts(evidence), NO_FLEET
-        if self.facts(evidence, verdicts) is not None:
+        if self.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
             fleet = self.fold.verdict()
             verdicts = self.verdicts(evidence, fleet)
         return self.finding(evidence, verdicts, fleet)
@@ -288,7 +288,8 @@ class Scan:
                 if reason is not None:
                     self._held.hold((evidence, owned), reason)
                     return
-            if facts is not None:
+            # by a clock that is known to be wrong even what seems to be in order may not be
+            if facts is not None or self.fold.clock.verdict().state == "wrong":
                 fleet = self.fold.verdict()
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":

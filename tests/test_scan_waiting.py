@@ -11,6 +11,7 @@ import trio
 
 from scanner import scan as module
 from scanner.config import ScanConfig
+from scanner.correlate.facts import Witness
 from scanner.evidence import InvalidRow
 from scanner.feed import ROWS_PER_READ, Row
 from scanner.scan import WAITING_WORKERS
@@ -242,3 +243,21 @@ def test_many_names_on_one_server_keep_nobody_else_waiting() -> None:
 def test_rows_that_need_no_connection_are_answered_at_once() -> None:
     rows: list[Row] = [InvalidRow(number, "bad") for number in range(1, 1000)]
     assert len(scanned(Scenario(), rows)) == len(rows)
+
+
+def test_what_only_a_wrong_clock_calls_valid_is_judged_by_the_agreed_time() -> None:
+    scenario = everywhere()
+
+    def told(servers: int) -> dict[str, Any]:
+        watched = Run(scenario)
+        for number in range(servers):
+            at = int(evidence.AT)
+            watched.scan.fold.clock.hear(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
+        run(lambda: watched.of(rows_of(HOSTS[:1])))
+        (finding,) = watched.findings
+        return dict(finding)
+
+    assert told(servers=0)["outcome"] == "ok"
+    assert told(servers=1)["outcome"] == "ok"  # one of them may lie
+    late = told(servers=3)
+    assert (late["outcome"], late["cause"]) == ("fail", "expired-or-self-signed")
