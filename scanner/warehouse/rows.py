@@ -215,6 +215,8 @@ def moment(value: Any) -> str | None:
         return None
     try:
         found = datetime.fromisoformat(value)
+        if value[4:5] + value[7:8] + value[10:11] + value[19:20] + value[23:] == "--T.Z":
+            return f"{value[:10]} {value[11:23]}"  # as findings have it
         if found.tzinfo is not None:
             found = found.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):

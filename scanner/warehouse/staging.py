@@ -30,7 +30,6 @@ from scanner.warehouse.rows import (
     dumped,
     endpoint_rows,
     finding_row,
-    moment,
 )
 from scanner.warehouse.scratch import scratch
 
@@ -45,6 +44,8 @@ MAX_RUNS: Final = 1000
 MAX_FILES: Final = 1000
 # Certificates remembered, some 150 bytes each. What is written twice all the same, the database puts together.
 MAX_REMEMBERED: Final = 200_000
+# Rows of a table that are written together: a tenth of a megabyte, usually.
+WRITTEN_TOGETHER: Final = 100
 # Bits kept together: a run's rows follow each other, and a row number far off costs this much and no more.
 _PAGE_BITS: Final = 10
 OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
@@ -80,12 +81,11 @@ class RunFacts:
         self.seen[page] = bits | bit
         return not bits & bit
 
-    def note(self, finding: Mapping[str, Any], path: str) -> None:
-        """Count a finding."""
+    def note(self, finding: Mapping[str, Any], path: str, started: str | None) -> None:
+        """Count a finding; ``started`` as its row has it."""
         self.outcomes[finding["outcome"]] += 1
         if path not in self.files and len(self.files) < MAX_FILES:
             self.files[path] = None
-        started = moment(finding.get("started"))
         if started is not None:
             if self.first_started is None or started < self.first_started:
                 self.first_started = started
@@ -156,6 +156,7 @@ class _Stager:
     def __init__(self, staged: Staged, files: Mapping[str, BinaryIO]) -> None:
         self._staged = staged
         self._files = files
+        self._waiting: dict[str, list[bytes]] = {table.name: [] for table in TABLES}
         # SHA-256 -> whether it was written with its DER
         self._certificates: dict[str, bool] = {}
 
@@ -169,6 +170,8 @@ class _Stager:
                     self._unreadable(Unreadable(path, number, reason))
         for facts in self._staged.runs.values():
             self._write("runs", [dumped(facts.to_row())])
+        for table in self._files:
+            self._flush(table)
 
     def _unreadable(self, line: Unreadable) -> None:
         self._staged.unreadable += 1
@@ -183,9 +186,10 @@ class _Stager:
         if type(row) is not int or not 0 <= row <= MAX_ROW:
             return "does not say of which row it is"
         certificates = self._new_certificates(finding)
+        main = finding_row(finding, run, row)
         try:
             lines = {
-                "findings": [dumped(finding_row(finding, run, row))],
+                "findings": [dumped(main)],
                 "diagnoses": list(map(dumped, diagnosis_rows(finding, run, row))),
                 "endpoints": list(map(dumped, endpoint_rows(finding, run, row))),
                 "chains": list(map(dumped, chain_rows(finding, run, row))),
@@ -197,16 +201,23 @@ class _Stager:
         if not facts.is_new(row):
             self._staged.duplicates += 1
             return None
-        facts.note(finding, path)
+        facts.note(finding, path, main["started"])
         for table, found in lines.items():
             self._write(table, found)
         self._remember(certificates)
         return None
 
     def _write(self, table: str, lines: list[bytes]) -> None:
-        if lines:
-            self._files[table].write(b"".join(lines))
-            self._staged.counts[table] += len(lines)
+        waiting = self._waiting[table]
+        waiting += lines
+        if len(waiting) >= WRITTEN_TOGETHER:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        waiting = self._waiting[table]
+        self._files[table].write(b"".join(waiting))
+        self._staged.counts[table] += len(waiting)
+        waiting.clear()
 
     def _new_run(self, run: str, schema: str) -> RunFacts:
         if len(self._staged.runs) >= MAX_RUNS:
