@@ -47,7 +47,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-# Columns of the inventory that say whose a service is.
+# Columns of the inventory that say whose a service is; where one is absent the other stands for it.
 OWNER: Final = "owner"
 TEAM: Final = "team"
 
@@ -138,13 +138,18 @@ def create_view(name: str, dialect: str) -> str:
     query = view.query.format(
         at=qualifier(dialect),
         certificates=words["certificates"],
-        owner=words["tag"].format(json="f.tags", name=OWNER),
-        team=words["tag"].format(json="f.tags", name=TEAM),
+        owner=_tags(words["tag"], OWNER, TEAM),
+        team=_tags(words["tag"], TEAM, OWNER),
         days_left=words["days"].format(a=words["now"], b="c.not_after"),
         fix_seconds=words["seconds"].format(a="first_seen", b="ended"),
         target=_TARGET,
     )
     return f"-- {view.about}\nCREATE OR REPLACE VIEW {qualifier(dialect)}{name} AS\n{query};"
+
+
+def _tags(template: str, *names: str) -> str:
+    """The first of some tags that is there."""
+    return f"coalesce({', '.join(template.format(json='f.tags', name=name) for name in names)})"
 
 
 def qualifier(dialect: str) -> str:

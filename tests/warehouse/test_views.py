@@ -174,8 +174,9 @@ def test_the_latest_run_and_its_causes_by_team(loaded: Loaded) -> None:
             finding("b.example", "dns", night=1, row=2, diagnoses=[
                 diagnosis("dns", "error"), diagnosis("dns", "error", "y"), diagnosis("dns", "note"), diagnosis(NAME, "warning"),
             ]),
-            finding("c.example", "dns", night=1, row=3, tags={"team": 5}),
+            finding("c.example", "dns", night=1, row=3, tags={"team": 5, "owner": "x"}),
             finding("d.example", "dns", night=1, row=4, tags={}),
+            finding("f.example", "dns", night=1, row=6, tags={"owner": "nobody's team"}),
             finding("e.example", "dns", night=1, row=5, tags={'te"am': "x", "team": "it's"}),
         ]
     )  # fmt: skip
@@ -187,6 +188,7 @@ def test_the_latest_run_and_its_causes_by_team(loaded: Loaded) -> None:
         ("blue", "dns", 2, 2),
         ("blue", NAME, 0, 1),
         ("it's", "dns", 1, 1),
+        ("nobody's team", "dns", 1, 1),
     ]
 
 
