@@ -1,6 +1,6 @@
-"""Write the pages that are made from the code: docs/finding.md, and the states of the engine in docs/architecture.md.
+"""Write what is made from the code: docs/finding.md, the engine's states in docs/architecture.md, the tables in docs/warehouse.md.
 
-python scripts/build_docs.py            # writes both
+python scripts/build_docs.py            # writes all
 python scripts/build_docs.py --check    # exit 1 where one is stale
 """
 
@@ -15,11 +15,15 @@ from typing import Any, Final
 
 from scanner.tls import constants
 from scanner.tls.events import TRANSITIONS, State
+from scanner.warehouse.ddl import column_type, load_commands
+from scanner.warehouse.model import FINDINGS, TABLES, Column
+from scanner.warehouse.views import VIEWS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = ROOT / "scanner" / "data" / "finding.schema.json"
 FINDING: Final = ROOT / "docs" / "finding.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+WAREHOUSE: Final = ROOT / "docs" / "warehouse.md"
 BEGIN: Final = "<!-- made by scripts/build_docs.py from scanner/tls/events.py -->\n"
 END: Final = "<!-- end -->\n"
 
@@ -132,11 +136,61 @@ MESSAGES: Final = (
 
 def architecture_page() -> str:
     """docs/architecture.md with its diagram as the code is now."""
-    before, mark, rest = ARCHITECTURE.read_text("utf-8").partition(BEGIN)
+    return _with_part(ARCHITECTURE.read_text("utf-8"), BEGIN, states(), ARCHITECTURE.name)
+
+
+def _with_part(page: str, mark: str, part: str, name: str) -> str:
+    """A page with what stands between a mark and the next end as it is now."""
+    before, found, rest = page.partition(mark)
     _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise SystemExit(f"{ARCHITECTURE.name} has lost the marks around the diagram")
-    return f"{before}{BEGIN}\n{states()}\n{END}{after}"
+    if not found or not end:
+        raise SystemExit(f"{name} has lost the marks {mark.strip()} and {END.strip()}")
+    return f"{before}{mark}\n{part}\n{END}{after}"
+
+
+def warehouse_page() -> str:
+    """docs/warehouse.md with tables, views and load commands as the code is now."""
+    page = WAREHOUSE.read_text("utf-8")
+    for what, part in (("load commands", _load_commands()), ("views", _views()), ("tables", _tables())):
+        page = _with_part(page, f"<!-- made by scripts/build_docs.py: {what} -->\n", part, WAREHOUSE.name)
+    return page
+
+
+def _load_commands() -> str:
+    parts = []
+    for dialect in ("bigquery", "snowflake", "clickhouse"):
+        lines = "\n".join(load_commands(FINDINGS, dialect))
+        parts.append(f"{DIALECT_NAMES[dialect]}:\n\n```\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+DIALECT_NAMES: Final = {"bigquery": "BigQuery", "snowflake": "Snowflake", "clickhouse": "ClickHouse"}
+
+
+def _views() -> str:
+    rows = [f"| `{name}` | {_prose(view.about)} |\n" for name, view in VIEWS.items()]
+    return "".join(["| view | what it has |\n| --- | --- |\n", *rows])
+
+
+def _tables() -> str:
+    parts = []
+    for table in TABLES:
+        rows = [
+            f"| `{column.name}`{' (key)' if column.key else ''} | {_sql_type(column)} | {_origin(column)} |\n"
+            for column in table.columns
+        ]
+        parts.append(
+            f"### {table.name}\n\n{_prose(table.about)}\n\n| column | type | from |\n| --- | --- | --- |\n{''.join(rows)}"
+        )
+    return "\n".join(parts)
+
+
+def _sql_type(column: Column) -> str:
+    return column_type(column, "duckdb").removesuffix(" NOT NULL").lower()
+
+
+def _origin(column: Column) -> str:
+    return ", ".join(filter(None, (column.source and f"`{column.source}`", _prose(column.about))))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -144,7 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
     options = parser.parse_args(arguments)
     stale = 0
-    for target, text in ((FINDING, finding_page()), (ARCHITECTURE, architecture_page())):
+    pages = ((FINDING, finding_page()), (ARCHITECTURE, architecture_page()), (WAREHOUSE, warehouse_page()))
+    for target, text in pages:
         if options.check:
             stale |= not target.is_file() or target.read_text("utf-8") != text
         else:

@@ -70,7 +70,9 @@ _OF_RUN: Final[Mapping[str, str]] = {
     "COPY INTO {table} FROM @tlsweep/{table}/date=DATE/RUN.parquet MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
     " FORCE = TRUE; COMMIT;",
     "clickhouse": "clickhouse-client --query \"DELETE FROM {table} WHERE run = 'RUN'\"\n"
-    "clickhouse-client --query \"INSERT INTO {table} FROM INFILE 'rows/{table}/date=DATE/RUN.parquet' FORMAT Parquet\"",
+    "clickhouse-client --query \"INSERT INTO {table} FROM INFILE 'rows/{table}/date=DATE/RUN.parquet'"
+    # replicated tables would pass over rows that they had before they were deleted
+    ' SETTINGS insert_deduplicate = 0 FORMAT Parquet"',
 }
 # How certificates get in, of which a file has only those that no other run's file has.
 _CERTIFICATES: Final[Mapping[str, str]] = {
@@ -88,7 +90,7 @@ _CERTIFICATES: Final[Mapping[str, str]] = {
     " WHEN MATCHED AND c.der IS NULL THEN UPDATE SET der = n.der WHEN NOT MATCHED THEN"
     " INSERT ({columns}) VALUES ({values});",
     "clickhouse": 'clickhouse-client --query "INSERT INTO certificates'
-    " FROM INFILE 'rows/certificates/date=DATE/RUN.parquet' FORMAT Parquet\"",
+    " FROM INFILE 'rows/certificates/date=DATE/RUN.parquet' SETTINGS insert_deduplicate = 0 FORMAT Parquet\"",
 }
 
 

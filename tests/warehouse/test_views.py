@@ -14,7 +14,7 @@ import orjson
 import pytest
 import sqlglot
 
-from scanner.warehouse.ddl import ddl
+from scanner.warehouse.ddl import ddl, load_commands
 from scanner.warehouse.loading import load
 from scanner.warehouse.model import TABLES
 from scanner.warehouse.views import VIEWS, create_view
@@ -68,12 +68,16 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Loaded:
     def into_clickhouse(findings: list[dict[str, Any]]) -> Query:
         load([write(tmp_path / "f", findings)], f"parquet:{tmp_path / 'rows'}")
         ask: Query = request.getfixturevalue("clickhouse")
-        # twice: what has one key counts once in the end
-        for _ in range(2):
-            for table in TABLES:
-                if "run" in table.keys:
-                    ask(f"TRUNCATE TABLE {table.name}")
-                ask(f"INSERT INTO {table.name} FROM INFILE '{tmp_path}/rows/{table.name}/*/*.parquet' FORMAT Parquet")
+        runs = {path.name: path.parent.name for path in (tmp_path / "rows" / "runs").glob("*/*")}
+        for table in [*TABLES, *TABLES]:  # twice: what is loaded again is there once
+            for file, date in runs.items():
+                for line in load_commands(table, "clickhouse"):
+                    statement = line.partition('--query "')[2].rstrip('"').replace("rows/", f"{tmp_path}/rows/")
+                    ask(
+                        statement.replace("date=DATE/RUN.parquet", f"{date}/{file}").replace(
+                            "RUN", file.removesuffix(".parquet")
+                        )
+                    )
         return ask
 
     def translated(findings: list[dict[str, Any]]) -> Query:
