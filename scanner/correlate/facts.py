@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final, Literal
 
 from scanner.correlate.domains import host_of, registrable
+from scanner.correlate.glance import tells
 from scanner.correlate.issuers import Sighting, seen_elsewhere, sighting_of, sighting_of_record
 from scanner.correlate.portals import PageSighting, page_sighting
 from scanner.evidence import EndpointEvidence, Evidence, record
@@ -274,7 +275,7 @@ class _Gathering:
 
 def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
     """The same facts from a finding as JSON has it. Fields that are not there, or not what they should be, tell nothing."""
-    if not _tells(finding):
+    if not tells(finding):
         return None
     target = _mapping(finding.get("target"))
     name = target.get("sni") or target.get("host")
@@ -327,21 +328,6 @@ def facts_of_finding(finding: Mapping[str, Any]) -> Facts | None:
     return found.facts()
 
 
-def _tells(finding: Mapping[str, Any]) -> bool:
-    """A glance: whether there may be anything in it. A certificate that a store trusts tells nothing."""
-    if "observed" in finding:
-        return True
-    for endpoint in _list(finding.get("endpoints")):
-        if not isinstance(endpoint, Mapping):
-            continue
-        if "completions" in _mapping(endpoint.get("observed")):
-            return True
-        trust = _mapping(endpoint.get("trust")).values()
-        if trust and not any(isinstance(store, Mapping) and store.get("trusted") for store in trust):
-            return True
-    return False
-
-
 def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
     """The word of a server of ``--ntp``, for ``ClockFold.hear``."""
     return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"address:{address}",))
@@ -385,7 +371,7 @@ def seconds(text: object) -> int | None:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> Sequence[Any]:

@@ -7,7 +7,8 @@ A root is a code and a key: what would be the same on every target that it hurts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from itertools import islice
+from typing import Any, Final
 
 from scanner.correlate.domains import host_of
 from scanner.fleet.keys import domain_of, leaf_of
@@ -22,13 +23,8 @@ MAX_KEY: Final = 300
 MAX_ROOTS: Final = 4
 
 
-class Root(NamedTuple):
-    """``kind`` says what ``key`` is; a certificate's key is its SHA-256, and ``name`` its subject."""
-
-    code: str
-    kind: str
-    key: str
-
+# (code, what the key is, key); a certificate's key is its SHA-256
+Root = tuple[str, str, str]
 
 # What the evidence of a diagnosis gives: (kind, key, name for people)
 _Found = tuple[str, Any, Any]
@@ -103,7 +99,7 @@ def _by_hosts(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str
 
 
 def _items(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 # Codes whose root is neither a certificate that the evidence names nor the address at which it was seen
@@ -126,28 +122,25 @@ _ROOTINGS: Final[Mapping[str, _Rooting]] = {
     "revocation-unknown": _by_hosts,
 }
 # A note each, but of one dead host behind many there should be word.
-_NOTES: Final = frozenset({"revocation-unknown"})
+NOTES: Final = ("revocation-unknown",)
 
 
 def roots_of(finding: Mapping[str, Any]) -> dict[Root, str]:
     """The roots of each error and warning, with a name for people where the key is none."""
     found: dict[Root, str] = {}
     diagnoses = finding.get("diagnoses")
-    for diagnosis in _items(diagnoses):
-        code, severity = diagnosis.get("code"), diagnosis.get("severity")
-        if not isinstance(code, str) or not (severity == "error" or severity == "warning" or code in _NOTES):
+    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
+        if not isinstance(diagnosis, dict):
             continue
-        evidence = diagnosis.get("evidence")
-        if not isinstance(evidence, Mapping):
-            evidence = {}
-        rooting = _ROOTINGS.get(code) or (_by_certificate if "certificate" in evidence else _by_address)
-        left = MAX_ROOTS
-        for kind, key, name in rooting(finding, diagnosis, evidence):
-            if isinstance(key, str) and key:
-                found[Root(code[:MAX_KEY], kind, key[:MAX_KEY])] = name[:MAX_KEY] if isinstance(name, str) else ""
-                left -= 1
-                if not left:
-                    break
+        code, severity = diagnosis.get("code"), diagnosis.get("severity")
+        if (severity == "error" or severity == "warning" or code in NOTES) and isinstance(code, str):
+            evidence = diagnosis.get("evidence")
+            if not isinstance(evidence, dict):
+                evidence = {}
+            rooting = _ROOTINGS.get(code) or (_by_certificate if "certificate" in evidence else _by_address)
+            for kind, key, name in islice(rooting(finding, diagnosis, evidence), MAX_ROOTS):
+                if isinstance(key, str) and key:
+                    found[code[:MAX_KEY], kind, key[:MAX_KEY]] = name[:MAX_KEY] if isinstance(name, str) else ""
     return found
 
 
@@ -194,14 +187,14 @@ class Clusters:
         shared.sort(key=lambda item: (-item[1].targets, item[0]))
         return [
             {
-                "code": root.code,
-                "kind": root.kind,
-                "key": root.key,
+                "code": code,
+                "kind": kind,
+                "key": key,
                 **({"name": cluster.name} if cluster.name else {}),
                 "targets": cluster.targets,
-                "examples": sorted(cluster.examples),
+                "examples": list(cluster.examples),
             }
-            for root, cluster in shared[: min(count, MAX_LISTED)]
+            for (code, kind, key), cluster in shared[: min(count, MAX_LISTED)]
         ]
 
 
@@ -211,13 +204,14 @@ class _Cluster:
     def __init__(self) -> None:
         self.targets = 0
         self.name = ""
-        self.examples: tuple[str, ...] = ()
+        self.examples: tuple[str, ...] = ()  # in alphabetical order
 
     def add(self, target: str, name: str) -> None:
         """Count a target; the examples are the alphabetically first, so that they do not depend on the order of files."""
         self.targets += 1
-        self._call(name)
-        if target not in self.examples and (len(self.examples) < EXAMPLES or target < max(self.examples)):
+        if name != self.name:
+            self._call(name)
+        if len(self.examples) < EXAMPLES or target < self.examples[-1]:
             self._show(target)
 
     def merge(self, other: _Cluster) -> None:
@@ -235,7 +229,7 @@ class _Cluster:
 
 def _target(finding: Mapping[str, Any]) -> str:
     target = finding.get("target")
-    if not isinstance(target, Mapping):
+    if not isinstance(target, dict):
         return ""
     host, port = str(target.get("host"))[:MAX_KEY], str(target.get("port"))[:MAX_KEY]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

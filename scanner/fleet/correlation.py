@@ -9,13 +9,14 @@ Clocks and what can be reached belong to one run, from one machine; issuers are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from scanner.correlate.clock import ClockFold
 from scanner.correlate.domains import host_of, registrable
 from scanner.correlate.facts import Facts, ReachSign, Witness, facts_of_finding, seconds, told_by_servers
+from scanner.correlate.glance import addresses_tell
 from scanner.correlate.issuers import MAX_ISSUERS, IssuersFold
 from scanner.correlate.reach import ReachFold
 from scanner.fleet.explained import Explained, of_each
@@ -89,10 +90,17 @@ class Correlation:
 
     # --- taking in -------------------------------------------------------------------------------
 
-    def add(self, finding: Mapping[str, Any]) -> None:
-        """Take in a target that may tell something: one with a diagnosis, or about which more was asked."""
+    def add(self, finding: Mapping[str, Any], codes: Iterable[tuple[str, str]]) -> None:
+        """Take in a target that may tell something: one with a diagnosis, or about which more was asked. ``codes`` are the
+        (cause, code) pairs of its diagnoses."""
+        told = _told(finding) if any(code in FLEET_CODES for _, code in codes) else {}
+        if not told and "observed" in finding and not addresses_tell(finding):
+            self.add_answers(finding)
+            return
         self.targets += 1
-        told = _told(finding)
+        self._add(finding, told)
+
+    def _add(self, finding: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> None:
         facts = facts_of_finding(finding)
         if facts is None and not told:
             return
@@ -105,12 +113,15 @@ class Correlation:
             self._fold(finding, self._run(run), facts, told)
 
     def add_answers(self, finding: Mapping[str, Any]) -> None:
-        """The same for a target in order of which only revocation was asked, which may be most of them: quicker."""
+        """The same for a target of which only revocation was asked, all else being in order. That may be most of them, and
+        is quicker."""
+        self.targets += 1
         try:
-            if not self._hear_answers(finding):
-                self.add(finding)
+            heard = self._hear_answers(finding)
         except FOREIGN:
-            self.add(finding)  # what was heard twice counts once
+            heard = False
+        if not heard:
+            self._add(finding, {})  # what is heard twice counts once
 
     def _hear_answers(self, finding: Mapping[str, Any]) -> bool:
         observed = finding["observed"]
@@ -131,7 +142,6 @@ class Correlation:
             until = None if until is None else int(until)
             if until is None or run.clock.matters(party, made - local, until - local):
                 run.clock.hear(Witness(answer["source"], party, made, local, until))
-        self.targets += 1
         return True
 
     def _run(self, name: str) -> _Run | None:
@@ -283,10 +293,10 @@ def _told(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     told: dict[str, Mapping[str, Any]] = {}
     diagnoses = finding.get("diagnoses")
     for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        code = diagnosis.get("code") if isinstance(diagnosis, Mapping) else None
+        code = diagnosis.get("code") if isinstance(diagnosis, dict) else None
         if isinstance(code, str) and code in FLEET_CODES:
             evidence = diagnosis.get("evidence")
-            told[code] = evidence if isinstance(evidence, Mapping) else {}
+            told[code] = evidence if isinstance(evidence, dict) else {}
     return told
 
 
@@ -315,7 +325,7 @@ def _kept(evidence: Mapping[str, Any]) -> dict[str, Any]:
 def _item(item: Any) -> str | dict[str, str] | None:
     if isinstance(item, str):
         return item[:MAX_ABOUT]
-    if isinstance(item, Mapping):
+    if isinstance(item, dict):
         texts = {name: text for name, text in item.items() if isinstance(name, str) and isinstance(text, str)}
         return {name: text[:MAX_ABOUT] for name, text in list(texts.items())[:MAX_ITEMS]}
     return None
@@ -324,7 +334,7 @@ def _item(item: Any) -> str | dict[str, str] | None:
 def _judges_now(finding: Mapping[str, Any]) -> bool:
     """Whether our clock decided what was said of certificates: it did not where a run judged them at a given moment."""
     options = finding.get("judged_with")
-    return not (isinstance(options, Mapping) and options.get("at") is not None)
+    return not (isinstance(options, dict) and options.get("at") is not None)
 
 
 def _count(value: Any) -> int:

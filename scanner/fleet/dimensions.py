@@ -15,7 +15,7 @@ Finding = Mapping[str, Any]
 
 def _endpoints(finding: Finding) -> Iterator[Mapping[str, Any]]:
     endpoints = finding.get("endpoints")
-    return (one for one in endpoints if isinstance(one, Mapping)) if isinstance(endpoints, list) else iter(())
+    return (one for one in endpoints if isinstance(one, dict)) if isinstance(endpoints, list) else iter(())
 
 
 def _endpoint(field: str) -> Callable[[Finding], Any]:
@@ -54,7 +54,7 @@ def _server(finding: Finding) -> str | None:
     """What the server called itself in an HTTP answer, where one was asked for."""
     for endpoint in _endpoints(finding):
         answer = endpoint.get("application")
-        if isinstance(answer, Mapping) and isinstance(server := answer.get("server"), str) and server:
+        if isinstance(answer, dict) and isinstance(server := answer.get("server"), str) and server:
             return server
     return None
 

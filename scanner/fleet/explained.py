@@ -33,7 +33,7 @@ class Explained:
     def _by_itself(self, finding: Mapping[str, Any]) -> str:
         diagnoses = finding.get("diagnoses")
         for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-            if isinstance(diagnosis, Mapping) and diagnosis.get("severity") == "error":
+            if isinstance(diagnosis, dict) and diagnosis.get("severity") == "error":
                 cause = diagnosis.get("cause")
                 if isinstance(cause, str) and cause != self.cause and cause in CAUSES:
                     return cause

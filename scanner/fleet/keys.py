@@ -22,7 +22,7 @@ def identity(finding: Mapping[str, Any]) -> Identity:
     Rows without a host (those that cannot be used) are told apart by their number.
     """
     target = finding.get("target")
-    if not isinstance(target, Mapping):
+    if not isinstance(target, dict):
         return (None,) * len(IDENTITY)
     if target.get("host") is None and target.get("id") is None:
         return ("", 0, "", None, None, f"row {target.get('row')}")
@@ -36,7 +36,7 @@ def _plain(value: Any) -> Any:
 def domain_of(finding: Mapping[str, Any]) -> str | None:
     """The registrable domain of the host asked for, or the address."""
     target = finding.get("target")
-    host = target.get("host") if isinstance(target, Mapping) else None
+    host = target.get("host") if isinstance(target, dict) else None
     return registrable(host) if isinstance(host, str) and host else None
 
 
@@ -46,10 +46,10 @@ def served(finding: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mappin
     if not isinstance(endpoints, list) or not isinstance(certificates, list):
         return None, None
     for endpoint in endpoints:
-        chain = endpoint.get("chain") if isinstance(endpoint, Mapping) else None
+        chain = endpoint.get("chain") if isinstance(endpoint, dict) else None
         if isinstance(chain, list) and chain:
             for record in certificates:
-                if isinstance(record, Mapping) and record.get("sha256") == chain[0]:
+                if isinstance(record, dict) and record.get("sha256") == chain[0]:
                     return endpoint, record
     return None, None
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from scanner.fleet.batch import Batch
-from scanner.fleet.clusters import Clusters
+from scanner.fleet.clusters import NOTES, Clusters
 from scanner.fleet.correlation import Correlation
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
@@ -56,12 +56,11 @@ class Statistics(Stats):
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding."""
-        before = self.unreadable_lines
-        super().add(finding)
-        if self.unreadable_lines != before:
+        codes = self.add_shaped(finding)
+        if codes is None:
             self._reason("has no target or no outcome", 1)
             return
-        self._tell(finding)
+        self._tell(finding, codes)
         try:
             self._add_measured(Batch((finding,)))
         except FOREIGN:
@@ -77,18 +76,18 @@ class Statistics(Stats):
             reason = OTHER_REASONS
         self.reasons[reason] += count
 
-    def _tell(self, finding: Mapping[str, Any]) -> None:
-        if finding.get("diagnoses"):
+    def _tell(self, finding: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> None:
+        outcome = finding["outcome"]
+        if codes and (outcome != "ok" or any(code in NOTES for _, code in codes)):
             self.clusters.add(finding)
-        if finding["outcome"] != "invalid":
-            self.correlated.add(finding)
+        if outcome != "invalid":
+            self.correlated.add(finding, codes)
 
     def fold(self, batch: Batch) -> None:
         """Count what a batch holds."""
         self._add_measured(batch)
         for finding in batch.telling:
-            super().add(finding)
-            self._tell(finding)
+            self._tell(finding, self.count(finding, finding["target"]["tags"]))
         for outcome in {*batch.outcomes}:
             self.total.add_quiet(outcome, batch.outcomes.count(outcome))
         self.note(batch.runs, batch.tags)
@@ -102,7 +101,7 @@ class Statistics(Stats):
                 if "observed" in finding:
                     self.correlated.add_answers(finding)
                 else:
-                    self.correlated.add(finding)
+                    self.correlated.add(finding, ())
         self.correlated.targets += silent
 
     def _add_measured(self, batch: Batch) -> None:

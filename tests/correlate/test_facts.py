@@ -217,21 +217,3 @@ def test_scts_ahead_of_our_clock() -> None:
     assert told(DAY) == {Witness("sct", "Operator A", int(AT + DAY) + 3600, int(AT))}
     assert told(-DAY) == set()
     assert told(-1800) == set()
-
-
-def test_a_glance_is_enough_for_what_a_store_trusts() -> None:
-    made: dict[str, Any] = {
-        "target": {"row": 1, "host": "a.example"},
-        "started": "2026-11-23T20:15:44Z",
-        "endpoints": [
-            5,
-            {"address": "192.0.2.1", "chain": ["ab"], "trust": {"a": {"trusted": False, "error": "untrusted-root"}}},
-        ],
-        "certificates": [{"sha256": "ab", "subject": "CN=a", "issuer": "CN=Root"}],
-    }
-    assert facts_of_finding(made) is None, "without its dates the leaf is none"
-    made["certificates"][0] |= {"not_before": "2026-01-01T00:00:00Z", "not_after": "2027-01-01T00:00:00Z"}
-    found = facts_of_finding(made)
-    assert found is not None and [sign.text for sign in found.issuers] == ["CN=Root"]
-    made["endpoints"][1]["trust"]["b"] = {"trusted": True}
-    assert facts_of_finding(made) is None

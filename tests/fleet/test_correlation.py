@@ -9,6 +9,7 @@ import pytest
 
 from scanner.fleet import correlation as module
 from scanner.fleet.correlation import FLEET_CODES, Correlation
+from scanner.fleet.stats import codes_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
 AT = 1_795_399_200  # 2026-11-23T02:00:00Z
@@ -19,7 +20,7 @@ EARLY = {"mozilla": {"trusted": False, "error": "certificate-not-yet-valid", "pa
 def correlated(*findings: dict[str, Any]) -> Correlation:
     found = Correlation()
     for one in findings:
-        found.add(one)
+        found.add(one, codes_of(one))
     return found
 
 
@@ -174,7 +175,7 @@ def test_answers_are_heard_the_same_in_either_way(given: Any) -> None:
         for others in ({}, {"issuers": [{"url": "http://aia.ca.test/", "blocked": True}]}):
             made = finding(1, "a.example", observed={"revocation": given, **others}, started=started)
             quick.add_answers(made)
-            slow.add(made)
+            slow.add(made, ())
     assert quick.targets == slow.targets == 8
     assert quick.to_json() == slow.to_json()
     for name, run in slow._runs.items():
@@ -188,7 +189,8 @@ def test_what_it_is_about_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Correlation()
     for number in range(20):
         said = diagnosis("captive-portal", page=f"{number}" * 500, names=["x" * 999] * 99)
-        found.add(finding(1, "a", said, run=f"run{number}", **untrusted(f"k{number}", "CN=x"), leaf=certificate("a")))
+        made = finding(1, "a", said, run=f"run{number}", **untrusted(f"k{number}", "CN=x"), leaf=certificate("a"))
+        found.add(made, codes_of(made))
     assert (len(found._runs), len(found._recorded), len(found._by_issuer)) == (3, 4, 5)
     page = found.to_json()["portals"][0]
     assert len(page["to"]) == 300 and len(page["evidence"]["names"]) == 8 and len(page["evidence"]["names"][0]) == 300
