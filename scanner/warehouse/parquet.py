@@ -78,12 +78,13 @@ def _write(connection: duckdb.DuckDBPyConnection, staged: Staged, root: Path, wo
     for table in (CERTIFICATES, *reversed(OF_RUN)):
         (work / table.name).mkdir()
         for run, facts in staged.runs.items():
+            connection.execute("CREATE OR REPLACE TEMP TABLE this AS SELECT ?::VARCHAR AS run", [run])
             new, place = work / table.name / own[run], root / table.name / f"{PARTITION}={facts.run_date}" / own[run]
             old = sorted(root.glob(f"{table.name}/*/{glob.escape(own[run])}"))
             if table is CERTIFICATES:
-                certificates.write(run, old, new)
+                certificates.write(old, new)
             else:
-                _copy(connection, f"SELECT {_columns(table)} FROM {table.name} WHERE run = {literal(run)}", new)
+                _copy(connection, f"SELECT {_columns(table)} FROM {table.name} JOIN this USING (run)", new)
             for path in old:
                 if path != place:  # the run was loaded under another date before
                     yield _Move(None, path)
@@ -117,16 +118,15 @@ class _Certificates:
             new,
         )
 
-    def write(self, run: str, old: list[Path], new: Path) -> None:
-        """Write those of a run: what its file had already, as other runs may count on it, and what no other file has."""
+    def write(self, old: list[Path], new: Path) -> None:
+        """Write those of this run: what its file had already, as other runs may count on it, and what no other file has."""
         connection = self._connection
         connection.execute("CREATE TABLE mine AS SELECT * FROM certificates LIMIT 0")
         for path in old:
             connection.execute(f"INSERT INTO mine BY NAME SELECT * FROM {_file(path)}")
         connection.execute(
             "INSERT INTO mine SELECT c.* FROM certificates c"
-            " WHERE sha256 IN (SELECT sha256 FROM chains WHERE run = ? UNION ALL SELECT sha256 FROM mine)",
-            [run],
+            " WHERE sha256 IN (SELECT sha256 FROM chains JOIN this USING (run) UNION ALL SELECT sha256 FROM mine)"
         )
         connection.execute(
             "CREATE TABLE chosen AS SELECT * FROM mine ANTI JOIN elsewhere USING (sha256)"

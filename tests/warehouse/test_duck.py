@@ -210,7 +210,7 @@ def test_a_full_disk(tmp_path: Path, path: str, room: int) -> None:
         tmp_path / "f",
         [
             finding(f"{n}.example", "dns", row=n, tags={"noise": "".join(sha256(f"{n}/{k}") for k in range(20))})
-            for n in range(1000)
+            for n in range(2500)
         ],
     )
     with unchanged(path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from scanner.ndjson import NotFindings
 from scanner.warehouse import staging
 from scanner.warehouse.staging import LoadError, RunFacts, stage
 from tests.helpers.warehouse import certificate, finding, write
+from tests.warehouse.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +158,26 @@ def test_where_nothing_can_be_staged(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(LoadError, match=r"cannot stage rows in .*nowhere"), stage([path]):
         pass
+
+
+FULL = """
+import resource, sys
+from scanner.warehouse.staging import LoadError, stage
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+try:
+    with stage([sys.argv[1]]): pass
+except LoadError as error:
+    print(error)
+"""
+
+
+def test_no_room_to_stage(tmp_path: Path, own_temporary_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(own_temporary_directory))
+    path = write(tmp_path / "a", [finding("a", row=row) for row in range(200)])
+    words = [sys.executable, "-c", FULL, path]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert (done.stdout, done.stderr) == (f"cannot stage rows in {own_temporary_directory}: File too large\n", "")
+    assert list(own_temporary_directory.iterdir()) == []
 
 
 def test_what_was_staged_is_spoilt(tmp_path: Path) -> None:
