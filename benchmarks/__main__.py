@@ -11,7 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import compare, farm, handshake, judging, loading, patience, peers, report, resolving, stages, startup
+from benchmarks import (
+    compare,
+    counting,
+    farm,
+    handshake,
+    judging,
+    loading,
+    patience,
+    peers,
+    report,
+    resolving,
+    stages,
+    startup,
+)
 from benchmarks.measure import raise_file_limit
 
 Results = list[dict[str, Any]]
@@ -74,6 +87,10 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
         "CPU of our resolver for each name, A and AAAA",
         lambda o: [resolving.names(hosts=o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
     ),
+    "statistics": (
+        "CPU of counting findings beside parsing them, and its memory",
+        lambda o: [counting.counts(findings=o.findings, rounds=o.rounds, most=o.most)],
+    ),
     "load": (
         "memory and CPU of loading a large estate into DuckDB and Parquet files",
         lambda o: [loading.loads(findings=10 * o.findings)],
@@ -112,7 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--judged", type=int, default=20000, help="judging: hosts (default 20000)")
     parser.add_argument(
-        "--findings", type=int, default=100_000, help="report: findings (default 100,000); load: ten times as many"
+        "--findings",
+        type=int,
+        default=100_000,
+        help="report, statistics: findings (default 100,000); load: ten times as many",
+    )
+    parser.add_argument(
+        "--most", type=int, default=5_000_000, help="statistics: findings for memory (default 5 million)"
     )
     parser.add_argument("--probes", type=int, default=5000, help="memory: probes in flight (default 5000)")
     parser.add_argument("--dead", type=int, default=20000, help="dead: targets that never answer (default 20000)")

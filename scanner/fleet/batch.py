@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, compress
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from scanner.findings import SCHEMA
 from scanner.fleet.tally import OUTCOMES
@@ -29,16 +29,19 @@ _STAGES: Final = ("connect", "starttls", "handshake")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 Finding = Mapping[str, Any]
+Kept = TypeVar("Kept")
+# Makes of a finding that has a diagnosis (``True``), or whose answers may say more than that all is in order, what is to be kept
+Look = Callable[[Finding, bool], Kept]
 # Gives the names of the groups that a finding belongs to, one for each column to group by
 Naming = Callable[[Finding, Mapping[str, Any]], Sequence[str]]
 
 
-class Batch:
+class Batch(Generic[Kept]):
     """Some findings, at least one. Raises ``FOREIGN``, or what reading them raises.
 
-    ``telling`` are those with a diagnosis; ``outcomes`` and ``groups`` are of the others, of which ``asked_more`` are those
-    whose answers may say more than that all is in order. The rest is of all: ``leaves`` are (not_after, SHA-256),
-    ``durations`` milliseconds by stage, ``last`` is when the last of them was started, to the second.
+    ``telling`` is what was kept of those with a diagnosis; ``outcomes`` and ``groups`` are of the others, and ``asked_more`` is
+    what was kept of these. The rest is of all: ``leaves`` are (not_after, SHA-256), ``durations`` milliseconds by stage,
+    ``last`` is when the last of them was started, to the second.
     """
 
     __slots__ = (
@@ -55,18 +58,10 @@ class Batch:
         "telling",
     )
 
-    def __init__(self, findings: Iterable[Finding], naming: Naming | None = None) -> None:
-        groups: list[Sequence[str]] = []
-        if naming is None:
-            taken = [
-                *map(_taken, findings)
-            ]  # not a comprehension, whose variable would keep each until the next is there
-        else:
-            taken = []
-            for finding in findings:
-                taken.append(_taken(finding))
-                groups.append(naming(finding, finding["target"]["tags"]))
-        plain, of_target, leaves, timings, kept = zip(*taken, strict=True)
+    def __init__(self, findings: Iterable[Finding], look: Look[Kept], naming: Naming | None = None) -> None:
+        # not a comprehension, whose variable would keep each finding until the next one is there
+        taken = [*map(_taking(look, naming), findings)]
+        plain, of_target, leaves, timings, told, kept, groups = zip(*taken, strict=True)
         schemas, outcomes, runs, attempts, durations, started = zip(*plain, strict=True)
         tags, rows = zip(*of_target, strict=True)
         latest = max(started)
@@ -91,16 +86,14 @@ class Batch:
         for measured in self.durations.values():
             sum(measured)
         self.outcomes: Sequence[str] = outcomes
-        self.groups: Sequence[Sequence[str]] = groups
-        self.telling: list[Finding] = []
-        self.asked_more: list[Finding] = []
-        quiet = [True] * len(outcomes)
-        for number, finding in enumerate(kept) if any(kept) else ():
-            if finding is not None:
-                quiet[number] = not _is_telling(finding)
-                (self.asked_more if quiet[number] else self.telling).append(finding)
-        if self.telling:
-            self.outcomes, self.groups = [*compress(outcomes, quiet)], [*compress(groups, quiet)]
+        self.groups: Sequence[Sequence[str]] = () if naming is None else groups
+        self.telling: Sequence[Kept] = ()
+        if any(told):
+            quiet = [not one for one in told]
+            self.telling = [*compress(kept, told)]
+            self.outcomes, self.groups = [*compress(outcomes, quiet)], [*compress(self.groups, quiet)]
+            kept = tuple(compress(kept, quiet))
+        self.asked_more: Sequence[Kept] = [one for one in kept if one is not None]
 
     def rows_by_run(self) -> Iterable[tuple[str, Sequence[int]]]:
         """The rows of the inventory that they answer, by run."""
@@ -112,21 +105,24 @@ class Batch:
         return rows.items()
 
 
-def _taken(finding: Finding) -> tuple[Any, ...]:
-    """What is counted of a finding, and the finding itself where there may be more in it."""
-    plain = _PLAIN(finding)
-    diagnoses, cause, target, certificates, endpoints = _NESTED(finding)
-    return (
-        plain,
-        _OF_TARGET(target),
-        _LEAF(certificates[0]) if certificates else None,
-        endpoints[0]["timing_ms"] if len(endpoints) == 1 else [endpoint["timing_ms"] for endpoint in endpoints],
-        finding if diagnoses or cause is not None or plain[_ATTEMPTS] > 1 or "observed" in finding else None,
-    )
+def _taking(look: Look[Kept], naming: Naming | None) -> Callable[[Finding], tuple[Any, ...]]:
+    """What takes from a finding all that is counted."""
 
+    def taken(finding: Finding) -> tuple[Any, ...]:
+        plain = _PLAIN(finding)
+        diagnoses, cause, target, certificates, endpoints = _NESTED(finding)
+        told = True if diagnoses or cause is not None else False
+        return (
+            plain,
+            _OF_TARGET(target),
+            _LEAF(certificates[0]) if certificates else None,
+            endpoints[0]["timing_ms"] if len(endpoints) == 1 else [endpoint["timing_ms"] for endpoint in endpoints],
+            told,
+            look(finding, told) if told or plain[_ATTEMPTS] > 1 or "observed" in finding else None,
+            None if naming is None else naming(finding, target["tags"]),
+        )
 
-def _is_telling(finding: Finding) -> bool:
-    return bool(finding["diagnoses"]) or finding["cause"] is not None
+    return taken
 
 
 def _texts(leaves: Iterable[Any]) -> list[tuple[str, str]]:

@@ -121,7 +121,7 @@ _ROOTINGS: Final[Mapping[str, _Rooting]] = {
     **dict.fromkeys(("unknown-log", "log-retired", "sct-invalid"), _by_evidence("log", "log", "log_id")),
     "revocation-unknown": _by_hosts,
 }
-# A note each, but of one dead host behind many there should be word.
+# Codes that are notes, and of one root behind many of which there should be word all the same: a dead host.
 NOTES: Final = ("revocation-unknown",)
 
 
@@ -151,12 +151,8 @@ class Clusters:
         self._found: dict[Root, _Cluster] = {}
         self.complete = True  # no root was dropped to make room: all counts are exact
 
-    def add(self, finding: Mapping[str, Any]) -> None:
-        """Count one finding that is not in order."""
-        roots = roots_of(finding)
-        if not roots:
-            return
-        target = _target(finding)
+    def add(self, roots: Mapping[Root, str], target: str) -> None:
+        """Count one target that has these roots."""
         for root, name in roots.items():
             self._of(root).add(target, name)
 
@@ -227,7 +223,8 @@ class _Cluster:
             self.name = name
 
 
-def _target(finding: Mapping[str, Any]) -> str:
+def target_of(finding: Mapping[str, Any]) -> str:
+    """A target by host and port, as examples name it."""
     target = finding.get("target")
     if not isinstance(target, dict):
         return ""

@@ -9,9 +9,9 @@ Clocks and what can be reached belong to one run, from one machine; issuers are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scanner.correlate.clock import ClockFold
 from scanner.correlate.domains import host_of, registrable
@@ -19,7 +19,7 @@ from scanner.correlate.facts import Facts, ReachSign, Witness, facts_of_finding,
 from scanner.correlate.glance import addresses_tell
 from scanner.correlate.issuers import MAX_ISSUERS, IssuersFold
 from scanner.correlate.reach import ReachFold
-from scanner.fleet.explained import Explained, of_each
+from scanner.fleet.explained import Explained, causes_of, of_each
 from scanner.ndjson import FOREIGN
 
 # Codes that only the fleet gives, and the cause that each belongs to.
@@ -77,6 +77,19 @@ class _Recorded:
         self.keep(other.evidence)
 
 
+class Seen(NamedTuple):
+    """What one target tells: its facts, and of each code of the fleet that its finding has what it is about (``None``: the
+    run) and the evidence. ``errors`` are the causes of its errors, ``named`` is the one that the finding is named by."""
+
+    run: str
+    facts: Facts | None
+    told: Mapping[str, tuple[str | None, dict[str, Any]]]
+    errors: Sequence[str]
+    named: str
+    judged_now: bool
+    witnesses: Sequence[Witness]
+
+
 class Correlation:
     """The fold."""
 
@@ -90,38 +103,40 @@ class Correlation:
 
     # --- taking in -------------------------------------------------------------------------------
 
-    def add(self, finding: Mapping[str, Any], codes: Iterable[tuple[str, str]]) -> None:
-        """Take in a target that may tell something: one with a diagnosis, or about which more was asked. ``codes`` are the
-        (cause, code) pairs of its diagnoses."""
+    def look(self, finding: Mapping[str, Any], codes: Iterable[tuple[str, str]] = ()) -> Seen | None:
+        """What a target tells, ``None`` if nothing beside what is taken in here: answers on revocation, which may be all that
+        most have. ``codes`` are the (cause, code) pairs of its diagnoses."""
         told = _told(finding) if any(code in FLEET_CODES for _, code in codes) else {}
-        if not told and "observed" in finding and not addresses_tell(finding):
-            self.add_answers(finding)
-            return
-        self.targets += 1
-        self._add(finding, told)
-
-    def _add(self, finding: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> None:
+        if not told and not addresses_tell(finding):
+            if "observed" not in finding:
+                return None
+            try:
+                if self._hear_answers(finding):
+                    return None
+            except FOREIGN:
+                pass  # what is heard twice counts once
         facts = facts_of_finding(finding)
         if facts is None and not told:
-            return
+            return None
         run = finding.get("run")
-        run = run[:MAX_ABOUT] if isinstance(run, str) else ""
-        for code, evidence in told.items():
-            self.said[code] += 1
-            self._record(finding, run, code, evidence)
-        if facts is not None:
-            self._fold(finding, self._run(run), facts, told)
+        errors, named = causes_of(finding)
+        return Seen(
+            run[:MAX_ABOUT] if isinstance(run, str) else "",
+            facts,
+            {code: (_about(code, evidence), _kept(evidence)) for code, evidence in told.items()},
+            errors,
+            named,
+            _judges_now(finding),
+            told_by_servers(finding),
+        )
 
-    def add_answers(self, finding: Mapping[str, Any]) -> None:
-        """The same for a target of which only revocation was asked, all else being in order. That may be most of them, and
-        is quicker."""
-        self.targets += 1
-        try:
-            heard = self._hear_answers(finding)
-        except FOREIGN:
-            heard = False
-        if not heard:
-            self._add(finding, {})  # what is heard twice counts once
+    def add(self, seen: Seen) -> None:
+        """Take in what a target tells; ``targets`` counts all, and is the caller's."""
+        for code, (about, evidence) in seen.told.items():
+            self.said[code] += 1
+            self._record(seen, code, seen.run if about is None else about, evidence)
+        if seen.facts is not None:
+            self._fold(seen, seen.facts)
 
     def _hear_answers(self, finding: Mapping[str, Any]) -> bool:
         observed = finding["observed"]
@@ -150,45 +165,41 @@ class Correlation:
             run = self._runs[name] = _Run()
         return run
 
-    def _record(self, finding: Mapping[str, Any], run: str, code: str, evidence: Mapping[str, Any]) -> None:
-        match code:
-            case "issuer-across-unrelated-names":
-                about = evidence.get("issuer")
-            case "captive-portal":
-                about = evidence.get("page")
-            case _:
-                about = run
-        key = code, about[:MAX_ABOUT] if isinstance(about, str) else ""
-        recorded = self._recorded.get(key)
+    def _record(self, seen: Seen, code: str, about: str, evidence: dict[str, Any]) -> None:
+        recorded = self._recorded.get((code, about))
         if recorded is None:
             if len(self._recorded) >= MAX_RECORDED:
                 return
-            recorded = self._recorded[key] = _Recorded(FLEET_CODES[code])
-        recorded.explained.add(finding, said=True, alone=_BY_LOCAL_CLOCK if code == "local-clock-wrong" else None)
-        recorded.keep(_kept(evidence))
+            recorded = self._recorded[code, about] = _Recorded(FLEET_CODES[code])
+        # where the clock was corrected, the diagnoses do not show any more what it would have said
+        errors = [_BY_LOCAL_CLOCK] if code == "local-clock-wrong" else seen.errors
+        recorded.explained.add(errors, seen.named, said=True)
+        recorded.keep(evidence)
 
-    def _fold(self, finding: Mapping[str, Any], run: _Run | None, facts: Facts, told: Mapping[str, Any]) -> None:
+    def _fold(self, seen: Seen, facts: Facts) -> None:
         self._issuers.add(facts.sightings)
-        said = "issuer-across-unrelated-names" in told
-        for key in {seen.key for seen in facts.sightings}:
+        said = "issuer-across-unrelated-names" in seen.told
+        for key in {sighting.key for sighting in facts.sightings}:
             explained = self._by_issuer.get(key)
             if explained is None:
                 if len(self._by_issuer) >= MAX_ISSUERS:
                     continue
                 explained = self._by_issuer[key] = Explained("interception")
-            explained.add(finding, said=said)
+            explained.add(seen.errors, seen.named, said=said)
+        run = self._run(seen.run)
         if run is None:
             return
         run.reach.add(facts.reach)
-        if any(not seen.reached for seen in facts.reach) and "revocation-blocked" not in told:
-            run.blocked.add(finding)
-        if not _judges_now(finding):
+        if any(not host.reached for host in facts.reach) and "revocation-blocked" not in seen.told:
+            run.blocked.add(seen.errors, seen.named)
+        if not seen.judged_now:
             return
         run.clock.add(facts)
-        for witness in told_by_servers(finding):
+        for witness in seen.witnesses:
             run.clock.hear(witness)
-        if facts.validity and "local-clock-wrong" not in told:
-            (run.early if any(one.code == _EARLY for one in facts.validity) else run.late).add(finding)
+        if facts.validity and "local-clock-wrong" not in seen.told:
+            early = any(one.code == _EARLY for one in facts.validity)
+            (run.early if early else run.late).add(seen.errors, seen.named)
 
     def merge(self, other: Correlation) -> None:
         """Add what another fold took in."""
@@ -286,6 +297,15 @@ class Correlation:
 
 def _unknown_clock() -> dict[str, Any]:
     return {"state": "unknown", "witnesses": [], **Explained("clock-skew").to_json()}
+
+
+def _about(code: str, evidence: Mapping[str, Any]) -> str | None:
+    """What a recorded verdict is about; ``None`` where that is its run."""
+    field = {"issuer-across-unrelated-names": "issuer", "captive-portal": "page"}.get(code)
+    if field is None:
+        return None
+    about = evidence.get(field)
+    return about[:MAX_ABOUT] if isinstance(about, str) else ""
 
 
 def _told(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -13,8 +13,6 @@ from typing import Any, Final
 MAX_LISTED: Final = 1000
 # Certificates kept while folding, before they are cut back to the first ``MAX_LISTED``.
 MAX_KEPT: Final = 4 * MAX_LISTED
-# Services kept until they are counted together.
-MAX_WAITING: Final = 512
 # Days told apart: a hundred years. Dates beyond come from certificates that never expire, or from files that are not ours.
 MAX_DAYS: Final = 36_525
 OTHER_DAYS: Final = "(other days)"
@@ -31,21 +29,22 @@ class Expiry:
         self._days: Counter[str] = Counter()
         self._certificates: Counter[tuple[str, str]] = Counter()  # (not_after, sha256) -> services
         self._last: tuple[str, str] | None = None  # what lies behind it was dropped
-        self._waiting: list[tuple[str, str]] = []
+        self._met: Counter[str] = Counter()  # what stands where days do, not looked at yet
 
     def add(self, leaves: Sequence[tuple[str, str]]) -> None:
         """Count services by (not_after as RFC 3339 text, SHA-256) of what they sent."""
-        self._waiting += leaves
-        if len(self._waiting) >= MAX_WAITING:
-            self._settle()
-
-    def _settle(self) -> None:
-        leaves, last = self._waiting, self._last
-        self._waiting = []
-        for day, services in Counter([not_after[:10] for not_after, _ in leaves]).items():
-            self._day(day, services)
+        self._met.update([not_after[:10] for not_after, _ in leaves])
+        if len(self._met) > MAX_DAYS:
+            self._settle_days()
+        last = self._last
         self._certificates.update(leaves if last is None else [leaf for leaf in leaves if leaf <= last])
-        self._cut()
+        if len(self._certificates) > MAX_KEPT:
+            self._cut()
+
+    def _settle_days(self) -> None:
+        for day, services in self._met.items():
+            self._day(day, services)
+        self._met.clear()
 
     def _day(self, day: str, services: int) -> None:
         if day not in self._days and (len(self._days) >= MAX_DAYS or _date(day) is None):
@@ -54,15 +53,14 @@ class Expiry:
 
     def _cut(self) -> None:
         mine = self._certificates
-        if len(mine) > MAX_KEPT:
-            kept = heapq.nsmallest(MAX_LISTED, mine)
-            self._certificates = Counter({key: mine[key] for key in kept})
-            self._last = kept[-1]
+        kept = sorted(mine)[:MAX_LISTED]
+        self._certificates = Counter({key: mine[key] for key in kept})
+        self._last = kept[-1]
 
     def merge(self, other: Expiry) -> None:
         """Add what ``other`` counted."""
-        self._settle()
-        other._settle()
+        for each in (self, other):
+            each._settle_days()
         for day, services in other._days.items():
             self._day(day, services)
         self._certificates.update(other._certificates)
@@ -70,12 +68,13 @@ class Expiry:
         if lasts:
             last = self._last = min(lasts)
             self._certificates = Counter({key: count for key, count in self._certificates.items() if key <= last})
-        self._cut()
+        if len(self._certificates) > MAX_KEPT:
+            self._cut()
 
     @property
     def days(self) -> Mapping[str, int]:
         """Services by the day on which their certificate expires, ``2027-02-11``."""
-        self._settle()
+        self._settle_days()
         return self._days
 
     def within(self, today: date) -> tuple[int, dict[int, int]]:
@@ -88,7 +87,6 @@ class Expiry:
 
     def soonest(self, count: int = MAX_LISTED) -> list[dict[str, Any]]:
         """The certificates that expire first, with how many services sent each."""
-        self._settle()
         return [
             {"sha256": sha256, "not_after": not_after, "services": self._certificates[not_after, sha256]}
             for not_after, sha256 in heapq.nsmallest(min(count, MAX_LISTED), self._certificates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Protocol, Self, TypeVar
 
@@ -22,22 +22,11 @@ class Explained:
         # (the cause of its first error if the fleet were not asked, the cause that the finding is named by)
         self._causes: Counter[tuple[str, str]] = Counter()
 
-    def add(self, finding: Mapping[str, Any], *, said: bool = False, alone: str | None = None) -> None:
-        """Count a target. ``alone`` is the cause that it would have by itself, where its diagnoses do not show that any more."""
+    def add(self, errors: Iterable[str], named: str, *, said: bool = False) -> None:
+        """Count a target by the causes of its errors, in order, and the one that its finding is named by (or nothing)."""
         self.targets += 1
         self.said += said
-        named = finding.get("cause")
-        by_itself = self._by_itself(finding) if alone is None else alone
-        self._causes[by_itself, named if isinstance(named, str) and named in CAUSES else ""] += 1
-
-    def _by_itself(self, finding: Mapping[str, Any]) -> str:
-        diagnoses = finding.get("diagnoses")
-        for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-            if isinstance(diagnosis, dict) and diagnosis.get("severity") == "error":
-                cause = diagnosis.get("cause")
-                if isinstance(cause, str) and cause != self.cause and cause in CAUSES:
-                    return cause
-        return ""
+        self._causes[next((cause for cause in errors if cause != self.cause), ""), named] += 1
 
     def merge(self, other: Explained) -> None:
         """Add what another counted."""
@@ -82,3 +71,16 @@ def of_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int) -
 
 def _most_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def causes_of(finding: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The causes of a finding's errors, in order, and the one that it is named by, empty where there is none."""
+    diagnoses = finding.get("diagnoses")
+    errors: list[str] = [
+        cause
+        for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
+        if isinstance(diagnosis, dict) and diagnosis.get("severity") == "error"
+        if isinstance(cause := diagnosis.get("cause"), str) and cause in CAUSES
+    ]
+    named = finding.get("cause")
+    return errors, named if isinstance(named, str) and named in CAUSES else ""

@@ -74,7 +74,9 @@ def _fold_part(part: Part, by: Sequence[str]) -> Statistics:
     return _fold(statistics, read_part(path, start, end, statistics.batch))
 
 
-def _fold(statistics: Statistics, read: Iterator[tuple[Batch | None, list[dict[str, Any] | Unreadable]]]) -> Statistics:
+def _fold(
+    statistics: Statistics, read: Iterator[tuple[Batch[Any] | None, list[dict[str, Any] | Unreadable]]]
+) -> Statistics:
     for batch, others in read:
         if batch is not None:
             statistics.fold(batch)

@@ -10,21 +10,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scanner.fleet.batch import Batch
-from scanner.fleet.clusters import NOTES, Clusters
-from scanner.fleet.correlation import Correlation
+from scanner.fleet.clusters import NOTES, Clusters, Root, roots_of, target_of
+from scanner.fleet.correlation import Correlation, Seen
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
 from scanner.fleet.repeats import Repeats
-from scanner.fleet.stats import Stats
+from scanner.fleet.stats import Stats, codes_of
 from scanner.fleet.tally import share
 from scanner.ndjson import FOREIGN, Unreadable
 
 # Reasons told apart why lines are no findings.
 MAX_REASONS: Final = 20
 OTHER_REASONS: Final = "(other reasons)"
+
+
+class _Told(NamedTuple):
+    """What is counted of a finding that has a diagnosis."""
+
+    outcome: str
+    primary: str | None
+    codes: Sequence[tuple[str, str]]
+    groups: Sequence[str]
+    roots: Mapping[Root, str]
+    target: str
+    seen: Seen | None
 
 
 class Statistics(Stats):
@@ -42,9 +54,9 @@ class Statistics(Stats):
         self.reasons: Counter[str] = Counter()
         self._last = ""  # when the last target was taken up
 
-    def batch(self, findings: Iterable[Mapping[str, Any]]) -> Batch:
+    def batch(self, findings: Iterable[Mapping[str, Any]]) -> Batch[Any]:
         """What there is to count in findings, which are gone afterwards. Raises ``FOREIGN`` for those not shaped like ours."""
-        return Batch(findings, self.names if self.by else None)
+        return Batch(findings, self._look, self.names if self.by else None)
 
     def add_batch(self, findings: Sequence[Mapping[str, Any]]) -> None:
         """Count findings; those not shaped like findings of ours count as far as they can be understood."""
@@ -56,13 +68,19 @@ class Statistics(Stats):
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding."""
-        codes = self.add_shaped(finding)
-        if codes is None:
+        before = self.unreadable_lines
+        super().add(finding)
+        if self.unreadable_lines != before:
             self._reason("has no target or no outcome", 1)
             return
-        self._tell(finding, codes)
+        told = self._tell(finding, ())
+        self.clusters.add(told.roots, told.target)
+        if finding["outcome"] != "invalid":
+            self.correlated.targets += 1
+            if told.seen is not None:
+                self.correlated.add(told.seen)
         try:
-            self._add_measured(Batch((finding,)))
+            self._add_measured(Batch((finding,), _nothing))
         except FOREIGN:
             pass  # a finding of somebody else's, without what is measured here
 
@@ -76,35 +94,52 @@ class Statistics(Stats):
             reason = OTHER_REASONS
         self.reasons[reason] += count
 
-    def _tell(self, finding: Mapping[str, Any], codes: Sequence[tuple[str, str]]) -> None:
-        outcome = finding["outcome"]
-        if codes and (outcome != "ok" or any(code in NOTES for _, code in codes)):
-            self.clusters.add(finding)
-        if outcome != "invalid":
-            self.correlated.add(finding, codes)
+    def _look(self, finding: Mapping[str, Any], told: bool) -> Any:
+        """What is kept of a finding in which there may be more: ``None`` if nothing."""
+        if told:
+            return self._tell(finding, self.names(finding, finding["target"]["tags"]) if self.by else ())
+        return None if finding["outcome"] == "invalid" else self.correlated.look(finding)
 
-    def fold(self, batch: Batch) -> None:
+    def _tell(self, finding: Mapping[str, Any], groups: Sequence[str]) -> _Told:
+        outcome, primary, codes = finding["outcome"], finding.get("cause"), codes_of(finding)
+        roots: Mapping[Root, str] = {}
+        if codes and (outcome != "ok" or any(code in NOTES for _, code in codes)):
+            roots = roots_of(finding)
+        return _Told(
+            outcome,
+            primary if type(primary) is str else None,
+            codes,
+            groups,
+            roots,
+            target_of(finding) if roots else "",
+            None if outcome == "invalid" else self.correlated.look(finding, codes),
+        )
+
+    def fold(self, batch: Batch[Any]) -> None:
         """Count what a batch holds."""
         self._add_measured(batch)
-        for finding in batch.telling:
-            self._tell(finding, self.count(finding, finding["target"]["tags"]))
+        self.note(batch.runs, batch.tags)
+        correlated = self.correlated
+        for outcome, primary, codes, groups, roots, target, seen in batch.telling:
+            self.total.add(outcome, primary, codes)
+            for column, value in zip(self.by, groups, strict=True) if groups else ():
+                self.group(column, value).add(outcome, primary, codes)
+            if roots:
+                self.clusters.add(roots, target)
+            if outcome != "invalid":
+                correlated.targets += 1
+                if seen is not None:
+                    correlated.add(seen)
         for outcome in {*batch.outcomes}:
             self.total.add_quiet(outcome, batch.outcomes.count(outcome))
-        self.note(batch.runs, batch.tags)
         for column, values in zip(self.by, zip(*batch.groups, strict=True), strict=False):
             for (value, outcome), count in Counter(zip(values, batch.outcomes, strict=True)).items():
                 self.group(column, value).add_quiet(outcome, count)
-        silent = len(batch.outcomes) - batch.outcomes.count("invalid")
-        for finding in batch.asked_more:
-            if finding["outcome"] != "invalid":
-                silent -= 1
-                if "observed" in finding:
-                    self.correlated.add_answers(finding)
-                else:
-                    self.correlated.add(finding, ())
-        self.correlated.targets += silent
+        correlated.targets += len(batch.outcomes) - batch.outcomes.count("invalid")
+        for seen in batch.asked_more:
+            correlated.add(seen)
 
-    def _add_measured(self, batch: Batch) -> None:
+    def _add_measured(self, batch: Batch[Any]) -> None:
         self.expiry.add(batch.leaves)
         for stage, durations in batch.durations.items():
             if durations:
@@ -178,3 +213,7 @@ class Statistics(Stats):
             expired, within = self.expiry.within(last.date())
             shown |= {"expired": expired, "within_days": {str(span): services for span, services in within.items()}}
         return shown
+
+
+def _nothing(_finding: Mapping[str, Any], _told: bool) -> None:
+    return None

@@ -48,33 +48,23 @@ class Stats:
 
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding; one that is not shaped like a finding counts as an unreadable line."""
-        self.add_shaped(finding)
-
-    def add_shaped(self, finding: Mapping[str, Any]) -> Sequence[tuple[str, str]] | None:
-        """The same; returns its distinct (cause, code) pairs, ``None`` where it is no finding."""
         outcome = finding.get("outcome")
         target = finding.get("target")
         if not isinstance(outcome, str) or outcome not in self.total.outcomes or not isinstance(target, dict):
             self.unreadable_lines += 1
-            return None
+            return
+        primary = finding.get("cause")
+        if not isinstance(primary, str):
+            primary = None
+        codes = codes_of(finding) if finding.get("diagnoses") else ()
+        self.total.add(outcome, primary, codes)
         run = finding.get("run")
         tags = target.get("tags")
         if not isinstance(tags, dict):
             tags = {}
         self.note((run,) if isinstance(run, str) else (), (tags,))
-        return self.count(finding, tags)
-
-    def count(self, finding: Mapping[str, Any], tags: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-        """Count one finding in all its groups. Returns its distinct (cause, code) pairs."""
-        outcome, primary = finding["outcome"], finding.get("cause")
-        if primary is not None and not isinstance(primary, str):
-            primary = None
-        codes = codes_of(finding) if finding.get("diagnoses") else ()
-        self.total.add(outcome, primary, codes)
-        if self.by:
-            for column, value in zip(self.by, self.names(finding, tags), strict=True):
-                self.group(column, value).add(outcome, primary, codes)
-        return codes
+        for column, value in zip(self.by, self.names(finding, tags), strict=True):
+            self.group(column, value).add(outcome, primary, codes)
 
     def note(self, runs: Iterable[str], tags: Iterable[Mapping[str, Any]]) -> None:
         """Remember the names of runs and of the inventory's own columns."""

@@ -22,7 +22,7 @@ MAX_FINDING_LINE: Final = 8 * 1024 * 1024
 MAX_LINES_BEFORE_FINDING: Final = 10_000
 
 # Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
-PORTION: Final = 48
+PORTION: Final = 32
 # Bytes read at a time of a part of a file.
 PART_BLOCK: Final = 256 * 1024
 
@@ -139,7 +139,7 @@ def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]
 def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
     """The same, as lists of what was read together: findings, or lines that are none."""
     for path in paths:
-        for together, findings, unreadable in _read(path, 0, None, _all_findings):
+        for together, findings, unreadable in _read(path, 0, None, _all_findings, _portions):
             yield together or findings, unreadable
 
 
@@ -194,7 +194,11 @@ def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _read(
-    path: str, start: int, end: int | None, together: Callable[[list[bytes]], Made | None]
+    path: str,
+    start: int,
+    end: int | None,
+    together: Callable[[list[bytes]], Made | None],
+    portions: Callable[[Iterator[list[bytes]]], Iterable[list[bytes]]] = iter,
 ) -> Iterator[tuple[Made | None, list[dict[str, Any]], list[Unreadable]]]:
     """What ``together`` makes of lines; of those for which it makes nothing, each by itself: a finding, or not."""
     shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
@@ -207,7 +211,7 @@ def _read(
     found = False
     try:
         source = blocks(file) if end is None else _part(file, start, end)
-        for batch in _portions(batches_of_lines(source, MAX_FINDING_LINE)):
+        for batch in portions(batches_of_lines(source, MAX_FINDING_LINE)):
             made = together(batch)
             if made is not None:
                 number += len(batch)

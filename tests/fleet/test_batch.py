@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from scanner.fleet.batch import Batch
+from scanner.fleet.batch import Batch, Naming
 from scanner.ndjson import FOREIGN
 from tests.helpers.made import RUN, certificate, diagnosis, finding, invalid, sha256
 
 
+def batch_of(findings: Iterable[dict[str, Any]], naming: Naming | None = None) -> Batch[str]:
+    return Batch(findings, lambda made, told: f"{made['target']['row']} {told}", naming)
+
+
 def test_columns() -> None:
-    soon = finding(2, "b.example", diagnosis("expires-soon"), timing={"connect": 3.0, "starttls": 4.0})
-    batch = Batch(
+    batch = batch_of(
         iter(
             [
                 finding(1, "a.example", timing={"connect": 1.0, "handshake": 2.0}),
-                soon,
+                finding(2, "b.example", diagnosis("expires-soon"), timing={"connect": 3.0, "starttls": 4.0}),
                 invalid(3, started="2026-11-23T02:00:01.999Z"),
             ]
         )
     )
-    assert list(batch.outcomes) == ["ok", "invalid"] and batch.telling == [soon] and batch.asked_more == []
+    assert list(batch.outcomes) == ["ok", "invalid"] and batch.telling == ["2 True"]
+    assert batch.asked_more == []
     assert batch.durations == {"connect": [1.0, 3.0], "starttls": [4.0], "handshake": [2.0], "total": [12.5, 12.5]}
     assert batch.leaves == [("2027-02-11T02:00:00Z", sha256(name)) for name in ("a.example", "b.example")]
     assert batch.last == "2026-11-23T02:00:01"
@@ -34,23 +38,24 @@ def test_columns() -> None:
 def test_all_addresses_were_waited_for() -> None:
     two = finding(1, timing={"connect": 1.0})
     two["endpoints"].append({**two["endpoints"][0], "timing_ms": {"connect": 2.0}})
-    assert Batch([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [3.0, 1.0, 2.0]
+    assert batch_of([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [3.0, 1.0, 2.0]
 
 
 def test_several_runs() -> None:
-    batch = Batch([finding(1), finding(2, run="other"), finding(3)])
+    batch = batch_of([finding(1), finding(2, run="other"), finding(3)])
     assert dict(batch.rows_by_run()) == {RUN: [1, 3], "other": [2]}
 
 
 def test_those_about_which_more_was_asked() -> None:
     once, twice = finding(1), finding(2, attempts=2)
     observed = finding(3, observed={"revocation": []})
-    assert Batch([once, twice, observed]).asked_more == [twice, observed]
-    assert Batch([once]).asked_more == []
+    assert batch_of([once, twice, observed]).asked_more == ["2 False", "3 False"]
+    assert batch_of([once]).asked_more == []
+    assert Batch([twice], lambda made, told: None).asked_more == []
 
 
 def test_groups_are_those_of_findings_without_a_diagnosis() -> None:
-    batch = Batch(
+    batch = batch_of(
         [
             finding(1, tags={"owner": "web"}),
             finding(2, "b", diagnosis("expires-soon")),
@@ -74,12 +79,12 @@ def test_a_finding_is_gone_before_the_next_one_is_read() -> None:
             alive.append(weakref.ref(made[0]))
             yield made.pop()
 
-    Batch(read())
+    batch_of(read())
 
 
 def test_a_certificate_that_cannot_be_read_expires_never() -> None:
     broken = {**certificate("b"), "not_after": None}
-    assert len(Batch([finding(1), finding(2, leaf=broken)]).leaves) == 1
+    assert len(batch_of([finding(1), finding(2, leaf=broken)]).leaves) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,4 +112,4 @@ def test_a_certificate_that_cannot_be_read_expires_never() -> None:
 )
 def test_what_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(FOREIGN):
-        Batch([finding(), finding(2, **changes)])
+        batch_of([finding(), finding(2, **changes)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet import clusters as module
-from scanner.fleet.clusters import EXAMPLES, Clusters, roots_of
+from scanner.fleet.clusters import EXAMPLES, Clusters, roots_of, target_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
 CA: dict[str, Any] = {"certificate": "ca" * 32, "subject": "CN=Old CA", "leaf": False}
@@ -135,7 +135,7 @@ def estate() -> list[dict[str, Any]]:
 def folded(findings: list[dict[str, Any]]) -> Clusters:
     clusters = Clusters()
     for one in findings:
-        clusters.add(one)
+        clusters.add(roots_of(one), target_of(one))
     return clusters
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from scanner.correlate.facts import facts_of_finding
 from scanner.fleet import correlation as module
-from scanner.fleet.correlation import FLEET_CODES, Correlation
+from scanner.fleet.correlation import FLEET_CODES, Correlation, Seen
 from scanner.fleet.stats import codes_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
@@ -20,8 +21,15 @@ EARLY = {"mozilla": {"trusted": False, "error": "certificate-not-yet-valid", "pa
 def correlated(*findings: dict[str, Any]) -> Correlation:
     found = Correlation()
     for one in findings:
-        found.add(one, codes_of(one))
+        take(found, one)
     return found
+
+
+def take(found: Correlation, one: dict[str, Any]) -> None:
+    found.targets += 1
+    seen = found.look(one, codes_of(one))
+    if seen is not None:
+        found.add(seen)
 
 
 def answers(*answered: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def test_a_clock_that_decided_nothing_is_not_judged() -> None:
     quick = Correlation()
     for number in range(5):
         url = f"http://ocsp.ca{number}.test/"
-        quick.add_answers(answers(answer(url, this_update=AT + 7200.0), judged_with={"at": 5}))
+        take(quick, answers(answer(url, this_update=AT + 7200.0), judged_with={"at": 5}))
     assert quick.to_json()["clocks"] == {}
 
 
@@ -174,9 +182,11 @@ def test_answers_are_heard_the_same_in_either_way(given: Any) -> None:
     for started in ("2026-11-23T02:00:00.000Z", "2026-11-23T02:00:01.500Z", "2026-11-23T02:00:01.900+00:00", "soon"):
         for others in ({}, {"issuers": [{"url": "http://aia.ca.test/", "blocked": True}]}):
             made = finding(1, "a.example", observed={"revocation": given, **others}, started=started)
-            quick.add_answers(made)
-            slow.add(made, ())
-    assert quick.targets == slow.targets == 8
+            take(quick, made)
+            slow.targets += 1
+            facts = facts_of_finding(made)
+            if facts is not None:
+                slow.add(Seen(made["run"], facts, {}, [], "", True, ()))
     assert quick.to_json() == slow.to_json()
     for name, run in slow._runs.items():
         assert vars(run.clock) == vars(quick._runs[name].clock) and vars(run.reach) == vars(quick._runs[name].reach)
@@ -190,7 +200,7 @@ def test_what_it_is_about_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         said = diagnosis("captive-portal", page=f"{number}" * 500, names=["x" * 999] * 99)
         made = finding(1, "a", said, run=f"run{number}", **untrusted(f"k{number}", "CN=x"), leaf=certificate("a"))
-        found.add(made, codes_of(made))
+        take(found, made)
     assert (len(found._runs), len(found._recorded), len(found._by_issuer)) == (3, 4, 5)
     page = found.to_json()["portals"][0]
     assert len(page["to"]) == 300 and len(page["evidence"]["names"]) == 8 and len(page["evidence"]["names"][0]) == 300

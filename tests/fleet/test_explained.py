@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.explained import Explained, of_each
+from scanner.fleet.explained import Explained, causes_of, of_each
 from tests.helpers.made import diagnosis, finding
 
 UNTRUSTED = diagnosis("untrusted-root", root="CN=Box")
@@ -17,7 +17,7 @@ MISMATCH = diagnosis("name-not-in-san")
 def explained(*findings: dict[str, Any], **options: Any) -> Explained:
     found = Explained("interception")
     for one in findings:
-        found.add(one, **options)
+        found.add(*causes_of(one), **options)
     return found
 
 
@@ -49,7 +49,7 @@ def test_a_warning_that_the_fleet_gives_replaces_nothing() -> None:
 
 def test_what_the_diagnoses_do_not_show_any_more() -> None:
     found = Explained("clock-skew")
-    found.add(finding(1, "a", diagnosis("local-clock-wrong")), alone="expired-or-self-signed", said=True)
+    found.add(["expired-or-self-signed"], "clock-skew", said=True)
     assert found.to_json()["reclassified"] == {"expired-or-self-signed": 1}
 
 

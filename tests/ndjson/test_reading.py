@@ -135,9 +135,11 @@ def numbers(findings: Iterable[dict[str, Any]]) -> list[int]:
 
 
 def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PORTION", 2)
+    lines = [line(1), line(2), line(3), b"{}\n", line(4), line(13), line(5), line(6)]
+    in_twos = [[one.rstrip(b"\n") for one in lines[start : start + 2]] for start in range(0, 8, 2)]
+    monkeypatch.setattr(module, "batches_of_lines", lambda source, limit: iter(in_twos))
     path = tmp_path / "findings"
-    path.write_bytes(line(1) + line(2) + line(3) + b"{}\n" + line(4) + line(13) + line(5) + line(6))
+    path.write_bytes(b"".join(lines))
     made = []
     others = []
     for some, rest in read_made([str(path)], numbers):
