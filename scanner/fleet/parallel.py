@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
+from multiprocessing.context import BaseContext
 from typing import Any, Final
 
 from scanner.fleet.batch import Batch
@@ -31,8 +34,7 @@ def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Sta
         return _fold_here(paths, by)
     total = Statistics(by)
     found: dict[str, int] = dict.fromkeys(paths, 0)
-    spawn = multiprocessing.get_context("spawn")  # a fork would share what libraries keep for themselves
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=spawn, initializer=collect_seldom) as pool:
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=collect_seldom) as pool:
         for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
             found[part[0]] += folded.total.findings
             total.merge(folded)
@@ -40,6 +42,12 @@ def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Sta
         if not findings:
             raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no findings")
     return total
+
+
+def _context() -> BaseContext:
+    """A fork has all modules at hand, which saves the second that loading them again takes; with threads it may hang."""
+    forks = sys.platform == "linux" and threading.active_count() == 1
+    return multiprocessing.get_context("fork" if forks else "spawn")
 
 
 def parts_of(path: str, workers: int) -> list[Part]:
