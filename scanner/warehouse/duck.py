@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scanner.text import printable
 from scanner.warehouse.ddl import column_type, create_table
@@ -16,6 +18,8 @@ from scanner.warehouse.views import VIEWS, create_view
 
 if TYPE_CHECKING:
     import duckdb
+
+T = TypeVar("T")
 
 # A row is at most a finding, whose lines have 8 MiB at most. Each thread of DuckDB keeps room for two.
 MAX_ROW_BYTES: Final = 9 << 20
@@ -29,18 +33,38 @@ CONFIG: Final[dict[str, Any]] = {
     # what is more goes to disk beside the database; enough for a million certificates at once, and no slower than without a limit
     "memory_limit": "1GB",
 }
+# Between two tries to interrupt
+INTERRUPT_SECONDS: Final = 0.05
 # Each thread takes memory, and more of them do not read faster.
 MAX_THREADS: Final = 4
 
 
 def load_duckdb(staged: Staged, path: str) -> None:
     """Replace the runs of ``staged`` in a database file, all of them or none. Raises ``LoadError``."""
-    duckdb = needed(path)
+    with as_load_errors(needed(path), path), opened(path) as connection:
+        interruptible(connection, lambda: fill(connection, staged))
+
+
+@contextmanager
+def as_load_errors(duckdb: Any, place: str) -> Iterator[None]:
+    """Faults of the place as ``LoadError``."""
     try:
-        with opened(path) as connection:
-            fill(connection, staged)
+        yield
     except (duckdb.Error, OSError) as error:
-        raise LoadError(f"cannot load into {path}: {in_a_line(error)}") from error
+        raise LoadError(f"cannot load into {place}: {in_a_line(error)}") from error
+
+
+def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Do some work with the connection in a thread, so that SIGINT is heard: within a statement it may not be for minutes."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            # between two statements there is nothing to interrupt, so more than once
+            while not wait([future], INTERRUPT_SECONDS).done:
+                connection.interrupt()
+            raise
 
 
 def opened(path: str) -> duckdb.DuckDBPyConnection:

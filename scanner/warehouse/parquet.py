@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from scanner.warehouse.duck import fill, in_a_line, literal, needed, opened
+from scanner.warehouse.duck import as_load_errors, fill, interruptible, literal, needed, opened
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, Kind, Table
 from scanner.warehouse.scratch import scratch
-from scanner.warehouse.staging import LoadError, Staged
+from scanner.warehouse.staging import Staged
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,17 +45,14 @@ class _Move:
 
 def load_parquet(staged: Staged, directory: str) -> None:
     """Write the files of each run, in place of those it had. Raises ``LoadError``; then all is as it was."""
-    duckdb = needed(directory)
-    root = Path(os.path.abspath(directory))
-    try:
+    with as_load_errors(needed(directory), directory):
+        root = Path(os.path.abspath(directory))
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root), scratch(str(root), WORK, _put_back) as work:
             with opened(str(work / "staged.duckdb")) as connection:
-                fill(connection, staged)
-                moves = list(_write(connection, staged, root, work))
+                interruptible(connection, lambda: fill(connection, staged))
+                moves = interruptible(connection, lambda: list(_write(connection, staged, root, work)))
             _move(moves, work)
-    except (duckdb.Error, OSError) as error:
-        raise LoadError(f"cannot load into {directory}: {in_a_line(error)}") from error
 
 
 @contextmanager

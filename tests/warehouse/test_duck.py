@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,6 +204,19 @@ def test_a_process_that_is_killed(tmp_path: Path, path: str, monkeypatch: pytest
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     put(tmp_path, path, FLEET)
     assert list(tmp_path.glob("tlsweep-load-*")) == []
+
+
+def test_an_interruption_is_one(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, path, FLEET)
+
+    def endless(connection: duckdb.DuckDBPyConnection, _staged: object) -> None:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        connection.execute("SELECT sum(hash(range)) FROM range(1000000000000)")
+
+    with unchanged(path), monkeypatch.context() as patch:
+        patch.setattr(duck, "_add_certificates", endless)
+        with pytest.raises(KeyboardInterrupt):
+            put(tmp_path, path, [finding("new")])
 
 
 @pytest.mark.parametrize("room", [0, 300_000])
