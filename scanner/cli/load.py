@@ -12,15 +12,16 @@ from scanner.cli.problems import one_line_problems
 @click.argument("findings", nargs=-1, required=True)
 @click.option("--to", "url", required=True, metavar="URL", help="duckdb:FILE, parquet:DIR or postgresql://...")
 def load(findings: tuple[str, ...], url: str) -> None:
-    """Load files of FINDINGS into a warehouse: tables runs, findings, diagnoses, endpoints, certificates and chains, and
-    views over them (docs/warehouse.md).
+    """Load files of FINDINGS ('-' is standard input) into a warehouse: tables runs, findings, diagnoses, endpoints,
+    certificates and chains, and views over them (docs/warehouse.md).
 
-    A run that is loaded again replaces itself. Either all of it is loaded or nothing is changed.
+    A run that is loaded again replaces itself, so give all files of a run together. Either all is loaded or nothing is
+    changed. Rows are staged in a temporary directory first (TMPDIR), which takes about as much room as the findings.
 
     \b
     Examples:
       tlsweep load findings.ndjson --to duckdb:estate.duckdb
-      tlsweep load findings.ndjson.zst --to parquet:/srv/warehouse/tlsweep
+      tlsweep load shard-*.ndjson.zst --to parquet:/srv/warehouse/tlsweep
       tlsweep load findings.ndjson --to postgresql://tlsweep@db.example/estate
     """
     from scanner.text import printable
