@@ -22,9 +22,7 @@ class _Workers(click.IntRange):
 
 @click.command(no_args_is_help=True, short_help="Fleet-wide statistics per cause, from findings.")
 @click.argument("findings", nargs=-1, required=True)
-@click.option(
-    "--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column of the inventory; repeatable."
-)
+@click.option("--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column; repeatable.")
 @click.option(
     "--format",
     "form",
@@ -42,8 +40,9 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
     """Count outcomes, causes and codes over one or more files of FINDINGS; '-' is standard input.
 
     Beside the counts: causes that many targets share, when certificates expire, how long the stages took, and what the
-    fleet says as a whole. A COLUMN is one of the inventory's own, or one that every finding has: issuer, server, domain,
-    family, protocol, port, version, cipher, group, key, signature, alpn, stage, cause, outcome.
+    fleet says as a whole. A COLUMN is one of the inventory's own, or one that every finding has: issuer, domain, server,
+    server_version, family, protocol, port, version, cipher, group, key, key_type, signature, alpn, certificate, host, sni,
+    address, id, run, stage, cause, outcome. What the JSON holds and the metrics are called: docs/statistics.md.
 
     \b
     Examples:
