@@ -35,9 +35,7 @@ def load(paths: Sequence[str], url: str) -> str:
     put = loader_of(url)
     with stage(paths) as staged:
         if not staged.runs:
-            raise LoadError(
-                f"no finding in these files says of which run and row it is{_first(staged)}: nothing is loaded"
-            )
+            raise LoadError(f"no finding in these files can be loaded{_first(staged)}")
         put(staged)
         return told(staged)
 
