@@ -11,7 +11,7 @@ from scanner.cli import UsageProblem
 def _known() -> tuple[type[Exception], ...]:
     from scanner.exclude import ExclusionError
     from scanner.fleet.diff import DiffError
-    from scanner.fleet.stats import UnknownColumn
+    from scanner.fleet.stats import CountingFailed, UnknownColumn
     from scanner.held import HeldError
     from scanner.inventory import InventoryError
     from scanner.ndjson import NotFindings, OutputError
@@ -25,8 +25,8 @@ def _known() -> tuple[type[Exception], ...]:
     from scanner.workers import WorkersFailed
 
     return (
-        CertificatesError, DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings, OutputError,
-        ResolverConfigError, ChainFileError, LogListError, NtpServerError, StoreError, LoadError, WorkersFailed,
+        CertificatesError, CountingFailed, DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings,
+        OutputError, ResolverConfigError, ChainFileError, LogListError, NtpServerError, StoreError, LoadError, WorkersFailed,
     )  # fmt: skip
 
 

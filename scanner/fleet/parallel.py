@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
 from multiprocessing.context import BaseContext
 from typing import Any, Final
 
 from scanner.fleet.batch import Batch
 from scanner.fleet.statistics import Statistics
+from scanner.fleet.stats import CountingFailed
 from scanner.lines import compression_of
 from scanner.ndjson import NotFindings, Unreadable, read_made, read_part
 from scanner.process import collect_seldom
@@ -28,16 +30,19 @@ Part = tuple[str, int, int]  # path, first byte, byte after the last; an end bel
 
 
 def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Statistics:
-    """Statistics of all findings in the files. Raises what reading them raises."""
+    """Statistics of all findings in the files. Raises what reading them raises, and ``CountingFailed``."""
     parts = [part for path in paths for part in parts_of(path, workers)] if workers > 1 else []
     if len(parts) < 2:
         return _fold_here(paths, by)
     total = Statistics(by)
     found: dict[str, int] = dict.fromkeys(paths, 0)
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=collect_seldom) as pool:
-        for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
-            found[part[0]] += folded.total.findings
-            total.merge(folded)
+    try:
+        with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=collect_seldom) as pool:
+            for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
+                found[part[0]] += folded.total.findings
+                total.merge(folded)
+    except BrokenProcessPool as error:
+        raise CountingFailed("a process that counted was ended from outside; try fewer --workers") from error
     for path, findings in found.items():
         if not findings:
             raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no findings")

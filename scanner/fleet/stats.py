@@ -33,6 +33,10 @@ class UnknownColumn(Exception):
     """A column to group by that no finding has; the message is one line and names those that exist."""
 
 
+class CountingFailed(Exception):
+    """A process that counted has gone; the message is one line."""
+
+
 class Stats:
     """The fold: ``add`` findings one by one, ``merge`` with another over the same columns, read at any moment."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 
 from scanner.fleet import parallel as module
 from scanner.fleet.parallel import fold_files, parts_of
-from scanner.fleet.stats import UnknownColumn
+from scanner.fleet.stats import CountingFailed, UnknownColumn
 from scanner.ndjson import NotFindings
 from tests.fleet.test_statistics import COLUMNS, estate
 
@@ -49,6 +50,17 @@ def test_a_file_without_findings_among_others(tmp_path: Path, files: list[str]) 
         fold_files([*files, str(tmp_path / "other")], (), 2)
     with pytest.raises(NotFindings, match="cannot read"):
         fold_files([*files, str(tmp_path / "none")], (), 2)
+
+
+def ends(*_: object) -> None:
+    """What the kernel does to a process when memory is short."""
+    os._exit(9)
+
+
+def test_a_process_that_is_ended(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_fold_part", ends)
+    with pytest.raises(CountingFailed, match="ended from outside"):
+        fold_files(files, (), 2)
 
 
 def test_columns_that_no_part_has(files: list[str]) -> None:
