@@ -115,8 +115,8 @@ def load_commands(table: Table, dialect: str) -> list[str]:
 
 def create_table(table: Table, dialect: str) -> str:
     """The statement that makes a table where it is not there, ending with a semicolon."""
-    lines = [f"  {column.name} {column_type(column, dialect)}" for column in table.columns]
-    keys = ", ".join(table.keys)
+    lines = [f"  {quoted(column.name, dialect)} {column_type(column, dialect)}" for column in table.columns]
+    keys = ", ".join(quoted(name, dialect) for name in table.keys)
     end = ";"
     if dialect in ("postgres", "snowflake"):
         lines.append(f"  PRIMARY KEY ({keys})")
@@ -128,6 +128,19 @@ def create_table(table: Table, dialect: str) -> str:
         end = f"\nENGINE = ReplacingMergeTree\nORDER BY ({keys});"
     name = f"{qualifier(dialect)}{table.name}"
     return f"-- {table.about}\nCREATE TABLE IF NOT EXISTS {name} (\n" + ",\n".join(lines) + f"\n){end}"
+
+
+# Names of columns that are words of SQL too
+WORDS_OF_SQL: Final = frozenset({"row", "position"})
+
+
+def quoted(name: str, dialect: str) -> str:
+    """A column's name as it can stand in a statement."""
+    if name not in WORDS_OF_SQL or dialect == "clickhouse":
+        return name
+    if dialect == "bigquery":
+        return f"`{name}`"
+    return f'"{name.upper()}"' if dialect == "snowflake" else f'"{name}"'
 
 
 def column_type(column: Column, dialect: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scanner.text import printable
-from scanner.warehouse.ddl import column_type, create_table
+from scanner.warehouse.ddl import column_type, create_table, quoted
 from scanner.warehouse.existing import Columns, missing_columns
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, RUN_DATE, RUNS, TABLES, Table
 from scanner.warehouse.staging import LoadError, Staged
@@ -97,7 +97,9 @@ def fill(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
     there = _there(connection)
     for table, column in missing_columns(there, "duckdb"):
-        connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column_type(column, 'duckdb')}")
+        connection.execute(
+            f"ALTER TABLE {table.name} ADD COLUMN {quoted(column.name, 'duckdb')} {column_type(column, 'duckdb')}"
+        )
     for table in TABLES:
         connection.execute(create_table(table, "duckdb"))
     for view in VIEWS:

@@ -79,7 +79,7 @@ RUNS: Final = Table(
 )
 
 _OF_RUN: Final = (Column("run", T, "run", key=True), _made(RUN_DATE, Kind.DATE, "that of the run"))
-_OF_FINDING: Final = (*_OF_RUN, Column("target_row", N, "target.row", key=True))
+_OF_FINDING: Final = (*_OF_RUN, Column("row", N, "target.row", key=True))
 
 FINDINGS: Final = Table(
     "findings",
@@ -115,7 +115,7 @@ DIAGNOSES: Final = Table(
     "What is so, in order of precedence: one row for each code of a finding.",
     (
         *_OF_FINDING,
-        _made("place", N, "place in diagnoses, from 0", key=True),
+        _made("position", N, "place in diagnoses, from 0", key=True),
         Column("code", T, "diagnoses[].code"),
         Column("cause", T, "diagnoses[].cause"),
         Column("severity", T, "diagnoses[].severity"),
@@ -133,7 +133,7 @@ ENDPOINTS: Final = Table(
     "One row for each address that was probed.",
     (
         *_OF_FINDING,
-        _made("place", N, "place in endpoints, from 0", key=True),
+        _made("position", N, "place in endpoints, from 0", key=True),
         Column("address", T, "endpoints[].address"),
         Column("stage", T, "endpoints[].stage"),
         Column("error", T, "endpoints[].error"),
@@ -194,7 +194,7 @@ CHAINS: Final = Table(
     (
         *_OF_FINDING,
         _made("endpoint", N, "place of the address in endpoints, from 0; -1 for what was not sent", key=True),
-        _made("place", N, "place in the chain as sent, from 0; of what was not sent, in certificates", key=True),
+        _made("position", N, "place in the chain as sent, from 0; of what was not sent, in certificates", key=True),
         _made("address", T, "that of the endpoint; null for what was not sent"),
         Column("sha256", T, "endpoints[].chain[]"),
         Column("source", T, "certificates[].source", "where no address sent it"),

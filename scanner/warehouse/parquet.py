@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from scanner.warehouse.ddl import quoted
 from scanner.warehouse.duck import as_load_errors, fill, interruptible, literal, needed, opened
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, Kind, Table
 from scanner.warehouse.scratch import scratch
@@ -141,7 +142,9 @@ def _file(path: Path) -> str:
 def _columns(table: Table) -> str:
     """JSON is written as plain text, which all readers take alike."""
     return ", ".join(
-        f"CAST({column.name} AS VARCHAR) AS {column.name}" if column.kind is Kind.JSON else column.name
+        f"CAST({column.name} AS VARCHAR) AS {column.name}"
+        if column.kind is Kind.JSON
+        else quoted(column.name, "duckdb")
         for column in table.columns
     )
 

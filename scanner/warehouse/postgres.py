@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from scanner.text import printable
-from scanner.warehouse.ddl import column_type, create_table
+from scanner.warehouse.ddl import column_type, create_table, quoted
 from scanner.warehouse.existing import Columns, missing_columns
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, RUN_DATE, TABLES, Kind, Table
 from scanner.warehouse.staging import LoadError, Staged
@@ -73,7 +73,9 @@ def _prepare(cursor: psycopg.Cursor[Any]) -> None:
     """Make what is not there, and nothing else: a statement that changes a table keeps its readers waiting until the end."""
     there = _there(cursor)
     for table, column in missing_columns(there, "postgres"):
-        cursor.execute(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column_type(column, 'postgres')}".encode())
+        cursor.execute(
+            f"ALTER TABLE {table.name} ADD COLUMN {quoted(column.name, 'postgres')} {column_type(column, 'postgres')}".encode()
+        )
     for table in TABLES:
         if table.name not in there:
             cursor.execute(create_table(table, "postgres").encode())
@@ -107,7 +109,7 @@ def _there(cursor: psycopg.Cursor[Any]) -> dict[str, Columns | None]:
 
 def _add_certificates(cursor: psycopg.Cursor[Any], staged: Staged) -> None:
     """Each once; one that was there without its DER gets it."""
-    names = ", ".join(column.name for column in CERTIFICATES.columns)
+    names = ", ".join(quoted(column.name, "postgres") for column in CERTIFICATES.columns)
     cursor.execute(b"CREATE TEMP TABLE tlsweep_met ON COMMIT DROP AS SELECT * FROM certificates WITH NO DATA")
     _copy(cursor, CERTIFICATES, "tlsweep_met", staged, {})
     cursor.execute(
@@ -119,7 +121,7 @@ def _add_certificates(cursor: psycopg.Cursor[Any], staged: Staged) -> None:
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: Table, into: str, staged: Staged, dates: dict[str, str]) -> None:
-    names = ", ".join(column.name for column in table.columns)
+    names = ", ".join(quoted(column.name, "postgres") for column in table.columns)
     with cursor.copy(f"COPY {into} ({names}) FROM STDIN".encode()) as copy:
         for values in _values(table, staged, dates):
             copy.write_row(values)

@@ -48,7 +48,7 @@ def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
         more = {**(more or {}), "target": other}
     return {
         "run": run,
-        "target_row": row,
+        "row": row,
         "id": None if target.get("id") is None else str(target["id"]),
         "host": _text(target.get("host")),
         "port": _integer(target.get("port")),
@@ -78,8 +78,8 @@ def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[R
     for place, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
         yield {
             "run": run,
-            "target_row": row,
-            "place": place,
+            "row": row,
+            "position": place,
             "code": _text(diagnosis.get("code")),
             "cause": _text(diagnosis.get("cause")),
             "severity": _text(diagnosis.get("severity")),
@@ -107,8 +107,8 @@ def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Ro
                 more = {**(more or {}), name: other}
         yield {
             "run": run,
-            "target_row": row,
-            "place": place,
+            "row": row,
+            "position": place,
             "address": _text(endpoint.get("address")),
             "stage": _text(endpoint.get("stage")),
             "error": _text(endpoint.get("error")),
@@ -151,14 +151,14 @@ def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
         for place, sha256 in enumerate(_texts(endpoint.get("chain")) or ()):
             sent.add(sha256)
             yield {
-                "run": run, "target_row": row, "endpoint": number, "place": place,
+                "run": run, "row": row, "endpoint": number, "position": place,
                 "address": _text(endpoint.get("address")), "sha256": sha256, "source": None,
             }  # fmt: skip
     for place, certificate in enumerate(_mappings(finding.get("certificates"))):
         unsent = _text(certificate.get("sha256"))
         if unsent is not None and unsent not in sent:
             yield {
-                "run": run, "target_row": row, "endpoint": -1, "place": place,
+                "run": run, "row": row, "endpoint": -1, "position": place,
                 "address": None, "sha256": unsent, "source": _text(certificate.get("source")),
             }  # fmt: skip
 

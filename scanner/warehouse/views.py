@@ -75,19 +75,19 @@ VIEWS: Final[Mapping[str, View]] = {
         "  c.sha256 AS sha256, count(*) AS addresses\n"
         "FROM {at}findings f\n"
         "JOIN {at}latest_run l ON l.run = f.run\n"
-        "JOIN {at}chains n ON n.run = f.run AND n.target_row = f.target_row\n"
+        "JOIN {at}chains n ON n.run = f.run AND n.row = f.row\n"
         "JOIN {certificates} ON c.sha256 = n.sha256\n"
-        "WHERE n.place = 0 AND n.endpoint >= 0 AND c.not_after IS NOT NULL\n"
+        "WHERE n.position = 0 AND n.endpoint >= 0 AND c.not_after IS NOT NULL\n"
         "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
     "causes_by_team": View(
         "Targets of the latest run by team and cause: those that fail for it, and all that it was seen at.",
         "SELECT {team} AS team, d.cause AS cause,\n"
-        "  count(DISTINCT CASE WHEN d.severity = 'error' THEN f.target_row END) AS failing,\n"
-        "  count(DISTINCT f.target_row) AS targets\n"
+        "  count(DISTINCT CASE WHEN d.severity = 'error' THEN f.row END) AS failing,\n"
+        "  count(DISTINCT f.row) AS targets\n"
         "FROM {at}findings f\n"
         "JOIN {at}latest_run l ON l.run = f.run\n"
-        "JOIN {at}diagnoses d ON d.run = f.run AND d.target_row = f.target_row\n"
+        "JOIN {at}diagnoses d ON d.run = f.run AND d.row = f.row\n"
         "GROUP BY 1, 2",
     ),
     "failures": View(

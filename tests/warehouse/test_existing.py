@@ -58,7 +58,7 @@ def _with(table: str, column: str, kind: str | None) -> There:
         (lambda: _without("chains"), "runs .*no chains beside it"),
         (lambda: {"failures": None}, "failures .*no tables of tlsweep"),
         (lambda: {**ours(), "findings": None}, "findings .*it is no table"),
-        (lambda: _with("findings", "target_row", None), "findings .*no column target_row"),
+        (lambda: _with("findings", "row", None), "findings .*no column row"),
         (lambda: _with("findings", "port", "VARCHAR"), "findings .*port is VARCHAR, not BIGINT"),
         (lambda: _with("certificates", "sha256", "ENUM('\x1b[31m')"), r"certificates .*sha256 is ENUM"),
     ],

@@ -63,10 +63,10 @@ def test_types_that_all_readers_take(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, FLEET)
     file = next(root.glob("findings/*/night-0.parquet"))
     kinds = duckdb.execute(
-        f"SELECT name, type, logical_type FROM parquet_schema('{file}') WHERE name IN ('tags', 'started', 'run_date', 'target_row')"
+        f"SELECT name, type, logical_type FROM parquet_schema('{file}') WHERE name IN ('tags', 'started', 'run_date', 'row')"
     ).fetchall()
     assert {name: kind for name, kind, _ in kinds} == {
-        "tags": "BYTE_ARRAY", "started": "INT64", "run_date": "INT32", "target_row": "INT64",
+        "tags": "BYTE_ARRAY", "started": "INT64", "run_date": "INT32", "row": "INT64",
     }  # fmt: skip
     # JSON is plain text, and times are local: UTC by agreement, without a zone
     assert not any("Json" in str(logical) for _, _, logical in kinds)

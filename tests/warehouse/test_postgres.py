@@ -224,7 +224,7 @@ def test_a_server_that_goes_away_in_the_middle(tmp_path: Path) -> None:
 
 def test_what_the_server_refuses_in_the_middle(tmp_path: Path, database: Database) -> None:
     put(tmp_path, database.url, FLEET)
-    database.rows("ALTER TABLE findings ADD CONSTRAINT few CHECK (target_row < 50)")
+    database.rows("ALTER TABLE findings ADD CONSTRAINT few CHECK (row < 50)")
     with unchanged(database), pytest.raises(LoadError, match="few"):
         put(tmp_path, database.url, [finding(f"{n}", row=n) for n in range(99)])
 

@@ -80,7 +80,7 @@ def test_chains_tell_what_was_sent_from_what_was_not() -> None:
     of["endpoints"].append({"address": "192.0.2.2", "chain": [sha256("b"), sha256("a.example")]})
     of["certificates"] += [certificate("b"), {**certificate("c"), "source": "aia"}]
     told = [
-        (row["endpoint"], row["place"], row["address"], row["sha256"], row["source"])
+        (row["endpoint"], row["position"], row["address"], row["sha256"], row["source"])
         for row in rows.chain_rows(of, "r", 1)
     ]
     assert told == [
