@@ -287,7 +287,7 @@ async def test_ports_are_many_and_change(clock: MockClock, monkeypatch: pytest.M
         for _ in range(dns_upstream.POOL_SIZE):
             await upstream.exchange(both("a.example"), Budget(10))
         assert network.opened == network.open == dns_upstream.POOL_SIZE
-        for _ in range(dns_upstream.POOL_SIZE * 8):
+        for _ in range(dns_upstream.POOL_SIZE * 24):
             await upstream.exchange(both("a.example")[:1], Budget(10))
         assert network.opened > dns_upstream.POOL_SIZE
         await trio.sleep(1)
