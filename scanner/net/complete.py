@@ -23,6 +23,7 @@ from scanner.net.application import Answer, Talk, talk_of
 from scanner.net.http_answer import HttpAnswer, NotHttp, read_answer_untrusted
 from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
+from scanner.net.readiness import current_readiness
 from scanner.net.sockets import RESET, open_socket
 from scanner.starttls import Dialogue
 from scanner.tls.offers import MODERN, TLS13
@@ -174,7 +175,7 @@ class _Course:
     async def run(
         self, address: str, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None, timing: Timing
     ) -> Completion:
-        connection = Connection(MODERN, sni)
+        connection = Connection(MODERN, sni, current_readiness())
         sock = open_socket(address)
         if sock is None:
             connection.connected(errno.EAFNOSUPPORT)

@@ -1,6 +1,6 @@
 """One connection: connect, open with STARTTLS where the protocol asks for it, say hello, read the server's flight, take leave.
 
-The only loop that feeds the sans-IO rooms from a socket. Sockets are plain non-blocking ones waited for with trio's lowlevel calls:
+The only loop that feeds the sans-IO rooms from a socket. Sockets are plain non-blocking ones, waited for through ``readiness``:
 that is most of what ``trio.SocketStream`` does, without what a probe of one round trip does not need.
 Every wait has an absolute deadline, so no server can stretch it by sending a byte at a time.
 """
@@ -8,25 +8,23 @@ Every wait has an absolute deadline, so no server can stretch it by sending a by
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-import trio
-
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
 from scanner.net.sockets import (
     CONNECT_ERRORS,
     EXHAUSTED,
+    READ_SIZE,
     RESET,
     STILL_CONNECTING,
     OutOfResources,
-    connected,
     has_source,
     open_socket,
-    receive,
-    send,
 )
 from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import events
@@ -113,39 +111,39 @@ class Prober:
         timing: Timing,
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
-        connection = Connection(offer, sni)
+        connection = Connection(offer, sni, current_readiness())
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
         if sock is None:
             connection.connected(errno.EAFNOSUPPORT)
             return connection.result()
         try:
-            begun = connection.begun
-            end = begun + timing.total
-            with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
-                rest = await connection.connect(sock, address, port, conn.data_to_send() if dialogue is None else b"")
+            end = connection.begun + timing.total
+            connection.deadline = min(connection.begun + timing.connect, end)
+            rest = await connection.connect(sock, address, port, conn.data_to_send() if dialogue is None else b"")
+            if connection.failure is None:
+                connection.deadline = min(connection.begun + timing.handshake, end)
+                if dialogue is not None:
+                    await connection.starttls(sock, dialogue)
                 if connection.failure is None:
-                    scope.deadline = min(connection.begun + timing.handshake, end)
-                    if dialogue is not None:
-                        await connection.starttls(sock, dialogue)
-                    if connection.failure is None:
-                        await connection.handshake(sock, conn, dialogue, rest)
-            if scope.cancelled_caught:
-                connection.timed_out()
+                    await connection.handshake(sock, conn, dialogue, rest)
+        except DeadlinePassed:
+            connection.timed_out()
         finally:
             sock.close()
         return connection.result()
 
 
 class Connection:
-    """The course of one connection: where it stands, and what is to be said of it."""
+    """The course of one connection: where it stands, and what is to be said of it. No wait goes beyond ``deadline``."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_received", "_recognised", "begun", "connect_seconds", "failure",
-        "handshake_seconds", "offer", "sni", "stage", "starttls_seconds",
+        "_alert", "_conn", "_detail", "_first_bytes", "_ready", "_received", "_recognised", "begun", "connect_seconds", "deadline",
+        "failure", "handshake_seconds", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
-    def __init__(self, offer: Offer, sni: str | None) -> None:
+    def __init__(self, offer: Offer, sni: str | None, ready: Readiness) -> None:
+        self._ready = ready
         self.offer = offer
         self.sni = sni
         self.stage = Stage.CONNECT
@@ -156,14 +154,15 @@ class Connection:
         self._alert: tuple[int, int] | None = None
         self._conn: hs.ClientHandshake | None = None
         self._received = 0
-        self.begun = trio.current_time()
+        self.begun = ready.now()
+        self.deadline = math.inf
         self.connect_seconds: float | None = None
         self.starttls_seconds: float | None = None
         self.handshake_seconds: float | None = None
 
     def _lap(self) -> float:
         """Seconds since the last lap."""
-        now = trio.current_time()
+        now = self._ready.now()
         passed = now - self.begun
         self.begun = now
         return passed
@@ -195,10 +194,14 @@ class Connection:
         if number == errno.EINPROGRESS:
             number = 0
             try:
-                first = first[sock.send(first) :] if first else await connected(sock)
+                if first:
+                    first = first[sock.send(first) :]
+                else:
+                    await self._ready.writable(sock, self.deadline)
+                    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             except OSError as error:
                 if error.errno in STILL_CONNECTING:
-                    await trio.lowlevel.wait_writable(sock)
+                    await self._ready.writable(sock, self.deadline)
                     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 elif error.errno in RESET:  # it was there, and is gone already
                     self.connect_seconds = self._lap()
@@ -221,11 +224,33 @@ class Connection:
         else:
             self.stage = Stage.HELLO
 
+    async def _send(self, sock: socket.socket, data: bytes) -> None:
+        """Send all of it. Raises ``OSError``."""
+        while data:
+            try:
+                data = data[sock.send(data) :]
+            except BlockingIOError:
+                await self._ready.writable(sock, self.deadline)
+
+    async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
+        """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``.
+
+        It is waited for first, since nothing has come as a rule; and whoever sends without end keeps nobody else waiting.
+        """
+        while True:
+            await self._ready.readable(sock, deadline)
+            try:
+                data = sock.recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+            self._received += len(data)
+            return data
+
     async def starttls(self, sock: socket.socket, dialogue: Dialogue) -> None:
         self.stage = Stage.STARTTLS
         try:
             while True:
-                await send(sock, dialogue.data_to_send())
+                await self._send(sock, dialogue.data_to_send())
                 answer = dialogue.next()
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
@@ -233,9 +258,7 @@ class Connection:
                 if isinstance(answer, NotOffered | Refused | Malformed):
                     self._unready(answer, dialogue)
                     break
-                data = await receive(sock)
-                self._received += len(data)
-                dialogue.receive_data(data)
+                dialogue.receive_data(await self._receive(sock, self.deadline))
         except OSError as error:
             self._lost(error)
         self.starttls_seconds = self._lap()
@@ -268,28 +291,22 @@ class Connection:
             early = dialogue.unwrap(dialogue.leftover)
             self._received = len(early)
         try:
-            if rest:
-                await send(sock, rest)
-            elif dialogue is not None:
-                await self._say(sock, conn, dialogue)
-            while True:
-                data = early or await receive(sock)
-                if not early:
-                    self._received += len(data)
-                    if dialogue is not None and data and not (data := dialogue.unwrap(data)):
-                        # Part of a packet, or an empty one: TLS does not count those, so the deadline must be able to end them.
-                        await trio.lowlevel.checkpoint()
-                        continue
-                early = b""
-                conn.receive_data(data)
-                while (event := conn.next_event()) is not events.NEED_DATA:
-                    if isinstance(event, events.FlightComplete):
-                        self.stage = Stage.DONE
-                    elif not isinstance(event, events.MessageReceived):
-                        self._event(event)
-                if conn.ended:
-                    break
-                await self._say(sock, conn, dialogue)
+            try:
+                if rest:
+                    await self._send(sock, rest)
+                elif dialogue is not None:
+                    await self._send(sock, dialogue.wrap(conn.data_to_send()))
+                while not conn.ended:
+                    data = early or await self._receive(sock, self.deadline)
+                    if dialogue is not None and not early and data and not (data := dialogue.unwrap(data)):
+                        continue  # part of a packet, or an empty one
+                    early = b""
+                    conn.receive_data(data)
+                    if outgoing := conn.data_to_send():  # to a HelloRetryRequest
+                        await self._send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
+            finally:
+                for event in conn.all_events():
+                    self._event(event)
             if self.failure is Failure.PLAINTEXT:
                 await self._plaintext(sock, conn, dialogue)
             elif self.failure is None or self.failure is Failure.MALFORMED:
@@ -298,14 +315,10 @@ class Connection:
             self._lost(error)
         self.handshake_seconds = self._lap()
 
-    @staticmethod
-    async def _say(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
-        outgoing = conn.data_to_send()
-        if outgoing:
-            await send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
-
     def _event(self, event: object) -> None:
-        if isinstance(event, events.AlertReceived):
+        if isinstance(event, events.FlightComplete):
+            self.stage = Stage.DONE
+        elif isinstance(event, events.AlertReceived):
             self._alert = (event.level, event.description)
             if self._conn is not None and self._conn.state is events.State.FAILED:
                 self.failure = Failure.ALERT
@@ -327,16 +340,11 @@ class Connection:
 
     async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
         try:
-            with trio.move_on_after(PLAINTEXT_WAIT):
-                try:
-                    while len(conn.plaintext) < PLAINTEXT_KEPT:
-                        data = await receive(sock)
-                        if not data:
-                            break
-                        self._received += len(data)
-                        conn.receive_data(data)
-                except OSError:
-                    pass  # what came before the reset is evidence enough
+            deadline = min(self._ready.now() + PLAINTEXT_WAIT, self.deadline)
+            while len(conn.plaintext) < PLAINTEXT_KEPT and (data := await self._receive(sock, deadline)):
+                conn.receive_data(data)
+        except (OSError, DeadlinePassed):
+            pass  # what came before is evidence enough
         finally:  # the time of the whole probe may end first
             self._first_bytes = conn.plaintext[:PLAINTEXT_KEPT]
             self._recognised = recognise(self._first_bytes)

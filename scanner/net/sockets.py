@@ -6,7 +6,6 @@ Errors of the target are values for the probe to tell; what this machine lacks i
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from typing import Final
 
@@ -71,15 +70,6 @@ def has_source(sock: socket.socket, address: str, port: int) -> bool:
 
 # What sending says while the connection is not there yet: Linux, and the BSDs
 STILL_CONNECTING: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN})
-
-
-async def connected(sock: socket.socket) -> bytes:
-    """Wait until ``sock`` is connected; nothing is left to be sent. Raises the error of connecting."""
-    await trio.lowlevel.wait_writable(sock)
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise OSError(number, os.strerror(number))
-    return b""
 
 
 # One system call less where the platform has it

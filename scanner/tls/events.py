@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from scanner.tls import constants as c
 
 
-class State(Enum):
-    """What is awaited from the server."""
+class State(IntEnum):
+    """What is awaited from the server. Numbers, since tables are indexed by them."""
 
     SERVER_HELLO = auto()
     ENCRYPTED_EXTENSIONS = auto()

@@ -11,9 +11,7 @@ left to learn without a client's own secrets, so the handshake is not completed.
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from scanner.tls import constants as c
@@ -36,7 +34,7 @@ from scanner.tls.keys import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.records import HandshakeBuffer, RecordBuffer
-from scanner.tls.schedule import SUITES, HandshakeKeys, Protection
+from scanner.tls.schedule import HASHES, SUITES, HandshakeKeys, Protection
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
@@ -45,6 +43,12 @@ _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
 
 PublicKeyOf = Callable[[bytes], Any]
+
+
+def _shape(message: bytes, size: int) -> bytes:
+    """A ServerHello without what differs from one to the next of the same server: its random, the 32 bytes of our session id,
+    and the share of ``size`` bytes at its end."""
+    return message[:6] + message[38:39] + message[71:-size]
 
 
 class ClientHandshake:
@@ -72,6 +76,8 @@ class ClientHandshake:
     plaintext = b""
 
     state = State.SERVER_HELLO
+    # the flight is complete, or will never be
+    ended = False
     _warnings = 0
     _transcript: Any = None
     _secrets: HandshakeKeys | None = None
@@ -91,21 +97,16 @@ class ClientHandshake:
         self._keys = keys
         self._sni = sni
         self._random = random[:32]
-        self._session_id = random[32:64] if TLS13 in template.offer.versions else b""
+        self._session_id = random[32:64] if template.modern else b""
         self._public_key_of = public_key_of
-        self._hello = template.message(self._random, self._session_id, sni)
-        self._outgoing = self._plain_record(c.HANDSHAKE, self._hello)
+        self._hello = hello = template.message(self._random, self._session_id, sni)
+        self._outgoing = template.record_head + len(hello).to_bytes(2, "big") + hello
         self._records = RecordBuffer()
         self._handshake = HandshakeBuffer()
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
 
     def __repr__(self) -> str:
         return f"<ClientHandshake {self._template.offer.name} awaiting {self.state.name}>"
-
-    @property
-    def ended(self) -> bool:
-        """The flight is complete, or will never be."""
-        return self.state is State.COMPLETE or self.state is State.FAILED
 
     # --- the two verbs -------------------------------------------------------------------------
 
@@ -116,11 +117,9 @@ class ClientHandshake:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the peer; ``b""`` is its end of file."""
-        if self.state is State.FAILED:
+        if self.ended:
             if self.plaintext:
                 self.plaintext += data
-            return
-        if self.state is State.COMPLETE:
             return
         if not data:
             self._fail(PeerClosed())
@@ -128,10 +127,9 @@ class ClientHandshake:
         records = self._records
         records.feed(data)
         try:
-            for content_type, header, body in records.take_untrusted():
-                self._record_untrusted(content_type, header, body)
-                if self.ended:
-                    return
+            # what is left then is part of a record, or none at all
+            if self._records_untrusted(records.ready()) and not records.exhausted:
+                self._records_untrusted(records.take_untrusted())
         except DecodeError as error:
             self._fail(Broken(str(error)))
             return
@@ -141,7 +139,12 @@ class ClientHandshake:
 
     def next_event(self) -> Event | NeedData:
         """The next thing that happened."""
-        return self._events.popleft() if self._events else NEED_DATA
+        return self._events.pop(0) if self._events else NEED_DATA
+
+    def all_events(self) -> list[Event]:
+        """What ``next_event`` would give one by one until it needs data."""
+        happened, self._events = self._events, []
+        return happened
 
     def farewell(self) -> bytes:
         """The alert with which the probe takes its leave: close_notify (RFC 8446 section 6.1), protected where keys are agreed."""
@@ -158,31 +161,47 @@ class ClientHandshake:
     def _fail(self, event: Event) -> None:
         self._events.append(event)
         self.state = State.FAILED
+        self.ended = True
 
-    def _record_untrusted(self, content_type: int, header: bytes, body: bytes) -> None:
-        if self._protection is not None:
-            if content_type == c.APPLICATION_DATA:
-                content_type, body = self._protection.decrypt_untrusted(header, body)
-            elif content_type == c.HANDSHAKE:
-                # alerts may come in the clear: not every server has its keys when it gives up (RFC 8446 section 6)
-                raise DecodeError("record", "handshake message in the clear after ServerHello", 0)
-        if content_type == c.HANDSHAKE:
-            if not body:
-                raise DecodeError("record", "empty handshake record", 0)
-            for message in self._handshake.take_untrusted(body):
-                self._message_untrusted(message)
+    def _records_untrusted(self, records: Iterable[tuple[int, bytes, bytes]]) -> bool:
+        """Read records until the handshake has ended; ``True`` where it goes on."""
+        for content_type, header, body in records:
+            if self._protection is not None:
+                if content_type == c.APPLICATION_DATA:
+                    content_type, body = self._protection.decrypt_untrusted(header, body)
+                elif content_type == c.HANDSHAKE:
+                    # alerts may come in the clear: not every server has its keys when it gives up (RFC 8446 section 6)
+                    raise DecodeError("record", "handshake message in the clear after ServerHello", 0)
+            if content_type == c.HANDSHAKE:
+                if not body:
+                    raise DecodeError("record", "empty handshake record", 0)
+                only = self._handshake.only(body)
+                for message in (only,) if only is not None else self._handshake.take_untrusted(body):
+                    kind = message[0]
+                    found = _HANDLERS[self.state].get(kind)
+                    if found is None:
+                        self._unexpected(message)
+                        continue
+                    handler, self.state = found
+                    handler(self, message)
+                    self._events.append(_RECEIVED[kind])
+                    if self.state is State.COMPLETE:
+                        self._events.append(_COMPLETE)
+                        self.ended = True
+                        return False
+            elif content_type == c.ALERT:
+                self._alert_untrusted(body)
                 if self.ended:
-                    return
-        elif content_type == c.ALERT:
-            self._alert_untrusted(body)
-        elif content_type == c.CHANGE_CIPHER_SPEC:
-            # middlebox compatibility mode (RFC 8446 appendix D.4): one byte, no meaning
-            if body != b"\x01":
-                raise DecodeError("change_cipher_spec", "is not the one byte 1", 0)
-            if self.version is None or self.version < TLS13:
-                raise DecodeError("change_cipher_spec", "comes before the server's flight is complete", 0)
-        else:
-            raise DecodeError("record", f"content type {content_type} during the handshake", 0)
+                    return False
+            elif content_type == c.CHANGE_CIPHER_SPEC:
+                # middlebox compatibility mode (RFC 8446 appendix D.4): one byte, no meaning
+                if body != b"\x01":
+                    raise DecodeError("change_cipher_spec", "is not the one byte 1", 0)
+                if self.version is None or self.version < TLS13:
+                    raise DecodeError("change_cipher_spec", "comes before the server's flight is complete", 0)
+            else:
+                raise DecodeError("record", f"content type {content_type} during the handshake", 0)
+        return True
 
     def _alert_untrusted(self, body: bytes) -> None:
         if len(body) != 2:
@@ -199,21 +218,24 @@ class ClientHandshake:
 
     # --- messages ------------------------------------------------------------------------------
 
-    def _message_untrusted(self, message: bytes) -> None:
+    def _unexpected(self, message: bytes) -> None:
+        """A message that the table does not have in this state."""
         kind = message[0]
         if kind == c.HELLO_REQUEST and len(message) == 4 and (self.version is None or self.version < TLS13):
             return  # to be ignored during a handshake (RFC 5246 section 7.4.1.1), and not part of the transcript
-        found = _HANDLERS[self.state.value].get(kind)
-        if found is None:
-            raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
-        handler, following = found
-        self.state = following
-        handler(self, message)
-        self._events.append(_RECEIVED[kind])
-        if self.state is State.COMPLETE:
-            self._events.append(_COMPLETE)
+        raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
 
     def _server_hello(self, message: bytes) -> None:
+        template = self._template
+        size = template.share_sizes.get(len(message))
+        if size is not None and message[39:71] == self._session_id and not self.hello_retry:
+            known = template.shapes.get(_shape(message, size))
+            random = message[6:38]
+            if known is not None and random != c.HELLO_RETRY_RANDOM:
+                self.version, self.suite, self.group = known
+                self.server_random = random
+                self._agree_untrusted(message, message[-size:])
+                return
         hello = messages.server_hello_untrusted(message[4:])
         self.version = hello.version
         self.suite = hello.suite
@@ -275,9 +297,9 @@ class ClientHandshake:
             cookie = messages.cookie_untrusted(hello.extensions[c.EXT_COOKIE])
         if group is None and cookie is None:
             raise DecodeError("HelloRetryRequest", "asks for no change", 0)
-        hash_name = SUITES[hello.suite][0]
-        first = hashlib.new(hash_name, self._hello).digest()
-        self._transcript = hashlib.new(hash_name, bytes([c.MESSAGE_HASH]) + vector24(first) + message)
+        digest = HASHES[hello.suite]
+        first = digest(self._hello).digest()
+        self._transcript = digest(bytes([c.MESSAGE_HASH]) + vector24(first) + message)
         self._hello = self._template.retry(group, cookie).message(self._random, self._session_id, self._sni)
         self._transcript.update(self._hello)
         self._outgoing += bytes([c.HANDSHAKE]) + TLS12.to_bytes(2, "big") + vector16(self._hello)
@@ -292,22 +314,27 @@ class ClientHandshake:
         if group not in offered:
             raise DecodeError("ServerHello", f"answers with group {group}, for which no share was sent", 0)
         self.group = group
-        secret = self._keys.shared_secret_untrusted(group, share)
+        self._agree_untrusted(message, share)
+        if not self.hello_retry and len(self._session_id) == 32 and next(reversed(hello.extensions)) == c.EXT_KEY_SHARE:
+            self._template.learn(message, len(share), _shape(message, len(share)), (hello.version, hello.suite, group))
+
+    def _agree_untrusted(self, message: bytes, share: bytes) -> None:
+        """Keys out of the ServerHello's share."""
+        assert self.suite is not None and self.group is not None
+        secret = self._keys.shared_secret_untrusted(self.group, share)
         if self._handshake.pending:
             raise DecodeError("handshake", "unencrypted data follows ServerHello", 0)
         if self._transcript is None:
-            self._transcript = hashlib.new(SUITES[hello.suite][0], self._hello)
+            self._transcript = HASHES[self.suite](self._hello)
         self._transcript.update(message)
-        self._secrets = HandshakeKeys(hello.suite, secret, self._transcript.digest())
+        self._secrets = HandshakeKeys(self.suite, secret, self._transcript.digest())
         self._protection = self._secrets.server_protection()
         self.state = State.ENCRYPTED_EXTENSIONS
 
     def _encrypted_extensions(self, message: bytes) -> None:
-        extensions = messages.encrypted_extensions_untrusted(message[4:])
+        acknowledged, self.alpn = messages.encrypted_extensions_untrusted(message[4:])
         if self._sni is not None:
-            self.sni_acknowledged = c.EXT_SERVER_NAME in extensions
-        if c.EXT_ALPN in extensions:
-            self.alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+            self.sni_acknowledged = acknowledged
         self._transcript.update(message)
 
     def _certificate_request(self, message: bytes) -> None:
@@ -319,11 +346,11 @@ class ClientHandshake:
         tls13 = self.version == TLS13
         certificate = messages.certificate_untrusted(message[4:], tls13=tls13)
         self.certificates = certificate.certificates
-        extensions = certificate.leaf_extensions
-        if c.EXT_STATUS_REQUEST in extensions:
-            self.ocsp_response = messages.ocsp_response_untrusted(extensions[c.EXT_STATUS_REQUEST])
-        if c.EXT_SCT in extensions:
-            self.scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
+        if extensions := certificate.leaf_extensions:
+            if c.EXT_STATUS_REQUEST in extensions:
+                self.ocsp_response = messages.ocsp_response_untrusted(extensions[c.EXT_STATUS_REQUEST])
+            if c.EXT_SCT in extensions:
+                self.scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
         if self._transcript is not None:
             self._transcript.update(message)
 
@@ -373,14 +400,14 @@ class ClientHandshake:
         self.finished_valid = message[4:] == self._secrets.server_finished(self._transcript.digest())
 
 
-# The table by number of the state, since hashing a member of an enumeration is a call of Python
+# The table by number of the state
 _HANDLERS: Final[list[dict[int, tuple[Callable[[ClientHandshake, bytes], None], State]]]] = [
     {
         kind: (getattr(ClientHandshake, handler), following)
         for (state, kind), (handler, following) in TRANSITIONS.items()
-        if state.value == number
+        if state == number
     }
-    for number in range(max(state.value for state in State) + 1)
+    for number in range(max(State) + 1)
 ]
 # One event for each kind of message, since they are the same in every handshake
 _RECEIVED: Final = [MessageReceived(kind) for kind in range(256)]

@@ -11,13 +11,15 @@ from typing import Final
 from scanner.tls import constants as c
 from scanner.tls.keys import KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13, Offer
-from scanner.tls.wire import codes, u16, vector8, vector16, vector24
+from scanner.tls.wire import codes, u16, vector8, vector16
 
 # Some load balancers hang on a ClientHello of 256 to 511 bytes (RFC 7685 section 1): those are padded to 512.
 _INTOLERANT_FROM: Final = 256
 _INTOLERANT_BELOW: Final = 512
 # The first record says TLS 1.0 where 1.3 or 1.2 is offered (RFC 8446 appendix D.4): old servers look only there.
 _COMPATIBLE_RECORD_VERSION: Final = 0x0301
+# Servers of the world answer one hello in some dozen ways; whoever makes up more is read with care each time.
+_SHAPES_KEPT: Final = 256
 
 
 def _extension(kind: int, body: bytes) -> bytes:
@@ -27,7 +29,10 @@ def _extension(kind: int, body: bytes) -> bytes:
 class HelloTemplate:
     """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
 
-    __slots__ = ("_alpn", "_extensions", "_head", "_keys", "_tail", "offer", "record_version")
+    __slots__ = (
+        "_alpn", "_extensions", "_head", "_keys", "_tail", "modern", "offer", "record_head", "record_version", "shapes",
+        "share_sizes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,8 +47,14 @@ class HelloTemplate:
         self._keys = keys
         self._alpn = alpn
         legacy_version = min(max(offer.versions), TLS12)
+        self.modern = TLS13 in offer.versions
         self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
+        self.record_head = bytes([c.HANDSHAKE]) + u16(self.record_version)
         self._head = u16(legacy_version)
+        # Answers of TLS 1.3 that were read with care and found in order: what of a ServerHello is the same each time, to (version,
+        # suite, group); and the length of a ServerHello to that of the share at its end.
+        self.shapes: dict[bytes, tuple[int, int, int]] = {}
+        self.share_sizes: dict[int, int] = {}
         # 0x00FF: TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746) for hellos that carry no extension
         suites = offer.suites if offer.extensions else (*offer.suites, 0x00FF)
         self._tail = codes(suites) + b"\x01\x00"
@@ -53,6 +64,11 @@ class HelloTemplate:
     def retry(self, group: int | None, cookie: bytes | None) -> HelloTemplate:
         """The hello that answers a HelloRetryRequest: one share, of ``group`` where one was named, and the cookie back."""
         return HelloTemplate(self.offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
+
+    def learn(self, message: bytes, size: int, shape: bytes, meaning: tuple[int, int, int]) -> None:
+        """Remember what a ServerHello meant that ends with a share of ``size`` bytes."""
+        if len(self.shapes) < _SHAPES_KEPT and self.share_sizes.setdefault(len(message), size) == size:
+            self.shapes[shape] = meaning
 
     @staticmethod
     def _fixed_extensions(
@@ -85,16 +101,17 @@ class HelloTemplate:
 
     def message(self, random: bytes, session_id: bytes, sni: str | None) -> bytes:
         """The ClientHello handshake message, header included. ``random`` is 32 bytes, ``session_id`` at most 32."""
-        body = self._head + random + vector8(session_id) + self._tail
+        body = self._head + random + len(session_id).to_bytes(1, "big") + session_id + self._tail
         if self._extensions is not None:
             extensions = self._extensions
             if sni is not None:
                 name = sni.encode("ascii")
+                size = len(name)
                 # server_name_list of one host_name (RFC 6066 section 3)
-                entry = b"\x00" + vector16(name)
-                extensions = _extension(c.EXT_SERVER_NAME, vector16(entry)) + extensions
+                head = (size + 5 << 40 | size + 3 << 24 | size).to_bytes(7, "big")
+                extensions = b"\x00\x00" + head + name + extensions
             length = 4 + len(body) + 2 + len(extensions)
             if _INTOLERANT_FROM <= length < _INTOLERANT_BELOW:
                 extensions += _extension(c.EXT_PADDING, bytes(max(_INTOLERANT_BELOW - length - 4, 0)))
-            body += vector16(extensions)
-        return b"\x01" + vector24(body)
+            body += len(extensions).to_bytes(2, "big") + extensions
+        return b"\x01" + len(body).to_bytes(3, "big") + body

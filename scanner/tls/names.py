@@ -268,6 +268,7 @@ def alert_name(code: int) -> str:
 
 
 @cache  # at most one entry for each of 65,536 code points
+@cache  # of 16-bit numbers
 def cipher_suite(code: int) -> Suite:
     """The suite of a code point of the wire; never fails: the unknown has "unknown" where nothing is known."""
     entry = SUITES.get(code)

@@ -38,6 +38,32 @@ class RecordBuffer:
             self._buffer = self._buffer[self._position :] + data
         self._position = 0
 
+    def ready(self) -> list[tuple[int, bytes, bytes]]:
+        """What ``take_untrusted`` would give up to the first record that is not whole or not in order.
+
+        All at once, since a flight of six records is read so once for each target.
+        """
+        buffer, start = self._buffer, self._position
+        end = len(buffer)
+        found: list[tuple[int, bytes, bytes]] = []
+        while (content := start + HEADER_LENGTH) <= end:
+            kind = buffer[start]
+            stop = content + (buffer[start + 3] << 8 | buffer[start + 4])
+            if stop > end or buffer[start + 1] != 3 or kind not in CONTENT_TYPES or stop - content > MAX_RECORD:
+                break
+            if self._records + len(found) == MAX_RECORDS:
+                break
+            found.append((kind, buffer[start:content], buffer[content:stop]))
+            start = stop
+        self._records += len(found)
+        self._position = start
+        return found
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing is left, not even part of a record."""
+        return self._position == len(self._buffer)
+
     def unread(self) -> bytes:
         """All bytes that no record has taken."""
         return self._buffer[self._position :]
@@ -85,6 +111,18 @@ class HandshakeBuffer:
     def pending(self) -> bool:
         """Part of a message is waiting."""
         return self._position < len(self._buffer)
+
+    def only(self, content: bytes) -> bytes | None:
+        """``content``, where it is just one message and none is waiting, as most servers send them; else ``None``, untouched."""
+        if (
+            self._position == len(self._buffer)
+            and len(content) >= 4
+            and len(content) == 4 + (content[1] << 16 | content[2] << 8 | content[3])
+            and self._total + len(content) <= MAX_FLIGHT
+        ):
+            self._total += len(content)
+            return content
+        return None
 
     def take_untrusted(self, content: bytes) -> Iterator[bytes]:
         """Append the content of one handshake record, and give each message that is whole now. Raises ``DecodeError``."""

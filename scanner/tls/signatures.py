@@ -37,18 +37,40 @@ NOT_IN_TLS13: Final = frozenset(
 )
 
 
+# The kinds of keys by their class, as far as met: the classes to ask are abstract, and those ask slowly
+_KINDS: Final[dict[type, str]] = {}
+
+
+_ABSTRACT: Final = (
+    (ec.EllipticCurvePublicKey, "ec"),
+    (rsa.RSAPublicKey, "rsa"),
+    (ed25519.Ed25519PublicKey, "ed25519"),
+    (ed448.Ed448PublicKey, "ed448"),
+    (dsa.DSAPublicKey, "dsa"),
+)
+
+
+def _kind_of(key: Any) -> str:
+    kind = next((kind for abstract, kind in _ABSTRACT if isinstance(key, abstract)), "other")
+    _KINDS[type(key)] = kind
+    return kind
+
+
 def verifies(key: Any, scheme: int, signature: bytes, content: bytes) -> bool | None:
     """Whether ``signature`` of SignatureScheme ``scheme`` over ``content`` verifies with public ``key``.
 
     ``False`` also where key and scheme are of different kinds; ``None`` where the scheme is one that cannot be checked here.
     """
+    kind = _KINDS.get(type(key))
+    if kind is None:
+        kind = _kind_of(key)
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
+        if kind == "ec":
             ecdsa = _ECDSA.get(scheme >> 8) if scheme & 0xFF == 3 else None
             if ecdsa is None:
                 return False
             key.verify(signature, content, ecdsa)
-        elif isinstance(key, rsa.RSAPublicKey):
+        elif kind == "rsa":
             pss = _PSS.get(scheme)
             if pss is not None:
                 key.verify(signature, content, padding.PSS(padding.MGF1(pss), pss.digest_size), pss)
@@ -56,11 +78,11 @@ def verifies(key: Any, scheme: int, signature: bytes, content: bytes) -> bool | 
                 key.verify(signature, content, _PKCS1, _HASHES[scheme >> 8])
             else:
                 return False
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            if scheme != (0x0807 if isinstance(key, ed25519.Ed25519PublicKey) else 0x0808):
+        elif kind == "ed25519" or kind == "ed448":
+            if scheme != (0x0807 if kind == "ed25519" else 0x0808):
                 return False
             key.verify(signature, content)
-        elif isinstance(key, dsa.DSAPublicKey):
+        elif kind == "dsa":
             if scheme & 0xFF != 2 or scheme >> 8 not in _HASHES:
                 return False
             key.verify(signature, content, _HASHES[scheme >> 8])

@@ -5,6 +5,7 @@ Two invariants run through all of it: how the bytes are cut into chunks never ch
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 from collections.abc import Iterable
@@ -28,6 +29,8 @@ from scanner.tls.events import (
     State,
 )
 from scanner.tls.handshake import MAX_WARNING_ALERTS, ClientHandshake
+from scanner.tls.hello import HelloTemplate
+from scanner.tls.keys import KeyMaterial
 from tests.tls.peers import (
     client,
     converse,
@@ -82,11 +85,12 @@ def whole(data: bytes) -> Iterable[bytes]:
 # --- RFC 8448 ------------------------------------------------------------------------------------
 
 
-class TraceTemplate:
+class TraceTemplate(HelloTemplate):
     """The ClientHello of the trace in place of one of ours."""
 
-    offer = offers.Offer("trace", versions=(offers.TLS13,), suites=(0x1301,), key_shares=(offers.X25519,))
-    record_version = 0x0301
+    def __init__(self) -> None:
+        offer = offers.Offer("trace", versions=(offers.TLS13,), suites=(0x1301,), key_shares=(offers.X25519,))
+        super().__init__(offer, KeyMaterial(os.urandom))
 
     def message(self, *_: Any) -> bytes:
         return SIMPLE["client_hello"]

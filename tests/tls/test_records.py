@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scanner.tls import records
 from scanner.tls.records import HandshakeBuffer, RecordBuffer
@@ -81,3 +85,59 @@ def test_a_flight_is_bounded() -> None:
     with pytest.raises(DecodeError, match="flight of more than"):
         for _ in range(records.MAX_FLIGHT // 1000 + 1):
             list(buffer.take_untrusted(b"\x0e" + bytes(999)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([20, 21, 22, 23]), st.binary(max_size=40)), max_size=8), st.binary(max_size=12)
+)
+def test_what_is_ready_is_what_would_be_taken(contents: list[tuple[int, bytes]], tail: bytes) -> None:
+    """``ready`` and then ``take_untrusted`` give together what the latter gives alone, errors included."""
+    stream = b"".join(bytes([kind, 3, 3]) + len(body).to_bytes(2, "big") + body for kind, body in contents) + tail
+    alone, both = RecordBuffer(), RecordBuffer()
+    alone.feed(stream)
+    both.feed(stream)
+    expected, expected_end = _taken(alone.take_untrusted())
+    got = both.ready()
+    assert both.exhausted is (not both.unread())
+    rest, end = _taken(both.take_untrusted())
+    assert got + rest == expected
+    assert (end, both.not_tls, both.unread()) == (expected_end, alone.not_tls, alone.unread())
+
+
+def _taken(found: Iterator[tuple[int, bytes, bytes]]) -> tuple[list[tuple[int, bytes, bytes]], str]:
+    taken = []
+    try:
+        for each in found:
+            taken.append(each)
+    except DecodeError as error:
+        return taken, str(error)
+    return taken, ""
+
+
+def test_what_is_ready_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_RECORDS", 3)
+    buffer = RecordBuffer()
+    buffer.feed(b"\x16\x03\x03\x00\x01x" * 4)
+    assert len(buffer.ready()) == 3
+    with pytest.raises(DecodeError, match="more than 3 records"):
+        list(buffer.take_untrusted())
+
+
+def test_a_record_that_is_one_message_is_not_copied() -> None:
+    buffer = HandshakeBuffer()
+    one = b"\x0b\x00\x00\x02ab"
+    assert buffer.only(one) is one
+    assert buffer.only(one + one) is None
+    assert buffer.only(one[:-1]) is None
+    assert list(buffer.take_untrusted(one + one[:3])) == [one]
+    assert buffer.only(one) is None, "part of a message is waiting"
+
+
+def test_messages_that_are_whole_records_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_FLIGHT", 15)
+    buffer = HandshakeBuffer()
+    one = b"\x0b\x00\x00\x02ab"
+    assert buffer.only(one) == buffer.only(one) == one
+    assert buffer.only(one) is None
+    with pytest.raises(DecodeError, match="more than 15 bytes"):
+        list(buffer.take_untrusted(one))

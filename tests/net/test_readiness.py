@@ -1,0 +1,197 @@
+"""Waiting for sockets with a deadline each: by one epoll for all of them, and in trio's own way."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from scanner.net import readiness
+from scanner.net.readiness import DeadlinePassed, EpollReadiness, Readiness, TrioReadiness, current_readiness
+
+Kind = type[EpollReadiness] | type[TrioReadiness]
+KINDS: list[Kind] = [EpollReadiness, TrioReadiness]
+pytestmark = pytest.mark.parametrize("kind", KINDS, ids=["epoll", "trio"])
+
+
+@contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends that do not block."""
+    one, other = socket.socketpair()
+    with closing(one), closing(other):
+        one.setblocking(False)
+        other.setblocking(False)
+        yield one, other
+
+
+@asynccontextmanager
+async def open_readiness(kind: Kind) -> AsyncIterator[Readiness]:
+    async with trio.open_nursery() as nursery:
+        ready = kind()
+        if isinstance(ready, EpollReadiness):
+            nursery.start_soon(ready.serve)
+        yield ready
+        nursery.cancel_scope.cancel()
+
+
+def run(main: object) -> None:
+    trio.run(main, clock=MockClock(autojump_threshold=0.002))  # type: ignore[arg-type]
+
+
+def test_what_is_there_already_is_not_waited_for(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                other.send(b"x")
+                began = ready.now()
+                await ready.readable(one, began + 5)
+                await ready.writable(one, began + 5)
+                assert ready.now() - began < 1
+                assert one.recv(9) == b"x"
+
+    run(main)
+
+
+def test_a_deadline_passes_at_its_time(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, _):
+                for seconds in (3.0, 0.5, 0.0, -1.0, 7.0):
+                    began = ready.now()
+                    with pytest.raises(DeadlinePassed):
+                        await ready.readable(one, began + seconds)
+                    assert ready.now() - began == pytest.approx(max(seconds, 0), abs=0.01)
+
+    run(main)
+
+
+def test_many_wait_each_until_its_own_end(kind: Kind) -> None:
+    """Data for some, deadlines in any order for the others: each hears of its own, once."""
+
+    async def main() -> None:
+        heard: dict[int, float | bytes] = {}
+
+        async def wait(number: int, sock: socket.socket) -> None:
+            began = ready.now()
+            try:
+                await ready.readable(sock, 100 - number)
+            except DeadlinePassed:
+                heard[number] = round(ready.now() - began, 1)
+            else:
+                heard[number] = sock.recv(99)
+
+        async with open_readiness(kind) as ready, trio.open_nursery() as nursery:
+            began = ready.now()
+            sockets = [socket.socketpair() for _ in range(40)]
+            for number, (one, _) in enumerate(sockets):
+                one.setblocking(False)
+                nursery.start_soon(wait, number, one)
+            await wait_all_tasks_blocked()
+            for number in range(0, 40, 2):
+                sockets[number][1].send(b"%d" % number)
+            await trio.sleep(30)
+            assert sorted(heard) == list(range(0, 40, 2))
+        assert heard == {
+            number: b"%d" % number if number % 2 == 0 else pytest.approx(100 - number - began, abs=0.2)
+            for number in range(40)
+        }
+        for one, other in sockets:
+            one.close()
+            other.close()
+
+    run(main)
+
+
+def test_the_end_and_a_reset_can_be_received(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                other.close()
+                await ready.readable(one, math.inf)
+                assert one.recv(9) == b""
+
+    run(main)
+
+
+def test_one_socket_may_be_waited_for_again_and_again(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                for number in range(5):
+                    with pytest.raises(DeadlinePassed):
+                        await ready.readable(one, ready.now() + 1)
+                    other.send(b"%d" % number)
+                    await ready.readable(one, ready.now() + 1)
+                    assert one.recv(9) == b"%d" % number
+
+    run(main)
+
+
+def test_a_number_that_another_file_gets_is_not_taken_for_the_first(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                other.send(b"x")
+                await ready.readable(one, ready.now() + 1)
+                number = one.fileno()
+            with pair() as (one, other):
+                assert number in (one.fileno(), other.fileno())
+                with pytest.raises(DeadlinePassed):
+                    await ready.readable(one, ready.now() + 3)
+                other.send(b"y")
+                await ready.readable(one, ready.now() + 3)
+
+    run(main)
+
+
+def test_whoever_is_cancelled_waits_no_more(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                with trio.move_on_after(2) as scope:
+                    await ready.readable(one, ready.now() + 9)
+                assert scope.cancelled_caught
+                other.send(b"x")
+                await ready.readable(one, ready.now() + 9)
+                assert one.recv(9) == b"x"
+                await trio.sleep(20)  # the deadline of the first wait passes unheard
+
+    run(main)
+
+
+def test_deadlines_of_waits_that_are_over_are_cleared_away(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "_STALE_AT_LEAST", 10)
+
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                other.send(b"x")
+                for _ in range(2000):
+                    await ready.readable(one, ready.now() + 1000)
+                assert not isinstance(ready, EpollReadiness) or len(ready._due) <= 1024 + 12
+
+    run(main)
+
+
+def test_a_run_has_one_and_it_ends_with_the_run(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind is TrioReadiness:
+        monkeypatch.setattr(readiness, "HAS_EPOLL", False)
+    seen: list[Readiness] = []
+
+    async def main() -> None:
+        ready = current_readiness()
+        assert isinstance(ready, kind)
+        assert current_readiness() is ready
+        with pair() as (one, _), pytest.raises(DeadlinePassed):
+            await ready.readable(one, ready.now() + 2)
+        seen.append(ready)
+
+    run(main)
+    run(main)
+    assert seen[0] is not seen[1]
+    assert all(each._epoll.closed for each in seen if isinstance(each, EpollReadiness))
