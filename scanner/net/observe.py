@@ -6,8 +6,8 @@ Retries, the order of addresses and the sharing-out of a target's time are decid
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import trio
 
@@ -31,6 +31,7 @@ from scanner.starttls import Dialogue
 from scanner.tls.offers import MODERN, Offer
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 # The first hello may take this share of a target's time; the rest is for the questions that a silent server leaves.
 FIRST_SHARE: Final = 0.7
@@ -245,7 +246,7 @@ class _Course:
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
             probe = await self.connect(address, MODERN, self._target.sni, budget, min(wait, budget.left))
-            if tries >= config.retries or not may_be_transient(probe, config):
+            if probe.failure is None or tries >= config.retries or not may_be_transient(probe, config):
                 return probe
             pause = BACKOFF * (2**tries) * (1 + jitter.random())
             if pause >= budget.left:
@@ -256,22 +257,23 @@ class _Course:
                 await trio.sleep(pause)
             budget.spend(begun)
 
-    async def connect(self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float) -> Probe:
+    def connect(
+        self, address: str, offer: Offer, sni: str | None, budget: Budget, wait: float
+    ) -> Coroutine[Any, Any, Probe]:
         """One hello, when it is this address's turn."""
         observer, target = self._observer, self._target
-
-        def connect() -> Awaitable[Probe]:
-            return observer._prober.probe(
-                address,
-                target.port,
-                offer=offer,
-                sni=sni,
-                alpn=self._alpn,
-                dialogue=observer._open_dialogue(target.protocol, target.name),
-                timing=Timing(observer._config.connect_timeout, wait, budget.left),
-            )
-
-        return await self._paced(address, budget, connect)
+        return self._paced(
+            address,
+            budget,
+            observer._prober.probe,
+            address,
+            target.port,
+            offer=offer,
+            sni=sni,
+            alpn=self._alpn,
+            dialogue=observer._open_dialogue(target.protocol, target.name),
+            timing=Timing(observer._config.connect_timeout, wait, budget.left),
+        )
 
     async def _complete(
         self, address: str, question: Question, flight: ServerFlight, budget: Budget, wait: float
@@ -300,25 +302,33 @@ class _Course:
                 return completion
         return await self._paced(address, budget, complete)
 
-    async def _paced(self, address: str, budget: Budget, connect: Callable[[], Awaitable[_T]]) -> _T:
+    async def _paced(
+        self,
+        address: str,
+        budget: Budget,
+        connect: Callable[_P, Awaitable[_T]],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
         """One connection when it is its turn, and again while this machine has no room for it."""
-        observer = self._observer
+        pacer = self._observer._pacer
         self.attempts += 1
         shortages = 0
         while True:
-            await observer._pacer.acquire(address)
+            if not pacer.enter(address):
+                await pacer.acquire(address)
             begun = trio.current_time()
             try:
-                result = await connect()
+                result = await connect(*args, **kwargs)
             except OutOfResources:
                 # the target's time is not spent on what this machine lacks; but what never comes is not waited for
                 shortages += 1
                 if shortages > MOST_SHORTAGES:
                     raise
-                await observer._pacer.exhausted()
+                await pacer.exhausted()
                 continue
             finally:
-                observer._pacer.release(address)
+                pacer.release(address)
             budget.spend(begun)
             return result
 

@@ -127,6 +127,25 @@ class Pacer:
         self._addresses = {address: gate for address, gate in self._addresses.items() if not gate.idle(now)}
         self._sweep_at = len(self._addresses) + _SWEEP_EVERY
 
+    def enter(self, address: str) -> bool:
+        """``acquire`` where nothing has to be waited for; ``False``, and nothing is done, where something has."""
+        if self._in_flight >= self._limit or self._schedule is not None:
+            return False
+        if self._gated and (gate := self._gate(address)) is not None:
+            if self._per_address is not None and gate.in_flight >= self._per_address:
+                return False
+            if self._interval is not None:
+                now = trio.current_time()
+                if gate.door_taken or gate.next > now:
+                    return False
+                gate.next = now + self._interval
+            gate.in_flight += 1
+        self._in_flight += 1
+        if self._in_flight > self._peak:
+            self._peak = self._in_flight
+        self._started += 1
+        return True
+
     async def acquire(self, address: str) -> None:
         """Wait until a connection to ``address`` may start; each call is to be followed by one ``release``."""
         gate = self._gate(address)

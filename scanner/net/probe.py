@@ -306,7 +306,8 @@ class Connection:
                         await self._send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
             finally:
                 for event in conn.all_events():
-                    self._event(event)
+                    if not isinstance(event, events.MessageReceived):
+                        self._event(event)
             if self.failure is Failure.PLAINTEXT:
                 await self._plaintext(sock, conn, dialogue)
             elif self.failure is None or self.failure is Failure.MALFORMED:

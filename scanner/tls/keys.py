@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from scanner.tls import offers
 from scanner.tls.wire import DecodeError
 
 MLKEM768_CIPHERTEXT: Final = 1088
+# A SubjectPublicKeyInfo up to the key (RFC 8410 section 4). Reading one is a single call into compiled code, and
+# ``X25519PublicKey.from_public_bytes`` is five of Python.
+_X25519_INFO: Final = bytes.fromhex("302a300506032b656e032100")
+_X25519_SIZE: Final = 32
 
 _CURVES: Final[dict[int, Callable[[], ec.EllipticCurve]]] = {
     offers.SECP256R1: ec.SECP256R1,
@@ -86,20 +90,23 @@ class KeyMaterial:
             self._exponent = int.from_bytes(self._random(_FFDHE_EXPONENT_BYTES), "big") | 1
         return pow(2, self._exponent, prime).to_bytes((prime.bit_length() + 7) // 8, "big")
 
+    def _exchange_x25519(self, share: bytes) -> bytes:
+        if len(share) != _X25519_SIZE:
+            raise ValueError(f"{len(share)} bytes instead of {_X25519_SIZE}")
+        return self._x25519.exchange(cast("x25519.X25519PublicKey", load_der_public_key(_X25519_INFO + share)))
+
     def shared_secret_untrusted(self, group: int, share: bytes) -> bytes:
         """The secret with the server's ``share``. Raises ``DecodeError`` where the share is not one of the group."""
         self.share(group)
         try:
             if group == offers.X25519:
-                return self._x25519.exchange(x25519.X25519PublicKey.from_public_bytes(share))
+                return self._exchange_x25519(share)
             if group == offers.X25519MLKEM768:
                 if len(share) != MLKEM768_CIPHERTEXT + 32:
                     raise ValueError("wrong length")
                 # the ML-KEM part comes first (draft-ietf-tls-ecdhe-mlkem section 3)
                 secret = self._mlkem.decapsulate(share[:MLKEM768_CIPHERTEXT])
-                return secret + self._x25519.exchange(
-                    x25519.X25519PublicKey.from_public_bytes(share[MLKEM768_CIPHERTEXT:])
-                )
+                return secret + self._exchange_x25519(share[MLKEM768_CIPHERTEXT:])
             if group == offers.X448 and self._x448 is not None:
                 return self._x448.exchange(x448.X448PublicKey.from_public_bytes(share))
             if group in self._curve_keys:

@@ -113,7 +113,12 @@ def failing(
     monkeypatch: pytest.MonkeyPatch, number: int, *, opening: tuple[int, ...] = (), connecting: tuple[int, ...] = ()
 ) -> None:
     given = {"number": number, "opening": frozenset(opening), "connecting": frozenset(connecting)}
-    monkeypatch.setattr(socket, "socket", type("Refusing", (Refusing,), given))
+    replace_sockets(monkeypatch, type("Refusing", (Refusing,), given))
+
+
+def replace_sockets(monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
+    monkeypatch.setattr(socket, "socket", kind)
+    monkeypatch.setattr(socket, "SocketType", kind)
 
 
 def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +156,7 @@ def test_no_local_address_is_no_shortage(monkeypatch: pytest.MonkeyPatch) -> Non
         def connect(self, address: object) -> None:
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
 
-    monkeypatch.setattr(socket, "socket", NoAddress)
+    replace_sockets(monkeypatch, NoAddress)
     probe, _ = probe_address("2001:db8::1", 443)
     assert (probe.failure, probe.detail) == (Failure.NETWORK_UNREACHABLE, "EADDRNOTAVAIL")
 
