@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TextIO, cast
 
 import trio
@@ -35,6 +35,7 @@ from scanner.pki.judge import Judge
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
 from scanner.process import collect_seldom, raise_file_limit
+from scanner.records import dataclass
 from scanner.scan import ScanStatistics
 from scanner.session import Material, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS

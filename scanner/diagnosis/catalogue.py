@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from typing import Any, Final
 from scanner.evidence import Stage
 from scanner.findings import CAUSES, Cause, Severity
 from scanner.language import ENGLISH
+from scanner.records import dataclass
 
 __all__ = ["CAUSES", "CODES", "Code", "Words", "rank", "translated", "words_of"]
 

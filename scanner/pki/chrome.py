@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -18,6 +17,7 @@ from typing import Any, Final
 from scanner.pki.certificate import Certificate
 from scanner.pki.sct import sct_times_untrusted
 from scanner.pki.verdicts import Problem
+from scanner.records import dataclass
 
 BROWSER: Final = "chrome"
 

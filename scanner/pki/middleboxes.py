@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
 from scanner.pki.certificate import Certificate
+from scanner.records import dataclass
 
 # Names of certificates are a stranger's: none that is longer than this is given to a pattern.
 _LONGEST_MATCHED: Final = 256

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Final
 
 from scanner.pki.certificate import Certificate
+from scanner.records import dataclass
 
 _ATTRIBUTES: Final = {"cn": "CN", "o": "O", "ou": "OU", "l": "L", "st": "ST", "c": "C"}
 _DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})

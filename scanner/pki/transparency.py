@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -20,6 +20,7 @@ from scanner.pki.certificate import Certificate
 from scanner.pki.ctlogs import STALE_AFTER, CtLog, LogList
 from scanner.pki.ctpolicy import PolicyVerdict, Promise, Source
 from scanner.pki.sct import Sct, SctError
+from scanner.records import dataclass
 
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
 from scanner.diagnosis.case import Case, Claim
+from scanner.records import dataclass
 
 # Properties that every CA knows or may pass over (registry "Certification Authority Restriction Properties").
 KNOWN_TAGS: Final = frozenset(
