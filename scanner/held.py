@@ -7,8 +7,6 @@ whatever happens; a run that is killed probes again what it held.
 from __future__ import annotations
 
 import os
-import pickle
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Generic, TypeVar, cast
@@ -100,9 +98,13 @@ class _Queue(Generic[T]):
         return len(self.memory) + self.on_disk
 
     def write(self, item: T) -> None:
+        import pickle  # most runs hold little
+
         data = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
             if self._file is None:
+                import tempfile
+
                 self._file = cast(BinaryIO, tempfile.TemporaryFile(buffering=BUFFER, dir=self._directory))
             self._file.seek(self._write_at)
             self._file.write(len(data).to_bytes(4, "big"))
@@ -128,6 +130,8 @@ class _Queue(Generic[T]):
         self.on_disk -= 1
         if not self.on_disk:
             self.close()  # gives the space back at once
+        import pickle
+
         return cast(T, pickle.loads(data))
 
     def close(self) -> None:
@@ -141,6 +145,8 @@ class _Queue(Generic[T]):
                 pass  # bytes that nobody wants any more could not be written
 
     def _place(self) -> str:
+        import tempfile
+
         return self._directory or tempfile.gettempdir()
 
     def _failed(self, what: str, error: OSError) -> HeldError:

@@ -6,7 +6,6 @@ them (headings, labels) are in ``phrases.zh.toml``, by the English one. Codes, c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -50,6 +49,8 @@ def say(phrase: str, language: str | None = None) -> str:
 
 @cache
 def _phrases(language: str) -> Mapping[str, str]:
+    import tomllib  # English needs none
+
     text = files("scanner").joinpath(f"data/phrases.{language}.toml").read_text("utf-8")
     table: dict[str, str] = tomllib.loads(text)
     return table

@@ -83,7 +83,7 @@ def test_what_is_missing_or_too_much_is_refused_the_first_time_and_later() -> No
         with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
             Point(1, z=1)  # type: ignore[call-arg]
         with pytest.raises(TypeError, match="positional"):
-            Named(1, "a")  # type: ignore[misc]
+            Named(1, "a")  # type: ignore[call-arg]
 
 
 def test_by_name_alone() -> None:
@@ -94,7 +94,8 @@ def test_equal_by_class_and_fields() -> None:
     for _ in range(2):
         assert Point(1) == Point(1, 2)
         assert Point(1) != Point(1, 3)
-        assert Point(1) != Standard(1)
+        other: object = Standard(1)
+        assert Point(1) != other
         assert Frozen("a") == Frozen("a", ())
 
 
@@ -125,8 +126,7 @@ def test_no_other_attributes() -> None:
 
 def test_the_standard_library_takes_them_for_its_own() -> None:
     point = Point(1)
-    assert dataclasses.is_dataclass(point)
-    assert dataclasses.is_dataclass(Named)
+    assert all(map(dataclasses.is_dataclass, (point, Point, Named)))
     assert dataclasses.asdict(point) == {"x": 1, "y": 2, "tags": {}}
     assert dataclasses.replace(point, y=5) == Point(1, 5)
     assert dataclasses.replace(Named(second="a"), first=4) == Named(first=4, second="a")

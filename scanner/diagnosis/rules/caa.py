@@ -7,7 +7,6 @@ fail, or that somebody else ordered the certificate.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -40,6 +39,8 @@ class Authority:
 @cache
 def authorities() -> tuple[Authority, ...]:
     """The table ``scanner/data/caa-issuers.toml``."""
+    import tomllib  # the table is read where a public CA issued
+
     table = tomllib.loads(files("scanner").joinpath("data/caa-issuers.toml").read_text("utf-8"))
     return tuple(
         Authority(ca["name"], tuple(text.casefold() for text in ca["organization"]), frozenset(ca["domains"]))
