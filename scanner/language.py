@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
+
+from scanner.shipped import shipped
 
 ENGLISH: Final = "en"
 LANGUAGES: Final = (ENGLISH, "zh")
@@ -51,6 +52,6 @@ def say(phrase: str, language: str | None = None) -> str:
 def _phrases(language: str) -> Mapping[str, str]:
     import tomllib  # English needs none
 
-    text = files("scanner").joinpath(f"data/phrases.{language}.toml").read_text("utf-8")
+    text = shipped(f"phrases.{language}.toml").decode()
     table: dict[str, str] = tomllib.loads(text)
     return table

@@ -6,8 +6,8 @@ import gc
 import os
 from typing import Final
 
-# Objects made between two collections: all that loading makes, or some hundred probes' worth.
-GC_THRESHOLD: Final = 50_000
+# Objects made between two collections: twice what loading makes, or some hundred probes' worth.
+GC_THRESHOLD: Final = 100_000
 # More processes than this would wait for the one that reads and writes.
 MAX_WORKERS: Final = 256
 

@@ -57,8 +57,16 @@ class _Fields:
 
     def __get__(self, instance: object, owner: type) -> dict[str, Field[Any]]:
         owner, declared = _declared(owner)
+        # without a text of its own the class would get one of its signature, which takes longer than all the rest
         made: Any = make_dataclass(
-            owner.__name__, declared.fields(), init=False, repr=False, eq=False, kw_only=declared.kw_only
+            owner.__name__,
+            declared.fields(),
+            namespace={"__doc__": "Only for its fields."},
+            init=False,
+            repr=False,
+            eq=False,
+            match_args=False,
+            kw_only=declared.kw_only,
         )
         found: dict[str, Field[Any]] = made.__dataclass_fields__
         setattr(owner, "__dataclass_fields__", found)  # noqa: B010 - mypy knows nothing of such an attribute

@@ -109,7 +109,7 @@ def make_judge(material: Material, intermediates: Intermediates | None = None) -
 
 def make_transparency(material: Material) -> Transparency:
     """The judge of SCTs, by the log list that was given or the one that is shipped. Raises ``LogListError``."""
-    return Transparency(load_log_list(material.ct_logs))
+    return Transparency(None if material.ct_logs is None else load_log_list(material.ct_logs))
 
 
 def _contexts(config: ScanConfig, transparency: Transparency) -> Callable[..., Context]:
