@@ -7,6 +7,7 @@ whatever happens; a run that is killed probes again what it held.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Generic, TypeVar, cast
@@ -103,8 +104,6 @@ class _Queue(Generic[T]):
         data = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
             if self._file is None:
-                import tempfile
-
                 self._file = cast(BinaryIO, tempfile.TemporaryFile(buffering=BUFFER, dir=self._directory))
             self._file.seek(self._write_at)
             self._file.write(len(data).to_bytes(4, "big"))
@@ -145,8 +144,6 @@ class _Queue(Generic[T]):
                 pass  # bytes that nobody wants any more could not be written
 
     def _place(self) -> str:
-        import tempfile
-
         return self._directory or tempfile.gettempdir()
 
     def _failed(self, what: str, error: OSError) -> HeldError:

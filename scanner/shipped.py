@@ -1,6 +1,6 @@
 """The files of ``scanner/data``, as they lie beside the modules, in a directory or in a zip archive.
 
-``importlib.resources`` reads them too, and loads ``tempfile``, ``zipfile`` and a dozen more to do so.
+``importlib.resources`` reads them too, and loads ``zipfile`` and a dozen more to do so.
 """
 
 from __future__ import annotations

@@ -216,6 +216,23 @@ HEAVY: Final = (
     "psycopg",
 )
 
+# What a plain scan does without, and each of which would be some percent of its start.
+NOT_FOR_A_SCAN: Final = (
+    "dns",
+    "httpcore",
+    "rich",
+    "tqdm",
+    "zstandard",
+    "publicsuffixlist",
+    "jinja2",
+    "ddsketch",
+    "sqlite3",
+    "statistics",
+    "tomllib",
+    "pickle",
+    "zipfile",
+)
+
 MAX_LINES: Final = 400
 
 # Path below scanner/ -> why it may be longer.
@@ -476,3 +493,7 @@ except SystemExit as stop:
 )
 def test_help_loads_nothing_heavy(statement: str) -> None:
     assert loaded_by(statement) & set(HEAVY) == set()
+
+
+def test_a_scan_loads_what_it_uses() -> None:
+    assert loaded_by("import scanner.cli.running") & set(NOT_FOR_A_SCAN) == set()
