@@ -42,8 +42,9 @@ format: $(DEV) ## format the tree and apply the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schema: $(DEV) ## write again what is made from the code: the JSON Schema of a finding, pages in docs
+schema: $(DEV) ## write again what is made from the code and the catalogue: JSON Schemas, the catalogue as JSON, pages in docs
 	$(BIN)/python scripts/build_schema.py
+	$(BIN)/python scripts/build_catalogue.py
 	$(BIN)/python scripts/build_causes.py
 	$(BIN)/python scripts/build_docs.py
 	$(BIN)/python scripts/build_cli.py

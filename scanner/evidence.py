@@ -11,20 +11,11 @@ Bytes from a peer are kept as they came.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, Literal
 
-_T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(cls: type[_T]) -> type[_T]:
-    """A slotted dataclass that type checkers hold to be frozen.
-
-    Not frozen at run time: that would set each field by a call, and a target makes some fifty of them.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+from scanner.records import record as record
 
 
 class Stage(StrEnum):

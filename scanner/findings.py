@@ -5,8 +5,7 @@ They are ``TypedDict``s so that building one costs a plain ``dict`` and ``orjson
 added within ``tlsweep/1``; a field that is not known is absent or ``null``, never guessed.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: of a ``TypedDict`` each would be compiled as the module loads, which every process waits for.
 from typing import Any, Final, Literal, NotRequired, TypedDict, get_args
 
 SCHEMA: Final = "tlsweep/1"

@@ -7,7 +7,6 @@ whatever happens; a run that is killed probes again what it held.
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -100,6 +99,8 @@ class _Queue(Generic[T]):
         return len(self.memory) + self.on_disk
 
     def write(self, item: T) -> None:
+        import pickle  # most runs hold little
+
         data = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
             if self._file is None:
@@ -128,6 +129,8 @@ class _Queue(Generic[T]):
         self.on_disk -= 1
         if not self.on_disk:
             self.close()  # gives the space back at once
+        import pickle
+
         return cast(T, pickle.loads(data))
 
     def close(self) -> None:

@@ -6,11 +6,11 @@ them (headings, labels) are in ``phrases.zh.toml``, by the English one. Codes, c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
+
+from scanner.shipped import shipped
 
 ENGLISH: Final = "en"
 LANGUAGES: Final = (ENGLISH, "zh")
@@ -50,6 +50,8 @@ def say(phrase: str, language: str | None = None) -> str:
 
 @cache
 def _phrases(language: str) -> Mapping[str, str]:
-    text = files("scanner").joinpath(f"data/phrases.{language}.toml").read_text("utf-8")
+    import tomllib  # English needs none
+
+    text = shipped(f"phrases.{language}.toml").decode()
     table: dict[str, str] = tomllib.loads(text)
     return table

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import Final
 
-# Objects made between two collections: all that loading makes, or some hundred probes' worth.
-GC_THRESHOLD: Final = 50_000
+# Objects made between two collections: twice what loading makes, or some hundred probes' worth.
+GC_THRESHOLD: Final = 100_000
+# More processes than this would wait for the one that reads and writes.
+MAX_WORKERS: Final = 256
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
 
 
 def raise_file_limit() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.pki.judge import Judge
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -42,6 +42,7 @@ from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 from scanner.scan import Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.tls.plaintext import recognise
@@ -108,7 +109,7 @@ def make_judge(material: Material, intermediates: Intermediates | None = None) -
 
 def make_transparency(material: Material) -> Transparency:
     """The judge of SCTs, by the log list that was given or the one that is shipped. Raises ``LogListError``."""
-    return Transparency(load_log_list(material.ct_logs))
+    return Transparency(None if material.ct_logs is None else load_log_list(material.ct_logs))
 
 
 def _contexts(config: ScanConfig, transparency: Transparency) -> Callable[..., Context]:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 import trio
@@ -31,6 +31,7 @@ from scanner.pki.certificate import Certificate
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.verdicts import ChainVerdict
 from scanner.process import collect_seldom, raise_file_limit
+from scanner.records import dataclass
 from scanner.session import Material, Session, make_judge, open_session
 
 # Seconds between two reports: short enough to watch a run live, long enough to make many findings one message.

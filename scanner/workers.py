@@ -35,8 +35,6 @@ from scanner.scan import ScanStatistics
 from scanner.session import without_excluded
 from scanner.worker import Assignment, Report
 
-# More processes than this would wait for the one that reads and writes.
-MAX_WORKERS: Final = 256
 # Batches of rows that wait for one process while another is served.
 WAITING_BATCHES: Final = 16
 # Seconds that processes get for their last reports when the run is stopped; then they are killed.
@@ -49,14 +47,6 @@ _CHILD: Final = "import sys; sys.path[:] = sys.argv[4:]; from scanner.worker imp
 
 class WorkersFailed(Exception):
     """Processes cannot be started; the message is one line for a person."""
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
 
 
 def shares(config: ScanConfig, count: int) -> list[ScanConfig]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
@@ -138,6 +137,8 @@ FETCHING_OPTIONS: Final = (
 def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
     if path is None:
         return
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             table = tomllib.load(file)

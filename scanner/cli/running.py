@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Final, TextIO, cast
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
 
@@ -25,22 +25,22 @@ from scanner.exclude import load_exclusions
 from scanner.feed import Row
 from scanner.findings import CAUSES, Finding
 from scanner.fleet.stats import Stats
-from scanner.fleet.tables import as_table
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
 from scanner.ndjson.reading import read_findings
-from scanner.net import sntp
 from scanner.net.dns_config import parse_servers
 from scanner.pki.judge import Judge
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
-from scanner.process import collect_seldom, raise_file_limit
+from scanner.process import MAX_WORKERS, collect_seldom, cores, raise_file_limit
+from scanner.records import dataclass
 from scanner.scan import ScanStatistics
 from scanner.session import Material, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted
-from scanner.worker import Assignment, Report
-from scanner.workers import MAX_WORKERS, Crew, cores
+
+if TYPE_CHECKING:
+    from scanner.worker import Report
 
 # Tries and seconds between them for closing an inventory that a thread is reading.
 CLOSING_TRIES: Final = 50
@@ -55,6 +55,8 @@ def material(given: dict[str, Any]) -> Material:
     if given["resolver"]:
         parse_servers(given["resolver"])  # raises what is wrong with them before anything is opened
     if given["ntp"]:
+        from scanner.net import sntp  # most runs ask none
+
         sntp.parse_servers(given["ntp"])
     if given["client_key"] and not given["client_cert"]:
         raise UsageProblem("--client-key goes with --client-cert")
@@ -274,6 +276,8 @@ class Run:
         """Scan; returns the exit status. ``stream`` is for the person who watches, ``None`` where it is closed."""
         trio.run(self.scan_all, show and stream is not None and stream.isatty())
         if show and stream is not None:
+            from scanner.fleet.tables import as_table
+
             print(as_table(self.stats).rstrip("\n"), file=stream)
         if self.interrupted:
             rest = "" if self.output is None else "; --resume goes on from here"
@@ -333,6 +337,9 @@ class Run:
             await session.run(self.rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery, progress: bool) -> None:
+        from scanner.worker import Assignment  # most runs have one process
+        from scanner.workers import Crew
+
         assignment = Assignment(
             config=self.config,
             material=self.material,

@@ -52,7 +52,7 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
     """
     from scanner.fleet import tables
     from scanner.fleet.parallel import MAX_WORKERS, fold_files
-    from scanner.workers import cores
+    from scanner.process import cores
 
     with one_line_problems():
         count = min(cores(), MAX_WORKERS) if workers == "auto" else workers

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from statistics import median_low
 from typing import Any, Final, Literal
 
 from scanner.correlate.facts import Facts, Witness
@@ -150,7 +149,7 @@ class ClockFold:
         behind = [one for one in self._current.values() if _until(one) < -TOLERANCE]
 
         if offsets:
-            agreed = median_low(offsets)
+            agreed = _median(offsets)
             agreeing = [one for one in present if abs(one.time - one.local - agreed) <= AGREEMENT]
             against = len(present) - len(agreeing)
             # what is signed and ahead of what the hosts say contradicts them
@@ -210,9 +209,15 @@ def _suffices(agreeing: int, against: int) -> bool:
     return agreeing >= MIN_WITNESSES and agreeing >= 2 * against
 
 
+def _median(values: Iterable[int]) -> int:
+    """The value in the middle, of two the lower one: ``statistics`` has it too, and takes 4 ms to load."""
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2]
+
+
 def _many(domains: dict[str, int]) -> int | None:
     """The one voice of many unrelated certificates that are all out of their time: the least that explains most of them."""
-    return median_low(domains.values()) if len(domains) >= MANY_CERTIFICATES else None
+    return _median(domains.values()) if len(domains) >= MANY_CERTIFICATES else None
 
 
 def _until(witness: Witness) -> int:

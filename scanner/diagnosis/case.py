@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Ta
 from scanner.findings import Severity
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 from scanner.tls.offers import OFFERS
 
 # Protocols that browsers speak; for any other, what a browser would refuse decides nothing.

@@ -1,22 +1,24 @@
-"""The catalogue of causes and codes, read from ``scanner/data/catalogue.toml``: words live there, not in the rules.
+"""The catalogue of causes and codes: words live in ``scanner/data/catalogue.toml``, not in the rules.
 
 A *code* is what was seen, a *cause* one of the fifteen categories it belongs to. Codes are numbered by their place in
-the file, which is their order of precedence inside a cause.
+the file, which is their order of precedence inside a cause. What is read here is the JSON that
+``scripts/build_catalogue.py`` makes of it.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
+
+import orjson
 
 from scanner.evidence import Stage
 from scanner.findings import CAUSES, Cause, Severity
 from scanner.language import ENGLISH
+from scanner.records import dataclass
+from scanner.shipped import shipped
 
 __all__ = ["CAUSES", "CODES", "Code", "Words", "rank", "translated", "words_of"]
 
@@ -52,11 +54,12 @@ class Words:
 
 
 def _table(name: str) -> dict[str, Any]:
-    return tomllib.loads(files("scanner").joinpath(f"data/{name}").read_text("utf-8"))
+    table: dict[str, Any] = orjson.loads(shipped(name))
+    return table
 
 
 def _read() -> dict[str, Code]:
-    table: dict[str, dict[str, Any]] = _table("catalogue.toml")
+    table: dict[str, dict[str, Any]] = _table("catalogue.json")
     return {
         name: Code(
             code=name,
@@ -81,7 +84,7 @@ CODES: Final = MappingProxyType(_read())
 @cache
 def translated(language: str) -> Mapping[str, Any]:
     """The catalogue of ``language``, another one than English: a table for each code, ``causes`` and ``values``."""
-    return _table(f"catalogue.{language}.toml")
+    return _table(f"catalogue.{language}.json")
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
@@ -35,6 +35,7 @@ from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
 from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 
 __all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
 

@@ -7,7 +7,7 @@ what is still open then (was it the suites or the groups? which old versions?) i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from scanner.diagnosis.case import (
@@ -31,6 +31,7 @@ from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUES
 from scanner.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
 from scanner.pki.lineage import anchored, lineage_of
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 

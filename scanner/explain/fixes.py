@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
+
+from scanner.records import dataclass
 
 # In the order in which they are shown
 SOFTWARE: Final[Mapping[str, str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from scanner.diagnosis.catalogue import CAUSES, CODES, words_of
 from scanner.explain.recognise import Recognised, by_name, clean, in_pieces, meanings_table, recognise, squeezed
 from scanner.language import ENGLISH
+from scanner.records import dataclass
 
 # A phrase of fewer letters and digits is looked for as whole words, since it could begin or end within others.
 LETTERS_ENOUGH: Final = 9

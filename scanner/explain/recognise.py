@@ -11,11 +11,11 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from scanner.records import dataclass
 from scanner.tls.names import alert_name
 
 # A trace of Java with all its causes has some thousand lines; what decides stands at its beginning or at its end.

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
@@ -18,6 +18,7 @@ import orjson
 from scanner.fleet.diff_states import CATEGORIES, TITLES, Change, State, categories_of, change_of, row_of
 from scanner.fleet.keys import IDENTITY
 from scanner.ndjson import Unreadable, read_findings
+from scanner.records import dataclass
 
 __all__ = [
     "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "State", "Summary", "TITLES"

@@ -6,7 +6,6 @@ Values come from inventories and files of strangers, so each format escapes what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -16,6 +15,7 @@ from scanner.fleet.prometheus import as_prometheus
 from scanner.fleet.stats import Stats, largest_first
 from scanner.fleet.tally import OUTCOMES, CauseCount, Tally, met, percent
 from scanner.language import say
+from scanner.records import dataclass
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:

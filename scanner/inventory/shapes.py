@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from scanner.records import dataclass
 from scanner.text import quoted
 
 # The column that holds the host, and the one that holds an address, by preference: where an inventory has two of

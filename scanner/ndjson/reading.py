@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -13,6 +12,7 @@ import orjson
 
 from scanner.findings import SCHEMA
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.records import dataclass
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.

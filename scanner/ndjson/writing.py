@@ -11,13 +11,13 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol, TextIO, cast
 
 import orjson
 
 from scanner.ndjson.reading import NotFindings
 from scanner.ndjson.repairing import Holds, repair_torn_tail
+from scanner.records import dataclass
 from scanner.text import quoted, shorten
 
 if sys.platform != "win32":

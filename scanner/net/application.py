@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from scanner.records import dataclass
 
 # The name that we give where a protocol asks a client for one; reserved by RFC 2606
 _NAME: Final = b"tlsweep.invalid"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from scanner.evidence import DnsAnswer, DnsStatus
@@ -11,6 +11,7 @@ from scanner.net import dns_wire
 from scanner.net.dns_port import Failure
 from scanner.net.dns_upstream import Reply
 from scanner.net.dns_wire import Answer
+from scanner.records import dataclass
 
 # RFC 8914 section 4: DNSSEC Bogus, Signature Expired, Signature Not Yet Valid, DNSKEY Missing, RRSIGs Missing,
 # No Zone Key Bit Set, NSEC Missing. (1, 2 and 5 say that nothing could be validated, which is no failure.)

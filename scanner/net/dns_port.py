@@ -7,7 +7,6 @@ question (RFC 5452 section 9). What does not match is counted and dropped, and t
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -17,6 +16,7 @@ from scanner.evidence import DnsStatus
 from scanner.net import dns_wire
 from scanner.net.dns_transport import Datagram
 from scanner.net.dns_wire import Question
+from scanner.records import dataclass
 
 # Datagrams read in one go before other tasks get their turn.
 READ_BATCH: Final = 64

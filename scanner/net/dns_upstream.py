@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -22,6 +21,7 @@ from scanner.net.dns_pace import Health, Pace
 from scanner.net.dns_port import Failure, Port, RandomNumbers, Waiter, words
 from scanner.net.dns_transport import Network
 from scanner.net.dns_wire import Answer, Question
+from scanner.records import dataclass
 
 # Ports in use at once. Each wake-up reads one socket, so more ports cost more CPU for each answer; 16 ports times the ids
 # leave an attacker who cannot see the traffic about a billion combinations, most of them changed before he is through.

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final
+
+from scanner.records import dataclass
 
 A: Final = 1
 NS: Final = 2

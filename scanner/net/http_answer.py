@@ -24,7 +24,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # IMF-fixdate, which every sender must generate (RFC 9110 section 5.6.7)
-_DATE: Final = re.compile(
+_DATE: Final = (  # compiled when it is wanted
     r"[A-Z][a-z]{2}, ([0-9]{1,2}) (" + "|".join(_MONTHS) + r") ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 )
 
@@ -91,7 +91,7 @@ def _answer(status: int, head: bytes, body_at: int) -> HttpAnswer:
 
 def _date(text: str, age: str) -> float | None:
     """The sender's clock: Date, and what a cache says has passed since then (Age, RFC 9111 section 5.1)."""
-    found = _DATE.fullmatch(text)
+    found = re.fullmatch(_DATE, text)
     if found is None:
         return None
     day, month, year, hour, minute, second = found.groups()

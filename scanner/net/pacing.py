@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import trio
+
+from scanner.records import dataclass
 
 # Records of addresses with nothing in flight are dropped once there are this many more than at the last sweep.
 _SWEEP_EVERY: Final = 4096

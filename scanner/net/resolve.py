@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -30,6 +30,7 @@ from scanner.net.dns_records import CaaAnswer, TlsaAnswer, caa_set_untrusted, tl
 from scanner.net.dns_transport import Network, SystemNetwork
 from scanner.net.dns_upstream import Budget, Upstream, UpstreamStatistics
 from scanner.net.dns_wire import Question
+from scanner.records import dataclass
 
 __all__ = [
     "CaaAnswer",

@@ -11,13 +11,13 @@ import re
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Protocol
 
 import trio
 
 from scanner.evidence import DnsAnswer, record
+from scanner.records import dataclass
 
 NTP_PORT: Final = 123
 # Seconds that an answer is waited for, for each try; a packet may be lost, and servers limit how often one may ask.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib import resources
 from typing import Final
 
 from scanner.pki.certificate import Certificate
+from scanner.shipped import shipped
 
 MAGIC: Final = b"tlsweep-blocked/1\n"
 # Bytes of each hash: at 2,000 entries a chance of one in 10^28 that an innocent certificate is hit.
@@ -47,6 +47,6 @@ class Blocklist:
 @cache
 def onecrl() -> Blocklist:
     """The shipped copy of Mozilla's OneCRL."""
-    data = (resources.files("scanner") / "data").joinpath("onecrl.bin").read_bytes()
+    data = shipped("onecrl.bin")
     body = data.removeprefix(MAGIC)
     return Blocklist("OneCRL", frozenset(body[at : at + DIGEST_BYTES] for at in range(0, len(body), DIGEST_BYTES)))

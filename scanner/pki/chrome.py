@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 from scanner.pki.certificate import Certificate
 from scanner.pki.sct import sct_times_untrusted
 from scanner.pki.verdicts import Problem
+from scanner.records import dataclass
+from scanner.shipped import shipped
 
 BROWSER: Final = "chrome"
 
@@ -46,7 +46,7 @@ class ChromeStore:
 @cache
 def chrome_store() -> ChromeStore:
     """The shipped facts of Chrome's root store."""
-    data = (resources.files("scanner") / "data").joinpath("chrome-roots.json").read_bytes()
+    data = shipped("chrome-roots.json")
     table: dict[str, Any] = json.loads(data)
     anchors = {
         sha256: None if until is None else datetime.fromisoformat(until).timestamp()

@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +19,7 @@ from scanner.pki.distinguished import comparable, name_text
 from scanner.pki.ocsp import reason_untrusted, what_instead
 from scanner.pki.pem import blocks
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.records import dataclass
 
 # The longest lists of public CAs have some 20 MB; the fetcher gives up before this.
 MAX_CRL_BYTES: Final = 64 << 20

@@ -12,17 +12,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scanner.evidence import record
 from scanner.pki import der, fields
+from scanner.shipped import shipped
 
 LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -79,6 +78,8 @@ class CtLog:
 
 @lru_cache(maxsize=1024)
 def _public_key(spki: bytes) -> LogKey | None:
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
     try:
         key = load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -113,7 +114,7 @@ class LogList:
 def load_log_list(path: str | None) -> LogList:
     """Read the log list in a file, or the one that is shipped; raises only ``LogListError``."""
     if path is None:
-        return log_list_untrusted((resources.files("scanner") / "data" / "ct-logs.json").read_bytes(), "shipped")
+        return log_list_untrusted(shipped("ct-logs.json"), "shipped")
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(MAX_LIST_BYTES + 1)

@@ -6,11 +6,11 @@ section 2.4, so that the text is always valid Unicode and nothing of the certifi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from scanner.pki import der, flaws
+from scanner.records import dataclass
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512

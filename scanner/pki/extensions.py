@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from scanner.pki import der, flaws
+from scanner.records import dataclass
 
 OIDS: Final = {
     name: der.encoded_oid(oid)

@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from functools import cached_property
-from importlib import resources
 from typing import Final
 
 from scanner.pki.certificate import Certificate, CertificateError
+from scanner.shipped import shipped
 
 MAGIC: Final = b"tlsweep-intermediates/1\n"
 ENTRY: Final = struct.Struct(">16sII")  # hash of the subject, offset, length
@@ -52,7 +52,7 @@ class Intermediates:
     def _data(self) -> bytes:
         if not self._use_shipped:
             return b""
-        return (resources.files("scanner") / "data").joinpath("intermediates.bin").read_bytes()
+        return shipped("intermediates.bin")
 
     @cached_property
     def _index(self) -> dict[bytes, list[tuple[int, int]]]:

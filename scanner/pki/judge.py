@@ -7,7 +7,6 @@ that intermediates met in this run may complete a later path (which is then repo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import floor
 from typing import Any, Final
 
@@ -35,6 +34,7 @@ from scanner.pki.weigh import (
     unknown_issuer,
     weigh,
 )
+from scanner.records import dataclass
 
 # Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
 MAX_CHAINS: Final = 2048

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any, Final
 
 from scanner.pki.certificate import Certificate
+from scanner.records import dataclass
+from scanner.shipped import shipped
 
 # Names of certificates are a stranger's: none that is longer than this is given to a pattern.
 _LONGEST_MATCHED: Final = 256
@@ -43,9 +43,7 @@ class _Pattern:
 
 @lru_cache(maxsize=1)
 def _data() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(
-        (resources.files("scanner") / "data").joinpath("interceptors.json").read_bytes()
-    )
+    content: dict[str, Any] = json.loads(shipped("interceptors.json"))
     return content
 
 

@@ -8,7 +8,7 @@ What is read here comes from responders and servers, so every escape is an ``Ocs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from scanner.pki import der, extensions, fields
@@ -16,6 +16,7 @@ from scanner.pki.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.pki.distinguished import comparable, name_text
 from scanner.pki.ocsp_request import HASHES, digest, key_bits
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.records import dataclass
 
 # A response for one certificate has 300 bytes to 3 KB; those with a chain of signers in them some 10 KB.
 MAX_RESPONSE_BYTES: Final = 256 << 10

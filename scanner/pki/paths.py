@@ -13,7 +13,7 @@ and kept with the window in which all of it is valid.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from scanner.pki import rules
@@ -25,6 +25,7 @@ from scanner.pki.fields import serial_text_untrusted
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
+from scanner.records import dataclass
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
 # as many as are there (100).

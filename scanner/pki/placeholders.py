@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Final
 
 from scanner.pki.certificate import Certificate
+from scanner.records import dataclass
+from scanner.shipped import shipped
 
 _ATTRIBUTES: Final = {"cn": "CN", "o": "O", "ou": "OU", "l": "L", "st": "ST", "c": "C"}
 _DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})
@@ -54,7 +54,7 @@ def _conditions(match: dict[str, object]) -> Iterator[tuple[str, str, re.Pattern
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[Entry, ...]:
     """The entries that can be matched, those that decide first."""
-    text = (resources.files("scanner") / "data").joinpath("placeholders.json").read_bytes()
+    text = shipped("placeholders.json")
     entries = []
     for row in json.loads(text)["entries"]:
         conditions = tuple(_conditions(row["match"]))

@@ -21,10 +21,9 @@ NETWORK_AUTHENTICATION: Final = 511
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # WISPr, by which hotspots tell clients that they are one (Wi-Fi Alliance, WISPr 1.0 appendix D)
 _WISPR: Final = b"WISPAccessGatewayParam"
-_LOGIN: Final = re.compile(
+_LOGIN: Final = (  # compiled when it is wanted, as most runs meet no page
     r"(?<![a-z])(?:captive|portal|hotspot|guest|splash|wi-?fi|wlan|webauth|log-?in|log-?on|sign-?in|blocked|block|blockpage"
-    r"|denied|restricted|webfilter|acceptable-use)(?![a-z])",
-    re.IGNORECASE,
+    r"|denied|restricted|webfilter|acceptable-use)(?![a-z])"
 )
 KNOWN_KEY: Final = "its key is known for a portal's"
 # A page's address is a stranger's text; what is longer tells no more.
@@ -59,7 +58,7 @@ def page_of(name: str, endpoint: EndpointEvidence, verdict: ChainVerdict | None)
         return None if proof is None else Page(_of_certificate(verdict), None, proof)
     host, path = place
     page = f"{host}{path}"[:_LONGEST_PAGE]
-    login = _LOGIN.search(page) is not None
+    login = re.search(_LOGIN, page, re.IGNORECASE) is not None
     return Page(page, host, proof) if login or proof is not None else None
 
 

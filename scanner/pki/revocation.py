@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal
@@ -21,6 +20,7 @@ from scanner.pki.crl import Crl, CrlError, load_untrusted
 from scanner.pki.extensions import NO_REVOCATION
 from scanner.pki.ocsp import OcspError, OcspRefusal, Verified
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 
 DAY: Final = 86400.0
 # Seconds by which clocks of responders and ours may differ: responders commonly date answers some minutes back, and

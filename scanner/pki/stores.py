@@ -11,7 +11,6 @@ import json
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,6 +19,7 @@ from scanner.pki.blocklist import Blocklist, onecrl
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.distinguished import comparable
 from scanner.pki.pem import certificates_in_pem
+from scanner.shipped import shipped
 
 # The largest bundles in use have about 300 KB; a file of this size is something else.
 MAX_STORE_BYTES: Final = 64 << 20
@@ -154,7 +154,7 @@ def _system() -> TrustStore:
 
 
 def _mozilla_table() -> dict[str, dict[str, Any]]:
-    text = (resources.files("scanner") / "data").joinpath("mozilla-roots.json").read_bytes()
+    text = shipped("mozilla-roots.json")
     table: dict[str, dict[str, Any]] = json.loads(text)["roots"]
     return table
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final, Literal
 
 from scanner.evidence import record
@@ -17,9 +18,10 @@ from scanner.findings import SctRecord
 from scanner.pki import ctpolicy, sct
 from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate
-from scanner.pki.ctlogs import STALE_AFTER, CtLog, LogList
+from scanner.pki.ctlogs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.pki.ctpolicy import PolicyVerdict, Promise, Source
 from scanner.pki.sct import Sct, SctError
+from scanner.records import dataclass
 
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048
@@ -105,8 +107,9 @@ _Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
 class Transparency:
     """Judges SCTs by one log list; belongs to one thread."""
 
-    def __init__(self, logs: LogList) -> None:
-        self.logs = logs
+    def __init__(self, logs: LogList | None = None) -> None:
+        """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
+        self._given = logs
         self._judged: ShyCache[_Key, _Judged] = ShyCache(MAX_JUDGED)
         self._recent: Cache[_Key, _Judged] = Cache(RECENT)
 
@@ -136,6 +139,11 @@ class Transparency:
         if not judged.low <= at < judged.high:
             judged.verdict, judged.low, judged.high = self._at(leaf, judged.scts, judged.changes, at)
         return judged.verdict
+
+    @cached_property
+    def logs(self) -> LogList:
+        """The list of logs by which it judges."""
+        return load_log_list(None) if self._given is None else self._given
 
     # --- what holds at any moment ----------------------------------------------------------------
 

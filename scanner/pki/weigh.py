@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -12,6 +11,7 @@ from scanner.pki.certificate import Certificate
 from scanner.pki.paths import NOT_SENT, Step, Surroundings, UpperPath
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
+from scanner.records import dataclass
 
 # The kinds of path, the likeliest to be meant first: up to an anchor with what was sent; with what was not; up to some
 # other root, or to an anchor that did not sign it; to where the search was given up; to where nothing leads on.

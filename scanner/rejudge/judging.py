@@ -9,7 +9,6 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from scanner.correlate.facts import Witness, seconds
@@ -24,6 +23,7 @@ from scanner.pki.ctlogs import LogListError
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.stores import StoreError
+from scanner.records import dataclass
 from scanner.rejudge.certificates import Certificates, CertificatesError
 from scanner.rejudge.options import Key, Options
 from scanner.scan import Scan, describe_bug

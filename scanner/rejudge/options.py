@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any, Final, get_type_hints
 
 from scanner.config import ScanConfig
 from scanner.diagnosis.typed import Reading, RecordedError, take
+from scanner.records import dataclass
 from scanner.session import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
 from scanner.text import quoted
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from scanner.records import dataclass
 
 # The longest opening that is read, greeting and capabilities together: the longest known are a few kB (a banner of a
 # hundred lines, the capabilities of a mail server); a peer that says more is not opening anything.

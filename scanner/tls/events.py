@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
+from scanner.records import dataclass
 from scanner.tls import constants as c
 
 

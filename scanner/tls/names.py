@@ -6,10 +6,10 @@ become words only where a person reads them. Reserved GREASE values (RFC 8701) a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from scanner.records import dataclass
 from scanner.tls.suites import SUITES
 
 GREASE: Final = "GREASE"

@@ -8,8 +8,10 @@ Every other offer changes one thing; ``scanner.diagnosis.questions`` decides whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from scanner.records import dataclass
 
 SSL3: Final = 0x0300
 TLS10: Final = 0x0301

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from scanner.records import dataclass
 
 # every signature decides within the first line or header; more would only cost time
 MOST_BYTES: Final = 512

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from scanner.cli import UsageProblem
 from scanner.cli.running import matches_fail_on, parse_fail_on, parse_workers, same_file
 from scanner.findings import CAUSES, Finding
-from scanner.workers import MAX_WORKERS, cores
+from scanner.process import MAX_WORKERS, cores
 from tests.cli.conftest import Call, refused
 from tests.tls.peers import certificate_files
 

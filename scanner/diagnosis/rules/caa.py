@@ -7,14 +7,13 @@ fail, or that somebody else ordered the certificate.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Final
 
 from scanner.diagnosis.case import Case, Claim
+from scanner.records import dataclass
+from scanner.shipped import shipped
 
 # Properties that every CA knows or may pass over (registry "Certification Authority Restriction Properties").
 KNOWN_TAGS: Final = frozenset(
@@ -25,7 +24,7 @@ CRITICAL: Final = 128
 _ORGANIZATION: Final = re.compile(r"(?:^|[,+])\s*O=((?:\\.|[^,+\\])*)", re.IGNORECASE)
 _ESCAPE: Final = re.compile(r"\\(.)")
 # issuer-domain-name of RFC 8659 section 4.2
-_DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+_DOMAIN: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"  # compiled when it is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,9 @@ class Authority:
 @cache
 def authorities() -> tuple[Authority, ...]:
     """The table ``scanner/data/caa-issuers.toml``."""
-    table = tomllib.loads(files("scanner").joinpath("data/caa-issuers.toml").read_text("utf-8"))
+    import tomllib  # the table is read where a public CA issued
+
+    table = tomllib.loads(shipped("caa-issuers.toml").decode())
     return tuple(
         Authority(ca["name"], tuple(text.casefold() for text in ca["organization"]), frozenset(ca["domains"]))
         for ca in table["ca"]
@@ -104,4 +105,4 @@ def _allowed(records: tuple[tuple[int, str, str], ...], *, wildcard: bool) -> fr
 
 def _domain(value: str) -> str | None:
     name = value.strip().strip('"').partition(";")[0].strip().rstrip(".")
-    return name.lower() if _DOMAIN.fullmatch(name) else None
+    return name.lower() if re.fullmatch(_DOMAIN, name, re.IGNORECASE) else None

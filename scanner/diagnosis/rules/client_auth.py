@@ -31,16 +31,16 @@ class Demand(Enum):
     WELCOME = auto()
 
 
-# The word for certificate as servers say it to people
-_CERTIFICATE: Final = re.compile(
-    r"certifi|zertifi|sertifi|sertyfi|certyfi|сертифик|证书|證書|憑證|証明書|인증서|\bcert\b|client[ -]auth",
-    re.IGNORECASE,
+# The word for certificate as servers say it to people. This and what follows is compiled when it is wanted: most runs never do.
+_CERTIFICATE: Final = (
+    r"certifi|zertifi|sertifi|sertyfi|certyfi|сертифик|证书|證書|憑證|証明書|인증서|\bcert\b|client[ -]auth"
 )
 # Statuses that nginx gives to failed and to absent client certificates, and that it shows as 400 by default
 _NGINX_STATUSES: Final = frozenset({495, 496})
 _REFUSALS: Final = frozenset({401, 403})
-_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_TAG: Final = re.compile(r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = r"<title[^>]*>(.*?)</title"
+_TAG: Final = r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>"
+_IN_PAGES: Final = re.IGNORECASE | re.DOTALL
 _ENDED: Final = frozenset({Failure.CLOSED, Failure.RESET, Failure.ALERT})
 _HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 
@@ -200,8 +200,8 @@ def _answer(completion: Completion, words: str) -> str:
 def said(completion: Completion) -> str:
     """The words of an answer, for a sentence: a page's title, else its text; the message of a binary protocol."""
     text = _text(completion.reply)
-    title = _TITLE.search(text)
-    text = title[1] if title is not None and title[1].strip() else _TAG.sub(" ", text)
+    title = re.search(_TITLE, text, _IN_PAGES)
+    text = title[1] if title is not None and title[1].strip() else re.sub(_TAG, " ", text, flags=_IN_PAGES)
     return " ".join(text.split())[:MOST_WORDS]
 
 
@@ -229,7 +229,7 @@ def _message_of_ldap(reply: bytes) -> str:
 
 
 def _speaks_of_certificates(completion: Completion) -> bool:
-    return _CERTIFICATE.search(_text(completion.reply)) is not None
+    return re.search(_CERTIFICATE, _text(completion.reply), re.IGNORECASE) is not None
 
 
 def _shown(ours: Completion, authorities: list[str], at: float) -> dict[str, Any]:
