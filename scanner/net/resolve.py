@@ -25,6 +25,7 @@ from scanner.evidence import DnsAnswer, DnsStatus
 from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire, loopback
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.dns_config import ResolverConfigError, Server
+from scanner.net.dns_names import NameNotEncodable
 from scanner.net.dns_outcome import Outcome
 from scanner.net.dns_records import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns_transport import Network, SystemNetwork
@@ -138,7 +139,7 @@ class Resolver:
         started = trio.current_time()
         try:
             questions = _questions(name, types)
-        except dns_wire.NameNotEncodable as error:
+        except NameNotEncodable as error:
             # No question can carry it, so no server was asked; a server would have to answer FORMERR.
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
         budget = Budget(self._patience)
@@ -166,7 +167,7 @@ class Resolver:
                 return _given_up(outcome, f"a chain of {len(outcome.cname)} CNAMEs or more")
             try:
                 following = _questions(outcome.cname[-1], (question.rdtype,))
-            except dns_wire.NameNotEncodable as error:
+            except NameNotEncodable as error:
                 return _given_up(outcome, f"the CNAME's target: {error}")
             [rest] = await self._ask(following, budget)
             outcome = dns_outcome.continued(outcome, rest, question.name)
@@ -204,7 +205,7 @@ class Resolver:
         while len(chain) < dns_wire.MAX_CHAIN:
             try:
                 questions = _questions(chain[-1] if chain else name, (dns_wire.CNAME,))
-            except dns_wire.NameNotEncodable:
+            except NameNotEncodable:
                 break
             [outcome] = await self._ask(questions, budget, explaining=True)
             if not outcome.cname:
@@ -258,7 +259,7 @@ class Resolver:
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
         try:
             questions = _questions(name, (rdtype,))
-        except dns_wire.NameNotEncodable as error:
+        except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
         [outcome] = await self._look_up(questions, Budget(self._patience))
         return outcome, dns_outcome.time_to_live([outcome])
