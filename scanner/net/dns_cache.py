@@ -6,7 +6,7 @@ DNS made it; what certificates name is fetched through it too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
 
@@ -18,30 +18,38 @@ MAX_SECONDS: Final = 3600.0
 MAX_ENTRIES: Final = 8192
 
 _T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
 _Key = tuple[Any, ...]
 
 
 class _Flight(Generic[_T]):
-    """One piece of work that several tasks wait for."""
+    """One piece of work that others wait for."""
 
     __slots__ = ("event", "result")
 
     def __init__(self) -> None:
-        self.event: trio.Event | None = None
+        self.event = trio.Event()
         self.result: tuple[_T] | None = None
 
 
 class SharedAnswers:
     """Work by key, done once at a time and remembered for as long as it says itself, within the limits above."""
 
-    __slots__ = ("_entries", "_flights", "_longest", "_most", "from_cache", "peak_in_flight", "shared")
+    __slots__ = ("_entries", "_flights", "_longest", "_most", "_now", "from_cache", "peak_in_flight", "shared")
 
-    def __init__(self, *, longest: float = MAX_SECONDS, most: int = MAX_ENTRIES) -> None:
-        """``longest`` is the seconds that anything is kept at most, ``most`` the number of answers."""
+    def __init__(
+        self,
+        *,
+        longest: float = MAX_SECONDS,
+        most: int = MAX_ENTRIES,
+        now: Callable[[], float] = trio.current_time,
+    ) -> None:
+        """``longest`` is the seconds that anything is kept at most, ``most`` the number of answers; ``now`` is trio's time."""
+        self._now = now
         self._longest = longest
         self._most = most
         self._entries: dict[_Key, tuple[float, Any]] = {}  # in the order they came; the oldest goes first
-        self._flights: dict[_Key, _Flight[Any]] = {}
+        self._flights: dict[_Key, _Flight[Any] | None] = {}  # None: nobody waits for it yet
         self.from_cache = 0
         self.shared = 0
         self.peak_in_flight = 0
@@ -59,41 +67,50 @@ class SharedAnswers:
     def kept(self, key: _Key) -> Any:
         """The answer that is at hand and fresh, without waiting; else ``None``."""
         entry = self._entries.get(key)
-        return entry[1] if entry is not None and trio.current_time() < entry[0] else None
+        return entry[1] if entry is not None and self._now() < entry[0] else None
 
-    async def once(self, key: _Key, work: Callable[[], Awaitable[tuple[_T, float | None]]]) -> _T:
+    async def once(
+        self,
+        key: _Key,
+        work: Callable[[Unpack[_Arguments]], Awaitable[tuple[_T, float | None]]],
+        *arguments: *_Arguments,
+    ) -> _T:
         """What ``work`` brings, from the cache or from whoever is doing it already.
 
         ``work`` gives its result and the seconds that it may be kept; ``None`` is not at all.
         """
+        flights = self._flights
         while True:
             kept = self._entries.get(key)
             if kept is not None:
-                if trio.current_time() < kept[0]:
+                if self._now() < kept[0]:
                     self.from_cache += 1
                     return cast("_T", kept[1])
                 del self._entries[key]
-            flight: _Flight[_T] | None = self._flights.get(key)
-            if flight is None:
+            if key not in flights:
                 break
-            if flight.event is None:
-                flight.event = trio.Event()
+            flight: _Flight[_T] | None = flights[key]
+            if flight is None:
+                flight = flights[key] = _Flight()
             await flight.event.wait()
             if flight.result is not None:
                 self.shared += 1
                 return flight.result[0]
             # Whoever was asking was cancelled: one of those who waited takes over.
-        flight = self._flights[key] = _Flight()
-        self.peak_in_flight = max(self.peak_in_flight, len(self._flights))
+        flights[key] = None
+        if len(flights) > self.peak_in_flight:
+            self.peak_in_flight = len(flights)
+        done: tuple[_T] | None = None
         try:
-            result, seconds = await work()
-            flight.result = (result,)
+            result, seconds = await work(*arguments)
+            done = (result,)
         finally:
-            del self._flights[key]
-            if flight.event is not None:
+            flight = flights.pop(key)
+            if flight is not None:
+                flight.result = done
                 flight.event.set()
         if seconds is not None:
             while len(self._entries) >= self._most:
                 del self._entries[next(iter(self._entries))]
-            self._entries[key] = (trio.current_time() + min(max(seconds, MIN_SECONDS), self._longest), result)
+            self._entries[key] = (self._now() + min(max(seconds, MIN_SECONDS), self._longest), result)
         return result

@@ -17,6 +17,7 @@ import dns.rdatatype
 import dns.rrset
 
 from scanner.net import dns_wire
+from scanner.net.dns_names import NameNotEncodable
 from scanner.net.dns_wire import Answer, Question
 
 # A full TCP message could hold 5,000 tiny records, each with a long name behind a pointer; reading those takes half a
@@ -41,7 +42,13 @@ def encode_escaped_name(name: str) -> bytes:
     try:
         return dns.name.from_text(name, idna_codec=None).to_wire() or b""
     except (dns.exception.DNSException, ValueError) as error:
-        raise dns_wire.NameNotEncodable(f"the name cannot be put into a question: {error}") from None
+        raise NameNotEncodable(f"the name cannot be put into a question: {error}") from None
+
+
+def escaped_questions(name: str, rdtypes: tuple[int, ...]) -> tuple[Question, ...]:
+    """As :func:`dns_wire.questions_for`, for a name with escapes."""
+    wire = encode_escaped_name(name)
+    return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in rdtypes)
 
 
 def name_text(name: dns.name.Name) -> str:

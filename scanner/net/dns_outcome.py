@@ -41,7 +41,7 @@ _TELLING: Final = (
 _RANK: Final = {status: rank for rank, status in enumerate(_TELLING)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: several are made for many a name, and that would take three times as long
 class Outcome:
     """How one question ended. ``unfinished`` says that the answer stops at a CNAME whose target was not looked up.
 
@@ -107,6 +107,49 @@ def outcome_of(reply: Reply, resolver: str) -> Outcome:
     )
 
 
+def at_once(replies: Sequence[Reply], resolver: str, duration: float) -> tuple[DnsAnswer, int] | None:
+    """What :func:`combined` and :func:`time_to_live` make of replies that hold addresses and leave no question.
+
+    Most names end here, without an outcome for each question. ``None`` where there is more to say of them.
+    """
+    addresses: tuple[str, ...] = ()
+    cname: tuple[str, ...] = ()
+    errors: tuple[tuple[int, str], ...] = ()
+    authenticated = True
+    ttl = dns_wire.MAX_TTL
+    for reply in replies:
+        if not isinstance(reply, Answer) or reply.rcode != dns_wire.NOERROR or reply.loop or reply.referral:
+            return None
+        if reply.addresses:
+            if not addresses:
+                cname = reply.cname
+            addresses += reply.addresses
+        elif reply.cname and reply.negative_ttl is None:
+            return None
+        if not reply.flags & dns_wire.FLAG_AD:
+            authenticated = False
+        if reply.extended_errors:
+            errors += reply.extended_errors
+        if reply.ttl is not None and reply.ttl < ttl:
+            ttl = reply.ttl
+        if reply.negative_ttl is not None and reply.negative_ttl < ttl:
+            ttl = reply.negative_ttl
+    if not addresses:
+        return None
+    if len(addresses) > 1:
+        addresses = tuple(dict.fromkeys(addresses))
+    answer = DnsAnswer(
+        DnsStatus.NOERROR,
+        addresses,
+        cname,
+        authenticated=authenticated,
+        extended_errors=tuple(dict.fromkeys(errors)),
+        resolver=resolver,
+        duration=duration,
+    )
+    return answer, ttl if ttl < dns_wire.MAX_TTL else 0
+
+
 def _ttl(answer: Answer) -> int | None:
     known = [ttl for ttl in (answer.ttl, answer.negative_ttl) if ttl is not None]
     return min(known) if known else None
@@ -135,6 +178,16 @@ def continued(first: Outcome, rest: Outcome, asked: str) -> Outcome:
         ttl=min(ttls) if ttls else None,
         unfinished=rest.unfinished and not loop,
     )
+
+
+def complete(outcomes: Sequence[Outcome | None], problem: str | None = None) -> list[Outcome]:
+    """An outcome for each question, also where nobody could be asked."""
+    return [outcome or Outcome(DnsStatus.UNREACHABLE, detail=problem) for outcome in outcomes]
+
+
+def given_up(outcome: Outcome, why: str) -> Outcome:
+    """A chain that no resolver would follow either; theirs say SERVFAIL then."""
+    return replace(outcome, status=DnsStatus.SERVFAIL, unfinished=False, explained=True, detail=why)
 
 
 def combined(outcomes: Sequence[Outcome], duration: float = 0.0) -> DnsAnswer:

@@ -60,12 +60,12 @@ class Pace:
 
 
 class Health:
-    """Whether a resolver deserves to be asked first, from its last exchanges."""
+    """Whether a resolver deserves to be asked first, from its last exchanges. ``failures`` are those since it last answered."""
 
-    __slots__ = ("_failures", "_penalty", "down_until")
+    __slots__ = ("_penalty", "down_until", "failures")
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
         self._penalty = FIRST_PENALTY
         self.down_until = float("-inf")
 
@@ -75,19 +75,19 @@ class Health:
 
     def answered(self) -> None:
         """Anything readable came back: it lives."""
-        if self._failures:
-            self._failures = 0
+        if self.failures:
+            self.failures = 0
             self._penalty = FIRST_PENALTY
             self.down_until = float("-inf")
 
     def failed(self, now: float) -> None:
         """Silence, or nobody there."""
-        self._failures += 1
-        if self._failures >= DOWN_AFTER and now >= self.down_until:
+        self.failures += 1
+        if self.failures >= DOWN_AFTER and now >= self.down_until:
             self.down_until = now + self._penalty
             self._penalty = min(self._penalty * 2, LONGEST_PENALTY)
 
     def trial(self, now: float, seconds: float) -> None:
         """One exchange is about to find out whether it is back: until that one ends, the others go elsewhere."""
-        if self._failures >= DOWN_AFTER and now >= self.down_until:
+        if self.failures >= DOWN_AFTER and now >= self.down_until:
             self.down_until = now + seconds

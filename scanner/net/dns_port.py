@@ -1,16 +1,19 @@
-"""One UDP socket to a resolver: who waits for what on it, and what comes back.
+"""One UDP socket to a resolver, lent to one exchange at a time: its questions out, what answers them back.
 
 An answer counts only if it comes through the socket that its question left by, with the same id, and repeats the
 question (RFC 5452 section 9). What does not match is counted and dropped, and the waiting goes on.
+
+A scan by name runs this once a target, with cold caches: what counts is how few functions, objects and tasks it needs.
+So the task that asks is the one that reads, and nobody stands between it and the socket.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from scanner.evidence import DnsStatus
 from scanner.net import dns_wire
@@ -18,10 +21,12 @@ from scanner.net.dns_transport import Datagram
 from scanner.net.dns_wire import Question
 from scanner.records import dataclass
 
-# Datagrams read in one go before other tasks get their turn.
+# Datagrams read in one go before other tasks get their turn: somebody may be sending them without end.
 READ_BATCH: Final = 64
-# One read of the system's randomness serves half as many numbers.
+# One read of the system's randomness serves some hundred exchanges.
 _RANDOM_BLOCK: Final = 2048
+NEVER: Final = float("inf")
+_ONE_QUESTION: Final = b"\0\1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,11 @@ class Failure:
     detail: str | None = None
 
 
+SILENT: Final = Failure(DnsStatus.TIMEOUT)
+
+
 class RandomNumbers:
-    """Unpredictable 16-bit numbers, drawn from the system a block at a time."""
+    """Unpredictable octets, drawn from the system a block at a time."""
 
     __slots__ = ("_block", "_position")
 
@@ -41,131 +49,115 @@ class RandomNumbers:
         self._block = b""
         self._position = 0
 
-    def uint16(self) -> int:
-        """From 0 to 65535."""
+    def octets(self, count: int) -> bytes:
+        """That many, none of which was given before; ``count`` is small."""
         at = self._position
-        if at >= len(self._block):
+        end = at + count
+        if end > len(self._block):
             self._block = os.urandom(_RANDOM_BLOCK)
-            at = 0
-        self._position = at + 2
-        return self._block[at] << 8 | self._block[at + 1]
-
-
-class Waiter:
-    """A task that waits until all of its questions have a reply."""
-
-    __slots__ = ("missing", "parked", "replies", "task")
-
-    def __init__(self, questions: int) -> None:
-        self.task: Task = current_task()
-        self.missing = questions
-        self.replies: list[bytes | Failure | None] = [None] * questions
-        self.parked = False
-
-    def put(self, index: int, reply: bytes | Failure) -> None:
-        """The reply to one of the questions."""
-        self.replies[index] = reply
-        self.missing -= 1
-        if self.missing == 0 and self.parked:
-            self.parked = False
-            reschedule(self.task)
-
-    async def wait(self) -> None:
-        """Return when every question has its reply."""
-        # The task parks itself instead of using an Event: one wake-up, no further object, half the cost.
-        if self.missing:
-            self.parked = True
-            await wait_task_rescheduled(self._abort)
-
-    def _abort(self, _raise_cancel: RaiseCancelT) -> Abort:
-        self.parked = False
-        return Abort.SUCCEEDED
+            at, end = 0, count
+        self._position = end
+        return self._block[at:end]
 
 
 class Port:
-    """One UDP socket and what is asked through it. :meth:`read` runs as a task of its own for as long as it is in use."""
+    """A socket, and ``free``, which is told when an exchange is over. Until ``deadline`` it waits; :meth:`expire` ends that.
 
-    __slots__ = ("_datagram", "_reader", "ignored", "life", "pending", "retired")
+    ``alarm`` is the moment at which somebody will look at ``deadline``. ``sound`` says that everything that was asked
+    came back in time, so that the next exchange may have the port. What a stranger sends between two exchanges is
+    passed over by the later one; should it fill the buffer, that costs one try.
+    """
 
-    def __init__(self, datagram: Datagram, life: int) -> None:
+    __slots__ = ("_datagram", "_expired", "_free", "alarm", "deadline", "ignored", "life", "sound")
+
+    def __init__(self, datagram: Datagram, life: int, free: Callable[[Port], None]) -> None:
         self._datagram = datagram
-        self._reader = trio.CancelScope()
+        self._free = free
+        self._expired = False
         self.life = life
-        self.pending: dict[int, tuple[Waiter, int, Question]] = {}
-        self.retired = False
+        self.deadline = self.alarm = NEVER
         self.ignored = 0
+        self.sound = True
 
-    def retire(self) -> None:
-        """No more questions; closed as soon as nothing is awaited any more."""
-        self.retired = True
-        self.close_if_done()
+    def close(self) -> None:
+        """Give the socket back to the system."""
+        self._datagram.close()
 
-    def close_if_done(self) -> None:
-        """Let the socket go if it is retired and nobody waits."""
-        if self.retired and not self.pending:
-            self._reader.cancel()
+    def expire(self) -> None:
+        """Whoever waits here waits no longer."""
+        self._expired = True
+        self._datagram.wake()
 
-    def forget(self, waiter: Waiter, ids: list[int]) -> None:
-        """``waiter`` waits no longer. An id whose answer came may be somebody else's by now, so only its own are removed."""
-        for message_id in ids:
-            entry = self.pending.get(message_id)
-            if entry is not None and entry[0] is waiter:
-                del self.pending[message_id]
+    async def ask_untrusted(
+        self, questions: Sequence[Question], ids: bytes, envelope: tuple[bytes, bytes]
+    ) -> Sequence[bytes | Failure]:
+        """Send all of ``questions`` and wait for all answers; SILENT where one did not come.
 
-    def give_up(self, error: OSError) -> None:
-        """ICMP, or the machine itself, says that nothing gets through here: everything asked through it fails alike."""
-        pending, self.pending = list(self.pending.values()), {}
-        failure = Failure(DnsStatus.UNREACHABLE, words(error))
-        for waiter, index, _question in pending:
-            waiter.put(index, failure)
-        self.retire()
+        ``ids`` are two random octets for each, ``envelope`` what stands before and behind each question. Raises nothing
+        for what the network does. The port is free again when this ends, however it does.
+        """
+        header, trailer = envelope
+        datagram = self._datagram
+        replies: list[bytes | Failure] = [SILENT] * len(questions)
+        awaited: dict[bytes, int] = {}
+        self.sound = False
+        try:
+            for index, question in enumerate(questions):
+                message_id = ids[2 * index : 2 * index + 2]
+                while message_id in awaited:
+                    message_id = os.urandom(2)
+                awaited[message_id] = index
+                try:
+                    datagram.send(message_id + header + question.wire + trailer)
+                except BlockingIOError:
+                    await self._send_later(message_id + header + question.wire + trailer)
+            receive = datagram.receive
+            while True:
+                try:
+                    await datagram.wait_readable()
+                except trio.ClosedResourceError:
+                    pass  # the time is over; what has come by now counts
+                for _ in range(READ_BATCH):
+                    try:
+                        data = receive()
+                    except BlockingIOError:
+                        break
+                    index_or_none = awaited.get(data[:2])
+                    if index_or_none is not None:
+                        question = questions[index_or_none]
+                        # Nearly every answer repeats the question to the letter; the others are looked at with care.
+                        if (
+                            data[dns_wire.HEADER_SIZE : dns_wire.HEADER_SIZE + len(question.wire)] == question.wire
+                            and data[4:6] == _ONE_QUESTION
+                            and data[2] & 0x80
+                        ) or dns_wire.answers_question(data, question):
+                            replies[index_or_none] = data
+                            del awaited[data[:2]]
+                            if not awaited:
+                                self.sound = not self._expired
+                                return replies
+                            continue
+                    self.ignored += 1
+                if self._expired:
+                    return replies
+        except OSError as error:
+            # ICMP, or the machine itself, says that nothing gets through here.
+            failure = Failure(DnsStatus.UNREACHABLE, words(error))
+            return [failure if reply is SILENT else reply for reply in replies]
+        finally:
+            self._free(self)
 
-    async def send(self, query: bytes) -> None:
-        """Send, waiting for room in the buffer where that is full. What fails is told to those who wait."""
-        while True:
+    async def _send_later(self, query: bytes) -> None:
+        """Send when the buffer has room again, or not at all where the time is over before."""
+        while not self._expired:
             try:
+                await self._datagram.wait_writable()
                 self._datagram.send(query)
             except BlockingIOError:
-                await self._datagram.wait_writable()
                 continue
-            except OSError as error:
-                self.give_up(error)
+            except trio.ClosedResourceError:
+                pass
             return
-
-    async def read(self) -> None:
-        """Hand out what arrives until the port is retired; closes the socket."""
-        receive = self._datagram.receive
-        try:
-            with self._reader:
-                while True:
-                    await self._datagram.wait_readable()
-                    for _ in range(READ_BATCH):
-                        try:
-                            data = receive()
-                        except BlockingIOError:
-                            break
-                        except OSError as error:
-                            self.give_up(error)
-                            break
-                        self._deliver_untrusted(data)
-                        if not self.pending:
-                            break  # most often nothing more is there, and finding that out is a system call
-                    self.close_if_done()
-        finally:
-            self._datagram.close()
-
-    def _deliver_untrusted(self, data: bytes) -> None:
-        """Hand a datagram to whoever asked for it; anything else is dropped."""
-        if len(data) >= dns_wire.HEADER_SIZE:
-            message_id = data[0] << 8 | data[1]
-            entry = self.pending.get(message_id)
-            if entry is not None:
-                waiter, index, question = entry
-                if dns_wire.answers_question(data, question):
-                    del self.pending[message_id]
-                    waiter.put(index, data)
-                    return
-        self.ignored += 1
 
 
 def words(error: OSError) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 import trio
@@ -16,17 +18,20 @@ MAX_DATAGRAM: Final = 4096
 class Datagram(Protocol):
     """A UDP socket connected to one resolver, so that the kernel drops what others send (RFC 5452 section 9.2)."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> object:
         """Send without waiting; raises ``BlockingIOError`` when the buffer is full, ``OSError`` for what ICMP reported."""
 
     def receive(self) -> bytes:
         """What has arrived; raises ``BlockingIOError`` where nothing has, ``OSError`` for what ICMP reported."""
 
-    async def wait_readable(self) -> None:
-        """Return when :meth:`receive` has something, an error included."""
+    def wait_readable(self) -> Awaitable[None]:
+        """Wait until :meth:`receive` has something, an error included; ``trio.ClosedResourceError`` after :meth:`wake`."""
 
-    async def wait_writable(self) -> None:
-        """Return when :meth:`send` has room."""
+    def wait_writable(self) -> Awaitable[None]:
+        """Wait until :meth:`send` has room; ``trio.ClosedResourceError`` after :meth:`wake`."""
+
+    def wake(self) -> None:
+        """Whoever waits now waits no longer."""
 
     def close(self) -> None:
         """Give the port back."""
@@ -43,9 +48,13 @@ class Network(Protocol):
 
 
 class UdpSocket:
-    """The real :class:`Datagram`: non-blocking calls on a plain socket, since a trio call for each would cost more than the DNS."""
+    """The real :class:`Datagram`: non-blocking calls on a plain socket, since a trio call for each would cost more than the DNS.
 
-    __slots__ = ("_socket",)
+    ``send``, ``receive`` and ``wait_readable`` are those of the socket and of trio themselves: each of them is called
+    for every name, and a method in between would only pass the call on.
+    """
+
+    __slots__ = ("_socket", "receive", "send", "wait_readable")
 
     def __init__(self, server: Server) -> None:
         address = server.socket_address()
@@ -56,18 +65,16 @@ class UdpSocket:
         except BaseException:
             self._socket.close()
             raise
-
-    def send(self, data: bytes) -> None:
-        self._socket.send(data)
-
-    def receive(self) -> bytes:
-        return self._socket.recv(MAX_DATAGRAM)
-
-    async def wait_readable(self) -> None:
-        await trio.lowlevel.wait_readable(self._socket)
+        self.send = self._socket.send
+        self.receive = functools.partial(self._socket.recv, MAX_DATAGRAM)
+        self.wait_readable = functools.partial(trio.lowlevel.wait_readable, self._socket.fileno())
 
     async def wait_writable(self) -> None:
         await trio.lowlevel.wait_writable(self._socket)
+
+    def wake(self) -> None:
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:

@@ -7,8 +7,7 @@ answer counts only if socket, id and question all match. What does not match is 
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 import trio
@@ -18,24 +17,16 @@ from scanner.evidence import DnsStatus
 from scanner.net import dns_wire
 from scanner.net.dns_config import Server
 from scanner.net.dns_pace import Health, Pace
-from scanner.net.dns_port import Failure, Port, RandomNumbers, Waiter, words
+from scanner.net.dns_pool import NO_FILES, NO_FILES_PAUSE, Pool
+from scanner.net.dns_port import Failure, Port, RandomNumbers, words
 from scanner.net.dns_transport import Network
 from scanner.net.dns_wire import Answer, Question
 from scanner.records import dataclass
 
-# Ports in use at once. Each wake-up reads one socket, so more ports cost more CPU for each answer; 16 ports times the ids
-# leave an attacker who cannot see the traffic about a billion combinations, most of them changed before he is through.
-POOL_SIZE: Final = 16
-# Exchanges after which a port is given up, and how many more at most by chance: nobody can count when it changes.
-PORT_LIFETIME: Final = 256
-PORT_LIFETIME_SPREAD: Final = 256
-# Where no file can be opened, others of this process will close some soon: seconds until the next look.
-NO_FILES_PAUSE: Final = 0.05
-_NO_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
 Reply = Answer | Failure
 
-_SILENT: Final = Failure(DnsStatus.TIMEOUT)
+# What a server says that does not know EDNS.
+_NO_EDNS: Final = (dns_wire.FORMERR, dns_wire.NOTIMP, dns_wire.BADVERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class UpstreamStatistics:
     silent: int
     unreachable: int
     malformed: int
-    ignored: int  # datagrams that answered nothing that was asked: late, doubled or forged
+    ignored: int  # datagrams that answered nothing that was asked: doubled or forged
     long_way: int  # answers that needed the general codec
     over_tcp: int
     ports: int
@@ -86,17 +77,19 @@ class Upstream:
         self.health = Health()
         self._pace = Pace()
         self._network = network
-        self._nursery = nursery
+        # trio.current_time() looks for the clock each time
+        self._now = trio.lowlevel.current_clock().current_time
         self._timeout = timeout
         self._tcp_only = tcp_only
         self._edns = True
-        self._ports: list[Port] = []
-        self._random = RandomNumbers()
+        self._numbers = RandomNumbers()
+        self._pool = Pool(server, network, nursery, self._numbers, self._now)
         self._queue = ParkingLot()
+        self._waiting = 0  # at least as many as are in the queue: whether there are any is asked for each name
         self._in_flight = 0
         self._peak = 0
         self._questions = self._answers = self._silent = self._unreachable = self._malformed = 0
-        self._ignored = self._long_way = self._over_tcp = self._opened = 0
+        self._long_way = self._over_tcp = 0
 
     def statistics(self, now: float) -> UpstreamStatistics:
         """Counters up to now, as an immutable record."""
@@ -107,10 +100,10 @@ class Upstream:
             silent=self._silent,
             unreachable=self._unreachable,
             malformed=self._malformed,
-            ignored=self._ignored + sum(port.ignored for port in self._ports),
+            ignored=self._pool.ignored,
             long_way=self._long_way,
             over_tcp=self._over_tcp,
-            ports=self._opened,
+            ports=self._pool.opened,
             in_flight=self._in_flight,
             peak_in_flight=self._peak,
             limit=self._pace.limit,
@@ -121,20 +114,45 @@ class Upstream:
         self, questions: Sequence[Question], budget: Budget, *, checking_disabled: bool = False
     ) -> list[Reply]:
         """Ask all of ``questions`` at once, one try; a reply for each, in order. Raises nothing for what the network does."""
-        await self._enter()
+        # Whoever comes while others wait goes behind them; a slot given up is handed to the first in the queue.
+        if self._in_flight >= self._pace.limit or (self._waiting and self._queue):
+            await self._wait_for_a_turn()
+        else:
+            self._in_flight += 1
+            if self._in_flight > self._peak:
+                self._peak = self._in_flight
         good = False
         try:
-            started = trio.current_time()
-            self.health.trial(started, self._timeout)
-            replies = await self._ask(questions, budget, checking_disabled)
-            now = trio.current_time()
+            started = self._now()
+            seconds = min(self._timeout, max(budget.left, 0.0))
+            if self.health.failures:
+                self.health.trial(started, self._timeout)
+            self._questions += len(questions)
+            edns = self._edns
+            replies: list[Reply] = []
+            if self._tcp_only:
+                for question in questions:
+                    raw = await self._over_stream(question, seconds, edns, checking_disabled)
+                    replies.append(self._read(raw, question))
+            else:
+                found = await self._over_datagrams(questions, started + seconds, edns, checking_disabled)
+                for question, raw in zip(questions, found, strict=True):
+                    reply: Reply | None = None
+                    if isinstance(raw, bytes):
+                        reply = dns_wire.read_answer_untrusted(raw, question)
+                    if reply is None:
+                        reply = self._read(raw, question)
+                    if isinstance(reply, Answer) and (reply.rcode in _NO_EDNS or reply.flags & dns_wire.FLAG_TC):
+                        reply = await self._ask_otherwise(reply, question, seconds, edns, checking_disabled)
+                    replies.append(reply)
+            now = self._now()
             budget.left -= now - started
             good = self._judge(replies, now)
             return replies
         finally:
             self._leave(good)
 
-    def _judge(self, replies: list[Reply], now: float) -> bool:
+    def _judge(self, replies: Sequence[Reply], now: float) -> bool:
         """Keep count and health; whether the exchange says that the resolver has room for more."""
         alive = good = False
         for reply in replies:
@@ -149,56 +167,28 @@ class Upstream:
             else:
                 self._malformed += 1
                 alive = good = True
-        if alive:
-            self.health.answered()
-        else:
+        if not alive:
             self.health.failed(now)
+        elif self.health.failures:
+            self.health.answered()
         return good
 
-    async def _enter(self) -> None:
-        # Whoever comes while others wait goes behind them; a slot given up is handed to the first in the queue.
-        if self._in_flight >= self._pace.limit or self._queue:
-            self._pace.waiting()
+    async def _wait_for_a_turn(self) -> None:
+        self._pace.waiting()
+        self._waiting += 1
+        try:
             await self._queue.park()
-        else:
-            self._in_flight += 1
-            if self._in_flight > self._peak:
-                self._peak = self._in_flight
+        finally:
+            self._waiting -= 1
 
     def _leave(self, good: bool) -> None:
         self._pace.record(good)
         self._in_flight -= 1
-        while self._queue and self._in_flight < self._pace.limit:
+        while self._waiting and self._queue and self._in_flight < self._pace.limit:
             self._in_flight += 1
             self._queue.unpark()
         if self._in_flight > self._peak:
             self._peak = self._in_flight
-
-    async def _ask(self, questions: Sequence[Question], budget: Budget, checking_disabled: bool) -> list[Reply]:
-        edns = self._edns
-        seconds = min(self._timeout, max(budget.left, 0.0))
-        self._questions += len(questions)
-        if self._tcp_only:
-            return [
-                self._read(await self._over_stream(question, seconds, edns, checking_disabled), question)
-                for question in questions
-            ]
-        found = await self._over_datagrams(questions, seconds, edns, checking_disabled)
-        replies = [self._read(raw, question) for raw, question in zip(found, questions, strict=True)]
-        for index, reply in enumerate(replies):
-            if not isinstance(reply, Answer):
-                continue
-            if edns and reply.rcode in (dns_wire.FORMERR, dns_wire.NOTIMP, dns_wire.BADVERS):
-                # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
-                [raw] = await self._over_datagrams([questions[index]], seconds, False, checking_disabled)
-                plain = self._read(raw, questions[index])
-                if isinstance(plain, Answer) and plain.rcode not in (dns_wire.FORMERR, dns_wire.NOTIMP):
-                    self._edns = False
-                    replies[index] = reply = plain
-            if reply.truncated:
-                raw_stream = await self._over_stream(questions[index], seconds, self._edns, checking_disabled)
-                replies[index] = self._read(raw_stream, questions[index])
-        return replies
 
     def _read(self, raw: bytes | Failure, question: Question) -> Reply:
         if isinstance(raw, Failure):
@@ -215,66 +205,47 @@ class Upstream:
         except dns_codec.MalformedAnswer as error:
             return Failure(DnsStatus.MALFORMED, str(error))
 
+    async def _ask_otherwise(
+        self, reply: Answer, question: Question, seconds: float, edns: bool, checking_disabled: bool
+    ) -> Reply:
+        """``reply`` says that the question has to be asked without EDNS, or over TCP."""
+        final: Reply = reply
+        if edns and reply.rcode in _NO_EDNS:
+            # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
+            [raw] = await self._over_datagrams([question], self._now() + seconds, False, checking_disabled)
+            plain = self._read(raw, question)
+            if isinstance(plain, Answer) and plain.rcode not in (dns_wire.FORMERR, dns_wire.NOTIMP):
+                self._edns = False
+                final = reply = plain
+        if reply.truncated:
+            final = self._read(await self._over_stream(question, seconds, self._edns, checking_disabled), question)
+        return final
+
     # --- UDP -----------------------------------------------------------------------------------
 
-    async def _over_datagrams(
-        self, questions: Sequence[Question], seconds: float, edns: bool, checking_disabled: bool
-    ) -> list[bytes | Failure]:
-        port = await self._open_port(seconds)
+    def _over_datagrams(
+        self, questions: Sequence[Question], deadline: float, edns: bool, checking_disabled: bool
+    ) -> Awaitable[Sequence[bytes | Failure]]:
+        """To be awaited at once. No coroutine of its own: most often there is a port, and that is all."""
+        drawn = self._numbers.octets(2 * len(questions) + 2)  # a port and the ids
+        port = self._pool.take(deadline, drawn)
+        envelope = dns_wire.ENVELOPES[edns, checking_disabled]
+        if isinstance(port, Port):
+            return port.ask_untrusted(questions, drawn[2:], envelope)
+        return self._without_a_port(port, questions, drawn[2:], deadline, envelope)
+
+    async def _without_a_port(
+        self,
+        failure: Failure | None,
+        questions: Sequence[Question],
+        ids: bytes,
+        deadline: float,
+        envelope: tuple[bytes, bytes],
+    ) -> Sequence[bytes | Failure]:
+        port = failure or await self._pool.wait_for_one(deadline - self._now())
         if isinstance(port, Failure):
             return [port] * len(questions)
-        waiter = Waiter(len(questions))
-        ids: list[int] = []
-        try:
-            with trio.move_on_after(seconds):
-                for index, question in enumerate(questions):
-                    message_id = self._random.uint16()
-                    while message_id in port.pending:
-                        message_id = self._random.uint16()
-                    port.pending[message_id] = (waiter, index, question)
-                    ids.append(message_id)
-                    query = dns_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
-                    await port.send(query)
-                await waiter.wait()
-        finally:
-            if waiter.missing:
-                port.forget(waiter, ids)
-            port.close_if_done()
-        return [_SILENT if reply is None else reply for reply in waiter.replies]
-
-    async def _open_port(self, seconds: float) -> Port | Failure:
-        """A socket to ask through: a new one while the pool is small or one has served its time, else any."""
-        waited = 0.0
-        while True:
-            ports = self._ports
-            if len(ports) >= POOL_SIZE:
-                port = ports[self._random.uint16() % len(ports)]
-                port.life -= 1
-                if port.life > 0 and not port.retired:
-                    return port
-                ports.remove(port)
-                self._ignored += port.ignored
-                port.retire()
-            if self._nursery.cancel_scope.cancel_called:
-                return Failure(DnsStatus.UNREACHABLE, "the resolver is closed")
-            try:
-                datagram = self._network.open_datagram(self.server)
-            except OSError as error:
-                if error.errno not in _NO_FILES:
-                    return Failure(DnsStatus.UNREACHABLE, words(error))
-                usable = [port for port in ports if not port.retired]
-                if usable:
-                    return usable[self._random.uint16() % len(usable)]
-                if waited >= seconds:
-                    return Failure(DnsStatus.UNREACHABLE, "no file descriptor was free")
-                await trio.sleep(NO_FILES_PAUSE)
-                waited += NO_FILES_PAUSE
-                continue
-            port = Port(datagram, PORT_LIFETIME + self._random.uint16() % PORT_LIFETIME_SPREAD)
-            ports.append(port)
-            self._opened += 1
-            self._nursery.start_soon(port.read)
-            return port
+        return await port.ask_untrusted(questions, ids, envelope)
 
     # --- TCP -----------------------------------------------------------------------------------
 
@@ -282,7 +253,7 @@ class Upstream:
         self, question: Question, seconds: float, edns: bool, checking_disabled: bool
     ) -> bytes | Failure:
         self._over_tcp += 1
-        message_id = self._random.uint16()
+        message_id = int.from_bytes(self._numbers.octets(2), "big")
         query = dns_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
         with trio.move_on_after(seconds):
             try:
@@ -310,9 +281,18 @@ class Upstream:
             try:
                 return await self._network.open_stream(self.server)
             except OSError as error:
-                if error.errno not in _NO_FILES:
+                if error.errno not in NO_FILES:
                     raise
                 await trio.sleep(NO_FILES_PAUSE)
+
+
+def in_order(upstreams: Sequence[Upstream], now: float) -> Sequence[Upstream]:
+    """Those that answer lately, as they stand; then the others, longest quiet first."""
+    down = [upstream for upstream in upstreams if upstream.health.down(now)]
+    if not down:
+        return upstreams
+    down.sort(key=lambda upstream: upstream.health.down_until)
+    return [upstream for upstream in upstreams if upstream not in down] + down
 
 
 async def _receive_message_untrusted(stream: trio.abc.Stream) -> bytes | None:

@@ -10,11 +10,11 @@ Sans-IO and pure: message ids come from the caller. Names are lower-case text wi
 
 from __future__ import annotations
 
-import re
 import struct
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final
 
+from scanner.net.dns_names import UnusualName, encode_name, read_name_untrusted, skip_name_untrusted
 from scanner.records import dataclass
 
 A: Final = 1
@@ -26,6 +26,8 @@ OPT: Final = 41
 TLSA: Final = 52
 CAA: Final = 257
 CLASS_IN: Final = 1
+# What is asked about nearly every name.
+ADDRESSES: Final = (A, AAAA)
 
 NOERROR: Final = 0
 FORMERR: Final = 1
@@ -48,8 +50,6 @@ OPTION_EXTENDED_ERROR: Final = 15  # RFC 8914
 
 # The payload size that crosses common paths without fragments (the advice of DNS Flag Day 2020, RFC 9715).
 UDP_PAYLOAD: Final = 1232
-# RFC 1035 section 3.1: a name has at most 255 octets on the wire.
-MAX_NAME_WIRE: Final = 255
 # Resolvers give up on chains of 8 to 16 CNAMEs themselves; a longer one is of no use to any client.
 MAX_CHAIN: Final = 16
 # Address answers have a handful of records; above this the long way decides with its own limit.
@@ -62,9 +62,17 @@ MAX_TTL: Final = 0x7FFFFFFF
 _COUNTS = struct.Struct("!2x5H")
 _ID = struct.Struct("!H")
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length of the data that follows
+_POINTED_RECORD = struct.Struct("!HHHIH")  # the same behind an owner that is a pointer
 _OPTION = struct.Struct("!HH")
 _UINT32 = struct.Struct("!I")
 _QUESTION_END = struct.Struct("!HH")
+_A_END = _QUESTION_END.pack(A, CLASS_IN)
+_AAAA_END = _QUESTION_END.pack(AAAA, CLASS_IN)
+
+# An owner that points to the name in the question, as nearly all do.
+_POINTER_TO_QUESTION: Final = 0xC000 | HEADER_SIZE
+_INET: Final = int(AF_INET)
+_INET6: Final = int(AF_INET6)
 
 # What follows the id: flags with RD, and AD to learn of authentication (RFC 6840 section 5.7); one question; OPT or none.
 _HEADER_EDNS = struct.pack("!5H", FLAG_RD | FLAG_AD, 1, 0, 0, 1)
@@ -73,16 +81,17 @@ _HEADER_PLAIN = struct.pack("!5H", FLAG_RD | FLAG_AD, 1, 0, 0, 0)
 _HEADER_PLAIN_CD = struct.pack("!5H", FLAG_RD | FLAG_AD | FLAG_CD, 1, 0, 0, 0)
 # Root owner, type OPT, payload size in the class, version 0 and no flags in the TTL, no options (RFC 6891).
 _OPT_RECORD = struct.pack("!BHHIH", 0, OPT, UDP_PAYLOAD, 0, 0)
+# What stands between the id and the question, and behind it, by (with EDNS, checking disabled).
+ENVELOPES: Final = {
+    (True, False): (_HEADER_EDNS, _OPT_RECORD),
+    (True, True): (_HEADER_EDNS_CD, _OPT_RECORD),
+    (False, False): (_HEADER_PLAIN, b""),
+    (False, True): (_HEADER_PLAIN_CD, b""),
+}
 
-# Names of hosts, services and wildcards as they are seen in practice; any other octet takes the long way.
-_PLAIN_NAME = re.compile(rb"[a-z0-9_*-]{1,63}(?:\.[a-z0-9_*-]{1,63})*", re.ASCII)
 
-
-class NameNotEncodable(Exception):
-    """This text is no domain name that a question could carry. The message is for a person."""
-
-
-@dataclass(frozen=True, slots=True)
+# Questions and answers are made for every name, and a frozen dataclass takes three times as long to make.
+@dataclass(slots=True)
 class Question:
     """One question of class IN: ``name`` as text, and ``wire`` as it stands in the message."""
 
@@ -91,7 +100,7 @@ class Question:
     wire: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a response says about its question.
 
@@ -128,41 +137,19 @@ class Answer:
         return bool(self.flags & FLAG_RA)
 
 
-def encode_name(name: str) -> bytes:
-    """The uncompressed wire form of a plain name (letters, digits, ``-``, ``_``, ``*``); raises :class:`NameNotEncodable`."""
-    try:
-        text = name.encode("ascii").lower()
-    except UnicodeEncodeError:
-        raise NameNotEncodable("the name has characters outside ASCII; it must be given as A-labels") from None
-    if len(text) > MAX_NAME_WIRE - 2:
-        raise NameNotEncodable(f"the name has {len(text)} characters, more than the 253 that DNS can carry")
-    if _PLAIN_NAME.fullmatch(text) is None:
-        raise NameNotEncodable(_what_is_wrong(text))
-    return b"".join([bytes((len(label),)) + label for label in text.split(b".")]) + b"\0"
-
-
-def _what_is_wrong(text: bytes) -> str:
-    labels = text.split(b".")
-    if not all(labels):
-        return "the name has an empty label"
-    if any(len(label) > 63 for label in labels):
-        return "the name has a label of more than 63 characters"
-    return "the name has characters that no host name has"
-
-
 def questions_for(name: str, rdtypes: tuple[int, ...]) -> tuple[Question, ...]:
     """One :class:`Question` per type about the same name; raises :class:`NameNotEncodable`."""
     wire = encode_name(name)
     text = name.lower()
+    if rdtypes == ADDRESSES:
+        return Question(text, A, wire + _A_END), Question(text, AAAA, wire + _AAAA_END)
     return tuple([Question(text, rdtype, wire + _QUESTION_END.pack(rdtype, CLASS_IN)) for rdtype in rdtypes])
 
 
 def build_query(message_id: int, question: Question, *, edns: bool = True, checking_disabled: bool = False) -> bytes:
     """A query with RD and AD set; with OPT (RFC 6891) unless the server does not take it; CD (RFC 4035) on demand."""
-    if edns:
-        header = _HEADER_EDNS_CD if checking_disabled else _HEADER_EDNS
-        return _ID.pack(message_id) + header + question.wire + _OPT_RECORD
-    return _ID.pack(message_id) + (_HEADER_PLAIN_CD if checking_disabled else _HEADER_PLAIN) + question.wire
+    header, trailer = ENVELOPES[edns, checking_disabled]
+    return _ID.pack(message_id) + header + question.wire + trailer
 
 
 def answers_question(data: bytes, question: Question) -> bool:
@@ -192,118 +179,127 @@ def read_answer_untrusted(data: bytes, question: Question) -> Answer | None:
     Only A, AAAA, CNAME, CAA and TLSA questions are read, and only answers whose records stand in the order of the chain.
     Never raises, whatever ``data`` is.
     """
+    # One function for all of it, and none for its parts where those are common: this runs twice for every name of a scan.
     try:
-        return _read_untrusted(data, question)
-    except (_Unusual, struct.error, IndexError):
-        return None
-
-
-def _read_untrusted(data: bytes, question: Question) -> Answer:
-    flags, qdcount, ancount, nscount, arcount = _COUNTS.unpack_from(data)
-    rcode: int = flags & 0x0F
-    if flags & FLAG_TC:
-        # What a truncated answer holds is not to be used (RFC 2181 section 9), so it is not read either.
-        return Answer(rcode, flags)
-    if flags & OPCODE_BITS or qdcount != 1 or ancount + nscount + arcount > MAX_SHORT_RECORDS:
-        raise _Unusual
-    rdtype = question.rdtype
-    if rdtype == A:
-        family, size = int(AF_INET), 4
-    elif rdtype == AAAA:
-        family, size = int(AF_INET6), 16
-    elif rdtype in (CNAME, CAA, TLSA):
-        # The general codec refuses a whole answer for one TLSA record of a wrong length or an odd CAA tag. What such a
-        # record means is for the reader to say, so its data is kept.
-        family, size = 0, -1
-    else:
-        raise _Unusual
-    end = len(data)
-    position = HEADER_SIZE + len(question.wire)
-    if position > end:
-        raise _Unusual
-    owner = question.name
-    names = {HEADER_SIZE: owner}  # offset -> name, so that the pointers everybody uses cost one look-up
-    addresses: list[str] = []
-    records: list[bytes] = []
-    chain: list[str] = []
-    loop = False
-    ttl = MAX_TTL
-    for _ in range(ancount):
-        at, position = _read_owner_untrusted(data, position, names)
-        kind, rdclass, record_ttl, length = _RECORD.unpack_from(data, position)
-        position += 10
-        following = position + length
-        if following > end or rdclass != CLASS_IN or at != owner or loop:
-            raise _Unusual
-        if kind == rdtype and length == size:
-            addresses.append(inet_ntop(family, data[position:following]))
-        elif kind == rdtype and family == 0 and kind != CNAME:
-            records.append(data[position:following])
-        elif (
-            kind == CNAME
-            and not addresses
-            and not records
-            and len(chain) < MAX_CHAIN
-            and not (rdtype == CNAME and chain)
-        ):
-            target, after = read_name_untrusted(data, position)
-            if after != following:
-                raise _Unusual
-            names[position] = target
-            loop = target == question.name or target in chain
-            chain.append(target)
-            owner = target if rdtype != CNAME else owner
+        flags, qdcount, ancount, nscount, arcount = _COUNTS.unpack_from(data)
+        rcode: int = flags & 0x0F
+        if flags & FLAG_TC:
+            # What a truncated answer holds is not to be used (RFC 2181 section 9), so it is not read either.
+            return Answer(rcode, flags)
+        if flags & OPCODE_BITS or qdcount != 1 or ancount + nscount + arcount > MAX_SHORT_RECORDS:
+            return None
+        rdtype = question.rdtype
+        if rdtype == A:
+            family, size = _INET, 4
+        elif rdtype == AAAA:
+            family, size = _INET6, 16
+        elif rdtype in (CNAME, CAA, TLSA):
+            # The general codec refuses a whole answer for one TLSA record of a wrong length or an odd CAA tag. What such
+            # a record means is for the reader to say, so its data is kept.
+            family, size = 0, -1
         else:
-            raise _Unusual
-        if record_ttl < ttl:
-            ttl = record_ttl
-        elif record_ttl > MAX_TTL:
-            ttl = 0
-        position = following
-    negative_ttl: int | None = None
-    referral = False
-    for _ in range(nscount):
-        position = _skip_name_untrusted(data, position)
-        kind, rdclass, record_ttl, length = _RECORD.unpack_from(data, position)
-        position += 10 + length
+            return None
+        end = len(data)
+        position = HEADER_SIZE + len(question.wire)
         if position > end:
-            raise _Unusual
-        if kind == SOA and length >= 22:
-            # RFC 2308 section 5: the lesser of the record's TTL and its MINIMUM, which are its last four octets.
-            negative_ttl = min(record_ttl, _UINT32.unpack_from(data, position - 4)[0])
-        elif kind == NS:
-            referral = True
-    extended: tuple[tuple[int, str], ...] = ()
-    for _ in range(arcount):
-        start = position
-        position = _skip_name_untrusted(data, position)
-        kind, _class, record_ttl, length = _RECORD.unpack_from(data, position)
-        position += 10
-        following = position + length
-        if following > end:
-            raise _Unusual
-        if kind == OPT:
-            if data[start]:
-                raise _Unusual
-            rcode |= (record_ttl >> 24) << 4
-            if length:
-                extended += _read_options_untrusted(data, position, following)
-        position = following
-    if position != end:
-        raise _Unusual
-    return Answer(
-        rcode,
-        flags,
-        tuple(addresses),
-        tuple(chain),
-        loop,
-        ttl if ancount else None,
-        negative_ttl,
-        # A server that names others, and neither has an answer nor proves that there is none, has not answered.
-        referral and not ancount and negative_ttl is None and not flags & FLAG_AA and rcode == NOERROR,
-        extended[:MAX_EXTENDED_ERRORS],
-        tuple(records),
-    )
+            return None
+        owner = question.name
+        names: dict[int, str] | None = None  # offset -> name, where there is another than the question's
+        addresses: tuple[str, ...] = ()
+        records: tuple[bytes, ...] = ()
+        chain: tuple[str, ...] = ()
+        loop = False
+        ttl = MAX_TTL
+        for _ in range(ancount):
+            pointer, kind, rdclass, record_ttl, length = _POINTED_RECORD.unpack_from(data, position)
+            if pointer == _POINTER_TO_QUESTION:
+                at = question.name
+                position += 12
+            else:
+                at, position = _read_owner_untrusted(data, position, names)
+                kind, rdclass, record_ttl, length = _RECORD.unpack_from(data, position)
+                position += 10
+            following = position + length
+            if following > end or rdclass != CLASS_IN or at != owner or loop:
+                return None
+            if kind == rdtype and length == size:
+                addresses += (inet_ntop(family, data[position:following]),)
+            elif kind == rdtype and family == 0 and kind != CNAME:
+                records += (data[position:following],)
+            elif (
+                kind == CNAME
+                and not addresses
+                and not records
+                and len(chain) < MAX_CHAIN
+                and not (rdtype == CNAME and chain)
+            ):
+                target, after = read_name_untrusted(data, position)
+                if after != following:
+                    return None
+                if names is None:
+                    names = {}
+                names[position] = target
+                loop = target == question.name or target in chain
+                chain += (target,)
+                owner = target if rdtype != CNAME else owner
+            else:
+                return None
+            if record_ttl < ttl:
+                ttl = record_ttl
+            elif record_ttl > MAX_TTL:
+                ttl = 0
+            position = following
+        negative_ttl: int | None = None
+        referral = False
+        for _ in range(nscount):
+            if data[position] >= 0xC0:
+                position += 2
+            else:
+                position = skip_name_untrusted(data, position)
+            kind, rdclass, record_ttl, length = _RECORD.unpack_from(data, position)
+            position += 10 + length
+            if position > end:
+                return None
+            if kind == SOA and length >= 22:
+                # RFC 2308 section 5: the lesser of the record's TTL and its MINIMUM, which are its last four octets.
+                negative_ttl = _UINT32.unpack_from(data, position - 4)[0]
+                if record_ttl < negative_ttl:
+                    negative_ttl = record_ttl
+            elif kind == NS:
+                referral = True
+        extended: tuple[tuple[int, str], ...] = ()
+        for _ in range(arcount):
+            root = data[position] == 0
+            position = position + 1 if root else skip_name_untrusted(data, position)
+            kind, _class, record_ttl, length = _RECORD.unpack_from(data, position)
+            position += 10
+            following = position + length
+            if following > end:
+                return None
+            if kind == OPT:
+                if not root:
+                    return None
+                rcode |= (record_ttl >> 24) << 4
+                if length:
+                    extended += _read_options_untrusted(data, position, following)
+            position = following
+        if position != end:
+            return None
+        return Answer(
+            rcode,
+            flags,
+            addresses,
+            chain,
+            loop,
+            ttl if ancount else None,
+            negative_ttl,
+            # A server that names others, and neither has an answer nor proves that there is none, has not answered.
+            referral and not ancount and negative_ttl is None and not flags & FLAG_AA and rcode == NOERROR,
+            extended[:MAX_EXTENDED_ERRORS],
+            records,
+        )
+    except (_Unusual, UnusualName, struct.error, IndexError):
+        return None
 
 
 def _read_options_untrusted(data: bytes, position: int, end: int) -> tuple[tuple[int, str], ...]:
@@ -329,67 +325,11 @@ def extended_text(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _read_owner_untrusted(data: bytes, position: int, names: dict[int, str]) -> tuple[str, int]:
+def _read_owner_untrusted(data: bytes, position: int, names: dict[int, str] | None) -> tuple[str, int]:
     """The owner of a record: mostly a bare pointer to a name that was read before."""
     first = data[position]
-    if first >= 0xC0:
+    if names is not None and first >= 0xC0:
         name = names.get((first & 0x3F) << 8 | data[position + 1])
         if name is not None:
             return name, position + 2
     return read_name_untrusted(data, position)
-
-
-def _skip_name_untrusted(data: bytes, position: int) -> int:
-    """The offset after the name at ``position``; pointers are not followed, so the way is at most 255 octets."""
-    limit = position + MAX_NAME_WIRE
-    while position < limit:
-        size = data[position]
-        if size == 0:
-            return position + 1
-        if size >= 0xC0:
-            data[position + 1]  # the second octet has to be there
-            return position + 2
-        if size > 63:
-            raise _Unusual
-        position += size + 1
-    raise _Unusual
-
-
-def read_name_untrusted(data: bytes, position: int) -> tuple[str, int]:
-    """The name at ``position`` in lower case, and the offset after it.
-
-    Pointers may only go back behind everything read so far (RFC 1035 section 4.1.4 says "a prior occurrence"), which
-    makes a loop impossible; length and labels are bounded beside that.
-    """
-    labels: list[bytes] = []
-    total = 1
-    after = -1
-    barrier = position
-    while True:
-        size = data[position]
-        if size == 0:
-            break
-        if size >= 0xC0:
-            target = (size & 0x3F) << 8 | data[position + 1]
-            if after < 0:
-                after = position + 2
-            if target >= barrier:
-                raise _Unusual
-            position = barrier = target
-            continue
-        if size > 63:
-            raise _Unusual
-        following = position + 1 + size
-        label = data[position + 1 : following]
-        total += size + 1
-        if len(label) != size or total > MAX_NAME_WIRE:
-            raise _Unusual
-        labels.append(label)
-        position = following
-    if after < 0:
-        after = position + 1
-    text = b".".join(labels).lower()
-    # A dot inside a label would read as two labels: counting shows it without looking at each label.
-    if _PLAIN_NAME.fullmatch(text) is None or text.count(b".") != len(labels) - 1:
-        raise _Unusual
-    return text.decode("ascii"), after

@@ -25,10 +25,11 @@ from scanner.evidence import DnsAnswer, DnsStatus
 from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire, loopback
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.dns_config import ResolverConfigError, Server
+from scanner.net.dns_names import NameNotEncodable
 from scanner.net.dns_outcome import Outcome
 from scanner.net.dns_records import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns_transport import Network, SystemNetwork
-from scanner.net.dns_upstream import Budget, Upstream, UpstreamStatistics
+from scanner.net.dns_upstream import Budget, Reply, Upstream, UpstreamStatistics, in_order
 from scanner.net.dns_wire import Question
 from scanner.records import dataclass
 
@@ -52,6 +53,9 @@ BACKOFF: Final = 0.25
 # Where one family has addresses, how often the other is still asked again: firewalls that drop one type are common,
 # and nobody waits for the rest of the schedule then.
 LATE_FAMILY_TRIES: Final = 1
+
+# Who is asked in which order, and what the first of them replied.
+_Begun = tuple[Sequence[Upstream], list[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,14 @@ class Resolver:
         self._rotate = rotate
         self._problem = problem or "no resolver is configured"
         self._turn = 0
-        self._answers = SharedAnswers()
+        self._now = trio.lowlevel.current_clock().current_time
+        self._answers = SharedAnswers(now=self._now)
         self._names = self._from_hosts = self._second_tries = 0
         self._single: dict[str, Resolver] = {}
 
     def statistics(self) -> ResolverStatistics:
         """Counters up to now, as an immutable record."""
-        now = trio.current_time()
+        now = self._now()
         return ResolverStatistics(
             names=self._names,
             from_hosts=self._from_hosts,
@@ -116,45 +121,54 @@ class Resolver:
             raise ValueError("resolve() needs at least one address family")
         self._names += 1
         name = name.removesuffix(".").lower()
-        local = self._local(name, ipv4, ipv6)
-        if local is not None:
-            self._from_hosts += 1
-            return local
-        types = (dns_wire.A, dns_wire.AAAA) if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
-        answer: DnsAnswer = await self._answers.once((name, types), lambda: self._resolve(name, types))
+        if self._hosts is not None:
+            local = self._local(self._hosts, name, ipv4, ipv6)
+            if local is not None:
+                self._from_hosts += 1
+                return local
+        types = dns_wire.ADDRESSES if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
+        answer = await self._answers.once((name, types), self._resolve, name, types)
         if not answer.addresses and loopback.is_localhost(name):
             return loopback.localhost(ipv4, ipv6)
         return answer
 
-    def _local(self, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
+    @staticmethod
+    def _local(hosts: dns_config.Hosts, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
         """What can be said without asking: the hosts file, and loopback."""
-        if self._hosts is None:
-            return None
-        addresses = self._hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
-        if addresses:
-            return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
+        if name in hosts.addresses:
+            addresses = hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
+            if addresses:
+                return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
         return loopback.localhost(ipv4, ipv6) if loopback.is_localhost(name) else None
 
     async def _resolve(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
-        started = trio.current_time()
+        started = self._now()
         try:
-            questions = _questions(name, types)
-        except dns_wire.NameNotEncodable as error:
+            questions = _questions(name, types) if "\\" in name else dns_wire.questions_for(name, types)
+        except NameNotEncodable as error:
             # No question can carry it, so no server was asked; a server would have to answer FORMERR.
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
         budget = Budget(self._patience)
-        outcomes = await self._look_up(questions, budget)
-        answer = dns_outcome.combined(outcomes, trio.current_time() - started)
+        begun: _Begun | None = None
+        if self._upstreams:
+            order = self._in_order() if len(self._upstreams) > 1 else self._upstreams
+            replies = await order[0].exchange(questions, budget)
+            found = dns_outcome.at_once(replies, order[0].text, self._now() - started)
+            if found is not None:
+                return found
+            begun = order, replies
+        outcomes = await self._look_up(questions, budget, begun=begun)
+        answer = dns_outcome.combined(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
             answer, outcomes = await self._explain(answer, outcomes, questions, budget)
-            answer = replace(answer, duration=trio.current_time() - started)
+            answer = replace(answer, duration=self._now() - started)
         return answer, dns_outcome.time_to_live(outcomes)
 
     async def _look_up(
-        self, questions: Sequence[Question], budget: Budget, *, explaining: bool = False
+        self, questions: Sequence[Question], budget: Budget, *, explaining: bool = False, begun: _Begun | None = None
     ) -> list[Outcome]:
         """Ask, and ask on where an answer stops at a CNAME."""
-        outcomes = await self._ask(questions, budget, explaining=explaining)
+        outcomes = await self._ask(questions, budget, explaining=explaining, begun=begun)
         for index, outcome in enumerate(outcomes):
             if outcome.unfinished:
                 outcomes[index] = await self._follow(outcome, questions[index], budget)
@@ -164,11 +178,11 @@ class Resolver:
         """Ask on at the end of a chain that the server did not follow."""
         while outcome.unfinished:
             if len(outcome.cname) >= dns_wire.MAX_CHAIN:
-                return _given_up(outcome, f"a chain of {len(outcome.cname)} CNAMEs or more")
+                return dns_outcome.given_up(outcome, f"a chain of {len(outcome.cname)} CNAMEs or more")
             try:
                 following = _questions(outcome.cname[-1], (question.rdtype,))
-            except dns_wire.NameNotEncodable as error:
-                return _given_up(outcome, f"the CNAME's target: {error}")
+            except NameNotEncodable as error:
+                return dns_outcome.given_up(outcome, f"the CNAME's target: {error}")
             [rest] = await self._ask(following, budget)
             outcome = dns_outcome.continued(outcome, rest, question.name)
             if not rest.cname:
@@ -205,7 +219,7 @@ class Resolver:
         while len(chain) < dns_wire.MAX_CHAIN:
             try:
                 questions = _questions(chain[-1] if chain else name, (dns_wire.CNAME,))
-            except dns_wire.NameNotEncodable:
+            except NameNotEncodable:
                 break
             [outcome] = await self._ask(questions, budget, explaining=True)
             if not outcome.cname:
@@ -259,7 +273,7 @@ class Resolver:
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
         try:
             questions = _questions(name, (rdtype,))
-        except dns_wire.NameNotEncodable as error:
+        except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
         [outcome] = await self._look_up(questions, Budget(self._patience))
         return outcome, dns_outcome.time_to_live([outcome])
@@ -273,10 +287,12 @@ class Resolver:
         *,
         checking_disabled: bool = False,
         explaining: bool = False,
+        begun: _Begun | None = None,
     ) -> list[Outcome]:
         """Ask until each question is settled, the schedule is through or the budget is spent; the most telling outcome of each.
 
-        ``explaining`` takes SERVFAIL for an answer: it has been asked about often enough by then.
+        ``explaining`` takes SERVFAIL for an answer: it has been asked about often enough by then. ``begun`` is what the
+        first try brought, where that was made already.
         """
         best: list[Outcome | None] = [None] * len(questions)
         open_ = list(range(len(questions)))
@@ -284,25 +300,27 @@ class Resolver:
         late_tries = 0
         for round_ in range(self._rounds):
             if round_:
-                now = trio.current_time()
+                now = self._now()
                 if all(upstream.health.down(now) for upstream in self._upstreams):
                     break  # nobody answered anything lately: one try was enough to see that it is not over
                 pause = min(BACKOFF * 2 ** (round_ - 1) * random.uniform(0.5, 1.5), max(budget.left, 0.0))
                 await trio.sleep(pause)
                 budget.left -= pause
-            for upstream in self._in_order():
+            for upstream in self._in_order() if begun is None else begun[0]:
                 if not first:
                     if budget.spent:
                         break
                     if any(outcome is not None and outcome.addresses for outcome in best):
                         if late_tries == LATE_FAMILY_TRIES:
-                            return _complete(best)
+                            return dns_outcome.complete(best)
                         late_tries += 1
                     self._second_tries += len(open_)
                 first = False
-                replies = await upstream.exchange(
-                    [questions[i] for i in open_], budget, checking_disabled=checking_disabled
-                )
+                if begun is not None:
+                    replies, begun = begun[1], None
+                else:
+                    asked = [questions[i] for i in open_]
+                    replies = await upstream.exchange(asked, budget, checking_disabled=checking_disabled)
                 remaining = []
                 for index, reply in zip(open_, replies, strict=True):
                     outcome = dns_outcome.outcome_of(reply, upstream.text)
@@ -311,42 +329,27 @@ class Resolver:
                     if not (outcome.settled or (explaining and outcome.status is DnsStatus.SERVFAIL)):
                         remaining.append(index)
                 if not remaining:
-                    return _complete(best)
+                    return dns_outcome.complete(best)
                 open_ = remaining
-        return _complete(best, self._problem)
+        return dns_outcome.complete(best, self._problem)
 
-    def _in_order(self) -> Iterator[Upstream]:
+    def _in_order(self) -> Sequence[Upstream]:
         """Those that answer lately, in the order of the configuration (or in turn); then the others, longest quiet first."""
         upstreams = self._upstreams
         if len(upstreams) < 2:
-            yield from upstreams
-            return
+            return upstreams
         if self._rotate:
             self._turn = (self._turn + 1) % len(upstreams)
             upstreams = upstreams[self._turn :] + upstreams[: self._turn]
-        now = trio.current_time()
-        down = [upstream for upstream in upstreams if upstream.health.down(now)]
-        yield from [upstream for upstream in upstreams if upstream not in down]
-        yield from sorted(down, key=lambda upstream: upstream.health.down_until)
-
-
-def _complete(outcomes: Sequence[Outcome | None], problem: str | None = None) -> list[Outcome]:
-    return [outcome or Outcome(DnsStatus.UNREACHABLE, detail=problem) for outcome in outcomes]
-
-
-def _given_up(outcome: Outcome, why: str) -> Outcome:
-    """A chain that no resolver would follow either; theirs say SERVFAIL then."""
-    return replace(outcome, status=DnsStatus.SERVFAIL, unfinished=False, explained=True, detail=why)
+        return in_order(upstreams, self._now())
 
 
 def _questions(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
     if "\\" not in name:
         return dns_wire.questions_for(name, types)
-    # Escapes come from the general codec only, as targets of CNAMEs with odd octets.
-    from scanner.net import dns_codec
+    from scanner.net import dns_codec  # escapes come from it only, as targets of CNAMEs with odd octets
 
-    wire = dns_codec.encode_escaped_name(name)
-    return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in types)
+    return dns_codec.escaped_questions(name, types)
 
 
 @asynccontextmanager

@@ -114,6 +114,7 @@ class _Arriving:
         self.network = network
         self.server = server
         self.closed = False
+        self.woken = False
         self._numbers = itertools.count()
         self._arriving: list[tuple[float, int, bytes | OSError]] = []
         self._news = trio.Event()
@@ -136,6 +137,8 @@ class _Arriving:
     async def arrival(self) -> None:
         await trio.lowlevel.checkpoint()
         while not self._arriving or self._arriving[0][0] > trio.current_time():
+            if self.woken:
+                raise trio.ClosedResourceError
             self._news = trio.Event()
             with trio.move_on_at(self._arriving[0][0] if self._arriving else float("inf")):
                 await self._news.wait()
@@ -166,7 +169,13 @@ class MemoryDatagram(_Arriving):
         await self.arrival()
 
     async def wait_writable(self) -> None:
+        if self.woken:
+            raise trio.ClosedResourceError
         await trio.sleep(0.001)
+
+    def wake(self) -> None:
+        self.woken = True
+        self._news.set()
 
     def close(self) -> None:
         self.shut()

@@ -39,6 +39,14 @@ async def test_concurrent_work_is_done_once(clock: MockClock) -> None:
 
 
 @trio_test
+async def test_work_gets_its_arguments() -> None:
+    async def work(name: str, number: int) -> tuple[str, float | None]:
+        return name * number, None
+
+    assert await SharedAnswers().once(("a",), work, "x", 3) == "xxx"
+
+
+@trio_test
 async def test_time_to_live_within_limits(clock: MockClock) -> None:
     answers = SharedAnswers()
     calls: list[float] = []

@@ -10,7 +10,8 @@ import pytest
 
 from scanner.net import dns_codec, dns_wire
 from scanner.net.dns_codec import MalformedAnswer
-from scanner.net.dns_wire import Answer, NameNotEncodable, Question
+from scanner.net.dns_names import NameNotEncodable
+from scanner.net.dns_wire import Answer, Question
 
 
 def question(rdtype: int = dns_wire.A, name: str = "www.example") -> Question:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scanner.evidence import DnsStatus
 from scanner.net import dns_wire
-from scanner.net.dns_outcome import Outcome, combined, continued, outcome_of, time_to_live
+from scanner.net.dns_outcome import Outcome, at_once, combined, continued, outcome_of, time_to_live
 from scanner.net.dns_port import Failure
 from scanner.net.dns_wire import Answer
 
@@ -107,6 +109,48 @@ def test_continuing_a_chain() -> None:
 
 def test_the_longer_chain_is_shown_where_both_failed() -> None:
     assert combined([MISSING, Outcome(DnsStatus.NXDOMAIN, cname=("gone",))]).cname == ("gone",)
+
+
+_names = st.sampled_from([(), ("b",), ("b", "c")])
+_errors = st.sampled_from([(), ((3, ""),), ((3, ""), (22, "dead"))])
+_ttls = st.sampled_from([None, 0, 30, dns_wire.MAX_TTL])
+_replies = st.one_of(
+    st.builds(Failure, st.sampled_from([DnsStatus.TIMEOUT, DnsStatus.UNREACHABLE, DnsStatus.MALFORMED])),
+    st.builds(
+        Answer,
+        st.sampled_from([0, 0, 0, 0, 2, 3, 5]),
+        st.sampled_from([0, dns_wire.FLAG_AD]),
+        addresses=st.sampled_from([(), ("192.0.2.1",), ("192.0.2.1", "192.0.2.2", "192.0.2.1"), ("2001:db8::1",)]),
+        cname=_names,
+        loop=st.sampled_from([False, False, False, True]),
+        ttl=_ttls,
+        negative_ttl=_ttls,
+        referral=st.sampled_from([False, False, False, True]),
+        extended_errors=_errors,
+    ),
+)
+
+
+@given(st.lists(_replies, min_size=1, max_size=2))
+def test_what_is_said_at_once_is_what_would_be_said_after_all(replies: list[Answer | Failure]) -> None:
+    outcomes = [outcome_of(reply, "r") for reply in replies]
+    found = at_once(replies, "r", 1.5)
+    if found is None:
+        assert (
+            any(not outcome.settled or outcome.unfinished or outcome.loop for outcome in outcomes)
+            or not any(outcome.status is DnsStatus.NOERROR for outcome in outcomes)
+            or any(outcome.status is DnsStatus.NXDOMAIN for outcome in outcomes)
+        )
+    else:
+        assert found == (combined(outcomes, 1.5), time_to_live(outcomes))
+        assert not any(outcome.unfinished for outcome in outcomes)
+
+
+def test_addresses_are_said_at_once() -> None:
+    v4, none = Answer(0, 0, ("192.0.2.1",), ttl=60), Answer(0, 0, negative_ttl=20)
+    assert at_once([v4, none], "r", 0.0) == (combined([outcome_of(v4, "r"), outcome_of(none, "r")]), 20)
+    assert at_once([none, none], "r", 0.0) is None
+    assert at_once([v4, Failure(DnsStatus.TIMEOUT)], "r", 0.0) is None
 
 
 def test_every_status_has_a_rank() -> None:

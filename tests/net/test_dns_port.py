@@ -1,17 +1,19 @@
-"""One port: only the answer to what was asked through it counts, and nobody's waiting disturbs another's."""
+"""One port: only the answer to what was asked through it counts, and its end is told whatever happens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
-from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
+from trio.testing import MockClock, trio_test
 
 from scanner.evidence import DnsStatus
-from scanner.net import dns_wire
+from scanner.net import dns_port, dns_wire
 from scanner.net.dns_config import Server
-from scanner.net.dns_port import Failure, Port, RandomNumbers, Waiter, words
+from scanner.net.dns_port import SILENT, Failure, Port, RandomNumbers, words
 from scanner.net.dns_wire import Question
-from tests.net.dns_memory import MemoryDatagram, MemoryNetwork, silent
+from tests.net.dns_memory import Arrivals, MemoryDatagram, MemoryNetwork, Script, silent
 
 SERVER = Server("192.0.2.53")
 
@@ -22,142 +24,184 @@ def clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-def question(name: str = "a.example") -> Question:
-    return dns_wire.questions_for(name, (dns_wire.A,))[0]
+def questions(*names: str) -> tuple[Question, ...]:
+    return tuple(dns_wire.questions_for(name, (dns_wire.A,))[0] for name in names or ("a.example",))
 
 
-def reply(message_id: int, asked: Question) -> bytes:
-    return message_id.to_bytes(2, "big") + b"\x81\x80\0\1\0\0\0\0\0\0" + asked.wire
+def reply(message_id: bytes, asked: Question) -> bytes:
+    return message_id + b"\x81\x80\0\1\0\0\0\0\0\0" + asked.wire
 
 
-def new_port() -> tuple[Port, MemoryDatagram]:
-    datagram = MemoryNetwork({SERVER.text: silent}).open_datagram(SERVER)
-    return Port(datagram, 100), datagram
+def new_port(script: Script = silent) -> tuple[Port, MemoryDatagram, list[Port]]:
+    datagram = MemoryNetwork({SERVER.text: script}).open_datagram(SERVER)
+    freed: list[Port] = []
+    return Port(datagram, 100, freed.append), datagram, freed
 
 
-async def wait_for(port: Port, ids: dict[int, Question], seconds: float) -> list[bytes | Failure | None]:
-    waiter = Waiter(len(ids))
-    for index, (message_id, asked) in enumerate(ids.items()):
-        port.pending[message_id] = (waiter, index, asked)
-    try:
-        with trio.move_on_after(seconds):
-            await waiter.wait()
-    finally:
-        port.forget(waiter, list(ids))
-        port.close_if_done()
-    return waiter.replies
+async def ask(port: Port, asked: Sequence[Question], seconds: float = float("inf")) -> Sequence[bytes | Failure]:
+    async with trio.open_nursery() as nursery:
+
+        async def alarm() -> None:
+            await trio.sleep(seconds)
+            port.expire()
+
+        nursery.start_soon(alarm)
+        replies = await port.ask_untrusted(
+            asked, RandomNumbers().octets(2 * len(asked)), dns_wire.ENVELOPES[True, False]
+        )
+        nursery.cancel_scope.cancel()
+    return replies
+
+
+@trio_test
+async def test_each_question_gets_its_answer_in_whatever_order_they_come(clock: MockClock) -> None:
+    asked = questions("a.example", "b.example")
+
+    def script(query: bytes, tcp: bool) -> Arrivals:
+        return [(2 if b"\1a\7" in query else 1, query[:2] + b"\x81" + query[3:])]
+
+    port, datagram, freed = new_port(script)
+    found = await ask(port, asked)
+    sent = [query for _time, _server, query in datagram.network.queries]
+    assert [
+        dns_wire.build_query(int.from_bytes(query[:2], "big"), one) for query, one in zip(sent, asked, strict=True)
+    ] == sent
+    assert found == [query[:2] + b"\x81" + query[3:] for query in sent]
+    assert freed == [port] and port.sound and not port.ignored
 
 
 @trio_test
 async def test_what_does_not_match_is_dropped_and_the_waiting_goes_on(clock: MockClock) -> None:
-    port, datagram = new_port()
-    asked = question()
-    good = reply(7, asked)
-    forged = [
-        b"",
-        b"\0\7",
-        reply(8, asked),
-        reply(7, question("evil.example")),
-        reply(7, asked)[:-1],
-        b"\0\7\1\0" + good[4:],
-        good[:4] + b"\0\2" + good[6:],
-    ]
-    datagram.put([(0.1 * n, data) for n, data in enumerate(forged)])
-    datagram.put([(1, good), (1, good)])
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(port.read)
-        assert await wait_for(port, {7: asked}, 5) == [good]
-        await trio.sleep(0.1)
-        assert port.ignored == len(forged) + 1, "the second copy answers nothing any more"
-        port.retire()
-    assert datagram.closed
+    [asked] = questions()
+    [evil] = questions("evil.example")
+
+    def script(query: bytes, tcp: bool) -> Arrivals:
+        own = query[:2]
+        other = bytes((own[0] ^ 1, own[1]))
+        good = reply(own, asked)
+        forged = [
+            b"",
+            own,
+            reply(other, asked),
+            reply(own, evil),
+            good[:-1],
+            own + b"\1\0" + good[4:],
+            good[:4] + b"\0\2" + good[6:],
+        ]
+        return [*((0.1 * n, data) for n, data in enumerate(forged)), (1, good.replace(b"example", b"eXaMple"))]
+
+    port, _datagram, _freed = new_port(script)
+    [found] = await ask(port, [asked], 5)
+    assert isinstance(found, bytes) and b"eXaMple" in found, "case does not tell names apart"
+    assert port.ignored == 7 and port.sound
 
 
 @trio_test
-async def test_an_id_that_is_used_again_is_not_taken_from_its_new_owner(clock: MockClock) -> None:
-    """The first waiter's answer to id 1 has come, so id 1 goes to a second one; the end of the first must not touch it."""
-    port, datagram = new_port()
-    first, second, later = question("a.example"), question("b.example"), question("c.example")
-    replies = {}
-
-    async def early() -> None:
-        replies["early"] = await wait_for(port, {1: first, 2: second}, 2)
-
-    async def late() -> None:
-        replies["late"] = await wait_for(port, {1: later}, 10)
-
-    datagram.put([(1, reply(1, first)), (5, reply(1, later))])
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(port.read)
-        nursery.start_soon(early)
-        await trio.sleep(1.5)
-        assert 1 not in port.pending
-        nursery.start_soon(late)
-        await trio.sleep(8)
-        port.retire()
-    assert replies == {"early": [reply(1, first), None], "late": [reply(1, later)]}
+async def test_questions_in_one_exchange_never_share_an_id(clock: MockClock) -> None:
+    port, datagram, _freed = new_port(lambda query, tcp: [(1, query[:2] + b"\x81" + query[3:])])
+    found = await port.ask_untrusted(questions("a.example", "b.example"), b"\1\2\1\2", dns_wire.ENVELOPES[True, False])
+    assert len({query[:2] for _time, _server, query in datagram.network.queries}) == 2
+    assert all(isinstance(one, bytes) for one in found)
 
 
 @trio_test
-async def test_an_icmp_error_fails_everybody_at_once_and_ends_the_port(clock: MockClock) -> None:
-    port, datagram = new_port()
-    datagram.put([(1, ConnectionRefusedError(111, "Connection refused"))])
-    found: list[list[bytes | Failure | None]] = []
-
-    async def ask(message_id: int) -> None:
-        found.append(await wait_for(port, {message_id: question()}, 60))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(port.read)
-        nursery.start_soon(ask, 1)
-        nursery.start_soon(ask, 2)
-    assert trio.current_time() < 60
-    assert found == [[Failure(DnsStatus.UNREACHABLE, "connection refused")]] * 2
-    assert port.retired and datagram.closed
+async def test_what_came_in_time_counts_when_the_time_is_over(clock: MockClock) -> None:
+    asked = questions("a.example", "b.example")
+    port, _datagram, freed = new_port(lambda query, tcp: [(1, reply(query[:2], asked[0]))] if b"\1a\7" in query else [])
+    first, second = await ask(port, asked, 3)
+    assert isinstance(first, bytes) and second == SILENT
+    assert trio.current_time() >= 3 and freed == [port] and not port.sound
 
 
 @trio_test
-async def test_a_retired_port_stays_open_for_those_who_wait(clock: MockClock) -> None:
-    port, datagram = new_port()
-    datagram.put([(2, reply(1, question()))])
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(port.read)
-        port_closed_early = []
+async def test_a_port_whose_time_is_over_is_not_sound_though_everything_came(clock: MockClock) -> None:
+    """It has been told not to wait: the next exchange on it would be told so too."""
+    [asked] = questions()
 
-        async def watch() -> None:
-            await trio.sleep(1)
-            port.retire()
-            await wait_all_tasks_blocked()
-            port_closed_early.append(datagram.closed)
+    def script(query: bytes, tcp: bool) -> Arrivals:
+        port.expire()
+        return [(0, reply(query[:2], asked))]
 
-        nursery.start_soon(watch)
-        assert await wait_for(port, {1: question()}, 5) == [reply(1, question())]
-    assert port_closed_early == [False] and datagram.closed
+    port, _datagram, _freed = new_port(script)
+    [found] = await port.ask_untrusted([asked], b"\1\2", dns_wire.ENVELOPES[True, False])
+    assert isinstance(found, bytes) and not port.sound
+
+
+@trio_test
+async def test_an_icmp_error_ends_the_waiting_at_once(clock: MockClock) -> None:
+    port, _datagram, freed = new_port(lambda query, tcp: [(1, ConnectionRefusedError(111, "Connection refused"))])
+    started = trio.current_time()
+    assert (
+        await ask(port, questions("a.example", "b.example"))
+        == [Failure(DnsStatus.UNREACHABLE, "connection refused")] * 2
+    )
+    assert trio.current_time() - started < 2 and freed == [port] and not port.sound
+
+
+@trio_test
+async def test_an_error_leaves_the_answers_that_came_before_it(clock: MockClock) -> None:
+    [first, second] = questions("a.example", "b.example")
+
+    def script(query: bytes, tcp: bool) -> Arrivals:
+        if b"\1a\7" in query:
+            return [(1, reply(query[:2], first))]
+        return [(2, ConnectionRefusedError(111, "Connection refused"))]
+
+    port, _datagram, _freed = new_port(script)
+    found = await ask(port, [first, second])
+    assert isinstance(found[0], bytes) and isinstance(found[1], Failure)
 
 
 @trio_test
 async def test_a_full_buffer_is_waited_for(clock: MockClock) -> None:
-    port, datagram = new_port()
+    [asked] = questions()
+    port, datagram, _freed = new_port(lambda query, tcp: [(1, reply(query[:2], asked))])
     datagram.full = 3
-    await port.send(dns_wire.build_query(1, question()))
+    assert isinstance((await ask(port, [asked]))[0], bytes)
     assert len(datagram.network.queries) == 1
 
 
 @trio_test
-async def test_cancelling_the_waiter_leaves_nothing_pending(clock: MockClock) -> None:
-    port, datagram = new_port()
+async def test_a_buffer_that_stays_full_is_waited_for_no_longer_than_an_answer(clock: MockClock) -> None:
+    port, datagram, freed = new_port()
+    datagram.full = 10**9
+    started = trio.current_time()
+    assert await ask(port, questions(), 3) == [SILENT]
+    assert trio.current_time() - started == pytest.approx(3, abs=0.1)
+    assert datagram.network.queries == [] and freed == [port]
+
+
+@trio_test
+async def test_datagrams_without_end_do_not_keep_the_others_from_their_turn(clock: MockClock) -> None:
+    port, datagram, _freed = new_port()
+    received = 0
+
+    def receive() -> bytes:
+        nonlocal received
+        received += 1
+        if received == 10 * dns_port.READ_BATCH:
+            port.expire()
+        return b"junk"
+
+    datagram.receive = receive  # type: ignore[method-assign]
+    datagram.put([(0, b"junk")])
+    assert await port.ask_untrusted(questions(), b"\1\2", dns_wire.ENVELOPES[True, False]) == [SILENT]
+    assert port.ignored == received == 10 * dns_port.READ_BATCH
+
+
+@trio_test
+async def test_cancelling_tells_that_the_port_is_free_and_not_sound(clock: MockClock) -> None:
+    port, _datagram, freed = new_port()
     with trio.move_on_after(1) as scope:
-        await wait_for(port, {1: question()}, float("inf"))
-    assert scope.cancelled_caught and not port.pending
-    port.retire()
-    await port.read()
-    assert datagram.closed
+        await port.ask_untrusted(questions(), b"\1\2", dns_wire.ENVELOPES[True, False])
+    assert scope.cancelled_caught and freed == [port] and not port.sound
 
 
 def test_numbers_are_spread() -> None:
     numbers = RandomNumbers()
-    drawn = [numbers.uint16() for _ in range(5000)]
-    assert max(drawn) < 65536 and len(set(drawn)) > 4500
+    drawn = [numbers.octets(2) for _ in range(5000)]
+    assert all(len(one) == 2 for one in drawn) and len(set(drawn)) > 4500
+    assert len(numbers.octets(6)) == 6
 
 
 def test_words_of_errors() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import trio
-from trio.testing import trio_test
+from trio.testing import trio_test, wait_all_tasks_blocked
 
 from scanner.net.dns_config import Server
 from scanner.net.dns_transport import SystemNetwork, UdpSocket
@@ -31,6 +31,25 @@ async def test_nobody_there_is_reported_at_once() -> None:
     finally:
         datagram.close()
         datagram.close()
+
+
+@trio_test
+async def test_who_waits_can_be_woken() -> None:
+    datagram = UdpSocket(Server("127.0.0.1", unused_port()))
+
+    async def wait() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await datagram.wait_readable()
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            datagram.wake()
+        datagram.send(b"x")
+        await datagram.wait_readable()  # the socket serves as before
+    datagram.close()
+    datagram.wake()
 
 
 @trio_test

@@ -15,7 +15,7 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dnsserver import Node, respond
 from scanner.evidence import DnsStatus
-from scanner.net import dns_pace, dns_upstream, dns_wire
+from scanner.net import dns_pace, dns_pool, dns_wire
 from scanner.net.dns_config import Server
 from scanner.net.dns_port import Failure
 from scanner.net.dns_upstream import Budget, Upstream
@@ -281,17 +281,17 @@ async def test_cancellation_gives_the_place_in_the_queue_back(clock: MockClock) 
 
 @trio_test
 async def test_ports_are_many_and_change(clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_upstream, "PORT_LIFETIME", 8)
-    monkeypatch.setattr(dns_upstream, "PORT_LIFETIME_SPREAD", 8)
+    monkeypatch.setattr(dns_pool, "PORT_LIFETIME", 8)
+    monkeypatch.setattr(dns_pool, "PORT_LIFETIME_SPREAD", 8)
     async with upstream_to(serving(ZONE)) as (upstream, network):
-        for _ in range(dns_upstream.POOL_SIZE):
+        for _ in range(dns_pool.POOL_SIZE):
             await upstream.exchange(both("a.example"), Budget(10))
-        assert network.opened == network.open == dns_upstream.POOL_SIZE
-        for _ in range(dns_upstream.POOL_SIZE * 24):
+        assert network.opened == network.open == dns_pool.POOL_SIZE
+        for _ in range(dns_pool.POOL_SIZE * 24):
             await upstream.exchange(both("a.example")[:1], Budget(10))
-        assert network.opened > dns_upstream.POOL_SIZE
+        assert network.opened > dns_pool.POOL_SIZE
         await trio.sleep(1)
-        assert network.open == dns_upstream.POOL_SIZE, "retired ports are closed"
+        assert network.open == dns_pool.POOL_SIZE, "retired ports are closed"
         ids = sorted(int.from_bytes(query[:2], "big") for _time, _server, query in network.queries)
         assert len(set(ids)) > 140 and ids[0] < 5000 and ids[-1] > 60000, "ids are spread over their range"
 

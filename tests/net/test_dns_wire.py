@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.net import dns_codec, dns_wire
-from scanner.net.dns_wire import AAAA, CNAME, A, NameNotEncodable, Question
+from scanner.net.dns_wire import AAAA, CNAME, A, Question
 
 NAME = "www.example.com"
 C00C = b"\xc0\x0c"
@@ -58,33 +58,6 @@ def test_checking_can_be_disabled_and_edns_left_out() -> None:
     assert message.edns == -1
     assert dns.message.from_wire(dns_wire.build_query(1, question(), checking_disabled=True)).flags & dns.flags.CD
     assert not dns.message.from_wire(dns_wire.build_query(1, question(), edns=False)).flags & dns.flags.CD
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("", "empty label"),
-        ("a..b", "empty label"),
-        (".a", "empty label"),
-        ("a" * 64 + ".example", "more than 63"),
-        (".".join(["abcdefgh"] * 30), "more than the 253"),
-        ("bücher.example", "outside ASCII"),
-        ("a b.example", "no host name"),
-        ("a\x00b.example", "no host name"),
-        ("a\n.example", "no host name"),
-        ("a.example\n", "no host name"),
-    ],
-)
-def test_names_that_no_question_can_carry(name: str, words: str) -> None:
-    with pytest.raises(NameNotEncodable, match=words):
-        dns_wire.encode_name(name)
-
-
-def test_the_longest_name() -> None:
-    name = ".".join(["a" * 63] * 3 + ["b" * 61])
-    assert len(name) == 253
-    assert len(dns_wire.encode_name(name)) == 255
-    assert dns_wire.encode_name("WWW.Example") == b"\3www\7example\0"
 
 
 # --- whose answer --------------------------------------------------------------------------------
