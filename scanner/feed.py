@@ -1,4 +1,4 @@
-"""Rows on their way from a blocking source to the workers that want them, never more than a few hundred at a time."""
+"""Rows on their way from a blocking source to the workers that want them, never more than some thousand at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import trio
 
 from scanner.evidence import InvalidRow, Target
 
-# Rows read in one go by the reading thread: enough to make the hop to it cheap, few enough to start at once.
-ROWS_PER_READ: Final = 256
+# Rows read in one go by the reading thread: enough to make the hop to it cheap. Its first reads are small, to start at once.
+ROWS_PER_READ: Final = 1024
+# Rows read ahead of the workers, of some 500 bytes each: more than all workers take while a read is under way, for the loop is
+# busy then with just them. One that finds no row is put to sleep and woken again, which costs more than reading its row.
+ROWS_AHEAD: Final = 2048
 # Seconds after which a batch that is not full shows that rows trickle in, from a person or a pipe: then each goes at once.
 TRICKLE: Final = 0.05
 
@@ -46,6 +49,7 @@ class Feed:
         self._ready: deque[Row] = deque()
         self._lot = trio.lowlevel.ParkingLot()
         self._drained = trio.Event()
+        self._full = False
         self.idle = 0
         self.read = 0
         self.finished = False
@@ -62,8 +66,8 @@ class Feed:
             self._ready.extend(batch)
             wanted(len(batch))
             self._lot.unpark(count=len(batch))
-            while len(self._ready) >= ROWS_PER_READ:
-                self._drained = trio.Event()
+            while len(self._ready) >= ROWS_AHEAD:
+                self._drained, self._full = trio.Event(), True
                 await self._drained.wait()
         self.finished = True
         self._lot.unpark_all()
@@ -79,6 +83,7 @@ class Feed:
             finally:
                 self.idle -= 1
         row = self._ready.popleft()
-        if len(self._ready) < ROWS_PER_READ:
+        if self._full and len(self._ready) < ROWS_AHEAD:
+            self._full = False
             self._drained.set()
         return row

@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner import scan as module
 from scanner.config import ScanConfig
+from scanner.diagnosis.readymade import ReadyMade
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
 from scanner.exclude import Exclusions
 from scanner.extras import Extras
@@ -136,19 +137,31 @@ class Once:
         return self.original(*args, **kwargs)
 
 
-PLACES = ["next_question", "diagnose", "assemble.finding", "judge.judge", "facts_of"]
+# where every target passes, and where those pass about which there may be something to say
+PLACES = [
+    "plainly_healthy",
+    "ready_made.finding",
+    "judge.judge",
+    "next_question",
+    "diagnose",
+    "assemble.finding",
+    "facts_of",
+]
+FOR_SOME = PLACES[3:]
 
 
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
 @pytest.mark.parametrize("place", PLACES)
 def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, place: str, always: bool) -> None:
     owner, _, name = place.rpartition(".")
-    of: Any = {"": module, "assemble": module.assemble, "judge": Judge}[owner]  # type: ignore[attr-defined]
-    if owner == "judge":
+    of: Any = {"": module, "assemble": module.assemble, "judge": Judge, "ready_made": ReadyMade}[owner]  # type: ignore[attr-defined]
+    if place in FOR_SOME:
+        monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
+    if owner in ("judge", "ready_made"):
         broken = Once(None, always=always)
         original = getattr(of, name)
 
-        def method(self: Judge, *args: Any, **kwargs: Any) -> Any:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             return broken(self, *args, **kwargs)
 
         broken.original = original

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 import orjson
@@ -31,6 +31,15 @@ class Fragments:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def all_of(self, certificates: Sequence[Certificate]) -> list[orjson.Fragment | CertificateRecord]:
+        """The same for some certificates, no two of which are one."""
+        kept = self._kept
+        found: list[orjson.Fragment | CertificateRecord] = []
+        for certificate in certificates:
+            fragment = kept.get(certificate.sha256)
+            found.append(self.of(certificate) if fragment is None else fragment)
+        return found
 
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """The record of ``certificate``, as JSON without its DER if it was met before."""

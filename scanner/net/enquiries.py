@@ -64,6 +64,7 @@ class Enquiries:
         self._revocation = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
         # of paths that some store trusts as they are: all answers about them, where no staple took part
         self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
+        self._quiet_path: tuple[Certificate, ...] | None = None  # the last one about which there was nothing
         self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
         # of certificates with a good staple: what a list says that was there for others
         self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
@@ -72,6 +73,16 @@ class Enquiries:
         if self._opened is None:
             self._opened = self._make_sources()
         return self._opened
+
+    def nothing_to_ask(self, verdict: ChainVerdict) -> bool:
+        """Of certificates that are in order it is known already that there is nothing to ask and nothing to tell."""
+        if not self._online or verdict.path is self._quiet_path:
+            return verdict.in_order
+        at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in verdict.path]))
+        if at_hand != () or not verdict.in_order:
+            return False
+        self._quiet_path = verdict.path
+        return True
 
     async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
         """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment

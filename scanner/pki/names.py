@@ -22,20 +22,43 @@ NEAREST_EXAMINED: Final = 4000
 LONGEST_SHOWN: Final = 255
 
 
+def entry_for(presented: tuple[str, ...], name: str) -> str | None:
+    """The entry of ``presented`` that matches a host name as it stands, itself or as a wildcard: nearly all that match do.
+
+    ``None`` says only that it takes a closer look. An IP address is no host name.
+    """
+    wanted = name.lower()
+    if wanted[-1:] == ".":
+        wanted = wanted[:-1]
+    if wanted in presented:
+        return wanted
+    label, _, parent = wanted.partition(".")
+    if label and "." in parent:
+        star = f"*.{parent}"
+        if star in presented:
+            return star
+    return None
+
+
+def may_be_address(name: str) -> bool:
+    """Whether ``name`` could be the text of an IP address: no other text is, and trying each one would cost 8 microseconds."""
+    return ":" in name or name[-1:].isdigit()
+
+
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
     """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
-    if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
+    if may_be_address(name):
         try:
             return _match_address(certificate, name, ipaddress.ip_address(name).packed)
         except ValueError:
             pass
-    wanted = name.lower().removesuffix(".")
     presented = certificate.dns_names
+    found = entry_for(presented, name)
+    if found is not None:
+        return NameVerdict(True, matched_by=found, names=len(certificate.san), common_name=certificate.common_name)
+    wanted = name.lower().removesuffix(".")
     label, _, parent = wanted.partition(".")
     star = f"*.{parent}" if label and "." in parent else None
-    for entry in (wanted, star):
-        if entry is not None and entry in presented:
-            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
     deeper = False
     for entry in presented:
         lowered = entry.lower()
