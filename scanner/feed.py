@@ -12,13 +12,18 @@ import trio
 
 from scanner.evidence import InvalidRow, Target
 
-# Rows read in one go by the reading thread: enough to make the hop to it cheap. Its first reads are small, to start at once.
-ROWS_PER_READ: Final = 1024
-# Rows read ahead of the workers, of some 500 bytes each: more than all workers take while a read is under way, for the loop is
-# busy then with just them. One that finds no row is put to sleep and woken again, which costs more than reading its row.
-ROWS_AHEAD: Final = 2048
+# Rows of one batch by default: enough to make the hop to the reading thread cheap, few enough to wait for.
+ROWS_PER_READ: Final = 256
+# ... and of one that a run reads for itself, and has ready at least before it reads on; some 500 bytes each. A busy loop takes
+# up what a thread has read three turns later, and in each turn every worker may want a row: one that finds none is put to
+# sleep and woken again, which costs more than reading its row.
+ROWS_AHEAD: Final = 4096
+# Each read takes so many times as many rows as the one before, as long as they come fast.
+GROWTH: Final = 4
 # Seconds after which a batch that is not full shows that rows trickle in, from a person or a pipe: then each goes at once.
 TRICKLE: Final = 0.05
+# ... and so many more for each row: a thread that reads has to wait for its turn.
+TRICKLE_A_ROW: Final = 0.0002
 
 Row = Target | InvalidRow
 # Rows one by one, or a call that blocks until it has some and gives none at the end.
@@ -28,16 +33,17 @@ Source = Iterator[Row] | Callable[[], list[Row]]
 class InBatches:
     """Rows of a blocking iterator, a list for each call: long ones where rows come fast, single ones where they trickle in."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterator[Row], most: int = ROWS_PER_READ) -> None:
         self._rows = rows
+        self._most = most
         self._size = 1
 
     def __call__(self) -> list[Row]:
         """The next rows; none at the end."""
         begun = time.monotonic()
         batch = list(islice(self._rows, self._size))
-        fast = time.monotonic() - begun < TRICKLE
-        self._size = min(self._size * 2, ROWS_PER_READ) if fast else 1
+        fast = time.monotonic() - begun < TRICKLE + TRICKLE_A_ROW * len(batch)
+        self._size = min(self._size * GROWTH, self._most) if fast else 1
         return batch
 
 
@@ -45,7 +51,7 @@ class Feed:
     """Rows from a blocking source, read in batches by a thread, taken one by one by workers."""
 
     def __init__(self, rows: Source) -> None:
-        self._read_batch = rows if callable(rows) else InBatches(rows)
+        self._read_batch = rows if callable(rows) else InBatches(rows, ROWS_AHEAD)
         self._ready: deque[Row] = deque()
         self._lot = trio.lowlevel.ParkingLot()
         self._drained = trio.Event()

@@ -16,7 +16,7 @@ from scanner.diagnosis.readymade import ReadyMade
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
 from scanner.exclude import Exclusions
 from scanner.extras import Extras
-from scanner.feed import ROWS_PER_READ, Row
+from scanner.feed import ROWS_AHEAD, Row
 from scanner.findings import Finding
 from scanner.ndjson import OutputFull
 from scanner.pki.judge import Judge
@@ -113,7 +113,7 @@ def test_nothing_at_all() -> None:
 
 
 def test_more_rows_than_one_reading() -> None:
-    rows = [row(number, f"h{number}.example") for number in range(1, 3 * ROWS_PER_READ + 10)]
+    rows = [row(number, f"h{number}.example") for number in range(1, ROWS_AHEAD + 10)]
     scenario = Scenario(names={each.host: ["192.0.2.1"] for each in rows}, delay=0.01)
     config = ScanConfig(retries=0, rate_per_address=None, concurrency_per_address=None)
     assert len(scanned(scenario, list(rows), config)) == len(rows)

@@ -38,14 +38,15 @@ class Fragments:
         found: list[orjson.Fragment | CertificateRecord] = []
         for certificate in certificates:
             fragment = kept.get(certificate.sha256)
-            found.append(self.of(certificate) if fragment is None else fragment)
+            found.append(self._first_or_second(certificate) if fragment is None else fragment)
         return found
 
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """The record of ``certificate``, as JSON without its DER if it was met before."""
         fragment = self._kept.get(certificate.sha256)
-        if fragment is not None:
-            return fragment
+        return self._first_or_second(certificate) if fragment is None else fragment
+
+    def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
         if self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(describe(certificate)))):
             return describe(certificate)
         return describe(certificate, with_der=True)

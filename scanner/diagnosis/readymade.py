@@ -179,13 +179,14 @@ class ReadyMade:
             return None
         if not verdict.publicly_trusted and by_issuer(leaf.issuer_name.attributes) is not None:
             return None
-        sent = [certificate for certificate in verdict.sent if certificate is not None]
-        if len(sent) != len(verdict.sent):
-            return None
+        sent = verdict.sent
+        distinct = {certificate.sha256: certificate for certificate in sent if certificate is not None}
+        if len(distinct) != len(sent):
+            return None  # one that is none, or came twice
         return _Parts(
-            tuple([certificate.der for certificate in sent]),
-            tuple({certificate.sha256: certificate for certificate in sent}.values()),
-            [certificate.sha256 for certificate in sent],
+            tuple([certificate.der for certificate in distinct.values()]),
+            tuple(distinct.values()),
+            list(distinct),
             trust_records(verdict),
             warned_before(leaf, self._context.expiry_warning_days),
             issuer_of_leaf(verdict) if verdict.publicly_trusted else None,

@@ -17,7 +17,7 @@ from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.minority import authority_as_server, minority_problems
-from scanner.pki.names import entry_for, match_name
+from scanner.pki.names import entry_for, match_name, matched
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
@@ -116,7 +116,7 @@ class Judge:
         if named is None:
             if len(judged.named) >= MAX_NAMED:
                 judged.named.clear()
-            named = judged.named[entry] = _named(verdict, match_name(leaf, name))
+            named = judged.named[entry] = _named(verdict, matched(leaf, entry))
         return named
 
     def leaf_key(self, data: bytes) -> Any:

@@ -40,14 +40,14 @@ def entry_for(presented: tuple[str, ...], name: str) -> str | None:
     return None
 
 
-def may_be_address(name: str) -> bool:
-    """Whether ``name`` could be the text of an IP address: no other text is, and trying each one would cost 8 microseconds."""
-    return ":" in name or name[-1:].isdigit()
+def matched(certificate: Certificate, entry: str) -> NameVerdict:
+    """The verdict on all names that this entry of the certificate matches."""
+    return NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
 
 
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
     """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
-    if may_be_address(name):
+    if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
         try:
             return _match_address(certificate, name, ipaddress.ip_address(name).packed)
         except ValueError:
@@ -55,7 +55,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     presented = certificate.dns_names
     found = entry_for(presented, name)
     if found is not None:
-        return NameVerdict(True, matched_by=found, names=len(certificate.san), common_name=certificate.common_name)
+        return matched(certificate, found)
     wanted = name.lower().removesuffix(".")
     label, _, parent = wanted.partition(".")
     star = f"*.{parent}" if label and "." in parent else None
@@ -63,7 +63,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     for entry in presented:
         lowered = entry.lower()
         if lowered == wanted or lowered == star:
-            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
+            return matched(certificate, entry)
         if lowered.startswith("*.") and "." in lowered[2:]:
             deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
     if deeper:
@@ -77,7 +77,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
 
 def _match_address(certificate: Certificate, name: str, address: bytes) -> NameVerdict:
     if address in certificate.ip_addresses:
-        return NameVerdict(True, matched_by=name, names=len(certificate.san), common_name=certificate.common_name)
+        return matched(certificate, name)
     only_common_name = not certificate.san and certificate.common_name == name
     return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
 
