@@ -32,7 +32,7 @@ from scanner.extras import Extras
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
 from scanner.held import Held, HeldError
-from scanner.net.enquiries import Enquiries
+from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.pki.judge import Judge
@@ -107,8 +107,7 @@ class Scan:
         self._extras: Extras | None = None
         self._enquiries: Enquiries | None = None
         self._last: tuple[ServerFlight, str, float, ChainVerdict] | None = None
-        # the address that was found plainly healthy last, by this verdict
-        self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None
+        self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None  # what was found plainly healthy last
         # Targets probed a moment ago, whose findings later rows copy; and those being probed, with the rows that wait for them.
         self._recent: OrderedDict[TargetKey, Finding] = OrderedDict()
         self._in_flight: dict[TargetKey, list[Target]] = {}
@@ -149,9 +148,7 @@ class Scan:
         # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
         last = self._last
         if last is None or last[0] is not flight or last[2] != at or last[1] != name:
-            verdict = self._judge.judge(flight.certificates, name=name, at=at)
-            self._last = flight, name, at, verdict
-            return verdict
+            last = self._last = flight, name, at, self._judge.judge(flight.certificates, name=name, at=at)
         return last[3]
 
     def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
@@ -271,33 +268,37 @@ class Scan:
         assert self._observer is not None
         try:
             evidence = await self._observer.observe(target, started)
-            healthy, verdict, endpoints = self._healthy, None, evidence.endpoints
-            if healthy is not None and len(endpoints) == 1 and endpoints[0] is healthy[0]:
-                verdict = healthy[1]
+            healthy, endpoints = self._healthy, evidence.endpoints
+            verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
             # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
             if self._extras is not None and (verdict is None or evidence.dns is not None):
                 evidence = await self._extras.ask(evidence, self.verdicts(evidence))
-            if self._enquiries is not None and (verdict is None or not self._enquiries.nothing_to_ask(verdict)):
-                at, verdicts = self.moment(started), self.verdicts(evidence)
-                evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
+            if self._enquiries is not None:
+                known = None if verdict is None else self._enquiries.at_hand(verdict)
+                if known is None:
+                    at, verdicts = self.moment(started), self.verdicts(evidence)
+                    evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
+                elif known:
+                    evidence = with_answers(evidence, known)
             return evidence, verdict
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
             return Evidence(target=target, started=started, bug=describe_bug(error)), None
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
-        """Write the finding of a target that is in order, of which the fleet learns nothing; false, with nothing done, where a
-        rule may have a word about it."""
+        """Write the finding of a target that is in order and tells the fleet nothing new; false, with nothing done, where a rule
+        may have a word about it."""
         try:
-            if self.fold.clock.verdict().state == "wrong":
+            wrong = self.fold.clock.verdict().state == "wrong"
+            if wrong or (evidence.revocation and not self.fold.heard(evidence, verdict)):
                 return False
             at = self._config.at
             finding = self._ready_made.finding(evidence, verdict, evidence.started if at is None else at)
+            if finding is None:
+                return False
         except Exception as error:  # noqa: BLE001 - as above
             evidence = replace(evidence, endpoints=(), bug=describe_bug(error))
             self._conclude(evidence, owned=owned, final=False)
             return True
-        if finding is None:
-            return False
         self.fold.add(None)
         if self._judged is not None:
             self._judged(evidence, (verdict,))

@@ -119,6 +119,20 @@ def test_more_rows_than_one_reading() -> None:
     assert len(scanned(scenario, list(rows), config)) == len(rows)
 
 
+def test_what_is_in_order_is_written_as_if_all_rules_had_been_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*rows_of(HOSTS), *rows_of(HOSTS[:3])]
+    for number, each in enumerate(rows, 1):
+        each.row = number  # type: ignore[misc]
+
+    def findings() -> list[Finding]:
+        return sorted(scanned(everywhere(), rows), key=lambda finding: finding["target"]["row"])
+
+    at_once = findings()
+    monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
+    assert findings() == at_once
+    assert {finding["outcome"] for finding in at_once} == {"ok"}
+
+
 # --- our own faults --------------------------------------------------------------------------------
 
 

@@ -61,10 +61,11 @@ def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str,
 
 
 def all_plain(evidence: Evidence, endpoint: EndpointEvidence) -> bool:
-    """Of a target and its only address nothing is left to write but what the flight itself has; ``facts_of_flight`` has that."""
+    """Of a target and its only address nothing is left to write but what was asked about revocation and what the flight itself
+    has, for which there are ``facts_of_target`` and ``facts_of_flight``."""
     probe = endpoint.probe
     return bool(
-        _TARGET.get(evidence) == _TARGET.plain
+        _TARGET_UNASKED.get(evidence) == _TARGET_UNASKED.plain
         and _ENDPOINT.get(endpoint) == _ENDPOINT.plain
         and _PROBE.get(probe) == _PROBE.plain
         and probe.offer == FIRST_OFFER
@@ -216,6 +217,7 @@ class _Unpublished:
 
 
 _TARGET: Final = _Unpublished(Evidence)
+_TARGET_UNASKED: Final = _Unpublished(Evidence, without=frozenset(("revocation",)))
 _ANSWER: Final = _Unpublished(DnsAnswer)
 _ENDPOINT: Final = _Unpublished(EndpointEvidence)
 _PROBE: Final = _Unpublished(Probe, without=_ELSEWHERE)

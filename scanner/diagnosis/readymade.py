@@ -17,13 +17,14 @@ from typing import Any, Final, cast
 from scanner.diagnosis.assemble import dns_record, endpoint_record, milliseconds, target_record, trust_records
 from scanner.diagnosis.case import Case, Context
 from scanner.diagnosis.fragments import Certificates, Fragments
-from scanner.diagnosis.observed import all_plain, facts_of_flight, shape_of
+from scanner.diagnosis.observed import all_plain, facts_of_flight, facts_of_target, shape_of
 from scanner.diagnosis.plain import timestamp
+from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import warned_before
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
-from scanner.evidence import EndpointEvidence, Evidence, ServerFlight, Stage, Target
+from scanner.evidence import EndpointEvidence, Evidence, RevocationAnswer, ServerFlight, Stage, Target
 from scanner.findings import SCHEMA, EndpointRecord, Finding, SctRecord, TrustRecord
 from scanner.pki.certificate import Certificate, describe
 from scanner.pki.middleboxes import by_issuer
@@ -47,7 +48,8 @@ class _Shape:
 @dataclass(slots=True)
 class _Parts:
     """What all targets with these certificates have in common. ``judged`` are its SCTs as they were judged last, ``scts`` as
-    findings show them, ``None`` where there is something to say about them."""
+    findings show them, ``None`` where there is something to say about them; ``asked`` is what was asked about revocation,
+    ``answers`` (fields of the address) and ``observed`` (of the target) how findings show it, ``None`` likewise."""
 
     sent: tuple[bytes, ...]
     distinct: tuple[Certificate, ...]
@@ -57,6 +59,9 @@ class _Parts:
     issuer: Certificate | None
     judged: TransparencyVerdict | None = None
     scts: list[SctRecord] | None = None
+    asked: tuple[RevocationAnswer, ...] = ()
+    answers: EndpointRecord | None = None
+    observed: dict[str, Any] | None = None
 
 
 class ReadyMade:
@@ -77,8 +82,8 @@ class ReadyMade:
         self._shapes: dict[tuple[Any, ...], _Shape | None] = {}
 
     def finding(self, evidence: Evidence, verdict: ChainVerdict, at: float) -> Finding | None:
-        """The finding of a target whose only address is plainly healthy (``plainly_healthy``) by ``verdict``, judged at ``at``,
-        while the fleet says nothing; ``None`` where a rule may have a word about it."""
+        """The finding of a target whose only address is plainly healthy (``plainly_healthy``) by ``verdict``, judged at ``at``
+        by a clock that nobody calls wrong; ``None`` where a rule may have a word about it."""
         endpoint = evidence.endpoints[0]
         probe, leaf, dns = endpoint.probe, verdict.leaf, evidence.dns
         flight = probe.flight
@@ -107,6 +112,11 @@ class ReadyMade:
             return None
         if not leaf.not_before <= at <= leaf.not_after or leaf.not_after - at < parts.warning:
             return None
+        asked = evidence.revocation
+        if asked and asked is not parts.asked:
+            self._ask(evidence, endpoint, verdict, parts)
+        if asked and parts.answers is None:
+            return None
         scts: list[SctRecord] | None = None
         if verdict.publicly_trusted and self._context.transparency is not None and len(verdict.path) > 1:
             scts = self._scts(leaf, parts, at)
@@ -131,6 +141,8 @@ class ReadyMade:
         if shape.random and flight.random is not None:
             random = b2a_base64(flight.random, newline=False).decode("ascii")
             made["observed"] = {"probe": {"flight": {"random": random}}}
+        if asked and parts.answers is not None:
+            made.update(parts.answers)
         if scts:
             made["scts"] = scts
         fragments = self._fragments
@@ -154,6 +166,8 @@ class ReadyMade:
                 else cast(Any, fragments.all_of(parts.distinct))
             ),
         }
+        if asked and parts.observed is not None:
+            record["observed"] = parts.observed
         if self._judged_with:
             record["judged_with"] = dict(self._judged_with)
         return record
@@ -191,6 +205,18 @@ class ReadyMade:
             warned_before(leaf, self._context.expiry_warning_days),
             issuer_of_leaf(verdict) if verdict.publicly_trusted else None,
         )
+
+    def _ask(self, evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict, parts: _Parts) -> None:
+        """What to say of answers on revocation; nothing where one of them is not simply good."""
+        parts.asked, parts.answers, parts.observed = evidence.revocation, None, None
+        if all(answer.status == "good" and not answer.blocked for answer in parts.asked):
+            ocsp, crl = revocation_records(evidence, endpoint, verdict, self._context)
+            answers = cast(EndpointRecord, {})
+            if ocsp is not None:
+                answers["ocsp"] = ocsp
+            if crl is not None:
+                answers["crl"] = crl
+            parts.answers, parts.observed = answers, facts_of_target(evidence, Certificates(None))
 
     def _scts(self, leaf: Certificate, parts: _Parts, at: float) -> list[SctRecord] | None:
         """The SCTs of a certificate that is held to public rules; ``None`` where there is something to say about them."""

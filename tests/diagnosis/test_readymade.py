@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,14 @@ CHAINS: dict[str, tuple[bytes, ...]] = {
     "ends-soon": (pki.certificate("*.example.org", issuer=issuing(), not_after=AT + 3 * pki.DAY).der, issuing().der),
     "twice": (pki.certificate("*.example.org", issuer=issuing()).der, issuing().der, issuing().der),
 }
+
+
+def answer(source: Any, status: Any, **facts: Any) -> RevocationAnswer:
+    """An answer about a leaf of the two kinds that most tests have."""
+    leaf = CHAINS["wildcard" if source == "ocsp" else "with-scts"][0]
+    return RevocationAnswer(hashlib.sha256(leaf).hexdigest(), source, f"http://{source}.example/", status, **facts)
+
+
 # Values that a part of the evidence may take beside its plain one
 FLIGHT: dict[str, list[Any]] = {
     "version": [0x0303],
@@ -95,7 +104,13 @@ EVIDENCE: dict[str, list[Any]] = {
     "bug": ["our own"],
     "started": [AT + 0.0004, AT + 0.9999],
     "issuers": [(FetchedIssuer("00", "http://ca.example/"),)],
-    "revocation": [(RevocationAnswer("00", "crl", "http://crl.example/", "good", this_update=AT - 60),)],
+    "revocation": [
+        (RevocationAnswer("00", "crl", "http://crl.example/", "good", this_update=AT - 60),),
+        (answer("ocsp", "good", produced_at=AT - 7.5, responder="CN=x"), answer("crl", "good", next_update=AT + 9)),
+        (answer("crl", "good"), answer("ocsp", "unavailable", error="refused")),
+        (answer("ocsp", "unavailable", error="no route", blocked=True), answer("crl", "good")),
+        (answer("ocsp", "revoked", revoked_at=AT - 5, reason="keyCompromise"),),
+    ],
     "elsewhere": [(Elsewhere("an earlier run", "00", "CN=x"),)],
 }
 KINDS = {"flight": FLIGHT, "probe": PROBE, "target": TARGET, "evidence": EVIDENCE}
@@ -141,7 +156,7 @@ class Both:
         if ready is None:
             return
         self.made += 1
-        assert not diagnosis.diagnoses
+        assert not diagnosis.diagnoses and diagnosis.error is None
         assembled = finding(
             evidence,
             [verdict],
@@ -215,6 +230,14 @@ def test_verdicts_on_other_certificates_are_not_taken() -> None:
     evidence = evidence_of("wildcard", [])
     verdict = both.judge.judge(CHAINS["host"], name=HOST, at=AT)
     assert both.ready.finding(evidence, verdict, AT) is None
+
+
+def test_good_answers_on_revocation_are_no_reason_to_ask_the_rules() -> None:
+    both = Both(public=False)
+    good, bad = EVIDENCE["revocation"][1], EVIDENCE["revocation"][4]
+    for answers in (good, good, bad, good, ()):
+        both.see(evidence_of("wildcard", [("evidence", "revocation", answers)]))
+    assert both.made == 4
 
 
 def test_what_is_remembered_is_bounded() -> None:
