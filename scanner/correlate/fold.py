@@ -45,10 +45,10 @@ class Fold:
             self.reach.add(facts.reach)
 
     def heard(self, evidence: Evidence, verdict: ChainVerdict) -> bool:
-        """Whether what was asked about the revocation of these certificates was heard in this very second: nothing is learnt by
-        hearing it again. Whoever is told that it was not adds it."""
+        """Whether what was asked about the revocation of these certificates was heard before: the later by our clock the same
+        answer comes again, the less it says of that clock, and nothing is learnt. Whoever is told that it was not adds it."""
         last, now = verdict.parts.get(self), int(evidence.started)
-        if last is not None and last[0] is evidence.revocation and last[1] == now:
+        if last is not None and last[0] is evidence.revocation and last[1] <= now:
             return True
         verdict.parts[self] = evidence.revocation, now
         return False
