@@ -52,6 +52,8 @@ PORTION: Final = 250
 LOGS: Final = (scts.ARGON, scts.XENON, scts.YETI)
 AT: Final = pki.NOW
 
+KEY: Final = ("", 0, "", None, None)
+
 Chains = Sequence[tuple[bytes, ...]]
 
 
@@ -217,8 +219,10 @@ def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> f
     for evidence in portion:
         if stub is not None:
             stub.chain = evidence.target.row % CHAINS
-        for endpoint in evidence.endpoints:
-            scan.ask(evidence.target, endpoint, evidence.started)
-        scan.verdicts(evidence)
-        scan._conclude(evidence, owned=False, final=False)
+        (endpoint,) = evidence.endpoints
+        scan.ask(evidence.target, endpoint, evidence.started)
+        healthy = scan._healthy
+        assert healthy is not None and healthy[0] is endpoint
+        if not scan._conclude_at_once(evidence, healthy[1], KEY, owned=False):
+            scan._conclude(evidence, owned=False, final=False)
     return time.process_time() - begun

@@ -35,9 +35,10 @@ class Held(Generic[T]):
         self._room = in_memory
         self._directory = directory
         self._queues: dict[str, _Queue[T]] = {}
+        self.waiting = 0  # how many items are held
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        return self.waiting
 
     def __enter__(self) -> Held[T]:
         return self
@@ -55,6 +56,7 @@ class Held(Generic[T]):
         queue = self._queues.get(reason)
         if queue is None:
             queue = self._queues[reason] = _Queue(self._directory)
+        self.waiting += 1
         # What came after an item on disk must come back after it.
         if self._room > 0 and not queue.on_disk:
             self._room -= 1
@@ -68,9 +70,11 @@ class Held(Generic[T]):
         while queue is not None and len(queue):
             if queue.memory:
                 self._room += 1
-                yield queue.memory.popleft()
+                item = queue.memory.popleft()
             else:
-                yield queue.read()
+                item = queue.read()
+            self.waiting -= 1
+            yield item
 
     def drain(self) -> Iterator[T]:
         """Give back everything, reason by reason."""
@@ -82,6 +86,7 @@ class Held(Generic[T]):
         for queue in self._queues.values():
             queue.close()
         self._queues.clear()
+        self.waiting = 0
 
 
 class _Queue(Generic[T]):

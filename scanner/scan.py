@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 import trio
@@ -23,13 +24,15 @@ from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
 from scanner.diagnosis.fragments import Fragments
+from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
+from scanner.diagnosis.readymade import ReadyMade
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.extras import Extras
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
 from scanner.held import Held, HeldError
-from scanner.net.enquiries import Enquiries
+from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.pki.judge import Judge
@@ -47,6 +50,8 @@ Emit = Callable[[Finding], None]
 Judged = Callable[[Evidence, Sequence[ChainVerdict | None]], None]
 Notify = Callable[[FleetVerdict], None]
 TargetKey = tuple[str, int, str, str | None, str | None]
+# What makes two rows one target
+_key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,6 @@ class ScanStatistics:
     outcomes: Mapping[str, int]
     pacing: PacingStatistics
     reading_finished: bool
-
-
-@dataclass(slots=True)
-class _Shared:
-    """A target being probed, or probed a moment ago: later rows that name it wait for, or copy, its finding."""
-
-    waiting: list[Target] = field(default_factory=list)
-    finding: Finding | None = None
 
 
 class Scan:
@@ -103,17 +100,22 @@ class Scan:
         )
         self._judged_with = judged_with
         self._notify = notify
-        self._transparency = self._context(at=0.0).transparency
+        some_context = self._context(at=0.0)
+        self._transparency = some_context.transparency
+        self._ready_made = ReadyMade(run_id, some_context, fragments=fragments, judged_with=judged_with)
         self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
         self._extras: Extras | None = None
         self._enquiries: Enquiries | None = None
-        self._last: tuple[ServerFlight, tuple[str, float], ChainVerdict] | None = None
-        self._recent: OrderedDict[TargetKey, _Shared] = OrderedDict()
-        self._in_flight: dict[TargetKey, _Shared] = {}
+        self._last: tuple[ServerFlight, str, float, ChainVerdict] | None = None
+        self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None  # what was found plainly healthy last
+        # Targets probed a moment ago, whose findings later rows copy; and those being probed, with the rows that wait for them.
+        self._recent: OrderedDict[TargetKey, Finding] = OrderedDict()
+        self._in_flight: dict[TargetKey, list[Target]] = {}
         # evidence, and whether rows that name the same target wait for it
         self._held: Held[tuple[Evidence, bool]] = Held()
         self._outcomes: Counter[str] = Counter()
+        self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
         self._done = 0
         self._workers = 0
@@ -125,7 +127,7 @@ class Scan:
         return ScanStatistics(
             read=feed.read if feed else 0,
             done=self._done,
-            held=len(self._held),
+            held=self._held.waiting,
             outcomes=dict(self._outcomes),
             pacing=self._pacer.statistics(),
             reading_finished=feed is not None and feed.finished,
@@ -139,18 +141,16 @@ class Scan:
 
     def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
         """What the judges say of the certificates that one address sent; ``None`` where it sent none."""
-        flight = flight_of(endpoint)
+        probe = endpoint.probe
+        flight = probe.flight if probe.failure is None else flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        # asked for the same flight up to three times in a row: for follow-ups, for CAA, for the finding
+        name = target.sni or target.host  # as Target.name
+        # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
         last = self._last
-        if last is None or last[0] is not flight or last[1] != (target.name, at):
-            last = self._last = (
-                flight,
-                (target.name, at),
-                self._judge.judge(flight.certificates, name=target.name, at=at),
-            )
-        return last[2]
+        if last is None or last[0] is not flight or last[2] != at or last[1] != name:
+            last = self._last = flight, name, at, self._judge.judge(flight.certificates, name=name, at=at)
+        return last[3]
 
     def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
         """The same for a target that was begun at ``started``."""
@@ -158,8 +158,11 @@ class Scan:
 
     def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
         """The next follow-up for an address, if any."""
-        verdict = self.verdict_at_start(target, endpoint, started)
         config = self._config
+        verdict = self.verdict(target, endpoint, started if config.at is None else config.at)
+        if verdict is not None and not config.enumerate and plainly_healthy(endpoint, verdict):
+            self._healthy = endpoint, verdict
+            return None
         return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
@@ -231,49 +234,79 @@ class Scan:
         self._settle()
 
     async def _work(self, feed: Feed) -> None:
+        in_flight, recent = self._in_flight, self._recent
         while (row := await feed.take()) is not None:
             if isinstance(row, InvalidRow):
                 self._write(assemble.invalid_finding(row, self._run_id, started=self._clock()))
-            else:
-                await self._target(row)
-
-    async def _target(self, target: Target) -> None:
-        key = _key_of(target)
-        shared = self._in_flight.get(key)
-        if shared is not None and self._sharing < MAX_SHARING:
-            self._sharing += 1
-            shared.waiting.append(target)
-            return
-        recent = self._recent.get(key)
-        if recent is not None and recent.finding is not None:
-            self._write(assemble.for_another_row(recent.finding, target))
-            await trio.lowlevel.checkpoint()
-            return
-        if shared is None:
-            self._in_flight[key] = _Shared()
-        evidence = await self._observe(target)
-        self._conclude(evidence, owned=shared is None, final=False)
-        if self._held:
-            self._release()
+                continue
+            key = _key_of(row)
+            owned = key not in in_flight
+            if not owned and self._sharing < MAX_SHARING:
+                self._sharing += 1
+                in_flight[key].append(row)
+                continue
+            if key in recent:
+                self._write(assemble.for_another_row(recent[key], row))
+                await trio.lowlevel.checkpoint()
+                continue
+            if owned:
+                in_flight[key] = []
+            evidence, verdict = await self._observe(row)
+            if verdict is None or not self._conclude_at_once(evidence, verdict, key, owned=owned):
+                self._conclude(evidence, owned=owned, final=False)
+            if self._learnt:
+                self._learnt = False
+                self._release()
 
     def _verdicts_anew(self, evidence: Evidence) -> list[ChainVerdict | None]:
         """The verdicts, now that more issuers are known."""
         self._last = None
         return self.verdicts(evidence)
 
-    async def _observe(self, target: Target) -> Evidence:
+    async def _observe(self, target: Target) -> tuple[Evidence, ChainVerdict | None]:
+        """What a target gave; and the verdict on its only address, where that was found plainly healthy."""
         started = self._clock()
         assert self._observer is not None
         try:
             evidence = await self._observer.observe(target, started)
-            if self._extras is not None:
+            healthy, endpoints = self._healthy, evidence.endpoints
+            verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
+            # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
+            if self._extras is not None and (verdict is None or evidence.dns is not None):
                 evidence = await self._extras.ask(evidence, self.verdicts(evidence))
             if self._enquiries is not None:
-                at, verdicts = self.moment(started), self.verdicts(evidence)
-                evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
-            return evidence
+                known = None if verdict is None else self._enquiries.at_hand(verdict)
+                if known is None:
+                    at, verdicts = self.moment(started), self.verdicts(evidence)
+                    evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
+                elif known:
+                    evidence = with_answers(evidence, known)
+            return evidence, verdict
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
-            return Evidence(target=target, started=started, bug=describe_bug(error))
+            return Evidence(target=target, started=started, bug=describe_bug(error)), None
+
+    def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
+        """Write the finding of a target that is in order and tells the fleet nothing new; false, with nothing done, where a rule
+        may have a word about it."""
+        try:
+            wrong = self.fold.clock.verdict().state == "wrong"
+            if wrong or (evidence.revocation and not self.fold.heard(evidence, verdict)):
+                return False
+            at = self._config.at
+            finding = self._ready_made.finding(evidence, verdict, evidence.started if at is None else at)
+            if finding is None:
+                return False
+        except Exception as error:  # noqa: BLE001 - as above
+            evidence = replace(evidence, endpoints=(), bug=describe_bug(error))
+            self._conclude(evidence, owned=owned, final=False)
+            return True
+        self.fold.add(None)
+        if self._judged is not None:
+            self._judged(evidence, (verdict,))
+        self._write(finding)
+        if owned:
+            self._answer_others(key, finding)
+        return True
 
     def _conclude(self, evidence: Evidence, *, owned: bool, final: bool, again: bool = False) -> None:
         """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it;
@@ -285,6 +318,7 @@ class Scan:
             if not final:
                 if not again:
                     self.fold.add(facts)
+                    self._learnt = self._learnt or facts is not None
                 reason = self.fold.waits_for(facts)
                 if reason is not None:
                     self._held.hold((evidence, owned), reason)
@@ -306,18 +340,14 @@ class Scan:
             self._judged(evidence, verdicts)
         self._write(finding)
         if owned:
-            self._answer_others(evidence.target, finding)
+            self._answer_others(_key_of(evidence.target), finding)
 
-    def _answer_others(self, target: Target, finding: Finding) -> None:
+    def _answer_others(self, key: TargetKey, finding: Finding) -> None:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""
-        key = _key_of(target)
-        shared = self._in_flight.pop(key)
-        shared.finding = finding
-        self._sharing -= len(shared.waiting)
-        for waiting in shared.waiting:
+        for waiting in self._in_flight.pop(key):
+            self._sharing -= 1
             self._write(assemble.for_another_row(finding, waiting))
-        shared.waiting.clear()
-        self._recent[key] = shared
+        self._recent[key] = finding
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
 
@@ -356,11 +386,6 @@ class Scan:
         self._done += 1
         self._outcomes[finding["outcome"]] += 1
         self._emit(finding)
-
-
-def _key_of(target: Target) -> TargetKey:
-    """What makes two rows one target."""
-    return target.host, target.port, target.protocol, target.sni, target.address
 
 
 def describe_bug(error: BaseException) -> str:

@@ -31,12 +31,12 @@ def test_rows_that_trickle_in_are_probed_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_rows_that_come_fast_are_read_in_growing_batches() -> None:
-    batches = InBatches(iter(rows_of(HOSTS * 100)))
+    batches = InBatches(iter(rows_of(HOSTS * 400)))
     sizes = []
     while batch := batches():
         sizes.append(len(batch))
-    assert sum(sizes) == len(HOSTS) * 100
-    assert sizes[:4] == [1, 2, 4, 8]
+    assert sum(sizes) == len(HOSTS) * 400
+    assert sizes[:4] == [1, 4, 16, 64]
     assert max(sizes) == ROWS_PER_READ
 
 

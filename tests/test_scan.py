@@ -12,10 +12,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner import scan as module
 from scanner.config import ScanConfig
+from scanner.diagnosis.readymade import ReadyMade
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
 from scanner.exclude import Exclusions
 from scanner.extras import Extras
-from scanner.feed import ROWS_PER_READ, Row
+from scanner.feed import ROWS_AHEAD, Row
 from scanner.findings import Finding
 from scanner.ndjson import OutputFull
 from scanner.pki.judge import Judge
@@ -112,10 +113,24 @@ def test_nothing_at_all() -> None:
 
 
 def test_more_rows_than_one_reading() -> None:
-    rows = [row(number, f"h{number}.example") for number in range(1, 3 * ROWS_PER_READ + 10)]
+    rows = [row(number, f"h{number}.example") for number in range(1, ROWS_AHEAD + 10)]
     scenario = Scenario(names={each.host: ["192.0.2.1"] for each in rows}, delay=0.01)
     config = ScanConfig(retries=0, rate_per_address=None, concurrency_per_address=None)
     assert len(scanned(scenario, list(rows), config)) == len(rows)
+
+
+def test_what_is_in_order_is_written_as_if_all_rules_had_been_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*rows_of(HOSTS), *rows_of(HOSTS[:3])]
+    for number, each in enumerate(rows, 1):
+        each.row = number  # type: ignore[misc]
+
+    def findings() -> list[Finding]:
+        return sorted(scanned(everywhere(), rows), key=lambda finding: finding["target"]["row"])
+
+    at_once = findings()
+    monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
+    assert findings() == at_once
+    assert {finding["outcome"] for finding in at_once} == {"ok"}
 
 
 # --- our own faults --------------------------------------------------------------------------------
@@ -136,19 +151,31 @@ class Once:
         return self.original(*args, **kwargs)
 
 
-PLACES = ["next_question", "diagnose", "assemble.finding", "judge.judge", "facts_of"]
+# where every target passes, and where those pass about which there may be something to say
+PLACES = [
+    "plainly_healthy",
+    "ready_made.finding",
+    "judge.judge",
+    "next_question",
+    "diagnose",
+    "assemble.finding",
+    "facts_of",
+]
+FOR_SOME = PLACES[3:]
 
 
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
 @pytest.mark.parametrize("place", PLACES)
 def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, place: str, always: bool) -> None:
     owner, _, name = place.rpartition(".")
-    of: Any = {"": module, "assemble": module.assemble, "judge": Judge}[owner]  # type: ignore[attr-defined]
-    if owner == "judge":
+    of: Any = {"": module, "assemble": module.assemble, "judge": Judge, "ready_made": ReadyMade}[owner]  # type: ignore[attr-defined]
+    if place in FOR_SOME:
+        monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
+    if owner in ("judge", "ready_made"):
         broken = Once(None, always=always)
         original = getattr(of, name)
 
-        def method(self: Judge, *args: Any, **kwargs: Any) -> Any:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             return broken(self, *args, **kwargs)
 
         broken.original = original

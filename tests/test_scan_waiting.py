@@ -13,7 +13,7 @@ from scanner import scan as module
 from scanner.config import ScanConfig
 from scanner.correlate.facts import Witness
 from scanner.evidence import InvalidRow
-from scanner.feed import ROWS_PER_READ, Row
+from scanner.feed import ROWS_AHEAD, ROWS_PER_READ, Row
 from scanner.scan import WAITING_WORKERS
 from tests.helpers import evidence, pki
 from tests.helpers.network import Scenario, Step, most_within
@@ -193,7 +193,7 @@ def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.Monk
         assert watched.findings == []
 
     trio.run(main)
-    most = 50 + WAITING_WORKERS + 2 * ROWS_PER_READ + (0 if hosts is None else 1000)
+    most = 50 + WAITING_WORKERS + 2 * ROWS_AHEAD + (0 if hosts is None else 1000)
     assert ROWS_PER_READ < endless.taken <= most
 
 

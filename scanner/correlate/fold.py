@@ -14,6 +14,8 @@ from scanner.correlate.issuers import IssuersFold
 from scanner.correlate.portals import PortalsFold
 from scanner.correlate.reach import ReachFold
 from scanner.correlate.verdicts import FleetVerdict
+from scanner.evidence import Evidence
+from scanner.pki.verdicts import ChainVerdict
 
 # Why a target is held: what must be known before its finding is final.
 Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
@@ -41,6 +43,15 @@ class Fold:
             self.issuers.add(facts.sightings)
             self.portals.add(facts.pages)
             self.reach.add(facts.reach)
+
+    def heard(self, evidence: Evidence, verdict: ChainVerdict) -> bool:
+        """Whether what was asked about the revocation of these certificates was heard before: the later by our clock the same
+        answer comes again, the less it says of that clock, and nothing is learnt. Whoever is told that it was not adds it."""
+        last, now = verdict.parts.get(self), int(evidence.started)
+        if last is not None and last[0] is evidence.revocation and last[1] <= now:
+            return True
+        verdict.parts[self] = evidence.revocation, now
+        return False
 
     def merge(self, other: Fold) -> None:
         """Take in what another fold has seen."""

@@ -15,7 +15,7 @@ from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
-from scanner.diagnosis.plain import clean, text, timestamp
+from scanner.diagnosis.plain import clean, tags, text, timestamp
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.transparency import sct_records
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
@@ -58,7 +58,7 @@ def finding(
         verdict = verdicts[position] if position < len(verdicts) else None
         flight = flight_of(endpoint)
         seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
-    endpoints = [_endpoint(evidence.target, *parts, certificates) for parts in seen]
+    endpoints = [endpoint_record(evidence.target, *parts, certificates) for parts in seen]
     for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
         if verdict is not None and not verdict.trusted:
             add_untrusted_issuer(made, evidence, endpoint, verdict, verdicts)
@@ -72,16 +72,16 @@ def finding(
     record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
-        "target": _target(evidence.target),
+        "target": target_record(evidence.target),
         "started": timestamp(evidence.started),
-        "duration_ms": _milliseconds(evidence.duration),
+        "duration_ms": milliseconds(evidence.duration),
         "attempts": evidence.attempts,
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
         "cause": diagnosis.cause,
         "diagnoses": cast(Any, clean(diagnosis.diagnoses)) if diagnosis.diagnoses else [],
         "clients": diagnosis.clients,
-        "dns": None if evidence.dns is None else _dns(evidence.dns),
+        "dns": None if evidence.dns is None else dns_record(evidence.dns),
         "endpoints": endpoints,
         "certificates": certificates.records(),
     }
@@ -103,7 +103,7 @@ def for_another_row(record: Finding, target: Target) -> Finding:
     for place, entry in enumerate(kept):
         if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
             kept[place] = {key: value for key, value in entry.items() if key != "der"}
-    return {**record, "target": _target(target), "certificates": kept}
+    return {**record, "target": target_record(target), "certificates": kept}
 
 
 def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
@@ -139,24 +139,27 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
 # --- parts -----------------------------------------------------------------------------------------
 
 
-def _milliseconds(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _target(target: Target) -> TargetRecord:
+def target_record(target: Target) -> TargetRecord:
+    """The row that a finding answers. Nearly all of it is plain text, which is told at a glance."""
+    host, sni, protocol = target.host, target.sni, target.protocol
+    shown = host if host.isascii() else text(host)
     return {
         "row": target.row,
         "id": clean(target.id) if target.id is not None else None,
-        "host": text(target.host),
+        "host": shown,
         "port": target.port,
-        "protocol": text(target.protocol),
-        "sni": None if target.sni is None else text(target.sni),
+        "protocol": protocol if protocol.isascii() else text(protocol),
+        "sni": None if sni is None else shown if sni == host else text(sni),
         "address": target.address,
-        "tags": clean(target.tags) if target.tags else {},
+        "tags": cast(dict[str, Any], tags(target.tags)) if target.tags else {},
     }
 
 
-def _dns(answer: DnsAnswer) -> DnsRecord:
+def dns_record(answer: DnsAnswer) -> DnsRecord:
     record: DnsRecord = {
         "status": answer.status.value,
         "cname": [text(name) for name in answer.cname],
@@ -206,7 +209,7 @@ def _chain(flight: ServerFlight | None, verdict: ChainVerdict | None, certificat
     return chain
 
 
-def _endpoint(
+def endpoint_record(
     target: Target,
     endpoint: EndpointEvidence,
     flight: ServerFlight | None,
@@ -234,7 +237,7 @@ def _endpoint(
         "sni_accepted": None,
         "client_auth": None,
         "chain": chain,
-        "trust": _trust(verdict) if verdict is not None else {},
+        "trust": trust_records(verdict) if verdict is not None else {},
         "timing_ms": timing,
     }
     if flight is not None:
@@ -309,7 +312,7 @@ def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
         record["hello_retry"] = True
 
 
-def _trust(verdict: ChainVerdict) -> dict[str, TrustRecord]:
+def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:
     trust: dict[str, TrustRecord] = {}
     for name, store in verdict.stores.items():
         record: TrustRecord = {"trusted": store.trusted, "anchor": store.anchor, "path": list(store.path)}

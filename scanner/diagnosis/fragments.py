@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 import orjson
@@ -32,11 +32,21 @@ class Fragments:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def all_of(self, certificates: Sequence[Certificate]) -> list[orjson.Fragment | CertificateRecord]:
+        """The same for some certificates, no two of which are one."""
+        kept = self._kept
+        found: list[orjson.Fragment | CertificateRecord] = []
+        for certificate in certificates:
+            fragment = kept.get(certificate.sha256)
+            found.append(self._first_or_second(certificate) if fragment is None else fragment)
+        return found
+
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """The record of ``certificate``, as JSON without its DER if it was met before."""
         fragment = self._kept.get(certificate.sha256)
-        if fragment is not None:
-            return fragment
+        return self._first_or_second(certificate) if fragment is None else fragment
+
+    def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
         if self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(describe(certificate)))):
             return describe(certificate)
         return describe(certificate, with_der=True)

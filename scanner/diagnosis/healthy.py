@@ -27,14 +27,9 @@ def plainly_healthy(endpoint: EndpointEvidence, verdict: ChainVerdict | None) ->
     flight = probe.flight
     if verdict is None or flight is None or probe.failure is not None or endpoint.followups:
         return False
-    if verdict.leaf_problems or verdict.shape or endpoint.accepted or endpoint.completions:
+    leaf = verdict.leaf
+    if not verdict.in_order or leaf is None or endpoint.accepted or endpoint.completions:
         return False
-    leaf, name = verdict.sent[0] if verdict.sent else None, verdict.name
-    if leaf is None or name is None or not name.matches or not verdict.stores:
-        return False
-    for store in verdict.stores.values():
-        if not store.trusted or store.problems:
-            return False
     return (
         flight.complete
         and flight.version in _VERSIONS

@@ -60,6 +60,19 @@ def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str,
     return _facts(evidence, certificates, PUBLISHED[Evidence])
 
 
+def all_plain(evidence: Evidence, endpoint: EndpointEvidence) -> bool:
+    """Of a target and its only address nothing is left to write but what was asked about revocation and what the flight itself
+    has, for which there are ``facts_of_target`` and ``facts_of_flight``."""
+    probe = endpoint.probe
+    return bool(
+        _TARGET_UNASKED.get(evidence) == _TARGET_UNASKED.plain
+        and _ENDPOINT.get(endpoint) == _ENDPOINT.plain
+        and _PROBE.get(probe) == _PROBE.plain
+        and probe.offer == FIRST_OFFER
+        and probe.sni == evidence.target.sni
+    )
+
+
 def facts_of_answer(answer: DnsAnswer) -> dict[str, Any]:
     """Fields of ``DnsAnswer`` that are not published and not plain."""
     if _ANSWER.get(answer) == _ANSWER.plain:
@@ -105,7 +118,7 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
         observed: dict[str, Any] = {}
         if _PROBE.get(probe) != _PROBE.plain:
             observed = _facts(probe, certificates, _ELSEWHERE)
-        changed = _facts_of_flight(flight, certificates)
+        changed = facts_of_flight(flight, certificates)
         if changed:
             observed["flight"] = changed
     else:
@@ -122,7 +135,7 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
 _ELSEWHERE: Final = PUBLISHED[Probe] | {"offer", "sni", "flight", "bytes_received"}
 
 
-def _facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
+def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
     """What the endpoint's own fields do not say of a whole flight."""
     version = flight.version
     observed: dict[str, Any] = {}
@@ -178,6 +191,13 @@ def fields_of(kind: type) -> tuple[tuple[str, Any], ...]:
     )
 
 
+# Everything of a flight but its certificates and its random, both of which differ from host to host: two flights that have
+# this in common are described in the same words.
+shape_of: Final = attrgetter(
+    *(name for name in ServerFlight.__dataclass_fields__ if name not in ("certificates", "random"))
+)
+
+
 class _Unpublished:
     """All fields of a record that are not published, read in one go, and their plain values."""
 
@@ -197,6 +217,7 @@ class _Unpublished:
 
 
 _TARGET: Final = _Unpublished(Evidence)
+_TARGET_UNASKED: Final = _Unpublished(Evidence, without=frozenset(("revocation",)))
 _ANSWER: Final = _Unpublished(DnsAnswer)
 _ENDPOINT: Final = _Unpublished(EndpointEvidence)
 _PROBE: Final = _Unpublished(Probe, without=_ELSEWHERE)

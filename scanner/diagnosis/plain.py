@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import floor, isfinite
 from typing import Any, Final
 
 # Values nested deeper than this in a row's own columns are no inventory; they are written as text.
@@ -41,14 +40,25 @@ def clean(value: Any, depth: int = MAX_TAG_DEPTH) -> Any:
     return text(str(value))
 
 
+def tags(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row's own columns as JSON can hold them: themselves where they are plain text, as those of a table are."""
+    for name, cell in value.items():
+        if type(cell) is not str or type(name) is not str or not cell.isascii() or not name.isascii():
+            cleaned: Mapping[str, Any] = clean(value)
+            return cleaned
+    return value
+
+
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 text with milliseconds, in UTC."""
-    whole = floor(seconds) if isfinite(seconds) else 0
-    return f"{_second(whole)}.{int((seconds - whole) * 1000) if isfinite(seconds) else 0:03d}Z"
+    whole = seconds // 1
+    if whole != whole:  # of what is not finite nothing is left
+        whole = seconds = 0.0
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 
 
 @lru_cache(maxsize=16)
-def _second(whole: int) -> str:
+def _second(whole: float) -> str:
     """The second as text; thousands of findings begin within the same one."""
     try:
         moment = datetime.fromtimestamp(whole, UTC)

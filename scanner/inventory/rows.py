@@ -15,6 +15,9 @@ MAX_LINE: Final = 64 * 1024
 # How much of an unusable cell is carried into the finding: enough to find it, not enough to bloat the output.
 MAX_CARRIED: Final = 1000
 
+# Ports of an inventory that are remembered by their text: most have one or two.
+PORTS_KEPT: Final = 256
+
 # (line number from 1, bytes without the line end)
 Numbered = Iterator[tuple[int, bytes]]
 
@@ -61,6 +64,7 @@ class RowReader:
         self._default_protocol = default_protocol
         self._protocols = protocols
         self._own_default_port = default_port
+        self._ports: dict[str, int] = {}  # what cells of the port column say
         self._plain_port = default_port if default_port is not None else protocols[default_protocol].port
 
     def read(self, row: int, line: int | None, cells: Cells, tags: dict[str, Any]) -> Target | InvalidRow:
@@ -84,7 +88,9 @@ class RowReader:
 
     def _target(self, row: int, cells: Cells, tags: dict[str, Any]) -> Target:
         address = read_address(cells.address) if cells.address else None
-        scheme, host_text, host_port = _take_apart(cells.host)
+        scheme, host_text, host_port = None, cells.host, None
+        if ":" in host_text or "/" in host_text or "@" in host_text:
+            scheme, host_text, host_port = _take_apart(host_text)
         if scheme is not None and scheme not in self._protocols:
             raise Unusable(self._what_is_wrong_with_scheme(scheme))
 
@@ -95,8 +101,9 @@ class RowReader:
         else:
             raise Unusable("the host is empty")
 
-        protocol = cells.protocol.lower()
+        protocol = cells.protocol
         if protocol:
+            protocol = protocol.lower()
             protocol = protocol if protocol in self._protocols else SCHEME_ALIASES.get(protocol, protocol)
             if protocol not in self._protocols:
                 raise Unusable(f"protocol {quoted(cells.protocol)} is not known")
@@ -105,17 +112,15 @@ class RowReader:
         else:
             protocol = scheme or self._default_protocol
 
-        return Target(
-            row=row,
-            host=host,
-            port=self._port(cells.port, host_port, scheme, protocol),
-            protocol=protocol,
-            sni=_read_sni(cells.sni, None if is_ip else host),
-            address=address,
-            id=cells.id,
-            tags=tags,
-            host_is_ip=is_ip,
-        )
+        port = self._ports.get(cells.port) if host_port is None else None
+        if port is None:
+            port = self._port(cells.port, host_port, scheme, protocol)
+            if cells.port and len(self._ports) < PORTS_KEPT:
+                self._ports[cells.port] = read_port(cells.port)
+        sni = None if is_ip else host
+        if cells.sni:
+            sni = _read_sni(cells.sni)
+        return Target(row, host, port, protocol, sni, address, cells.id, tags, is_ip)
 
     def _port(self, cell: str, in_host: str | None, scheme: str | None, protocol: str) -> int:
         port = read_port(cell) if cell else None
@@ -161,9 +166,7 @@ def too_long(row: int, line: int) -> InvalidRow:
 
 
 def _take_apart(text: str) -> tuple[str | None, str, str | None]:
-    """(protocol of the scheme, host, port) of what stands in the host's cell; paths and queries are ignored."""
-    if ":" not in text and "/" not in text and "@" not in text:
-        return None, text, None
+    """(protocol of the scheme, host, port) of a host's cell that is more than a host; paths and queries are ignored."""
     before, separator, rest = text.partition("://")
     if not separator:
         if "@" in text:
@@ -193,10 +196,8 @@ def _without_userinfo(text: str) -> str:
     return before + separator + authority.rpartition("@")[2] + slash + path
 
 
-def _read_sni(cell: str, default: str | None) -> str | None:
+def _read_sni(cell: str) -> str | None:
     """The server name to send; RFC 6066 section 3 allows no IP addresses in it."""
-    if not cell:
-        return default
     if cell == NO_SNI:
         return None
     try:

@@ -42,7 +42,7 @@ def _records(lines: Numbered, columns: Columns) -> Iterator[tuple[int, list[str]
                 yield number, _Broken(f"the line is longer than {MAX_LINE} bytes")
             continue
         text = decode(raw)
-        if not text or (text.isspace() and delimiter not in text) or text.lstrip(" ").startswith("#"):
+        if not text or (text.isspace() and delimiter not in text) or ("#" in text and text.lstrip(" ")[0] == "#"):
             continue
         if '"' not in text:
             if text[-1] == "\r":
@@ -106,7 +106,8 @@ def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator
             yield invalid(row, number, str(cells), Cells(), {})
             continue
         found = len(cells)
-        if not any(cells) or not "".join(cells).strip():
+        name = cells[host].strip() if 0 <= host < found else ""
+        if not name and not "".join(cells).strip():
             continue
         row += 1
         if found < count:
@@ -115,7 +116,7 @@ def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator
         if unnamed:
             tags.update((name, cells[index]) for name, index in unnamed if cells[index])
         known = Cells(
-            cells[host].strip() if host >= 0 else "",
+            name,
             cells[port].strip() if port >= 0 else "",
             cells[protocol].strip() if protocol >= 0 else "",
             cells[sni].strip() if sni >= 0 else "",

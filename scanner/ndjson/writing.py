@@ -147,7 +147,17 @@ class Writer:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Take one record; it reaches the file with the next flush at the latest."""
-        self.write_lines(dumps_line(record), 1)
+        try:
+            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:
+            line = dumps_line(record)
+        size = len(line)
+        self._held.append(line)
+        self._held_bytes += size
+        self._lines += 1
+        self._bytes += size
+        if self._held_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
 
     def write_lines(self, lines: bytes, count: int) -> None:
         """Take ``count`` lines as they stand, the last one with its line feed too."""

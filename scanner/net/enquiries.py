@@ -64,6 +64,8 @@ class Enquiries:
         self._revocation = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
         # of paths that some store trusts as they are: all answers about them, where no staple took part
         self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
+        self._last_path: tuple[Certificate, ...] | None = None  # the last of those, and what is at hand about it
+        self._last_found: tuple[RevocationAnswer, ...] = ()
         self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
         # of certificates with a good staple: what a list says that was there for others
         self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
@@ -73,13 +75,26 @@ class Enquiries:
             self._opened = self._make_sources()
         return self._opened
 
+    def at_hand(self, verdict: ChainVerdict) -> tuple[RevocationAnswer, ...] | None:
+        """All there is to tell about certificates that are in order, where nobody has to be asked for it; else ``None``."""
+        if not verdict.in_order:
+            return None
+        if not self._online:
+            return ()
+        if verdict.path is not self._last_path:
+            found = self._at_hand.get(tuple([certificate.sha256 for certificate in verdict.path]))
+            if found is None:
+                return None
+            self._last_path, self._last_found = verdict.path, found
+        return self._last_found
+
     async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
         """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
         to judge at (epoch seconds); ``judge`` gives the verdicts anew, after issuers were found."""
         if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
             at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
             if at_hand is not None:
-                return replace(evidence, revocation=at_hand) if at_hand else evidence
+                return with_answers(evidence, at_hand) if at_hand else evidence
         issuers = self._known(verdicts)
         if any(True for _ in _lacking(verdicts)):
             issuers, verdicts = await self._complete(verdicts, judge)
@@ -176,6 +191,7 @@ class Enquiries:
                 found[certificate.sha256] = answers
         if verdict.trusted and not stapled:
             names = tuple([certificate.sha256 for certificate in verdict.path])
+            self._last_path = None
             self._at_hand.put(names, tuple(answer for name in names for answer in found.get(name, ())))
 
     async def _known_revoked(
@@ -231,6 +247,23 @@ class Enquiries:
             source: Literal["ocsp", "crl"] = "ocsp" if url in certificate.ocsp_urls else "crl"
             answers.append(RevocationAnswer(certificate.sha256, source, url, "unavailable", error=NOT_HTTP))
         return tuple(answers)
+
+
+def with_answers(evidence: Evidence, answers: tuple[RevocationAnswer, ...]) -> Evidence:
+    """``dataclasses.replace``, which takes as long as all the rest that is done for a target whose answers are at hand."""
+    seen = evidence
+    return Evidence(
+        target=seen.target,
+        started=seen.started,
+        dns=seen.dns,
+        endpoints=seen.endpoints,
+        duration=seen.duration,
+        attempts=seen.attempts,
+        bug=seen.bug,
+        issuers=seen.issuers,
+        revocation=answers,
+        elsewhere=seen.elsewhere,
+    )
 
 
 def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:

@@ -54,17 +54,24 @@ class ShyCache(Cache[_K, _V]):
 
     def put(self, key: _K, value: _V) -> None:
         """Keep ``value`` if ``key`` was here before."""
-        self.offer(key, lambda: value)
+        # by hash: two keys that share one make a value kept that need not be, and no more
+        number = hash(key)
+        if number in self._noted:
+            super().put(key, value)
+        else:
+            self._note(number)
 
     def offer(self, key: _K, make: Callable[[], _V]) -> bool:
         """The same for a value that is only made if it is kept; true when it is, since its key was here before."""
-        noted = self._noted
-        # by hash: two keys that share one make a value kept that need not be, and no more
         number = hash(key)
-        if number in noted:
+        if number in self._noted:
             super().put(key, make())
             return True
+        self._note(number)
+        return False
+
+    def _note(self, number: int) -> None:
+        noted = self._noted
         if len(noted) >= NOTED:
             del noted[next(iter(noted))]
         noted[number] = None
-        return False

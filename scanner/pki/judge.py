@@ -7,7 +7,7 @@ that intermediates met in this run may complete a later path (which is then repo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import floor
+from dataclasses import field
 from typing import Any, Final
 
 from scanner.pki import extensions, placeholders, rules
@@ -17,11 +17,11 @@ from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.minority import authority_as_server, minority_problems
-from scanner.pki.names import match_name
+from scanner.pki.names import entry_for, match_name, matched
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
-from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from scanner.pki.weigh import (
     CLOSED,
     COMPLETED,
@@ -42,6 +42,8 @@ MAX_CHAINS: Final = 2048
 MAX_ISSUERS: Final = 4096
 # Leaves, parsed: the handshake's signature asks for the key of a leaf that is judged a moment later.
 MAX_LEAVES: Final = 1024
+# Entries of one certificate whose verdicts are kept: one for a wildcard; of what names hundreds, each is met once.
+MAX_NAMED: Final = 16
 # Sets of issuers as sent, with the paths above them.
 MAX_SURROUNDINGS: Final = 2048
 
@@ -54,6 +56,8 @@ class _Judged:
     at: float
     pool: int | None  # size of the run's pool, where completions were looked for
     window: tuple[float, float] | None = None
+    # the verdict for each entry of the certificate that matched some name: of the names of a wildcard all have the same
+    named: dict[str, ChainVerdict] = field(default_factory=dict)
 
 
 class Judge:
@@ -78,6 +82,9 @@ class Judge:
         self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
         self._leaves: ShyCache[bytes, Certificate] = ShyCache(MAX_LEAVES)
         self._last_leaf: Certificate | None = None
+        self._last: tuple[tuple[bytes, ...], _Judged] | None = (
+            None  # what was judged last: most often the same comes again
+        )
         self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
 
     @property
@@ -87,31 +94,40 @@ class Judge:
 
     def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
-        at = float(floor(at))  # certificates know whole seconds: the second of notAfter belongs to it until it ends
-        judged = self._chains.get(chain)
-        if judged is None or not self._still_holds(judged, at):
+        at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
+        last = self._last
+        judged = last[1] if last is not None and last[0] == chain else self._chains.get(chain)
+        if judged is None or (
+            (judged.pool is not None or judged.window is None or not judged.window[0] < at < judged.window[1])
+            and not self._still_holds(judged, at)
+        ):
             judged = self._judge_chain(chain, at)
             self._chains.put(chain, judged)
+            self._last = chain, judged
+        elif last is None or judged is not last[1]:
+            self._last = chain, judged
         verdict = judged.verdict
         leaf = verdict.leaf
         if name is None or leaf is None:
             return verdict
-        return ChainVerdict(
-            verdict.sent,
-            verdict.leaf_problems,
-            verdict.stores,
-            verdict.shape,
-            match_name(leaf, name),
-            verdict.publicly_trusted,
-            verdict.path,
-            verdict.own_ca,
-        )
+        entry = None if ":" in name or name[-1:].isdigit() else entry_for(leaf.dns_names, name)
+        if entry is None:
+            return _named(verdict, match_name(leaf, name))
+        named = judged.named.get(entry)
+        if named is None:
+            if len(judged.named) >= MAX_NAMED:
+                judged.named.clear()
+            named = judged.named[entry] = _named(verdict, matched(leaf, entry))
+        return named
 
     def leaf_key(self, data: bytes) -> Any:
         """The public key of a leaf that will be judged, as ``cryptography`` has it; ``None`` where it cannot be read."""
-        leaf = self._parse(data, is_leaf=True)
-        if isinstance(leaf, CertificateError):
-            return None
+        leaf = self._last_leaf
+        if leaf is None or leaf.der != data:
+            parsed = self._parse(data, is_leaf=True)
+            if isinstance(parsed, CertificateError):
+                return None
+            leaf = parsed
         try:
             return leaf.public_key
         except CertificateError:
@@ -358,6 +374,20 @@ class Judge:
 
 # What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
 _ITS_OWN: Final = frozenset({"aia"})
+
+
+def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
+    return ChainVerdict(
+        verdict.sent,
+        verdict.leaf_problems,
+        verdict.stores,
+        verdict.shape,
+        name,
+        verdict.publicly_trusted,
+        verdict.path,
+        verdict.own_ca,
+        verdict.parts,
+    )
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:

@@ -22,6 +22,29 @@ NEAREST_EXAMINED: Final = 4000
 LONGEST_SHOWN: Final = 255
 
 
+def entry_for(presented: tuple[str, ...], name: str) -> str | None:
+    """The entry of ``presented`` that matches a host name as it stands, itself or as a wildcard: nearly all that match do.
+
+    ``None`` says only that it takes a closer look. An IP address is no host name.
+    """
+    wanted = name.lower()
+    if wanted[-1:] == ".":
+        wanted = wanted[:-1]
+    if wanted in presented:
+        return wanted
+    label, _, parent = wanted.partition(".")
+    if label and "." in parent:
+        star = f"*.{parent}"
+        if star in presented:
+            return star
+    return None
+
+
+def matched(certificate: Certificate, entry: str) -> NameVerdict:
+    """The verdict on all names that this entry of the certificate matches."""
+    return NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
+
+
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
     """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
     if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
@@ -29,18 +52,18 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
             return _match_address(certificate, name, ipaddress.ip_address(name).packed)
         except ValueError:
             pass
-    wanted = name.lower().removesuffix(".")
     presented = certificate.dns_names
+    found = entry_for(presented, name)
+    if found is not None:
+        return matched(certificate, found)
+    wanted = name.lower().removesuffix(".")
     label, _, parent = wanted.partition(".")
     star = f"*.{parent}" if label and "." in parent else None
-    for entry in (wanted, star):
-        if entry is not None and entry in presented:
-            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
     deeper = False
     for entry in presented:
         lowered = entry.lower()
         if lowered == wanted or lowered == star:
-            return NameVerdict(True, matched_by=entry, names=len(certificate.san), common_name=certificate.common_name)
+            return matched(certificate, entry)
         if lowered.startswith("*.") and "." in lowered[2:]:
             deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
     if deeper:
@@ -54,7 +77,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
 
 def _match_address(certificate: Certificate, name: str, address: bytes) -> NameVerdict:
     if address in certificate.ip_addresses:
-        return NameVerdict(True, matched_by=name, names=len(certificate.san), common_name=certificate.common_name)
+        return matched(certificate, name)
     only_common_name = not certificate.san and certificate.common_name == name
     return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from scanner.evidence import record
@@ -57,7 +57,10 @@ class NameVerdict:
     common_name: str | None = None
 
 
-@record
+_NO_STORES: Mapping[str, StoreVerdict] = {}
+
+
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class ChainVerdict:
     """Everything the judges say about what one endpoint sent, before any rule weighs it.
 
@@ -69,23 +72,56 @@ class ChainVerdict:
     ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
     with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
     the estate calls its own (``--private-ca``) issued it.
+
+    What every target is asked for several times over is worked out once, as the verdict is made: ``leaf`` is the end-entity
+    certificate, if one was sent and parses; ``trusted``: some selected store finds a valid path; ``in_order``: all of them
+    do, the name matches, and no judge has a word about anything. ``parts`` is for whoever writes findings of many targets
+    with these certificates: what was made for one of them and serves the next, whatever its name. Nothing else about a
+    verdict is ever changed.
     """
 
     sent: tuple[Certificate | None, ...]
-    leaf_problems: tuple[Problem, ...] = ()
-    stores: Mapping[str, StoreVerdict] = field(default_factory=dict)
-    shape: tuple[Problem, ...] = ()
-    name: NameVerdict | None = None
-    publicly_trusted: bool = False
-    path: tuple[Certificate, ...] = ()
-    own_ca: bool = False
+    leaf_problems: tuple[Problem, ...]
+    stores: Mapping[str, StoreVerdict]
+    shape: tuple[Problem, ...]
+    name: NameVerdict | None
+    publicly_trusted: bool
+    path: tuple[Certificate, ...]
+    own_ca: bool
+    leaf: Certificate | None = field(init=False, repr=False, compare=False)
+    trusted: bool = field(init=False, repr=False, compare=False)
+    in_order: bool = field(init=False, repr=False, compare=False)
+    parts: dict[Any, Any] = field(init=False, repr=False, compare=False)
 
-    @property
-    def leaf(self) -> Certificate | None:
-        """The end-entity certificate, if one was sent and parses."""
-        return self.sent[0] if self.sent else None
-
-    @property
-    def trusted(self) -> bool:
-        """Some selected store finds a valid path."""
-        return any(verdict.trusted for verdict in self.stores.values())
+    def __init__(
+        self,
+        sent: tuple[Certificate | None, ...],
+        leaf_problems: tuple[Problem, ...] = (),
+        stores: Mapping[str, StoreVerdict] = _NO_STORES,
+        shape: tuple[Problem, ...] = (),
+        name: NameVerdict | None = None,
+        publicly_trusted: bool = False,
+        path: tuple[Certificate, ...] = (),
+        own_ca: bool = False,
+        parts: dict[Any, Any] | None = None,
+    ) -> None:
+        self.sent = sent
+        self.leaf_problems = leaf_problems
+        self.stores = stores
+        self.shape = shape
+        self.name = name
+        self.publicly_trusted = publicly_trusted
+        self.path = path
+        self.own_ca = own_ca
+        self.leaf = leaf = sent[0] if sent else None
+        self.parts = {} if parts is None else parts
+        trusted, quiet = False, bool(stores)
+        for store in stores.values():
+            if store.trusted:
+                trusted = True
+            if not store.trusted or store.problems or store.completed_from:
+                quiet = False
+        self.trusted = trusted
+        self.in_order = (
+            quiet and leaf is not None and name is not None and name.matches and not leaf_problems and not shape
+        )

@@ -88,3 +88,11 @@ def test_a_certificate_of_the_run_has_its_source_only_where_it_was_not_sent() ->
     certificates.sent(other.parsed)
     certificates.further_bytes(other.der, "run")
     assert "source" not in written(certificates)[0]
+
+
+def test_some_at_once_are_as_one_by_one() -> None:
+    at_once, one_by_one = Fragments(), Fragments()
+    both = (leaf().parsed, issuing().parsed)
+    for _ in range(3):
+        expected = [one_by_one.of(certificate) for certificate in both]
+        assert orjson.dumps(at_once.all_of(both)) == orjson.dumps(expected)

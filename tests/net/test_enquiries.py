@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -12,8 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from scanner.config import ScanConfig
-from scanner.evidence import Evidence, Probe, RevocationAnswer
-from scanner.net.enquiries import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries
+from scanner.evidence import DnsAnswer, DnsStatus, Elsewhere, Evidence, FetchedIssuer, Probe, RevocationAnswer
+from scanner.net.enquiries import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries, with_answers
 from scanner.net.enquiry_sources import Bundle
 from scanner.net.pacing import Pacer
 from scanner.pki.certificate import Certificate
@@ -252,6 +253,40 @@ def test_nothing_is_asked_where_no_answer_is_needed() -> None:
         assert here.fakes.asked == []
 
     run(main)
+
+
+def test_what_is_at_hand_about_certificates_in_order_is_what_would_be_asked() -> None:
+    async def main() -> None:
+        for online, chain in (
+            (True, (CHECKED, CHECKED_CA)),
+            (True, (LEAF, LOWER, UPPER)),
+            (False, (CHECKED, CHECKED_CA)),
+        ):
+            here = Run(Fakes(), online=online)
+            name, ders = chain[0].parsed.common_name, tuple(certificate.der for certificate in chain)
+            in_order = here.judge.judge(ders, name=name, at=AT)
+            assert in_order.in_order
+            assert here.enquiries.at_hand(in_order) == (None if online else ())
+            seen = await here.of(sent(*chain))
+            asked = list(here.fakes.asked)
+            for _ in range(2):
+                assert here.enquiries.at_hand(in_order) == seen.revocation
+            assert bool(seen.revocation) is (online and chain[0] is CHECKED)
+            assert here.enquiries.at_hand(here.judge.judge(ders, name="other.test", at=AT)) is None
+            assert here.fakes.asked == asked
+
+    run(main)
+
+
+def test_nothing_but_the_answers_is_changed() -> None:
+    seen = Evidence(evidence.target(), 1.0, None, (), 2.0, 3, "bug", elsewhere=(Elsewhere("x", "00", "CN=y"),))
+    answers = (RevocationAnswer("00", "crl", "http://crl.test/", "good"),)
+    for each in (
+        seen,
+        replace(seen, issuers=(FetchedIssuer("00", "http://ca.test/"),), dns=DnsAnswer(DnsStatus.NOERROR)),
+    ):
+        assert with_answers(each, answers) == replace(each, revocation=answers)
+    assert [name for name in Evidence.__dataclass_fields__ if getattr(seen, name) is None] == ["dns"]
 
 
 # --- revocation ----------------------------------------------------------------------------------

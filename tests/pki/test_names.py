@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from scanner.pki.names import NEAREST_SHOWN, match_name, nearest_names
+from scanner.pki.names import NEAREST_SHOWN, entry_for, match_name, matched, nearest_names
 from tests.helpers import pki
 
 MATCHES = [
@@ -94,3 +94,19 @@ def test_thousands_of_names_cost_little() -> None:
 def test_a_name_of_enormous_length_is_shown_cut() -> None:
     verdict = match_name(pki.certificate(san=["a" * 100_000]).parsed, "a.example")
     assert len(verdict.nearest[0]) < 300
+
+
+def test_the_entry_that_matches_as_it_stands() -> None:
+    presented = ("www.example.com", "*.example.com", "*.com", "UPPER.example.net")
+    for name, entry in (
+        ("www.example.com", "www.example.com"),
+        ("WWW.example.com.", "www.example.com"),
+        ("other.example.com", "*.example.com"),
+        ("example.com", None),
+        ("upper.example.net", None),
+        (".example.com", None),
+        ("", None),
+    ):
+        assert entry_for(presented, name) == entry
+    certificate = pki.certificate("www.example.com", san=["www.example.com", "*.example.com"]).parsed
+    assert match_name(certificate, "x.example.com") == matched(certificate, "*.example.com")

@@ -262,15 +262,20 @@ def _facts(certificate: Certificate, code: str, at: float, *, public: bool) -> d
 # --- lifetime ------------------------------------------------------------------------------------
 
 
+def warned_before(leaf: Certificate, days: float | None) -> float:
+    """Seconds before its end from which on a leaf is said to expire soon; ``days`` is the run's own choice, if it made one."""
+    if days is not None:
+        return days * DAY
+    return min(DEFAULT_WARNING_DAYS * DAY, (leaf.not_after - leaf.not_before) * DEFAULT_WARNING_SHARE)
+
+
 def expires_soon(case: Case, leaf: Certificate) -> Iterator[Claim]:
     """The leaf is valid, and will not be for long."""
     at = case.context.at
     lifetime = leaf.not_after - leaf.not_before
     if leaf.not_before <= at <= leaf.not_after:
         left = leaf.not_after - at
-        days = case.context.expiry_warning_days
-        warning = min(DEFAULT_WARNING_DAYS * DAY, lifetime * DEFAULT_WARNING_SHARE) if days is None else days * DAY
-        if left < warning:
+        if left < warned_before(leaf, case.context.expiry_warning_days):
             yield Claim(
                 "expires-soon",
                 {
