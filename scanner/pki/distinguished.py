@@ -56,11 +56,13 @@ _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"
 
 @dataclass(frozen=True, slots=True)
 class NameText:
-    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order."""
+    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
+    ``common_name`` is the last, most specific CN."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]
     flaw: str | None = None
+    common_name: str | None = None
 
     def first(self, kind: str) -> str | None:
         """The first value of an attribute type, as ``CN``."""
@@ -122,7 +124,7 @@ def _read_untrusted(name: bytes) -> NameText:
                 attributes.append((kind, value))
                 parts.append(f"{kind}={_escape(value)}")
         written.append("+".join(parts))
-    return NameText(",".join(reversed(written)), tuple(attributes), flaw)
+    return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
 
 
 def _name_text(name: bytes) -> NameText:
@@ -132,12 +134,13 @@ def _name_text(name: bytes) -> NameText:
         return NameText("#" + name.hex(), (), str(error))
 
 
-_cached = lru_cache(maxsize=CACHED_NAMES)(_name_text)
+# For names of at most CACHED_NAME_BYTES, without a step of Python where one is known
+known_name = lru_cache(maxsize=CACHED_NAMES)(_name_text)
 
 
 def name_text(name: bytes) -> NameText:
     """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
-    return _cached(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
+    return known_name(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
 # Only names under a directoryName constraint, and issuers that are nowhere, come here: few.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -77,18 +78,20 @@ _MAX_SALT: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SignatureAlgorithm:
-    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here."""
+    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here.
+
+    ``weak``: by a hash for which collisions can be made (MD2, MD4, MD5, SHA-1).
+    """
 
     name: str
     kind: str | None
     hash: str | None
     salt_length: int = 0
     mask_hash: str | None = None
+    weak: bool = field(init=False, compare=False)
 
-    @property
-    def weak(self) -> bool:
-        """A hash for which collisions can be made: MD2, MD4, MD5 and SHA-1."""
-        return self.hash in _WEAK_HASHES
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weak", self.hash in _WEAK_HASHES)
 
 
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
@@ -120,6 +123,17 @@ def _hash_untrusted(data: bytes, at: int, end: int) -> str:
     if name is None:
         raise der.DerError("PSS parameters: a hash that is not known")
     return name
+
+
+def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
+    for oid, row in _ALGORITHMS.items():
+        for parameters in (b"", b"\x05\x00"):
+            content = bytes((der.OID, len(oid))) + oid + parameters
+            yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
+
+
+# AlgorithmIdentifiers as certificates have them, the parameters absent or NULL
+USUAL_IDENTIFIERS: Final = dict(_identifiers())
 
 
 @lru_cache(maxsize=256)
