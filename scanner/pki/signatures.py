@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -163,6 +163,21 @@ def _ecdsa(hash_name: str) -> ec.ECDSA:
     return ec.ECDSA(_HASHES[hash_name]())
 
 
+_KEY_CLASSES: Final[dict[str, type[object]]] = {
+    "ec": ec.EllipticCurvePublicKey,
+    "rsa": rsa.RSAPublicKey,
+    "dsa": dsa.DSAPublicKey,
+    "ed25519": ed25519.Ed25519PublicKey,
+    "ed448": ed448.Ed448PublicKey,
+}
+
+
+# These are abstract classes, which take three calls to say who is theirs; a dozen classes of keys exist.
+@lru_cache(maxsize=32)
+def _kind_of(key_class: type) -> str | None:
+    return next((kind for kind, base in _KEY_CLASSES.items() if issubclass(key_class, base)), None)
+
+
 def verifies(
     key: CertificatePublicKeyTypes, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes
 ) -> bool | None:
@@ -170,34 +185,24 @@ def verifies(
     kind, name = algorithm.kind, algorithm.hash
     if kind is None or (name is not None and name not in _HASHES):
         return None
+    wanted = "rsa" if kind == "rsa-pss" else kind
+    if name is None and wanted in ("ec", "rsa", "dsa"):
+        return None
+    if _kind_of(type(key)) != wanted:
+        return False if wanted in _KEY_CLASSES else None
+    own: Any = key
     try:
-        if kind == "ec" and name is not None:
-            if not isinstance(key, ec.EllipticCurvePublicKey):
-                return False
-            key.verify(signature, signed, _ecdsa(name))
-        elif kind == "rsa" and name is not None:
-            if not isinstance(key, rsa.RSAPublicKey):
-                return False
-            key.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
-        elif kind == "rsa-pss" and name is not None:
-            if not isinstance(key, rsa.RSAPublicKey):
-                return False
+        if name is None:
+            own.verify(signature, signed)
+        elif kind == "ec":
+            own.verify(signature, signed, _ecdsa(name))
+        elif kind == "rsa":
+            own.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
+        elif kind == "rsa-pss":
             mask = padding.MGF1(_HASHES[algorithm.mask_hash or name]())
-            key.verify(signature, signed, padding.PSS(mask, algorithm.salt_length), _HASHES[name]())
-        elif kind == "dsa" and name is not None:
-            if not isinstance(key, dsa.DSAPublicKey):
-                return False
-            key.verify(signature, signed, _HASHES[name]())
-        elif kind == "ed25519":
-            if not isinstance(key, ed25519.Ed25519PublicKey):
-                return False
-            key.verify(signature, signed)
-        elif kind == "ed448":
-            if not isinstance(key, ed448.Ed448PublicKey):
-                return False
-            key.verify(signature, signed)
+            own.verify(signature, signed, padding.PSS(mask, algorithm.salt_length), _HASHES[name]())
         else:
-            return None
+            own.verify(signature, signed, _HASHES[name]())
     except (InvalidSignature, ValueError):
         return False
     except UnsupportedAlgorithm:
