@@ -28,13 +28,17 @@ _LONG_SEQUENCE: Final = b"\x30\x82"  # its length follows in two bytes
 _VERSION_3: Final = b"\xa0\x03\x02\x01\x02\x02"  # and the tag of the serial number
 _FIRST_TIME: Final = b"\x30\x1e\x17\x0d"  # a Validity of two UTCTimes, up to the digits of the first
 _SECOND_TIME: Final = b"Z\x17\x0d"
+# Two digits of a UTCTime -> seconds, and how they are written in a finding
+_HOURS: Final = {b"%02d" % hour: (hour * 3600.0, f"T{hour:02d}:") for hour in range(24)}
+_MINUTES: Final = {b"%02d" % minute: (minute * 60.0, f"{minute:02d}:") for minute in range(60)}
+_SECONDS: Final = {b"%02d" % second: (float(second), f"{second:02d}Z") for second in range(60)}
 _COMMON_NAME: Final = b"\x06\x03\x55\x04\x03"
 _EMPTY_NAME: Final = b"\x30\x00"
 # A common name of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
 _PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 _NAMES_OID: Final = b"\x06\x03" + extensions.SUBJECT_ALT_NAME
-_KEY_ID_OID: Final = b"\x06\x03" + extensions.SUBJECT_KEY_IDENTIFIER
-_SHA1_KEY_ID: Final = b"\x04\x16\x04\x14"  # in two OCTET STRINGs, the extension's and its own
+# A key identifier of 20 bytes, in two OCTET STRINGs: the extension's and its own
+_SHA1_KEY_ID: Final = b"\x06\x03" + extensions.SUBJECT_KEY_IDENTIFIER + b"\x04\x16\x04\x14"
 # The signed timestamps of RFC 6962, which no two certificates share
 _TIMESTAMPS: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.2")
 _TIMESTAMPS_OID: Final = b"\x06\x0a" + _TIMESTAMPS
@@ -54,8 +58,11 @@ _KEYS: Final[dict[bytes, tuple[int, bytes, int, str, int, str]]] = {
     )
 }
 
-# What an extension says, for the walk below
+# Which extension it is, for the walk below; and what they say where they are absent
 _OTHER, _USAGE, _PURPOSES, _CONSTRAINTS, _AUTHORITY, _ACCESS, _KEY_ID = range(7)
+_UNSAID: Final[tuple[Any, ...]] = (
+    None, None, None, extensions.NO_CONSTRAINTS, extensions.NO_KEY, extensions.NO_ACCESS, None
+)  # fmt: skip
 _READERS: Final[dict[bytes, tuple[int, Any]]] = {
     extensions.KEY_USAGE: (_USAGE, extensions.key_usage_untrusted),
     extensions.EXT_KEY_USAGE: (_PURPOSES, extensions.extended_key_usage_untrusted),
@@ -129,20 +136,19 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
         stop = at + 32
         if data[at : at + 4] != _FIRST_TIME or data[at + 16 : at + 19] != _SECOND_TIME or data[at + 31] != 0x5A:
             return False
-        times = []
-        for digits in (data[at + 4 : at + 16], data[at + 19 : at + 31]):
-            day, date = day_untrusted(digits[:6])
-            clock = int(digits[6:])
-            hour, minute, second = clock // 10000, clock // 100 % 100, clock % 100
-            if hour > 23 or minute > 59 or second > 59 or not digits.isdigit():
-                return False
-            shown = digits.decode()
-            times.append(
-                (day + (hour * 3600 + minute * 60 + second), f"{date}T{shown[6:8]}:{shown[8:10]}:{shown[10:]}Z")
-            )
-        (certificate.not_before, certificate.not_before_text), (certificate.not_after, certificate.not_after_text) = (
-            times
-        )
+        # of digits that are none there is no entry
+        day, date = day_untrusted(data[at + 4 : at + 10])
+        hour, hour_text = _HOURS[data[at + 10 : at + 12]]
+        minute, minute_text = _MINUTES[data[at + 12 : at + 14]]
+        second, second_text = _SECONDS[data[at + 14 : at + 16]]
+        certificate.not_before = day + hour + minute + second
+        certificate.not_before_text = date + hour_text + minute_text + second_text
+        day, date = day_untrusted(data[at + 19 : at + 25])
+        hour, hour_text = _HOURS[data[at + 25 : at + 27]]
+        minute, minute_text = _MINUTES[data[at + 27 : at + 29]]
+        second, second_text = _SECONDS[data[at + 29 : at + 31]]
+        certificate.not_after = day + hour + minute + second
+        certificate.not_after_text = date + hour_text + minute_text + second_text
 
         # subject: in most certificates a common name and nothing else
         at = stop
@@ -194,8 +200,8 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
         found: dict[bytes, tuple[bool, bytes]] = {}
         critical: list[bytes] = []
         san: tuple[str, ...] = ()
-        names = usage = purposes = key_id = None
-        constraints, authority, access = extensions.NO_CONSTRAINTS, extensions.NO_KEY, extensions.NO_ACCESS
+        names = None
+        said = list(_UNSAID)
         count = 0
         while at < tbs_stop:
             count += 1
@@ -214,11 +220,11 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
             stop = at + length
             if data[begin] != der.SEQUENCE or stop > tbs_stop:
                 return False
-            oid = data[at : at + 5]
-            if oid == _KEY_ID_OID and stop == at + 29 and data[at + 5 : at + 9] == _SHA1_KEY_ID:
-                key_id = data[at + 9 : stop]
+            last = data[at + 4]  # of an identifier as 2.5.29.14
+            if last == 14 and stop == at + 29 and data[at : at + 9] == _SHA1_KEY_ID:
+                said[_KEY_ID] = data[at + 9 : stop]
                 found[extensions.SUBJECT_KEY_IDENTIFIER] = False, data[at + 7 : stop]
-            elif oid == _NAMES_OID:
+            elif last == 17 and data[at : at + 5] == _NAMES_OID:
                 at += 5
                 marked = data[at] == der.BOOLEAN
                 if marked:
@@ -241,35 +247,24 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
                     if names.flaw:
                         return False
                     san = names.texts
-            elif data[at : at + 12] == _TIMESTAMPS_OID:
+            elif last == 1 and data[at : at + 12] == _TIMESTAMPS_OID:
                 found[_TIMESTAMPS] = False, data[filling(data, at + 12, stop, der.OCTET_STRING) : stop]
             else:
                 block = data[begin:stop]
-                oid, entry, kind, said = (
-                    _block_untrusted(block) if len(block) <= _LONGEST_BLOCK else _read_block_untrusted(block)
+                oid, entry, kind, meaning = (
+                    _block_untrusted(block) if stop - begin <= _LONGEST_BLOCK else _read_block_untrusted(block)
                 )
                 found[oid] = entry
+                said[kind] = meaning
                 if entry[0]:
                     critical.append(oid)
-                if kind == _USAGE:
-                    usage = said
-                elif kind == _PURPOSES:
-                    purposes = said
-                elif kind == _CONSTRAINTS:
-                    constraints = said
-                elif kind == _AUTHORITY:
-                    authority = said
-                elif kind == _ACCESS:
-                    access = said
-                elif kind == _KEY_ID:
-                    key_id = said
             at = stop
         if len(found) != count or count > extensions.MAX_EXTENSIONS:
             return False  # one is there twice
-        is_ca, certificate.path_length = constraints
+        is_ca, certificate.path_length = said[_CONSTRAINTS]
         if subject_der == _EMPTY_NAME and not is_ca and extensions.SUBJECT_ALT_NAME not in critical:
             return False
-    except (der.DerError, IndexError, ValueError):
+    except (der.DerError, LookupError, ValueError):
         return False
     certificate.tbs_der = data[4:tbs_stop]
     certificate.version = 3
@@ -287,12 +282,12 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
     certificate.dns_names = san if names is None else names.dns
     certificate.ip_addresses = () if names is None else names.ips
     certificate.is_ca = is_ca
-    certificate.key_usage = usage
-    certificate.extended_key_usage = purposes
-    certificate.authority_key = authority
+    certificate.key_usage = said[_USAGE]
+    certificate.extended_key_usage = said[_PURPOSES]
+    certificate.authority_key = authority = said[_AUTHORITY]
     certificate.authority_key_id = authority.identifier
-    certificate.subject_key_id = key_id
-    certificate.aia_ca_issuers, certificate.ocsp_urls = access
+    certificate.subject_key_id = said[_KEY_ID]
+    certificate.aia_ca_issuers, certificate.ocsp_urls = said[_ACCESS]
     certificate.name_constraints = None
     certificate.critical = tuple(critical)
     certificate.unknown_critical = ()
