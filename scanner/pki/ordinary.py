@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.pki import der, extensions
-from scanner.pki.distinguished import known_name
+from scanner.pki.distinguished import PLAIN, known_name
 from scanner.pki.fields import day_untrusted, key_untrusted
 from scanner.pki.signatures import USUAL_IDENTIFIERS
 
@@ -34,8 +34,6 @@ _MINUTES: Final = {b"%02d" % minute: (minute * 60.0, f"{minute:02d}:") for minut
 _SECONDS: Final = {b"%02d" % second: (float(second), f"{second:02d}Z") for second in range(60)}
 _COMMON_NAME: Final = b"\x06\x03\x55\x04\x03"
 _EMPTY_NAME: Final = b"\x30\x00"
-# A common name of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
-_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 _NAMES_OID: Final = b"\x06\x03" + extensions.SUBJECT_ALT_NAME
 # A key identifier of 20 bytes, in two OCTET STRINGs: the extension's and its own
 _SHA1_KEY_ID: Final = b"\x06\x03" + extensions.SUBJECT_KEY_IDENTIFIER + b"\x04\x16\x04\x14"
@@ -168,7 +166,7 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
             and data[at + 5] == length - 4
             and (data[at + 11] == der.UTF8_STRING or data[at + 11] == der.PRINTABLE_STRING)
             and data[at + 12] == length - 11
-            and not (content := data[at + 13 : stop]).translate(None, _PLAIN)
+            and not (content := data[at + 13 : stop]).translate(None, PLAIN)
         ):
             certificate.common_name = common_name = content.decode("ascii")
             certificate.subject = "CN=" + common_name
