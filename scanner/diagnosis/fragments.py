@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Collection, Sequence
-from typing import Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -70,11 +70,8 @@ class Certificates:
         sha256 = certificate.sha256
         if sha256 not in self._records:
             fragments = self._fragments
-            self._records[sha256] = (
-                cast(CertificateRecord, fragments.of(certificate))
-                if fragments is not None
-                else describe(certificate, with_der=True)
-            )
+            record: Any = describe(certificate, with_der=True) if fragments is None else fragments.of(certificate)
+            self._records[sha256] = record
         return sha256
 
     def sent_bytes(self, data: bytes) -> str:

@@ -8,16 +8,16 @@ read at all is a ``CertificateError``.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from binascii import b2a_base64
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from scanner.findings import CertificateRecord
-from scanner.pki import der, extensions, fields, flaws
+from scanner.pki import der, extensions, fields, flaws, ordinary
 from scanner.pki.constraints import NameConstraints
 from scanner.pki.distinguished import NameText, name_text
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
@@ -48,63 +48,76 @@ class Certificate:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_extensions",
-        "_public_key",
-        "_record",
-        "_self_signed",
-        "_x509",
-        "aia_ca_issuers",
-        "authority_key",
-        "authority_key_id",
-        "critical",
-        "der",
-        "extended_key_usage",
-        "flaws",
-        "is_ca",
-        "issuer_der",
-        "issuer_name",
-        "key",
-        "key_bits",
-        "key_type",
-        "key_usage",
-        "name_constraints",
-        "names",
-        "not_after",
-        "not_after_text",
-        "not_before",
-        "not_before_text",
-        "ocsp_urls",
-        "path_length",
-        "self_issued",
-        "serial",
-        "sha256",
-        "signature_algorithm",
-        "signature_bytes",
-        "spki_der",
-        "subject_der",
-        "subject_key_id",
-        "subject_name",
-        "tbs_der",
-        "unknown_critical",
-        "version",
-    )
+        "__weakref__", "_extensions", "_names", "_public_key", "_self_signed", "_subject_name", "_x509",
+        "aia_ca_issuers", "authority_key", "authority_key_id", "common_name", "critical", "der", "dns_names",
+        "extended_key_usage", "flaws", "ip_addresses", "is_ca", "issuer", "issuer_der", "issuer_name", "key", "key_bits",
+        "key_type", "key_usage", "name_constraints", "not_after", "not_after_text", "not_before", "not_before_text",
+        "ocsp_urls", "path_length", "san", "self_issued", "serial", "sha256", "signature", "signature_algorithm",
+        "signature_bytes", "spki_der", "subject", "subject_der", "subject_key_id", "tbs_der", "unknown_critical", "version",
+    )  # fmt: skip
+
+    der: bytes
+    sha256: str
+    flaws: tuple[str, ...]
+    version: int
+    serial: str
+    signature_algorithm: SignatureAlgorithm
+    signature: str  # the name of the algorithm it is signed with
+    signature_bytes: bytes
+    tbs_der: bytes
+    not_before: float
+    not_after: float
+    not_before_text: str
+    not_after_text: str
+    issuer_der: bytes
+    issuer_name: NameText
+    issuer: str  # RFC 4514 text
+    subject_der: bytes
+    subject: str
+    common_name: str | None  # the last, most specific CN of the subject
+    self_issued: bool
+    spki_der: bytes
+    key_type: str
+    key_bits: int | None
+    key: str
+    dns_names: tuple[str, ...]  # dNSName entries of subjectAltName, as they stand
+    ip_addresses: tuple[bytes, ...]  # iPAddress entries: 4 or 16 bytes each
+    san: tuple[str, ...]  # both as text, in their order
+    is_ca: bool
+    path_length: int | None
+    key_usage: int | None
+    extended_key_usage: tuple[str, ...] | None
+    authority_key: extensions.AuthorityKey
+    authority_key_id: bytes | None
+    subject_key_id: bytes | None
+    aia_ca_issuers: tuple[str, ...]
+    ocsp_urls: tuple[str, ...]
+    name_constraints: NameConstraints | None
+    critical: tuple[bytes, ...]
+    unknown_critical: tuple[str, ...]
+    _extensions: dict[bytes, tuple[bool, bytes]]
+    _names: extensions.GeneralNames | None
 
     def __init__(self, data: bytes) -> None:
         """Use ``parse_untrusted``."""
         self.der = data
-        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.sha256 = sha256(data).hexdigest()
         self._x509: x509.Certificate | None = None
         self._public_key: CertificatePublicKeyTypes | None = None
         self._self_signed: bool | None = None
-        self._record: CertificateRecord | None = None
+        self._subject_name: NameText | None = None
+        if not ordinary.read_untrusted(self, data):
+            self._read_exactly()
+
+    def _read_exactly(self) -> None:
+        """Read what is not of the ordinary form, and say what is wrong with it."""
         found: list[str] = []
-        self._read_frame(data, found)
+        self._read_frame(self.der, found)
         self._read_extensions(found)
         for name, what in ((self.subject_name, "subject"), (self.issuer_name, "issuer")):
             if name.flaw:
                 found.append(f"{what}: {name.flaw}")
-        self.flaws: tuple[str, ...] = tuple(found)
+        self.flaws = tuple(found)
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Certificate:
@@ -115,7 +128,8 @@ class Certificate:
             certificate = cls(data)
         except der.DerError as error:
             raise CertificateError(str(error)) from None
-        if not certificate.serial.startswith("-") and certificate.serial != "00":
+        # what is refused for its serial number alone is still a certificate to look at
+        if certificate.serial[0] != "-" and certificate.serial != "00":
             certificate._load()
         return certificate
 
@@ -133,7 +147,8 @@ class Certificate:
         unused, self.signature_bytes = der.bits_untrusted(data, bits_start, bits_stop)
         if unused:
             raise der.DerError("signatureValue: not a whole number of bytes")
-        self.signature_algorithm: SignatureAlgorithm = algorithm_untrusted(outer)
+        self.signature_algorithm = algorithm_untrusted(outer)
+        self.signature = self.signature_algorithm.name
 
         self.version = 1
         at = tbs_start
@@ -166,9 +181,11 @@ class Certificate:
         self.spki_der = data[spki_at:at]
         self.key_type, self.key_bits, self.key = fields.key_untrusted(self.spki_der, found_flaws)
         self.self_issued = self.subject_der == self.issuer_der
-        self.subject_name: NameText = name_text(self.subject_der)
-        self.issuer_name: NameText = name_text(self.issuer_der)
-        self._extensions: dict[bytes, tuple[bool, bytes]] = {}
+        self.issuer_name = name_text(self.issuer_der)
+        self.issuer = self.issuer_name.text
+        self.subject = self.subject_name.text
+        self.common_name = self.subject_name.common_name
+        self._extensions = {}
         while at < tbs_stop:
             tag, inner_start, inner_stop = der.header_untrusted(data, at, tbs_stop)
             if tag == 0xA3:
@@ -192,30 +209,25 @@ class Certificate:
                 found_flaws.append(str(error))
                 return absent
 
-        self.names = read(extensions.SUBJECT_ALT_NAME, extensions.subject_alt_name_untrusted, _NO_NAMES)
-        if self.names.flaw:
-            found_flaws.append(self.names.flaw)
+        names = read(extensions.SUBJECT_ALT_NAME, extensions.subject_alt_name_untrusted, extensions.NO_NAMES)
+        self._names, self.dns_names, self.ip_addresses, self.san = names, names.dns, names.ips, names.texts
+        if names.flaw:
+            found_flaws.append(names.flaw)
         self.is_ca, self.path_length = read(
-            extensions.BASIC_CONSTRAINTS, extensions.basic_constraints_untrusted, _NO_CONSTRAINTS
+            extensions.BASIC_CONSTRAINTS, extensions.basic_constraints_untrusted, extensions.NO_CONSTRAINTS
         )
-        self.key_usage: int | None = read(extensions.KEY_USAGE, extensions.key_usage_untrusted, None)
-        self.extended_key_usage: tuple[str, ...] | None = read(
-            extensions.EXT_KEY_USAGE, extensions.extended_key_usage_untrusted, None
-        )
-        self.authority_key: extensions.AuthorityKey = read(
-            extensions.AUTHORITY_KEY_IDENTIFIER, extensions.authority_key_untrusted, _NO_KEY
+        self.key_usage = read(extensions.KEY_USAGE, extensions.key_usage_untrusted, None)
+        self.extended_key_usage = read(extensions.EXT_KEY_USAGE, extensions.extended_key_usage_untrusted, None)
+        self.authority_key = read(
+            extensions.AUTHORITY_KEY_IDENTIFIER, extensions.authority_key_untrusted, extensions.NO_KEY
         )
         self.authority_key_id = self.authority_key.identifier
-        self.subject_key_id: bytes | None = read(
-            extensions.SUBJECT_KEY_IDENTIFIER, extensions.subject_key_identifier_untrusted, None
-        )
+        self.subject_key_id = read(extensions.SUBJECT_KEY_IDENTIFIER, extensions.subject_key_identifier_untrusted, None)
         self.aia_ca_issuers, self.ocsp_urls = read(
-            extensions.AUTHORITY_INFO_ACCESS, extensions.information_access_untrusted, _NO_ACCESS
+            extensions.AUTHORITY_INFO_ACCESS, extensions.information_access_untrusted, extensions.NO_ACCESS
         )
-        self.name_constraints: NameConstraints | None = read(
-            extensions.NAME_CONSTRAINTS, NameConstraints.read_untrusted, None
-        )
-        self.critical: tuple[bytes, ...] = tuple([oid for oid, entry in found.items() if entry[0]])
+        self.name_constraints = read(extensions.NAME_CONSTRAINTS, NameConstraints.read_untrusted, None)
+        self.critical = tuple([oid for oid, entry in found.items() if entry[0]])
         if self.name_constraints is not None:
             self.name_constraints.critical = extensions.NAME_CONSTRAINTS in self.critical
         if self.subject_der == _EMPTY_NAME and not self.is_ca and extensions.SUBJECT_ALT_NAME not in self.critical:
@@ -227,7 +239,7 @@ class Certificate:
                 found_flaws.append(f"{never} is marked critical")
             if oid not in extensions.UNDERSTOOD_WHEN_CRITICAL:
                 unknown.append(der.oid_untrusted(oid))
-        self.unknown_critical: tuple[str, ...] = tuple(unknown)
+        self.unknown_critical = tuple(unknown)
 
     def _load(self) -> x509.Certificate:
         if self._x509 is None:
@@ -260,39 +272,18 @@ class Certificate:
         return self._public_key
 
     @property
-    def subject(self) -> str:
-        """RFC 4514 text."""
-        return self.subject_name.text
+    def subject_name(self) -> NameText:
+        """The subject, decoded."""
+        if self._subject_name is None:
+            self._subject_name = name_text(self.subject_der)
+        return self._subject_name
 
     @property
-    def issuer(self) -> str:
-        """RFC 4514 text."""
-        return self.issuer_name.text
-
-    @property
-    def common_name(self) -> str | None:
-        """The last, most specific CN of the subject."""
-        return self.subject_name.last("CN")
-
-    @property
-    def dns_names(self) -> tuple[str, ...]:
-        """dNSName entries of subjectAltName, as they stand."""
-        return self.names.dns
-
-    @property
-    def ip_addresses(self) -> tuple[bytes, ...]:
-        """iPAddress entries of subjectAltName: 4 or 16 bytes each."""
-        return self.names.ips
-
-    @property
-    def san(self) -> tuple[str, ...]:
-        """dNSName and iPAddress entries as text, in their order."""
-        return self.names.texts
-
-    @property
-    def signature(self) -> str:
-        """The name of the algorithm it is signed with."""
-        return self.signature_algorithm.name
+    def names(self) -> extensions.GeneralNames:
+        """subjectAltName, names of other types too."""
+        if self._names is None:  # there are none
+            self._names = extensions.GeneralNames(self.dns_names, self.ip_addresses, (), self.san)
+        return self._names
 
     @property
     def self_signed(self) -> bool:
@@ -341,11 +332,7 @@ class Certificate:
         return f"<Certificate {self.subject!r} {self.sha256[:16]}>"
 
 
-_NO_NAMES: Final = extensions.GeneralNames()
-_NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
-_NO_KEY: Final = extensions.AuthorityKey()
 _EMPTY_NAME: Final = b"\x30\x00"
-_NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
 def _one_line(error: BaseException) -> str:
@@ -357,33 +344,28 @@ def _one_line(error: BaseException) -> str:
 
 def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
     """The certificate as it stands in a finding: text is exact, and valid UTF-8 whatever the certificate holds."""
-    record = certificate._record
-    if record is None:
-        record = CertificateRecord(
-            sha256=certificate.sha256,
-            subject=certificate.subject,
-            issuer=certificate.issuer,
-            san=list(certificate.san),
-            serial=certificate.serial,
-            not_before=certificate.not_before_text,
-            not_after=certificate.not_after_text,
-            key=certificate.key,
-            signature=certificate.signature,
-        )
-        if certificate.flaws:
-            record["error"] = "; ".join(certificate.flaws)
-        certificate._record = record
+    record: CertificateRecord = {
+        "sha256": certificate.sha256,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "san": list(certificate.san),
+        "serial": certificate.serial,
+        "not_before": certificate.not_before_text,
+        "not_after": certificate.not_after_text,
+        "key": certificate.key,
+        "signature": certificate.signature,
+    }
+    if certificate.flaws:
+        record["error"] = "; ".join(certificate.flaws)
     if with_der:
-        full = record.copy()
-        full["der"] = b2a_base64(certificate.der, newline=False).decode("ascii")
-        return full
+        record["der"] = b2a_base64(certificate.der, newline=False).decode("ascii")
     return record
 
 
 def describe_malformed(data: bytes, error: CertificateError | str) -> CertificateRecord:
     """What a finding says about bytes that came as a certificate and are none."""
     return CertificateRecord(
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256(data).hexdigest(),
         subject=None,
         issuer=None,
         san=[],

@@ -73,6 +73,23 @@ def whole_untrusted(data: bytes, tag: int, what: str) -> tuple[int, int]:
     return start, stop
 
 
+def filling_untrusted(data: bytes, at: int, end: int, tag: int) -> int:
+    """Where the content of an element of this tag starts that reaches from ``at`` to ``end`` exactly, both within ``data``."""
+    rest = end - at - 2
+    if rest < 0 or data[at] != tag:
+        raise DerError("an element that is not what the place asks for")
+    # for a given end there is one way to write the length
+    if rest < 128:
+        if data[at + 1] == rest:
+            return at + 2
+    elif rest < 257:
+        if data[at + 1] == 0x81 and data[at + 2] == rest - 1 > 127:
+            return at + 3
+    elif data[at + 1] == 0x82 and (data[at + 2] << 8 | data[at + 3]) == rest - 2 > 255:
+        return at + 4
+    raise DerError("an element that does not end where it should")
+
+
 def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
     """The elements between ``start`` and ``stop`` as (tag, start of content, end of content); they must fill it."""
     found = []

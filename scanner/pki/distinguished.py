@@ -40,6 +40,10 @@ _SHORT: Final = {
     }.items()
 }
 
+_COMMON_NAME: Final = b"\x06\x03" + der.encoded_oid("2.5.4.3")
+# A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
+PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
+
 _ENCODING: Final = {
     der.UTF8_STRING: "utf-8",
     0x12: "ascii",  # NumericString
@@ -56,11 +60,13 @@ _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"
 
 @dataclass(frozen=True, slots=True)
 class NameText:
-    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order."""
+    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
+    ``common_name`` is the last, most specific CN."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]
     flaw: str | None = None
+    common_name: str | None = None
 
     def first(self, kind: str) -> str | None:
         """The first value of an attribute type, as ``CN``."""
@@ -122,22 +128,67 @@ def _read_untrusted(name: bytes) -> NameText:
                 attributes.append((kind, value))
                 parts.append(f"{kind}={_escape(value)}")
         written.append("+".join(parts))
-    return NameText(",".join(reversed(written)), tuple(attributes), flaw)
+    return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
+
+
+# The places and organisations of a fleet: 400 bytes each.
+@lru_cache(maxsize=1024)
+def _relative_untrusted(encoded: bytes) -> NameText:
+    """One RelativeDistinguishedName of at most 127 bytes."""
+    return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
+
+
+def _put_together_untrusted(name: bytes) -> NameText | None:
+    """A name out of parts that were met before, for the most part; ``None`` where that is to be read at full length."""
+    at, stop = 2, len(name)
+    if stop < 4 or name[0] != der.SEQUENCE or name[1] != stop - 2 or stop > 129:
+        return None
+    texts: list[str] = []
+    attributes: list[tuple[str, str]] = []
+    while at < stop:
+        following = at + 2 + name[at + 1] if at + 1 < stop else at
+        if name[at] != der.SET or not at + 12 < following <= stop:
+            return None
+        if (
+            name[at + 4 : at + 9] == _COMMON_NAME
+            and name[at + 2] == der.SEQUENCE
+            and name[at + 3] == following - at - 4
+            and (name[at + 9] == der.UTF8_STRING or name[at + 9] == der.PRINTABLE_STRING)
+            and name[at + 10] == following - at - 11
+            and not (content := name[at + 11 : following]).translate(None, PLAIN)
+        ):
+            # this one is another for each host: no use in keeping it
+            value = content.decode("ascii")
+            texts.append("CN=" + value)
+            attributes.append(("CN", value))
+        else:
+            try:
+                part = _relative_untrusted(name[at:following])
+            except der.DerError:
+                return None
+            if part.flaw:
+                return None
+            texts.append(part.text)
+            attributes += part.attributes
+        at = following
+    texts.reverse()
+    return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
 
 
 def _name_text(name: bytes) -> NameText:
     try:
-        return _read_untrusted(name)
+        return _put_together_untrusted(name) or _read_untrusted(name)
     except der.DerError as error:
         return NameText("#" + name.hex(), (), str(error))
 
 
-_cached = lru_cache(maxsize=CACHED_NAMES)(_name_text)
+# For names of at most CACHED_NAME_BYTES, without a step of Python where one is known
+known_name = lru_cache(maxsize=CACHED_NAMES)(_name_text)
 
 
 def name_text(name: bytes) -> NameText:
     """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
-    return _cached(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
+    return known_name(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
 # Only names under a directoryName constraint, and issuers that are nowhere, come here: few.

@@ -79,6 +79,10 @@ NEVER_CRITICAL: Final = {
     AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
     AUTHORITY_INFO_ACCESS: "authorityInfoAccess",
 }
+# Critical, these mean no more to any client than they do otherwise.
+HARMLESS_WHEN_CRITICAL: Final = (
+    UNDERSTOOD_WHEN_CRITICAL - _HALF_UNDERSTOOD.keys() - NEVER_CRITICAL.keys() - {NAME_CONSTRAINTS}
+)
 
 # keyUsage as a mask: bit n of the BIT STRING (RFC 5280 section 4.2.1.3) is 1 << n.
 DIGITAL_SIGNATURE: Final = 1 << 0
@@ -135,6 +139,13 @@ class AuthorityKey(NamedTuple):
     serial: bytes | None = None
 
 
+# What holds where an extension is absent
+NO_NAMES: Final = GeneralNames()
+NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
+NO_KEY: Final = AuthorityKey()
+NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
+
+
 def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
     """The Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
 
@@ -144,37 +155,32 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
     start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
     if stop != end:
         raise der.DerError("extensions: bytes after their end")
-    header = der.header_untrusted
     while start < stop:
         if data[start] != der.SEQUENCE:
             raise der.DerError("extensions: something that is not a sequence")
-        _, at, end = header(data, start, stop)
+        _, at, end = der.header_untrusted(data, start, stop)
         start = end
-        # The short forms that nearly every extension has, read in place: this loop is the hottest of a scan.
-        if (
-            end - at > 5
-            and data[at] == der.OID
-            and (oid_stop := at + 2 + data[at + 1]) < end - 3
-            and data[at + 1] < 128
-        ):
-            oid = data[at + 2 : oid_stop]
-        else:
-            oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
-            oid = data[oid_start:oid_stop]
-        tag, value_start, value_stop = header(data, oid_stop, end)
-        critical = False
-        if tag == der.BOOLEAN:
-            critical = der.boolean_untrusted(data, value_start, value_stop)
-            tag, value_start, value_stop = header(data, value_stop, end)
-        if tag != der.OCTET_STRING or value_stop != end:
-            raise der.DerError("extensions: no OCTET STRING where the value belongs")
+        oid, critical, value = one_untrusted(data, at, end)
         if oid in found:
             found_flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
             continue
-        found[oid] = critical, data[value_start:value_stop]
+        found[oid] = critical, value
         if len(found) > MAX_EXTENSIONS:
             raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
     return found
+
+
+def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes]:
+    """What one Extension holds between ``at`` and ``end``: identifier, whether it is critical, content of extnValue."""
+    oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
+    tag, value_start, value_stop = der.header_untrusted(data, oid_stop, end)
+    critical = False
+    if tag == der.BOOLEAN:
+        critical = der.boolean_untrusted(data, value_start, value_stop)
+        tag, value_start, value_stop = der.header_untrusted(data, value_stop, end)
+    if tag != der.OCTET_STRING or value_stop != end:
+        raise der.DerError("extensions: no OCTET STRING where the value belongs")
+    return data[oid_start:oid_stop], critical, data[value_start:value_stop]
 
 
 def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:

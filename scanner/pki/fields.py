@@ -116,6 +116,15 @@ def time_untrusted(tag: int, content: bytes) -> float:
     raise der.DerError("something that is not a time")
 
 
+# The days on which the certificates of a fleet begin or end to be valid: ten years of them, 200 bytes each.
+@lru_cache(maxsize=4096)
+def day_untrusted(digits: bytes) -> tuple[float, str]:
+    """The YYMMDD of a UTCTime: epoch seconds at which the day begins, and YYYY-MM-DD."""
+    seconds = _seconds_untrusted(digits + b"000000Z", 2)
+    text = digits.decode("ascii")
+    return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
+
+
 # A CA issues many certificates in the same second, and all of a run share few dates; 30 bytes each.
 @lru_cache(maxsize=4096)
 def _validity(encoded: bytes) -> tuple[float, float, str, str]:

@@ -21,6 +21,7 @@ from scanner.pki.names import entry_for, match_name, matched
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
+from scanner.pki.usual import MAX_WAYS, UsualWay, usual_way
 from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from scanner.pki.weigh import (
     CLOSED,
@@ -72,7 +73,7 @@ class Judge:
         own: OwnAuthorities | None = None,
     ) -> None:
         """``public_roots`` are SHA-256 (hex) of the anchors held to public rules, ``own`` the estate's own CAs."""
-        self._own = own
+        self._own = own or None
         self._stores = tuple(stores)
         self._public_roots = public_roots
         self._intermediates = intermediates
@@ -82,10 +83,10 @@ class Judge:
         self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
         self._leaves: ShyCache[bytes, Certificate] = ShyCache(MAX_LEAVES)
         self._last_leaf: Certificate | None = None
-        self._last: tuple[tuple[bytes, ...], _Judged] | None = (
-            None  # what was judged last: most often the same comes again
-        )
+        # what was judged last: most often the same comes again
+        self._last: tuple[tuple[bytes, ...], _Judged] | None = None
         self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
+        self._ways: Cache[tuple[bytes, ...], UsualWay] = Cache(MAX_WAYS)
 
     @property
     def intermediates(self) -> Intermediates:
@@ -195,10 +196,16 @@ class Judge:
     # --- judging ---------------------------------------------------------------------------------
 
     def _judge_chain(self, chain: tuple[bytes, ...], at: float) -> _Judged:
+        self._builder.begin()
+        first = self._parse(chain[0], is_leaf=True) if chain else None
+        if isinstance(first, Certificate):
+            way = self._ways.get((first.issuer_der, *chain[1:]))
+            if way is not None and (known := way.verdict(first, at, self._builder, self._own)) is not None:
+                return _Judged(known, at, None)
         sent: list[Certificate | None] = []
         malformed: list[Problem] = []
         for place, data in enumerate(chain):
-            parsed = self._parse(data, is_leaf=place == 0)
+            parsed = self._parse(data, is_leaf=False) if place or first is None else first
             if isinstance(parsed, Certificate):
                 sent.append(parsed)
             else:
@@ -212,9 +219,9 @@ class Judge:
             stores = {store.name: StoreVerdict(store.name, False, None, (), (malformed[0],)) for store in self._stores}
             return _Judged(ChainVerdict(everything, (malformed[0],), stores, tuple(malformed[1:])), at, None)
 
-        self._builder.begin()
         own = rules.leaf_problems(leaf, at)
         verdicts: dict[str, StoreVerdict] = {}
+        found: list[tuple[Surroundings, WeighedPath]] = []
         best: WeighedPath | None = None
         looked_further = False
         is_public = False
@@ -223,6 +230,7 @@ class Judge:
             if path.kind != CLOSED or path.problems:
                 path = self._best_completion(leaf, around, at, path)
                 looked_further = True
+            found.append((around, path))
             problems = (_as_anchor(own) if leaf in around.store else own) + path.problems
             verdicts[around.store.name] = StoreVerdict(
                 around.store.name,
@@ -248,6 +256,8 @@ class Judge:
         path_found = best.certificates if best is not None else ()
         own_ca = self._own is not None and self._own.vouch_for((*everything, *path_found))
         verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found, own_ca)
+        if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
+            self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
         return _Judged(verdict, at, self._intermediates.size if looked_further else None)
 
     def _leaf_findings(
@@ -298,6 +308,7 @@ class Judge:
             for upper in self._builder.upper_paths(step.issuer, around, step.source):
                 path = weigh(leaf, step, upper, around, at)
                 if path.kind == CLOSED and not path.problems:
+                    path.first = best is None and step is steps[0]
                     return path
                 if best is None or path.rank < best.rank:
                     best = path

@@ -36,6 +36,7 @@ class Entry:
     conditions: tuple[tuple[str, str, re.Pattern[str]], ...]  # ("subject" | "issuer" | "san", attribute, pattern)
     self_signed: bool
     note: str | None = None
+    places: frozenset[tuple[str, str]] = frozenset()  # of its conditions
 
 
 def _conditions(match: dict[str, object]) -> Iterator[tuple[str, str, re.Pattern[str]]]:
@@ -61,10 +62,44 @@ def catalogue() -> tuple[Entry, ...]:
         if conditions:
             decides = row["kind"] in _DECIDING_KINDS and "not checked" not in row["source"]
             self_signed = row["match"].get("self_signed") is True
+            places = frozenset((where, attribute) for where, attribute, _ in conditions)
             entries.append(
-                Entry(row["product"], row["kind"], row["source"], decides, conditions, self_signed, row.get("note"))
+                Entry(
+                    row["product"],
+                    row["kind"],
+                    row["source"],
+                    decides,
+                    conditions,
+                    self_signed,
+                    row.get("note"),
+                    places,
+                )
             )
     return tuple(sorted(entries, key=lambda entry: not entry.decides))
+
+
+@lru_cache(maxsize=1)
+def _screens() -> dict[tuple[str, str], re.Pattern[str]]:
+    """By place and attribute, one pattern for whatever any entry wants there."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for entry in catalogue():
+        for where, attribute, pattern in entry.conditions:
+            wanted.setdefault((where, attribute), []).append(f"(?:{pattern.pattern})")
+    return {place: re.compile("|".join(patterns)) for place, patterns in wanted.items()}
+
+
+def _places(certificate: Certificate) -> set[tuple[str, str]]:
+    """Where the certificate has something that some entry wants there; most have next to nothing, and are done with."""
+    screens = _screens()
+    found = set()
+    values = [(("subject", kind), value) for kind, value in certificate.subject_name.attributes[:_NAMES_EXAMINED]]
+    values += [(("issuer", kind), value) for kind, value in certificate.issuer_name.attributes[:_NAMES_EXAMINED]]
+    values += [(("san", ""), value) for value in certificate.san[:_NAMES_EXAMINED]]
+    for place, value in values:
+        screen = screens.get(place)
+        if screen is not None and len(value) <= _LONGEST_MATCHED and screen.fullmatch(value) is not None:
+            found.add(place)
+    return found
 
 
 def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pattern[str]) -> bool:
@@ -78,9 +113,14 @@ def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pat
 
 def match(certificate: Certificate) -> tuple[str, Entry] | None:
     """(product, entry) of the first entry whose every condition holds; ``None`` where there is none."""
+    found = _places(certificate)
+    if not found:
+        return None
     for entry in catalogue():
-        if all(_holds(certificate, *condition) for condition in entry.conditions) and (
-            not entry.self_signed or certificate.self_signed
+        if (
+            entry.places <= found
+            and all(_holds(certificate, *condition) for condition in entry.conditions)
+            and (not entry.self_signed or certificate.self_signed)
         ):
             return entry.product, entry
     return None

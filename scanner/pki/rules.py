@@ -18,6 +18,9 @@ from scanner.pki.verdicts import Problem
 # begins at 1962 bits of RSA. Other clients take 1024.
 MIN_RSA_BITS: Final = 1962
 MIN_EC_BITS: Final = 224
+_LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC_BITS}
+# A server's key is of use for one of these, with whatever key exchange
+_TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
 _DAY: Final = 86_400
 
@@ -113,10 +116,21 @@ def _not_understood(certificate: Certificate) -> dict[str, Any]:
 
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
     """What stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
-    problems = _contents(leaf)
-    if leaf.key_usage is not None and not leaf.key_usage & (
-        extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
+    usage, purposes, bits = leaf.key_usage, leaf.extended_key_usage, leaf.key_bits
+    # what holds of nearly all of them, without asking one by one
+    if (
+        leaf.not_before <= at <= leaf.not_after
+        and not leaf.flaws
+        and extensions.HARMLESS_WHEN_CRITICAL.issuperset(leaf.critical)
+        and bits is not None
+        and bits >= _LEAST_BITS.get(leaf.key_type, bits + 1)
+        and not leaf.signature_algorithm.weak
+        and (usage is None or usage & _TLS_USAGES)
+        and (purposes is None or "serverAuth" in purposes)
     ):
+        return []
+    problems = _contents(leaf)
+    if usage is not None and not usage & _TLS_USAGES:
         # OpenSSL refuses it as "unsuitable certificate purpose".
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
     if leaf.signature_algorithm.weak:

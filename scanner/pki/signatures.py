@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -77,18 +79,20 @@ _MAX_SALT: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SignatureAlgorithm:
-    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here."""
+    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here.
+
+    ``weak``: by a hash for which collisions can be made (MD2, MD4, MD5, SHA-1).
+    """
 
     name: str
     kind: str | None
     hash: str | None
     salt_length: int = 0
     mask_hash: str | None = None
+    weak: bool = field(init=False, compare=False)
 
-    @property
-    def weak(self) -> bool:
-        """A hash for which collisions can be made: MD2, MD4, MD5 and SHA-1."""
-        return self.hash in _WEAK_HASHES
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weak", self.hash in _WEAK_HASHES)
 
 
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
@@ -122,6 +126,17 @@ def _hash_untrusted(data: bytes, at: int, end: int) -> str:
     return name
 
 
+def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
+    for oid, row in _ALGORITHMS.items():
+        for parameters in (b"", b"\x05\x00"):
+            content = bytes((der.OID, len(oid))) + oid + parameters
+            yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
+
+
+# AlgorithmIdentifiers as certificates have them, the parameters absent or NULL
+USUAL_IDENTIFIERS: Final = dict(_identifiers())
+
+
 @lru_cache(maxsize=256)
 def _algorithm(identifier: bytes) -> SignatureAlgorithm:
     start, stop = der.whole_untrusted(identifier, der.SEQUENCE, "signature algorithm")
@@ -149,6 +164,21 @@ def _ecdsa(hash_name: str) -> ec.ECDSA:
     return ec.ECDSA(_HASHES[hash_name]())
 
 
+_KEY_CLASSES: Final[dict[str, type[object]]] = {
+    "ec": ec.EllipticCurvePublicKey,
+    "rsa": rsa.RSAPublicKey,
+    "dsa": dsa.DSAPublicKey,
+    "ed25519": ed25519.Ed25519PublicKey,
+    "ed448": ed448.Ed448PublicKey,
+}
+
+
+# These are abstract classes, which take three calls to say who is theirs; a dozen classes of keys exist.
+@lru_cache(maxsize=32)
+def _kind_of(key_class: type) -> str | None:
+    return next((kind for kind, base in _KEY_CLASSES.items() if issubclass(key_class, base)), None)
+
+
 def verifies(
     key: CertificatePublicKeyTypes, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes
 ) -> bool | None:
@@ -156,34 +186,24 @@ def verifies(
     kind, name = algorithm.kind, algorithm.hash
     if kind is None or (name is not None and name not in _HASHES):
         return None
+    wanted = "rsa" if kind == "rsa-pss" else kind
+    if name is None and wanted in ("ec", "rsa", "dsa"):
+        return None
+    if _kind_of(type(key)) != wanted:
+        return False if wanted in _KEY_CLASSES else None
+    own: Any = key
     try:
-        if kind == "ec" and name is not None:
-            if not isinstance(key, ec.EllipticCurvePublicKey):
-                return False
-            key.verify(signature, signed, _ecdsa(name))
-        elif kind == "rsa" and name is not None:
-            if not isinstance(key, rsa.RSAPublicKey):
-                return False
-            key.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
-        elif kind == "rsa-pss" and name is not None:
-            if not isinstance(key, rsa.RSAPublicKey):
-                return False
+        if name is None:
+            own.verify(signature, signed)
+        elif kind == "ec":
+            own.verify(signature, signed, _ecdsa(name))
+        elif kind == "rsa":
+            own.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
+        elif kind == "rsa-pss":
             mask = padding.MGF1(_HASHES[algorithm.mask_hash or name]())
-            key.verify(signature, signed, padding.PSS(mask, algorithm.salt_length), _HASHES[name]())
-        elif kind == "dsa" and name is not None:
-            if not isinstance(key, dsa.DSAPublicKey):
-                return False
-            key.verify(signature, signed, _HASHES[name]())
-        elif kind == "ed25519":
-            if not isinstance(key, ed25519.Ed25519PublicKey):
-                return False
-            key.verify(signature, signed)
-        elif kind == "ed448":
-            if not isinstance(key, ed448.Ed448PublicKey):
-                return False
-            key.verify(signature, signed)
+            own.verify(signature, signed, padding.PSS(mask, algorithm.salt_length), _HASHES[name]())
         else:
-            return None
+            own.verify(signature, signed, _HASHES[name]())
     except (InvalidSignature, ValueError):
         return False
     except UnsupportedAlgorithm:

@@ -22,13 +22,15 @@ _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
 @dataclass(slots=True)
 class WeighedPath:
-    """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong."""
+    """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong.
+    ``first``: it was the first one that was tried, and is closed."""
 
     kind: int
     certificates: tuple[Certificate, ...]
     problems: list[Problem]
     completed: dict[str, str]
     anchor: Certificate | None
+    first: bool = False
 
     @property
     def rank(self) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from scanner.pki.distinguished import name_text
 from scanner.pki.fields import key_untrusted, validity_untrusted
 from scanner.pki.signatures import algorithm_untrusted
 from tests.helpers import pki
+from tests.helpers.pki import tlv
 
 
 @given(st.integers())
@@ -86,3 +87,18 @@ def test_readers_raise_only_der_errors(data: bytes) -> None:
         except DerError:
             continue
     name_text(data).text.encode()
+
+
+@given(st.binary(max_size=400), st.sampled_from([0x30, 0x04, 0x80]))
+def test_what_fills_its_place(content: bytes, tag: int) -> None:
+    data = b"\x00" + tlv(tag, content) + b"\x00"
+    assert der.filling_untrusted(data, 1, len(data) - 1, tag) == len(data) - 1 - len(content)
+    for at, end, other in ((1, len(data), tag), (1, len(data) - 2, tag), (1, len(data) - 1, tag + 1), (1, 2, tag)):
+        with pytest.raises(DerError):
+            der.filling_untrusted(data, at, end, other)
+
+
+def test_what_fills_its_place_in_too_long_a_form() -> None:
+    for wrong in (b"\x30\x81\x7f" + bytes(127), b"\x30\x82\x00\xff" + bytes(255), b"\x30\x80\x00\x00", b"\x30"):
+        with pytest.raises(DerError):
+            der.filling_untrusted(wrong, 0, len(wrong), 0x30)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from scanner.pki.distinguished import CACHED_NAME_BYTES, is_within, name_text
+from scanner.pki import distinguished
+from scanner.pki.distinguished import CACHED_NAME_BYTES, NameText, is_within, name_text
 from tests.helpers import pki
 from tests.helpers.pki import name, sequence, tlv
 
@@ -66,3 +69,34 @@ def test_long_names_are_read_and_not_kept() -> None:
 )
 def test_within(whole: bytes, base: bytes, within: bool) -> None:
     assert is_within(whole, base) is within
+
+
+def exactly(data: bytes) -> NameText:
+    """The name, read at full length."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinguished, "_put_together_untrusted", lambda _: None)
+        return distinguished._name_text(data)
+
+
+def test_a_name_put_together_is_the_same_name() -> None:
+    """Whatever bytes are changed, and where it ends."""
+    chance = random.Random("names")
+    put_together = 0
+    for whole in (
+        name(C="DE", ST="Bayern", O="A, B & Söhne", OU="#x ", CN="www.example.com"),
+        name(CN="a", O=tlv(0x13, b"b")),
+        sequence(*(name(CN=text)[2:] for text in ("first.example", "second, third"))),
+        sequence(tlv(0x31, *(sequence(pki.oid("2.5.4.10"), tlv(0x0C, text)) for text in (b"a", b"b")))),
+        name(CN=tlv(0x14, b"t\xe9l\xe9")),
+        name(O=tlv(0x1E, "x".encode("utf-16-be"))),
+        name(CN=tlv(0x1C, "x".encode("utf-32-be"))),
+    ):
+        assert name_text(whole) == exactly(whole)
+        for length in range(len(whole)):
+            assert distinguished._name_text(whole[:length]) == exactly(whole[:length])
+        for _ in range(400):
+            changed = bytearray(whole)
+            changed[chance.randrange(len(changed))] = chance.choice((0, 0x0C, 0x13, 0x30, 0x31, chance.randrange(256)))
+            put_together += distinguished._put_together_untrusted(bytes(changed)) is not None
+            assert distinguished._name_text(bytes(changed)) == exactly(bytes(changed))
+    assert put_together > 500

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.pki.der import DerError
-from scanner.pki.fields import key_untrusted, serial_text_untrusted, validity_untrusted
+from scanner.pki.fields import day_untrusted, key_untrusted, serial_text_untrusted, validity_untrusted
 from tests.helpers import pki
 from tests.helpers.pki import sequence, tlv
 
@@ -87,3 +87,12 @@ def test_curves_that_are_not_named() -> None:
     assert key_untrusted(weak, []) == ("ec", 192, "ec:secp192k1")
     with pytest.raises(DerError):
         key_untrusted(sequence(sequence(pki.oid("1.2.840.10045.2.1")), pki.bit_string(b"\4")), [])
+
+
+def test_days() -> None:
+    assert day_untrusted(b"700102") == (86400.0, "1970-01-02")
+    assert day_untrusted(b"491231") == (2524521600.0, "2049-12-31")
+    assert day_untrusted(b"500101")[1] == "1950-01-01"
+    for wrong in (b"230229", b"23022", b"2302281", b"23 228", b"231301"):
+        with pytest.raises(DerError):
+            day_untrusted(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scanner.pki import placeholders
 from scanner.pki.placeholders import catalogue, match
 from tests.helpers import pki
 
@@ -78,3 +79,19 @@ def test_what_was_not_checked_never_decides() -> None:
         if entry.decides:
             assert "not checked" not in entry.source
             assert entry.kind in ("placeholder", "device default")
+
+
+@pytest.mark.parametrize("issued", [*(issued for issued, _ in KNOWN + HINTS), *NOT])
+def test_nothing_is_passed_over(monkeypatch: pytest.MonkeyPatch, issued: pki.Issued) -> None:
+    """What is not held against every entry would have matched none of those left out."""
+    found = match(issued.parsed)
+    everywhere = {place for entry in catalogue() for place in entry.places}
+    monkeypatch.setattr(placeholders, "_places", lambda _: everywhere)
+    assert match(issued.parsed) == found
+
+
+def test_every_condition_is_in_the_screen() -> None:
+    for entry in catalogue():
+        for where, attribute, pattern in entry.conditions:
+            assert f"(?:{pattern.pattern})" in placeholders._screens()[where, attribute].pattern
+            assert not pattern.groupindex and pattern.flags == placeholders._screens()[where, attribute].flags
