@@ -267,5 +267,7 @@ def target_of(finding: Mapping[str, Any]) -> str:
     target = finding.get("target")
     if not isinstance(target, dict):
         return ""
-    host, port = str(target.get("host"))[:MAX_KEY], str(target.get("port"))[:MAX_KEY]
+    host, port = target.get("host"), target.get("port")
+    if type(host) is not str or type(port) is not int or len(host) > MAX_KEY:
+        host, port = str(host)[:MAX_KEY], str(port)[:MAX_KEY]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from scanner.findings import CAUSES
-from scanner.fleet.clusters import MAX_KEY, NOTES, Root, Rooting, is_rooted, rooting_of, roots_among, roots_of
+from scanner.fleet.clusters import MAX_KEY, NOTES, Rooting, is_rooted, rooting_of
 from scanner.fleet.explained import FLEET_CODES, causes_of
 from scanner.fleet.stats import codes_of
 
@@ -22,9 +22,10 @@ _PARTS: Final = itemgetter("cause", "code", "severity")
 
 class Sort:
     """``codes`` are the distinct (cause, code) pairs, ``errors`` the causes of the errors, and ``named`` the one that such
-    findings are named by, or nothing. ``says``: some code is one that only the fleet gives."""
+    findings are named by, or nothing. ``says``: some code is one that only the fleet gives. ``rootings``: of each diagnosis that
+    has roots its place, its code, and what finds them; ``None`` where each finding must be looked at for that."""
 
-    __slots__ = ("_rooted", "_rootings", "codes", "errors", "named", "outcome", "primary", "says")
+    __slots__ = ("codes", "errors", "named", "outcome", "primary", "rootings", "says")
 
     def __init__(
         self,
@@ -35,19 +36,11 @@ class Sort:
         named: str,
         rootings: Sequence[tuple[int, str, Rooting | None]] | None,
     ) -> None:
-        """``rootings``: of each diagnosis that has roots its place, its code, and what finds them; ``None`` where each finding
-        must be looked at for that."""
         self.outcome, self.primary, self.codes = outcome, primary, codes
         self.errors, self.named = errors, named
         self.says = any(code in FLEET_CODES for _, code in codes)
-        self._rooted = bool(codes) and (outcome != "ok" or any(code in NOTES for _, code in codes))
-        self._rootings = rootings if self._rooted else ()
-
-    def roots(self, finding: Mapping[str, Any]) -> Mapping[Root, str]:
-        """The roots of a finding of this sort, by name."""
-        if self._rootings is None:
-            return roots_of(finding)
-        return roots_among(finding, finding["diagnoses"], self._rootings) if self._rootings else {}
+        rooted = bool(codes) and (outcome != "ok" or any(code in NOTES for _, code in codes))
+        self.rootings = rootings if rooted else ()
 
 
 _SORTS: Final[dict[tuple[Any, ...], Sort]] = {}

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from scanner.fleet.batch import Batch
-from scanner.fleet.clusters import Clusters, Root, target_of
+from scanner.fleet.clusters import Clusters, Root, roots_among, roots_of, target_of
 from scanner.fleet.correlation import Correlation, Seen
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
@@ -29,7 +29,7 @@ OTHER_REASONS: Final = "(other reasons)"
 
 
 # What is counted of a finding that has a diagnosis: its sort, its groups, its roots, its name if it has some, what it tells.
-_Told = tuple[Sort, Sequence[str], Mapping[Root, str], str, Seen | None]
+_Told = tuple[Sort, Sequence[str], Mapping[Root, str] | None, str, Seen | None]
 
 
 class Statistics(Stats):
@@ -67,7 +67,8 @@ class Statistics(Stats):
             self._reason("has no target or no outcome", 1)
             return
         _, _, roots, target, seen = self._tell(finding, ())
-        self.clusters.add(roots, target)
+        if roots:
+            self.clusters.add(roots, target)
         if finding["outcome"] != "invalid":
             self.correlated.targets += 1
             if seen is not None:
@@ -95,7 +96,11 @@ class Statistics(Stats):
 
     def _tell(self, finding: Mapping[str, Any], groups: Sequence[str]) -> _Told:
         sort = sort_of(finding)
-        roots = sort.roots(finding)
+        roots: Mapping[Root, str] | None = None
+        if sort.rootings:
+            roots = roots_among(finding, finding["diagnoses"], sort.rootings)
+        elif sort.rootings is None:
+            roots = roots_of(finding)
         return (
             sort,
             groups,
@@ -107,7 +112,7 @@ class Statistics(Stats):
     def fold(self, batch: Batch[Any]) -> None:
         """Count what a batch holds."""
         self._add_measured(batch)
-        self.note(batch.runs, batch.tags)
+        self.note(batch.rows, batch.columns)
         if batch.telling:
             self._add_telling(batch.telling)
         for outcome in {*batch.outcomes}:
@@ -121,7 +126,8 @@ class Statistics(Stats):
             correlated.add(seen)
 
     def _add_telling(self, telling: Sequence[_Told]) -> None:
-        sorts, groups, *_ = zip(*telling, strict=True)
+        sorts = [sort for sort, *_ in telling]
+        groups = [names for _, names, *_ in telling]
         correlated = self.correlated
         for sort, count in Counter(sorts).items():
             self.total.add(sort.outcome, sort.primary, sort.codes, count)
@@ -142,7 +148,7 @@ class Statistics(Stats):
         for stage, durations in batch.durations.items():
             if durations:
                 self.latency.add(stage, durations)
-        for run, rows in batch.rows_by_run():
+        for run, rows in batch.rows.items():
             self.repeats.add(run, rows)
         if batch.last > self._last:
             self._last = batch.last

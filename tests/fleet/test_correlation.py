@@ -9,7 +9,8 @@ import pytest
 
 from scanner.correlate.facts import facts_of_finding
 from scanner.fleet import correlation as module
-from scanner.fleet.correlation import FLEET_CODES, Correlation, Seen
+from scanner.fleet.correlation import Correlation, Seen
+from scanner.fleet.explained import FLEET_CODES
 from scanner.fleet.sorts import sort_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
