@@ -341,8 +341,10 @@ def told_by_servers(finding: Mapping[str, Any]) -> tuple[Witness, ...]:
         evidence = _mapping(diagnosis.get("evidence"))
         for told in (evidence, _mapping(evidence.get("clock"))):
             for witness in map(_mapping, _list(told.get("witnesses"))):
+                if witness.get("kind") != "sntp":
+                    continue
                 time, local = seconds(witness.get("time")), seconds(witness.get("local_time"))
-                if witness.get("kind") == "sntp" and time is not None and local is not None:
+                if time is not None and local is not None:
                     found.append(Witness("sntp", str(witness.get("who")), time, local))
     return tuple(dict.fromkeys(found))
 

@@ -25,7 +25,7 @@ class Sort:
     findings are named by, or nothing. ``says``: some code is one that only the fleet gives. ``rootings``: of each diagnosis that
     has roots its place, its code, and what finds them; ``None`` where each finding must be looked at for that."""
 
-    __slots__ = ("codes", "errors", "named", "outcome", "primary", "rootings", "says")
+    __slots__ = ("codes", "errors", "named", "outcome", "primary", "remembered", "rootings", "says")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Sort:
         self.says = any(code in FLEET_CODES for _, code in codes)
         rooted = bool(codes) and (outcome != "ok" or any(code in NOTES for _, code in codes))
         self.rootings = rootings if rooted else ()
+        self.remembered = False
 
 
 _SORTS: Final[dict[tuple[Any, ...], Sort]] = {}
@@ -79,6 +80,7 @@ def _learn(key: tuple[Any, ...], finding: Mapping[str, Any]) -> Sort:
         if len(_SORTS) >= MAX_SORTS:
             _SORTS.clear()
         _SORTS[key] = sort
+        sort.remembered = True
     return sort
 
 

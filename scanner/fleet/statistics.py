@@ -18,9 +18,9 @@ from scanner.fleet.correlation import Correlation, Seen
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
 from scanner.fleet.repeats import Repeats
-from scanner.fleet.sorts import Sort, sort_of
+from scanner.fleet.sorts import MAX_SORTS, Sort, sort_of
 from scanner.fleet.stats import Stats
-from scanner.fleet.tally import share
+from scanner.fleet.tally import Tally, share
 from scanner.ndjson import FOREIGN, Unreadable
 
 # Reasons told apart why lines are no findings.
@@ -38,6 +38,7 @@ class Statistics(Stats):
     of_fleet = True
 
     def __init__(self, by: Sequence[str] = ()) -> None:
+        self._waiting: Counter[Sort] = Counter()  # to be counted in ``total``
         super().__init__(by)
         self.expiry = Expiry()
         self.latency = Latency()
@@ -46,6 +47,26 @@ class Statistics(Stats):
         self.repeats = Repeats()
         self.reasons: Counter[str] = Counter()
         self._last = ""  # when the last target was taken up
+
+    @property
+    def total(self) -> Tally:
+        """The counts of all findings."""
+        if self._waiting:
+            self._settle()
+        return self._total
+
+    @total.setter
+    def total(self, tally: Tally) -> None:
+        self._total = tally
+
+    def _settle(self) -> None:
+        for sort, count in self._waiting.items():
+            self._total.add(sort.outcome, sort.primary, sort.codes, count)
+        self._waiting.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()  # sorts are not for other processes
+        return self.__dict__
 
     def batch(self, findings: Iterable[Mapping[str, Any]]) -> Batch[Any]:
         """What there is to count in findings, which are gone afterwards. Raises ``FOREIGN`` for those not shaped like ours."""
@@ -116,7 +137,7 @@ class Statistics(Stats):
         if batch.telling:
             self._add_telling(batch.telling)
         for outcome in {*batch.outcomes}:
-            self.total.add_quiet(outcome, batch.outcomes.count(outcome))
+            self._total.add_quiet(outcome, batch.outcomes.count(outcome))
         for column, values in zip(self.by, zip(*batch.groups, strict=True), strict=False):
             for (value, outcome), count in Counter(zip(values, batch.outcomes, strict=True)).items():
                 self.group(column, value).add_quiet(outcome, count)
@@ -128,20 +149,23 @@ class Statistics(Stats):
     def _add_telling(self, telling: Sequence[_Told]) -> None:
         sorts = [sort for sort, *_ in telling]
         groups = [names for _, names, *_ in telling]
-        correlated = self.correlated
-        for sort, count in Counter(sorts).items():
-            self.total.add(sort.outcome, sort.primary, sort.codes, count)
-            if sort.outcome != "invalid":
-                correlated.targets += count
+        self._waiting.update(sorts)
+        full = len(self._waiting) > MAX_SORTS
         for column, values in zip(self.by, zip(*groups, strict=True), strict=False):
             for (value, sort), count in Counter(zip(values, sorts, strict=True)).items():
                 self.group(column, value).add(sort.outcome, sort.primary, sort.codes, count)
-        add_roots = self.clusters.add
-        for _, _, roots, target, seen in telling:
+        add_roots, correlated = self.clusters.add, self.correlated
+        correlated.targets += len(sorts)
+        for sort, _, roots, target, seen in telling:
+            if sort.outcome == "invalid":
+                correlated.targets -= 1
             if roots:
                 add_roots(roots, target)
             if seen is not None:
                 correlated.add(seen)
+            full = full or not sort.remembered
+        if full:  # what is not remembered may be as large as a finding
+            self._settle()
 
     def _add_measured(self, batch: Batch[Any]) -> None:
         self.expiry.add(batch.leaves)
