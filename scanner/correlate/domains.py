@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Names whose domain is remembered: the same few are asked about again and again, a whole inventory is not.
 REMEMBERED: Final = 4096
+# Characters of a name (RFC 1035 section 2.3.4)
+MAX_NAME: Final = 253
 # Names without a dot are completed by the resolver's search list: all of them belong to whoever runs the network.
 LOCAL: Final = "(local)"
 # Top-level domains that stand for public ones in tests and documentation (RFC 2606). Any other that is not on the list
@@ -30,6 +32,27 @@ def _list() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
+@cache
+def _deep() -> frozenset[str] | None:
+    """The last two labels of the list's suffixes that have more of them; ``None`` where the package does not show its list."""
+    rules = getattr(_list(), "_publicsuffix", None)
+    if not isinstance(rules, frozenset):
+        return None
+    return frozenset(".".join(rule.split(".")[-2:]) for rule in rules if rule.count(".") > 1)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _decided_by(last_two: str) -> int:
+    """How many labels of a name are its registrable domain, where its last two decide that; 0 where they do not.
+
+    No suffix is longer than two labels then, so any name below them will do to ask the list.
+    """
+    deep = _deep()
+    if deep is None or last_two in deep:
+        return 0
+    return _searched(f"a.b.{last_two}").count(".") + 1
+
+
 @lru_cache(maxsize=REMEMBERED)
 def registrable(name: str) -> str:
     """The registrable domain of a host name in lower-case A-labels, or the address itself where ``name`` is an IP literal.
@@ -38,6 +61,16 @@ def registrable(name: str) -> str:
     """
     if is_address(name):
         return name
+    # the search takes ten times as long, and estates have thousands of names under a few
+    labels = name.rsplit(".", 3)
+    if len(labels) > 2 and "" not in labels and ".." not in name and name[0] != "." and name.islower():
+        count = _decided_by(f"{labels[-2]}.{labels[-1]}") if len(name) <= MAX_NAME else 0
+        if count:
+            return ".".join(labels[-count:])
+    return _searched(name)
+
+
+def _searched(name: str) -> str:
     labels = name.rstrip(".").split(".")
     if len(labels) == 1:
         return LOCAL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, Literal
 
@@ -340,8 +341,10 @@ def told_by_servers(finding: Mapping[str, Any]) -> tuple[Witness, ...]:
         evidence = _mapping(diagnosis.get("evidence"))
         for told in (evidence, _mapping(evidence.get("clock"))):
             for witness in map(_mapping, _list(told.get("witnesses"))):
+                if witness.get("kind") != "sntp":
+                    continue
                 time, local = seconds(witness.get("time")), seconds(witness.get("local_time"))
-                if witness.get("kind") == "sntp" and time is not None and local is not None:
+                if time is not None and local is not None:
                     found.append(Witness("sntp", str(witness.get("who")), time, local))
     return tuple(dict.fromkeys(found))
 
@@ -364,10 +367,19 @@ def seconds(text: object) -> int | None:
     """RFC 3339 text as whole seconds since the epoch; ``None`` where it is none."""
     if not isinstance(text, str):
         return None
+    return _known_seconds(text) if len(text) == _WHOLE_SECONDS else _seconds(text)
+
+
+def _seconds(text: str) -> int | None:
     try:
         return int(datetime.fromisoformat(text).timestamp() // 1)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+# Those of certificates are met again and again; a fleet has some thousand of them.
+_known_seconds: Final = lru_cache(maxsize=4096)(_seconds)
+_WHOLE_SECONDS: Final = len("2026-11-23T20:15:44Z")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -17,8 +17,12 @@ def addresses_tell(finding: Mapping[str, Any]) -> bool:
     for endpoint in endpoints if type(endpoints) is list else ():
         if type(endpoint) is not dict:
             continue
-        if "observed" in endpoint and _has_time(endpoint["observed"]):
-            return True
+        if "observed" in endpoint:
+            observed = endpoint["observed"]
+            answers = observed.get("completions") if type(observed) is dict else None
+            for answer in answers.values() if type(answers) is dict else ():
+                if type(answer) is dict and "date" in answer:
+                    return True
         trust = endpoint.get("trust")
         if trust and type(trust) is dict:
             for store in trust.values():
@@ -27,10 +31,3 @@ def addresses_tell(finding: Mapping[str, Any]) -> bool:
             else:
                 return True
     return False
-
-
-def _has_time(observed: Any) -> bool:
-    answers = observed.get("completions") if type(observed) is dict else None
-    if type(answers) is not dict:
-        return False
-    return any("date" in answer for answer in answers.values() if type(answer) is dict)

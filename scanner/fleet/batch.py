@@ -1,31 +1,30 @@
 """Findings by column: a list for each field that is counted, out of many findings at once.
 
-Of each finding only what is counted is taken, and it is gone before the next one is read, so that all of it happens in the
-memory that the processor has at hand; what follows is then done for a whole column at a time. That is several times faster than
-finding by finding. It holds for findings as runs of ours write them; anything else raises ``FOREIGN`` before anything was
-counted, and is then looked at one by one.
+Of each finding only what is counted is taken, and it is gone before the next one is read, whose parts then take the same places
+in the memory that the processor has at hand: the fewer of its texts are kept, the faster. What follows is done for a whole
+column at a time. That is several times faster than finding by finding. It holds for findings as runs of ours write them;
+anything else raises ``FOREIGN`` before anything was counted, and is then looked at one by one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, compress
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from scanner.findings import SCHEMA
 from scanner.fleet.tally import OUTCOMES
 
-_PLAIN: Final = itemgetter("schema", "outcome", "run", "attempts", "duration_ms", "started")
-_ATTEMPTS: Final = 3  # its place in that
-_NESTED: Final = itemgetter("diagnoses", "cause", "target", "certificates", "endpoints")
+_FIELDS: Final = itemgetter(
+    "schema", "outcome", "run", "attempts", "duration_ms", "started", "diagnoses", "cause", "target", "certificates", "endpoints"
+)  # fmt: skip
 _OF_TARGET: Final = itemgetter("tags", "row")
+_NO_RUN: Final = object()
 _LEAF: Final = itemgetter("not_after", "sha256")
-_SCHEMAS: Final = frozenset((SCHEMA,))
-_OUTCOMES: Final = frozenset(OUTCOMES)
-_OBJECTS: Final = frozenset((dict,))
-_STAGES: Final = ("connect", "starttls", "handshake")
+# One text for all findings of an outcome
+_OUTCOMES: Final = {outcome: outcome for outcome in OUTCOMES}
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 Finding = Mapping[str, Any]
@@ -40,105 +39,100 @@ class Batch(Generic[Kept]):
     """Some findings, at least one. Raises ``FOREIGN``, or what reading them raises.
 
     ``telling`` is what was kept of those with a diagnosis; ``outcomes`` and ``groups`` are of the others, and ``asked_more`` is
-    what was kept of these. The rest is of all: ``leaves`` are (not_after, SHA-256), ``durations`` milliseconds by stage,
-    ``last`` is when the last of them was started, to the second.
+    what was kept of these. The rest is of all: ``columns`` of the inventory, ``leaves`` are (not_after, SHA-256), ``durations``
+    milliseconds by stage, ``rows`` those of the inventory by run, ``last`` is when the last of them was started, to the second.
     """
 
-    __slots__ = (
-        "_rows",
-        "_runs",
-        "asked_more",
-        "durations",
-        "groups",
-        "last",
-        "leaves",
-        "outcomes",
-        "runs",
-        "tags",
-        "telling",
-    )
+    __slots__ = ("asked_more", "columns", "durations", "groups", "last", "leaves", "outcomes", "rows", "telling")
 
     def __init__(self, findings: Iterable[Finding], look: Look[Kept], naming: Naming | None = None) -> None:
-        # not a comprehension, whose variable would keep each finding until the next one is there
-        taken = [*map(_taking(look, naming), findings)]
-        plain, of_target, leaves, timings, told, kept, groups = zip(*taken, strict=True)
-        schemas, outcomes, runs, attempts, durations, started = zip(*plain, strict=True)
-        tags, rows = zip(*of_target, strict=True)
-        latest = max(started)
-        if (
-            {*schemas} != _SCHEMAS
-            or not _OUTCOMES.issuperset(outcomes)
-            or {*map(type, tags)} != _OBJECTS
-            or type(sum(rows)) is not int  # which it is of nothing but whole numbers
-            or min(rows) < 0
-            or _TIME.fullmatch(latest) is None
-        ):
-            raise ValueError
-        "".join(runs)  # raises where one of them is no text; below where one is no number
-        sum(attempts)
+        rows_by_run: dict[str, list[int]] = {}
+        rows: list[int] = []
+        known_run: object = _NO_RUN  # whose rows these are
+        columns: set[str] = set()
+        leaves: list[tuple[Any, Any]] = []
+        connects: list[float] = []
+        starttls: list[float] = []
+        handshakes: list[float] = []
+        totals: list[float] = []
+        outcomes: list[str] = []
+        groups: list[Sequence[str]] = []
+        telling: list[Kept] = []
+        asked_more: list[Kept] = []
+        latest = ""
+        finding: Any
+        for finding in findings:
+            (
+                schema, outcome, run, attempts, duration, started, diagnoses, cause, target, certificates, endpoints
+            ) = _FIELDS(finding)  # fmt: skip
+            outcome = _OUTCOMES[outcome]
+            if schema != SCHEMA:
+                raise ValueError
+            tags, row = _OF_TARGET(target)
+            if type(tags) is not dict:
+                raise ValueError
+            if tags:
+                columns.update(tags)
+            if run != known_run:
+                if type(run) is not str:
+                    raise ValueError
+                rows = rows_by_run.setdefault(run, [])
+                known_run = run
+            rows.append(row)
+            if started > latest:
+                latest = started
+            if certificates:
+                leaves.append(_LEAF(certificates[0]))
+            for endpoint in endpoints:
+                timing = endpoint["timing_ms"]
+                if type(timing) is not dict:
+                    raise ValueError
+                if "connect" in timing:
+                    connects.append(timing["connect"])
+                if "handshake" in timing:
+                    handshakes.append(timing["handshake"])
+                if "starttls" in timing:
+                    starttls.append(timing["starttls"])
+            more = attempts > 1
+            if attempts:
+                totals.append(duration)
+            if diagnoses or cause is not None:
+                telling.append(look(finding, True))
+            else:
+                outcomes.append(outcome)
+                if naming is not None:
+                    groups.append(naming(finding, tags))
+                if more or "observed" in finding:
+                    kept = look(finding, False)
+                    if kept is not None:
+                        asked_more.append(kept)
+            # what is still held of a finding could not be taken by the next one
+            finding = diagnoses = target = tags = certificates = endpoints = endpoint = timing = None
+        self._check(latest, rows_by_run.values())
         self.last: str = latest[:19]
-        self._runs, self._rows = runs, rows
-        self.runs: frozenset[str] = frozenset(runs)
-        self.tags: Sequence[dict[str, Any]] = tags
+        self.rows: Mapping[str, Sequence[int]] = rows_by_run
+        self.columns = columns
         self.leaves = _texts(leaves)
-        self.durations = _by_stage(timings)
-        self.durations["total"] = [*compress(durations, attempts)]
+        self.durations = {"connect": connects, "starttls": starttls, "handshake": handshakes, "total": totals}
         for measured in self.durations.values():
-            sum(measured)
-        self.outcomes: Sequence[str] = outcomes
-        self.groups: Sequence[Sequence[str]] = () if naming is None else groups
-        self.telling: Sequence[Kept] = ()
-        if any(told):
-            quiet = [not one for one in told]
-            self.telling = [*compress(kept, told)]
-            self.outcomes, self.groups = [*compress(outcomes, quiet)], [*compress(self.groups, quiet)]
-            kept = tuple(compress(kept, quiet))
-        self.asked_more: Sequence[Kept] = [one for one in kept if one is not None]
+            sum(measured)  # raises where one of them is no number
+        self.outcomes, self.groups = outcomes, groups
+        self.telling, self.asked_more = telling, asked_more
 
-    def rows_by_run(self) -> Iterable[tuple[str, Sequence[int]]]:
-        """The rows of the inventory that they answer, by run."""
-        if len(self.runs) == 1:
-            return [(self._runs[0], self._rows)]
-        rows: dict[str, list[int]] = {}
-        for run, row in zip(self._runs, self._rows, strict=True):
-            rows.setdefault(run, []).append(row)
-        return rows.items()
+    @staticmethod
+    def _check(latest: str, rows: Iterable[Sequence[int]]) -> None:
+        if _TIME.fullmatch(latest) is None:
+            raise ValueError
+        for some in rows:
+            if type(sum(some)) is not int or min(some) < 0:  # the sum is one of nothing but whole numbers
+                raise ValueError
 
 
-def _taking(look: Look[Kept], naming: Naming | None) -> Callable[[Finding], tuple[Any, ...]]:
-    """What takes from a finding all that is counted."""
-
-    def taken(finding: Finding) -> tuple[Any, ...]:
-        plain = _PLAIN(finding)
-        diagnoses, cause, target, certificates, endpoints = _NESTED(finding)
-        told = True if diagnoses or cause is not None else False
-        return (
-            plain,
-            _OF_TARGET(target),
-            _LEAF(certificates[0]) if certificates else None,
-            endpoints[0]["timing_ms"] if len(endpoints) == 1 else [endpoint["timing_ms"] for endpoint in endpoints],
-            told,
-            look(finding, told) if told or plain[_ATTEMPTS] > 1 or "observed" in finding else None,
-            None if naming is None else naming(finding, target["tags"]),
-        )
-
-    return taken
-
-
-def _texts(leaves: Iterable[Any]) -> list[tuple[str, str]]:
-    """What each service sent first, where there is any and it can be read."""
-    found: list[tuple[Any, Any]] = [*filter(None, leaves)]
+def _texts(leaves: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
+    """What each service sent first, where it can be read."""
     try:
-        "".join(chain.from_iterable(found))  # raises where one of them is no text
+        "".join(chain.from_iterable(leaves))  # raises where one of them is no text
     except TypeError:
-        found = [leaf for leaf in found if leaf[0] is not None]
-        "".join(chain.from_iterable(found))
-    return found
-
-
-def _by_stage(timings: Sequence[Any]) -> dict[str, list[float]]:
-    """Milliseconds by stage. ``timings`` is of each finding what its one address took, or a list for several or none."""
-    stages = [timing for timing in timings if type(timing) is dict]
-    if len(stages) < len(timings):
-        stages += chain.from_iterable(several for several in timings if type(several) is not dict)
-    return {stage: [timing[stage] for timing in stages if stage in timing] for stage in _STAGES}
+        leaves = [leaf for leaf in leaves if leaf[0] is not None]
+        "".join(chain.from_iterable(leaves))
+    return leaves

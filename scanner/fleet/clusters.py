@@ -6,7 +6,8 @@ A root is a code and a key: what would be the same on every target that it hurts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -26,84 +27,91 @@ MAX_ROOTS: Final = 4
 # (code, what the key is, key); a certificate's key is its SHA-256
 Root = tuple[str, str, str]
 
-# What the evidence of a diagnosis gives: (kind, key, name for people)
-_Found = tuple[str, Any, Any]
-_Rooting = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Iterator[_Found]]
+# What the evidence of a diagnosis gives: (kind, key, name for people), none or some; what is beyond ``MAX_ROOTS`` counts nothing
+_Found = Sequence[tuple[str, Any, Any]]
+Rooting = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], _Found]
 
 
-def _by_certificate(finding: Mapping[str, Any], _: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+def _by_certificate(finding: Mapping[str, Any], _: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     """The certificate that the evidence names, which may be a CA's; else the one that was sent first."""
     sha256, subject = evidence.get("certificate"), evidence.get("subject") or evidence.get("common_name")
     if not isinstance(sha256, str):
         leaf = leaf_of(finding) or {}
         sha256, subject = leaf.get("sha256"), leaf.get("subject")
-    yield "certificate", sha256, subject
-    for other in _items(evidence.get("also")):
-        yield "certificate", other.get("certificate"), other.get("subject") or other.get("common_name")
+    found = [("certificate", sha256, subject)]
+    if "also" in evidence:
+        for other in islice(_items(evidence["also"]), MAX_ROOTS):
+            found.append(("certificate", other.get("certificate"), other.get("subject") or other.get("common_name")))
+    return found
 
 
-def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], _: Mapping[str, Any]) -> Iterator[_Found]:
+def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], _: Mapping[str, Any]) -> _Found:
     addresses = diagnosis.get("endpoints") or [one.get("address") for one in _items(finding.get("endpoints"))]
-    for address in addresses if isinstance(addresses, list) else ():
-        yield "address", address, None
+    return [("address", one, None) for one in addresses[:MAX_ROOTS]] if isinstance(addresses, list) else ()
 
 
-def _by_addresses(_: Mapping[str, Any], diagnosis: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
+def _by_addresses(_: Mapping[str, Any], diagnosis: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
     addresses = diagnosis.get("endpoints")
-    if isinstance(addresses, list):
-        yield "addresses", ", ".join(sorted(one for one in addresses if isinstance(one, str))), None
+    if not isinstance(addresses, list):
+        return ()
+    return [("addresses", ", ".join(sorted([one for one in addresses if isinstance(one, str)])), None)]
 
 
-def _by_domain(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
-    yield "domain", domain_of(finding), None
+def _by_domain(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
+    return [("domain", domain_of(finding), None)]
 
 
-def _by_run(kind: str) -> _Rooting:
+def _by_run(kind: str) -> Rooting:
     """The machine that scanned, or its network: one for each run."""
 
-    def rooting(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> Iterator[_Found]:
-        yield kind, finding.get("run"), None
+    def rooting(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
+        return [(kind, finding.get("run"), None)]
 
     return rooting
 
 
-def _by_evidence(kind: str, *fields: str) -> _Rooting:
+def _by_evidence(kind: str, *fields: str) -> Rooting:
     """The first field of the evidence that is there."""
 
-    def rooting(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+    def rooting(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
         for field in fields:
             value = evidence.get(field)
             if isinstance(value, list) and value:
                 value = value[0]
             if isinstance(value, str) and value:
-                yield kind, value, None
-                return
+                return [(kind, value, None)]
+        return ()
 
     return rooting
 
 
-def _by_missing(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+def _by_missing(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     """The first certificate that the server leaves out."""
     for missing in _items(evidence.get("missing")):
-        yield "certificate", missing.get("sha256"), missing.get("subject")
-        return
-    yield from _by_evidence("issuer", "missing_subjects", "issuer")(_, __, evidence)
+        return [("certificate", missing.get("sha256"), missing.get("subject"))]
+    return _MISSING_BY_NAME(_, __, evidence)
 
 
-def _by_hosts(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[_Found]:
+def _by_hosts(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     """Hosts of addresses in certificates from which nothing usable came."""
+    found: list[tuple[str, Any, Any]] = []
     for source in _items(evidence.get("sources")):
         url = source.get("url")
         if isinstance(url, str) and source.get("status") not in ("good", "revoked"):
-            yield "host", host_of(url), None
+            found.append(("host", host_of(url), None))
+            if len(found) == MAX_ROOTS:
+                break
+    return found
 
 
 def _items(value: Any) -> Iterator[Mapping[str, Any]]:
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
+_MISSING_BY_NAME: Final = _by_evidence("issuer", "missing_subjects", "issuer")
+
 # Codes whose root is neither a certificate that the evidence names nor the address at which it was seen
-_ROOTINGS: Final[Mapping[str, _Rooting]] = {
+_ROOTINGS: Final[Mapping[str, Rooting]] = {
     **dict.fromkeys(("nxdomain", "no-address", "servfail", "refused", "dns-timeout", "dnssec-bogus"), _by_domain),
     **dict.fromkeys(("caa-forbids-issuer", "dane-mismatch"), _by_domain),
     **dict.fromkeys(("dangling-cname", "cname-loop"), _by_evidence("name", "last")),
@@ -125,22 +133,45 @@ _ROOTINGS: Final[Mapping[str, _Rooting]] = {
 NOTES: Final = ("revocation-unknown",)
 
 
+def is_rooted(code: str, severity: Any) -> bool:
+    """Whether a root is sought for a diagnosis: for each error and warning, and for few notes."""
+    return severity == "error" or severity == "warning" or code in NOTES
+
+
+def rooting_of(code: str) -> Rooting | None:
+    """What finds the roots of a code; ``None`` where that hangs on the evidence."""
+    return _ROOTINGS.get(code)
+
+
 def roots_of(finding: Mapping[str, Any]) -> dict[Root, str]:
     """The roots of each error and warning, with a name for people where the key is none."""
+    found = finding.get("diagnoses")
+    diagnoses = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    rootings = [
+        (place, code[:MAX_KEY], rooting_of(code))
+        for place, diagnosis in enumerate(diagnoses)
+        if isinstance(code := diagnosis.get("code"), str) and is_rooted(code, diagnosis.get("severity"))
+    ]
+    return roots_among(finding, diagnoses, rootings)
+
+
+def roots_among(
+    finding: Mapping[str, Any],
+    diagnoses: Sequence[Mapping[str, Any]],
+    rootings: Iterable[tuple[int, str, Rooting | None]],
+) -> dict[Root, str]:
+    """The roots of some diagnoses, told by their place, code, and what ``rooting_of`` gives for that."""
     found: dict[Root, str] = {}
-    diagnoses = finding.get("diagnoses")
-    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        if not isinstance(diagnosis, dict):
-            continue
-        code, severity = diagnosis.get("code"), diagnosis.get("severity")
-        if (severity == "error" or severity == "warning" or code in NOTES) and isinstance(code, str):
-            evidence = diagnosis.get("evidence")
-            if not isinstance(evidence, dict):
-                evidence = {}
-            rooting = _ROOTINGS.get(code) or (_by_certificate if "certificate" in evidence else _by_address)
-            for kind, key, name in islice(rooting(finding, diagnosis, evidence), MAX_ROOTS):
-                if isinstance(key, str) and key:
-                    found[code[:MAX_KEY], kind, key[:MAX_KEY]] = name[:MAX_KEY] if isinstance(name, str) else ""
+    for place, code, rooting in rootings:
+        diagnosis = diagnoses[place]
+        evidence = diagnosis.get("evidence")
+        if type(evidence) is not dict:
+            evidence = {}
+        if rooting is None:
+            rooting = _by_certificate if "certificate" in evidence else _by_address
+        for kind, key, name in rooting(finding, diagnosis, evidence)[:MAX_ROOTS]:
+            if key and type(key) is str:
+                found[code, kind, key[:MAX_KEY]] = name[:MAX_KEY] if type(name) is str else ""
     return found
 
 
@@ -152,9 +183,20 @@ class Clusters:
         self.complete = True  # no root was dropped to make room: all counts are exact
 
     def add(self, roots: Mapping[Root, str], target: str) -> None:
-        """Count one target that has these roots."""
+        """Count one target that has these roots; the examples are the alphabetically first, so that they do not depend on
+        the order of files."""
+        clusters = self._found
         for root, name in roots.items():
-            self._of(root).add(target, name)
+            cluster = clusters.get(root)
+            if cluster is None:
+                cluster = self._of(root)
+                clusters = self._found
+            cluster.targets += 1
+            if name != cluster.name:
+                cluster.call(name)
+            examples = cluster.examples
+            if len(examples) < EXAMPLES or target < examples[-1]:
+                cluster.show(target)
 
     def _of(self, root: Root) -> _Cluster:
         cluster = self._found.get(root)
@@ -200,25 +242,22 @@ class _Cluster:
     def __init__(self) -> None:
         self.targets = 0
         self.name = ""
-        self.examples: tuple[str, ...] = ()  # in alphabetical order
-
-    def add(self, target: str, name: str) -> None:
-        """Count a target; the examples are the alphabetically first, so that they do not depend on the order of files."""
-        self.targets += 1
-        if name != self.name:
-            self._call(name)
-        if len(self.examples) < EXAMPLES or target < self.examples[-1]:
-            self._show(target)
+        self.examples: list[str] = []  # in alphabetical order
 
     def merge(self, other: _Cluster) -> None:
         self.targets += other.targets
-        self._call(other.name)
-        self._show(*other.examples)
+        self.call(other.name)
+        for target in other.examples:
+            self.show(target)
 
-    def _show(self, *targets: str) -> None:
-        self.examples = tuple(sorted({*self.examples, *targets})[:EXAMPLES])
+    def show(self, target: str) -> None:
+        """Take a target among the examples, if it is one of the first."""
+        if target not in self.examples:
+            insort(self.examples, target)
+            del self.examples[EXAMPLES:]
 
-    def _call(self, name: str) -> None:
+    def call(self, name: str) -> None:
+        """Give it this name, unless it has one that is before it in the alphabet."""
         if name and (not self.name or name < self.name):
             self.name = name
 
@@ -228,5 +267,7 @@ def target_of(finding: Mapping[str, Any]) -> str:
     target = finding.get("target")
     if not isinstance(target, dict):
         return ""
-    host, port = str(target.get("host"))[:MAX_KEY], str(target.get("port"))[:MAX_KEY]
+    host, port = target.get("host"), target.get("port")
+    if type(host) is not str or type(port) is not int or len(host) > MAX_KEY:
+        host, port = str(host)[:MAX_KEY], str(port)[:MAX_KEY]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,7 +9,7 @@ Clocks and what can be reached belong to one run, from one machine; issuers are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -19,16 +19,10 @@ from scanner.correlate.facts import Facts, ReachSign, Witness, facts_of_finding,
 from scanner.correlate.glance import addresses_tell
 from scanner.correlate.issuers import MAX_ISSUERS, IssuersFold
 from scanner.correlate.reach import ReachFold
-from scanner.fleet.explained import Explained, causes_of, of_each
+from scanner.fleet.explained import FLEET_CODES, Explained, of_each
+from scanner.fleet.sorts import Sort
 from scanner.ndjson import FOREIGN
 
-# Codes that only the fleet gives, and the cause that each belongs to.
-FLEET_CODES: Final[Mapping[str, str]] = {
-    "issuer-across-unrelated-names": "interception",
-    "captive-portal": "interception",
-    "local-clock-wrong": "clock-skew",
-    "revocation-blocked": "network-blocked",
-}
 # Runs of which the clock and what can be reached are judged: two months of nights.
 MAX_RUNS: Final = 64
 # Things that recorded verdicts are about.
@@ -103,10 +97,10 @@ class Correlation:
 
     # --- taking in -------------------------------------------------------------------------------
 
-    def look(self, finding: Mapping[str, Any], codes: Iterable[tuple[str, str]] = ()) -> Seen | None:
+    def look(self, finding: Mapping[str, Any], sort: Sort | None = None) -> Seen | None:
         """What a target tells, ``None`` if nothing beside what is taken in here: answers on revocation, which may be all that
-        most have. ``codes`` are the (cause, code) pairs of its diagnoses."""
-        told = _told(finding) if any(code in FLEET_CODES for _, code in codes) else {}
+        most have. ``sort`` is its finding's, ``None`` where that has no diagnosis."""
+        told = _told(finding) if sort is not None and sort.says else {}
         if not told and not addresses_tell(finding):
             if "observed" not in finding:
                 return None
@@ -119,13 +113,12 @@ class Correlation:
         if facts is None and not told:
             return None
         run = finding.get("run")
-        errors, named = causes_of(finding)
         return Seen(
             run[:MAX_ABOUT] if isinstance(run, str) else "",
             facts,
             {code: (_about(code, evidence), _kept(evidence)) for code, evidence in told.items()},
-            errors,
-            named,
+            () if sort is None else sort.errors,
+            "" if sort is None else sort.named,
             _judges_now(finding),
             told_by_servers(finding),
         )

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from scanner.findings import CAUSES
+
+# Codes that only the fleet gives, and the cause that each belongs to.
+FLEET_CODES: Final[Mapping[str, str]] = {
+    "issuer-across-unrelated-names": "interception",
+    "captive-portal": "interception",
+    "local-clock-wrong": "clock-skew",
+    "revocation-blocked": "network-blocked",
+}
 
 _Key = TypeVar("_Key", bound=Hashable)
 

@@ -23,6 +23,10 @@ from scanner.text import quoted
 
 # A part smaller than this costs more to hand out than to read.
 LEAST_PART: Final = 8 << 20
+# Where there is enough, each process has so many parts to do: one that others hold up then takes fewer. More would only be
+# added up oftener, which takes some 10 ms each.
+PARTS_EACH: Final = 4
+ENOUGH: Final = 8 * LEAST_PART
 # More processes than this read one disk no faster.
 MAX_WORKERS: Final = 64
 
@@ -67,7 +71,7 @@ def parts_of(path: str, workers: int) -> list[Part]:
         size = os.path.getsize(path)
     except OSError:
         return whole
-    count = min(workers, max(1, size // LEAST_PART))
+    count = max(min(workers, max(1, size // LEAST_PART)), min(PARTS_EACH * workers, size // ENOUGH))
     if count == 1:
         return whole
     edges = [size * number // count for number in range(count + 1)]

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from scanner.fleet.batch import Batch
-from scanner.fleet.clusters import NOTES, Clusters, Root, roots_of, target_of
+from scanner.fleet.clusters import Clusters, Root, roots_among, roots_of, target_of
 from scanner.fleet.correlation import Correlation, Seen
 from scanner.fleet.expiry import Expiry
 from scanner.fleet.latency import Latency
 from scanner.fleet.repeats import Repeats
-from scanner.fleet.stats import Stats, codes_of
-from scanner.fleet.tally import share
+from scanner.fleet.sorts import MAX_SORTS, Sort, sort_of
+from scanner.fleet.stats import Stats
+from scanner.fleet.tally import Tally, share
 from scanner.ndjson import FOREIGN, Unreadable
 
 # Reasons told apart why lines are no findings.
@@ -27,16 +28,8 @@ MAX_REASONS: Final = 20
 OTHER_REASONS: Final = "(other reasons)"
 
 
-class _Told(NamedTuple):
-    """What is counted of a finding that has a diagnosis."""
-
-    outcome: str
-    primary: str | None
-    codes: Sequence[tuple[str, str]]
-    groups: Sequence[str]
-    roots: Mapping[Root, str]
-    target: str
-    seen: Seen | None
+# What is counted of a finding that has a diagnosis: its sort, its groups, its roots, its name if it has some, what it tells.
+_Told = tuple[Sort, Sequence[str], Mapping[Root, str] | None, str, Seen | None]
 
 
 class Statistics(Stats):
@@ -45,6 +38,7 @@ class Statistics(Stats):
     of_fleet = True
 
     def __init__(self, by: Sequence[str] = ()) -> None:
+        self._waiting: Counter[Sort] = Counter()  # to be counted in ``total``
         super().__init__(by)
         self.expiry = Expiry()
         self.latency = Latency()
@@ -53,6 +47,26 @@ class Statistics(Stats):
         self.repeats = Repeats()
         self.reasons: Counter[str] = Counter()
         self._last = ""  # when the last target was taken up
+
+    @property
+    def total(self) -> Tally:
+        """The counts of all findings."""
+        if self._waiting:
+            self._settle()
+        return self._total
+
+    @total.setter
+    def total(self, tally: Tally) -> None:
+        self._total = tally
+
+    def _settle(self) -> None:
+        for sort, count in self._waiting.items():
+            self._total.add(sort.outcome, sort.primary, sort.codes, count)
+        self._waiting.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()  # sorts are not for other processes
+        return self.__dict__
 
     def batch(self, findings: Iterable[Mapping[str, Any]]) -> Batch[Any]:
         """What there is to count in findings, which are gone afterwards. Raises ``FOREIGN`` for those not shaped like ours."""
@@ -73,12 +87,13 @@ class Statistics(Stats):
         if self.unreadable_lines != before:
             self._reason("has no target or no outcome", 1)
             return
-        told = self._tell(finding, ())
-        self.clusters.add(told.roots, told.target)
+        _, _, roots, target, seen = self._tell(finding, ())
+        if roots:
+            self.clusters.add(roots, target)
         if finding["outcome"] != "invalid":
             self.correlated.targets += 1
-            if told.seen is not None:
-                self.correlated.add(told.seen)
+            if seen is not None:
+                self.correlated.add(seen)
         try:
             self._add_measured(Batch((finding,), _nothing))
         except FOREIGN:
@@ -101,50 +116,63 @@ class Statistics(Stats):
         return None if finding["outcome"] == "invalid" else self.correlated.look(finding)
 
     def _tell(self, finding: Mapping[str, Any], groups: Sequence[str]) -> _Told:
-        outcome, primary, codes = finding["outcome"], finding.get("cause"), codes_of(finding)
-        roots: Mapping[Root, str] = {}
-        if codes and (outcome != "ok" or any(code in NOTES for _, code in codes)):
+        sort = sort_of(finding)
+        roots: Mapping[Root, str] | None = None
+        if sort.rootings:
+            roots = roots_among(finding, finding["diagnoses"], sort.rootings)
+        elif sort.rootings is None:
             roots = roots_of(finding)
-        return _Told(
-            outcome,
-            primary if type(primary) is str else None,
-            codes,
+        return (
+            sort,
             groups,
             roots,
             target_of(finding) if roots else "",
-            None if outcome == "invalid" else self.correlated.look(finding, codes),
+            None if sort.outcome == "invalid" else self.correlated.look(finding, sort),
         )
 
     def fold(self, batch: Batch[Any]) -> None:
         """Count what a batch holds."""
         self._add_measured(batch)
-        self.note(batch.runs, batch.tags)
-        correlated = self.correlated
-        for outcome, primary, codes, groups, roots, target, seen in batch.telling:
-            self.total.add(outcome, primary, codes)
-            for column, value in zip(self.by, groups, strict=True) if groups else ():
-                self.group(column, value).add(outcome, primary, codes)
-            if roots:
-                self.clusters.add(roots, target)
-            if outcome != "invalid":
-                correlated.targets += 1
-                if seen is not None:
-                    correlated.add(seen)
+        self.note(batch.rows, batch.columns)
+        if batch.telling:
+            self._add_telling(batch.telling)
         for outcome in {*batch.outcomes}:
-            self.total.add_quiet(outcome, batch.outcomes.count(outcome))
+            self._total.add_quiet(outcome, batch.outcomes.count(outcome))
         for column, values in zip(self.by, zip(*batch.groups, strict=True), strict=False):
             for (value, outcome), count in Counter(zip(values, batch.outcomes, strict=True)).items():
                 self.group(column, value).add_quiet(outcome, count)
+        correlated = self.correlated
         correlated.targets += len(batch.outcomes) - batch.outcomes.count("invalid")
         for seen in batch.asked_more:
             correlated.add(seen)
+
+    def _add_telling(self, telling: Sequence[_Told]) -> None:
+        sorts = [sort for sort, *_ in telling]
+        groups = [names for _, names, *_ in telling]
+        self._waiting.update(sorts)
+        full = len(self._waiting) > MAX_SORTS
+        for column, values in zip(self.by, zip(*groups, strict=True), strict=False):
+            for (value, sort), count in Counter(zip(values, sorts, strict=True)).items():
+                self.group(column, value).add(sort.outcome, sort.primary, sort.codes, count)
+        add_roots, correlated = self.clusters.add, self.correlated
+        correlated.targets += len(sorts)
+        for sort, _, roots, target, seen in telling:
+            if sort.outcome == "invalid":
+                correlated.targets -= 1
+            if roots:
+                add_roots(roots, target)
+            if seen is not None:
+                correlated.add(seen)
+            full = full or not sort.remembered
+        if full:  # what is not remembered may be as large as a finding
+            self._settle()
 
     def _add_measured(self, batch: Batch[Any]) -> None:
         self.expiry.add(batch.leaves)
         for stage, durations in batch.durations.items():
             if durations:
                 self.latency.add(stage, durations)
-        for run, rows in batch.rows_by_run():
+        for run, rows in batch.rows.items():
             self.repeats.add(run, rows)
         if batch.last > self._last:
             self._last = batch.last

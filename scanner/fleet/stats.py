@@ -66,16 +66,16 @@ class Stats:
         tags = target.get("tags")
         if not isinstance(tags, dict):
             tags = {}
-        self.note((run,) if isinstance(run, str) else (), (tags,))
+        self.note((run,) if isinstance(run, str) else (), tags)
         for column, value in zip(self.by, self.names(finding, tags), strict=True):
             self.group(column, value).add(outcome, primary, codes)
 
-    def note(self, runs: Iterable[str], tags: Iterable[Mapping[str, Any]]) -> None:
+    def note(self, runs: Iterable[str], columns: Iterable[str]) -> None:
         """Remember the names of runs and of the inventory's own columns."""
         for run in runs:
             if run not in self.runs and len(self.runs) < MAX_RUNS:
                 self.runs[run] = None
-        for name in set[str]().union(*tags):
+        for name in columns:
             if name not in self.columns and len(self.columns) < MAX_COLUMNS:
                 self.columns[name] = None
 

@@ -63,23 +63,23 @@ class Tally:
             found = self.causes.setdefault(name, CauseCount())
         return found
 
-    def add(self, outcome: str, primary: str | None, codes: Sequence[tuple[str, str]]) -> None:
-        """One target: its outcome, the cause that names it, and its distinct (cause, code) pairs."""
-        self.findings += 1
-        self.outcomes[outcome] += 1
+    def add(self, outcome: str, primary: str | None, codes: Sequence[tuple[str, str]], targets: int = 1) -> None:
+        """So many targets of one kind: the outcome, the cause that names them, and their distinct (cause, code) pairs."""
+        self.findings += targets
+        self.outcomes[outcome] += targets
         if not codes and primary is None:
             return
         if primary is not None:
-            self.cause(primary).primary += 1
+            self.cause(primary).primary += targets
         causes = set()
         for cause, code in codes:
             count = self.cause(cause)
             if cause not in causes:
                 causes.add(cause)
-                count.targets += 1
-            _count(count.codes, code, 1)
+                count.targets += targets
+            _count(count.codes, code, targets)
         if primary is not None and primary not in causes:
-            self.cause(primary).targets += 1
+            self.cause(primary).targets += targets
 
     def add_quiet(self, outcome: str, count: int) -> None:
         """So many targets of one outcome, without a diagnosis."""

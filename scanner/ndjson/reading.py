@@ -12,6 +12,7 @@ import orjson
 
 from scanner.findings import SCHEMA
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.ndjson.splitting import lines_with_ends
 from scanner.records import dataclass
 from scanner.text import printable, quoted, shorten
 
@@ -211,7 +212,7 @@ def _read(
     found = False
     try:
         source = blocks(file) if end is None else _part(file, start, end)
-        for batch in portions(batches_of_lines(source, MAX_FINDING_LINE)):
+        for batch in portions(lines_with_ends(source, MAX_FINDING_LINE)):
             made = together(batch)
             if made is not None:
                 number += len(batch)
@@ -222,7 +223,7 @@ def _read(
                 number += 1
                 if not raw.strip():
                     continue
-                item = finding_of(raw)
+                item = finding_of(raw.removesuffix(b"\n"))
                 if not isinstance(item, str):
                     found = True
                     yield None, [item], []

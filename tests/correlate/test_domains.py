@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.correlate.domains import LOCAL, host_of, is_address, registrable
+from scanner.correlate import domains as module
+from scanner.correlate.domains import LOCAL, MAX_NAME, host_of, is_address, registrable
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,40 @@ from scanner.correlate.domains import LOCAL, host_of, is_address, registrable
 )
 def test_registrable(name: str, domain: str) -> None:
     assert registrable(name) == domain
+
+
+def test_the_short_way_leads_where_the_search_does() -> None:
+    """For every suffix of the list, its exceptions and wildcards too, and names above and below it."""
+    deep = module._deep()
+    assert deep, "the package shows its list, or each name is searched for"
+    for rule in module._list()._publicsuffix:
+        suffix = rule.lstrip("!").replace("*", "star")
+        for name in (
+            suffix,
+            f"a.{suffix}",
+            f"a.b.{suffix}",
+            f"a.b.c.d.{suffix}",
+            suffix.partition(".")[2] or "x.y.unlisted",
+        ):
+            assert registrable(name) == module._searched(name), name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A.b.Example.com",
+        ".a.b.com",
+        "a..b.c.com",
+        "a.b.com..",
+        "a.b.c.",
+        "1.2.3.x",
+        "ä.b.c.de",
+        "a.b." + "c" * MAX_NAME,
+    ],
+    ids=range(8),
+)
+def test_odd_names_are_searched_for(name: str) -> None:
+    assert registrable(name) == module._searched(name)
 
 
 @pytest.mark.parametrize(("name", "answer"), [("10.0.0.1", True), ("::1", True), ("a1", False), ("a:b", False)])

@@ -32,18 +32,25 @@ def test_columns() -> None:
     assert batch.durations == {"connect": [1.0, 3.0], "starttls": [4.0], "handshake": [2.0], "total": [12.5, 12.5]}
     assert batch.leaves == [("2027-02-11T02:00:00Z", sha256(name)) for name in ("a.example", "b.example")]
     assert batch.last == "2026-11-23T02:00:01"
-    assert [(run, list(rows)) for run, rows in batch.rows_by_run()] == [(RUN, [1, 2, 3])]
+    assert batch.rows == {RUN: [1, 2, 3]}
 
 
 def test_all_addresses_were_waited_for() -> None:
     two = finding(1, timing={"connect": 1.0})
     two["endpoints"].append({**two["endpoints"][0], "timing_ms": {"connect": 2.0}})
-    assert batch_of([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [3.0, 1.0, 2.0]
+    assert batch_of([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [1.0, 2.0, 3.0]
 
 
 def test_several_runs() -> None:
     batch = batch_of([finding(1), finding(2, run="other"), finding(3)])
-    assert dict(batch.rows_by_run()) == {RUN: [1, 3], "other": [2]}
+    assert batch.rows == {RUN: [1, 3], "other": [2]}
+
+
+def test_columns_of_the_inventory() -> None:
+    assert batch_of([finding(1, tags={"owner": "a"}), finding(2, tags={"site": None, "owner": 5})]).columns == {
+        "owner",
+        "site",
+    }
 
 
 def test_those_about_which_more_was_asked() -> None:
@@ -93,6 +100,9 @@ def test_a_certificate_that_cannot_be_read_expires_never() -> None:
         {"outcome": "fine"},
         {"outcome": []},
         {"run": 5},
+        {"run": None},
+        {"schema": "tlsweep/2"},
+        {"schema": []},
         {"attempts": "1"},
         {"started": "yesterday"},
         {"started": None},
@@ -102,6 +112,8 @@ def test_a_certificate_that_cannot_be_read_expires_never() -> None:
         {"certificates": 7},
         {"endpoints": 7},
         {"endpoints": [{"timing_ms": {"connect": "1"}}]},
+        {"endpoints": [{"timing_ms": []}]},
+        {"endpoints": [{"timing_ms": "connect"}]},
         {"target": {"row": 1, "tags": []}},
         {"target": {"row": 1.5, "tags": {}}},
         {"target": {"row": -1, "tags": {}}},

@@ -9,8 +9,9 @@ import pytest
 
 from scanner.correlate.facts import facts_of_finding
 from scanner.fleet import correlation as module
-from scanner.fleet.correlation import FLEET_CODES, Correlation, Seen
-from scanner.fleet.stats import codes_of
+from scanner.fleet.correlation import Correlation, Seen
+from scanner.fleet.explained import FLEET_CODES
+from scanner.fleet.sorts import sort_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
 AT = 1_795_399_200  # 2026-11-23T02:00:00Z
@@ -27,7 +28,7 @@ def correlated(*findings: dict[str, Any]) -> Correlation:
 
 def take(found: Correlation, one: dict[str, Any]) -> None:
     found.targets += 1
-    seen = found.look(one, codes_of(one))
+    seen = found.look(one, sort_of(one))
     if seen is not None:
         found.add(seen)
 

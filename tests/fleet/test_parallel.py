@@ -40,7 +40,10 @@ def test_parts(tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
     assert first == (files[0], 0, size // 2) and second == (files[0], size // 2, size)
     for whole in (files[1], "-", str(tmp_path), str(tmp_path / "none")):
         assert parts_of(whole, 4) == [(whole, 0, -1)]
+    monkeypatch.setattr(module, "ENOUGH", size // 10)
+    assert len(parts_of(files[0], 2)) == 2 * module.PARTS_EACH and len(parts_of(files[0], 4)) == 10
     monkeypatch.setattr(module, "LEAST_PART", size)
+    monkeypatch.setattr(module, "ENOUGH", 8 * size)
     assert len(parts_of(files[0], 4)) == 1
 
 

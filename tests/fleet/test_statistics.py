@@ -132,6 +132,14 @@ def test_parts_add_up_in_any_order(findings: list[dict[str, Any]], cuts: list[in
     assert shown(total) == WHOLE
 
 
+def test_it_goes_to_another_process_whole() -> None:
+    folded = Statistics(COLUMNS)
+    folded.add_batch(estate())
+    assert pickle.loads(pickle.dumps(folded)).to_json() == folded.to_json()
+    folded.add_batch(estate())
+    assert pickle.loads(pickle.dumps(folded)).total.findings == 2 * len(estate())
+
+
 def test_one_by_one_is_the_same() -> None:
     statistics = Statistics(COLUMNS)
     for one in estate():

@@ -73,6 +73,12 @@ def test_a_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows(items) == [1, "longer than 1000 bytes", 2]
 
 
+def test_the_longest_line_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_FINDING_LINE", len(line(1)) - 1)
+    items = read(tmp_path, b"x\n" + line(1) + b" " + line(2))
+    assert rows(items)[1:] == [1, f"longer than {len(line(1)) - 1} bytes"]
+
+
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_killed_gzip_run_gives_its_prefix(tmp_path: Path, cut: int) -> None:
     items = read(tmp_path, gzip.compress(b"".join(map(line, range(500))))[:-cut])
@@ -136,8 +142,8 @@ def numbers(findings: Iterable[dict[str, Any]]) -> list[int]:
 
 def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line(1), line(2), line(3), b"{}\n", line(4), line(13), line(5), line(6)]
-    in_twos = [[one.rstrip(b"\n") for one in lines[start : start + 2]] for start in range(0, 8, 2)]
-    monkeypatch.setattr(module, "batches_of_lines", lambda source, limit: iter(in_twos))
+    in_twos = [lines[start : start + 2] for start in range(0, 8, 2)]
+    monkeypatch.setattr(module, "lines_with_ends", lambda source, limit: iter(in_twos))
     path = tmp_path / "findings"
     path.write_bytes(b"".join(lines))
     made = []
