@@ -188,8 +188,9 @@ def _missing(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, An
         "missing_subjects": [entry.get("subject") for entry in missing],
         "completed_from": sorted({str(entry.get("from")) for entry in missing}),
     }
-    if evidence.get("aia"):
-        facts["urls"] = list(evidence["aia"])
+    urls = evidence.get("aia")
+    if urls and isinstance(urls, list | tuple):
+        facts["urls"] = list(urls)
     return facts
 
 
