@@ -78,3 +78,11 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """``text`` filled with spaces to ``width`` columns, flush right when ``right``."""
     space = " " * max(width - display_width(text), 0)
     return space + text if right else text + space
+
+
+def span(seconds: float) -> str:
+    """A length of time in the unit that suits a person: "3 days", "12 minutes", "90 seconds"."""
+    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length):,} {name}"
+    return f"{round(seconds):,} seconds"

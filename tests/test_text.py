@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.text import display_width, pad, printable, quoted, shorten
+from scanner.text import display_width, pad, printable, quoted, shorten, span
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,19 @@ def test_width_counts_columns() -> None:
     assert pad("書", 4) == "書  "
     assert pad("7", 3, right=True) == "  7"
     assert pad("long", 2) == "long"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (90, "90 seconds"),
+        (150, "2 minutes"),
+        (7199, "120 minutes"),
+        (7200, "2 hours"),
+        (3 * 86_400, "3 days"),
+        (5000 * 86_400, "5,000 days"),
+    ],
+)
+def test_spans(seconds: float, words: str) -> None:
+    assert span(seconds) == words

@@ -37,7 +37,7 @@ from scanner.records import dataclass
 from scanner.scan import ScanStatistics
 from scanner.session import Material, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
-from scanner.text import quoted
+from scanner.text import quoted, span
 
 if TYPE_CHECKING:
     from scanner.worker import Report
@@ -386,14 +386,6 @@ def clock_words(clock: ClockVerdict) -> str:
         f"THE CLOCK OF THIS MACHINE IS WRONG{off}, say {witnesses}; certificates that seem expired or not yet valid"
         " may be in order. Set the clock and scan again"
     )
-
-
-def span(seconds: float) -> str:
-    """A time span in the unit that suits a person."""
-    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {name}"
-    return f"{seconds:.0f} seconds"
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Final, cast
+from typing import Final
 
 import trio
 
@@ -47,10 +47,8 @@ def open_socket(address: str) -> socket.socket | None:
     """A non-blocking socket; ``None`` where this machine does not have the family of the address. Raises ``OutOfResources``."""
     try:
         # The type that ``socket.socket`` is made from has all that a probe needs, and opens and closes without calls of Python.
-        sock = cast(
-            "socket.socket",
-            socket.SocketType(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM | _NONBLOCK),
-        )
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock: socket.socket = socket.SocketType(family, socket.SOCK_STREAM | _NONBLOCK)  # type: ignore[assignment]
     except OSError as error:
         if error.errno in EXHAUSTED:
             raise OutOfResources(error.errno) from None

@@ -16,6 +16,7 @@ from scanner.fleet.tally import Tally, met, percent
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
 from scanner.report.rows import MAX_NAME, plain
+from scanner.text import span
 
 # Lines of a table that a person reads to the end; `tlsweep stats` has the rest.
 MAX_GROUPS: Final = 12
@@ -237,14 +238,6 @@ def moment_text(text: str | None) -> str:
     if day_of(text) is None or text is None:
         return "at an unknown time"
     return f"{text[:10]} {text[11:16]} UTC" if len(text) >= 16 else text[:10]
-
-
-def span(seconds: float) -> str:
-    """A time span in the unit that suits a person."""
-    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {name}"
-    return f"{seconds:,.0f} seconds"
 
 
 def code_title(code: str) -> str:

@@ -45,12 +45,6 @@ _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 PublicKeyOf = Callable[[bytes], Any]
 
 
-def _shape(message: bytes, size: int) -> bytes:
-    """A ServerHello without what differs from one to the next of the same server: its random, the 32 bytes of our session id,
-    and the share of ``size`` bytes at its end."""
-    return message[:6] + message[38:39] + message[71:-size]
-
-
 class ClientHandshake:
     """One handshake with one hello. ``random`` is 64 unpredictable bytes: the client random and the session id.
 
@@ -226,16 +220,12 @@ class ClientHandshake:
         raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
 
     def _server_hello(self, message: bytes) -> None:
-        template = self._template
-        size = template.share_sizes.get(len(message))
-        if size is not None and message[39:71] == self._session_id and not self.hello_retry:
-            known = template.shapes.get(_shape(message, size))
-            random = message[6:38]
-            if known is not None and random != c.HELLO_RETRY_RANDOM:
-                self.version, self.suite, self.group = known
-                self.server_random = random
-                self._agree_untrusted(message, message[-size:])
-                return
+        known = None if self.hello_retry else self._template.known(message, self._session_id)
+        if known is not None:
+            self.version, self.suite, self.group, share = known
+            self.server_random = message[6:38]
+            self._agree_untrusted(message, share)
+            return
         hello = messages.server_hello_untrusted(message[4:])
         self.version = hello.version
         self.suite = hello.suite
@@ -315,8 +305,8 @@ class ClientHandshake:
             raise DecodeError("ServerHello", f"answers with group {group}, for which no share was sent", 0)
         self.group = group
         self._agree_untrusted(message, share)
-        if not self.hello_retry and len(self._session_id) == 32 and next(reversed(hello.extensions)) == c.EXT_KEY_SHARE:
-            self._template.learn(message, len(share), _shape(message, len(share)), (hello.version, hello.suite, group))
+        if not self.hello_retry and next(reversed(hello.extensions)) == c.EXT_KEY_SHARE:
+            self._template.learn(message, share, (hello.version, hello.suite, group))
 
     def _agree_untrusted(self, message: bytes, share: bytes) -> None:
         """Keys out of the ServerHello's share."""

@@ -20,6 +20,8 @@ _INTOLERANT_BELOW: Final = 512
 _COMPATIBLE_RECORD_VERSION: Final = 0x0301
 # Servers of the world answer one hello in some dozen ways; whoever makes up more is read with care each time.
 _SHAPES_KEPT: Final = 256
+# Of the session ids that we send with TLS 1.3 (RFC 8446 appendix D.4)
+_SESSION_ID_SIZE: Final = 32
 
 
 def _extension(kind: int, body: bytes) -> bytes:
@@ -30,8 +32,8 @@ class HelloTemplate:
     """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
 
     __slots__ = (
-        "_alpn", "_extensions", "_head", "_keys", "_tail", "modern", "offer", "record_head", "record_version", "shapes",
-        "share_sizes",
+        "_alpn", "_extensions", "_head", "_keys", "_shapes", "_share_sizes", "_tail", "modern", "offer", "record_head",
+        "record_version",
     )  # fmt: skip
 
     def __init__(
@@ -51,10 +53,9 @@ class HelloTemplate:
         self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
         self.record_head = bytes([c.HANDSHAKE]) + u16(self.record_version)
         self._head = u16(legacy_version)
-        # Answers of TLS 1.3 that were read with care and found in order: what of a ServerHello is the same each time, to (version,
-        # suite, group); and the length of a ServerHello to that of the share at its end.
-        self.shapes: dict[bytes, tuple[int, int, int]] = {}
-        self.share_sizes: dict[int, int] = {}
+        # Answers of TLS 1.3 that were read with care and found in order; and the length of each to that of the share at its end.
+        self._shapes: dict[bytes, tuple[int, int, int]] = {}
+        self._share_sizes: dict[int, int] = {}
         # 0x00FF: TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746) for hellos that carry no extension
         suites = offer.suites if offer.extensions else (*offer.suites, 0x00FF)
         self._tail = codes(suites) + b"\x01\x00"
@@ -65,10 +66,25 @@ class HelloTemplate:
         """The hello that answers a HelloRetryRequest: one share, of ``group`` where one was named, and the cookie back."""
         return HelloTemplate(self.offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
 
-    def learn(self, message: bytes, size: int, shape: bytes, meaning: tuple[int, int, int]) -> None:
-        """Remember what a ServerHello meant that ends with a share of ``size`` bytes."""
-        if len(self.shapes) < _SHAPES_KEPT and self.share_sizes.setdefault(len(message), size) == size:
-            self.shapes[shape] = meaning
+    def known(self, message: bytes, session_id: bytes) -> tuple[int, int, int, bytes] | None:
+        """(version, suite, group, share) of a ServerHello of a kind that was met before; ``None``: it has to be read."""
+        size = self._share_sizes.get(len(message))
+        if size is None or message[39:71] != session_id or message[6:38] == c.HELLO_RETRY_RANDOM:
+            return None
+        meaning = self._shapes.get(message[:6] + message[38:39] + message[71:-size])
+        return None if meaning is None else (*meaning, message[-size:])
+
+    def learn(self, message: bytes, share: bytes, meaning: tuple[int, int, int]) -> None:
+        """Remember the (version, suite, group) of a ServerHello that echoes a session id of 32 bytes and ends with a share."""
+        size = len(share)
+        if (
+            message[38] == _SESSION_ID_SIZE
+            and message.endswith(share)
+            and len(self._shapes) < _SHAPES_KEPT
+            and self._share_sizes.setdefault(len(message), size) == size
+        ):
+            # what is the same each time: all but the random, the session id and the share
+            self._shapes[message[:6] + message[38:39] + message[71:-size]] = meaning
 
     @staticmethod
     def _fixed_extensions(

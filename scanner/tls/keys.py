@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Final, cast
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -93,14 +93,15 @@ class KeyMaterial:
     def _exchange_x25519(self, share: bytes) -> bytes:
         if len(share) != _X25519_SIZE:
             raise ValueError(f"{len(share)} bytes instead of {_X25519_SIZE}")
-        return self._x25519.exchange(cast("x25519.X25519PublicKey", load_der_public_key(_X25519_INFO + share)))
+        public: Any = load_der_public_key(_X25519_INFO + share)
+        return self._x25519.exchange(public)
 
     def shared_secret_untrusted(self, group: int, share: bytes) -> bytes:
         """The secret with the server's ``share``. Raises ``DecodeError`` where the share is not one of the group."""
-        self.share(group)
         try:
             if group == offers.X25519:
                 return self._exchange_x25519(share)
+            self.share(group)
             if group == offers.X25519MLKEM768:
                 if len(share) != MLKEM768_CIPHERTEXT + 32:
                     raise ValueError("wrong length")

@@ -19,7 +19,6 @@ from scanner.report.views import (
     moment_text,
     nights,
     shared,
-    span,
     verdicts,
 )
 from tests.report.conftest import finding
@@ -135,5 +134,4 @@ def test_moments() -> None:
     assert day_of(None) is None and day_of("\u202e") is None and day_of("2026-13-01") is None
     assert moment_text("2026-11-08T02:03:04Z") == "2026-11-08 02:03 UTC"
     assert moment_text("2026-11-08") == "2026-11-08"
-    assert (span(3 * 86_400), span(90), span(120)) == ("3 days", "90 seconds", "2 minutes")
     assert moment_text(None) == moment_text("<b>") == "at an unknown time"

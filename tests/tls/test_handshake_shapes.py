@@ -12,6 +12,7 @@ from scanner.tls import hello, offers
 from scanner.tls.events import Broken, State
 from scanner.tls.handshake import ClientHandshake
 from scanner.tls.hello import HelloTemplate
+from scanner.tls.wire import vector8
 from tests.tls.peers import KEYS, client, drain, server_context
 
 
@@ -32,7 +33,7 @@ def _again(template: HelloTemplate, spoil: Callable[[bytes], bytes] = lambda hel
 def test_an_answer_of_a_kind_met_before_is_understood_as_the_first() -> None:
     template = HelloTemplate(offers.MODERN, KEYS, (b"h2",))
     first, second = _again(template), _again(template)
-    assert len(template.shapes) == 1
+    assert len(template._shapes) == 1
     for conn in (first, second):
         assert (conn.version, conn.suite, conn.group, conn.state) == (0x0304, 0x1302, offers.X25519, State.COMPLETE)
         assert conn.signature_valid is conn.finished_valid is True
@@ -79,8 +80,31 @@ def test_a_retry_in_the_shape_of_a_hello_is_a_retry() -> None:
 def test_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hello, "_SHAPES_KEPT", 2)
     template = HelloTemplate(offers.MODERN, KEYS)
-    for number in range(5):
-        template.learn(b"m" * 90, 32, bytes([number]), (0x0304, 0x1301, offers.X25519))
-    assert len(template.shapes) == 2
-    template.learn(b"m" * 90, 33, b"another size", (0x0304, 0x1301, offers.X25519))
-    assert template.share_sizes == {90: 32}
+    meaning = (0x0304, 0x1301, offers.X25519)
+
+    def answer(kind: int, session_id: bytes = b"i" * 32, share: bytes = b"s" * 32) -> bytes:
+        fixed = bytes([2, 0, 0, 0, 3, 3]) + b"r" * 32 + vector8(session_id) + bytes([kind]) * 15
+        return fixed + share
+
+    for kind in range(5):
+        template.learn(answer(kind), b"s" * 32, meaning)
+    assert [template.known(answer(kind), b"i" * 32) is not None for kind in range(5)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert template.known(answer(0, share=b"t" * 32), b"i" * 32) == (*meaning, b"t" * 32)
+    assert template.known(answer(0), b"j" * 32) is None
+    assert template.known(answer(0, share=b"s" * 33), b"i" * 32) is None
+
+
+def test_what_cannot_be_told_by_its_shape_is_not_learnt() -> None:
+    template = HelloTemplate(offers.MODERN, KEYS)
+    message = bytes([2, 0, 0, 0, 3, 3]) + b"r" * 32 + b"\x00" + bytes(15) + b"s" * 64
+    template.learn(message, b"s" * 32, (0x0304, 0x1301, offers.X25519))  # without a session id
+    assert template.known(message, message[39:71]) is None
+    message = bytes([2, 0, 0, 0, 3, 3]) + b"r" * 32 + vector8(b"i" * 32) + b"s" * 32 + bytes(4)
+    template.learn(message, b"s" * 32, (0x0304, 0x1301, offers.X25519))  # the share is not its end
+    assert template.known(message, b"i" * 32) is None

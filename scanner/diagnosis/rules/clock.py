@@ -14,14 +14,12 @@ from scanner.diagnosis.case import Case, Claim, moment
 from scanner.evidence import EndpointEvidence, Evidence
 from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import ChainVerdict
+from scanner.text import span
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time
 
 # Seconds by which a server's clock may be off: what Kerberos and most protocols with signed times allow.
 REMOTE_TOLERANCE: Final = 300.0
-MINUTE: Final = 60.0
-HOUR: Final = 3600.0
-DAY: Final = 86400.0
 
 
 def clock_claims(case: Case) -> Iterator[Claim]:
@@ -133,11 +131,3 @@ def clocks_of(evidence: Evidence, endpoint: EndpointEvidence) -> Iterator[tuple[
         time = unix_time(randoms, evidence.duration)
         if time is not None:
             yield "tls-random", float(time), evidence.started
-
-
-def span(seconds: float) -> str:
-    """A length of time in words: "3 days", "5 hours", "12 minutes"."""
-    for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if seconds >= 2 * unit:
-            return f"{round(seconds / unit)} {name}s"
-    return f"{round(seconds)} seconds"

@@ -9,7 +9,6 @@ import pytest
 
 from scanner.correlate.verdicts import ClockVerdict, FleetVerdict
 from scanner.diagnosis.engine import Context, Diagnosis, diagnose
-from scanner.diagnosis.rules.clock import span
 from scanner.evidence import Completion, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import AT, answered, at, codes, evidence, issuing, proof, verdicts
@@ -157,18 +156,3 @@ def test_the_clock_in_tls12_randoms() -> None:
     assert "remote-clock-wrong?" not in seen(AT - DAY, AT - 9 * DAY)  # random bytes
     assert "remote-clock-wrong?" not in seen(AT, AT)
     assert "remote-clock-wrong?" not in seen(AT - DAY, AT - DAY + 1, 0x0304)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 seconds"),
-        (90, "90 seconds"),
-        (150, "2 minutes"),
-        (7199, "120 minutes"),
-        (7200, "2 hours"),
-        (3 * DAY, "3 days"),
-    ],
-)
-def test_spans(seconds: float, words: str) -> None:
-    assert span(seconds) == words
