@@ -266,7 +266,7 @@ class Certificate:
         """The subject's key; raises ``CertificateError`` where it is of no kind that is known, or no key at all."""
         if self._public_key is None:
             try:
-                self._public_key = self._load().public_key()
+                self._public_key = (self._x509 or self._load()).public_key()
             except (ValueError, TypeError, UnsupportedAlgorithm) as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key
@@ -317,7 +317,7 @@ class Certificate:
         if issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS:
             return None
         try:
-            key = issuer.public_key
+            key = issuer._public_key or issuer.public_key
         except CertificateError:
             return None
         return verifies(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
