@@ -24,6 +24,8 @@ MAX_LINES_BEFORE_FINDING: Final = 10_000
 
 # Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
 PORTION: Final = 32
+# Bytes of lines of which something is made together: beside so many, what each time costs by itself is little.
+TOGETHER: Final = 1 << 20
 # Bytes read at a time of a part of a file.
 PART_BLOCK: Final = 256 * 1024
 
@@ -174,7 +176,7 @@ def _read_made(
         except FOREIGN:
             return None
 
-    for made, findings, unreadable in _read(path, start, end, together):
+    for made, findings, unreadable in _read(path, start, end, together, _gathered):
         yield made, [*findings, *unreadable]
 
 
@@ -246,6 +248,24 @@ def _portions(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
     for batch in batches:
         for start in range(0, len(batch), PORTION):
             yield batch[start : start + PORTION]
+
+
+def _gathered(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    lines: list[bytes] = []
+    size = 0
+    try:
+        for batch in batches:
+            lines += batch
+            size += sum(map(len, batch))
+            if size >= TOGETHER:
+                yield lines
+                lines, size = [], 0
+    except StreamBroken:
+        if lines:
+            yield lines
+        raise
+    if lines:
+        yield lines
 
 
 def _all_findings(batch: list[bytes]) -> list[dict[str, Any]] | None:

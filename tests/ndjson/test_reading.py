@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scanner.lines import StreamBroken
 from scanner.ndjson import NotFindings, Unreadable, read_findings, read_made, read_part
 from scanner.ndjson import reading as module
 from tests.ndjson.made import finding, line
@@ -144,6 +145,7 @@ def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lines = [line(1), line(2), line(3), b"{}\n", line(4), line(13), line(5), line(6)]
     in_twos = [lines[start : start + 2] for start in range(0, 8, 2)]
     monkeypatch.setattr(module, "lines_with_ends", lambda source, limit: iter(in_twos))
+    monkeypatch.setattr(module, "TOGETHER", 1)
     path = tmp_path / "findings"
     path.write_bytes(b"".join(lines))
     made = []
@@ -155,6 +157,22 @@ def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert others == [3, "not of schema tlsweep/1", 4, 13], "each by itself, in order"
     with pytest.raises(NotFindings):
         list(read_made([str(tmp_path / "none")], numbers))
+
+
+def test_what_is_made_of_many_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOGETHER", 3 * len(line(1)))
+    in_ones = [[line(row)] for row in range(1, 6)]
+
+    def torn(source: object, limit: int) -> Iterator[list[bytes]]:
+        yield from in_ones
+        raise StreamBroken("is damaged")
+
+    monkeypatch.setattr(module, "lines_with_ends", torn)
+    path = tmp_path / "findings"
+    path.write_bytes(b"")
+    made = list(read_made([str(path)], numbers))
+    assert [some for some, _ in made[:-1]] == [[1, 2, 3], [4, 5]]
+    assert made[-1][0] is None and rows(made[-1][1]) == ["the file is damaged"]
 
 
 @given(st.lists(st.integers(0, 30), max_size=8), st.lists(st.integers(0, 1000), max_size=4), st.booleans())
