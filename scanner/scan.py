@@ -273,7 +273,7 @@ class Scan:
             verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
             # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
             if self._extras is not None and (verdict is None or evidence.dns is not None):
-                evidence = await self._extras.ask(evidence, self.verdicts(evidence))
+                evidence = await self._extras.ask(evidence, [verdict] if verdict else self.verdicts(evidence))
             if self._enquiries is not None:
                 known = None if verdict is None else self._enquiries.at_hand(verdict)
                 if known is None:

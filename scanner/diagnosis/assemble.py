@@ -74,7 +74,7 @@ def finding(
         "run": run_id,
         "target": target_record(evidence.target),
         "started": timestamp(evidence.started),
-        "duration_ms": milliseconds(evidence.duration),
+        "duration_ms": _milliseconds(evidence.duration),
         "attempts": evidence.attempts,
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
@@ -139,7 +139,7 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
 # --- parts -----------------------------------------------------------------------------------------
 
 
-def milliseconds(seconds: float) -> float:
+def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
@@ -161,8 +161,8 @@ def target_record(target: Target) -> TargetRecord:
 
 def dns_record(answer: DnsAnswer) -> DnsRecord:
     record: DnsRecord = {
-        "status": answer.status.value,
-        "cname": [text(name) for name in answer.cname],
+        "status": f"{answer.status}",  # plain text, without the two calls of ``value``
+        "cname": [text(name) for name in answer.cname] if answer.cname else [],
         "addresses": list(answer.addresses),
         "dnssec": "bogus"
         if answer.bogus

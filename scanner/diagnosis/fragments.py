@@ -32,10 +32,10 @@ class Fragments:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def all_of(self, certificates: Sequence[Certificate]) -> list[orjson.Fragment | CertificateRecord]:
+    def all_of(self, certificates: Sequence[Certificate]) -> list[Any]:
         """The same for some certificates, no two of which are one."""
         kept = self._kept
-        found: list[orjson.Fragment | CertificateRecord] = []
+        found: list[Any] = []
         for certificate in certificates:
             fragment = kept.get(certificate.sha256)
             found.append(self._first_or_second(certificate) if fragment is None else fragment)

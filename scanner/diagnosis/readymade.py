@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from scanner.diagnosis.assemble import dns_record, endpoint_record, milliseconds, target_record, trust_records
+from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, trust_records
 from scanner.diagnosis.case import Case, Context
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.observed import all_plain, facts_of_flight, facts_of_target, shape_of
@@ -151,7 +151,7 @@ class ReadyMade:
             "run": self._run_id,
             "target": target_record(evidence.target),
             "started": timestamp(evidence.started),
-            "duration_ms": milliseconds(evidence.duration),
+            "duration_ms": round(evidence.duration * 1000, 3),
             "attempts": evidence.attempts,
             "outcome": "ok",
             "stage": "done",
@@ -163,7 +163,7 @@ class ReadyMade:
             "certificates": (
                 [describe(certificate, with_der=True) for certificate in parts.distinct]
                 if fragments is None
-                else cast(Any, fragments.all_of(parts.distinct))
+                else fragments.all_of(parts.distinct)
             ),
         }
         if asked and parts.observed is not None:

@@ -23,6 +23,14 @@ PRIVATE_NETWORKS: Final = tuple(
         *("0.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128", "::/128"),
     )
 )
+_OCTETS_OF_PRIVATE: Final = frozenset(
+    str(number)
+    for network in PRIVATE_NETWORKS
+    if network.version == 4
+    for number in range(network.network_address.packed[0], network.broadcast_address.packed[0] + 1)
+)
+# IPv6 text that begins otherwise has a first group that is neither 0 nor fc00 and above
+_FIRST_OF_PRIVATE: Final = frozenset(":0fF")
 
 
 def dns_claims(evidence: Evidence, context: Context) -> Iterator[Claim]:
@@ -40,13 +48,15 @@ def dns_claims(evidence: Evidence, context: Context) -> Iterator[Claim]:
 
 
 def _failure(host: str, answer: DnsAnswer) -> Claim | None:
+    if answer.status is DnsStatus.NOERROR and answer.addresses and not answer.loop:
+        return None  # as nearly all
     facts = _facts(answer)
     if answer.loop:
         return Claim("cname-loop", {**facts, "chain": " -> ".join((host, *answer.cname))})
     if answer.bogus and answer.status not in (DnsStatus.NOERROR, DnsStatus.NODATA):
         return Claim("dnssec-bogus", facts)
     if answer.status is DnsStatus.NOERROR:
-        return None if answer.addresses else Claim("no-address", facts)
+        return Claim("no-address", facts)
     if answer.status is DnsStatus.NXDOMAIN and answer.cname:
         return Claim("dangling-cname", facts)
     return Claim(_CODES.get(answer.status, "servfail"), facts)
@@ -99,6 +109,9 @@ def is_public_name(host: str) -> bool:
 @lru_cache(maxsize=8192)
 def is_private(address: str) -> bool:
     """Whether only one network can reach ``address``; False for what is no address."""
+    # most can be told by how they begin: of those networks each begins with one of these
+    if address[:1] not in _FIRST_OF_PRIVATE if ":" in address else address.partition(".")[0] not in _OCTETS_OF_PRIVATE:
+        return False
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

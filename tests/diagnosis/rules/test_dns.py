@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scanner.diagnosis.rules.dns import is_private, is_public_name
+from scanner.diagnosis.rules.dns import PRIVATE_NETWORKS, is_private, is_public_name
 from scanner.evidence import DnsStatus, Stage
 from tests.helpers.evidence import answered, at, codes, diagnosed, dns, evidence, proof, target
 
@@ -98,3 +100,12 @@ def test_public_names() -> None:
     assert not any(
         map(is_public_name, ("localhost", "db.internal", "a.test", "printer.local", "b.HOME", "2001:db8::1"))
     )
+
+
+@given(st.one_of([st.ip_addresses(), *(st.ip_addresses(network=network) for network in PRIVATE_NETWORKS)]))
+def test_what_an_address_begins_with_says_no_more_than_its_network(address: Any) -> None:
+    really = getattr(address, "ipv4_mapped", None) or address
+    private = any(really in network for network in PRIVATE_NETWORKS if network.version == really.version)
+    assert is_private(str(address)) is private
+    if address.version == 6:
+        assert is_private(address.exploded) is private
