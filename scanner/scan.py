@@ -286,8 +286,7 @@ class Scan:
             return Evidence(target=target, started=started, bug=describe_bug(error)), None
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
-        """Write the finding of a target that is in order and tells the fleet nothing new; false, with nothing done, where a rule
-        may have a word about it."""
+        """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
         try:
             wrong = self.fold.clock.verdict().state == "wrong"
             if wrong or (evidence.revocation and not self.fold.heard(evidence, verdict)):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, trust_records
@@ -31,6 +30,7 @@ from scanner.pki.middleboxes import by_issuer
 from scanner.pki.revocation import issuer_of_leaf
 from scanner.pki.transparency import TransparencyVerdict
 from scanner.pki.verdicts import ChainVerdict
+from scanner.records import dataclass
 
 # Shapes of flights that are kept, some 2 KB each: versions, suites, groups, schemes and ALPN names of a fleet combine to
 # some dozens.

@@ -233,10 +233,8 @@ class Connection:
                 await self._ready.writable(sock, self.deadline)
 
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
-        """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``.
-
-        It is waited for first, since nothing has come as a rule; and whoever sends without end keeps nobody else waiting.
-        """
+        """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``."""
+        # waited for first: nothing has come yet as a rule, and whoever sends without end keeps nobody else waiting
         while True:
             await self._ready.readable(sock, deadline)
             try:

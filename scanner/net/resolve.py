@@ -54,8 +54,7 @@ BACKOFF: Final = 0.25
 # and nobody waits for the rest of the schedule then.
 LATE_FAMILY_TRIES: Final = 1
 
-# Who is asked in which order, and what the first of them replied.
-_Begun = tuple[Sequence[Upstream], list[Reply]]
+_Begun = tuple[Sequence[Upstream], list[Reply]]  # who is asked in which order, and what the first of them replied
 
 
 @dataclass(frozen=True, slots=True)

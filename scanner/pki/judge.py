@@ -388,17 +388,8 @@ _ITS_OWN: Final = frozenset({"aia"})
 
 
 def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
-    return ChainVerdict(
-        verdict.sent,
-        verdict.leaf_problems,
-        verdict.stores,
-        verdict.shape,
-        name,
-        verdict.publicly_trusted,
-        verdict.path,
-        verdict.own_ca,
-        verdict.parts,
-    )
+    v = verdict
+    return ChainVerdict(v.sent, v.leaf_problems, v.stores, v.shape, name, v.publicly_trusted, v.path, v.own_ca, v.parts)
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:
