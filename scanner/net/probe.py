@@ -36,8 +36,10 @@ from scanner.tls.plaintext import recognise
 
 # Random bytes had at once: the randoms and session ids of 64 hellos.
 POOL_SIZE: Final = 4096
-# Hellos kept ready: some twenty offers are named, each with ALPN and without.
+# Hellos kept ready: some twenty offers, each with ALPN and without.
 TEMPLATES_KEPT: Final = 64
+# The last words travel with the end of the connection, in one packet where the platform can do that.
+WITH_WHAT_FOLLOWS: Final = getattr(socket, "MSG_MORE", 0)
 # What is kept of an answer that is not TLS: enough for a status line and the start of a page.
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
@@ -281,8 +283,7 @@ class Connection:
     async def handshake(
         self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None, rest: bytes
     ) -> None:
-        """Say what is left of the hello and read the flight. After an opening ``dialogue`` TLS may travel in that
-        protocol's packets."""
+        """Say what is left of the hello and read the flight; after an opening ``dialogue``, in that protocol's packets maybe."""
         self._conn = conn
         early = b""
         if dialogue is not None:
@@ -333,7 +334,7 @@ class Connection:
     def _leave(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
         farewell = conn.farewell()
         try:
-            sock.send(farewell if dialogue is None else dialogue.wrap(farewell))
+            sock.send(farewell if dialogue is None else dialogue.wrap(farewell), WITH_WHAT_FOLLOWS)
         except OSError:
             pass  # the peer has gone first; nobody is left to be polite to
 

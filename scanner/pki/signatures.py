@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from scanner.pki import der
 
@@ -158,9 +160,10 @@ def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
     return _algorithm(identifier) if len(identifier) <= 256 else _algorithm.__wrapped__(identifier)
 
 
+# The hash is made here: ``cryptography`` would look its name up each time, and ask abstract classes what it is given.
 @lru_cache(maxsize=32)
-def _ecdsa(hash_name: str) -> ec.ECDSA:
-    return ec.ECDSA(_HASHES[hash_name]())
+def _ecdsa(hash_name: str) -> tuple[Any, ec.ECDSA]:
+    return getattr(hashlib, hash_name.replace("-", "_")), ec.ECDSA(Prehashed(_HASHES[hash_name]()))
 
 
 _KEY_CLASSES: Final[dict[str, type[object]]] = {
@@ -195,7 +198,8 @@ def verifies(
         if name is None:
             own.verify(signature, signed)
         elif kind == "ec":
-            own.verify(signature, signed, _ecdsa(name))
+            digest, ecdsa = _ecdsa(name)
+            own.verify(signature, digest(signed).digest(), ecdsa)
         elif kind == "rsa":
             own.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
         elif kind == "rsa-pss":

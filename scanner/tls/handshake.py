@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from scanner.tls import constants as c
 from scanner.tls import messages, signatures
+from scanner.tls.constants import APPLICATION_DATA, HANDSHAKE
 from scanner.tls.events import (
     NEED_DATA,
     TRANSITIONS,
@@ -159,18 +160,20 @@ class ClientHandshake:
 
     def _records_untrusted(self, records: Iterable[tuple[int, bytes, bytes]]) -> bool:
         """Read records until the handshake has ended; ``True`` where it goes on."""
+        handshake, happened = self._handshake, self._events.append
         for content_type, header, body in records:
-            if self._protection is not None:
-                if content_type == c.APPLICATION_DATA:
-                    content_type, body = self._protection.decrypt_untrusted(header, body)
-                elif content_type == c.HANDSHAKE:
+            protection = self._protection
+            if protection is not None:
+                if content_type == APPLICATION_DATA:
+                    content_type, body = protection.decrypt_untrusted(header, body)
+                elif content_type == HANDSHAKE:
                     # alerts may come in the clear: not every server has its keys when it gives up (RFC 8446 section 6)
                     raise DecodeError("record", "handshake message in the clear after ServerHello", 0)
-            if content_type == c.HANDSHAKE:
+            if content_type == HANDSHAKE:
                 if not body:
                     raise DecodeError("record", "empty handshake record", 0)
-                only = self._handshake.only(body)
-                for message in (only,) if only is not None else self._handshake.take_untrusted(body):
+                only = handshake.only(body)
+                for message in (only,) if only is not None else handshake.take_untrusted(body):
                     kind = message[0]
                     found = _HANDLERS[self.state].get(kind)
                     if found is None:
@@ -178,9 +181,9 @@ class ClientHandshake:
                         continue
                     handler, self.state = found
                     handler(self, message)
-                    self._events.append(_RECEIVED[kind])
-                    if self.state is State.COMPLETE:
-                        self._events.append(_COMPLETE)
+                    happened(_RECEIVED[kind])
+                    if self.state is _DONE:
+                        happened(_COMPLETE)
                         self.ended = True
                         return False
             elif content_type == c.ALERT:
@@ -402,3 +405,4 @@ _HANDLERS: Final[list[dict[int, tuple[Callable[[ClientHandshake, bytes], None], 
 # One event for each kind of message, since they are the same in every handshake
 _RECEIVED: Final = [MessageReceived(kind) for kind in range(256)]
 _COMPLETE: Final = FlightComplete()
+_DONE: Final = State.COMPLETE

@@ -177,7 +177,7 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
         leaf_extensions: dict[int, bytes] = {}
         while position + 3 <= end and len(certificates) < MAX_CERTIFICATES:
             start = position + 3
-            position = start + (body[start - 3] << 16 | body[start - 2] << 8 | body[start - 1])
+            position = start + int.from_bytes(body[position:start], "big")
             certificate = body[start:position]
             if tls13:
                 start = position + 2

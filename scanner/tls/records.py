@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +10,8 @@ from scanner.tls.constants import CONTENT_TYPES
 from scanner.tls.wire import DecodeError
 
 HEADER_LENGTH: Final = 5
+# content type, major version, length
+_HEADER: Final = struct.Struct(">BBxH").unpack_from
 # TLS 1.2 allows 2^14 bytes and up to 2048 of expansion (RFC 5246 section 6.2.3), TLS 1.3 less.
 MAX_RECORD: Final = 2**14 + 2048
 # Clients stop at about 100 kB (OpenSSL's max_cert_list); twice and a half that leaves room for post-quantum chains.
@@ -46,12 +49,10 @@ class RecordBuffer:
         buffer, start = self._buffer, self._position
         end = len(buffer)
         found: list[tuple[int, bytes, bytes]] = []
-        while (content := start + HEADER_LENGTH) <= end:
-            kind = buffer[start]
-            stop = content + (buffer[start + 3] << 8 | buffer[start + 4])
-            if stop > end or buffer[start + 1] != 3 or kind not in CONTENT_TYPES or stop - content > MAX_RECORD:
-                break
-            if self._records + len(found) == MAX_RECORDS:
+        while (content := start + HEADER_LENGTH) <= end and self._records + len(found) < MAX_RECORDS:
+            kind, major, length = _HEADER(buffer, start)
+            stop = content + length
+            if stop > end or major != 3 or kind not in CONTENT_TYPES or length > MAX_RECORD:
                 break
             found.append((kind, buffer[start:content], buffer[content:stop]))
             start = stop
@@ -114,15 +115,13 @@ class HandshakeBuffer:
 
     def only(self, content: bytes) -> bytes | None:
         """``content``, where it is just one message and none is waiting, as most servers send them; else ``None``, untouched."""
-        if (
-            self._position == len(self._buffer)
-            and len(content) >= 4
-            and len(content) == 4 + (content[1] << 16 | content[2] << 8 | content[3])
-            and self._total + len(content) <= MAX_FLIGHT
-        ):
-            self._total += len(content)
-            return content
-        return None
+        size = len(content)
+        if self._position < len(self._buffer) or int.from_bytes(content[1:4], "big") != size - 4:
+            return None
+        if self._total + size > MAX_FLIGHT:
+            return None
+        self._total += size
+        return content
 
     def take_untrusted(self, content: bytes) -> Iterator[bytes]:
         """Append the content of one handshake record, and give each message that is whole now. Raises ``DecodeError``."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 # The content of a server's CertificateVerify starts so: 64 spaces, the context string, a zero byte
 VERIFY_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\x00"
@@ -20,7 +21,12 @@ _HASHES: Final[dict[int, hashes.HashAlgorithm]] = {
     5: hashes.SHA384(),
     6: hashes.SHA512(),
 }
-_ECDSA: Final = {number: ec.ECDSA(algorithm) for number, algorithm in _HASHES.items() if number > 1}
+# The hash is made here: ``cryptography`` would look its name up each time, and ask abstract classes what it is given
+_ECDSA: Final = {
+    number: (getattr(hashlib, algorithm.name), ec.ECDSA(Prehashed(algorithm)))
+    for number, algorithm in _HASHES.items()
+    if number > 1
+}
 # rsa_pss_rsae_* and rsa_pss_pss_*: the salt is as long as the hash
 _PSS: Final[dict[int, hashes.HashAlgorithm]] = {
     0x0804: hashes.SHA256(),
@@ -69,7 +75,8 @@ def verifies(key: Any, scheme: int, signature: bytes, content: bytes) -> bool | 
             ecdsa = _ECDSA.get(scheme >> 8) if scheme & 0xFF == 3 else None
             if ecdsa is None:
                 return False
-            key.verify(signature, content, ecdsa)
+            digest, algorithm = ecdsa
+            key.verify(signature, digest(content).digest(), algorithm)
         elif kind == "rsa":
             pss = _PSS.get(scheme)
             if pss is not None:
