@@ -191,12 +191,14 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
 
 
 def _batches(descriptor: int) -> Callable[[], list[Row]]:
-    file = os.fdopen(descriptor, "rb")
+    # A run that is stopped leaves the thread that reads behind; its file then ends with the process, which is no mistake.
+    file = os.fdopen(descriptor, "rb", closefd=False)
 
     def read() -> list[Row]:
         batch: list[Row] | None = None if file.closed else read_frame(file)
-        if batch is None:
+        if batch is None and not file.closed:
             file.close()
+            os.close(descriptor)
         return batch or []
 
     return read

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from scanner.worker import Report
 
 # Tries and seconds between them for closing an inventory that a thread is reading.
-CLOSING_TRIES: Final = 50
+CLOSING_TRIES: Final = 250
 CLOSING_WAIT: Final = 0.02
 # Findings are handed to the system at least this often, in seconds.
 FLUSH_EVERY: Final = 0.2

@@ -124,11 +124,12 @@ class Observer:
         self._ipv6_usable = ipv6_usable
         self._jitter = jitter or random.Random()
         self._completer = completer or Completer()
-        # trio's own ``current_time`` asks its way through two more calls each time
-        self._now = trio.lowlevel.current_clock().current_time
+        self._now = trio.current_time
 
     async def observe(self, target: Target, started: float) -> Evidence:
         """Everything one target gives; ``started`` is the wall-clock time to note (seconds since the epoch)."""
+        if self._now is trio.current_time:  # which asks its way through two more calls each time
+            self._now = trio.lowlevel.current_clock().current_time
         begun = self._now()
         dns: DnsAnswer | None = None
         if target.address is not None:
