@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--concurrency", type=int, nargs="+", default=[1000], metavar="N", help="connections in flight (default 1000)"
     )
     parser.add_argument("--tls", nargs="+", default=list(farm.VERSIONS), choices=farm.VERSIONS, help="TLS versions")
-    parser.add_argument("--certificates", nargs="+", default=list(farm.KINDS), choices=farm.KINDS)
+    parser.add_argument("--certificates", nargs="+", default=list(farm.USUAL_KINDS), choices=farm.KINDS)
     parser.add_argument(
         "--peers", nargs="*", default=list(peers.NAMES), choices=peers.NAMES, help="other scanners (default all)"
     )

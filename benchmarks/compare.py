@@ -20,6 +20,8 @@ BARS: Final = {
     ("shared", "zgrab2"): 0.4,
     ("distinct", "tlsx"): 0.8,
     ("distinct", "zgrab2"): 0.5,
+    ("reread", "tlsx"): 0.8,
+    ("reread", "zgrab2"): 0.5,
     ("name", "zgrab2"): 0.6,
 }
 RUN_SECONDS: Final = 300.0
@@ -61,7 +63,7 @@ class Line:
     def complete(self) -> bool:
         if self.check is None or self.skipped is not None:
             return False
-        leaves = self.job.targets if self.job.kind == "distinct" else 1
+        leaves = 1 if self.job.kind == "shared" else self.job.targets
         return self.check.good == self.job.targets and self.check.leaves == leaves
 
     def record(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one
 server and no configuration of the machine. Four ports give the four kinds of farm: TLS 1.3 or 1.2, and one
 certificate for all hosts or a different one for every host: a server block for each address, its certificate loaded
-when nginx starts, as with any site.
+when nginx starts, as with any site. Where certificates are ``reread``, one block serves all and nginx reads the file of
+the address at every handshake, which slows the server down to the pace of a scanner.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ ZONE: Final = "bench.test"
 # In the certificate of every host, for tools that send the same server name to all targets.
 COMMON_NAME: Final = f"any.{ZONE}"
 VERSIONS: Final = ("1.3", "1.2")
-KINDS: Final = ("shared", "distinct")
+KINDS: Final = ("shared", "distinct", "reread")
+USUAL_KINDS: Final = ("shared", "distinct")
 # Addresses 127.16.0.0 onwards: away from 127.0.0.1 and from the resolver stubs of Linux distributions.
 FIRST_ADDRESS: Final = 16 << 16
 MOST_HOSTS: Final = 1_000_000
@@ -126,7 +128,8 @@ def _configuration(directory: Path, ports: dict[tuple[str, str], int], hosts: Se
     key = directory / "leaf.key"
     for (version, kind), port in ports.items():
         # The one socket of the port; nginx tells by the address that was connected to which of its blocks is meant.
-        servers.append(_server(f"0.0.0.0:{port} backlog=8192", version, directory / "shared.pem", key))
+        chain = directory / ("chains/$server_addr.pem" if kind == "reread" else "shared.pem")
+        servers.append(_server(f"0.0.0.0:{port} backlog=8192", version, chain, key))
         if kind == "distinct":
             servers += [
                 _server(f"{item.address}:{port}", version, directory / "chains" / f"{item.address}.pem", key)
@@ -177,7 +180,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running_farm(hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = KINDS) -> Iterator[Farm]:
+def running_farm(
+    hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = USUAL_KINDS
+) -> Iterator[Farm]:
     """Make the certificates, start nginx in a temporary directory, and take all of it away at the end."""
     if not 0 < hosts <= MOST_HOSTS:
         raise Unavailable(f"a farm has 1 to {MOST_HOSTS} hosts")
@@ -189,10 +194,12 @@ def running_farm(hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tup
         authority.write_root(directory / "root.pem")
         authority.write_key(directory / "leaf.key")
         authority.write_chain(directory / "shared.pem", [f"*.{ZONE}", ZONE])
-        if "distinct" in kinds:
+        if set(kinds) != {"shared"}:
             (directory / "chains").mkdir()
             for item in everyone:
                 authority.write_chain(directory / "chains" / f"{item.address}.pem", [item.name, COMMON_NAME])
+            # For the check that the server is up, which asks at 127.0.0.1
+            authority.write_chain(directory / "chains" / "127.0.0.1.pem", [COMMON_NAME])
         ports = {(version, kind): free_port() for version in versions for kind in kinds}
         configuration = directory / "nginx.conf"
         configuration.write_text(_configuration(directory, ports, everyone), encoding="ascii")
