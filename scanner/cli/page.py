@@ -145,7 +145,8 @@ def _seen(value: object) -> object:
 
 def _connection(endpoint: EndpointRecord) -> Iterable[tuple[str, object]]:
     timing = endpoint["timing_ms"]
-    connected = f" connected in {timing['connect']:.1f} ms" if "connect" in timing else ""
+    how = "tried for" if endpoint["stage"] == "connect" else "connected in"
+    connected = f" {how} {timing['connect']:.1f} ms" if "connect" in timing else ""
     yield "address", f"{endpoint['address']}{connected}"
     hello = [value for value in (endpoint["version"], endpoint["cipher"], endpoint["group"], endpoint["alpn"]) if value]
     if hello:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 
 from scanner.cli.page import FOLLOWUPS_SHOWN, show
 from scanner.diagnosis import assemble
-from scanner.evidence import Evidence, Failure, InvalidRow
+from scanner.evidence import Evidence, Failure, InvalidRow, Stage
 from scanner.findings import Finding
 from tests.helpers import pki
 from tests.helpers.evidence import AT, alerted, answered, at, diagnosed, evidence, failed, issuing, verdicts
@@ -68,6 +69,14 @@ def test_certificates_that_do_not_parse_and_failures() -> None:
     for part in ("cannot be read", "handshake_failure", "connection-refused", "row 3", "INVALID", "no host"):
         assert part in shown
     assert "\x1b" not in shown
+
+
+def test_what_was_refused_is_not_said_to_have_connected() -> None:
+    seen = failed(Failure.CONNECTION_REFUSED, stage=Stage.CONNECT)
+    shown = page(finding_of(evidence(at(replace(seen, connect_seconds=0.25)))))
+
+    assert " tried for 250.0 ms" in shown
+    assert "connected in" not in shown
 
 
 def test_long_things_are_cut_and_said_to_be() -> None:
