@@ -209,6 +209,18 @@ def _chain(flight: ServerFlight | None, verdict: ChainVerdict | None, certificat
     return chain
 
 
+def timing_record(probe: Probe) -> dict[str, float]:
+    """Milliseconds of each stage that a connection came to."""
+    timing: dict[str, float] = {}
+    if probe.connect_seconds is not None:
+        timing["connect"] = round(probe.connect_seconds * 1000, 3)
+    if probe.starttls_seconds is not None:
+        timing["starttls"] = round(probe.starttls_seconds * 1000, 3)
+    if probe.handshake_seconds is not None:
+        timing["handshake"] = round(probe.handshake_seconds * 1000, 3)
+    return timing
+
+
 def endpoint_record(
     target: Target,
     endpoint: EndpointEvidence,
@@ -218,13 +230,6 @@ def endpoint_record(
     certificates: Certificates,
 ) -> EndpointRecord:
     probe = endpoint.probe
-    timing: dict[str, float] = {}
-    if probe.connect_seconds is not None:
-        timing["connect"] = round(probe.connect_seconds * 1000, 3)
-    if probe.starttls_seconds is not None:
-        timing["starttls"] = round(probe.starttls_seconds * 1000, 3)
-    if probe.handshake_seconds is not None:
-        timing["handshake"] = round(probe.handshake_seconds * 1000, 3)
     record: EndpointRecord = {
         "address": endpoint.address,
         "stage": probe.stage.value,
@@ -238,7 +243,7 @@ def endpoint_record(
         "client_auth": None,
         "chain": chain,
         "trust": trust_records(verdict) if verdict is not None else {},
-        "timing_ms": timing,
+        "timing_ms": timing_record(probe),
     }
     if flight is not None:
         _negotiated(record, flight)

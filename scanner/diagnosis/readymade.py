@@ -13,7 +13,7 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, trust_records
+from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, timing_record, trust_records
 from scanner.diagnosis.case import Case, Context
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.observed import all_plain, facts_of_flight, facts_of_target, shape_of
@@ -124,19 +124,12 @@ class ReadyMade:
                 return None
         if dns is not None and not self._dns_is_quiet(evidence, endpoint, verdict):
             return None
-        timing: dict[str, float] = {}
-        if probe.connect_seconds is not None:
-            timing["connect"] = round(probe.connect_seconds * 1000, 3)
-        if probe.starttls_seconds is not None:
-            timing["starttls"] = round(probe.starttls_seconds * 1000, 3)
-        if probe.handshake_seconds is not None:
-            timing["handshake"] = round(probe.handshake_seconds * 1000, 3)
         made: EndpointRecord = {
             **shape.record,
             "address": endpoint.address,
             "chain": parts.chain,
             "trust": parts.trust,
-            "timing_ms": timing,
+            "timing_ms": timing_record(probe),
         }
         if shape.random and flight.random is not None:
             random = b2a_base64(flight.random, newline=False).decode("ascii")
