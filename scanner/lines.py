@@ -12,7 +12,7 @@ import io
 import select
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, Literal, cast
 
 # One read. Larger blocks gain nothing measurable; with zlib and the split list this stays within a few MB.
@@ -175,6 +175,18 @@ def batches_of_lines(source: Iterator[bytes], limit: int, newline: bytes = b"\n"
     No line is longer than ``limit + 1`` bytes; one of that length was cut. What was read before ``StreamBroken``
     is yielded before it is raised, a last torn line included.
     """
+
+    def split(block: bytes) -> tuple[list[bytes], bytes]:
+        lines = block.split(newline)
+        return lines, lines.pop()
+
+    return batches_by(source, limit, split)
+
+
+def batches_by(
+    source: Iterator[bytes], limit: int, split: Callable[[bytes], tuple[list[bytes], bytes]]
+) -> Iterator[list[bytes]]:
+    """The same by a ``split`` of one's own: of a block it gives the lines that end in it, and the start of one that goes on."""
     pieces: list[bytes] = []  # of an unfinished line, joined once: a long line must not cost quadratic copying
     held = 0
     skipping = False
@@ -186,8 +198,7 @@ def batches_of_lines(source: Iterator[bytes], limit: int, newline: bytes = b"\n"
             broken, block = error, b""
         if not block:
             break
-        lines = block.split(newline)
-        tail = lines.pop()
+        lines, tail = split(block)
         if lines:
             if skipping:
                 del lines[0]
