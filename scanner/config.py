@@ -27,6 +27,8 @@ class ScanConfig:
     timeout: float = 15.0
     # Seconds of asking for one name, whatever the number of resolvers and retries.
     dns_patience: float = 12.0
+    # Seconds that a run waits for this machine's network to come back: long enough for a switch or a firewall to restart.
+    network_patience: float = 300.0
     # Further tries where what happened can be transient (timeouts, resets before a byte was read, SERVFAIL).
     retries: int = 1
     all_addresses: bool = False

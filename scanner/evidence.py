@@ -117,6 +117,8 @@ class DnsAnswer:
     caa_owner: str | None = None
     # (usage, selector, matching type, data) of RFC 6698; None: not asked
     tlsa: tuple[tuple[int, int, int, bytes], ...] | None = None
+    # why a failure may be the resolver's or our own rather than the name's; None: it is the name's
+    doubt: str | None = None
 
 
 # --- one connection ----------------------------------------------------------------------------
@@ -329,3 +331,5 @@ class Evidence:
     issuers: tuple[FetchedIssuer, ...] = ()
     revocation: tuple[RevocationAnswer, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
+    # why what is missing here may be this machine's doing rather than the target's, after it was probed again; None: it is not
+    doubt: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -32,6 +32,7 @@ from scanner.extras import Extras
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
 from scanner.held import Held, HeldError
+from scanner.net.conditions import Conditions
 from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
@@ -45,6 +46,8 @@ WAITING_WORKERS: Final = 1000
 REMEMBERED: Final = 2048
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
+# Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
+MAX_ATTEMPTS: Final = 4
 
 Emit = Callable[[Finding], None]
 Judged = Callable[[Evidence, Sequence[ChainVerdict | None]], None]
@@ -114,6 +117,9 @@ class Scan:
         self._in_flight: dict[TargetKey, list[Target]] = {}
         # evidence, and whether rows that name the same target wait for it
         self._held: Held[tuple[Evidence, bool]] = Held()
+        # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
+        self._reprobes: Held[tuple[Target, bool]] = Held()
+        self._conditions: Conditions | None = None
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -127,7 +133,7 @@ class Scan:
         return ScanStatistics(
             read=feed.read if feed else 0,
             done=self._done,
-            held=self._held.waiting,
+            held=self._held.waiting + self._reprobes.waiting,
             outcomes=dict(self._outcomes),
             pacing=self._pacer.statistics(),
             reading_finished=feed is not None and feed.finished,
@@ -207,15 +213,18 @@ class Scan:
         extras: Extras | None = None,
         *,
         enquiries: Enquiries | None = None,
+        conditions: Conditions | None = None,
         before_settling: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Every row to one finding. Returns when all are emitted; cancelling it keeps what was emitted.
 
+        With ``conditions`` a target whose failure may be this machine's doing is probed again near the end.
         ``before_settling`` is awaited when only what was held is left.
         """
         self._observer = observer
         self._extras = extras
         self._enquiries = enquiries
+        self._conditions = conditions
         feed = self._feed = Feed(rows)
         most = self._config.concurrency + WAITING_WORKERS
         async with trio.open_nursery() as nursery:
@@ -229,6 +238,7 @@ class Scan:
 
             self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
             await feed.fill(hire)
+        await self._reprobe()
         if before_settling is not None:
             await before_settling()
         self._settle()
@@ -251,24 +261,48 @@ class Scan:
                 continue
             if owned:
                 in_flight[key] = []
-            evidence, verdict = await self._observe(row)
-            if verdict is None or not self._conclude_at_once(evidence, verdict, key, owned=owned):
-                self._conclude(evidence, owned=owned, final=False)
-            if self._learnt:
-                self._learnt = False
-                self._release()
+            await self._probe(row, owned=owned, attempt=1)
+
+    async def _probe(self, target: Target, *, owned: bool, attempt: int) -> None:
+        """Observe a target and write its finding, or keep it for whatever it waits for."""
+        evidence, verdict = await self._observe(target, attempt)
+        if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
+            self._reprobes.hold((target, owned), str(attempt + 1))
+            return
+        if verdict is None or not self._conclude_at_once(evidence, verdict, _key_of(target), owned=owned):
+            self._conclude(evidence, owned=owned, final=False)
+        if self._learnt:
+            self._learnt = False
+            self._release()
+
+    async def _reprobe(self) -> None:
+        """Probe again, in one pass after another, what may not have been the target's doing."""
+
+        async def work(targets: Iterator[tuple[Target, bool]], attempt: int) -> None:
+            for target, owned in targets:
+                await self._probe(target, owned=owned, attempt=attempt)
+
+        for attempt in range(2, MAX_ATTEMPTS + 1):
+            workers = min(self._reprobes.count(str(attempt)), self._config.concurrency)
+            targets = self._reprobes.release(str(attempt))
+            async with trio.open_nursery() as nursery:
+                for _ in range(workers):
+                    nursery.start_soon(work, targets, attempt)
 
     def _verdicts_anew(self, evidence: Evidence) -> list[ChainVerdict | None]:
         """The verdicts, now that more issuers are known."""
         self._last = None
         return self.verdicts(evidence)
 
-    async def _observe(self, target: Target) -> tuple[Evidence, ChainVerdict | None]:
+    async def _observe(self, target: Target, attempt: int) -> tuple[Evidence, ChainVerdict | None]:
         """What a target gave; and the verdict on its only address, where that was found plainly healthy."""
-        started = self._clock()
         assert self._observer is not None
+        conditions = self._conditions
+        started: float | None = None
         try:
-            evidence = await self._observer.observe(target, started)
+            mark = None if conditions is None else await conditions.begin()
+            started = self._clock()
+            evidence = await self._observer.observe(target, started, unhurried=attempt > 1)
             healthy, endpoints = self._healthy, evidence.endpoints
             verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
             # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
@@ -281,9 +315,14 @@ class Scan:
                     evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
                 elif known:
                     evidence = with_answers(evidence, known)
+            if conditions is not None and mark is not None:
+                if verdict is not None and not evidence.revocation:
+                    conditions.reached(evidence, mark)
+                elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
+                    return replace(evidence, doubt=doubt), None
             return evidence, verdict
         except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
-            return Evidence(target=target, started=started, bug=describe_bug(error)), None
+            return Evidence(target=target, started=started or self._clock(), bug=describe_bug(error)), None
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
@@ -313,7 +352,7 @@ class Scan:
         fleet = NO_FLEET
         try:
             verdicts = self.verdicts(evidence)
-            facts = self.facts(evidence, verdicts)
+            facts = self.facts(evidence, verdicts) if evidence.doubt is None else None
             if not final:
                 if not again:
                     self.fold.add(facts)

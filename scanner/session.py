@@ -28,10 +28,13 @@ from scanner.exclude import Exclusions
 from scanner.extras import Extras
 from scanner.feed import Row, Source
 from scanner.findings import Finding
+from scanner.net.clocks import WallClock
 from scanner.net.complete import Completer
+from scanner.net.conditions import Conditions, connects
 from scanner.net.enquiries import Enquiries, open_enquiries
 from scanner.net.observe import Observer
 from scanner.net.other_resolvers import OtherResolvers
+from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.resolve import Resolver, open_resolver
@@ -45,6 +48,7 @@ from scanner.pki.verdicts import ChainVerdict
 from scanner.records import dataclass
 from scanner.scan import Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
+from scanner.text import span
 from scanner.tls.plaintext import recognise
 
 
@@ -76,6 +80,8 @@ JUDGED_BY_CONFIG: Final = {
     "lang": "language",
 }
 JUDGED_BY_MATERIAL: Final = {"public_roots": "public_roots", "private_ca": "private_cas", "ct_logs": "ct_logs"}
+# Seconds between two looks at whether the system's clock was set.
+CLOCK_LOOK_EVERY: Final = 1.0
 # What stands for a ClientHello where certificates come from a file.
 FILE_OFFER: Final = "file"
 
@@ -191,13 +197,19 @@ class Session:
     _extras: Extras
     _enquiries: Enquiries
     _exclusions: Exclusions
+    _conditions: Conditions
 
     async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
         await self.scan.run(
-            rows, self._observer, self._extras, enquiries=self._enquiries, before_settling=before_settling
+            rows,
+            self._observer,
+            self._extras,
+            enquiries=self._enquiries,
+            conditions=self._conditions,
+            before_settling=before_settling,
         )
 
 
@@ -282,6 +294,20 @@ async def _ask_the_time(
             warn(f"--ntp: {answer.host} does not tell the time: {answer.error}")
 
 
+async def _watch_clock(clock: WallClock, scan: Scan, warn: Callable[[str], None] | None) -> None:
+    """Notice when the system's clock is set in the middle of the run, which goes on by the clock that it began with."""
+    while True:
+        await trio.sleep(CLOCK_LOOK_EVERY)
+        moved = clock.jump()
+        if moved is not None:
+            scan.fold.restart_clock()
+            if warn is not None:
+                warn(
+                    f"THE CLOCK OF THIS MACHINE WAS SET {'AHEAD' if moved > 0 else 'BACK'} by {span(abs(moved))} during the run;"
+                    " the run goes on by the clock as it was, corrected where servers' times say that this is wrong"
+                )
+
+
 @asynccontextmanager
 async def open_session(
     config: ScanConfig,
@@ -300,7 +326,8 @@ async def open_session(
     """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong,
     ``warn`` what did not work and stops nothing, a line each.
 
-    Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``.
+    Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``,
+    ``NetworkLost``.
     """
     pacer = _pacer(config)
     scan = Scan(
@@ -355,4 +382,11 @@ async def open_session(
             cache=material.cache,
             clock=clock,
         ) as enquiries:
-            yield Session(scan, observer, extras, enquiries, exclusions)
+            outages = OutageMonitor(connects, patience=config.network_patience, report=warn, forget=enquiries.forget)
+            conditions = Conditions(outages, pacer.aside)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(outages.watch)
+                if isinstance(clock, WallClock):
+                    nursery.start_soon(_watch_clock, clock, scan, warn)
+                yield Session(scan, observer, extras, enquiries, exclusions, conditions)
+                nursery.cancel_scope.cancel()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Final, Literal
@@ -27,6 +26,8 @@ from scanner.findings import Finding
 from scanner.fleet.stats import Stats
 from scanner.frames import Frames, frame, read_frame
 from scanner.ndjson import dumps_line
+from scanner.net.clocks import LoopClock, WallClock
+from scanner.net.outage import NetworkLost
 from scanner.pki.certificate import Certificate
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.verdicts import ChainVerdict
@@ -48,6 +49,7 @@ class Assignment:
     material: Material
     run_id: str
     certificates: bool = False
+    wall_offset: float | None = None  # wall time less boot time, as the run's first process read them
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class Report:
     learnt: list[bytes] = field(default_factory=list)
     fold: Fold | None = None  # with the phase "rest"
     clock: ClockVerdict | None = None  # once, if it is wrong
+    warnings: list[str] = field(default_factory=list)  # lines for the person who watches
+    network_lost: str | None = None  # why this process gives up, and with it the run
     in_flight: int = 0
     held: int = 0
 
@@ -103,6 +107,17 @@ class _Desk:
         """Take that the local clock is wrong."""
         self._report.clock = fleet.clock
 
+    def warn(self, line: str) -> None:
+        """Take a line for the person who watches."""
+        self._report.warnings.append(line)
+
+    def lost(self, group: BaseExceptionGroup[NetworkLost]) -> None:
+        """Take that this process gives up."""
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        self._report.network_lost = str(error)
+
     async def send(self, phase: Phase = "working") -> None:
         """Report now."""
         async with self._sending:
@@ -126,7 +141,7 @@ class _Desk:
             await trio.sleep(REPORT_EVERY)
             assert self.session is not None
             now = self.session.scan.statistics()
-            if self._report.rows or last != (now.pacing.in_flight, now.held):
+            if self._report.rows or self._report.warnings or last != (now.pacing.in_flight, now.held):
                 last = (now.pacing.in_flight, now.held)
                 await self.send()
 
@@ -164,28 +179,32 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
         for der in others_learnt:
             intermediates.learn(Certificate.parse_untrusted(der))
 
-    with trio.CancelScope() as stop:
-        async with (
-            open_session(
-                assignment.config,
-                assignment.material,
-                run_id=assignment.run_id,
-                judge=judge,
-                emit=desk.emit,
-                judged=desk.judged if assignment.certificates else None,
-                fragments=Fragments(),
-                clock=time.time,
-                notify=desk.notify,
-            ) as session,
-            trio.open_nursery() as nursery,
-        ):
-            desk.session = session
-            await desk.send()  # the first report says that this process has come up
-            nursery.start_soon(listen, stop)
-            nursery.start_soon(desk.keep_sending)
-            await session.run(_batches(rows), before_settling=rest)
-            finished = True
-            nursery.cancel_scope.cancel()
+    try:
+        with trio.CancelScope() as stop:
+            async with (
+                open_session(
+                    assignment.config,
+                    assignment.material,
+                    run_id=assignment.run_id,
+                    judge=judge,
+                    emit=desk.emit,
+                    judged=desk.judged if assignment.certificates else None,
+                    fragments=Fragments(),
+                    clock=WallClock(assignment.wall_offset),
+                    notify=desk.notify,
+                    warn=desk.warn,
+                ) as session,
+                trio.open_nursery() as nursery,
+            ):
+                desk.session = session
+                await desk.send()  # the first report says that this process has come up
+                nursery.start_soon(listen, stop)
+                nursery.start_soon(desk.keep_sending)
+                await session.run(_batches(rows), before_settling=rest)
+                finished = True
+                nursery.cancel_scope.cancel()
+    except* NetworkLost as group:
+        desk.lost(group)
     with trio.CancelScope(shield=True):
         await desk.send("done" if finished else "working")
 
@@ -210,7 +229,7 @@ def main(arguments: Sequence[str]) -> int:
     raise_file_limit()
     collect_seldom()
     try:
-        trio.run(work, rows, control, reports)
+        trio.run(work, rows, control, reports, clock=LoopClock())
     except Exception as raised:  # noqa: BLE001 - one line, and the process that started this one says what it means
         error: BaseException = raised
         while isinstance(error, BaseExceptionGroup):

@@ -30,6 +30,7 @@ from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.feed import InBatches, Row
 from scanner.findings import Finding
 from scanner.frames import Frames, frame
+from scanner.net.outage import NetworkLost
 from scanner.net.pacing import PacingStatistics
 from scanner.scan import ScanStatistics
 from scanner.session import without_excluded
@@ -116,6 +117,7 @@ class Crew:
         self._at_rest: set[int] = set()
         self._all_rest = trio.Event()
         self._settle = trio.Event()
+        self._said: set[str] = set()
         self._failed_starts = 0
         self._broken = False  # what is found can no longer be written
         self._read = 0
@@ -280,6 +282,12 @@ class Crew:
         self._done += len(report.rows)
         self._outcomes.update(report.stats.total.outcomes)
         self._collect(report)
+        for line in report.warnings:
+            if line not in self._said:  # each process notices an outage for itself
+                self._said.add(line)
+                self._say(line)
+        if report.network_lost is not None:
+            raise NetworkLost(report.network_lost)
 
     def _mourn(self, worker: _Worker, lost: list[Target], *, quiet: bool) -> None:
         status = worker.process.returncode
@@ -302,6 +310,8 @@ class Crew:
             except trio.BrokenResourceError:
                 pass  # it has died already, which its reports show too
             yield worker
+        except NetworkLost:
+            raise
         except Exception:
             self._broken = True
             raise

@@ -68,6 +68,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
             "pki",
             "diagnosis",
             "fleet",
+            "net",
         }
     )
     | RECORDS,
@@ -111,8 +112,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # What a --resolver may be; where a comparison is posted to
-    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp", "scanner.net.webhook"}),
+    # What a --resolver may be; where a comparison is posted to; the clocks of a run, and how it ends without a network
+    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp", "scanner.net.webhook"})
+    | {"scanner.net.clocks", "scanner.net.outage"},
     # The witness that a server of --ntp is
     ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
@@ -127,7 +129,9 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
         | {"scanner.pki.ocsp_request", "scanner.pki.revocation", "scanner.pki.verdicts"}
     ),
     # Statistics of all processes look like those of one
-    ("workers", "net"): frozenset({"scanner.net.pacing"}),
+    ("workers", "net"): frozenset({"scanner.net.pacing", "scanner.net.outage"}),
+    # Each process has the clocks of its run.
+    ("worker", "net"): frozenset({"scanner.net.clocks", "scanner.net.outage"}),
     # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
     ("session", "diagnosis"): frozenset(
         {"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments", "scanner.diagnosis.case"}
@@ -233,7 +237,8 @@ NOT_FOR_A_SCAN: Final = (
     "zipfile",
 )
 
-MAX_LINES: Final = 400
+# Above what most rooms need: cutting a file merely to stay below a number makes odd seams.
+MAX_LINES: Final = 480
 
 # Path below scanner/ -> why it may be longer.
 LONG_FILES: Final[dict[str, str]] = {

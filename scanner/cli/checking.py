@@ -10,12 +10,13 @@ import trio
 
 from scanner.cli import UsageProblem
 from scanner.cli import options as opt
-from scanner.cli.running import material
+from scanner.cli.running import material, say
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
+from scanner.net.clocks import LoopClock
 from scanner.pki.files import read_chain
 from scanner.session import FILE_OFFER, judge_file, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
@@ -33,11 +34,11 @@ def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
 
     async def run(rows: Iterator[Row]) -> None:
         async with open_session(
-            config, what, run_id=new_run_id(time.time()), judge=judge, emit=findings.append
+            config, what, run_id=new_run_id(time.time()), judge=judge, emit=findings.append, warn=say
         ) as session:
             await session.run(rows)
 
-    trio.run(run, rows)
+    trio.run(run, rows, clock=LoopClock())
     return sorted(findings, key=lambda finding: finding["target"]["row"])
 
 

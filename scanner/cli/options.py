@@ -55,6 +55,10 @@ NETWORK_OPTIONS: Final = (
         help="Seconds for connecting.",
     ),
     click.option(
+        "--network-patience", metavar="SECONDS", type=_Number(0), default=300.0, show_default=True,
+        help="Seconds to wait where this machine's own network is down, before the run ends with status 3.",
+    ),
+    click.option(
         "--retries", metavar="N", type=click.IntRange(0, 10), default=1, show_default=True,
         help="Further tries after what can be transient.",
     ),
@@ -258,6 +262,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         polite_to_loopback=rate_per_address is not None or per_address is not None,
         connect_timeout=given["connect_timeout"],
         timeout=given["timeout"],
+        network_patience=given["network_patience"],
         retries=given["retries"],
         all_addresses=given["all_addresses"],
         ipv4=both or given["ipv4"],

@@ -28,7 +28,9 @@ from scanner.fleet.stats import Stats
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.ndjson import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
 from scanner.ndjson.reading import read_findings
+from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.dns_config import parse_servers
+from scanner.net.outage import NetworkLost
 from scanner.pki.judge import Judge
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
@@ -178,7 +180,7 @@ class Run:
     run_id: str
     stats: Stats
     workers: int = 1
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = field(default_factory=WallClock)
     fragments: Fragments = field(default_factory=Fragments)
     already: int = 0
     matched: bool = False
@@ -278,7 +280,7 @@ class Run:
 
     def execute(self, *, show: bool, stream: TextIO | None) -> int:
         """Scan; returns the exit status. ``stream`` is for the person who watches, ``None`` where it is closed."""
-        trio.run(self.scan_all, show and stream is not None and stream.isatty())
+        trio.run(self.scan_all, show and stream is not None and stream.isatty(), clock=LoopClock())
         if show and stream is not None:
             from scanner.fleet.tables import as_table
 
@@ -311,6 +313,9 @@ class Run:
             except* OutputClosed:
                 # the reader of our standard output has gone, as after ``| head``
                 self.interrupted = True
+            except* NetworkLost as group:
+                self.interrupted = True
+                say(str(group.exceptions[0] if not isinstance(group.exceptions[0], BaseExceptionGroup) else group))
 
     async def _scan(self, progress: bool) -> None:
         async with trio.open_nursery() as nursery:
@@ -349,6 +354,7 @@ class Run:
             material=self.material,
             run_id=self.run_id,
             certificates=self.certificates is not None,
+            wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,
         )
         crew = Crew(assignment, self.workers, emit=self.emit, collect=self.collect, say=say)
         if progress:

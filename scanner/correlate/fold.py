@@ -29,6 +29,7 @@ class Fold:
     def __init__(self, *, judge_clock: bool = True) -> None:
         """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
         self.targets = 0
+        self._judge_clock = judge_clock
         self.clock = ClockFold(judge=judge_clock)
         self.issuers = IssuersFold()
         self.portals = PortalsFold()
@@ -52,6 +53,10 @@ class Fold:
             return True
         verdict.parts[self] = evidence.revocation, now
         return False
+
+    def restart_clock(self) -> None:
+        """Drop the clock's witnesses: the clock was set, so what was right before may be wrong now."""
+        self.clock = ClockFold(judge=self._judge_clock)
 
     def merge(self, other: Fold) -> None:
         """Take in what another fold has seen."""

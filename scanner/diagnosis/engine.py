@@ -95,12 +95,13 @@ class _Entry:
 def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
     """Judge one target. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
     entries: dict[str, _Entry] = {}
-    for claim in dns_claims(evidence, context):
+    believed = evidence.doubt is None  # else what failed may be this machine's doing; what was seen stands
+    for claim in dns_claims(evidence, context) if believed else ():
         _add(entries, claim, None)
     for claim in reach_claims(evidence, context):
         _add(entries, claim, None)
     claims_by_address = _endpoint_claims(evidence, verdicts, context)
-    split = partly_unreachable(evidence.endpoints)
+    split = partly_unreachable(evidence.endpoints) if believed else None
     if split is not None:
         _add(entries, split, None)
         entries[split.code].endpoints = [e.address for e in evidence.endpoints if unreachable(e)]
@@ -115,7 +116,7 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
     if disagreement is not None:
         _add(entries, disagreement, None)
         entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
-    if not entries and not evidence.endpoints and evidence.bug is None:
+    if not entries and not evidence.endpoints and evidence.bug is None and believed:
         return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if not entries:
         return _nothing_claimed(evidence)
@@ -125,6 +126,7 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
 NOT_CONTACTED: Final = "no address of this target was contacted, so it is not judged"
 OWN_FAULT: Final = "tlsweep itself failed on this target, so it is not fully judged; please report this: "
 NO_RULE: Final = "no rule for "
+DOUBTFUL: Final = "what failed may not be the target's doing, so it is not judged: "
 
 
 def _endpoint_claims(
@@ -143,7 +145,7 @@ def _endpoint_claims(
         legacy = legacy_negotiated(case)
         if legacy is not None:
             claims.append(legacy)  # and that is why it came to nothing, if it did
-        elif not endpoint.probe.ok:
+        elif not endpoint.probe.ok and evidence.doubt is None:
             for rule in _FAILURE_RULES:
                 claims.extend(rule(case))
         if not unreachable(endpoint):
@@ -216,9 +218,11 @@ def _fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(certificate).hexdigest()
 
 
-def _bug(evidence: Evidence) -> str | None:
+def _error(evidence: Evidence) -> str | None:
     if evidence.bug is not None:
         return OWN_FAULT + evidence.bug
+    if evidence.doubt is not None:
+        return DOUBTFUL + evidence.doubt
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is Failure.BUG:
             return OWN_FAULT + (endpoint.probe.detail or "no details")
@@ -226,7 +230,7 @@ def _bug(evidence: Evidence) -> str | None:
 
 
 def _nothing_claimed(evidence: Evidence) -> Diagnosis:
-    error = _bug(evidence)
+    error = _error(evidence)
     unfinished = next((endpoint.probe for endpoint in evidence.endpoints if not endpoint.probe.ok), None)
     if error is None and unfinished is None:
         return Diagnosis("ok", Stage.DONE, None)
@@ -243,7 +247,7 @@ def _reached(evidence: Evidence) -> Stage:
 def _conclude(evidence: Evidence, entries: dict[str, _Entry], language: str) -> Diagnosis:
     ordered = sorted(entries.values(), key=lambda entry: rank(entry.code))
     first = next((entry for entry in ordered if entry.severity == "error"), None)
-    error = _bug(evidence)
+    error = _error(evidence)
     outcome: Outcome = "ok"
     if first is not None:
         outcome = "fail"

@@ -64,6 +64,10 @@ class SharedAnswers:
         """Answers kept now."""
         return len(self._entries)
 
+    def clear(self) -> None:
+        """Forget every answer."""
+        self._entries.clear()
+
     def kept(self, key: _Key) -> Any:
         """The answer that is at hand and fresh, without waiting; else ``None``."""
         entry = self._entries.get(key)

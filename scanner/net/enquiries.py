@@ -70,6 +70,13 @@ class Enquiries:
         # of certificates with a good staple: what a list says that was there for others
         self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
 
+    def forget(self) -> None:
+        """Ask anew about everything: what could not be reached for want of a network is not unreachable."""
+        self._issuers.clear()
+        self._revocation.clear()
+        self._at_hand.clear()
+        self._last_path = None
+
     def _sources(self) -> Sources:
         if self._opened is None:
             self._opened = self._make_sources()
@@ -263,6 +270,7 @@ def with_answers(evidence: Evidence, answers: tuple[RevocationAnswer, ...]) -> E
         issuers=seen.issuers,
         revocation=answers,
         elsewhere=seen.elsewhere,
+        doubt=seen.doubt,
     )
 
 

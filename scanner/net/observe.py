@@ -74,7 +74,9 @@ class Question(Protocol):
 class Resolver(Protocol):
     """What ``scanner.net.resolve`` gives."""
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer: ...
+    async def resolve(
+        self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False
+    ) -> DnsAnswer: ...
 
 
 class Budget:
@@ -126,8 +128,10 @@ class Observer:
         self._completer = completer or Completer()
         self._now = trio.current_time
 
-    async def observe(self, target: Target, started: float) -> Evidence:
-        """Everything one target gives; ``started`` is the wall-clock time to note (seconds since the epoch)."""
+    async def observe(self, target: Target, started: float, *, unhurried: bool = False) -> Evidence:
+        """Everything one target gives; ``started`` is the wall-clock time to note (seconds since the epoch).
+
+        ``unhurried``: its name was asked for in vain while many others were, so it is asked for alone and with more patience."""
         if self._now is trio.current_time:  # which asks its way through two more calls each time
             self._now = trio.lowlevel.current_clock().current_time
         begun = self._now()
@@ -138,7 +142,9 @@ class Observer:
             addresses = (target.host,)
         else:
             with self._pacer.aside():
-                dns = await self._resolver.resolve(target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6)
+                dns = await self._resolver.resolve(
+                    target.host, ipv4=self._config.ipv4, ipv6=self._config.ipv6, unhurried=unhurried
+                )
             addresses = self._order(dns)
         if self._banned is not None:
             addresses = [address for address in addresses if not self._banned(address)]

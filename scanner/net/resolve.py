@@ -114,7 +114,7 @@ class Resolver:
 
     # --- addresses -----------------------------------------------------------------------------
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not."""
         if not (ipv4 or ipv6):
             raise ValueError("resolve() needs at least one address family")

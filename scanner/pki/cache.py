@@ -35,6 +35,10 @@ class Cache(Generic[_K, _V]):
             del self._entries[next(iter(self._entries))]
         self._entries[key] = value
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -52,6 +52,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     # a key alone is refused
     "client-key": ('"{tmp}/client.pem"\nclient-cert = "{tmp}/client.pem"', "5"),
     "ntp": ("[]", "5"),
+    "network-patience": ("30", '"long"'),
     "earlier": ('"{tmp}/old.ndjson"', '"{tmp}/none.ndjson"'),
     "private-ca": ('["{tmp}/roots.pem"]', "5"),
     "ct-logs": ('"{tmp}/logs.json"', '"{tmp}/none.json"'),

@@ -152,7 +152,7 @@ class Scenario:
 
     # --- the resolver --------------------------------------------------------------------------
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         """As ``Resolver.resolve``."""
         self.asked.append((name, ipv4, ipv6))
         await trio.sleep(self._dns_delay)

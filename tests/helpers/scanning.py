@@ -85,12 +85,18 @@ class Run:
             clock=lambda: evidence.AT,
         )
         self.extras = given.pop("extras", None)
+        self.conditions = given.pop("conditions", None)
         self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, ask=self.scan.ask, **given)
 
     async def of(self, rows: Any) -> list[Finding]:
         """Scan these rows to the end."""
         try:
-            await self.scan.run(iter(rows) if isinstance(rows, list) else rows, self.observer, self.extras)
+            await self.scan.run(
+                iter(rows) if isinstance(rows, list) else rows,
+                self.observer,
+                self.extras,
+                conditions=self.conditions() if self.conditions is not None else None,
+            )
         finally:
             self.scenario.check_closed()
         return self.findings

@@ -283,10 +283,10 @@ def test_nothing_but_the_answers_is_changed() -> None:
     answers = (RevocationAnswer("00", "crl", "http://crl.test/", "good"),)
     for each in (
         seen,
-        replace(seen, issuers=(FetchedIssuer("00", "http://ca.test/"),), dns=DnsAnswer(DnsStatus.NOERROR)),
+        replace(seen, issuers=(FetchedIssuer("00", "http://ca.test/"),), dns=DnsAnswer(DnsStatus.NOERROR), doubt="why"),
     ):
         assert with_answers(each, answers) == replace(each, revocation=answers)
-    assert [name for name in Evidence.__dataclass_fields__ if getattr(seen, name) is None] == ["dns"]
+    assert [name for name in Evidence.__dataclass_fields__ if getattr(seen, name) is None] == ["dns", "doubt"]
 
 
 # --- revocation ----------------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""Whether what was seen of a target may be this machine's doing: a pause of the process, an outage, a resolver in trouble.
+
+Only evidence of something amiss is looked at; a healthy target costs the note that its server was reached.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Final
+
+import trio
+
+from scanner.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
+from scanner.net.clocks import LoopClock, seconds_lost
+from scanner.net.outage import OutageMonitor, Server
+from scanner.net.sockets import EXHAUSTED
+
+# Seconds for which the process did not run, while it probed a target, after which a failure of that target proves nothing: the
+# shortest time after which servers were seen to give up on a silent client is some seconds.
+PAUSE_SECONDS: Final = 1.0
+# Where nothing came back, or nothing of the server's own: what an outage looks like from here.
+_UNREACHED: Final = CONNECT_FAILURES | {Failure.SILENT}
+# The machine itself knows no way at that moment; a link that comes back a moment later leaves no other trace.
+_NO_ROUTE: Final = frozenset({Failure.NETWORK_UNREACHABLE, Failure.HOST_UNREACHABLE})
+_DNS_IN_ORDER: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
+
+Mark = tuple[float, float]  # trio's time, and seconds lost by then
+
+
+class Conditions:
+    """What a run's machine went through. ``waiting`` wraps waits that need none of the run's places."""
+
+    def __init__(self, outages: OutageMonitor, waiting: Callable[[], AbstractContextManager[None]]) -> None:
+        self._outages = outages
+        self._waiting = waiting
+        self._clock = trio.lowlevel.current_clock()
+        self._now = self._clock.current_time
+
+    async def begin(self) -> Mark:
+        """Wait while there is an outage; the moment from which on a target is observed."""
+        if self._outages.down:
+            with self._waiting():
+                await self._outages.ready()
+        return self._now(), self._clock.lost if isinstance(self._clock, LoopClock) else 0.0
+
+    def reached(self, evidence: Evidence, mark: Mark) -> None:
+        """Take note of the servers that a target's probes reached."""
+        for endpoint in evidence.endpoints:
+            if endpoint.probe.failure not in _UNREACHED:
+                self._outages.answered(endpoint.address, evidence.target.port, mark[0])
+
+    async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
+        """Why what was seen may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
+
+        ``first`` says that the target has not been probed before: what has passed since is then found by probing again.
+        """
+        self.reached(evidence, mark)
+        if not is_amiss(evidence):
+            return None
+        lost = seconds_lost() - mark[1]
+        if lost >= PAUSE_SECONDS:
+            return f"this process did not run for {lost:.0f} s while the target was probed"
+        for address in _unreached(evidence):
+            with self._waiting():
+                outage = await self._outages.settle(address, mark[0])
+            if outage is not None:
+                break
+        else:
+            outage = self._outages.outage_since(mark[0])
+        if outage is not None:
+            return f"the network of this machine was down for {outage.end - outage.start:.0f} s meanwhile"
+        if first and self._outages.has_worked and any(e.probe.failure in _NO_ROUTE for e in evidence.endpoints):
+            return "this machine knew no route at that moment"
+        return None if evidence.dns is None else evidence.dns.doubt
+
+
+def is_amiss(evidence: Evidence) -> bool:
+    """Something failed that a pause or an outage of ours could have caused."""
+    if evidence.dns is not None and evidence.dns.status not in _DNS_IN_ORDER:
+        return True
+    if any(_failed(endpoint) for endpoint in evidence.endpoints):
+        return True
+    if any(answer.status == "unavailable" for answer in evidence.revocation):
+        return True
+    return any(issuer.error is not None for issuer in evidence.issuers)
+
+
+def _failed(endpoint: EndpointEvidence) -> bool:
+    return (
+        endpoint.probe.failure is not None
+        or any(probe.failure is not None for probe in endpoint.followups.values())
+        or any(completion.failure is not None for completion in endpoint.completions.values())
+    )
+
+
+def _unreached(evidence: Evidence) -> Iterator[str]:
+    return (endpoint.address for endpoint in evidence.endpoints if endpoint.probe.failure in _UNREACHED)
+
+
+async def connects(server: Server, seconds: float) -> bool:
+    """Whether a server lets us connect, within so many seconds. True also where this machine has no file to try it with."""
+    address, port = server
+    family = trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET
+    with trio.move_on_after(seconds):
+        try:
+            with trio.socket.socket(family, trio.socket.SOCK_STREAM) as sock:
+                await sock.connect((address, port))
+        except OSError as error:
+            return error.errno in EXHAUSTED and error.errno != errno.EADDRNOTAVAIL
+        return True
+    return False

@@ -1,0 +1,261 @@
+"""Telling an outage of our own network from servers that cannot be reached.
+
+A connection that fails says one of two things: that server is not there, or we are not. Both look the same from one target,
+and different from many: while the network works, unrelated servers answer all the time. So a failure to reach a target is
+believed only after some *other* target was reached by a probe that began later (``OutageMonitor.settle`` waits for that,
+which takes a moment in a run where most servers answer). Where nothing else is reached either, servers that answered
+earlier in this run are connected to once more: if one of them lets us, the network works and the failures stand; if none
+does, this is an outage. It is reported once, nobody is probed until it is over, and every target that failed while it lasted
+is probed again by whoever asked.
+
+Loopback, IPv4 and IPv6 fail independently and are watched apart. A run in which nothing has worked yet proves nothing either
+way: its failures stand.
+
+Counting failures alone would not do (a dead network of an inventory looks like an outage), nor would the routing table
+(a cable that is pulled two hops away changes nothing in it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import trio
+
+from scanner.records import dataclass
+
+# Servers that must have answered before; of fewer it may be that they were all switched off together.
+MIN_ANSWERED: Final = 3
+# Servers remembered that answered lately, and how many of them are connected to in one test.
+REMEMBERED: Final = 64
+TESTED: Final = 5
+# Failures waiting at which a test begins at once; below, it begins after so many seconds without an answer.
+MANY_WAITING: Final = 5
+QUIET_SECONDS: Final = 0.5
+# Seconds between two looks at whether a test is due, while failures wait.
+LOOK_EVERY: Final = 0.05
+# Seconds between two tests while failures wait and the tests succeed: an inventory's dead network is no reason to knock
+# at its living servers more often.
+TEST_EVERY: Final = 1.0
+# ... and between two tests in an outage.
+RETEST_EVERY: Final = 1.0
+# Seconds for one test: a SYN is sent again after 1 s (RFC 6298).
+TEST_SECONDS: Final = 2.5
+# Outages remembered, the latest ones.
+MAX_OUTAGES: Final = 64
+# Servers that answer again after an outage are let through so many seconds later: routes and neighbour tables come back
+# in pieces.
+RECOVERY_SECONDS: Final = 0.5
+
+Server = tuple[str, int]  # address and port
+
+
+class NetworkLost(Exception):
+    """This machine's network did not come back; the message is one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From ``start`` to ``end`` (trio's clock) none of the servers that had answered could be reached."""
+
+    start: float
+    end: float
+
+
+class Connect(Protocol):
+    """Connects to a server and closes again; whether it was let."""
+
+    def __call__(self, server: Server, seconds: float) -> Awaitable[bool]: ...
+
+
+class _Scope:
+    """What is known of one address family."""
+
+    __slots__ = ("answered", "changed", "down", "last_answer", "name", "outages", "tested", "waiting", "wanted")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.answered: deque[Server] = deque(maxlen=REMEMBERED)
+        self.last_answer = -math.inf  # when the latest probe began that reached a server
+        self.tested = -math.inf
+        self.waiting = 0
+        self.changed = trio.Event()
+        self.down: float | None = None  # since when
+        self.wanted = trio.Event()  # somebody has begun to wait
+        self.outages: deque[Outage] = deque(maxlen=MAX_OUTAGES)
+
+    def wake(self) -> None:
+        event, self.changed = self.changed, trio.Event()
+        event.set()
+
+    def overlapping(self, begun: float, ended: float) -> Outage | None:
+        for outage in reversed(self.outages):
+            if outage.start <= ended and begun <= outage.end:
+                return outage
+        return None
+
+    def sample(self) -> list[Server]:
+        """Servers to test with: the latest of as many networks as possible."""
+        chosen: dict[str, Server] = {}
+        for server in reversed(self.answered):
+            chosen.setdefault(_network(server[0]), server)
+        servers = list(chosen.values())
+        servers += [server for server in reversed(self.answered) if server not in servers]
+        return list(dict.fromkeys(servers))[:TESTED]
+
+
+class OutageMonitor:
+    """Belongs to one run. ``watch`` has to run as long as anybody probes.
+
+    ``report`` is given a line for the person who watches; ``patience`` is how many seconds an outage may last until ``watch``
+    raises ``NetworkLost``; ``forget`` is called as an outage ends: what was found meanwhile about third parties is void.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        patience: float,
+        report: Callable[[str], None] | None = None,
+        forget: Callable[[], None] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._patience = patience
+        self._report = report or (lambda line: None)
+        self._forget = forget or (lambda: None)
+        self._now = trio.lowlevel.current_clock().current_time
+        self._scopes = {name: _Scope(name) for name in ("loopback", "IPv4", "IPv6")}
+        self._down = 0
+
+    @property
+    def down(self) -> bool:
+        """There is an outage at this moment."""
+        return self._down > 0
+
+    @property
+    def has_worked(self) -> bool:
+        """Some server was reached in this run."""
+        return any(scope.answered for scope in self._scopes.values())
+
+    def answered(self, address: str, port: int, begun: float) -> None:
+        """Take note that a server was reached by a probe that began at ``begun``."""
+        scope = self._scope(address)
+        if scope.down is None:  # in an outage it is an answer that was on its way: only a test ends one
+            scope.answered.append((address, port))
+            if begun > scope.last_answer:
+                scope.last_answer = begun
+                if scope.waiting:
+                    scope.wake()
+
+    async def settle(self, address: str, begun: float) -> Outage | None:
+        """Wait until it is known whether a failure to reach ``address`` was ours; the outage if so.
+
+        ``begun`` is when the probe began; it has just ended.
+        """
+        scope, ended = self._scope(address), self._now()
+        if len(set(scope.answered)) < MIN_ANSWERED and scope.down is None:
+            return scope.overlapping(begun, ended)
+        scope.waiting += 1
+        try:
+            scope.wanted.set()
+            while scope.down is not None or scope.last_answer <= ended:
+                await scope.changed.wait()
+        finally:
+            scope.waiting -= 1
+        return scope.overlapping(begun, ended)
+
+    def outage_since(self, begun: float) -> Outage | None:
+        """The latest outage that lasted beyond ``begun``, of any family."""
+        now = self._now()
+        for scope in self._scopes.values():
+            outage = scope.overlapping(begun, now)
+            if outage is not None:
+                return outage
+        return None
+
+    async def ready(self) -> None:
+        """Wait while there is an outage."""
+        while (scope := next((each for each in self._scopes.values() if each.down is not None), None)) is not None:
+            await scope.changed.wait()
+
+    async def watch(self) -> None:
+        """Test whether the network works, whenever failures wait to be believed. Raises ``NetworkLost``."""
+        async with trio.open_nursery() as nursery:
+            for scope in self._scopes.values():
+                nursery.start_soon(self._watch, scope)
+
+    async def _watch(self, scope: _Scope) -> None:
+        while True:
+            await scope.wanted.wait()
+            scope.wanted = trio.Event()
+            while scope.waiting:
+                if self._due(scope):
+                    await self._test(scope)
+                await trio.sleep(LOOK_EVERY)
+
+    def _due(self, scope: _Scope) -> bool:
+        now = self._now()
+        if now - scope.tested < TEST_EVERY:
+            return False
+        return scope.waiting >= MANY_WAITING or now - scope.last_answer >= QUIET_SECONDS
+
+    async def _test(self, scope: _Scope) -> None:
+        """Connect to servers that answered; where none lets us, wait until one does."""
+        since, begun = scope.last_answer, self._now()
+        scope.tested = begun
+        if await self._reaches_any(scope):
+            scope.last_answer = max(scope.last_answer, begun)
+            scope.wake()
+            return
+        if scope.last_answer > since:  # a target was reached meanwhile
+            return
+        scope.down = since
+        self._down += 1
+        servers = len(set(scope.answered))
+        self._report(
+            f"THE NETWORK OF THIS MACHINE SEEMS TO BE DOWN ({scope.name}): none of {min(servers, TESTED)} servers that"
+            f" answered before can be reached. The run waits, up to {self._patience:.0f} s; nothing is concluded meanwhile"
+        )
+        while not await self._reaches_any(scope):
+            if self._now() - begun > self._patience:
+                raise NetworkLost(
+                    f"the network of this machine ({scope.name}) did not come back within {self._patience:.0f} s"
+                )
+            await trio.sleep(RETEST_EVERY)
+        await trio.sleep(RECOVERY_SECONDS)
+        now = self._now()
+        self._report(f"the network ({scope.name}) is back after {now - since:.0f} s; what it hit is probed again")
+        scope.outages.append(Outage(since, now))
+        scope.tested = scope.last_answer = now
+        scope.down = None
+        self._down -= 1
+        self._forget()
+        scope.wake()
+
+    async def _reaches_any(self, scope: _Scope) -> bool:
+        reached = False
+        async with trio.open_nursery() as nursery:
+
+            async def one(server: Server) -> None:
+                nonlocal reached
+                if await self._connect(server, TEST_SECONDS):
+                    reached = True
+                    nursery.cancel_scope.cancel()
+
+            for server in scope.sample():
+                nursery.start_soon(one, server)
+        return reached
+
+    def _scope(self, address: str) -> _Scope:
+        if ":" in address:
+            return self._scopes["loopback" if address == "::1" else "IPv6"]
+        return self._scopes["loopback" if address.startswith("127.") else "IPv4"]
+
+
+def _network(address: str) -> str:
+    """The network that an address is likely to share its fate with: a /24, or the first three groups of IPv6."""
+    if ":" in address:
+        return ":".join(address.split(":")[:3])
+    return address.rpartition(".")[0]
