@@ -28,6 +28,8 @@ MAX_CERTIFICATES: Final = 8
 MAX_SERIAL_BYTES: Final = 1024
 # Hexadecimal digits of a stranger's serial number that an error message shows.
 SERIAL_SHOWN: Final = 64
+# Characters of an error message: the names in it are a stranger's, and can fill the whole response.
+MAX_MESSAGE: Final = 1000
 
 _BASIC: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
 # With these anybody can make another response of the same hash.
@@ -68,7 +70,7 @@ class OcspError(Exception):
     """
 
     def __init__(self, message: str, fault: str = "malformed") -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
         self.fault: Final = fault
 
 
