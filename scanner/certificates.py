@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 
+from scanner.bugs import describe_caught
 from scanner.diagnosis.case import flight_of
 from scanner.evidence import Evidence
 from scanner.findings import CertificateRecord
@@ -21,25 +22,26 @@ def not_met_before(
 
     ``verdicts`` is parallel to ``evidence.endpoints``.
     """
-    for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=True):
+    for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
         flight = flight_of(endpoint)
         if flight is None or verdict is None:
             continue
-        for der, certificate in zip(flight.certificates, verdict.sent, strict=True):
+        for der, certificate in zip(flight.certificates, verdict.sent, strict=False):
             digest = hashlib.sha256(der).digest()
             if digest not in known:
                 known.add(digest)
-                if certificate is not None:
-                    yield digest, describe(certificate, with_der=True)
-                else:
-                    yield digest, _malformed(der)
+                yield digest, _described(der, certificate)
 
 
-def _malformed(der: bytes) -> CertificateRecord:
+def _described(der: bytes, certificate: Certificate | None) -> CertificateRecord:
     try:
+        if certificate is not None:
+            return describe(certificate, with_der=True)
         Certificate.parse_untrusted(der)
     except CertificateError as error:
         record = describe_malformed(der, printable(str(error)))
+    except BaseException as error:  # noqa: BLE001 - our own bug costs the description, never the run
+        record = describe_malformed(der, f"tlsweep cannot describe it: {printable(describe_caught('bug', error))}")
     else:
         record = describe_malformed(der, "cannot be used")
     record["der"] = base64.b64encode(der).decode()

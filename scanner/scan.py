@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import trio
 
+from scanner.bugs import describe_caught, joined
 from scanner.config import ScanConfig
 from scanner.correlate.facts import Facts, facts_of
 from scanner.correlate.fold import REASONS, Fold
 from scanner.correlate.verdicts import FleetVerdict
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
-from scanner.diagnosis.engine import OWN_FAULT, Context, diagnose, flight_of
+from scanner.diagnosis.engine import Context, diagnose, diagnose_certificates, flight_of, not_fully_judged
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
@@ -37,6 +38,7 @@ from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics
 from scanner.pki.judge import Judge
+from scanner.pki.leaf import judge_or_leaf
 from scanner.pki.verdicts import ChainVerdict
 from scanner.records import dataclass
 
@@ -155,7 +157,7 @@ class Scan:
         # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
         last = self._last
         if last is None or last[0] is not flight or last[2] != at or last[1] != name:
-            last = self._last = flight, name, at, self._judge.judge(flight.certificates, name=name, at=at)
+            last = self._last = flight, name, at, judge_or_leaf(self._judge, flight.certificates, name=name, at=at)
         return last[3]
 
     def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
@@ -177,32 +179,51 @@ class Scan:
         return [self.verdict(evidence.target, endpoint, at) for endpoint in evidence.endpoints]
 
     def finding(
-        self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None], fleet: FleetVerdict = NO_FLEET
+        self,
+        evidence: Evidence,
+        verdicts: Sequence[ChainVerdict | None],
+        fleet: FleetVerdict = NO_FLEET,
+        failed: Sequence[str] = (),
     ) -> Finding:
-        """Evidence, verdicts and what the fleet says to the finding."""
+        """Evidence, verdicts and what the fleet says to the finding. ``failed`` is what of the judgement our own bugs have
+        cost already; those met here are added, and what does not depend on them stands."""
         context = self._context(at=self.moment(evidence.started, fleet), fleet=fleet)
-        diagnosis = diagnose(evidence, verdicts, context)
-        return assemble.finding(
-            evidence,
-            verdicts,
-            diagnosis,
-            self._run_id,
-            fragments=self._fragments,
-            context=context,
-            judged_with=self._judged_with,
-        )
+        try:
+            diagnosis = diagnose(evidence, verdicts, context)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs all but the certificates' own diagnosis
+            failed = [*failed, describe_caught("diagnosis", error)]
+            diagnosis = diagnose_certificates(evidence, verdicts, context)
+        if failed:
+            diagnosis = not_fully_judged(diagnosis, failed)
+        try:
+            return assemble.finding(
+                evidence,
+                verdicts,
+                diagnosis,
+                self._run_id,
+                fragments=self._fragments,
+                context=context,
+                judged_with=self._judged_with,
+            )
+        except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
+            diagnosis = not_fully_judged(diagnosis, [describe_caught("finding", error)])
+            return assemble.bare_finding(evidence, diagnosis, self._run_id)
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
-        """What one target tells the fleet."""
-        return facts_of(evidence, verdicts, self._transparency)
+        """What one target tells the fleet; of chains that could not be judged, nothing."""
+        judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
+        return facts_of(evidence, judged, self._transparency)
 
     def judged_again(self, evidence: Evidence) -> Finding:
         """The finding of what was seen in a run that is over: ``fold`` holds what all its targets say."""
-        verdicts, fleet = self.verdicts(evidence), NO_FLEET
-        if self.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
-            fleet = self.fold.verdict()
-            verdicts = self.verdicts(evidence, fleet)
-        return self.finding(evidence, verdicts, fleet)
+        verdicts, fleet, failed = self.verdicts(evidence), NO_FLEET, list[str]()
+        try:
+            if self.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
+                fleet = self.fold.verdict()
+                verdicts = self.verdicts(evidence, fleet)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
+            failed.append(describe_caught("fleet", error))
+        return self.finding(evidence, verdicts, fleet, failed)
 
     # --- the run -------------------------------------------------------------------------------
 
@@ -298,7 +319,7 @@ class Scan:
         """What a target gave; and the verdict on its only address, where that was found plainly healthy."""
         assert self._observer is not None
         conditions = self._conditions
-        started: float | None = None
+        evidence: Evidence | None = None
         try:
             mark = None if conditions is None else await conditions.begin()
             started = self._clock()
@@ -321,8 +342,10 @@ class Scan:
                 elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
                     return replace(evidence, doubt=doubt), None
             return evidence, verdict
-        except Exception as error:  # noqa: BLE001 - our own bug costs this finding, never the run
-            return Evidence(target=target, started=started or self._clock(), bug=describe_bug(error)), None
+        except BaseException as error:  # noqa: BLE001 - our own bug costs what was not seen yet, never the run
+            bug = describe_caught("observation", error)
+            seen = evidence or Evidence(target=target, started=self._clock())
+            return replace(seen, bug=joined(seen.bug, bug)), None
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
@@ -334,11 +357,11 @@ class Scan:
             finding = self._ready_made.finding(evidence, verdict, evidence.started if at is None else at)
             if finding is None:
                 return False
-        except Exception as error:  # noqa: BLE001 - as above
-            evidence = replace(evidence, endpoints=(), bug=describe_bug(error))
-            self._conclude(evidence, owned=owned, final=False)
+            self.fold.add(None)
+        except BaseException as error:  # noqa: BLE001 - all rules are asked then, and what they say stands
+            failed = [describe_caught("a finding in order", error)]
+            self._conclude(evidence, owned=owned, final=False, failed=failed)
             return True
-        self.fold.add(None)
         if self._judged is not None:
             self._judged(evidence, (verdict,))
         self._write(finding)
@@ -346,12 +369,14 @@ class Scan:
             self._answer_others(key, finding)
         return True
 
-    def _conclude(self, evidence: Evidence, *, owned: bool, final: bool, again: bool = False) -> None:
+    def _conclude(
+        self, evidence: Evidence, *, owned: bool, final: bool, again: bool = False, failed: Sequence[str] = ()
+    ) -> None:
         """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it;
-        ``again``: it was held already, for something else."""
+        ``again``: it was held already, for something else; ``failed``: what our own bugs have cost already."""
         fleet = NO_FLEET
+        verdicts = self.verdicts(evidence)
         try:
-            verdicts = self.verdicts(evidence)
             facts = self.facts(evidence, verdicts) if evidence.doubt is None else None
             if not final:
                 if not again:
@@ -367,12 +392,11 @@ class Scan:
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
                     verdicts = self.verdicts(evidence, fleet)
-            finding = self.finding(evidence, verdicts, fleet)
         except HeldError:
             raise  # a full disk is no fault of a target
-        except Exception as error:  # noqa: BLE001 - as above
-            verdicts, evidence = [], replace(evidence, endpoints=(), bug=describe_bug(error))
-            finding = self._bug_finding(evidence)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
+            failed = [*failed, describe_caught("fleet", error)]
+        finding = self.finding(evidence, verdicts, fleet, failed)
         # not among what is caught: a full disk stops the run, as it does with findings
         if self._judged is not None:
             self._judged(evidence, verdicts)
@@ -395,18 +419,6 @@ class Scan:
             notify, self._notify = self._notify, None
             notify(fleet)
 
-    def _bug_finding(self, evidence: Evidence) -> Finding:
-        """The finding of a target on which we failed; where even that fails, one without anything that was seen."""
-        try:
-            return self.finding(evidence, [])
-        except Exception as error:  # noqa: BLE001 - as above
-            target = evidence.target
-            row = InvalidRow(target.row, "", target.host, target.port, target.protocol, target.id, target.tags)
-            finding = assemble.invalid_finding(row, self._run_id, started=evidence.started)
-            finding["outcome"] = "warn"  # it was not judged, so it is not in order; nor is its row at fault
-            finding["error"] = f"{OWN_FAULT}{evidence.bug}; {describe_bug(error)}"
-            return finding
-
     def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
@@ -424,16 +436,3 @@ class Scan:
         self._done += 1
         self._outcomes[finding["outcome"]] += 1
         self._emit(finding)
-
-
-def describe_bug(error: BaseException) -> str:
-    """One line for the finding: what kind of exception, its words, and where it was raised."""
-    while isinstance(error, BaseExceptionGroup):  # a nursery's: the first of its members says more
-        error = error.exceptions[0]
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place = f" in {code.co_name} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {error}{place}"

@@ -41,6 +41,7 @@ from scanner.net.resolve import Resolver, open_resolver
 from scanner.pki.ctlogs import load_log_list
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
+from scanner.pki.leaf import judge_or_leaf
 from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.transparency import Transparency
@@ -268,7 +269,7 @@ def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | No
     """The finding of certificates from a file, without the commands that connect: nothing is deployed yet."""
     at = scan.moment(evidence.started)
     verdicts = [
-        None if flight is None else judge.judge(flight.certificates, name=name, at=at)
+        None if flight is None else judge_or_leaf(judge, flight.certificates, name=name, at=at)
         for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
     ]
     finding = scan.finding(evidence, verdicts)

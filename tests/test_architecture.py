@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "scanner"
 
 # Records and plain helpers that every room above them may use: they import nothing of ours.
-RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines", "language"})
+RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines", "language", "bugs"})
 
 # How classes are made and where data lies, which is no knowledge of ours: even rooms that know nobody else may use these.
 EVERYWHERE: Final = frozenset({"records", "shipped"})
@@ -81,13 +81,14 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "exclude": frozenset({"inventory", *RECORDS}),
     # What a run has answered already is told apart by the target.
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
-    "net": frozenset({"tls", "starttls", "pki", "evidence", "config"}),
+    # An exception of ours costs one probe, one rule or one part of a judgement, which is where it is caught.
+    "net": frozenset({"tls", "starttls", "pki", "evidence", "config", "bugs"}),
     "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
     # What a person may paste, and what is known about it.
     "explain": frozenset({"diagnosis", "tls", *RECORDS}),
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
     "correlate": frozenset({"pki", "tls", *RECORDS}),
-    "pki": frozenset({"evidence", "findings", "text"}),
+    "pki": frozenset({"evidence", "findings", "text", "bugs"}),
     "fleet": frozenset({"findings", "correlate", "ndjson", "process", "text", "lines", "language"}),
     # One page out of what the fleet says, in the catalogue's words.
     "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
@@ -105,6 +106,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "findings": frozenset(),
     "config": frozenset(),
     "text": frozenset(),
+    "bugs": frozenset(),
     "lines": frozenset(),
     "language": frozenset(),
     "records": frozenset(),

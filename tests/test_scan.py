@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -12,17 +13,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner import scan as module
 from scanner.config import ScanConfig
-from scanner.diagnosis.readymade import ReadyMade
-from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow
+from scanner.diagnosis import engine
+from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.exclude import Exclusions
 from scanner.extras import Extras
 from scanner.feed import ROWS_AHEAD, Row
 from scanner.findings import Finding
 from scanner.ndjson import OutputFull
-from scanner.pki.judge import Judge
-from scanner.scan import describe_bug
 from scanner.session import without_excluded
-from tests.helpers.network import NEVER, Scenario, Step
+from tests.helpers import evidence, pki
+from tests.helpers.network import NEVER, Connection, Scenario, Step
 from tests.helpers.scanning import (
     HOSTS,
     Run,
@@ -36,6 +36,7 @@ from tests.helpers.scanning import (
     rows_of,
     run,
     scanned,
+    sending,
 )
 
 GOOD, DEAD, RESET, BUG, NAMELESS, BANNED, INVALID = "good", "dead", "reset", "bug", "nameless", "banned", "invalid"
@@ -143,6 +144,7 @@ class Once:
         self.original = original
         self.always = always
         self.failed = 0
+        self.__name__ = "injected"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.always or not self.failed:
@@ -151,50 +153,113 @@ class Once:
         return self.original(*args, **kwargs)
 
 
-# where every target passes, and where those pass about which there may be something to say
-PLACES = [
-    "plainly_healthy",
-    "ready_made.finding",
-    "judge.judge",
-    "next_question",
-    "diagnose",
-    "assemble.finding",
-    "facts_of",
+# Where our own code can fail on what was seen, "module:name": by how many of the two kinds of targets it is passed.
+SEAMS = [
+    "scanner.scan:plainly_healthy",
+    "scanner.scan:next_question",
+    "scanner.scan:facts_of",
+    "scanner.scan:diagnose",
+    "scanner.scan:Fold.add",
+    "scanner.scan:Fold.waits_for",
+    "scanner.diagnosis.readymade:ReadyMade.finding",
+    "scanner.pki.judge:Judge.judge",
+    "scanner.pki.judge:rules.leaf_problems",
+    "scanner.pki.judge:surroundings",
+    "scanner.pki.judge:weigh",
+    "scanner.pki.judge:matched",
+    "scanner.pki.judge:PathBuilder.steps",
+    "scanner.diagnosis.engine:plainly_healthy",
+    "scanner.diagnosis.engine:legacy_negotiated",
+    "scanner.diagnosis.engine:dns_claims",
+    "scanner.diagnosis.engine:reach_claims",
+    "scanner.diagnosis.engine:predict",
+    "scanner.diagnosis.engine:_conclude",
+    "scanner.diagnosis.engine:Wording.summary",
+    "scanner.diagnosis.engine:Wording.remedy",
+    "scanner.diagnosis.rules.certificate:expires_soon",
+    "scanner.diagnosis.rules.certificate:_from_problem",
+    "scanner.diagnosis.assemble:finding",
+    "scanner.diagnosis.assemble:endpoint_record",
+    "scanner.diagnosis.assemble:dns_record",
+    "scanner.diagnosis.assemble:facts_of_target",
+    "scanner.diagnosis.assemble:add_untrusted_issuer",
+    *(f"scanner.diagnosis.engine:_RULES.{rule.__name__}" for rule in engine._RULES),
 ]
-FOR_SOME = PLACES[3:]
+# Those without which what was seen cannot be shown; what it means is.
+WITHOUT_RECORDS = ("assemble:finding", "endpoint_record", "dns_record", "facts_of_target")
+EXPIRED = {HOSTS[3], HOSTS[8]}
 
 
-@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
-@pytest.mark.parametrize("place", PLACES)
-def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, place: str, always: bool) -> None:
-    owner, _, name = place.rpartition(".")
-    of: Any = {"": module, "assemble": module.assemble, "judge": Judge, "ready_made": ReadyMade}[owner]  # type: ignore[attr-defined]
-    if place in FOR_SOME:
-        monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
-    if owner in ("judge", "ready_made"):
-        broken = Once(None, always=always)
-        original = getattr(of, name)
+def some_expired(connection: Connection) -> Probe:
+    """Some hosts have a leaf that ended yesterday."""
+    host = connection.sni or HOSTS[0]
+    if host not in EXPIRED:
+        return healthy(connection)
+    expired = pki.certificate(host, issuer=evidence.issuing(), not_after=pki.NOW - pki.DAY)
+    return sending(expired, evidence.issuing())
+
+
+def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
+    """Let what is at ``seam`` fail."""
+    place, _, path = seam.partition(":")
+    owner: Any = importlib.import_module(place)
+    *parents, name = path.split(".")
+    if parents == ["_RULES"]:
+        rule = next(each for each in owner._RULES if each.__name__ == name)
+        broken = Once(rule, always=always)
+        monkeypatch.setattr(owner, "_RULES", tuple(broken if each is rule else each for each in owner._RULES))
+        monkeypatch.setattr(owner, name, broken)
+        return broken
+    for parent in parents:
+        owner = getattr(owner, parent)
+    original = getattr(owner, name)
+    broken = Once(original, always=always)
+    if isinstance(owner, type):
 
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             return broken(self, *args, **kwargs)
 
-        broken.original = original
-        monkeypatch.setattr(of, name, method)
+        monkeypatch.setattr(owner, name, method)
     else:
-        broken = Once(getattr(of, name), always=always)
-        monkeypatch.setattr(of, name, broken)
+        monkeypatch.setattr(owner, name, broken)
+    return broken
 
-    findings = scanned(everywhere(), rows_of(HOSTS))
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+@pytest.mark.parametrize("seam", SEAMS)
+def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, seam: str, always: bool) -> None:
+    broken = inject(monkeypatch, seam, always=always)
+    if "engine" in seam or "assemble" in seam:  # where those pass about which there may be something to say
+        monkeypatch.setattr(module, "plainly_healthy", lambda endpoint, verdict: False)
+
+    findings = by_host(scanned(everywhere(some_expired), rows_of(HOSTS)))
 
     assert broken.failed
-    hit = [finding for finding in findings if finding.get("error")]
-    assert len(hit) == (len(HOSTS) if always else 1)
-    for finding in findings:
-        if finding in hit:
-            assert finding["outcome"] == "warn"  # never judged, so never in order
-            assert "RecursionError: injected" in finding["error"]
+    hit = [finding for finding in findings.values() if finding.get("error")]
+    assert len(hit) >= len(EXPIRED) if always else len(hit) <= 1
+    for host, finding in findings.items():
+        error = finding.get("error")
+        if error is not None:
+            assert "RecursionError: injected" in error
+        if host in EXPIRED:
+            assert (finding["outcome"], finding["cause"]) == ("fail", "expired-or-self-signed")
+            assert codes(finding)[0] == "certificate-expired"
         else:
-            assert finding["outcome"] == "ok"
+            assert finding["outcome"] == ("ok" if error is None else "warn")  # not fully judged, so never in order
+            assert not any(diagnosis["severity"] == "error" for diagnosis in finding["diagnoses"])
+        if error is None or not any(name in seam for name in WITHOUT_RECORDS):
+            (endpoint,) = finding["endpoints"]
+            assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
+
+
+def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = evidence.judge()  # whose anchors were read before
+    inject(monkeypatch, "scanner.pki.certificate:Certificate._read_exactly", always=True)
+    inject(monkeypatch, "scanner.pki.certificate:ordinary.read_untrusted", always=True)
+    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
+        assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
+        (endpoint,) = finding["endpoints"]
+        assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
 
 
 class BrokenExtras(Extras):
@@ -237,15 +302,6 @@ def test_what_cannot_be_written_stops_the_run(place: str) -> None:
         assert watched.findings == []
 
     run(main)
-
-
-def test_a_bug_says_where_it_is() -> None:
-    with pytest.raises(AttributeError) as caught:
-        healthy(None)  # type: ignore[arg-type]
-    assert describe_bug(caught.value).startswith(
-        "AttributeError: 'NoneType' object has no attribute 'sni' in healthy (scanning.py:"
-    )
-    assert describe_bug(ValueError("bare")) == "ValueError: bare"
 
 
 # --- stopped ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import click
 from scanner.cli import UsageProblem
 from scanner.config import ScanConfig
 from scanner.language import spoken
-from scanner.text import quoted
+from scanner.text import printable, quoted, shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,6 +138,10 @@ FETCHING_OPTIONS: Final = (
 )  # fmt: skip
 
 
+# A configuration has a few dozen options; a list of addresses may be long.
+MAX_CONFIG_BYTES: Final = 8 << 20
+
+
 def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
     if path is None:
         return
@@ -145,11 +149,16 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
 
     try:
         with open(path, "rb") as file:
-            table = tomllib.load(file)
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise UsageProblem(f"{path}: more than {MAX_CONFIG_BYTES >> 20} MiB")
+        table = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageProblem(f"{path} is not TOML that can be read: too deeply nested") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of more than 4,300 digits
+        raise UsageProblem(f"{path} is not TOML: {shorten(printable(str(error)), 300)}") from None
     known = {param.name: param for param in ctx.command.params if isinstance(param, click.Option)}
     defaults = {}
     for key, value in table.items():

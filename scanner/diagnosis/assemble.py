@@ -6,12 +6,13 @@ exact, but valid UTF-8: what no UTF-8 can hold (lone surrogates) is written as a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from scanner.bugs import describe_caught
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
-from scanner.diagnosis.engine import Diagnosis
+from scanner.diagnosis.engine import Diagnosis, not_fully_judged
 from scanner.diagnosis.fragments import Certificates, Fragments
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
@@ -59,16 +60,23 @@ def finding(
         flight = flight_of(endpoint)
         seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
     endpoints = [endpoint_record(evidence.target, *parts, certificates) for parts in seen]
+    failed: list[str] = []
     for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
         if verdict is not None and not verdict.trusted:
-            add_untrusted_issuer(made, evidence, endpoint, verdict, verdicts)
+            _add(failed, "untrusted issuer", add_untrusted_issuer, made, evidence, endpoint, verdict, verdicts)
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
-            _add_revocation(made, evidence, endpoint, verdict, context)
+            _add(failed, "revocation", _add_revocation, made, evidence, endpoint, verdict, context)
         if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
-            scts = sct_records(Case(evidence, endpoint, verdict, context or Context(at=evidence.started)))
-            if scts:
-                made["scts"] = scts
+            _add(
+                failed,
+                "SCTs",
+                _add_scts,
+                made,
+                Case(evidence, endpoint, verdict, context or Context(at=evidence.started)),
+            )
     observed = facts_of_target(evidence, certificates)
+    if failed:
+        diagnosis = not_fully_judged(diagnosis, failed)
     record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
@@ -89,6 +97,29 @@ def finding(
         record["observed"] = observed
     if judged_with:
         record["judged_with"] = dict(judged_with)
+    if diagnosis.error is not None:
+        record["error"] = text(diagnosis.error)
+    return record
+
+
+def bare_finding(evidence: Evidence, diagnosis: Diagnosis, run_id: str) -> Finding:
+    """A finding with the diagnosis and without what was seen, where that cannot be put together by a fault of ours."""
+    record: Finding = {
+        "schema": SCHEMA,
+        "run": run_id,
+        "target": target_record(evidence.target),
+        "started": timestamp(evidence.started),
+        "duration_ms": _milliseconds(evidence.duration),
+        "attempts": evidence.attempts,
+        "outcome": diagnosis.outcome,
+        "stage": diagnosis.stage.value,
+        "cause": diagnosis.cause,
+        "diagnoses": cast(Any, clean(diagnosis.diagnoses)),
+        "clients": diagnosis.clients,
+        "dns": None,
+        "endpoints": [],
+        "certificates": [],
+    }
     if diagnosis.error is not None:
         record["error"] = text(diagnosis.error)
     return record
@@ -281,6 +312,20 @@ def _completing(verdict: ChainVerdict, certificates: Certificates) -> None:
     for certificate in verdict.path if source else ():
         if certificate.sha256 in source:
             certificates.further(certificate, cast(CertificateSource, source[certificate.sha256]))
+
+
+def _add(failed: list[str], what: str, add: Callable[..., None], *about: Any) -> None:
+    """Add a part to a record; a bug in it costs the part, and is noted in ``failed``."""
+    try:
+        add(*about)
+    except BaseException as error:  # noqa: BLE001 - the rest of the finding stands without it
+        failed.append(describe_caught(f"record of {what}", error))
+
+
+def _add_scts(record: EndpointRecord, case: Case) -> None:
+    scts = sct_records(case)
+    if scts:
+        record["scts"] = scts
 
 
 def _add_revocation(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final
 
+from scanner.bugs import describe_caught, joined
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients import predict
@@ -95,12 +96,12 @@ class _Entry:
 def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
     """Judge one target. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
     entries: dict[str, _Entry] = {}
+    failed: list[str] = []
     believed = evidence.doubt is None  # else what failed may be this machine's doing; what was seen stands
-    for claim in dns_claims(evidence, context) if believed else ():
-        _add(entries, claim, None)
-    for claim in reach_claims(evidence, context):
-        _add(entries, claim, None)
-    claims_by_address = _endpoint_claims(evidence, verdicts, context)
+    for whole in (dns_claims, reach_claims) if believed else (reach_claims,):
+        for claim in _answers(failed, whole, evidence, context):
+            _add(entries, claim, None)
+    claims_by_address = _endpoint_claims(evidence, verdicts, context, failed)
     split = partly_unreachable(evidence.endpoints) if believed else None
     if split is not None:
         _add(entries, split, None)
@@ -112,63 +113,138 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
             _add(entries, claim, endpoint.address)
     disagreement = None
     if len(evidence.endpoints) > 1:
-        disagreement = _disagreement(evidence, claims_by_address)
+        try:
+            disagreement = _disagreement(evidence, claims_by_address)
+        except BaseException as error:  # noqa: BLE001 - a bug in comparing them costs the comparison
+            failed.append(describe_caught("endpoints-disagree", error))
     if disagreement is not None:
         _add(entries, disagreement, None)
         entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
-    if not entries and not evidence.endpoints and evidence.bug is None and believed:
+    if not entries and not evidence.endpoints and evidence.bug is None and not failed and believed:
         return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if not entries:
-        return _nothing_claimed(evidence)
-    return _conclude(evidence, entries, context.language)
+        return _nothing_claimed(evidence, failed)
+    return _conclude(evidence, entries, context.language, failed)
+
+
+def diagnose_certificates(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
+    """The diagnosis by the judges' verdicts on certificates and names alone, where ``diagnose`` itself has failed."""
+    records: dict[str, DiagnosisRecord] = {}
+    for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
+        for claim in [] if verdict is None else _plain_claims(verdict):
+            record = _without_words(claim.code, claim.severity or CODES[claim.code].severity, dict(claim.evidence), [])
+            records.setdefault(claim.code, record).setdefault("endpoints", []).append(endpoint.address)
+    ordered = sorted(records.values(), key=lambda record: rank(record["code"]))
+    first = next((record for record in ordered if record["severity"] == "error"), None)
+    if first is None:
+        return Diagnosis("warn", _reached(evidence), None, ordered)
+    return Diagnosis("fail", CODES[first["code"]].stage, first["cause"], ordered)
+
+
+def not_fully_judged(diagnosis: Diagnosis, failed: Sequence[str]) -> Diagnosis:
+    """The same diagnosis, with what of the judgement has failed in its ``error``; it is not in order then."""
+    error = diagnosis.error
+    if error is None:
+        error = OWN_FAULT + _judging(failed)
+    else:
+        error = f"{error}; {_judging(failed)}"
+    return replace(diagnosis, error=error, outcome="warn" if diagnosis.outcome == "ok" else diagnosis.outcome)
 
 
 NOT_CONTACTED: Final = "no address of this target was contacted, so it is not judged"
 OWN_FAULT: Final = "tlsweep itself failed on this target, so it is not fully judged; please report this: "
 NO_RULE: Final = "no rule for "
 DOUBTFUL: Final = "what failed may not be the target's doing, so it is not judged: "
+# Begins, in ``error``, each fault that another judgement of the same evidence may not have.
+JUDGING: Final = "judging: "
+
+
+def _judging(failed: Sequence[str]) -> str:
+    return "; ".join(JUDGING + each for each in dict.fromkeys(failed))
+
+
+def _answers(failed: list[str], rule: Callable[..., Iterator[Claim]], *about: Any) -> list[Claim]:
+    """What a rule answers; a bug in it costs the rest of its answers, and is noted in ``failed``."""
+    claims: list[Claim] = []
+    try:
+        claims.extend(rule(*about))
+    except BaseException as error:  # noqa: BLE001 - our own bug costs one rule, never the judgement
+        failed.append(describe_caught(rule.__name__, error))
+    return claims
+
+
+def _certificate_answers(failed: list[str], case: Case) -> list[Claim]:
+    """The same for the rule on certificates, without which the judges' own words stand."""
+    before = len(failed)
+    claims = _answers(failed, certificate_claims, case)
+    if len(failed) > before and case.verdict is not None:
+        said = {claim.code for claim in claims}
+        claims += [claim for claim in _plain_claims(case.verdict) if claim.code not in said]
+    return claims
+
+
+def _plain_claims(verdict: ChainVerdict) -> list[Claim]:
+    """What the judges say of the leaf, of the paths where no store has one, and of the name, as it stands."""
+    problems = list(verdict.leaf_problems)
+    if not verdict.trusted:
+        problems += [problem for store in verdict.stores.values() for problem in store.problems]
+    claims = {problem.code: Claim(problem.code, problem.evidence) for problem in problems}
+    if verdict.name is not None and verdict.name.code is not None:
+        claims.setdefault(verdict.name.code, Claim(verdict.name.code, {"nearest": list(verdict.name.nearest)}))
+    return list(claims.values())
 
 
 def _endpoint_claims(
-    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context
+    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context, failed: list[str]
 ) -> list[list[Claim]]:
     found = []
     for position, endpoint in enumerate(evidence.endpoints):
         verdict = verdicts[position] if position < len(verdicts) else None
         case = Case(evidence, endpoint, verdict, context)
+        if verdict is not None and verdict.error is not None:
+            failed.append(verdict.error)
         claims: list[Claim] = []
-        # under a wrong clock even a certificate that is in order is worth a word
-        glance = context.fleet.clock.state != "wrong"
-        if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
-            found.append(_at_a_glance(case, verdict, verdict.leaf))
-            continue
-        legacy = legacy_negotiated(case)
+        found.append(claims)
+        try:
+            # under a wrong clock even a certificate that is in order is worth a word
+            glance = context.fleet.clock.state != "wrong"
+            if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
+                claims += _at_a_glance(case, verdict, verdict.leaf, failed)
+                continue
+            legacy = legacy_negotiated(case)
+        except BaseException as error:  # noqa: BLE001 - then all rules are asked, each with a guard of its own
+            failed.append(describe_caught("negotiation", error))
+            legacy = None
         if legacy is not None:
             claims.append(legacy)  # and that is why it came to nothing, if it did
         elif not endpoint.probe.ok and evidence.doubt is None:
             for rule in _FAILURE_RULES:
-                claims.extend(rule(case))
+                claims += _answers(failed, rule, case)
         if not unreachable(endpoint):
             for rule in _RULES:
-                claims.extend(rule(case))
-        found.append(claims)
+                claims += (
+                    _certificate_answers(failed, case) if rule is certificate_claims else _answers(failed, rule, case)
+                )
     if len(found) > 1 or evidence.elsewhere:
-        for position, claim in path_claims(evidence, verdicts[: len(found)]):
-            found[position].append(claim)
+        try:
+            for position, claim in path_claims(evidence, verdicts[: len(found)]):
+                found[position].append(claim)
+        except BaseException as error:  # noqa: BLE001 - as above
+            failed.append(describe_caught("path_claims", error))
     return found
 
 
-def _at_a_glance(case: Case, verdict: ChainVerdict, leaf: Certificate) -> list[Claim]:
+def _at_a_glance(case: Case, verdict: ChainVerdict, leaf: Certificate, failed: list[str]) -> list[Claim]:
     """What can be worth a word about an address that is plainly healthy. Rules that have nothing to look at are not asked:
     most of a fleet comes this way."""
     evidence, flight = case.evidence, case.endpoint.probe.flight
-    claims = list(expires_soon(case, leaf))
+    claims = _answers(failed, expires_soon, case, leaf)
     if evidence.revocation or leaf.must_staple or (flight is not None and flight.ocsp_response is not None):
-        claims.extend(revocation_claims(case))
-    claims.extend(transparency_claims(case) if verdict.publicly_trusted else interception_claims(case))
+        claims += _answers(failed, revocation_claims, case)
+    claims += _answers(failed, transparency_claims if verdict.publicly_trusted else interception_claims, case)
     if evidence.dns is not None:
         for rule in _DNS_RULES:
-            claims.extend(rule(case))
+            claims += _answers(failed, rule, case)
     return claims
 
 
@@ -218,19 +294,22 @@ def _fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(certificate).hexdigest()
 
 
-def _error(evidence: Evidence) -> str | None:
-    if evidence.bug is not None:
-        return OWN_FAULT + evidence.bug
-    if evidence.doubt is not None:
-        return DOUBTFUL + evidence.doubt
+def _error(evidence: Evidence, failed: Sequence[str]) -> str | None:
+    """Why the target is not fully judged: our own exceptions (its own, of its first address that has one, of the judgement),
+    else what is in doubt."""
+    bug = evidence.bug
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is Failure.BUG:
-            return OWN_FAULT + (endpoint.probe.detail or "no details")
-    return None
+            bug = joined(bug, endpoint.probe.detail or "no details")
+            break
+    bug = joined(bug, _judging(failed))
+    if bug is not None:
+        return OWN_FAULT + bug
+    return None if evidence.doubt is None else DOUBTFUL + evidence.doubt
 
 
-def _nothing_claimed(evidence: Evidence) -> Diagnosis:
-    error = _error(evidence)
+def _nothing_claimed(evidence: Evidence, failed: Sequence[str]) -> Diagnosis:
+    error = _error(evidence, failed)
     unfinished = next((endpoint.probe for endpoint in evidence.endpoints if not endpoint.probe.ok), None)
     if error is None and unfinished is None:
         return Diagnosis("ok", Stage.DONE, None)
@@ -244,27 +323,51 @@ def _reached(evidence: Evidence) -> Stage:
     return Stage.DNS if evidence.dns is None else Stage.CONNECT
 
 
-def _conclude(evidence: Evidence, entries: dict[str, _Entry], language: str) -> Diagnosis:
+def _conclude(evidence: Evidence, entries: dict[str, _Entry], language: str, failed: list[str]) -> Diagnosis:
     ordered = sorted(entries.values(), key=lambda entry: rank(entry.code))
     first = next((entry for entry in ordered if entry.severity == "error"), None)
-    error = _error(evidence)
+    records = [_record(evidence, entry, language, failed) for entry in ordered]
     outcome: Outcome = "ok"
-    if first is not None:
-        outcome = "fail"
-    elif error is not None or any(entry.severity == "warning" for entry in ordered):
+    clients: dict[str, str] = {}
+    if first is not None or any(entry.severity == "warning" for entry in ordered):
+        outcome = "warn" if first is None else "fail"
+        try:
+            clients = predict(evidence.target, records)
+        except BaseException as problem:  # noqa: BLE001 - a bug costs what clients would say
+            failed.append(describe_caught("clients", problem))
+    error = _error(evidence, failed)
+    if error is not None and outcome == "ok":
         outcome = "warn"
     stage = Stage.DONE
     if first is not None:
         stage = CODES[first.code].stage
     elif error is not None:
         stage = _reached(evidence)
-    records = [_record(evidence, entry, language) for entry in ordered]
-    clients = {} if outcome == "ok" else predict(evidence.target, records)
     cause = None if first is None else CODES[first.code].cause
     return Diagnosis(outcome, stage, cause, records, clients, error)
 
 
-def _record(evidence: Evidence, entry: _Entry, language: str) -> DiagnosisRecord:
+def _record(evidence: Evidence, entry: _Entry, language: str, failed: list[str]) -> DiagnosisRecord:
+    try:
+        return _worded(evidence, entry, language)
+    except BaseException as error:  # noqa: BLE001 - a bug in the words costs the words
+        failed.append(describe_caught(f"words on {entry.code}", error))
+        return _without_words(entry.code, entry.severity, entry.evidence, entry.endpoints)
+
+
+def _without_words(code: str, severity: Severity, evidence: dict[str, Any], endpoints: list[str]) -> DiagnosisRecord:
+    """A diagnosis with the catalogue's title in place of a sentence on this host."""
+    return DiagnosisRecord(
+        code=code,
+        cause=CODES[code].cause,
+        severity=severity,
+        summary=CODES[code].title,
+        evidence=evidence,
+        endpoints=endpoints,
+    )
+
+
+def _worded(evidence: Evidence, entry: _Entry, language: str) -> DiagnosisRecord:
     proof = entry.evidence
     resolver = None if evidence.dns is None else evidence.dns.resolver
     words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None, resolver, language=language)

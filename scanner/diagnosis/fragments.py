@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.bugs import describe_caught
 from scanner.diagnosis.plain import text
 from scanner.findings import CertificateRecord, CertificateSource
 from scanner.pki.cache import ShyCache
@@ -79,9 +80,12 @@ class Certificates:
         try:
             return self.sent(Certificate.parse_untrusted(data))
         except CertificateError as error:
-            malformed = describe_malformed(data, text(str(error)))
-            malformed["der"] = b2a_base64(data, newline=False).decode("ascii")
-            return self._records.setdefault(malformed["sha256"], malformed)["sha256"]
+            why = str(error)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs the description, not the certificate
+            why = f"tlsweep cannot read it; {describe_caught('a bug', error)}"
+        malformed = describe_malformed(data, text(why))
+        malformed["der"] = b2a_base64(data, newline=False).decode("ascii")
+        return self._records.setdefault(malformed["sha256"], malformed)["sha256"]
 
     def further(self, certificate: Certificate, source: CertificateSource) -> str:
         """One that this finding needs and no server sent in its first flight; returns its SHA-256."""
@@ -97,7 +101,8 @@ class Certificates:
         """The same for bytes that may be no certificate."""
         try:
             return self.further(Certificate.parse_untrusted(data), source)
-        except CertificateError:
+        except BaseException as error:  # noqa: BLE001 - as above, which says why
+            describe_caught("certificate", error)
             return self.sent_bytes(data)
 
 

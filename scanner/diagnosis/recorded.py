@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from scanner.diagnosis.case import ENUMERATION
-from scanner.diagnosis.engine import NO_RULE, OWN_FAULT
+from scanner.diagnosis.engine import JUDGING, NO_RULE, OWN_FAULT
 from scanner.diagnosis.observed import FIRST_OFFER, PUBLISHED
 from scanner.diagnosis.typed import CertificateOf, Reading, RecordedError, known, take
 from scanner.evidence import (
@@ -58,11 +58,13 @@ def _bug(error: str | None, endpoints: tuple[EndpointEvidence, ...]) -> str | No
     """Our own exception that concerned the whole target; that of an address stands there."""
     if error is None or not error.startswith(OWN_FAULT):
         return None
-    words = error[len(OWN_FAULT) :]
+    # what failed in judging is judged again
+    words = error[len(OWN_FAULT) :].partition(JUDGING)[0].removesuffix("; ")
     for endpoint in endpoints:
         if endpoint.probe.failure is Failure.BUG:
-            return None if words == (endpoint.probe.detail or "no details") else words
-    return None if words.startswith(NO_RULE) else words
+            words = words.removesuffix(endpoint.probe.detail or "no details").removesuffix("; ")
+            break
+    return None if not words or words.startswith(NO_RULE) else words
 
 
 # --- parts -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from scanner.bugs import describe_caught, joined
 from scanner.config import ScanConfig
 from scanner.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
 from scanner.net.dns_cache import SharedAnswers
@@ -102,18 +103,27 @@ class Enquiries:
             at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
             if at_hand is not None:
                 return with_answers(evidence, at_hand) if at_hand else evidence
-        issuers = self._known(verdicts)
-        if any(True for _ in _lacking(verdicts)):
-            issuers, verdicts = await self._complete(verdicts, judge)
+        bugs: list[str] = []
+        issuers: tuple[FetchedIssuer, ...] = ()
+        try:
+            issuers = self._known(verdicts)
+            if any(True for _ in _lacking(verdicts)):
+                issuers, verdicts = await self._complete(verdicts, judge)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs the issuers
+            bugs.append(describe_caught("issuers", error))
         revocation: dict[str, tuple[RevocationAnswer, ...]] = {}
         for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
-            if verdict is not None and any(_reaches_its_anchor(store, verdict) for store in verdict.stores.values()):
-                await self._about_path(endpoint, verdict, at, revocation)
-        if not issuers and not revocation:
+            try:
+                if verdict is not None and any(
+                    _reaches_its_anchor(store, verdict) for store in verdict.stores.values()
+                ):
+                    await self._about_path(endpoint, verdict, at, revocation)
+            except BaseException as error:  # noqa: BLE001 - our own bug costs what was still to be asked about this path
+                bugs.append(describe_caught("revocation", error))
+        if not issuers and not revocation and not bugs:
             return evidence
-        return replace(
-            evidence, issuers=issuers, revocation=tuple(answer for each in revocation.values() for answer in each)
-        )
+        answers = tuple(answer for each in revocation.values() for answer in each)
+        return replace(evidence, issuers=issuers, revocation=answers, bug=joined(evidence.bug, *bugs))
 
     # --- issuers -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import trio
 
+from scanner.bugs import describe_caught, joined
 from scanner.config import ScanConfig
 from scanner.evidence import (
     CONNECT_FAILURES,
@@ -21,6 +22,7 @@ from scanner.evidence import (
     Failure,
     Probe,
     ServerFlight,
+    Stage,
     Target,
 )
 from scanner.net.complete import Completer
@@ -160,6 +162,7 @@ class Observer:
             endpoints=endpoints,
             duration=self._now() - begun,
             attempts=max(course.attempts, 1),
+            bug=joined(*course.bugs) if course.bugs else None,
         )
 
     async def addresses_by(self, resolver: Resolver, target: Target) -> list[str]:
@@ -198,7 +201,7 @@ class Observer:
 class _Course:
     """The probes of one target."""
 
-    __slots__ = ("_alpn", "_observer", "_started", "_target", "attempts")
+    __slots__ = ("_alpn", "_observer", "_started", "_target", "attempts", "bugs")
 
     def __init__(self, observer: Observer, target: Target, started: float) -> None:
         self._observer = observer
@@ -206,6 +209,7 @@ class _Course:
         self._started = started
         self._alpn = observer._alpn_of(target.protocol)
         self.attempts = 0
+        self.bugs: list[str] = []  # our own exceptions, each of which cost a probe or the rest of the follow-ups
 
     async def every(self, addresses: Sequence[str]) -> tuple[EndpointEvidence, ...]:
         found: dict[str, EndpointEvidence] = {}
@@ -232,21 +236,34 @@ class _Course:
 
     async def _endpoint(self, address: str, budget: Budget) -> EndpointEvidence:
         config, target = self._observer._config, self._target
-        probe = await self._with_retries(address, budget)
+        try:
+            probe = await self._with_retries(address, budget)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs this address, never the others
+            bug = describe_caught("probe", error)
+            return EndpointEvidence(address, Probe(MODERN.name, target.sni, Stage.CONNECT, Failure.BUG, detail=bug))
         endpoint = EndpointEvidence(address, probe)
-        if probe.failure in CONNECT_FAILURES:
+        if probe.failure in CONNECT_FAILURES or probe.failure is Failure.BUG:
             return endpoint
         followups: dict[str, Probe] = {}
         completions: dict[str, Completion] = {}
         if config.enumerate:
             budget = Budget(config.timeout * ENUMERATE_TIMES)
-        while (question := self._observer._ask(target, endpoint, self._started)) is not None and budget.left > 0:
-            wait = min(budget.left, max(config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
-            if question.complete is not None:
-                completions[question.name] = await self._complete(address, question, question.complete, budget, wait)
-            else:
-                followups[question.name] = await self.connect(address, question.offer, question.sni, budget, wait)
-            endpoint = EndpointEvidence(address, probe, dict(followups), completions=dict(completions))
+        try:
+            while (question := self._observer._ask(target, endpoint, self._started)) is not None and budget.left > 0:
+                wait = min(budget.left, max(config.timeout * FOLLOWUP_SHARE, FOLLOWUP_LEAST))
+                if question.complete is not None:
+                    completions[question.name] = await self._complete(
+                        address, question, question.complete, budget, wait
+                    )
+                else:
+                    answer = await self.connect(address, question.offer, question.sni, budget, wait)
+                    if answer.failure is Failure.BUG:
+                        self.bugs.append(f"{question.name}: {answer.detail}")
+                        break  # it answers nothing
+                    followups[question.name] = answer
+                endpoint = EndpointEvidence(address, probe, dict(followups), completions=dict(completions))
+        except BaseException as error:  # noqa: BLE001 - what was seen before it stands
+            self.bugs.append(describe_caught("follow-up", error))
         return endpoint
 
     async def _with_retries(self, address: str, budget: Budget) -> Probe:

@@ -14,7 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from scanner.bugs import describe_caught
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
 from scanner.net.sockets import (
     CONNECT_ERRORS,
@@ -34,8 +36,6 @@ from scanner.tls.keys import KeyMaterial
 from scanner.tls.offers import Offer
 from scanner.tls.plaintext import recognise
 
-# Random bytes had at once: the randoms and session ids of 64 hellos.
-POOL_SIZE: Final = 4096
 # Hellos kept ready: some twenty offers, each with ALPN and without.
 TEMPLATES_KEPT: Final = 64
 # The last words travel with the end of the connection, in one packet where the platform can do that.
@@ -44,27 +44,6 @@ WITH_WHAT_FOLLOWS: Final = getattr(socket, "MSG_MORE", 0)
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
 PLAINTEXT_WAIT: Final = 0.5
-
-
-class RandomPool:
-    """Unpredictable bytes, had from the system in larger pieces: a call for each hello would be one in ten of all calls."""
-
-    __slots__ = ("_at", "_pool", "_source")
-
-    def __init__(self, source: Callable[[int], bytes]) -> None:
-        self._source = source
-        self._pool = b""
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        """``count`` bytes, each given once."""
-        stop = self._at + count
-        if stop > len(self._pool):
-            self._pool = self._source(max(POOL_SIZE, count))
-            self._at, stop = 0, count
-        taken = self._pool[self._at : stop]
-        self._at = stop
-        return taken
 
 
 @record
@@ -112,7 +91,8 @@ class Prober:
         dialogue: Dialogue | None,
         timing: Timing,
     ) -> Probe:
-        """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
+        """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults, and ours, are in
+        the result."""
         connection = Connection(offer, sni, current_readiness())
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
@@ -131,6 +111,10 @@ class Prober:
                     await connection.handshake(sock, conn, dialogue, rest)
         except DeadlinePassed:
             connection.timed_out()
+        except OutOfResources:
+            raise
+        except BaseException as error:  # noqa: BLE001 - our own bug: what was read before it is kept
+            connection.timed_out(describe_caught("probe", error))
         finally:
             sock.close()
         return connection.result()
@@ -169,8 +153,8 @@ class Connection:
         self.begun = now
         return passed
 
-    def timed_out(self) -> None:
-        """The deadline passed at this stage."""
+    def timed_out(self, bug: str | None = None) -> None:
+        """The deadline passed at this stage, or ``bug``, an exception of our own, ended it."""
         passed = self._lap()
         if self.stage is Stage.CONNECT:
             self.connect_seconds = passed
@@ -178,7 +162,9 @@ class Connection:
             self.starttls_seconds = passed
         else:
             self.handshake_seconds = passed
-        if self.failure is None:
+        if bug is not None:
+            self.failure, self._detail = Failure.BUG, bug
+        elif self.failure is None:
             self.failure = Failure.CONNECT_TIMEOUT if self.stage is Stage.CONNECT else Failure.SILENT
 
     async def connect(self, sock: socket.socket, address: str, port: int, first: bytes) -> bytes:

@@ -14,13 +14,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from scanner.findings import CertificateRecord
 from scanner.pki import der, extensions, fields, flaws, ordinary
 from scanner.pki.constraints import NameConstraints
 from scanner.pki.distinguished import NameText, name_text
-from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.pki.signatures import NOT_TAKEN, SignatureAlgorithm, algorithm_untrusted, verifies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,7 +249,7 @@ class Certificate:
                         self._x509 = x509.load_der_x509_certificate(self.der)
                 else:
                     self._x509 = x509.load_der_x509_certificate(self.der)
-            except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+            except NOT_TAKEN as error:
                 raise CertificateError(_one_line(error)) from None
         return self._x509
 
@@ -267,7 +266,7 @@ class Certificate:
         if self._public_key is None:
             try:
                 self._public_key = (self._x509 or self._load()).public_key()
-            except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            except NOT_TAKEN as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from scanner.pki import der, extensions, fields
 from scanner.pki.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.pki.distinguished import comparable, name_text
-from scanner.pki.ocsp import reason_untrusted, what_instead
+from scanner.pki.ocsp import MAX_MESSAGE, reason_untrusted, what_instead
 from scanner.pki.pem import blocks
 from scanner.pki.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
 from scanner.records import dataclass
@@ -54,6 +54,9 @@ _REASON_FLAGS: Final = (
 
 class CrlError(Exception):
     """This list proves nothing about the certificate; the message says why, in words for a person."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
 
 
 @dataclass(frozen=True, slots=True)

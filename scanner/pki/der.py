@@ -26,6 +26,11 @@ SET: Final = 0x31
 
 # An object identifier of more bytes than this is no real one; the longest in use have about 30.
 MAX_OID_BYTES: Final = 128
+# Versions, states, reasons and lengths fit one byte. Eight are what JSON and other languages read as an integer, and
+# Python refuses to write an integer of more than 4,300 digits as text.
+MAX_INTEGER_BYTES: Final = 8
+# Elements of one SEQUENCE that are listed: real ones have some dozens, name constraints of large estates some thousand.
+MAX_CHILDREN: Final = 10_000
 
 
 class DerError(Exception):
@@ -92,9 +97,11 @@ def filling_untrusted(data: bytes, at: int, end: int, tag: int) -> int:
 
 def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
     """The elements between ``start`` and ``stop`` as (tag, start of content, end of content); they must fill it."""
-    found = []
+    found: list[tuple[int, int, int]] = []
     at = start
     while at < stop:
+        if len(found) == MAX_CHILDREN:
+            raise DerError(f"more than {MAX_CHILDREN} elements in one")
         element = header_untrusted(data, at, stop)
         found.append(element)
         at = element[2]
@@ -108,10 +115,12 @@ def boolean_untrusted(data: bytes, start: int, stop: int) -> bool:
     return data[start] == 0xFF
 
 
-def integer_untrusted(data: bytes, start: int, stop: int) -> int:
-    """The content of an INTEGER, in its shortest form (X.690 section 8.3)."""
+def integer_untrusted(data: bytes, start: int, stop: int, most: int = MAX_INTEGER_BYTES) -> int:
+    """The content of an INTEGER of at most ``most`` bytes, in its shortest form (X.690 section 8.3)."""
     if stop == start:
         raise DerError("an INTEGER without content")
+    if stop - start > most:
+        raise DerError(f"an INTEGER of {stop - start} bytes, where {most} are the most")
     if stop - start > 1 and (data[start], data[start + 1] >> 7) in ((0, 0), (0xFF, 1)):
         raise DerError("an INTEGER that is not in its shortest form")
     return int.from_bytes(data[start:stop], "big", signed=True)

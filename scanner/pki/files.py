@@ -6,15 +6,19 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from scanner.pki import der
 from scanner.pki.judge import Judge
 from scanner.pki.pem import blocks, certificates_in_pem
+from scanner.pki.signatures import NOT_TAKEN
 from scanner.pki.verdicts import ChainVerdict
 
 # A full chain has some 10 KB.
 MAX_CHAIN_FILE_BYTES: Final = 8 << 20
+# PKCS #7 begins with this type (RFC 2315 section 14), behind a head of at most 6 bytes.
+_SIGNED_DATA: Final = b"\x06\x09" + der.encoded_oid("1.2.840.113549.1.7.2")
+_HEAD_BYTES: Final = 6 + len(_SIGNED_DATA)
 
 
 class ChainFileError(Exception):
@@ -41,7 +45,12 @@ def chain_untrusted(content: bytes, shown: str) -> tuple[bytes, ...]:
             raise ChainFileError(f"{shown}: no certificate in it, {what}")
         return found
     if content[:1] == b"\x30":
-        return _pkcs7_untrusted(content) or (content,)
+        if _SIGNED_DATA not in content[:_HEAD_BYTES]:
+            return (content,)
+        found = _pkcs7_untrusted(content)
+        if not found:
+            raise ChainFileError(f"{shown}: PKCS #7 without a certificate, or that cannot be read")
+        return found
     raise ChainFileError(f"{shown}: " + ("empty" if not content.strip() else "neither PEM nor DER certificates"))
 
 
@@ -50,9 +59,9 @@ def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about BER, which many tools write here
             certificates = pkcs7.load_der_pkcs7_certificates(content)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+    except NOT_TAKEN:  # of one certificate in it, too
         return ()
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
 
 def read_chain(path: str) -> tuple[bytes, ...]:

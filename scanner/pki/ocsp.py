@@ -24,6 +24,12 @@ MAX_RESPONSE_BYTES: Final = 256 << 10
 MAX_SINGLES: Final = 1000
 # The responder's certificate is one; some send the chain above it too.
 MAX_CERTIFICATES: Final = 8
+# RFC 5280 section 4.1.2.2 allows 20 bytes; some CAs have exceeded it, and none by this much.
+MAX_SERIAL_BYTES: Final = 1024
+# Hexadecimal digits of a stranger's serial number that an error message shows.
+SERIAL_SHOWN: Final = 64
+# Characters of an error message: the names in it are a stranger's, and can fill the whole response.
+MAX_MESSAGE: Final = 1000
 
 _BASIC: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
 # With these anybody can make another response of the same hash.
@@ -64,7 +70,7 @@ class OcspError(Exception):
     """
 
     def __init__(self, message: str, fault: str = "malformed") -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
         self.fault: Final = fault
 
 
@@ -219,6 +225,8 @@ def _single(data: bytes, at: int, end: int) -> SingleResponse:
     name_start, name_stop = der.expect_untrusted(data, hash_stop, id_stop, der.OCTET_STRING, "issuerNameHash")
     key_start, key_stop = der.expect_untrusted(data, name_stop, id_stop, der.OCTET_STRING, "issuerKeyHash")
     serial_start, serial_stop = der.expect_untrusted(data, key_stop, id_stop, der.INTEGER, "serialNumber")
+    if serial_stop - serial_start > MAX_SERIAL_BYTES:
+        raise der.DerError(f"serialNumber: {serial_stop - serial_start} bytes")
     tag, start, stop = der.header_untrusted(data, id_stop, end)
     status: Literal["good", "revoked", "unknown"]
     revoked_at = reason = None
@@ -322,7 +330,7 @@ def _about(response: Response, certificate: Certificate, issuer: Certificate) ->
         if single.issuer_key_hash == digest(single.hash_name, key_bits(issuer)):
             found.append(single)
     if not found:
-        others = ", ".join(f"{single.serial:x}" for single in response.singles[:3])
+        others = ", ".join(f"{single.serial:x}"[:SERIAL_SHOWN] for single in response.singles[:3])
         words = f"it is about another certificate (serial number {others})" if others else "it is about nothing"
         raise OcspError(words, "other-certificate")
     return max(found, key=lambda single: (single.status == "revoked", single.this_update))

@@ -135,17 +135,17 @@ def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
     if leaf.signature_algorithm.weak:
         problems.append(_problem("weak-signature", leaf, signature=leaf.signature))
+    return problems + date_problems(leaf, at)
+
+
+def date_problems(leaf: Certificate, at: float) -> list[Problem]:
+    """That it is expired, or not yet valid, at ``at`` (epoch seconds)."""
     if at > leaf.not_after:
-        problems.append(
-            _problem("certificate-expired", leaf, not_after=leaf.not_after_text, days=_days(at - leaf.not_after))
-        )
-    elif at < leaf.not_before:
-        problems.append(
-            _problem(
-                "certificate-not-yet-valid", leaf, not_before=leaf.not_before_text, days=_days(leaf.not_before - at)
-            )
-        )
-    return problems
+        return [_problem("certificate-expired", leaf, not_after=leaf.not_after_text, days=_days(at - leaf.not_after))]
+    if at < leaf.not_before:
+        days = _days(leaf.not_before - at)
+        return [_problem("certificate-not-yet-valid", leaf, not_before=leaf.not_before_text, days=days)]
+    return []
 
 
 def issuer_problems(path: tuple[Certificate, ...], *, closed: bool) -> list[Problem]:

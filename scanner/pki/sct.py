@@ -167,7 +167,10 @@ def _single_responses_untrusted(response: bytes) -> list[bytes]:
     if len(outer) < 2:
         return []  # an error, which carries nothing
     start, stop = der.expect_untrusted(response, outer[1][1], outer[1][2], der.SEQUENCE, "ResponseBytes")
-    kind, octets = der.children_untrusted(response, start, stop)[:2]
+    parts = der.children_untrusted(response, start, stop)
+    if len(parts) != 2:
+        raise der.DerError(f"ResponseBytes: {len(parts)} elements instead of a type and a response")
+    kind, octets = parts
     if response[kind[1] : kind[2]] != _BASIC_RESPONSE:
         return []
     basic = response[octets[1] : octets[2]]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.x509 import InvalidVersion
 
 from scanner.pki import der
 
@@ -73,6 +74,9 @@ _PSS_HASHES: Final = {
         "2.16.840.1.101.3.4.2.3": "sha512",
     }.items()
 }
+
+# What ``cryptography`` raises for keys and certificates that it does not take.
+NOT_TAKEN: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError, InvalidVersion)
 
 # A salt longer than the largest key in use could hold is a mistake or a trick.
 _MAX_SALT: Final = 2048
@@ -209,6 +213,6 @@ def verifies(
             own.verify(signature, signed, _HASHES[name]())
     except (InvalidSignature, ValueError):
         return False
-    except UnsupportedAlgorithm:
+    except NOT_TAKEN:
         return None
     return True

@@ -77,7 +77,7 @@ class ChainVerdict:
     certificate, if one was sent and parses; ``trusted``: some selected store finds a valid path; ``in_order``: all of them
     do, the name matches, and no judge has a word about anything. ``parts`` is for whoever writes findings of many targets
     with these certificates: what was made for one of them and serves the next, whatever its name. Nothing else about a
-    verdict is ever changed.
+    verdict is ever changed. ``error`` is our own exception that kept the stores and paths from being judged.
     """
 
     sent: tuple[Certificate | None, ...]
@@ -88,6 +88,7 @@ class ChainVerdict:
     publicly_trusted: bool
     path: tuple[Certificate, ...]
     own_ca: bool
+    error: str | None = field(compare=False)
     leaf: Certificate | None = field(init=False, repr=False, compare=False)
     trusted: bool = field(init=False, repr=False, compare=False)
     in_order: bool = field(init=False, repr=False, compare=False)
@@ -104,6 +105,7 @@ class ChainVerdict:
         path: tuple[Certificate, ...] = (),
         own_ca: bool = False,
         parts: dict[Any, Any] | None = None,
+        error: str | None = None,
     ) -> None:
         self.sent = sent
         self.leaf_problems = leaf_problems
@@ -113,6 +115,7 @@ class ChainVerdict:
         self.publicly_trusted = publicly_trusted
         self.path = path
         self.own_ca = own_ca
+        self.error = error
         self.leaf = leaf = sent[0] if sent else None
         self.parts = {} if parts is None else parts
         trusted, quiet = False, bool(stores)

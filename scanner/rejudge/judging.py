@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+from scanner.bugs import describe_bug
 from scanner.correlate.facts import Witness, seconds
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.recorded import evidence_of
@@ -26,7 +27,7 @@ from scanner.pki.stores import StoreError
 from scanner.records import dataclass
 from scanner.rejudge.certificates import Certificates, CertificatesError
 from scanner.rejudge.options import Key, Options
-from scanner.scan import Scan, describe_bug
+from scanner.scan import Scan
 from scanner.session import FILE_OFFER, file_finding, make_judge, make_transparency, offline_scan
 
 # Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.

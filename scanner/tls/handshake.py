@@ -34,7 +34,7 @@ from scanner.tls.hello import HelloTemplate
 from scanner.tls.keys import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.offers import SSL3, TLS12, TLS13
-from scanner.tls.records import HandshakeBuffer, RecordBuffer
+from scanner.tls.records import MAX_FRAGMENT, HandshakeBuffer, RecordBuffer
 from scanner.tls.schedule import HASHES, SUITES, HandshakeKeys, Protection
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 
@@ -290,12 +290,21 @@ class ClientHandshake:
             cookie = messages.cookie_untrusted(hello.extensions[c.EXT_COOKIE])
         if group is None and cookie is None:
             raise DecodeError("HelloRetryRequest", "asks for no change", 0)
+        answer = self._template.retry(group, None)
+        if cookie is not None:
+            room = answer.cookie_room(self._sni)
+            if len(cookie) > room:
+                reason = f"asks for a cookie of {len(cookie)} bytes back, and a ClientHello has room for {room}"
+                raise DecodeError("HelloRetryRequest", reason, 0)
+            answer = self._template.retry(group, cookie)
         digest = HASHES[hello.suite]
         first = digest(self._hello).digest()
         self._transcript = digest(bytes([c.MESSAGE_HASH]) + vector24(first) + message)
-        self._hello = self._template.retry(group, cookie).message(self._random, self._session_id, self._sni)
-        self._transcript.update(self._hello)
-        self._outgoing += bytes([c.HANDSHAKE]) + TLS12.to_bytes(2, "big") + vector16(self._hello)
+        self._hello = again = answer.message(self._random, self._session_id, self._sni)
+        self._transcript.update(again)
+        head = bytes([c.HANDSHAKE]) + TLS12.to_bytes(2, "big")
+        for at in range(0, len(again), MAX_FRAGMENT):
+            self._outgoing += head + vector16(again[at : at + MAX_FRAGMENT])
         self.state = State.SERVER_HELLO
 
     def _modern_hello_untrusted(self, hello: messages.ServerHello, message: bytes) -> None:

@@ -66,6 +66,12 @@ class HelloTemplate:
         """The hello that answers a HelloRetryRequest: one share, of ``group`` where one was named, and the cookie back."""
         return HelloTemplate(self.offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
 
+    def cookie_room(self, sni: str | None) -> int:
+        """The length of the longest cookie that fits beside the extensions of this hello for ``sni``."""
+        # the extensions of a ClientHello together have a length of 16 bits, and the cookie's extension a head of 6 bytes
+        name = 0 if sni is None else 9 + len(sni)
+        return 0xFFFF - len(self._extensions or b"") - name - 6
+
     def known(self, message: bytes, session_id: bytes) -> tuple[int, int, int, bytes] | None:
         """(version, suite, group, share) of a ServerHello of a kind that was met before; ``None``: it has to be read."""
         size = self._share_sizes.get(len(message))

@@ -12,6 +12,8 @@ from scanner.tls.wire import DecodeError
 HEADER_LENGTH: Final = 5
 # content type, major version, length
 _HEADER: Final = struct.Struct(">BBxH").unpack_from
+# What one record that is sent may carry (RFC 8446 section 5.1).
+MAX_FRAGMENT: Final = 2**14
 # TLS 1.2 allows 2^14 bytes and up to 2048 of expansion (RFC 5246 section 6.2.3), TLS 1.3 less.
 MAX_RECORD: Final = 2**14 + 2048
 # Clients stop at about 100 kB (OpenSSL's max_cert_list); twice and a half that leaves room for post-quantum chains.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -97,7 +97,7 @@ def verifies(key: Any, scheme: int, signature: bytes, content: bytes) -> bool | 
             return None
     except InvalidSignature:
         return False
-    except (UnsupportedAlgorithm, ValueError):
+    except (UnsupportedAlgorithm, InternalError, ValueError, TypeError, OverflowError):
         return None
     return True
 
@@ -111,7 +111,7 @@ def verifies_before_tls12(key: Any, signature: bytes, content: bytes) -> bool | 
             return key.recover_data_from_signature(signature, _PKCS1, None) == expected
         except (InvalidSignature, ValueError):
             return False
-        except UnsupportedAlgorithm:
+        except (UnsupportedAlgorithm, InternalError, TypeError, OverflowError):
             return None
     if isinstance(key, ec.EllipticCurvePublicKey):
         return verifies(key, 0x0203, signature, content)

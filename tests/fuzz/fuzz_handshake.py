@@ -48,7 +48,7 @@ class Violation(AssertionError):
 # --- changing --------------------------------------------------------------------------------------
 
 
-def _bytes(random: Random, data: bytes) -> bytes:
+def change_bytes(random: Random, data: bytes) -> bytes:
     """Change some bytes of anything."""
     changed = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 5))):
@@ -71,7 +71,7 @@ def _bytes(random: Random, data: bytes) -> bytes:
 
 def _message(random: Random, message: bytes) -> bytes:
     """Change one message, mostly so that its length still fits."""
-    body = _bytes(random, message[4:])
+    body = change_bytes(random, message[4:])
     kind = message[0] if random.random() < 0.9 else random.choice(TELLING)
     if random.random() < 0.9:
         return bytes([kind]) + len(body).to_bytes(3, "big") + body
@@ -178,7 +178,7 @@ def make_case(key: str) -> Case:
         records.insert(random.randrange(len(records) + 1), _stray(random))
     data = b"".join(records)
     if random.random() < 0.1:
-        data = _bytes(random, data)
+        data = change_bytes(random, data)
     cuts = tuple(sorted(random.randrange(len(data) + 1) for _ in range(random.choice((0, 1, 3, 30)))))
     return Case(flight, data, cuts, honest)
 

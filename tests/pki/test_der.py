@@ -18,11 +18,27 @@ from tests.helpers import pki
 from tests.helpers.pki import tlv
 
 
-@given(st.integers())
+@given(st.integers(-(2**63), 2**63 - 1))
 def test_integers_come_back(value: int) -> None:
     data = pki.integer(value)
     start, stop = der.whole_untrusted(data, der.INTEGER, "x")
     assert der.integer_untrusted(data, start, stop) == value
+
+
+@pytest.mark.parametrize("octets", [9, 3_000, 60_000])
+def test_integers_are_read_up_to_a_number_of_octets(octets: int) -> None:
+    content = b"\x01" + bytes(octets - 1)
+    with pytest.raises(DerError, match=f"INTEGER of {octets} bytes, where 8 are the most"):
+        der.integer_untrusted(content, 0, octets)
+    assert der.integer_untrusted(content, 0, octets, most=octets) == 1 << 8 * (octets - 1)
+
+
+def test_children_are_listed_up_to_a_number() -> None:
+    content = b"\x05\x00" * der.MAX_CHILDREN
+    assert len(der.children_untrusted(content, 0, len(content))) == der.MAX_CHILDREN
+    content += b"\x05\x00"
+    with pytest.raises(DerError, match="more than 10000 elements"):
+        der.children_untrusted(content, 0, len(content))
 
 
 @pytest.mark.parametrize("dotted", ["1.2.840.113549.1.1.11", "2.5.29.37.0", "0.9.2342", "2.999.1", "1.39", "2.40"])

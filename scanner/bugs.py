@@ -1,0 +1,42 @@
+"""Exceptions of our own: told apart from what must pass, and described in one line.
+
+A guard is ``except BaseException as error: bugs.append(describe_caught("what failed", error))``. It stands around a part
+of the judgement that the rest can do without: each rule, each follow-up, each enquiry.
+"""
+
+from __future__ import annotations
+
+
+def describe_bug(error: BaseException) -> str:
+    """One line for the finding: what kind of exception, its words, and where it was raised."""
+    while isinstance(error, BaseExceptionGroup):  # a nursery's: the first of its members says more
+        error = error.exceptions[0]
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {code.co_name} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def describe_caught(what: str, error: BaseException) -> str:
+    """``describe_bug`` after the name of what failed. Raises ``error`` again where it is no bug: a cancellation, an interrupt."""
+    if not is_bug(error):
+        raise error
+    return f"{what}: {describe_bug(error)}"
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether this is an exception, or a panic of compiled code, and nothing that is meant to end a task or the process."""
+    if isinstance(error, Exception):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_bug, error.exceptions))
+    # what ``cryptography`` raises where its Rust code panics; the class can be imported from nowhere
+    return type(error).__name__ == "PanicException"
+
+
+def joined(*bugs: str | None) -> str | None:
+    """Several bugs as one text; ``None`` where there is none."""
+    return "; ".join(dict.fromkeys(bug for bug in bugs if bug)) or None

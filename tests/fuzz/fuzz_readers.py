@@ -1,0 +1,582 @@
+"""Any bytes where a certificate, staple, list, timestamp, cookie, finding or configuration belongs end in a value or in
+the one error that the reader names, never in another exception; and a finding of them can be written.
+
+By hand: ``python -m tests.fuzz.fuzz_readers --seconds 600``; a failure names its ``--case``, which plays it again.
+
+DER is changed as a tree, so that changes lie deep and the lengths around them fit, and then as bytes. Certificates, OCSP
+responses and CRLs are signed again after most changes: what does not verify is not looked at any further.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+
+import click
+import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+from scanner.cli import UsageProblem
+from scanner.cli.options import _read_config
+from scanner.cli.scan import scan as scan_command
+from scanner.correlate.facts import facts_of_finding
+from scanner.correlate.fold import Fold
+from scanner.diagnosis import assemble
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.engine import diagnose
+from scanner.diagnosis.recorded import evidence_of
+from scanner.diagnosis.typed import RecordedError
+from scanner.evidence import Evidence, FetchedIssuer
+from scanner.findings import Finding
+from scanner.fleet.statistics import Statistics
+from scanner.ndjson import dumps_line
+from scanner.ndjson.reading import finding_of
+from scanner.net.enquiry_sources import bundle_untrusted
+from scanner.net.http_answer import NotHttp, read_answer_untrusted
+from scanner.pki import crl, ocsp, sct
+from scanner.pki.certificate import Certificate, CertificateError, describe
+from scanner.pki.crl import CrlError
+from scanner.pki.ctlogs import log_list_untrusted
+from scanner.pki.files import ChainFileError, chain_untrusted
+from scanner.pki.judge import Judge
+from scanner.pki.ocsp import OcspError
+from scanner.pki.revocation import judge_crl_untrusted, judge_ocsp_untrusted
+from scanner.pki.sct import SctError
+from scanner.pki.transparency import Transparency
+from scanner.tls import constants as c
+from scanner.tls import messages, offers
+from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
+from tests.fuzz.fuzz_handshake import change_bytes
+from tests.helpers import evidence, pki, revocation, scts
+from tests.tls.peers import RANDOM, client, message, record
+
+# Seconds that reading one case may take.
+LONGEST: Final = 2.0
+# What stands for a number, a text or a time where another does.
+CONTENTS: Final = (
+    b"", b"\0", b"\x7f", b"\x80", b"\xff" * 9, b"\x01" + bytes(3000), b"\xff" + bytes(5000), b"99991231235959Z", b"00000101000000Z",
+    b"20260230000000Z", b"\xed\xa0\x80", b"\x06\x01\x80", b"a" * 70000, b"\x2a" * 127, b"*.", b"..", b"xn--\xff", b"http://[", b"ldap:///%",
+)  # fmt: skip
+TAGS: Final = (
+    0x01,
+    0x02,
+    0x03,
+    0x04,
+    0x05,
+    0x06,
+    0x0A,
+    0x0C,
+    0x13,
+    0x16,
+    0x17,
+    0x18,
+    0x1C,
+    0x1E,
+    0x30,
+    0x31,
+    0x80,
+    0x82,
+    0x86,
+    0xA0,
+    0xA1,
+    0xA3,
+)
+
+
+class Violation(AssertionError):
+    """The sentence at the top does not hold."""
+
+
+# --- changing DER ----------------------------------------------------------------------------------
+
+
+class Node(NamedTuple):
+    """An element: its children, or its content where it has none; without a tag the content is all of the encoding."""
+
+    tag: int | None
+    content: bytes
+    children: list[Node]
+
+    def encoded(self) -> bytes:
+        """The bytes of it."""
+        if self.tag is None:
+            return self.content
+        return pki.tlv(self.tag, self.content, *[child.encoded() for child in self.children])
+
+
+def parse(data: bytes, depth: int = 0) -> list[Node]:
+    """The elements of ``data``; octet and bit strings are looked into where they hold elements themselves."""
+    found = []
+    at = 0
+    while at < len(data):
+        tag, length, start = data[at], data[at + 1], at + 2
+        if length >= 0x80:
+            count = length & 0x7F
+            length = int.from_bytes(data[start : start + count], "big")
+            start += count
+        content = data[start : start + length]
+        if len(content) < length:
+            raise ValueError
+        children: list[Node] = []
+        # a bit string begins with the number of unused bits
+        skipped = 1 if tag == 0x03 else 0
+        if depth < 20 and content and (tag & 0x20 or tag == 0x04 or (tag == 0x03 and content[:1] == b"\0")):
+            try:
+                children = parse(content[skipped:], depth + 1)
+            except (ValueError, IndexError):
+                children = []
+        found.append(Node(tag, content[:skipped] if children else content, children))
+        at = start + length
+    return found
+
+
+def _nodes(node: Node) -> list[tuple[Node, int]]:
+    """(parent, place) of every element below ``node``."""
+    found = []
+    for place, child in enumerate(node.children):
+        found.append((node, place))
+        found += _nodes(child)
+    return found
+
+
+def change_tree(random: Random, data: bytes) -> bytes:
+    """Change some elements of a DER encoding; the lengths around them fit."""
+    (top,) = parse(data)
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
+        places = _nodes(top)
+        if not places:
+            break
+        parent, at = random.choice(places)
+        child = parent.children[at]
+        whole = child.encoded()
+        tag = whole[0] if whole else 0
+        match random.randrange(10):
+            case 0:
+                del parent.children[at]
+            case 1:
+                parent.children[at:at] = [Node(None, whole, [])] * random.choice((1, 2, 200))
+            case 2:
+                parent.children[at] = Node(random.choice(TAGS), child.content, child.children)
+            case 3:
+                for _ in range(random.choice((1, 3, 300))):
+                    whole = pki.tlv(0x30, whole)
+                parent.children[at] = Node(None, whole, [])
+            case 4:
+                other, there = random.choice(places)
+                parent.children[at] = Node(None, other.children[there].encoded(), [])
+            case 5:
+                parent.children[at] = Node(tag, change_bytes(random, whole[2:]), [])
+            case 6:
+                parent.children[at] = Node(tag, random.randbytes(random.randrange(40)), [])
+            case _:
+                parent.children[at] = Node(tag, random.choice(CONTENTS), [])
+    return top.encoded()
+
+
+def change(random: Random, data: bytes) -> bytes:
+    """Change an encoding as a tree, as bytes, or both."""
+    chance = random.random()
+    if chance < 0.85:
+        data = change_tree(random, data)
+    if chance > 0.8:
+        data = change_bytes(random, data)
+    return data[: 1 << 19]
+
+
+def signed(random: Random, data: bytes, private: pki.PrivateKey) -> bytes:
+    """SIGNED{}: its first element changed and signed, the rest mostly as it was."""
+    (top,) = parse(data)
+    if len(top.children) < 3 or random.random() < 0.2:
+        return change(random, data)
+    first = change(random, top.children[0].encoded())
+    signature = pki.bit_string(pki.sign(private, first))
+    return pki.sequence(first, pki.algorithm(private), signature, *[each.encoded() for each in top.children[3:]])
+
+
+# --- what is read ----------------------------------------------------------------------------------
+
+WORLD: Final = revocation.World()
+URL: Final = revocation.URL
+
+
+@cache
+def _log() -> scts.Log:
+    return scts.Log("Fuzz", "Operator")
+
+
+@cache
+def _leaf() -> pki.Issued:
+    """A leaf with everything that is looked into."""
+    return scts.with_scts(
+        [_log()],
+        evidence.HOST,
+        issuer=evidence.issuing(),
+        san=[evidence.HOST, "192.0.2.1", "*.example.org"],
+        extra=[
+            pki.authority_info_access(issuers=["http://aia.test/ca"], ocsp=["http://ocsp.test"]),
+            revocation.points(URL),
+            revocation.MUST_STAPLE,
+            pki.extension("2.5.29.32", pki.sequence(pki.sequence(pki.oid("2.23.140.1.2.1")))),
+        ],
+    )
+
+
+@cache
+def _authority() -> pki.Issued:
+    constraints = pki.name_constraints(permitted=["DNS:example.org"], excluded=["DNS:other.test"])
+    return pki.certificate("Fuzz CA", issuer=evidence.root(), ca=True, path_length=0, extra=[constraints])
+
+
+@cache
+def _judge() -> Judge:
+    return evidence.judge(public=True)
+
+
+@cache
+def _transparency() -> Transparency:
+    return Transparency(log_list_untrusted(orjson.dumps(scts.log_list(_log())), "fuzz"))
+
+
+def _finding(random: Random, seen: Evidence) -> Finding:
+    """The finding of what was seen, through every judge and rule, and as the line that is written."""
+    verdicts = evidence.verdicts(seen, _judge())
+    context = Context(at=evidence.AT, transparency=_transparency())
+    diagnosis = diagnose(seen, verdicts, context)
+    found = assemble.finding(seen, verdicts, diagnosis, "fuzz", context=context)
+    if diagnosis.error is not None:
+        raise Violation(diagnosis.error)
+    orjson.dumps(found)  # which takes no more than JSON holds
+    line = dumps_line(found)
+    if random.random() < 0.2:
+        _read_finding(line)
+    return found
+
+
+def _seen(certificates: Sequence[bytes], **changes: Any) -> Evidence:
+    return evidence.evidence(evidence.answered(certificates, **changes))
+
+
+def _read_finding(line: bytes) -> None:
+    """As ``stats`` and ``diagnose`` do."""
+    found = finding_of(line)
+    if isinstance(found, str):
+        return
+    statistics = Statistics(("owner",))
+    statistics.add(found)
+    orjson.dumps(statistics.to_json())
+    facts = facts_of_finding(found)
+    fold = Fold()
+    fold.add(facts)
+    fold.verdict()
+    if found["outcome"] == "invalid":
+        return
+    try:
+        seen = evidence_of(found, _known().get)
+    except RecordedError:
+        return
+    verdicts = evidence.verdicts(seen, _judge())
+    orjson.dumps(assemble.finding(seen, verdicts, diagnose(seen, verdicts, Context(at=seen.started)), "fuzz"))
+
+
+@cache
+def _known() -> dict[str, bytes]:
+    return {each.sha256: each.der for each in (_leaf(), evidence.leaf(), evidence.issuing(), evidence.root())}
+
+
+def _certificate(random: Random) -> None:
+    if random.random() < 0.6:
+        leaf, issuer = signed(random, _leaf().der, evidence.issuing().private), evidence.issuing().der
+    else:
+        issuer = signed(random, _authority().der, evidence.root().private)
+        leaf = pki.certificate(evidence.HOST, issuer=_authority()).der
+    for data in (leaf, issuer):
+        try:
+            read = Certificate.parse_untrusted(data)
+        except CertificateError:
+            continue
+        orjson.dumps(describe(read, with_der=True))
+        for reader in (sct.embedded_untrusted, sct.precertificate_untrusted):
+            try:
+                reader(read)
+            except SctError:
+                pass
+    sent = [leaf, issuer] if random.random() < 0.9 else [leaf, issuer, leaf, change_bytes(random, issuer)]
+    _finding(random, _seen(sent))
+
+
+def _ocsp(random: Random) -> None:
+    leaf, issuer = WORLD.parsed()
+    good = revocation.ocsp(WORLD.leaf, WORLD.ca, random.choice(("good", "revoked", "unknown")))
+    (top,) = parse(good)
+    if random.random() < 0.7:
+        # the BasicOCSPResponse: signed again
+        octets = top.children[1].children[0].children[1]
+        inner = signed(random, octets.children[0].encoded(), WORLD.ca.private)
+        data = pki.sequence(
+            pki.tlv(0x0A, b"\0"),
+            pki.tlv(0xA0, pki.sequence(pki.oid("1.3.6.1.5.5.7.48.1.1"), pki.octets(inner))),
+        )
+    else:
+        data = change(random, random.choice((good, revocation.refusal(6))))
+    for read in (ocsp.parse_untrusted, lambda bytes_: ocsp.verify_untrusted(bytes_, leaf, issuer)):
+        try:
+            read(data)
+        except OcspError as error:
+            if len(str(error)) > 5000:
+                raise Violation("an error without end") from error
+    judge_ocsp_untrusted(data, leaf, issuer, pki.NOW, "http://ocsp.test")
+    try:
+        sct.stapled_untrusted(data, leaf)
+    except SctError:
+        pass
+    staple = data if random.random() < 0.5 else change(random, revocation.ocsp(_leaf(), evidence.issuing()))
+    _finding(random, _seen([_leaf().der, evidence.issuing().der], ocsp_response=staple))
+
+
+def _crl(random: Random) -> None:
+    leaf, issuer = WORLD.parsed()
+    entries = [revocation.entry(int(leaf.serial, 16) + random.choice((0, 0, 1)), reason=1), revocation.entry(5)]
+    good = revocation.crl(WORLD.ca, *entries, extensions=[revocation.issuing_point(URL, reasons=["keyCompromise"])])
+    data = signed(random, good, WORLD.ca.private)
+    try:
+        read = crl.load_untrusted(data)
+        crl.look_up_untrusted(read, leaf, issuer, URL)
+    except CrlError:
+        pass
+    judge_crl_untrusted(data, leaf, issuer, pki.NOW, URL)
+
+
+@cache
+def _bundle() -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        both = [x509.load_der_x509_certificate(each.der) for each in (evidence.issuing(), evidence.root())]
+        return pkcs7.serialize_certificates(both, Encoding.DER)
+
+
+def _pkcs7(random: Random) -> None:
+    data = change(random, random.choice((_bundle(), evidence.issuing().der)))
+    if random.random() < 0.2:
+        data = change_bytes(
+            random, pki.pem(data).replace("CERTIFICATE", random.choice(("PKCS7", "CERTIFICATE"))).encode()
+        )
+    try:
+        chain_untrusted(data, "a file")
+    except ChainFileError:
+        pass
+    bundle = bundle_untrusted(data, "text/html")
+    fetched = FetchedIssuer(_leaf().sha256, "http://aia.test", tuple(each.der for each in bundle.certificates))
+    if fetched.certificates:
+        _judge().intermediates.learn_fetched(bundle.certificates[0], _leaf().parsed)
+
+
+def _sct(random: Random) -> None:
+    entry = scts.x509_entry(_leaf().der)
+    good = scts.sct_list([_log().sct(entry, random.choice((0, pki.NOW - 1, pki.NOW + 1e9, 1e16))) for _ in range(2)])
+    data = change_bytes(random, good)
+    for read in (sct.list_untrusted, sct.sct_untrusted):
+        try:
+            read(data)
+        except SctError:
+            pass
+    try:
+        listed = messages.sct_list_untrusted(data)
+    except DecodeError:
+        listed = (data, change_bytes(random, _log().sct(entry, pki.NOW)))
+    _finding(random, _seen([_leaf().der, evidence.issuing().der], scts=listed))
+
+
+def _cookie(random: Random) -> None:
+    size = random.choice((0, 1, 40, 4096, 16_384, 60_000, 64_000, 65_400, 65_520, 65_531, 65_533))
+    cookie = vector16(random.randbytes(size))
+    if random.random() < 0.2:
+        cookie = change_bytes(random, cookie)
+    block = u16(c.EXT_SUPPORTED_VERSIONS) + vector16(u16(offers.TLS13))
+    extensions = block if size > 65_000 else block + u16(c.EXT_KEY_SHARE) + vector16(u16(offers.SECP256R1))
+    extensions += u16(c.EXT_COOKIE) + len(cookie).to_bytes(3, "big")[1:] + cookie
+    body = u16(offers.TLS12) + c.HELLO_RETRY_RANDOM + vector8(RANDOM[32:64]) + b"\x13\x01\x00"
+    body += (len(extensions) & 0xFFFF).to_bytes(2, "big") + extensions
+    retry = message(c.SERVER_HELLO, body)
+    if random.random() < 0.2:
+        retry = change_bytes(random, retry)
+    conn = client(offers.MODERN)
+    conn.data_to_send()
+    for at in range(0, len(retry), 16_000):
+        conn.receive_data(record(c.HANDSHAKE, retry[at : at + 16_000]))
+    sent = conn.data_to_send()
+    while sent:
+        length = int.from_bytes(sent[3:5], "big")
+        if not length or length > 1 << 14 or len(sent) < 5 + length:
+            raise Violation(f"a record of {length} bytes was sent")
+        sent = sent[5 + length :]
+    conn.receive_data(b"")
+    conn.all_events()
+
+
+def _status_message(random: Random) -> None:
+    body = change_bytes(random, b"\x01" + vector24(revocation.ocsp(WORLD.leaf, WORLD.ca)))
+    try:
+        messages.ocsp_response_untrusted(body)
+    except DecodeError:
+        pass
+
+
+@cache
+def _lines() -> tuple[bytes, ...]:
+    random = Random(1)
+    expired = pki.certificate(evidence.HOST, issuer=evidence.issuing(), not_after=pki.NOW - pki.DAY)
+    staple = revocation.ocsp(_leaf(), evidence.issuing(), "revoked")
+    seen = (
+        _seen([_leaf().der, evidence.issuing().der], ocsp_response=staple),
+        _seen([expired.der]),
+        evidence.evidence(evidence.alerted(40)),
+    )
+    return tuple(orjson.dumps(_finding(random, each)) for each in seen)
+
+
+# What stands in a finding where something else does
+STRANGE: Final[tuple[Any, ...]] = (
+    None, True, -1, 0, 1 << 62, 1e308, -1e308, "", "a", "9999-99-99", "0001-01-01T00:00:00Z", "\u0000\ud7ff", "f" * 64,
+    [], {}, [[]], [None], {"a": 1}, ["x"] * 50, "0303", "nan",
+)  # fmt: skip
+
+
+def _change_json(random: Random, value: Any) -> Any:
+    """One value somewhere in ``value`` changed."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(list(value))
+        if random.random() < 0.1:
+            return {name: item for name, item in value.items() if name != key}
+        return {**value, key: _change_json(random, value[key])}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        at = random.randrange(len(value))
+        return [*value[:at], _change_json(random, value[at]), *value[at + 1 :]]
+    return random.choice(STRANGE)
+
+
+def _line(random: Random) -> None:
+    line = random.choice(_lines())
+    if random.random() < 0.8:
+        value = orjson.loads(line)
+        for _ in range(random.choice((1, 1, 2, 5))):
+            value = _change_json(random, value)
+        line = orjson.dumps(value)
+    if random.random() < 0.2:
+        line = change_bytes(random, line)
+    if random.random() < 0.02:
+        line = b'{"schema":"tlsweep/1","a":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    _read_finding(line)
+
+
+CONFIG: Final = b"""# a run
+output = "findings.ndjson"
+concurrency = 500
+timeout = 8.5
+resolver = ["127.0.0.1", "127.0.0.2:5353"]
+fail-on = ["dns", "any"]
+enumerate = true
+at = 2026-11-23T12:00:00Z
+expiry-warning = 10
+[tags]
+owner = {name = "a", more = [1, 2, {b = 3}]}
+"""
+TOML: Final = (
+    b"a = " + b"[" * 3000, b"a = " + b"9" * 5000, b"a = 0x" + b"f" * 5000, b"a = 9999-12-31T23:59:60Z", b"a = {" * 500,
+    b"\xff\xfe", b"\x00",
+    b"timeout = nan", b"concurrency = 1" + b"0" * 400, b"at = 0000-01-01", b"[a.b.c." + b"d." * 3000 + b"e]",
+)  # fmt: skip
+
+
+def _toml(random: Random) -> None:
+    text = random.choice((CONFIG, CONFIG, b"timeout = 5\n"))
+    if random.random() < 0.3:
+        lines = text.split(b"\n")
+        lines.insert(random.randrange(len(lines)), random.choice(TOML))
+        text = b"\n".join(lines)
+    else:
+        text = change_bytes(random, text)
+    with tempfile.TemporaryDirectory(prefix="tlsweep-fuzz-") as folder:
+        path = Path(folder) / "config.toml"
+        path.write_bytes(text)
+        context = click.Context(scan_command)
+        try:
+            _read_config(context, scan_command.params[0], str(path))
+        except UsageProblem as problem:
+            if len(str(problem)) > 5000:
+                raise Violation("a message without end") from problem
+
+
+def _http(random: Random) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nAge: 12\r\nContent-Length: 5\r\nServer: x\r\n\r\nhello"
+    try:
+        read_answer_untrusted(change_bytes(random, answer))
+    except NotHttp:
+        pass
+
+
+READERS: Final[dict[str, Callable[[Random], None]]] = {
+    "certificate": _certificate,
+    "ocsp": _ocsp,
+    "crl": _crl,
+    "pkcs7": _pkcs7,
+    "sct": _sct,
+    "cookie": _cookie,
+    "status": _status_message,
+    "line": _line,
+    "toml": _toml,
+    "http": _http,
+}
+
+
+def play(key: str) -> str:
+    """Play one case, "reader-word"; returns the reader. The same key is the same case. Raises ``Violation`` and whatever escapes."""
+    reader = key.partition("-")[0]
+    begun = time.process_time()
+    READERS[reader](Random(key))
+    if time.process_time() - begun > LONGEST:
+        raise Violation(f"takes more than {LONGEST} seconds")
+    return reader
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run cases for some time; 1 where one fails."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", default="1", help="a word that all cases of this run depend on")
+    parser.add_argument("--reader", choices=READERS, action="append", help="only this one; repeatable")
+    parser.add_argument("--case", help="play this one alone")
+    given = parser.parse_args(arguments)
+    until = time.monotonic() + given.seconds
+    played: Counter[str] = Counter()
+    number = 0
+    names = given.reader or list(READERS)
+    while time.monotonic() < until:
+        key = given.case or f"{names[number % len(names)]}-{given.seed}-{number}"
+        try:
+            played[play(key)] += 1
+        except BaseException as error:  # noqa: BLE001 - a panic in a library is not an Exception
+            if isinstance(error, KeyboardInterrupt):
+                break
+            traceback.print_exception(error)
+            sys.stdout.write(f"--case {key}\n")
+            return 1
+        number += 1
+        if given.case:
+            break
+    sys.stdout.write("".join(f"{count:8} {name}\n" for name, count in played.most_common()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""A short run of the fuzz target over the readers, always the same; and that it can see what it looks for."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from scanner.pki import ocsp, sct
+from tests.fuzz import fuzz_readers as module
+from tests.fuzz.fuzz_readers import READERS, WORLD, Violation, change_tree, main, parse, play
+from tests.helpers import pki, revocation
+
+# Cases of each reader: together some three seconds.
+CASES = 150
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_some_hundred_changes(reader: str) -> None:
+    for number in range(CASES):
+        assert play(f"{reader}-test-{number}") == reader
+
+
+def test_an_encoding_survives_being_taken_apart() -> None:
+    for data in (WORLD.leaf.der, revocation.ocsp(WORLD.leaf, WORLD.ca), revocation.crl(WORLD.ca)):
+        (top,) = parse(data)
+        assert top.encoded() == data
+
+
+def test_the_same_key_makes_the_same_change() -> None:
+    data = WORLD.leaf.der
+    assert change_tree(Random("a"), data) == change_tree(Random("a"), data) != change_tree(Random("b"), data)
+
+
+def test_changed_trees_reach_deep() -> None:
+    """Many of them are read to a much later place than where changed bytes stop a reader."""
+    said = set()
+    for number in range(300):
+        try:
+            ocsp.parse_untrusted(change_tree(Random(number), revocation.ocsp(WORLD.leaf, WORLD.ca)))
+        except ocsp.OcspError as error:
+            said.add(str(error))
+        else:
+            said.add("read")
+    assert "read" in said and len(said) > 30
+
+
+def test_it_sees_an_exception_that_a_reader_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unpack(response: bytes) -> list[bytes]:
+        kind, octets = pki.tlv(5), response  # the reader as it was
+        raise ValueError(len(kind + octets))
+
+    monkeypatch.setattr(sct, "_single_responses_untrusted", unpack)
+    with pytest.raises(ValueError, match=r"[0-9]"):
+        play("ocsp-x-1")
+
+
+def test_it_sees_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST", -1.0)
+    with pytest.raises(Violation, match="takes more than"):
+        play("http-x-1")
+
+
+def test_by_hand(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["--seconds", "0.3", "--seed", "by hand"]) == 0
+    assert main(["--case", "http-by hand-1"]) == 0
+    assert "1 http" in capsys.readouterr().out
+
+    def broken(_: Random) -> None:
+        raise SystemError("a panic")
+
+    monkeypatch.setitem(READERS, "http", broken)
+    assert main(["--reader", "http", "--seconds", "1"]) == 1
+    assert "--case http-1-0" in capsys.readouterr().out
