@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import trio
 
+from scanner import memory
+from scanner.caching import clear_all, share_of_all
 from scanner.config import ScanConfig
 from scanner.correlate.facts import sntp_witness
 from scanner.diagnosis.case import Context
@@ -191,14 +193,36 @@ class Session:
     _extras: Extras
     _enquiries: Enquiries
     _exclusions: Exclusions
+    _watch: Callable[[], Awaitable[None]] | None = None
 
     async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
-        await self.scan.run(
-            rows, self._observer, self._extras, enquiries=self._enquiries, before_settling=before_settling
-        )
+        async with trio.open_nursery() as nursery:
+            if self._watch is not None:
+                nursery.start_soon(self._watch)
+            await self.scan.run(
+                rows, self._observer, self._extras, enquiries=self._enquiries, before_settling=before_settling
+            )
+            nursery.cancel_scope.cancel()
+
+
+async def _stay_below(limit: int, config: ScanConfig, scan: Scan, pacer: Pacer, say: Callable[[str], None]) -> None:
+    """Look at the memory of this process from time to time, and slow the run down where it becomes too much."""
+    governor = memory.Governor(limit, config.concurrency)
+    said = False
+    while (size := memory.resident()) is not None:
+        reaction = governor.react(size, trio.current_time(), pacer.statistics().in_flight)
+        if reaction.relieve:
+            clear_all()
+            scan.spill()
+            memory.give_back()
+        pacer.restrict(reaction.admitted)
+        if governor.slowed and not said:
+            said = True
+            say(memory.words(limit))
+        await trio.sleep(reaction.pause)
 
 
 def _pacer(config: ScanConfig) -> Pacer:
@@ -355,4 +379,11 @@ async def open_session(
             cache=material.cache,
             clock=clock,
         ) as enquiries:
-            yield Session(scan, observer, extras, enquiries, exclusions)
+            watch = None
+            if config.max_memory is not None:
+                share_of_all(config.max_memory / memory.CACHES)
+                watch = partial(_stay_below, config.max_memory, config, scan, pacer, warn or (lambda line: None))
+            try:
+                yield Session(scan, observer, extras, enquiries, exclusions, watch)
+            finally:
+                share_of_all(1.0)

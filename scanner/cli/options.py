@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from scanner import memory
 from scanner.cli import UsageProblem
 from scanner.config import ScanConfig
 from scanner.language import spoken
@@ -62,6 +63,11 @@ NETWORK_OPTIONS: Final = (
         "--resolver", multiple=True, metavar="ADDRESS[:PORT]",
         help="DNS resolver to ask; repeatable. Default: the system's. The first that answers is believed; where nobody vouches for "
         "a certificate, the address that another one gives is looked at too.",
+    ),
+    click.option(
+        "--max-memory", metavar="SIZE",
+        help="Memory that the run may take, such as 512M or 2G, all processes together: it slows down rather than take more. "
+        "Default: a quarter of the machine's, or of what its control group may take.",
     ),
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
@@ -246,6 +252,21 @@ def parse_time(text: str) -> float:
     return moment.timestamp()
 
 
+def max_memory(given: dict[str, Any]) -> int | None:
+    """Bytes that a run may take, by ``--max-memory``; ``None`` where nothing limits it. Raises ``UsageProblem``."""
+    text = given["max_memory"]
+    if text is None:
+        return memory.default_limit()
+    size = memory.parse_size(text)
+    if size is None:
+        raise UsageProblem(f"--max-memory: {quoted(text)} is no size such as 512M or 2G")
+    if size < memory.LEAST:
+        raise UsageProblem(
+            f"--max-memory: {quoted(text)} is too little, at least {memory.size_text(memory.LEAST)} is needed"
+        )
+    return size
+
+
 def scan_config(given: dict[str, Any]) -> ScanConfig:
     """The options of the command line as a record. Raises ``UsageProblem``."""
     both = given["ipv4"] == given["ipv6"]
@@ -259,6 +280,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         connect_timeout=given["connect_timeout"],
         timeout=given["timeout"],
         retries=given["retries"],
+        max_memory=max_memory(given),
         all_addresses=given["all_addresses"],
         ipv4=both or given["ipv4"],
         ipv6=both or given["ipv6"],

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from scanner.caching import bounded_memo
 from scanner.pki import der
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
 USUAL_IDENTIFIERS: Final = dict(_identifiers())
 
 
-@lru_cache(maxsize=256)
-def _algorithm(identifier: bytes) -> SignatureAlgorithm:
+@bounded_memo(256, 256)
+def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
+    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
     start, stop = der.whole_untrusted(identifier, der.SEQUENCE, "signature algorithm")
     oid_start, oid_stop = der.expect_untrusted(identifier, start, stop, der.OID, "signature algorithm")
     oid = identifier[oid_start:oid_stop]
@@ -152,12 +154,6 @@ def _algorithm(identifier: bytes) -> SignatureAlgorithm:
     if row is None:
         return SignatureAlgorithm(der.oid_untrusted(oid), None, None)
     return SignatureAlgorithm(*row)
-
-
-def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
-    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
-    # Real identifiers have at most some 70 bytes; a cache of long ones would be a gift to a hostile peer.
-    return _algorithm(identifier) if len(identifier) <= 256 else _algorithm.__wrapped__(identifier)
 
 
 # The hash is made here: ``cryptography`` would look its name up each time, and ask abstract classes what it is given.
