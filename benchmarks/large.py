@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from benchmarks.measure import CommandError, run, table, tlsweep
 
 # What stands in the template where each certificate has something of its own
 ADDRESS: Final = bytes([203, 0, 113, 77])
@@ -159,3 +161,32 @@ def large_farm(directory: Path, *, names: int) -> Iterator[LargeFarm]:
         finally:
             process.kill()
             process.join()
+
+
+def scan_of_large_certificates(*, hosts: int, limit: str, names: int = 11_230) -> dict[str, Any]:
+    """Scan ``hosts`` servers that each have a certificate of their own of 236 kB, with ``--max-memory`` as ``limit``."""
+    print(
+        f"\nMemory: {hosts} servers, each with a certificate of its own with {names} names, --max-memory {limit}",
+        flush=True,
+    )
+    rows = []
+    peaks: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="tlsweep-large-") as name:
+        directory = Path(name)
+        with large_farm(directory, names=names) as farm:
+            inventory, output = directory / "targets.txt", directory / "findings.ndjson.zst"
+            inventory.write_text("".join(f"{address_of(number)}:{farm.port}\n" for number in range(hosts)))
+            for what, options in (("trusted", ["--trust-store", str(farm.root)]), ("held to the end", [])):
+                argv = tlsweep(
+                    "scan", str(inventory), "-o", str(output), "--force", "--no-progress", "--timeout", "60",
+                    "--max-memory", limit, *options,
+                )  # fmt: skip
+                cost = run(argv, home=directory, timeout=600)
+                if cost.exit != 0:
+                    raise CommandError(f"exit status {cost.exit}")
+                peaks[what] = cost.peak
+                rows.append(
+                    (what, f"{cost.peak / 1e6:.0f}", f"{cost.wall:.1f}", f"{cost.cpu:.1f}", f"{farm.certificate_bytes}")
+                )
+    print(table(("certificates", "peak MB", "wall s", "CPU s", "bytes each"), rows), flush=True)
+    return {"part": "large", "hosts": hosts, "limit": limit, "peaks": peaks}

@@ -67,6 +67,7 @@ class Report:
     learnt: list[bytes] = field(default_factory=list)
     fold: Fold | None = None  # with the phase "rest"
     clock: ClockVerdict | None = None  # once, if it is wrong
+    warnings: list[str] = field(default_factory=list)  # lines for the person who watches
     in_flight: int = 0
     held: int = 0
 
@@ -103,6 +104,10 @@ class _Desk:
         """Take that the local clock is wrong."""
         self._report.clock = fleet.clock
 
+    def warn(self, line: str) -> None:
+        """Take a line for the person who watches."""
+        self._report.warnings.append(line)
+
     async def send(self, phase: Phase = "working") -> None:
         """Report now."""
         async with self._sending:
@@ -126,7 +131,7 @@ class _Desk:
             await trio.sleep(REPORT_EVERY)
             assert self.session is not None
             now = self.session.scan.statistics()
-            if self._report.rows or last != (now.pacing.in_flight, now.held):
+            if self._report.rows or self._report.warnings or last != (now.pacing.in_flight, now.held):
                 last = (now.pacing.in_flight, now.held)
                 await self.send()
 
@@ -176,6 +181,7 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
                 fragments=Fragments(),
                 clock=time.time,
                 notify=desk.notify,
+                warn=desk.warn,
             ) as session,
             trio.open_nursery() as nursery,
         ):

@@ -252,23 +252,27 @@ def parse_time(text: str) -> float:
     return moment.timestamp()
 
 
-def max_memory(given: dict[str, Any]) -> int | None:
-    """Bytes that a run may take, by ``--max-memory``; ``None`` where nothing limits it. Raises ``UsageProblem``."""
+def max_memory(given: dict[str, Any], workers: int = 1) -> int | None:
+    """Bytes that a run with so many processes may take, by ``--max-memory``; ``None`` where nothing limits it. Raises
+    ``UsageProblem``."""
     text = given["max_memory"]
+    least = memory.LEAST * (workers + 1 if workers > 1 else 1)  # one more process collects
     if text is None:
-        return memory.default_limit()
+        default = memory.default_limit()
+        return None if default is None else max(default, least)
     size = memory.parse_size(text)
     if size is None:
         raise UsageProblem(f"--max-memory: {quoted(text)} is no size such as 512M or 2G")
-    if size < memory.LEAST:
+    if size < least:
+        processes = f" for {workers} processes" if workers > 1 else ""
         raise UsageProblem(
-            f"--max-memory: {quoted(text)} is too little, at least {memory.size_text(memory.LEAST)} is needed"
+            f"--max-memory: {quoted(text)} is too little{processes}, at least {memory.size_text(least)} is needed"
         )
     return size
 
 
-def scan_config(given: dict[str, Any]) -> ScanConfig:
-    """The options of the command line as a record. Raises ``UsageProblem``."""
+def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
+    """The options of the command line as a record, for a run of so many processes. Raises ``UsageProblem``."""
     both = given["ipv4"] == given["ipv6"]
     rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
     return ScanConfig(
@@ -280,7 +284,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         connect_timeout=given["connect_timeout"],
         timeout=given["timeout"],
         retries=given["retries"],
-        max_memory=max_memory(given),
+        max_memory=max_memory(given, workers),
         all_addresses=given["all_addresses"],
         ipv4=both or given["ipv4"],
         ipv6=both or given["ipv6"],
