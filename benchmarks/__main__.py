@@ -17,6 +17,7 @@ from benchmarks import (
     farm,
     handshake,
     judging,
+    large,
     loading,
     patience,
     peers,
@@ -100,6 +101,10 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
         lambda o: [report.page(findings=o.findings, rounds=o.rounds)],
     ),
     "memory": ("memory of each probe in flight", lambda o: [patience.memory(probes=o.probes, rounds=1)]),
+    "large": (
+        "memory of a scan where each server has a certificate of 236 kB of its own",
+        lambda o: [large.scan_of_large_certificates(hosts=o.large, limit=o.max_memory)],
+    ),
     "dead": (
         "targets that never answer: time by the arithmetic",
         lambda o: [patience.dead(targets=o.dead, concurrency=o.dead_concurrency, rounds=1)],
@@ -137,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--most", type=int, default=5_000_000, help="statistics: findings for memory (default 5 million)"
     )
+    parser.add_argument("--large", type=int, default=3500, help="large: servers (default 3500)")
+    parser.add_argument("--max-memory", default="512M", help="large: the limit (default 512M)")
     parser.add_argument("--probes", type=int, default=5000, help="memory: probes in flight (default 5000)")
     parser.add_argument("--dead", type=int, default=20000, help="dead: targets that never answer (default 20000)")
     parser.add_argument(

@@ -31,6 +31,8 @@ class ScanConfig:
     network_patience: float = 300.0
     # Further tries where what happened can be transient (timeouts, resets before a byte was read, SERVFAIL).
     retries: int = 1
+    # Bytes that the run may take before it slows down; None is no limit.
+    max_memory: int | None = None
     all_addresses: bool = False
     ipv4: bool = True
     ipv6: bool = True

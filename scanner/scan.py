@@ -1,13 +1,12 @@
 """The only conductor: rows in, findings out. Workers in a nursery observe; judging, diagnosing and writing are plain calls.
 
-Memory is bounded by construction: rows are read when workers want them, workers are as many as may be in flight or
-wait for their address, and what waits for the fleet's knowledge is counted.
+Memory is bounded: rows are read when workers want them, and what waits for the fleet's knowledge goes to disk.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any, Final
 import trio
 
 from scanner.bugs import describe_caught, joined
+from scanner.caching import Cache, given_size
 from scanner.config import ScanConfig
 from scanner.correlate.facts import Facts, facts_of
 from scanner.correlate.fold import REASONS, Fold
@@ -32,7 +32,7 @@ from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFligh
 from scanner.extras import Extras
 from scanner.feed import Feed, Source
 from scanner.findings import Finding
-from scanner.held import Held, HeldError
+from scanner.held import Held, HeldError, evidence_bytes, finding_bytes
 from scanner.net.conditions import Conditions
 from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
@@ -44,10 +44,13 @@ from scanner.records import dataclass
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
-# Findings remembered so that a repeated target shares one probe; at about 5 kB each this is some 10 MB.
+# Findings remembered so that a repeated target shares one probe: at about 5 kB each some 10 MB, and never more than 64 MB.
 REMEMBERED: Final = 2048
+REMEMBERED_BYTES: Final = 64 << 20
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
+# What a row takes in memory, with some tags.
+ROW_BYTES: Final = 1000
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
@@ -115,12 +118,12 @@ class Scan:
         self._last: tuple[ServerFlight, str, float, ChainVerdict] | None = None
         self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None  # what was found plainly healthy last
         # Targets probed a moment ago, whose findings later rows copy; and those being probed, with the rows that wait for them.
-        self._recent: OrderedDict[TargetKey, Finding] = OrderedDict()
+        self._recent: Cache[TargetKey, tuple[Finding, int]] = Cache(REMEMBERED, REMEMBERED_BYTES, given_size)
         self._in_flight: dict[TargetKey, list[Target]] = {}
         # evidence, and whether rows that name the same target wait for it
-        self._held: Held[tuple[Evidence, bool]] = Held()
+        self._held: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
-        self._reprobes: Held[tuple[Target, bool]] = Held()
+        self._reprobes: Held[tuple[Target, bool]] = Held(lambda item: ROW_BYTES)
         self._conditions: Conditions | None = None
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
@@ -140,6 +143,11 @@ class Scan:
             pacing=self._pacer.statistics(),
             reading_finished=feed is not None and feed.finished,
         )
+
+    def spill(self) -> None:
+        """Write to disk what waits."""
+        self._held.spill()
+        self._reprobes.spill()
 
     # --- pure steps ----------------------------------------------------------------------------
 
@@ -276,8 +284,8 @@ class Scan:
                 self._sharing += 1
                 in_flight[key].append(row)
                 continue
-            if key in recent:
-                self._write(assemble.for_another_row(recent[key], row))
+            if (known := recent.get(key)) is not None:
+                self._write(assemble.for_another_row(known[0], row))
                 await trio.lowlevel.checkpoint()
                 continue
             if owned:
@@ -366,7 +374,7 @@ class Scan:
             self._judged(evidence, (verdict,))
         self._write(finding)
         if owned:
-            self._answer_others(key, finding)
+            self._answer_others(key, finding, evidence)
         return True
 
     def _conclude(
@@ -402,16 +410,14 @@ class Scan:
             self._judged(evidence, verdicts)
         self._write(finding)
         if owned:
-            self._answer_others(_key_of(evidence.target), finding)
+            self._answer_others(_key_of(evidence.target), finding, evidence)
 
-    def _answer_others(self, key: TargetKey, finding: Finding) -> None:
+    def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
             self._write(assemble.for_another_row(finding, waiting))
-        self._recent[key] = finding
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        self._recent.put(key, (finding, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:
         """Once a run: that the clock by which everything is judged is wrong."""

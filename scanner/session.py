@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import trio
 
+from scanner import memory
+from scanner.caching import clear_all, share_of_all
 from scanner.config import ScanConfig
 from scanner.correlate.facts import sntp_witness
 from scanner.diagnosis.case import Context
@@ -214,6 +216,23 @@ class Session:
         )
 
 
+async def _stay_below(limit: int, config: ScanConfig, scan: Scan, pacer: Pacer, say: Callable[[str], None]) -> None:
+    """Look at the memory of this process from time to time, and slow the run down where it becomes too much."""
+    governor = memory.Governor(limit, config.concurrency)
+    said = False
+    while (size := memory.resident()) is not None:
+        reaction = governor.react(size, trio.current_time(), pacer.statistics().in_flight)
+        if reaction.relieve:
+            clear_all()
+            scan.spill()
+            memory.give_back()
+        pacer.restrict(reaction.admitted)
+        if governor.slowed and not said:
+            said = True
+            say(memory.words(limit))
+        await trio.sleep(reaction.pause)
+
+
 def _pacer(config: ScanConfig) -> Pacer:
     return Pacer(
         concurrency=config.concurrency,
@@ -385,9 +404,16 @@ async def open_session(
         ) as enquiries:
             outages = OutageMonitor(connects, patience=config.network_patience, report=warn, forget=enquiries.forget)
             conditions = Conditions(outages, pacer.aside)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(outages.watch)
-                if isinstance(clock, WallClock):
-                    nursery.start_soon(_watch_clock, clock, scan, warn)
-                yield Session(scan, observer, extras, enquiries, exclusions, conditions)
-                nursery.cancel_scope.cancel()
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(outages.watch)
+                    if isinstance(clock, WallClock):
+                        nursery.start_soon(_watch_clock, clock, scan, warn)
+                    if config.max_memory is not None:
+                        share_of_all(config.max_memory / memory.CACHES)
+                        say = warn or (lambda line: None)
+                        nursery.start_soon(_stay_below, config.max_memory, config, scan, pacer, say)
+                    yield Session(scan, observer, extras, enquiries, exclusions, conditions)
+                    nursery.cancel_scope.cancel()
+            finally:
+                share_of_all(1.0)

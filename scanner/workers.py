@@ -61,6 +61,8 @@ def shares(config: ScanConfig, count: int) -> list[ScanConfig]:
             # names in different processes may lead to one address
             rate_per_address=None if config.rate_per_address is None else config.rate_per_address / count,
             concurrency_per_address=None if per_address is None else max(per_address // count, 1),
+            # one part for the process that collects
+            max_memory=None if config.max_memory is None else config.max_memory // (count + 1),
         )
         for number in range(count)
     ]

@@ -25,8 +25,9 @@ PACKAGE: Final = ROOT / "scanner"
 # Records and plain helpers that every room above them may use: they import nothing of ours.
 RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines", "language", "bugs"})
 
-# How classes are made and where data lies, which is no knowledge of ours: even rooms that know nobody else may use these.
-EVERYWHERE: Final = frozenset({"records", "shipped"})
+# How classes are made, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that
+# know nobody else may use these.
+EVERYWHERE: Final = frozenset({"records", "shipped", "caching"})
 
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
@@ -34,7 +35,20 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset(
-        {"session", "rejudge", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"}
+        {
+            "session",
+            "rejudge",
+            "scan",
+            "memory",
+            "fleet",
+            "demo",
+            "inventory",
+            "exclude",
+            "ndjson",
+            "diagnosis",
+            "pki",
+            "net",
+        }
     )
     | {"report"}
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
@@ -48,7 +62,20 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset(
-        {"earlier", "extras", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls"}
+        {
+            "earlier",
+            "extras",
+            "scan",
+            "memory",
+            "feed",
+            "net",
+            "pki",
+            "correlate",
+            "diagnosis",
+            "exclude",
+            "starttls",
+            "tls",
+        }
         | RECORDS
     ),
     # Recorded findings judged again, without the network.
@@ -94,6 +121,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
     # Findings as rows of a database.
     "warehouse": frozenset({"fleet", "findings", "ndjson", "text"}),
+    # What a run takes of memory, and what to do about it.
+    "memory": frozenset(),
     # Evidence that waits for the fleet's word, on disk beyond a bound.
     "held": frozenset({"evidence"}),
     # What an earlier run saw, read from its findings.
@@ -111,6 +140,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "language": frozenset(),
     "records": frozenset(),
     "shipped": frozenset(),
+    "caching": frozenset(),
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
@@ -122,7 +152,6 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
     ("net", "pki"): frozenset(
         {
-            "scanner.pki.cache",
             "scanner.pki.certificate",
             "scanner.pki.crl",
             "scanner.pki.files",

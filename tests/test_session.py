@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock, trio_test
 
 from scanner import session as module
+from scanner.caching import Cache
 from scanner.config import ScanConfig
 from scanner.demo.servers import openssl
 from scanner.evidence import InvalidRow, Target
@@ -196,6 +198,7 @@ def test_a_file_is_judged_without_a_network(name: str | None, expected: list[str
 
 SHORT_OF_FILES = """
 import json, resource, sys, trio
+from scanner.caching import Cache
 from scanner.config import ScanConfig
 from scanner.evidence import Target
 from scanner.session import Material, make_judge, open_session
@@ -301,3 +304,68 @@ def test_a_run_authenticates() -> None:
     assert asked is not None
     assert (asked["required"], asked.get("accepted")) == (True, True)
     assert known["endpoints"][0]["application"]["status"] == 200
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    """Seconds pass as soon as nothing else is to be done."""
+    return MockClock(autojump_threshold=0)
+
+
+class Spilled:
+    """A scan of which only the spilling is looked at."""
+
+    def __init__(self) -> None:
+        self.spilled = 0
+
+    def spill(self) -> int:
+        self.spilled += 1
+        return 0
+
+
+@trio_test
+async def test_a_run_that_grows_has_fewer_in_flight_until_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, clock: MockClock
+) -> None:
+    limit, size = 1000, 100
+    emptied: list[float] = []
+    monkeypatch.setattr("scanner.memory.resident", lambda: size)
+    monkeypatch.setattr("scanner.memory.give_back", lambda: emptied.append(trio.current_time()))
+    config = replace(CONFIG, concurrency=50, max_memory=limit)
+    pacer, scan, said = module._pacer(config), Spilled(), list[str]()
+    watched: Any = scan
+    cache: Cache[int, int] = Cache(10, 1000, lambda key, value: 1)
+    cache.put(1, 1)
+    for number in range(40):
+        assert pacer.enter(f"192.0.2.{number}")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(module._stay_below, limit, config, watched, pacer, said.append)
+        await trio.sleep(3)
+        assert (pacer.statistics().limit, len(cache), scan.spilled, said) == (50, 1, 0, [])
+        size = 900
+        await trio.sleep(3)
+        assert pacer.statistics().limit < 40
+        assert len(cache) == 0 and scan.spilled == len(emptied) > 0
+        assert len(said) == 1 and "--max-memory" in said[0]
+        for number in range(40):
+            pacer.release(f"192.0.2.{number}")
+        size = 100
+        await trio.sleep(60)
+        assert pacer.statistics().limit == 50
+        assert len(said) == 1
+        nursery.cancel_scope.cancel()
+
+
+def test_caches_of_a_run_with_little_memory_are_smaller_for_its_length() -> None:
+    def kept() -> int:
+        cache: Cache[int, bytes] = Cache(10_000, 100_000, lambda key, value: len(value))
+        for number in range(2000):
+            cache.put(number, bytes(100))
+        return len(cache)
+
+    async def run() -> int:
+        config = replace(CONFIG, max_memory=180 << 20)
+        async with open_session(config, MATERIAL, run_id="r", judge=make_judge(MATERIAL), emit=lambda finding: None):
+            return kept()
+
+    assert (trio.run(run), kept()) == (100, 1000)

@@ -93,6 +93,8 @@ def test_limits_are_shared_out() -> None:
     assert sum(part.rate or 0 for part in parts) == pytest.approx(30.0)
     assert sum(part.rate_per_address or 0 for part in parts) == pytest.approx(9.0)
     assert [part.concurrency_per_address for part in parts] == [2, 2, 2]
+    assert [part.max_memory for part in shares(ScanConfig(max_memory=4000), 3)] == [1000, 1000, 1000]
+    assert [part.max_memory for part in parts] == [None, None, None]
     unlimited = shares(ScanConfig(rate_per_address=None, concurrency_per_address=None), 2)[0]
     assert (unlimited.rate, unlimited.rate_per_address, unlimited.concurrency_per_address) == (None, None, None)
 

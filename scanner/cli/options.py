@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from scanner import memory
 from scanner.cli import UsageProblem
 from scanner.config import ScanConfig
 from scanner.language import spoken
@@ -66,6 +67,11 @@ NETWORK_OPTIONS: Final = (
         "--resolver", multiple=True, metavar="ADDRESS[:PORT]",
         help="DNS resolver to ask; repeatable. Default: the system's. The first that answers is believed; where nobody vouches for "
         "a certificate, the address that another one gives is looked at too.",
+    ),
+    click.option(
+        "--max-memory", metavar="SIZE",
+        help="Memory that the run may take, such as 512M or 2G, all processes together: it slows down rather than take more. "
+        "Default: a quarter of the machine's, or of what its control group may take.",
     ),
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
@@ -259,8 +265,27 @@ def parse_time(text: str) -> float:
     return moment.timestamp()
 
 
-def scan_config(given: dict[str, Any]) -> ScanConfig:
-    """The options of the command line as a record. Raises ``UsageProblem``."""
+def max_memory(given: dict[str, Any], workers: int = 1) -> int | None:
+    """Bytes that a run with so many processes may take, by ``--max-memory``; ``None`` where nothing limits it. Raises
+    ``UsageProblem``."""
+    text = given["max_memory"]
+    least = memory.LEAST * (workers + 1 if workers > 1 else 1)  # one more process collects
+    if text is None:
+        default = memory.default_limit()
+        return None if default is None else max(default, least)
+    size = memory.parse_size(text)
+    if size is None:
+        raise UsageProblem(f"--max-memory: {quoted(text)} is no size such as 512M or 2G")
+    if size < least:
+        processes = f" for {workers} processes" if workers > 1 else ""
+        raise UsageProblem(
+            f"--max-memory: {quoted(text)} is too little{processes}, at least {memory.size_text(least)} is needed"
+        )
+    return size
+
+
+def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
+    """The options of the command line as a record, for a run of so many processes. Raises ``UsageProblem``."""
     both = given["ipv4"] == given["ipv6"]
     rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
     return ScanConfig(
@@ -273,6 +298,7 @@ def scan_config(given: dict[str, Any]) -> ScanConfig:
         timeout=given["timeout"],
         network_patience=given["network_patience"],
         retries=given["retries"],
+        max_memory=max_memory(given, workers),
         all_addresses=given["all_addresses"],
         ipv4=both or given["ipv4"],
         ipv6=both or given["ipv6"],

@@ -189,16 +189,17 @@ class Run:
     _files: ExitStack = field(default_factory=ExitStack)
     _total: int | None = None
     _told_clock: bool = False
+    _warned: set[str] = field(default_factory=set)
 
     @classmethod
     def prepare(cls, inventory: str, given: dict[str, Any]) -> Run:
         """Read and open everything; nothing is contacted and no output is touched before all of it is in order."""
-        config = opt.scan_config(given)
+        workers = parse_workers(given["workers"])
+        config = opt.scan_config(given, workers)
         what = material(given)
         fail_on = parse_fail_on(given["fail_on"])
         if given["force"] and given["resume"]:
             raise UsageProblem("--force and --resume exclude each other")
-        workers = parse_workers(given["workers"])
         judge, transparency = make_judge(what), make_transparency(what)
         refuse_outputs(given, inventory)
         if what.earlier is not None:
@@ -273,6 +274,9 @@ class Run:
             self.matched = True
         if report.clock is not None:
             self.tell_clock(report.clock)
+        for warning in set(report.warnings) - self._warned:
+            self._warned.add(warning)
+            say(warning)
         for digest, line in report.certificates:
             if self.certificates is not None and digest not in self._known_certificates:
                 self._known_certificates.add(digest)

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from scanner.caching import bounded_memo
+
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 REMEMBERED: Final = 4096
 # Characters of a name (RFC 1035 section 2.3.4)
 MAX_NAME: Final = 253
+# Characters of a URL that is remembered
+MAX_URL: Final = 512
 # Names without a dot are completed by the resolver's search list: all of them belong to whoever runs the network.
 LOCAL: Final = "(local)"
 # Top-level domains that stand for public ones in tests and documentation (RFC 2606). Any other that is not on the list
@@ -53,7 +57,7 @@ def _decided_by(last_two: str) -> int:
     return _searched(f"a.b.{last_two}").count(".") + 1
 
 
-@lru_cache(maxsize=REMEMBERED)
+@bounded_memo(REMEMBERED, MAX_NAME)
 def registrable(name: str) -> str:
     """The registrable domain of a host name in lower-case A-labels, or the address itself where ``name`` is an IP literal.
 
@@ -93,7 +97,7 @@ def is_address(name: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=REMEMBERED)
+@bounded_memo(REMEMBERED, MAX_URL)
 def host_of(url: str) -> str:
     """The host of a URL in lower case; empty where there is none that can be read."""
     try:

@@ -23,6 +23,10 @@ Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
 REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "portal", "revocation", "issuers-met")
 
 
+# Issuers remembered as those that targets wait for: twice those that are followed. With more of them none is told of early.
+MAX_AWAITED: Final = 10_000
+
+
 class Fold:
     """What all targets together say so far."""
 
@@ -83,7 +87,8 @@ class Fold:
             return "clock"
         open_issuers = [seen.key for seen in facts.sightings if not self.issuers.settled(seen.key)]
         if open_issuers:
-            self._awaited.update(open_issuers)
+            if len(self._awaited) < MAX_AWAITED:
+                self._awaited.update(open_issuers)
             return "issuer"
         if facts.pages:
             return "portal"
@@ -96,7 +101,7 @@ class Fold:
     def settled(self, reason: Reason) -> bool:
         """Whether what is filed under ``reason`` can be told now, before the run ends."""
         if reason == "issuer":
-            return bool(self._awaited) and all(self.issuers.settled(key) for key in self._awaited)
+            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.settled(key) for key in self._awaited)
         if reason == "revocation":
             return self.reach.settled
         return reason == "clock" and self.clock.settled

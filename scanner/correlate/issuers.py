@@ -42,6 +42,8 @@ SHORTEST_STEM: Final = 4
 MAX_ISSUERS: Final = 5000
 # Domains kept of one issuer, those first in the alphabet, so that the order of arrival changes nothing.
 MAX_DOMAINS: Final = 64
+# Characters kept of an issuer's name: a certificate has room for 200 kB of it.
+MAX_ISSUER_TEXT: Final = 1024
 # Weighing compares all domains with one another, 0.2 ms: after so many times in vain it waits for one change more than before,
 # so that 20,000 changes cost 400 of them and not 20,000.
 PATIENCE: Final = 4
@@ -340,7 +342,7 @@ def sighting_of(
     target, leaf = evidence.target, verdict.leaf
     return Sighting(
         found.key,
-        found.issuer,
+        found.issuer[:MAX_ISSUER_TEXT],
         found.keyed,
         target.name,
         f"{endpoint.address} {target.port}",
@@ -367,7 +369,7 @@ def sighting_of_record(
         return None
     return Sighting(
         key,
-        issuer,
+        issuer[:MAX_ISSUER_TEXT],
         record.get("keyed") is True,
         name,
         place,

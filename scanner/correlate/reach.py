@@ -13,6 +13,8 @@ from scanner.correlate.facts import ReachSign
 HOSTS_BLOCKED: Final = 3
 # Hosts kept, those first in the alphabet. The public web has some two hundred.
 MAX_HOSTS: Final = 256
+# Characters of a host name; what a certificate names beyond it is no host that could be reached by anybody.
+MAX_HOST: Final = 253
 HOSTS_TOLD: Final = 5
 
 
@@ -38,6 +40,8 @@ class ReachFold:
             self._keep(domain, host)
 
     def _keep(self, domain: str, host: str) -> None:
+        if len(host) > MAX_HOST:
+            return
         self._blocked[domain] = min(host, self._blocked.get(domain, host))
         if len(self._blocked) > MAX_HOSTS:
             del self._blocked[max(self._blocked)]

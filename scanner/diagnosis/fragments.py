@@ -9,13 +9,16 @@ from typing import Any, Final
 import orjson
 
 from scanner.bugs import describe_caught
+from scanner.caching import Cache, given_size
 from scanner.diagnosis.plain import text
 from scanner.findings import CertificateRecord, CertificateSource
-from scanner.pki.cache import ShyCache
 from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed
 
 # Issuers repeat on every host, leaves do not: enough for all the intermediates there are, and some shared leaves.
 FRAGMENTS_KEPT: Final = 4096
+MAX_FRAGMENTS_BYTES: Final = 16 << 20
+# Of one, beside what is written
+FRAGMENT_BYTES: Final = 250
 
 
 class Fragments:
@@ -28,7 +31,10 @@ class Fragments:
     __slots__ = ("_kept",)
 
     def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
-        self._kept: ShyCache[str, orjson.Fragment] = ShyCache(limit)
+        # with the length of each
+        self._kept: Cache[str, tuple[orjson.Fragment, int]] = Cache(
+            limit, MAX_FRAGMENTS_BYTES, given_size, on_second_put=True
+        )
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -38,19 +44,24 @@ class Fragments:
         kept = self._kept
         found: list[Any] = []
         for certificate in certificates:
-            fragment = kept.get(certificate.sha256)
-            found.append(self._first_or_second(certificate) if fragment is None else fragment)
+            known = kept.get(certificate.sha256)
+            found.append(self._first_or_second(certificate) if known is None else known[0])
         return found
 
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """The record of ``certificate``, as JSON without its DER if it was met before."""
-        fragment = self._kept.get(certificate.sha256)
-        return self._first_or_second(certificate) if fragment is None else fragment
+        known = self._kept.get(certificate.sha256)
+        return self._first_or_second(certificate) if known is None else known[0]
 
     def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
-        if self._kept.offer(certificate.sha256, lambda: orjson.Fragment(orjson.dumps(describe(certificate)))):
+        if self._kept.offer(certificate.sha256, lambda: _fragment(certificate)):
             return describe(certificate)
         return describe(certificate, with_der=True)
+
+
+def _fragment(certificate: Certificate) -> tuple[orjson.Fragment, int]:
+    written = orjson.dumps(describe(certificate))
+    return orjson.Fragment(written), len(written) + FRAGMENT_BYTES
 
 
 class Certificates:

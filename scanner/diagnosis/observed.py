@@ -13,10 +13,11 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
+from scanner.caching import bounded_memo
 from scanner.diagnosis.fragments import Certificates
 from scanner.diagnosis.plain import text
 from scanner.evidence import (
@@ -29,6 +30,7 @@ from scanner.evidence import (
     ServerFlight,
     Target,
 )
+from scanner.pki.revocation import answer_bytes
 from scanner.tls import names
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12, TLS13
 
@@ -49,6 +51,8 @@ PUBLISHED: Final[Mapping[type, frozenset[str]]] = {
 FIRST_OFFER: Final = "modern"
 # Answers on revocation that are kept as they are written: all hosts of a certificate share them. Some 1 KB each.
 MAX_ANSWERS: Final = 1024
+# Bytes of one that is kept: URL, error and responder have some 200 as a rule.
+LONGEST_ANSWER: Final = 4096
 # What a flight that was read to its end shows where nothing is wrong; other fields have their defaults.
 _GOOD_FLIGHT: Final = {"signature_valid": True, "complete": True}
 
@@ -260,6 +264,6 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
     return value
 
 
-@lru_cache(maxsize=MAX_ANSWERS)
+@bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _encoded_answer(answer: RevocationAnswer) -> dict[str, Any]:
     return _facts(answer, None, frozenset())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
 
+from scanner.caching import bounded_memo
 from scanner.diagnosis.case import Case, Context, flight_of, moment
-from scanner.diagnosis.observed import MAX_ANSWERS
+from scanner.diagnosis.observed import LONGEST_ANSWER, MAX_ANSWERS
 from scanner.diagnosis.plain import text
 from scanner.diagnosis.rules.revocation import staple_of
 from scanner.evidence import EndpointEvidence, Evidence, RevocationAnswer
 from scanner.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.pki.revocation import answer_bytes
 from scanner.pki.verdicts import ChainVerdict
 
 _TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
@@ -49,7 +50,7 @@ def _records(answers: Iterable[RevocationAnswer]) -> list[RevocationRecord]:
     return [_record(answer) for answer in answers]
 
 
-@lru_cache(maxsize=MAX_ANSWERS)
+@bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _record(answer: RevocationAnswer) -> RevocationRecord:
     """One answer; nobody changes what is shared by all findings that have it."""
     record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)

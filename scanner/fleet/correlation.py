@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from scanner.caching import bounded_memo
 from scanner.correlate.clock import ClockFold
 from scanner.correlate.domains import host_of, registrable
 from scanner.correlate.facts import Facts, ReachSign, Witness, facts_of_finding, seconds, told_by_servers
@@ -354,7 +355,7 @@ def _count(value: Any) -> int:
     return value if type(value) is int else 0
 
 
-@lru_cache(maxsize=4096)
+@bounded_memo(4096, 512)
 def _party(url: str) -> tuple[str, str]:
     """The host of a URL, and whose it is."""
     host = host_of(url)

@@ -10,12 +10,16 @@ from typing import Any, Final, Generic, TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
 
+from scanner.caching import Cache
+
 # An answer is kept at least this long (a TTL of 0 must not make 50 rows of one name 50 questions) ...
 MIN_SECONDS: Final = 10.0
 # ... and at most this long, for the sake of runs that last days.
 MAX_SECONDS: Final = 3600.0
 # At about 0.7 KB each; rows with the same name stand close together in inventories, so more would seldom help.
 MAX_ENTRIES: Final = 8192
+# ... and of names with hundreds of addresses fewer.
+MAX_BYTES: Final = 16 << 20
 
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
@@ -35,20 +39,22 @@ class _Flight(Generic[_T]):
 class SharedAnswers:
     """Work by key, done once at a time and remembered for as long as it says itself, within the limits above."""
 
-    __slots__ = ("_entries", "_flights", "_longest", "_most", "_now", "from_cache", "peak_in_flight", "shared")
+    __slots__ = ("_entries", "_flights", "_longest", "_now", "from_cache", "peak_in_flight", "shared")
 
     def __init__(
         self,
         *,
         longest: float = MAX_SECONDS,
         most: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        size: Callable[[_Key, Any], int],
         now: Callable[[], float] = trio.current_time,
     ) -> None:
-        """``longest`` is the seconds that anything is kept at most, ``most`` the number of answers; ``now`` is trio's time."""
+        """``longest`` is the seconds that anything is kept at most, ``most`` and ``max_bytes`` are how many answers, and how
+        large together by ``size``; ``now`` is trio's time."""
         self._now = now
         self._longest = longest
-        self._most = most
-        self._entries: dict[_Key, tuple[float, Any]] = {}  # in the order they came; the oldest goes first
+        self._entries: Cache[_Key, tuple[float, Any]] = Cache(most, max_bytes, lambda key, kept: size(key, kept[1]))
         self._flights: dict[_Key, _Flight[Any] | None] = {}  # None: nobody waits for it yet
         self.from_cache = 0
         self.shared = 0
@@ -90,7 +96,6 @@ class SharedAnswers:
                 if self._now() < kept[0]:
                     self.from_cache += 1
                     return cast("_T", kept[1])
-                del self._entries[key]
             if key not in flights:
                 break
             flight: _Flight[_T] | None = flights[key]
@@ -114,7 +119,5 @@ class SharedAnswers:
                 flight.result = done
                 flight.event.set()
         if seconds is not None:
-            while len(self._entries) >= self._most:
-                del self._entries[next(iter(self._entries))]
-            self._entries[key] = (self._now() + min(max(seconds, MIN_SECONDS), self._longest), result)
+            self._entries.put(key, (self._now() + min(max(seconds, MIN_SECONDS), self._longest), result))
         return result

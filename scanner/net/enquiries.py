@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from scanner.bugs import describe_caught, joined
+from scanner.caching import Cache
 from scanner.config import ScanConfig
 from scanner.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.pacing import Pacer
-from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate
 from scanner.pki.intermediates import Intermediates
-from scanner.pki.revocation import judge_staple_untrusted, pairs_of, sources_of
+from scanner.pki.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
 from scanner.pki.verdicts import ChainVerdict, StoreVerdict
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ MAX_LEVELS: Final = 6
 MAX_URLS: Final = 3
 # Certificates about which answers are remembered, some 1 KB each.
 MAX_REMEMBERED: Final = 20_000
+# ... whose addresses and errors are as long as certificates and servers make them.
+MAX_REMEMBERED_BYTES: Final = 16 << 20
+# Of one answer beside its texts
+ANSWER_BYTES: Final = 400
 
 # Answers that settle whether a certificate is revoked.
 SETTLED: Final = frozenset({"good", "revoked"})
@@ -42,6 +46,15 @@ SETTLED: Final = frozenset({"good", "revoked"})
 NOT_HTTP: Final = "not asked: no http or https address"
 
 Verdicts = Sequence[ChainVerdict | None]
+
+
+def _answers_bytes(_key: object, answers: tuple[RevocationAnswer, ...]) -> int:
+    return sum([ANSWER_BYTES + answer_bytes(answer) for answer in answers], ANSWER_BYTES)
+
+
+def _issuers_bytes(_key: object, answers: tuple[FetchedIssuer, ...]) -> int:
+    texts = sum([ANSWER_BYTES + len(answer.url) + len(answer.error or "") for answer in answers], ANSWER_BYTES)
+    return texts + sum([len(der) for answer in answers for der in answer.certificates])
 
 
 class Enquiries:
@@ -61,15 +74,25 @@ class Enquiries:
         self._intermediates = intermediates
         self._online = online
         self._aside = aside
-        self._issuers = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
-        self._revocation = SharedAnswers(longest=float("inf"), most=MAX_REMEMBERED)
+        self._issuers = SharedAnswers(
+            longest=float("inf"), most=MAX_REMEMBERED, max_bytes=MAX_REMEMBERED_BYTES, size=_issuers_bytes
+        )
+        self._revocation = SharedAnswers(
+            longest=float("inf"), most=MAX_REMEMBERED, max_bytes=MAX_REMEMBERED_BYTES, size=_answers_bytes
+        )
         # of paths that some store trusts as they are: all answers about them, where no staple took part
-        self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
+        self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, _answers_bytes
+        )
         self._last_path: tuple[Certificate, ...] | None = None  # the last of those, and what is at hand about it
         self._last_found: tuple[RevocationAnswer, ...] = ()
-        self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(MAX_REMEMBERED)
+        self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, lambda _key, _value: ANSWER_BYTES
+        )
         # of certificates with a good staple: what a list says that was there for others
-        self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(MAX_REMEMBERED)
+        self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, _answers_bytes
+        )
 
     def forget(self) -> None:
         """Ask anew about everything: what could not be reached for want of a network is not unreachable."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from scanner.caching import PARSED
 from scanner.evidence import RevocationAnswer, record
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.enquiries import SETTLED
@@ -34,6 +35,7 @@ from scanner.pki.revocation import (
 MAX_BUNDLE: Final = 64
 # Addresses whose certificates are remembered, some 2 KB each as a rule.
 MAX_BUNDLES: Final = 2048
+MAX_BUNDLES_BYTES: Final = 32 << 20
 # Lists that are kept as they were read, in bytes all together; those not used for longest are read again from disk.
 MAX_LISTS_BYTES: Final = 192 << 20
 # Addresses of lists that could not be had, remembered.
@@ -63,6 +65,10 @@ class _NoList:
     blocked: bool
 
 
+def _bundle_bytes(_key: object, bundle: Bundle) -> int:
+    return 400 + len(bundle.error or "") + PARSED * sum([len(item.der) for item in bundle.certificates])
+
+
 class Sources:
     """Belongs to one run. ``clock`` gives seconds since the epoch, for what the cache keeps."""
 
@@ -70,8 +76,12 @@ class Sources:
         self._fetcher = fetcher
         self._cache = cache
         self._clock = clock
-        self._bundles = SharedAnswers(longest=float("inf"), most=MAX_BUNDLES)
-        self._loading = SharedAnswers(longest=float("inf"), most=MAX_FAILED_LISTS)
+        self._bundles = SharedAnswers(
+            longest=float("inf"), most=MAX_BUNDLES, max_bytes=MAX_BUNDLES_BYTES, size=_bundle_bytes
+        )
+        self._loading = SharedAnswers(
+            longest=float("inf"), most=MAX_FAILED_LISTS, size=lambda _key, failed: 400 + len(failed.error)
+        )
         self._lists: OrderedDict[str, Crl] = OrderedDict()
 
     # --- issuers -------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ _EXHAUSTED_WAIT: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class PacingStatistics:
-    """A moment's view. ``limit`` is the concurrency in force, which is below the one asked for after the machine ran out of files."""
+    """A moment's view. ``limit`` is the concurrency in force, which is below the one asked for after the machine ran out of
+    files, and while memory is short."""
 
     in_flight: int
     peak_in_flight: int
@@ -90,7 +91,7 @@ class Pacer:
     ) -> None:
         self.standing_aside = 0
         self.on_aside: Callable[[], None] | None = None
-        self._limit = self._asked = concurrency
+        self._limit = self._asked = self._most = concurrency
         self._since_shortage = 0
         self._floor = min(_FLOOR, concurrency)
         self._in_flight = 0
@@ -253,11 +254,23 @@ class Pacer:
             self._limit = min(self._asked, self._limit + max(1, int(self._limit * (1 - _SHRINK))))
             self._lot.unpark(count=self._limit)
 
+    def restrict(self, most: int) -> None:
+        """Have at most ``most`` in flight from now on, never more than the concurrency asked for. Those that are stay."""
+        most = min(most, self._most)
+        if most == self._asked:
+            return
+        short_of_files = self._limit < self._asked
+        self._asked = most
+        self._limit = min(self._limit, most) if short_of_files else most
+        free = self._limit - self._in_flight
+        if free > 0 and self._lot:
+            self._lot.unpark(count=free)
+
     async def exhausted(self) -> None:
         """The machine had no file or port left: go on with fewer in flight, and wait for one to be given back."""
         self._exhausted += 1
         self._since_shortage = 0
-        self._limit = max(self._floor, min(self._limit, int(self._in_flight * _SHRINK)))
+        self._limit = min(self._asked, max(self._floor, min(self._limit, int(self._in_flight * _SHRINK))))
         await trio.sleep(_EXHAUSTED_WAIT)
 
 

@@ -93,7 +93,7 @@ class Resolver:
         self._problem = problem or "no resolver is configured"
         self._turn = 0
         self._now = trio.lowlevel.current_clock().current_time
-        self._answers = SharedAnswers(now=self._now)
+        self._answers = SharedAnswers(now=self._now, size=dns_outcome.bytes_of)
         self._names = self._from_hosts = self._second_tries = 0
         self._single: dict[str, Resolver] = {}
 

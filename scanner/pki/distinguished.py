@@ -6,9 +6,9 @@ section 2.4, so that the text is always valid Unicode and nothing of the certifi
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
+from scanner.caching import bounded_memo
 from scanner.pki import der, flaws
 from scanner.records import dataclass
 
@@ -132,7 +132,7 @@ def _read_untrusted(name: bytes) -> NameText:
 
 
 # The places and organisations of a fleet: 400 bytes each.
-@lru_cache(maxsize=1024)
+@bounded_memo(1024, 127)
 def _relative_untrusted(encoded: bytes) -> NameText:
     """One RelativeDistinguishedName of at most 127 bytes."""
     return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
@@ -175,24 +175,17 @@ def _put_together_untrusted(name: bytes) -> NameText | None:
     return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
 
 
-def _name_text(name: bytes) -> NameText:
+@bounded_memo(CACHED_NAMES, CACHED_NAME_BYTES)
+def name_text(name: bytes) -> NameText:
+    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
     try:
         return _put_together_untrusted(name) or _read_untrusted(name)
     except der.DerError as error:
         return NameText("#" + name.hex(), (), str(error))
 
 
-# For names of at most CACHED_NAME_BYTES, without a step of Python where one is known
-known_name = lru_cache(maxsize=CACHED_NAMES)(_name_text)
-
-
-def name_text(name: bytes) -> NameText:
-    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
-    return known_name(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
-
-
 # Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
-@lru_cache(maxsize=256)
+@bounded_memo(256, CACHED_NAME_BYTES)
 def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
     try:
         found = []

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Final, NamedTuple
 
+from scanner.caching import bounded_memo
 from scanner.pki import der, flaws
 from scanner.records import dataclass
 
@@ -190,13 +190,9 @@ def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
     return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
 
 
+@bounded_memo(256, _SMALL)
 def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
     """(cA, pathLenConstraint)."""
-    return _basic_constraints(value) if len(value) <= _SMALL else _basic_constraints.__wrapped__(value)
-
-
-@lru_cache(maxsize=256)
-def _basic_constraints(value: bytes) -> tuple[bool, int | None]:
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
     is_ca, length = False, None
     fields = der.children_untrusted(value, start, stop)
@@ -213,13 +209,9 @@ def _basic_constraints(value: bytes) -> tuple[bool, int | None]:
     return is_ca, length
 
 
+@bounded_memo(256, _SMALL)
 def key_usage_untrusted(value: bytes) -> int:
     """The usages as a mask."""
-    return _key_usage(value) if len(value) <= _SMALL else _key_usage.__wrapped__(value)
-
-
-@lru_cache(maxsize=256)
-def _key_usage(value: bytes) -> int:
     start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
     _, bits = der.bits_untrusted(value, start, stop)
     mask = 0
@@ -229,13 +221,9 @@ def _key_usage(value: bytes) -> int:
     return mask
 
 
+@bounded_memo(256, _SMALL)
 def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
     """The purposes, by name where known and dotted otherwise."""
-    return _extended_key_usage(value) if len(value) <= _SMALL else _extended_key_usage.__wrapped__(value)
-
-
-@lru_cache(maxsize=256)
-def _extended_key_usage(value: bytes) -> tuple[str, ...]:
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
     found = []
     for tag, at, end in der.children_untrusted(value, start, stop):
@@ -301,14 +289,10 @@ def subject_key_identifier_untrusted(value: bytes) -> bytes:
     return value[start:stop]
 
 
+# All certificates of one issuer carry the same one.
+@bounded_memo(1024, 512)
 def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(caIssuers URLs, OCSP URLs) of an authorityInfoAccess."""
-    # All certificates of one issuer carry the same one.
-    return _information_access(value) if len(value) <= 512 else _information_access.__wrapped__(value)
-
-
-@lru_cache(maxsize=1024)
-def _information_access(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
     issuers: list[str] = []
     ocsp: list[str] = []

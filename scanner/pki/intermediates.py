@@ -15,15 +15,16 @@ import struct
 from functools import cached_property
 from typing import Final
 
+from scanner.caching import PARSED
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.shipped import shipped
 
 MAGIC: Final = b"tlsweep-intermediates/1\n"
 ENTRY: Final = struct.Struct(">16sII")  # hash of the subject, offset, length
 
-# The public web has some 2,000 intermediates; a private fleet adds few. 10,000 certificates are about 50 MB at the
-# very most.
+# The public web has some 2,000 intermediates; a private fleet adds few: 20 MB of 1.5 kB each, parsed.
 MAX_LEARNT: Final = 10_000
+MAX_POOL_BYTES: Final = 64 << 20
 # One name with many certificates is a CA that was cross-signed or renewed often; the public record is below ten.
 MAX_LEARNT_OF_ONE_NAME: Final = 16
 # A CA certificate has 1 to 2 KB.
@@ -47,6 +48,7 @@ class Intermediates:
         self._known_fetched: set[str] = set()
         self._order: list[Certificate] = []
         self._known: set[str] = set()
+        self._learnt_bytes = self._fetched_bytes = 0  # parsed, estimated
 
     @cached_property
     def _data(self) -> bytes:
@@ -109,6 +111,7 @@ class Intermediates:
             or not certificate.is_ca
             or len(certificate.der) > MAX_LEARNT_BYTES
             or len(self._known_fetched) >= MAX_LEARNT
+            or self._fetched_bytes + PARSED * len(certificate.der) > MAX_POOL_BYTES
             or child.signed_by(certificate) is not True
         ):
             return False
@@ -117,6 +120,7 @@ class Intermediates:
             return False
         same_name.append(certificate)
         self._known_fetched.add(certificate.sha256)
+        self._fetched_bytes += PARSED * len(certificate.der)
         return True
 
     def learn(self, certificate: Certificate) -> bool:
@@ -124,6 +128,7 @@ class Intermediates:
         if (
             certificate.sha256 in self._known
             or len(self._known) >= MAX_LEARNT
+            or self._learnt_bytes + PARSED * len(certificate.der) > MAX_POOL_BYTES
             or len(certificate.der) > MAX_LEARNT_BYTES
             or not certificate.is_ca
             or certificate.self_issued
@@ -135,4 +140,5 @@ class Intermediates:
         same_name.append(certificate)
         self._order.append(certificate)
         self._known.add(certificate.sha256)
+        self._learnt_bytes += PARSED * len(certificate.der)
         return True

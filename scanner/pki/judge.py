@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field
 from typing import Any, Final
 
-from scanner.pki import extensions, placeholders, rules
-from scanner.pki.cache import Cache, ShyCache
+from scanner.caching import Cache
+from scanner.pki import extensions, judge_caches, placeholders, rules
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
@@ -21,7 +21,7 @@ from scanner.pki.names import entry_for, match_name, matched
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
-from scanner.pki.usual import MAX_WAYS, UsualWay, usual_way
+from scanner.pki.usual import usual_way
 from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from scanner.pki.weigh import (
     CLOSED,
@@ -37,16 +37,8 @@ from scanner.pki.weigh import (
 )
 from scanner.records import dataclass
 
-# Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
-MAX_CHAINS: Final = 2048
-# Certificates after the leaf, parsed: 5 KB each; the public web has some 2,000 intermediates.
-MAX_ISSUERS: Final = 4096
-# Leaves, parsed: the handshake's signature asks for the key of a leaf that is judged a moment later.
-MAX_LEAVES: Final = 1024
 # Entries of one certificate whose verdicts are kept: one for a wildcard; of what names hundreds, each is met once.
 MAX_NAMED: Final = 16
-# Sets of issuers as sent, with the paths above them.
-MAX_SURROUNDINGS: Final = 2048
 
 
 @dataclass(slots=True)
@@ -79,14 +71,14 @@ class Judge:
         self._intermediates = intermediates
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
-        self._chains: ShyCache[tuple[bytes, ...], _Judged] = ShyCache(MAX_CHAINS)
-        self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
-        self._leaves: ShyCache[bytes, Certificate] = ShyCache(MAX_LEAVES)
+        self._chains: Cache[tuple[bytes, ...], _Judged] = judge_caches.chains()
+        self._issuers = judge_caches.issuers()
+        self._leaves = judge_caches.leaves()
         self._last_leaf: Certificate | None = None
         # what was judged last: most often the same comes again
         self._last: tuple[tuple[bytes, ...], _Judged] | None = None
-        self._around: Cache[tuple[str, ...], tuple[Surroundings, ...]] = Cache(MAX_SURROUNDINGS)
-        self._ways: Cache[tuple[bytes, ...], UsualWay] = Cache(MAX_WAYS)
+        self._around = judge_caches.around()
+        self._ways = judge_caches.ways()
 
     @property
     def intermediates(self) -> Intermediates:

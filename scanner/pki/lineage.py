@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
+from scanner.caching import PARSED, bounded_memo
 from scanner.evidence import EndpointEvidence, record
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.middleboxes import key_hash, middlebox_of
@@ -26,6 +26,8 @@ _PRIVATE_ISSUERS: Final = frozenset({"private CA", "test CA", "issuer"})
 UNKNOWABLE_QUESTION: Final = "default-certificate"
 # Leaves whose issuer is remembered: each is asked about some five times in a row, at 0.1 ms for the catalogues.
 _REMEMBERED: Final = 256
+# Bytes of one with what was sent above it, parsed: ten usual certificates.
+_LONGEST: Final = 131_072
 # Characters of a hash that are kept: no two issuers of one run share 128 bits.
 _DIGITS: Final = 32
 
@@ -77,7 +79,11 @@ def lineage_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) 
     return replace(found, named=named, on_the_spot=on_the_spot)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _certificate_bytes(leaf: Certificate, above: tuple[Certificate, ...]) -> int:
+    return PARSED * (len(leaf.der) + sum([len(certificate.der) for certificate in above]))
+
+
+@bounded_memo(_REMEMBERED, _LONGEST, _certificate_bytes)
 def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> Lineage | None:
     placeholder = match(leaf)
     if placeholder is not None and (placeholder[1].decides or placeholder[1].kind in _PRIVATE_ISSUERS):

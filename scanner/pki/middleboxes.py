@@ -13,6 +13,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+from scanner.caching import bounded_memo
 from scanner.pki.certificate import Certificate
 from scanner.records import dataclass
 from scanner.shipped import shipped
@@ -23,6 +24,8 @@ _LONGEST_MATCHED: Final = 256
 _ATTRIBUTES_EXAMINED: Final = 16
 # Issuers remembered: a fleet has a few dozen, and each is asked about once a target.
 _REMEMBERED: Final = 1024
+# Characters of a name that is remembered
+_LONGEST_NAME: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ def key_hash(certificate: Certificate) -> str:
     return hashlib.sha256(certificate.spki_der).hexdigest()
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _attribute_bytes(attributes: tuple[tuple[str, str], ...]) -> int:
+    return sum([len(value) for _, value in attributes])
+
+
+@bounded_memo(_REMEMBERED, _LONGEST_NAME, _attribute_bytes)
 def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
     """The product whose CA bears this name, given as (attribute, value); one that decides goes before one that does not."""
     examined = attributes[:_ATTRIBUTES_EXAMINED]

@@ -8,11 +8,11 @@ careful, never too generous, and a test holds the two against each other.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from scanner.caching import bounded_memo
 from scanner.pki import der, extensions
-from scanner.pki.distinguished import PLAIN, known_name
+from scanner.pki.distinguished import PLAIN, name_text
 from scanner.pki.fields import day_untrusted, key_untrusted
 from scanner.pki.signatures import USUAL_IDENTIFIERS
 
@@ -71,7 +71,8 @@ _READERS: Final[dict[bytes, tuple[int, Any]]] = {
 }
 
 
-def _read_block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int, Any]:
+@bounded_memo(_BLOCKS_KEPT, _LONGEST_BLOCK)
+def _block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int, Any]:
     """One Extension: identifier, (critical, content of extnValue), which one it is, and what it says."""
     start, stop = der.whole_untrusted(block, der.SEQUENCE, "extension")
     oid, critical, value = extensions.one_untrusted(block, start, stop)
@@ -81,9 +82,6 @@ def _read_block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int,
         raise der.DerError("an extension that should not be critical")
     kind, reader = _READERS.get(oid, (_OTHER, None))
     return oid, (critical, value), kind, None if reader is None else reader(value)
-
-
-_block_untrusted = lru_cache(maxsize=_BLOCKS_KEPT)(_read_block_untrusted)
 
 
 def read_untrusted(certificate: Certificate, data: bytes) -> bool:
@@ -125,7 +123,7 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
             if length != 0x81 or data[at + 2] < 128:
                 return False
         issuer_der = data[at:stop]
-        issuer = known_name(issuer_der)
+        issuer = name_text(issuer_der)
         if issuer.flaw:
             return False
 
@@ -171,7 +169,7 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
             certificate.common_name = common_name = content.decode("ascii")
             certificate.subject = "CN=" + common_name
         else:
-            name = known_name(subject_der)
+            name = name_text(subject_der)
             if name.flaw:
                 return False
             certificate.common_name, certificate.subject = name.common_name, name.text
@@ -249,9 +247,7 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
                 found[_TIMESTAMPS] = False, data[filling(data, at + 12, stop, der.OCTET_STRING) : stop]
             else:
                 block = data[begin:stop]
-                oid, entry, kind, meaning = (
-                    _block_untrusted(block) if stop - begin <= _LONGEST_BLOCK else _read_block_untrusted(block)
-                )
+                oid, entry, kind, meaning = _block_untrusted(block)
                 found[oid] = entry
                 said[kind] = meaning
                 if entry[0]:

@@ -16,9 +16,9 @@ from collections import deque
 from dataclasses import field
 from typing import Final, Literal
 
+from scanner.caching import PARSED, Cache
 from scanner.pki import rules
 from scanner.pki.blocklist import Blocklist
-from scanner.pki.cache import Cache
 from scanner.pki.certificate import Certificate
 from scanner.pki.distinguished import comparable
 from scanner.pki.fields import serial_text_untrusted
@@ -39,8 +39,12 @@ MAX_PATHS: Final = 32
 MAX_SIGNATURES: Final = 128
 # Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
 MAX_SENT: Final = 64
-# Signatures known: some 150 bytes each.
+# Signatures known: some 300 bytes each, with the issuer's key.
 MAX_KNOWN_SIGNATURES: Final = 16_384
+MAX_SIGNATURES_BYTES: Final = 16 << 20
+# Paths kept above the issuers that one server sent: an honest chain has one to three. 2 kB each, with what is wrong with them.
+MAX_PATHS_KEPT: Final = 128
+PATH_BYTES: Final = 2048
 
 # "limit": one of the limits above ended the search, so what would have been found is not known.
 End = Literal["anchor", "self-signed", "unknown", "limit"]
@@ -85,11 +89,30 @@ class Surroundings:
     cut: bool = False  # more was sent than takes part
     closed: dict[str, list[UpperPath]] = field(default_factory=dict)
     completed: dict[str, tuple[int, list[UpperPath]]] = field(default_factory=dict)
+    kept: int = 0  # paths in both
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes this takes with all paths that it may come to hold."""
+        certificates = [item for items in self.sent.values() for item in items]
+        paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
+        return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
+
+    def has_room(self, paths: list[UpperPath]) -> bool:
+        """Return True if these paths may be kept too, and count them."""
+        if self.kept + len(paths) > MAX_PATHS_KEPT:
+            return False
+        self.kept += len(paths)
+        return True
 
     def similar(self, name: bytes) -> list[Certificate]:
         """What was sent by a subject that is ``name`` written in another way."""
         wanted = comparable(name)
         return [item for subject, items in self.sent.items() if comparable(subject) == wanted for item in items]
+
+
+def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
+    return len(key[1]) + 250
 
 
 class PathBuilder:
@@ -98,7 +121,9 @@ class PathBuilder:
     def __init__(self, intermediates: Intermediates) -> None:
         """``intermediates`` only ever complete a path that is then reported as incomplete."""
         self._intermediates = intermediates
-        self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(MAX_KNOWN_SIGNATURES)
+        self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(
+            MAX_KNOWN_SIGNATURES, MAX_SIGNATURES_BYTES, _signature_bytes
+        )
         self._allowance = MAX_SIGNATURES
         self.cut = False
 
@@ -128,7 +153,7 @@ class PathBuilder:
         found = around.closed.get(issuer.sha256)
         if found is None:
             found = self._climb(issuer, around, source, complete=False)
-            if not self.exhausted:
+            if not self.exhausted and around.has_room(found):
                 around.closed[issuer.sha256] = found
         return found
 
@@ -137,8 +162,11 @@ class PathBuilder:
         known = around.completed.get(issuer.sha256)
         size = self._intermediates.size
         if known is None or known[0] != size:
+            if known is not None:  # of a smaller pool
+                del around.completed[issuer.sha256]
+                around.kept -= len(known[1])
             known = size, self._climb(issuer, around, source, complete=True)
-            if not self.exhausted:
+            if not self.exhausted and around.has_room(known[1]):
                 around.completed[issuer.sha256] = known
         return known[1]
 

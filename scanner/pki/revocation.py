@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, Literal
 
+from scanner.caching import PARSED, bounded_memo
 from scanner.evidence import RevocationAnswer, record
 from scanner.pki import crl as lists
 from scanner.pki import ocsp
@@ -36,6 +36,8 @@ SHORT_LIVED: Final = (
 )
 # Staples verified: the same one comes from each address and host of a certificate. Some 10 KB each.
 MAX_STAPLES: Final = 512
+# Bytes of one with both certificates, parsed: usual ones have 20 kB.
+LONGEST_STAPLE: Final = 65_536
 
 _WEB: Final = ("http://", "https://")
 
@@ -100,6 +102,11 @@ def ocsp_request(certificate: Certificate, issuer: Certificate) -> bytes:
     return requests.request(certificate, issuer)
 
 
+def answer_bytes(answer: RevocationAnswer) -> int:
+    """Return about how much memory an answer takes beside its fixed fields."""
+    return len(answer.url) + len(answer.error or "") + len(answer.responder or "")
+
+
 # --- OCSP ------------------------------------------------------------------------------------------
 
 
@@ -122,7 +129,11 @@ def _timeless_untrusted(data: bytes, certificate: Certificate, issuer: Certifica
         return _Timeless(None, str(error), error.fault)
 
 
-_remembered = lru_cache(maxsize=MAX_STAPLES)(_timeless_untrusted)
+def _staple_bytes(data: bytes, certificate: Certificate, issuer: Certificate) -> int:
+    return len(data) + PARSED * (len(certificate.der) + len(issuer.der))
+
+
+_remembered = bounded_memo(MAX_STAPLES, LONGEST_STAPLE, _staple_bytes)(_timeless_untrusted)
 
 
 def judge_ocsp_untrusted(

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509 import InvalidVersion
 
+from scanner.caching import bounded_memo
 from scanner.pki import der
 
 if TYPE_CHECKING:
@@ -142,8 +143,9 @@ def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
 USUAL_IDENTIFIERS: Final = dict(_identifiers())
 
 
-@lru_cache(maxsize=256)
-def _algorithm(identifier: bytes) -> SignatureAlgorithm:
+@bounded_memo(256, 256)
+def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
+    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
     start, stop = der.whole_untrusted(identifier, der.SEQUENCE, "signature algorithm")
     oid_start, oid_stop = der.expect_untrusted(identifier, start, stop, der.OID, "signature algorithm")
     oid = identifier[oid_start:oid_stop]
@@ -156,12 +158,6 @@ def _algorithm(identifier: bytes) -> SignatureAlgorithm:
     if row is None:
         return SignatureAlgorithm(der.oid_untrusted(oid), None, None)
     return SignatureAlgorithm(*row)
-
-
-def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
-    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
-    # Real identifiers have at most some 70 bytes; a cache of long ones would be a gift to a hostile peer.
-    return _algorithm(identifier) if len(identifier) <= 256 else _algorithm.__wrapped__(identifier)
 
 
 # The hash is made here: ``cryptography`` would look its name up each time, and ask abstract classes what it is given.

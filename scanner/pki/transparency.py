@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
+from scanner.caching import Cache
 from scanner.evidence import record
 from scanner.findings import SctRecord
 from scanner.pki import ctpolicy, sct
-from scanner.pki.cache import Cache, ShyCache
 from scanner.pki.certificate import Certificate
 from scanner.pki.ctlogs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.pki.ctpolicy import PolicyVerdict, Promise, Source
@@ -25,8 +25,12 @@ from scanner.records import dataclass
 
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048
+MAX_JUDGED_BYTES: Final = 16 << 20
 # Judgements of a moment ago: the rule asks for one, and then the finding does, for each address of a target.
 RECENT: Final = 16
+MAX_RECENT_BYTES: Final = 4 << 20
+# Of one judgement beside what was sent
+JUDGEMENT_BYTES: Final = 2048
 
 # valid         verified, of a log in use
 # retired       verified, of a log that was retired; whether it counts depends on when it was made
@@ -104,14 +108,21 @@ class _Judged:
 _Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
 
 
+def _judgement_bytes(key: _Key, judged: _Judged) -> int:
+    size = JUDGEMENT_BYTES + (0 if key[3] is None else len(key[3]))
+    for item in judged.scts:
+        size += 4 * len(item.raw)  # as it came, decoded, and in base64
+    return size
+
+
 class Transparency:
     """Judges SCTs by one log list; belongs to one thread."""
 
     def __init__(self, logs: LogList | None = None) -> None:
         """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
         self._given = logs
-        self._judged: ShyCache[_Key, _Judged] = ShyCache(MAX_JUDGED)
-        self._recent: Cache[_Key, _Judged] = Cache(RECENT)
+        self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
+        self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
 
     def judge(
         self,

@@ -8,7 +8,7 @@ Whatever does not fit in every respect is judged at full length; a test holds bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from scanner.pki import extensions, rules
 from scanner.pki.certificate import Certificate
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from scanner.pki.lineage import OwnAuthorities
     from scanner.pki.paths import PathBuilder, Surroundings
     from scanner.pki.weigh import WeighedPath
-
-# Issuers, with what is sent beside them, whose way is known: as many as there are surroundings, 2 KB each.
-MAX_WAYS: Final = 2048
 
 
 class UsualWay:

@@ -9,9 +9,9 @@ with a ``Reader`` behind it, which alone decides what is wrong, and says so.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, NamedTuple
 
+from scanner.caching import bounded_memo
 from scanner.tls import constants as c
 from scanner.tls.wire import DecodeError, Reader
 
@@ -64,7 +64,11 @@ def server_hello_untrusted(body: bytes) -> ServerHello:
     return _server_hello_carefully_untrusted(body)
 
 
-@lru_cache(MEMO_ENTRIES)
+def _rest_bytes(_version: bytes, rest: bytes) -> int:
+    return len(rest)
+
+
+@bounded_memo(MEMO_ENTRIES, MEMO_SIZE, _rest_bytes)
 def _hello_rest_untrusted(version: bytes, rest: bytes) -> tuple[int, int, int, dict[int, bytes]]:
     hello = _server_hello_carefully_untrusted(version + bytes(33) + rest)
     return hello.version, hello.suite, hello.compression, hello.extensions
@@ -126,13 +130,9 @@ def alpn_untrusted(body: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
+@bounded_memo(MEMO_ENTRIES, MEMO_SIZE)
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
     """EncryptedExtensions (RFC 8446 section 4.3.1): whether the server name was acknowledged, and the ALPN name chosen."""
-    return (_chosen_untrusted if len(body) <= MEMO_SIZE else _chosen_untrusted.__wrapped__)(body)
-
-
-@lru_cache(MEMO_ENTRIES)
-def _chosen_untrusted(body: bytes) -> tuple[bool, str | None]:
     reader = Reader(body, "EncryptedExtensions")
     found = extensions_untrusted(reader.vector16(), "EncryptedExtensions")
     reader.done()

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from scanner.cli import UsageProblem
-from scanner.cli.options import cache_directory, parse_time, scan_config
+from scanner.cli.options import cache_directory, max_memory, parse_time, scan_config
 from scanner.cli.scan import scan
 from tests.cli.conftest import Call, refused
 from tests.cli.test_scan import findings
@@ -35,6 +35,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "timeout": ("5", "nan"),
     "connect-timeout": ("0.5", "inf"),
     "retries": ("0", "11"),
+    "max-memory": ('"512M"', '"much"'),
     "resolver": ('["127.0.0.1:9"]', '["nowhere"]'),
     "all-addresses": ("true", '"yes please"'),
     "ipv4": ("true", "{{}}"),
@@ -225,3 +226,19 @@ def test_where_what_was_fetched_is_kept(words: list[str], environment: dict[str,
 def test_a_cache_that_cannot_be(words: list[str]) -> None:
     with pytest.raises(UsageProblem):
         cache_directory(given(*words), {})
+
+
+def test_max_memory_is_a_size_and_enough_for_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert max_memory({"max_memory": "1.5G"}) == 3 << 29
+    assert max_memory({"max_memory": "512M"}, 3) == 512 << 20
+    for text, workers, words in (
+        ("lots", 1, "no size such as 512M"),
+        ("100M", 1, "too little, at least 128M"),
+        ("512M", 4, "too little for 4 processes, at least 640M"),
+    ):
+        with pytest.raises(UsageProblem, match=words):
+            max_memory({"max_memory": text}, workers)
+    monkeypatch.setattr("scanner.memory.default_limit", lambda: 256 << 20)
+    assert [max_memory({"max_memory": None}, workers) for workers in (1, 3)] == [256 << 20, 512 << 20]
+    monkeypatch.setattr("scanner.memory.default_limit", lambda: None)
+    assert max_memory({"max_memory": None}, 3) is None

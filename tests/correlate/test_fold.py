@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
+
 from scanner.correlate.facts import Facts, Validity, Witness, facts_of
 from scanner.correlate.fold import REASONS, Fold
 from scanner.correlate.issuers import Sighting
@@ -84,6 +86,30 @@ def test_an_untrusted_issuer_is_waited_for_until_it_gives_itself_away() -> None:
         assert fold.waits_for(facts) == (None if number == 2 else "issuer")
         assert fold.settled("issuer") is (number == 2)
     assert fold.verdict().interceptors["key"].certain
+
+
+def test_issuers_that_are_waited_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.correlate.fold.MAX_AWAITED", 10)
+    fold = Fold()
+    for number in range(30):
+        seen = Sighting(
+            f"key {number}",
+            "CN=Device",
+            True,
+            f"d{number}.test",
+            f"192.0.2.{number} 443",
+            LOCAL,
+            "l",
+            "k",
+            0,
+            LOCAL + 999,
+        )
+        facts = Facts(1, seen.name, seen.name, LOCAL, sightings=(seen,))
+        fold.add(facts)
+        assert fold.waits_for(facts) == "issuer"
+    assert len(fold._awaited) == 10
+    monkeypatch.setattr(fold.issuers, "settled", lambda key: True)
+    assert not fold.settled("issuer")  # others are waited for too, and nobody knows which
 
 
 def test_folds_of_processes_join() -> None:

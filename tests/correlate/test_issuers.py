@@ -11,6 +11,7 @@ import pytest
 
 from scanner.correlate.issuers import (
     MAX_DOMAINS,
+    MAX_ISSUER_TEXT,
     NAMES_FOR_WARNING,
     NAMES_WITH_SIGN,
     NAMES_WITHOUT_SIGN,
@@ -292,3 +293,16 @@ def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:
     assert verdicts[0].certain and verdicts[0].evidence["targets"] == 9 and verdicts[0].evidence["names_count"] == 9
     early = told(seen)
     assert early is not None and early.evidence["names_count"] == NAMES_WITH_SIGN
+
+
+def test_of_a_very_long_issuer_the_beginning_is_kept() -> None:
+    found = sighting_of_record(
+        {"key": "ca", "leaf_key": "k"},
+        issuer="CN=" + "x" * 100_000,
+        name="www.example.test",
+        place="192.0.2.1 443",
+        at=NOW,
+        leaf="leaf",
+        validity=(NOW, NOW + DAY),
+    )
+    assert found is not None and found.issuer == "CN=" + "x" * (MAX_ISSUER_TEXT - 3)

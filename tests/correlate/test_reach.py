@@ -37,3 +37,8 @@ def test_processes_and_bounds() -> None:
     assert other.verdict() is None
     many = blocked(*(f"h.d{n}.com" for n in range(1000))).verdict()
     assert many is not None and many["hosts_count"] == 256 and len(many["hosts"]) == 5
+
+
+def test_a_host_longer_than_a_name_can_be_is_not_kept() -> None:
+    fold = blocked(*(f"{'a' * 100_000}.d{n}.com" for n in range(5)))
+    assert fold.verdict() is None and not fold._blocked

@@ -18,7 +18,7 @@ def clock() -> MockClock:
 
 @trio_test
 async def test_concurrent_work_is_done_once(clock: MockClock) -> None:
-    answers = SharedAnswers()
+    answers = SharedAnswers(size=lambda _key, _value: 700)
     calls = []
     results = []
 
@@ -43,12 +43,12 @@ async def test_work_gets_its_arguments() -> None:
     async def work(name: str, number: int) -> tuple[str, float | None]:
         return name * number, None
 
-    assert await SharedAnswers().once(("a",), work, "x", 3) == "xxx"
+    assert await SharedAnswers(size=lambda _key, _value: 700).once(("a",), work, "x", 3) == "xxx"
 
 
 @trio_test
 async def test_time_to_live_within_limits(clock: MockClock) -> None:
-    answers = SharedAnswers()
+    answers = SharedAnswers(size=lambda _key, _value: 700)
     calls: list[float] = []
 
     async def ask(key: str, seconds: float) -> int:
@@ -73,7 +73,7 @@ async def test_time_to_live_within_limits(clock: MockClock) -> None:
 
 @trio_test
 async def test_the_cache_is_bounded() -> None:
-    answers = SharedAnswers()
+    answers = SharedAnswers(size=lambda _key, _value: 700)
 
     async def work() -> tuple[int, float | None]:
         return 1, 100.0
@@ -85,7 +85,7 @@ async def test_the_cache_is_bounded() -> None:
 
 @trio_test
 async def test_when_the_one_who_asks_is_cancelled_another_takes_over(clock: MockClock) -> None:
-    answers = SharedAnswers()
+    answers = SharedAnswers(size=lambda _key, _value: 700)
     started = []
     results = []
 
@@ -116,7 +116,7 @@ async def test_when_the_one_who_asks_is_cancelled_another_takes_over(clock: Mock
 
 @trio_test
 async def test_our_own_bug_reaches_everybody_and_leaves_nothing_behind() -> None:
-    answers = SharedAnswers()
+    answers = SharedAnswers(size=lambda _key, _value: 700)
 
     async def work() -> tuple[str, float | None]:
         await trio.lowlevel.checkpoint()

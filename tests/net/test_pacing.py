@@ -272,3 +272,44 @@ async def test_never_more_than_was_asked_for(clock: MockClock) -> None:
     traffic = Traffic(gate)
     await traffic.run([A] * 10)
     assert traffic.peak["all"] == 2
+
+
+@trio_test
+async def test_a_restriction_holds_for_those_that_start_afterwards(clock: MockClock) -> None:
+    gate = pacer(concurrency=20)
+    traffic = Traffic(gate, seconds=10)
+    async with trio.open_nursery() as nursery:
+        for number in range(100):
+            nursery.start_soon(traffic.one, f"192.0.2.{number}")
+        await trio.sleep(1)
+        assert gate.statistics().in_flight == 20
+        gate.restrict(5)
+        assert gate.statistics().limit == 5
+        await trio.sleep(10)  # those in flight were let go on
+        assert gate.statistics().in_flight == 5
+        assert not gate.enter(A)
+        gate.restrict(0)
+        await trio.sleep(30)
+        assert (gate.statistics().in_flight, len(traffic.starts)) == (0, 25)
+        gate.restrict(1)
+        await wait_all_tasks_blocked()
+        assert (gate.statistics().in_flight, len(traffic.starts)) == (1, 26)
+        gate.restrict(1_000_000)  # never more than asked for
+        await wait_all_tasks_blocked()
+        assert (gate.statistics().in_flight, gate.statistics().limit) == (20, 20)
+    assert len(traffic.starts) == 100 and traffic.peak["all"] == 20
+
+
+@trio_test
+async def test_a_shortage_of_files_and_a_restriction_hold_together(clock: MockClock) -> None:
+    gate = pacer(concurrency=100)
+    for _ in range(100):
+        assert gate.enter(A)
+    await gate.exhausted()
+    assert gate.statistics().limit == 90
+    gate.restrict(95)
+    assert gate.statistics().limit == 90
+    gate.restrict(4)
+    assert gate.statistics().limit == 4
+    await gate.exhausted()
+    assert gate.statistics().limit == 4

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
+from scanner.caching import bounded_memo
 from scanner.diagnosis.case import Case, Claim
 from scanner.records import dataclass
 from scanner.shipped import shipped
@@ -48,7 +49,7 @@ def authorities() -> tuple[Authority, ...]:
     )
 
 
-@lru_cache(maxsize=4096)
+@bounded_memo(4096, 512)
 def authority_of(issuer: str) -> Authority | None:
     """The CA of the table whose organization stands in ``issuer`` (RFC 4514 text)."""
     for found in _ORGANIZATION.finditer(issuer):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, Final
 
+from scanner.caching import bounded_memo
 from scanner.diagnosis.case import Claim, Context
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence
 
@@ -106,7 +106,7 @@ def is_public_name(host: str) -> bool:
 
 
 # A fleet has some thousand addresses; each is asked about once.
-@lru_cache(maxsize=8192)
+@bounded_memo(8192, 64)
 def is_private(address: str) -> bool:
     """Whether only one network can reach ``address``; False for what is no address."""
     # most can be told by how they begin: of those networks each begins with one of these

@@ -1,0 +1,171 @@
+"""Caches of what peers sent: bounded in entries and in bytes, and emptied together when memory runs short.
+
+The number of entries alone bounds nothing: a certificate has 500 bytes or 256 kB, and whoever runs the server decides.
+So each cache is given the size of what it keeps, as an estimate: bytes received, times what they become in memory (see
+``PARSED``). A value that alone would take a good part of a cache is not kept at all, so one monster pushes nothing out.
+
+``Cache`` is for values that somebody puts and asks for, ``bounded_memo`` for functions. There is no third kind: an
+``lru_cache`` whose arguments come from a peer is one of these.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import Any, Final, Generic, TypeVar, cast
+
+# What one byte of DER takes as a parsed certificate, the DER itself included. Measured with tracemalloc for certificates of
+# 400 bytes to 231 kB: 7.0 to 7.2. Names are the most of it: a str of 20 characters has 70 bytes.
+PARSED: Final = 7
+# A value of more than this part of a cache is not kept.
+LARGEST_PART: Final = 8
+# Keys that are remembered without their values: about 4 MB.
+NOTED: Final = 65_536
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# What the byte limits of all caches are when they are as large as they may be: some 450 MB.
+FULL_SHARE: Final = 1.0
+
+# All that can be emptied: caches while they live, memoised functions for good.
+_caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
+_memos: list[Callable[[], None]] = []
+_share = FULL_SHARE
+
+
+class Cache(Generic[_K, _V]):
+    """At most ``entries`` values of at most ``max_bytes`` together; the one not used for longest goes first.
+
+    ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` a value is kept only
+    when its key comes a second time: for what most often is met once (a leaf on its own host) and sometimes a thousand
+    times (one certificate for all), so that what is never asked for again pushes nothing out.
+
+    There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
+    """
+
+    __slots__ = ("__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_noted", "_size", "bytes")
+
+    def __init__(
+        self, entries: int, max_bytes: int, size: Callable[[_K, _V], int], *, on_second_put: bool = False
+    ) -> None:
+        self._entries = entries
+        self._asked = max_bytes
+        self._take(_share)
+        self._size = size
+        self._kept: dict[_K, tuple[_V, int]] = {}
+        self._noted: dict[int, None] | None = {} if on_second_put else None
+        self.bytes = 0  # estimated, of all that is kept
+        _caches.add(self)
+
+    def _take(self, share: float) -> None:
+        self._limit = int(self._asked * share)
+        self._largest = self._limit // LARGEST_PART
+
+    def get(self, key: _K) -> _V | None:
+        """Return what is kept under ``key``; being asked for makes it the youngest."""
+        kept = self._kept
+        entry = kept.pop(key, None)
+        if entry is None:
+            return None
+        kept[key] = entry
+        return entry[0]
+
+    def put(self, key: _K, value: _V) -> None:
+        """Keep ``value``, and forget the oldest where there is no room."""
+        if self._noted is None or self._came_before(key):
+            self._keep(key, value)
+
+    def offer(self, key: _K, make: Callable[[], _V]) -> bool:
+        """Like ``put`` for a value that is only made if its key was put before; return True if it was."""
+        if self._noted is None or self._came_before(key):
+            self._keep(key, make())
+            return True
+        return False
+
+    def _came_before(self, key: _K) -> bool:
+        # by hash: two keys that share one make a value kept that need not be, and no more
+        noted, number = self._noted, hash(key)
+        assert noted is not None
+        if number in noted:
+            return True
+        if len(noted) >= NOTED:
+            del noted[next(iter(noted))]
+        noted[number] = None
+        return False
+
+    def _keep(self, key: _K, value: _V) -> None:
+        kept = self._kept
+        replaced = kept.pop(key, None)
+        if replaced is not None:
+            self.bytes -= replaced[1]
+        size = self._size(key, value)
+        if size > self._largest:
+            return
+        total = self.bytes + size
+        while kept and (len(kept) >= self._entries or total > self._limit):
+            total -= kept.pop(next(iter(kept)))[1]
+        kept[key] = value, size
+        self.bytes = total
+
+    def clear(self) -> None:
+        """Forget all values; which keys came before is still known."""
+        self._kept = {}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def given_size(_key: object, kept: tuple[Any, int]) -> int:
+    """Return the size of a value that is kept together with it, for a ``Cache`` of such pairs."""
+    return kept[1]
+
+
+def bounded_memo(
+    entries: int, longest: int, size: Callable[..., int] | None = None
+) -> Callable[[_Function], _Function]:
+    """Memoise a function of what peers sent, for at most ``entries`` arguments of at most ``longest`` bytes each.
+
+    What is larger is computed each time and not kept, so no more than ``entries * longest`` bytes of arguments are.
+    ``size`` gives the size of the arguments; by default it is ``len`` of the only one.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        plain: Any = function
+        known: Any = lru_cache(maxsize=entries)(plain)
+        memo: Any
+        if size is None:
+
+            def memo(value: Any) -> Any:
+                return known(value) if len(value) <= longest else plain(value)
+
+        else:
+
+            def memo(*arguments: Any) -> Any:
+                return known(*arguments) if size(*arguments) <= longest else plain(*arguments)
+
+        _memos.append(known.cache_clear)
+        result: Any = wraps(plain)(memo)
+        result.cache_info, result.cache_clear = known.cache_info, known.cache_clear
+        return cast("_Function", result)
+
+    return decorate
+
+
+def share_of_all(share: float) -> None:
+    """Let every cache of this process take ``share`` (at most 1) of its bytes, those that are still to be made too."""
+    global _share
+    _share = min(share, FULL_SHARE)
+    for cache in list(_caches):
+        cache._take(_share)
+
+
+def clear_all() -> None:
+    """Empty every cache and every memoised function of this process."""
+    for cache in list(_caches):
+        cache.clear()
+    for clear in _memos:
+        clear()

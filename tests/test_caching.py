@@ -1,0 +1,166 @@
+"""What peers sent is remembered within bounds of entries and of bytes, and forgotten at once when asked."""
+
+from __future__ import annotations
+
+from scanner import caching
+from scanner.caching import LARGEST_PART, NOTED, Cache, bounded_memo, clear_all, share_of_all
+
+
+def length(key: object, value: bytes) -> int:
+    return len(value)
+
+
+def numbers(entries: int, *, on_second_put: bool = False) -> Cache[int, int]:
+    return Cache(entries, 1000, lambda key, value: 1, on_second_put=on_second_put)
+
+
+def test_the_entry_not_used_for_longest_goes_first() -> None:
+    cache = numbers(2)
+    cache.put(1, 10)
+    cache.put(2, 20)
+    assert cache.get(1) == 10
+    cache.put(3, 30)
+    assert (cache.get(1), cache.get(2), cache.get(3)) == (10, None, 30)
+    cache.put(3, 40)
+    assert len(cache) == 2 and cache.get(3) == 40 and cache.bytes == 2
+
+
+def test_bytes_are_bounded_whatever_the_number_of_entries() -> None:
+    cache: Cache[int, bytes] = Cache(1000, 800, length)
+    for number in range(100):
+        cache.put(number, bytes(100))
+        assert cache.bytes == 100 * len(cache) <= 800
+    assert [number for number in range(100) if cache.get(number)] == list(range(92, 100))
+
+
+def test_a_large_value_makes_room_of_several_small_ones() -> None:
+    cache: Cache[int, bytes] = Cache(1000, 800, length)
+    for number in range(80):
+        cache.put(number, bytes(10))
+    cache.put(80, bytes(95))
+    assert len(cache) == 71 and cache.bytes == 795
+    assert [cache.get(9), cache.get(10)] == [None, bytes(10)]
+
+
+def test_a_value_of_more_than_a_part_of_the_cache_is_not_kept_and_pushes_nothing_out() -> None:
+    cache: Cache[int, bytes] = Cache(1000, 800, length)
+    cache.put(1, bytes(50))
+    cache.put(2, bytes(800 // LARGEST_PART + 1))
+    assert (len(cache), cache.get(2), cache.bytes) == (1, None, 50)
+
+
+def test_a_value_that_grew_too_large_replaces_the_old_one_by_nothing() -> None:
+    cache: Cache[int, bytes] = Cache(1000, 800, length)
+    cache.put(1, bytes(50))
+    cache.put(1, bytes(500))
+    assert (len(cache), cache.get(1), cache.bytes) == (0, None, 0)
+
+
+def test_on_second_put_keeps_what_comes_twice() -> None:
+    cache = numbers(2, on_second_put=True)
+    cache.put(1, 1)
+    assert cache.get(1) is None
+    cache.put(1, 2)
+    assert cache.get(1) == 2
+
+
+def test_offer_makes_only_what_it_keeps() -> None:
+    cache = numbers(2, on_second_put=True)
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(len(made))
+        return 7
+
+    assert [cache.offer(key, make) for key in (1, 2, 1)] == [False, False, True]
+    assert (made, len(cache), cache.get(1)) == ([0], 1, 7)
+
+
+def test_keys_that_were_only_seen_are_forgotten_too() -> None:
+    cache = numbers(2, on_second_put=True)
+    cache.put(-5, 1)
+    for key in range(NOTED):
+        cache.put(key, 1)
+    cache.put(-5, 2)
+    assert cache.get(-5) is None
+    cache.put(NOTED - 1, 3)
+    assert cache.get(NOTED - 1) == 3
+
+
+def test_clear_forgets_the_values_and_counts_anew() -> None:
+    cache = numbers(5)
+    cache.put(1, 1)
+    cache.clear()
+    assert (len(cache), cache.bytes, cache.get(1)) == (0, 0, None)
+    cache.put(2, 2)
+    assert (len(cache), cache.bytes) == (1, 1)
+
+
+def test_a_memo_keeps_what_is_short_and_computes_what_is_long() -> None:
+    calls: list[bytes] = []
+
+    @bounded_memo(4, 10)
+    def half(value: bytes) -> int:
+        """Half of it."""
+        calls.append(value)
+        return len(value) // 2
+
+    assert [half(b"1234"), half(b"1234"), half(bytes(11)), half(bytes(11))] == [2, 2, 5, 5]
+    assert calls == [b"1234", bytes(11), bytes(11)]
+    assert half.__doc__ == "Half of it."
+
+
+def test_a_memo_of_several_arguments_is_given_their_size() -> None:
+    calls: list[tuple[bytes, bytes]] = []
+
+    @bounded_memo(4, 10, lambda one, other: len(one) + len(other))
+    def joined(one: bytes, other: bytes) -> bytes:
+        calls.append((one, other))
+        return one + other
+
+    for _ in range(2):
+        assert joined(b"a", b"b") == b"ab"
+        assert joined(bytes(6), bytes(6)) == bytes(12)
+    assert calls == [(b"a", b"b"), (bytes(6), bytes(6)), (bytes(6), bytes(6))]
+
+
+def test_clear_all_empties_caches_and_memos() -> None:
+    calls: list[str] = []
+
+    @bounded_memo(4, 10)
+    def noted(value: str) -> str:
+        calls.append(value)
+        return value
+
+    cache = numbers(5)
+    cache.put(1, 1)
+    noted("a")
+    clear_all()
+    noted("a")
+    assert (len(cache), calls) == (0, ["a", "a"])
+
+
+def test_a_cache_that_nobody_uses_any_more_is_not_kept_for_clearing() -> None:
+    before = len(caching._caches)
+    cache = numbers(1)
+    assert len(caching._caches) == before + 1
+    del cache
+    assert len(caching._caches) == before
+
+
+def test_all_caches_take_less_where_a_run_may_take_little() -> None:
+    before: Cache[int, bytes] = Cache(1000, 8000, length)
+    try:
+        share_of_all(0.1)
+        after: Cache[int, bytes] = Cache(1000, 8000, length)
+        for cache in (before, after):
+            for number in range(100):
+                cache.put(number, bytes(100))
+            assert (len(cache), cache.bytes) == (8, 800)
+            cache.put(100, bytes(200))
+            assert cache.get(100) is None
+    finally:
+        share_of_all(7.0)  # never more than their own
+    for number in range(100):
+        before.put(number, bytes(100))
+    assert before.bytes == 8000
