@@ -212,6 +212,17 @@ class Run:
             )
             if isinstance(rows, Generator):
                 stack.callback(close_rows, rows, patient=inventory != "-")
+            certificates, known = None, set[bytes]()
+            if given["certificates"]:
+                check_output(given["certificates"], force=force, resume=resume)
+            # what is counted as done is what stands in the file once it is locked and its torn end is cut
+            writer = stack.enter_context(open_output(output, force=force, resume=resume))
+            if given["certificates"]:
+                certificates = stack.enter_context(
+                    open_output(given["certificates"], force=force, resume=resume, holds="certificates")
+                )
+                writer.before = certificates
+                known = certificates_in(given["certificates"]) if resume else known
             if resume and output not in (None, "-"):
 
                 def count(finding: dict[str, Any]) -> None:
@@ -222,15 +233,6 @@ class Run:
                 done = completed(output, count)
                 already = len(done)
                 rows = still_to_do(rows, done)
-            certificates, known = None, set[bytes]()
-            if given["certificates"]:
-                check_output(given["certificates"], force=force, resume=resume)
-                known = certificates_in(given["certificates"]) if resume else known
-            writer = stack.enter_context(open_output(output, force=force, resume=resume))
-            if given["certificates"]:
-                certificates = stack.enter_context(
-                    open_output(given["certificates"], force=force, resume=resume, holds="certificates")
-                )
             return cls(
                 inventory=inventory,
                 output=None if output == "-" else output,
@@ -305,12 +307,12 @@ class Run:
         """Scan to the end, or to a signal; the files are closed then."""
         raise_file_limit()
         collect_seldom()
-        with self._files:
-            try:
+        try:
+            with self._files:
                 await self._scan(progress)
-            except* OutputClosed:
-                # the reader of our standard output has gone, as after ``| head``
-                self.interrupted = True
+        except* OutputClosed:
+            # the reader of our standard output has gone, as after ``| head``
+            self.interrupted = True
 
     async def _scan(self, progress: bool) -> None:
         async with trio.open_nursery() as nursery:
@@ -367,7 +369,7 @@ class Run:
     async def _flush(self) -> None:
         while True:
             await trio.sleep(FLUSH_EVERY)
-            self.writer.flush()
+            self.writer.flush_due()
 
     async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
