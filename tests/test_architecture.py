@@ -31,12 +31,15 @@ EVERYWHERE: Final = frozenset({"records", "shipped"})
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
     "__init__": frozenset(),
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"cli", "signals", "streams"}),
+    # What a process does about signals and with its standard streams, before anything else is loaded.
+    "signals": frozenset(),
+    "streams": frozenset(),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset(
         {"session", "rejudge", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"}
     )
-    | {"report"}
+    | {"report", "signals"}
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
     | RECORDS,
     "scan": frozenset(
@@ -54,7 +57,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Recorded findings judged again, without the network.
     "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
-    "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
+    "workers": frozenset(
+        {"signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
+    ),
     "worker": frozenset(
         {
             "frames",
@@ -87,7 +92,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
     "correlate": frozenset({"pki", "tls", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text"}),
-    "fleet": frozenset({"findings", "correlate", "ndjson", "process", "text", "lines", "language"}),
+    "fleet": frozenset({"findings", "correlate", "ndjson", "process", "signals", "text", "lines", "language"}),
     # One page out of what the fleet says, in the catalogue's words.
     "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
     # Findings as rows of a database.

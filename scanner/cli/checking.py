@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import trio
-
 from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.running import material
+from scanner.cli.stopping import run_until_signal
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.feed import Row
 from scanner.findings import Finding
@@ -37,7 +36,7 @@ def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
         ) as session:
             await session.run(rows)
 
-    trio.run(run, rows)
+    run_until_signal(run, rows)
     return sorted(findings, key=lambda finding: finding["target"]["row"])
 
 

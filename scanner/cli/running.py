@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
 
+from scanner import signals
 from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
@@ -266,6 +267,10 @@ class Run:
 
     def collect(self, report: Report) -> None:
         """Write what a process has found and fold it into the statistics."""
+        for digest, line in report.certificates:
+            if self.certificates is not None and digest not in self._known_certificates:
+                self._known_certificates.add(digest)
+                self.certificates.write_lines(line, 1)
         if report.lines:
             self.writer.write_lines(b"".join(report.lines), len(report.lines))
         self.stats.merge(report.stats)
@@ -273,14 +278,11 @@ class Run:
             self.matched = True
         if report.clock is not None:
             self.tell_clock(report.clock)
-        for digest, line in report.certificates:
-            if self.certificates is not None and digest not in self._known_certificates:
-                self._known_certificates.add(digest)
-                self.certificates.write_lines(line, 1)
 
     def execute(self, *, show: bool, stream: TextIO | None) -> int:
         """Scan; returns the exit status. ``stream`` is for the person who watches, ``None`` where it is closed."""
-        trio.run(self.scan_all, show and stream is not None and stream.isatty())
+        with signals.deferred():
+            trio.run(self.scan_all, show and stream is not None and stream.isatty())
         if show and stream is not None:
             from scanner.fleet.tables import as_table
 
@@ -316,13 +318,14 @@ class Run:
 
     async def _scan(self, progress: bool) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
-            nursery.start_soon(self._flush)
-            if self.workers > 1:
-                await self._scan_with_workers(nursery, progress)
-            else:
-                await self._scan_here(nursery, progress)
-            nursery.cancel_scope.cancel()
+            wake = partial(trio.lowlevel.current_trio_token().run_sync_soon, self._stop, nursery.cancel_scope)
+            with signals.on_signal(wake):
+                nursery.start_soon(self._flush)
+                if self.workers > 1:
+                    await self._scan_with_workers(nursery, progress)
+                else:
+                    await self._scan_here(nursery, progress)
+                nursery.cancel_scope.cancel()
 
     async def _scan_here(self, nursery: trio.Nursery, progress: bool) -> None:
         async with open_session(
@@ -370,12 +373,11 @@ class Run:
         while True:
             await trio.sleep(FLUSH_EVERY)
             self.writer.flush_due()
+            self.writer.check_reader()
 
-    async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                self.interrupted = True
-                scope.cancel()
+    def _stop(self, scope: trio.CancelScope) -> None:
+        self.interrupted = True
+        scope.cancel()
 
 
 def clock_words(clock: ClockVerdict) -> str:

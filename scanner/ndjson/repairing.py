@@ -8,7 +8,15 @@ from collections.abc import Callable
 from typing import BinaryIO, Final, Literal, Protocol
 
 from scanner.findings import SCHEMA
-from scanner.lines import ZSTD_INPUT_STEP, ZSTD_MAX_WINDOW, Compression, StreamBroken, batches_of_lines, blocks, compression_of
+from scanner.lines import (
+    ZSTD_INPUT_STEP,
+    ZSTD_MAX_WINDOW,
+    Compression,
+    StreamBroken,
+    batches_of_lines,
+    blocks,
+    compression_of,
+)
 from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, certificate_of, finding_of
 from scanner.text import quoted
 

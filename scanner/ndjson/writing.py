@@ -173,6 +173,16 @@ class Writer:
         if self._compress is None or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
+    def check_reader(self) -> None:
+        """Raise ``OutputClosed`` where this is a pipe whose reader has gone, although nothing was written since."""
+        if self._regular or self._descriptor < 0 or self._failure is not None:
+            return
+        poll = select.poll()
+        poll.register(self._descriptor, 0)
+        if any(events & select.POLLERR for _, events in poll.poll(0)):
+            self._failure = OutputClosed(f"cannot write {self._shown}: the reader has gone")
+            raise self._failure
+
     def flush_or_fail(self) -> None:
         """``flush``, and raise the error of an earlier one again."""
         if self._failure is not None:
@@ -185,10 +195,13 @@ class Writer:
             return
         self._closed = True
         try:
-            known = self._failure or (self.before and self.before._failure)  # noqa: SLF001 - another Writer
+            known = self._failure or (self.before and self.before._failure)
             if known is None:
                 self.flush()
                 self._check_unchanged()
+        except OutputError as error:
+            self._failure = error
+            raise
         finally:
             if self._owned:
                 self._close_descriptor()
@@ -201,7 +214,8 @@ class Writer:
         try:
             os.close(self._descriptor)
         except OSError as error:  # network file systems say only now that there is no room
-            raise self._failed(error) from error
+            self._failure = self._failed(error)
+            raise self._failure from error
 
     def _check_unchanged(self) -> None:
         """Raise ``OutputLost`` where the file was deleted, replaced, cut or written to by somebody else."""
