@@ -116,8 +116,10 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # What a --resolver may be; where a comparison is posted to
-    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp", "scanner.net.webhook"}),
+    # What a --resolver and a --cache may be; where a comparison is posted to
+    ("cli", "net"): frozenset(
+        {"scanner.net.dns_config", "scanner.net.fetch_cache", "scanner.net.sntp", "scanner.net.webhook"}
+    ),
     # The witness that a server of --ntp is
     ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.

@@ -223,6 +223,11 @@ def cache_directory(given: dict[str, Any], environment: Mapping[str, str] = os.e
     if given["cache"]:
         if os.path.exists(given["cache"]) and not os.path.isdir(given["cache"]):
             raise UsageProblem(f"--cache: {given['cache']} is not a directory")
+        from scanner.net.fetch_cache import why_refused
+
+        refusal = why_refused(given["cache"])
+        if refusal is not None:
+            raise UsageProblem(f"--cache: {quoted(given['cache'], 200)[1:-1]} is not used: {refusal}")
         return str(given["cache"])
     base = environment.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the specification has relative ones ignored
