@@ -6,6 +6,7 @@ a run that was killed, sees lines or, at worst, one torn last line, which ``repa
 frames (RFC 8878), each appended whole, in one write. ``reading`` streams findings back.
 """
 
+from scanner.ndjson.encoding import dumps_line
 from scanner.ndjson.reading import (
     FOREIGN,
     MAX_FINDING_LINE,
@@ -29,7 +30,6 @@ from scanner.ndjson.writing import (
     Writer,
     WriterStatistics,
     check_output,
-    dumps_line,
     open_output,
 )
 
