@@ -9,8 +9,7 @@ from __future__ import annotations
 
 def describe_bug(error: BaseException) -> str:
     """One line for the finding: what kind of exception, its words, and where it was raised."""
-    while isinstance(error, BaseExceptionGroup):  # a nursery's: the first of its members says more
-        error = error.exceptions[0]
+    error = innermost(error)
     place = ""
     trace = error.__traceback__
     while trace is not None:
@@ -18,6 +17,13 @@ def describe_bug(error: BaseException) -> str:
         place = f" in {code.co_name} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
         trace = trace.tb_next
     return f"{type(error).__name__}: {error}{place}"
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The first exception that is no group: a nursery wraps what its tasks raise."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def describe_caught(what: str, error: BaseException) -> str:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import trio
 
+from scanner.bugs import innermost
 from scanner.certificates import not_met_before
 from scanner.config import ScanConfig
 from scanner.correlate.fold import Fold
@@ -113,10 +114,7 @@ class _Desk:
 
     def lost(self, group: BaseExceptionGroup[NetworkLost]) -> None:
         """Take that this process gives up."""
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        self._report.network_lost = str(error)
+        self._report.network_lost = str(innermost(group))
 
     async def send(self, phase: Phase = "working") -> None:
         """Report now."""
@@ -231,9 +229,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         trio.run(work, rows, control, reports, clock=LoopClock())
     except Exception as raised:  # noqa: BLE001 - one line, and the process that started this one says what it means
-        error: BaseException = raised
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = innermost(raised)
         if not isinstance(error, trio.BrokenResourceError):  # else nobody reads the reports any more
             sys.stderr.write(f"tlsweep: worker {os.getpid()}: {type(error).__name__}: {error}\n")
         return 1

@@ -34,6 +34,7 @@ from scanner.net.outage import NetworkLost
 from scanner.net.pacing import PacingStatistics
 from scanner.scan import ScanStatistics
 from scanner.session import without_excluded
+from scanner.signals import SIGNALS
 from scanner.worker import Assignment, Report
 
 # Batches of rows that wait for one process while another is served.
@@ -119,7 +120,6 @@ class Crew:
         self._at_rest: set[int] = set()
         self._all_rest = trio.Event()
         self._settle = trio.Event()
-        self._said: set[str] = set()
         self._failed_starts = 0
         self._broken = False  # what is found can no longer be written
         self._read = 0
@@ -284,10 +284,6 @@ class Crew:
         self._done += len(report.rows)
         self._outcomes.update(report.stats.total.outcomes)
         self._collect(report)
-        for line in report.warnings:
-            if line not in self._said:  # each process notices an outage for itself
-                self._said.add(line)
-                self._say(line)
         if report.network_lost is not None:
             raise NetworkLost(report.network_lost)
 
@@ -321,17 +317,30 @@ class Crew:
             with trio.CancelScope(shield=True):
                 await worker.rows.aclose()
                 await worker.control.aclose()
-                with trio.move_on_after(STOP_SECONDS):
-                    while (report := await _next_report(worker)) is not None:
-                        if not self._broken:
-                            self._take(worker, report)
-                    while worker.process.poll() is None:  # noqa: ASYNC110 - its end comes right after its last report
-                        await trio.sleep(0.01)
-                await worker.reports.aclose()
-                if worker.process.poll() is None:
-                    worker.process.kill()
-                    worker.process.wait()
-            self._workers.discard(worker)
+                try:
+                    with trio.move_on_after(STOP_SECONDS):
+                        await self._take_last(worker)
+                        while worker.process.poll() is None:  # noqa: ASYNC110 - its end comes right after its last report
+                            await trio.sleep(0.01)
+                finally:
+                    await worker.reports.aclose()
+                    if worker.process.poll() is None:
+                        worker.process.kill()
+                        worker.process.wait()
+                    self._workers.discard(worker)
+
+    async def _take_last(self, worker: _Worker) -> None:
+        """Read the reports to their end, so that the process is not kept from ending; take them while they can be written."""
+        failure: Exception | None = None
+        while (report := await _next_report(worker)) is not None:
+            if self._broken:
+                continue
+            try:
+                self._take(worker, report)
+            except Exception as error:  # noqa: BLE001 - raised again below
+                self._broken, failure = True, error
+        if failure is not None:
+            raise failure
 
 
 async def _next_report(worker: _Worker) -> Report | None:
@@ -344,7 +353,7 @@ def _start() -> _Worker:
     pipes = [os.pipe() for _ in range(3)]
     (rows_in, rows_out), (control_in, control_out), (reports_in, reports_out) = pipes
     theirs = (rows_in, control_in, reports_out)
-    stopping = {signal.SIGINT, signal.SIGTERM}
+    stopping = set(SIGNALS)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # the mask is inherited
     try:
         process = subprocess.Popen(

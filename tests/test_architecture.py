@@ -32,7 +32,10 @@ EVERYWHERE: Final = frozenset({"records", "shipped", "caching"})
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
     "__init__": frozenset(),
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"cli", "signals", "streams"}),
+    # What a process does about signals and with its standard streams, before anything else is loaded.
+    "signals": frozenset(),
+    "streams": frozenset(),
     # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
     "cli": frozenset(
         {
@@ -50,7 +53,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
             "net",
         }
     )
-    | {"report"}
+    | {"report", "signals"}
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
     | RECORDS,
     "scan": frozenset(
@@ -81,7 +84,9 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Recorded findings judged again, without the network.
     "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
-    "workers": frozenset({"worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}),
+    "workers": frozenset(
+        {"signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
+    ),
     "worker": frozenset(
         {
             "frames",
@@ -116,7 +121,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
     "correlate": frozenset({"pki", "tls", *RECORDS}),
     "pki": frozenset({"evidence", "findings", "text", "bugs"}),
-    "fleet": frozenset({"findings", "correlate", "ndjson", "process", "text", "lines", "language"}),
+    "fleet": frozenset({"findings", "correlate", "ndjson", "process", "signals", "text", "lines", "language"}),
     # One page out of what the fleet says, in the catalogue's words.
     "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
     # Findings as rows of a database.
@@ -144,9 +149,12 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # What a --resolver may be; where a comparison is posted to; the clocks of a run, and how it ends without a network
-    ("cli", "net"): frozenset({"scanner.net.dns_config", "scanner.net.sntp", "scanner.net.webhook"})
-    | {"scanner.net.clocks", "scanner.net.outage"},
+    # What a --resolver and a --cache may be; where a comparison is posted to; the clocks of a run, and how it ends
+    # without a network
+    ("cli", "net"): frozenset(
+        {"scanner.net.dns_config", "scanner.net.fetch_cache", "scanner.net.sntp", "scanner.net.webhook"}
+        | {"scanner.net.clocks", "scanner.net.outage"}
+    ),
     # The witness that a server of --ntp is
     ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.

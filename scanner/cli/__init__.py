@@ -12,6 +12,7 @@ from typing import Final, TextIO, cast
 
 import click
 
+from scanner import signals
 from scanner.language import LANGUAGES, of_locale, speak
 from scanner.process import GC_THRESHOLD
 
@@ -44,7 +45,7 @@ SUMMARIES: Final = {
 NOT_YET: Final = frozenset[str]()
 
 USAGE_ERROR: Final = 2
-INTERRUPTED: Final = 3
+INTERRUPTED: Final = signals.INTERRUPTED
 OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h: not one of those that scripts decide by
 
 
@@ -123,6 +124,11 @@ def tlsweep() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted,
     70 a fault of our own)."""
+    with signals.installed():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
     speak(of_locale(os.environ))
@@ -138,12 +144,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         click.echo(error.ctx.get_help(), err=True)
         return USAGE_ERROR
     except click.ClickException as error:
+        if signals.came():
+            return _say("interrupted", INTERRUPTED)
         # one line, whatever the message holds
         return _say(error.format_message(), USAGE_ERROR)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except BaseExceptionGroup as group:
-        if group.split(KeyboardInterrupt)[1] is not None:
+        if group.split(KeyboardInterrupt)[1] is not None and not signals.came():
             return _our_fault(group)
         return _say("interrupted", INTERRUPTED)
     except (BrokenPipeError, SystemExit):
@@ -152,8 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         _discard_output()
-        return _say(str(error), USAGE_ERROR)
+        return _say("interrupted", INTERRUPTED) if signals.came() else _say(str(error), USAGE_ERROR)
     except Exception as error:  # noqa: BLE001 - Python would end with 1, which scripts take for --fail-on
+        if signals.came():
+            return _say("interrupted", INTERRUPTED)
         return _our_fault(error)
     return status if isinstance(status, int) else 0
 

@@ -6,17 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import trio
-
 from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.running import material, say
+from scanner.cli.stopping import run_until_signal
 from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
-from scanner.net.clocks import LoopClock
 from scanner.pki.files import read_chain
 from scanner.session import FILE_OFFER, judge_file, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
@@ -38,7 +36,7 @@ def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
         ) as session:
             await session.run(rows)
 
-    trio.run(run, rows, clock=LoopClock())
+    run_until_signal(run, rows)
     return sorted(findings, key=lambda finding: finding["target"]["row"])
 
 

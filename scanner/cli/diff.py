@@ -74,8 +74,7 @@ def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
     """What posts a message there. Raises ``UsageProblem``, now and then."""
     if not webhook:
         return None
-    import trio
-
+    from scanner.cli.stopping import run_until_signal
     from scanner.net.webhook import WebhookError, deliver, read_hook
 
     try:
@@ -85,7 +84,7 @@ def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
 
     def send(body: bytes) -> None:
         try:
-            trio.run(deliver, hook, body)
+            run_until_signal(deliver, hook, body)
         except WebhookError as error:
             raise UsageProblem(str(error)) from None
 

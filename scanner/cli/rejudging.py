@@ -8,7 +8,7 @@ import stat
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
@@ -16,11 +16,13 @@ from scanner.cli.running import matches_fail_on, parse_fail_on, same_file, say
 from scanner.diagnosis.fragments import Fragments
 from scanner.language import spoken
 from scanner.lines import close_binary, open_binary
-from scanner.ndjson import NotFindings, OutputClosed, OutputExists, Unreadable, check_output, open_output
+from scanner.ndjson import NotFindings, OutputClosed, OutputExists, Unreadable, Writer, check_output, open_output
+from scanner.ndjson.writing import compressor_for
 from scanner.rejudge.certificates import Certificates
 from scanner.rejudge.judging import Rejudge
 from scanner.rejudge.options import Options
 from scanner.rejudge.tally import Tally
+from scanner.report.files import Draft
 from scanner.session import Material, make_judge, make_transparency
 from scanner.text import quoted
 
@@ -47,7 +49,7 @@ def rejudge(paths: Sequence[str], given: dict[str, Any], chosen: Collection[str]
         work.collect(given["certificates"])
         work.fold()
         try:
-            with open_output(given["output"], force=given["force"]) as writer:
+            with whole_output(given["output"], force=given["force"]) as writer:
                 for item in work.findings():
                     tally.add(item)
                     if isinstance(item, Unreadable):
@@ -104,6 +106,21 @@ def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
 
 
 @contextmanager
+def whole_output(path: str | None, *, force: bool) -> Iterator[Writer]:
+    """A writer for a file that gets its name when all of it is written; what is there already stays as it is until then."""
+    if path in (None, "-"):
+        with open_output(path) as writer:
+            yield writer
+        return
+    with Draft(path, force=force) as draft:
+        sink, compress = cast("BinaryIO", draft), compressor_for(path)
+        writer = Writer(sink, path, compress=compress, regular=False, owned=False)
+        yield writer
+        writer.close()
+        draft.place()
+
+
+@contextmanager
 def readable_again(path: str) -> Iterator[str]:
     """A path that can be read several times: standard input and pipes are kept in a temporary file meanwhile."""
     if path != "-" and not _is_pipe(path):
@@ -116,9 +133,13 @@ def readable_again(path: str) -> Iterator[str]:
             raise NotFindings(f"cannot read {'standard input' if path == '-' else path}: {error}") from error
         try:
             shutil.copyfileobj(source, kept)
+            kept.flush()
+        except OSError as error:
+            shown = "standard input" if path == "-" else path
+            place = os.path.dirname(kept.name)
+            raise NotFindings(f"cannot keep {shown} in {place} to read it twice: {error.strerror or error}") from error
         finally:
             close_binary(source)
-        kept.flush()
         yield kept.name
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
 
+from scanner import signals
+from scanner.bugs import innermost
 from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
@@ -215,6 +217,17 @@ class Run:
             )
             if isinstance(rows, Generator):
                 stack.callback(close_rows, rows, patient=inventory != "-")
+            certificates, known = None, set[bytes]()
+            if given["certificates"]:
+                check_output(given["certificates"], force=force, resume=resume)
+            # what is counted as done is what stands in the file once it is locked and its torn end is cut
+            writer = stack.enter_context(open_output(output, force=force, resume=resume))
+            if given["certificates"]:
+                certificates = stack.enter_context(
+                    open_output(given["certificates"], force=force, resume=resume, holds="certificates")
+                )
+                writer.before = certificates
+                known = certificates_in(given["certificates"]) if resume else known
             if resume and output not in (None, "-"):
 
                 def count(finding: dict[str, Any]) -> None:
@@ -225,15 +238,6 @@ class Run:
                 done = completed(output, count)
                 already = len(done)
                 rows = still_to_do(rows, done)
-            certificates, known = None, set[bytes]()
-            if given["certificates"]:
-                check_output(given["certificates"], force=force, resume=resume)
-                known = certificates_in(given["certificates"]) if resume else known
-            writer = stack.enter_context(open_output(output, force=force, resume=resume))
-            if given["certificates"]:
-                certificates = stack.enter_context(
-                    open_output(given["certificates"], force=force, resume=resume, holds="certificates")
-                )
             return cls(
                 inventory=inventory,
                 output=None if output == "-" else output,
@@ -267,6 +271,10 @@ class Run:
 
     def collect(self, report: Report) -> None:
         """Write what a process has found and fold it into the statistics."""
+        for digest, line in report.certificates:
+            if self.certificates is not None and digest not in self._known_certificates:
+                self._known_certificates.add(digest)
+                self.certificates.write_lines(line, 1)
         if report.lines:
             self.writer.write_lines(b"".join(report.lines), len(report.lines))
         self.stats.merge(report.stats)
@@ -277,14 +285,11 @@ class Run:
         for warning in set(report.warnings) - self._warned:
             self._warned.add(warning)
             say(warning)
-        for digest, line in report.certificates:
-            if self.certificates is not None and digest not in self._known_certificates:
-                self._known_certificates.add(digest)
-                self.certificates.write_lines(line, 1)
 
     def execute(self, *, show: bool, stream: TextIO | None) -> int:
         """Scan; returns the exit status. ``stream`` is for the person who watches, ``None`` where it is closed."""
-        trio.run(self.scan_all, show and stream is not None and stream.isatty(), clock=LoopClock())
+        with signals.deferred():
+            trio.run(self.scan_all, show and stream is not None and stream.isatty(), clock=LoopClock())
         if show and stream is not None:
             from scanner.fleet.tables import as_table
 
@@ -311,25 +316,26 @@ class Run:
         """Scan to the end, or to a signal; the files are closed then."""
         raise_file_limit()
         collect_seldom()
-        with self._files:
-            try:
+        try:
+            with self._files:
                 await self._scan(progress)
-            except* OutputClosed:
-                # the reader of our standard output has gone, as after ``| head``
-                self.interrupted = True
-            except* NetworkLost as group:
-                self.interrupted = True
-                say(str(group.exceptions[0] if not isinstance(group.exceptions[0], BaseExceptionGroup) else group))
+        except* OutputClosed:
+            # the reader of our standard output has gone, as after ``| head``
+            self.interrupted = True
+        except* NetworkLost as group:
+            self.interrupted = True
+            say(str(innermost(group)))
 
     async def _scan(self, progress: bool) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
-            nursery.start_soon(self._flush)
-            if self.workers > 1:
-                await self._scan_with_workers(nursery, progress)
-            else:
-                await self._scan_here(nursery, progress)
-            nursery.cancel_scope.cancel()
+            wake = partial(trio.lowlevel.current_trio_token().run_sync_soon, self._stop, nursery.cancel_scope)
+            with signals.on_signal(wake):
+                nursery.start_soon(self._flush)
+                if self.workers > 1:
+                    await self._scan_with_workers(nursery, progress)
+                else:
+                    await self._scan_here(nursery, progress)
+                nursery.cancel_scope.cancel()
 
     async def _scan_here(self, nursery: trio.Nursery, progress: bool) -> None:
         async with open_session(
@@ -377,13 +383,12 @@ class Run:
     async def _flush(self) -> None:
         while True:
             await trio.sleep(FLUSH_EVERY)
-            self.writer.flush()
+            self.writer.flush_due()
+            self.writer.check_reader()
 
-    async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                self.interrupted = True
-                scope.cancel()
+    def _stop(self, scope: trio.CancelScope) -> None:
+        self.interrupted = True
+        scope.cancel()
 
 
 def clock_words(clock: ClockVerdict) -> str:

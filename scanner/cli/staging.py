@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
 import click
 import trio
 
+from scanner import signals
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli.running import Run
 from scanner.cli.scan import scan
+from scanner.cli.stopping import run_until_signal
 from scanner.demo.fleet import Fleet, run_fleet
 from scanner.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.fleet.tables import as_table
@@ -46,10 +48,18 @@ def stage(directory: str, *, serve: bool) -> int:
         raise UsageProblem(f"cannot use {directory}: {error.strerror}") from None
     if foreign:
         raise UsageProblem(f"{directory} holds other files ({sorted(foreign)[0]}): name an empty or a new directory")
-    return trio.run(_stage, path, serve)
+    interrupted = False
+
+    async def run() -> None:
+        nonlocal interrupted
+        interrupted = await _stage(path, serve)
+
+    run_until_signal(run)
+    return INTERRUPTED if interrupted else 0
 
 
-async def _stage(path: Path, serve: bool) -> int:
+async def _stage(path: Path, serve: bool) -> bool:
+    """The demo; returns whether its scan was interrupted."""
     click.echo("Starting the fleet ...", err=True)
     async with run_fleet(path) as fleet:
         given = scan.make_context("scan", _command_line(fleet, path)).params
@@ -70,10 +80,9 @@ async def _stage(path: Path, serve: bool) -> int:
         )
         if run.interrupted:
             click.echo("tlsweep: interrupted, the findings are not complete", err=True)
-            return INTERRUPTED
-        if serve:
+        elif serve:
             await _serve(fleet)
-    return 0
+        return run.interrupted
 
 
 async def _as_seen_by(fleet: Fleet, path: Path, clock_off: timedelta, before: Run) -> Run:
@@ -139,10 +148,10 @@ def _first(finding: Finding) -> DiagnosisRecord:
 
 async def _serve(fleet: Fleet) -> None:
     # listened for before anybody can have read how to end it
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    ended = trio.Event()
+    with signals.on_signal(partial(trio.lowlevel.current_trio_token().run_sync_soon, ended.set)):
         _tell_how_to_look(fleet)
-        async for _ in signals:
-            return
+        await ended.wait()
 
 
 def _tell_how_to_look(fleet: Fleet) -> None:

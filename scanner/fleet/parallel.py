@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from scanner.fleet.stats import CountingFailed
 from scanner.lines import compression_of
 from scanner.ndjson import NotFindings, Unreadable, read_made, read_part
 from scanner.process import collect_seldom
+from scanner.signals import SIGNALS
 from scanner.text import quoted
 
 # A part smaller than this costs more to hand out than to read.
@@ -41,16 +44,36 @@ def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Sta
     total = Statistics(by)
     found: dict[str, int] = dict.fromkeys(paths, 0)
     try:
-        with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=collect_seldom) as pool:
-            for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
-                found[part[0]] += folded.total.findings
-                total.merge(folded)
+        with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=_begin) as pool:
+            try:
+                for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
+                    found[part[0]] += folded.total.findings
+                    total.merge(folded)
+            except BaseException:
+                for child in multiprocessing.active_children():  # nobody wants what they are at any more
+                    child.kill()
+                raise
     except BrokenProcessPool as error:
         raise CountingFailed("a process that counted was ended from outside; try fewer --workers") from error
     for path, findings in found.items():
         if not findings:
             raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no findings")
     return total
+
+
+def _begin() -> None:
+    """Prepare a process of the pool: a signal to all of them ends only their parent, and they end when it does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    collect_seldom()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _context() -> BaseContext:

@@ -3,9 +3,10 @@
 The unit is the line. ``writing`` hands whole lines to the system in one call, so that a reader beside it, or after
 a run that was killed, sees lines or, at worst, one torn last line, which ``repairing`` removes before ``--resume``;
 ``resume`` knows which rows are done. ``.gz`` and ``.zst`` files are made of independent members (RFC 1952) or
-frames (RFC 8878), flushed as they go: what was flushed can be read after a kill. ``reading`` streams findings back.
+frames (RFC 8878), each appended whole, in one write. ``reading`` streams findings back.
 """
 
+from scanner.ndjson.encoding import dumps_line
 from scanner.ndjson.reading import (
     FOREIGN,
     MAX_FINDING_LINE,
@@ -25,15 +26,15 @@ from scanner.ndjson.writing import (
     OutputError,
     OutputExists,
     OutputFull,
+    OutputLost,
     Writer,
     WriterStatistics,
     check_output,
-    dumps_line,
     open_output,
 )
 
 __all__ = [
     "Completed", "FOREIGN", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
-    "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
+    "OutputLost", "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
     "open_output", "read_batches", "read_certificates", "read_findings", "read_made", "read_part", "repair_torn_tail",
 ]  # fmt: skip

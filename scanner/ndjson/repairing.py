@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Final, Literal, Protocol
 
 from scanner.findings import SCHEMA
-from scanner.lines import Compression, StreamBroken, batches_of_lines, blocks, compression_of
+from scanner.lines import (
+    ZSTD_INPUT_STEP,
+    ZSTD_MAX_WINDOW,
+    Compression,
+    StreamBroken,
+    batches_of_lines,
+    blocks,
+    compression_of,
+)
 from scanner.ndjson.reading import MAX_FINDING_LINE, NotFindings, certificate_of, finding_of
 from scanner.text import quoted
 
@@ -78,29 +85,32 @@ def refuse_other_files(path: str, holds: Holds = "findings") -> None:
 
 
 def _repair_compressed(path: str, kind: Compression) -> int:
-    """Cut the file after its last whole member and write the whole lines of the torn one as a new member."""
+    """Cut the file after its last whole member. That takes no room, so it works on a full disk too."""
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
+        end = _end_before_zeros(file, size)
         file.seek(0)
-        whole, rescued = _gzip_members(file) if kind == "gzip" else _zstd_frames(file)
-        if whole == size:
-            return 0
-        lines = rescued[: rescued.rfind(b"\n") + 1]
-        replacement = _one_member(lines, kind) if lines else b""
-        file.seek(whole)
-        file.write(replacement)
-        file.truncate()
-        return max(size - whole - len(replacement), 0)
+        whole = _end_of_whole_parts(file, kind, end)
+        if whole < size:
+            file.truncate(whole)
+        return size - whole
 
 
-def _one_member(content: bytes, kind: Compression) -> bytes:
-    if kind == "gzip":
-        return gzip.compress(content)
-    import zstandard
+def _end_before_zeros(file: BinaryIO, size: int) -> int:
+    """The offset after which there are only zero bytes, which a power cut can leave; ``MEMBER_ZEROS`` of them may be a member's."""
+    position = size
+    while position > 0:
+        start = max(position - _STEP, 0)
+        file.seek(start)
+        block = file.read(position - start).rstrip(b"\0")
+        if block:
+            return min(start + len(block) + MEMBER_ZEROS, size)
+        position = start
+    return 0
 
-    return zstandard.ZstdCompressor().compress(content)
 
-
+# No member ends with more zero bytes than its checksum and size have (RFC 1952 section 2.3.1); a frame of text with fewer.
+MEMBER_ZEROS: Final = 8
 # What is taken in at once while members are told apart.
 _STEP: Final = 64 * 1024
 
@@ -115,34 +125,31 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def _gzip_members(file: BinaryIO) -> tuple[int, bytes]:
-    """(offset after the last whole member, content of the torn one after it)."""
-    return _whole_parts(file, lambda: zlib.decompressobj(wbits=31), zlib.error, "gzip")
-
-
-def _zstd_frames(file: BinaryIO) -> tuple[int, bytes]:
-    """(offset after the last whole frame, content of the torn one after it)."""
+def _decompressors(kind: Compression) -> tuple[Callable[[], _Decompressor], type[Exception]]:
+    """What begins a member, and what it raises on damaged data."""
+    if kind == "gzip":
+        return lambda: zlib.decompressobj(wbits=31), zlib.error
     import zstandard
 
-    return _whole_parts(file, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError, "zstd")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW)
+    return lambda: decompressor.decompressobj(), zstandard.ZstdError
 
 
-def _whole_parts(
-    file: BinaryIO, begin: Callable[[], _Decompressor], damaged: type[Exception], kind: str
-) -> tuple[int, bytes]:
+def _end_of_whole_parts(file: BinaryIO, kind: Compression, end: int) -> int:
+    """The offset after the last whole member among the first ``end`` bytes. Raises ``NotFindings`` for damaged data."""
+    begin, damaged = _decompressors(kind)
+    step = _STEP if kind == "gzip" else ZSTD_INPUT_STEP
     whole = 0
     pending = b""
     while True:
         part = begin()
-        content: list[bytes] = []
         used = 0
         while not part.eof:
-            if not pending:
-                pending = file.read(_STEP)
-                if not pending:
-                    return whole, b"".join(content)
+            pending = pending or file.read(min(step, end - whole - used))
+            if not pending or not (used or pending.strip(b"\0")):
+                return whole
             try:
-                content.append(part.decompress(pending))
+                part.decompress(pending)
             except damaged as error:
                 # Cutting here would lose what follows: that is for a person to decide.
                 raise NotFindings(f"its {kind} data is damaged after byte {whole + used} ({error})") from error

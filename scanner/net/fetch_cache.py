@@ -3,6 +3,9 @@
 One file for each answer, named by what was asked, written under another name and then renamed: any number of processes may
 use one directory, and none ever reads half a file. Only answers whose signature verified are given to it, and whoever
 takes one out verifies it again: the directory is no place of trust. Where it cannot be written, nothing is kept.
+
+Others may try to have us write or delete elsewhere: no link is followed, every file is opened relative to the directory's
+descriptor, a directory that others can change is not used, and only files that are recognised as ours are removed.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
+import stat
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +42,39 @@ SWEEP_TO: Final = 0.9
 # Seconds after which a file that was never renamed belongs to a process that has died.
 ABANDONED: Final = 3600.0
 
+# Names of answers, and of what is being written and of locks.
+_ANSWER: Final = re.compile(r"[0-9a-f]{64}\Z")
+_TEMPORARY: Final = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{16}\Z|\.lock-[0-9a-f]{32}\Z")
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def why_refused(directory: str | Path) -> str | None:
+    """Why ``directory`` is not safe to keep files in, for a person; ``None`` where it is, or is not there yet.
+
+    As ssh judges files that it trusts: it and what is above it belong to this user or to root, and nobody else may change it.
+    A world-writable directory above with the sticky bit, such as ``/tmp``, is accepted.
+    """
+    path = Path(directory)
+    if path.is_symlink():
+        return "it is a symbolic link"
+    real = Path(os.path.realpath(path))
+    for place in (real / "fetched", real, *real.parents):
+        try:
+            seen = place.lstat()
+        except OSError:
+            continue  # it will be made, or cannot be
+        what = "it" if place == real else str(place)
+        if not stat.S_ISDIR(seen.st_mode):
+            return f"{what} is not a directory"
+        if seen.st_uid not in (0, os.geteuid()):
+            return f"{what} belongs to another user"
+        ours = place in (real / "fetched", real)
+        if seen.st_mode & (0o022 if ours else 0o002) and (ours or not seen.st_mode & stat.S_ISVTX):
+            return f"{what} can be changed by other users"
+    return None
+
 
 class DiskCache:
     """Answers by key. ``clock`` gives seconds since the epoch. All of it blocks for as long as a disk takes."""
@@ -52,27 +91,33 @@ class DiskCache:
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_files = max_files
-        self._usable = True
+        self._usable = why_refused(directory) is None
         self._files = SWEEP_FILES  # so that the first writing sweeps
         self._bytes = 0
 
     def get(self, key: str) -> bytes | None:
         """The answer that was put under ``key``, while it is valid. What is broken is as if it were not there."""
-        path = self._path(key)
+        name = _name(key)
         try:
-            content = _read(path)
+            with self._opened() as directory:
+                content = _read(directory, name)
+                start = len(MAGIC) + _HEAD.size
+                if not content.startswith(MAGIC):
+                    return None
+                if len(content) < start + _DIGEST:
+                    _forget(directory, name)
+                    return None
+                head = content[len(MAGIC) : start]
+                until, key_length, body_length = _HEAD.unpack(head)
+                rest = content[start + _DIGEST :]
+                if len(rest) != key_length + body_length or content[start : start + _DIGEST] != _digest(head, rest):
+                    _forget(directory, name)
+                    return None
+                if not self._clock() < until:
+                    _forget(directory, name)
+                    return None
         except OSError:
             return None
-        start = len(MAGIC) + _HEAD.size
-        if not content.startswith(MAGIC) or len(content) < start + _DIGEST:
-            return self._forget(path)
-        head = content[len(MAGIC) : start]
-        until, key_length, body_length = _HEAD.unpack(head)
-        rest = content[start + _DIGEST :]
-        if len(rest) != key_length + body_length or content[start : start + _DIGEST] != _digest(head, rest):
-            return self._forget(path)
-        if not self._clock() < until:
-            return self._forget(path)
         if rest[:key_length] != key.encode("utf-8", "surrogatepass"):
             return None
         return rest[key_length:]
@@ -83,12 +128,11 @@ class DiskCache:
             return
         raw = key.encode("utf-8", "surrogatepass")
         head = _HEAD.pack(until, len(raw), len(body))
-        path = self._path(key)
         try:
-            if self._files >= SWEEP_FILES or self._bytes >= SWEEP_BYTES:
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._sweep()
-            _write(path, (MAGIC, head, _digest(head, raw, body), raw, body))
+            with self._opened(make=True) as directory:
+                if self._files >= SWEEP_FILES or self._bytes >= SWEEP_BYTES:
+                    self._sweep(directory)
+                _write(directory, _name(key), (MAGIC, head, _digest(head, raw, body), raw, body))
         except OSError:
             self._usable = False  # full, not ours, or read-only: the run goes on without
             return
@@ -98,11 +142,9 @@ class DiskCache:
     def lock(self, key: str) -> int | None:
         """Try to be the only process that fetches what belongs to ``key``. Something for ``unlock``, or ``None`` where another
         one is at it; where the directory cannot be written nobody waits for anybody. Raises ``OSError`` then."""
-        if not self._usable:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(key).with_name(f".lock-{self._path(key).name[:32]}")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with self._opened(make=True) as directory:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(_lock_name(key), flags, 0o600, dir_fd=directory)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -115,44 +157,85 @@ class DiskCache:
 
     def unlock(self, key: str, descriptor: int) -> None:
         """Let others have their turn. The file goes too: who waits for it finds the answer, and at worst fetches again."""
-        self._forget(self._path(key).with_name(f".lock-{self._path(key).name[:32]}"))
+        with suppress(OSError), self._opened() as directory:
+            _forget(directory, _lock_name(key))
         os.close(descriptor)
 
-    def _path(self, key: str) -> Path:
-        return self._directory / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-    @staticmethod
-    def _forget(path: Path) -> None:
+    @contextmanager
+    def _opened(self, *, make: bool = False) -> Iterator[int]:
+        """A descriptor of the directory. Raises ``OSError`` where it is refused."""
+        if not self._usable:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if make:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        parent = os.open(self._directory.parent, _DIRECTORY)
         try:
-            path.unlink()
-        except OSError:
-            pass
+            directory = os.open(self._directory.name, _DIRECTORY, dir_fd=parent)
+        finally:
+            os.close(parent)
+        try:
+            seen = os.fstat(directory)
+            if seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+                raise PermissionError(errno.EPERM, "the directory can be changed by other users")
+            yield directory
+        finally:
+            os.close(directory)
 
-    def _sweep(self) -> None:
+    def _path(self, key: str) -> Path:
+        return self._directory / _name(key)
+
+    def _sweep(self, directory: int) -> None:
         """Remove the oldest files until the directory is within its bounds, and what dead processes left."""
         self._files = self._bytes = 0
         now = self._clock()
         found: list[tuple[float, int, str]] = []
-        with os.scandir(self._directory) as entries:
+        with os.scandir(directory) as entries:
             for entry in entries:
                 try:
                     seen = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue  # another process was quicker
-                if entry.name.startswith("."):
-                    if now - seen.st_mtime > ABANDONED:
-                        self._forget(Path(entry.path))
+                if not stat.S_ISREG(seen.st_mode):
                     continue
-                found.append((seen.st_mtime, seen.st_size, entry.path))
+                if _TEMPORARY.match(entry.name):
+                    if now - seen.st_mtime > ABANDONED and _is_ours(directory, entry.name):
+                        _forget(directory, entry.name)
+                elif _ANSWER.match(entry.name):
+                    found.append((seen.st_mtime, seen.st_size, entry.name))
         total, count = sum(size for _, size, _ in found), len(found)
         if total <= self._max_bytes and count <= self._max_files:
             return
-        for _, size, path in sorted(found):
+        for _, size, name in sorted(found):
             if total <= self._max_bytes * SWEEP_TO and count <= self._max_files * SWEEP_TO:
                 break
-            self._forget(Path(path))
+            if _is_ours(directory, name):
+                _forget(directory, name)
             total -= size
             count -= 1
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _lock_name(key: str) -> str:
+    return f".lock-{_name(key)[:32]}"
+
+
+def _forget(directory: int, name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=directory)
+
+
+def _is_ours(directory: int, name: str) -> bool:
+    """The file is the start of an answer of ours, or empty as a lock is; or there is none."""
+    try:
+        start = _read(directory, name, len(MAGIC))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return MAGIC.startswith(start)
 
 
 def _digest(*parts: bytes) -> bytes:
@@ -162,20 +245,26 @@ def _digest(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-def _read(path: Path) -> bytes:
-    # no link is followed and no pipe waited for, whoever put it there
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _read(directory: int, name: str, size: int = MAX_FILE) -> bytes:
+    """The content of a regular file of this user. No link is followed and no pipe waited for. Raises ``OSError``."""
+    descriptor = os.open(name, _READ, dir_fd=directory)
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(MAX_FILE)
+        seen = os.fstat(descriptor)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "not a file of this user")
+        return file.read(size)
 
 
-def _write(path: Path, parts: tuple[bytes, ...]) -> None:
-    temporary = path.with_name(f".{path.name[:16]}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _write(directory: int, name: str, parts: tuple[bytes, ...]) -> None:
+    if not _is_ours(directory, name):
+        return
+    temporary = f".{name[:16]}.{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=directory)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(parts)
-        temporary.replace(path)
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _forget(directory, temporary)
         raise

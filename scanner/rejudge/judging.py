@@ -124,7 +124,8 @@ class Rejudge:
             return Judged(before, None, f"tlsweep itself failed on it; please report this: {describe_bug(error)}")
         record = cast(dict[str, Any], now)
         for name in _OF_THE_RUN:
-            record[name] = before[name]
+            if name in before:
+                record[name] = before[name]
         for name in before.keys() - Finding.__annotations__.keys():
             record[name] = before[name]
         return Judged(before, now)

@@ -14,8 +14,15 @@ from typing import Any, Final
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
+from scanner.text import printable, shorten
+
 # What to say where the library is absent; the page has its tables all the same.
 MISSING: Final = "charts are left out, their tables are there: pip install 'tlsweep[report]' draws them"
+
+# Characters of a text in a chart: the longest that fit beside a bar have some 40.
+MAX_TEXT: Final = 200
+# What is no character of XML 1.0 (section 2.2), and other controls.
+_NOT_XML: Final = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _ELEMENTS: Final = frozenset({"svg", "g", "path", "line", "rect", "text"})
@@ -43,7 +50,16 @@ def draw(specification: Mapping[str, Any]) -> str:
     """The chart of a Vega-Lite specification whose data is inside of it, as an ``svg`` element. Needs ``available()``."""
     import vl_convert
 
-    return cleaned(vl_convert.vegalite_to_svg(dict(specification), allowed_base_urls=[]))
+    return cleaned(vl_convert.vegalite_to_svg(_harmless(specification), allowed_base_urls=[]))
+
+
+def _harmless(value: Any) -> Any:
+    """A specification whose texts are short and can stand in XML: else the library aborts the process."""
+    if isinstance(value, str):
+        return _NOT_XML.sub(lambda found: printable(found[0]), shorten(value, MAX_TEXT))
+    if isinstance(value, Mapping):
+        return {key: _harmless(inner) for key, inner in value.items()}
+    return [_harmless(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def cleaned(svg: str) -> str:

@@ -80,6 +80,9 @@ class Draft:
             raise self._error(error) from error
         self.size += len(data)
 
+    def flush(self) -> None:
+        """Nothing is held back; a stream has this."""
+
     def place(self) -> None:
         """The file is whole: give it its name."""
         try:

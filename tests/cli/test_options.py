@@ -242,3 +242,32 @@ def test_max_memory_is_a_size_and_enough_for_all_processes(monkeypatch: pytest.M
     assert [max_memory({"max_memory": None}, workers) for workers in (1, 3)] == [256 << 20, 512 << 20]
     monkeypatch.setattr("scanner.memory.default_limit", lambda: None)
     assert max_memory({"max_memory": None}, 3) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 5000 + "]" * 5000,
+        "a = " + "{a=" * 5000 + "1" + "}" * 5000,
+        "a" + ".a" * 20_000 + " = 1",
+        "timeout = " + "9" * 60_000,
+        "timeout = 0x" + "f" * 60_000,
+        "a = 1\n" * 2,
+        "#" * 10_000_000,
+        '"\x1b]0;x" = 1',
+        "a = '\udcff'",
+        "a = 9999-99-99",
+        "timeout = nan",
+        "[scan]\nx.y = 1",
+        "\x00",
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_a_hostile_file_of_options_is_one_line(text: str, tmp_path: Path, call: Call) -> None:
+    path = tmp_path / "options.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
+
+    said = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
+    assert len(said) < 600
+    assert "\x1b" not in said

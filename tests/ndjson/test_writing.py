@@ -247,15 +247,3 @@ def test_a_pipe_that_does_not_block() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
     assert [orjson.loads(text)["row"] for text in done.stdout.splitlines()] == list(range(300))
-
-
-def test_what_json_cannot_hold_is_written_as_text() -> None:
-    deep: list[Any] = []
-    for _ in range(1000):
-        deep = [deep]
-    record = {"a": "x\ud800", "b\udfff": 2**70, "c": b"\xff", "d": deep, "e": {1, 2}, "f": (1, None, 1.5)}
-    read = orjson.loads(dumps_line(record))
-    assert (read["a"], read["b\\udfff"], read["e"], read["f"]) == ("x\\ud800", str(2**70), [1, 2], [1, None, 1.5])
-    fragment = {"a": "x\ud800", "b": orjson.Fragment(b'{"c":1}')}
-    assert orjson.loads(dumps_line(fragment)) == {"a": "x\\ud800", "b": {"c": 1}}
-    assert b"\n" not in dumps_line({"a": "line\nbreak"})[:-1]
