@@ -7,7 +7,7 @@ section 2.4, so that the text is always valid Unicode and nothing of the certifi
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from scanner.pki import der, flaws
 from scanner.records import dataclass
@@ -191,9 +191,11 @@ def name_text(name: bytes) -> NameText:
     return known_name(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
-# Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
-@lru_cache(maxsize=256)
-def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+# A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read
+Normalised: TypeAlias = "tuple[tuple[tuple[str, str], ...], ...] | None"
+
+
+def _normal(name: bytes) -> Normalised:
     try:
         found = []
         start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
@@ -206,26 +208,27 @@ def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
                 if value is None:
                     text = f"#{tag:02x}" + name[value_start:value_stop].hex()
                 else:
-                    text = " ".join(value.split(" ")).strip(" ").casefold()
+                    text = value.strip(" ").casefold()
                     while "  " in text:
                         text = text.replace("  ", " ")
                 parts.append((name[oid_start:oid_stop].hex(), text))
-            found.append(tuple(sorted(parts)))
+            if len(parts) > 1:
+                parts.sort()
+            found.append(tuple(parts))
         return tuple(found)
     except der.DerError:
         return None
 
 
-def is_within(name: bytes, base: bytes) -> bool:
-    """Whether ``name`` begins with all of ``base`` (RFC 5280 section 7.1: case and inner spaces do not matter)."""
-    if len(name) > CACHED_NAME_BYTES * 16 or len(base) > CACHED_NAME_BYTES * 16:
-        return name == base
-    whole, start = _normal(name), _normal(base)
-    return whole is not None and start is not None and whole[: len(start)] == start
+# Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
+_known_normal = lru_cache(maxsize=256)(_normal)
+
+
+def normalised(name: bytes) -> Normalised:
+    """The DER of a Name as names are compared: without regard to case, inner spaces and string types."""
+    return _known_normal(name) if len(name) <= CACHED_NAME_BYTES else _normal(name)
 
 
 def comparable(name: bytes) -> object:
     """What two names have in common that clients which compare names, and not bytes, take for one."""
-    if len(name) > CACHED_NAME_BYTES * 16:
-        return name
-    return _normal(name) or name
+    return normalised(name) or name
