@@ -27,6 +27,8 @@ _SIGNATURE: Final = 100
 _CURVE_STEPS: Final = ((256, 350), (384, 450), (521, 1100), (1 << 16, 5000))
 # A curve that is spelled out
 _UNKNOWN_CURVE: Final = 5000
+# What a signature's entry on a bill begins with
+_VERIFIED: Final = "signature"
 # INTEGER 65537, at the end of a SubjectPublicKeyInfo
 _USUAL_EXPONENT: Final = b"\x02\x03\x01\x00\x01"
 # DSA: two exponentiations with exponents of at most 256 bits
@@ -42,7 +44,7 @@ class Bill:
     """What some work is charged: ``steps`` each time, and what ``once`` names once for a chain, however often it is met."""
 
     steps: int = 0
-    once: dict[object, int] = field(default_factory=dict)
+    once: dict[tuple[object, ...], int] = field(default_factory=dict)
 
 
 class Budget:
@@ -55,7 +57,7 @@ class Budget:
         self.left = limit
         self.signatures = 0
         self.paths = 0
-        self._charged: set[object] = set()
+        self._charged: set[tuple[object, ...]] = set()
         self._bill: Bill | None = None
 
     def charge(self, steps: int) -> None:
@@ -66,7 +68,7 @@ class Budget:
         if self.left < 0:
             raise TooCostly
 
-    def charge_once(self, what: object, steps: int) -> bool:
+    def charge_once(self, what: tuple[object, ...], steps: int) -> bool:
         """Take ``steps`` if ``what`` was not charged before, and return whether it was not."""
         if self._bill is not None:
             self._bill.once[what] = steps
@@ -81,7 +83,7 @@ class Budget:
     def charge_signature(self, child: Certificate, issuer: Certificate) -> None:
         """Take what verifying ``child`` with the key of ``issuer`` costs, once for each such pair."""
         steps = signature_steps(issuer) + len(child.tbs_der) // BYTES_A_STEP
-        if self.charge_once((child.sha256, issuer.spki_der), steps):
+        if self.charge_once((_VERIFIED, child.sha256, issuer.spki_der), steps):
             self.signatures += 1
 
     def open_bill(self) -> Bill:
@@ -97,7 +99,7 @@ class Budget:
         """Take what the same work was charged before."""
         self.charge(bill.steps)
         for what, steps in bill.once.items():
-            if self.charge_once(what, steps) and type(what) is tuple and type(what[1]) is bytes:
+            if self.charge_once(what, steps) and what[0] == _VERIFIED:
                 self.signatures += 1
 
 

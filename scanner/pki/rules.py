@@ -25,7 +25,8 @@ _LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
 _DAY: Final = 86_400
-# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c); beyond it refuses the certificate.
+# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
+# they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
 # Which name of the second certificate the constraints of the first do not allow, in words
 Violation = Callable[[Certificate, Certificate], "str | None"]
@@ -213,8 +214,9 @@ def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int
         "detail": f"{names} names under {constraints} name constraints",
         "names": names,
         "constraints": constraints,
-        "client_limits": [f"{names * constraints} comparisons; OpenSSL makes {OPENSSL_COMPARISONS}"],
-        "refused_by": ["openssl", "curl", "python"],
+        "client_limits": [f"OpenSSL and GnuTLS make {OPENSSL_COMPARISONS} comparisons of names with constraints"],
+        "comparisons": names * constraints,
+        "refused_by": ["openssl", "curl", "python", "gnutls"],
     }
     return Problem("too-costly-to-judge", lower.sha256, evidence)
 
