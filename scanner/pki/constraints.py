@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 # A URI or mailbox of more characters has a host of more than the 253 that exist, or is made to cost.
 MAX_TEXT: Final = 4096
+# Bytes of constraints that are read with the certificate: some 1 ms in a chain of a hundred. What is longer is read, and
+# charged, when a path leads through the CA.
+READ_AT_ONCE: Final = 512
+# Subtrees read of one certificate: the longest lists of real CAs have some hundreds.
+MAX_SUBTREES: Final = 4096
 
 _EMPTY_NAME: Final = b"\x30\x00"
 _NAMES: Final = {
@@ -84,13 +89,15 @@ def steps_to_read_names(certificate: Certificate) -> int:
 class NameConstraints:
     """The constraints of one CA certificate."""
 
-    __slots__ = ("critical", "excluded", "permitted", "size")
+    __slots__ = ("_unread", "critical", "cut", "excluded", "permitted", "size")
 
     def __init__(self) -> None:
         self.critical = True
         self.permitted = Subtrees()
         self.excluded = Subtrees()
         self.size = 0  # bytes of the extension
+        self.cut = False  # there are more than were read
+        self._unread: bytes | None = None
 
     @property
     def count(self) -> int:
@@ -100,7 +107,7 @@ class NameConstraints:
     @property
     def steps(self) -> int:
         """What making the tables costs, in steps of ``scanner.pki.budget``."""
-        return 4 + self.size // 3
+        return 4 + self.size // 2
 
     @property
     def unusual(self) -> tuple[str, ...]:
@@ -112,20 +119,38 @@ class NameConstraints:
 
     @classmethod
     def read_untrusted(cls, value: bytes) -> NameConstraints:
-        """Read the content of the extension; raises only ``DerError``."""
+        """Read the content of the extension, but of a long one only when ``load`` asks for it; raises only ``DerError``."""
         constraints = cls()
         constraints.size = len(value)
+        if len(value) > READ_AT_ONCE:
+            constraints._unread = value
+        else:
+            constraints._read_untrusted(value)
+        return constraints
+
+    def load(self) -> str | None:
+        """Read what was put off; what is wrong with it, in words."""
+        value = self._unread
+        if value is not None:
+            self._unread = None
+            try:
+                self._read_untrusted(value)
+            except der.DerError as error:
+                self.cut = True
+                return str(error)
+        return None
+
+    def _read_untrusted(self, value: bytes) -> None:
         start, stop = der.whole_untrusted(value, der.SEQUENCE, "nameConstraints")
         for tag, at, end in der.children_untrusted(value, start, stop):
             if tag == 0xA0:
-                _read_subtrees_untrusted(value, at, end, constraints.permitted)
+                self.cut |= _read_subtrees_untrusted(value, at, end, self.permitted)
             elif tag == 0xA1:
-                _read_subtrees_untrusted(value, at, end, constraints.excluded)
+                self.cut |= _read_subtrees_untrusted(value, at, end, self.excluded)
             else:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
-        if not constraints.permitted.count and not constraints.excluded.count:
+        if not self.permitted.count and not self.excluded.count:
             raise der.DerError(flaws.EMPTY_CONSTRAINTS)
-        return constraints
 
     def violation(self, names: ConstrainedNames) -> str | None:
         """The first of ``names`` that is not allowed, in words; ``None`` where all are."""
@@ -194,8 +219,13 @@ def _is_host_name(name: str) -> bool:
     return len(name) <= 255 and len(name.removeprefix("*.")) <= 253 and _HOST_NAME.fullmatch(name) is not None
 
 
-def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees) -> None:
-    for tag, at, end in der.children_untrusted(value, start, stop):
+def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees) -> bool:
+    """Read the subtrees of one side; true where there are more than are read."""
+    while start < stop:
+        if side.count == MAX_SUBTREES:
+            return True
+        tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
         if tag != der.SEQUENCE:
             raise der.DerError("nameConstraints: a subtree that is not a sequence")
         base_tag, base_start, base_stop = der.header_untrusted(value, at, end)
@@ -221,6 +251,7 @@ def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees
             side.texts.setdefault(base_tag, []).append(content.decode("utf-8", "backslashreplace"))
         else:
             side.others.add(base_tag)
+    return False
 
 
 def _add_domain_untrusted(content: bytes, side: Subtrees) -> None:

@@ -15,6 +15,8 @@ from scanner.records import dataclass
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
 CACHED_NAMES: Final = 4096
+# Of a name with more attributes the hex is shown: real ones have up to some twenty.
+MAX_ATTRIBUTES: Final = 64
 
 _SHORT: Final = {
     der.encoded_oid(dotted): short
@@ -105,7 +107,7 @@ def _read_untrusted(name: bytes) -> NameText:
         if tag != der.SET or rdn_start == rdn_stop:
             raise der.DerError("name: a relative name that is not a set of attributes")
         parts = []
-        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop):
+        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop)[: MAX_ATTRIBUTES + 1]:
             if inner != der.SEQUENCE:
                 raise der.DerError("name: an attribute that is not a sequence")
             oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
@@ -128,6 +130,8 @@ def _read_untrusted(name: bytes) -> NameText:
                 attributes.append((kind, value))
                 parts.append(f"{kind}={_escape(value)}")
         written.append("+".join(parts))
+        if len(attributes) > MAX_ATTRIBUTES:
+            return NameText("#" + name.hex(), ())
     return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
 
 

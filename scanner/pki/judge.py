@@ -268,6 +268,8 @@ class Judge:
                     resembles = product
             if leaf.sha256 not in self._anchors and leaf.self_signed:
                 problems.append(self_signed(leaf, resembles))
+        if leaf.names.cut:
+            problems.append(rules.too_many_names(leaf))
         if trusted and (as_server := authority_as_server(leaf)) is not None:
             problems.append(as_server)
         if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:

@@ -325,7 +325,11 @@ class PathBuilder:
 
     def _finish(self, path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
         certificates = tuple(step.issuer for step in path)
-        constrained = sum(certificate.name_constraints is not None for certificate in certificates)
+        constrained = 0
+        for certificate in certificates:
+            if certificate.name_constraints is not None:
+                constrained += 1
+                self.budget.charge_once(("tables", certificate.sha256), certificate.name_constraints.steps)
         self.budget.charge(4 + (4 + constrained) * len(path))
         problems = [problem for step in path for problem in step.problems]
         closed = end in ("anchor", "self-signed")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from scanner.pki import extensions, flaws
 from scanner.pki.certificate import Certificate
-from scanner.pki.constraints import name_count
+from scanner.pki.constraints import MAX_SUBTREES, name_count
 from scanner.pki.verdicts import Problem
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
@@ -86,6 +86,7 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
 def _contents(certificate: Certificate) -> list[Problem]:
     """What is wrong with a certificate in whatever place it stands."""
     problems = []
+    certificate.load_constraints()
     if certificate.flaws:
         malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
         minding = flaws.refused_by(certificate.flaws)
@@ -194,6 +195,8 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: V
     names = name_count(lower)
     if names * constraints.count > OPENSSL_COMPARISONS:
         return [_too_many_comparisons(authority, lower, names, constraints.count)]
+    if constraints.cut:
+        return [_too_many_constraints(authority, lower)]
     broken = violation(authority, lower)
     if broken is None:
         return []
@@ -204,6 +207,16 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: V
         "authority": authority.sha256,
     }
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
+
+
+def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:
+    evidence = {
+        "subject": lower.subject,
+        "authority": authority.sha256,
+        "constrained_by": authority.subject,
+        "detail": f"a CA above has more than the {MAX_SUBTREES} name constraints that are read",
+    }
+    return Problem("too-costly-to-judge", lower.sha256, evidence)
 
 
 def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int, constraints: int) -> Problem:
@@ -247,6 +260,12 @@ def lifetime_problem(leaf: Certificate) -> Problem | None:
                 )
             return None
     return None
+
+
+def too_many_names(leaf: Certificate) -> Problem:
+    """``too-costly-to-judge`` for a leaf of which not all names were read."""
+    detail = f"it has more than the {extensions.MAX_NAMES} names that are read"
+    return Problem("too-costly-to-judge", leaf.sha256, {"subject": leaf.subject, "detail": detail})
 
 
 def usages(certificate: Certificate) -> list[str]:

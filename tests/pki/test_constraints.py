@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.pki.constraints import MAX_TEXT, ConstrainedNames, NameConstraints
+from scanner.pki.constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
+from scanner.pki.rules import constraint_problems
 from tests.helpers import pki
 from tests.helpers.pki import name, network, sequence, tlv
 
 
 def authority(**sides: object) -> NameConstraints:
     parsed = pki.root("CA", extra=[pki.name_constraints(**sides)]).parsed  # type: ignore[arg-type]
+    parsed.load_constraints()
     assert parsed.flaws == ()
     assert parsed.name_constraints is not None
     return parsed.name_constraints
@@ -147,3 +149,28 @@ def test_texts_longer_than_any_host_name_are_refused_under_a_constraint_of_their
     dots = "URI:https://" + "." * MAX_TEXT + "/"
     assert "longer" in (authority(excluded=["URI:example.com"]).violation(leaf(dots)) or "")
     assert authority(excluded=["example.com"]).violation(leaf(dots)) is None
+
+
+def test_long_constraints_are_read_when_they_are_asked_for() -> None:
+    many = [f"x{number}.test" for number in range(100)]
+    parsed = pki.root("CA", extra=[pki.name_constraints(excluded=many)]).parsed
+    assert parsed.name_constraints is not None and parsed.name_constraints.count == 0
+    parsed.load_constraints()
+    assert parsed.name_constraints.count == 100
+    broken = pki.root("CA", extra=[pki.name_constraints(excluded=[*many, tlv(0x82, b"\xff")])]).parsed
+    assert broken.flaws == ()
+    broken.load_constraints()
+    assert broken.name_constraints is None
+    assert broken.flaws == ("nameConstraints: a dNSName that is not ASCII",)
+
+
+def test_more_subtrees_than_are_read_are_said_to_be_left_out() -> None:
+    parsed = pki.root(
+        "CA", extra=[pki.name_constraints(permitted=[f"x{n}.test" for n in range(MAX_SUBTREES + 5)])]
+    ).parsed
+    parsed.load_constraints()
+    assert parsed.name_constraints is not None
+    assert (parsed.name_constraints.cut, parsed.name_constraints.count) == (True, MAX_SUBTREES)
+    below = pki.certificate("x9.test", issuer=pki.root("CA")).parsed
+    (problem,) = constraint_problems(parsed, below, lambda authority, lower: "not asked")
+    assert problem.code == "too-costly-to-judge"
