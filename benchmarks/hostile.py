@@ -6,25 +6,45 @@ and writing (rules, finding and line). Each of the three is one stretch in which
 
 from __future__ import annotations
 
+import contextlib
+import json
+import ssl
+import statistics
 import struct
+import subprocess
+import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
+import dns.name
+import dns.rdatatype
+import trio
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from benchmarks.judging import AT, _evidence, _way
 from benchmarks.measure import table
-from scanner.net.dns_codec import read_answer_untrusted as read_dns_untrusted
+from scanner.config import ScanConfig
+from scanner.evidence import Target
+from scanner.findings import Finding
+from scanner.ndjson import dumps_line
+from scanner.net.dns_codec import read_answer_untrusted as read_long_untrusted
+from scanner.net.dns_records import caa_set_untrusted
+from scanner.net.dns_wire import Question
+from scanner.net.dns_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http_answer import read_answer_untrusted as read_http_untrusted
 from scanner.pki import crl, ocsp, sct
-from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.distinguished import name_text
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.names import nearest_names
 from scanner.pki.stores import load_store
+from scanner.session import Material, open_session
+from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
 from scanner.tls.records import RecordBuffer
 from tests.helpers import pki
@@ -34,6 +54,7 @@ from tests.helpers.pki import Issued, name, network, tlv
 BYTES: Final = 255 << 10
 HOST: Final = "h0.fleet0.example"
 ROOT: Final = pki.root("Benchmark Root")
+LEAF: Final = pki.certificate(HOST, issuer=ROOT)
 
 Chain = tuple[bytes, ...]
 
@@ -54,7 +75,7 @@ def _leaf(**changes: Any) -> Issued:
 
 
 def _names(piece: Callable[[int], bytes]) -> Chain:
-    return (_leaf(san=[general for general in _filled(piece)]).der,)
+    return (_leaf(san=_filled(piece)).der,)
 
 
 def _extension(dotted: str, piece: Callable[[int], bytes]) -> Chain:
@@ -69,19 +90,21 @@ def _attribute(number: int, oid: str = "2.5.4.3") -> bytes:
     return tlv(0x31, pki.sequence(pki.oid(oid), tlv(0x0C, b"%x" % number)))
 
 
-def _maze(issuers: int, depth: int, kind: str = "", many: int = 0, constraints: int = 0) -> Chain:
+def _maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraints: int = 0) -> Chain:
+    return tuple(item.der for item in _issued_maze(issuers, depth, kind, many, constraints))
+
+
+def _issued_maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraints: int = 0) -> list[Issued]:
     """Issuers of one name and key twice over, below a line of CAs with constraints, and no root above."""
     subtrees = {
         "directory": lambda n: tlv(0xA4, name(CN=f"z{n:x}")),
         "address": lambda n: network(f"192.{n >> 8}.{n & 255}.0/24"),
         "dns": lambda n: f"z{n}.test",
-        "": lambda n: f"z{n}.test",
     }[kind]
     names = {
         "directory": lambda n: tlv(0xA4, name(CN=f"{n:x}")),
         "address": lambda n: f"IP:10.{n >> 16}.{n >> 8 & 255}.{n & 255}",
         "dns": lambda n: f"n{n}.example",
-        "": lambda n: f"n{n}.example",
     }[kind]
     extra = [pki.name_constraints(excluded=[subtrees(n) for n in range(constraints)])] if constraints else []
     above, line = pki.root("Nowhere"), []
@@ -91,7 +114,7 @@ def _maze(issuers: int, depth: int, kind: str = "", many: int = 0, constraints: 
     first = [pki.authority("B", above, serial=100 + place) for place in range(issuers)]
     second = [pki.authority("A", first[0], serial=200 + place) for place in range(issuers)]
     leaf = pki.certificate("leaf.example", issuer=second[0], san=[HOST, *[names(n) for n in range(many)]])
-    return tuple(item.der for item in (leaf, *second, *first, *reversed(line)))
+    return [leaf, *second, *first, *reversed(line)]
 
 
 def _mesh(size: int) -> Chain:
@@ -217,25 +240,31 @@ def _scts() -> bytes:
 def _ocsp_entries() -> Callable[[], object]:
     moment = b"20261123120000Z"
     identifier = pki.sequence(pki.sequence(pki.oid("1.3.14.3.2.26")), pki.octets(bytes(20)), pki.octets(bytes(20)))
-    single = (
-        lambda n: pki.sequence(  # noqa: E731
-            tlv(0x30, identifier[2:], pki.integer(n)), tlv(0x80), tlv(0x18, moment)
-        )
-    )
+
+    def single(number: int) -> bytes:
+        return pki.sequence(tlv(0x30, identifier[2:], pki.integer(number)), tlv(0x80), tlv(0x18, moment))
+
     return _ocsp(pki.sequence(*_filled(single)), b"")
 
 
 def _ocsp_certificates() -> Callable[[], object]:
-    signer = pki.certificate("r", issuer=ROOT, san=[general for general in _filled(lambda n: tlv(0x82, b"a"), 24_000)])
-    return _ocsp(pki.sequence(), tlv(0xA0, pki.sequence(*[signer.der] * 10)))
+    signer = pki.certificate("r", issuer=ROOT, san=_filled(lambda _: tlv(0x82, b"a"), 24_000))
+    identifier = pki.sequence(
+        pki.sequence(pki.oid("1.3.14.3.2.26")),
+        pki.octets(hashlib.sha1(ROOT.subject_der).digest()),
+        pki.octets(pki.key_id(ROOT.private)),
+        pki.integer(int(LEAF.parsed.serial, 16)),
+    )
+    single = pki.sequence(identifier, tlv(0x80), tlv(0x18, b"20261123120000Z"))
+    return _ocsp(pki.sequence(single), tlv(0xA0, pki.sequence(*[signer.der] * 10)))
 
 
 def _ocsp(singles: bytes, certificates: bytes) -> Callable[[], object]:
-    data = pki.sequence(tlv(0xA2, tlv(0x04, bytes(20))), tlv(0x18, b"20261123120000Z"), singles)
+    data = pki.sequence(tlv(0xA1, pki.name(CN="r")), tlv(0x18, b"20261123120000Z"), singles)
     basic = pki.sequence(data, pki.algorithm(ROOT.private), pki.bit_string(bytes(70)), certificates)
     inner = pki.sequence(pki.oid("1.3.6.1.5.5.7.48.1.1"), pki.octets(basic))
     whole = pki.sequence(tlv(0x0A, b"\x00"), tlv(0xA0, inner))
-    leaf = pki.certificate(HOST, issuer=ROOT).parsed
+    leaf = LEAF.parsed
 
     def verify() -> None:
         try:
@@ -280,13 +309,36 @@ def _records(record: bytes) -> Callable[[], object]:
     return read
 
 
-def _dns(count: int) -> Callable[[], object]:
-    import dns.message
-    import dns.rdatatype
+def _dns(kind: str, data: bytes) -> Callable[[], object]:
+    """An answer of 64 kB to one question: as many records of one type as there is room for."""
+    rdtype = dns.rdatatype.from_text(kind)
+    wire = dns.name.from_text(HOST).to_wire() or b""
+    record = b"\xc0\x0c" + struct.pack(">HHIH", rdtype, 1, 300, len(data)) + data
+    count = min(60_000 // len(record), 500)  # more are refused unread
+    header = struct.pack(">HHHHHH", 1, 0x8180, 1, count, 0, 0)
+    message = header + wire + struct.pack(">HH", rdtype, 1) + record * count
+    question = Question(HOST, rdtype, wire + struct.pack(">HH", rdtype, 1))
 
-    from scanner.net.dns_names import Question as _  # noqa: F401
+    def read() -> None:
+        if read_short_untrusted(message, question) is None:
+            _swallow(read_long_untrusted, message, question)()
 
-    raise NotImplementedError(read_dns_untrusted, dns, count)
+    return read
+
+
+def _words(line: bytes) -> Callable[[], object]:
+    """What a mail server says before TLS, without an end, in pieces as they come from the network."""
+    data = line * (BYTES // len(line))
+
+    def talk() -> None:
+        words = dialogue("smtp", host=HOST)
+        assert words is not None
+        for at in range(0, len(data), 1400):
+            words.receive_data(data[at : at + 1400])
+            if not isinstance(words.next(), NeedData):
+                return
+
+    return talk
 
 
 def others() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -315,6 +367,13 @@ def others() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "TLS: records of 1 byte", _records(b"\x16\x03\x03\x00\x01a")
     yield "TLS: empty records", _records(b"\x16\x03\x03\x00\x00")
     yield "HTTP: 60,000 header lines", _swallow(read_http_untrusted, b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 65_000)
+    yield "HTTP: one header of 256 kB", _swallow(read_http_untrusted, b"HTTP/1.1 200 OK\r\na: " + b"b" * BYTES)
+    yield "DNS: 500 A records", _dns("A", bytes(4))
+    yield "DNS: 500 AAAA records", _dns("AAAA", bytes(16))
+    yield "DNS: 500 CAA records", _dns("CAA", b"\x00\x05issue")
+    yield "CAA: a set of 5,000 records", partial(caa_set_untrusted, [b"\x00\x05issue\xff" * 1] * 5000)
+    yield "STARTTLS: lines without an end", _words(b"220-x\r\n")
+    yield "STARTTLS: one line without an end", _words(b"2")
     texts = tuple(f"{'a' * 100}{n}.fleet0.example" for n in range(2000))
     yield "nearest of 2,000 names of 120 letters", partial(nearest_names, texts, "a" * 200 + ".fleet0.example")
 
@@ -323,7 +382,7 @@ def _swallow(read: Callable[..., object], *arguments: object) -> Callable[[], ob
     def call() -> None:
         try:
             read(*arguments)
-        except Exception:  # noqa: BLE001 - how it is refused is tested elsewhere; here it is timed
+        except Exception:
             return
 
     return call
@@ -333,6 +392,111 @@ def _seconds(call: Callable[[], object]) -> float:
     begun = time.process_time()
     call()
     return time.process_time() - begun
+
+
+# --- beside healthy targets ------------------------------------------------------------------------
+
+
+class _Stretches(trio.abc.Instrument):
+    """The most CPU seconds for which one task had the event loop: of a busy machine wall time would say less."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._since = 0.0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._since = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.longest = max(self.longest, time.thread_time() - self._since)
+
+
+def serve() -> None:
+    """A TLS server on loopback for each kind of credentials named on standard input, until that ends."""
+    given = json.load(sys.stdin.buffer)
+
+    async def answer(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError, trio.TooSlowError), trio.fail_after(10):
+            await stream.do_handshake()
+            await stream.receive_some(1)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            ports = []
+            for path in given:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(path)
+                listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+                ports.append(listeners[0].transport_listener.socket.getsockname()[1])
+                nursery.start_soon(trio.serve_listeners, answer, listeners)
+            print(json.dumps(ports), flush=True)
+
+    trio.run(main)
+
+
+def beside(*, rounds: int, healthy: int = 500) -> dict[str, Any]:
+    """Healthy targets alone, and beside ten that send mazes, in turn: wall seconds and the loop's longest stretch."""
+    title = f"{healthy} healthy targets, alone and beside ten hostile ones; {rounds} rounds"
+    print(f"\n{title}", flush=True)
+    fleet = pki.certificate("fleet", issuer=ROOT, san=["*.fleet.example"], not_after=time.time() + 90 * 86400)
+    shapes = [(kind, *shape) for kind in ("directory", "address", "dns") for shape in ((4, 2), (24, 10), (24, 3))]
+    mazes = [_issued_maze(issuers, depth, kind, 800, 200) for kind, issuers, depth in shapes]
+    mazes.append(_issued_maze(24, 8))
+    with tempfile.TemporaryDirectory() as directory:
+        paths = []
+        for number, chain in enumerate([[fleet], *mazes]):
+            paths.append(str(Path(directory) / f"{number}.pem"))
+            Path(paths[-1]).write_text(pki.pem(*chain) + chain[0].key_pem)
+        command = [sys.executable, "-c", "from benchmarks.hostile import serve; serve()"]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            assert server.stdin is not None and server.stdout is not None
+            server.stdin.write(json.dumps(paths).encode())
+            server.stdin.close()
+            ports = json.loads(server.stdout.readline())
+            spent: dict[str, list[tuple[float, float]]] = {"alone": [], "beside": []}
+            for _ in range(rounds):
+                for way, some in spent.items():
+                    some.append(_scan(ports if way == "beside" else ports[:1], healthy))
+        finally:
+            server.terminate()
+            server.wait()
+    middle = {way: statistics.median(wall for wall, _ in some) for way, some in spent.items()}
+    ratio = statistics.median(b[0] / a[0] for a, b in zip(spent["alone"], spent["beside"], strict=True))
+    stretches = {way: max(stretch for _, stretch in some) * 1e3 for way, some in spent.items()}
+    rows = [(way, f"{middle[way]:.2f}", f"{stretches[way]:.0f}") for way in spent]
+    print(table(("", "wall s", "longest stretch ms"), rows))
+    print(f"beside / alone: {ratio:.2f}")
+    return {"title": title, "seconds": middle, "ratio": ratio, "stretches": stretches}
+
+
+def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
+    rows = [
+        Target(number, f"h{number}.fleet.example", ports[0], "tls", f"h{number}.fleet.example", "127.0.0.1")
+        for number in range(healthy)
+    ]
+    for number, port in enumerate(ports[1:]):
+        rows.insert(number * 40, Target(healthy + number, HOST, port, "tls", HOST, "127.0.0.1"))
+    outcomes: Counter[str] = Counter()
+    stretches = _Stretches()
+    config = ScanConfig(revocation="off", concurrency=100, retries=0)
+
+    def emit(finding: Finding) -> None:
+        dumps_line(finding)
+        if finding["target"]["row"] < healthy:
+            outcomes[finding["outcome"]] += 1
+
+    judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+
+    async def main() -> None:
+        async with open_session(config, Material(), run_id="bench", judge=judge, emit=emit) as session:
+            await session.run(iter(rows))
+
+    begun = time.perf_counter()
+    trio.run(main, instruments=[stretches])
+    wall = time.perf_counter() - begun
+    assert outcomes == {"ok": healthy}, outcomes
+    return wall, stretches.longest
 
 
 def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
@@ -364,7 +528,4 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
         rows.append((label, min(_seconds(call) for _ in range(rounds)) * 1e3, 0.0, 0.0, ""))
     shown = [(label, f"{a:.1f}", f"{b:.1f}", f"{c:.1f}", said) for label, a, b, c, said in rows]
     print(table(("", "reading", "judging", "writing", "problems"), shown))
-    return [{"title": title, "rows": rows}]
-
-
-__all__ = ["Certificate", "CertificateError", "hostile"]
+    return [{"title": title, "rows": rows}, beside(rounds=rounds)]

@@ -290,7 +290,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
         elif tag == 0x87:
             if len(content) in (4, 16):
                 ips.append(content)
-                texts.append("%d.%d.%d.%d" % (*content,) if len(content) == 4 else _address_text(content))
+                texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
             else:
                 flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
         elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
@@ -302,7 +302,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
 
 def _address_text(content: bytes) -> str:
     """An IPv6 address as RFC 5952 section 4 has it, and as ``ipaddress`` writes it in five times the time."""
-    text = "%x:%x:%x:%x:%x:%x:%x:%x" % _GROUPS(content)
+    text = "{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}".format(*_GROUPS(content))
     zeros = max(_ZEROS.findall(text), key=len, default=None)
     if zeros is None:
         return text
@@ -370,7 +370,7 @@ def _information_access(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]
 def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
     """The fullName of each point of cRLDistributionPoints: its GeneralNames as (tag, content)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
-    points = []
+    points: list[tuple[tuple[int, bytes], ...]] = []
     while start < stop and len(points) < MAX_DESCRIPTIONS:
         _, point_start, point_stop = der.header_untrusted(value, start, stop)
         start = point_stop

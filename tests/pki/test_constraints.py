@@ -158,10 +158,10 @@ def test_long_constraints_are_read_when_they_are_asked_for() -> None:
     parsed.load_constraints()
     assert parsed.name_constraints.count == 100
     broken = pki.root("CA", extra=[pki.name_constraints(excluded=[*many, tlv(0x82, b"\xff")])]).parsed
-    assert broken.flaws == ()
+    assert not broken.flaws
     broken.load_constraints()
     assert broken.name_constraints is None
-    assert broken.flaws == ("nameConstraints: a dNSName that is not ASCII",)
+    assert list(broken.flaws) == ["nameConstraints: a dNSName that is not ASCII"]
 
 
 def test_more_subtrees_than_are_read_are_said_to_be_left_out() -> None:
