@@ -16,6 +16,7 @@ from benchmarks import (
     counting,
     farm,
     handshake,
+    hostile,
     judging,
     large,
     loading,
@@ -83,6 +84,10 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
     "judging": (
         "what judging costs where 10 certificates serve all hosts, without a network",
         lambda o: judging.judging(hosts=o.judged, rounds=o.rounds),
+    ),
+    "hostile": (
+        "the worst that 256 KB of one peer cost, and healthy targets beside ten hostile ones",
+        lambda o: hostile.hostile(rounds=o.rounds),
     ),
     "resolver": (
         "CPU of our resolver for each name, A and AAAA",

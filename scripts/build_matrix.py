@@ -44,6 +44,7 @@ NO_SERVER: Final[Mapping[str, str]] = {
     "network-unreachable": "needs a machine without a route, and loopback always has one: the judge is given the error",
     "host-unreachable": "needs a router or neighbour that says so: the judge is given the error",
     "caa-forbids-issuer": "needs a certificate of a public CA, whose name in CAA records is known: the judge is given both",
+    "too-costly-to-judge": "needs dozens of certificates that are made to cost: the judge is given them",
     "dane-mismatch": "needs answers that a validating resolver vouches for: the judge is given them",
 }
 

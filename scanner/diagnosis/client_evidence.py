@@ -18,9 +18,11 @@ from scanner.diagnosis.client_endings import (
 from scanner.diagnosis.client_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.client_texts import (
     ADDRESS_TEXTS,
+    COMPARISONS_TEXTS,
     NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
+    TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
     UNVERIFIED_TEXTS,
     USAGE_TEXTS,
@@ -266,6 +268,16 @@ def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
+def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
+    if "refused_by" not in evidence:
+        return None
+    if "comparisons" in evidence:
+        return {**verify_texts(1, "unspecified certificate verification error"), **COMPARISONS_TEXTS}
+    # of the others it is not known what they make of such a chain
+    refusing = {str(client).lower() for client in evidence["refused_by"]}
+    return {client: text for client, text in TOO_COSTLY_TEXTS.items() if client in refusing}
+
+
 def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["not-for-server-auth"])
     if evidence.get("refused_by"):
@@ -327,7 +339,7 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
     return ending_texts(evidence)
 
 
-_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
+_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
     "client-certificate-required-by-application": _behind_tls,
@@ -358,6 +370,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts]]] = {
     "weak-key": _weak_key,
     "weak-signature": _weak_signature,
     "path-length-exceeded": _path_length,
+    "too-costly-to-judge": _too_costly,
     "not-for-server-auth": _purposes,
     "wrong-key-usage": _wrong_key_usage,
     "revoked-ocsp": by_responder,

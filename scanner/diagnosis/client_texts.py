@@ -313,6 +313,17 @@ TOO_LONG_TEXTS: Final[Mapping[str, str]] = {
     "firefox": "SEC_ERROR_UNKNOWN_ISSUER",
     "gnutls": "The certificate chain length is too long.",
 }
+# More names times constraints than some compare; the others were seen to take that
+COMPARISONS_TEXTS: Final[Mapping[str, str]] = {
+    "go": OK,
+    "java": OK,
+    "gnutls": "The certificate chain violates the signer's constraints.",
+}
+TOO_COSTLY_TEXTS: Final[Mapping[str, str]] = {
+    "go": _GO + "signature check attempts limit reached while verifying certificate chain",
+    "java": TOO_LONG_TEXTS["java"],
+    "gnutls": TOO_LONG_TEXTS["gnutls"],
+}
 
 NAME_TEXTS: Final[Mapping[str, str]] = {
     **verify_texts(62, "hostname mismatch"),

@@ -22,7 +22,7 @@ from scanner.net.dns_wire import Answer, Question
 
 # A full TCP message could hold 5,000 tiny records, each with a long name behind a pointer; reading those takes half a
 # second. No address, CAA or TLSA answer comes near this number.
-MAX_RECORDS: Final = 1024
+MAX_RECORDS: Final = 512
 
 
 class MalformedAnswer(Exception):

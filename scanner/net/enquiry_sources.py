@@ -40,8 +40,9 @@ MAX_BUNDLES_BYTES: Final = 32 << 20
 MAX_LISTS_BYTES: Final = 192 << 20
 # Addresses of lists that could not be had, remembered.
 MAX_FAILED_LISTS: Final = 4096
-# What takes the processor for more than a few milliseconds is done beside the loop.
-LARGE: Final = 256 << 10
+# What takes the processor for more than a few milliseconds is done beside the loop: lists of this size take up to ten,
+# bundles of certificates twenty (``python -m benchmarks hostile``).
+LARGE: Final = 64 << 10
 # Seconds that an answer is used by later runs, however long its issuer would have it used: a scan on the next day asks anew.
 MOST_KEPT: Final = 12 * 3600.0
 # Issuers' certificates do not change at their addresses but when a CA is renewed.
@@ -98,15 +99,15 @@ class Sources:
     async def _fetch_bundle(self, url: str) -> Bundle:
         key = f"aia {url}"
         kept = await self._kept(key)
-        if kept is not None and (bundle := bundle_untrusted(kept)).certificates:
+        if kept is not None and (bundle := await _read_bundle(kept)).certificates:
             return bundle
         async with self._turn(key, ISSUERS) as meanwhile:
-            if meanwhile is not None and (bundle := bundle_untrusted(meanwhile)).certificates:
+            if meanwhile is not None and (bundle := await _read_bundle(meanwhile)).certificates:
                 return bundle
             got = await self._fetcher.fetch(url, ISSUERS)
             if got.body is None:
                 return Bundle(error=got.error, blocked=got.blocked)
-            bundle = bundle_untrusted(got.body, got.content_type)
+            bundle = await _read_bundle(got.body, got.content_type)
             if bundle.certificates:
                 await self._keep(key, got.body, float("inf"))
         return bundle
@@ -271,6 +272,12 @@ def bundle_untrusted(body: bytes, content_type: str = "") -> Bundle:
     if found:
         return Bundle(tuple(found.values()))
     return Bundle(error=_with_type(error, content_type))
+
+
+async def _read_bundle(body: bytes, content_type: str = "") -> Bundle:
+    if len(body) < LARGE:
+        return bundle_untrusted(body, content_type)
+    return await trio.to_thread.run_sync(bundle_untrusted, body, content_type)
 
 
 async def _load(body: bytes) -> Crl | str:

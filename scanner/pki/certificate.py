@@ -311,6 +311,13 @@ class Certificate:
         entry = self._extensions.get(oid)
         return entry and entry[1]
 
+    def load_constraints(self) -> None:
+        """Read name constraints so long that this was put off; where they cannot be read, ``flaws`` says so from now on."""
+        constraints = self.name_constraints
+        if constraints is not None and (flaw := constraints.load()) is not None:
+            self.name_constraints = None
+            self.flaws = (*self.flaws, flaw)
+
     def signed_by(self, issuer: Certificate) -> bool | None:
         """Whether the issuer's key verifies the signature; ``None`` where that cannot be computed."""
         if issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS:

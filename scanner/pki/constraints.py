@@ -3,246 +3,229 @@
 dNSName, iPAddress, directoryName, rfc822Name and uniformResourceIdentifier are understood. A constraint of any other
 type, or one with a minimum or maximum, refuses the certificates that carry a name of that type, as RFC 5280 asks of
 who cannot tell.
+
+A check costs the constraints and the names, not their product: domains are sets of which a name's suffixes are looked
+up, networks are merged intervals, distinguished names a tree of relative names.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
 
 from scanner.pki import der, flaws
-from scanner.pki.distinguished import is_within
+from scanner.pki.distinguished import normalised
+from scanner.pki.extensions import SUBJECT_ALT_NAME
+from scanner.pki.subtrees import DIRECTORY, DNS, EMAIL, IP, URI, Subtrees
 
 if TYPE_CHECKING:
     from scanner.pki.certificate import Certificate
 
-# Constraints times names: Go stops at 250,000 comparisons and refuses the certificate; real chains stay below a
-# thousand.
-MAX_COMPARISONS: Final = 250_000
+# A URI or mailbox of more characters has a host of more than the 253 that exist, or is made to cost.
+MAX_TEXT: Final = 4096
+# Bytes of constraints that are read with the certificate: some 1 ms in a chain of a hundred. What is longer is read, and
+# charged, when a path leads through the CA.
+READ_AT_ONCE: Final = 512
+# Subtrees read of one certificate: the longest lists of real CAs have some hundreds.
+MAX_SUBTREES: Final = 4096
 
-_EMAIL: Final = 0x81
-_DNS: Final = 0x82
-_DIRECTORY: Final = 0xA4
-_URI: Final = 0x86
-_IP: Final = 0x87
 _EMPTY_NAME: Final = b"\x30\x00"
 _NAMES: Final = {
     0xA0: "otherName",
-    _EMAIL: "rfc822Name",
-    _DNS: "dNSName",
+    EMAIL: "rfc822Name",
+    DNS: "dNSName",
     0xA3: "x400Address",
-    _DIRECTORY: "directoryName",
+    DIRECTORY: "directoryName",
     0xA5: "ediPartyName",
-    _URI: "uniformResourceIdentifier",
-    _IP: "iPAddress",
+    URI: "uniformResourceIdentifier",
+    IP: "iPAddress",
     0x88: "registeredID",
 }
 
 
-class _Subtrees:
-    """One side, permitted or excluded, made ready for quick questions."""
+class ConstrainedNames:
+    """The names of one certificate as constraints are held against them, made ready once for all CAs above it."""
 
-    __slots__ = (
-        "addresses",
-        "all_dns",
-        "below",
-        "bounded",
-        "count",
-        "directories",
-        "domains",
-        "others",
-        "parents",
-        "texts",
-    )
+    __slots__ = ("addresses", "directories", "dns", "steps", "texts", "types")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.domains: set[str] = set()  # the domain and everything under it
-        self.below: set[str] = set()  # written with a leading dot: only what is under it
-        self.parents: set[str] = set()  # the domains one label above those
-        self.all_dns = False
-        self.addresses: list[tuple[bytes, bytes]] = []
-        self.directories: list[bytes] = []
-        self.texts: dict[int, list[str]] = {}
-        self.others: set[int] = set()
-        self.bounded: set[int] = set()  # types that have a minimum or maximum
-
-    def has(self, tag: int) -> bool:
-        """Whether this side says anything about names of this type."""
-        if tag == _DNS:
-            return bool(self.domains or self.below or self.all_dns)
-        if tag == _IP:
-            return bool(self.addresses)
-        if tag == _DIRECTORY:
-            return bool(self.directories)
-        return tag in self.texts or tag in self.others
-
-    def holds_dns(self, name: str) -> bool:
-        """Whether a dNSName, given in lower case, lies within."""
-        if self.all_dns:
-            return True
-        if name in self.domains:
-            return True
-        at = name.find(".")
-        while at >= 0:
-            rest = name[at + 1 :]
-            if rest in self.domains or rest in self.below:
-                return True
-            at = name.find(".", at + 1)
-        return False
-
-    def meets_wildcard(self, name: str) -> bool:
-        """Whether ``*.parent`` stands for some name that lies within, even where not all do."""
-        return name.startswith("*.") and name[2:] in self.parents
-
-    def holds_address(self, address: bytes) -> bool:
-        """Whether an address lies within; one of the other family never does."""
-        value = int.from_bytes(address, "big")
-        return any(
-            len(base) == len(address) and value & int.from_bytes(mask, "big") == int.from_bytes(base, "big")
-            for base, mask in self.addresses
+    def __init__(self, certificate: Certificate) -> None:
+        names = certificate.names
+        self.dns = [(name, lowered, _is_host_name(lowered)) for name in names.dns for lowered in (name.lower(),)]
+        self.addresses = names.ips
+        directories = [content for tag, content in names.others if tag == DIRECTORY]
+        if certificate.subject_der != _EMPTY_NAME:
+            directories.append(certificate.subject_der)
+        # one name many times is one name
+        self.directories = [normalised(content) for content in dict.fromkeys(directories)]
+        self.texts: list[tuple[int, str]] = []
+        self.types: list[int] = []  # of names that are none of these
+        for tag, content in names.others:
+            if tag in (EMAIL, URI):
+                self.texts.append((tag, content.decode("utf-8", "backslashreplace")))
+            elif tag != DIRECTORY:
+                self.types.append(tag)
+        attributes = certificate.subject_name.attributes
+        self.texts += [(EMAIL, value) for kind, value in attributes if kind == "emailAddress"]
+        # what a check costs, in steps of ``scanner.pki.budget``: a name is looked up label by label
+        self.steps = (
+            2
+            + (len(self.dns) + len(self.addresses) + len(self.directories) + len(self.texts)) * 2
+            + san_bytes(certificate) // 8
         )
 
-    def holds_directory(self, name: bytes) -> bool:
-        """Whether a distinguished name lies within."""
-        return any(is_within(name, base) for base in self.directories)
 
-    def holds_text(self, tag: int, text: str) -> bool:
-        """Whether a mailbox or URI lies within."""
-        if tag == _EMAIL:
-            local, at, domain_part = text.rpartition("@")
-            mailbox = f"{local}@{domain_part.lower()}" if at else text
-            for constraint in self.texts.get(tag, ()):
-                if "@" in constraint:
-                    kept, _, domain = constraint.rpartition("@")
-                    if mailbox == f"{kept}@{domain.lower()}":
-                        return True
-                elif _in_domain(domain_part.lower(), constraint.lower()):
-                    return True
-            return False
-        host = _host_of(text)
-        return host is not None and any(_in_domain(host, domain.lower()) for domain in self.texts.get(tag, ()))
+def san_bytes(certificate: Certificate) -> int:
+    """Bytes of subjectAltName."""
+    return len(certificate.extension(SUBJECT_ALT_NAME) or b"")
 
 
-def _in_domain(host: str, constraint: str) -> bool:
-    # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section 4.2.1.10).
-    return host == constraint or (constraint.startswith(".") and host.endswith(constraint)) or constraint == ""
-
-
-def _host_of(uri: str) -> str | None:
-    _, mark, rest = uri.partition("://")
-    if not mark:
-        return None
-    authority = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
-    host = authority.rsplit(":", 1)[0] if authority.count(":") == 1 else authority
-    return host.lower() or None
+def steps_to_read_names(certificate: Certificate) -> int:
+    """What ``ConstrainedNames`` costs, in steps of ``scanner.pki.budget``."""
+    names, size = certificate.names, san_bytes(certificate)
+    return 4 + 2 * len(names.dns) + size // (2 if names.others else 16) + len(certificate.subject_der) // 2
 
 
 class NameConstraints:
     """The constraints of one CA certificate."""
 
-    __slots__ = ("critical", "excluded", "permitted")
+    __slots__ = ("_unread", "critical", "cut", "excluded", "permitted", "size")
 
     def __init__(self) -> None:
         self.critical = True
-        self.permitted = _Subtrees()
-        self.excluded = _Subtrees()
+        self.permitted = Subtrees()
+        self.excluded = Subtrees()
+        self.size = 0  # bytes of the extension
+        self.cut = False  # there are more than were read
+        self._unread: bytes | None = None
+
+    @property
+    def count(self) -> int:
+        """How many subtrees there are on both sides."""
+        return self.permitted.count + self.excluded.count
+
+    @property
+    def steps(self) -> int:
+        """What making the tables costs, in steps of ``scanner.pki.budget``."""
+        return 4 + self.size // 2
 
     @property
     def unusual(self) -> tuple[str, ...]:
         """The types of names beside DNS names, addresses, mailboxes and URIs that are constrained."""
         types = self.permitted.others | self.excluded.others
         if self.permitted.directories or self.excluded.directories:
-            types = types | {_DIRECTORY}
+            types = types | {DIRECTORY}
         return tuple(_NAMES.get(tag, "a name of another type") for tag in sorted(types))
 
     @classmethod
     def read_untrusted(cls, value: bytes) -> NameConstraints:
-        """Read the content of the extension; raises only ``DerError``."""
+        """Read the content of the extension, but of a long one only when ``load`` asks for it; raises only ``DerError``."""
         constraints = cls()
+        constraints.size = len(value)
+        if len(value) > READ_AT_ONCE:
+            constraints._unread = value
+        else:
+            constraints._read_untrusted(value)
+        return constraints
+
+    def load(self) -> str | None:
+        """Read what was put off; what is wrong with it, in words."""
+        value = self._unread
+        if value is not None:
+            self._unread = None
+            try:
+                self._read_untrusted(value)
+            except der.DerError as error:
+                self.cut = True
+                return str(error)
+        return None
+
+    def _read_untrusted(self, value: bytes) -> None:
         start, stop = der.whole_untrusted(value, der.SEQUENCE, "nameConstraints")
         for tag, at, end in der.children_untrusted(value, start, stop):
             if tag == 0xA0:
-                _read_subtrees_untrusted(value, at, end, constraints.permitted)
+                self.cut |= _read_subtrees_untrusted(value, at, end, self.permitted)
             elif tag == 0xA1:
-                _read_subtrees_untrusted(value, at, end, constraints.excluded)
+                self.cut |= _read_subtrees_untrusted(value, at, end, self.excluded)
             else:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
-        if not constraints.permitted.count and not constraints.excluded.count:
+        if not self.permitted.count and not self.excluded.count:
             raise der.DerError(flaws.EMPTY_CONSTRAINTS)
-        return constraints
 
-    def violation(self, certificate: Certificate) -> str | None:
-        """The first name of ``certificate`` that is not allowed, in words; ``None`` where all are."""
-        names = certificate.names
-        total = len(names.dns) + len(names.ips) + len(names.others) + 1
-        if total * (self.permitted.count + self.excluded.count) > MAX_COMPARISONS:
-            return f"more than {MAX_COMPARISONS} comparisons of names with constraints"
-        for name in names.dns:
-            broken = self._dns_violation(name)
-            if broken:
-                return broken
-        for address in names.ips:
-            if self.excluded.holds_address(address) or (
-                self.permitted.has(_IP) and not self.permitted.holds_address(address)
-            ):
+    def violation(self, names: ConstrainedNames) -> str | None:
+        """The first of ``names`` that is not allowed, in words; ``None`` where all are."""
+        permitted, excluded = self.permitted, self.excluded
+        bounded = permitted.bounded | excluded.bounded
+        if names.dns and (permitted.has(DNS) or excluded.has(DNS)):
+            if DNS in bounded:
+                return "dNSName under a constraint with a minimum or maximum"
+            for name, lowered, is_host_name in names.dns:
+                broken = self._dns_violation(name, lowered, is_host_name=is_host_name)
+                if broken:
+                    return broken
+        permits, excludes = permitted.has(IP), excluded.has(IP)
+        for address in names.addresses if permits or excludes else ():
+            if (excludes and excluded.holds_address(address)) or (permits and not permitted.holds_address(address)):
                 return f"iPAddress {ipaddress.ip_address(address)}"
-        if _IP in self.permitted.bounded | self.excluded.bounded and names.ips:
+        if IP in bounded and names.addresses:
             return "iPAddress under a constraint with a minimum or maximum"
-        directories = [content for tag, content in names.others if tag == _DIRECTORY]
-        if certificate.subject_der != _EMPTY_NAME:
-            directories.append(certificate.subject_der)
-        for directory in directories:
-            if self.excluded.holds_directory(directory) or (
-                self.permitted.has(_DIRECTORY) and not self.permitted.holds_directory(directory)
+        permits, excludes = permitted.has(DIRECTORY), excluded.has(DIRECTORY)
+        for directory in names.directories if permits or excludes else ():
+            if (excludes and excluded.holds_directory(directory)) or (
+                permits and not permitted.holds_directory(directory)
             ):
                 return "directoryName"
-        return self._other_violation(certificate)
+        for tag in names.types:
+            if permitted.has(tag) or excluded.has(tag):
+                return f"{_NAMES.get(tag, 'a name')} under a constraint of a type that is not understood"
+        return self._text_violation(names, bounded)
 
-    def _dns_violation(self, name: str) -> str | None:
+    def _dns_violation(self, name: str, lowered: str, *, is_host_name: bool) -> str | None:
         permitted, excluded = self.permitted, self.excluded
-        if not permitted.has(_DNS) and not excluded.has(_DNS):
-            return None
-        lowered = name.lower()
-        if _DNS in permitted.bounded | excluded.bounded:
-            return "dNSName under a constraint with a minimum or maximum"
-        if not _is_host_name(lowered):
+        if not is_host_name:
             return f"dNSName {name[:255]}, which is no host name"
         if excluded.holds_dns(lowered) or excluded.meets_wildcard(lowered):
             return f"dNSName {name[:255]} is excluded"
-        if permitted.has(_DNS) and not permitted.holds_dns(lowered):
+        if permitted.has(DNS) and not permitted.holds_dns(lowered):
             return f"dNSName {name[:255]} is not permitted"
         return None
 
-    def _other_violation(self, certificate: Certificate) -> str | None:
-        texts: list[tuple[int, str]] = []
-        for tag, content in certificate.names.others:
-            if tag in (_EMAIL, _URI):
-                texts.append((tag, content.decode("utf-8", "backslashreplace")))
-            elif tag != _DIRECTORY and (self.permitted.has(tag) or self.excluded.has(tag)):
-                return f"{_NAMES.get(tag, 'a name')} under a constraint of a type that is not understood"
-        texts += [(_EMAIL, value) for kind, value in certificate.subject_name.attributes if kind == "emailAddress"]
-        for tag, text in texts:
-            if tag in self.permitted.bounded | self.excluded.bounded:
+    def _text_violation(self, names: ConstrainedNames, bounded: set[int]) -> str | None:
+        permitted, excluded = self.permitted, self.excluded
+        for tag, text in names.texts:
+            if tag in bounded:
                 return f"{_NAMES[tag]} under a constraint with a minimum or maximum"
-            if self.excluded.holds_text(tag, text) or (
-                self.permitted.has(tag) and not self.permitted.holds_text(tag, text)
-            ):
+            permits, excludes = permitted.has(tag), excluded.has(tag)
+            if not permits and not excludes:
+                continue
+            if len(text) > MAX_TEXT:
+                return f"{_NAMES[tag]} {text[:255]}, which is longer than one can be"
+            if (excludes and excluded.holds_text(tag, text)) or (permits and not permitted.holds_text(tag, text)):
                 return f"{_NAMES[tag]} {text[:255]}"
         return None
 
 
+def name_count(certificate: Certificate) -> int:
+    """How many names constraints are held against: those of subjectAltName, and the subject."""
+    names = certificate.names
+    return len(names.dns) + len(names.ips) + len(names.others) + 1
+
+
+# Letters, digits, hyphens and underscores in labels of 1 to 63, ``*`` alone as the first
+_HOST_NAME: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+
+
 def _is_host_name(name: str) -> bool:
-    """Letters, digits, hyphens and underscores in labels of 1 to 63, ``*`` alone as the first."""
-    bare = name.removeprefix("*.")
-    return len(bare) <= 253 and all(
-        0 < len(label) <= 63 and label.isascii() and label.replace("-", "a").replace("_", "a").isalnum()
-        for label in bare.split(".")
-    )
+    return len(name) <= 255 and len(name.removeprefix("*.")) <= 253 and _HOST_NAME.fullmatch(name) is not None
 
 
-def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: _Subtrees) -> None:
-    for tag, at, end in der.children_untrusted(value, start, stop):
+def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees) -> bool:
+    """Read the subtrees of one side; true where there are more than are read."""
+    while start < stop:
+        if side.count == MAX_SUBTREES:
+            return True
+        tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
         if tag != der.SEQUENCE:
             raise der.DerError("nameConstraints: a subtree that is not a sequence")
         base_tag, base_start, base_stop = der.header_untrusted(value, at, end)
@@ -251,9 +234,9 @@ def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: _Subtree
         for bound, bound_start, bound_stop in der.children_untrusted(value, base_stop, end):
             if bound != 0x80 or der.integer_untrusted(value, bound_start, bound_stop) != 0:
                 side.bounded.add(base_tag)
-        if base_tag == _DNS:
+        if base_tag == DNS:
             _add_domain_untrusted(content, side)
-        elif base_tag == _IP:
+        elif base_tag == IP:
             half = len(content) // 2
             if len(content) not in (8, 32):
                 raise der.DerError(f"nameConstraints: an address range of {len(content)} bytes")
@@ -262,15 +245,16 @@ def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: _Subtree
                 raise der.DerError("nameConstraints: a network mask with holes")
             network = int.from_bytes(content[:half], "big") & mask
             side.addresses.append((network.to_bytes(half, "big"), content[half:]))
-        elif base_tag == _DIRECTORY:
+        elif base_tag == DIRECTORY:
             side.directories.append(content)
-        elif base_tag in (_EMAIL, _URI):
+        elif base_tag in (EMAIL, URI):
             side.texts.setdefault(base_tag, []).append(content.decode("utf-8", "backslashreplace"))
         else:
             side.others.add(base_tag)
+    return False
 
 
-def _add_domain_untrusted(content: bytes, side: _Subtrees) -> None:
+def _add_domain_untrusted(content: bytes, side: Subtrees) -> None:
     if not content.isascii():
         raise der.DerError("nameConstraints: a dNSName that is not ASCII")
     domain = content.decode("ascii").lower()

@@ -6,7 +6,7 @@ section 2.4, so that the text is always valid Unicode and nothing of the certifi
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from scanner.caching import bounded_memo
 from scanner.pki import der, flaws
@@ -15,6 +15,8 @@ from scanner.records import dataclass
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
 CACHED_NAMES: Final = 4096
+# Of a name with more attributes the hex is shown: real ones have up to some twenty.
+MAX_ATTRIBUTES: Final = 64
 
 _SHORT: Final = {
     der.encoded_oid(dotted): short
@@ -105,7 +107,7 @@ def _read_untrusted(name: bytes) -> NameText:
         if tag != der.SET or rdn_start == rdn_stop:
             raise der.DerError("name: a relative name that is not a set of attributes")
         parts = []
-        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop):
+        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop)[: MAX_ATTRIBUTES + 1]:
             if inner != der.SEQUENCE:
                 raise der.DerError("name: an attribute that is not a sequence")
             oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
@@ -128,6 +130,8 @@ def _read_untrusted(name: bytes) -> NameText:
                 attributes.append((kind, value))
                 parts.append(f"{kind}={_escape(value)}")
         written.append("+".join(parts))
+        if len(attributes) > MAX_ATTRIBUTES:
+            return NameText("#" + name.hex(), ())
     return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
 
 
@@ -184,9 +188,14 @@ def name_text(name: bytes) -> NameText:
         return NameText("#" + name.hex(), (), str(error))
 
 
+# A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read
+Normalised: TypeAlias = "tuple[tuple[tuple[str, str], ...], ...] | None"
+
+
 # Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
 @bounded_memo(256, CACHED_NAME_BYTES)
-def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+def normalised(name: bytes) -> Normalised:
+    """The DER of a Name as names are compared: without regard to case, inner spaces and string types."""
     try:
         found = []
         start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
@@ -199,26 +208,18 @@ def _normal(name: bytes) -> tuple[tuple[tuple[str, str], ...], ...] | None:
                 if value is None:
                     text = f"#{tag:02x}" + name[value_start:value_stop].hex()
                 else:
-                    text = " ".join(value.split(" ")).strip(" ").casefold()
+                    text = value.strip(" ").casefold()
                     while "  " in text:
                         text = text.replace("  ", " ")
                 parts.append((name[oid_start:oid_stop].hex(), text))
-            found.append(tuple(sorted(parts)))
+            if len(parts) > 1:
+                parts.sort()
+            found.append(tuple(parts))
         return tuple(found)
     except der.DerError:
         return None
 
 
-def is_within(name: bytes, base: bytes) -> bool:
-    """Whether ``name`` begins with all of ``base`` (RFC 5280 section 7.1: case and inner spaces do not matter)."""
-    if len(name) > CACHED_NAME_BYTES * 16 or len(base) > CACHED_NAME_BYTES * 16:
-        return name == base
-    whole, start = _normal(name), _normal(base)
-    return whole is not None and start is not None and whole[: len(start)] == start
-
-
 def comparable(name: bytes) -> object:
     """What two names have in common that clients which compare names, and not bytes, take for one."""
-    if len(name) > CACHED_NAME_BYTES * 16:
-        return name
-    return _normal(name) or name
+    return normalised(name) or name

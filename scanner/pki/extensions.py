@@ -5,7 +5,8 @@ One reader per extension; each takes the content of extnValue and raises only ``
 
 from __future__ import annotations
 
-import ipaddress
+import re
+import struct
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
@@ -116,19 +117,26 @@ _AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
 
 # Nothing defined has more than about 20 extensions.
 MAX_EXTENSIONS: Final = 128
+# Names read of one certificate: 10,000 was the most that browsers were ever tried with, CAs issue for some hundreds.
+MAX_NAMES: Final = 10_000
+# Purposes, access descriptions and distribution points: real certificates have up to five.
+MAX_PURPOSES: Final = 100
+MAX_DESCRIPTIONS: Final = 50
 # Extension values up to this size are few and repeat over a whole fleet (basicConstraints, usages): they are read once.
 _SMALL: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class GeneralNames:
-    """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses."""
+    """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses.
+    ``cut``: there are more than the ``MAX_NAMES`` that were read."""
 
     dns: tuple[str, ...] = ()
     ips: tuple[bytes, ...] = ()
     others: tuple[tuple[int, bytes], ...] = ()
     texts: tuple[str, ...] = ()
     flaw: str | None = None
+    cut: bool = False
 
 
 class AuthorityKey(NamedTuple):
@@ -152,6 +160,7 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
     One that is there twice counts the first time, and is added to ``found_flaws``.
     """
     found: dict[bytes, tuple[bool, bytes]] = {}
+    count = 0
     start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
     if stop != end:
         raise der.DerError("extensions: bytes after their end")
@@ -160,13 +169,14 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
             raise der.DerError("extensions: something that is not a sequence")
         _, at, end = der.header_untrusted(data, start, stop)
         start = end
+        count += 1
+        if count > MAX_EXTENSIONS:
+            raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
         oid, critical, value = one_untrusted(data, at, end)
         if oid in found:
             found_flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
             continue
         found[oid] = critical, value
-        if len(found) > MAX_EXTENSIONS:
-            raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
     return found
 
 
@@ -226,7 +236,10 @@ def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
     """The purposes, by name where known and dotted otherwise."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
     found = []
-    for tag, at, end in der.children_untrusted(value, start, stop):
+    children = der.children_untrusted(value, start, stop)
+    if len(children) > MAX_PURPOSES:
+        raise der.DerError(f"extKeyUsage: {len(children)} purposes, more than the {MAX_PURPOSES} that are read")
+    for tag, at, end in children:
         if tag != der.OID:
             raise der.DerError("extKeyUsage: something that is not an OBJECT IDENTIFIER")
         oid = value[at:end]
@@ -242,8 +255,15 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
     others: list[tuple[int, bytes]] = []
     texts: list[str] = []
     flaw = None
-    while start < stop:
-        tag, at, end = der.header_untrusted(value, start, stop)
+    count = 0
+    while start < stop and count < MAX_NAMES:
+        count += 1
+        # as nearly all are; a call for each would be half of what reading costs
+        tag, at = value[start], start + 2
+        if at <= stop and value[start + 1] < 128 and at + value[start + 1] <= stop and tag & 0x1F != 0x1F:
+            end = at + value[start + 1]
+        else:
+            tag, at, end = der.header_untrusted(value, start, stop)
         start = end
         content = value[at:end]
         if tag == 0x82:
@@ -258,14 +278,29 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
         elif tag == 0x87:
             if len(content) in (4, 16):
                 ips.append(content)
-                texts.append(str(ipaddress.ip_address(content)))
+                texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
             else:
                 flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
         elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
             others.append((tag, content))
         else:
             raise der.DerError(f"subjectAltName: tag 0x{tag:02x} is no GeneralName")
-    return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw)
+    return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw, start < stop)
+
+
+def _address_text(content: bytes) -> str:
+    """An IPv6 address as RFC 5952 section 4 has it, and as ``ipaddress`` writes it in five times the time."""
+    text = "{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}".format(*_GROUPS(content))
+    zeros = max(_ZEROS.findall(text), key=len, default=None)
+    if zeros is None:
+        return text
+    before, _, after = text.partition(zeros)
+    return f"{before}::{after}"
+
+
+_GROUPS: Final = struct.Struct(">8H").unpack
+# Two groups of zeros and more, with the colons at both ends
+_ZEROS: Final = re.compile(r"(?:^|:)0(?::0)+(?::|$)")
 
 
 def authority_key_untrusted(value: bytes) -> AuthorityKey:
@@ -296,7 +331,11 @@ def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[s
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
     issuers: list[str] = []
     ocsp: list[str] = []
-    for tag, at, end in der.children_untrusted(value, start, stop):
+    for _ in range(MAX_DESCRIPTIONS):
+        if start == stop:
+            break
+        tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
         if tag != der.SEQUENCE:
             raise der.DerError("authorityInfoAccess: a description that is not a sequence")
         oid_start, oid_stop = der.expect_untrusted(value, at, end, der.OID, "authorityInfoAccess")
@@ -315,8 +354,10 @@ def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[s
 def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
     """The fullName of each point of cRLDistributionPoints: its GeneralNames as (tag, content)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
-    points = []
-    for _, point_start, point_stop in der.children_untrusted(value, start, stop):
+    points: list[tuple[tuple[int, bytes], ...]] = []
+    while start < stop and len(points) < MAX_DESCRIPTIONS:
+        _, point_start, point_stop = der.header_untrusted(value, start, stop)
+        start = point_stop
         names: list[tuple[int, bytes]] = []
         for tag, at, end in der.children_untrusted(value, point_start, point_stop):
             if tag != 0xA0:
@@ -324,7 +365,7 @@ def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes]
             for name_tag, name_start, name_stop in der.children_untrusted(value, at, end):
                 if name_tag == 0xA0:
                     kinds = der.children_untrusted(value, name_start, name_stop)
-                    names += [(kind, value[low:high]) for kind, low, high in kinds]
+                    names += [(kind, value[low:high]) for kind, low, high in kinds[:MAX_DESCRIPTIONS]]
         points.append(tuple(names))
     return tuple(points)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from scanner.caching import Cache
 from scanner.pki import extensions, judge_caches, placeholders, rules
+from scanner.pki.budget import TooCostly
 from scanner.pki.certificate import Certificate, CertificateError
 from scanner.pki.chrome import chrome_problem, chrome_store
 from scanner.pki.intermediates import Intermediates
@@ -19,22 +20,12 @@ from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.minority import authority_as_server, minority_problems
 from scanner.pki.names import entry_for, match_name, matched
 from scanner.pki.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
+from scanner.pki.search import PathSearch, interval
 from scanner.pki.shape import shape_problems
 from scanner.pki.stores import TrustStore
 from scanner.pki.usual import usual_way
 from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
-from scanner.pki.weigh import (
-    CLOSED,
-    COMPLETED,
-    LIMIT,
-    ROOT,
-    UNKNOWN,
-    WeighedPath,
-    given_up,
-    self_signed,
-    unknown_issuer,
-    weigh,
-)
+from scanner.pki.weigh import CLOSED, LIMIT, WeighedPath, self_signed
 from scanner.records import dataclass
 
 # Entries of one certificate whose verdicts are kept: one for a wildcard; of what names hundreds, each is met once.
@@ -139,24 +130,15 @@ class Judge:
 
     def _window(self, verdict: ChainVerdict, at: float, *, complete: bool) -> tuple[float, float]:
         """The open interval around ``at`` in which no certificate that took part begins or ends to be valid."""
-        certificates: set[Certificate] = {item for item in verdict.sent if item is not None}
+        self._builder.begin()
         leaf = verdict.leaf
+        certificates = {item for item in verdict.sent if item is not None}
         if leaf is not None:
-            self._builder.begin()
-            for around in self._surroundings(verdict.sent):
-                for step in self._builder.steps(leaf, around, complete=complete):
-                    certificates.add(step.issuer)
-                for paths in [*around.closed.values(), *(known[1] for known in around.completed.values())]:
-                    for path in paths:
-                        certificates.update(path.certificates)
-        low, high = float("-inf"), float("inf")
-        for certificate in certificates:
-            for moment in (certificate.not_before, certificate.not_after):
-                if moment <= at:
-                    low = max(low, moment)
-                if moment >= at:
-                    high = min(high, moment)
-        return low, high
+            search = PathSearch(self._builder, leaf, self._surroundings(verdict.sent), at)
+            certificates |= search.taking_part(complete=complete)
+            if search.exhausted:
+                return search.short_window(verdict.sent)
+        return interval(certificates, at)
 
     def _surroundings(self, sent: tuple[Certificate | None, ...]) -> tuple[Surroundings, ...]:
         issuers = tuple(certificate for certificate in sent[1:] if certificate is not None)
@@ -188,12 +170,12 @@ class Judge:
     # --- judging ---------------------------------------------------------------------------------
 
     def _judge_chain(self, chain: tuple[bytes, ...], at: float) -> _Judged:
-        self._builder.begin()
         first = self._parse(chain[0], is_leaf=True) if chain else None
         if isinstance(first, Certificate):
             way = self._ways.get((first.issuer_der, *chain[1:]))
             if way is not None and (known := way.verdict(first, at, self._builder, self._own)) is not None:
                 return _Judged(known, at, None)
+        self._builder.begin()
         sent: list[Certificate | None] = []
         malformed: list[Problem] = []
         for place, data in enumerate(chain):
@@ -217,10 +199,11 @@ class Judge:
         best: WeighedPath | None = None
         looked_further = False
         is_public = False
-        for around in self._surroundings(everything):
-            path = self._best_path(leaf, around, at)
+        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, len(everything))
+        for around in search.surroundings:
+            path = search.best(around)
             if path.kind != CLOSED or path.problems:
-                path = self._best_completion(leaf, around, at, path)
+                path = search.best_completion(around, path)
                 looked_further = True
             found.append((around, path))
             problems = (_as_anchor(own) if leaf in around.store else own) + path.problems
@@ -239,10 +222,18 @@ class Judge:
                 best = path
         trusted = any(verdict.trusted for verdict in verdicts.values())
         leaf_findings = self._leaf_findings(leaf, own, trusted=trusted, is_public=is_public)
-        shape = self._shape(everything, leaf, best, at) if len(everything) > 1 else ()
+        shape: tuple[Problem, ...] = ()
+        refused = None
+        try:
+            if len(everything) > 1:
+                shape = self._shape(search, everything, best, at)
+            if trusted and is_public:
+                refused = chrome_problem(search.valid_paths(), everything, chrome_store())
+        except TooCostly:
+            shape = (search.too_costly(),)
         if trusted and best is not None:
             shape = (*minority_problems(len(everything), best.certificates), *shape)
-            if is_public and (refused := self._chrome(everything, leaf, at)) is not None:
+            if refused is not None:
                 shape = (refused, *shape)
         shape = (*malformed, *shape) if malformed else shape
         path_found = best.certificates if best is not None else ()
@@ -250,7 +241,8 @@ class Judge:
         verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found, own_ca)
         if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
             self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
-        return _Judged(verdict, at, self._intermediates.size if looked_further else None)
+        window = search.short_window(everything) if search.exhausted else None
+        return _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
 
     def _leaf_findings(
         self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool
@@ -268,6 +260,8 @@ class Judge:
                     resembles = product
             if leaf.sha256 not in self._anchors and leaf.self_signed:
                 problems.append(self_signed(leaf, resembles))
+        if leaf.names.cut:
+            problems.append(rules.too_many_names(leaf))
         if trusted and (as_server := authority_as_server(leaf)) is not None:
             problems.append(as_server)
         if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:
@@ -287,70 +281,6 @@ class Judge:
                 problems.append(too_long)
         return tuple(problems)
 
-    def _best_path(self, leaf: Certificate, around: Surroundings, at: float) -> WeighedPath:
-        """The first valid path through anchors and what was sent, else the best failing one."""
-        if leaf in around.store:
-            return WeighedPath(CLOSED, (leaf,), [], {}, leaf)
-        best: WeighedPath | None = None
-        steps = self._builder.steps(leaf, around, complete=False)
-        given_up_at_once = self._builder.cut
-        for step in steps:
-            if step.problems and leaf.self_signed:
-                continue  # a namesake of its own: what it is counts, not what it is not signed by
-            for upper in self._builder.upper_paths(step.issuer, around, step.source):
-                path = weigh(leaf, step, upper, around, at)
-                if path.kind == CLOSED and not path.problems:
-                    path.first = best is None and step is steps[0]
-                    return path
-                if best is None or path.rank < best.rank:
-                    best = path
-        if best is None:
-            if leaf.self_signed:
-                return WeighedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
-            if given_up_at_once:
-                return WeighedPath(LIMIT, (leaf,), [given_up(leaf)], {}, None)
-            return WeighedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
-        return best
-
-    def _best_completion(self, leaf: Certificate, around: Surroundings, at: float, failing: WeighedPath) -> WeighedPath:
-        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
-
-        Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
-        """
-        only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
-        if failing.kind == CLOSED and not only_expired:
-            return failing
-        best: WeighedPath | None = None
-        for step in self._builder.steps(leaf, around, complete=True):
-            for upper in self._builder.completions(step.issuer, around, step.source):
-                if upper.end != "anchor" and {step.source, *dict(upper.completed).values()}.isdisjoint(_ITS_OWN):
-                    continue
-                path = weigh(leaf, step, upper, around, at)
-                if (path.kind == COMPLETED or upper.end != "anchor") and (best is None or path.rank < best.rank):
-                    best = path
-        if best is None:
-            return failing
-        if only_expired:
-            if [problem.code for problem in best.problems] == ["intermediate-not-sent"]:
-                renewed = best.problems[0].evidence["missing"]
-                failing.problems = [
-                    Problem(problem.code, problem.certificate, {**problem.evidence, "replacement": renewed})
-                    for problem in failing.problems
-                ]
-            return failing
-        return best if best.rank < failing.rank else failing
-
-    def _chrome(self, sent: tuple[Certificate | None, ...], leaf: Certificate, at: float) -> Problem | None:
-        """What Chrome's own store says, by all the valid paths there are: it takes any of them too."""
-        paths = []
-        for around in self._surroundings(sent):
-            for step in self._builder.steps(leaf, around, complete=False):
-                for upper in self._builder.upper_paths(step.issuer, around, step.source):
-                    path = weigh(leaf, step, upper, around, at)
-                    if path.kind == CLOSED and not path.problems:
-                        paths.append(path.certificates)
-        return chrome_problem(paths, sent, chrome_store())
-
     def _learn(self, path: WeighedPath, sent: Iterable[Certificate | None]) -> None:
         """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
         if path.kind == CLOSED and len(path.certificates) > 2:
@@ -358,7 +288,7 @@ class Judge:
                 self._intermediates.learn(certificate)
 
     def _shape(
-        self, sent: tuple[Certificate | None, ...], leaf: Certificate, best: WeighedPath | None, at: float
+        self, search: PathSearch, sent: tuple[Certificate | None, ...], best: WeighedPath | None, at: float
     ) -> tuple[Problem, ...]:
         if best is None or best.kind == LIMIT:
             return ()  # what lies beyond a limit is needed for all we know
@@ -366,17 +296,11 @@ class Judge:
         if sent == path[: len(sent)] and sent[-1] is not None and not sent[-1].self_issued:
             return ()  # exactly a path, without its root: the healthy case
         used = {certificate.sha256 for certificate in path}
-        for around in self._surroundings(sent):
-            for step in self._builder.steps(leaf, around, complete=False):
-                for upper in self._builder.upper_paths(step.issuer, around, step.source):
-                    other = weigh(leaf, step, upper, around, at)
-                    if other.kind == CLOSED and not other.problems:
-                        used.update(certificate.sha256 for certificate in other.certificates)
+        used.update(certificate.sha256 for valid in search.valid_paths() for certificate in valid)
+        for certificate in sent[1:MAX_SENT]:
+            if certificate is not None:
+                self._builder.self_signed(certificate)
         return shape_problems(sent[:MAX_SENT], path, used, self._anchors, at)
-
-
-# What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
-_ITS_OWN: Final = frozenset({"aia"})
 
 
 def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:

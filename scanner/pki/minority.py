@@ -7,10 +7,13 @@ clients' versions that ``docs/clients.md`` names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import Problem
+
+if TYPE_CHECKING:
+    from scanner.pki.paths import PathBuilder, Surroundings
 
 # CA certificates between leaf and anchor: mozilla::pkix follows 6, Chromium 19.
 FIREFOX_INTERMEDIATES: Final = 6
@@ -18,6 +21,9 @@ CHROME_INTERMEDIATES: Final = 19
 # Certificates sent: Java's jdk.tls.maxCertificateChainLength, GnuTLS's DEFAULT_MAX_VERIFY_DEPTH.
 JAVA_SENT: Final = 10
 GNUTLS_SENT: Final = 16
+
+# maxChainSignatureChecks in crypto/x509/verify.go
+GO_SIGNATURE_CHECKS: Final = 100
 
 # Algorithms of signatures in certificates, and who does not verify them.
 _UNVERIFIED: Final = {
@@ -48,6 +54,53 @@ def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Proble
         if clients:
             evidence = {"subject": certificate.subject, "signature": certificate.signature, "refused_by": clients}
             yield Problem("no-shared-signature-scheme", certificate.sha256, evidence)
+
+
+def limits_exceeded(
+    leaf: Certificate, sent: int, builder: PathBuilder, surroundings: Sequence[Surroundings], at: float
+) -> tuple[list[str], list[str]]:
+    """The clients whose own limits a chain of ``sent`` certificates exceeds, and these limits in words.
+
+    Only signatures that ``builder`` verified already are looked at.
+    """
+    clients, limits = [], []
+    if all(_go_gives_up(leaf, around, builder, at) for around in surroundings):
+        clients.append("go")
+        limits.append(
+            f"Go makes {GO_SIGNATURE_CHECKS} signature checks for a chain, and finds no path to a root by then"
+        )
+    if sent > JAVA_SENT:
+        clients.append("java")
+        limits.append(f"Java takes {JAVA_SENT} certificates")
+    if sent > GNUTLS_SENT:
+        clients.append("gnutls")
+        limits.append(f"GnuTLS takes {GNUTLS_SENT} certificates")
+    return clients, limits
+
+
+def _go_gives_up(leaf: Certificate, around: Surroundings, builder: PathBuilder, at: float) -> bool:
+    """Whether buildChains() of Go counts to its limit before it meets a root: depth first, nothing remembered."""
+    checks = 0
+    waiting: list[tuple[Certificate, ...]] = [(leaf,)]
+    while waiting:
+        path = waiting.pop()
+        last = path[-1]
+        above: list[tuple[Certificate, ...]] = []
+        for issuer in (*around.store.with_subject(last.issuer_der), *around.sent.get(last.issuer_der, ())):
+            checks += 1
+            if checks > GO_SIGNATURE_CHECKS:
+                return True
+            if any(item.subject_der == issuer.subject_der and item.spki_der == issuer.spki_der for item in path):
+                continue
+            if builder.known_signature(last, issuer) is not True or not issuer.is_ca:
+                continue
+            if not issuer.not_before <= at <= issuer.not_after:
+                continue
+            if issuer in around.store:
+                return False
+            above.append((*path, issuer))
+        waiting.extend(reversed(above))
+    return False
 
 
 def authority_as_server(leaf: Certificate) -> Problem | None:

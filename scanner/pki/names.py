@@ -12,6 +12,7 @@ import ipaddress
 from typing import Final
 
 from scanner.pki.certificate import Certificate
+from scanner.pki.extensions import SUBJECT_ALT_NAME
 from scanner.pki.verdicts import NameVerdict
 
 # Names shown to a person who must see a typing error or a wrong host: a handful.
@@ -59,6 +60,14 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     wanted = name.lower().removesuffix(".")
     label, _, parent = wanted.partition(".")
     star = f"*.{parent}" if label and "." in parent else None
+    if certificate.names.cut:
+        san = (certificate.extension(SUBJECT_ALT_NAME) or b"").lower()
+        for entry in (wanted, star):
+            # also among the names that were not read, by the bytes that such a name would have
+            if entry is None or len(entry) > 127:
+                continue
+            if (b"\x82%c" % len(entry) + entry.encode("ascii", "replace")).lower() in san:
+                return matched(certificate, entry)
     deeper = False
     for entry in presented:
         lowered = entry.lower()
@@ -76,7 +85,10 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
 
 
 def _match_address(certificate: Certificate, name: str, address: bytes) -> NameVerdict:
-    if address in certificate.ip_addresses:
+    encoded = b"\x87%c" % len(address) + address
+    if address in certificate.ip_addresses or (
+        certificate.names.cut and encoded in (certificate.extension(SUBJECT_ALT_NAME) or b"")
+    ):
         return matched(certificate, name)
     only_common_name = not certificate.san and certificate.common_name == name
     return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
@@ -112,10 +124,18 @@ def _likeness(name: str, wanted: str, labels: list[str]) -> tuple[int, int]:
             break
         shared += 1
     shorter = min(len(name), len(wanted))
-    front = 0
-    while front < shorter and name[front] == wanted[front]:
-        front += 1
-    back = 0
-    while back < shorter - front and name[-1 - back] == wanted[-1 - back]:
-        back += 1
+    front = _shared_front(name, wanted, shorter)
+    back = _shared_front(name[::-1], wanted[::-1], shorter - front)
     return (shared if shared > 1 else 0), front + back
+
+
+def _shared_front(one: str, other: str, most: int) -> int:
+    """How many characters, at most ``most``, both begin with; found by halving, since names may be long and alike."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -232,8 +232,9 @@ def read_untrusted(certificate: Certificate, data: bytes) -> bool:
                 value = data[at:stop]
                 found[extensions.SUBJECT_ALT_NAME] = marked, value
                 at = filling(data, at, stop, der.SEQUENCE)
-                texts = []
-                while at < stop and data[at] == 0x82 and (length := data[at + 1]) < 128:
+                texts: list[str] = []
+                most = extensions.MAX_NAMES
+                while at < stop and data[at] == 0x82 and (length := data[at + 1]) < 128 and len(texts) < most:
                     texts.append(data[at + 2 : at + 2 + length].decode("ascii"))
                     at += 2 + length
                 if at == stop:

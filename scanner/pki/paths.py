@@ -19,10 +19,19 @@ from typing import Final, Literal
 from scanner.caching import PARSED, Cache
 from scanner.pki import rules
 from scanner.pki.blocklist import Blocklist
+from scanner.pki.budget import BYTES_A_STEP, Bill, Budget
 from scanner.pki.certificate import Certificate
+from scanner.pki.constraints import ConstrainedNames, steps_to_read_names
 from scanner.pki.distinguished import comparable
 from scanner.pki.fields import serial_text_untrusted
 from scanner.pki.intermediates import Intermediates
+from scanner.pki.step_problems import (
+    bad_signature,
+    key_identifiers_match,
+    other_certificate,
+    other_key,
+    other_spelling,
+)
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
 from scanner.records import dataclass
@@ -32,11 +41,10 @@ from scanner.records import dataclass
 MAX_DEPTH: Final = 32
 # Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
 MAX_CANDIDATES: Final = 24
-# For all that is above one issuer: certificates visited and paths kept.
-MAX_STEPS: Final = 400
+# For all that is above one issuer: certificates visited and paths kept. What all of it costs is bounded by the budget of
+# the chain (``scanner.pki.budget``).
+MAX_VISITED: Final = 400
 MAX_PATHS: Final = 32
-# Signatures verified for one chain, those already known not counted: 0.1 ms each as a rule, 1 ms for the longest keys.
-MAX_SIGNATURES: Final = 128
 # Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
 MAX_SENT: Final = 64
 # Signatures known: some 300 bytes each, with the issuer's key.
@@ -87,9 +95,10 @@ class Surroundings:
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
     cut: bool = False  # more was sent than takes part
-    closed: dict[str, list[UpperPath]] = field(default_factory=dict)
-    completed: dict[str, tuple[int, list[UpperPath]]] = field(default_factory=dict)
+    closed: dict[str, Climb] = field(default_factory=dict)
+    completed: dict[str, Climb] = field(default_factory=dict)
     kept: int = 0  # paths in both
+    _by_name: dict[object, list[Certificate]] | None = None
 
     @property
     def size(self) -> int:
@@ -98,17 +107,34 @@ class Surroundings:
         paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
         return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
 
-    def has_room(self, paths: list[UpperPath]) -> bool:
+    def has_room(self, climb: Climb) -> bool:
         """Return True if these paths may be kept too, and count them."""
-        if self.kept + len(paths) > MAX_PATHS_KEPT:
+        if self.kept + len(climb.paths) > MAX_PATHS_KEPT:
             return False
-        self.kept += len(paths)
+        self.kept += len(climb.paths)
         return True
 
     def similar(self, name: bytes) -> list[Certificate]:
         """What was sent by a subject that is ``name`` written in another way."""
-        wanted = comparable(name)
-        return [item for subject, items in self.sent.items() if comparable(subject) == wanted for item in items]
+        if self._by_name is None:
+            self._by_name = {}
+            for subject, items in self.sent.items():
+                self._by_name.setdefault(comparable(subject), []).extend(items)
+        return self._by_name.get(comparable(name), [])
+
+    @property
+    def subject_bytes(self) -> int:
+        """Bytes of all different subjects that were sent."""
+        return sum(map(len, self.sent))
+
+
+@dataclass(slots=True)
+class Climb:
+    """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
+
+    paths: list[UpperPath]
+    bill: Bill
+    pool: int
 
 
 def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
@@ -116,7 +142,11 @@ def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
 
 
 class PathBuilder:
-    """Finds the paths; shared by all stores of a judge, since signatures do not depend on stores."""
+    """Finds the paths; shared by all stores of a judge, since signatures do not depend on stores.
+
+    ``begin`` gives each chain a budget of its own; whatever is charged to it may raise ``TooCostly``, and what was half
+    found by then is not kept.
+    """
 
     def __init__(self, intermediates: Intermediates) -> None:
         """``intermediates`` only ever complete a path that is then reported as incomplete."""
@@ -124,58 +154,100 @@ class PathBuilder:
         self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(
             MAX_KNOWN_SIGNATURES, MAX_SIGNATURES_BYTES, _signature_bytes
         )
-        self._allowance = MAX_SIGNATURES
+        self.budget = Budget()
         self.cut = False
+        # of this chain: issuers found, names made ready, and whom they break with
+        self._found: dict[tuple[str, int, bool], tuple[bool, list[Step]]] = {}
+        self._names: dict[str, tuple[int, ConstrainedNames]] = {}
+        self._violations: dict[tuple[str, str], str | None] = {}
 
     def begin(self) -> None:
-        """A new chain is judged: it has its own allowance of signatures."""
-        self._allowance = MAX_SIGNATURES
-
-    @property
-    def exhausted(self) -> bool:
-        """This chain's signatures were used up: what was found since may not be all there is, and must not be kept."""
-        return self._allowance < 0
+        """A new chain is judged: it has its own budget."""
+        self.budget = Budget()
+        self._found.clear()
+        self._names.clear()
+        self._violations.clear()
 
     def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
         """Whether ``issuer``'s key verifies ``child``; each pair of certificate and key once. ``None``: unknown."""
         key = child.sha256, issuer.spki_der
         known = self._signatures.get(key)
         if known is None:
-            self._allowance -= 1
-            if self._allowance < 0:
-                return None
             known = (child.signed_by(issuer),)
             self._signatures.put(key, known)
         return known[0]
+
+    def known_signature(self, child: Certificate, issuer: Certificate) -> bool | None:
+        """What an earlier ``signed_by`` returned; ``None`` where nobody asked."""
+        known = self._signatures.get((child.sha256, issuer.spki_der))
+        return known and known[0]
+
+    def self_signed(self, certificate: Certificate) -> bool:
+        """The same as its property, charged to this chain."""
+        if not certificate.self_issued:
+            return False
+        self.budget.charge_signature(certificate, certificate)
+        return certificate.self_signed
+
+    def violation(self, authority: Certificate, lower: Certificate) -> str | None:
+        """The first name of ``lower`` that the name constraints of ``authority`` do not allow; each pair once for a chain."""
+        constraints = authority.name_constraints
+        if constraints is None:
+            return None
+        budget = self.budget
+        budget.charge_once(("tables", authority.sha256), constraints.steps)
+        known = self._names.get(lower.sha256)
+        steps = steps_to_read_names(lower) if known is None else known[0]
+        budget.charge_once(("names", lower.sha256), steps)
+        if known is None:
+            known = self._names[lower.sha256] = steps, ConstrainedNames(lower)
+        key = authority.sha256, lower.sha256
+        budget.charge_once(("pair", *key), known[1].steps)
+        if key not in self._violations:
+            self._violations[key] = constraints.violation(known[1])
+        return self._violations[key]
+
+    # --- paths -----------------------------------------------------------------------------------
 
     def upper_paths(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
         """All paths from ``issuer`` up through anchors and what was sent."""
         found = around.closed.get(issuer.sha256)
         if found is None:
             found = self._climb(issuer, around, source, complete=False)
-            if not self.exhausted and around.has_room(found):
+            if around.has_room(found):
                 around.closed[issuer.sha256] = found
-        return found
+        else:
+            self.budget.charge_bill(found.bill)
+        return found.paths
 
     def completions(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
         """All paths from ``issuer`` up, with the help of certificates that were not sent."""
-        known = around.completed.get(issuer.sha256)
-        size = self._intermediates.size
-        if known is None or known[0] != size:
-            if known is not None:  # of a smaller pool
+        found = around.completed.get(issuer.sha256)
+        if found is None or found.pool != self._intermediates.size:
+            if found is not None:  # of a smaller pool
                 del around.completed[issuer.sha256]
-                around.kept -= len(known[1])
-            known = size, self._climb(issuer, around, source, complete=True)
-            if not self.exhausted and around.has_room(known[1]):
-                around.completed[issuer.sha256] = known
-        return known[1]
+                around.kept -= len(found.paths)
+            found = self._climb(issuer, around, source, complete=True)
+            if around.has_room(found):
+                around.completed[issuer.sha256] = found
+        else:
+            self.budget.charge_bill(found.bill)
+        return found.paths
 
     def steps(self, child: Certificate, around: Surroundings, *, complete: bool) -> list[Step]:
         """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong.
 
         Afterwards ``cut`` says whether a limit kept candidates from being tried, so that none is found for all we know.
         """
-        self.cut = around.cut or self.exhausted
+        key = child.sha256, id(around), complete
+        known = self._found.get(key)
+        if known is None:
+            known = self._found[key] = self._issuers_of(child, around, complete=complete)
+        self.cut = known[0]
+        return known[1]
+
+    def _issuers_of(self, child: Certificate, around: Surroundings, *, complete: bool) -> tuple[bool, list[Step]]:
+        cut = around.cut
         name = child.issuer_der
         candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
         candidates += [(item, "sent") for item in around.sent.get(name, ())]
@@ -185,73 +257,126 @@ class PathBuilder:
             candidates += [(item, "aia") for item in self._intermediates.fetched(name)]
         spelled_otherwise = not candidates
         if spelled_otherwise:
+            self.budget.charge_once(("similar", id(around)), around.subject_bytes // 2)
+            self.budget.charge_once(("similar", name), len(name) // 2)
             candidates = [(item, "anchor") for item in around.store.with_similar_subject(name)]
             candidates += [(item, "sent") for item in around.similar(name)]
+        self.budget.charge(4 + 6 * len(candidates))
         if len(candidates) > 1:
             candidates = _sorted_candidates(child, candidates)
         if len(candidates) > MAX_CANDIDATES:
-            self.cut = True
+            cut = True
             candidates = candidates[:MAX_CANDIDATES]
         good: list[Step] = []
-        other_key: list[Step] = []
+        doubtful: list[Step] = []
         failing: list[Step] = []
         for issuer, source in candidates:
             if issuer.sha256 == child.sha256:
                 continue
+            self.budget.charge_signature(child, issuer)
             verified = self.signed_by(child, issuer)
-            if self.exhausted:
-                self.cut = True
-                break
-            matches = _key_identifiers_match(child, issuer)
+            matches = key_identifiers_match(child, issuer)
             if verified and spelled_otherwise:
-                other_key.append(Step(issuer, source, (_other_spelling(child, issuer),)))
-            elif verified and matches and _names_another_certificate(child, issuer):
-                other_key.append(Step(issuer, source, (_other_certificate(child, issuer),)))
+                doubtful.append(Step(issuer, source, (other_spelling(child, issuer),)))
+            elif verified and matches and self._names_another_certificate(child, issuer):
+                doubtful.append(Step(issuer, source, (other_certificate(child, issuer),)))
             elif verified and matches:
                 good.append(Step(issuer, source))
             elif verified:
-                other_key.append(Step(issuer, source, (_other_key(child, issuer),)))
+                doubtful.append(Step(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
-                failing.append(Step(issuer, source, (_bad_signature(child, issuer, verified),)))
+                failing.append(Step(issuer, source, (bad_signature(child, issuer, verified),)))
         # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
         # verifies.
-        if self.cut:
-            return good
-        return good or other_key or failing[:1]
+        if cut:
+            return cut, good
+        return cut, good or doubtful or failing[:1]
 
-    def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> list[UpperPath]:
+    def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
+        """The authority key identifier names a certificate by issuer and serial number, and this is not it."""
+        _, named_issuer, named_serial = child.authority_key
+        if named_serial:
+            self.budget.charge(len(named_serial) // BYTES_A_STEP)
+            if serial_text_untrusted(named_serial) != issuer.serial:
+                return True
+        if named_issuer is None or named_issuer == issuer.issuer_der:
+            return False
+        self.budget.charge((len(named_issuer) + len(issuer.issuer_der)) // 2)
+        return comparable(named_issuer) != comparable(issuer.issuer_der)
+
+    def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> Climb:
+        bill = self.budget.open_bill()
+        try:
+            found = self._paths_above(issuer, around, source, complete=complete)
+        finally:
+            self.budget.close_bill()
+        return Climb(found, bill, self._intermediates.size)
+
+    def _paths_above(
+        self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool
+    ) -> list[UpperPath]:
         found: list[UpperPath] = []
-        steps_left = MAX_STEPS
+        visited = 0
+        seen: dict[str, tuple[bool, list[Step]]] = {}
         first = Step(issuer, source)
         # Breadth first: the short paths that honest chains have are found before any labyrinth is walked.
         waiting: deque[tuple[Step, ...]] = deque([(first,)])
-        while waiting and len(found) < MAX_PATHS and steps_left > 0:
+        while waiting and len(found) < MAX_PATHS and visited < MAX_VISITED:
             path = waiting.popleft()
-            steps_left -= 1
+            visited += 1
+            self.budget.charge(3 + len(path))
             last = path[-1].issuer
             if last in around.store:
-                found.append(_finish(path, "anchor", around.store.blocked))
+                found.append(self._finish(path, "anchor", around.store.blocked))
                 continue
-            if last.self_issued and self.signed_by(last, last):
-                found.append(_finish(path, "self-signed"))
+            if self.self_signed(last):
+                found.append(self._finish(path, "self-signed"))
                 continue
             taken = {(step.issuer.subject_der, step.issuer.spki_der) for step in path}
             onward = []
             at_limit = len(path) >= MAX_DEPTH
             if not at_limit:
+                known = seen.get(last.sha256)
+                if known is None:
+                    # not the issuers that this chain may know: what a climb is charged must not depend on what came before
+                    known = seen[last.sha256] = self._issuers_of(last, around, complete=complete)
                 onward = [
                     step
-                    for step in self.steps(last, around, complete=complete)
+                    for step in known[1]
                     # The same name with the same key is the same authority: going there again only goes in circles.
                     if (step.issuer.subject_der, step.issuer.spki_der) not in taken
                 ]
-                at_limit = self.cut
+                at_limit = known[0]
+                self.budget.charge(len(known[1]))
             if not onward:
-                found.append(_finish(path, "limit" if at_limit else "unknown"))
+                found.append(self._finish(path, "limit" if at_limit else "unknown"))
             waiting.extend((*path, step) for step in onward)
         if waiting and all(path.end != "anchor" for path in found):
-            found.append(_finish(waiting[0], "limit"))
+            found.append(self._finish(waiting[0], "limit"))
         return found
+
+    def _finish(self, path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
+        certificates = tuple(step.issuer for step in path)
+        constrained = 0
+        for certificate in certificates:
+            if certificate.name_constraints is not None:
+                constrained += 1
+                self.budget.charge_once(("tables", certificate.sha256), certificate.name_constraints.steps)
+        self.budget.charge(4 + (4 + constrained) * len(path))
+        problems = [problem for step in path for problem in step.problems]
+        closed = end in ("anchor", "self-signed")
+        problems += rules.issuer_problems(certificates, closed=closed, violation=self.violation)
+        if blocked is not None:
+            problems += [_blocked(certificate, blocked) for certificate in certificates if certificate in blocked]
+        return UpperPath(
+            certificates,
+            end,
+            tuple(problems),
+            tuple((step.issuer.sha256, step.source) for step in path if step.source in NOT_SENT),
+            max(certificate.not_before for certificate in certificates),
+            min(certificate.not_after for certificate in certificates),
+            constrained > 0,
+        )
 
 
 def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroundings:
@@ -287,89 +412,6 @@ def _sorted_candidates(
     return list(unique.values())
 
 
-def _key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
-    wanted, has = child.authority_key_id, issuer.subject_key_id
-    return wanted is None or has is None or wanted == has
-
-
-def _names_another_certificate(child: Certificate, issuer: Certificate) -> bool:
-    """The authority key identifier names a certificate by issuer and serial number, and this is not it."""
-    _, named_issuer, named_serial = child.authority_key
-    if named_serial and serial_text_untrusted(named_serial) != issuer.serial:
-        return True
-    return named_issuer is not None and comparable(named_issuer) != comparable(issuer.issuer_der)
-
-
-def _bad_signature(child: Certificate, issuer: Certificate, verified: bool | None) -> Problem:
-    evidence = {"subject": child.subject, "issuer": issuer.subject, "signature": child.signature}
-    if verified is None:
-        evidence["reason"] = f"the signature ({child.signature}, key {issuer.key}) cannot be checked"
-    return Problem("bad-signature", child.sha256, evidence)
-
-
-def _other_key(child: Certificate, issuer: Certificate) -> Problem:
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
-        {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the authority key identifier names another key than that of the only issuer found",
-            "authority_key_id": (child.authority_key_id or b"").hex(),
-            "subject_key_id": (issuer.subject_key_id or b"").hex(),
-            "refused_by": ["openssl", "curl", "python", "gnutls"],
-        },
-    )
-
-
-def _other_certificate(child: Certificate, issuer: Certificate) -> Problem:
-    # Only OpenSSL compares these: a CA that was renewed with its key leaves them pointing at its old certificate.
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
-        {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the authority key identifier names another certificate of it by its serial number",
-            "serial_named": (child.authority_key.serial or b"").hex(),
-            "serial": issuer.serial,
-            "refused_by": ["openssl", "curl", "python"],
-        },
-    )
-
-
-def _other_spelling(child: Certificate, issuer: Certificate) -> Problem:
-    # RFC 5280 section 7.1 lets names differ in case, spaces and string type; Go and Firefox compare bytes.
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
-        {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the certificate writes its issuer's name in another way than the issuer does",
-            "issuer_as_named": child.issuer,
-            "refused_by": ["go", "firefox"],
-        },
-    )
-
-
 def _blocked(authority: Certificate, blocked: Blocklist) -> Problem:
     evidence = {"list": blocked.name, "serial": authority.serial, "refused_by": ["firefox"]}
     return Problem("revoked-crl", authority.sha256, {"subject": authority.subject, **evidence})
-
-
-def _finish(path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
-    certificates = tuple(step.issuer for step in path)
-    problems = [problem for step in path for problem in step.problems]
-    problems += rules.issuer_problems(certificates, closed=end in ("anchor", "self-signed"))
-    if blocked is not None:
-        problems += [_blocked(certificate, blocked) for certificate in certificates if certificate in blocked]
-    return UpperPath(
-        certificates,
-        end,
-        tuple(problems),
-        tuple((step.issuer.sha256, step.source) for step in path if step.source in NOT_SENT),
-        max(certificate.not_before for certificate in certificates),
-        min(certificate.not_after for certificate in certificates),
-        any(certificate.name_constraints is not None for certificate in certificates),
-    )

@@ -7,11 +7,13 @@ what is found without it can be kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from scanner.pki import extensions, flaws
 from scanner.pki.certificate import Certificate
+from scanner.pki.constraints import MAX_SUBTREES, name_count
 from scanner.pki.verdicts import Problem
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
@@ -23,6 +25,11 @@ _LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
 _DAY: Final = 86_400
+# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
+# they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
+OPENSSL_COMPARISONS: Final = 1 << 20
+# Which name of the second certificate the constraints of the first do not allow, in words
+Violation = Callable[[Certificate, Certificate], "str | None"]
 
 
 def _epoch(year: int, month: int, day: int) -> float:
@@ -56,6 +63,7 @@ ORDER: Final = {
             "issuer-not-a-ca",
             "path-length-exceeded",
             "name-constraint-violated",
+            "too-costly-to-judge",
             "wrong-key-usage",
             "not-for-server-auth",
             "unknown-critical-extension",
@@ -78,6 +86,7 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
 def _contents(certificate: Certificate) -> list[Problem]:
     """What is wrong with a certificate in whatever place it stands."""
     problems = []
+    certificate.load_constraints()
     if certificate.flaws:
         malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
         minding = flaws.refused_by(certificate.flaws)
@@ -148,9 +157,10 @@ def date_problems(leaf: Certificate, at: float) -> list[Problem]:
     return []
 
 
-def issuer_problems(path: tuple[Certificate, ...], *, closed: bool) -> list[Problem]:
+def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
     """What the certificates above a leaf break, time apart. ``path`` begins with the leaf's issuer; ``closed`` says
-    that its last one is an anchor or a self-signed root, whose own signature means nothing.
+    that its last one is an anchor or a self-signed root, whose own signature means nothing. ``violation`` says which
+    name of the second certificate the first does not allow.
     """
     problems: list[Problem] = []
     below = 0  # CA certificates between the leaf and this one that are not self-issued
@@ -171,16 +181,23 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool) -> list[Prob
         if certificate.name_constraints is not None:
             for lower in path[:place]:
                 if not lower.self_issued:
-                    problems += constraint_problems(certificate, lower)
+                    problems += constraint_problems(certificate, lower, violation)
         if not certificate.self_issued:
             below += 1
     return problems
 
 
-def constraint_problems(authority: Certificate, lower: Certificate) -> list[Problem]:
+def constraint_problems(authority: Certificate, lower: Certificate, violation: Violation) -> list[Problem]:
     """Whether ``lower`` carries a name that ``authority`` may not vouch for."""
     constraints = authority.name_constraints
-    broken = constraints.violation(lower) if constraints is not None else None
+    if constraints is None:
+        return []
+    names = name_count(lower)
+    if names * constraints.count > OPENSSL_COMPARISONS:
+        return [_too_many_comparisons(authority, lower, names, constraints.count)]
+    if constraints.cut:
+        return [_too_many_constraints(authority, lower)]
+    broken = violation(authority, lower)
     if broken is None:
         return []
     evidence = {
@@ -190,6 +207,31 @@ def constraint_problems(authority: Certificate, lower: Certificate) -> list[Prob
         "authority": authority.sha256,
     }
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
+
+
+def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:
+    evidence = {
+        "subject": lower.subject,
+        "authority": authority.sha256,
+        "constrained_by": authority.subject,
+        "detail": f"a CA above has more than the {MAX_SUBTREES} name constraints that are read",
+    }
+    return Problem("too-costly-to-judge", lower.sha256, evidence)
+
+
+def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int, constraints: int) -> Problem:
+    evidence = {
+        "subject": lower.subject,
+        "authority": authority.sha256,
+        "constrained_by": authority.subject,
+        "detail": f"{names} names under {constraints} name constraints",
+        "names": names,
+        "constraints": constraints,
+        "client_limits": [f"OpenSSL and GnuTLS make {OPENSSL_COMPARISONS} comparisons of names with constraints"],
+        "comparisons": names * constraints,
+        "refused_by": ["openssl", "curl", "python", "gnutls"],
+    }
+    return Problem("too-costly-to-judge", lower.sha256, evidence)
 
 
 def validity_problems(path: tuple[Certificate, ...], at: float) -> list[Problem]:
@@ -218,6 +260,12 @@ def lifetime_problem(leaf: Certificate) -> Problem | None:
                 )
             return None
     return None
+
+
+def too_many_names(leaf: Certificate) -> Problem:
+    """``too-costly-to-judge`` for a leaf of which not all names were read."""
+    detail = f"it has more than the {extensions.MAX_NAMES} names that are read"
+    return Problem("too-costly-to-judge", leaf.sha256, {"subject": leaf.subject, "detail": detail})
 
 
 def usages(certificate: Certificate) -> list[str]:

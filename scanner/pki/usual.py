@@ -62,6 +62,7 @@ class UsualWay:
             or leaf.not_before > self._distrusted
             or leaf.self_issued
             or leaf.is_ca
+            or len(leaf.san) >= extensions.MAX_NAMES
             or leaf.sha256 in self._anchors
             or not (leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE)
             or rules.leaf_problems(leaf, at)

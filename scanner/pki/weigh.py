@@ -9,6 +9,7 @@ from typing import Any, Final
 from scanner.pki import rules
 from scanner.pki.certificate import Certificate
 from scanner.pki.paths import NOT_SENT, Step, Surroundings, UpperPath
+from scanner.pki.rules import Violation
 from scanner.pki.stores import TrustStore
 from scanner.pki.verdicts import Problem
 from scanner.records import dataclass
@@ -40,14 +41,16 @@ class WeighedPath:
         return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
 
 
-def weigh(leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float) -> WeighedPath:
+def weigh(
+    leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float, *, violation: Violation
+) -> WeighedPath:
     """One path for one leaf at one moment: all that is wrong above the leaf."""
     problems = [*step.problems, *upper.problems]
     if not upper.not_before <= at <= upper.not_after:
         problems += rules.validity_problems(upper.certificates, at)
     if upper.constrained:
         for authority in upper.certificates:
-            problems += rules.constraint_problems(authority, leaf)
+            problems += rules.constraint_problems(authority, leaf, violation)
     top = upper.certificates[-1]
     completed = dict(upper.completed)
     if step.source in NOT_SENT:

@@ -16,6 +16,7 @@ ELSEWHERE = {
     "needs that no responder answers, and the demo has one that does": {"revocation-blocked"},
     "needs a CA whose CAA name is known": {"caa-forbids-issuer"},
     "needs DNSSEC": {"dane-mismatch"},
+    "needs dozens of certificates that are made to cost": {"too-costly-to-judge"},
     "needs a second trust store": {"store-differs"},
     "is a note beside a sound finding": {"sni-required"},
 }

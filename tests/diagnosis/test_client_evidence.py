@@ -77,6 +77,9 @@ def test_short_primes() -> None:
 def test_what_some_refuse() -> None:
     assert refusing("malformed-certificate", refused_by=["Go"]) == {"go"}
     assert refusing("path-length-exceeded", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
+    assert refusing("too-costly-to-judge", refused_by=["Go", "Java"]) == {"go", "java"}
+    compared = {"comparisons": 2_000_000, "refused_by": ["OpenSSL", "curl", "Python", "GnuTLS"]}
+    assert refusing("too-costly-to-judge", **compared) == {"openssl", "curl", "python", "node", "gnutls"}
     assert refusing("no-shared-signature-scheme", signature="ed25519", refused_by=["Chrome"]) == {"chrome"}
     assert "java" not in refusing("intermediate-expired", anchor=True)
     assert "java" in refusing("issuer-not-a-ca", anchor=True)

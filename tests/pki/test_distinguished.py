@@ -7,7 +7,7 @@ import random
 import pytest
 
 from scanner.pki import distinguished
-from scanner.pki.distinguished import CACHED_NAME_BYTES, NameText, is_within, name_text
+from scanner.pki.distinguished import CACHED_NAME_BYTES, NameText, name_text, normalised
 from tests.helpers import pki
 from tests.helpers.pki import name, sequence, tlv
 
@@ -55,7 +55,7 @@ def test_long_names_are_read_and_not_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "base", "within"),
+    ("whole", "base", "begins"),
     [
         (name(C="DE", O="X", CN="y"), name(C="DE", O="X"), True),
         (name(C="de", O=" x "), name(C="DE", O="X"), True),
@@ -67,8 +67,10 @@ def test_long_names_are_read_and_not_kept() -> None:
         (b"nonsense", name(), False),
     ],
 )
-def test_within(whole: bytes, base: bytes, within: bool) -> None:
-    assert is_within(whole, base) is within
+def test_normalised_names_begin_as_names_do(whole: bytes, base: bytes, begins: bool) -> None:
+    longer, shorter = normalised(whole), normalised(base)
+    assert shorter is not None
+    assert (longer is not None and longer[: len(shorter)] == shorter) is begins
 
 
 def read(data: bytes) -> NameText:

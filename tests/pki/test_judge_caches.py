@@ -6,10 +6,11 @@ import pytest
 
 from scanner.caching import Cache
 from scanner.pki import judge_caches
+from scanner.pki.budget import Bill
 from scanner.pki.certificate import Certificate
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
-from scanner.pki.paths import MAX_PATHS_KEPT, PATH_BYTES, UpperPath, surroundings
+from scanner.pki.paths import MAX_PATHS_KEPT, PATH_BYTES, Climb, UpperPath, surroundings
 from tests.helpers import pki
 from tests.helpers.pki import NOW
 
@@ -61,7 +62,7 @@ def test_issuers_surroundings_and_usual_paths_count_their_certificates() -> None
 def test_paths_above_the_issuers_of_one_server_are_bounded() -> None:
     around = surroundings(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
     path = UpperPath((), "unknown", (), (), 0.0, 0.0, False)
-    assert around.has_room([path] * (MAX_PATHS_KEPT - 1))
-    assert not around.has_room([path] * 2)
-    assert around.has_room([path])
-    assert not around.has_room([path])
+    assert around.has_room(Climb([path] * (MAX_PATHS_KEPT - 1), Bill(), 0))
+    assert not around.has_room(Climb([path] * 2, Bill(), 0))
+    assert around.has_room(Climb([path], Bill(), 0))
+    assert not around.has_room(Climb([path], Bill(), 0))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from scanner.pki import rules
+from scanner.pki.certificate import Certificate
 from scanner.pki.verdicts import Problem
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW
 
 ROOT = pki.root()
+
+
+def no_violation(authority: Certificate, lower: Certificate) -> str | None:
+    return None
 
 
 def test_worst_first_keeps_unknown_codes_last() -> None:
@@ -32,9 +37,9 @@ def test_evidence_says_what_and_by_how_much() -> None:
 def test_self_issued_authorities_do_not_count_for_path_length() -> None:
     top = pki.root("Top", path_length=0)
     rolled = pki.authority("Top", top, private=pki.key("rolled"))
-    assert rules.issuer_problems((rolled.parsed, top.parsed), closed=True) == []
+    assert rules.issuer_problems((rolled.parsed, top.parsed), closed=True, violation=no_violation) == []
     other = pki.authority("Other", top)
-    (problem,) = rules.issuer_problems((other.parsed, top.parsed), closed=True)
+    (problem,) = rules.issuer_problems((other.parsed, top.parsed), closed=True, violation=no_violation)
     assert problem.evidence == {"subject": "CN=Top", "path_length": 0, "below": 1}
 
 

@@ -95,7 +95,7 @@ def test_certificates_under_a_root_that_mozilla_distrusts_by_date() -> None:
         leaf = pki.certificate("a.example", issuer=pki.root("x"), not_before=begins, not_after=until + 10**7).parsed
         around = Surroundings(store, {})
         upper = UpperPath((root,), "anchor", (), (), root.not_before, root.not_after, constrained=False)
-        path = weigh(leaf, Step(root, "anchor"), upper, around, until + 86_400)
+        path = weigh(leaf, Step(root, "anchor"), upper, around, until + 86_400, violation=lambda authority, lower: None)
         assert [problem.code for problem in path.problems] == ([] if trusted else ["untrusted-root"])
         assert path.anchor == root
 

@@ -179,6 +179,8 @@ def _from_problem(
         evidence["refused_by"] = [SHOWN.get(client, client) for client in refusing]
     if refusing and not case.browsers and BROWSERS.issuperset(refusing):
         return Claim(problem.code, evidence, "note")
+    if refusing and problem.code == "too-costly-to-judge":
+        return Claim(problem.code, evidence, "error")
     return Claim(problem.code, evidence)
 
 

@@ -15,6 +15,7 @@ from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.rules.certificate import CONSEQUENCES
 from scanner.evidence import Stage
+from scanner.pki import budget
 from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
 from tests.helpers import pki
 from tests.helpers.evidence import (
@@ -302,3 +303,18 @@ def test_the_root_that_was_distrusted_says_since_when() -> None:
 
 def test_consequences_are_codes() -> None:
     assert set(CONSEQUENCES) | {code for implied in CONSEQUENCES.values() for code in implied} <= set(CODES)
+
+
+def test_a_chain_too_costly_to_judge_is_an_error_where_a_client_gives_up_too() -> None:
+    issuers = [pki.authority("Many", root(), serial=100 + place) for place in range(24)]
+    maze = [pki.authority("Below", issuers[0], serial=200 + place) for place in range(24)]
+    deep = pki.certificate(HOST, issuer=maze[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget.Budget.__init__, "__defaults__", (200,))
+        many = diagnosed(sent(deep, *maze, *issuers))
+        few = diagnosed(sent(deep, maze[0], issuers[0]))
+    assert (codes(many)[-1], many.outcome) == ("too-costly-to-judge", "fail")
+    assert "Java and GnuTLS" in many.diagnoses[-1]["summary"]
+    assert many.diagnoses[-1]["evidence"]["client_limits"]
+    assert (codes(few), few.outcome) == (["too-costly-to-judge?"], "warn")
+    assert few.clients == {}
