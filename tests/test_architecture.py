@@ -37,7 +37,19 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
         {"session", "rejudge", "scan", "fleet", "demo", "inventory", "exclude", "ndjson", "diagnosis", "pki", "net"}
     )
     | {"report"}
-    | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
+    | {
+        "explain",
+        "starttls",
+        "workers",
+        "worker",
+        "correlate",
+        "feed",
+        "held",
+        "certificates",
+        "process",
+        "warehouse",
+        "fail_on",
+    }
     | RECORDS,
     "scan": frozenset(
         {"extras", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
@@ -61,6 +73,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
             "correlate",
             "certificates",
             "process",
+            "fail_on",
             "feed",
             "scan",
             "session",
@@ -74,6 +87,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),
     "process": frozenset(),
+    # What --fail-on asks of a finding: the same for one process and several.
+    "fail_on": frozenset(),
     # The default port and the STARTTLS form of a protocol are known in one place.
     "inventory": frozenset({"starttls", *RECORDS}),
     # Names and networks never to be contacted are written as an inventory's hosts are.
