@@ -224,3 +224,17 @@ def test_where_what_was_fetched_is_kept(words: list[str], environment: dict[str,
 def test_a_cache_that_cannot_be(words: list[str]) -> None:
     with pytest.raises(UsageProblem):
         cache_directory(given(*words), {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"timeout = " + b"[" * 5000,
+        b"timeout = " + b"9" * 5000,
+        b"output = '" + b"x" * (9 << 20) + b"'",
+        b"a = {" * 3000,
+    ],
+)
+def test_a_configuration_without_end_is_refused(content: bytes, tmp_path: Path, line: list[object], call: Call) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+    assert len(refused(call(*line))) < 1000
