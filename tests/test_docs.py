@@ -28,7 +28,8 @@ PAGES: Final = sorted(
 )
 # Options of other programs that the pages name
 FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
-    "--seconds", "--case", "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
+    "--seconds", "--case",
+    "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
 }  # fmt: skip
 
 page_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
