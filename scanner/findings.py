@@ -406,7 +406,7 @@ class Finding(TypedDict):
     """Connections that were started for it, further questions and retries included."""
     outcome: Outcome
     """``fail``: a mainstream client would refuse; ``warn``: none would, but something will or might, or tlsweep itself
-    failed and the target is not judged (then ``error`` says so); ``ok``: neither; ``invalid``: the row cannot be used."""
+    failed and the target is not fully judged (then ``error`` says so); ``ok``: neither; ``invalid``: the row cannot be used."""
     stage: StageName
     """Stage of the first error, else ``done``; where tlsweep itself failed, the stage it had come to."""
     cause: Cause | None
@@ -426,4 +426,5 @@ class Finding(TypedDict):
     judged_with: NotRequired[dict[str, Any]]
     """Options of the judgement that are not the default, by the option's name."""
     error: NotRequired[str]
-    """Why there is no verdict: what is wrong with the row (``invalid``), or that tlsweep itself failed (``warn``)."""
+    """What is wrong with the row (``invalid``), or why the target is not fully judged: tlsweep itself failed on a part of it, or
+    contacted no address. What the finding says stands; ``outcome`` is not ``ok`` then."""

@@ -22,6 +22,7 @@ from scanner.correlate.fold import Fold
 from scanner.correlate.verdicts import ClockVerdict, FleetVerdict
 from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
+from scanner.fail_on import words_of
 from scanner.feed import Row
 from scanner.findings import Finding
 from scanner.fleet.stats import Stats
@@ -57,7 +58,7 @@ class Assignment:
 class Report:
     """What happened since the last report. ``lines`` are the findings of ``rows``, as they go into the file.
 
-    ``errors`` are the causes and codes of the errors among them, ``certificates`` are (SHA-256, line) of those that this
+    ``words`` are those of ``--fail-on`` that some of them match, ``certificates`` are (SHA-256, line) of those that this
     process met first, ``learnt`` is the DER of intermediates met, ``fold`` what its targets tell the fleet.
     """
 
@@ -65,7 +66,7 @@ class Report:
     rows: list[int] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     stats: Stats = field(default_factory=Stats)
-    errors: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
     certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
     learnt: list[bytes] = field(default_factory=list)
     fold: Fold | None = None  # with the phase "rest"
@@ -94,10 +95,7 @@ class _Desk:
         report.rows.append(finding["target"]["row"])
         report.lines.append(dumps_line(finding))
         report.stats.add(finding)
-        for diagnosis in finding["diagnoses"]:
-            if diagnosis["severity"] == "error":
-                report.errors.add(diagnosis["code"])
-                report.errors.add(diagnosis["cause"])
+        report.words |= words_of(finding)
 
     def judged(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
         """Take the certificates of a finding."""

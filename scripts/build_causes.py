@@ -30,9 +30,10 @@ evidence stands in the finding. Its severity is
 Causes stand here in order of precedence, which is the order in which a connection meets them. All that is true of a
 target is listed in its finding; the first error names the finding's `cause`.
 
-A finding without a verdict: when tlsweep itself failed on a target, or contacted no address of it, no code is
-invented. The outcome then is `warn` (a target that was not judged must not count as in order), `cause` is `null`, and
-the finding's `error` says what happened.
+A finding that was not fully judged: where tlsweep itself failed on a part of it (a rule, a follow-up, an enquiry), or
+contacted no address, the finding's `error` says what happened. No code is invented for that, and none that was proved is
+lost: an expired certificate stays `certificate-expired`, `fail`. Where nothing is wrong as far as is known, the outcome is
+`warn` and `cause` is `null`, since what was not judged must not count as in order; `--fail-on any` matches it.
 """
 
 

@@ -25,7 +25,7 @@ This page is made from the commands' own `--help` by `scripts/build_cli.py`.
 | status | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | done, and a target has an error that `--fail-on` names |
+| 1 | done, and a target, or a row, is one that `--fail-on` names |
 | 2 | the command, its files or its output cannot be used, or a webhook did not take its message; one line on standard error says why |
 | 3 | interrupted (Ctrl-C, SIGTERM, or the reader of standard output went away); what was done is kept, and `scan --resume` goes on |
 

@@ -55,6 +55,20 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     )
     | {"report", "signals"}
     | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
+    | {"report"}
+    | {
+        "explain",
+        "starttls",
+        "workers",
+        "worker",
+        "correlate",
+        "feed",
+        "held",
+        "certificates",
+        "process",
+        "warehouse",
+        "fail_on",
+    }
     | RECORDS,
     "scan": frozenset(
         {"extras", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
@@ -93,6 +107,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
             "correlate",
             "certificates",
             "process",
+            "fail_on",
             "feed",
             "scan",
             "session",
@@ -107,6 +122,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
     "frames": frozenset(),
     "process": frozenset(),
+    # What --fail-on asks of a finding: the same for one process and several.
+    "fail_on": frozenset(),
     # The default port and the STARTTLS form of a protocol are known in one place.
     "inventory": frozenset({"starttls", *RECORDS}),
     # Names and networks never to be contacted are written as an inventory's hosts are.

@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
+import pytest
+
 from scanner.certificates import not_met_before
 from tests.helpers.evidence import answered, at, chain, evidence, verdicts
 
@@ -27,6 +29,17 @@ def test_what_does_not_parse_is_kept_too() -> None:
 
     assert base64.b64decode(record["der"]) == b"\x30\x03abc"
     assert record["error"]
+
+
+def test_one_that_we_cannot_describe_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OverflowError("injected")
+
+    seen = evidence(at(answered()))
+    monkeypatch.setattr("scanner.certificates.describe", broken)
+    found = list(not_met_before(seen, verdicts(seen), set()))
+    assert [base64.b64decode(record["der"]) for _, record in found] == list(chain())
+    assert all("OverflowError: injected" in record["error"] for _, record in found)
 
 
 def test_an_address_without_certificates_has_none() -> None:

@@ -28,6 +28,7 @@ PAGES: Final = sorted(
 )
 # Options of other programs that the pages name
 FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
+    "--seconds", "--case",
     "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
 }  # fmt: skip
 

@@ -116,3 +116,26 @@ def test_without_dns_nobody_is_asked() -> None:
         seen = replace(strange(), dns=answer)
         assert asked(seen, records, others=others) is seen
     assert records.asked == [] and others.asked == 0
+
+
+@pytest.mark.parametrize("broken", ["caa", "tlsa", "elsewhere", "earlier"])
+def test_a_fault_of_ours_costs_one_answer(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("injected")
+
+    records, others = Records(), Others()
+    owner: Any = {"caa": records, "tlsa": records, "elsewhere": others, "earlier": Before}[broken]
+    monkeypatch.setattr(owner, {"elsewhere": "ask", "earlier": "seen"}.get(broken, broken), fails)
+    seen = strange() if broken in ("elsewhere", "earlier") else evidence(answered())
+    assert seen.dns is not None
+    seen = replace(seen, dns=replace(seen.dns, authenticated=True))
+
+    after = asked(seen, records, others=others, earlier=True)
+
+    assert after.bug is not None and "KeyError: 'injected'" in after.bug
+    assert after.dns is not None
+    if broken in ("caa", "tlsa"):
+        assert (after.dns.caa is None, after.dns.tlsa is None) == (broken == "caa", broken == "tlsa")
+    else:
+        assert after.elsewhere == ((BEFORE,) if broken == "elsewhere" else (SEEN,))
+        assert after.dns.tlsa is not None

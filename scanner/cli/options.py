@@ -223,8 +223,9 @@ def _of_kind(option: click.Option, value: Any) -> Any:
 
 fail_on_option = click.option(
     "--fail-on",
-    metavar="CAUSE,...",
-    help="Exit with 1 when a target has an error of one of these causes or codes; 'any' is every error.",
+    metavar="WORD,...",
+    help="Exit with 1 when a target has an error of one of these causes or codes. 'any' is every target that fails or was not "
+    "fully judged (its finding has 'error'), 'warning' every one with a warning, 'invalid' every row that cannot be used.",
 )
 config_option = click.option(
     "--config",

@@ -24,6 +24,7 @@ from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.fragments import Fragments
 from scanner.evidence import Evidence
 from scanner.exclude import load_exclusions
+from scanner.fail_on import WORDS, words_of
 from scanner.feed import Row
 from scanner.findings import CAUSES, Finding
 from scanner.fleet.stats import Stats
@@ -51,7 +52,6 @@ CLOSING_TRIES: Final = 250
 CLOSING_WAIT: Final = 0.02
 # Findings are handed to the system at least this often, in seconds.
 FLUSH_EVERY: Final = 0.2
-ANY: Final = "any"
 
 
 def material(given: dict[str, Any]) -> Material:
@@ -93,24 +93,20 @@ def parse_workers(text: str) -> int:
 
 
 def parse_fail_on(text: str | None) -> frozenset[str]:
-    """Causes and codes of ``--fail-on``. Raises ``UsageProblem`` for a word that is neither."""
+    """Words of ``--fail-on``: causes, codes and ``WORDS``. Raises ``UsageProblem`` for any other."""
     words = frozenset(word.strip() for word in (text or "").split(",") if word.strip())
-    for word in words:
-        if word != ANY and word not in CAUSES and word not in CODES:
-            raise UsageProblem(f"--fail-on: {quoted(word)} is neither a cause nor a code")
-        if word != ANY and not any(code.judged for code in CODES.values() if word in (code.code, code.cause)):
+    for word in words - WORDS:
+        if word not in CAUSES and word not in CODES:
+            known = ", ".join(sorted(WORDS))
+            raise UsageProblem(f"--fail-on: {quoted(word)} is neither a cause nor a code, nor one of {known}")
+        if not any(code.judged for code in CODES.values() if word in (code.code, code.cause)):
             raise UsageProblem(f"--fail-on: {word} is not judged by this version yet, so it would never match")
     return words
 
 
 def matches_fail_on(finding: Mapping[str, Any], words: frozenset[str]) -> bool:
-    """The finding has an error of one of the causes or codes."""
-    if ANY in words and finding["outcome"] == "fail":
-        return True
-    return any(
-        diagnosis["severity"] == "error" and (diagnosis["cause"] in words or diagnosis["code"] in words)
-        for diagnosis in finding["diagnoses"]
-    )
+    """One of the words of ``--fail-on`` is said of the finding."""
+    return not words.isdisjoint(words_of(finding))
 
 
 def close_rows(rows: Generator[Row], *, patient: bool) -> None:
@@ -278,7 +274,7 @@ class Run:
         if report.lines:
             self.writer.write_lines(b"".join(report.lines), len(report.lines))
         self.stats.merge(report.stats)
-        if report.errors & self.fail_on or (ANY in self.fail_on and report.stats.total.outcomes["fail"]):
+        if report.words & self.fail_on:
             self.matched = True
         if report.clock is not None:
             self.tell_clock(report.clock)

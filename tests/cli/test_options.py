@@ -271,3 +271,17 @@ def test_a_hostile_file_of_options_is_one_line(text: str, tmp_path: Path, call: 
     said = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
     assert len(said) < 600
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"timeout = " + b"[" * 5000,
+        b"timeout = " + b"9" * 5000,
+        b"output = '" + b"x" * (9 << 20) + b"'",
+        b"a = {" * 3000,
+    ],
+)
+def test_a_configuration_without_end_is_refused(content: bytes, tmp_path: Path, line: list[object], call: Call) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+    assert len(refused(call(*line))) < 1000

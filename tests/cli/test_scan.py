@@ -124,6 +124,31 @@ def test_fail_on(words: str, status: int, inventory: Path, output: Path, call: C
     assert call("scan", inventory, "-o", output, "--fail-on", words, "--resume").status == status
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("words", "status"), [("any", 1), ("dns,any", 1), ("dns", 0), ("warning,invalid", 0)])
+def test_what_was_not_judged_is_not_in_order(
+    words: str, status: int, workers: int, tmp_path: Path, output: Path, call: Call
+) -> None:
+    """Each address of the name is excluded, so that none is contacted."""
+    (tmp_path / "names.txt").write_text("localhost:9\n")
+    (tmp_path / "exclude.txt").write_text("127.0.0.0/8\n::1\n")
+    line = ["scan", tmp_path / "names.txt", "--exclude", tmp_path / "exclude.txt", "--workers", workers, "-o", output]
+    assert call(*line, "--fail-on", words).status == status
+    (finding,) = [orjson.loads(each) for each in output.read_bytes().splitlines()]
+    assert (finding["outcome"], finding["diagnoses"]) == ("warn", []) and "not judged" in finding["error"]
+    assert call(*line, "--fail-on", words, "--resume").status == status
+    assert call("diagnose", output, "-o", tmp_path / "again.ndjson", "--fail-on", words).status == status
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_fail_on_rows_that_cannot_be_used(workers: int, tmp_path: Path, output: Path, call: Call) -> None:
+    (tmp_path / "names.txt").write_text("not a host\n")
+    line = ["scan", tmp_path / "names.txt", "--workers", workers, "-o", output]
+    assert call(*line, "--fail-on", "any,warning").status == 0
+    assert call(*line, "--fail-on", "invalid", "--force").status == 1
+    assert call(*line, "--fail-on", "invalid", "--resume").status == 1
+
+
 def test_fail_on_a_word_that_is_nothing(inventory: Path, output: Path, call: Call) -> None:
     assert "expird" in refused(call("scan", inventory, "-o", output, "--fail-on", "dns,expird"))
     assert not output.exists()

@@ -359,3 +359,19 @@ def test_no_finding_breaks_the_reader(data: st.DataObject) -> None:
 def test_the_host_is_the_name() -> None:
     assert read_back(written(CASES["an address"])).target.host_is_ip
     assert read_back(written(CASES["healthy"])).target.name == HOST
+
+
+@pytest.mark.parametrize("bug", [None, "resolver: KeyError: 'x'"])
+@pytest.mark.parametrize("probe", [answered(), failed(Failure.BUG, detail="probe: oops")], ids=["ok", "bug"])
+def test_what_failed_in_judging_is_judged_again(bug: str | None, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("injected")
+
+    seen = evidence(probe, bug=bug)
+    with monkeypatch.context() as patched:
+        patched.setattr("scanner.diagnosis.engine.dns_claims", broken)
+        said = verdicts(seen, judge())
+        record = orjson.loads(orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run")))
+    assert "judging: injected" not in record["error"] and "KeyError: 'injected'" in record["error"]
+    assert read_back(record).bug == bug
+    assert written(read_back(record)).get("error") == written(seen).get("error")

@@ -43,7 +43,9 @@ from scanner.fleet.statistics import Statistics
 from scanner.ndjson import dumps_line
 from scanner.ndjson.reading import finding_of
 from scanner.net.enquiry_sources import bundle_untrusted
+from scanner.net.fetch_guard import Refused, read_url_untrusted
 from scanner.net.http_answer import NotHttp, read_answer_untrusted
+from scanner.net.sntp import NtpError, read_untrusted
 from scanner.pki import crl, ocsp, sct
 from scanner.pki.certificate import Certificate, CertificateError, describe
 from scanner.pki.crl import CrlError
@@ -54,8 +56,10 @@ from scanner.pki.ocsp import OcspError
 from scanner.pki.revocation import judge_crl_untrusted, judge_ocsp_untrusted
 from scanner.pki.sct import SctError
 from scanner.pki.transparency import Transparency
+from scanner.starttls import dialogue
 from scanner.tls import constants as c
 from scanner.tls import messages, offers
+from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
 from tests.fuzz.fuzz_handshake import change_bytes
 from tests.helpers import evidence, pki, revocation, scts
@@ -525,6 +529,63 @@ def _http(random: Random) -> None:
         pass
 
 
+# What servers say first, by the protocol's name
+SAID: Final = {
+    "smtp": b"220 mail ESMTP\r\n250-mail\r\n250-SIZE 10\r\n250 STARTTLS\r\n220 ready\r\n",
+    "imap": b"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n* CAPABILITY STARTTLS\r\na1 OK done\r\na2 OK begin\r\n",
+    "pop3": b"+OK hi\r\n+OK list\r\nSTLS\r\n.\r\n+OK begin\r\n",
+    "sieve": b'"IMPLEMENTATION" "x"\r\n"SIEVE" {5}\r\nabcde\r\n"STARTTLS"\r\nOK\r\nOK begin\r\n',
+    "ftp": b"220-hi\r\n220 there\r\n234 AUTH TLS\r\n",
+    "ldap": bytes.fromhex("300c02010178070a010004000400"),
+    "postgres": b"E\0\0\0\x20SFATAL\0C28000\0Mno\0\0",
+    "mysql": b"\x4a\0\0\0\x0a8.0.36\0" + bytes(12) + b"\xff\xff\xff" + bytes(50),
+    "xmpp": b"<?xml version='1.0'?><stream:stream version='1.0'><stream:features><starttls xmlns='urn:x'/></stream:features>",
+    "nntp": b"200 hi\r\n101 list\r\nSTARTTLS\r\n.\r\n382 go\r\n",
+    "irc": b":srv CAP * LS :tls sasl\r\n:srv 670 * :go\r\n",
+    "rdp": bytes.fromhex("030000130ed000001234000200080002000000"),
+    "mssql": bytes.fromhex("0401002b00000100000010000601001600010200170001ff") + bytes(19),
+}
+
+
+def _starttls(random: Random) -> None:
+    protocol = random.choice(list(SAID))
+    talk = dialogue(protocol, host="a.example", recognise=recognise)
+    assert talk is not None
+    data = change_bytes(random, SAID[protocol])
+    if random.random() < 0.1:
+        data = data.replace(b"1", b"9" * 5000)
+    at = random.randrange(len(data) + 1)
+    for piece in (data[:at], data[at:], b""):
+        talk.receive_data(piece)
+        talk.wrap(talk.data_to_send())
+    talk.unwrap(talk.leftover + data)
+    repr(talk.next())
+    recognise(data[:512])
+
+
+def _url(random: Random) -> None:
+    text = random.choice(
+        ("http://a.example:80/x?y#z", "https://[::1%25eth0]:443/", "http://user@xn--nxasmq6b/", "ldap:///cn=x")
+    )
+    text = change_bytes(random, text.encode()).decode(
+        "utf-8", random.choice(("backslashreplace", "surrogateescape", "replace"))
+    )
+    for url in (text, text * 500, text.replace("80", "9" * 5000)):
+        try:
+            read_url_untrusted(url)
+        except Refused:
+            pass
+
+
+def _sntp(random: Random) -> None:
+    cookie = b"12345678"
+    good = bytes((0x24, 1, 0, 0)) + bytes(8) + b"GPS\0" + bytes(8) + cookie + b"\xe9" * 16
+    try:
+        orjson.dumps(read_untrusted(change_bytes(random, good), cookie, pki.NOW, pki.NOW + 0.01))
+    except NtpError:
+        pass
+
+
 READERS: Final[dict[str, Callable[[Random], None]]] = {
     "certificate": _certificate,
     "ocsp": _ocsp,
@@ -536,6 +597,9 @@ READERS: Final[dict[str, Callable[[Random], None]]] = {
     "line": _line,
     "toml": _toml,
     "http": _http,
+    "starttls": _starttls,
+    "url": _url,
+    "sntp": _sntp,
 }
 
 

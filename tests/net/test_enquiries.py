@@ -485,3 +485,37 @@ def test_over_the_network() -> None:
         ["/upper.cer", "/upper.crl"],
     )
     assert trio.run(main, False) == (["intermediate-unobtainable", "name-not-in-san"], [])
+
+
+# --- our own faults --------------------------------------------------------------------------------
+
+
+def test_a_fault_in_fetching_issuers_costs_the_issuers() -> None:
+    class Broken(Fakes):
+        async def bundle(self, url: str) -> Bundle:
+            raise OverflowError("injected")
+
+    async def main() -> None:
+        here = Run(Broken())
+        seen = await here.of(sent(LEAF), sent(CHECKED, CHECKED_CA))
+        assert seen.issuers == () and [answer.source for answer in seen.revocation] == ["ocsp", "crl"]
+        assert seen.bug is not None and seen.bug.startswith("issuers: OverflowError: injected")
+        assert len(seen.endpoints) == 2
+
+    run(main)
+
+
+def test_a_fault_in_asking_about_revocation_costs_one_path() -> None:
+    class Broken(Fakes):
+        async def ocsp(self, *_: Any) -> RevocationAnswer:
+            raise OverflowError("injected")
+
+    async def main() -> None:
+        here = Run(Broken(lower=bundle(LOWER), upper=bundle(UPPER)))
+        seen = await here.of(sent(CHECKED, CHECKED_CA), sent(LEAF))
+        assert len(seen.issuers) == 2
+        assert seen.bug is not None and seen.bug.startswith("revocation: OverflowError: injected")
+        # and the next target asks again
+        assert (await here.of(sent(CHECKED, CHECKED_CA))).bug == seen.bug
+
+    run(main)

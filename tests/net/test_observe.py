@@ -24,6 +24,7 @@ from tests.helpers.network import (
     Asked,
     Scenario,
     Step,
+    asking,
     in_network,
     observed,
     observer_in,
@@ -330,3 +331,51 @@ async def test_completions_are_within_the_targets_time(clock: MockClock) -> None
     evidence, took = await observed(Completing(DONE), ScanConfig(timeout=3.0), ask=ask)
     assert took < 5.0
     assert len(evidence.endpoints[0].completions) == 3
+
+
+# --- our own faults --------------------------------------------------------------------------------
+
+FAULT = Step(0.01, ZeroDivisionError("injected"))
+
+
+@trio_test
+async def test_a_fault_at_one_address_costs_no_other(clock: MockClock) -> None:
+    scenario = in_network(V4[:3], {V4[0]: OK, V4[1]: FAULT, V4[2]: OK})
+    evidence, _ = await observed(scenario, ScanConfig(all_addresses=True))
+    first, second, third = evidence.endpoints
+    assert first.probe.ok and third.probe.ok
+    assert second.probe.failure is Failure.BUG and "ZeroDivisionError: injected" in str(second.probe.detail)
+    assert evidence.bug is None  # it is said of the address
+
+
+@trio_test
+async def test_a_fault_in_a_follow_up_leaves_what_was_seen(clock: MockClock) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [OK, OK, FAULT]})
+    evidence, _ = await observed(scenario, ask=asking("one", "two", "three"))
+    (endpoint,) = evidence.endpoints
+    assert endpoint.probe.ok and list(endpoint.followups) == ["one"]
+    assert evidence.bug is not None and evidence.bug.startswith("follow-up: ZeroDivisionError: injected")
+
+
+@trio_test
+async def test_a_follow_up_that_our_own_fault_ended_answers_nothing(clock: MockClock) -> None:
+    broken = Step(0.01, failed(Failure.BUG, detail="KeyError: injected"))
+    evidence, _ = await observed(in_network(V4[:1], {V4[0]: [OK, broken]}), ask=asking("one", "two"))
+    assert evidence.endpoints[0].followups == {}
+    assert evidence.bug == "one: KeyError: injected"
+
+
+@trio_test
+async def test_a_fault_in_asking_or_completing_leaves_what_was_seen(clock: MockClock) -> None:
+    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
+        raise KeyError("injected")
+
+    class Broken(Completing):
+        async def complete(self, *args: Any, **kwargs: Any) -> Completion:
+            raise KeyError("injected")
+
+    for scenario, question in ((in_network(V4[:1]), ask), (Broken(DONE), completing())):
+        evidence, _ = await observed(scenario, ask=question)
+        (endpoint,) = evidence.endpoints
+        assert endpoint.probe.ok and not endpoint.completions
+        assert evidence.bug is not None and "KeyError: 'injected'" in evidence.bug

@@ -289,6 +289,19 @@ def test_one_prober_serves_many() -> None:
     trio.run(main)
 
 
+def test_a_fault_of_ours_keeps_what_was_read_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: bytes) -> None:
+        raise OverflowError("in reading the key")
+
+    monkeypatch.setattr("tests.net.scripted.public_key_of", broken)
+
+    probe, _ = probed(answering())
+
+    assert (probe.failure, probe.stage) == (Failure.BUG, Stage.CERTIFICATE)
+    assert probe.detail is not None and "OverflowError: in reading the key" in probe.detail
+    assert probe.flight is not None and len(probe.flight.certificates) == 1 and probe.flight.version == offers.TLS13
+
+
 def test_cancelled_while_waiting_it_leaves_no_socket() -> None:
     async def main() -> None:
         async with serving(says_nothing) as server:

@@ -11,6 +11,7 @@ import pytest
 
 from scanner.pki import crl as lists
 from scanner.pki.crl import SEARCHES, Crl, CrlError, Entry, load_untrusted, look_up_untrusted
+from scanner.pki.ocsp import MAX_MESSAGE
 from scanner.pki.signatures import SignatureAlgorithm, verifies
 from tests.helpers import revocation as made
 from tests.helpers.pki import (
@@ -320,3 +321,24 @@ def test_lists_of_openssl(tmp_path: Path, extended: bool) -> None:
 def test_octets_are_not_taken_for_extensions() -> None:
     noise = entry(9, extensions=[extension("1.2.3", octets(b"\x01\x01\xff"))])
     assert says(crl(CA, noise, entry(SERIAL))) is not None
+
+
+@pytest.mark.parametrize("octets_of_version", [9, 3_000, 100_000])
+def test_a_version_is_a_small_number(octets_of_version: int) -> None:
+    data = crl(CA, version=1 << (8 * octets_of_version - 2))
+    with pytest.raises(CrlError, match=f"INTEGER of {octets_of_version} bytes"):
+        load_untrusted(data)
+
+
+def test_a_reason_is_a_small_number() -> None:
+    huge = extension("2.5.29.21", tlv(0x0A, b"\x01" + bytes(5000)))
+    read = load_untrusted(crl(CA, entry(SERIAL, extensions=[huge])))
+    with pytest.raises(CrlError, match="INTEGER of 5001 bytes"):
+        look_up_untrusted(read, LEAF.parsed, CA.parsed, None)
+
+
+def test_an_issuers_name_does_not_make_a_message_without_end() -> None:
+    name = sequence(*[tlv(0x31, sequence(oid("2.5.4.10"), tlv(0x0C, b"x" * 900)))] * 50)
+    with pytest.raises(CrlError) as caught:
+        look_up_untrusted(load_untrusted(crl(CA, issuer_name=name)), LEAF.parsed, CA.parsed, None)
+    assert len(str(caught.value)) == MAX_MESSAGE

@@ -65,3 +65,15 @@ def test_files_that_are_no_chain(content: bytes, why: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ChainFileError, match="No such file"):
         read_chain(str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("version", [b"\x04", b"\x7f"])
+def test_pkcs7_with_a_certificate_of_no_version(version: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        good = pkcs7.serialize_certificates([x509.load_der_x509_certificate(CA.der)], Encoding.DER)
+    bad = good.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01" + version)
+    assert bad != good
+    for content in (bad, pki.pem(bad).replace("CERTIFICATE", "PKCS7").encode()):
+        with pytest.raises(ChainFileError, match=r"PKCS #7|only PKCS7"):
+            chain_untrusted(content, "x")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.pki import leaf as module
+from scanner.pki import rules
 from scanner.pki.certificate import Certificate
 from scanner.pki.leaf import judge_or_leaf, leaf_verdict
 from tests.helpers import evidence, pki
@@ -37,7 +38,7 @@ def test_the_leaf_is_judged_by_itself(name: str | None, monkeypatch: pytest.Monk
 
 
 def test_dates_are_what_is_left_of_a_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.rules, "leaf_problems", broken)
+    monkeypatch.setattr(rules, "leaf_problems", broken)
     monkeypatch.setattr(module, "match_name", broken)
     verdict = leaf_verdict((EXPIRED.der,), name=HOST, at=AT, error="first")
     assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]

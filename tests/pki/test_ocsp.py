@@ -287,3 +287,32 @@ def test_keys_that_cannot_be_used() -> None:
     leaf = certificate("leaf.example", issuer=strange)
     with pytest.raises(OcspError):
         verify_untrusted(ocsp_of(single(leaf, strange), signer=strange, by_name=True), leaf.parsed, strange.parsed)
+
+
+# --- what is too much --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("octets_of_status", [9, 3_000, 100_000])
+def test_a_status_is_a_small_number(octets_of_status: int) -> None:
+    data = sequence(tlv(0x0A, b"\x01" + bytes(octets_of_status - 1)))
+    assert f"INTEGER of {octets_of_status} bytes" in refused(data)
+
+
+def test_a_reason_is_a_small_number() -> None:
+    status = tlv(0xA1, made.generalized(NOW), tlv(0xA0, tlv(0x0A, b"\x01" + bytes(5000))))
+    about = sequence(made.certificate_id(LEAF, CA), status, made.generalized(NOW))
+    assert "INTEGER of 5001 bytes" in refused(ocsp_of(about, signer=CA))
+
+
+def test_serial_numbers_have_an_end_and_are_shown_in_part() -> None:
+    assert "serialNumber: 1025 bytes" in refused(made.ocsp(LEAF, CA, serial=1 << 8 * 1024))
+    words = refused(made.ocsp(LEAF, CA, serial=1 << 8 * 1000))
+    assert words.startswith("it is about another certificate (serial number 1000") and len(words) < 200
+
+
+def test_a_strangers_name_does_not_make_a_message_without_end() -> None:
+    stranger = certificate(
+        sequence(*[tlv(0x31, sequence(oid("2.5.4.10"), tlv(0x0C, b"x" * 900)))] * 50), private=key("s")
+    )
+    words = refused(ocsp_of(single(LEAF, CA), signer=stranger, by_name=True))
+    assert len(words) == ocsp.MAX_MESSAGE and words.endswith("…")

@@ -393,6 +393,40 @@ def test_a_retry_may_ask_for_a_cookie_alone() -> None:
     assert conn.hello_retry
 
 
+def _asking_back(cookie: bytes) -> list[bytes]:
+    """A retry request with a cookie, in as many records as it takes."""
+    size = len(cookie)
+    body = _retry(f"002c{size + 2:04x}{size:04x}" + cookie.hex())[5:] if size < 1 << 14 else b""
+    if not body:
+        block = bytes.fromhex("002b00020304002c") + (size + 2).to_bytes(2, "big") + size.to_bytes(2, "big") + cookie
+        head = _retry("002c00050003616263")[9:]
+        body = message(2, head[: 2 + 32 + 33 + 3] + len(block).to_bytes(2, "big") + block)
+    return [record(22, body[at : at + (1 << 14)]) for at in range(0, len(body), 1 << 14)]
+
+
+@pytest.mark.parametrize("size", [1, 4096, 16_000, 16_384, 40_000, 60_000])
+def test_a_cookie_comes_back_in_as_many_records_as_it_takes(size: int) -> None:
+    cookie = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    conn = client(offers.MODERN)
+    conn.data_to_send()
+    for each in _asking_back(cookie):
+        conn.receive_data(each)
+    sent, hello = conn.data_to_send(), b""
+    while sent:
+        length = int.from_bytes(sent[3:5], "big")
+        assert sent[0] == 22 and 0 < length <= 1 << 14
+        hello, sent = hello + sent[5 : 5 + length], sent[5 + length :]
+    assert len(hello) == 4 + int.from_bytes(hello[1:4], "big")
+    assert cookie in hello
+    assert not conn.ended and conn.hello_retry
+
+
+@pytest.mark.parametrize("size", [64_500, 65_000, 65_521])
+def test_a_cookie_that_fits_no_hello_is_the_servers_fault(size: int) -> None:
+    words = broken(*_asking_back(bytes(size)))
+    assert f"asks for a cookie of {size} bytes back, and a ClientHello has room for" in words
+
+
 def test_falling_back_after_a_retry_is_refused() -> None:
     assert "falls back" in broken(_retry("003300020017"), record(22, server_hello()))
 

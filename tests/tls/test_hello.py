@@ -106,3 +106,13 @@ def test_a_retry_sends_the_wanted_share_alone_and_the_cookie_back() -> None:
         k: v for k, v in first.extensions.items() if k not in changed
     }
     assert (said.random, said.session_id, said.suites) == (first.random, first.session_id, first.suites)
+
+
+@pytest.mark.parametrize("sni", ["a.test", "a" * 63 + ".test", None])
+def test_the_longest_cookie_fills_the_extensions(sni: str | None) -> None:
+    template = HelloTemplate(offers.MODERN, KEYS, ALPN)
+    room = template.retry(offers.SECP384R1, None).cookie_room(sni)
+    said = Hello(template.retry(offers.SECP384R1, bytes(room)).message(RANDOM[:32], RANDOM[32:], sni))
+    assert said.extensions is not None and said.extensions[44][2:] == bytes(room)
+    with pytest.raises(OverflowError):
+        template.retry(offers.SECP384R1, bytes(room + 1)).message(RANDOM[:32], RANDOM[32:], sni)
