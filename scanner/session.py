@@ -32,6 +32,7 @@ from scanner.feed import Row, Source
 from scanner.findings import Finding
 from scanner.net.complete import Completer
 from scanner.net.enquiries import Enquiries, open_enquiries
+from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.observe import Observer
 from scanner.net.other_resolvers import OtherResolvers
 from scanner.net.pacing import Pacer
@@ -356,7 +357,7 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key),
+            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
             ask=scan.ask,

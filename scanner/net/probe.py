@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.net.large_flights import LONG, LargeFlights
+from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
 from scanner.net.sockets import (
     CONNECT_ERRORS,
@@ -34,8 +36,6 @@ from scanner.tls.keys import KeyMaterial
 from scanner.tls.offers import Offer
 from scanner.tls.plaintext import recognise
 
-# Random bytes had at once: the randoms and session ids of 64 hellos.
-POOL_SIZE: Final = 4096
 # Hellos kept ready: some twenty offers, each with ALPN and without.
 TEMPLATES_KEPT: Final = 64
 # The last words travel with the end of the connection, in one packet where the platform can do that.
@@ -44,27 +44,6 @@ WITH_WHAT_FOLLOWS: Final = getattr(socket, "MSG_MORE", 0)
 PLAINTEXT_KEPT: Final = 512
 # How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
 PLAINTEXT_WAIT: Final = 0.5
-
-
-class RandomPool:
-    """Unpredictable bytes, had from the system in larger pieces: a call for each hello would be one in ten of all calls."""
-
-    __slots__ = ("_at", "_pool", "_source")
-
-    def __init__(self, source: Callable[[int], bytes]) -> None:
-        self._source = source
-        self._pool = b""
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        """``count`` bytes, each given once."""
-        stop = self._at + count
-        if stop > len(self._pool):
-            self._pool = self._source(max(POOL_SIZE, count))
-            self._at, stop = 0, count
-        taken = self._pool[self._at : stop]
-        self._at = stop
-        return taken
 
 
 @record
@@ -79,10 +58,17 @@ class Timing:
 class Prober:
     """What all probes of a run share: key material and the hellos made ready from it.
 
-    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes.
+    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes; ``large``
+    has the places of those that read long flights.
     """
 
-    def __init__(self, public_key_of: Callable[[bytes], Any], random: Callable[[int], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        public_key_of: Callable[[bytes], Any],
+        random: Callable[[int], bytes] | None = None,
+        large: LargeFlights | None = None,
+    ) -> None:
+        self._large = large or LargeFlights()
         random = random or RandomPool(os.urandom).take
         self._keys = KeyMaterial(random)
         self._random = random
@@ -113,7 +99,7 @@ class Prober:
         timing: Timing,
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults are in the result."""
-        connection = Connection(offer, sni, current_readiness())
+        connection = Connection(offer, sni, current_readiness(), self._large)
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
         if sock is None:
@@ -133,6 +119,8 @@ class Prober:
             connection.timed_out()
         finally:
             sock.close()
+            if connection.has_place:
+                self._large.leave(connection)
         return connection.result()
 
 
@@ -140,12 +128,14 @@ class Connection:
     """The course of one connection: where it stands, and what is to be said of it. No wait goes beyond ``deadline``."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_ready", "_received", "_recognised", "begun", "connect_seconds", "deadline",
-        "failure", "handshake_seconds", "offer", "sni", "stage", "starttls_seconds",
+        "_alert", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun", "connect_seconds",
+        "deadline", "failure", "handshake_seconds", "has_place", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
-    def __init__(self, offer: Offer, sni: str | None, ready: Readiness) -> None:
+    def __init__(self, offer: Offer, sni: str | None, ready: Readiness, large: LargeFlights | None = None) -> None:
         self._ready = ready
+        self._large = large
+        self.has_place = False  # among those that read long flights
         self.offer = offer
         self.sni = sni
         self.stage = Stage.CONNECT
@@ -237,6 +227,12 @@ class Connection:
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``."""
         # waited for first: nothing has come yet as a rule, and whoever sends without end keeps nobody else waiting
+        if self._received > LONG and self._large is not None and not self.has_place:
+            waited = await self._large.enter(self)
+            self.has_place = True
+            self.begun += waited  # that wait is not the server's
+            self.deadline += waited
+            deadline += waited
         while True:
             await self._ready.readable(sock, deadline)
             try:
