@@ -34,6 +34,7 @@ from scanner.net.clocks import WallClock
 from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.enquiries import Enquiries, open_enquiries
+from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.observe import Observer
 from scanner.net.other_resolvers import OtherResolvers
 from scanner.net.outage import OutageMonitor
@@ -379,7 +380,7 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key),
+            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
             ask=scan.ask,

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from scanner.bugs import describe_caught
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
 from scanner.net.sockets import (
@@ -58,10 +59,17 @@ class Timing:
 class Prober:
     """What all probes of a run share: key material and the hellos made ready from it.
 
-    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes.
+    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes; ``large``
+    has the places of those that read long flights.
     """
 
-    def __init__(self, public_key_of: Callable[[bytes], Any], random: Callable[[int], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        public_key_of: Callable[[bytes], Any],
+        random: Callable[[int], bytes] | None = None,
+        large: LargeFlights | None = None,
+    ) -> None:
+        self._large = large or LargeFlights()
         random = random or RandomPool(os.urandom).take
         self._keys = KeyMaterial(random)
         self._random = random
@@ -93,7 +101,7 @@ class Prober:
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults, and ours, are in
         the result."""
-        connection = Connection(offer, sni, current_readiness())
+        connection = Connection(offer, sni, current_readiness(), self._large)
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
         if sock is None:
@@ -117,6 +125,8 @@ class Prober:
             connection.timed_out(describe_caught("probe", error))
         finally:
             sock.close()
+            if connection.has_place:
+                self._large.leave(connection)
         return connection.result()
 
 
@@ -124,12 +134,14 @@ class Connection:
     """The course of one connection: where it stands, and what is to be said of it. No wait goes beyond ``deadline``."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_ready", "_received", "_recognised", "begun", "connect_seconds", "deadline",
-        "failure", "handshake_seconds", "offer", "sni", "stage", "starttls_seconds",
+        "_alert", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun", "connect_seconds",
+        "deadline", "failure", "handshake_seconds", "has_place", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
-    def __init__(self, offer: Offer, sni: str | None, ready: Readiness) -> None:
+    def __init__(self, offer: Offer, sni: str | None, ready: Readiness, large: LargeFlights | None = None) -> None:
         self._ready = ready
+        self._large = large
+        self.has_place = False  # among those that read long flights
         self.offer = offer
         self.sni = sni
         self.stage = Stage.CONNECT
@@ -223,6 +235,12 @@ class Connection:
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``."""
         # waited for first: nothing has come yet as a rule, and whoever sends without end keeps nobody else waiting
+        if self._received > LONG and self._large is not None and not self.has_place:
+            waited = await self._large.enter(self)
+            self.has_place = True
+            self.begun += waited  # that wait is not the server's
+            self.deadline += waited
+            deadline += waited
         while True:
             await self._ready.readable(sock, deadline)
             try:
