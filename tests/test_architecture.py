@@ -51,14 +51,27 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "feed": RECORDS,
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset(
-        {"earlier", "extras", "scan", "feed", "net", "pki", "correlate", "diagnosis", "exclude", "starttls", "tls"}
+        {
+            "process",
+            "earlier",
+            "extras",
+            "scan",
+            "feed",
+            "net",
+            "pki",
+            "correlate",
+            "diagnosis",
+            "exclude",
+            "starttls",
+            "tls",
+        }
         | RECORDS
     ),
     # Recorded findings judged again, without the network.
     "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
     "workers": frozenset(
-        {"signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
+        {"process", "signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
     ),
     "worker": frozenset(
         {
@@ -85,7 +98,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "exclude": frozenset({"inventory", *RECORDS}),
     # What a run has answered already is told apart by the target.
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
-    "net": frozenset({"tls", "starttls", "pki", "evidence", "config"}),
+    # How many files there are for sockets is known to the process.
+    "net": frozenset({"tls", "starttls", "pki", "evidence", "config", "process"}),
     "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
     # What a person may paste, and what is known about it.
     "explain": frozenset({"diagnosis", "tls", *RECORDS}),
