@@ -20,6 +20,25 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def files_left() -> int | None:
+    """How many more files this process may open; ``None`` where that cannot be told or there is no limit."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        # the listing itself is one of them
+        return max(limit - len(os.listdir("/dev/fd")) + 1, 0)
+    except (ImportError, OSError):
+        return None
+
+
+def places(wanted: int, left: int | None, *, each: int, reserved: int) -> int:
+    """As many of ``wanted`` as ``left`` files allow, at ``each`` files apiece beside those ``reserved``; at least one."""
+    return wanted if left is None else max(1, min(wanted, (left - reserved) // each))
+
+
 def raise_file_limit() -> None:
     """The open-file limit goes up to the hard one: thousands of connections need thousands of files."""
     try:

@@ -94,8 +94,9 @@ class Scan:
         context: Callable[..., Context] | None = None,
         judged_with: Mapping[str, Any] | None = None,
         notify: Notify | None = None,
+        waiting_workers: int = WAITING_WORKERS,
     ) -> None:
-        self._config = config
+        self._config, self._most_workers = config, config.concurrency + waiting_workers
         self._run_id = run_id
         self._judge = judge
         self._pacer = pacer
@@ -255,12 +256,11 @@ class Scan:
         self._enquiries = enquiries
         self._conditions = conditions
         feed = self._feed = Feed(rows)
-        most = self._config.concurrency + WAITING_WORKERS
         async with trio.open_nursery() as nursery:
 
             def hire(ready: int) -> None:
                 # as many as may be in flight, and one more for each that waits without a place
-                useful = min(self._config.concurrency + self._pacer.standing_aside, most)
+                useful = min(self._config.concurrency + self._pacer.standing_aside, self._most_workers)
                 for _ in range(min(ready - feed.idle, useful - self._workers)):
                     self._workers += 1
                     nursery.start_soon(self._work, feed)

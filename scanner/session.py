@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -33,6 +33,7 @@ from scanner.findings import Finding
 from scanner.net.clocks import WallClock
 from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
+from scanner.net.dns_pool import FILES_PER_PORT
 from scanner.net.enquiries import Enquiries, open_enquiries
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.observe import Observer
@@ -40,6 +41,7 @@ from scanner.net.other_resolvers import OtherResolvers
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
+from scanner.net.readiness import current_readiness
 from scanner.net.resolve import Resolver, open_resolver
 from scanner.pki.ctlogs import load_log_list
 from scanner.pki.intermediates import Intermediates
@@ -49,8 +51,9 @@ from scanner.pki.lineage import OwnAuthorities
 from scanner.pki.stores import load_public_roots, load_store, load_store_file
 from scanner.pki.transparency import Transparency
 from scanner.pki.verdicts import ChainVerdict
+from scanner.process import files_left, places
 from scanner.records import dataclass
-from scanner.scan import Emit, Judged, Notify, Scan
+from scanner.scan import WAITING_WORKERS, Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
 from scanner.tls.plaintext import recognise
@@ -88,6 +91,8 @@ JUDGED_BY_MATERIAL: Final = {"public_roots": "public_roots", "private_ca": "priv
 CLOCK_LOOK_EVERY: Final = 1.0
 # What stands for a ClientHello where certificates come from a file.
 FILE_OFFER: Final = "file"
+# Files for all but targets and their names: held findings, the cache, fetches, output.
+RESERVED_FILES: Final = 10
 
 
 def judged_with(config: ScanConfig, material: Material) -> dict[str, Any]:
@@ -234,6 +239,20 @@ async def _stay_below(limit: int, config: ScanConfig, scan: Scan, pacer: Pacer, 
         await trio.sleep(reaction.pause)
 
 
+def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]:
+    """The configuration with no more connections in flight than ``left`` files allow; and how many workers may wait besides.
+
+    A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
+    for want of files, which is nothing that a target has done.
+    """
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
+    if workers >= config.concurrency + WAITING_WORKERS:
+        return config, WAITING_WORKERS
+    concurrency = min(config.concurrency, max(1, workers * 7 // 8))
+    return replace(config, concurrency=concurrency), max(workers - concurrency, 0)
+
+
 def _pacer(config: ScanConfig) -> Pacer:
     return Pacer(
         concurrency=config.concurrency,
@@ -350,6 +369,8 @@ async def open_session(
     Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``,
     ``NetworkLost``.
     """
+    current_readiness()  # its file is open before others want all that there are
+    config, waiting_workers = within_files(config, files_left())
     pacer = _pacer(config)
     scan = Scan(
         config,
@@ -357,6 +378,7 @@ async def open_session(
         judge=judge,
         pacer=pacer,
         emit=emit,
+        waiting_workers=waiting_workers,
         judged=judged,
         fragments=fragments,
         clock=clock,

@@ -32,6 +32,7 @@ from scanner.findings import Finding
 from scanner.frames import Frames, frame
 from scanner.net.outage import NetworkLost
 from scanner.net.pacing import PacingStatistics
+from scanner.process import files_left, places
 from scanner.scan import ScanStatistics
 from scanner.session import without_excluded
 from scanner.signals import SIGNALS
@@ -41,6 +42,9 @@ from scanner.worker import Assignment, Report
 WAITING_BATCHES: Final = 16
 # Seconds that processes get for their last reports when the run is stopped; then they are killed.
 STOP_SECONDS: Final = 3.0
+# Pipes to a process; and files for what else the run has open, and for starting one.
+FILES_PER_PROCESS: Final = 3
+RESERVED_FILES: Final = 10
 # Processes in a row that may end before they have come up; after that the system is taken to be unable to start any.
 MAX_FAILED_STARTS: Final = 3
 
@@ -108,6 +112,7 @@ class Crew:
         clock: Callable[[], float] = time.time,
     ) -> None:
         count = max(1, min(count, assignment.config.concurrency))
+        count = places(count, files_left(), each=FILES_PER_PROCESS, reserved=RESERVED_FILES)
         self._assignments = [replace(assignment, config=share) for share in shares(assignment.config, count)]
         self._emit = emit
         self._collect = collect

@@ -80,6 +80,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
     "session": frozenset(
         {
+            "process",
             "earlier",
             "extras",
             "scan",
@@ -99,7 +100,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
     # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
     "workers": frozenset(
-        {"signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
+        {"process", "signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
     ),
     "worker": frozenset(
         {
@@ -131,7 +132,8 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     # What a run has answered already is told apart by the target.
     "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
     # An exception of ours costs one probe, one rule or one part of a judgement, which is where it is caught.
-    "net": frozenset({"tls", "starttls", "pki", "evidence", "config", "bugs"}),
+    # How many files there are for sockets is known to the process.
+    "net": frozenset({"tls", "starttls", "pki", "evidence", "config", "bugs", "process"}),
     "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
     # What a person may paste, and what is known about it.
     "explain": frozenset({"diagnosis", "tls", *RECORDS}),

@@ -17,11 +17,14 @@ from scanner.evidence import DnsStatus
 from scanner.net.dns_config import Server
 from scanner.net.dns_port import NEVER, Failure, Port, RandomNumbers, words
 from scanner.net.dns_transport import Network
+from scanner.process import files_left, places
 
 # Sockets from which the next one is chosen at random; there are more only while more exchanges are in flight. 16 ports
 # times the ids leave an attacker who cannot see the traffic about a billion combinations, most of them changed before
 # he is through.
 POOL_SIZE: Final = 16
+# Where there are few files, one in so many is a socket that stays open for names.
+FILES_PER_PORT: Final = 6
 # Exchanges after which a port is given up, and how many more at most by chance: nobody can count when it changes.
 PORT_LIFETIME: Final = 256
 PORT_LIFETIME_SPREAD: Final = 256
@@ -53,6 +56,7 @@ class Pool:
         self._ignored = 0
         self._alarms: list[tuple[float, int, Port]] = []
         self._alarms_set = 0
+        self._size = places(POOL_SIZE, files_left(), each=FILES_PER_PORT, reserved=0)
         self._clock: trio.CancelScope | None = None
         self.opened = 0
 
@@ -67,7 +71,7 @@ class Pool:
         ``chance`` is two or more random octets that decide which one.
         """
         idle = self._idle
-        if idle and len(self._ports) >= POOL_SIZE:
+        if idle and len(self._ports) >= self._size:
             at = (chance[0] << 8 | chance[1]) % len(idle)
             port = idle[at]
             idle[at] = idle[-1]
