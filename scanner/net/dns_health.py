@@ -26,7 +26,7 @@ FIRST_PROBE_PAUSE: Final = 0.5
 LONGEST_PROBE_PAUSE: Final = 5.0
 # Seconds for one of them.
 PROBE_SECONDS: Final = 2.0
-# Seconds after a resolver was seen to live in which failures do not make it suspect again.
+# Seconds after a sign of life in which failures do not make a resolver suspect, and after any answer, refusals.
 TRUSTED_SECONDS: Final = 1.0
 
 
@@ -104,13 +104,18 @@ class Health:
         """Something came that resolves a name or denies that it exists."""
         self._last_usable = now
 
-    def failed(self, sent: float, now: float) -> bool:
-        """A question sent at ``sent`` failed. Return True where the resolver became suspect by that."""
+    def failed(self, sent: float, now: float, *, refused: bool = False) -> bool:
+        """A question sent at ``sent`` failed. Return True where the resolver became suspect by that.
+
+        Of refusals, which come at once, it takes those of a second without any other answer.
+        """
         if self._first_failure is None:
             self._first_failure = sent
         if self.suspect or now < self._trusted_until:
             return False
-        if self._last_usable is not None and self._last_usable >= sent:
+        if self._last_usable is not None and self._last_usable >= (
+            min(sent, now - TRUSTED_SECONDS) if refused else sent
+        ):
             return False
         self.suspect = True
         return True

@@ -17,6 +17,9 @@ from scanner.net.dns_wire import Answer, Question
 Ask = Callable[[Sequence[Question], float, bool], Awaitable[list["Answer | Failure"]]]
 # Questions that were answered lately and are asked to see life: the name of one may have died meanwhile.
 KNOWN: Final = 3
+# How often it is asked before it is said to answer nobody, and seconds between two refusals.
+TRIES: Final = 3
+TRY_PAUSE: Final = 1.0
 # Asked of a resolver that has not answered anything yet: RFC 6761 section 6.3 has resolvers answer it themselves.
 _LOCALHOST: Final = dns_wire.questions_for("localhost", (dns_wire.A,))[0]
 
@@ -56,14 +59,17 @@ class LifeWatch:
             pause = min(2 * pause, dns_health.LONGEST_PROBE_PAUSE)
 
     async def _probe(self, *, thorough: bool) -> tuple[Service, str | None]:
-        """What it does for questions that it has answered before and for some that wait; ``thorough`` asks twice,
-        then over TCP."""
+        """What it does for questions that it has answered before and for some that wait; ``thorough`` asks
+        several times, the last time over TCP where there was silence."""
         known = list(self.answered) or [_LOCALHOST]
         questions = list({question.wire: question for question in (*known, *self.waiting)}.values())
         service, detail = Service.SILENT, None
-        for over_tcp in (False, False, True) if thorough else (False,):
+        for number in range(TRIES if thorough else 1):
+            if number and service is not Service.SILENT:
+                await trio.sleep(TRY_PAUSE)  # an overload that refuses at once passes
+            over_tcp = number == TRIES - 1 and service is Service.SILENT
             service, detail = dns_health.service_seen(await self._first_usable(questions, over_tcp))
-            if service is not Service.SILENT:
+            if service is Service.ANSWERING:
                 break
         return service, detail
 

@@ -242,7 +242,7 @@ class Upstream:
             self.health.usable(now)
             if not checking_disabled:
                 self._life.answered.append(usable)
-        elif self.health.failed(started, now):
+        elif self.health.failed(started, now, refused=answered > 0):
             self._life.waiting.append(questions[0])
             self._watch()
         return failed

@@ -26,6 +26,14 @@ def test_a_failure_is_nothing_while_others_are_answered() -> None:
     assert not health.failed(5.6, 8.0), "it is suspect already"
 
 
+def test_refusals_of_a_moment_are_overload() -> None:
+    health = Health("192.0.2.53", 0.0)
+    health.usable(5.0)
+    assert not health.failed(5.1, 5.2, refused=True)
+    assert not health.failed(5.9, 5.95, refused=True)
+    assert health.failed(6.1, 6.11, refused=True)
+
+
 def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
     health = Health("192.0.2.53", 0.0)
     assert health.failed(0.0, 3.0)
