@@ -14,6 +14,7 @@ from typing import Any, Final
 from benchmarks import (
     compare,
     counting,
+    crowd,
     farm,
     handshake,
     hostile,
@@ -80,6 +81,10 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
     "handshake": ("the TLS engine beside trio's connect-and-close", _handshake),
     "compare": ("the same scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
     "names": ("the same scan by tlsweep and zgrab2, by name through a local name server", _names),
+    "crowd": (
+        "many names through one resolver with its defaults: false findings, and wall time beside zgrab2",
+        lambda o: [crowd.crowd(hosts=2 * o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
+    ),
     "stages": ("share of the scanner's CPU by stage", _stages),
     "judging": (
         "what judging costs where 10 certificates serve all hosts, without a network",

@@ -99,6 +99,7 @@ class DnsAnswer:
     came back to a name already seen. With NXDOMAIN and a non-empty ``cname`` the last name dangles.
     ``authenticated`` is the AD bit of every answer used (RFC 4035). ``bogus`` says that SERVFAIL went away
     with checking disabled, or an extended error (RFC 8914) said DNSSEC. ``source`` tells where it came from.
+    ``doubt`` says why a failure may be the resolver's or ours rather than the name's.
     """
 
     status: DnsStatus
@@ -112,13 +113,12 @@ class DnsAnswer:
     source: Literal["dns", "hosts"] = "dns"
     duration: float = 0.0
     detail: str | None = None
+    doubt: str | None = None
     # (flags, tag, value) in presentation form, asked only where they could matter; None: not asked
     caa: tuple[tuple[int, str, str], ...] | None = None
     caa_owner: str | None = None
     # (usage, selector, matching type, data) of RFC 6698; None: not asked
     tlsa: tuple[tuple[int, int, int, bytes], ...] | None = None
-    # why a failure may be the resolver's or our own rather than the name's; None: it is the name's
-    doubt: str | None = None
 
 
 # --- one connection ----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
-from scanner.net.resolve import Resolver, open_resolver
+from scanner.net.resolve import Resolver, ResolverState, Service, open_resolver
 from scanner.pki.ctlogs import load_log_list
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
@@ -397,7 +397,13 @@ async def open_session(
     def banned(address: str) -> bool:
         return exclusions.address(address) is not None
 
-    async with open_resolver(servers=tuple(material.resolvers) or None, patience=config.dns_patience) as resolver:
+    def say_of_resolver(state: ResolverState) -> None:
+        if warn is not None:
+            warn(state.text if state.service is Service.ANSWERING else f"{state.text}; its names wait")
+
+    async with open_resolver(
+        servers=tuple(material.resolvers) or None, patience=config.dns_patience, on_state=say_of_resolver
+    ) as resolver:
         if material.ntp:
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(

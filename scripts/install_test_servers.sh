@@ -21,7 +21,7 @@ selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"
 # What answers names, and what tells GnuTLS the time
-OTHERS="unbound libfaketime"
+OTHERS="unbound bind9 dnsmasq-base libfaketime"
 
 missing=
 for pair in $COMMANDS; do

@@ -24,7 +24,7 @@ _STATUS: Final = {
     dns_wire.NOTIMP: DnsStatus.NOTIMP,
     dns_wire.REFUSED: DnsStatus.REFUSED,
 }
-_SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
+SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 # Of several failures the one that says most: a server's word before silence, silence before nobody there.
 _TELLING: Final = (
     DnsStatus.NOERROR,
@@ -64,7 +64,7 @@ class Outcome:
     @property
     def settled(self) -> bool:
         """The DNS has spoken: asking again would bring the same."""
-        return self.status in _SETTLED
+        return self.status in SETTLED
 
     def more_telling_than(self, other: Outcome | None) -> bool:
         """Whether this one is to be kept of the two."""

@@ -32,7 +32,7 @@ PORT_LIFETIME_SPREAD: Final = 256
 NO_FILES_PAUSE: Final = 0.05
 NO_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-_CLOSED: Final = Failure(DnsStatus.UNREACHABLE, "the resolver is closed")
+CLOSED: Final = Failure(DnsStatus.UNREACHABLE, "the resolver is closed")
 
 
 class Pool:
@@ -97,7 +97,7 @@ class Pool:
 
     def _open(self, deadline: float) -> Port | Failure | None:
         if self._nursery.cancel_scope.cancel_called:
-            return _CLOSED
+            return CLOSED
         try:
             datagram = self._network.open_datagram(self._server)
         except OSError as error:

@@ -13,8 +13,7 @@ and are sent to nobody unless a resolver was given.
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -23,21 +22,26 @@ import trio
 
 from scanner.evidence import DnsAnswer, DnsStatus
 from scanner.net import dns_cache, dns_config, dns_outcome, dns_wire, loopback
+from scanner.net.dns_asker import Asker, Begun, questions_for
+from scanner.net.dns_budget import Budget
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.dns_config import ResolverConfigError, Server
+from scanner.net.dns_explain import explain
+from scanner.net.dns_health import ResolverState, Service
 from scanner.net.dns_names import NameNotEncodable
 from scanner.net.dns_outcome import Outcome
 from scanner.net.dns_records import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns_transport import Network, SystemNetwork
-from scanner.net.dns_upstream import Budget, Reply, Upstream, UpstreamStatistics, in_order
-from scanner.net.dns_wire import Question
+from scanner.net.dns_upstream import Upstream, UpstreamStatistics
 from scanner.records import dataclass
 
 __all__ = [
     "CaaAnswer",
     "Resolver",
     "ResolverConfigError",
+    "ResolverState",
     "ResolverStatistics",
+    "Service",
     "TlsaAnswer",
     "UpstreamStatistics",
     "open_resolver",
@@ -48,13 +52,12 @@ __all__ = [
 DEFAULT_TIMEOUT: Final = 3.0
 # Seconds of asking for one name, whatever the number of servers, retries and CNAMEs.
 DEFAULT_PATIENCE: Final = 12.0
-# Jittered pause before everybody is asked again: half to one and a half of this, doubled each round.
-BACKOFF: Final = 0.25
-# Where one family has addresses, how often the other is still asked again: firewalls that drop one type are common,
-# and nobody waits for the rest of the schedule then.
-LATE_FAMILY_TRIES: Final = 1
-
-_Begun = tuple[Sequence[Upstream], list[Reply]]  # who is asked in which order, and what the first of them replied
+# Where nobody is in a hurry: times the patience, names asked at once and seconds between two of them. A name that is silent
+# loads nobody, so there may be more than a few of those; together they stay far below the 150 questions of dnsmasq and
+# systemd-resolved.
+UNHURRIED_PATIENCE: Final = 2.0
+UNHURRIED_LIMIT: Final = 32
+UNHURRIED_INTERVAL: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +90,39 @@ class Resolver:
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._hosts = hosts
-        self._rounds = retries + 1
         self._patience = patience
-        self._rotate = rotate
-        self._problem = problem or "no resolver is configured"
-        self._turn = 0
+        self._asker = Asker(
+            upstreams, rounds=retries + 1, rotate=rotate, problem=problem or "no resolver is configured"
+        )
         self._now = trio.lowlevel.current_clock().current_time
         self._answers = SharedAnswers(now=self._now, size=dns_outcome.bytes_of)
-        self._names = self._from_hosts = self._second_tries = 0
+        self._names = self._from_hosts = 0
         self._single: dict[str, Resolver] = {}
+        self._slots = trio.Semaphore(UNHURRIED_LIMIT)
+        self._next_unhurried = float("-inf")
 
     def statistics(self) -> ResolverStatistics:
         """Counters up to now, as an immutable record."""
-        now = self._now()
         return ResolverStatistics(
             names=self._names,
             from_hosts=self._from_hosts,
             from_cache=self._answers.from_cache,
             shared=self._answers.shared,
-            second_tries=self._second_tries,
+            second_tries=self._asker.second_tries,
             in_flight=self._answers.in_flight,
             peak_in_flight=self._answers.peak_in_flight,
             cache_entries=self._answers.entries,
-            upstreams=tuple(upstream.statistics(now) for upstream in self._upstreams),
+            upstreams=tuple(upstream.statistics() for upstream in self._upstreams),
         )
 
     # --- addresses -----------------------------------------------------------------------------
 
     async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
-        """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not."""
+        """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not.
+
+        ``unhurried`` is for a name whose first answer left a doubt: few at a time, with longer patience. What remains
+        then is the name's, unless no resolver answers anybody.
+        """
         if not (ipv4 or ipv6):
             raise ValueError("resolve() needs at least one address family")
         self._names += 1
@@ -126,7 +133,10 @@ class Resolver:
                 self._from_hosts += 1
                 return local
         types = dns_wire.ADDRESSES if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
-        answer = await self._answers.once((name, types), self._resolve, name, types)
+        if unhurried and self._answers.kept((name, types)) is None:
+            answer = await self._answers.once((name, types, "unhurried"), self._resolve_unhurried, name, types)
+        else:
+            answer = await self._answers.once((name, types), self._resolve, name, types)
         if not answer.addresses and loopback.is_localhost(name):
             return loopback.localhost(ipv4, ipv6)
         return answer
@@ -140,97 +150,46 @@ class Resolver:
                 return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
         return loopback.localhost(ipv4, ipv6) if loopback.is_localhost(name) else None
 
-    async def _resolve(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
+    async def _resolve_unhurried(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
+        async with self._slots:
+            now = self._now()
+            self._next_unhurried = max(now, self._next_unhurried + UNHURRIED_INTERVAL)
+            await trio.sleep(self._next_unhurried - now)
+            return await self._resolve(name, types, Budget(UNHURRIED_PATIENCE * self._patience, unhurried=True))
+
+    async def _resolve(
+        self, name: str, types: tuple[int, ...], budget: Budget | None = None
+    ) -> tuple[DnsAnswer, float | None]:
         started = self._now()
         try:
-            questions = _questions(name, types) if "\\" in name else dns_wire.questions_for(name, types)
+            questions = questions_for(name, types)
         except NameNotEncodable as error:
             # No question can carry it, so no server was asked; a server would have to answer FORMERR.
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
-        budget = Budget(self._patience)
-        begun: _Begun | None = None
+        if budget is None:
+            budget = Budget(self._patience)
+        begun: Begun | None = None
         if self._upstreams:
-            order = self._in_order() if len(self._upstreams) > 1 else self._upstreams
+            order = self._asker.in_order() if len(self._upstreams) > 1 else self._upstreams
             replies = await order[0].exchange(questions, budget)
             found = dns_outcome.at_once(replies, order[0].text, self._now() - started)
             if found is not None:
                 return found
             begun = order, replies
-        outcomes = await self._look_up(questions, budget, begun=begun)
+        outcomes: Sequence[Outcome] = await self._asker.look_up(questions, budget, begun=begun)
         answer = dns_outcome.combined(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
-            answer, outcomes = await self._explain(answer, outcomes, questions, budget)
+            own = Budget(self._patience, unhurried=budget.unhurried)
+            answer, outcomes = await explain(self._asker, answer, outcomes, questions, own)
+            budget.crowded = budget.crowded or own.crowded
             answer = replace(answer, duration=self._now() - started)
+        if answer.status not in dns_outcome.SETTLED:
+            answer = replace(answer, doubt=self._asker.doubt(answer, outcomes, budget))
         return answer, dns_outcome.time_to_live(outcomes)
 
-    async def _look_up(
-        self, questions: Sequence[Question], budget: Budget, *, explaining: bool = False, begun: _Begun | None = None
-    ) -> list[Outcome]:
-        """Ask, and ask on where an answer stops at a CNAME."""
-        outcomes = await self._ask(questions, budget, explaining=explaining, begun=begun)
-        for index, outcome in enumerate(outcomes):
-            if outcome.unfinished:
-                outcomes[index] = await self._follow(outcome, questions[index], budget)
-        return outcomes
-
-    async def _follow(self, outcome: Outcome, question: Question, budget: Budget) -> Outcome:
-        """Ask on at the end of a chain that the server did not follow."""
-        while outcome.unfinished:
-            if len(outcome.cname) >= dns_wire.MAX_CHAIN:
-                return dns_outcome.given_up(outcome, f"a chain of {len(outcome.cname)} CNAMEs or more")
-            try:
-                following = _questions(outcome.cname[-1], (question.rdtype,))
-            except NameNotEncodable as error:
-                return dns_outcome.given_up(outcome, f"the CNAME's target: {error}")
-            [rest] = await self._ask(following, budget)
-            outcome = dns_outcome.continued(outcome, rest, question.name)
-            if not rest.cname:
-                break  # the name itself was asked for and has nothing: the chain ends here
-        return replace(outcome, unfinished=False)
-
-    async def _explain(
-        self, answer: DnsAnswer, outcomes: list[Outcome], questions: tuple[Question, ...], budget: Budget
-    ) -> tuple[DnsAnswer, list[Outcome]]:
-        """SERVFAIL says nothing by itself: find out whether DNSSEC, a CNAME loop or a name further down is behind it."""
-        if any(code in dns_outcome.DNSSEC_ERRORS for code, _text in answer.extended_errors):
-            return replace(answer, bogus=True), outcomes
-        failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
-        # Where the chain was followed by us, it is its last name that failed.
-        last = outcomes[failed].cname[-1:] or (questions[failed].name,)
-        [unchecked] = await self._ask(
-            _questions(last[0], (questions[failed].rdtype,)), budget, checking_disabled=True, explaining=True
-        )
-        if unchecked.settled:
-            # It may just have gone away: bogus only if it fails again with checking.
-            again = await self._look_up(questions, budget, explaining=True)
-            confirmed = dns_outcome.combined(again)
-            if confirmed.status is DnsStatus.SERVFAIL:
-                return replace(confirmed, bogus=True), again
-            return confirmed, again
-        chain, loop, detail = await self._walk(questions[0].name, budget)
-        if len(chain) < len(answer.cname) and not loop:
-            return answer, outcomes
-        return replace(answer, cname=chain, loop=loop, detail=answer.detail or detail), outcomes
-
-    async def _walk(self, name: str, budget: Budget) -> tuple[tuple[str, ...], bool, str | None]:
-        """Ask for the CNAMEs one by one: resolvers answer a loop with SERVFAIL, but each of its links for itself."""
-        chain: list[str] = []
-        while len(chain) < dns_wire.MAX_CHAIN:
-            try:
-                questions = _questions(chain[-1] if chain else name, (dns_wire.CNAME,))
-            except NameNotEncodable:
-                break
-            [outcome] = await self._ask(questions, budget, explaining=True)
-            if not outcome.cname:
-                if not chain:
-                    return (), False, None
-                return tuple(chain), False, f"the chain leads to {chain[-1]}, which cannot be resolved"
-            target = outcome.cname[0]
-            loop = target == name or target in chain
-            chain.append(target)
-            if loop:
-                return tuple(chain), True, None
-        return tuple(chain), False, f"a chain of {len(chain)} CNAMEs or more"
+    def watch(self, on_state: Callable[[ResolverState], None] | None) -> None:
+        """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
+        self._asker.watch(on_state)
 
     def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
         """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
@@ -271,84 +230,11 @@ class Resolver:
 
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
         try:
-            questions = _questions(name, (rdtype,))
+            questions = questions_for(name, (rdtype,))
         except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
-        [outcome] = await self._look_up(questions, Budget(self._patience))
+        [outcome] = await self._asker.look_up(questions, Budget(self._patience))
         return outcome, dns_outcome.time_to_live([outcome])
-
-    # --- asking --------------------------------------------------------------------------------
-
-    async def _ask(
-        self,
-        questions: Sequence[Question],
-        budget: Budget,
-        *,
-        checking_disabled: bool = False,
-        explaining: bool = False,
-        begun: _Begun | None = None,
-    ) -> list[Outcome]:
-        """Ask until each question is settled, the schedule is through or the budget is spent; the most telling outcome of each.
-
-        ``explaining`` takes SERVFAIL for an answer: it has been asked about often enough by then. ``begun`` is what the
-        first try brought, where that was made already.
-        """
-        best: list[Outcome | None] = [None] * len(questions)
-        open_ = list(range(len(questions)))
-        first = True
-        late_tries = 0
-        for round_ in range(self._rounds):
-            if round_:
-                now = self._now()
-                if all(upstream.health.down(now) for upstream in self._upstreams):
-                    break  # nobody answered anything lately: one try was enough to see that it is not over
-                pause = min(BACKOFF * 2 ** (round_ - 1) * random.uniform(0.5, 1.5), max(budget.left, 0.0))
-                await trio.sleep(pause)
-                budget.left -= pause
-            for upstream in self._in_order() if begun is None else begun[0]:
-                if not first:
-                    if budget.spent:
-                        break
-                    if any(outcome is not None and outcome.addresses for outcome in best):
-                        if late_tries == LATE_FAMILY_TRIES:
-                            return dns_outcome.complete(best)
-                        late_tries += 1
-                    self._second_tries += len(open_)
-                first = False
-                if begun is not None:
-                    replies, begun = begun[1], None
-                else:
-                    asked = [questions[i] for i in open_]
-                    replies = await upstream.exchange(asked, budget, checking_disabled=checking_disabled)
-                remaining = []
-                for index, reply in zip(open_, replies, strict=True):
-                    outcome = dns_outcome.outcome_of(reply, upstream.text)
-                    if outcome.more_telling_than(best[index]):
-                        best[index] = outcome
-                    if not (outcome.settled or (explaining and outcome.status is DnsStatus.SERVFAIL)):
-                        remaining.append(index)
-                if not remaining:
-                    return dns_outcome.complete(best)
-                open_ = remaining
-        return dns_outcome.complete(best, self._problem)
-
-    def _in_order(self) -> Sequence[Upstream]:
-        """Those that answer lately, in the order of the configuration (or in turn); then the others, longest quiet first."""
-        upstreams = self._upstreams
-        if len(upstreams) < 2:
-            return upstreams
-        if self._rotate:
-            self._turn = (self._turn + 1) % len(upstreams)
-            upstreams = upstreams[self._turn :] + upstreams[: self._turn]
-        return in_order(upstreams, self._now())
-
-
-def _questions(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
-    if "\\" not in name:
-        return dns_wire.questions_for(name, types)
-    from scanner.net import dns_codec  # escapes come from it only, as targets of CNAMEs with odd octets
-
-    return dns_codec.escaped_questions(name, types)
 
 
 @asynccontextmanager
@@ -361,13 +247,15 @@ async def open_resolver(
     network: Network | None = None,
     system: dns_config.SystemResolvers | None = None,
     hosts: dns_config.Hosts | None = None,
+    on_state: Callable[[ResolverState], None] | None = None,
 ) -> AsyncIterator[Resolver]:
     """A resolver for the length of the block; its sockets are closed at the end.
 
     ``servers`` are ``--resolver`` values (``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``), ``None`` for the system's own.
     ``timeout`` is seconds for one try of one server and ``retries`` is further rounds through all of them; ``None`` takes
     the system's ``options`` where it has any. ``patience`` bounds the seconds of asking for one name.
-    ``network``, ``system`` and ``hosts`` replace the machine's. Raises :class:`ResolverConfigError`.
+    ``network``, ``system`` and ``hosts`` replace the machine's. ``on_state`` gets what happens to a resolver as a whole: that
+    it answers nobody any more, and that it does again. Raises :class:`ResolverConfigError`.
     """
     given: tuple[Server, ...] | None = None if servers is None else dns_config.parse_servers(servers)
     if given is not None:
@@ -391,6 +279,7 @@ async def open_resolver(
             rotate=configuration.rotate,
             problem=configuration.problem,
         )
+        resolver.watch(on_state)
         try:
             yield resolver
         except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group

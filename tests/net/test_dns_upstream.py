@@ -16,9 +16,11 @@ from trio.testing import MockClock, trio_test
 from scanner.demo.dnsserver import Node, respond
 from scanner.evidence import DnsStatus
 from scanner.net import dns_pace, dns_pool, dns_wire
+from scanner.net.dns_budget import Budget
 from scanner.net.dns_config import Server
+from scanner.net.dns_health import Service
 from scanner.net.dns_port import Failure
-from scanner.net.dns_upstream import Budget, Upstream
+from scanner.net.dns_upstream import Upstream
 from scanner.net.dns_wire import Answer, Question
 from tests.net.dns_memory import Arrivals, MemoryNetwork, Script, serving, silent
 
@@ -60,7 +62,7 @@ async def test_two_questions_in_one_exchange(clock: MockClock) -> None:
         replies = await upstream.exchange(both("a.example"), budget)
         assert [reply.addresses for reply in replies if isinstance(reply, Answer)] == [("192.0.2.1",), ("2001:db8::1",)]
         assert trio.current_time() - 0.5 < 0.01 + clock.current_time() and 9.4 < budget.left <= 9.5
-        statistics = upstream.statistics(0)
+        statistics = upstream.statistics()
         assert (statistics.questions, statistics.answers, statistics.peak_in_flight, statistics.long_way) == (
             2,
             2,
@@ -71,14 +73,17 @@ async def test_two_questions_in_one_exchange(clock: MockClock) -> None:
 
 @trio_test
 async def test_silence_lasts_one_timeout_and_never_more_than_the_budget(clock: MockClock) -> None:
-    async with upstream_to(silent) as (upstream, network):
+    async with upstream_to(serving({**ZONE, "quiet.example": Node(silent=True)})) as (upstream, network):
+        await upstream.exchange(both("a.example"), Budget(10))
         started = trio.current_time()
-        assert await upstream.exchange(both("a.example"), Budget(10)) == [Failure(DnsStatus.TIMEOUT)] * 2
+        assert await upstream.exchange(both("quiet.example"), Budget(10)) == [Failure(DnsStatus.TIMEOUT)] * 2
         assert trio.current_time() - started == pytest.approx(3)
+        await trio.sleep(0.1)  # whether it answers others is asked
+        started = trio.current_time()
         budget = Budget(1)
-        await upstream.exchange(both("a.example"), budget)
-        assert trio.current_time() - started == pytest.approx(4) and budget.spent
-        assert len(network.queries) == 4
+        await upstream.exchange(both("quiet.example"), budget)
+        assert trio.current_time() - started == pytest.approx(1) and budget.left < 1e-6
+        assert sum(b"quiet" in query for _time, _server, query in network.queries) < 8
 
 
 @trio_test
@@ -95,7 +100,7 @@ async def test_truncated_answers_come_over_tcp(clock: MockClock) -> None:
         assert isinstance(reply, Answer) and reply.addresses == ("192.0.2.1",)
         [reply, _none] = await upstream.exchange(both("large.example"), Budget(10))
         assert isinstance(reply, Answer) and len(reply.addresses) == 200
-        statistics = upstream.statistics(0)
+        statistics = upstream.statistics()
         assert statistics.over_tcp == 3 and statistics.long_way == 1
         assert network.opened == 2 + 3
 
@@ -194,7 +199,7 @@ async def test_octets_that_match_and_cannot_be_read(clock: MockClock) -> None:
     async with upstream_to(script) as (upstream, _network):
         [reply] = await upstream.exchange(both("a.example")[:1], Budget(10))
         assert isinstance(reply, Failure) and reply.status is DnsStatus.MALFORMED and reply.detail
-        assert not upstream.statistics(0).down
+        assert upstream.statistics().service is Service.ANSWERING
 
 
 @trio_test
@@ -207,6 +212,7 @@ async def test_nobody_there_and_no_way_there(clock: MockClock) -> None:
         replies = await upstream.exchange(both("a.example"), Budget(10))
         assert replies == [Failure(DnsStatus.UNREACHABLE, "connection refused")] * 2
         assert trio.current_time() - started < 0.1
+    async with upstream_to(serving(ZONE)) as (upstream, network):
         network.failures.append(OSError(errno.ENETUNREACH, "no route"))
         assert await upstream.exchange(both("a.example"), Budget(10)) == [
             Failure(DnsStatus.UNREACHABLE, "network is unreachable")
@@ -214,12 +220,16 @@ async def test_nobody_there_and_no_way_there(clock: MockClock) -> None:
 
 
 @trio_test
-async def test_a_resolver_that_fails_again_and_again_is_down(clock: MockClock) -> None:
-    async with upstream_to(silent) as (upstream, _network):
-        for _ in range(dns_pace.DOWN_AFTER):
-            assert not upstream.statistics(trio.current_time()).down
-            await upstream.exchange(both("a.example"), Budget(10))
-        assert upstream.statistics(trio.current_time()).down
+async def test_a_silent_resolver_is_found_out_by_a_few_questions(clock: MockClock) -> None:
+    async with upstream_to(silent) as (upstream, network):
+        async with trio.open_nursery() as nursery:
+            for number in range(dns_pace.START_LIMIT):
+                nursery.start_soon(upstream.exchange, both(f"n{number}.example"), Budget(10))
+        assert upstream.health.suspect and upstream.statistics().service is Service.ANSWERING
+        asked = len(network.queries)
+        await upstream.exchange(both("late.example"), Budget(10))
+        assert upstream.statistics().service is Service.SILENT
+        assert len(network.queries) - asked < 20, "those who wait do not ask"
 
 
 @trio_test
@@ -236,16 +246,16 @@ async def test_never_more_in_flight_than_the_limit_and_everybody_gets_a_turn(clo
             nonlocal done, flying, peak
             await upstream.exchange(both(f"n{number}.example"), Budget(10))
             done += 1
-            peak = max(peak, upstream.statistics(0).in_flight)
+            peak = max(peak, upstream.statistics().in_flight)
 
         async with trio.open_nursery() as nursery:
             for number in range(500):
                 nursery.start_soon(ask, number)
             await trio.sleep(0.01)
-            assert upstream.statistics(0).in_flight == dns_pace.START_LIMIT
+            assert upstream.statistics().in_flight == dns_pace.START_LIMIT
             assert len(network.queries) == 2 * dns_pace.START_LIMIT
         assert done == 500
-        statistics = upstream.statistics(0)
+        statistics = upstream.statistics()
         assert statistics.in_flight == 0 and dns_pace.START_LIMIT < statistics.peak_in_flight <= statistics.limit
 
 
@@ -274,7 +284,7 @@ async def test_cancellation_gives_the_place_in_the_queue_back(clock: MockClock) 
                 nursery.start_soon(upstream.exchange, both(f"n{number}.example"), Budget(10))
             await trio.sleep(1)
             nursery.cancel_scope.cancel()
-        assert upstream.statistics(0).in_flight == 0
+        assert upstream.statistics().in_flight == 0
         with trio.fail_after(4):
             await upstream.exchange(both("a.example"), Budget(10))
 
@@ -328,11 +338,20 @@ async def test_a_closed_resolver_says_so(clock: MockClock) -> None:
 
 
 @trio_test
-async def test_refusals_count_as_overload_and_not_as_death(clock: MockClock) -> None:
+async def test_refusals_alone_do_not_narrow_the_window(clock: MockClock) -> None:
     async with upstream_to(serving(ZONE)) as (upstream, _network):
-        for number in range(dns_pace.START_LIMIT):
+        for number in range(3 * dns_pace.START_LIMIT):
             name = "refused.example" if number % 2 else f"n{number}.example"
             [reply, _] = await upstream.exchange(both(name), Budget(10))
             assert isinstance(reply, Answer) and (reply.rcode == dns.rcode.REFUSED) is bool(number % 2)
-        statistics = upstream.statistics(trio.current_time())
-        assert statistics.limit == dns_pace.START_LIMIT // 2 and not statistics.down
+        statistics = upstream.statistics()
+        assert statistics.limit >= dns_pace.START_LIMIT and statistics.service is Service.ANSWERING
+
+
+@trio_test
+async def test_a_refusal_that_passes_halves_the_window(clock: MockClock) -> None:
+    async with upstream_to(serving(ZONE)) as (upstream, _network):
+        budget = Budget(10)
+        await upstream.exchange(both("refused.example"), budget)
+        upstream.passed_on_retry(DnsStatus.REFUSED, budget.mark)
+        assert upstream.statistics().limit == dns_pace.START_LIMIT // 2 and upstream.statistics().lost == 1

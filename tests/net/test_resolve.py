@@ -236,9 +236,10 @@ async def test_the_same_name_is_asked_for_once(clock: MockClock) -> None:
 @trio_test
 async def test_failures_are_not_kept(clock: MockClock) -> None:
     async with memory_resolver([serving(ZONE)], retries=0) as (resolver, network):
-        for expected in (1, 2):
+        for _ in range(2):
+            before = len(network.queries)
             await resolver.resolve("refused.example", ipv6=False)
-            assert len(network.queries) == expected
+            assert len(network.queries) > before
 
 
 @trio_test

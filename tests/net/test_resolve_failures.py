@@ -10,9 +10,9 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dnsserver import Node, respond
 from scanner.evidence import DnsStatus
-from scanner.net import dns_config, dns_pace, dns_wire
+from scanner.net import dns_config, dns_health, dns_pace, dns_wire
 from scanner.net.dns_config import SystemResolvers
-from scanner.net.resolve import open_resolver
+from scanner.net.resolve import Service, open_resolver
 from tests.net.dns_memory import ONE, THREE, TWO, ZONE, Arrivals, memory_resolver, serving, silent
 
 
@@ -92,9 +92,7 @@ async def test_a_servfail_that_goes_away_is_not_bogus(clock: MockClock) -> None:
         async with memory_resolver([script], retries=0) as (resolver, _network):
             started = trio.current_time() - delay
             answer = await resolver.resolve("a.example")
-            assert answer.bogus is (delay == 0.0)
-            if not answer.bogus:
-                assert answer.status is DnsStatus.NOERROR and answer.addresses
+            assert not answer.bogus and answer.status is DnsStatus.NOERROR and answer.addresses
 
 
 # --- several resolvers -------------------------------------------------------------------------------
@@ -107,8 +105,9 @@ async def test_failover_and_being_asked_last_after_many_failures(clock: MockCloc
         for number in range(40):
             answer = await resolver.resolve(f"n{number}.example")
             assert answer.addresses == ("127.0.0.1",) and answer.resolver == TWO.text
-        assert network.count(ONE.text) < 2 * (dns_pace.DOWN_AFTER + 3)
-        assert resolver.statistics().upstreams[0].down
+        await trio.sleep(10)
+        assert network.count(ONE.text) < 30
+        assert resolver.statistics().upstreams[0].service is Service.SILENT
 
 
 @trio_test
@@ -124,7 +123,7 @@ async def test_the_first_resolver_is_used_again_when_it_is_back(clock: MockClock
             await resolver.resolve(f"n{number}.example")
         dead = False
         assert (await resolver.resolve("n11.example")).resolver == TWO.text
-        await trio.sleep(dns_pace.LONGEST_PENALTY)
+        await trio.sleep(2 * dns_health.LONGEST_PROBE_PAUSE)
         assert (await resolver.resolve("n12.example")).resolver == ONE.text
 
 
@@ -184,9 +183,8 @@ async def test_retries_are_spaced_and_patience_has_an_end(clock: MockClock) -> N
         answer = await resolver.resolve("a.example")
         assert answer.status is DnsStatus.TIMEOUT
         times = sorted({time for time, _server, _query in network.queries})
-        assert len(times) == 3
-        assert 3.1 < times[1] - times[0] < 3.4 and 3.2 < times[2] - times[1] < 3.8
-        assert resolver.statistics().second_tries == 4
+        assert len(times) < 12, "a few questions whether it is back, and one try"
+        assert trio.current_time() - times[0] < 20
     async with memory_resolver([silent] * 3, retries=5, patience=7) as (resolver, network):
         started = trio.current_time()
         await resolver.resolve("a.example")
