@@ -225,8 +225,8 @@ def make_servers(credential: Credential) -> dict[str, Server]:
         hello = await read_hello(stream)
         if hello is None or not hello.share:
             return
+        # Framed as RFC 6962 has it: a list that is not breaks the handshake, as it does for BoringSSL.
         lists = (
-            random.randbytes(random.randrange(1, 3000)),
             vector16(b"".join(vector16(random.randbytes(47)) for _ in range(500))),
             vector16(vector16(b"\0" + random.randbytes(46) + b"\xff\xff")),
         )

@@ -73,7 +73,7 @@ KINDS: Final = {
         Kind("nxdomain", 4431, _fail("dns", "nxdomain"), 15, by_name=True),
         # What takes as long as our patience: few, and only in inventories with slow rows
         Kind("silent", 4498, _fail("network-blocked", "silent-after-hello"), 4),
-        Kind("mute", 2526, _fail("network-blocked", "no-greeting"), 3, "smtp"),
+        Kind("mute", 2526, _SOME_FAILURE, 3, "smtp"),
         Kind("dead", 4431, _fail("network-blocked", "connect-timeout"), 3, dead=True),
         # Servers that mean harm; only in inventories of the fault "hostile"
         Kind("drip", 4510, _SOME_FAILURE, hostile=True),
@@ -111,18 +111,22 @@ class Row:
 
 
 def make_rows(count: int, *, slow: bool = False, hostile: bool = False, seed: int = 0) -> list[Row]:
-    """``count`` rows in random order: each kind by its share, at least one of each that has one."""
+    """``count`` rows in random order: each kind by its share, and at least one of each that is slow or hostile."""
     if not 0 < count <= MOST_ROWS:
         raise ValueError(f"an inventory has 1 to {MOST_ROWS} rows")
-    kinds: list[Kind] = []
+    few: list[Kind] = []
+    usual: list[Kind] = []
     for kind in KINDS.values():
         if kind.hostile:
-            kinds += [kind] * (HOSTILE_EACH if hostile else 0)
-        elif slow or kind.name not in SLOW:
-            kinds += [kind] * max(1, count * kind.share // 1000)
-    kinds = kinds[:count]
-    kinds += [KINDS["tls13"]] * (count - len(kinds))
-    random.Random(seed).shuffle(kinds)
+            few += [kind] * (HOSTILE_EACH if hostile else 0)
+        elif kind.name not in SLOW:
+            usual += [kind] * kind.share
+        elif slow:
+            few += [kind] * max(1, count * kind.share // 1000)
+    order = random.Random(seed)
+    order.shuffle(usual)
+    kinds = [*few, *(usual[number % len(usual)] for number in range(count))][:count]
+    order.shuffle(kinds)
     return [Row(number, kind) for number, kind in enumerate(kinds)]
 
 
