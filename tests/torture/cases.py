@@ -11,6 +11,8 @@ from typing import Final
 FORMS: Final = ("ndjson", "ndjson.gz", "ndjson.zst")
 WORKERS: Final = (1, 2)
 DAY: Final = 86_400
+# Rows that take as long as our patience make a case long: every so many has some.
+SLOW_EVERY: Final = 5
 DISK_ACTIONS: Final = ("disk full", "file limit")
 
 
@@ -161,8 +163,8 @@ def make_case(fault: str, number: int, seed: int, *, short: bool = False) -> Cas
         fault=fault,
         number=number,
         form=FORMS[number % len(FORMS)],
-        workers=WORKERS[number // len(FORMS) % len(WORKERS)],
-        slow=not short and number % 4 == 3,
+        workers=WORKERS[number % len(WORKERS)],
+        slow=not short and number % SLOW_EVERY == 2,
         blows=kind.blows(random, short),
         hostile=kind.hostile,
         resolver=kind.resolver,
