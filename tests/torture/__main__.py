@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import secrets
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -43,7 +46,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--times", type=int, help="cases of each fault (default: a number of its own, some minutes for all)"
     )
-    parser.add_argument("--nightly", action="store_true", help="as many cases as a release needs: some hours")
+    parser.add_argument("--nightly", action="store_true", help="as many cases as a release needs: an hour or two")
     parser.add_argument("--short", action="store_true", help="one case of each fault in the form that takes seconds")
     parser.add_argument("--seed", type=int, help="what makes the cases (default: chosen and printed)")
     parser.add_argument("--only", type=int, metavar="N", help="case N of each fault and no other")
@@ -71,7 +74,7 @@ def plan(options: argparse.Namespace) -> list[Case]:
         if options.only is not None:
             numbers: Sequence[int] = [options.only]
         elif options.short:
-            numbers = range(1)
+            numbers = [fault.short_number]
         else:
             numbers = range(options.times or (fault.nightly_times if options.nightly else fault.default_times))
         cases += [(number, make_case(fault.name, number, options.seed, short=options.short)) for number in numbers]
@@ -104,8 +107,8 @@ def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
     return Usual(scanner.packets(), sizes)
 
 
-def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> list[Result]:
-    """Play the cases, some side by side; after Ctrl-C, what there is by then."""
+def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[Result], list[str]]:
+    """Play the cases, some side by side, until Ctrl-C; returns what came of them, and where the harness itself failed."""
     seconds = SHORT_SECONDS_PER_START if options.short else SECONDS_PER_START
     limits = Limits(options.targets, options.seed, seconds, options.keep)
     farm = start_farm(namespaces.WORK / "farm", seed=options.seed, small_chain=options.short)
@@ -117,6 +120,7 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> list[Result]
     slots.put(first)
     end = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     results: list[Result] = []
+    failures: list[str] = []
     lock = threading.Lock()
 
     def play_one(case: Case) -> None:
@@ -125,6 +129,10 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> list[Result]
         slot = slots.get()
         try:
             result = play(case, slot, farm, namespaces.WORK, usual, limits)
+        except (OSError, subprocess.SubprocessError, FarmFailed) as error:
+            with lock:
+                failures.append(f"{case.describe()}: the harness itself failed: {error}")
+            return
         finally:
             slots.put(slot)
         with lock:
@@ -141,7 +149,7 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> list[Result]
             future.result()
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
-    return results
+    return results, failures
 
 
 def report(options: argparse.Namespace, cases: Sequence[Case], results: Sequence[Result]) -> int:
@@ -168,23 +176,31 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         if options.keep is not None:
             options.keep.mkdir(parents=True, exist_ok=True)
+        if options.json is not None:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
         print(f"seed {options.seed}", file=sys.stderr, flush=True)
         return namespaces.run_inside([*arguments, "--seed", str(options.seed)])
     namespaces.enter()
+    # A shell starts what it runs in the background with these ignored, which is inherited: scanners must hear them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     raise_file_limit()
     cases = plan(options)
     try:
-        results = play_all(options, cases)
+        results, failures = play_all(options, cases)
     except FarmFailed as error:
         print(f"torture: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     status = report(options, cases, results)
-    sys.stdout.flush()
-    return status
+    for failure in failures:
+        print(failure)
+    return 2 if failures else status
 
 
 if __name__ == "__main__":
-    # Threads of cases that Ctrl-C left behind end with this process.
-    import os
-
-    os._exit(main(sys.argv[1:])) if namespaces.is_inside() else sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    # Threads of cases that Ctrl-C interrupted end with this process.
+    os._exit(status)

@@ -202,6 +202,7 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Scanner, Blow], None]]] = {
     "SIGTERM parent": _kill,
     "SIGINT parent": _kill,
     "SIGINT twice": _kill,
+    "SIGHUP parent": _kill,
     "disk full": _nothing,
     "file limit": _nothing,
     "resolver killed": _kill_resolver,

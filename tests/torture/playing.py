@@ -119,8 +119,10 @@ def _play(stage: Stage, inventory: Path, output: Path, limits: Limits) -> Result
         if status is None or status in DONE:
             break
     lines, problem = read_output(output)
+    if problem and not hung:  # else it was killed while it wrote
+        notes.append(f"at the end the output is damaged: {problem}")
     counts = judge(stage.rows, lines)
     return Result(
         case, len(stage.rows), counts, done, tuple(statuses),
-        damaged=int(bool(damaged or problem or counts.unreadable)), hung=hung, notes=notes,
+        damaged=int(bool(damaged or (problem and not hung) or counts.unreadable)), hung=hung, notes=notes,
     )  # fmt: skip

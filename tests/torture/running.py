@@ -19,6 +19,8 @@ from tests.torture.namespaces import Slot, find_program
 TICK: Final = 0.01
 # Of standard error, what is kept for the report
 LAST_WORDS: Final = 300
+# Before what each start wrote there
+_HEADING: Final = "--- "
 
 
 def children(pid: int) -> list[int]:
@@ -104,7 +106,8 @@ class Scanner:
 
     def last_words(self) -> str:
         """The end of what it wrote to standard error, in one line."""
-        text = self.errors.read_text(encoding="utf-8", errors="replace")
+        _, _, text = self.errors.read_text(encoding="utf-8", errors="replace").rpartition(_HEADING)
+        _, _, text = text.partition("\n")
         return " / ".join(line.strip() for line in text.splitlines() if line.strip())[-LAST_WORDS:]
 
 
@@ -129,7 +132,7 @@ def start_scanner(
     )  # fmt: skip
     packets = slot.packets()
     with errors.open("ab") as log:
-        log.write(f"--- {' '.join(command[command.index('scan') :])}\n".encode())
+        log.write(f"{_HEADING}{' '.join(command[command.index('scan') :])}\n".encode())
         log.flush()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

@@ -48,7 +48,7 @@ def test_every_kind_of_outage_and_kill_comes_up() -> None:
     outages = Counter(make_case("outage-5", number, 1).blows[0].action for number in range(50))
     assert set(outages) == {"link down", "silence", "no carrier"}
     kills = Counter(blow.action for number in range(110) for blow in make_case("kill", number, 1).blows)
-    assert len(kills) == 6
+    assert len(kills) == 7
 
 
 def test_short_cases_have_no_slow_rows() -> None:
