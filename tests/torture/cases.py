@@ -169,6 +169,8 @@ FAULTS: Final = {
 
 # Short cases must not take as long as a scanner's patience.
 _SHORT_OPTIONS: Final = ("--timeout", "6", "--connect-timeout", "2")
+# What hostile certificates name is in the farm, whose addresses are private.
+_HOSTILE_OPTIONS: Final = ("--private-urls",)
 
 
 def make_case(fault: str, number: int, seed: int, *, short: bool = False) -> Case:
@@ -184,5 +186,5 @@ def make_case(fault: str, number: int, seed: int, *, short: bool = False) -> Cas
         blows=kind.blows(random, short),
         hostile=kind.hostile,
         resolver=kind.resolver,
-        options=_SHORT_OPTIONS if short else (),
+        options=(*(_SHORT_OPTIONS if short else ()), *(_HOSTILE_OPTIONS if kind.hostile else ())),
     )

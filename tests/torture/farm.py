@@ -17,10 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from tests.torture.namespaces import Slot, find_program
-from tests.torture.rows import KINDS, ZONE, Row, resolver_records
+from tests.torture.rows import HOSTILE_URL_ADDRESS, HOSTILE_URL_PORT, KINDS, ZONE, Row, resolver_records
 
 START_SECONDS: Final = 30.0
 _NAMES: Final = (f"*.{ZONE}", ZONE)
@@ -55,6 +55,7 @@ def _certificate(
     names: Sequence[x509.GeneralName] = (),
     days: tuple[float, float] = (-10, 80),
     excluded: Sequence[x509.GeneralName] = (),
+    more: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -70,7 +71,17 @@ def _certificate(
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     if excluded:
         builder = builder.add_extension(x509.NameConstraints(None, excluded), critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _access(method: x509.ObjectIdentifier, path: str) -> x509.AuthorityInformationAccess:
+    return x509.AuthorityInformationAccess([x509.AccessDescription(method, _url(path))])
+
+
+def _url(path: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(f"http://{HOSTILE_URL_ADDRESS}:{HOSTILE_URL_PORT}/{path}")
 
 
 def _write_chain(path: Path, *certificates: x509.Certificate) -> None:
@@ -100,14 +111,26 @@ def write_certificates(directory: Path, chain_shape: tuple[int, int, int, int, i
     root = _certificate("Torture Root", root_key, "Torture Root", root_key, ca=True, days=(-1000, 4000))
     issuer = _certificate("Torture Issuer", issuer_key, "Torture Root", root_key, ca=True, days=(-900, 2000))
 
-    def leaf(*names: str, days: tuple[float, float] = (-10, 80)) -> x509.Certificate:
+    def leaf(
+        *names: str, days: tuple[float, float] = (-10, 80), more: x509.ExtensionType | None = None
+    ) -> x509.Certificate:
         dns_names = [x509.DNSName(name) for name in names]
-        return _certificate(names[-1], key, "Torture Issuer", issuer_key, names=dns_names, days=days)
+        extensions = [] if more is None else [more]
+        return _certificate(names[-1], key, "Torture Issuer", issuer_key, names=dns_names, days=days, more=extensions)
 
     _write_chain(directory / "root.pem", root)
     _write_chain(directory / "good.pem", leaf(*_NAMES), issuer)
     _write_chain(directory / "expired.pem", leaf(*_NAMES, days=(-100, -10)), issuer)
     _write_chain(directory / "misnamed.pem", leaf("elsewhere.test"), issuer)
+    _write_chain(
+        directory / "garbage-issuer.pem",
+        leaf(*_NAMES, more=_access(AuthorityInformationAccessOID.CA_ISSUERS, "issuer")),
+    )
+    _write_chain(
+        directory / "garbage-ocsp.pem", leaf(*_NAMES, more=_access(AuthorityInformationAccessOID.OCSP, "ocsp")), issuer
+    )
+    lists = x509.CRLDistributionPoints([x509.DistributionPoint([_url("crl")], None, None, None)])
+    _write_chain(directory / "garbage-crl.pem", leaf(*_NAMES, more=lists), issuer)
     _write_chain(directory / "hostile.pem", *hostile_chain(key, *chain_shape))
     (directory / "leaf.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
@@ -120,6 +143,9 @@ _NGINX_SERVERS: Final = (
     ("expired", "TLSv1.2 TLSv1.3", "expired"),
     ("misnamed", "TLSv1.2 TLSv1.3", "misnamed"),
     ("hostile-chain", "TLSv1.2 TLSv1.3", "hostile"),
+    ("garbage-issuer", "TLSv1.2 TLSv1.3", "garbage-issuer"),
+    ("garbage-ocsp", "TLSv1.2 TLSv1.3", "garbage-ocsp"),
+    ("garbage-crl", "TLSv1.2 TLSv1.3", "garbage-crl"),
 )
 
 

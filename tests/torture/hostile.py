@@ -26,7 +26,7 @@ from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.fuzz.fuzz_handshake import make_case
 from tests.tls.peers import message, record
-from tests.torture.rows import KINDS
+from tests.torture.rows import HOSTILE_URL_PORT, KINDS
 
 PATIENCE: Final = 60.0
 SUITE: Final = 0x1301
@@ -153,6 +153,66 @@ def garbage_staples(random: Random) -> list[bytes]:
     ]
 
 
+_LARGE: Final = 6_000_000
+
+
+def garbage_issuers(random: Random) -> list[bytes]:
+    """What is said to be certificates or a PKCS #7 bag of them."""
+    signed_data = _der(0x06, bytes.fromhex("2a864886f70d010702"))
+    empty = _der(0x31, b"") + _der(0x30, signed_data)
+    return [
+        random.randbytes(random.randrange(1, 5000)),
+        _der(
+            0x30,
+            signed_data
+            + _der(0xA0, _der(0x30, _der(0x02, b"\x7f" * 3000) + empty + _der(0xA0, b"") + _der(0x31, b""))),
+        ),
+        _der(0x30, signed_data + _der(0xA0, _der(0x30, _der(0x02, b"") + empty))),
+        _der(0x30, _der(0x30, _der(0xA0, _der(0x02, b"\x01" * 2000)))),
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n" * 3000,
+        b"\x30\x80" * 5000,
+        bytes(_LARGE),
+    ]
+
+
+def garbage_lists(random: Random) -> list[bytes]:
+    """What is said to be a revocation list."""
+    algorithm = _der(0x30, _der(0x06, bytes.fromhex("2a8648ce3d040302")))
+    moment = _der(0x17, b"261101000000Z")
+    return [
+        random.randbytes(random.randrange(1, 5000)),
+        _der(
+            0x30,
+            _der(0x30, _der(0x02, b"\x7f" * 3000) + algorithm + _der(0x30, b"") + moment)
+            + algorithm
+            + _der(0x03, b"\0"),
+        ),
+        _der(0x30, _der(0x30, _der(0x02, b"\x01") + algorithm + _der(0x30, b"") + _der(0x17, b"9")) + algorithm),
+        b"\x30\x83\xff\xff\xff" + bytes(_LARGE),
+        b"\x30\x80" * 5000,
+    ]
+
+
+async def serve_urls(stream: trio.SocketStream, random: Random) -> None:
+    """HTTP: what is asked for by its path, or an answer that never ends."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = await stream.receive_some(65536)
+        if not piece:
+            return
+        received += piece
+    path = received.split(b" ")[1]
+    if random.random() < 0.15:
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await stream.send_all(b"1\r\n0\r\n" * 1000)
+    kinds = {b"/issuer": garbage_issuers, b"/crl": garbage_lists}
+    body = random.choice(kinds.get(path, garbage_staples)(random))
+    await stream.send_all(
+        f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+    )
+
+
 def make_servers(credential: Credential) -> dict[str, Server]:
     """What is done at the port of each kind of row."""
 
@@ -274,6 +334,8 @@ async def serve(credential: Credential, seed: int) -> None:
         for name, server in make_servers(credential).items():
             handler = partial(_serve_one, server, random)
             nursery.start_soon(partial(trio.serve_tcp, handler, KINDS[name].port, host="0.0.0.0", backlog=BACKLOG))
+        urls = partial(_serve_one, serve_urls, random)
+        nursery.start_soon(partial(trio.serve_tcp, urls, HOSTILE_URL_PORT, host="0.0.0.0", backlog=BACKLOG))
 
 
 def main() -> None:

@@ -106,7 +106,8 @@ def prepare(stage: Stage, blow: Blow | None) -> Preparation:
     room = 0 if blow is None else max(SMALLEST_DISK, int(blow.amount * stage.output_bytes))
     used = sum(each.stat().st_size for each in stage.disk.iterdir())
     size = f"{used + room}" if action == "disk full" else WHOLE_DISK
-    run("mount", "-o", f"remount,size={size}", str(stage.disk))
+    # Spelled out, since mount would add the options of the mount that is there, which no user namespace may repeat.
+    run("mount", "-i", "-n", "-t", "tmpfs", "-o", f"remount,size={size}", "tmpfs", str(stage.disk))
     if action == "file limit":
         return Preparation(before=("prlimit", f"--fsize={used + room}", "--"))
     if stage.case.fault == "clock":

@@ -87,9 +87,16 @@ KINDS: Final = {
         Kind("garbage-scts", 4517, _NAME_FAILURE, hostile=True),
         Kind("hostile-chain", 4518, _SOME_FAILURE, hostile=True),
         Kind("endless-encrypted", 4519, _SOME_FAILURE, hostile=True),
+        # In order themselves; the issuers, responders and lists that their certificates name are hostile.
+        Kind("garbage-issuer", 4520, Truth("fail", "missing-intermediate", ANY), hostile=True),
+        Kind("garbage-ocsp", 4521, Truth("ok", None, ANY), hostile=True),
+        Kind("garbage-crl", 4522, Truth("ok", None, ANY), hostile=True),
     )
 }
 SLOW: Final = frozenset({"silent", "mute", "dead"})
+# Where certificates say that issuers, responders and revocation lists are.
+HOSTILE_URL_ADDRESS: Final = "10.79.255.254"
+HOSTILE_URL_PORT: Final = 8080
 # How many rows of each hostile kind stand among the others.
 HOSTILE_EACH: Final = 4
 
