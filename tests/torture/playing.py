@@ -109,9 +109,10 @@ def _play(stage: Stage, inventory: Path, output: Path, limits: Limits) -> Result
             notes.append(f"{orphans} workers outlived their parent by {ORPHANS_END:g} s")
         if blow is not None:
             restore(stage, blow)
-        # A scanner that ended by itself, even on a full disk, leaves whole files.
         if status is not None and status >= 0:
-            if (problem := read_output(output)[1]) and (status in DONE or output.exists()):
+            # Scanners that end by themselves, even on a full disk, leave whole files; one that is killed cannot.
+            whole = status in DONE or (output.exists() and min(statuses) >= 0)
+            if whole and (problem := read_output(output)[1]):
                 damaged = 1
                 notes.append(f"start {start + 1}, status {status}: the output is damaged: {problem}")
             if status not in DONE:
