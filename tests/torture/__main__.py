@@ -77,7 +77,10 @@ def plan(options: argparse.Namespace) -> list[Case]:
             numbers = [fault.short_number]
         else:
             numbers = range(options.times or (fault.nightly_times if options.nightly else fault.default_times))
-        cases += [(number, make_case(fault.name, number, options.seed, short=options.short)) for number in numbers]
+        cases += [
+            (turn, make_case(fault.name, number, options.seed, short=options.short))
+            for turn, number in enumerate(numbers)
+        ]
     return [case for _, case in sorted(cases, key=lambda each: each[0])]
 
 

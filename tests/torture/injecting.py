@@ -212,9 +212,9 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Scanner, Blow], None]]] = {
 }
 
 
-def inject(stage: Stage, scanner: Scanner, blow: Blow) -> bool:
-    """Do it at its moment; False where the scanner was through before."""
-    if not scanner.wait_for_moment(blow.moment, stage.usual_packets):
+def inject(stage: Stage, scanner: Scanner, blow: Blow, deadline: float) -> bool:
+    """Do it at its moment; False where the scanner was through before, or did not get so far by the deadline."""
+    if not scanner.wait_for_moment(blow.moment, stage.usual_packets, deadline):
         return False
     stage.workers = scanner.workers()
     _ACTIONS[blow.action](stage, scanner, blow)

@@ -14,7 +14,7 @@ from typing import Final
 from tests.torture.cases import FORMS, Case
 from tests.torture.farm import Farm
 from tests.torture.injecting import ORPHANS_END, Skipped, Stage, inject, prepare, restore
-from tests.torture.judging import judge
+from tests.torture.judging import Counts, judge
 from tests.torture.namespaces import Slot
 from tests.torture.rows import make_rows, write_inventory
 from tests.torture.running import TICK, read_output, send, start_scanner
@@ -86,44 +86,71 @@ def play(case: Case, slot: Slot, farm: Farm, work: Path, usual: Usual, limits: L
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@dataclass(slots=True)
+class _Course:
+    """How a case has gone so far."""
+
+    statuses: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    done: int = 0
+    damaged: bool = False
+    hung: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.hung or self.statuses[-1] in DONE
+
+    def look_at(self, output: Path, last_words: str) -> None:
+        """Check the file after a start: a scanner that ends by itself leaves it whole, but for what a killed one tore."""
+        status, start = self.statuses[-1], len(self.statuses)
+        if status < 0:
+            return
+        if status in DONE or (output.exists() and min(self.statuses) >= 0):
+            self._check(output, f"start {start}, status {status}")
+        if status not in DONE:
+            self.notes.append(f"start {start}: status {status}: {last_words}")
+
+    def finish(self, output: Path) -> list[bytes]:
+        """Read the file at the end."""
+        if not self.hung:  # else the scanner was killed while it wrote
+            self._check(output, "at the end")
+        return read_output(output)[0]
+
+    def _check(self, output: Path, when: str) -> None:
+        problem = read_output(output)[1]
+        if problem is not None:
+            self.damaged = True
+            self.notes.append(f"{when}: the output is damaged: {problem}")
+
+
 def _play(stage: Stage, inventory: Path, output: Path, limits: Limits) -> Result:
-    case, statuses, notes, done, hung, damaged = stage.case, list[int](), list[str](), 0, False, 0
+    case, course = stage.case, _Course()
     for start in range(len(case.blows) + UNDISTURBED_STARTS):
         blow = case.blows[start] if start < len(case.blows) else None
         try:
             preparation = prepare(stage, blow)
         except Skipped as reason:
-            return Result(case, 0, judge([], []), 0, (0,), notes=[f"skipped: {reason}"])
+            return Result(case, 0, Counts(), 0, (0,), notes=[f"skipped: {reason}"])
         scanner = start_scanner(
             stage.slot, inventory=inventory, output=output, root=stage.farm.root, workers=case.workers,
             resume=start > 0, options=case.options, environment=dict(preparation.environment), before=preparation.before,
         )  # fmt: skip
-        deadline = time.monotonic() + limits.seconds_per_start + (0 if blow is None else blow.seconds)
-        hit = blow is not None and inject(stage, scanner, blow)
+        deadline = scanner.started + limits.seconds_per_start + (0 if blow is None else blow.seconds)
+        hit = blow is not None and inject(stage, scanner, blow, deadline)
         status = scanner.wait(deadline)
-        hung |= status is None
-        statuses.append(-9 if status is None else status)
-        # A disk that had room for everything was not full.
-        done += hit and not (blow is not None and blow.is_of_disk and status in DONE)
+        course.hung = status is None
+        course.statuses.append(-signal.SIGKILL if status is None else status)
+        if hit and not (blow is not None and blow.is_of_disk and status in DONE):
+            course.done += 1  # a disk that had room for everything was not full
         if orphans := _end_orphans(stage.workers):
-            notes.append(f"{orphans} workers outlived their parent by {ORPHANS_END:g} s")
+            course.notes.append(f"{orphans} workers outlived their parent by {ORPHANS_END:g} s")
         if blow is not None:
             restore(stage, blow)
-        if status is not None and status >= 0:
-            # Scanners that end by themselves, even on a full disk, leave whole files; one that is killed cannot.
-            whole = status in DONE or (output.exists() and min(statuses) >= 0)
-            if whole and (problem := read_output(output)[1]):
-                damaged = 1
-                notes.append(f"start {start + 1}, status {status}: the output is damaged: {problem}")
-            if status not in DONE:
-                notes.append(f"start {start + 1}: status {status}: {scanner.last_words()}")
-        if status is None or status in DONE:
+        course.look_at(output, scanner.last_words())
+        if course.is_over:
             break
-    lines, problem = read_output(output)
-    if problem and not hung:  # else it was killed while it wrote
-        notes.append(f"at the end the output is damaged: {problem}")
-    counts = judge(stage.rows, lines)
+    counts = judge(stage.rows, course.finish(output))
     return Result(
-        case, len(stage.rows), counts, done, tuple(statuses),
-        damaged=int(bool(damaged or (problem and not hung) or counts.unreadable)), hung=hung, notes=notes,
+        case, len(stage.rows), counts, course.done, tuple(course.statuses),
+        damaged=int(course.damaged or counts.unreadable > 0), hung=course.hung, notes=course.notes,
     )  # fmt: skip

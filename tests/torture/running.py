@@ -17,6 +17,8 @@ from tests.torture.namespaces import Slot, find_program
 
 # Seconds between two looks at a scanner.
 TICK: Final = 0.01
+# A run that has sent packets and none for so long waits for something, or has less to do than an undisturbed one.
+QUIET_SECONDS: Final = 1.0
 # Of standard error, what is kept for the report
 LAST_WORDS: Final = 300
 # Before what each start wrote there
@@ -72,8 +74,8 @@ class Scanner:
     def everyone(self) -> list[int]:
         return [self.process.pid, *self.workers()]
 
-    def wait_for_moment(self, moment: float, usual_packets: int) -> bool:
-        """Wait for a moment of ``cases.Blow``; False where the scanner was through before."""
+    def wait_for_moment(self, moment: float, usual_packets: int, deadline: float) -> bool:
+        """Wait for a moment of ``cases.Blow``; False where it does not come."""
         if moment < 0:
             wanted, after = 0, -moment
         elif moment < 1:
@@ -81,12 +83,13 @@ class Scanner:
         else:
             # the last packets of a run differ from run to run
             wanted, after = int(0.97 * usual_packets), moment - 1
-        # A resumed run sends fewer packets: it is hit where no more come.
         last, last_change = -1, time.monotonic()
         while self.is_running() and (seen := self.packets()) < wanted:
+            if time.monotonic() > deadline:
+                return False
             if seen != last:
                 last, last_change = seen, time.monotonic()
-            elif seen and time.monotonic() - last_change > 1.0:
+            elif seen and time.monotonic() - last_change > QUIET_SECONDS:
                 break
             time.sleep(TICK)
         base = self.started if moment < 0 else time.monotonic()
