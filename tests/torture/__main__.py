@@ -54,6 +54,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--targets", type=int, default=2000, help="rows of each scan (default: %(default)s)")
     parser.add_argument("--together", type=int, default=3, help="scans side by side (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the files of cases that go wrong")
+    parser.add_argument(
+        "--tree", type=Path, metavar="DIR", help="a source tree whose scanner is tried instead of this one's"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result of every case")
     parser.add_argument("--verbose", action="store_true", help="one line for each case that ends")
     options = parser.parse_args(arguments)
@@ -93,7 +96,7 @@ def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
     resolver = farm.start_resolver(slot, rows, "unbound")
     scanner = start_scanner(
         slot, inventory=directory / "inventory.csv", output=directory / "disk" / "findings.ndjson", root=farm.root,
-        workers=1, resume=False,
+        workers=1, resume=False, tree=limits.tree,
     )  # fmt: skip
     status = scanner.wait(time.monotonic() + limits.seconds_per_start)
     resolver.kill()
@@ -113,7 +116,7 @@ def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
 def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[Result], list[str]]:
     """Play the cases, some side by side, until Ctrl-C; returns what came of them, and where the harness itself failed."""
     seconds = SHORT_SECONDS_PER_START if options.short else SECONDS_PER_START
-    limits = Limits(options.targets, options.seed, seconds, options.keep)
+    limits = Limits(options.targets, options.seed, seconds, options.keep, options.tree)
     farm = start_farm(namespaces.WORK / "farm", seed=options.seed, small_chain=options.short)
     slots: SimpleQueue[Slot] = SimpleQueue()
     first = make_slot(0)

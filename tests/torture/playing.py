@@ -41,6 +41,7 @@ class Limits:
     seed: int
     seconds_per_start: float
     keep: Path | None = None
+    tree: Path | None = None
 
 
 def _end_orphans(pids: list[int]) -> int:
@@ -134,6 +135,7 @@ def _play(stage: Stage, inventory: Path, output: Path, limits: Limits) -> Result
         scanner = start_scanner(
             stage.slot, inventory=inventory, output=output, root=stage.farm.root, workers=case.workers,
             resume=start > 0, options=case.options, environment=dict(preparation.environment), before=preparation.before,
+            tree=limits.tree,
         )  # fmt: skip
         deadline = scanner.started + limits.seconds_per_start + (0 if blow is None else blow.seconds)
         hit = blow is not None and inject(stage, scanner, blow, deadline)

@@ -125,8 +125,12 @@ def start_scanner(
     options: Sequence[str] = (),
     environment: dict[str, str] | None = None,
     before: Sequence[str] = (),
+    tree: Path | None = None,
 ) -> Scanner:
-    """Start a scan at its defaults at the slot's end of the link; ``before`` stands before the command (``prlimit``)."""
+    """Start a scan at its defaults at the slot's end of the link.
+
+    ``before`` stands before the command (``prlimit``); ``tree`` is the source tree whose scanner it is.
+    """
     errors = output.parent.parent / "stderr.log"
     command = slot.command(
         *before, sys.executable, "-m", "scanner", "scan", str(inventory), "-o", str(output), "--no-progress",
@@ -139,6 +143,7 @@ def start_scanner(
         log.flush()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            cwd=tree,  # where ``-m`` looks first
             env=os.environ | {"XDG_CACHE_HOME": str(output.parent.parent / "cache")} | (environment or {}),
         )  # fmt: skip
     return Scanner(slot, process, errors, time.monotonic(), packets)
