@@ -156,6 +156,8 @@ def read_output(path: Path) -> tuple[list[bytes], str | None]:
     """The lines of an output as the usual tool reads it, and what is wrong with the file, if anything is."""
     if not path.exists():
         return [], "no output"
+    if not path.stat().st_size:
+        return [], None  # nothing was written: no member is broken, though the tools want one
     reader = _READERS.get(path.suffix)
     if reader is None:
         content, problem = path.read_bytes(), None

@@ -56,6 +56,12 @@ def test_an_output_that_is_not_there_is_damaged(tmp_path: Path) -> None:
     assert read_output(tmp_path / "findings.ndjson") == ([], "no output")
 
 
+def test_an_output_to_which_nothing_was_written_is_whole(tmp_path: Path) -> None:
+    output = tmp_path / "findings.ndjson.zst"
+    output.touch()
+    assert read_output(output) == ([], None)
+
+
 def test_files_of_scanners_that_ended_by_themselves_must_be_whole(tmp_path: Path) -> None:
     output = tmp_path / "findings.ndjson"
     output.write_bytes(TEXT[:-1])
