@@ -158,6 +158,24 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[R
     return results, failures
 
 
+def commit(tree: Path | None) -> str:
+    """Which commit's scanner was tried, as far as Git knows."""
+    command = [
+        "git",
+        "-C",
+        str(tree or Path(__file__).parent),
+        "-c",
+        "safe.directory=*",
+        "describe",
+        "--always",
+        "--dirty",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
 def report(options: argparse.Namespace, cases: Sequence[Case], results: Sequence[Result]) -> int:
     """Print the table; returns the exit status."""
     print(table(results))
@@ -167,7 +185,10 @@ def report(options: argparse.Namespace, cases: Sequence[Case], results: Sequence
         for note in result.notes:
             if note.startswith("skipped"):
                 print(f"{result.case.fault} {result.case.number}: {note}")
-    print(f"\nseed {options.seed}, {options.targets:,} targets a scan; {len(results)} of {len(cases)} cases")
+    print(
+        f"\nseed {options.seed}, {options.targets:,} targets a scan; {len(results)} of {len(cases)} cases; "
+        f"commit {commit(options.tree)}"
+    )
     if options.json is not None:
         options.json.write_text(json.dumps([each.as_json() for each in results], indent=1) + "\n", encoding="utf-8")
     return int(any(result.is_bad() for result in results))

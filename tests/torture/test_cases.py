@@ -40,14 +40,15 @@ def test_nights_have_the_numbers_that_a_release_needs() -> None:
     assert [blow.seconds for case in nightly["stop"] for blow in case.blows] == [20] * 50
     assert [blow.seconds for case in nightly["outage-5"] for blow in case.blows] == [5] * 50
     assert [blow.seconds for case in nightly["outage-60"] for blow in case.blows] == [60] * 50
-    assert sum(len(case.blows) for case in nightly["kill"]) >= 300
+    # A blow that comes when the scan is through is none: a tenth of them does.
+    assert sum(len(case.blows) for case in nightly["kill"]) >= 350
     assert sum(len(case.blows) for case in nightly["disk"]) >= 50
 
 
 def test_every_kind_of_outage_and_kill_comes_up() -> None:
     outages = Counter(make_case("outage-5", number, 1).blows[0].action for number in range(50))
     assert set(outages) == {"link down", "silence", "no carrier"}
-    kills = Counter(blow.action for number in range(110) for blow in make_case("kill", number, 1).blows)
+    kills = Counter(blow.action for number in range(130) for blow in make_case("kill", number, 1).blows)
     assert len(kills) == 7
 
 
