@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # 0: never install anything with apt-get, only say what is missing.
 TLSWEEP_INSTALL_SERVERS ?= 1
-# Further arguments: make test PYTEST="-k nginx", make demo DEMO="--serve", make bench BENCH="--help"
+# Further arguments: make test PYTEST="-k nginx", make demo DEMO="--serve", make bench BENCH="--help", make torture TORTURE="kill --seed 7"
 PYTEST ?=
 DEMO ?=
 BENCH ?=
+TORTURE ?=
 
 RUNTIME := $(VENV)/.runtime.stamp
 DEV := $(VENV)/.dev.stamp
@@ -19,11 +20,11 @@ COMPILE := .venv-lock/bin/uv pip compile --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format schema lock bench clean python servers
+.PHONY: help demo test lint format schema lock bench torture torture-nightly clean python servers
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## install into .venv, start the embedded fleet of broken servers, scan it, show what is wrong with each
 	$(BIN)/tlsweep demo $(DEMO)
@@ -57,6 +58,12 @@ lock: python ## resolve the dependencies again and write both lock files
 
 bench: $(DEV) ## measure against a local nginx, other scanners side by side (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+torture: servers $(DEV) ## stops, kills, outages, clock jumps, full disks, dying resolvers and hostile servers: true findings, none lost (15 minutes)
+	$(BIN)/python -m tests.torture --minutes 13 $(TORTURE)
+
+torture-nightly: servers $(DEV) ## the same as often as a release needs it (an hour or two)
+	$(BIN)/python -m tests.torture --nightly --json benchmarks/results/torture.json $(TORTURE)
 
 clean: ## remove the environments, caches and build products
 	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .hypothesis build dist ./*.egg-info

@@ -7,6 +7,7 @@ and writing (rules, finding and line). Each of the three is one stretch in which
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import ssl
 import statistics

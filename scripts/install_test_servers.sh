@@ -16,7 +16,8 @@ SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
 # TLS servers and clients, and what reads our shell scripts, as command:package. They may have come from elsewhere than Debian's packages.
 COMMANDS="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
-selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:shellcheck"
+selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:shellcheck \
+ip:iproute2 zstd:zstd"
 # Servers that begin TLS inside another protocol
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"

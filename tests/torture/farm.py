@@ -1,0 +1,280 @@
+"""The farm: nginx, SMTP and hostile servers that answer on every address of the network, and a resolver for each slot."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from tests.torture.namespaces import Slot, find_program
+from tests.torture.rows import HOSTILE_URL_ADDRESS, HOSTILE_URL_PORT, KINDS, ZONE, Row, resolver_records
+
+START_SECONDS: Final = 30.0
+_NAMES: Final = (f"*.{ZONE}", ZONE)
+# Shape of the chain that is made to cost: issuers of one name above the leaf and above those, CAs with constraints,
+# names in the leaf, constraints in each of the CAs.
+HOSTILE_CHAIN: Final = (4, 4, 2, 800, 300)
+SMALL_HOSTILE_CHAIN: Final = (3, 3, 2, 150, 100)
+
+
+class FarmFailed(Exception):
+    """A server of the farm did not start; the message says which."""
+
+
+# --- certificates ----------------------------------------------------------------------------------
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _certificate(
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool = False,
+    names: Sequence[x509.GeneralName] = (),
+    days: tuple[float, float] = (-10, 80),
+    excluded: Sequence[x509.GeneralName] = (),
+    more: Sequence[x509.ExtensionType] = (),
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder(_name(issuer), _name(subject), key.public_key(), x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.BasicConstraints(ca, None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    if excluded:
+        builder = builder.add_extension(x509.NameConstraints(None, excluded), critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _access(method: x509.ObjectIdentifier, path: str) -> x509.AuthorityInformationAccess:
+    return x509.AuthorityInformationAccess([x509.AccessDescription(method, _url(path))])
+
+
+def _url(path: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(f"http://{HOSTILE_URL_ADDRESS}:{HOSTILE_URL_PORT}/{path}")
+
+
+def _write_chain(path: Path, *certificates: x509.Certificate) -> None:
+    path.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in certificates))
+
+
+def hostile_chain(
+    key: ec.EllipticCurvePrivateKey, first: int, second: int, depth: int, names: int, constraints: int
+) -> list[x509.Certificate]:
+    """A chain in which every path has every constraint, and every constraint meets every name."""
+    sans = [x509.DNSName(ZONE), *(x509.DirectoryName(_name(f"{number:x}")) for number in range(names))]
+    excluded = [x509.DirectoryName(_name(f"z{number:x}")) for number in range(constraints)]
+    a, b, upper = _key(), _key(), [_key() for _ in range(depth + 1)]
+    chain = [_certificate("leaf", key, "A", a, names=sans)]
+    chain += [_certificate("A", a, "B", b, ca=True, days=(-20 - number, 90)) for number in range(first)]
+    chain += [_certificate("B", b, "D0", upper[0], ca=True, days=(-20 - number, 90)) for number in range(second)]
+    chain += [
+        _certificate(f"D{number}", upper[number], f"D{number + 1}", upper[number + 1], ca=True, excluded=excluded)
+        for number in range(depth)
+    ]
+    return chain
+
+
+def write_certificates(directory: Path, chain_shape: tuple[int, int, int, int, int]) -> None:
+    """The root, the leaf's key and the chain of each kind of server."""
+    root_key, issuer_key, key = _key(), _key(), _key()
+    root = _certificate("Torture Root", root_key, "Torture Root", root_key, ca=True, days=(-1000, 4000))
+    issuer = _certificate("Torture Issuer", issuer_key, "Torture Root", root_key, ca=True, days=(-900, 2000))
+
+    def leaf(
+        *names: str, days: tuple[float, float] = (-10, 80), more: x509.ExtensionType | None = None
+    ) -> x509.Certificate:
+        dns_names = [x509.DNSName(name) for name in names]
+        extensions = [] if more is None else [more]
+        return _certificate(names[-1], key, "Torture Issuer", issuer_key, names=dns_names, days=days, more=extensions)
+
+    _write_chain(directory / "root.pem", root)
+    _write_chain(directory / "good.pem", leaf(*_NAMES), issuer)
+    _write_chain(directory / "expired.pem", leaf(*_NAMES, days=(-100, -10)), issuer)
+    _write_chain(directory / "misnamed.pem", leaf("elsewhere.test"), issuer)
+    _write_chain(
+        directory / "garbage-issuer.pem",
+        leaf(*_NAMES, more=_access(AuthorityInformationAccessOID.CA_ISSUERS, "issuer")),
+    )
+    _write_chain(
+        directory / "garbage-ocsp.pem", leaf(*_NAMES, more=_access(AuthorityInformationAccessOID.OCSP, "ocsp")), issuer
+    )
+    lists = x509.CRLDistributionPoints([x509.DistributionPoint([_url("crl")], None, None, None)])
+    _write_chain(directory / "garbage-crl.pem", leaf(*_NAMES, more=lists), issuer)
+    _write_chain(directory / "hostile.pem", *hostile_chain(key, *chain_shape))
+    (directory / "leaf.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+# --- configurations --------------------------------------------------------------------------------
+
+_NGINX_SERVERS: Final = (
+    ("tls13", "TLSv1.3", "good"),
+    ("tls12", "TLSv1.2", "good"),
+    ("expired", "TLSv1.2 TLSv1.3", "expired"),
+    ("misnamed", "TLSv1.2 TLSv1.3", "misnamed"),
+    ("hostile-chain", "TLSv1.2 TLSv1.3", "hostile"),
+    ("garbage-issuer", "TLSv1.2 TLSv1.3", "garbage-issuer"),
+    ("garbage-ocsp", "TLSv1.2 TLSv1.3", "garbage-ocsp"),
+    ("garbage-crl", "TLSv1.2 TLSv1.3", "garbage-crl"),
+)
+
+
+def nginx_configuration(directory: Path) -> str:
+    """One server a kind, on every address."""
+    servers = "".join(
+        f"""
+  server {{
+    listen 0.0.0.0:{KINDS[kind].port} ssl backlog=8192;
+    ssl_protocols {versions};
+    ssl_certificate {directory}/{chain}.pem;
+    ssl_certificate_key {directory}/leaf.key;
+    location / {{ return 200 "ok\\n"; }}
+  }}"""
+        for kind, versions, chain in _NGINX_SERVERS
+    )
+    return f"""user root;
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx-error.log error;
+events {{ worker_connections 12000; multi_accept on; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+{servers}
+}}
+"""
+
+
+def unbound_configuration(directory: Path, slot: Slot, rows: Sequence[Row]) -> str:
+    """A resolver at its defaults, but for where it listens and what it knows; everything else is refused."""
+    records = "\n".join(f'  local-data: "{name}. 300 IN A {address}"' for name, address in resolver_records(rows))
+    return f"""server:
+  directory: "{directory}"
+  chroot: ""
+  username: ""
+  pidfile: "{directory}/unbound-{slot.number}.pid"
+  logfile: "{directory}/unbound-{slot.number}.log"
+  use-syslog: no
+  interface: {slot.farm_address}
+  access-control: 10.0.0.0/8 allow
+  module-config: "iterator"
+  local-zone: "." refuse
+  local-zone: "{ZONE}." static
+  local-data: "{ZONE}. 300 IN SOA {ZONE}. nobody.{ZONE}. 1 3600 600 86400 300"
+{records}
+remote-control:
+  control-enable: no
+"""
+
+
+# --- processes -------------------------------------------------------------------------------------
+
+
+def _wait_for(address: str, port: int, process: subprocess.Popen[bytes], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise FarmFailed(f"{what} ended with status {process.returncode}")
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((address, port)) == 0:
+                return
+        time.sleep(0.02)
+    raise FarmFailed(f"{what} does not listen on port {port}")
+
+
+@dataclass(slots=True)
+class Farm:
+    """The running servers. They end with the namespace of the harness."""
+
+    directory: Path
+    seed: int
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.directory / "root.pem"
+
+    def _start(self, what: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{what}.out").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ
+            )
+        self.processes.append(process)
+        return process
+
+    def start(self) -> None:
+        """Start all but the resolvers."""
+        configuration = self.directory / "nginx.conf"
+        configuration.write_text(nginx_configuration(self.directory), encoding="ascii")
+        nginx = self._start(
+            "nginx", find_program("nginx"), "-c", str(configuration), "-p", str(self.directory),
+            "-e", str(self.directory / "nginx-error.log"),
+        )  # fmt: skip
+        files = ("--chain", str(self.directory / "good.pem"), "--key", str(self.directory / "leaf.key"))
+        mutes = (f"--mute-port={KINDS['mute'].port}", f"--mute-port={KINDS['silent'].port}")
+        module = (sys.executable, "-m")
+        smtp = self._start("smtp", *module, "tests.torture.smtp", f"--port={KINDS['smtp'].port}", *mutes, *files)
+        misnamed = ("--chain", str(self.directory / "misnamed.pem"), "--key", str(self.directory / "leaf.key"))
+        hostile = self._start("hostile", *module, "tests.torture.hostile", *misnamed, f"--seed={self.seed}")
+        _wait_for("127.0.0.1", KINDS["tls13"].port, nginx, "nginx")
+        _wait_for("127.0.0.1", KINDS["smtp"].port, smtp, "the SMTP server")
+        _wait_for("127.0.0.1", KINDS["garbage"].port, hostile, "the hostile servers")
+
+    def start_resolver(self, slot: Slot, rows: Sequence[Row], mode: str) -> subprocess.Popen[bytes]:
+        """The slot's resolver: unbound, or the fake one in a mode of its own."""
+        what = f"resolver-{slot.number}"
+        if mode == "unbound":
+            configuration = self.directory / f"unbound-{slot.number}.conf"
+            configuration.write_text(unbound_configuration(self.directory, slot, rows), encoding="ascii")
+            process = self._start(what, find_program("unbound"), "-d", "-c", str(configuration))
+        else:
+            fake = ("-m", "tests.torture.resolver", f"--address={slot.farm_address}", f"--mode={mode}")
+            process = self._start(what, sys.executable, *fake, f"--seed={self.seed}")
+        _wait_for(slot.farm_address, 53, process, "the resolver")
+        return process
+
+
+def start_farm(directory: Path, *, seed: int, small_chain: bool) -> Farm:
+    """Make the certificates and start the servers."""
+    directory.mkdir()
+    write_certificates(directory, SMALL_HOSTILE_CHAIN if small_chain else HOSTILE_CHAIN)
+    farm = Farm(directory, seed)
+    farm.start()
+    return farm
