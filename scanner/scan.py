@@ -288,7 +288,7 @@ class Scan:
         """What a target gave; and the verdict on its only address, where that was found plainly healthy."""
         started = self._clock()
         assert self._observer is not None
-        evidence = Evidence(target=target, started=started)
+        evidence: Evidence | None = None
         try:
             evidence = await self._observer.observe(target, started)
             healthy, endpoints = self._healthy, evidence.endpoints
@@ -305,7 +305,9 @@ class Scan:
                     evidence = with_answers(evidence, known)
             return evidence, verdict
         except BaseException as error:  # noqa: BLE001 - our own bug costs what was not seen yet, never the run
-            return replace(evidence, bug=joined(evidence.bug, describe_caught("observation", error))), None
+            bug = describe_caught("observation", error)
+            seen = evidence or Evidence(target=target, started=started)
+            return replace(seen, bug=joined(seen.bug, bug)), None
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
