@@ -6,6 +6,11 @@ of the judgement that the rest can do without: each rule, each follow-up, each e
 
 from __future__ import annotations
 
+from typing import Final
+
+# Characters of an exception's own words: they may hold a stranger's bytes, in any number.
+MAX_WORDS: Final = 500
+
 
 def describe_bug(error: BaseException) -> str:
     """One line for the finding: what kind of exception, its words, and where it was raised."""
@@ -16,7 +21,10 @@ def describe_bug(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         place = f" in {code.co_name} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
         trace = trace.tb_next
-    return f"{type(error).__name__}: {error}{place}"
+    words = " ".join(str(error).split())
+    if len(words) > MAX_WORDS:
+        words = words[: MAX_WORDS - 1] + "…"
+    return f"{type(error).__name__}: {words}{place}"
 
 
 def innermost(error: BaseException) -> BaseException:

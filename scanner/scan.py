@@ -23,7 +23,8 @@ from scanner.correlate.fold import REASONS, Fold
 from scanner.correlate.verdicts import FleetVerdict
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
-from scanner.diagnosis.engine import Context, diagnose, diagnose_certificates, flight_of, not_fully_judged
+from scanner.diagnosis.engine import Context, flight_of
+from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
@@ -194,29 +195,16 @@ class Scan:
         fleet: FleetVerdict = NO_FLEET,
         failed: Sequence[str] = (),
     ) -> Finding:
-        """Evidence, verdicts and what the fleet says to the finding. ``failed`` is what of the judgement our own bugs have
-        cost already; those met here are added, and what does not depend on them stands."""
-        context = self._context(at=self.moment(evidence.started, fleet), fleet=fleet)
-        try:
-            diagnosis = diagnose(evidence, verdicts, context)
-        except BaseException as error:  # noqa: BLE001 - our own bug costs all but the certificates' own diagnosis
-            failed = [*failed, describe_caught("diagnosis", error)]
-            diagnosis = diagnose_certificates(evidence, verdicts, context)
-        if failed:
-            diagnosis = not_fully_judged(diagnosis, failed)
-        try:
-            return assemble.finding(
-                evidence,
-                verdicts,
-                diagnosis,
-                self._run_id,
-                fragments=self._fragments,
-                context=context,
-                judged_with=self._judged_with,
-            )
-        except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
-            diagnosis = not_fully_judged(diagnosis, [describe_caught("finding", error)])
-            return assemble.bare_finding(evidence, diagnosis, self._run_id)
+        """Evidence, verdicts and what the fleet says to the finding; ``failed`` is what our own bugs have cost already."""
+        return finding_of(
+            evidence,
+            verdicts,
+            self._context(at=self.moment(evidence.started, fleet), fleet=fleet),
+            self._run_id,
+            failed=failed,
+            fragments=self._fragments,
+            judged_with=self._judged_with,
+        )
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
         """What one target tells the fleet; of chains that could not be judged, nothing."""

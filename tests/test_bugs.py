@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from scanner.bugs import describe_bug, describe_caught, is_bug, joined
+from scanner.bugs import MAX_WORDS, describe_bug, describe_caught, is_bug, joined
 from tests.helpers.scanning import healthy
 
 
@@ -50,6 +50,11 @@ def test_a_cancelled_task_stays_cancelled() -> None:
         assert scope.cancelled_caught
 
     trio.run(main)
+
+
+def test_the_words_of_an_exception_are_one_line_with_an_end() -> None:
+    words = describe_bug(ValueError("two\nlines " + "x" * 100_000))
+    assert words.startswith("ValueError: two lines xxx") and len(words) == len("ValueError: ") + MAX_WORDS
 
 
 def test_several_are_one_text() -> None:

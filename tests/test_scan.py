@@ -158,7 +158,7 @@ SEAMS = [
     "scanner.scan:plainly_healthy",
     "scanner.scan:next_question",
     "scanner.scan:facts_of",
-    "scanner.scan:diagnose",
+    "scanner.diagnosis.finding:diagnose",
     "scanner.scan:Fold.add",
     "scanner.scan:Fold.waits_for",
     "scanner.diagnosis.readymade:ReadyMade.finding",
