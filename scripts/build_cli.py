@@ -26,8 +26,8 @@ This page is made from the commands' own `--help` by `scripts/build_cli.py`.
 | --- | --- |
 | 0 | done |
 | 1 | done, and a target has an error that `--fail-on` names |
-| 2 | the command, its files or its output cannot be used, or a webhook did not take its message; a disk that is full in mid-run counts here, and `scan --resume` goes on; one line on standard error says why |
-| 3 | interrupted (Ctrl-C, SIGTERM, SIGHUP, or the reader of standard output went away); what was done is kept, and `scan --resume` goes on |
+| 2 | the command, its files or its output cannot be used, its disk is full (`scan --resume` goes on), or a webhook did not take its message; one line says why |
+| 3 | interrupted (Ctrl-C, SIGTERM, SIGHUP, or no reader of standard output any more); what was done is kept, and `scan --resume` goes on |
 
 An existing output is never overwritten without `--force`, and nothing is touched before everything else was found in order.
 """
