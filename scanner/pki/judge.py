@@ -30,6 +30,10 @@ from scanner.records import dataclass
 
 # Chains judged: the same one is met on many hosts. An entry holds some 10 KB with its certificates.
 MAX_CHAINS: Final = 2048
+# Chains that were dear to judge, kept at first sight: a target is asked about twice at least. With 256 KB each, 16 MB.
+MAX_COSTLY: Final = 64
+# ... in steps: some ten times what honest chains take
+COSTLY: Final = 4000
 # Certificates after the leaf, parsed: 5 KB each; the public web has some 2,000 intermediates.
 MAX_ISSUERS: Final = 4096
 # Leaves, parsed: the handshake's signature asks for the key of a leaf that is judged a moment later.
@@ -71,6 +75,7 @@ class Judge:
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
         self._chains: ShyCache[tuple[bytes, ...], _Judged] = ShyCache(MAX_CHAINS)
+        self._costly: Cache[tuple[bytes, ...], _Judged] = Cache(MAX_COSTLY)
         self._issuers: Cache[bytes, Certificate] = Cache(MAX_ISSUERS)
         self._leaves: ShyCache[bytes, Certificate] = ShyCache(MAX_LEAVES)
         self._last_leaf: Certificate | None = None
@@ -89,6 +94,8 @@ class Judge:
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         last = self._last
         judged = last[1] if last is not None and last[0] == chain else self._chains.get(chain)
+        if judged is None and self._costly:
+            judged = self._costly.get(chain)
         if judged is None or (
             (judged.pool is not None or judged.window is None or not judged.window[0] < at < judged.window[1])
             and not self._still_holds(judged, at)
@@ -207,7 +214,7 @@ class Judge:
         best: WeighedPath | None = None
         looked_further = False
         is_public = False
-        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, len(everything))
+        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, [len(data) for data in chain])
         for around in search.surroundings:
             path = search.best(around)
             if path.kind != CLOSED or path.problems:
@@ -250,7 +257,11 @@ class Judge:
         if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
             self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
         window = search.short_window(everything) if search.exhausted else None
-        return _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
+        judged = _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
+        budget = self._builder.budget
+        if budget.limit - budget.left > COSTLY:
+            self._costly.put(chain, judged)
+        return judged
 
     def _leaf_findings(
         self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool
