@@ -86,7 +86,18 @@ class Connect(Protocol):
 class _Scope:
     """What is known of one address family."""
 
-    __slots__ = ("answered", "changed", "down", "last_answer", "moments", "name", "outages", "tested", "turn", "waiting")
+    __slots__ = (
+        "answered",
+        "changed",
+        "down",
+        "last_answer",
+        "moments",
+        "name",
+        "outages",
+        "tested",
+        "turn",
+        "waiting",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
