@@ -258,7 +258,7 @@ class Scan:
         await self._reprobe()
         if before_settling is not None:
             await before_settling()
-        self._settle()
+        await self._settle()
 
     async def _work(self, feed: Feed) -> None:
         in_flight, recent = self._in_flight, self._recent
@@ -290,7 +290,7 @@ class Scan:
             self._conclude(evidence, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
-            self._release()
+            await self._release()
 
     async def _reprobe(self) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
@@ -416,18 +416,20 @@ class Scan:
             notify, self._notify = self._notify, None
             notify(fleet)
 
-    def _release(self) -> None:
+    async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
             if self._held.count(reason) and self.fold.settled(reason):
                 for evidence, owned in self._held.release(reason):
                     self._conclude(evidence, owned=owned, final=False, again=True)
+                    await trio.lowlevel.checkpoint()  # there may be thousands
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
         self._last = None
         for evidence, owned in self._held.drain():
             self._conclude(evidence, owned=owned, final=True)
+            await trio.lowlevel.checkpoint()
 
     def _write(self, finding: Finding) -> None:
         self._done += 1
