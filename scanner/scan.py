@@ -95,9 +95,10 @@ class Scan:
         context: Callable[..., Context] | None = None,
         judged_with: Mapping[str, Any] | None = None,
         notify: Notify | None = None,
-        waiting_workers: int = WAITING_WORKERS,
+        waiting_workers: int | None = None,
     ) -> None:
-        self._config, self._most_workers = config, config.concurrency + waiting_workers
+        self._config = config
+        self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
         self._run_id = run_id
         self._judge = judge
         self._pacer = pacer
