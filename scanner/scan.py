@@ -317,7 +317,9 @@ class Scan:
         assert self._observer is not None
         conditions = self._conditions
         evidence: Evidence | None = None
-        mark = None if conditions is None else await conditions.begin()
+        if conditions is not None and conditions.outages.down:
+            await conditions.ready()
+        mark = None if conditions is None else conditions.mark()
         try:
             started = self._clock()
             evidence = await self._observer.observe(target, started, unhurried=attempt > 1)
@@ -335,7 +337,7 @@ class Scan:
                     evidence = with_answers(evidence, known)
             if conditions is not None and mark is not None:
                 if verdict is not None and not evidence.revocation:
-                    conditions.reached(evidence)
+                    conditions.reached(evidence, mark)
                 elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
                     return replace(evidence, doubt=doubt), None
             return evidence, verdict
@@ -343,9 +345,6 @@ class Scan:
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
             return replace(seen, bug=joined(seen.bug, bug)), None
-        finally:
-            if mark is not None and conditions is not None:
-                conditions.end()
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
