@@ -37,7 +37,7 @@ from scanner.held import Held, HeldError, evidence_bytes, finding_bytes
 from scanner.net.conditions import Conditions
 from scanner.net.enquiries import Enquiries, with_answers
 from scanner.net.observe import Observer
-from scanner.net.pacing import Pacer, PacingStatistics
+from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.pki.judge import Judge
 from scanner.pki.leaf import judge_or_leaf
 from scanner.pki.verdicts import ChainVerdict
@@ -50,6 +50,8 @@ REMEMBERED: Final = 2048
 REMEMBERED_BYTES: Final = 64 << 20
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
+# Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
+MAX_EARLY: Final = 5000
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
@@ -128,6 +130,9 @@ class Scan:
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
         self._reprobes: Held[tuple[Target, bool]] = Held(lambda item: ROW_BYTES)
         self._conditions: Conditions | None = None
+        # what failed before anything worked
+        self._early: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
+        self._early_loopback = False  # some of it is of this machine's own addresses
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -141,7 +146,7 @@ class Scan:
         return ScanStatistics(
             read=feed.read if feed else 0,
             done=self._done,
-            held=self._held.waiting + self._reprobes.waiting,
+            held=self._held.waiting + self._reprobes.waiting + self._early.waiting,
             outcomes=dict(self._outcomes),
             pacing=self._pacer.statistics(),
             reading_finished=feed is not None and feed.finished,
@@ -151,6 +156,7 @@ class Scan:
         """Write to disk what waits."""
         self._held.spill()
         self._reprobes.spill()
+        self._early.spill()
 
     # --- pure steps ----------------------------------------------------------------------------
 
@@ -256,6 +262,7 @@ class Scan:
 
             self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
             await feed.fill(hire)
+        await self._settle_early()
         await self._reprobe()
         if before_settling is not None:
             await before_settling()
@@ -287,11 +294,29 @@ class Scan:
         if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
             self._reprobes.hold((target, owned), str(attempt + 1))
             return
+        if attempt == 1 and verdict is None and self._conditions is not None and self._conditions.is_early(evidence):
+            self._early.hold((evidence, owned), "early")
+            self._early_loopback = self._early_loopback or any(is_loopback(each.address) for each in evidence.endpoints)
+            if self._early.waiting >= MAX_EARLY:
+                await self._settle_early()
+            return
         if verdict is None or not self._conclude_at_once(evidence, verdict, _key_of(target), owned=owned):
             self._conclude(evidence, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
             await self._release()
+
+    async def _settle_early(self) -> None:
+        """Write what failed before anything worked, or have it probed again where something has worked since."""
+        if not self._early.waiting or self._conditions is None:
+            return
+        stand = await self._conditions.early_ones_count(loopback=self._early_loopback)
+        for evidence, owned in self._early.release("early"):
+            if stand:
+                self._conclude(evidence, owned=owned, final=False)
+                await trio.lowlevel.checkpoint()
+            else:
+                self._reprobes.hold((evidence.target, owned), "2")
 
     async def _reprobe(self) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""

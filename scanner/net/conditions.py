@@ -6,6 +6,7 @@ Only evidence of something amiss is looked at; a healthy target costs the note t
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Final
@@ -56,6 +57,22 @@ class Conditions:
                 took = (probe.connect_seconds or 0) + (probe.starttls_seconds or 0) + (probe.handshake_seconds or 0)
                 self.outages.answered(endpoint.address, evidence.target.port, ended - took)
 
+    def is_early(self, evidence: Evidence) -> bool:
+        """Whether nothing of this target was reached, at a time when nobody else had been either."""
+        unreached = list(_unreached(evidence))
+        return (
+            bool(unreached) and len(unreached) == len(evidence.endpoints) and all(map(self.outages.is_early, unreached))
+        )
+
+    async def early_ones_count(self, *, loopback: bool) -> bool:
+        """Whether failures from before anything worked are the targets', now that nothing else is left to do.
+
+        ``loopback``: some of them are addresses of this machine. Raises ``NetworkLost``.
+        """
+        if self.outages.knows_servers:
+            return False
+        return not await self.outages.network_returns(lambda: has_network(loopback=loopback))
+
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         """Why what was seen may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
 
@@ -82,6 +99,31 @@ class Conditions:
         if first and self.outages.has_worked and any(e.probe.failure in _NO_ROUTE for e in evidence.endpoints):
             return "this machine knew no route at that moment"
         return None if evidence.dns is None else evidence.dns.doubt
+
+
+def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> bool:
+    """Whether this machine has a route to anywhere; with ``loopback``, to itself. Nothing is sent.
+
+    Where the system does not say so it is taken to have one.
+    """
+    if loopback:
+        return _routed(socket.AF_INET, "127.0.0.1")
+    try:
+        with open(routes, encoding="ascii") as file:
+            known = len(file.readlines()) > 1  # below the heading
+    except OSError:
+        return True
+    return known or _routed(socket.AF_INET6, "2001:db8::1")
+
+
+def _routed(family: socket.AddressFamily, address: str) -> bool:
+    """Connecting a datagram socket looks the route up and sends nothing."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((address, 9))
+    except OSError as error:
+        return error.errno not in (errno.ENETUNREACH, errno.EAFNOSUPPORT)
+    return True
 
 
 def is_amiss(evidence: Evidence) -> bool:

@@ -14,8 +14,9 @@ at most, and then a few more where that one does not let us. If one does, the ne
 outage. It is reported once, nobody is probed until it is over, and every target that failed while it lasted is probed again by
 whoever asked.
 
-Loopback, IPv4 and IPv6 fail independently and are watched apart. A run in which nothing has worked yet proves nothing either
-way: its failures stand.
+Loopback, IPv4 and IPv6 fail independently and are watched apart. While nothing has worked yet in a run, failures prove nothing
+either way: ``is_early`` says so, and whoever asked keeps them until something works (then they are probed again) or
+nothing is left to do (then ``network_returns`` says whether this machine had any network at all).
 
 Counting failures alone would not do (a dead network of an inventory looks like an outage), nor would the routing table
 (a cable that is pulled two hops away changes nothing in it).
@@ -181,6 +182,8 @@ class OutageMonitor:
         self._forget = forget or (lambda: None)
         self._now = trio.lowlevel.current_clock().current_time
         self._scopes = {name: _Scope(name) for name in ("loopback", "IPv4", "IPv6")}
+        self._returning = trio.Lock()
+        self._was_away = False
         self.down = 0  # address families in which there is an outage at this moment
 
     @property
@@ -195,6 +198,35 @@ class OutageMonitor:
             scope.answered.append((address, port))
             if began is not None:
                 scope.reached(began)
+
+    def is_early(self, address: str) -> bool:
+        """Whether nothing is known yet of the network by which ``address`` is reached."""
+        scope = self._scope(address)
+        return scope.down is None and not scope.knows_servers()
+
+    @property
+    def knows_servers(self) -> bool:
+        """Enough servers answered for later failures to be told from an outage."""
+        return any(scope.knows_servers() for scope in self._scopes.values())
+
+    async def network_returns(self, has_network: Callable[[], bool]) -> bool:
+        """Whether this machine was without any network, after waiting for one. Raises ``NetworkLost`` where none comes."""
+        async with self._returning:
+            if has_network():
+                return self._was_away
+            self._was_away = True
+            self._report(
+                f"THIS MACHINE HAS NO NETWORK: no route leads anywhere. The run waits, up to {self._patience:.0f} s"
+            )
+            begun = self._now()
+            while not has_network():
+                if self._now() - begun > self._patience:
+                    raise NetworkLost(f"this machine had no network for {self._patience:.0f} s")
+                await trio.sleep(RETEST_EVERY)
+            await trio.sleep(RECOVERY_SECONDS)
+            away = self._now() - begun
+            self._report(f"this machine has a network again after {away:.0f} s; what it hit is probed again")
+            return True
 
     async def settle(self, address: str, begun: float) -> Outage | None:
         """Wait until it is known whether a failure to reach ``address`` was ours; the outage if so.
