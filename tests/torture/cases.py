@@ -147,7 +147,7 @@ def _disk(random: Random, _short: bool) -> tuple[Blow, ...]:
 
 def _resolver(random: Random, short: bool) -> tuple[Blow, ...]:
     action = random.choice(("resolver killed", "resolver silent", "resolver refuses"))
-    forever = random.random() < 0.4
+    forever = random.random() < 0.4 and not short
     return (Blow(action, random.uniform(0.02, 0.7), 0.0 if forever else 3.0 if short else random.uniform(3, 15)),)
 
 
