@@ -7,7 +7,6 @@ and writing (rules, finding and line). Each of the three is one stretch in which
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import ssl
 import statistics
@@ -43,6 +42,7 @@ from scanner.pki.distinguished import name_text
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.judge import Judge
 from scanner.pki.names import nearest_names
+from scanner.pki.ocsp_request import digest, key_bits
 from scanner.pki.stores import load_store
 from scanner.session import Material, open_session
 from scanner.starttls import NeedData, dialogue
@@ -252,8 +252,8 @@ def _ocsp_certificates() -> Callable[[], object]:
     signer = pki.certificate("r", issuer=ROOT, san=_filled(lambda _: tlv(0x82, b"a"), 24_000))
     identifier = pki.sequence(
         pki.sequence(pki.oid("1.3.14.3.2.26")),
-        pki.octets(hashlib.sha1(ROOT.subject_der).digest()),
-        pki.octets(pki.key_id(ROOT.private)),
+        pki.octets(digest("sha1", ROOT.subject_der)),
+        pki.octets(digest("sha1", key_bits(ROOT.parsed))),
         pki.integer(int(LEAF.parsed.serial, 16)),
     )
     single = pki.sequence(identifier, tlv(0x80), tlv(0x18, b"20261123120000Z"))

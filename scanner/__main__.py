@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TextIO, cast
 
 from scanner import signals, streams
 
 
 def run() -> int:
-    """The whole process; returns its exit status."""
+    """The whole process; returns its exit status, or ends it where a signal came."""
     streams.prepare()
     try:
         signals.install()
         from scanner.cli import main
 
-        return main()
+        status = main()
     except KeyboardInterrupt:  # while modules are loaded, or after the command has ended
         sys.stderr.write("tlsweep: interrupted\n")
-        return signals.INTERRUPTED
-    finally:
-        signals.ignore()
+        status = signals.INTERRUPTED
+    signals.ignore()
+    if signals.came():
+        # Python ends itself by SIGINT where a KeyboardInterrupt, although caught, has left an eval() of a text
+        _flush()
+        os._exit(status)
+    return status
+
+
+def _flush() -> None:
+    for stream in (cast("TextIO | None", sys.stdout), sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            pass  # nobody reads it any more
 
 
 if __name__ == "__main__":

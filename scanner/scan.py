@@ -316,8 +316,8 @@ class Scan:
         assert self._observer is not None
         conditions = self._conditions
         evidence: Evidence | None = None
+        mark = None if conditions is None else await conditions.begin()
         try:
-            mark = None if conditions is None else await conditions.begin()
             started = self._clock()
             evidence = await self._observer.observe(target, started, unhurried=attempt > 1)
             healthy, endpoints = self._healthy, evidence.endpoints
@@ -334,7 +334,7 @@ class Scan:
                     evidence = with_answers(evidence, known)
             if conditions is not None and mark is not None:
                 if verdict is not None and not evidence.revocation:
-                    conditions.reached(evidence, mark)
+                    conditions.reached(evidence)
                 elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
                     return replace(evidence, doubt=doubt), None
             return evidence, verdict
@@ -342,6 +342,9 @@ class Scan:
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
             return replace(seen, bug=joined(seen.bug, bug)), None
+        finally:
+            if mark is not None and conditions is not None:
+                conditions.end()
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""

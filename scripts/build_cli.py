@@ -26,8 +26,8 @@ This page is made from the commands' own `--help` by `scripts/build_cli.py`.
 | --- | --- |
 | 0 | done |
 | 1 | done, and a target, or a row, is one that `--fail-on` names |
-| 2 | the command, its files or its output cannot be used, or a webhook did not take its message; one line on standard error says why |
-| 3 | interrupted (Ctrl-C, SIGTERM, or the reader of standard output went away); what was done is kept, and `scan --resume` goes on |
+| 2 | the command, its files or its output cannot be used (a full disk too), or a webhook failed; one line on standard error says why |
+| 3 | interrupted (Ctrl-C, SIGTERM, SIGHUP, no reader of the output or no network any more); what was done is kept, see `scan --resume` |
 
 An existing output is never overwritten without `--force`, and nothing is touched before everything else was found in order.
 """

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 
-from scanner.process import GC_THRESHOLD, collect_seldom, raise_file_limit
+import pytest
+
+from scanner.process import GC_THRESHOLD, collect_seldom, files_left, places, raise_file_limit
 
 
 def test_the_file_limit_is_the_hard_one() -> None:
@@ -25,3 +28,18 @@ def test_the_collector_still_runs() -> None:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left", "expected"), [(1000, None, 1000), (1000, 5000, 1000), (1000, 100, 30), (1000, 5, 1), (2, 100, 2)]
+)
+def test_places_are_as_many_as_files_allow_and_at_least_one(wanted: int, left: int | None, expected: int) -> None:
+    assert places(wanted, left, each=3, reserved=10) == expected
+
+
+def test_files_left_go_down_with_each_that_is_opened() -> None:
+    before = files_left()
+    assert before is not None
+    with open(os.devnull) as _, open(os.devnull) as _:
+        assert files_left() == before - 2
+    assert files_left() == before

@@ -23,6 +23,7 @@ from scanner.evidence import InvalidRow, Target
 from scanner.exclude import Exclusions
 from scanner.feed import Row
 from scanner.findings import Finding
+from scanner.net import dns_health, dns_life
 from scanner.net.complete import Completer
 from scanner.net.dns_config import ResolverConfigError
 from scanner.pki.client_certificate import ClientCertificateError
@@ -170,6 +171,29 @@ def test_resolvers_that_cannot_be_used() -> None:
             await scanned([], Material(trust_stores=MATERIAL.trust_stores, resolvers=["no address"]))
 
     trio.run(main)
+
+
+def test_a_resolver_that_answers_nobody_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_life, "TRY_PAUSE", 0.01)
+    monkeypatch.setattr(dns_health, "STARTUP_PATIENCE", 0.1)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind((HOST, 0))
+        port = sock.getsockname()[1]
+    material = replace(MATERIAL, resolvers=[f"{HOST}:{port}"])
+    said: list[str] = []
+    findings: list[Finding] = []
+
+    async def main() -> None:
+        async with open_session(
+            CONFIG, material, run_id="test", judge=make_judge(material), emit=findings.append, warn=said.append
+        ) as session:
+            rows = [row(number, 9, host=f"n{number}.test", address=None) for number in range(20)]
+            await session.run(iter(rows))
+
+    trio.run(main)
+    assert len(findings) == 20
+    [words] = said
+    assert f"the resolver {HOST}:{port} could not be reached since" in words and words.endswith("its names wait")
 
 
 @pytest.mark.parametrize("works", [True, False])

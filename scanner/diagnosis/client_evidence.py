@@ -275,6 +275,8 @@ def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
         return {**verify_texts(1, "unspecified certificate verification error"), **COMPARISONS_TEXTS}
     # of the others it is not known what they make of such a chain
     refusing = {str(client).lower() for client in evidence["refused_by"]}
+    if "openssl" in refusing:
+        refusing.add("node")
     return {client: text for client, text in TOO_COSTLY_TEXTS.items() if client in refusing}
 
 

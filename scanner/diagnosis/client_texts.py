@@ -320,6 +320,7 @@ COMPARISONS_TEXTS: Final[Mapping[str, str]] = {
     "gnutls": "The certificate chain violates the signer's constraints.",
 }
 TOO_COSTLY_TEXTS: Final[Mapping[str, str]] = {
+    **library_texts("excessive message size", "EXCESSIVE_MESSAGE_SIZE"),
     "go": _GO + "signature check attempts limit reached while verifying certificate chain",
     "java": TOO_LONG_TEXTS["java"],
     "gnutls": TOO_LONG_TEXTS["gnutls"],

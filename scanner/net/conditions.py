@@ -43,22 +43,33 @@ class Conditions:
         if self._outages.down:
             with self._waiting():
                 await self._outages.ready()
+        self._outages.in_flight += 1
         return self._now(), self._clock.lost if isinstance(self._clock, LoopClock) else 0.0
 
-    def reached(self, evidence: Evidence, mark: Mark) -> None:
-        """Take note of the servers that a target's probes reached."""
+    def end(self) -> None:
+        """A target is no longer observed."""
+        self._outages.in_flight -= 1
+
+    def reached(self, evidence: Evidence) -> None:
+        """Take note of the servers that a target's probes have just reached."""
+        now = self._now()
         for endpoint in evidence.endpoints:
-            if endpoint.probe.failure not in _UNREACHED:
-                self._outages.answered(endpoint.address, evidence.target.port, mark[0])
+            probe = endpoint.probe
+            if probe.failure not in _UNREACHED:
+                took = (probe.connect_seconds or 0) + (probe.starttls_seconds or 0) + (probe.handshake_seconds or 0)
+                self._outages.answered(endpoint.address, evidence.target.port, now - took)
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         """Why what was seen may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
 
         ``first`` says that the target has not been probed before: what has passed since is then found by probing again.
         """
-        self.reached(evidence, mark)
         if not is_amiss(evidence):
+            self.reached(evidence)
             return None
+        for endpoint in evidence.endpoints:
+            if not _failed(endpoint):
+                self._outages.answered(endpoint.address, evidence.target.port, None)
         lost = seconds_lost() - mark[1]
         if lost >= PAUSE_SECONDS:
             return f"this process did not run for {lost:.0f} s while the target was probed"

@@ -256,22 +256,20 @@ class Upstream:
             return False
         self._waiting += 1
         try:
-            self._admit(one_more=True)
+            if self._in_flight < self.pace.limit:
+                self._admit(one_more=True)
+            else:
+                self.pace.waiting()
             await self._queue.park()
         finally:
             self._waiting -= 1
-        if not self._refused:
-            return True
-        task = trio.lowlevel.current_task()
-        if task not in self._refused:
-            return True
-        self._refused.discard(task)
-        return False
+        if self._refused and (task := trio.lowlevel.current_task()) in self._refused:
+            self._refused.discard(task)
+            return False
+        return True
 
     def _admit(self, *, one_more: bool = False) -> None:
         """Let in who may go now. ``one_more`` says that somebody is about to queue up."""
-        if self._nursery.cancel_scope.cancel_called:
-            self.release()
         if self.health.suspect:
             return
         pace = self.pace
@@ -288,6 +286,9 @@ class Upstream:
             if self._in_flight >= pace.limit:
                 pace.waiting()
             elif not self._timer:
+                if self._nursery.cancel_scope.cancel_called:
+                    self.release()
+                    return
                 self._timer = True
                 self._nursery.start_soon(self._leak)
 

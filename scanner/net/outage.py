@@ -2,11 +2,17 @@
 
 A connection that fails says one of two things: that server is not there, or we are not. Both look the same from one target,
 and different from many: while the network works, unrelated servers answer all the time. So a failure to reach a target is
-believed only after some *other* target was reached by a probe that began later (``OutageMonitor.settle`` waits for that,
-which takes a moment in a run where most servers answer). Where nothing else is reached either, servers that answered
-earlier in this run are connected to once more: if one of them lets us, the network works and the failures stand; if none
-does, this is an outage. It is reported once, nobody is probed until it is over, and every target that failed while it lasted
-is probed again by whoever asked.
+believed only where the network is known to have worked before, during and after it:
+
+- *after*: some other target was reached by a connection that began later. ``settle`` waits for that, which takes a moment in a
+  run where most servers answer.
+- *during*: between the beginning and the end of the failed attempt there was no stretch of ``GAP_SECONDS`` in which nobody was
+  reached. An outage that ends just before a connect timeout does leaves no other trace: its SYNs were lost all the same.
+
+Where targets that answer are rare, servers that answered earlier in this run are connected to, one every ``TEST_EVERY`` seconds
+at most, and then a few more where that one does not let us. If one does, the network works; if none does, this is an
+outage. It is reported once, nobody is probed until it is over, and every target that failed while it lasted is probed again by
+whoever asked.
 
 Loopback, IPv4 and IPv6 fail independently and are watched apart. A run in which nothing has worked yet proves nothing either
 way: its failures stand.
@@ -31,14 +37,21 @@ MIN_ANSWERED: Final = 3
 # Servers remembered that answered lately, and how many of them are connected to in one test.
 REMEMBERED: Final = 64
 TESTED: Final = 5
-# Failures waiting at which a test begins at once; below, it begins after so many seconds without an answer.
+# Failures waiting at which a test begins at once.
 MANY_WAITING: Final = 5
-QUIET_SECONDS: Final = 0.5
-# Seconds between two looks at whether a test is due, while failures wait.
-LOOK_EVERY: Final = 0.05
-# Seconds between two tests while failures wait and the tests succeed: an inventory's dead network is no reason to knock
-# at its living servers more often.
+# Seconds between two looks at whether a test is due.
+LOOK_EVERY: Final = 0.1
+# Seconds without an answer after which a test begins, and between two tests that succeed: an inventory's dead network is no
+# reason to knock at its living servers more often.
 TEST_EVERY: Final = 1.0
+# Seconds without any answer in which a failure proves nothing. Twice the time between tests; TCP survives as long an outage
+# itself, since it sends again after 1 s and 3 s (RFC 6298).
+GAP_SECONDS: Final = 2.0
+# Moments of answers remembered, no two closer than so many seconds: some three minutes of a busy run.
+MOMENTS: Final = 4096
+MOMENT_SECONDS: Final = 0.05
+# Seconds that the first server of a test has before further ones are connected to as well.
+FIRST_SECONDS: Final = 0.3
 # ... and between two tests in an outage.
 RETEST_EVERY: Final = 1.0
 # Seconds for one test: a SYN is sent again after 1 s (RFC 6298).
@@ -73,22 +86,59 @@ class Connect(Protocol):
 class _Scope:
     """What is known of one address family."""
 
-    __slots__ = ("answered", "changed", "down", "last_answer", "name", "outages", "tested", "waiting", "wanted")
+    __slots__ = (
+        "answered",
+        "changed",
+        "down",
+        "last_answer",
+        "moments",
+        "name",
+        "outages",
+        "tested",
+        "turn",
+        "waiting",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.answered: deque[Server] = deque(maxlen=REMEMBERED)
-        self.last_answer = -math.inf  # when the latest probe began that reached a server
+        self.last_answer = -math.inf  # when the latest connection began that reached a server
+        self.moments: deque[float] = deque(maxlen=MOMENTS)  # when such connections began, in order
         self.tested = -math.inf
+        self.turn = 0  # which server is tested first
         self.waiting = 0
         self.changed = trio.Event()
         self.down: float | None = None  # since when
-        self.wanted = trio.Event()  # somebody has begun to wait
         self.outages: deque[Outage] = deque(maxlen=MAX_OUTAGES)
 
     def wake(self) -> None:
         event, self.changed = self.changed, trio.Event()
         event.set()
+
+    def reached(self, began: float) -> None:
+        """A server was reached by a connection that began then."""
+        if began > self.last_answer:
+            self.last_answer = began
+            if not self.moments or began - self.moments[-1] >= MOMENT_SECONDS:
+                self.moments.append(began)
+            if self.waiting:
+                self.wake()
+
+    def knows_servers(self) -> bool:
+        return len(self.answered) >= MIN_ANSWERED and len(set(self.answered)) >= MIN_ANSWERED
+
+    def gap(self, begun: float, ended: float) -> Outage | None:
+        """A stretch within these times, too long to be chance, in which nobody was reached."""
+        later = ended
+        for moment in reversed(self.moments):
+            if moment >= ended:
+                continue
+            if later - max(moment, begun) >= GAP_SECONDS:
+                return Outage(max(moment, begun), later)
+            if moment <= begun:
+                return None
+            later = moment
+        return None
 
     def overlapping(self, begun: float, ended: float) -> Outage | None:
         for outage in reversed(self.outages):
@@ -97,13 +147,14 @@ class _Scope:
         return None
 
     def sample(self) -> list[Server]:
-        """Servers to test with: the latest of as many networks as possible."""
+        """Servers to test with, of as many networks as possible; another one each time comes first."""
         chosen: dict[str, Server] = {}
         for server in reversed(self.answered):
             chosen.setdefault(_network(server[0]), server)
-        servers = list(chosen.values())
-        servers += [server for server in reversed(self.answered) if server not in servers]
-        return list(dict.fromkeys(servers))[:TESTED]
+        servers = list(dict.fromkeys([*chosen.values(), *reversed(self.answered)]))
+        self.turn += 1
+        at = self.turn % len(servers)
+        return (servers[at:] + servers[:at])[:TESTED]
 
 
 class OutageMonitor:
@@ -128,6 +179,7 @@ class OutageMonitor:
         self._now = trio.lowlevel.current_clock().current_time
         self._scopes = {name: _Scope(name) for name in ("loopback", "IPv4", "IPv6")}
         self._down = 0
+        self.in_flight = 0  # targets being observed, as whoever observes them counts
 
     @property
     def down(self) -> bool:
@@ -139,15 +191,13 @@ class OutageMonitor:
         """Some server was reached in this run."""
         return any(scope.answered for scope in self._scopes.values())
 
-    def answered(self, address: str, port: int, begun: float) -> None:
-        """Take note that a server was reached by a probe that began at ``begun``."""
+    def answered(self, address: str, port: int, began: float | None) -> None:
+        """Take note that a server was reached by a connection that began at ``began`` (``None``: some time ago)."""
         scope = self._scope(address)
         if scope.down is None:  # in an outage it is an answer that was on its way: only a test ends one
             scope.answered.append((address, port))
-            if begun > scope.last_answer:
-                scope.last_answer = begun
-                if scope.waiting:
-                    scope.wake()
+            if began is not None:
+                scope.reached(began)
 
     async def settle(self, address: str, begun: float) -> Outage | None:
         """Wait until it is known whether a failure to reach ``address`` was ours; the outage if so.
@@ -155,16 +205,15 @@ class OutageMonitor:
         ``begun`` is when the probe began; it has just ended.
         """
         scope, ended = self._scope(address), self._now()
-        if len(set(scope.answered)) < MIN_ANSWERED and scope.down is None:
+        if scope.down is None and not scope.knows_servers():
             return scope.overlapping(begun, ended)
         scope.waiting += 1
         try:
-            scope.wanted.set()
             while scope.down is not None or scope.last_answer <= ended:
                 await scope.changed.wait()
         finally:
             scope.waiting -= 1
-        return scope.overlapping(begun, ended)
+        return scope.overlapping(begun, ended) or scope.gap(begun, ended)
 
     def outage_since(self, begun: float) -> Outage | None:
         """The latest outage that lasted beyond ``begun``, of any family."""
@@ -181,33 +230,31 @@ class OutageMonitor:
             await scope.changed.wait()
 
     async def watch(self) -> None:
-        """Test whether the network works, whenever failures wait to be believed. Raises ``NetworkLost``."""
+        """Test whether the network works, whenever targets are observed and nobody has answered lately. Raises ``NetworkLost``."""
         async with trio.open_nursery() as nursery:
             for scope in self._scopes.values():
                 nursery.start_soon(self._watch, scope)
 
     async def _watch(self, scope: _Scope) -> None:
         while True:
-            await scope.wanted.wait()
-            scope.wanted = trio.Event()
-            while scope.waiting:
-                if self._due(scope):
-                    await self._test(scope)
-                await trio.sleep(LOOK_EVERY)
+            await trio.sleep(LOOK_EVERY)
+            if self._due(scope):
+                await self._test(scope)
 
     def _due(self, scope: _Scope) -> bool:
+        if not (scope.waiting or self.in_flight) or not scope.knows_servers():
+            return False
         now = self._now()
         if now - scope.tested < TEST_EVERY:
             return False
-        return scope.waiting >= MANY_WAITING or now - scope.last_answer >= QUIET_SECONDS
+        return scope.waiting >= MANY_WAITING or now - scope.last_answer >= TEST_EVERY
 
     async def _test(self, scope: _Scope) -> None:
         """Connect to servers that answered; where none lets us, wait until one does."""
         since, begun = scope.last_answer, self._now()
         scope.tested = begun
         if await self._reaches_any(scope):
-            scope.last_answer = max(scope.last_answer, begun)
-            scope.wake()
+            scope.reached(begun)
             return
         if scope.last_answer > since:  # a target was reached meanwhile
             return
@@ -228,24 +275,31 @@ class OutageMonitor:
         now = self._now()
         self._report(f"the network ({scope.name}) is back after {now - since:.0f} s; what it hit is probed again")
         scope.outages.append(Outage(since, now))
-        scope.tested = scope.last_answer = now
+        scope.tested = now
         scope.down = None
         self._down -= 1
         self._forget()
+        scope.reached(now)
         scope.wake()
 
     async def _reaches_any(self, scope: _Scope) -> bool:
         reached = False
+        first, *others = scope.sample()
         async with trio.open_nursery() as nursery:
 
-            async def one(server: Server) -> None:
+            async def one(server: Server, failed: trio.Event) -> None:
                 nonlocal reached
                 if await self._connect(server, TEST_SECONDS):
                     reached = True
                     nursery.cancel_scope.cancel()
+                failed.set()
 
-            for server in scope.sample():
-                nursery.start_soon(one, server)
+            failed = trio.Event()
+            nursery.start_soon(one, first, failed)
+            with trio.move_on_after(FIRST_SECONDS):
+                await failed.wait()
+            for server in others:
+                nursery.start_soon(one, server, trio.Event())
         return reached
 
     def _scope(self, address: str) -> _Scope:

@@ -5,7 +5,7 @@ with the same verdict on every machine, however busy. What earlier chains left i
 cheaper: it is charged as if it were the first.
 
 Measured (``python -m benchmarks hostile``): honest chains take 100 to 2,000 steps; a flight of 256 KB that is made to cost
-ends at the bound after 20 to 40 ms. Signatures are charged by key (``signature_steps``), since one RSA key of 3072 bits with
+ends at the bound after 6 to 15 ms. Signatures are charged by key (``signature_steps``), since one RSA key of 3072 bits with
 an exponent as long costs as much as sixty of the usual ones.
 """
 

@@ -291,11 +291,8 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
 def _address_text(content: bytes) -> str:
     """An IPv6 address as RFC 5952 section 4 has it, and as ``ipaddress`` writes it in five times the time."""
     text = "{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}".format(*_GROUPS(content))
-    zeros = max(_ZEROS.findall(text), key=len, default=None)
-    if zeros is None:
-        return text
-    before, _, after = text.partition(zeros)
-    return f"{before}::{after}"
+    zeros = max(_ZEROS.findall(text), key=lambda run: run.count("0"), default="")
+    return text.replace(zeros, "::", 1) if zeros else text
 
 
 _GROUPS: Final = struct.Struct(">8H").unpack

@@ -28,6 +28,8 @@ from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdic
 from scanner.pki.weigh import CLOSED, LIMIT, WeighedPath, self_signed
 from scanner.records import dataclass
 
+# What a chain must cost to be kept at first sight, in steps: some ten times what honest chains take.
+COSTLY: Final = 4000
 # Entries of one certificate whose verdicts are kept: one for a wildcard; of what names hundreds, each is met once.
 MAX_NAMED: Final = 16
 
@@ -63,6 +65,7 @@ class Judge:
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
         self._chains: Cache[tuple[bytes, ...], _Judged] = judge_caches.chains()
+        self._costly: Cache[tuple[bytes, ...], _Judged] = judge_caches.costly()
         self._issuers = judge_caches.issuers()
         self._leaves = judge_caches.leaves()
         self._last_leaf: Certificate | None = None
@@ -81,6 +84,8 @@ class Judge:
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         last = self._last
         judged = last[1] if last is not None and last[0] == chain else self._chains.get(chain)
+        if judged is None and self._costly:
+            judged = self._costly.get(chain)
         if judged is None or (
             (judged.pool is not None or judged.window is None or not judged.window[0] < at < judged.window[1])
             and not self._still_holds(judged, at)
@@ -199,7 +204,7 @@ class Judge:
         best: WeighedPath | None = None
         looked_further = False
         is_public = False
-        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, len(everything))
+        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, [len(data) for data in chain])
         for around in search.surroundings:
             path = search.best(around)
             if path.kind != CLOSED or path.problems:
@@ -242,7 +247,11 @@ class Judge:
         if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
             self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
         window = search.short_window(everything) if search.exhausted else None
-        return _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
+        judged = _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
+        budget = self._builder.budget
+        if budget.limit - budget.left > COSTLY:
+            self._costly.put(chain, judged)
+        return judged
 
     def _leaf_findings(
         self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool

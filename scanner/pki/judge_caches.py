@@ -17,6 +17,9 @@ MAX_CHAINS: Final = 2048
 MAX_CHAINS_BYTES: Final = 64 << 20
 # Of one chain beside its certificates: verdicts, and what findings are made of.
 CHAIN_BYTES: Final = 3000
+# Chains that were dear to judge, of up to 256 kB each.
+MAX_COSTLY: Final = 64
+MAX_COSTLY_BYTES: Final = 64 << 20
 # Certificates after the leaf, parsed: 10 kB each; the public web has some 2,000 intermediates.
 MAX_ISSUERS: Final = 4096
 MAX_ISSUERS_BYTES: Final = 48 << 20
@@ -34,6 +37,11 @@ MAX_WAYS_BYTES: Final = 32 << 20
 def chains() -> Cache[tuple[bytes, ...], Any]:
     """What was judged, by the certificates as sent."""
     return Cache(MAX_CHAINS, MAX_CHAINS_BYTES, _chain_bytes, on_second_put=True)
+
+
+def costly() -> Cache[tuple[bytes, ...], Any]:
+    """Chains that were dear to judge, kept at first sight: a target is asked about twice at least."""
+    return Cache(MAX_COSTLY, MAX_COSTLY_BYTES, _chain_bytes)
 
 
 def issuers() -> Cache[bytes, Certificate]:

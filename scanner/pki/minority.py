@@ -22,6 +22,9 @@ CHROME_INTERMEDIATES: Final = 19
 JAVA_SENT: Final = 10
 GNUTLS_SENT: Final = 16
 
+# Bytes of the Certificate message: SSL_MAX_CERT_LIST_DEFAULT, and jdk.tls.maxHandshakeMessageSize. Go and GnuTLS take more.
+OPENSSL_MESSAGE: Final = 102_400
+JAVA_MESSAGE: Final = 32_768
 # maxChainSignatureChecks in crypto/x509/verify.go
 GO_SIGNATURE_CHECKS: Final = 100
 
@@ -57,24 +60,32 @@ def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Proble
 
 
 def limits_exceeded(
-    leaf: Certificate, sent: int, builder: PathBuilder, surroundings: Sequence[Surroundings], at: float
+    leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, surroundings: Sequence[Surroundings], at: float
 ) -> tuple[list[str], list[str]]:
-    """The clients whose own limits a chain of ``sent`` certificates exceeds, and these limits in words.
+    """The clients whose own limits a chain of certificates of so many bytes exceeds, and these limits in words.
 
     Only signatures that ``builder`` verified already are looked at.
     """
-    clients, limits = [], []
+    clients: list[str] = []
+    limits: list[str] = []
+    sent, message = len(sizes), sum(sizes) + 3 * len(sizes)
+    if message > OPENSSL_MESSAGE:
+        clients += ["openssl", "curl", "python"]
+        limits.append(f"OpenSSL takes {OPENSSL_MESSAGE} bytes of certificates, {message} came")
     if all(_go_gives_up(leaf, around, builder, at) for around in surroundings):
         clients.append("go")
         limits.append(
             f"Go makes {GO_SIGNATURE_CHECKS} signature checks for a chain, and finds no path to a root by then"
         )
-    if sent > JAVA_SENT:
+    if message > JAVA_MESSAGE:
         clients.append("java")
-        limits.append(f"Java takes {JAVA_SENT} certificates")
+        limits.append(f"Java takes {JAVA_MESSAGE} bytes of certificates, {message} came")
+    elif sent > JAVA_SENT:
+        clients.append("java")
+        limits.append(f"Java takes {JAVA_SENT} certificates, {sent} came")
     if sent > GNUTLS_SENT:
         clients.append("gnutls")
-        limits.append(f"GnuTLS takes {GNUTLS_SENT} certificates")
+        limits.append(f"GnuTLS takes {GNUTLS_SENT} certificates, {sent} came")
     return clients, limits
 
 

@@ -157,7 +157,7 @@ class PathBuilder:
         self.budget = Budget()
         self.cut = False
         # of this chain: issuers found, names made ready, and whom they break with
-        self._found: dict[tuple[str, int, bool], tuple[bool, list[Step]]] = {}
+        self._found: dict[tuple[str, int, bool], tuple[bool, list[Step], Surroundings]] = {}
         self._names: dict[str, tuple[int, ConstrainedNames]] = {}
         self._violations: dict[tuple[str, str], str | None] = {}
 
@@ -242,7 +242,8 @@ class PathBuilder:
         key = child.sha256, id(around), complete
         known = self._found.get(key)
         if known is None:
-            known = self._found[key] = self._issuers_of(child, around, complete=complete)
+            # with the surroundings themselves, so that nothing else can have their id
+            known = self._found[key] = *self._issuers_of(child, around, complete=complete), around
         self.cut = known[0]
         return known[1]
 

@@ -37,13 +37,18 @@ class PathSearch:
     """The paths of one leaf at one moment (epoch seconds), over all stores."""
 
     def __init__(
-        self, builder: PathBuilder, leaf: Certificate, surroundings: Sequence[Surroundings], at: float, sent: int = 0
+        self,
+        builder: PathBuilder,
+        leaf: Certificate,
+        surroundings: Sequence[Surroundings],
+        at: float,
+        sizes: Sequence[int] = (),
     ) -> None:
-        """``sent`` is the number of certificates that the server sent, those that cannot be read among them."""
+        """``sizes``: bytes of each certificate that the server sent, those that cannot be read among them."""
         self._builder = builder
         self._leaf = leaf
         self._at = at
-        self._sent = sent
+        self._sizes = sizes
         self.surroundings = surroundings
         self.exhausted = False
         self._weighed: dict[int, list[WeighedPath]] = {}
@@ -179,15 +184,15 @@ class PathSearch:
         """``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds besides."""
         self.exhausted = True
         budget = self._builder.budget
-        clients, limits = limits_exceeded(self._leaf, self._sent, self._builder, self.surroundings, self._at)
+        clients, limits = limits_exceeded(self._leaf, self._sizes, self._builder, self.surroundings, self._at)
         detail = (
-            f"{self._sent} certificates, {budget.signatures} signatures verified, {budget.paths} paths looked at "
+            f"{len(self._sizes)} certificates, {budget.signatures} signatures verified, {budget.paths} paths looked at "
             f"when {budget.limit} steps were spent"
         )
         evidence: dict[str, Any] = {
             "subject": self._leaf.subject,
             "detail": detail,
-            "sent": self._sent,
+            "sent": len(self._sizes),
             "signatures": budget.signatures,
             "paths": budget.paths,
             "steps": budget.limit,

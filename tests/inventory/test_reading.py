@@ -20,6 +20,7 @@ from scanner.evidence import InvalidRow, Target
 from scanner.inventory import InventoryError, count_rows_hint, read_inventory
 from scanner.inventory.shapes import strip_comment
 from scanner.inventory.table import MAX_QUOTED_LINES
+from scanner.lines import BLOCK
 from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
 
 
@@ -265,3 +266,20 @@ def test_any_tag_written_as_csv_comes_back(tmp_path: Path, notes: list[str]) -> 
         writer.writerow(["a.example", note])
     rows = read(tmp_path, buffer.getvalue().encode())
     assert [row.tags["note"] for row in rows] == notes
+
+
+@pytest.mark.parametrize("newline", [b"\n", b" \r\n", b"\t\n", b"\r"])
+@pytest.mark.parametrize("start", [b"a.example", b"host,port@a.example,1", b'{"host":"a.example"}', b""])
+def test_blank_lines_by_the_block_are_counted_and_not_looked_at(tmp_path: Path, newline: bytes, start: bytes) -> None:
+    blank = BLOCK * 3 // len(newline)
+    path = tmp_path / "hosts"
+    first = start.replace(b"@", newline)
+    last = b'{"host":"b..example"}' if start.startswith(b"{") else b"b..example,1" if b"," in start else b"b..example"
+    path.write_bytes(first + newline * blank + last + newline)
+
+    rows = list(read_inventory(str(path), protocols=PROTOCOLS))
+
+    assert len(rows) == 1 + bool(start)
+    assert isinstance(rows[-1], InvalidRow)
+    number = 1 + first.count(newline) + blank
+    assert rows[-1].reason.startswith(f"line {number}:"), (rows[-1].reason, number)

@@ -77,3 +77,14 @@ def test_every_cut_of_a_compressed_file_keeps_its_whole_lines(tmp_path: Path) ->
             assert b"".join(texts).startswith(text) and (text.endswith(b"\n"))
             assert text.startswith(texts[0])
             assert repair_torn_tail(str(path)) == 0
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize("torn", [0, 5, 40])
+def test_zero_bytes_that_a_power_cut_left_are_cut(tmp_path: Path, pack: Callable[[bytes], bytes], torn: int) -> None:
+    path = tmp_path / "findings"
+    whole = pack(line(1)) + pack(line(2))
+    path.write_bytes(whole + pack(line(3))[:torn] + bytes(5000))
+    assert repair_torn_tail(str(path)) == torn + 5000
+    assert path.read_bytes() == whole
+    assert repair_torn_tail(str(path)) == 0

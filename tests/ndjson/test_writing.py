@@ -21,6 +21,7 @@ from scanner.ndjson import (
     OutputError,
     OutputExists,
     OutputFull,
+    OutputLost,
     Writer,
     certificates_in,
     dumps_line,
@@ -71,10 +72,7 @@ def test_lines_are_held_until_flush_size_or_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_what_was_flushed_is_readable_after_a_kill(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MEMBER_BYTES", 2000)
+def test_what_was_flushed_is_readable_after_a_kill(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"findings{suffix}"
     writer = open_output(str(path))
     for row in range(100):
@@ -247,3 +245,124 @@ def test_a_pipe_that_does_not_block() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
     assert [orjson.loads(text)["row"] for text in done.stdout.splitlines()] == list(range(300))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("room", [0, 1, 50, 200, 400, 700, 1000, 2000])
+def test_a_full_disk_leaves_whole_lines_and_the_file_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, room: int
+) -> None:
+    path = tmp_path / f"findings{suffix}"
+    real = os.write
+
+    def write(descriptor: int, data: Any) -> int:
+        free = room - os.fstat(descriptor).st_size
+        if free <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data[:free])
+
+    writer = open_output(str(path))
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OutputFull, match="--resume"):
+        for row in range(1000):
+            writer.write(finding(row, noise=str(row**99)))
+            writer.flush()
+    writer.write(finding(5000))
+    with pytest.raises(OutputFull):
+        writer.flush()  # a small one that would fit is not written after a large one that did not
+    writer.close()
+    monkeypatch.undo()
+
+    assert path.stat().st_size <= room
+    data = path.read_bytes()
+    if suffix == ".gz" and data:
+        assert gzip.decompress(data).endswith(b"\n")
+    elif not suffix:
+        assert data == b"" or data.endswith(b"\n")
+    before = read_rows(path) if data else []
+    assert before == list(range(len(before)))
+    with open_output(str(path), resume=True) as again:
+        again.write(finding(999))
+    assert read_rows(path) == [*before, 999]
+
+
+def test_whole_lines_that_fit_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "findings"
+    writer = open_output(str(path))
+    real = os.write
+    room = len(line(1)) + len(line(2)) + 5
+
+    def write(descriptor: int, data: Any) -> int:
+        free = room - os.fstat(descriptor).st_size
+        if free <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data[:free])
+
+    monkeypatch.setattr(os, "write", write)
+    for row in (1, 2, 3):
+        writer.write(finding(row))
+    with pytest.raises(OutputFull):
+        writer.flush()
+    assert path.read_bytes() == line(1) + line(2)
+
+
+@pytest.mark.parametrize("harm", ["deleted", "replaced", "cut", "written to"])
+def test_an_output_that_somebody_else_changes_is_noticed(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "findings"
+    writer = open_output(str(path))
+    writer.write(finding(1))
+    writer.flush()
+    if harm == "deleted":
+        path.unlink()
+    elif harm == "replaced":
+        (tmp_path / "other").write_bytes(line(9))
+        (tmp_path / "other").rename(path)
+    elif harm == "cut":
+        path.write_bytes(b"")
+    else:
+        with path.open("ab") as file:
+            file.write(line(9))
+    writer.write(finding(2))
+    with pytest.raises(OutputLost, match=harm):
+        writer.flush()
+    writer.close()
+    if path.exists():
+        with open_output(str(path), resume=True) as again:
+            again.write(finding(2))
+        assert 2 in read_rows(path)
+
+
+def test_a_renamed_output_is_written_on(tmp_path: Path) -> None:
+    with open_output(str(tmp_path / "findings")) as writer:
+        writer.write(finding(1))
+        writer.flush()
+        (tmp_path / "findings").rename(tmp_path / "moved")
+        writer.write(finding(2))
+    assert read_rows(tmp_path / "moved") == [1, 2]
+
+
+def test_certificates_are_on_disk_before_the_findings_that_have_them(tmp_path: Path) -> None:
+    certificates, findings = open_output(str(tmp_path / "c")), open_output(str(tmp_path / "f"))
+    findings.before = certificates
+    certificates.write({"sha256": "a" * 64})
+    findings.write(finding(1))
+    findings.flush()
+    assert certificates_in(str(tmp_path / "c")) == {bytes.fromhex("a" * 64)}
+    (tmp_path / "c").unlink()
+    certificates.write({"sha256": "b" * 64})
+    findings.write(finding(2))
+    with pytest.raises(OutputLost):
+        findings.flush()
+    certificates.close()
+    findings.close()
+    assert read_rows(tmp_path / "f") == [1]
+
+
+def test_a_reader_that_goes_while_nothing_is_written() -> None:
+    reading, writing = os.pipe()
+    writer = Writer(writing, "standard output", regular=False)
+    writer.check_reader()
+    os.close(reading)
+    with pytest.raises(OutputClosed):
+        writer.check_reader()
+    writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,39 @@ def test_without_a_route_a_target_is_tried_once_more_where_others_were_reached()
     assert doubt(UNROUTED, worked=True, first=False)[0] is None
 
 
+def test_servers_that_were_reached_are_known_by_when_their_connection_began() -> None:
+    noted: list[tuple[str, int, float | None]] = []
+
+    class Noting(Monitor):
+        def answered(self, address: str, port: int, began: float | None) -> None:
+            noted.append((address, port, began))
+
+    async def main() -> None:
+        conditions = Conditions(Noting(), waiting)
+        mark = await conditions.begin()
+        unavailable = RevocationAnswer("00", "ocsp", "http://ocsp.example", "unavailable", error="timed out")
+        seen = evidence.evidence(answered())
+        for each in (seen, replace(seen, revocation=(unavailable,)), SILENT):
+            await conditions.doubt(each, mark, first=True)
+
+    trio.run(main, clock=LoopClock(lambda: 100.0))
+    assert noted == [(evidence.ADDRESS, 443, pytest.approx(99.987)), (evidence.ADDRESS, 443, None)]
+
+
+def test_targets_being_observed_are_counted() -> None:
+    async def main() -> list[int]:
+        monitor = Monitor()
+        conditions = Conditions(monitor, waiting)
+        counts = []
+        for step in (conditions.begin, conditions.begin):
+            await step()
+            counts.append(monitor.in_flight)
+        conditions.end()
+        return [*counts, monitor.in_flight]
+
+    assert trio.run(main) == [1, 2, 1]
+
+
 def test_what_the_resolver_doubts() -> None:
     seen = evidence.evidence(answer=dns(DnsStatus.TIMEOUT, doubt=DOUBTED))
     assert doubt(seen)[0] == DOUBTED
@@ -102,8 +136,6 @@ def test_what_the_resolver_doubts() -> None:
 
 
 def amiss(**changes: Any) -> bool:
-    from dataclasses import replace
-
     return is_amiss(replace(evidence.evidence(answered()), **changes))
 
 

@@ -8,7 +8,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from scanner.net.outage import MANY_WAITING, MIN_ANSWERED, TESTED, NetworkLost, Outage, OutageMonitor, Server
+from scanner.net.outage import (
+    GAP_SECONDS,
+    MANY_WAITING,
+    MIN_ANSWERED,
+    TESTED,
+    NetworkLost,
+    Outage,
+    OutageMonitor,
+    Server,
+)
 
 
 class Network:
@@ -95,9 +104,60 @@ def test_where_nobody_else_is_reached_servers_that_answered_are_tested() -> None
         assert await watched.monitor.settle("198.51.100.1", trio.current_time()) is None
 
     watched = run(main)
-    assert 1 <= len(watched.network.tested) <= TESTED
-    assert len({server[0] for server in watched.network.tested}) == len(watched.network.tested)
+    assert len(watched.network.tested) == 1
     assert watched.lines == []
+
+
+def test_where_the_first_server_of_a_test_is_gone_others_are_connected_to() -> None:
+    async def main(watched: Watched) -> None:
+        watched.worked(10)
+        watched.network.gone = {"192.0.7.1", "192.0.8.1"}
+        assert await watched.monitor.settle("198.51.100.1", trio.current_time()) is None
+
+    watched = run(main)
+    assert watched.lines == []
+    assert len(set(watched.network.tested)) == len(watched.network.tested) <= TESTED
+
+
+def test_while_targets_are_observed_and_nobody_answers_one_server_is_connected_to_now_and_then() -> None:
+    async def main(watched: Watched) -> None:
+        watched.worked(10)
+        watched.monitor.in_flight = 1
+        await trio.sleep(10.5)
+        watched.monitor.in_flight = 0
+        await trio.sleep(100)
+
+    watched = run(main)
+    assert 8 <= len(watched.network.tested) <= 10
+    assert len(set(watched.network.tested)) > 5
+
+
+def test_a_failure_during_a_gap_in_all_answers_proves_nothing() -> None:
+    """An outage that was over before anybody had failed."""
+
+    async def main(watched: Watched) -> None:
+        for number in range(100):
+            watched.monitor.answered(f"192.0.{number}.1", 443, trio.current_time())
+            await trio.sleep(0.1)
+        begun = trio.current_time()
+        await trio.sleep(GAP_SECONDS + 0.1)  # nobody answers
+        proves: dict[float, bool] = {}
+
+        async def fail(since: float) -> None:
+            proves[since - begun] = await watched.monitor.settle("198.51.100.1", since) is None
+
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                watched.monitor.answered(f"192.0.{number}.1", 443, trio.current_time())
+                await trio.sleep(0.1)
+            nursery.start_soon(fail, begun)  # its SYNs were lost in the gap
+            nursery.start_soon(fail, begun + 3)  # it began after the gap
+            nursery.start_soon(fail, begun - 5)
+            await trio.sleep(0.1)
+            watched.monitor.answered("192.0.9.1", 443, trio.current_time())
+        assert proves == {0: False, 3: True, -5: False}
+
+    run(main)
 
 
 def test_a_dead_network_of_the_inventory_is_no_outage() -> None:
@@ -212,7 +272,7 @@ def test_servers_of_many_networks_are_tested_first() -> None:
         for number in range(1, 30):
             watched.monitor.answered(f"192.0.2.{number}", 443, trio.current_time())
         watched.network.up = False
-        with trio.move_on_after(1):
+        with trio.move_on_after(4):
             await watched.monitor.settle("198.51.100.1", trio.current_time())
 
     assert ("203.0.113.9", 443) in run(main).network.tested

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import random
+
 import pytest
 
 from scanner.pki import extensions
@@ -95,3 +98,13 @@ def test_entries_that_are_no_extension(entry: bytes) -> None:
     data = sequence(entry)
     with pytest.raises(DerError):
         extensions.split_untrusted(data, 0, len(data), [])
+
+
+def test_ipv6_addresses_are_written_as_ipaddress_writes_them() -> None:
+    numbers = random.Random(1)
+    groups = [b"\0\0", b"\0\0", b"\0\1", b"\x10\0", b"\x12\x34"]
+    for _ in range(5000):
+        content = b"".join(numbers.choices(groups, k=8))
+        assert ipaddress.IPv6Address(extensions._address_text(content)).packed == content
+        if content[:10] != bytes(10):  # later versions of Python write mapped addresses in another way
+            assert extensions._address_text(content) == str(ipaddress.IPv6Address(content))

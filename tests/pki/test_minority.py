@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.pki.minority import minority_problems
+from scanner.pki.intermediates import Intermediates
+from scanner.pki.minority import limits_exceeded, minority_problems
+from scanner.pki.paths import PathBuilder, surroundings
 from scanner.pki.verdicts import ChainVerdict
 from tests.helpers import pki
-from tests.helpers.pki import Issued
+from tests.helpers.pki import NOW, Issued
 from tests.pki.test_judge import ROOT, judge
 
 
@@ -75,3 +77,22 @@ def test_the_anchor_s_own_signature_means_nothing() -> None:
     below = pki.certificate("leaf.example", issuer=top)
     assert [problem.certificate for problem in minority_problems(1, [below.parsed, top.parsed])] == [below.sha256]
     assert list(minority_problems(1, [top.parsed])) == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "clients"),
+    [
+        ([1000] * 9, []),
+        ([1000] * 11, ["java"]),
+        ([1000] * 17, ["java", "gnutls"]),
+        ([33_000], ["java"]),
+        ([60_000, 60_000], ["openssl", "curl", "python", "java"]),
+    ],
+)
+def test_limits_on_what_is_sent(sizes: list[int], clients: list[str]) -> None:
+    builder = PathBuilder(Intermediates(shipped=False))
+    leaf = pki.certificate("leaf.example", issuer=pki.root()).parsed
+    around = surroundings(pki.store(pki.root("Other")), ())
+    found, words = limits_exceeded(leaf, sizes, builder, [around], NOW)
+    assert found == clients
+    assert len(words) == len({client for client in clients if client not in ("curl", "python")})

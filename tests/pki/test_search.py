@@ -130,3 +130,16 @@ def test_interval_ends_where_a_certificate_begins_or_ends() -> None:
     late = pki.certificate("b.example", issuer=ROOT, not_before=NOW + DAY, not_after=NOW + 2 * DAY).parsed
     assert interval([early, late], NOW) == (NOW - DAY, NOW + DAY)
     assert interval([], NOW) == (float("-inf"), float("inf"))
+
+
+def test_a_costly_chain_is_judged_once_for_a_target() -> None:
+    """Its verdict is kept at first sight, whatever else is judged before it is asked for again."""
+    chain = tuple(item.der for item in maze(24, 10, top=pki.root("Nowhere")))
+    judge = judge_in(pki.store(ROOT))
+    first = judge.judge(chain, name="leaf.example", at=NOW)
+    budget = judge._builder.budget
+    judge.judge((pki.certificate("b.example", issuer=ROOT).der,), name="b.example", at=NOW)
+    assert judge._builder.budget is not budget
+    budget = judge._builder.budget
+    assert judge.judge(chain, name="leaf.example", at=NOW) is first
+    assert judge._builder.budget is budget

@@ -66,3 +66,15 @@ def test_words_of_strangers_are_words() -> None:
 def test_nothing_is_fetched() -> None:
     with pytest.raises(ValueError, match=r"(?i)not allowed|denied|failed|access"):
         draw({"data": {"url": "https://a.example/data.csv"}, "mark": "bar", "encoding": {"x": {"field": "a"}}})
+
+
+def test_characters_that_xml_cannot_hold_do_not_end_the_process() -> None:
+    drawn = draw(
+        {
+            "data": {"values": [{"label": "a\x1b\x00\ud800\ufffe\x9b" + "x" * 100_000, "n": 1}]},
+            "mark": {"type": "text", "limit": 0},
+            "encoding": {"text": {"field": "label"}},
+        }
+    )
+    assert "a\\x1b\\x00\\ud800\\ufffe\\x9bxxx" in drawn
+    assert len(drawn) < 5000
