@@ -95,7 +95,7 @@ def _any_moment(random: Random) -> float:
     if chance < 0.1:
         return -random.uniform(0.05, 1.2)
     if chance < 0.25:
-        return 1 + random.uniform(0.0, 1.0)
+        return 1 + random.uniform(0.0, 0.5)
     return random.uniform(0.0, 1.0)
 
 
