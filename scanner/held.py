@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, Generic, TypeVar, cast
 
-from scanner.evidence import Evidence, Probe
+from scanner.evidence import Evidence
 
 T = TypeVar("T")
 
@@ -23,6 +23,8 @@ MAX_IN_MEMORY: Final = 2000
 MAX_BYTES_IN_MEMORY: Final = 32 << 20
 # Of one target's evidence, beside what its peers sent.
 EVIDENCE_BYTES: Final = 4096
+# ... and of each further connection.
+PROBE_BYTES: Final = 1024
 # Bytes written at a time: large enough that a million held targets are few writes.
 BUFFER: Final = 1 << 18
 
@@ -35,31 +37,19 @@ def evidence_bytes(evidence: Evidence) -> int:
     """Return about how many bytes the evidence of a target takes in memory, unparsed."""
     size = EVIDENCE_BYTES
     for endpoint in evidence.endpoints:
-        size += _probe_bytes(endpoint.probe)
-        for probe in endpoint.followups.values():
-            size += _probe_bytes(probe)
-        for completion in endpoint.completions.values():
-            size += 1024 + len(completion.reply)
-    for issuer in evidence.issuers:
-        size += sum(map(len, issuer.certificates))
+        size += endpoint.probe.bytes_received
+        if endpoint.followups:
+            size += sum([PROBE_BYTES + probe.bytes_received for probe in endpoint.followups.values()])
+        if endpoint.completions:
+            size += sum([PROBE_BYTES + len(completion.reply) for completion in endpoint.completions.values()])
+    if evidence.issuers:
+        size += sum([len(each) for issuer in evidence.issuers for each in issuer.certificates])
     return size
 
 
 def finding_bytes(evidence: Evidence) -> int:
     """Return about how many bytes the finding of a target takes: certificates in base64, and their names as text."""
     return 6 * evidence_bytes(evidence)
-
-
-def _probe_bytes(probe: Probe) -> int:
-    flight = probe.flight
-    if flight is None:
-        return 1024
-    size = 1024 + sum(map(len, flight.certificates)) + sum(map(len, flight.scts))
-    if flight.ocsp_response is not None:
-        size += len(flight.ocsp_response)
-    if flight.client_auth is not None:
-        size += sum(map(len, flight.client_auth.authorities))
-    return size
 
 
 class Held(Generic[T]):

@@ -95,9 +95,10 @@ class Scan:
         context: Callable[..., Context] | None = None,
         judged_with: Mapping[str, Any] | None = None,
         notify: Notify | None = None,
-        waiting_workers: int = WAITING_WORKERS,
+        waiting_workers: int | None = None,
     ) -> None:
-        self._config, self._most_workers = config, config.concurrency + waiting_workers
+        self._config = config
+        self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
         self._run_id = run_id
         self._judge = judge
         self._pacer = pacer
@@ -258,7 +259,7 @@ class Scan:
         await self._reprobe()
         if before_settling is not None:
             await before_settling()
-        self._settle()
+        await self._settle()
 
     async def _work(self, feed: Feed) -> None:
         in_flight, recent = self._in_flight, self._recent
@@ -290,7 +291,7 @@ class Scan:
             self._conclude(evidence, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
-            self._release()
+            await self._release()
 
     async def _reprobe(self) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
@@ -316,7 +317,9 @@ class Scan:
         assert self._observer is not None
         conditions = self._conditions
         evidence: Evidence | None = None
-        mark = None if conditions is None else await conditions.begin()
+        if conditions is not None and conditions.outages.down:
+            await conditions.ready()
+        mark = None if conditions is None else conditions.mark()
         try:
             started = self._clock()
             evidence = await self._observer.observe(target, started, unhurried=attempt > 1)
@@ -334,7 +337,7 @@ class Scan:
                     evidence = with_answers(evidence, known)
             if conditions is not None and mark is not None:
                 if verdict is not None and not evidence.revocation:
-                    conditions.reached(evidence)
+                    conditions.reached(evidence, mark)
                 elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
                     return replace(evidence, doubt=doubt), None
             return evidence, verdict
@@ -342,9 +345,6 @@ class Scan:
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
             return replace(seen, bug=joined(seen.bug, bug)), None
-        finally:
-            if mark is not None and conditions is not None:
-                conditions.end()
 
     def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
         """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
@@ -416,18 +416,20 @@ class Scan:
             notify, self._notify = self._notify, None
             notify(fleet)
 
-    def _release(self) -> None:
+    async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
             if self._held.count(reason) and self.fold.settled(reason):
                 for evidence, owned in self._held.release(reason):
                     self._conclude(evidence, owned=owned, final=False, again=True)
+                    await trio.lowlevel.checkpoint()  # there may be thousands
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
         self._last = None
         for evidence, owned in self._held.drain():
             self._conclude(evidence, owned=owned, final=True)
+            await trio.lowlevel.checkpoint()
 
     def _write(self, finding: Finding) -> None:
         self._done += 1

@@ -431,7 +431,13 @@ async def open_session(
             cache=material.cache,
             clock=clock,
         ) as enquiries:
-            outages = OutageMonitor(connects, patience=config.network_patience, report=warn, forget=enquiries.forget)
+            outages = OutageMonitor(
+                connects,
+                patience=config.network_patience,
+                busy=lambda: pacer.in_flight > 0,
+                report=warn,
+                forget=enquiries.forget,
+            )
             conditions = Conditions(outages, pacer.aside)
             try:
                 async with trio.open_nursery() as nursery:

@@ -165,7 +165,7 @@ SEAMS = [
     "scanner.pki.judge:Judge.judge",
     "scanner.pki.judge:rules.leaf_problems",
     "scanner.pki.judge:surroundings",
-    "scanner.pki.judge:weigh",
+    "scanner.pki.search:weigh",
     "scanner.pki.judge:matched",
     "scanner.pki.judge:PathBuilder.steps",
     "scanner.diagnosis.engine:plainly_healthy",

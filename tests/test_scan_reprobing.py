@@ -28,7 +28,7 @@ class Doubting(Conditions):
     """Doubts what is amiss for as many probes as are given."""
 
     def __init__(self, times: int) -> None:
-        super().__init__(OutageMonitor(connects, patience=1), waiting)
+        super().__init__(OutageMonitor(connects, patience=1, busy=lambda: True), waiting)
         self.times = times
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
@@ -41,7 +41,7 @@ class Doubting(Conditions):
 
 class Broken(Conditions):
     def __init__(self) -> None:
-        super().__init__(OutageMonitor(connects, patience=1), waiting)
+        super().__init__(OutageMonitor(connects, patience=1, busy=lambda: True), waiting)
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         await trio.lowlevel.checkpoint()
@@ -97,7 +97,9 @@ def test_names_that_a_resolver_did_not_answer_are_asked_for_again() -> None:
     silent = DnsAnswer(DnsStatus.TIMEOUT, doubt="asked among many")
     scenario = Scenario(names={HOSTS[0]: silent})
     (finding,) = scanned(
-        scenario, rows_of(HOSTS[:1]), conditions=lambda: Conditions(OutageMonitor(connects, patience=1), waiting)
+        scenario,
+        rows_of(HOSTS[:1]),
+        conditions=lambda: Conditions(OutageMonitor(connects, patience=1, busy=lambda: True), waiting),
     )
     assert (finding["outcome"], finding["cause"]) == ("warn", None)
     assert len(scenario.asked) == MAX_ATTEMPTS

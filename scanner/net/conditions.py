@@ -33,31 +33,28 @@ class Conditions:
     """What a run's machine went through. ``waiting`` wraps waits that need none of the run's places."""
 
     def __init__(self, outages: OutageMonitor, waiting: Callable[[], AbstractContextManager[None]]) -> None:
-        self._outages = outages
+        self.outages = outages
         self._waiting = waiting
         self._clock = trio.lowlevel.current_clock()
-        self._now = self._clock.current_time
 
-    async def begin(self) -> Mark:
-        """Wait while there is an outage; the moment from which on a target is observed."""
-        if self._outages.down:
-            with self._waiting():
-                await self._outages.ready()
-        self._outages.in_flight += 1
-        return self._now(), self._clock.lost if isinstance(self._clock, LoopClock) else 0.0
+    def mark(self) -> Mark:
+        """The moment at which a target begins to be observed."""
+        clock = self._clock
+        return (clock.last_time(), clock.lost) if isinstance(clock, LoopClock) else (clock.current_time(), 0.0)
 
-    def end(self) -> None:
-        """A target is no longer observed."""
-        self._outages.in_flight -= 1
+    async def ready(self) -> None:
+        """Wait while there is an outage."""
+        with self._waiting():
+            await self.outages.ready()
 
-    def reached(self, evidence: Evidence) -> None:
+    def reached(self, evidence: Evidence, mark: Mark) -> None:
         """Take note of the servers that a target's probes have just reached."""
-        now = self._now()
+        ended = mark[0] + evidence.duration
         for endpoint in evidence.endpoints:
             probe = endpoint.probe
             if probe.failure not in _UNREACHED:
                 took = (probe.connect_seconds or 0) + (probe.starttls_seconds or 0) + (probe.handshake_seconds or 0)
-                self._outages.answered(endpoint.address, evidence.target.port, now - took)
+                self.outages.answered(endpoint.address, evidence.target.port, ended - took)
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         """Why what was seen may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
@@ -65,24 +62,24 @@ class Conditions:
         ``first`` says that the target has not been probed before: what has passed since is then found by probing again.
         """
         if not is_amiss(evidence):
-            self.reached(evidence)
+            self.reached(evidence, mark)
             return None
         for endpoint in evidence.endpoints:
             if not _failed(endpoint):
-                self._outages.answered(endpoint.address, evidence.target.port, None)
+                self.outages.answered(endpoint.address, evidence.target.port, None)
         lost = seconds_lost() - mark[1]
         if lost >= PAUSE_SECONDS:
             return f"this process did not run for {lost:.0f} s while the target was probed"
         for address in _unreached(evidence):
             with self._waiting():
-                outage = await self._outages.settle(address, mark[0])
+                outage = await self.outages.settle(address, mark[0])
             if outage is not None:
                 break
         else:
-            outage = self._outages.outage_since(mark[0])
+            outage = self.outages.outage_since(mark[0])
         if outage is not None:
             return f"the network of this machine was down for {outage.end - outage.start:.0f} s meanwhile"
-        if first and self._outages.has_worked and any(e.probe.failure in _NO_ROUTE for e in evidence.endpoints):
+        if first and self.outages.has_worked and any(e.probe.failure in _NO_ROUTE for e in evidence.endpoints):
             return "this machine knew no route at that moment"
         return None if evidence.dns is None else evidence.dns.doubt
 

@@ -160,8 +160,9 @@ class _Scope:
 class OutageMonitor:
     """Belongs to one run. ``watch`` has to run as long as anybody probes.
 
-    ``report`` is given a line for the person who watches; ``patience`` is how many seconds an outage may last until ``watch``
-    raises ``NetworkLost``; ``forget`` is called as an outage ends: what was found meanwhile about third parties is void.
+    ``busy`` says whether there are connections in flight; ``report`` is given a line for the person who watches; ``patience``
+    is how many seconds an outage may last until ``watch`` raises ``NetworkLost``; ``forget`` is called as an outage ends:
+    what was found meanwhile about third parties is void.
     """
 
     def __init__(
@@ -169,22 +170,18 @@ class OutageMonitor:
         connect: Connect,
         *,
         patience: float,
+        busy: Callable[[], bool],
         report: Callable[[str], None] | None = None,
         forget: Callable[[], None] | None = None,
     ) -> None:
         self._connect = connect
         self._patience = patience
+        self._busy = busy
         self._report = report or (lambda line: None)
         self._forget = forget or (lambda: None)
         self._now = trio.lowlevel.current_clock().current_time
         self._scopes = {name: _Scope(name) for name in ("loopback", "IPv4", "IPv6")}
-        self._down = 0
-        self.in_flight = 0  # targets being observed, as whoever observes them counts
-
-    @property
-    def down(self) -> bool:
-        """There is an outage at this moment."""
-        return self._down > 0
+        self.down = 0  # address families in which there is an outage at this moment
 
     @property
     def has_worked(self) -> bool:
@@ -230,7 +227,7 @@ class OutageMonitor:
             await scope.changed.wait()
 
     async def watch(self) -> None:
-        """Test whether the network works, whenever targets are observed and nobody has answered lately. Raises ``NetworkLost``."""
+        """Test whether the network works, whenever connections are in flight and nobody has answered lately. Raises ``NetworkLost``."""
         async with trio.open_nursery() as nursery:
             for scope in self._scopes.values():
                 nursery.start_soon(self._watch, scope)
@@ -242,7 +239,7 @@ class OutageMonitor:
                 await self._test(scope)
 
     def _due(self, scope: _Scope) -> bool:
-        if not (scope.waiting or self.in_flight) or not scope.knows_servers():
+        if not (scope.waiting or self._busy()) or not scope.knows_servers():
             return False
         now = self._now()
         if now - scope.tested < TEST_EVERY:
@@ -259,7 +256,7 @@ class OutageMonitor:
         if scope.last_answer > since:  # a target was reached meanwhile
             return
         scope.down = since
-        self._down += 1
+        self.down += 1
         servers = len(set(scope.answered))
         self._report(
             f"THE NETWORK OF THIS MACHINE SEEMS TO BE DOWN ({scope.name}): none of {min(servers, TESTED)} servers that"
@@ -277,7 +274,7 @@ class OutageMonitor:
         scope.outages.append(Outage(since, now))
         scope.tested = now
         scope.down = None
-        self._down -= 1
+        self.down -= 1
         self._forget()
         scope.reached(now)
         scope.wake()

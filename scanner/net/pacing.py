@@ -114,6 +114,11 @@ class Pacer:
             self._in_flight, self._peak, self._limit, self._started, self._waiting_for_address, self._exhausted
         )
 
+    @property
+    def in_flight(self) -> int:
+        """Connections that are open now."""
+        return self._in_flight
+
     def _gate(self, address: str) -> _Address | None:
         if not self._gated or (not self._polite_to_loopback and is_loopback(address)):
             return None

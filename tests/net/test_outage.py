@@ -42,7 +42,14 @@ class Watched:
         self.network = network
         self.lines: list[str] = []
         self.forgotten = 0
-        self.monitor = OutageMonitor(network.connect, patience=patience, report=self.lines.append, forget=self.forget)
+        self.busy = False
+        self.monitor = OutageMonitor(
+            network.connect,
+            patience=patience,
+            busy=lambda: self.busy,
+            report=self.lines.append,
+            forget=self.forget,
+        )
 
     def forget(self) -> None:
         self.forgotten += 1
@@ -119,12 +126,12 @@ def test_where_the_first_server_of_a_test_is_gone_others_are_connected_to() -> N
     assert len(set(watched.network.tested)) == len(watched.network.tested) <= TESTED
 
 
-def test_while_targets_are_observed_and_nobody_answers_one_server_is_connected_to_now_and_then() -> None:
+def test_while_connections_are_in_flight_and_nobody_answers_one_server_is_connected_to_now_and_then() -> None:
     async def main(watched: Watched) -> None:
         watched.worked(10)
-        watched.monitor.in_flight = 1
+        watched.busy = True
         await trio.sleep(10.5)
-        watched.monitor.in_flight = 0
+        watched.busy = False
         await trio.sleep(100)
 
     watched = run(main)
