@@ -31,7 +31,7 @@ from tests.torture.running import missing_readers, start_scanner
 from tests.torture.table import Result, details, table
 
 SECONDS_PER_START: Final = 240.0
-SHORT_SECONDS_PER_START: Final = 90.0
+SHORT_SECONDS_PER_START: Final = 120.0
 SHORT_TARGETS: Final = 300
 
 

@@ -95,7 +95,7 @@ def _any_moment(random: Random) -> float:
     if chance < 0.1:
         return -random.uniform(0.05, 1.2)
     if chance < 0.25:
-        return 1 + random.uniform(0.0, 1.0)
+        return 1 + random.uniform(0.0, 0.5)
     return random.uniform(0.0, 1.0)
 
 
@@ -147,7 +147,7 @@ def _disk(random: Random, _short: bool) -> tuple[Blow, ...]:
 
 def _resolver(random: Random, short: bool) -> tuple[Blow, ...]:
     action = random.choice(("resolver killed", "resolver silent", "resolver refuses"))
-    forever = random.random() < 0.4
+    forever = random.random() < 0.4 and not short
     return (Blow(action, random.uniform(0.02, 0.7), 0.0 if forever else 3.0 if short else random.uniform(3, 15)),)
 
 
@@ -159,7 +159,7 @@ FAULTS: Final = {
         Fault("outage-5", "the network is gone for 5 s, by errors at once or by silence", _outage(5, 3), 6, 50, 10),
         Fault("outage-60", "the same for 60 s", _outage(60, 8), 2, 50, 1),
         Fault("clock", "the wall clock jumps by minutes, 30 or 400 days, back or ahead", _clock, 4, 30, 10),
-        Fault("kill", "SIGKILL, SIGTERM, SIGINT and SIGHUP of parent and workers, then --resume", _kill, 8, 130, 13),
+        Fault("kill", "SIGKILL, SIGTERM, SIGINT and SIGHUP of parent and workers, then --resume", _kill, 8, 150, 13),
         Fault("disk", "the disk is full or a file at its limit, then there is room and --resume", _disk, 6, 50, 2),
         Fault("resolver", "the resolver dies, falls silent or refuses, for seconds or for ever", _resolver, 4, 30, 2),
         Fault("servfail", "half of the resolver's answers are SERVFAIL", _nothing, 2, 10, resolver="servfail"),

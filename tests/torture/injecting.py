@@ -212,9 +212,12 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Scanner, Blow], None]]] = {
 }
 
 
-def inject(stage: Stage, scanner: Scanner, blow: Blow, deadline: float) -> bool:
-    """Do it at its moment; False where the scanner was through before, or did not get so far by the deadline."""
-    if not scanner.wait_for_moment(blow.moment, stage.usual_packets, deadline):
+def inject(stage: Stage, scanner: Scanner, blow: Blow, left: float, deadline: float) -> bool:
+    """Do it at its moment; False where the scanner was through before, or did not get so far by the deadline.
+
+    ``left`` is the share of the rows that this start still has to do.
+    """
+    if not scanner.wait_for_moment(blow.moment, int(stage.usual_packets * left), deadline):
         return False
     stage.workers = scanner.workers()
     _ACTIONS[blow.action](stage, scanner, blow)

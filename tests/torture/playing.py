@@ -132,13 +132,14 @@ def _play(stage: Stage, inventory: Path, output: Path, limits: Limits) -> Result
             preparation = prepare(stage, blow)
         except Skipped as reason:
             return Result(case, 0, Counts(), 0, (0,), notes=[f"skipped: {reason}"])
+        left = 1 - len(read_output(output)[0]) / len(stage.rows) if start else 1.0
         scanner = start_scanner(
             stage.slot, inventory=inventory, output=output, root=stage.farm.root, workers=case.workers,
             resume=start > 0, options=case.options, environment=dict(preparation.environment), before=preparation.before,
             tree=limits.tree,
         )  # fmt: skip
         deadline = scanner.started + limits.seconds_per_start + (0 if blow is None else blow.seconds)
-        hit = blow is not None and inject(stage, scanner, blow, deadline)
+        hit = blow is not None and inject(stage, scanner, blow, left, deadline)
         status = scanner.wait(deadline)
         course.hung = status is None
         course.statuses.append(-signal.SIGKILL if status is None else status)
