@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import trio
 
+from scanner import scan as module
 from scanner.config import ScanConfig
 from scanner.evidence import DnsAnswer, DnsStatus, Evidence, Failure
 from scanner.net.conditions import Conditions, Mark, connects, is_amiss
 from scanner.net.outage import OutageMonitor
 from scanner.scan import MAX_ATTEMPTS
 from tests.helpers.network import NEVER, Scenario, Step
-from tests.helpers.scanning import HOSTS, address_of, by_host, codes, healthy, rows_of, scanned
+from tests.helpers.scanning import HOSTS, address_of, by_host, codes, everywhere, healthy, rows_of, scanned
 
 RATIONALE = "the network of this machine was down for 60 s meanwhile"
 
@@ -109,3 +111,50 @@ def test_a_bug_in_the_doubting_costs_one_finding() -> None:
     findings = by_host(scanned(weather(DEAD), rows_of(HOSTS), conditions=Broken))
     assert "ZeroDivisionError: injected" in str(findings[HOSTS[0]].get("error"))
     assert {findings[host]["outcome"] for host in HOSTS[1:]} == {"ok"}
+
+
+# --- before anything has worked --------------------------------------------------------------------
+
+
+class Early(Conditions):
+    """Nothing has worked yet until ``known`` servers were reached; then failures from before are doubted."""
+
+    def __init__(self, stand: bool) -> None:
+        super().__init__(OutageMonitor(connects, patience=1, busy=lambda: True), waiting)
+        self.stand = stand
+
+    async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def early_ones_count(self, *, loopback: bool) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self.stand
+
+
+def test_failures_of_a_run_in_which_nothing_worked_stand_at_its_end() -> None:
+    findings = scanned(everywhere(Failure.CONNECT_TIMEOUT, NEVER), rows_of(HOSTS), conditions=lambda: Early(True))
+    assert {codes(finding)[0] for finding in findings} == {"connect-timeout"}
+
+
+def test_failures_from_before_anything_worked_are_probed_again_once_something_has() -> None:
+    weather = {address_of(host): [DEAD, GOOD] for host in HOSTS}
+    scenario = Scenario(weather, {host: [address_of(host)] for host in HOSTS})
+    findings = scanned(scenario, rows_of(HOSTS), conditions=lambda: Early(False))
+    assert {finding["outcome"] for finding in findings} == {"ok"}
+
+
+def test_only_so_many_failures_are_kept_while_nothing_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EARLY", 3)
+    written: list[int] = []
+
+    class Counting(Early):
+        async def early_ones_count(self, *, loopback: bool) -> bool:
+            written.append(1)
+            return await super().early_ones_count(loopback=loopback)
+
+    scanned(
+        everywhere(Failure.CONNECT_TIMEOUT, NEVER), rows_of(HOSTS), ScanConfig(retries=0, concurrency=1),
+        conditions=lambda: Counting(True),
+    )  # fmt: skip
+    assert len(written) == len(HOSTS) // 3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -145,8 +145,18 @@ def _failed(endpoint: EndpointEvidence) -> bool:
     )
 
 
-def _unreached(evidence: Evidence) -> Iterator[str]:
-    return (endpoint.address for endpoint in evidence.endpoints if endpoint.probe.failure in _UNREACHED)
+def _unreached(evidence: Evidence) -> list[str]:
+    """Addresses where a connection came to nothing, be it the first or a further one, or one to a third party about them."""
+    found = [
+        endpoint.address
+        for endpoint in evidence.endpoints
+        if endpoint.probe.failure in _UNREACHED
+        or any(probe.failure in _UNREACHED for probe in endpoint.followups.values())
+        or any(completion.failure in _UNREACHED for completion in endpoint.completions.values())
+    ]
+    if any(answer.blocked for answer in evidence.revocation) or any(issuer.blocked for issuer in evidence.issuers):
+        found += [endpoint.address for endpoint in evidence.endpoints[:1]]
+    return found
 
 
 async def connects(server: Server, seconds: float) -> bool:

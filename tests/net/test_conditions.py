@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from trio.testing import MockClock
 
 from scanner.evidence import DnsStatus, Evidence, Failure, FetchedIssuer, RevocationAnswer
 from scanner.net.clocks import LoopClock
-from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, is_amiss
+from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_network, is_amiss
 from scanner.net.outage import MIN_ANSWERED, Outage, OutageMonitor
 from tests.helpers import evidence
 from tests.helpers.evidence import answered, at, dns, failed
@@ -77,6 +78,41 @@ def test_what_is_in_order_is_not_doubted() -> None:
 def test_a_failure_is_the_targets_where_this_machine_was_well() -> None:
     assert doubt(SILENT) == (None, [evidence.ADDRESS])
     assert doubt(evidence.evidence(failed(Failure.RESET))) == (None, [])
+
+
+def test_a_further_connection_that_came_to_nothing_may_have_met_an_outage() -> None:
+    seen = evidence.evidence(at(answered(), no_sni=failed(Failure.CONNECT_TIMEOUT)))
+    assert doubt(seen) == (None, [evidence.ADDRESS])
+    blocked = RevocationAnswer("00", "ocsp", "http://ocsp.example", "unavailable", error="timed out", blocked=True)
+    assert doubt(replace(evidence.evidence(answered()), revocation=(blocked,))) == (None, [evidence.ADDRESS])
+
+
+def test_what_failed_before_anything_worked_is_early() -> None:
+    async def main() -> list[bool]:
+        monitor = OutageMonitor(connects, patience=1, busy=lambda: True)
+        conditions = Conditions(monitor, waiting)
+        found = [conditions.is_early(seen) for seen in (SILENT, evidence.evidence(answered()), evidence.evidence())]
+        for number in range(MIN_ANSWERED):
+            monitor.answered(f"192.0.{number}.9", 443, 0)
+        return [*found, conditions.is_early(SILENT)]
+
+    assert trio.run(main) == [True, False, False, False]
+
+
+def test_whether_there_is_a_network_is_read_from_the_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = tmp_path / "route"
+    heading = "Iface\tDestination\tGateway\n"
+    monkeypatch.setattr("scanner.net.conditions._routed", lambda family, address: address == "127.0.0.1")
+    routes.write_text(heading)
+    assert not has_network(routes=str(routes))
+    assert has_network(loopback=True, routes=str(routes))
+    routes.write_text(heading + "eth0\t00000000\t0101A8C0\n")
+    assert has_network(routes=str(routes))
+    assert has_network(routes=str(tmp_path / "none"))
+
+
+def test_loopback_has_a_route() -> None:
+    assert has_network(loopback=True)
 
 
 def test_a_pause_of_the_process() -> None:

@@ -283,3 +283,40 @@ def test_servers_of_many_networks_are_tested_first() -> None:
             await watched.monitor.settle("198.51.100.1", trio.current_time())
 
     assert ("203.0.113.9", 443) in run(main).network.tested
+
+
+def test_a_machine_without_a_network_waits_for_one() -> None:
+    async def main(watched: Watched) -> None:
+        watched.network.up = False
+        found: list[bool] = []
+
+        async def wait() -> None:
+            found.append(await watched.monitor.network_returns(lambda: watched.network.up))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(wait)
+            await trio.sleep(20)
+            assert found == []
+            watched.network.up = True
+        assert found == [True, True]
+
+    watched = run(main)
+    assert len(watched.lines) == 2
+    assert "HAS NO NETWORK" in watched.lines[0]
+
+
+def test_a_machine_that_has_a_network_does_not_wait() -> None:
+    async def main(watched: Watched) -> None:
+        assert not await watched.monitor.network_returns(lambda: True)
+
+    assert run(main).lines == []
+
+
+def test_a_machine_that_stays_without_a_network_ends_the_run() -> None:
+    async def main(watched: Watched) -> None:
+        await watched.monitor.network_returns(lambda: False)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        run(main, patience=30)
+    assert caught.group_contains(NetworkLost, match="no network for 30 s")
