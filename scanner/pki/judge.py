@@ -247,6 +247,7 @@ class Judge:
         if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
             self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
         window = search.short_window(everything) if search.exhausted else None
+        search.close()
         judged = _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
         budget = self._builder.budget
         if budget.limit - budget.left > COSTLY:

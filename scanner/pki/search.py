@@ -127,6 +127,10 @@ class PathSearch:
             self.exhausted = True
         return found
 
+    def close(self) -> None:
+        """Let go of searches that did not come to their end: each holds this object, which holds it."""
+        self._rest.clear()
+
     # --- all paths -------------------------------------------------------------------------------
 
     def _paths(self, around: Surroundings) -> Iterator[WeighedPath]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 import pytest
@@ -143,3 +144,18 @@ def test_a_costly_chain_is_judged_once_for_a_target() -> None:
     budget = judge._builder.budget
     assert judge.judge(chain, name="leaf.example", at=NOW) is first
     assert judge._builder.budget is budget
+
+
+def test_judging_leaves_no_cycles() -> None:
+    """The cyclic collector counts objects, not bytes: a cycle would keep certificates of any size until it runs."""
+    judge = judge_in(pki.store(ROOT))
+    chains = [tuple(each.der for each in maze(2, 2, names=names)) for names in (1, 2, 3)]
+    judge.judge(chains[0], name="leaf.example", at=NOW)
+    gc.collect()
+    gc.disable()
+    try:
+        for chain in chains[1:]:
+            judge.judge(chain, name="leaf.example", at=NOW)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
