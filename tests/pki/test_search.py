@@ -149,8 +149,9 @@ def test_a_costly_chain_is_judged_once_for_a_target() -> None:
 def test_judging_leaves_no_cycles() -> None:
     """The cyclic collector counts objects, not bytes: a cycle would keep certificates of any size until it runs."""
     judge = judge_in(pki.store(ROOT))
-    chains = [tuple(each.der for each in maze(2, 2, names=names)) for names in (1, 2, 3)]
-    judge.judge(chains[0], name="leaf.example", at=NOW)
+    issuing = [pki.certificate(f"Issuing {number}", issuer=ROOT, ca=True) for number in range(3)]
+    chains = [(pki.certificate("leaf.example", issuer=issuer).der, issuer.der) for issuer in issuing]
+    assert judge.judge(chains[0], name="leaf.example", at=NOW).trusted
     gc.collect()
     gc.disable()
     try:
