@@ -80,7 +80,8 @@ class ScanStatistics:
 class Scan:
     """One run. ``emit`` is called with each finding, in the order in which they become final, and ``judged`` before it
     with what the finding was made from; ``clock`` gives seconds since the epoch. With ``fragments`` findings hold certificates
-    as JSON already written, which is for writing and not for reading. ``judged_with`` stands in each finding.
+    as JSON already written, which is for writing and not for reading. ``judged_with`` stands in each finding. ``load`` is called
+    in a thread before the first certificate that is not in order is concluded.
     """
 
     def __init__(
@@ -98,8 +99,11 @@ class Scan:
         judged_with: Mapping[str, Any] | None = None,
         notify: Notify | None = None,
         waiting_workers: int | None = None,
+        load: Callable[[], object] | None = None,
     ) -> None:
         self._config = config
+        self._load = load
+        self._loading = trio.Lock()
         self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
         self._run_id = run_id
         self._judge = judge
@@ -300,11 +304,24 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early()
             return
+        if (
+            verdict is None
+            and self._load is not None
+            and any(each.probe.flight is not None for each in evidence.endpoints)
+        ):
+            await self._read_ahead()
         if verdict is None or not self._conclude_at_once(evidence, verdict, _key_of(target), owned=owned):
             self._conclude(evidence, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
             await self._release()
+
+    async def _read_ahead(self) -> None:
+        """Have a thread read what is first needed where a certificate is not in order: the loop has no time for that."""
+        async with self._loading:
+            if self._load is not None:
+                await trio.to_thread.run_sync(self._load)
+                self._load = None
 
     async def _settle_early(self) -> None:
         """Write what failed before anything worked, or have it probed again where something has worked since."""

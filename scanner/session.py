@@ -20,6 +20,7 @@ import trio
 from scanner import memory
 from scanner.caching import clear_all, share_of_all
 from scanner.config import ScanConfig
+from scanner.correlate import domains
 from scanner.correlate.facts import sntp_witness
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.fragments import Fragments
@@ -379,6 +380,7 @@ async def open_session(
         pacer=pacer,
         emit=emit,
         waiting_workers=waiting_workers,
+        load=domains.load,
         judged=judged,
         fragments=fragments,
         clock=clock,

@@ -174,8 +174,8 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
         {"scanner.net.dns_config", "scanner.net.fetch_cache", "scanner.net.sntp", "scanner.net.webhook"}
         | {"scanner.net.clocks", "scanner.net.outage"}
     ),
-    # The witness that a server of --ntp is
-    ("session", "correlate"): frozenset({"scanner.correlate.facts"}),
+    # The witness that a server of --ntp is; the list of public suffixes, which is read in a thread
+    ("session", "correlate"): frozenset({"scanner.correlate.facts", "scanner.correlate.domains"}),
     # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
     ("net", "pki"): frozenset(
         {

@@ -304,6 +304,25 @@ def test_what_cannot_be_written_stops_the_run(place: str) -> None:
     run(main)
 
 
+# --- read in a thread --------------------------------------------------------------------------------
+
+
+def test_what_bad_certificates_need_is_loaded_once_and_only_for_them() -> None:
+    loaded: list[int] = []
+
+    def main(outcome: Any) -> int:
+        async def scan() -> None:
+            watched = Run(everywhere(outcome), options={"load": lambda: loaded.append(1)})
+            await watched.of(rows_of(HOSTS))
+
+        trio.run(scan)
+        return len(loaded)
+
+    assert main(healthy) == 0
+    assert main(Failure.RESET) == 0
+    assert main(sending(pki.certificate("other.example"))) == 1
+
+
 # --- stopped ---------------------------------------------------------------------------------------
 
 

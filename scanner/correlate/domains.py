@@ -45,6 +45,11 @@ def _deep() -> frozenset[str] | None:
     return frozenset(".".join(rule.split(".")[-2:]) for rule in rules if rule.count(".") > 1)
 
 
+def load() -> None:
+    """Read the list now, which takes some 40 ms: for whoever has a thread for that."""
+    _deep()
+
+
 @lru_cache(maxsize=REMEMBERED)
 def _decided_by(last_two: str) -> int:
     """How many labels of a name are its registrable domain, where its last two decide that; 0 where they do not.

@@ -83,6 +83,7 @@ class Run:
             emit=given.pop("emit", self.findings.append),
             judged=given.pop("judged", None),
             clock=lambda: evidence.AT,
+            load=given.pop("load", None),
         )
         self.extras = given.pop("extras", None)
         self.conditions = given.pop("conditions", None)

@@ -26,7 +26,18 @@ SEED: Final = "1"
 PATIENCE: Final = 290
 
 # The faults that a scan comes through today; ``make torture`` has all of them.
-SHORT_FAULTS: Final = ("none", "stop", "outage-5", "outage-60", "clock", "kill", "disk", "resolver", "servfail", "hostile")
+SHORT_FAULTS: Final = (
+    "none",
+    "stop",
+    "outage-5",
+    "outage-60",
+    "clock",
+    "kill",
+    "disk",
+    "resolver",
+    "servfail",
+    "hostile",
+)
 
 REASON = namespaces.unavailable() or missing_readers()
 pytestmark = [
