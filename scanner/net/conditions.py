@@ -23,6 +23,8 @@ from scanner.net.sockets import EXHAUSTED
 PAUSE_SECONDS: Final = 1.0
 # Where nothing came back, or nothing of the server's own: what an outage looks like from here.
 _UNREACHED: Final = CONNECT_FAILURES | {Failure.SILENT}
+# ... and among those what a server has no part in: who refuses is there.
+_UNANSWERED: Final = _UNREACHED - {Failure.CONNECTION_REFUSED}
 # The machine itself knows no way at that moment; a link that comes back a moment later leaves no other trace.
 _NO_ROUTE: Final = frozenset({Failure.NETWORK_UNREACHABLE, Failure.HOST_UNREACHABLE})
 _DNS_IN_ORDER: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
@@ -58,10 +60,10 @@ class Conditions:
                 self.outages.answered(endpoint.address, evidence.target.port, ended - took)
 
     def is_early(self, evidence: Evidence) -> bool:
-        """Whether nothing of this target was reached, at a time when nobody else had been either."""
-        unreached = list(_unreached(evidence))
-        return (
-            bool(unreached) and len(unreached) == len(evidence.endpoints) and all(map(self.outages.is_early, unreached))
+        """Whether no address of this target answered, at a time when nobody else had either."""
+        endpoints = evidence.endpoints
+        return bool(endpoints) and all(
+            endpoint.probe.failure in _UNANSWERED and self.outages.is_early(endpoint.address) for endpoint in endpoints
         )
 
     async def early_ones_count(self, *, loopback: bool) -> bool:

@@ -91,12 +91,14 @@ def test_what_failed_before_anything_worked_is_early() -> None:
     async def main() -> list[bool]:
         monitor = OutageMonitor(connects, patience=1, busy=lambda: True)
         conditions = Conditions(monitor, waiting)
-        found = [conditions.is_early(seen) for seen in (SILENT, evidence.evidence(answered()), evidence.evidence())]
+        refused = evidence.evidence(failed(Failure.CONNECTION_REFUSED))
+        healthy = evidence.evidence(answered())
+        found = [conditions.is_early(seen) for seen in (SILENT, refused, healthy, evidence.evidence())]
         for number in range(MIN_ANSWERED):
             monitor.answered(f"192.0.{number}.9", 443, 0)
         return [*found, conditions.is_early(SILENT)]
 
-    assert trio.run(main) == [True, False, False, False]
+    assert trio.run(main) == [True, False, False, False, False]
 
 
 def test_whether_there_is_a_network_is_read_from_the_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
