@@ -461,10 +461,13 @@ class Scan:
     async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
-            if self._held.count(reason) and self.fold.settled(reason):
-                for evidence, owned in self._held.release(reason):
-                    self._conclude(evidence, owned=owned, final=False, again=True)
-                    await trio.lowlevel.checkpoint()  # there may be thousands
+            held = self._held.release(reason)
+            # so many and no more: while others have their turn, what is settled may become open again, and then these are held anew
+            for _ in range(self._held.count(reason)):
+                if not self.fold.settled(reason) or (item := next(held, None)) is None:
+                    break
+                self._conclude(item[0], owned=item[1], final=False, again=True)
+                await trio.lowlevel.checkpoint()  # there may be thousands
 
     async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
