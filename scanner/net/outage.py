@@ -44,17 +44,17 @@ MANY_WAITING: Final = 5
 LOOK_EVERY: Final = 0.1
 # Seconds without an answer after which a test begins, and between two tests that succeed: an inventory's dead network is no
 # reason to knock at its living servers more often.
-TEST_EVERY: Final = 1.0
-# Seconds without any answer in which a failure proves nothing. Twice the time between tests; TCP survives as long an outage
-# itself, since it sends again after 1 s and 3 s (RFC 6298).
-GAP_SECONDS: Final = 2.0
+TEST_EVERY: Final = 0.5
+# Seconds without any answer in which a failure proves nothing: twice the time between tests and a little. TCP itself survives
+# an outage of a second, since it sends a SYN again after as long (RFC 6298).
+GAP_SECONDS: Final = 1.2
 # Moments of answers remembered, no two closer than so many seconds: some three minutes of a busy run.
 MOMENTS: Final = 4096
 MOMENT_SECONDS: Final = 0.05
 # Seconds that the first server of a test has before further ones are connected to as well.
 FIRST_SECONDS: Final = 0.3
 # ... and between two tests in an outage.
-RETEST_EVERY: Final = 1.0
+RETEST_EVERY: Final = 0.5
 # Seconds for one test: a SYN is sent again after 1 s (RFC 6298).
 TEST_SECONDS: Final = 2.5
 # Outages remembered, the latest ones.

@@ -135,7 +135,7 @@ def test_while_connections_are_in_flight_and_nobody_answers_one_server_is_connec
         await trio.sleep(100)
 
     watched = run(main)
-    assert 8 <= len(watched.network.tested) <= 10
+    assert 15 <= len(watched.network.tested) <= 21
     assert len(set(watched.network.tested)) > 5
 
 
@@ -158,11 +158,11 @@ def test_a_failure_during_a_gap_in_all_answers_proves_nothing() -> None:
                 watched.monitor.answered(f"192.0.{number}.1", 443, trio.current_time())
                 await trio.sleep(0.1)
             nursery.start_soon(fail, begun)  # its SYNs were lost in the gap
-            nursery.start_soon(fail, begun + 3)  # it began after the gap
+            nursery.start_soon(fail, begun + 2)  # it began after the gap
             nursery.start_soon(fail, begun - 5)
             await trio.sleep(0.1)
             watched.monitor.answered("192.0.9.1", 443, trio.current_time())
-        assert proves == {0: False, 3: True, -5: False}
+        assert proves == {0: False, 2: True, -5: False}
 
     run(main)
 
