@@ -22,7 +22,8 @@ from tests.torture.table import Result
 
 # Starts after the last blow: an interrupted scan goes on by --resume as often as this.
 UNDISTURBED_STARTS: Final = 3
-DONE: Final = (0, 1)
+# No case asks for --fail-on, so 1 is Python's own word: a signal came before it had loaded anything of ours.
+DONE: Final = (0,)
 
 
 @dataclass(slots=True)
