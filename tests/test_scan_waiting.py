@@ -12,6 +12,7 @@ import trio
 from scanner import scan as module
 from scanner.config import ScanConfig
 from scanner.correlate.facts import Witness
+from scanner.correlate.fold import Fold
 from scanner.evidence import InvalidRow
 from scanner.feed import ROWS_AHEAD, ROWS_PER_READ, Row
 from scanner.scan import WAITING_WORKERS
@@ -30,6 +31,7 @@ from tests.helpers.scanning import (
     rows_of,
     run,
     scanned,
+    sending,
 )
 
 # --- duplicates ------------------------------------------------------------------------------------
@@ -261,3 +263,10 @@ def test_what_only_a_wrong_clock_calls_valid_is_judged_by_the_agreed_time() -> N
     assert told(servers=1)["outcome"] == "ok"  # one of them may lie
     late = told(servers=3)
     assert (late["outcome"], late["cause"]) == ("fail", "expired-or-self-signed")
+
+
+def test_what_is_released_and_has_to_wait_again_is_no_endless_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is settled may become open again while others have their turn."""
+    monkeypatch.setattr(Fold, "settled", lambda self, reason: True)
+    monkeypatch.setattr(Fold, "waits_for", lambda self, facts: "clock")
+    assert len(scanned(everywhere(sending(pki.certificate("other.example"))), rows_of(HOSTS))) == len(HOSTS)
