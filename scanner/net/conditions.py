@@ -84,7 +84,7 @@ class Conditions:
             self.reached(evidence, mark)
             return None
         for endpoint in evidence.endpoints:
-            if not _failed(endpoint):
+            if endpoint.probe.failure not in CONNECT_FAILURES:  # there is somebody to connect to, whatever came of it
                 self.outages.answered(endpoint.address, evidence.target.port, None)
         lost = seconds_lost() - mark[1]
         if lost >= PAUSE_SECONDS:

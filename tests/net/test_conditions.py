@@ -146,12 +146,13 @@ def test_servers_that_were_reached_are_known_by_when_their_connection_began() ->
         mark = conditions.mark()
         unavailable = RevocationAnswer("00", "ocsp", "http://ocsp.example", "unavailable", error="timed out")
         seen = evidence.evidence(answered())
-        for each in (seen, replace(seen, revocation=(unavailable,)), SILENT):
+        for each in (seen, replace(seen, revocation=(unavailable,)), SILENT, UNROUTED):
             await conditions.doubt(each, mark, first=True)
 
     trio.run(main, clock=LoopClock(lambda: 100.0))
     # the evidence took 50 ms in all, and its connection 13 of them
-    assert noted == [(evidence.ADDRESS, 443, pytest.approx(100.037)), (evidence.ADDRESS, 443, None)]
+    later = (evidence.ADDRESS, 443, None)
+    assert noted == [(evidence.ADDRESS, 443, pytest.approx(100.037)), later, later]
 
 
 def test_what_the_resolver_doubts() -> None:
