@@ -296,7 +296,7 @@ NOT_FOR_A_SCAN: Final = (
 )
 
 # Above what most rooms need: cutting a file merely to stay below a number makes odd seams.
-MAX_LINES: Final = 480
+MAX_LINES: Final = 500
 
 # Path below scanner/ -> why it may be longer.
 LONG_FILES: Final[dict[str, str]] = {
