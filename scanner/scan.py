@@ -52,6 +52,7 @@ REMEMBERED_BYTES: Final = 64 << 20
 MAX_SHARING: Final = 50_000
 # Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
 MAX_EARLY: Final = 5000
+NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
@@ -137,6 +138,7 @@ class Scan:
         # what failed before anything worked
         self._early: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
+        self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -295,6 +297,11 @@ class Scan:
     async def _probe(self, target: Target, *, owned: bool, attempt: int) -> None:
         """Observe a target and write its finding, or keep it for whatever it waits for."""
         evidence, verdict = await self._observe(target, attempt)
+        if evidence.dns is not None:
+            if evidence.dns.doubt is None:
+                self._resolved = True
+            else:
+                self._unresolved = True
         if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
             self._reprobes.hold((target, owned), str(attempt + 1))
             return
@@ -328,8 +335,10 @@ class Scan:
         if not self._early.waiting or self._conditions is None:
             return
         stand = await self._conditions.early_ones_count(loopback=self._early_loopback)
+        nobody = self._unresolved and not self._resolved and not self._conditions.outages.has_worked
         for evidence, owned in self._early.release("early"):
             if stand:
+                evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
                 self._conclude(evidence, owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:

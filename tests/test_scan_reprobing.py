@@ -16,7 +16,7 @@ from scanner.net.conditions import Conditions, Mark, connects, is_amiss
 from scanner.net.outage import OutageMonitor
 from scanner.scan import MAX_ATTEMPTS
 from tests.helpers.network import NEVER, Scenario, Step
-from tests.helpers.scanning import HOSTS, address_of, by_host, codes, everywhere, healthy, rows_of, scanned
+from tests.helpers.scanning import HOSTS, address_of, by_host, codes, everywhere, healthy, row, rows_of, scanned
 
 RATIONALE = "the network of this machine was down for 60 s meanwhile"
 
@@ -125,7 +125,7 @@ class Early(Conditions):
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         await trio.lowlevel.checkpoint()
-        return None
+        return None if evidence.dns is None else evidence.dns.doubt
 
     async def early_ones_count(self, *, loopback: bool) -> bool:
         await trio.lowlevel.checkpoint()
@@ -158,3 +158,16 @@ def test_only_so_many_failures_are_kept_while_nothing_has_worked(monkeypatch: py
         conditions=lambda: Counting(True),
     )  # fmt: skip
     assert len(written) == len(HOSTS) // 3
+
+
+def test_where_no_resolver_answers_either_nothing_is_held_against_anybody() -> None:
+    """The machine may be cut off: an inventory whose targets are all dead still has names that resolve."""
+    silent = DnsAnswer(DnsStatus.TIMEOUT, doubt="the resolver answers nobody")
+    names: dict[str, Any] = {host: [address_of(host)] for host in HOSTS[1:]}
+    dead = {address_of(host): DEAD for host in HOSTS}
+    rows = [row(1, HOSTS[0]), *[row(n, host, address=address_of(host)) for n, host in enumerate(HOSTS[1:], 2)]]
+    findings = scanned(Scenario(dead, {HOSTS[0]: silent}), rows, conditions=lambda: Early(True))
+    assert {(finding["outcome"], finding["cause"]) for finding in findings} == {("warn", None)}
+    rows = [row(1, HOSTS[0]), *[row(n, host) for n, host in enumerate(HOSTS[1:], 2)]]
+    findings = scanned(Scenario(dead, {HOSTS[0]: silent, **names}), rows, conditions=lambda: Early(True))
+    assert {codes(finding)[0] for finding in findings if finding["outcome"] == "fail"} == {"connect-timeout"}
