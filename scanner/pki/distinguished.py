@@ -15,6 +15,8 @@ from scanner.records import dataclass
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
 CACHED_NAMES: Final = 4096
+# The DER of a Name without attributes
+EMPTY_NAME: Final = b"\x30\x00"
 # Of a name with more attributes the hex is shown: real ones have up to some twenty.
 MAX_ATTRIBUTES: Final = 64
 
@@ -44,7 +46,7 @@ _SHORT: Final = {
 
 _COMMON_NAME: Final = b"\x06\x03" + der.encoded_oid("2.5.4.3")
 # A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
-PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 
 _ENCODING: Final = {
     der.UTF8_STRING: "utf-8",
@@ -142,6 +144,26 @@ def _relative_untrusted(encoded: bytes) -> NameText:
     return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
 
 
+def plain_common_name(data: bytes, at: int, end: int) -> str | None:
+    """Return the value of a RelativeDistinguishedName, from ``at`` to ``end``, that is one CN of at least one plain character.
+
+    ``None`` says only that it is something else; ``end`` must be at most ``at + 129``, and within ``data``.
+    """
+    length = end - at - 2
+    if (
+        data[at + 4 : at + 9] == _COMMON_NAME
+        and data[at] == der.SET
+        and data[at + 1] == length
+        and data[at + 2] == der.SEQUENCE
+        and data[at + 3] == length - 2
+        and (data[at + 9] == der.UTF8_STRING or data[at + 9] == der.PRINTABLE_STRING)
+        and data[at + 10] == length - 9
+        and not (content := data[at + 11 : end]).translate(None, _PLAIN)
+    ):
+        return content.decode("ascii")
+    return None
+
+
 def _put_together_untrusted(name: bytes) -> NameText | None:
     """A name out of parts that were met before, for the most part; ``None`` where that is to be read at full length."""
     at, stop = 2, len(name)
@@ -153,16 +175,8 @@ def _put_together_untrusted(name: bytes) -> NameText | None:
         following = at + 2 + name[at + 1] if at + 1 < stop else at
         if name[at] != der.SET or not at + 12 < following <= stop:
             return None
-        if (
-            name[at + 4 : at + 9] == _COMMON_NAME
-            and name[at + 2] == der.SEQUENCE
-            and name[at + 3] == following - at - 4
-            and (name[at + 9] == der.UTF8_STRING or name[at + 9] == der.PRINTABLE_STRING)
-            and name[at + 10] == following - at - 11
-            and not (content := name[at + 11 : following]).translate(None, PLAIN)
-        ):
-            # this one is another for each host: no use in keeping it
-            value = content.decode("ascii")
+        if value := plain_common_name(name, at, following):
+            # another one for each host: not worth keeping
             texts.append("CN=" + value)
             attributes.append(("CN", value))
         else:

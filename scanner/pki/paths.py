@@ -23,6 +23,7 @@ from scanner.pki.budget import BYTES_A_STEP, Bill, Budget
 from scanner.pki.certificate import Certificate
 from scanner.pki.constraints import ConstrainedNames, steps_to_read_names
 from scanner.pki.distinguished import comparable
+from scanner.pki.extensions import SUBJECT_ALT_NAME
 from scanner.pki.fields import serial_text_untrusted
 from scanner.pki.intermediates import Intermediates
 from scanner.pki.step_problems import (
@@ -197,10 +198,11 @@ class PathBuilder:
         budget = self.budget
         budget.charge_once(("tables", authority.sha256), constraints.steps)
         known = self._names.get(lower.sha256)
-        steps = steps_to_read_names(lower) if known is None else known[0]
+        size = len(lower.extension(SUBJECT_ALT_NAME) or b"")
+        steps = steps_to_read_names(lower.names, lower.subject_der, size) if known is None else known[0]
         budget.charge_once(("names", lower.sha256), steps)
         if known is None:
-            known = self._names[lower.sha256] = steps, ConstrainedNames(lower)
+            known = self._names[lower.sha256] = steps, ConstrainedNames(lower.names, lower.subject_der, size)
         key = authority.sha256, lower.sha256
         budget.charge_once(("pair", *key), known[1].steps)
         if key not in self._violations:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from scanner.pki import extensions, flaws
 from scanner.pki.certificate import Certificate
-from scanner.pki.constraints import MAX_SUBTREES, name_count
+from scanner.pki.constraints import MAX_SUBTREES
 from scanner.pki.verdicts import Problem
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
@@ -192,7 +192,8 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: V
     constraints = authority.name_constraints
     if constraints is None:
         return []
-    names = name_count(lower)
+    carried = lower.names
+    names = len(carried.dns) + len(carried.ips) + len(carried.others) + 1  # and the subject
     if names * constraints.count > OPENSSL_COMPARISONS:
         return [_too_many_comparisons(authority, lower, names, constraints.count)]
     if constraints.cut:
