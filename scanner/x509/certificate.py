@@ -1,0 +1,253 @@
+"""Certificates as the judges read them: parsed once, cheaply, and never trusting a byte.
+
+A scan meets a fresh leaf on every host, so the fields that decide are read straight from the DER; ``cryptography`` is
+asked to parse the whole as well (about 1.5 microseconds), so that what this module accepts its primitives can use, and
+does the rest on demand. What is wrong inside a certificate that can still be read is kept in ``flaws``; what cannot be
+read at all is a ``CertificateError``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from binascii import b2a_base64
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+
+from scanner.model.findings import CertificateRecord
+from scanner.pki import certificate_exact
+from scanner.x509 import der
+from scanner.x509 import extensions
+from scanner.x509 import certificate_fast as ordinary
+from scanner.x509.distinguished import NameText, name_text
+from scanner.x509.certificate_fields import Fields
+from scanner.x509.signatures import NOT_TAKEN, verifies
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+# TLS could carry 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
+MAX_CERTIFICATE_BYTES: Final = 1 << 20
+# Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
+MAX_KEY_BITS: Final = 8192
+
+
+class CertificateError(Exception):
+    """The bytes are not a certificate that can be read; the message says where, in words for a person."""
+
+
+class Certificate:
+    """One parsed X.509 certificate (RFC 5280). Equal when the DER is equal; not to be changed.
+
+    Times are seconds since the epoch (UTC); ``sha256`` and ``serial`` are lower-case hex. ``flaws`` are sentences about
+    what is wrong inside it that mainstream clients refuse; ``unknown_critical`` are dotted OIDs. ``key_usage`` (mask)
+    and ``extended_key_usage`` are ``None`` where the extension is absent.
+    """
+
+    __slots__ = (
+        "__weakref__", "_extensions", "_public_key", "_self_signed", "_subject_name", "_x509",
+        "aia_ca_issuers", "authority_key", "authority_key_id", "common_name", "critical", "der", "dns_names",
+        "extended_key_usage", "flaws", "ip_addresses", "is_ca", "issuer", "issuer_der", "issuer_name", "key", "key_bits",
+        "key_type", "key_usage", "name_constraints", "names", "not_after", "not_after_text", "not_before", "not_before_text",
+        "ocsp_urls", "path_length", "san", "self_issued", "serial", "sha256", "signature", "signature_algorithm",
+        "signature_bytes", "spki_der", "subject", "subject_der", "subject_key_id", "tbs_der", "unknown_critical", "version",
+    )  # fmt: skip
+
+    def __init__(self, data: bytes, fields: Fields) -> None:
+        """Use ``parse_untrusted``."""
+        self.der = data
+        self.sha256 = sha256(data).hexdigest()
+        self._x509: x509.Certificate | None = None
+        self._public_key: CertificatePublicKeyTypes | None = None
+        self._self_signed: bool | None = None
+        self._subject_name: NameText | None = None
+        (
+            self.version,
+            self.serial,
+            self.signature_algorithm,
+            self.signature_bytes,
+            self.tbs_der,
+            self.issuer_der,
+            self.issuer_name,
+            self.not_before,
+            self.not_after,
+            self.not_before_text,
+            self.not_after_text,
+            self.subject_der,
+            self.subject,
+            self.common_name,
+            self.spki_der,
+            self.key_type,
+            self.key_bits,
+            self.key,
+            self._extensions,
+            self.critical,
+            self.unknown_critical,
+            names,
+            self.is_ca,
+            self.path_length,
+            self.key_usage,
+            self.extended_key_usage,
+            self.authority_key,
+            self.subject_key_id,
+            self.aia_ca_issuers,
+            self.ocsp_urls,
+            self.name_constraints,
+            self.flaws,
+        ) = fields
+        self.names = names
+        self.signature = self.signature_algorithm.name
+        self.issuer = self.issuer_name.text
+        self.self_issued = self.subject_der == self.issuer_der
+        self.authority_key_id = self.authority_key.identifier
+        self.dns_names = names.dns
+        self.ip_addresses = names.ips
+        self.san = names.texts
+
+    @classmethod
+    def parse_untrusted(cls, data: bytes) -> Certificate:
+        """Parse one DER certificate; raises only ``CertificateError``."""
+        if len(data) > MAX_CERTIFICATE_BYTES:
+            raise CertificateError(f"{len(data)} bytes, more than the {MAX_CERTIFICATE_BYTES} read as one certificate")
+        try:
+            certificate = cls(data, ordinary.read_untrusted(data) or certificate_exact.read_untrusted(data))
+        except der.DerError as error:
+            raise CertificateError(str(error)) from None
+        # what is refused for its serial number alone is still a certificate to look at
+        if certificate.serial[0] != "-" and certificate.serial != "00":
+            certificate._load()
+        return certificate
+
+    def _load(self) -> x509.Certificate:
+        if self._x509 is None:
+            try:
+                if self.serial.startswith("-") or self.serial == "00":
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        self._x509 = x509.load_der_x509_certificate(self.der)
+                else:
+                    self._x509 = x509.load_der_x509_certificate(self.der)
+            except NOT_TAKEN as error:
+                raise CertificateError(_one_line(error)) from None
+        return self._x509
+
+    # --- fields ----------------------------------------------------------------------------------
+
+    @property
+    def x509(self) -> x509.Certificate:
+        """The same certificate as ``cryptography`` sees it; raises ``CertificateError`` where it sees none."""
+        return self._load()
+
+    @property
+    def public_key(self) -> CertificatePublicKeyTypes:
+        """The subject's key; raises ``CertificateError`` where it is of no kind that is known, or no key at all."""
+        if self._public_key is None:
+            try:
+                self._public_key = (self._x509 or self._load()).public_key()
+            except NOT_TAKEN as error:
+                raise CertificateError(f"public key: {_one_line(error)}") from None
+        return self._public_key
+
+    @property
+    def subject_name(self) -> NameText:
+        """The subject, decoded."""
+        if self._subject_name is None:
+            self._subject_name = name_text(self.subject_der)
+        return self._subject_name
+
+    @property
+    def self_signed(self) -> bool:
+        """Issuer and subject are the same, and its own key verifies it."""
+        if self._self_signed is None:
+            self._self_signed = self.self_issued and self.signed_by(self) is True
+        return self._self_signed
+
+    @property
+    def crl_urls(self) -> tuple[str, ...]:
+        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+        points = extensions.points_of(self.extension(extensions.CRL_DISTRIBUTION_POINTS))
+        return tuple(url.decode("utf-8", "backslashreplace") for names in points for tag, url in names if tag == 0x86)
+
+    @property
+    def must_staple(self) -> bool:
+        """It demands a stapled OCSP response (RFC 7633)."""
+        entry = self._extensions.get(extensions.TLS_FEATURE)
+        try:
+            return entry is not None and extensions.demands_staple_untrusted(entry[1])
+        except der.DerError:
+            return False
+
+    def extension(self, oid: bytes) -> bytes | None:
+        """What extnValue holds, by the content bytes of the extension's OID."""
+        entry = self._extensions.get(oid)
+        return entry and entry[1]
+
+    def load_constraints(self) -> None:
+        """Read name constraints so long that this was put off; where they cannot be read, ``flaws`` says so from now on."""
+        constraints = self.name_constraints
+        if constraints is not None and (flaw := constraints.load()) is not None:
+            self.name_constraints = None
+            self.flaws = (*self.flaws, flaw)
+
+    def signed_by(self, issuer: Certificate) -> bool | None:
+        """Whether the issuer's key verifies the signature; ``None`` where that cannot be computed."""
+        if issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS:
+            return None
+        try:
+            key = issuer._public_key or issuer.public_key
+        except CertificateError:
+            return None
+        return verifies(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self.subject!r} {self.sha256[:16]}>"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# --- describing ------------------------------------------------------------------------------------
+
+
+def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
+    """The certificate as it stands in a finding: text is exact, and valid UTF-8 whatever the certificate holds."""
+    record: CertificateRecord = {
+        "sha256": certificate.sha256,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "san": list(certificate.san),
+        "serial": certificate.serial,
+        "not_before": certificate.not_before_text,
+        "not_after": certificate.not_after_text,
+        "key": certificate.key,
+        "signature": certificate.signature,
+    }
+    if certificate.flaws:
+        record["error"] = "; ".join(certificate.flaws)
+    if with_der:
+        record["der"] = b2a_base64(certificate.der, newline=False).decode("ascii")
+    return record
+
+
+def describe_malformed(data: bytes, error: CertificateError | str) -> CertificateRecord:
+    """What a finding says about bytes that came as a certificate and are none."""
+    return CertificateRecord(
+        sha256=sha256(data).hexdigest(),
+        subject=None,
+        issuer=None,
+        san=[],
+        serial=None,
+        not_before=None,
+        not_after=None,
+        key=None,
+        signature=None,
+        error=str(error),
+    )
