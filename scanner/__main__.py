@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO, cast
 
-from scanner import signals, streams
+from scanner.process import signals, streams
 
 
 def run() -> int:
