@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from scanner.model.findings import CertificateRecord
-from scanner.pki import certificate_exact
+from scanner.x509 import certificate_exact
 from scanner.x509 import der
 from scanner.x509 import extensions
 from scanner.x509 import certificate_fast as ordinary
