@@ -17,14 +17,8 @@ from dataclasses import field
 from typing import Final, Literal
 
 from scanner.caching import PARSED, Cache
+from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
-from scanner.trust.onecrl import Blocklist
-from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
-from scanner.x509.certificate import Certificate
-from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
-from scanner.x509.distinguished import comparable
-from scanner.x509.extensions import SUBJECT_ALT_NAME
-from scanner.x509.certificate_fields import serial_text_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
     bad_signature,
@@ -33,9 +27,15 @@ from scanner.trust.link_problems import (
     other_key,
     other_spelling,
 )
+from scanner.trust.onecrl import Blocklist
+from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
-from scanner.records import dataclass
+from scanner.x509.certificate import Certificate
+from scanner.x509.certificate_fields import serial_text_untrusted
+from scanner.x509.distinguished import comparable
+from scanner.x509.extensions import SUBJECT_ALT_NAME
+from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
 # as many as are there (100).
@@ -198,11 +198,10 @@ class PathBuilder:
         budget = self.budget
         budget.charge_once(("tables", authority.sha256), constraints.steps)
         known = self._names.get(lower.sha256)
-        size = len(lower.extension(SUBJECT_ALT_NAME) or b"")
-        steps = steps_to_read_names(lower.names, lower.subject_der, size) if known is None else known[0]
+        steps = steps_to_read_names(lower.names, lower.subject_der, _san_bytes(lower)) if known is None else known[0]
         budget.charge_once(("names", lower.sha256), steps)
         if known is None:
-            known = self._names[lower.sha256] = steps, ConstrainedNames(lower.names, lower.subject_der, size)
+            known = self._names[lower.sha256] = steps, constrained_names(lower)
         key = authority.sha256, lower.sha256
         budget.charge_once(("pair", *key), known[1].steps)
         if key not in self._violations:
@@ -391,6 +390,15 @@ def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroun
             seen.add(certificate.sha256)
             sent.setdefault(certificate.subject_der, []).append(certificate)
     return Surroundings(store, sent, len(issuers) > MAX_SENT)
+
+
+def _san_bytes(certificate: Certificate) -> int:
+    return len(certificate.extension(SUBJECT_ALT_NAME) or b"")
+
+
+def constrained_names(certificate: Certificate) -> ConstrainedNames:
+    """Return the names of a certificate, prepared for checks against any number of name constraints."""
+    return ConstrainedNames(certificate.names, certificate.subject_der, _san_bytes(certificate))
 
 
 def _sorted_candidates(

@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from scanner.model.findings import CertificateRecord
-from scanner.x509 import certificate_exact
-from scanner.x509 import der
-from scanner.x509 import extensions
-from scanner.x509 import certificate_fast as ordinary
-from scanner.x509.distinguished import NameText, name_text
+from scanner.x509 import certificate_exact, certificate_fast, der, extensions
 from scanner.x509.certificate_fields import Fields
+from scanner.x509.distinguished import NameText, name_text
 from scanner.x509.signatures import NOT_TAKEN, verifies
 
 if TYPE_CHECKING:
@@ -111,7 +108,7 @@ class Certificate:
         if len(data) > MAX_CERTIFICATE_BYTES:
             raise CertificateError(f"{len(data)} bytes, more than the {MAX_CERTIFICATE_BYTES} read as one certificate")
         try:
-            certificate = cls(data, ordinary.read_untrusted(data) or certificate_exact.read_untrusted(data))
+            certificate = cls(data, certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data))
         except der.DerError as error:
             raise CertificateError(str(error)) from None
         # what is refused for its serial number alone is still a certificate to look at

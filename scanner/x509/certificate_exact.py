@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from scanner.x509 import der
-
-from scanner.x509 import extensions
-
 from scanner.x509 import certificate_fields as fields
-
+from scanner.x509 import der, extensions
 from scanner.x509 import malformations as flaws
-from scanner.x509.name_constraints import NameConstraints
+from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import EMPTY_NAME, name_text
 from scanner.x509.extensions import NO_ACCESS, NO_CONSTRAINTS, NO_KEY, NO_NAMES
-from scanner.x509.certificate_fields import Fields
+from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import algorithm_untrusted
 
 _T = TypeVar("_T")

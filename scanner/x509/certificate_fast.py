@@ -22,11 +22,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
-from scanner.x509 import der
-from scanner.x509 import extensions
-from scanner.x509.distinguished import EMPTY_NAME, name_text, plain_common_name
-from scanner.x509.extensions import GeneralNames
+from scanner.x509 import der, extensions
 from scanner.x509.certificate_fields import Fields, day_untrusted, key_untrusted
+from scanner.x509.distinguished import EMPTY_NAME, plain_common_name, short_name_text
+from scanner.x509.extensions import GeneralNames
 from scanner.x509.signatures import USUAL_IDENTIFIERS
 
 # The same extensions stand in all certificates of one issuer, subjectAltName and key identifier apart: CAs of the public
@@ -79,7 +78,6 @@ _READERS: Final[dict[bytes, tuple[int, Any]]] = {
 }
 
 
-@bounded_memo(_BLOCKS_KEPT, _LONGEST_BLOCK)
 def _block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int, Any]:
     """One Extension: identifier, (critical, content of extnValue), which one it is, and what it says."""
     start, stop = der.whole_untrusted(block, der.SEQUENCE, "extension")
@@ -90,6 +88,9 @@ def _block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int, Any]
         raise der.DerError("an extension that should not be critical")
     kind, reader = _READERS.get(oid, (_OTHER, None))
     return oid, (critical, value), kind, None if reader is None else reader(value)
+
+
+_known_block_untrusted = bounded_memo(_BLOCKS_KEPT, None)(_block_untrusted)
 
 
 def read_untrusted(data: bytes) -> Fields | None:
@@ -131,7 +132,7 @@ def read_untrusted(data: bytes) -> Fields | None:
             if length != 0x81 or data[at + 2] < 128:
                 return None
         issuer_der = data[at:stop]
-        issuer = name_text(issuer_der)
+        issuer = short_name_text(issuer_der)
         if issuer.flaw:
             return None
 
@@ -166,7 +167,7 @@ def read_untrusted(data: bytes) -> Fields | None:
         if length < 128 and data[at] == der.SEQUENCE and (common_name := plain_common_name(data, at + 2, stop)):
             subject = "CN=" + common_name
         else:
-            name = name_text(subject_der)
+            name = short_name_text(subject_der)
             if name.flaw:
                 return None
             common_name, subject = name.common_name, name.text
@@ -242,8 +243,8 @@ def read_untrusted(data: bytes) -> Fields | None:
             elif last == 1 and data[at : at + 12] == _TIMESTAMPS_OID:
                 found[_TIMESTAMPS] = False, data[filling(data, at + 12, stop, der.OCTET_STRING) : stop]
             else:
-                block = data[begin:stop]
-                oid, entry, kind, meaning = _block_untrusted(block)
+                read = _known_block_untrusted if stop - begin <= _LONGEST_BLOCK else _block_untrusted
+                oid, entry, kind, meaning = read(data[begin:stop])
                 found[oid] = entry
                 said[kind] = meaning
                 if entry[0]:

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from scanner.caching import bounded_memo
 from scanner.x509 import der
-from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.distinguished import NameText
 from scanner.x509.extensions import AuthorityKey, GeneralNames
+from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import SignatureAlgorithm
 
 
@@ -167,7 +167,7 @@ def time_untrusted(tag: int, content: bytes) -> float:
 
 
 # The days on which the certificates of a fleet begin or end to be valid: ten years of them, 200 bytes each.
-@bounded_memo(4096, 6)
+@bounded_memo(4096, None)
 def day_untrusted(digits: bytes) -> tuple[float, str]:
     """The YYMMDD of a UTCTime: epoch seconds at which the day begins, and YYYY-MM-DD."""
     seconds = _seconds_untrusted(digits + b"000000Z", 2)

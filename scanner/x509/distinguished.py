@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from scanner.caching import bounded_memo
+from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
-from scanner.records import dataclass
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
@@ -194,13 +194,20 @@ def _put_together_untrusted(name: bytes) -> NameText | None:
     return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
 
 
-@bounded_memo(CACHED_NAMES, CACHED_NAME_BYTES)
-def name_text(name: bytes) -> NameText:
-    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+def _name_text(name: bytes) -> NameText:
     try:
         return _put_together_untrusted(name) or _read_untrusted(name)
     except der.DerError as error:
         return NameText("#" + name.hex(), (), str(error))
+
+
+# ``name_text`` for names that are known to have at most CACHED_NAME_BYTES.
+short_name_text: Final = bounded_memo(CACHED_NAMES, None)(_name_text)
+
+
+def name_text(name: bytes) -> NameText:
+    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+    return short_name_text(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
 # A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read

@@ -15,7 +15,6 @@ import re
 from typing import Final
 
 from scanner.x509 import der
-
 from scanner.x509 import malformations as flaws
 from scanner.x509.distinguished import EMPTY_NAME, name_text, normalised
 from scanner.x509.extensions import GeneralNames

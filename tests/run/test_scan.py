@@ -254,8 +254,8 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = evidence.judge()  # whose anchors were read before
-    inject(monkeypatch, "scanner.x509.certificate:Certificate._read_exactly", always=True)
-    inject(monkeypatch, "scanner.x509.certificate:ordinary.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
     for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
         assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
         (endpoint,) = finding["endpoints"]
