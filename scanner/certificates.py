@@ -6,8 +6,8 @@ import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from scanner.bugs import describe_caught
 from scanner.diagnosis.case import flight_of
+from scanner.errors import describe_caught
 from scanner.evidence import Evidence
 from scanner.findings import CertificateRecord
 from scanner.pki.certificate import Certificate, CertificateError, describe, describe_malformed

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from scanner.bugs import describe_caught, joined
 from scanner.earlier import EarlierRun
+from scanner.errors import describe_caught, joined
 from scanner.evidence import DnsAnswer, Evidence
 from scanner.net.other_resolvers import OtherResolvers
 from scanner.net.resolve import Resolver

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import trio
 
-from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache, given_size
 from scanner.config import ScanConfig
 from scanner.correlate.facts import Facts, facts_of
@@ -29,6 +28,7 @@ from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
 from scanner.diagnosis.readymade import ReadyMade
+from scanner.errors import describe_caught, joined
 from scanner.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
 from scanner.extras import Extras
 from scanner.feed import Feed, Source

@@ -15,12 +15,12 @@ from typing import Final, Literal
 
 import trio
 
-from scanner.bugs import innermost
 from scanner.certificates import not_met_before
 from scanner.config import ScanConfig
 from scanner.correlate.fold import Fold
 from scanner.correlate.verdicts import ClockVerdict, FleetVerdict
 from scanner.diagnosis.fragments import Fragments
+from scanner.errors import innermost
 from scanner.evidence import Evidence
 from scanner.fail_on import words_of
 from scanner.feed import Row

@@ -26,6 +26,7 @@ from scanner.config import ScanConfig
 from scanner.correlate.fold import Fold
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
+from scanner.errors import TlsweepError
 from scanner.evidence import Evidence, InvalidRow, Target
 from scanner.feed import InBatches, Row
 from scanner.findings import Finding
@@ -51,7 +52,7 @@ MAX_FAILED_STARTS: Final = 3
 _CHILD: Final = "import sys; sys.path[:] = sys.argv[4:]; from scanner.worker import main; sys.exit(main(sys.argv[1:4]))"
 
 
-class WorkersFailed(Exception):
+class WorkersFailed(TlsweepError):
     """Processes cannot be started; the message is one line for a person."""
 
 

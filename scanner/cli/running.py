@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 import trio
 
 from scanner import signals
-from scanner.bugs import innermost
 from scanner.certificates import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
@@ -22,6 +21,7 @@ from scanner.config import ScanConfig
 from scanner.correlate.verdicts import ClockVerdict
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.fragments import Fragments
+from scanner.errors import innermost
 from scanner.evidence import Evidence
 from scanner.exclude import load_exclusions
 from scanner.fail_on import WORDS, words_of

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_caught
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis, not_fully_judged
@@ -19,6 +18,7 @@ from scanner.diagnosis.observed import facts_of_answer, facts_of_endpoint, facts
 from scanner.diagnosis.plain import clean, tags, text, timestamp
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.transparency import sct_records
+from scanner.errors import describe_caught
 from scanner.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
 from scanner.findings import (
     SCHEMA,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import Any, Final
 
-from scanner.bugs import describe_caught, joined
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients import predict
@@ -32,6 +31,7 @@ from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
+from scanner.errors import describe_caught, joined
 from scanner.evidence import Evidence, Failure, Stage, record
 from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
 from scanner.pki.certificate import Certificate

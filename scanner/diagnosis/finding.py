@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scanner.bugs import describe_caught
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose, diagnose_certificates, not_fully_judged
 from scanner.diagnosis.fragments import Fragments
+from scanner.errors import describe_caught
 from scanner.evidence import Evidence
 from scanner.findings import Finding
 from scanner.pki.verdicts import ChainVerdict

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.errors import TlsweepError
 from scanner.fleet.diff_states import CATEGORIES, TITLES, Change, State, categories_of, change_of, row_of
 from scanner.fleet.keys import IDENTITY
 from scanner.ndjson import Unreadable, read_findings
@@ -51,7 +52,7 @@ WHERE (excluded.run, excluded.rank, ifnull(excluded.row, -1)) >= (run, rank, ifn
 _STATE: Final = "file, row, outcome, cause, codes, leaves"
 
 
-class DiffError(Exception):
+class DiffError(TlsweepError):
     """The comparison cannot be made; the message is one line for a person."""
 
 

@@ -6,6 +6,7 @@ import csv
 import re
 from typing import Final
 
+from scanner.errors import TlsweepError
 from scanner.records import dataclass
 from scanner.text import quoted
 
@@ -29,7 +30,7 @@ _URL_LINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^,;\s]*/\S*", re.ASCI
 _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 
 
-class InventoryError(Exception):
+class InventoryError(TlsweepError):
     """The inventory as a whole cannot be used; the message is one line for a person."""
 
 

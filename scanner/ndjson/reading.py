@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import orjson
 
+from scanner.errors import TlsweepError
 from scanner.findings import SCHEMA
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
 from scanner.ndjson.splitting import lines_with_ends
@@ -40,7 +41,7 @@ _SCHEMAS: Final = frozenset((SCHEMA,))
 _OBJECTS: Final = frozenset((dict,))
 
 
-class NotFindings(Exception):
+class NotFindings(TlsweepError):
     """A file in which no line is a finding; the message is one line for a person."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 
 import orjson
 
+from scanner.errors import TlsweepError
 from scanner.ndjson.encoding import dumps_line
 from scanner.ndjson.reading import NotFindings
 from scanner.ndjson.repairing import Holds, repair_torn_tail
@@ -31,7 +32,7 @@ FLUSH_BYTES: Final = 128 * 1024
 FLUSH_SECONDS: Final = 1.0
 
 
-class OutputError(Exception):
+class OutputError(TlsweepError):
     """The output cannot be written; the message is one line for a person."""
 
 

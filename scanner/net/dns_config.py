@@ -13,6 +13,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Final
 
+from scanner.errors import TlsweepError
 from scanner.records import dataclass
 
 DNS_PORT: Final = 53
@@ -34,7 +35,7 @@ MAX_HOSTS_BYTES: Final = 16 * 1024 * 1024
 MAX_RESOLV_CONF_BYTES: Final = 1024 * 1024
 
 
-class ResolverConfigError(Exception):
+class ResolverConfigError(TlsweepError):
     """A resolver given by a person cannot be used; the message is one line that says which and why."""
 
 

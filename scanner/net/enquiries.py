@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache
 from scanner.config import ScanConfig
+from scanner.errors import describe_caught, joined
 from scanner.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
 from scanner.net.dns_cache import SharedAnswers
 from scanner.net.pacing import Pacer

@@ -11,8 +11,8 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import trio
 
-from scanner.bugs import describe_caught, joined
 from scanner.config import ScanConfig
+from scanner.errors import describe_caught, joined
 from scanner.evidence import (
     CONNECT_FAILURES,
     Completion,

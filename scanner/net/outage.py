@@ -31,6 +31,7 @@ from typing import Final, Protocol
 
 import trio
 
+from scanner.errors import TlsweepError
 from scanner.records import dataclass
 
 # Servers that must have answered before; of fewer it may be that they were all switched off together.
@@ -66,7 +67,7 @@ RECOVERY_SECONDS: Final = 0.5
 Server = tuple[str, int]  # address and port
 
 
-class NetworkLost(Exception):
+class NetworkLost(TlsweepError):
     """This machine's network did not come back; the message is one line for a person."""
 
 

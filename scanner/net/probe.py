@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from scanner.bugs import describe_caught
+from scanner.errors import describe_caught
 from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool

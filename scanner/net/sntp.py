@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import trio
 
+from scanner.errors import TlsweepError
 from scanner.evidence import DnsAnswer, record
 from scanner.records import dataclass
 
@@ -44,7 +45,7 @@ _ERA: Final = 1 << 32
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
-class NtpServerError(Exception):
+class NtpServerError(TlsweepError):
     """A server as a person has named it cannot be used; the message is one line that says which and why."""
 
 

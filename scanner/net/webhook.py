@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpcore
 import trio
 
+from scanner.errors import TlsweepError
 from scanner.evidence import record
 from scanner.net.fetch_door import one_line
 from scanner.net.fetch_guard import DEFAULT_PORTS, Refused, Url, read_url_untrusted
@@ -37,7 +38,7 @@ _PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
 _REDIRECTS: Final = frozenset({307, 308})
 
 
-class WebhookError(Exception):
+class WebhookError(TlsweepError):
     """The message was not taken; one line for a person, in which the URL's path, query and password are not."""
 
 

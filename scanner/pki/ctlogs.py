@@ -19,6 +19,7 @@ import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from scanner.errors import TlsweepError
 from scanner.evidence import record
 from scanner.pki import der, fields
 from scanner.shipped import shipped
@@ -36,7 +37,7 @@ STATES: Final[frozenset[str]] = frozenset(("pending", "qualified", "usable", "re
 APPROVED: Final[frozenset[str]] = frozenset(("qualified", "usable", "readonly"))
 
 
-class LogListError(Exception):
+class LogListError(TlsweepError):
     """A log list cannot be used; the message is one line for a person."""
 
 

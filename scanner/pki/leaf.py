@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scanner.bugs import describe_caught, joined
+from scanner.errors import describe_caught, joined
 from scanner.pki import rules
 from scanner.pki.certificate import Certificate
 from scanner.pki.judge import Judge

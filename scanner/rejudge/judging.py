@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_bug
 from scanner.correlate.facts import Witness, seconds
 from scanner.diagnosis.fragments import Fragments
 from scanner.diagnosis.recorded import evidence_of
 from scanner.diagnosis.typed import RecordedError
+from scanner.errors import describe_bug
 from scanner.evidence import Evidence
 from scanner.findings import Finding
 from scanner.ndjson import Unreadable, read_certificates, read_findings

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from scanner.errors import TlsweepError
 from scanner.ndjson import Unreadable, read_findings
 from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.rows import (
@@ -53,7 +54,7 @@ OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 NO_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
 
-class LoadError(Exception):
+class LoadError(TlsweepError):
     """Findings cannot be loaded; the message is one line for a person, and what was there is as it was."""
 
 
