@@ -12,10 +12,10 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner import signals
+from scanner.process import signals
 from scanner.errors import TlsweepError, reported_error
 from scanner.language import LANGUAGES, of_locale, speak
-from scanner.process import GC_THRESHOLD
+from scanner.process.limits import GC_THRESHOLD
 
 # command -> module below this package; each has a function named as the command
 COMMANDS: Final = {

@@ -26,6 +26,6 @@ def demo(**given: Any) -> int:
       tlsweep demo
       tlsweep demo /tmp/fleet --serve
     """
-    from scanner.cli.staging import stage
+    from scanner.cli.run_demo import stage
 
     return stage(given["directory"] or "tlsweep-demo", serve=given["serve"])

@@ -8,11 +8,11 @@ from typing import Any
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose, diagnose_certificates, not_fully_judged
-from scanner.diagnosis.fragments import Fragments
+from scanner.codec.certificate_dedup import Fragments
 from scanner.errors import describe_caught
-from scanner.evidence import Evidence
-from scanner.findings import Finding
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import Evidence
+from scanner.model.findings import Finding
+from scanner.trust.verdicts import ChainVerdict
 
 
 def finding_of(
