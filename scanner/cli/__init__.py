@@ -12,9 +12,9 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner.process import signals
 from scanner.errors import TlsweepError, reported_error
 from scanner.language import LANGUAGES, of_locale, speak
+from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
 
 # command -> module below this package; each has a function named as the command

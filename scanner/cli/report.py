@@ -39,8 +39,8 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
       tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
     """
     from scanner.output import OutputClosed
-    from scanner.report.svg import MISSING
     from scanner.report.build import make
+    from scanner.report.svg import MISSING
 
     with ExitStack() as stack:
         refuse_what_is_read(output, (*findings, *since))

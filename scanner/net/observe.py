@@ -11,8 +11,8 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.errors import describe_caught, joined
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import (
     CONNECT_FAILURES,
     Completion,

@@ -19,7 +19,6 @@ import orjson
 
 from scanner.errors import TlsweepError
 from scanner.output import Unreadable, read_findings
-from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
     Row,
@@ -32,6 +31,7 @@ from scanner.warehouse.finding_rows import (
     endpoint_rows,
     finding_row,
 )
+from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.scratch import scratch
 
 PREFIX: Final = "tlsweep-load-"

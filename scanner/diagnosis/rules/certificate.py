@@ -13,11 +13,11 @@ from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import Evidence
-from scanner.x509.certificate import Certificate
-from scanner.x509.extensions import KEY_ENCIPHERMENT
+from scanner.tls.offers import RSA_KX
 from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
-from scanner.tls.offers import RSA_KX
+from scanner.x509.certificate import Certificate
+from scanner.x509.extensions import KEY_ENCIPHERMENT
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
 # The judge's names of clients as a person writes them
