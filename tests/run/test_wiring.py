@@ -43,7 +43,7 @@ from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import HOST, Peer, flight, serving
 from tests.tls.peers import certificate_files, server_context
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # The self-signed certificate that the scripted servers show
 MATERIAL = Material(trust_stores=[certificate_files("ec")[0]])
 CONFIG = ScanConfig(retries=0, timeout=5)

@@ -1,4 +1,4 @@
-"""Rules on certificates: the judges' verdicts (``scanner.pki``) weighed, without saying anything twice.
+"""Rules on certificates: the judges' verdicts (``scanner.trust``) weighed, without saying anything twice.
 
 What is wrong with the leaf alone holds whatever a store says. Of the stores, one that trusts the chain as it was sent
 is enough; where none does, what stops each path is named; where they disagree, that is a warning.
