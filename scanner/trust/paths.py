@@ -13,11 +13,11 @@ and kept with the window in which all of it is valid.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import Final, Literal
 
+from msgspec import Struct, field
+
 from scanner.caching import PARSED, Cache
-from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
@@ -62,8 +62,7 @@ Source = Literal["sent", "anchor", "run", "shipped", "aia"]
 NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 
 
-@dataclass(frozen=True, slots=True)
-class UpperPath:
+class UpperPath(Struct, frozen=True):
     """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
     Where the search was given up it is as far as it came.
 
@@ -80,8 +79,7 @@ class UpperPath:
     constrained: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
 
     issuer: Certificate
@@ -89,8 +87,7 @@ class Step:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(slots=True)
-class Surroundings:
+class Surroundings(Struct):
     """The issuers that one server sent, against one store, and what is known of the paths above them."""
 
     store: TrustStore
@@ -129,8 +126,7 @@ class Surroundings:
         return sum(map(len, self.sent))
 
 
-@dataclass(slots=True)
-class Climb:
+class Climb(Struct):
     """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
 
     paths: list[UpperPath]

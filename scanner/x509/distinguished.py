@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
-from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
 
@@ -63,8 +64,7 @@ _ENCODING: Final = {
 _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"+,;<>\\'} | {"\0": "\\00"})
 
 
-@dataclass(frozen=True, slots=True)
-class NameText:
+class NameText(Struct, frozen=True):
     """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
     ``common_name`` is the last, most specific CN."""
 
