@@ -59,41 +59,38 @@ class Certificate:
         self._public_key: CertificatePublicKeyTypes | None = None
         self._self_signed: bool | None = None
         self._subject_name: NameText | None = None
-        (
-            self.version,
-            self.serial,
-            self.signature_algorithm,
-            self.signature_bytes,
-            self.tbs_der,
-            self.issuer_der,
-            self.issuer_name,
-            self.not_before,
-            self.not_after,
-            self.not_before_text,
-            self.not_after_text,
-            self.subject_der,
-            self.subject,
-            self.common_name,
-            self.spki_der,
-            self.key_type,
-            self.key_bits,
-            self.key,
-            self._extensions,
-            self.critical,
-            self.unknown_critical,
-            names,
-            self.is_ca,
-            self.path_length,
-            self.key_usage,
-            self.extended_key_usage,
-            self.authority_key,
-            self.subject_key_id,
-            self.aia_ca_issuers,
-            self.ocsp_urls,
-            self.name_constraints,
-            self.flaws,
-        ) = fields
-        self.names = names
+        self.version = fields.version
+        self.serial = fields.serial
+        self.signature_algorithm = fields.signature_algorithm
+        self.signature_bytes = fields.signature_bytes
+        self.tbs_der = fields.tbs_der
+        self.issuer_der = fields.issuer_der
+        self.issuer_name = fields.issuer_name
+        self.not_before = fields.not_before
+        self.not_after = fields.not_after
+        self.not_before_text = fields.not_before_text
+        self.not_after_text = fields.not_after_text
+        self.subject_der = fields.subject_der
+        self.subject = fields.subject
+        self.common_name = fields.common_name
+        self.spki_der = fields.spki_der
+        self.key_type = fields.key_type
+        self.key_bits = fields.key_bits
+        self.key = fields.key
+        self._extensions = fields.extensions
+        self.critical = fields.critical
+        self.unknown_critical = fields.unknown_critical
+        self.names = names = fields.names
+        self.is_ca = fields.is_ca
+        self.path_length = fields.path_length
+        self.key_usage = fields.key_usage
+        self.extended_key_usage = fields.extended_key_usage
+        self.authority_key = fields.authority_key
+        self.subject_key_id = fields.subject_key_id
+        self.aia_ca_issuers = fields.aia_ca_issuers
+        self.ocsp_urls = fields.ocsp_urls
+        self.name_constraints = fields.name_constraints
+        self.flaws = fields.flaws
         self.signature = self.signature_algorithm.name
         self.issuer = self.issuer_name.text
         self.self_issued = self.subject_der == self.issuer_der

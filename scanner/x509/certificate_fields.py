@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from scanner.caching import bounded_memo
 from scanner.x509 import der
@@ -13,7 +15,7 @@ from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import SignatureAlgorithm
 
 
-class Fields(NamedTuple):
+class Fields(Struct, frozen=True):
     """What a certificate says (RFC 5280 section 4.1): made by ``certificate_fast`` or ``certificate_exact``, kept by ``Certificate``.
 
     Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC 4514
