@@ -23,9 +23,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "scanner"
 
 
-# How classes are made, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that
-# know nobody else may use these.
-EVERYWHERE: Final = frozenset({"errors", "records", "shipped", "caching"})
+# The base of errors, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that know
+# nobody else may use these.
+EVERYWHERE: Final = frozenset({"errors", "shipped", "caching"})
 
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
@@ -70,7 +70,6 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "net": frozenset({"model", "process", "starttls", "tls", "trust", "x509"}),
     "output": frozenset({"lines", "model", "text"}),
     "process": frozenset(),
-    "records": frozenset(),
     "rejudge": frozenset({"codec", "diagnosis", "fleet", "model", "output", "run", "text", "trust", "x509"}),
     "report": frozenset({"diagnosis", "fleet", "model", "output", "text"}),
     "run": frozenset(
@@ -104,8 +103,12 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("diagnosis", "fleet"): frozenset({"scanner.fleet.correlate.fleet_verdicts"}),
 }
 
+# Records are made with it everywhere.
+EVERY_ROOM: Final = ("",)
+
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
 THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
+    "msgspec": EVERY_ROOM,
     "trio": ("net/", "run/", "demo/", "cli/"),
     "dns": ("net/", "demo/"),
     "httpcore": ("net/",),
@@ -165,6 +168,7 @@ HEAVY: Final = (
     "idna",
     "trio",
     "orjson",
+    "msgspec",
     "tqdm",
     "certifi",
     "zstandard",
@@ -240,7 +244,9 @@ def room(path: Path) -> str:
 
 def within(path: Path, places: tuple[str, ...]) -> bool:
     name = below_package(path)
-    return any(name.startswith(place) if place.endswith("/") else name == place for place in places)
+    return places == EVERY_ROOM or any(
+        name.startswith(place) if place.endswith("/") else name == place for place in places
+    )
 
 
 @cache

@@ -6,8 +6,9 @@ import csv
 import re
 from typing import Final
 
+from msgspec import Struct
+
 from scanner.errors import TlsweepError
-from scanner.records import dataclass
 from scanner.text import quoted
 
 # Names of the host column and of the address column, most preferred first. If an inventory has two of them, the
@@ -34,8 +35,7 @@ class InventoryError(TlsweepError):
     """The inventory as a whole cannot be used; the message is one line for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """A CSV table: the index of each known column in a record (-1 if absent), and the columns that are tags."""
 
     delimiter: str
@@ -50,13 +50,11 @@ class Columns:
     unnamed: tuple[tuple[str, int], ...]  # columns without a name: become tags only where they are not empty
 
 
-@dataclass(frozen=True, slots=True)
-class JsonLines:
+class JsonLines(Struct, frozen=True):
     """One JSON object per line."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainLines:
+class PlainLines(Struct, frozen=True):
     """One host per line."""
 
 

@@ -16,10 +16,10 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from scanner.errors import describe_caught, joined
 from scanner.model.evidence import DnsAnswer, Evidence

@@ -10,12 +10,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
+from msgspec import Struct, field
 
 from scanner.errors import TlsweepError
 from scanner.output import Unreadable, read_findings
@@ -58,8 +58,7 @@ class LoadError(TlsweepError):
     """Findings cannot be loaded; the message is one line for a person, and what was there is as it was."""
 
 
-@dataclass(slots=True)
-class RunFacts:
+class RunFacts(Struct):
     """What is told of one run."""
 
     run: str
@@ -108,8 +107,7 @@ class RunFacts:
         }
 
 
-@dataclass(slots=True)
-class Staged:
+class Staged(Struct):
     """Rows in files, one JSON object a line, by table; without ``run_date``, which is that of the run."""
 
     directory: Path

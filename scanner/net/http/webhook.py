@@ -15,9 +15,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore
 import trio
+from msgspec import Struct
 
 from scanner.errors import TlsweepError
-from scanner.model.evidence import record
 from scanner.net.http.backend import one_line
 from scanner.net.http.url_policy import DEFAULT_PORTS, Refused, Url, read_url_untrusted
 
@@ -51,8 +51,7 @@ class _Refused(Exception):
         self.pause = pause
 
 
-@record
-class Hook:
+class Hook(Struct, frozen=True):
     """Where messages go. ``shown`` is what may be printed of it."""
 
     url: Url
