@@ -226,16 +226,16 @@ import json, resource, sys, trio
 from scanner.caching import Cache
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 
 port, store, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
 async def main():
     material = Material(trust_stores=[store])
-    judge = make_judge(material)
+    verifier = make_verifier(material)
     findings = []
     config = ScanConfig(concurrency=500, retries=0)
-    async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+    async with open_session(config, material, run_id="test", verifier=verifier, emit=findings.append) as session:
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
         await session.run(
             Target(row=n, host=f"h{n}.test", port=port, protocol="tls", sni=f"h{n}.test", address="127.0.0.1")

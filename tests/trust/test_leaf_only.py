@@ -28,7 +28,7 @@ def test_without_a_fault_it_is_the_judges_verdict() -> None:
 @pytest.mark.parametrize("name", [HOST, "other.example", None])
 def test_the_leaf_is_judged_by_itself(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = evidence.verifier()
-    monkeypatch.setattr(verifier, "judge", broken)
+    monkeypatch.setattr(verifier, "verify", broken)
     verdict = verify_or_leaf(verifier, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
     assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
     assert verdict.error is not None and "certificates: OverflowError: injected" in verdict.error
