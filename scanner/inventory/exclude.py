@@ -16,6 +16,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
+from scanner.errors import TlsweepError
 from scanner.inventory.hosts import Unusable, embedded_ipv4, parse_address, parse_name
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
 from scanner.text import quoted
@@ -27,7 +28,7 @@ MAX_LINE: Final = 4096
 MAX_ENTRIES: Final = 5_000_000
 
 
-class ExclusionError(Exception):
+class ExclusionError(TlsweepError):
     """The list of exclusions cannot be used; the message is one line for the user and names the bad line."""
 
 

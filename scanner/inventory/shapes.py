@@ -6,7 +6,9 @@ import csv
 import re
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
+from scanner.errors import TlsweepError
 from scanner.text import quoted
 
 # Names of the host column and of the address column, most preferred first. If an inventory has two of them, the
@@ -29,12 +31,11 @@ _URL_LINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^,;\s]*/\S*", re.ASCI
 _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 
 
-class InventoryError(Exception):
+class InventoryError(TlsweepError):
     """The inventory as a whole cannot be used; the message is one line for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """A CSV table: the index of each known column in a record (-1 if absent), and the columns that are tags."""
 
     delimiter: str
@@ -49,13 +50,11 @@ class Columns:
     unnamed: tuple[tuple[str, int], ...]  # columns without a name: become tags only where they are not empty
 
 
-@dataclass(frozen=True, slots=True)
-class JsonLines:
+class JsonLines(Struct, frozen=True):
     """One JSON object per line."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainLines:
+class PlainLines(Struct, frozen=True):
     """One host per line."""
 
 

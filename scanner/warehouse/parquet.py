@@ -12,11 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from msgspec import Struct
 
 from scanner.warehouse.ddl import quote_identifier
 from scanner.warehouse.duck import (
@@ -43,8 +43,7 @@ PARTITION_KEY: Final = "date"
 MAX_NAME: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(Struct, frozen=True):
     """A file to move to ``place``, or ``None`` if the file at ``place`` is only removed."""
 
     new: Path | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 # What differs between dialects: a tag from the JSON text (null if absent), whole days between the dates of two times,
 # seconds between two times, now in UTC, and each certificate once.
@@ -55,8 +56,7 @@ TEAM: Final = "team"
 _TARGET: Final = "host, port, protocol, sni, address, id"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A view; ``query`` has placeholders for the expressions of a dialect."""
 
     about: str

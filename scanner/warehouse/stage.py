@@ -10,14 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
+from msgspec import Struct, field
 
 from scanner.caching import Cache
+from scanner.errors import TlsweepError
 from scanner.output import Unreadable, read_findings
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
@@ -60,8 +61,7 @@ class LoadError(Exception):
     """Findings cannot be loaded; the message is one line for the user. The warehouse is unchanged."""
 
 
-@dataclass(slots=True)
-class RunSummary:
+class RunSummary(TlsweepError):
     """The counts and dates of one run, for its row of ``runs``."""
 
     run: str
@@ -110,8 +110,7 @@ class RunSummary:
         }
 
 
-@dataclass(slots=True)
-class StagedRows:
+class StagedRows(Struct):
     """Rows in one file per table, one JSON object per line, without ``run_date``, which ``runs`` has."""
 
     directory: Path

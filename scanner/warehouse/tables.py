@@ -6,9 +6,10 @@ dialects, so that queries need no quotes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 
 class Kind(Enum):
@@ -24,8 +25,7 @@ class Kind(Enum):
     JSON = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column; ``source`` is its path in a finding (``endpoints[].version``), empty if it is derived as ``about`` says."""
 
     name: str
@@ -35,8 +35,7 @@ class Column:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table; its ``key`` columns identify a row."""
 
     name: str
