@@ -57,11 +57,11 @@ OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 UNKNOWN_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
 
-class LoadError(Exception):
+class LoadError(TlsweepError):
     """Findings cannot be loaded; the message is one line for the user. The warehouse is unchanged."""
 
 
-class RunSummary(TlsweepError):
+class RunSummary(Struct):
     """The counts and dates of one run, for its row of ``runs``."""
 
     run: str
