@@ -2,25 +2,17 @@
 
 A decoder takes the message body without its header and raises ``DecodeError`` alone.
 Code points stay numbers and unknown extensions stay bytes.
-
-The messages of every handshake are read by plain arithmetic where they are in order. What is not is left to the careful reading
-with a ``Reader`` behind it, which alone decides what is wrong, and says so.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from scanner.caching import bounded_memo
 from scanner.tls import constants as c
 from scanner.tls.wire import DecodeError, Reader
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
-# What servers say in the same words to everybody is read once: that many of each message, of at most that many bytes together
-# with what differs. Some dozens are enough for all servers of the world, and a hello without a share has a hundred bytes.
-MEMO_ENTRIES: Final = 256
-MEMO_SIZE: Final = 512
 
 
 class ServerHello(NamedTuple):
@@ -53,28 +45,6 @@ def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
 
 def server_hello_untrusted(body: bytes) -> ServerHello:
     """ServerHello of SSL 3.0 to TLS 1.3."""
-    # version, random, session id; the same server says the rest in the same words to every client, but for a share
-    if len(body) >= 38 and (size := body[34]) <= 32 and 38 <= 35 + size + 3 <= len(body) <= MEMO_SIZE:
-        try:
-            version, suite, compression, extensions = _hello_rest_untrusted(body[:2], body[35 + size :])
-        except DecodeError:
-            pass  # at another byte of this one
-        else:
-            return ServerHello(version, body[2:34], body[35 : 35 + size], suite, compression, extensions)
-    return _server_hello_carefully_untrusted(body)
-
-
-def _rest_bytes(_version: bytes, rest: bytes) -> int:
-    return len(rest)
-
-
-@bounded_memo(MEMO_ENTRIES, MEMO_SIZE, _rest_bytes)
-def _hello_rest_untrusted(version: bytes, rest: bytes) -> tuple[int, int, int, dict[int, bytes]]:
-    hello = _server_hello_carefully_untrusted(version + bytes(33) + rest)
-    return hello.version, hello.suite, hello.compression, hello.extensions
-
-
-def _server_hello_carefully_untrusted(body: bytes) -> ServerHello:
     reader = Reader(body, "ServerHello")
     version = reader.u16()
     random = reader.take(32)
@@ -130,7 +100,6 @@ def alpn_untrusted(body: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-@bounded_memo(MEMO_ENTRIES, MEMO_SIZE)
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
     """EncryptedExtensions (RFC 8446 section 4.3.1): whether the server name was acknowledged, and the ALPN name chosen."""
     reader = Reader(body, "EncryptedExtensions")
@@ -170,33 +139,6 @@ class CertificateMessage(NamedTuple):
 
 def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     """Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
-    end = len(body)
-    position = 4 if tls13 else 3
-    if end >= position and int.from_bytes(body[:position], "big") == end - position:  # and an empty context
-        certificates: list[bytes] = []
-        leaf_extensions: dict[int, bytes] = {}
-        while position + 3 <= end and len(certificates) < MAX_CERTIFICATES:
-            start = position + 3
-            position = start + int.from_bytes(body[position:start], "big")
-            certificate = body[start:position]
-            if tls13:
-                start = position + 2
-                if start > end:
-                    break
-                position = start + (body[start - 2] << 8 | body[start - 1])
-                if position > end:
-                    break
-                if position > start:
-                    extensions = extensions_untrusted(body[start:position], "CertificateEntry extensions")
-                    if not certificates:
-                        leaf_extensions = extensions
-            certificates.append(certificate)
-        if position == end:
-            return CertificateMessage(tuple(certificates), leaf_extensions)
-    return _certificate_carefully_untrusted(body, tls13=tls13)
-
-
-def _certificate_carefully_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     reader = Reader(body, "Certificate")
     if tls13 and reader.vector8():
         raise reader.error("request context is not empty")
@@ -255,8 +197,6 @@ def certificate_request_untrusted(body: bytes, version: int) -> CertificateReque
 
 def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
     """(scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
-    if len(body) >= 4 and 4 + (body[2] << 8 | body[3]) == len(body):
-        return body[0] << 8 | body[1], body[4:]
     reader = Reader(body, "CertificateVerify")
     scheme = reader.u16()
     signature = reader.vector16()
@@ -279,17 +219,6 @@ class ServerKeyExchange(NamedTuple):
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
     """ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
-    if kx == "ECDHE" and version == 0x0303 and not anonymous and len(body) >= 4 and body[0] == 3 and body[3]:
-        start = 8 + body[3]
-        if start <= len(body) and start + (body[start - 2] << 8 | body[start - 1]) == len(body):
-            scheme = body[start - 4] << 8 | body[start - 3]
-            return ServerKeyExchange(body[: start - 4], body[1] << 8 | body[2], None, scheme, body[start:])
-    return _server_key_exchange_carefully_untrusted(body, version, kx, anonymous=anonymous)
-
-
-def _server_key_exchange_carefully_untrusted(
-    body: bytes, version: int, kx: str, *, anonymous: bool
-) -> ServerKeyExchange:
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
     if kx == "ECDHE":
