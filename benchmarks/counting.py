@@ -155,8 +155,8 @@ def _peak(lines: Iterator[bytes], home: Path) -> int:
 
 def main(path: str, rounds: str) -> None:
     """CPU seconds of parsing each line and of counting, in turns."""
-    from scanner.fleet.parallel import fold_files
-    from scanner.process import GC_THRESHOLD
+    from scanner.fleet.stats.parallel import fold_files
+    from scanner.process.limits import GC_THRESHOLD
 
     gc.set_threshold(GC_THRESHOLD)  # as the command line has it
     times = []

@@ -28,30 +28,32 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from benchmarks.judging import AT, _evidence, _way
 from benchmarks.measure import table
-from scanner.config import ScanConfig
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.ndjson import dumps_line
-from scanner.net.dns_codec import read_answer_untrusted as read_long_untrusted
-from scanner.net.dns_records import caa_set_untrusted
-from scanner.net.dns_wire import Question
-from scanner.net.dns_wire import read_answer_untrusted as read_short_untrusted
-from scanner.net.http_answer import read_answer_untrusted as read_http_untrusted
-from scanner.pki import crl, ocsp, sct
-from scanner.pki.distinguished import name_text
-from scanner.pki.intermediates import Intermediates
-from scanner.pki.judge import Judge
-from scanner.pki.names import nearest_names
-from scanner.pki.ocsp_request import digest, key_bits
-from scanner.pki.stores import load_store
-from scanner.session import Material, open_session
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.output import dumps_line
+from scanner.net.dns.dnspython_codec import read_answer_untrusted as read_long_untrusted
+from scanner.net.dns.caa_tlsa import caa_set_untrusted
+from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
+from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
+from scanner.x509 import crl
+from scanner.x509 import ocsp
+from scanner.x509 import sct
+from scanner.x509.distinguished import name_text
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.verifier import Judge
+from scanner.trust.hostname import nearest_names
+from scanner.x509.ocsp_request import digest, key_bits
+from scanner.trust.stores import load_store
+from scanner.run.wiring import Material, open_session
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
-from scanner.tls.records import RecordBuffer
+from scanner.tls.record_layer import RecordBuffer
 from tests.helpers import pki
 from tests.helpers.pki import Issued, name, network, tlv
 
-# A message of the TLS handshake has no more (``scanner.tls.records.MAX_MESSAGE``).
+# A message of the TLS handshake has no more (``scanner.tls.record_layer.MAX_MESSAGE``).
 BYTES: Final = 255 << 10
 HOST: Final = "h0.fleet0.example"
 ROOT: Final = pki.root("Benchmark Root")

@@ -21,10 +21,10 @@ from functools import partial
 from typing import Any, Final, cast
 
 from benchmarks.measure import table
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.diagnosis.case import Context
-from scanner.diagnosis.fragments import Fragments
-from scanner.evidence import (
+from scanner.codec.certificate_dedup import Fragments
+from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
@@ -35,15 +35,15 @@ from scanner.evidence import (
     Stage,
     Target,
 )
-from scanner.findings import Finding
-from scanner.ndjson import dumps_line
+from scanner.model.findings import Finding
+from scanner.output import dumps_line
 from scanner.net.pacing import Pacer
-from scanner.pki.ctlogs import log_list_untrusted
-from scanner.pki.intermediates import Intermediates
-from scanner.pki.judge import Judge
-from scanner.pki.transparency import Transparency
-from scanner.pki.verdicts import ChainVerdict
-from scanner.scan import Scan
+from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.verifier import Judge
+from scanner.trust.transparency import Transparency
+from scanner.trust.verdicts import ChainVerdict
+from scanner.run.scan import Scan
 from tests.helpers import pki, scts
 
 CHAINS: Final = 10

@@ -67,7 +67,7 @@ def _run(argv: list[str], home: Path) -> Cost:
 
 
 def _own(path: Path, home: Path) -> Cost:
-    from scanner.warehouse.staging import stage
+    from scanner.warehouse.stage import stage
 
     kept = home / "staged"
     kept.mkdir()
@@ -81,7 +81,7 @@ def _own(path: Path, home: Path) -> Cost:
 def main(directory: str, name: str, database: str) -> None:
     """Only DuckDB's part, of rows that were staged before."""
     from scanner.warehouse.duck import load_duckdb
-    from scanner.warehouse.staging import RunFacts, Staged
+    from scanner.warehouse.stage import RunFacts, Staged
 
     load_duckdb(Staged(Path(directory), {name: RunFacts(name, "")}), database)
 

@@ -29,7 +29,7 @@ async def _resolve(port: int, first: int, hosts: int, concurrency: int) -> tuple
     """Good answers, CPU seconds and wall seconds for names that were not asked before."""
     import trio
 
-    from scanner.net.resolve import open_resolver
+    from scanner.net.dns.resolver import open_resolver
 
     good = 0
     async with open_resolver(servers=[f"127.0.0.1:{port}"]) as resolver:

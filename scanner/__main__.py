@@ -6,7 +6,9 @@ import os
 import sys
 from typing import TextIO, cast
 
-from scanner import signals, streams
+from scanner.process import signals
+
+from scanner.process import streams
 
 
 def run() -> int:

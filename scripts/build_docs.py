@@ -17,7 +17,7 @@ from scanner.tls import constants
 from scanner.tls.events import TRANSITIONS, State
 from scanner.warehouse.ddl import column_type, load_commands
 from scanner.warehouse.model import FINDINGS, TABLES, Column
-from scanner.warehouse.views import VIEWS
+from scanner.warehouse.sql_views import VIEWS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = ROOT / "scanner" / "data" / "finding.schema.json"
@@ -38,7 +38,7 @@ CHOSEN: Final[dict[str, tuple[tuple[str, State], ...]]] = {
 
 HEAD: Final = """# The fields of a finding
 
-This page is made from `scanner/findings.py` by `scripts/build_docs.py`. The same, for machines: `tlsweep schema finding`.
+This page is made from `scanner/model/findings.py` by `scripts/build_docs.py`. The same, for machines: `tlsweep schema finding`.
 
 A findings file holds one JSON object a line (NDJSON, UTF-8). Fields are only ever added within `tlsweep/1`, so a reader
 must leave alone what it does not know. A field that is not known is absent or `null`, never guessed. Text from servers,

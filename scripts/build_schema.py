@@ -1,5 +1,5 @@
-"""Write the JSON Schemas of a finding and of statistics, made from the record types of ``scanner.findings`` and
-``scanner.fleet.stats_schema``.
+"""Write the JSON Schemas of a finding and of statistics, made from the record types of ``scanner.model.findings`` and
+``scanner.fleet.stats.stats_schema``.
 
     python scripts/build_schema.py            # writes scanner/data/{finding,stats}.schema.json
     python scripts/build_schema.py --check    # exit 1 where one is stale
@@ -28,8 +28,9 @@ from typing import (
     is_typeddict,
 )
 
-from scanner import findings
-from scanner.fleet import stats, stats_schema
+from scanner.model import findings
+from scanner.fleet.stats import counts as stats
+from scanner.fleet.stats import stats_schema
 
 DATA: Final = Path(__file__).resolve().parent.parent / "scanner" / "data"
 

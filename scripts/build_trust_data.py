@@ -23,10 +23,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scanner.pki import blocklist
-from scanner.pki.certificate import Certificate, CertificateError
-from scanner.pki.intermediates import ENTRY, MAGIC, subject_key
-from scanner.pki.pem import certificates_in_pem
+from scanner.trust import onecrl as blocklist
+from scanner.x509.certificate import Certificate, CertificateError
+from scanner.trust.intermediates import ENTRY, MAGIC, subject_key
+from scanner.x509.pem import certificates_in_pem
 
 DATA = Path(__file__).resolve().parent.parent / "scanner" / "data"
 

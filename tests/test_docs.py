@@ -14,7 +14,7 @@ import click
 import pytest
 
 from scanner.cli import COMMANDS, NOT_YET
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.diagnosis.catalogue import CAUSES, CODES
 from scanner.starttls import PROTOCOLS
 from scanner.tls.events import State
@@ -156,7 +156,7 @@ def test_every_field_has_its_line() -> None:
         section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for field, about in record["properties"].items():
             assert f"\n| `{field}` | " in section, f"{name}.{field}"
-            assert about.get("description"), f"{name}.{field} has no description in scanner/findings.py"
+            assert about.get("description"), f"{name}.{field} has no description in scanner/model/findings.py"
 
 
 def test_the_diagram_has_every_state() -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from scanner.evidence import InvalidRow, Target
-from scanner.exclude import load_exclusions
-from scanner.findings import CAUSES
+from scanner.model.evidence import InvalidRow, Target
+from scanner.inventory.exclude import load_exclusions
+from scanner.model.findings import CAUSES
 from scanner.inventory import read_inventory
 from scanner.starttls import PROTOCOLS
 

@@ -12,9 +12,9 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner import signals
+from scanner.process import signals
 from scanner.language import LANGUAGES, of_locale, speak
-from scanner.process import GC_THRESHOLD
+from scanner.process.limits import GC_THRESHOLD
 
 # command -> module below this package; each has a function named as the command
 COMMANDS: Final = {

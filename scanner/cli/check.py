@@ -11,7 +11,7 @@ import orjson
 from scanner.cli import UsageProblem, language_option, standard_output
 from scanner.cli import options as opt
 from scanner.cli.problems import one_line_problems
-from scanner.findings import Finding
+from scanner.model.findings import Finding
 
 
 @click.command(no_args_is_help=True, short_help="Diagnose one or a few targets, or certificate files, for a person.")
@@ -34,8 +34,8 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
       tlsweep check smtp://mail.example.org:587 192.0.2.7:8443 --json
       tlsweep check --chain fullchain.pem --host www.example.org --at 2027-01-01
     """  # fmt: skip
-    from scanner.cli.checking import check_files, check_targets
-    from scanner.cli.running import matches_fail_on, parse_fail_on
+    from scanner.cli.run_check import check_files, check_targets
+    from scanner.cli.run_scan import matches_fail_on, parse_fail_on
 
     with one_line_problems():
         fail_on = parse_fail_on(given["fail_on"])
@@ -59,6 +59,6 @@ def _print(findings: list[Finding], *, as_json: bool, file: str | None) -> None:
             standard_output().buffer.write(orjson.dumps(finding, option=orjson.OPT_APPEND_NEWLINE))
         standard_output().buffer.flush()
         return
-    from scanner.cli.page import show
+    from scanner.cli.finding_page import show
 
     show(findings, standard_output(), file=file)

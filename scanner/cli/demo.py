@@ -27,7 +27,7 @@ def demo(**given: Any) -> int:
       tlsweep demo
       tlsweep demo /tmp/fleet --serve
     """
-    from scanner.cli.staging import stage
+    from scanner.cli.run_demo import stage
 
     with one_line_problems():
         return stage(given["directory"] or "tlsweep-demo", serve=given["serve"])

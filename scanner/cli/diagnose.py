@@ -45,7 +45,7 @@ def diagnose(findings: tuple[str, ...], **given: Any) -> int:
       tlsweep diagnose findings.ndjson --trust-store new-roots.pem | tlsweep stats -
       tlsweep diagnose findings.ndjson --at 2027-03-01 --fail-on expired-or-self-signed -o /dev/null
     """  # fmt: skip
-    from scanner.cli.rejudging import rejudge
+    from scanner.cli.run_diagnose import rejudge
 
     with one_line_problems():
         ctx = click.get_current_context()

@@ -48,8 +48,8 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
       tlsweep diff week/*.ndjson --format json
       tlsweep diff old.ndjson new.ndjson --fail-on new --webhook https://alerts.example/hook
     """
-    from scanner.fleet.diff import CATEGORIES, Diff
-    from scanner.fleet.diff_tables import FORMATS
+    from scanner.fleet.diff.comparison import CATEGORIES, Diff
+    from scanner.fleet.diff.diff_tables import FORMATS
 
     words = {word.strip().replace("-", "_") for word in (fail_on or "").split(",") if word.strip()}
     for word in words:
@@ -63,7 +63,7 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
         counts = compared.summary().counts
         matched = sorted(word for word in words if counts[word])
         if send is not None and (matched or not words):
-            from scanner.fleet.diff_message import message
+            from scanner.fleet.diff.message import message
 
             out.flush()
             send(message(compared, matched))
@@ -75,7 +75,7 @@ def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
     if not webhook:
         return None
     from scanner.cli.stopping import run_until_signal
-    from scanner.net.webhook import WebhookError, deliver, read_hook
+    from scanner.net.http.webhook import WebhookError, deliver, read_hook
 
     try:
         hook = read_hook(webhook)

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from scanner import memory
+from scanner.process import memory
 from scanner.cli import UsageProblem
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.language import spoken
 from scanner.text import printable, quoted, shorten
 
@@ -259,7 +259,7 @@ def cache_directory(given: dict[str, Any], environment: Mapping[str, str] = os.e
     if given["cache"]:
         if os.path.exists(given["cache"]) and not os.path.isdir(given["cache"]):
             raise UsageProblem(f"--cache: {given['cache']} is not a directory")
-        from scanner.net.fetch_cache import why_refused
+        from scanner.net.http.disk_cache import why_refused
 
         refusal = why_refused(given["cache"])
         if refusal is not None:

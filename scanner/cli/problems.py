@@ -9,20 +9,20 @@ from scanner.cli import UsageProblem
 
 
 def _known() -> tuple[type[Exception], ...]:
-    from scanner.exclude import ExclusionError
-    from scanner.fleet.diff import DiffError
-    from scanner.fleet.stats import CountingFailed, UnknownColumn
-    from scanner.held import HeldError
+    from scanner.inventory.exclude import ExclusionError
+    from scanner.fleet.diff.comparison import DiffError
+    from scanner.fleet.stats.counts import CountingFailed, UnknownColumn
+    from scanner.run.spool import HeldError
     from scanner.inventory import InventoryError
-    from scanner.ndjson import NotFindings, OutputError
-    from scanner.net.dns_config import ResolverConfigError
+    from scanner.output import NotFindings, OutputError
+    from scanner.net.dns.resolver_config import ResolverConfigError
     from scanner.net.sntp import NtpServerError
-    from scanner.pki.ctlogs import LogListError
-    from scanner.pki.files import ChainFileError
-    from scanner.pki.stores import StoreError
-    from scanner.rejudge.certificates import CertificatesError
-    from scanner.warehouse.staging import LoadError
-    from scanner.workers import WorkersFailed
+    from scanner.trust.ct_logs import LogListError
+    from scanner.trust.certificate_files import ChainFileError
+    from scanner.trust.stores import StoreError
+    from scanner.rejudge.certificate_store import CertificatesError
+    from scanner.warehouse.stage import LoadError
+    from scanner.run.pool import WorkersFailed
 
     return (
         CertificatesError, CountingFailed, DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings,

@@ -8,8 +8,8 @@ from typing import Final, TextIO
 import trio
 from tqdm import tqdm
 
-from scanner.fleet.tally import OUTCOMES
-from scanner.scan import ScanStatistics
+from scanner.fleet.stats.tally import OUTCOMES
+from scanner.run.scan import ScanStatistics
 
 # Often enough to look alive, seldom enough to cost nothing.
 INTERVAL: Final = 0.25

@@ -39,9 +39,9 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
       tlsweep report tonight.ndjson --since yesterday.ndjson -o tonight.html
       tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
     """
-    from scanner.ndjson import OutputClosed
-    from scanner.report.drawing import MISSING
-    from scanner.report.making import make
+    from scanner.output import OutputClosed
+    from scanner.report.svg import MISSING
+    from scanner.report.build import make
 
     with one_line_problems(), ExitStack() as stack:
         refuse_what_is_read(output, (*findings, *since))
@@ -65,7 +65,7 @@ def _twice(path: str) -> Iterator[str]:
     if path != "-" and (os.path.isfile(path) or not os.path.exists(path)):
         yield path
         return
-    from scanner.cli.rejudging import readable_again
+    from scanner.cli.run_diagnose import readable_again
 
     with readable_again(path) as again:
         yield again
@@ -73,7 +73,7 @@ def _twice(path: str) -> Iterator[str]:
 
 def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:
     """Raise ``UsageProblem`` where the page, or the file beside it, would be written over an input."""
-    from scanner.report.making import beside_name
+    from scanner.report.build import beside_name
     from scanner.text import quoted
 
     for path in paths:

@@ -54,7 +54,7 @@ def scan(inventory: str, **given: Any) -> int:
       tlsweep scan hosts.csv -o findings.ndjson --resume
       zcat names.gz | tlsweep scan - --trust-store corp-ca.pem > findings.ndjson
     """  # fmt: skip
-    from scanner.cli.running import Run
+    from scanner.cli.run_scan import Run
 
     with one_line_problems():
         run = Run.prepare(inventory, given)

@@ -50,9 +50,9 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
       tlsweep stats findings.ndjson --by issuer --by version --workers auto
       tlsweep stats shard-*.ndjson.zst --format json
     """
-    from scanner.fleet import tables
-    from scanner.fleet.parallel import MAX_WORKERS, fold_files
-    from scanner.process import cores
+    from scanner.fleet.stats import stats_tables as tables
+    from scanner.fleet.stats.parallel import MAX_WORKERS, fold_files
+    from scanner.process.limits import cores
 
     with one_line_problems():
         count = min(cores(), MAX_WORKERS) if workers == "auto" else workers

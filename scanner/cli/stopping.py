@@ -8,7 +8,7 @@ from typing import TypeVarTuple
 
 import trio
 
-from scanner import signals
+from scanner.process import signals
 from scanner.net.clocks import LoopClock
 
 Arguments = TypeVarTuple("Arguments")

@@ -6,12 +6,12 @@ All of every completed handshake stands in ``observed`` as well; this is the par
 from __future__ import annotations
 
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
-from scanner.diagnosis.plain import text, timestamp
+from scanner.codec.json_safe import text, timestamp
 from scanner.diagnosis.rules.client_auth import ours_taken, required, said
-from scanner.evidence import Completion, EndpointEvidence, ServerFlight, Stage
-from scanner.findings import ApplicationRecord, ClientAuthRecord
-from scanner.pki.distinguished import name_text
-from scanner.tls.names import alert_name
+from scanner.model.evidence import Completion, EndpointEvidence, ServerFlight, Stage
+from scanner.model.findings import ApplicationRecord, ClientAuthRecord
+from scanner.x509.distinguished import name_text
+from scanner.tls.registry_names import alert_name
 
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:

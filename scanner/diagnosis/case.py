@@ -7,11 +7,11 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from scanner.correlate.verdicts import FleetVerdict
-from scanner.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
-from scanner.findings import Severity
-from scanner.pki.transparency import Transparency
-from scanner.pki.verdicts import ChainVerdict
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
+from scanner.model.findings import Severity
+from scanner.trust.transparency import Transparency
+from scanner.trust.verdicts import ChainVerdict
 from scanner.records import dataclass
 from scanner.tls.offers import OFFERS
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.evidence import Stage
-from scanner.findings import CAUSES, Cause, Severity
+from scanner.model.evidence import Stage
+from scanner.model.findings import CAUSES, Cause, Severity
 from scanner.language import ENGLISH
 from scanner.records import dataclass
 from scanner.shipped import shipped

@@ -15,7 +15,7 @@ from typing import Any, Final
 from scanner.bugs import describe_caught, joined
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
-from scanner.diagnosis.clients import predict
+from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
@@ -32,10 +32,10 @@ from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
-from scanner.evidence import Evidence, Failure, Stage, record
-from scanner.findings import Cause, DiagnosisRecord, Outcome, Severity
-from scanner.pki.certificate import Certificate
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import Evidence, Failure, Stage, record
+from scanner.model.findings import Cause, DiagnosisRecord, Outcome, Severity
+from scanner.x509.certificate import Certificate
+from scanner.trust.verdicts import ChainVerdict
 from scanner.records import dataclass
 
 __all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]

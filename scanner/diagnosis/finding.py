@@ -9,10 +9,10 @@ from scanner.bugs import describe_caught
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose, diagnose_certificates, not_fully_judged
-from scanner.diagnosis.fragments import Fragments
-from scanner.evidence import Evidence
-from scanner.findings import Finding
-from scanner.pki.verdicts import ChainVerdict
+from scanner.codec.certificate_dedup import Fragments
+from scanner.model.evidence import Evidence
+from scanner.model.findings import Finding
+from scanner.trust.verdicts import ChainVerdict
 
 
 def finding_of(

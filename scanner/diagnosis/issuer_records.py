@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.plain import text
-from scanner.evidence import EndpointEvidence, Evidence
-from scanner.findings import EndpointRecord
-from scanner.pki.lineage import anchored, lineage_of
-from scanner.pki.verdicts import ChainVerdict
+from scanner.codec.json_safe import text
+from scanner.model.evidence import EndpointEvidence, Evidence
+from scanner.model.findings import EndpointRecord
+from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.verdicts import ChainVerdict
 
 _WHERE_TRUE: Final = ("keyed", "named", "own_key", "operated", "on_the_spot")
 

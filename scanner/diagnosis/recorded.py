@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 
 from scanner.diagnosis.case import ENUMERATION
 from scanner.diagnosis.engine import JUDGING, NO_RULE, OWN_FAULT
-from scanner.diagnosis.observed import FIRST_OFFER, PUBLISHED
-from scanner.diagnosis.typed import CertificateOf, Reading, RecordedError, known, take
-from scanner.evidence import (
+from scanner.codec.encode import FIRST_OFFER, PUBLISHED
+from scanner.codec.typed import CertificateOf, Reading, RecordedError, known, take
+from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
@@ -28,7 +28,7 @@ from scanner.evidence import (
     Stage,
     Target,
 )
-from scanner.tls import names
+from scanner.tls import registry_names as names
 from scanner.tls.offers import TLS13
 
 _QUESTION_OF_ENUMERATION: Final = re.compile(rf"{ENUMERATION}[0-9a-f]{{4}}-[0-9]{{1,6}}")

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from scanner.caching import bounded_memo
 from scanner.diagnosis.case import Case, Context, flight_of, moment
-from scanner.diagnosis.observed import LONGEST_ANSWER, MAX_ANSWERS
-from scanner.diagnosis.plain import text
+from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
+from scanner.codec.json_safe import text
 from scanner.diagnosis.rules.revocation import staple_of
-from scanner.evidence import EndpointEvidence, Evidence, RevocationAnswer
-from scanner.findings import CrlRecord, OcspRecord, RevocationRecord
-from scanner.pki.revocation import answer_bytes
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer
+from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.trust.revocation import answer_bytes
+from scanner.trust.verdicts import ChainVerdict
 
 _TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
 

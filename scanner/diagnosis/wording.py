@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES, Code, translated, words_of
-from scanner.evidence import Target
+from scanner.model.evidence import Target
 from scanner.language import ENGLISH
 from scanner.text import printable, shorten
 

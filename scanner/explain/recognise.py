@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from scanner.records import dataclass
-from scanner.tls.names import alert_name
+from scanner.tls.registry_names import alert_name
 
 # A trace of Java with all its causes has some thousand lines; what decides stands at its beginning or at its end.
 LOOKED_AT: Final = 1 << 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scanner.correlate.domains import registrable
+from scanner.fleet.correlate.domains import registrable
 
 # Parts of the target that make it the same in another run. The row is not among them: rows move.
 IDENTITY: Final = ("host", "port", "protocol", "sni", "address", "id")

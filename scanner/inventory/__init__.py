@@ -12,7 +12,7 @@ import stat
 from typing import Final
 
 from scanner.inventory.reading import read_inventory, read_targets
-from scanner.inventory.rows import MAX_LINE, ProtocolLike
+from scanner.inventory.row_parser import MAX_LINE, ProtocolLike
 from scanner.inventory.shapes import Columns, InventoryError, shape_of
 from scanner.lines import compression_of, decode
 

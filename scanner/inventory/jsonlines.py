@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.evidence import InvalidRow, Target
+from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.hosts import Unusable
-from scanner.inventory.rows import MAX_LINE, Cells, Numbered, RowReader, invalid, too_long
+from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid, too_long
 from scanner.inventory.shapes import ADDRESS_NAMES, FIELDS, HOST_NAMES, RANK
 from scanner.lines import decode
 from scanner.text import printable, quoted, shorten

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.evidence import InvalidRow, Target
-from scanner.inventory.rows import MAX_LINE, Cells, Numbered, RowReader, invalid
+from scanner.model.evidence import InvalidRow, Target
+from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid
 from scanner.inventory.shapes import Columns
 from scanner.lines import StreamBroken, decode
 from scanner.text import printable

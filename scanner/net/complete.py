@@ -18,9 +18,9 @@ from typing import Final
 
 import trio
 
-from scanner.evidence import Completion, Failure, ServerFlight, Stage
+from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
 from scanner.net.application import Answer, Talk, talk_of
-from scanner.net.http_answer import HttpAnswer, NotHttp, read_answer_untrusted
+from scanner.net.http.response import HttpAnswer, NotHttp, read_answer_untrusted
 from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
 from scanner.net.readiness import current_readiness
@@ -55,7 +55,7 @@ CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 1
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.pki.client_certificate`` says whether
+    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.trust.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from scanner.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
 from scanner.net.clocks import LoopClock, seconds_lost
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED

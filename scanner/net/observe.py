@@ -12,8 +12,8 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 import trio
 
 from scanner.bugs import describe_caught, joined
-from scanner.config import ScanConfig
-from scanner.evidence import (
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import (
     CONNECT_FAILURES,
     Completion,
     DnsAnswer,
@@ -74,7 +74,7 @@ class Question(Protocol):
 
 
 class Resolver(Protocol):
-    """What ``scanner.net.resolve`` gives."""
+    """What ``scanner.net.dns.resolver`` gives."""
 
     async def resolve(
         self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False

@@ -15,7 +15,7 @@ import trio
 
 from scanner.net.sockets import receive, send
 from scanner.starttls import Dialogue
-from scanner.tls.names import ALERTS
+from scanner.tls.registry_names import ALERTS
 
 _T = TypeVar("_T")
 

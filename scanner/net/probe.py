@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from scanner.bugs import describe_caught
-from scanner.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
@@ -33,7 +33,7 @@ from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import events
 from scanner.tls import handshake as hs
 from scanner.tls.hello import HelloTemplate
-from scanner.tls.keys import KeyMaterial
+from scanner.tls.key_share import KeyMaterial
 from scanner.tls.offers import Offer
 from scanner.tls.plaintext import recognise
 

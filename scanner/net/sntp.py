@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import trio
 
-from scanner.evidence import DnsAnswer, record
+from scanner.model.evidence import DnsAnswer, record
 from scanner.records import dataclass
 
 NTP_PORT: Final = 123
@@ -75,7 +75,7 @@ class NtpAnswer:
 
 
 class Resolver(Protocol):
-    """What ``scanner.net.resolve`` gives."""
+    """What ``scanner.net.dns.resolver`` gives."""
 
     async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer: ...
 

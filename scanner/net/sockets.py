@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from scanner.evidence import Failure
+from scanner.model.evidence import Failure
 
 # A server's flight is 1 to 6 kB; a read of this size takes most of them at once.
 READ_SIZE: Final = 16384

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from scanner.fleet.diff import MAX_FILES, Diff, DiffError, FileFacts
-from scanner.fleet.diff_states import CATEGORIES, Change, State
+from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileFacts
+from scanner.fleet.diff.target_states import CATEGORIES, Change, State
 from scanner.fleet.keys import IDENTITY, Identity
-from scanner.ndjson import Unreadable, read_findings
-from scanner.report.rows import MAX_NAME, name_of, plain
+from scanner.output import Unreadable, read_findings
+from scanner.report.table_rows import MAX_NAME, name_of, plain
 
 # Targets listed of one category.
 MAX_LISTED: Final = 25

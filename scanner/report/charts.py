@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scanner.report.drawing import draw
+from scanner.report.svg import draw
 
 # Width of the plot in pixels of CSS, without the words beside it.
 WIDE: Final = 500

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from typing import Any, Final, Protocol
 
 from scanner.fleet.keys import Identity, identity, leaf_of
-from scanner.fleet.statistics import Statistics
-from scanner.ndjson import Unreadable, read_batches
-from scanner.report.rows import MAX_NAME, Row, name_of, plain, row_of, short_name
+from scanner.fleet.stats.statistics import Statistics
+from scanner.output import Unreadable, read_batches
+from scanner.report.table_rows import MAX_NAME, Row, name_of, plain, row_of, short_name
 
 # Rows of the table: what a browser sorts and searches without a pause, and what stays below 3 MB with all its evidence.
 MAX_ROWS: Final = 1500

@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from scanner.fleet.diff_states import CATEGORIES, TITLES
-from scanner.report import charts, drawing, glance, views
+from scanner.fleet.diff.target_states import CATEGORIES, TITLES
+from scanner.report import charts
+from scanner.report import svg as drawing
+from scanner.report import summary as glance
+from scanner.report import sections as views
 from scanner.report.changes import Changes
 from scanner.report.charts import OUTCOMES, Drawn, Series
 from scanner.report.collect import Collected
-from scanner.report.rows import MAX_NAME, plain, short_name
+from scanner.report.table_rows import MAX_NAME, plain, short_name
 
 # Bars of a chart: what fits on a telephone's screen.
 MAX_BARS: Final = 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from scanner.tls import constants as c
-from scanner.tls.keys import KeyMaterial
+from scanner.tls.key_share import KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13, Offer
 from scanner.tls.wire import codes, u16, vector8, vector16
 

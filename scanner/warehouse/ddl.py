@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scanner.warehouse.model import CERTIFICATES, RUN_DATE, TABLES, Column, Kind, Table
-from scanner.warehouse.views import VIEWS, create_view, qualifier
+from scanner.warehouse.sql_views import VIEWS, create_view, qualifier
 
 DIALECTS: Final = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse")
 

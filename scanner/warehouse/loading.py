@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from scanner.text import printable, quoted
-from scanner.warehouse.staging import LoadError, Staged, stage
+from scanner.warehouse.stage import LoadError, Staged, stage
 
 FORMS: Final = "duckdb:FILE, parquet:DIR or postgresql://..."
 

@@ -22,7 +22,7 @@ from scanner.warehouse.ddl import quoted
 from scanner.warehouse.duck import as_load_errors, fill, interruptible, literal, needed, opened
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, Kind, Table
 from scanner.warehouse.scratch import scratch
-from scanner.warehouse.staging import Staged
+from scanner.warehouse.stage import Staged
 
 if TYPE_CHECKING:
     import duckdb

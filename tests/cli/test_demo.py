@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from scanner.demo.catalogue import CASES
-from scanner.findings import CAUSES
+from scanner.model.findings import CAUSES
 from tests.cli.conftest import Call, command, environment, refused
 from tests.cli.test_scan import findings
 

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.net import webhook
+from scanner.net.http import webhook
 from tests.cli.conftest import Call, refused
-from tests.fleet.test_diff import seen, write
+from tests.fleet.diff.test_comparison import seen, write
 
 
 @pytest.fixture

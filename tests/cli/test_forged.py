@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from scanner.demo.fleet import Fleet
-from scanner.ndjson import MAX_FINDING_LINE
+from scanner.output import MAX_FINDING_LINE
 from tests.cli.conftest import Call, run_process
 from tests.helpers.forged import forged, paths, replaced
 

@@ -200,7 +200,7 @@ def test_a_fault_of_our_own_has_an_exit_status_of_its_own(call: Call, monkeypatc
     def broken(*_: object, **__: object) -> int:
         raise RuntimeError("injected")
 
-    monkeypatch.setattr("scanner.fleet.diff.Diff.__enter__", broken)
+    monkeypatch.setattr("scanner.fleet.diff.comparison.Diff.__enter__", broken)
 
     outcome = call("diff", "one", "two")
     assert outcome.status == OWN_FAULT

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.ndjson import read_findings
+from scanner.output import read_findings
 from tests.cli.conftest import Call, command, environment
 
 COUNT = 120

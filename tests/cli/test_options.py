@@ -238,9 +238,9 @@ def test_max_memory_is_a_size_and_enough_for_all_processes(monkeypatch: pytest.M
     ):
         with pytest.raises(UsageProblem, match=words):
             max_memory({"max_memory": text}, workers)
-    monkeypatch.setattr("scanner.memory.default_limit", lambda: 256 << 20)
+    monkeypatch.setattr("scanner.process.memory.default_limit", lambda: 256 << 20)
     assert [max_memory({"max_memory": None}, workers) for workers in (1, 3)] == [256 << 20, 512 << 20]
-    monkeypatch.setattr("scanner.memory.default_limit", lambda: None)
+    monkeypatch.setattr("scanner.process.memory.default_limit", lambda: None)
     assert max_memory({"max_memory": None}, 3) is None
 
 

@@ -5,8 +5,8 @@ import pytest
 from scanner.cli import UsageProblem
 from scanner.cli.problems import one_line_problems
 from scanner.inventory import InventoryError
-from scanner.ndjson import OutputError
-from scanner.workers import WorkersFailed
+from scanner.output import OutputError
+from scanner.run.pool import WorkersFailed
 
 
 @pytest.mark.parametrize(

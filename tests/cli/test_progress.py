@@ -15,7 +15,7 @@ import pytest
 
 from scanner.cli.progress import words
 from scanner.net.pacing import PacingStatistics
-from scanner.scan import ScanStatistics
+from scanner.run.scan import ScanStatistics
 from tests.cli.conftest import command, environment
 
 

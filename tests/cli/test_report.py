@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.report import drawing
+from scanner.report import svg as drawing
 from tests.cli.conftest import Call, refused, run_process
 from tests.report.conftest import finding, write
 from tests.report.reading import check_page

@@ -8,7 +8,7 @@ import jsonschema
 import orjson
 import pytest
 
-from scanner.findings import CAUSES
+from scanner.model.findings import CAUSES
 from tests.cli.conftest import Call, refused, run_process
 from tests.helpers.schema import validate_statistics
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from scanner import signals
+from scanner.process import signals
 from scanner.cli.stopping import run_until_signal
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import trio
 
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.demo.servers import openssl, run_handler
-from scanner.findings import Finding
+from scanner.model.findings import Finding
 from scanner.inventory import read_inventory
-from scanner.session import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question

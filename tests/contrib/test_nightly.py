@@ -19,13 +19,13 @@ from typing import Any, Final
 import pytest
 
 from scanner.demo.fleet import Fleet
-from scanner.fleet.diff import Diff
-from scanner.fleet.diff_tables import as_prometheus as metrics_of
-from scanner.fleet.prometheus import as_prometheus
-from scanner.fleet.statistics import Statistics
-from scanner.ndjson import Unreadable, read_findings
+from scanner.fleet.diff.comparison import Diff
+from scanner.fleet.diff.diff_tables import as_prometheus as metrics_of
+from scanner.fleet.stats.prometheus import as_prometheus
+from scanner.fleet.stats.statistics import Statistics
+from scanner.output import Unreadable, read_findings
 from tests.cli.test_diff import receiver
-from tests.fleet.test_diff import seen, write
+from tests.fleet.diff.test_comparison import seen, write
 from tests.helpers.fleet import fleet_of, named
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent

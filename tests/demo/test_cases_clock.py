@@ -11,7 +11,7 @@ import trio
 from scanner.demo.cases_clock import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
-from scanner.pki.certificate import Certificate
+from scanner.x509.certificate import Certificate
 from tests.demo.clients import leaf_for, trusting, untested, with_server
 
 

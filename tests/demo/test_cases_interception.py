@@ -9,7 +9,7 @@ import pytest
 from scanner.demo.cases_interception import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
-from scanner.pki.certificate import Certificate
+from scanner.x509.certificate import Certificate
 from tests.demo.clients import check_refused, leaf_for, untested, with_server
 
 # 19: a self-signed certificate in the chain, which no store has; 62: a certificate for another name

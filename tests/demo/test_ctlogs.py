@@ -10,7 +10,7 @@ from cryptography import x509
 
 from scanner.demo.ctlogs import RETIRED_SINCE, Logs, sct_list
 from scanner.demo.pki import DAY, Pki
-from scanner.pki.ctlogs import log_list_untrusted
+from scanner.trust.ct_logs import log_list_untrusted
 
 
 def test_the_list() -> None:

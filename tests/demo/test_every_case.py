@@ -15,13 +15,13 @@ import jsonschema
 import pytest
 import trio
 
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.demo.cases import Case
 from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import Fleet, run_fleet
-from scanner.findings import Finding
+from scanner.model.findings import Finding
 from scanner.inventory import read_inventory
-from scanner.session import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 
 # Seconds for a target: more than a person who watches the demo would want to wait, for a machine that does much else.

@@ -108,7 +108,7 @@ def test_one_address_is_enough_for_most(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_hints_are_options_of_a_scan() -> None:
-    from scanner.config import ScanConfig
+    from scanner.model.config import ScanConfig
 
     hints = Fleet(Path(), "127.0.0.1:53", (), ()).config_hints
     assert ScanConfig(**hints).all_addresses

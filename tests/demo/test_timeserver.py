@@ -7,7 +7,7 @@ import trio
 from trio.testing import trio_test
 
 from scanner.demo.timeserver import answer, serve_time
-from scanner.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.sntp import NtpServer, ask, question, read_untrusted
 
 NOW = 1_795_000_000.25

@@ -9,7 +9,7 @@ import pytest
 
 from scanner.diagnosis.assemble import finding, for_another_row, invalid_finding
 from scanner.diagnosis.engine import Diagnosis
-from scanner.evidence import (
+from scanner.model.evidence import (
     ClientAuthRequest,
     DnsStatus,
     Evidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.diagnosis.case import Case, Context, accepted_from, accepted_of, followup, moment, works
-from scanner.evidence import EndpointEvidence, Failure
+from scanner.model.evidence import EndpointEvidence, Failure
 from tests.helpers.evidence import answered, at, evidence, failed, target
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.finding import finding_of
-from scanner.findings import Finding
+from scanner.model.findings import Finding
 from tests.helpers import pki
 from tests.helpers.evidence import AT, HOST, answered, evidence, issuing, verdicts
 from tests.helpers.scanning import check_whole, codes

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scanner.diagnosis import engine, questions
 from scanner.diagnosis.healthy import plainly_healthy
-from scanner.evidence import EndpointEvidence, Evidence, Failure, ServerFlight
-from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
+from scanner.model.evidence import EndpointEvidence, Evidence, Failure, ServerFlight
+from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from tests.helpers.evidence import ADDRESS, AT, HOST, answered, chain, judge, target
 
 # Values that each field may take beside its healthy one

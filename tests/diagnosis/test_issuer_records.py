@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.engine import Context, diagnose
-from scanner.evidence import Evidence
-from scanner.pki.judge import Judge
+from scanner.model.evidence import Evidence
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, at, chain, evidence, judge, root, verdicts
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.catalogue import CODES, rank
-from scanner.diagnosis.client_endings import CLIENTS
+from scanner.diagnosis.clients.endings import CLIENTS
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.diagnosis.questions import next_question
-from scanner.evidence import (
+from scanner.model.evidence import (
     ClientAuthRequest,
     DnsAnswer,
     DnsStatus,
@@ -25,8 +25,8 @@ from scanner.evidence import (
     Stage,
     Target,
 )
-from scanner.findings import Finding
-from scanner.pki.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
+from scanner.model.findings import Finding
+from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from tests.helpers import pki
 from tests.helpers.evidence import chain, issuing, leaf, root
 from tests.helpers.schema import validate

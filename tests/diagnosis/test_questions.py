@@ -17,7 +17,7 @@ from scanner.diagnosis.questions import (
     accepted_from,
     next_question,
 )
-from scanner.evidence import (
+from scanner.model.evidence import (
     ClientAuthRequest,
     Completion,
     EndpointEvidence,

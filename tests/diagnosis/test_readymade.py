@@ -16,10 +16,10 @@ from scanner.diagnosis import readymade as module
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
-from scanner.diagnosis.fragments import Fragments
+from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.readymade import MAX_SHAPES, ReadyMade
-from scanner.evidence import (
+from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
     Elsewhere,
@@ -29,10 +29,10 @@ from scanner.evidence import (
     RevocationAnswer,
     Stage,
 )
-from scanner.pki.ctlogs import log_list_untrusted
-from scanner.pki.intermediates import Intermediates
-from scanner.pki.judge import Judge
-from scanner.pki.transparency import Transparency
+from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.verifier import Judge
+from scanner.trust.transparency import Transparency
 from tests.helpers import pki, scts
 from tests.helpers.evidence import AT, HOST, answered, issuing, root, target
 

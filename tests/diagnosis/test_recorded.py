@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import flight_of
 from scanner.diagnosis.engine import Context, diagnose
-from scanner.diagnosis.observed import PUBLISHED
+from scanner.codec.encode import PUBLISHED
 from scanner.diagnosis.recorded import evidence_of
-from scanner.diagnosis.typed import RecordedError
-from scanner.evidence import (
+from scanner.codec.typed import RecordedError
+from scanner.model.evidence import (
     ClientAuthRequest,
     Completion,
     DnsStatus,

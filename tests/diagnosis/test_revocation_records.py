@@ -6,7 +6,7 @@ import orjson
 
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.engine import Context, diagnose
-from scanner.evidence import Evidence, RevocationAnswer
+from scanner.model.evidence import Evidence, RevocationAnswer
 from tests.helpers import revocation as made
 from tests.helpers.evidence import AT, answered, evidence, issuing, leaf, verdicts
 from tests.helpers.pki import DAY, NOW

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.client_endings import CLOSED, OK, RESET, alert_texts
-from scanner.diagnosis.client_texts import NAME_TEXTS, TEXTS
+from scanner.diagnosis.clients.endings import CLOSED, OK, RESET, alert_texts
+from scanner.diagnosis.clients.texts import NAME_TEXTS, TEXTS
 from scanner.explain.meanings import about, meanings, nearest, read
 from scanner.explain.recognise import by_name
 

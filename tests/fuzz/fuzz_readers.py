@@ -30,32 +30,34 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
-from scanner.correlate.facts import facts_of_finding
-from scanner.correlate.fold import Fold
+from scanner.fleet.correlate.facts import facts_of_finding
+from scanner.fleet.correlate.fold import Fold
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
-from scanner.diagnosis.typed import RecordedError
-from scanner.evidence import Evidence, FetchedIssuer
-from scanner.findings import Finding
-from scanner.fleet.statistics import Statistics
-from scanner.ndjson import dumps_line
-from scanner.ndjson.reading import finding_of
-from scanner.net.enquiry_sources import bundle_untrusted
-from scanner.net.fetch_guard import Refused, read_url_untrusted
-from scanner.net.http_answer import NotHttp, read_answer_untrusted
+from scanner.codec.typed import RecordedError
+from scanner.model.evidence import Evidence, FetchedIssuer
+from scanner.model.findings import Finding
+from scanner.fleet.stats.statistics import Statistics
+from scanner.output import dumps_line
+from scanner.output.reader import finding_of
+from scanner.net.lookups.sources import bundle_untrusted
+from scanner.net.http.url_policy import Refused, read_url_untrusted
+from scanner.net.http.response import NotHttp, read_answer_untrusted
 from scanner.net.sntp import NtpError, read_untrusted
-from scanner.pki import crl, ocsp, sct
-from scanner.pki.certificate import Certificate, CertificateError, describe
-from scanner.pki.crl import CrlError
-from scanner.pki.ctlogs import log_list_untrusted
-from scanner.pki.files import ChainFileError, chain_untrusted
-from scanner.pki.judge import Judge
-from scanner.pki.ocsp import OcspError
-from scanner.pki.revocation import judge_crl_untrusted, judge_ocsp_untrusted
-from scanner.pki.sct import SctError
-from scanner.pki.transparency import Transparency
+from scanner.x509 import crl
+from scanner.x509 import ocsp
+from scanner.x509 import sct
+from scanner.x509.certificate import Certificate, CertificateError, describe
+from scanner.x509.crl import CrlError
+from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.certificate_files import ChainFileError, chain_untrusted
+from scanner.trust.verifier import Judge
+from scanner.x509.ocsp import OcspError
+from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
+from scanner.x509.sct import SctError
+from scanner.trust.transparency import Transparency
 from scanner.starttls import dialogue
 from scanner.tls import constants as c
 from scanner.tls import messages, offers

@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Callable
 
-from scanner import worker
-from scanner.evidence import Target
-from scanner.feed import Row
+from scanner.run import worker
+from scanner.model.evidence import Target
+from scanner.run.row_queue import Row
 
 DEADLY = "deadly.test"
 

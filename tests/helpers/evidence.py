@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from scanner.diagnosis.engine import Context, Diagnosis, diagnose, flight_of
-from scanner.evidence import (
+from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
@@ -22,9 +22,9 @@ from scanner.evidence import (
     Stage,
     Target,
 )
-from scanner.pki.intermediates import Intermediates
-from scanner.pki.judge import Judge
-from scanner.pki.verdicts import ChainVerdict
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.verifier import Judge
+from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki
 
 HOST = "www.example.org"

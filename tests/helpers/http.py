@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from scanner.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import DnsAnswer, DnsStatus
 
 Answer = bytes | Callable[[trio.abc.Stream, "Asked"], Awaitable[None]]
 

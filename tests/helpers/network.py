@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import trio
 
-from scanner.config import ScanConfig
-from scanner.evidence import (
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import (
     CONNECT_FAILURES,
     Completion,
     DnsAnswer,
@@ -30,7 +30,7 @@ from scanner.evidence import (
     Stage,
     Target,
 )
-from scanner.net.dns_records import CaaAnswer, TlsaAnswer
+from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
 from scanner.net.observe import Observer, Question
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing

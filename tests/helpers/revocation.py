@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from scanner.pki.certificate import Certificate
+from scanner.x509.certificate import Certificate
 from tests.helpers.pki import (
     DAY,
     NOW,

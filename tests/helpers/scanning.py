@@ -12,11 +12,11 @@ import orjson
 import trio
 from trio.testing import MockClock
 
-from scanner.config import ScanConfig
-from scanner.evidence import InvalidRow, Probe, Target
-from scanner.feed import Row
-from scanner.findings import Finding
-from scanner.scan import Scan
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import InvalidRow, Probe, Target
+from scanner.run.row_queue import Row
+from scanner.model.findings import Finding
+from scanner.run.scan import Scan
 from tests.helpers import evidence, pki
 from tests.helpers.network import Connection, Scenario, Step, observer_in, pacer_for
 from tests.helpers.schema import validate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from scanner.evidence import InvalidRow, Target
+from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory import read_inventory
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.evidence import InvalidRow, Target
+from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import hosts, read, reason, target
 
 

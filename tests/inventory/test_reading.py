@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.evidence import InvalidRow, Target
+from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory import InventoryError, count_rows_hint, read_inventory
 from scanner.inventory.shapes import strip_comment
 from scanner.inventory.table import MAX_QUOTED_LINES

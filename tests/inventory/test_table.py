@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.evidence import InvalidRow, Target
+from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import hosts, read, reason, target
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from scanner.evidence import Probe
+from scanner.model.evidence import Probe
 from scanner.net.probe import Prober, Timing
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN, Offer

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from scanner.demo.servers import openssl
-from scanner.evidence import ClientAuthRequest, Completion, Failure, ServerFlight, Stage
+from scanner.model.evidence import ClientAuthRequest, Completion, Failure, ServerFlight, Stage
 from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer
 from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise

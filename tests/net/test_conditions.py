@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from scanner.evidence import DnsStatus, Evidence, Failure, FetchedIssuer, RevocationAnswer
+from scanner.model.evidence import DnsStatus, Evidence, Failure, FetchedIssuer, RevocationAnswer
 from scanner.net.clocks import LoopClock
 from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_network, is_amiss
 from scanner.net.outage import MIN_ANSWERED, Outage, OutageMonitor

@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.config import ScanConfig
-from scanner.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
 from scanner.net import observe
 from scanner.net.observe import may_be_transient
 from scanner.tls import offers

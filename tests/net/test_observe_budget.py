@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.config import ScanConfig
-from scanner.evidence import Evidence, Failure
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Evidence, Failure
 from scanner.net import observe
 from scanner.net.observe import Budget
 from scanner.net.sockets import OutOfResources

@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from scanner.net.openssl import alert_of
-from scanner.tls.names import ALERTS
+from scanner.tls.registry_names import ALERTS
 
 
 def error(reason: str | None, text: str = "") -> ssl.SSLError:

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from scanner.evidence import Failure, Probe, Stage
+from scanner.model.evidence import Failure, Probe, Stage
 from scanner.net import probe as module
 from scanner.net.probe import Prober, Timing
 from scanner.tls import offers

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 import trio
 
-from scanner.evidence import Failure, Stage
+from scanner.model.evidence import Failure, Stage
 from scanner.net.probe import Prober, Timing
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN

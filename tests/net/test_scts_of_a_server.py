@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.demo.ctlogs import DemoLog
 from scanner.demo.pki import Credential, Pki, pem
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 

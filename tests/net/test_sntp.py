@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.sntp import NtpError, NtpServer, NtpServerError, ask, ask_all, parse_servers, question, read_untrusted
 
 NOW = 1_795_000_000.5

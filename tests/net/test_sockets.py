@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from scanner.evidence import CONNECT_FAILURES, Failure, Probe, Stage
+from scanner.model.evidence import CONNECT_FAILURES, Failure, Probe, Stage
 from scanner.net.probe import Prober, Timing
 from scanner.net.sockets import CONNECT_ERRORS, READ_SIZE, OutOfResources, has_source, open_socket, receive, send
 from scanner.tls import offers

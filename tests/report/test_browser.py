@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scanner.report.making import make
+from scanner.report.build import make
 from tests.clients.chromium import PROGRAM, Pipe, browser
 from tests.clients.fleet import BROWSERS_SWITCH
 from tests.helpers.hostile import hostile_finding, misshapen

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.diff import DiffError
+from scanner.fleet.diff.comparison import DiffError
 from scanner.fleet.keys import identity
 from scanner.report.changes import MAX_LISTED, changes, in_order
 from tests.report.conftest import B, finding, write

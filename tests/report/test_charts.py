@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scanner.report.charts import OUTCOMES, WIDE, Drawn, Series, bars, lines, weeks
-from scanner.report.page import STYLE, asset
+from scanner.report.html_page import STYLE, asset
 
 
 def words(svg: str) -> list[str]:

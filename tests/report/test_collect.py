@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.fleet.stats import UnknownColumn
-from scanner.ndjson import read_findings
+from scanner.fleet.stats.counts import UnknownColumn
+from scanner.output import read_findings
 from scanner.report import collect as collecting
 from scanner.report.collect import Picker, Upcoming, collect, owner_column
 from tests.helpers.hostile import hostile_finding, misshapen

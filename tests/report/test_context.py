@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.report import drawing
+from scanner.report import svg as drawing
 from scanner.report.changes import changes
 from scanner.report.collect import collect
 from scanner.report.context import context_of

@@ -12,14 +12,14 @@ from typing import Final
 
 import trio
 
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.demo.cases import Workshop
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.pki import Authority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.

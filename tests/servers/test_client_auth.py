@@ -10,10 +10,10 @@ import pytest
 import trio
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scanner.config import ScanConfig
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
 from tests.servers.pki import Credential, Pki

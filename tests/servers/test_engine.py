@@ -13,9 +13,9 @@ import trio
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from scanner.evidence import Failure, Probe, Stage
+from scanner.model.evidence import Failure, Probe, Stage
 from scanner.net.probe import Prober, Timing
-from scanner.tls.names import cipher_name, group_name, version_name
+from scanner.tls.registry_names import cipher_name, group_name, version_name
 from scanner.tls.offers import OFFERS
 from tests.servers.catalogue import ALL_SERVERS, CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, by_id
 from tests.servers.conftest import Start

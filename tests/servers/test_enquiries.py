@@ -20,10 +20,10 @@ from typing import Any, Final
 import pytest
 import trio
 
-from scanner.config import ScanConfig
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.config import ScanConfig
+from scanner.model.config import ScanConfig
 from scanner.demo.servers import openssl, run_handler
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 from tests.helpers import pki
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec

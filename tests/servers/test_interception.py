@@ -16,7 +16,7 @@ import orjson
 import pytest
 import trio
 
-from scanner.findings import Finding
+from scanner.model.findings import Finding
 from tests.servers.interception import NAMES, Network
 from tests.servers.running import START_TIMEOUT, free_port, loopback_address
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 import trio
 
-from scanner.config import ScanConfig
-from scanner.evidence import Target
-from scanner.findings import Finding
-from scanner.session import Material, make_judge, open_session
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Target
+from scanner.model.findings import Finding
+from scanner.run.wiring import Material, make_judge, open_session
 from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
 from tests.servers.conftest import Start
 from tests.servers.running import Server

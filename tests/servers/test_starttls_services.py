@@ -6,11 +6,11 @@ import pytest
 import trio
 from cryptography import x509
 
-from scanner.config import ScanConfig
-from scanner.evidence import Failure, Probe, Target
-from scanner.findings import Finding
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Failure, Probe, Target
+from scanner.model.findings import Finding
 from scanner.net.probe import Prober, Timing
-from scanner.session import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
 from scanner.tls.plaintext import recognise

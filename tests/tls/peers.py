@@ -21,7 +21,7 @@ from scanner.tls import offers
 from scanner.tls.events import NEED_DATA, Event, NeedData
 from scanner.tls.handshake import ClientHandshake
 from scanner.tls.hello import HelloTemplate
-from scanner.tls.keys import KeyMaterial
+from scanner.tls.key_share import KeyMaterial
 
 KEYS = KeyMaterial(lambda count: bytes(range(1, count + 1)))
 RANDOM = bytes(range(64))

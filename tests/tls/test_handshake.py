@@ -30,7 +30,7 @@ from scanner.tls.events import (
 )
 from scanner.tls.handshake import MAX_WARNING_ALERTS, ClientHandshake
 from scanner.tls.hello import HelloTemplate
-from scanner.tls.keys import KeyMaterial
+from scanner.tls.key_share import KeyMaterial
 from tests.tls.peers import (
     client,
     converse,

@@ -11,7 +11,7 @@ from sqlglot import expressions
 
 from scanner.warehouse.ddl import DIALECTS, WORDS_OF_SQL, ddl, load_commands
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, TABLES
-from scanner.warehouse.views import VIEWS
+from scanner.warehouse.sql_views import VIEWS
 from tests.warehouse.conftest import Database
 
 dialects = pytest.mark.parametrize("dialect", DIALECTS)

@@ -21,10 +21,10 @@ import pytest
 from scanner.warehouse import duck
 from scanner.warehouse.duck import load_duckdb
 from scanner.warehouse.model import TABLES
-from scanner.warehouse.staging import LoadError, stage
+from scanner.warehouse.stage import LoadError, stage
 from tests.helpers.warehouse import certificate, complete_finding, finding, sha256, write
 from tests.warehouse.conftest import ROOT
-from tests.warehouse.test_rows import leaves
+from tests.warehouse.test_finding_rows import leaves
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_staged_file_that_breaks_off(tmp_path: Path, path: str) -> None:
 KILLED = """
 import os, resource, signal, sys
 from scanner.warehouse import duck
-from scanner.warehouse.staging import stage
+from scanner.warehouse.stage import stage
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 with stage([sys.argv[1]]) as staged:
     if sys.argv[3] == "kill":

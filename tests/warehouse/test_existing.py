@@ -9,7 +9,7 @@ import pytest
 from scanner.warehouse.ddl import column_type
 from scanner.warehouse.existing import Columns, missing_columns
 from scanner.warehouse.model import TABLES
-from scanner.warehouse.staging import LoadError
+from scanner.warehouse.stage import LoadError
 
 There = dict[str, Columns | None]
 

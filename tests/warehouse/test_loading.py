@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from scanner.ndjson import NotFindings
+from scanner.output import NotFindings
 from scanner.warehouse.loading import FORMS, load, loader_of
-from scanner.warehouse.staging import LoadError
+from scanner.warehouse.stage import LoadError
 from tests.helpers.warehouse import finding, write
 
 

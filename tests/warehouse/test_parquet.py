@@ -17,7 +17,7 @@ import pytest
 from scanner.warehouse import parquet
 from scanner.warehouse.model import TABLES
 from scanner.warehouse.parquet import file_name, load_parquet
-from scanner.warehouse.staging import LoadError, stage
+from scanner.warehouse.stage import LoadError, stage
 from tests.helpers.warehouse import certificate, finding, sha256, write
 from tests.warehouse.conftest import ROOT
 
@@ -171,7 +171,7 @@ def test_a_move_that_fails(tmp_path: Path, root: Path, monkeypatch: pytest.Monke
 KILLED = """
 import os, signal, sys
 from scanner.warehouse.parquet import load_parquet
-from scanner.warehouse.staging import stage
+from scanner.warehouse.stage import stage
 real, left = os.replace, [int(sys.argv[3])]
 def dies(source, target):
     left[0] -= 1

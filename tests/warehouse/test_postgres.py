@@ -17,11 +17,11 @@ import pytest
 from scanner.warehouse import postgres
 from scanner.warehouse.model import TABLES
 from scanner.warehouse.postgres import load_postgres
-from scanner.warehouse.staging import LoadError, stage
+from scanner.warehouse.stage import LoadError, stage
 from tests.helpers.warehouse import certificate, complete_finding, finding, missing_postgres, sha256, write
 from tests.helpers.warehouse import postgres as started
 from tests.warehouse.conftest import ROOT, Database
-from tests.warehouse.test_rows import leaves
+from tests.warehouse.test_finding_rows import leaves
 
 FLEET = [finding("a.example", "dns", row=1), finding("b.example", row=2), finding("a.example", night=1, row=1)]
 
@@ -176,7 +176,7 @@ def test_a_database_of_another_program(tmp_path: Path, database: Database) -> No
 BREAKS = """
 import os, signal, sys
 from scanner.warehouse import postgres
-from scanner.warehouse.staging import stage
+from scanner.warehouse.stage import stage
 real, rows = postgres._values, [0]
 def values(table, staged, dates):
     for row in real(table, staged, dates):

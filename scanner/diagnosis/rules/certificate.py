@@ -12,11 +12,11 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.rules.clock import resting_on
-from scanner.evidence import Evidence
-from scanner.pki.certificate import Certificate
-from scanner.pki.extensions import KEY_ENCIPHERMENT
-from scanner.pki.rules import usages
-from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from scanner.model.evidence import Evidence
+from scanner.x509.certificate import Certificate
+from scanner.x509.extensions import KEY_ENCIPHERMENT
+from scanner.trust.certificate_rules import usages
+from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.tls.offers import RSA_KX
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})

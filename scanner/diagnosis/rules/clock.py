@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.correlate.verdicts import ClockVerdict
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.diagnosis.case import Case, Claim, moment
-from scanner.evidence import EndpointEvidence, Evidence
-from scanner.pki.certificate import Certificate
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import EndpointEvidence, Evidence
+from scanner.x509.certificate import Certificate
+from scanner.trust.verdicts import ChainVerdict
 from scanner.text import span
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time

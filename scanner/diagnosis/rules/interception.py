@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scanner.diagnosis.case import Case, Claim
-from scanner.evidence import Elsewhere, Evidence
-from scanner.findings import Severity
-from scanner.pki.lineage import lineage_of, unvouched
-from scanner.pki.middleboxes import by_issuer
-from scanner.pki.portals import page_of
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import Elsewhere, Evidence
+from scanner.model.findings import Severity
+from scanner.trust.untrusted_issuer import lineage_of, unvouched
+from scanner.trust.interceptors import by_issuer
+from scanner.trust.portal_pages import page_of
+from scanner.trust.verdicts import ChainVerdict
 
 
 def interception_claims(case: Case) -> Iterator[Claim]:

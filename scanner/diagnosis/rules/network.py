@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim
-from scanner.evidence import CONNECT_FAILURES, EndpointEvidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, EndpointEvidence, Failure
 
 _CODES: Final = {
     Failure.CONNECT_TIMEOUT: "connect-timeout",

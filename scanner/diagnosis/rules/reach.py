@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scanner.diagnosis.case import Claim, Context
-from scanner.evidence import Evidence
+from scanner.model.evidence import Evidence
 
 # URLs told in one finding
 MAX_URLS = 5

@@ -1,6 +1,6 @@
 """Rules on revocation: what the staple says, what responders and lists said, and what nobody could say.
 
-Only answers that verify and are current decide (``scanner.pki.revocation``); a revoked one wins over any good one. That a
+Only answers that verify and are current decide (``scanner.trust.revocation``); a revoked one wins over any good one. That a
 certificate has expired is no revocation, and nothing about it is then missed: CAs forget expired certificates.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim, flight_of, moment
-from scanner.evidence import RevocationAnswer
-from scanner.findings import Severity
-from scanner.pki.certificate import Certificate
-from scanner.pki.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
-from scanner.pki.verdicts import ChainVerdict
+from scanner.model.evidence import RevocationAnswer
+from scanner.model.findings import Severity
+from scanner.x509.certificate import Certificate
+from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
+from scanner.trust.verdicts import ChainVerdict
 
 
 def revocation_claims(case: Case) -> Iterator[Claim]:

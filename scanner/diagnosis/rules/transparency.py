@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from scanner.diagnosis.case import Case, Claim, flight_of, moment
-from scanner.findings import SctRecord, Severity
-from scanner.pki.revocation import issuer_of_leaf
-from scanner.pki.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
+from scanner.model.findings import SctRecord, Severity
+from scanner.trust.revocation import issuer_of_leaf
+from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
 
 DAY: Final = 86400.0
 

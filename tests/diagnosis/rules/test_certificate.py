@@ -14,9 +14,9 @@ from scanner.diagnosis.case import Context
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.rules.certificate import CONSEQUENCES
-from scanner.evidence import Stage
-from scanner.pki import budget
-from scanner.pki.verdicts import ChainVerdict, Problem, StoreVerdict
+from scanner.model.evidence import Stage
+from scanner.trust import step_budget as budget
+from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from tests.helpers import pki
 from tests.helpers.evidence import (
     AT,

@@ -9,7 +9,7 @@ import pytest
 
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.rules.client_auth import required
-from scanner.evidence import ClientAuthRequest, Completion, EndpointEvidence, Failure, Stage
+from scanner.model.evidence import ClientAuthRequest, Completion, EndpointEvidence, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import ADDRESS, AT, answered, codes, diagnosed, evidence, proof, target
 

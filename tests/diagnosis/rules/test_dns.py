@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.diagnosis.rules.dns import PRIVATE_NETWORKS, is_private, is_public_name
-from scanner.evidence import DnsStatus, Stage
+from scanner.model.evidence import DnsStatus, Stage
 from tests.helpers.evidence import answered, at, codes, diagnosed, dns, evidence, proof, target
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Probe
+from scanner.model.evidence import Probe
 from tests.helpers import pki
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, issuing, proof, target
 

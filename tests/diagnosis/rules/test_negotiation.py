@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.evidence import ClientAuthRequest, Failure, Stage
+from scanner.model.evidence import ClientAuthRequest, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, issuing, proof, target
 

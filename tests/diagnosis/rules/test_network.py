@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.diagnosis.client_endings import CLIENTS
-from scanner.evidence import Failure, Stage
+from scanner.diagnosis.clients.endings import CLIENTS
+from scanner.model.evidence import Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import AT, answered, at, codes, diagnosed, evidence, failed, issuing, proof
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scanner.correlate.verdicts import FleetVerdict
-from scanner.evidence import FetchedIssuer, RevocationAnswer
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.model.evidence import FetchedIssuer, RevocationAnswer
 from tests.helpers.evidence import answered, codes, diagnosed, evidence, leaf, proof
 
 FLEET = FleetVerdict(revocation_blocked={"hosts_count": 3, "hosts": ["a.example"]})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scanner.evidence import Failure, Probe, ServerFlight, Stage
+from scanner.model.evidence import Failure, Probe, ServerFlight, Stage
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, proof, target
 
 RESET = failed(Failure.RESET)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.engine import Diagnosis
-from scanner.evidence import Evidence, Probe, RevocationAnswer, Target
+from scanner.model.evidence import Evidence, Probe, RevocationAnswer, Target
 from tests.helpers import pki
 from tests.helpers import revocation as made
 from tests.helpers.evidence import HOST, answered, codes, diagnosed, evidence, issuing, leaf, proof, target

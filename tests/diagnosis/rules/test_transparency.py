@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.engine import Diagnosis
-from scanner.evidence import ServerFlight
-from scanner.pki.ctlogs import log_list_untrusted
-from scanner.pki.transparency import Transparency
+from scanner.model.evidence import ServerFlight
+from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.transparency import Transparency
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, codes, diagnosed, evidence, issuing, judge, proof, target
 from tests.helpers.pki import DAY, NOW, Issued
@@ -29,7 +29,7 @@ from tests.helpers.scts import (
     with_scts,
     x509_entry,
 )
-from tests.pki.test_sct import staple
+from tests.x509.test_sct import staple
 
 OLD = Log("Old", "Operator B", state="retired", since=NOW - 100 * DAY)
 TEST = Log("Test", "Operator B", state=None)

@@ -1,0 +1,215 @@
+"""One finding as a page for a person: what was seen at each stage, the cause, the evidence, and what to do."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TextIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
+from scanner.language import say
+from scanner.text import ELLIPSIS, printable, shorten
+
+# A line of evidence longer than this is for the JSON.
+VALUE_LIMIT: Final = 200
+# Certificates of one chain that are shown; the rest is counted.
+CERTIFICATES_SHOWN: Final = 8
+# Further questions that are shown; --enumerate asks dozens, and what they brought is shown in one.
+FOLLOWUPS_SHOWN: Final = 12
+SEVERITIES: Final = ("error", "warning", "note")
+# Of a fingerprint, so much is enough to find it again with grep in the JSON.
+_FINGERPRINT: Final = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
+_COLOURS: Final = {
+    "ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta",
+    "error": "red", "warning": "yellow", "note": "cyan",
+}  # fmt: skip
+
+
+def show(findings: Iterable[Finding], stream: TextIO, *, file: str | None = None) -> None:
+    """Print the pages, a blank line between them. ``file`` is where the certificates came from, if not from a server."""
+    # what is piped or copied has no trailing blanks, with which tables are padded
+    buffer = None if stream.isatty() else io.StringIO()
+    console = Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    for number, finding in enumerate(findings):
+        if number:
+            console.print()
+        _page(console, finding, file)
+    if buffer is not None:
+        stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
+
+
+def _indented(renderable: RenderableType, pad: tuple[int, int, int, int]) -> Padding:
+    return Padding(renderable, pad, expand=False)
+
+
+def _text(value: object) -> str:
+    text = value if isinstance(value, str) else _plain(value)
+    return shorten(printable(_FINGERPRINT.sub(rf"\1{ELLIPSIS}", text)), VALUE_LIMIT)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        if value and isinstance(value[0], Mapping):
+            return "; ".join(_plain(item) for item in value)
+        return ", ".join(_plain(item) for item in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "unknown" if value is None else str(value)
+
+
+def _page(console: Console, finding: Finding, file: str | None) -> None:
+    target, outcome = finding["target"], finding["outcome"]
+    if file is not None:
+        name = target["host"] if target["host"] != file else "any name"
+        title = Text(f"{_text(file)} for {_text(name)}", style="bold")
+    else:
+        title = Text(_text(_name(finding)), style="bold")
+        title.append(f"  ({_text(target['protocol'])})" if target["protocol"] else "", style="dim")
+    title.append("  ")
+    title.append(outcome.upper(), style=f"bold {_COLOURS[outcome]}")
+    if finding["cause"]:
+        title.append(f"  {finding['cause']}", style=_COLOURS[outcome])
+    console.print(title)
+    if file is not None:
+        note = say("A file of certificates, judged as if a server had sent it; nothing was contacted.")
+        console.print(_indented(Text(note, style="dim"), (0, 0, 0, 2)))
+    console.print(_stages(finding, file))
+    error = finding.get("error")
+    if error:
+        console.print(_indented(Text(_text(error), style="bold"), (0, 0, 0, 2)))
+    # what stops a client comes first; among equals the order of a connection stays
+    for diagnosis in sorted(finding["diagnoses"], key=lambda item: SEVERITIES.index(item["severity"])):
+        _diagnosis(console, diagnosis, show_endpoints=file is None)
+    if finding["clients"]:
+        console.print(_indented(Text(say("What clients say"), style="bold"), (1, 0, 0, 2)))
+        console.print(_indented(_grid(finding["clients"].items()), (0, 0, 0, 4)))
+
+
+def _name(finding: Finding) -> str:
+    target = finding["target"]
+    host = target["host"] or f"row {target['row']}"
+    shown = f"[{host}]" if ":" in host else host
+    return shown if target["port"] is None else f"{shown}:{target['port']}"
+
+
+def _grid(rows: Iterable[tuple[str, object]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value in rows:
+        grid.add_row(Text(_text(label)), Text(_text(value)))
+    return grid
+
+
+def _stages(finding: Finding, file: str | None) -> Padding:
+    rows: list[tuple[str, object]] = []
+    dns = finding.get("dns")
+    if dns:
+        seen = dns["status"]
+        if dns["cname"]:
+            seen += " by " + " > ".join(dns["cname"])
+        if dns["addresses"]:
+            seen += ": " + ", ".join(dns["addresses"])
+        rows.append(("dns", seen + (f"  (from {dns['resolver']})" if dns["resolver"] else "")))
+    certificates = {certificate["sha256"]: certificate for certificate in finding.get("certificates", [])}
+    for endpoint in finding.get("endpoints", []):
+        if file is None:
+            rows += _connection(endpoint)
+        rows += _judged(endpoint, certificates)
+    return _indented(_grid((_label(label), value) for label, value in rows), (0, 0, 0, 2))
+
+
+def _label(text: str) -> str:
+    """The label of a stage, in the language that is spoken; some have a number."""
+    word, space, number = text.partition(" ") if text[-1:].isdigit() else (text, "", "")
+    return f"{say(word)}{space}{number}"
+
+
+def _seen(value: object) -> object:
+    """What a peer said first, as text; hex is for the JSON."""
+    try:
+        return bytes.fromhex(str(value)).decode("utf-8", "backslashreplace")
+    except ValueError:
+        return value
+
+
+def _connection(endpoint: EndpointRecord) -> Iterable[tuple[str, object]]:
+    timing = endpoint["timing_ms"]
+    how = "tried for" if endpoint["stage"] == "connect" else "connected in"
+    connected = f" {how} {timing['connect']:.1f} ms" if "connect" in timing else ""
+    yield "address", f"{endpoint['address']}{connected}"
+    hello = [value for value in (endpoint["version"], endpoint["cipher"], endpoint["group"], endpoint["alpn"]) if value]
+    if hello:
+        took = f"  in {timing['handshake']:.1f} ms" if "handshake" in timing else ""
+        yield "hello", ", ".join(hello) + took
+    if endpoint["error"]:
+        alert = endpoint["alert"]
+        yield "stopped", f"{endpoint['error']} at {endpoint['stage']}" + (f": {alert['name']}" if alert else "")
+    followups = endpoint.get("followups", [])
+    for followup in followups[:FOLLOWUPS_SHOWN]:
+        details = [followup[key] for key in ("alert", "version", "cipher") if key in followup]
+        yield (
+            "asked again",
+            f"{followup['question']}: {followup['result']}" + (f" ({', '.join(details)})" if details else ""),
+        )
+    if len(followups) > FOLLOWUPS_SHOWN:
+        yield "", f"and {len(followups) - FOLLOWUPS_SHOWN} more questions"
+    if "versions" in endpoint:
+        yield "accepts", ", ".join(endpoint["versions"]) or "no version that was offered"
+    for place, cipher in enumerate(endpoint.get("ciphers", [])):
+        yield "" if place else "with", cipher
+    client = endpoint["client_auth"]
+    if client is not None and client["requested"]:
+        yield "client certificate", "required" if client["required"] else "asked for"
+
+
+def _judged(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    for place, fingerprint in enumerate(endpoint["chain"][:CERTIFICATES_SHOWN]):
+        certificate = certificates.get(fingerprint)
+        if certificate is not None:
+            if certificate.get("error"):
+                yield f"certificate {place}", f"cannot be read: {certificate['error']}"
+                continue
+            until = f", until {certificate['not_after'][:10]}" if certificate["not_after"] else ""
+            yield f"certificate {place}", f"{certificate['subject']}  by  {certificate['issuer']}{until}"
+    if len(endpoint["chain"]) > CERTIFICATES_SHOWN:
+        yield "", f"and {len(endpoint['chain']) - CERTIFICATES_SHOWN} more"
+    for store, trust in endpoint["trust"].items():
+        yield (
+            "trust",
+            f"{store}: " + ("trusted" if trust["trusted"] else f"not trusted ({trust.get('error') or 'no path'})"),
+        )
+
+
+def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: bool) -> None:
+    colour = _COLOURS[diagnosis["severity"]]
+    head = Text(f"{say(diagnosis['severity'])}  ", style=colour)
+    head.append(diagnosis["code"], style=f"bold {colour}")
+    if show_endpoints and diagnosis.get("endpoints"):
+        head.append(f"  at {', '.join(diagnosis['endpoints'][:CERTIFICATES_SHOWN])}", style="dim")
+    console.print(_indented(head, (1, 0, 0, 2)))
+    console.print(_indented(Text(printable(diagnosis["summary"])), (0, 0, 0, 4)))
+    rows = [(key, _seen(value) if key == "first_bytes" else value) for key, value in diagnosis["evidence"].items()]
+    if rows:
+        console.print(_indented(_grid(rows), (0, 0, 0, 4)))
+    if diagnosis.get("remedy"):
+        console.print(
+            _indented(
+                Text(say("do: "), style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
+                (0, 0, 0, 4),
+            )
+        )
+    if diagnosis.get("confirm"):
+        # one line, however long: it is there to be copied
+        line = Text(f"    {say('confirm: ')}", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,121 @@
+"""The certificates of findings: each described once in a finding, and written whole once in an output."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import orjson
+
+from scanner.bugs import describe_caught
+from scanner.caching import Cache, given_size
+from scanner.codec.json_safe import text
+from scanner.model.findings import CertificateRecord, CertificateSource
+from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
+
+# Issuers repeat on every host, leaves do not: enough for all the intermediates there are, and some shared leaves.
+FRAGMENTS_KEPT: Final = 4096
+MAX_FRAGMENTS_BYTES: Final = 16 << 20
+# Of one, beside what is written
+FRAGMENT_BYTES: Final = 250
+
+
+class Fragments:
+    """What an output holds of certificates already: the first record has the DER, later ones are copied without it.
+
+    The findings made with it hold ``orjson.Fragment``s where ``certificates`` has records, so they are for writing, and in
+    the order in which they are made. Bounded: what was last met very long ago is written whole once more.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
+        # with the length of each
+        self._kept: Cache[str, tuple[orjson.Fragment, int]] = Cache(
+            limit, MAX_FRAGMENTS_BYTES, given_size, on_second_put=True
+        )
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def all_of(self, certificates: Sequence[Certificate]) -> list[Any]:
+        """The same for some certificates, no two of which are one."""
+        kept = self._kept
+        found: list[Any] = []
+        for certificate in certificates:
+            known = kept.get(certificate.sha256)
+            found.append(self._first_or_second(certificate) if known is None else known[0])
+        return found
+
+    def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
+        """The record of ``certificate``, as JSON without its DER if it was met before."""
+        known = self._kept.get(certificate.sha256)
+        return self._first_or_second(certificate) if known is None else known[0]
+
+    def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
+        if self._kept.offer(certificate.sha256, lambda: _fragment(certificate)):
+            return describe(certificate)
+        return describe(certificate, with_der=True)
+
+
+def _fragment(certificate: Certificate) -> tuple[orjson.Fragment, int]:
+    written = orjson.dumps(describe(certificate))
+    return orjson.Fragment(written), len(written) + FRAGMENT_BYTES
+
+
+class Certificates:
+    """The certificates of one finding. Those that a server sent are added first: they have no ``source``."""
+
+    __slots__ = ("_fragments", "_records")
+
+    def __init__(self, fragments: Fragments | None) -> None:
+        self._fragments = fragments
+        self._records: dict[str, CertificateRecord] = {}
+
+    def records(self) -> list[CertificateRecord]:
+        """All of them, in the order in which they were added."""
+        return list(self._records.values())
+
+    def sent(self, certificate: Certificate) -> str:
+        """One that was sent; returns its SHA-256."""
+        sha256 = certificate.sha256
+        if sha256 not in self._records:
+            fragments = self._fragments
+            record: Any = describe(certificate, with_der=True) if fragments is None else fragments.of(certificate)
+            self._records[sha256] = record
+        return sha256
+
+    def sent_bytes(self, data: bytes) -> str:
+        """One that was sent, or what was sent in the place of one; returns its SHA-256."""
+        try:
+            return self.sent(Certificate.parse_untrusted(data))
+        except CertificateError as error:
+            why = str(error)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs the description, not the certificate
+            why = f"tlsweep cannot read it; {describe_caught('a bug', error)}"
+        malformed = describe_malformed(data, text(why))
+        malformed["der"] = b2a_base64(data, newline=False).decode("ascii")
+        return self._records.setdefault(malformed["sha256"], malformed)["sha256"]
+
+    def further(self, certificate: Certificate, source: CertificateSource) -> str:
+        """One that this finding needs and no server sent in its first flight; returns its SHA-256."""
+        sha256 = certificate.sha256
+        if sha256 not in self._records:
+            known = self._fragments is not None and "der" not in _fields(self._fragments.of(certificate))
+            record = describe(certificate, with_der=not known).copy()
+            record["source"] = source
+            self._records[sha256] = record
+        return sha256
+
+    def further_bytes(self, data: bytes, source: CertificateSource) -> str:
+        """The same for bytes that may be no certificate."""
+        try:
+            return self.further(Certificate.parse_untrusted(data), source)
+        except BaseException as error:  # noqa: BLE001 - as above, which says why
+            describe_caught("certificate", error)
+            return self.sent_bytes(data)
+
+
+def _fields(record: orjson.Fragment | CertificateRecord) -> Collection[str]:
+    return record if isinstance(record, dict) else ()

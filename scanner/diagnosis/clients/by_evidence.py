@@ -1,0 +1,383 @@
+"""What each client says to a code, where that depends on the evidence: how a handshake ended, what was offered, who refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.endings import (
+    BROWSERS,
+    CLIENTS,
+    NO_CLIENT_CERTIFICATE,
+    OK,
+    alert_texts,
+    ending_texts,
+    verify_texts,
+)
+from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
+from scanner.diagnosis.clients.texts import (
+    ADDRESS_TEXTS,
+    COMPARISONS_TEXTS,
+    NAME_TEXTS,
+    NODE_LEAF_ALONE,
+    TEXTS,
+    TOO_COSTLY_TEXTS,
+    TOO_LONG_TEXTS,
+    UNVERIFIED_TEXTS,
+    USAGE_TEXTS,
+)
+from scanner.model.evidence import Stage, Target
+from scanner.tls import offers
+from scanner.tls.registry_names import cipher_suite
+from scanner.tls.suites import SUITES
+
+Texts = Mapping[str, str]
+
+
+def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | None:
+    """What each client says to ``code``; ``None`` where it says nothing to it as such."""
+    special = _SPECIAL.get(code)
+    texts = special(evidence, target) if special is not None else TEXTS.get(code)
+    if texts is None or CODES[code].stage is not Stage.CERTIFICATE:
+        return texts
+    refusing = evidence.get("refused_by")
+    if refusing:
+        named = {str(client).lower() for client in refusing}
+        if "openssl" in named:
+            named.add("node")
+        return {client: text if client in named else OK for client, text in texts.items()}
+    if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
+        return {**texts, "java": OK}
+    return texts
+
+
+# Of an anchor Java asks that it is a CA and may sign, and nothing else.
+_JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
+
+
+# The TLS 1.2 suites that each client offers by default, beside those of TLS 1.3
+_AEAD: Final = frozenset(offers.ECDHE_AEAD)
+_CBC_SHA1: Final = frozenset((*offers.ECDHE_CBC_SHA1, 0xC009, 0xC00A))
+_CERTIFIED: Final = frozenset({"any", "RSA", "ECDSA"})
+_OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
+    "openssl": lambda code: _openssl_offers(code),
+    "curl": lambda code: _openssl_offers(code),
+    "python": lambda code: _python_offers(code),
+    "go": lambda code: code in _AEAD or code in _CBC_SHA1,
+    "java": lambda code: _java_offers(code),
+    "node": lambda code: _node_offers(code),
+    "chrome": lambda code: code in offers.MODERN_SUITES,
+    "firefox": lambda code: code in offers.MODERN_SUITES,
+    "gnutls": lambda code: _gnutls_offers(code),
+}
+
+
+def _openssl_offers(code: int) -> bool:
+    # DEFAULT leaves out CCM, Camellia and ARIA since 1.1.1
+    suite = cipher_suite(code)
+    ciphers = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
+    current = suite.weak is None and not suite.name.startswith("OLD_") and ciphers
+    return current and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
+
+
+def _python_offers(code: int) -> bool:
+    # ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES without SHA-1 and CCM
+    suite = cipher_suite(code)
+    ciphers = ("AES", "CHACHA20") if suite.kx in ("ECDHE", "TLS13") else ("AES",)
+    plain = suite.cipher.startswith(ciphers) and "CCM" not in suite.cipher
+    return _openssl_offers(code) and suite.kx != "RSA" and plain and suite.mac != "SHA1"
+
+
+def _node_offers(code: int) -> bool:
+    # A list of its own, then HIGH without Camellia: CCM and ARIA are in
+    suite = cipher_suite(code)
+    ciphers = suite.weak is None and suite.cipher.startswith(("AES", "CHACHA20", "ARIA"))
+    return ciphers and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
+
+
+def _java_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
+    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "TLS13") and suite.auth in _CERTIFIED and plain
+
+
+def _gnutls_offers(code: int) -> bool:
+    suite = cipher_suite(code)
+    return (
+        suite.weak is None
+        and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13")
+        and suite.cipher.startswith(("AES", "CHACHA20"))
+        and suite.mac in ("AEAD", "SHA1")
+        and suite.auth in _CERTIFIED
+    )
+
+
+def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
+    code = evidence.get("cipher_code")
+    # A server that took RSA key transport was not refused: what it answers to those without it is an alert, as a rule.
+    ending = alert_texts(40) if evidence.get("failure") is None else ending_texts(evidence)
+    if not isinstance(code, int) or code not in SUITES:
+        return {client: text for client, text in ending.items() if client == "chrome"}
+    texts = {client: OK if _OFFERED[client](code) else text for client, text in ending.items()}
+    bits = evidence.get("dh_bits")
+    if isinstance(bits, int) and bits < OPENSSL_DH_BITS:
+        texts.update({client: text for client, text in _SHORT_PRIME.items() if texts.get(client) == OK})
+        if bits >= GNUTLS_DH_BITS:
+            texts["gnutls"] = OK
+    return texts
+
+
+# What OpenSSL's security level 2 wants of a Diffie-Hellman prime, and GnuTLS
+OPENSSL_DH_BITS: Final = 2048
+GNUTLS_DH_BITS: Final = 1008
+_SHORT_PRIME: Final = {
+    "openssl": "SSL routines::dh key too small",
+    "curl": "(35) TLS connect error: SSL routines::dh key too small",
+    "python": "[SSL: DH_KEY_TOO_SMALL] dh key too small",
+    "node": "ERR_SSL_DH_KEY_TOO_SMALL: SSL routines::dh key too small",
+    "gnutls": "The Diffie-Hellman prime sent by the server is not acceptable (not long enough).",
+}
+
+
+def _no_shared_group(evidence: Mapping[str, Any], _: Target) -> Texts:
+    bits = evidence.get("dh_bits")
+    if evidence.get("failure") is None and isinstance(bits, int):
+        return _SHORT_PRIME
+    ending = ending_texts(evidence)
+    # X448 and P-521 are offered by OpenSSL, P-521 by Firefox, Go, Java and GnuTLS; finite-field groups by the last two.
+    takes = _GROUP_TAKEN.get(str(evidence.get("group")), frozenset())
+    return {client: OK if client in takes else text for client, text in ending.items()}
+
+
+_LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
+_GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
+    "secp521r1": _LIBRARIES | {"firefox", "go", "java", "gnutls"},
+    "x448": _LIBRARIES | {"java", "gnutls"},
+    "ffdhe2048": _LIBRARIES | {"firefox", "java", "gnutls"},
+    "ffdhe3072": _LIBRARIES | {"firefox", "java", "gnutls"},
+    "ffdhe4096": _LIBRARIES | {"java", "gnutls"},
+}
+
+
+def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
+    refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
+    if "signature" in evidence:
+        return {client: UNVERIFIED_TEXTS[client] if client in refusing else OK for client in CLIENTS}
+    if "openssl" in refusing:
+        refusing |= _LIBRARIES
+    ending = alert_texts(40)
+    return {client: text if client in refusing else OK for client, text in ending.items()}
+
+
+def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # Java and GnuTLS do not send a post-quantum share by default.
+    return {client: OK if client in ("java", "gnutls") else text for client, text in ending_texts(evidence).items()}
+
+
+# A version as Go and as Java write it
+_CHOSEN_VERSION: Final = {"TLSv1.1": ("302", "TLS11"), "TLSv1.0": ("301", "TLS10"), "SSLv3": ("300", "SSL30")}
+
+
+def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
+    versions = set(evidence.get("versions", ()))
+    texts = dict(alert_texts(70) if evidence.get("failure") is None else ending_texts(evidence))
+    if evidence.get("failure") is None:
+        del (
+            texts["python"],
+            texts["node"],
+        )  # an alert of the server's, or "unsupported protocol": it depends on its suites
+        go, java = _CHOSEN_VERSION.get(next(iter(evidence.get("versions", ())), ""), ("", ""))
+        texts.update(
+            go=f"tls: server selected unsupported protocol version {go}".rstrip(),
+            java=f"javax.net.ssl.SSLHandshakeException: The server selected protocol version {java} is not accepted by "
+            "client preferences [TLS13, TLS12]",
+            firefox="SSL_ERROR_UNSUPPORTED_VERSION",
+        )
+    if versions & {"TLSv1.0", "TLSv1.1"}:
+        texts["gnutls"] = OK  # its NORMAL priorities still have both
+        # OpenSSL offers both, and then refuses the only signatures that they have (MD5 with SHA-1).
+        texts["openssl"] = "SSL routines::legacy sigalg disallowed or unsupported"
+        texts["curl"] = "(35) TLS connect error: SSL routines::legacy sigalg disallowed or unsupported"
+    return texts
+
+
+def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
+    return ADDRESS_TEXTS if target.host_is_ip and target.sni is None else NAME_TEXTS
+
+
+def _unknown_issuer(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["issuer-unknown"]
+    return {**texts, "node": NODE_LEAF_ALONE} if evidence.get("leaf") is True else texts
+
+
+def _not_sent(evidence: Mapping[str, Any], target: Target) -> Texts:
+    texts = dict(_unknown_issuer(evidence, target))
+    if evidence.get("urls"):
+        texts["chrome"] = OK  # fetches what AIA names
+    if "shipped" in evidence.get("completed_from", ()):
+        texts["firefox"] = OK  # carries all intermediates that its CAs have disclosed
+    return texts
+
+
+def _unobtainable(evidence: Mapping[str, Any], target: Target) -> Texts:
+    texts = dict(_unknown_issuer(evidence, target))
+    if evidence.get("fetched") is False:
+        del texts["chrome"]  # it would fetch what AIA names; whether that helps is not known
+    return texts
+
+
+def _untrusted_root(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # Without the root in what was sent, OpenSSL cannot see that it is a self-signed one.
+    return TEXTS["untrusted-root"] if evidence.get("root_sent") else TEXTS["issuer-unknown"]
+
+
+def _issuer_dates(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["intermediate-expired"]
+    return {**texts, **verify_texts(9, "certificate is not yet valid")} if evidence.get("not_before") else texts
+
+
+def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # the same clock is theirs
+    return TEXTS["certificate-expired" if evidence.get("by_local_clock") == "expired" else "certificate-not-yet-valid"]
+
+
+def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["weak-key"])
+    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
+    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
+        # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
+        texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
+    if evidence.get("leaf") is False:
+        texts.update(verify_texts(67, "CA certificate key too weak"))
+    return texts
+
+
+def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if evidence.get("leaf") is not True:
+        return TEXTS["wrong-key-usage"]
+    missing = USAGE_TEXTS.get(str(evidence.get("missing")))
+    if missing is None:
+        return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
+    return {**dict.fromkeys(CLIENTS, OK), **missing}
+
+
+def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if "refused_by" in evidence:
+        return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
+    return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
+
+
+def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
+    if "refused_by" not in evidence:
+        return None
+    if "comparisons" in evidence:
+        return {**verify_texts(1, "unspecified certificate verification error"), **COMPARISONS_TEXTS}
+    # of the others it is not known what they make of such a chain
+    refusing = {str(client).lower() for client in evidence["refused_by"]}
+    if "openssl" in refusing:
+        refusing.add("node")
+    return {client: text for client, text in TOO_COSTLY_TEXTS.items() if client in refusing}
+
+
+def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["not-for-server-auth"])
+    if evidence.get("refused_by"):
+        texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
+        return texts
+    purposes = set(evidence.get("extended_key_usage", ()))
+    is_leaf = evidence.get("leaf") is True
+    if "anyExtendedKeyUsage" in purposes:
+        texts.update(go=OK, java=OK, chrome=OK)
+        if is_leaf:
+            texts["gnutls"] = OK
+    if purposes & _GATED:
+        texts.update(openssl=OK, curl=OK, python=OK, node=OK, java=OK)
+    if not is_leaf:
+        texts["java"] = OK  # looks at the leaf's alone
+    if evidence.get("anchor"):
+        texts["gnutls"] = OK
+    return texts
+
+
+# Server Gated Cryptography of Netscape and Microsoft, which OpenSSL and Java still take for serverAuth
+_GATED: Final = frozenset({"2.16.840.1.113730.4.1", "1.3.6.1.4.1.311.10.3.3"})
+
+
+def _weak_signature(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["weak-signature"])
+    if evidence.get("publicly_trusted") is False and "sha1" in str(evidence.get("signature", "")).lower():
+        texts["java"] = OK  # refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
+    return texts
+
+
+def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if evidence.get("failure") is None:
+        return dict.fromkeys(CLIENTS, OK)  # TLS is content; what the application says is in its own words
+    texts = dict(ending_texts(evidence))
+    if evidence.get("alert_code") == 40:
+        texts |= NO_CLIENT_CERTIFICATE
+    if evidence.get("version_code") == offers.TLS13:
+        # the handshake has ended well, and the refusal is what is read first
+        texts["curl"] = texts["curl"].replace("(35) TLS connect error:", "(56) OpenSSL SSL_read:")
+    return texts
+
+
+def _behind_tls(evidence: Mapping[str, Any], target: Target) -> Texts:
+    ending = _HUNG_UP.get(str(evidence.get("failure")))
+    if ending is None:
+        return dict.fromkeys(CLIENTS, OK)
+    # libraries are content with the handshake; what their users make of an end without a word is their own affair
+    return {**{client: OK for client in CLIENTS if client not in BROWSERS}, **ending}
+
+
+_HUNG_UP: Final[Mapping[str, Texts]] = {
+    "closed": {"curl": "(52) Empty reply from server", "chrome": "ERR_EMPTY_RESPONSE"},
+    "reset": {"curl": "(56) Recv failure: Connection reset by peer", "chrome": "ERR_CONNECTION_RESET"},
+}
+
+
+def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return ending_texts(evidence)
+
+
+_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
+    "client-certificate-required": _client_certificate,
+    "client-certificate-rejected": _client_certificate,
+    "client-certificate-required-by-application": _behind_tls,
+    "reset-after-hello": _same_ending,
+    "silent-after-hello": _same_ending,
+    "sni-filtered": _same_ending,
+    "sni-unrecognized": _same_ending,
+    "internal-error": _same_ending,
+    "closed-during-handshake": _same_ending,
+    "malformed-handshake": _same_ending,
+    "version-rejected": _same_ending,
+    "version-intolerant": _same_ending,
+    "handshake-failure": _same_ending,
+    "large-hello-dropped": _large_hello,
+    "legacy-version-only": _legacy,
+    "no-shared-cipher": _no_shared_cipher,
+    "no-shared-group": _no_shared_group,
+    "no-shared-signature-scheme": _no_shared_scheme,
+    "name-not-in-san": _names,
+    "wildcard-depth": _names,
+    "default-certificate": _names,
+    "intermediate-not-sent": _not_sent,
+    "intermediate-unobtainable": _unobtainable,
+    "issuer-unknown": _unknown_issuer,
+    "local-clock-wrong": _local_clock,
+    "intermediate-expired": _issuer_dates,
+    "untrusted-root": _untrusted_root,
+    "weak-key": _weak_key,
+    "weak-signature": _weak_signature,
+    "path-length-exceeded": _path_length,
+    "too-costly-to-judge": _too_costly,
+    "not-for-server-auth": _purposes,
+    "wrong-key-usage": _wrong_key_usage,
+    "revoked-ocsp": by_responder,
+    "revoked-ocsp-staple": by_staple,
+    "revoked-crl": by_list,
+    "must-staple-missing": must_staple,
+    "staple-invalid": invalid_staple,
+}

@@ -1,0 +1,59 @@
+"""What only the fleet can say: plain records, made by the folds of this room, read by ``scanner.diagnosis``.
+
+They are made anew at the end of a run, or from findings on disk, by the same code. ``None`` in a ``FleetVerdict`` is
+"not known yet", which no rule takes for a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, Literal
+
+from scanner.model.evidence import record
+
+
+@record
+class ClockVerdict:
+    """Is the local clock right? ``offset`` is seconds to add to the local clock to have the agreed time.
+
+    ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
+    "unknown" (too few, or they contradict each other). ``witnesses`` are JSON records for the finding's evidence: kind,
+    who, time, until, local_time. ``margin`` is by how many seconds the agreed time may be off at most; ``None`` where
+    only a direction is known, and ``offset`` is the least that it must be.
+    """
+
+    state: Literal["confirmed", "wrong", "unknown"] = "unknown"
+    offset: float | None = None
+    witnesses: tuple[Mapping[str, Any], ...] = ()
+    margin: float | None = None
+
+    def corrected(self, local: float) -> float:
+        """What time it was when our clock said ``local``, as far as we know better."""
+        return local + self.offset if self.state == "wrong" and self.offset is not None else local
+
+
+@record
+class InterceptionVerdict:
+    """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains.
+
+    ``certain``: more than the number of names says so; without that an estate's own CA would look the same.
+    """
+
+    issuer: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    certain: bool = True
+
+
+@record
+class FleetVerdict:
+    """Everything that the fleet says at one moment.
+
+    ``interceptors`` is keyed by ``scanner.trust.untrusted_issuer.issuer_key``; ``portals`` by address or redirect target;
+    ``revocation_blocked`` is the evidence that OCSP, CRL and AIA hosts cannot be reached from here.
+    """
+
+    clock: ClockVerdict = field(default_factory=ClockVerdict)
+    interceptors: Mapping[str, InterceptionVerdict] = field(default_factory=dict)
+    portals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    revocation_blocked: Mapping[str, Any] | None = None

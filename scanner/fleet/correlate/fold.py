@@ -1,0 +1,107 @@
+"""The fold over a fleet: facts in, in any order and from any process; what the whole says out.
+
+Each part (clock, issuers, portals, reach) is a class with ``add(facts)``, ``merge(other)`` and a verdict of its own, and
+bounds what it keeps. A fold goes between processes by ``pickle``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from scanner.fleet.correlate.local_clock import ClockFold
+from scanner.fleet.correlate.facts import Facts
+from scanner.fleet.correlate.interceptors_fold import IssuersFold
+from scanner.fleet.correlate.shared_pages import PortalsFold
+from scanner.fleet.correlate.reachability import ReachFold
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.model.evidence import Evidence
+from scanner.trust.verdicts import ChainVerdict
+
+# Why a target is held: what must be known before its finding is final.
+Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
+# The first that a target waits for is what it is filed under; the rest is known by the end of the run in any case.
+REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "portal", "revocation", "issuers-met")
+
+
+# Issuers remembered as those that targets wait for: twice those that are followed. With more of them none is told of early.
+MAX_AWAITED: Final = 10_000
+
+
+class Fold:
+    """What all targets together say so far."""
+
+    def __init__(self, *, judge_clock: bool = True) -> None:
+        """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
+        self.targets = 0
+        self._judge_clock = judge_clock
+        self.clock = ClockFold(judge=judge_clock)
+        self.issuers = IssuersFold()
+        self.portals = PortalsFold()
+        self.reach = ReachFold()
+        self._awaited: set[str] = set()  # issuers for whose sake targets were held
+
+    def add(self, facts: Facts | None) -> None:
+        """Take in one target; ``None`` is one that tells nothing."""
+        self.targets += 1
+        if facts is not None:
+            self.clock.add(facts)
+            self.issuers.add(facts.sightings)
+            self.portals.add(facts.pages)
+            self.reach.add(facts.reach)
+
+    def heard(self, evidence: Evidence, verdict: ChainVerdict) -> bool:
+        """Whether what was asked about the revocation of these certificates was heard before: the later by our clock the same
+        answer comes again, the less it says of that clock, and nothing is learnt. Whoever is told that it was not adds it."""
+        last, now = verdict.parts.get(self), int(evidence.started)
+        if last is not None and last[0] is evidence.revocation and last[1] <= now:
+            return True
+        verdict.parts[self] = evidence.revocation, now
+        return False
+
+    def restart_clock(self) -> None:
+        """Drop the clock's witnesses: the clock was set, so what was right before may be wrong now."""
+        self.clock = ClockFold(judge=self._judge_clock)
+
+    def merge(self, other: Fold) -> None:
+        """Take in what another fold has seen."""
+        self.targets += other.targets
+        self.clock.merge(other.clock)
+        self.issuers.merge(other.issuers)
+        self.portals.merge(other.portals)
+        self.reach.merge(other.reach)
+
+    def verdict(self) -> FleetVerdict:
+        """What is known at this moment."""
+        return FleetVerdict(
+            clock=self.clock.verdict(),
+            interceptors=self.issuers.verdict(self.targets),
+            portals=self.portals.verdict(self.targets),
+            revocation_blocked=self.reach.verdict(),
+        )
+
+    def waits_for(self, facts: Facts | None) -> Reason | None:
+        """What this target's finding must wait for, if anything, as far as it is not settled already."""
+        if facts is None:
+            return None
+        if self.clock.concerns(facts) and not self.clock.settled:
+            return "clock"
+        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.settled(seen.key)]
+        if open_issuers:
+            if len(self._awaited) < MAX_AWAITED:
+                self._awaited.update(open_issuers)
+            return "issuer"
+        if facts.pages:
+            return "portal"
+        if any(not seen.reached for seen in facts.reach) and not self.reach.settled:
+            return "revocation"
+        if facts.incomplete:
+            return "issuers-met"
+        return None
+
+    def settled(self, reason: Reason) -> bool:
+        """Whether what is filed under ``reason`` can be told now, before the run ends."""
+        if reason == "issuer":
+            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.settled(key) for key in self._awaited)
+        if reason == "revocation":
+            return self.reach.settled
+        return reason == "clock" and self.clock.settled

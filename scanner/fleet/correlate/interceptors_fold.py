@@ -1,0 +1,386 @@
+"""One issuer that nobody trusts, across names that should not share one: interception, or an estate's own CA.
+
+The two look alike in each certificate, and the number of names alone does not tell them apart. What does: a CA that is run
+by people never puts its own key, or one and the same key, into certificates of unrelated names; it does not make a
+certificate for a name that cannot exist because somebody asked for it; and it does not stand where a public CA stood
+a moment before. One such sign and a few unrelated names are proof. Names without a sign are a warning, and an error only
+where they are many, where they are a good part of all that was scanned, and where nothing speaks for an estate of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
+from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
+from scanner.model.evidence import EndpointEvidence, Evidence, record
+from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.verdicts import ChainVerdict
+
+# Unrelated names that make a sign of interception a proof: two can be one owner's under two brands, three with a CA that
+# signs its own key to them are not.
+NAMES_WITH_SIGN: Final = 3
+# Unrelated names that are worth a warning without any sign. Companies have two or three brands under one private CA.
+NAMES_FOR_WARNING: Final = 4
+# Unrelated names that are an error without any sign: who has eight names of nothing in common under a CA of his own names
+# that CA (--private-ca), since nobody can guess it.
+NAMES_WITHOUT_SIGN: Final = 8
+# ... provided they are this part of all targets: what intercepts a network intercepts most of it, a CA that a hoster runs
+# for some of its customers signs for few.
+SHARE_WITHOUT_SIGN: Final = 0.2
+# Browsers refuse certificates of more than 825 days even under roots that a person installed (Apple, since 2019), so
+# interceptors do not make them; people who run a CA for themselves do.
+LONGEST_INTERCEPTED: Final = 825 * 86400
+# One key in certificates of unrelated names at fewer places can be one machine with one key and many sites.
+PLACES_OF_ONE_KEY: Final = 3
+# A certificate that was made for our connection begins then, up to what clocks differ by.
+MADE_FOR_US_SECONDS: Final = 60
+# The shortest label that counts as another's stem: "acme" in "acme-shop", not "a" in everything.
+SHORTEST_STEM: Final = 4
+# Issuers followed. A run meets a few dozen; devices with a CA of their own each can be thousands.
+MAX_ISSUERS: Final = 5000
+# Domains kept of one issuer, those first in the alphabet, so that the order of arrival changes nothing.
+MAX_DOMAINS: Final = 64
+# Characters kept of an issuer's name: a certificate has room for 200 kB of it.
+MAX_ISSUER_TEXT: Final = 1024
+# Weighing compares all domains with one another, 0.2 ms: after so many times in vain it waits for one change more than before,
+# so that 20,000 changes cost 400 of them and not 20,000.
+PATIENCE: Final = 4
+# Names told in the evidence
+NAMES_TOLD: Final = 5
+
+
+@record
+class Sighting:
+    """One certificate under an issuer that nobody trusts, as one address showed it. Times in seconds since the epoch.
+
+    ``place`` is address and port. ``elsewhere``: another path or an earlier run saw a publicly trusted one for this name.
+    The rest is as in ``scanner.trust.untrusted_issuer.Lineage``.
+    """
+
+    key: str
+    issuer: str
+    keyed: bool
+    name: str
+    place: str
+    at: int
+    leaf: str
+    leaf_key: str
+    not_before: int
+    not_after: int
+    named: bool = True
+    own_key: bool = False
+    operated: bool = False
+    on_the_spot: bool = False
+    elsewhere: bool = False
+    product: str | None = None
+
+
+class _Issuer:
+    """What is kept of one issuer."""
+
+    __slots__ = (
+        "_changes", "_last", "_weighed", "_weighings", "decided", "domains", "early", "internal", "keyed", "long", "operated",
+        "product", "signs", "targets", "text",
+    )  # fmt: skip
+
+    def __init__(self, text: str, keyed: bool, early: bool = True) -> None:
+        self.text = text
+        self.keyed = keyed
+        self.early = early
+        self.targets = 0
+        self.domains: dict[str, Sighting] = {}
+        self.signs: dict[str, int] = {"own-key": 0, "on-the-spot": 0, "elsewhere": 0}
+        self.product: str | None = None
+        self.operated = False  # some leaf says where its CA publishes
+        self.internal = False  # it signs for names of one network alone
+        self.long = False  # some leaf is valid for longer than an interceptor's can be
+        self.decided: InterceptionVerdict | None = None  # what gave it away, and nothing that came after
+        self._weighed: tuple[list[str], list[str]] | None = None
+        self._weighings = 0
+        self._changes = 0  # since it was weighed
+        self._last: str | None = None  # of the domains, the last in the alphabet, once there are as many as are kept
+
+    def add(self, seen: Sighting) -> None:
+        if self.decided is not None:
+            return
+        self.targets += 1
+        if seen.own_key or seen.on_the_spot or seen.elsewhere or seen.product is not None:
+            self._note_signs(seen)
+        self.operated = self.operated or seen.operated
+        self.long = self.long or seen.not_after - seen.not_before > LONGEST_INTERCEPTED
+        domain = registrable(seen.name)
+        if is_address(seen.name):
+            return
+        if domain == LOCAL or "." not in domain:
+            self.internal = True
+        elif seen.named:
+            self._keep(domain, seen)
+        self._decide()
+
+    def _note_signs(self, seen: Sighting) -> None:
+        for sign, shown in (
+            ("own-key", seen.own_key),
+            ("on-the-spot", seen.on_the_spot),
+            ("elsewhere", seen.elsewhere),
+        ):
+            if shown and not self.signs[sign]:
+                self._weighed = None  # how often it is seen changes nothing
+            self.signs[sign] += shown
+        product = _first(self.product, seen.product)
+        if product != self.product:
+            self.product, self._weighed = product, None
+
+    def _decide(self) -> None:
+        """What is said of an interceptor is final when it has given itself away, so that findings need not wait.
+
+        The more often it was weighed in vain, the more must have changed before it is again.
+        """
+        if self.early and self.decided is None:
+            self._changes += self._weighed is None
+            if self._weighed is not None or self._changes > self._weighings // PATIENCE:
+                self.decided = self._given_away()
+
+    def _given_away(self) -> InterceptionVerdict | None:
+        if len(self.domains) >= NAMES_WITH_SIGN:
+            unrelated, reasons = self.weighed()
+            if len(unrelated) >= NAMES_WITH_SIGN and reasons:
+                return InterceptionVerdict(self.text, {**self._names(unrelated), "reasons": reasons}, True)
+        return None
+
+    def _keep(self, domain: str, seen: Sighting) -> None:
+        if self._last is not None and domain > self._last:
+            return
+        known = self.domains.get(domain)
+        if known is not None and _order(known) <= _order(seen):
+            return
+        self.domains[domain] = seen
+        self._weighed = None
+        if len(self.domains) > MAX_DOMAINS:
+            del self.domains[max(self.domains)]
+        if len(self.domains) == MAX_DOMAINS:
+            self._last = max(self.domains)
+
+    def merge(self, other: _Issuer) -> None:
+        self.decided = self.decided or other.decided
+        if self.decided is not None:
+            return
+        self.targets += other.targets
+        for sign, count in other.signs.items():
+            self.signs[sign] += count
+        self.product = _first(self.product, other.product)
+        self.operated = self.operated or other.operated
+        self.internal = self.internal or other.internal
+        self.long = self.long or other.long
+        self._weighed = None
+        for domain, seen in other.domains.items():
+            self._keep(domain, seen)
+        self._decide()
+
+    # --- weighing --------------------------------------------------------------------------------
+
+    def verdict(self, targets: int) -> InterceptionVerdict | None:
+        """The judgement on this issuer, ``targets`` being all that were scanned."""
+        given_away = self.decided or self._given_away()
+        if given_away is not None:
+            return given_away
+        unrelated, _ = self.weighed()
+        # of namesakes that cannot be told apart nothing is said, nor of a CA that is run for others
+        if len(unrelated) < NAMES_FOR_WARNING or self.operated or not self.keyed:
+            return None
+        share = self.targets / max(targets, self.targets)
+        many = len(unrelated) >= NAMES_WITHOUT_SIGN and share >= SHARE_WITHOUT_SIGN
+        certain = many and not (self.internal or self.long)
+        evidence = {**self._names(unrelated), "share": round(share, 4)}
+        if certain:
+            evidence["reasons"] = ["they are a good part of all that was scanned"]
+        return InterceptionVerdict(self.text, evidence, certain)
+
+    def _names(self, unrelated: list[str]) -> dict[str, Any]:
+        return {
+            "names_count": len(unrelated),
+            "names": [self.domains[domain].name for domain in unrelated[:NAMES_TOLD]],
+            "targets": self.targets,
+            **({} if self.product is None else {"product": self.product}),
+        }
+
+    def weighed(self) -> tuple[list[str], list[str]]:
+        """Unrelated domains, and the signs of interception, in words."""
+        if self._weighed is None:
+            unrelated = unrelated_domains(self.domains)
+            self._weighed = unrelated, self._signs(unrelated)
+            self._weighings += 1
+            self._changes = 0
+        return self._weighed
+
+    def _signs(self, unrelated: list[str]) -> list[str]:
+        """What no CA that is run by people does, in words that go on from "and"."""
+        reasons = []
+        if self.signs["own-key"]:
+            reasons.append("its certificates hold the issuer's own key")
+        if self.signs["on-the-spot"]:
+            reasons.append("it made a certificate for a name that cannot exist when it was asked for one")
+        if self.signs["elsewhere"]:
+            reasons.append("another path or an earlier run saw publicly trusted certificates in its place")
+        if self.product is not None:
+            reasons.append("it bears the name of a product that intercepts")
+        seen = [self.domains[domain] for domain in unrelated]
+        if _one_key(seen) and not self.signs["own-key"]:
+            reasons.append("one key is in certificates of unrelated names at different places")
+        if _made_for_us(seen):
+            reasons.append("its certificates were made while this run asked for them")
+        return reasons
+
+
+def _first(one: str | None, other: str | None) -> str | None:
+    """The first in the alphabet of what is there."""
+    return min(filter(None, (one, other)), default=None)
+
+
+def _order(seen: Sighting) -> tuple[str, str, int, str]:
+    return seen.name, seen.place, seen.at, seen.leaf
+
+
+def _one_key(seen: Iterable[Sighting]) -> bool:
+    places: dict[str, set[str]] = {}
+    leaves: dict[str, set[str]] = {}
+    for each in seen:
+        places.setdefault(each.leaf_key, set()).add(each.place)
+        leaves.setdefault(each.leaf_key, set()).add(each.leaf)
+    return any(
+        len(found) >= PLACES_OF_ONE_KEY and len(leaves[key]) >= PLACES_OF_ONE_KEY for key, found in places.items()
+    )
+
+
+def _made_for_us(seen: list[Sighting]) -> bool:
+    """Most certificates began when they were asked for, after the run had met the issuer: not one batch made before."""
+    first = min(each.at for each in seen)
+    made = [each for each in seen if first < each.not_before and abs(each.not_before - each.at) <= MADE_FOR_US_SECONDS]
+    return len(made) >= NAMES_WITH_SIGN and 2 * len(made) >= len(seen)
+
+
+def unrelated_domains(domains: Iterable[str]) -> list[str]:
+    """Registrable domains, one for each owner as far as names tell: "acme.com", "acme.de" and "acme-shop.com" are one."""
+    kept: list[str] = []
+    stems: list[str] = []
+    for domain in sorted(domains, key=lambda domain: (len(domain.partition(".")[0]), domain)):
+        label = domain.partition(".")[0]
+        if any(label == stem or (len(stem) >= SHORTEST_STEM and stem in label) for stem in stems):
+            continue
+        stems.append(label)
+        kept.append(domain)
+    return sorted(kept)
+
+
+class IssuersFold:
+    """The part of the fold that follows issuers which nobody trusts."""
+
+    def __init__(self, *, early: bool = True) -> None:
+        """``early`` False: nothing is final before all was seen, so that the order in which it was seen changes nothing."""
+        self._early = early
+        self._issuers: dict[str, _Issuer] = {}
+        self._across: set[str] = set()  # those that sign for several domains: most never do
+        self._last: tuple[int, Mapping[str, InterceptionVerdict]] | None = None
+
+    def add(self, sightings: Iterable[Sighting]) -> None:
+        """Take in what one target showed."""
+        for seen in sightings:
+            issuer = self._of(seen.key, seen.issuer, seen.keyed)
+            if issuer is not None:
+                issuer.add(seen)
+                self._note(seen.key, issuer)
+
+    def merge(self, other: IssuersFold) -> None:
+        """Take in what another fold has seen."""
+        for key, issuer in other._issuers.items():
+            known = self._of(key, issuer.text, issuer.keyed)
+            if known is not None:
+                known.merge(issuer)
+                self._note(key, known)
+
+    def _of(self, key: str, text: str, keyed: bool) -> _Issuer | None:
+        issuer = self._issuers.get(key)
+        if issuer is None and len(self._issuers) < MAX_ISSUERS:
+            issuer = self._issuers[key] = _Issuer(text, keyed, self._early)
+        return issuer
+
+    def _note(self, key: str, issuer: _Issuer) -> None:
+        self._last = None
+        if issuer.decided is not None or len(issuer.domains) >= NAMES_WITH_SIGN:
+            self._across.add(key)
+
+    def verdict(self, targets: int) -> Mapping[str, InterceptionVerdict]:
+        """Interceptors by the issuer's key, ``targets`` being all that were scanned."""
+        if self._last is None or self._last[0] != targets:
+            judged = {key: self._issuers[key].verdict(targets) for key in sorted(self._across)}
+            self._last = targets, {key: verdict for key, verdict in judged.items() if verdict is not None}
+        return self._last[1]
+
+    def settled(self, key: str) -> bool:
+        """No later target changes what is said of this issuer."""
+        issuer = self._issuers.get(key)
+        return issuer is None or issuer.decided is not None  # none: there were too many to follow it
+
+
+def seen_elsewhere(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> bool:
+    """Another address, path or run saw a publicly trusted certificate for this target."""
+    return bool(evidence.elsewhere) or any(
+        verdict is not None and verdict.publicly_trusted and verdict.trusted for verdict in verdicts
+    )
+
+
+def sighting_of(
+    evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict, *, elsewhere: bool = False
+) -> Sighting | None:
+    """What one address tells of an issuer that nobody trusts; ``None`` where its issuer is no matter of interception."""
+    if verdict.leaf is None or anchored(verdict):
+        return None
+    found = lineage_of(verdict, endpoint)
+    if found is None:
+        return None
+    target, leaf = evidence.target, verdict.leaf
+    return Sighting(
+        found.key,
+        found.issuer[:MAX_ISSUER_TEXT],
+        found.keyed,
+        target.name,
+        f"{endpoint.address} {target.port}",
+        int(evidence.started),
+        found.leaf,
+        found.leaf_key,
+        int(leaf.not_before),
+        int(leaf.not_after),
+        found.named,
+        found.own_key,
+        found.operated,
+        found.on_the_spot,
+        elsewhere,
+        found.product,
+    )
+
+
+def sighting_of_record(
+    record: Mapping[str, Any], *, issuer: str, name: str, place: str, at: int, leaf: str, validity: tuple[int, int]
+) -> Sighting | None:
+    """The same from a finding's ``untrusted_issuer``; ``None`` where that is not what it should be."""
+    key, leaf_key, product = record.get("key"), record.get("leaf_key"), record.get("product")
+    if not isinstance(key, str) or not isinstance(leaf_key, str):
+        return None
+    return Sighting(
+        key,
+        issuer[:MAX_ISSUER_TEXT],
+        record.get("keyed") is True,
+        name,
+        place,
+        at,
+        leaf,
+        leaf_key,
+        *validity,
+        record.get("named") is True,
+        record.get("own_key") is True,
+        record.get("operated") is True,
+        record.get("on_the_spot") is True,
+        record.get("elsewhere") is True,
+        product if isinstance(product, str) else None,
+    )

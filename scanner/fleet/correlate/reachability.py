@@ -1,0 +1,58 @@
+"""Can OCSP, CRL and AIA hosts be reached from here at all? One that cannot is its own fault; when none can, it is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from scanner.fleet.correlate.domains import registrable
+from scanner.fleet.correlate.facts import ReachSign
+
+# Unrelated hosts that must have failed. A CA that was shut down leaves a dead name behind, and a fleet's certificates can
+# name two of them; three, and not one that answers, is a network that does not let them through.
+HOSTS_BLOCKED: Final = 3
+# Hosts kept, those first in the alphabet. The public web has some two hundred.
+MAX_HOSTS: Final = 256
+# Characters of a host name; what a certificate names beyond it is no host that could be reached by anybody.
+MAX_HOST: Final = 253
+HOSTS_TOLD: Final = 5
+
+
+class ReachFold:
+    """The part of the fold that watches the hosts which certificates name."""
+
+    def __init__(self) -> None:
+        self._blocked: dict[str, str] = {}  # registrable domain -> a host of it
+        self._reached = False
+
+    def add(self, seen: Iterable[ReachSign]) -> None:
+        """Take in what became of the hosts that one target's certificates name."""
+        for each in seen:
+            if each.reached:
+                self._reached = True
+            else:
+                self._keep(registrable(each.host), each.host)
+
+    def merge(self, other: ReachFold) -> None:
+        """Take in what another fold has seen."""
+        self._reached = self._reached or other._reached
+        for domain, host in other._blocked.items():
+            self._keep(domain, host)
+
+    def _keep(self, domain: str, host: str) -> None:
+        if len(host) > MAX_HOST:
+            return
+        self._blocked[domain] = min(host, self._blocked.get(domain, host))
+        if len(self._blocked) > MAX_HOSTS:
+            del self._blocked[max(self._blocked)]
+
+    @property
+    def settled(self) -> bool:
+        """One was reached: nothing is in the way of all of them."""
+        return self._reached
+
+    def verdict(self) -> Mapping[str, Any] | None:
+        """The evidence that nothing can be reached; ``None`` where something was, or too little was tried."""
+        if self._reached or len(self._blocked) < HOSTS_BLOCKED:
+            return None
+        return {"hosts_count": len(self._blocked), "hosts": sorted(self._blocked.values())[:HOSTS_TOLD]}

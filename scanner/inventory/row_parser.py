@@ -1,0 +1,209 @@
+"""One row's cells into a ``Target``, or into an ``InvalidRow`` that says what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from scanner.model.evidence import InvalidRow, Target
+from scanner.inventory.hosts import Unusable, read_address, read_host, read_port, split_host_port
+from scanner.text import quoted
+
+# A row of a host, a few columns and notes is well under 1 KB; 64 KB leaves room for whole descriptions in a cell.
+MAX_LINE: Final = 64 * 1024
+
+# How much of an unusable cell is carried into the finding: enough to find it, not enough to bloat the output.
+MAX_CARRIED: Final = 1000
+
+# Ports of an inventory that are remembered by their text: most have one or two.
+PORTS_KEPT: Final = 256
+
+# (line number from 1, bytes without the line end)
+Numbered = Iterator[tuple[int, bytes]]
+
+# An explicit "send no server_name", since an empty cell already means the default.
+NO_SNI: Final = "-"
+
+# Schemes that are common in URLs and name a protocol of ours by another word.
+SCHEME_ALIASES: Final = {
+    "ssl": "tls",
+    "wss": "https",
+    "postgresql": "postgres",
+    "mariadb": "mysql",
+    "sqlserver": "mssql",
+    "managesieve": "sieve",
+}
+
+
+class ProtocolLike(Protocol):
+    """What this room needs to know of a protocol: its default port, where it has one."""
+
+    @property
+    def port(self) -> int | None: ...
+
+
+class Cells(NamedTuple):
+    """The known columns of one row as text, trimmed; empty where absent."""
+
+    host: str = ""
+    port: str = ""
+    protocol: str = ""
+    sni: str = ""
+    address: str = ""
+    id: str | int | None = None
+
+
+class RowReader:
+    """Turns cells into targets with the run's defaults.
+
+    ``default_port`` is for rows that name no port of their own; a URL names one by its scheme.
+    ``protocols`` maps each protocol's name to a record with its default ``port``.
+    """
+
+    def __init__(self, default_protocol: str, default_port: int | None, protocols: Mapping[str, ProtocolLike]) -> None:
+        self._default_protocol = default_protocol
+        self._protocols = protocols
+        self._own_default_port = default_port
+        self._ports: dict[str, int] = {}  # what cells of the port column say
+        self._plain_port = default_port if default_port is not None else protocols[default_protocol].port
+
+    def read(self, row: int, line: int | None, cells: Cells, tags: dict[str, Any]) -> Target | InvalidRow:
+        """The row numbered ``row``, which begins on line ``line`` of the file; ``None`` where it is in none."""
+        try:
+            return self._target(row, cells, tags)
+        except Unusable as error:
+            return invalid(row, line, error.reason, cells, tags)
+
+    def read_line(self, row: int, line: int | None, text: str) -> Target | InvalidRow:
+        """A row of a plain list: ``text`` is trimmed and not empty."""
+        if self._plain_port is not None and ":" not in text and "/" not in text and "@" not in text:
+            # the common case, a bare name or IPv4 address, without the detour over cells
+            try:
+                host, is_ip = read_host(text)
+            except Unusable as error:
+                return invalid(row, line, error.reason, Cells(text), {})
+            sni = None if is_ip else host
+            return Target(row, host, self._plain_port, self._default_protocol, sni, None, None, {}, is_ip)
+        return self.read(row, line, Cells(text), {})
+
+    def _target(self, row: int, cells: Cells, tags: dict[str, Any]) -> Target:
+        address = read_address(cells.address) if cells.address else None
+        scheme, host_text, host_port = None, cells.host, None
+        if ":" in host_text or "/" in host_text or "@" in host_text:
+            scheme, host_text, host_port = _take_apart(host_text)
+        if scheme is not None and scheme not in self._protocols:
+            raise Unusable(self._what_is_wrong_with_scheme(scheme))
+
+        if host_text:
+            host, is_ip = read_host(host_text)
+        elif address is not None:
+            host, is_ip = address, True
+        else:
+            raise Unusable("the host is empty")
+
+        protocol = cells.protocol
+        if protocol:
+            protocol = protocol.lower()
+            protocol = protocol if protocol in self._protocols else SCHEME_ALIASES.get(protocol, protocol)
+            if protocol not in self._protocols:
+                raise Unusable(f"protocol {quoted(cells.protocol)} is not known")
+            if scheme is not None and scheme != protocol:
+                raise Unusable(f"the host's URL says {scheme} and the protocol column says {protocol}")
+        else:
+            protocol = scheme or self._default_protocol
+
+        port = self._ports.get(cells.port) if host_port is None else None
+        if port is None:
+            port = self._port(cells.port, host_port, scheme, protocol)
+            if cells.port and len(self._ports) < PORTS_KEPT:
+                self._ports[cells.port] = read_port(cells.port)
+        sni = None if is_ip else host
+        if cells.sni:
+            sni = _read_sni(cells.sni)
+        return Target(row, host, port, protocol, sni, address, cells.id, tags, is_ip)
+
+    def _port(self, cell: str, in_host: str | None, scheme: str | None, protocol: str) -> int:
+        port = read_port(cell) if cell else None
+        if in_host is not None:
+            port_in_host = read_port(in_host)
+            if port is not None and port != port_in_host:
+                raise Unusable(f"the host says port {port_in_host} and the port column says {port}")
+            return port_in_host
+        if port is not None:
+            return port
+        default = self._own_default_port if scheme is None else None
+        if default is None:
+            default = self._protocols[protocol].port
+        if default is None:
+            raise Unusable(f"protocol {protocol} has no usual port: name one")
+        return default
+
+    def _what_is_wrong_with_scheme(self, scheme: str) -> str:
+        if scheme in ("http", "ws"):
+            return f"{scheme}:// is not TLS: write https://, or the host alone"
+        return f"the scheme {quoted(scheme)} is no protocol that is known"
+
+
+def invalid(row: int, line: int | None, reason: str, cells: Cells, tags: dict[str, Any]) -> InvalidRow:
+    """The record of a row that cannot be probed; passwords in URLs are not carried on."""
+    try:
+        port = read_port(cells.port) if cells.port else None
+    except Unusable:
+        port = None
+    return InvalidRow(
+        row=row,
+        reason=reason if line is None else f"line {line}: {reason}",
+        host=_without_userinfo(cells.host)[:MAX_CARRIED] or None,
+        port=port,
+        protocol=cells.protocol[:MAX_CARRIED] or None,
+        id=cells.id,
+        tags=tags,
+    )
+
+
+def too_long(row: int, line: int) -> InvalidRow:
+    return invalid(row, line, f"the line is longer than {MAX_LINE} bytes", Cells(), {})
+
+
+def _take_apart(text: str) -> tuple[str | None, str, str | None]:
+    """(protocol of the scheme, host, port) of a host's cell that is more than a host; paths and queries are ignored."""
+    before, separator, rest = text.partition("://")
+    if not separator:
+        if "@" in text:
+            raise Unusable("the host is an e-mail address or has a user name before it: give the host alone")
+        authority, slash, path = text.partition("/")
+        host, port = split_host_port(authority)
+        if slash and path.isdigit() and (":" in host or host.replace(".", "").isdigit()):
+            raise Unusable(f"{quoted(text)} is a network: networks are not expanded")
+        return None, host, port
+    scheme = before.lower()
+    authority = rest
+    for end in "/?#":
+        authority = authority.partition(end)[0]
+    host, port = split_host_port(authority.rpartition("@")[2])
+    if not host:
+        raise Unusable(f"the URL {quoted(_without_userinfo(text))} names no host")
+    # "https://host:/" is allowed by RFC 3986 section 3.2.3 and means the default port
+    return SCHEME_ALIASES.get(scheme, scheme), host, port or None
+
+
+def _without_userinfo(text: str) -> str:
+    """``text`` without what stands before an ``@`` in its authority: it may be a password."""
+    before, separator, rest = text.partition("://")
+    if not separator:
+        return text.rpartition("@")[2]
+    authority, slash, path = rest.partition("/")
+    return before + separator + authority.rpartition("@")[2] + slash + path
+
+
+def _read_sni(cell: str) -> str | None:
+    """The server name to send; RFC 6066 section 3 allows no IP addresses in it."""
+    if cell == NO_SNI:
+        return None
+    try:
+        name, is_ip = read_host(cell)
+    except Unusable as error:
+        raise Unusable(f"the sni column: {error.reason}") from None
+    if is_ip:
+        raise Unusable(f"the sni column: {quoted(cell)} is an IP address, which no server name may be (RFC 6066)")
+    return name

@@ -1,0 +1,173 @@
+"""Whether a resolver answers anybody at all: what was noticed, since when, and how long names wait for it. Pure.
+
+A name without an answer says nothing of its resolver, and neither do many of them. So a resolver becomes suspect when
+a question failed and no other was answered since that one was sent, and one question (:mod:`scanner.net.dns.upstream`
+sends it) decides. While that is open, and while it answers nobody, names wait instead of using up their tries.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from scanner.model.evidence import DnsStatus
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.udp_channel import Failure
+from scanner.net.dns.message_wire import Answer
+from scanner.records import dataclass
+
+# Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.
+OUTAGE_PATIENCE: Final = 90.0
+# The same for one that has not answered anybody yet: most often it is the wrong address.
+STARTUP_PATIENCE: Final = 5.0
+# Seconds between two questions whether it is back, at first and at last.
+FIRST_PROBE_PAUSE: Final = 0.5
+LONGEST_PROBE_PAUSE: Final = 5.0
+# Seconds for one of them.
+PROBE_SECONDS: Final = 2.0
+# Seconds after a sign of life in which failures do not make a resolver suspect, and after any answer, refusals.
+TRUSTED_SECONDS: Final = 1.0
+
+
+class Service(StrEnum):
+    """What a resolver does for those who ask it."""
+
+    ANSWERING = "answering"
+    SILENT = "silent"
+    UNREACHABLE = "unreachable"
+    REFUSING = "refusing"  # REFUSED for everybody
+    FAILING = "failing"  # SERVFAIL for everybody
+
+
+_STATUS: Final = {
+    Service.SILENT: DnsStatus.TIMEOUT,
+    Service.UNREACHABLE: DnsStatus.UNREACHABLE,
+    Service.REFUSING: DnsStatus.REFUSED,
+    Service.FAILING: DnsStatus.SERVFAIL,
+}
+_WORDS: Final = {
+    Service.SILENT: "answered nobody",
+    Service.UNREACHABLE: "could not be reached",
+    Service.REFUSING: "refused everybody (REFUSED)",
+    Service.FAILING: "failed for everybody (SERVFAIL)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverState:
+    """A fact of the run. ``since`` is seconds since the Unix epoch: the last usable answer, or the first failure where there
+    was none (``worked`` is False then). ``detail`` is the system's reason."""
+
+    server: str
+    service: Service
+    since: float
+    worked: bool
+    detail: str | None = None
+
+    @property
+    def text(self) -> str:
+        """One sentence without a full stop: ``the resolver 192.0.2.1 answered nobody since 06:12:03 UTC``."""
+        at = f"{datetime.fromtimestamp(self.since, UTC):%H:%M:%S} UTC"
+        if self.service is Service.ANSWERING:
+            return f"the resolver {self.server} answers again, after {at}"
+        reason = f": {self.detail}" if self.detail else ""
+        never = "" if self.worked else " and never before in this run"
+        return f"the resolver {self.server} {_WORDS[self.service]} since {at}{never}{reason}"
+
+
+class Health:
+    """One resolver's. Times are trio's, in seconds; ``epoch`` is what to add to them for the time of day."""
+
+    __slots__ = (
+        "_declared",
+        "_epoch",
+        "_first_failure",
+        "_last_usable",
+        "_trusted_until",
+        "server",
+        "state",
+        "suspect",
+    )
+
+    def __init__(self, server: str, epoch: float) -> None:
+        self.server = server
+        self._epoch = epoch
+        self.suspect = False  # a question is out to decide whether it lives, or it does not
+        self.state: ResolverState | None = None  # while it answers nobody
+        self._declared = 0.0
+        self._last_usable: float | None = None
+        self._first_failure: float | None = None
+        self._trusted_until = float("-inf")
+
+    def usable(self, now: float) -> None:
+        """Something came that resolves a name or denies that it exists."""
+        self._last_usable = now
+
+    def failed(self, sent: float, now: float, *, refused: bool = False) -> bool:
+        """A question sent at ``sent`` failed. Return True where the resolver became suspect by that.
+
+        Of refusals, which come at once, it takes those of a second without any other answer.
+        """
+        if self._first_failure is None:
+            self._first_failure = sent
+        if self.suspect or now < self._trusted_until:
+            return False
+        if self._last_usable is not None and self._last_usable >= (
+            min(sent, now - TRUSTED_SECONDS) if refused else sent
+        ):
+            return False
+        self.suspect = True
+        return True
+
+    def lives(self, now: float) -> ResolverState | None:
+        """It was seen to answer; the fact to report where it had been declared out of order."""
+        was, self.state = self.state, None
+        self.suspect = False
+        self._last_usable = now
+        self._trusted_until = now + TRUSTED_SECONDS
+        return None if was is None else ResolverState(self.server, Service.ANSWERING, was.since, True)
+
+    def declare(self, service: Service, now: float, detail: str | None = None) -> ResolverState:
+        """It answers nobody. Return the fact to report."""
+        worked = self._last_usable is not None
+        since = self._last_usable if self._last_usable is not None else self._first_failure
+        self._declared = now
+        self.state = ResolverState(
+            self.server, service, (now if since is None else since) + self._epoch, worked, detail
+        )
+        return self.state
+
+    def patience(self, now: float) -> float:
+        """Seconds that a name that comes now waits for it."""
+        if self.state is None:
+            return float("inf")
+        whole = OUTAGE_PATIENCE if self.state.worked else STARTUP_PATIENCE
+        return max(0.0, self._declared + whole - now)
+
+    def failure(self) -> Failure:
+        """What stands for the reply to a name that has waited long enough."""
+        if self.state is None:
+            return Failure(DnsStatus.TIMEOUT)
+        return Failure(_STATUS[self.state.service], self.state.text)
+
+
+def is_usable(reply: Answer | Failure) -> bool:
+    """Whether ``reply`` says something of the name: neither a failure, nor REFUSED or SERVFAIL."""
+    return isinstance(reply, Answer) and reply.rcode != dns_wire.REFUSED and reply.rcode != dns_wire.SERVFAIL
+
+
+def service_seen(replies: list[Answer | Failure]) -> tuple[Service, str | None]:
+    """What replies to questions of life show, the best of them; and the system's reason."""
+    if any(is_usable(reply) for reply in replies):
+        return Service.ANSWERING, None
+    rcodes = {reply.rcode for reply in replies if isinstance(reply, Answer)}
+    if rcodes:
+        return (Service.FAILING if dns_wire.SERVFAIL in rcodes else Service.REFUSING), None
+    failures = [reply for reply in replies if isinstance(reply, Failure)]
+    if any(failure.status is DnsStatus.MALFORMED for failure in failures):
+        return Service.ANSWERING, None
+    unreachable = [failure for failure in failures if failure.status is DnsStatus.UNREACHABLE]
+    if unreachable and len(unreachable) == len(failures):
+        return Service.UNREACHABLE, unreachable[0].detail
+    return Service.SILENT, None

@@ -1,0 +1,66 @@
+"""What the other resolvers of a run lead to, where the first one's address has a certificate that nobody vouches for.
+
+Who answers for a name decides who is talked to: an interceptor that does it by DNS is gone where another resolver is asked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from scanner.model.evidence import Elsewhere, EndpointEvidence, Evidence, Target
+from scanner.net.observe import Observer
+from scanner.net.dns.resolver import Resolver
+from scanner.trust.verdicts import ChainVerdict
+
+# Other resolvers that are asked for one name; who gives more of them has them for the sake of reliability.
+MAX_ASKED: Final = 3
+
+Judge = Callable[[Target, EndpointEvidence, float], "ChainVerdict | None"]
+
+
+class OtherResolvers:
+    """Belongs to one run. ``judge`` gives the verdict on what an address sent, at the moment of a target's start."""
+
+    def __init__(self, resolver: Resolver, observer: Observer, judge: Judge) -> None:
+        self._resolver = resolver
+        self._observer = observer
+        self._judge = judge
+
+    async def ask(self, evidence: Evidence) -> tuple[Elsewhere, ...]:
+        """The publicly trusted certificate that another resolver's address has for the name, if there is one.
+
+        One address of each resolver is probed, until there is one, in what is left of the target's time.
+        """
+        target, dns = evidence.target, evidence.dns
+        if dns is None or not dns.addresses:
+            return ()
+        known = {*dns.addresses}
+        left = self._observer.time_left(evidence)
+        for number, (server, alone) in enumerate(self._resolver.others(dns.resolver)):
+            if number == MAX_ASKED or left <= 0:
+                break
+            addresses = await self._observer.addresses_by(alone, target)
+            address = next((each for each in addresses if each not in known and _comparable(each, dns.addresses)), None)
+            if address is None:
+                continue
+            known.add(address)
+            endpoint, left = await self._observer.glance(target, address, left)
+            verdict = self._judge(target, endpoint, evidence.started)
+            if verdict is None or verdict.leaf is None or not (verdict.publicly_trusted and verdict.trusted):
+                continue
+            # what a shared address shows to names that it does not know says nothing of this one
+            if verdict.name is None or verdict.name.matches:
+                where = f"the resolver {server}'s address {address}"
+                return (Elsewhere(where, verdict.leaf.sha256, verdict.leaf.issuer),)
+        return ()
+
+
+def _comparable(address: str, others: Sequence[str]) -> bool:
+    """Private like the others, or public like them: names that differ inside of a network and out are meant to."""
+    return any(_is_public(address) is _is_public(other) for other in others)
+
+
+def _is_public(address: str) -> bool:
+    return ipaddress.ip_address(address).is_global

@@ -1,0 +1,293 @@
+"""Names to addresses: every outcome told apart, nothing raised for what the network does.
+
+``open_resolver`` gives a :class:`Resolver` for a run. Who is asked:
+
+- ``--resolver`` given: those servers and nobody else. Their view is what the person wants to see, so the hosts file of
+  this machine is left out as well.
+- otherwise the hosts file first, then the servers of ``/etc/resolv.conf``. Where that names none, each name gets
+  UNREACHABLE with the reason; a public resolver is never asked on its own initiative, because names are often private.
+
+Names are absolute: search domains are not applied. ``localhost`` and names below it are loopback (RFC 6761 section 6.3)
+and are sent to nobody unless a resolver was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from scanner.model.evidence import DnsAnswer, DnsStatus
+from scanner.net.dns import answer_cache as dns_cache
+from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import outcomes as dns_outcome
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import loopback_names as loopback
+from scanner.net.dns.schedule import Asker, Begun, questions_for
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.answer_cache import SharedAnswers
+from scanner.net.dns.resolver_config import ResolverConfigError, Server
+from scanner.net.dns.servfail import explain
+from scanner.net.dns.health import ResolverState, Service
+from scanner.net.dns.wire_names import NameNotEncodable
+from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
+from scanner.net.dns.transport import Network, SystemNetwork
+from scanner.net.dns.upstream import Upstream, UpstreamStatistics
+from scanner.records import dataclass
+
+__all__ = [
+    "CaaAnswer",
+    "Resolver",
+    "ResolverConfigError",
+    "ResolverState",
+    "ResolverStatistics",
+    "Service",
+    "TlsaAnswer",
+    "UpstreamStatistics",
+    "open_resolver",
+]
+
+# Seconds for one try. A resolver that has to walk from the root answers within two nearly always; what takes longer is
+# mostly a name whose servers are dead, and for that there is the next try.
+DEFAULT_TIMEOUT: Final = 3.0
+# Seconds of asking for one name, whatever the number of servers, retries and CNAMEs.
+DEFAULT_PATIENCE: Final = 12.0
+# Where nobody is in a hurry: times the patience, names asked at once and seconds between two of them. A name that is silent
+# loads nobody, so there may be more than a few of those; together they stay far below the 150 questions of dnsmasq and
+# systemd-resolved.
+UNHURRIED_PATIENCE: Final = 2.0
+UNHURRIED_LIMIT: Final = 32
+UNHURRIED_INTERVAL: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverStatistics:
+    """What was asked so far."""
+
+    names: int  # resolutions asked for
+    from_hosts: int
+    from_cache: int
+    shared: int  # waited for the same question of somebody else
+    second_tries: int  # questions asked again, of another server or after a pause
+    in_flight: int
+    peak_in_flight: int
+    cache_entries: int
+    upstreams: tuple[UpstreamStatistics, ...]
+
+
+class Resolver:
+    """Made by :func:`open_resolver`."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        *,
+        hosts: dns_config.Hosts | None,
+        retries: int,
+        patience: float,
+        rotate: bool = False,
+        problem: str | None = None,
+    ) -> None:
+        self._upstreams = tuple(upstreams)
+        self._hosts = hosts
+        self._patience = patience
+        self._asker = Asker(
+            upstreams, rounds=retries + 1, rotate=rotate, problem=problem or "no resolver is configured"
+        )
+        self._now = trio.lowlevel.current_clock().current_time
+        self._answers = SharedAnswers(now=self._now, size=dns_outcome.bytes_of)
+        self._names = self._from_hosts = 0
+        self._single: dict[str, Resolver] = {}
+        self._slots = trio.Semaphore(UNHURRIED_LIMIT)
+        self._next_unhurried = float("-inf")
+
+    def statistics(self) -> ResolverStatistics:
+        """Counters up to now, as an immutable record."""
+        return ResolverStatistics(
+            names=self._names,
+            from_hosts=self._from_hosts,
+            from_cache=self._answers.from_cache,
+            shared=self._answers.shared,
+            second_tries=self._asker.second_tries,
+            in_flight=self._answers.in_flight,
+            peak_in_flight=self._answers.peak_in_flight,
+            cache_entries=self._answers.entries,
+            upstreams=tuple(upstream.statistics() for upstream in self._upstreams),
+        )
+
+    # --- addresses -----------------------------------------------------------------------------
+
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
+        """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not.
+
+        ``unhurried`` is for a name whose first answer left a doubt: few at a time, with longer patience. What remains
+        then is the name's, unless no resolver answers anybody.
+        """
+        if not (ipv4 or ipv6):
+            raise ValueError("resolve() needs at least one address family")
+        self._names += 1
+        name = name.removesuffix(".").lower()
+        if self._hosts is not None:
+            local = self._local(self._hosts, name, ipv4, ipv6)
+            if local is not None:
+                self._from_hosts += 1
+                return local
+        types = dns_wire.ADDRESSES if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
+        if unhurried and self._answers.kept((name, types)) is None:
+            answer = await self._answers.once((name, types, "unhurried"), self._resolve_unhurried, name, types)
+        else:
+            answer = await self._answers.once((name, types), self._resolve, name, types)
+        if not answer.addresses and loopback.is_localhost(name):
+            return loopback.localhost(ipv4, ipv6)
+        return answer
+
+    @staticmethod
+    def _local(hosts: dns_config.Hosts, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
+        """What can be said without asking: the hosts file, and loopback."""
+        if name in hosts.addresses:
+            addresses = hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
+            if addresses:
+                return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
+        return loopback.localhost(ipv4, ipv6) if loopback.is_localhost(name) else None
+
+    async def _resolve_unhurried(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
+        async with self._slots:
+            now = self._now()
+            self._next_unhurried = max(now, self._next_unhurried + UNHURRIED_INTERVAL)
+            await trio.sleep(self._next_unhurried - now)
+            return await self._resolve(name, types, Budget(UNHURRIED_PATIENCE * self._patience, unhurried=True))
+
+    async def _resolve(
+        self, name: str, types: tuple[int, ...], budget: Budget | None = None
+    ) -> tuple[DnsAnswer, float | None]:
+        started = self._now()
+        try:
+            questions = questions_for(name, types)
+        except NameNotEncodable as error:
+            # No question can carry it, so no server was asked; a server would have to answer FORMERR.
+            return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
+        if budget is None:
+            budget = Budget(self._patience)
+        begun: Begun | None = None
+        if self._upstreams:
+            order = self._asker.in_order() if len(self._upstreams) > 1 else self._upstreams
+            replies = await order[0].exchange(questions, budget)
+            found = dns_outcome.at_once(replies, order[0].text, self._now() - started)
+            if found is not None:
+                return found
+            begun = order, replies
+        outcomes: Sequence[Outcome] = await self._asker.look_up(questions, budget, begun=begun)
+        answer = dns_outcome.combined(outcomes, self._now() - started)
+        if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
+            own = Budget(self._patience, unhurried=budget.unhurried)
+            answer, outcomes = await explain(self._asker, answer, outcomes, questions, own)
+            budget.crowded = budget.crowded or own.crowded
+            answer = replace(answer, duration=self._now() - started)
+        if answer.status not in dns_outcome.SETTLED:
+            answer = replace(answer, doubt=self._asker.doubt(answer, outcomes, budget))
+        return answer, dns_outcome.time_to_live(outcomes)
+
+    def watch(self, on_state: Callable[[ResolverState], None] | None) -> None:
+        """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
+        self._asker.watch(on_state)
+
+    def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
+        """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
+        for upstream in self._upstreams:
+            if upstream.text != than:
+                if upstream.text not in self._single:
+                    alone = Resolver([upstream], hosts=None, retries=0, patience=self._patience)
+                    self._single[upstream.text] = alone
+                yield upstream.text, self._single[upstream.text]
+
+    # --- other types ---------------------------------------------------------------------------
+
+    async def caa(self, name: str) -> CaaAnswer:
+        """The CAA set that holds for ``name``: its own, or that of the nearest ancestor that has one (RFC 8659 section 3)."""
+        labels = name.removesuffix(".").lower().split(".")
+        if labels[0] == "*":
+            del labels[0]  # section 3: the set of a wildcard is that of the domain below the asterisk
+        for start in range(len(labels)):
+            owner = ".".join(labels[start:])
+            outcome = await self._records(owner, dns_wire.CAA)
+            if not outcome.settled:
+                return CaaAnswer(None, None)
+            if outcome.records:
+                return CaaAnswer(caa_set_untrusted(outcome.records), owner)
+        return CaaAnswer((), None)
+
+    async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
+        """The TLSA records of a service, as at ``_443._tcp.name`` (RFC 6698 section 3)."""
+        owner = f"_{port}._{transport}.{name.removesuffix('.').lower()}"
+        outcome = await self._records(owner, dns_wire.TLSA)
+        if not outcome.settled:
+            return TlsaAnswer(None, False)
+        return TlsaAnswer(tlsa_set_untrusted(outcome.records), outcome.authenticated)
+
+    async def _records(self, name: str, rdtype: int) -> Outcome:
+        """Records of another type; ancestors are shared by many names, so they are cached like addresses."""
+        return await self._answers.once((name, (rdtype,)), lambda: self._find_records(name, rdtype))
+
+    async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
+        try:
+            questions = questions_for(name, (rdtype,))
+        except NameNotEncodable as error:
+            return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
+        [outcome] = await self._asker.look_up(questions, Budget(self._patience))
+        return outcome, dns_outcome.time_to_live([outcome])
+
+
+@asynccontextmanager
+async def open_resolver(
+    *,
+    servers: Sequence[str] | None = None,
+    timeout: float | None = None,
+    retries: int | None = None,
+    patience: float = DEFAULT_PATIENCE,
+    network: Network | None = None,
+    system: dns_config.SystemResolvers | None = None,
+    hosts: dns_config.Hosts | None = None,
+    on_state: Callable[[ResolverState], None] | None = None,
+) -> AsyncIterator[Resolver]:
+    """A resolver for the length of the block; its sockets are closed at the end.
+
+    ``servers`` are ``--resolver`` values (``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``), ``None`` for the system's own.
+    ``timeout`` is seconds for one try of one server and ``retries`` is further rounds through all of them; ``None`` takes
+    the system's ``options`` where it has any. ``patience`` bounds the seconds of asking for one name.
+    ``network``, ``system`` and ``hosts`` replace the machine's. ``on_state`` gets what happens to a resolver as a whole: that
+    it answers nobody any more, and that it does again. Raises :class:`ResolverConfigError`.
+    """
+    given: tuple[Server, ...] | None = None if servers is None else dns_config.parse_servers(servers)
+    if given is not None:
+        configuration = dns_config.SystemResolvers(given, DEFAULT_TIMEOUT)
+        hosts = None
+    else:
+        configuration = dns_config.read_resolv_conf() if system is None else system
+        hosts = dns_config.read_hosts() if hosts is None else hosts
+    seconds = configuration.timeout if timeout is None else timeout
+    rounds = configuration.attempts - 1 if retries is None else retries
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        resolver = Resolver(
+            [
+                Upstream(server, network or SystemNetwork(), nursery, timeout=seconds, tcp_only=configuration.tcp_only)
+                for server in configuration.servers
+            ],
+            hosts=hosts,
+            retries=rounds,
+            patience=patience,
+            rotate=configuration.rotate,
+            problem=configuration.problem,
+        )
+        resolver.watch(on_state)
+        try:
+            yield resolver
+        except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

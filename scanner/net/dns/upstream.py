@@ -1,0 +1,399 @@
+"""One resolver: questions out over a small pool of UDP ports, answers matched to them, TCP where they do not fit.
+
+Forged answers are made hard as RFC 5452 asks: every socket is connected (the kernel checks the sender), source ports
+are the kernel's random choice and change after some hundred questions, ids come from the system's randomness, and an
+answer counts only if socket, id and question all match. What does not match is dropped and the waiting goes on.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+from trio.lowlevel import ParkingLot
+
+from scanner.model.evidence import DnsStatus
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.resolver_config import Server
+from scanner.net.dns.health import Health, ResolverState, Service
+from scanner.net.dns.liveness import LifeWatch
+from scanner.net.dns.pace import Pace
+from scanner.net.dns.udp_pool import CLOSED, Pool
+from scanner.net.dns.udp_channel import Failure, Port, RandomNumbers
+from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
+from scanner.net.dns.transport import Network
+from scanner.net.dns.message_wire import Answer, Question
+from scanner.records import dataclass
+
+Reply = Answer | Failure
+
+# What a server says that does not know EDNS.
+_NO_EDNS: Final = (dns_wire.FORMERR, dns_wire.NOTIMP, dns_wire.BADVERS)
+# Exchanges in flight above which a failure may be due to their number: a single person's browser asks as many.
+CROWD: Final = 4
+# About how many seconds a place in the window stays taken after a refusal that came at once, beside many others. Otherwise the
+# places that a resolver has no room for would be those that turn over fastest, and use up every name's tries.
+REFUSAL_PAUSE: Final = 0.2
+# Failures that passed when the question was asked again, from which on a resolver's refusals are known to be of that kind.
+FLAKY_AFTER: Final = 3
+_USUAL_QUESTIONS: Final = len(dns_wire.ADDRESSES)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatistics:
+    """What one resolver was asked so far. ``limit`` is how many exchanges may be in flight now."""
+
+    server: str
+    questions: int
+    answers: int
+    silent: int
+    unreachable: int
+    malformed: int
+    ignored: int  # datagrams that answered nothing that was asked: doubled or forged
+    long_way: int  # answers that needed the general codec
+    over_tcp: int
+    ports: int
+    in_flight: int
+    peak_in_flight: int
+    limit: int
+    lost: int  # failures that were gone when the question was asked again
+    service: Service
+
+
+class Upstream:
+    """One resolver. ``timeout`` is seconds for one try. Sockets live in ``nursery`` until it is cancelled.
+
+    ``on_state`` gets each :class:`ResolverState`, ``on_change`` is called when the resolver becomes suspect and when it is back.
+    """
+
+    def __init__(
+        self, server: Server, network: Network, nursery: trio.Nursery, *, timeout: float, tcp_only: bool = False
+    ) -> None:
+        self.server = server
+        self.text = server.text
+        self.pace = Pace()
+        self.on_state: Callable[[ResolverState], None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        self.last_tries = LastTries()
+        self.passed = 0  # REFUSED or SERVFAIL that was gone when the question was asked again
+        self._network = network
+        self._nursery = nursery
+        # trio.current_time() looks for the clock each time
+        self._now = trio.lowlevel.current_clock().current_time
+        self.health = Health(self.text, time.time() - self._now())
+        self._timeout = timeout
+        self._tcp_only = tcp_only
+        self._edns = True
+        self._numbers = RandomNumbers()
+        self._pool = Pool(server, network, nursery, self._numbers, self._now)
+        self._queue = ParkingLot()
+        self._waiting = 0  # at least as many as are in the queue: whether there are any is asked for each name
+        self._timer = False
+        self._refused: set[trio.lowlevel.Task] = set()  # sent on without a turn
+        self._life = LifeWatch(self.health, self._ask_of_life, timeout, self._now)
+        self._in_flight = 0
+        self._peak = 0
+        self._questions = self._answers = self._silent = self._unreachable = self._malformed = 0
+        self._long_way = self._over_tcp = 0
+
+    def statistics(self) -> UpstreamStatistics:
+        """Counters up to now, as an immutable record."""
+        state = self.health.state
+        return UpstreamStatistics(
+            server=self.text,
+            questions=self._questions,
+            answers=self._answers,
+            silent=self._silent,
+            unreachable=self._unreachable,
+            malformed=self._malformed,
+            ignored=self._pool.ignored,
+            long_way=self._long_way,
+            over_tcp=self._over_tcp,
+            ports=self._pool.opened,
+            in_flight=self._in_flight,
+            peak_in_flight=self._peak,
+            limit=self.pace.limit,
+            lost=self.pace.losses,
+            service=Service.ANSWERING if state is None else state.service,
+        )
+
+    @property
+    def flaky(self) -> bool:
+        """Its refusals and failures are often gone when it is asked again."""
+        return self.passed >= FLAKY_AFTER
+
+    def passed_on_retry(self, status: DnsStatus, mark: int) -> None:
+        """A question that failed with ``status``, sent at ``mark``, was answered when it was asked again."""
+        self.pace.lost(mark)
+        if status in (DnsStatus.REFUSED, DnsStatus.SERVFAIL):
+            self.passed += 1
+
+    async def exchange(
+        self,
+        questions: Sequence[Question],
+        budget: Budget,
+        *,
+        checking_disabled: bool = False,
+        over_tcp: bool = False,
+        patience: float = 1.0,
+    ) -> list[Reply]:
+        """Ask all of ``questions`` at once, one try; a reply for each, in order. Raises nothing for what the network does.
+
+        ``patience`` multiplies the seconds of the try. While the resolver answers nobody this waits, and gives up without
+        asking when that has lasted long enough.
+        """
+        pace = self.pace
+        started = self._now()
+        # Whoever comes while others wait goes behind them; a slot given up is handed to the first in the queue.
+        if (
+            self._in_flight >= pace.limit
+            or (self._waiting and self._queue)
+            or self.health.suspect
+            or not pace.take(started, len(questions))
+        ):
+            if self._nursery.cancel_scope.cancel_called:
+                return [CLOSED] * len(questions)
+            if not await self._wait_for_a_turn(questions[0]):
+                return [self.health.failure()] * len(questions)
+            started = self._now()
+        else:
+            self._in_flight += 1
+            if self._in_flight > self._peak:
+                self._peak = self._in_flight
+        mark = budget.mark = pace.sent
+        beside = self._in_flight
+        try:
+            seconds = min(self._timeout * patience, max(budget.left, 0.0))
+            replies = await self._ask(questions, seconds, checking_disabled, over_tcp)
+            now = self._now()
+            budget.left -= now - started
+            if self._judge(questions, replies, started, now, mark, checking_disabled) and (
+                beside > CROWD or self._in_flight > CROWD
+            ):
+                budget.crowded = True
+                if now - started < REFUSAL_PAUSE:
+                    await trio.sleep(REFUSAL_PAUSE * random.uniform(0.5, 1.5))
+            return replies
+        finally:
+            self._in_flight -= 1
+            if self._waiting:
+                self._admit()
+
+    async def _ask(
+        self, questions: Sequence[Question], seconds: float, checking_disabled: bool, over_tcp: bool
+    ) -> list[Reply]:
+        self._questions += len(questions)
+        edns = self._edns
+        replies: list[Reply] = []
+        if self._tcp_only or over_tcp:
+            for question in questions:
+                raw = await self._over_stream(question, seconds, edns, checking_disabled)
+                replies.append(self._read(raw, question))
+            return replies
+        found = await self._over_datagrams(questions, self._now() + seconds, edns, checking_disabled)
+        for question, raw in zip(questions, found, strict=True):
+            reply: Reply | None = None
+            if isinstance(raw, bytes):
+                reply = dns_wire.read_answer_untrusted(raw, question)
+            if reply is None:
+                reply = self._read(raw, question)
+            if isinstance(reply, Answer) and (reply.rcode in _NO_EDNS or reply.flags & dns_wire.FLAG_TC):
+                reply = await self._ask_otherwise(reply, question, seconds, edns, checking_disabled)
+            replies.append(reply)
+        return replies
+
+    def _judge(
+        self,
+        questions: Sequence[Question],
+        replies: Sequence[Reply],
+        started: float,
+        now: float,
+        mark: int,
+        checking_disabled: bool,
+    ) -> bool:
+        """Keep count, pace and health. Return whether a question failed in a way that may be the resolver's or ours."""
+        answered = 0
+        usable: Question | None = None
+        failed = False
+        for question, reply in zip(questions, replies, strict=True):
+            if isinstance(reply, Answer):
+                answered += 1
+                if reply.rcode == dns_wire.REFUSED or reply.rcode == dns_wire.SERVFAIL:
+                    failed = True
+                else:
+                    usable = question
+            elif reply.status is DnsStatus.MALFORMED:
+                self._malformed += 1
+                usable = question
+            else:
+                failed = True
+                if reply.status is DnsStatus.TIMEOUT:
+                    self._silent += 1
+                else:
+                    self._unreachable += 1
+        self._answers += answered
+        if answered:
+            self.pace.answered(mark, answered, now, good=usable is not None)
+        if usable is not None:
+            self.health.usable(now)
+            if not checking_disabled:
+                self._life.answered.append(usable)
+        elif self.health.failed(started, now, refused=answered > 0):
+            self._life.waiting.append(questions[0])
+            self._watch()
+        return failed
+
+    # --- turns ---------------------------------------------------------------------------------
+
+    async def _wait_for_a_turn(self, question: Question) -> bool:
+        """Wait for a place in the window and room in the bucket; False where there will be none, and nothing is to be asked."""
+        self._life.waiting.append(question)
+        if self.health.suspect and self.health.patience(self._now()) <= 0.0:
+            return False
+        self._waiting += 1
+        try:
+            if self._in_flight < self.pace.limit:
+                self._admit(one_more=True)
+            else:
+                self.pace.waiting()
+            await self._queue.park()
+        finally:
+            self._waiting -= 1
+        if self._refused and (task := trio.lowlevel.current_task()) in self._refused:
+            self._refused.discard(task)
+            return False
+        return True
+
+    def _admit(self, *, one_more: bool = False) -> None:
+        """Let in who may go now. ``one_more`` says that somebody is about to queue up."""
+        if self.health.suspect:
+            return
+        pace = self.pace
+        now = self._now()
+        while self._queue and self._in_flight < pace.limit:
+            # how many questions that one has does not matter: two, nearly always
+            if not pace.take(now, _USUAL_QUESTIONS):
+                break
+            self._in_flight += 1
+            self._queue.unpark()
+        if self._in_flight > self._peak:
+            self._peak = self._in_flight
+        if self._queue or one_more:
+            if self._in_flight >= pace.limit:
+                pace.waiting()
+            elif not self._timer:
+                if self._nursery.cancel_scope.cancel_called:
+                    self.release()
+                    return
+                self._timer = True
+                self._nursery.start_soon(self._leak)
+
+    async def _leak(self) -> None:
+        """Let in who waits only for the bucket, when it has leaked enough."""
+        try:
+            await trio.sleep(self.pace.delay(self._now(), _USUAL_QUESTIONS))
+        except trio.Cancelled:
+            self.release()
+            raise
+        finally:
+            self._timer = False
+        self._admit()
+
+    def release(self) -> None:
+        """Have all who wait for their turn go on without having asked."""
+        self._refused.update(self._queue.unpark_all())
+
+    def _read(self, raw: bytes | Failure, question: Question) -> Reply:
+        if isinstance(raw, Failure):
+            return raw
+        answer = dns_wire.read_answer_untrusted(raw, question)
+        if answer is not None:
+            return answer
+        # The general codec takes longer to import than most names take to resolve, and most runs never need it.
+        from scanner.net.dns import dnspython_codec as dns_codec
+
+        self._long_way += 1
+        try:
+            return dns_codec.read_answer_untrusted(raw, question)
+        except dns_codec.MalformedAnswer as error:
+            return Failure(DnsStatus.MALFORMED, str(error))
+
+    async def _ask_otherwise(
+        self, reply: Answer, question: Question, seconds: float, edns: bool, checking_disabled: bool
+    ) -> Reply:
+        """``reply`` says that the question has to be asked without EDNS, or over TCP."""
+        final: Reply = reply
+        if edns and reply.rcode in _NO_EDNS:
+            # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
+            [raw] = await self._over_datagrams([question], self._now() + seconds, False, checking_disabled)
+            plain = self._read(raw, question)
+            if isinstance(plain, Answer) and plain.rcode not in (dns_wire.FORMERR, dns_wire.NOTIMP):
+                self._edns = False
+                final = reply = plain
+        if reply.truncated:
+            final = self._read(await self._over_stream(question, seconds, self._edns, checking_disabled), question)
+        return final
+
+    # --- UDP -----------------------------------------------------------------------------------
+
+    def _over_datagrams(
+        self, questions: Sequence[Question], deadline: float, edns: bool, checking_disabled: bool
+    ) -> Awaitable[Sequence[bytes | Failure]]:
+        """To be awaited at once. No coroutine of its own: most often there is a port, and that is all."""
+        drawn = self._numbers.octets(2 * len(questions) + 2)  # a port and the ids
+        port = self._pool.take(deadline, drawn)
+        envelope = dns_wire.ENVELOPES[edns, checking_disabled]
+        if isinstance(port, Port):
+            return port.ask_untrusted(questions, drawn[2:], envelope)
+        return self._without_a_port(port, questions, drawn[2:], deadline, envelope)
+
+    async def _without_a_port(
+        self,
+        failure: Failure | None,
+        questions: Sequence[Question],
+        ids: bytes,
+        deadline: float,
+        envelope: tuple[bytes, bytes],
+    ) -> Sequence[bytes | Failure]:
+        port = failure or await self._pool.wait_for_one(deadline - self._now())
+        if isinstance(port, Failure):
+            return [port] * len(questions)
+        return await port.ask_untrusted(questions, ids, envelope)
+
+    async def _over_stream(
+        self, question: Question, seconds: float, edns: bool, checking_disabled: bool
+    ) -> bytes | Failure:
+        self._over_tcp += 1
+        message_id = int.from_bytes(self._numbers.octets(2), "big")
+        query = dns_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
+        return await ask_over_stream(self._network, self.server, query, question, seconds)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """The resolver became suspect."""
+        if not self._nursery.cancel_scope.cancel_called:
+            self._nursery.start_soon(self._find_out)
+        if self.on_change is not None:
+            self.on_change()
+
+    async def _find_out(self) -> None:
+        try:
+            await self._life.until_it_lives(self._report, self.release)
+        except trio.Cancelled:
+            self.release()
+            raise
+        if self.on_change is not None:
+            self.on_change()
+        self._admit()
+
+    async def _ask_of_life(self, questions: Sequence[Question], seconds: float, over_tcp: bool) -> list[Reply]:
+        return await self._ask(questions, seconds, False, over_tcp)
+
+    def _report(self, state: ResolverState) -> None:
+        if self.on_state is not None:
+            self.on_state(state)

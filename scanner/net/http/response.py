@@ -1,0 +1,102 @@
+"""The start of an HTTP/1.1 answer (RFC 9112): its status, the few fields that are evidence, and how its text begins.
+
+One request is sent on a connection that is then closed, so the body needs no framing: what has come of it when enough is
+read or the peer ends is kept.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from typing import Final
+
+from scanner.model.evidence import record
+
+# The longest head that is read. Servers' own limits on what they send are 8 to 16 kB a field and 16 to 64 kB in all; a
+# longer one is cut by servers and proxies on the way too.
+MOST_HEAD: Final = 32_768
+# What is kept of a field, in characters: evidence for a person; a redirect longer than this is none that a person reads.
+MOST_FIELD: Final = 1_000
+# Interim answers (RFC 9110 section 15.2) that are passed over: real servers send one.
+MOST_INTERIM: Final = 5
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# IMF-fixdate, which every sender must generate (RFC 9110 section 5.6.7)
+_DATE: Final = (  # compiled when it is wanted
+    r"[A-Z][a-z]{2}, ([0-9]{1,2}) (" + "|".join(_MONTHS) + r") ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+
+
+class NotHttp(Exception):
+    """What came is no answer of HTTP/1."""
+
+
+@record
+class HttpAnswer:
+    """What the head of a final answer says. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
+    WWW-Authenticate; ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
+
+    status: int
+    body_at: int
+    server: str | None = None
+    location: str | None = None
+    date: float | None = None
+    challenge: str | None = None
+    length: int | None = None
+
+
+def read_answer_untrusted(data: bytes) -> HttpAnswer | None:
+    """The answer that ``data`` begins with; ``None`` while its head is not complete. Raises ``NotHttp``."""
+    at = 0
+    for _ in range(MOST_INTERIM):
+        start = data[at : at + 5]
+        if start != b"HTTP/"[: len(start)]:
+            raise NotHttp
+        end = _HEAD_END.search(data, at, at + MOST_HEAD)
+        if end is None:
+            if len(data) - at >= MOST_HEAD:
+                raise NotHttp
+            return None
+        line = _STATUS_LINE.match(data, at)
+        if line is None:
+            raise NotHttp
+        status = int(line[1])
+        # 101 would be final, were anything but HTTP/1.1 asked for
+        if status >= 200:
+            return _answer(status, data[line.end() : end.start()], end.end())
+        at = end.end()
+    raise NotHttp
+
+
+def _answer(status: int, head: bytes, body_at: int) -> HttpAnswer:
+    fields: dict[bytes, str] = {}
+    for line in head.split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            text = value.strip()[: 4 * MOST_FIELD].decode("utf-8", "replace")[:MOST_FIELD]
+            fields.setdefault(name.lower(), text)
+    length = fields.get(b"content-length", "")
+    return HttpAnswer(
+        status,
+        body_at,
+        server=fields.get(b"server"),
+        location=fields.get(b"location"),
+        date=_date(fields.get(b"date", ""), fields.get(b"age", "")),
+        challenge=fields.get(b"www-authenticate"),
+        length=int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None,
+    )
+
+
+def _date(text: str, age: str) -> float | None:
+    """The sender's clock: Date, and what a cache says has passed since then (Age, RFC 9111 section 5.1)."""
+    found = re.fullmatch(_DATE, text)
+    if found is None:
+        return None
+    day, month, year, hour, minute, second = found.groups()
+    at = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59))
+    if not (at[0] >= 1970 and 1 <= at[2] <= 31 and at[3] < 24 and at[4] < 60):
+        return None
+    passed = int(age) if age.isascii() and age.isdigit() and len(age) < 11 else 0
+    return float(calendar.timegm(at) + passed)

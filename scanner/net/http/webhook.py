@@ -1,0 +1,174 @@
+"""A message to one URL that a person named: an HTTP POST, tried again with patience, and taken to no other host.
+
+Unlike what certificates name (:mod:`scanner.net.http.fetch`), the URL is trusted: it may lead to this machine or its network, its
+name is looked up as this machine looks up names, and the certificate of an https server must be valid for the system's
+trust store (``SSL_CERT_FILE`` names another). URLs of webhooks are secrets: no message of ours shows more than the host.
+"""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from random import Random
+from typing import Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpcore
+import trio
+
+from scanner.model.evidence import record
+from scanner.net.http.backend import one_line
+from scanner.net.http.url_policy import DEFAULT_PORTS, Refused, Url, read_url_untrusted
+
+# A receiver that restarts is back within a minute: pauses of 1, 2, 4, 8 and 16 s, each half to one and a half of it.
+TRIES: Final = 6
+FIRST_PAUSE: Final = 1.0
+# The longest pause that a receiver may ask for (Retry-After, RFC 9110 section 10.2.3); a night has other things to do.
+MAX_PAUSE: Final = 60.0
+# Seconds for one try, and for all with their pauses.
+TRY_SECONDS: Final = 15.0
+ALL_SECONDS: Final = 180.0
+# Redirects followed, within the host: from a path to another, as gateways do.
+MAX_REDIRECTS: Final = 3
+
+# A later try may end better (RFC 9110 section 15.6, RFC 6585 section 4, RFC 8470 section 5.2).
+_PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
+# Those that keep the method (RFC 9110 section 15.4); the others would turn the message into a question.
+_REDIRECTS: Final = frozenset({307, 308})
+
+
+class WebhookError(Exception):
+    """The message was not taken; one line for a person, in which the URL's path, query and password are not."""
+
+
+class _Refused(Exception):
+    """This try failed. ``passing``: another may not; ``pause``: seconds that the receiver asks for."""
+
+    def __init__(self, reason: str, *, passing: bool, pause: float | None = None) -> None:
+        super().__init__(reason)
+        self.passing = passing
+        self.pause = pause
+
+
+@record
+class Hook:
+    """Where messages go. ``shown`` is what may be printed of it."""
+
+    url: Url
+    authorization: bytes | None
+
+    @property
+    def shown(self) -> str:
+        """Scheme, host and port."""
+        return _origin(self.url)
+
+    def __repr__(self) -> str:
+        return f"Hook({self.shown})"
+
+
+def read_hook(text: str) -> Hook:
+    """Read the URL of a webhook, which may have ``user:password@`` in it. Raises ``WebhookError``."""
+    scheme, mark, rest = text.strip().partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    try:
+        url = read_url_untrusted(f"{scheme}{mark}{host}{slash}{path}")
+    except Refused as refused:
+        raise WebhookError(f"the webhook cannot be used: {refused}") from None
+    return Hook(url, b"Basic " + b64encode(unquote(user).encode()) if at else None)
+
+
+async def deliver(
+    hook: Hook, body: bytes, *, jitter: Random | None = None, context: ssl.SSLContext | None = None
+) -> int:
+    """Post ``body`` (JSON) until it is taken; the number of tries that it took.
+
+    ``context`` is for tests. Raises ``WebhookError``: it was refused, or nobody took it within all tries.
+    """
+    jitter = jitter or Random()
+    with trio.move_on_after(ALL_SECONDS):
+        for number in range(1, TRIES + 1):
+            try:
+                # a connection for each try: one that was kept could be the very trouble
+                async with httpcore.AsyncConnectionPool(ssl_context=context or ssl.create_default_context()) as pool:
+                    await _try(pool, hook, body)
+            except _Refused as refused:
+                if not refused.passing:
+                    raise WebhookError(f"the webhook at {hook.shown} did not take the message: {refused}") from None
+                if number == TRIES:
+                    raise WebhookError(
+                        f"the webhook at {hook.shown} did not take the message in {TRIES} tries: {refused}"
+                    ) from None
+                pause = FIRST_PAUSE * 2 ** (number - 1) * (0.5 + jitter.random())
+                await trio.sleep(min(max(pause, refused.pause or 0), MAX_PAUSE))
+            else:
+                return number
+    raise WebhookError(f"the webhook at {hook.shown} did not take the message within {ALL_SECONDS:g} s")
+
+
+async def _try(pool: httpcore.AsyncConnectionPool, hook: Hook, body: bytes) -> None:
+    url = hook.url
+    try:
+        with trio.fail_after(TRY_SECONDS):
+            for _ in range(MAX_REDIRECTS + 1):
+                status, headers = await _post(pool, url, hook.authorization, body)
+                if status not in _REDIRECTS or b"location" not in headers:
+                    break
+                url = _next(url, headers[b"location"])
+            else:
+                raise _Refused(f"more than {MAX_REDIRECTS} redirects", passing=False)
+    except trio.TooSlowError:
+        raise _Refused(f"no answer within {TRY_SECONDS:g} s", passing=True) from None
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+        reason = _reason(error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise _Refused(f"its certificate is not trusted: {reason.verify_message}", passing=False) from None
+        raise _Refused(one_line(reason), passing=True) from None
+    if not 200 <= status < 300:
+        wanted = headers.get(b"retry-after", b"")
+        pause = float(wanted[:9]) if wanted.isdigit() else None
+        raise _Refused(f"HTTP status {status}", passing=status in _PASSING, pause=pause)
+
+
+async def _post(
+    pool: httpcore.AsyncConnectionPool, url: Url, authorization: bytes | None, body: bytes
+) -> tuple[int, dict[bytes, bytes]]:
+    headers = [
+        (b"Host", _origin(url).partition("://")[2].encode()),
+        (b"User-Agent", b"tlsweep"),
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", str(len(body)).encode()),
+    ]
+    if authorization is not None:
+        headers.append((b"Authorization", authorization))
+    path = urlsplit(url.text)
+    target = path.path + (f"?{path.query}" if path.query else "")
+    request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=target)
+    # what it says beside its status is nobody's: it is not read
+    async with pool.stream(b"POST", request, headers=headers, content=body) as response:
+        return response.status, {name.lower(): value for name, value in response.headers}
+
+
+def _next(url: Url, location: bytes) -> Url:
+    """Where a redirect leads, on the same host. Raises ``_Refused``."""
+    try:
+        following = read_url_untrusted(urljoin(url.text, location.decode("latin-1")))
+    except (Refused, ValueError):
+        raise _Refused("it redirects to what is no URL", passing=False) from None
+    if (following.scheme, *following.origin) != (url.scheme, *url.origin):
+        raise _Refused(f"it redirects to {_origin(following)}, which is not followed", passing=False)
+    return following
+
+
+def _origin(url: Url) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{url.scheme}://{host}" + ("" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}")
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What lies below the wrappings of httpcore and trio."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(error.exceptions[0])
+    return error

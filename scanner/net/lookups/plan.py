@@ -1,0 +1,390 @@
+"""What is asked about certificates once a target was judged: issuers that it did not send, and revocation.
+
+Nothing is asked whose answer could change nothing: issuers only where no certificate at hand closes the path, revocation
+only of paths that reach an anchor and of certificates that are valid in time. A target that waits for answers holds no
+place among those that are probed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from scanner.bugs import describe_caught, joined
+from scanner.caching import Cache
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
+from scanner.net.dns.answer_cache import SharedAnswers
+from scanner.net.pacing import Pacer
+from scanner.x509.certificate import Certificate
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
+from scanner.trust.verdicts import ChainVerdict, StoreVerdict
+
+if TYPE_CHECKING:
+    # Loaded with what speaks HTTP when something is asked first: many runs never do.
+    from scanner.net.lookups.sources import Sources
+    from scanner.net.http.fetch import Fetcher
+    from scanner.net.http.backend import Resolver
+
+# Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
+MAX_LEVELS: Final = 6
+# Addresses of one kind that one certificate names and that are asked; two are common, one of them often LDAP.
+MAX_URLS: Final = 3
+# Certificates about which answers are remembered, some 1 KB each.
+MAX_REMEMBERED: Final = 20_000
+# ... whose addresses and errors are as long as certificates and servers make them.
+MAX_REMEMBERED_BYTES: Final = 16 << 20
+# Of one answer beside its texts
+ANSWER_BYTES: Final = 400
+
+# Answers that settle whether a certificate is revoked.
+SETTLED: Final = frozenset({"good", "revoked"})
+# What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
+NOT_HTTP: Final = "not asked: no http or https address"
+
+Verdicts = Sequence[ChainVerdict | None]
+
+
+def _answers_bytes(_key: object, answers: tuple[RevocationAnswer, ...]) -> int:
+    return sum([ANSWER_BYTES + answer_bytes(answer) for answer in answers], ANSWER_BYTES)
+
+
+def _issuers_bytes(_key: object, answers: tuple[FetchedIssuer, ...]) -> int:
+    texts = sum([ANSWER_BYTES + len(answer.url) + len(answer.error or "") for answer in answers], ANSWER_BYTES)
+    return texts + sum([len(der) for answer in answers for der in answer.certificates])
+
+
+class Enquiries:
+    """Belongs to one run. ``aside`` is entered while a target waits for answers; ``online`` is ``--revocation online``."""
+
+    def __init__(
+        self,
+        sources: Callable[[], Sources],
+        intermediates: Intermediates,
+        *,
+        online: bool,
+        aside: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """``sources`` is called when something is asked first."""
+        self._make_sources = sources
+        self._opened: Sources | None = None
+        self._intermediates = intermediates
+        self._online = online
+        self._aside = aside
+        self._issuers = SharedAnswers(
+            longest=float("inf"), most=MAX_REMEMBERED, max_bytes=MAX_REMEMBERED_BYTES, size=_issuers_bytes
+        )
+        self._revocation = SharedAnswers(
+            longest=float("inf"), most=MAX_REMEMBERED, max_bytes=MAX_REMEMBERED_BYTES, size=_answers_bytes
+        )
+        # of paths that some store trusts as they are: all answers about them, where no staple took part
+        self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, _answers_bytes
+        )
+        self._last_path: tuple[Certificate, ...] | None = None  # the last of those, and what is at hand about it
+        self._last_found: tuple[RevocationAnswer, ...] = ()
+        self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, lambda _key, _value: ANSWER_BYTES
+        )
+        # of certificates with a good staple: what a list says that was there for others
+        self._listed: Cache[tuple[str, str], tuple[RevocationAnswer, ...]] = Cache(
+            MAX_REMEMBERED, MAX_REMEMBERED_BYTES, _answers_bytes
+        )
+
+    def forget(self) -> None:
+        """Ask anew about everything: what could not be reached for want of a network is not unreachable."""
+        self._issuers.clear()
+        self._revocation.clear()
+        self._at_hand.clear()
+        self._last_path = None
+
+    def _sources(self) -> Sources:
+        if self._opened is None:
+            self._opened = self._make_sources()
+        return self._opened
+
+    def at_hand(self, verdict: ChainVerdict) -> tuple[RevocationAnswer, ...] | None:
+        """All there is to tell about certificates that are in order, where nobody has to be asked for it; else ``None``."""
+        if not verdict.in_order:
+            return None
+        if not self._online:
+            return ()
+        if verdict.path is not self._last_path:
+            found = self._at_hand.get(tuple([certificate.sha256 for certificate in verdict.path]))
+            if found is None:
+                return None
+            self._last_path, self._last_found = verdict.path, found
+        return self._last_found
+
+    async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
+        """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
+        to judge at (epoch seconds); ``judge`` gives the verdicts anew, after issuers were found."""
+        if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
+            at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
+            if at_hand is not None:
+                return with_answers(evidence, at_hand) if at_hand else evidence
+        bugs: list[str] = []
+        issuers: tuple[FetchedIssuer, ...] = ()
+        try:
+            issuers = self._known(verdicts)
+            if any(True for _ in _lacking(verdicts)):
+                issuers, verdicts = await self._complete(verdicts, judge)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs the issuers
+            bugs.append(describe_caught("issuers", error))
+        revocation: dict[str, tuple[RevocationAnswer, ...]] = {}
+        for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
+            try:
+                if verdict is not None and any(
+                    _reaches_its_anchor(store, verdict) for store in verdict.stores.values()
+                ):
+                    await self._about_path(endpoint, verdict, at, revocation)
+            except BaseException as error:  # noqa: BLE001 - our own bug costs what was still to be asked about this path
+                bugs.append(describe_caught("revocation", error))
+        if not issuers and not revocation and not bugs:
+            return evidence
+        answers = tuple(answer for each in revocation.values() for answer in each)
+        return replace(evidence, issuers=issuers, revocation=answers, bug=joined(evidence.bug, *bugs))
+
+    # --- issuers -------------------------------------------------------------------------------
+
+    def _known(self, verdicts: Verdicts) -> tuple[FetchedIssuer, ...]:
+        """What was fetched for another target and completes the paths of this one too."""
+        found: dict[tuple[str, str], FetchedIssuer] = {}
+        for verdict in verdicts:
+            if verdict is not None and any("aia" in store.completed_from.values() for store in verdict.stores.values()):
+                for certificate in verdict.path:
+                    for answer in self._issuers.kept((certificate.sha256,)) or ():
+                        found[answer.certificate, answer.url] = answer
+        return tuple(found.values())
+
+    async def _complete(
+        self, verdicts: Verdicts, judge: Callable[[], Verdicts]
+    ) -> tuple[tuple[FetchedIssuer, ...], Verdicts]:
+        """Fetch issuers level by level, until the paths close or nothing leads on."""
+        found: dict[str, tuple[FetchedIssuer, ...]] = {}
+        for _ in range(MAX_LEVELS):
+            wanted = {child.sha256: child for child in _lacking(verdicts) if child.sha256 not in found}
+            if not wanted:
+                break
+            for child in wanted.values():
+                found[child.sha256] = await self._issuers_of(child)
+            verdicts = judge()
+        return tuple(answer for answers in found.values() for answer in answers), verdicts
+
+    async def _issuers_of(self, child: Certificate) -> tuple[FetchedIssuer, ...]:
+        async def ask() -> tuple[tuple[FetchedIssuer, ...], float]:
+            answers: list[FetchedIssuer] = []
+            for url in dict.fromkeys(child.aia_ca_issuers[:MAX_URLS]):
+                answers.append(await self._issuer_at(child, url))
+                if answers[-1].certificates:
+                    break
+            return tuple(answers), float("inf")
+
+        kept: tuple[FetchedIssuer, ...] | None = self._issuers.kept((child.sha256,))
+        if kept is not None:
+            return kept
+        with self._aside():
+            asked: tuple[FetchedIssuer, ...] = await self._issuers.once((child.sha256,), ask)
+        return asked
+
+    async def _issuer_at(self, child: Certificate, url: str) -> FetchedIssuer:
+        bundle = await self._sources().bundle(url)
+        if bundle.error is not None:
+            return FetchedIssuer(child.sha256, url, error=bundle.error, blocked=bundle.blocked)
+        learnt: list[Certificate] = []
+        waiting = [child]
+        while waiting:  # a bundle may hold the issuers of the issuer too
+            below = waiting.pop()
+            for certificate in bundle.certificates:
+                if certificate not in learnt and self._intermediates.learn_fetched(certificate, below):
+                    learnt.append(certificate)
+                    waiting.append(certificate)
+        if not learnt:
+            return FetchedIssuer(
+                child.sha256, url, error="what is there is not its issuer: no certificate signs this one"
+            )
+        return FetchedIssuer(child.sha256, url, tuple(certificate.der for certificate in learnt))
+
+    # --- revocation ----------------------------------------------------------------------------
+
+    async def _about_path(
+        self,
+        endpoint: EndpointEvidence,
+        verdict: ChainVerdict,
+        at: float,
+        found: dict[str, tuple[RevocationAnswer, ...]],
+    ) -> None:
+        stapled = False
+        for place, (certificate, issuer) in enumerate(pairs_of(verdict.path) if self._online else ()):
+            if certificate.sha256 in found or not certificate.not_before <= at <= certificate.not_after:
+                continue
+            if place == 0 and _staple_settles(endpoint, certificate, issuer, at):
+                stapled = True
+                if revoked := await self._known_revoked(certificate, issuer, at):
+                    found[certificate.sha256] = revoked
+                continue
+            answers = await self._about(certificate, issuer, at)
+            if answers:
+                found[certificate.sha256] = answers
+        if verdict.trusted and not stapled:
+            names = tuple([certificate.sha256 for certificate in verdict.path])
+            self._last_path = None
+            self._at_hand.put(names, tuple(answer for name in names for answer in found.get(name, ())))
+
+    async def _known_revoked(
+        self, certificate: Certificate, issuer: Certificate, at: float
+    ) -> tuple[RevocationAnswer, ...]:
+        """Answers that say "revoked" and need not be asked for: a staple can be days older than what others had to ask.
+
+        Clients that get a good staple ask nobody; so nothing is asked here, but what is at hand is not left out.
+        """
+        key = certificate.sha256, issuer.sha256
+        answers: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key) or self._listed.get(key)
+        if answers is None and self._opened is not None:
+            for url in certificate.crl_urls[:MAX_URLS]:
+                answer = await self._opened.listed(certificate, issuer, url, at)
+                if answer is not None:
+                    answers = (answer,)
+                    self._listed.put(key, answers)
+                    break
+        return tuple(answer for answer in answers or () if answer.status == "revoked")
+
+    async def _about(self, certificate: Certificate, issuer: Certificate, at: float) -> tuple[RevocationAnswer, ...]:
+        key = certificate.sha256, issuer.sha256
+
+        async def ask() -> tuple[tuple[RevocationAnswer, ...], float]:
+            return await self._ask_about(certificate, issuer, at), float("inf")
+
+        kept: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key)
+        if kept is not None:
+            return kept
+        if self._nothing_to_ask.get(key):
+            return ()
+        sources = sources_of(certificate, issuer)
+        if sources.none_needed is not None or not (sources.ocsp_urls or sources.crl_urls or sources.unusable):
+            self._nothing_to_ask.put(key, True)
+            return ()
+        with self._aside():
+            asked: tuple[RevocationAnswer, ...] = await self._revocation.once(key, ask)
+        return asked
+
+    async def _ask_about(
+        self, certificate: Certificate, issuer: Certificate, at: float
+    ) -> tuple[RevocationAnswer, ...]:
+        """OCSP first, since it is small; a CRL where there is no responder or none that knows."""
+        named = sources_of(certificate, issuer)
+        asking = self._sources()
+        answers: list[RevocationAnswer] = []
+        for ask, urls in ((asking.ocsp, named.ocsp_urls), (asking.crl, named.crl_urls)):
+            for url in urls[:MAX_URLS]:
+                answers.append(await ask(certificate, issuer, url, at))
+                if answers[-1].status in SETTLED:
+                    return tuple(answers)
+        for url in named.unusable[:MAX_URLS]:
+            source: Literal["ocsp", "crl"] = "ocsp" if url in certificate.ocsp_urls else "crl"
+            answers.append(RevocationAnswer(certificate.sha256, source, url, "unavailable", error=NOT_HTTP))
+        return tuple(answers)
+
+
+def with_answers(evidence: Evidence, answers: tuple[RevocationAnswer, ...]) -> Evidence:
+    """``dataclasses.replace``, which takes as long as all the rest that is done for a target whose answers are at hand."""
+    seen = evidence
+    return Evidence(
+        target=seen.target,
+        started=seen.started,
+        dns=seen.dns,
+        endpoints=seen.endpoints,
+        duration=seen.duration,
+        attempts=seen.attempts,
+        bug=seen.bug,
+        issuers=seen.issuers,
+        revocation=answers,
+        elsewhere=seen.elsewhere,
+        doubt=seen.doubt,
+    )
+
+
+def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
+    """Certificates whose issuer is nowhere at hand, and that say where it is published."""
+    for verdict in verdicts:
+        if verdict is None or verdict.trusted:
+            continue
+        for store in verdict.stores.values():
+            for problem in store.problems:
+                if problem.code == "intermediate-unobtainable":
+                    for certificate in (*verdict.sent, *verdict.path):
+                        if certificate is not None and certificate.sha256 == problem.certificate:
+                            yield certificate
+                            break
+
+
+# A path with these still leads to the anchor that vouches for it.
+_ABOVE_NOTHING_ELSE: Final = frozenset({"intermediate-not-sent"})
+
+
+def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
+    """The store vouches for the best path, but for what is wrong with the leaf alone."""
+    path = verdict.path
+    if store.anchor is None or not path or store.path != tuple([certificate.sha256 for certificate in path]):
+        return False
+    return all(
+        problem.certificate == path[0].sha256 or problem.code in _ABOVE_NOTHING_ELSE for problem in store.problems
+    )
+
+
+def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certificate, at: float) -> bool:
+    probes: Iterator[Probe] = iter((endpoint.probe, *endpoint.followups.values()))
+    for probe in probes:
+        flight = probe.flight
+        if flight is not None and flight.ocsp_response is not None and flight.certificates[:1] == (leaf.der,):
+            return judge_staple_untrusted(flight.ocsp_response, leaf, issuer, at).status in SETTLED
+    return False
+
+
+@asynccontextmanager
+async def open_enquiries(
+    resolver: Resolver,
+    intermediates: Intermediates,
+    pacer: Pacer,
+    config: ScanConfig,
+    *,
+    banned: Callable[[str], str | None],
+    ipv6_usable: bool,
+    cache: str | None,
+    clock: Callable[[], float],
+) -> AsyncIterator[Enquiries]:
+    """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
+    directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
+    opened: list[tuple[Sources, Fetcher]] = []
+
+    async def turn(host: str) -> None:
+        await pacer.acquire(host)
+        pacer.release(host)
+
+    def sources() -> Sources:
+        if not opened:
+            from scanner.net.lookups.sources import Sources
+            from scanner.net.http.fetch import Fetcher
+            from scanner.net.http.disk_cache import DiskCache
+
+            ipv6 = config.ipv6 and ipv6_usable
+            fetcher = Fetcher(
+                resolver,
+                private=config.private_urls,
+                banned=banned,
+                # the limits by default are gentler to one host than requests on kept connections need
+                turn=turn if config.rate is not None or config.polite_to_loopback else None,
+                ipv4=config.ipv4 or not ipv6,
+                ipv6=ipv6,
+            )
+            opened.append((Sources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher))
+        return opened[0][0]
+
+    try:
+        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.aside)
+    finally:
+        for _, fetcher in opened:
+            await fetcher.aclose()

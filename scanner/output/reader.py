@@ -1,0 +1,280 @@
+"""Findings read back from files that may be torn, compressed, or something else altogether."""
+
+from __future__ import annotations
+
+import os
+from binascii import a2b_base64
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
+from typing import Any, BinaryIO, Final, TypeVar
+
+import orjson
+
+from scanner.model.findings import SCHEMA
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.output.splitting import lines_with_ends
+from scanner.records import dataclass
+from scanner.text import printable, quoted, shorten
+
+# A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
+MAX_FINDING_LINE: Final = 8 * 1024 * 1024
+
+# A file without one finding in so many lines is not a findings file: said early instead of after gigabytes.
+MAX_LINES_BEFORE_FINDING: Final = 10_000
+
+# Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
+PORTION: Final = 32
+# Bytes of lines of which something is made together: beside so many, what each time costs by itself is little.
+TOGETHER: Final = 1 << 20
+# Bytes read at a time of a part of a file.
+PART_BLOCK: Final = 256 * 1024
+
+# What values that are not where ours are may raise.
+FOREIGN: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+
+Made = TypeVar("Made")
+
+_OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
+_SHAPE: Final = itemgetter("schema", "outcome", "target")
+_SCHEMAS: Final = frozenset((SCHEMA,))
+_OBJECTS: Final = frozenset((dict,))
+
+
+class NotFindings(Exception):
+    """A file in which no line is a finding; the message is one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no finding: where, and why."""
+
+    path: str
+    line: int
+    reason: str
+
+
+def finding_of(raw: bytes) -> dict[str, Any] | str:
+    """The finding in a line, or why it is none. Never raises."""
+    if len(raw) > MAX_FINDING_LINE:
+        return f"longer than {MAX_FINDING_LINE} bytes"
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return "holds zero bytes" if b"\0" in raw else f"not JSON ({shorten(printable(error.msg), 80)})"
+    if not isinstance(value, dict):
+        return "not an object"
+    if value.get("schema") != SCHEMA:
+        return f"not of schema {SCHEMA}"
+    outcome = value.get("outcome")
+    if not isinstance(value.get("target"), dict) or not isinstance(outcome, str) or outcome not in _OUTCOMES:
+        return "has no target or no outcome"
+    return value
+
+
+def certificate_of(raw: bytes) -> bytes | str:
+    """The SHA-256 of the certificate that a line of a ``--certificates`` file describes, or why it is none."""
+    try:
+        value = orjson.loads(raw)
+        digest = bytes.fromhex(value["sha256"])
+    except (ValueError, TypeError, KeyError):
+        return "not a certificate"
+    return digest if len(digest) == 32 else "not a certificate"
+
+
+def certificates_in(path: str) -> set[bytes]:
+    """The SHA-256 of every certificate in a ``--certificates`` file, for going on with it; empty where it is absent.
+
+    Torn and foreign lines are passed over. Raises ``NotFindings`` when the file cannot be read.
+    """
+    if not os.path.exists(path):
+        return set()
+    known: set[bytes] = set()
+    known.update(digest for digest in map(certificate_of, _lines(path)) if isinstance(digest, bytes))
+    return known
+
+
+def read_certificates(paths: Iterable[str]) -> Iterator[bytes]:
+    """The DER of every certificate in ``--certificates`` files; other lines are passed over.
+
+    Raises ``NotFindings`` for a file that cannot be opened, or in which there is none.
+    """
+    for path in paths:
+        found = False
+        for raw in _lines(path):
+            try:
+                der = a2b_base64(orjson.loads(raw)["der"], strict_mode=True)
+            except (ValueError, TypeError, KeyError):
+                continue
+            found = True
+            yield der
+        if not found:
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} holds no certificates")
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """The lines of a file, as far as it can be read."""
+    try:
+        file = open_binary(path)
+    except (OSError, ValueError) as error:
+        raise NotFindings(f"cannot read {quoted(path, 200)[1:-1]}: {error}") from error
+    try:
+        for batch in batches_of_lines(blocks(file), MAX_FINDING_LINE):
+            yield from batch
+    except StreamBroken as error:
+        if not error.truncated:
+            raise NotFindings(f"{quoted(path, 200)[1:-1]} {error.reason}") from error
+    finally:
+        close_binary(file)
+
+
+def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]:
+    """Every finding in the files (``-``: standard input; plain, gzip or zstd by content), in order.
+
+    What is no finding becomes an ``Unreadable``; blank lines are nothing. A torn end of a compressed file is no error,
+    only its torn last line is unreadable. Raises ``NotFindings`` for a file that cannot be opened or in which no
+    line is a finding.
+    """
+    for findings, unreadable in read_batches(paths):
+        yield from findings
+        yield from unreadable
+
+
+def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
+    """The same, as lists of what was read together: findings, or lines that are none."""
+    for path in paths:
+        for together, findings, unreadable in _read(path, 0, None, _all_findings, _portions):
+            yield together or findings, unreadable
+
+
+def read_made(
+    paths: Iterable[str], make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
+    """The same, as what ``make`` makes of some findings, each of which may be gone before it asks for the next one; that
+    keeps memory small and fast. ``None`` goes with what nothing can be made of: findings for which ``make`` raises one of
+    ``FOREIGN``, and lines that are none.
+    """
+    for path in paths:
+        yield from _read_made(path, 0, None, make)
+
+
+def read_part(
+    path: str, start: int, end: int, make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
+    """The same, of the lines that begin at the bytes from ``start`` up to ``end`` of a file that is not compressed.
+
+    A part without a finding is no error; line numbers are those within the part.
+    """
+    return _read_made(path, start, end, make)
+
+
+def _read_made(
+    path: str, start: int, end: int | None, make: Callable[[Iterator[dict[str, Any]]], Made]
+) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
+    def together(lines: list[bytes]) -> Made | None:
+        try:
+            return make(map(orjson.loads, lines))
+        except FOREIGN:
+            return None
+
+    for made, findings, unreadable in _read(path, start, end, together, _gathered):
+        yield made, [*findings, *unreadable]
+
+
+def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of whole lines; the first may have begun before ``start``, and then belongs to the part before."""
+    position = start
+    if start:
+        file.seek(start - 1)
+        position = start - 1 + len(file.readline())
+    while position < end:
+        block = file.read(min(PART_BLOCK, end - position))
+        if not block:
+            return
+        position += len(block)
+        if position >= end and not block.endswith(b"\n"):
+            block += file.readline()
+        yield block
+
+
+def _read(
+    path: str,
+    start: int,
+    end: int | None,
+    together: Callable[[list[bytes]], Made | None],
+    portions: Callable[[Iterator[list[bytes]]], Iterable[list[bytes]]] = iter,
+) -> Iterator[tuple[Made | None, list[dict[str, Any]], list[Unreadable]]]:
+    """What ``together`` makes of lines; of those for which it makes nothing, each by itself: a finding, or not."""
+    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
+    try:
+        file = open_binary(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NotFindings(f"cannot read {shown}: {reason}") from error
+    number = 0
+    found = False
+    try:
+        source = blocks(file) if end is None else _part(file, start, end)
+        for batch in portions(lines_with_ends(source, MAX_FINDING_LINE)):
+            made = together(batch)
+            if made is not None:
+                number += len(batch)
+                found = True
+                yield made, [], []
+                continue
+            for raw in batch:
+                number += 1
+                if not raw.strip():
+                    continue
+                item = finding_of(raw.removesuffix(b"\n"))
+                if not isinstance(item, str):
+                    found = True
+                    yield None, [item], []
+                    continue
+                if not found and end is None and number >= MAX_LINES_BEFORE_FINDING:
+                    raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
+                yield None, [], [Unreadable(path, number, item)]
+    except StreamBroken as error:
+        if not error.truncated:
+            if not found:
+                raise NotFindings(f"{shown} {error.reason}") from error
+            yield None, [], [Unreadable(path, number + 1, f"the file {error.reason}")]
+    finally:
+        close_binary(file)
+    if not found and end is None:
+        raise NotFindings(f"{shown} holds no findings")
+
+
+def _portions(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    for batch in batches:
+        for start in range(0, len(batch), PORTION):
+            yield batch[start : start + PORTION]
+
+
+def _gathered(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    lines: list[bytes] = []
+    size = 0
+    try:
+        for batch in batches:
+            lines += batch
+            size += sum(map(len, batch))
+            if size >= TOGETHER:
+                yield lines
+                lines, size = [], 0
+    except StreamBroken:
+        if lines:
+            yield lines
+        raise
+    if lines:
+        yield lines
+
+
+def _all_findings(batch: list[bytes]) -> list[dict[str, Any]] | None:
+    """The findings of a batch in which every line is one, the common case; ``None`` where that is not so."""
+    try:
+        findings: list[dict[str, Any]] = [*map(orjson.loads, batch)]
+        schemas, outcomes, targets = zip(*map(_SHAPE, findings), strict=True)
+        if {*schemas} == _SCHEMAS and _OUTCOMES.issuperset(outcomes) and {*map(type, targets)} == _OBJECTS:
+            return findings
+    except (ValueError, TypeError, KeyError):
+        pass
+    return None

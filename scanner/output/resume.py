@@ -1,0 +1,113 @@
+"""Which rows of an inventory a findings file already answers, in about four bytes a row."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from scanner.model.evidence import InvalidRow, Target
+from scanner.output.reader import NotFindings, Unreadable, read_findings
+from scanner.output.repair import refuse_other_files
+
+# Rows are kept in pages of so many. A page holds a small dict until it is denser than _SPARSE, then an array.
+_PAGE: Final = 1 << 16
+_SPARSE: Final = 1024
+
+# No inventory has more rows; a larger number in a damaged file is not believed.
+MAX_ROW: Final = 1 << 40
+
+# Runs that are remembered by name; more only come from files put together by hand.
+_MAX_RUNS: Final = 1000
+
+Status = Literal["done", "todo", "changed"]
+
+
+class Completed:
+    """Rows that have a finding, each with a short hash of the target that was probed for it."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, dict[int, int] | array[int]] = {}
+        self.findings = 0
+        self.unreadable = 0
+        self.runs: list[str] = []
+
+    def __len__(self) -> int:
+        """Distinct rows that are done."""
+        return sum(len(page) if isinstance(page, dict) else _PAGE - page.count(0) for page in self._pages.values())
+
+    def add(self, finding: Mapping[str, Any]) -> None:
+        """Take note of a finding as it was read back."""
+        target = finding["target"]
+        row = target.get("row")
+        if not isinstance(row, int) or not 0 <= row < MAX_ROW:
+            self.unreadable += 1
+            return
+        self.findings += 1
+        run = finding.get("run")
+        if isinstance(run, str) and run not in self.runs and len(self.runs) < _MAX_RUNS:
+            self.runs.append(run)
+        identity = _identity(
+            target.get("host"), target.get("port"), target.get("protocol"), target.get("sni"), target.get("address")
+        )
+        number, slot = divmod(row, _PAGE)
+        page = self._pages.setdefault(number, {})
+        page[slot] = identity
+        if isinstance(page, dict) and len(page) > _SPARSE:
+            dense = array("I", bytes(4 * _PAGE))
+            for known, value in page.items():
+                dense[known] = value
+            self._pages[number] = dense
+
+    def status(self, row: Target | InvalidRow) -> Status:
+        """Whether this row of the inventory is done; ``changed`` when its finding is about another target."""
+        number, slot = divmod(row.row, _PAGE)
+        page = self._pages.get(number)
+        if page is None:
+            return "todo"
+        known = page.get(slot, 0) if isinstance(page, dict) else page[slot]
+        if known == 0:
+            return "todo"
+        if isinstance(row, Target):
+            identity = _identity(row.host, row.port, row.protocol, row.sni, row.address)
+        else:
+            identity = _identity(row.host, row.port, row.protocol, None, None)
+        return "done" if known == identity else "changed"
+
+
+def _identity(*parts: object) -> int:
+    """A hash of what is probed; never 0, which stands for no finding. It guards against mistakes, not attacks."""
+    text = "\0".join(repr(part) for part in parts)
+    return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
+
+
+def completed(path: str, each: Callable[[dict[str, Any]], None] | None = None) -> Completed:
+    """What the findings file at ``path`` already answers; nothing when it is absent or empty.
+
+    ``each`` is called with every finding in it.
+
+    A file with nothing but a torn first line counts as empty. Raises ``NotFindings`` when it is something else.
+    """
+    done = Completed()
+    try:
+        if os.stat(path).st_size == 0:
+            return done
+    except FileNotFoundError:
+        return done
+    except OSError as error:
+        raise NotFindings(f"cannot read {path}: {error.strerror}") from error
+    try:
+        for item in read_findings([path]):
+            if isinstance(item, Unreadable):
+                done.unreadable += 1
+            else:
+                done.add(item)
+                if each is not None:
+                    each(item)
+    except NotFindings:
+        if done.unreadable > 1:
+            raise
+        refuse_other_files(path)
+    return done

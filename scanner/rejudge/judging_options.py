@@ -1,0 +1,132 @@
+"""With which options a finding is judged again: those that are given now, else those of its run, else the defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any, Final, get_type_hints
+
+from scanner.model.config import ScanConfig
+from scanner.codec.typed import Reading, RecordedError, take
+from scanner.records import dataclass
+from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
+from scanner.text import quoted
+
+TRUST_STORE: Final = "trust_store"
+# Stores that are no files.
+_NAMED_STORES: Final = frozenset({"mozilla", "system"})
+# Options whose values name files.
+_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_MATERIAL})
+_NO_CERTIFICATES: Final = Reading(lambda _: None)
+
+Key = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that judging takes. ``recorded`` are the options that the run left to us, not the caller."""
+
+    config: ScanConfig
+    material: Material
+    recorded: frozenset[str]
+
+
+class Options:
+    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``Material`` hold
+    them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
+
+    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), say: Callable[[str], None]) -> None:
+        self._given = dict(given)
+        self._beside = tuple(beside)
+        self._say = say
+        self._said: set[str] = set()
+
+    def key(self, finding: Mapping[str, Any]) -> Key:
+        """What tells the options of this finding from others. Raises ``RecordedError``."""
+        recorded = _recorded(finding)
+        return tuple(sorted((recorded | self._given).items()))
+
+    def setup(self, key: Key) -> Setup:
+        """The options themselves. A file that only the run named and that is not here any more is done without, which is said."""
+        config, material, recorded = ScanConfig(), Material(), set[str]()
+        for name, value in key:
+            if name not in self._given:
+                recorded.add(name)
+                if name in _FILES:
+                    value = self._found(name, value)
+                    if not value:
+                        continue
+            if name in JUDGED_BY_CONFIG:
+                config = replace(config, **{JUDGED_BY_CONFIG[name]: value})
+            else:
+                material = replace(material, **{_MATERIAL[name]: value})
+        return Setup(config, material, frozenset(recorded))
+
+    def without_recorded_files(self, setup: Setup, why: str) -> Setup:
+        """The setup with the default wherever a run named a file that is there and of no use."""
+        plain = Material()
+        names = sorted(_FILES & setup.recorded)
+        self.say_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
+        kept = {_MATERIAL[name]: getattr(plain, _MATERIAL[name]) for name in names}
+        return replace(setup, material=replace(setup.material, **kept))
+
+    def say_once(self, text: str) -> None:
+        """Tell the person, however many findings it concerns."""
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+    def _found(self, name: str, value: str | tuple[str, ...]) -> Any:
+        if isinstance(value, str):
+            return self._file(name, value)
+        return tuple(found for each in value if (found := self._file(name, each)) is not None)
+
+    def _file(self, name: str, path: str) -> str | None:
+        if name == TRUST_STORE and path in _NAMED_STORES:
+            return path
+        for candidate in (path, *(os.path.join(place, os.path.basename(path)) for place in self._beside)):
+            # A findings file may come from anybody: nothing but a plain file is opened for its sake.
+            if "\0" not in candidate and os.path.isfile(candidate):
+                if name == TRUST_STORE:
+                    self.say_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
+                return candidate
+        instead = "mozilla in its place" if name == TRUST_STORE else "done without"
+        self.say_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
+        return None
+
+
+_MATERIAL: Final = {**JUDGED_BY_MATERIAL, TRUST_STORE: "trust_stores"}
+
+
+def _shown(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run judged this finding with."""
+    written = take(finding, "judged_with", dict[str, Any], _NO_CERTIFICATES, default={})
+    hints = _hints()
+    options = {name: take(written, name, hints[name], _NO_CERTIFICATES) for name in written if name in hints}
+    for endpoint in take(finding, "endpoints", tuple[dict[str, Any], ...], _NO_CERTIFICATES):
+        stores = tuple(take(endpoint, "trust", dict[str, Any], _NO_CERTIFICATES, default={}))
+        if stores:
+            if stores != Material().trust_stores:
+                options[TRUST_STORE] = stores
+            break
+    return options
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    """How the value of each option stands in JSON."""
+    config, known = get_type_hints(ScanConfig), {field.name for field in fields(Material)}
+    hints: dict[str, Any] = {name: config[field] for name, field in JUDGED_BY_CONFIG.items()}
+    for name, field in JUDGED_BY_MATERIAL.items():
+        assert field in known
+        hints[name] = tuple[str, ...] if isinstance(getattr(Material(), field), tuple) else str
+    return hints
+
+
+__all__ = ["Options", "RecordedError", "Setup"]

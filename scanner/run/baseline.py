@@ -1,0 +1,91 @@
+"""What an earlier run saw: for each target the publicly trusted certificate, so that an untrusted one in its place is noticed.
+
+Only that is kept, by a hash of the target, and for a bounded number of targets: a file of any length may be given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from scanner.model.evidence import Elsewhere, Target
+from scanner.output.reader import Unreadable, read_findings
+
+# Targets remembered; with their hash, a certificate's and a share of the issuers' names some 250 bytes each.
+MAX_REMEMBERED: Final = 250_000
+# Distinct names of issuers and runs, each kept once; they are some hundreds in any fleet.
+MAX_TEXTS: Final = 10_000
+_LONGEST_TEXT: Final = 1000
+
+
+class EarlierRun:
+    """Publicly trusted certificates by target. ``public`` are SHA-256 (hex) of the anchors that count as public."""
+
+    def __init__(self, public: Collection[str]) -> None:
+        self._public = public
+        self._seen: dict[bytes, tuple[bytes, str, str]] = {}
+        self._texts: dict[str, str] = {}
+        self.left_out = 0  # targets beyond the bound
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, finding: Mapping[str, Any]) -> None:
+        """Remember one finding's target; a later finding of the same target replaces an earlier one."""
+        target = finding.get("target")
+        seen = self._trusted(finding)
+        if seen is None or not isinstance(target, dict):
+            return
+        key = _key(*(target.get(name) for name in ("host", "port", "protocol", "sni")))
+        if key not in self._seen and len(self._seen) >= MAX_REMEMBERED:
+            self.left_out += 1
+            return
+        self._seen[key] = seen
+
+    def _trusted(self, finding: Mapping[str, Any]) -> tuple[bytes, str, str] | None:
+        for endpoint in _objects(finding.get("endpoints")):
+            trust, chain = endpoint.get("trust"), endpoint.get("chain")
+            if not isinstance(trust, dict) or not isinstance(chain, list) or not chain:
+                continue
+            if not any(
+                store.get("trusted") is True and store.get("anchor") in self._public
+                for store in _objects([*trust.values()])
+            ):
+                continue
+            for certificate in _objects(finding.get("certificates")):
+                sha256, issuer = certificate.get("sha256"), certificate.get("issuer")
+                if sha256 == chain[0] and isinstance(sha256, str) and isinstance(issuer, str):
+                    try:
+                        return bytes.fromhex(sha256), self._kept(issuer), self._kept(str(finding.get("run")))
+                    except ValueError:
+                        break
+        return None
+
+    def _kept(self, text: str) -> str:
+        text = text[:_LONGEST_TEXT]
+        if len(self._texts) >= MAX_TEXTS:
+            return self._texts.get(text, text)
+        return self._texts.setdefault(text, text)
+
+    def seen(self, target: Target) -> Elsewhere | None:
+        """What the earlier run saw for this target, where that was publicly trusted."""
+        found = self._seen.get(_key(target.host, target.port, target.protocol, target.sni))
+        return None if found is None else Elsewhere(f"the run {found[2]}", found[0].hex(), found[1])
+
+
+def read_earlier(path: str, public: Collection[str]) -> EarlierRun:
+    """The run that a findings file holds. Raises ``OSError`` and ``scanner.output.reader.NotFindings``."""
+    run = EarlierRun(public)
+    for item in read_findings([path]):
+        if not isinstance(item, Unreadable):
+            run.add(item)
+    return run
+
+
+def _key(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

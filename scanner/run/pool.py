@@ -1,0 +1,385 @@
+"""Several processes for one run: rows are dealt out to them, findings come back, one process writes.
+
+Rows of one host go to one process, so that targets named twice meet there and share a probe. What the limits allow is
+divided by the number of processes, so that all together keep to it. A process that dies is replaced; the rows that it had
+are scanned again at the end, in processes of their own: when one dies again its rows are halved until the row that ends
+it stands alone, and that one gets a finding that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from scanner.model.config import ScanConfig
+from scanner.fleet.correlate.fold import Fold
+from scanner.diagnosis import assemble
+from scanner.diagnosis.engine import Context, diagnose
+from scanner.model.evidence import Evidence, InvalidRow, Target
+from scanner.run.row_queue import InBatches, Row
+from scanner.model.findings import Finding
+from scanner.run.ipc import Frames, frame
+from scanner.net.outage import NetworkLost
+from scanner.net.pacing import PacingStatistics
+from scanner.process.limits import files_left, places
+from scanner.run.scan import ScanStatistics
+from scanner.run.wiring import without_excluded
+from scanner.process.signals import SIGNALS
+from scanner.run.worker import Assignment, Report
+
+# Batches of rows that wait for one process while another is served.
+WAITING_BATCHES: Final = 16
+# Seconds that processes get for their last reports when the run is stopped; then they are killed.
+STOP_SECONDS: Final = 3.0
+# Pipes to a process; and files for what else the run has open, and for starting one.
+FILES_PER_PROCESS: Final = 3
+RESERVED_FILES: Final = 10
+# Processes in a row that may end before they have come up; after that the system is taken to be unable to start any.
+MAX_FAILED_STARTS: Final = 3
+
+_CHILD: Final = "import sys; sys.path[:] = sys.argv[4:]; from scanner.run.worker import main; sys.exit(main(sys.argv[1:4]))"
+
+
+class WorkersFailed(Exception):
+    """Processes cannot be started; the message is one line for a person."""
+
+
+def shares(config: ScanConfig, count: int) -> list[ScanConfig]:
+    """The limits of each of ``count`` processes; together they are those of ``config``, of which none is below one connection."""
+    per_address = config.concurrency_per_address
+    return [
+        replace(
+            config,
+            concurrency=max(config.concurrency // count + (number < config.concurrency % count), 1),
+            rate=None if config.rate is None else config.rate / count,
+            # names in different processes may lead to one address
+            rate_per_address=None if config.rate_per_address is None else config.rate_per_address / count,
+            concurrency_per_address=None if per_address is None else max(per_address // count, 1),
+            # one part for the process that collects
+            max_memory=None if config.max_memory is None else config.max_memory // (count + 1),
+        )
+        for number in range(count)
+    ]
+
+
+def shard_of(target: Target, count: int) -> int:
+    """Which of ``count`` processes gets a target."""
+    return zlib.crc32((target.address or target.host).encode("utf-8", "surrogatepass")) % count
+
+
+class _Worker:
+    """A process, the pipes to it, and the rows that it has not answered yet."""
+
+    def __init__(self, process: subprocess.Popen[bytes], rows: int, control: int, reports: int) -> None:
+        self.process = process
+        self.rows = trio.lowlevel.FdStream(rows)
+        self.control = trio.lowlevel.FdStream(control)
+        self.reports = trio.lowlevel.FdStream(reports)
+        self.frames = Frames(self.reports)
+        self.outstanding: dict[int, Target] = {}
+        self.in_flight = 0
+        self.held = 0
+        self.came_up = False
+        self.done = False
+
+
+class Crew:
+    """The processes of one run.
+
+    ``emit`` is called with findings that are made here (of rows that need no probe), ``collect`` with the reports of the
+    processes, ``say`` with lines for the person who watches. ``clock`` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        count: int,
+        *,
+        emit: Callable[[Finding], None],
+        collect: Callable[[Report], None],
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        count = max(1, min(count, assignment.config.concurrency))
+        count = places(count, files_left(), each=FILES_PER_PROCESS, reserved=RESERVED_FILES)
+        self._assignments = [replace(assignment, config=share) for share in shares(assignment.config, count)]
+        self._emit = emit
+        self._collect = collect
+        self._say = say
+        self._clock = clock
+        self._workers: set[_Worker] = set()
+        self._lost: list[Target] = []
+        self._learnt: dict[bytes, None] = {}
+        self._fold = Fold(judge_clock=assignment.config.at is None)
+        self._at_rest: set[int] = set()
+        self._all_rest = trio.Event()
+        self._settle = trio.Event()
+        self._failed_starts = 0
+        self._broken = False  # what is found can no longer be written
+        self._read = 0
+        self._done = 0
+        self._finished_reading = False
+        self._outcomes: Counter[str] = Counter()
+
+    def statistics(self) -> ScanStatistics:
+        """Counts at this moment, over all processes."""
+        in_flight = sum(worker.in_flight for worker in self._workers)
+        limit = sum(each.config.concurrency for each in self._assignments)
+        return ScanStatistics(
+            read=self._read,
+            done=self._done,
+            held=sum(worker.held for worker in self._workers),
+            outcomes=dict(+self._outcomes),
+            pacing=PacingStatistics(in_flight, in_flight, limit, self._done, 0, 0),
+            reading_finished=self._finished_reading,
+        )
+
+    def processes(self) -> list[int]:
+        """The ids of the processes that are up."""
+        return [worker.process.pid for worker in self._workers]
+
+    # --- the run -------------------------------------------------------------------------------
+
+    async def run(self, rows: Iterator[Row]) -> None:
+        """Every row to one finding. Cancelling it keeps what the processes have found so far. Raises ``WorkersFailed``."""
+        async with trio.open_nursery() as nursery:
+            channels = []
+            for number in range(len(self._assignments)):
+                send, receive = trio.open_memory_channel[list[Target]](WAITING_BATCHES)
+                channels.append(send)
+                nursery.start_soon(self._shard, number, receive)
+            await self._deal(rows, channels)
+            await self._all_rest.wait()
+            await self._lost_again()
+            self._settle.set()
+        await self._lost_again()
+
+    async def _deal(self, rows: Iterator[Row], channels: list[trio.MemorySendChannel[list[Target]]]) -> None:
+        exclusions = self._assignments[0].material.exclusions
+        read = InBatches(without_excluded(rows, exclusions) if len(exclusions) else rows)
+        while batch := await trio.to_thread.run_sync(read, abandon_on_cancel=True):
+            self._read += len(batch)
+            hands: list[list[Target]] = [[] for _ in channels]
+            for row in batch:
+                if isinstance(row, InvalidRow):
+                    self._write(assemble.invalid_finding(row, self._assignments[0].run_id, started=self._clock()))
+                else:
+                    hands[shard_of(row, len(channels))].append(row)
+            for channel, hand in zip(channels, hands, strict=True):
+                if hand:
+                    await channel.send(hand)
+        self._finished_reading = True
+        for channel in channels:
+            channel.close()
+
+    async def _shard(self, number: int, batches: trio.MemoryReceiveChannel[list[Target]]) -> None:
+        """Rows of one process and of those that replace it."""
+        async for batch in batches:  # a process is started when there is something for it
+            lost = await self._life(number, batch, batches, self._settle)
+            if lost is None:
+                break
+            self._lost += lost
+        self._rests(number)
+
+    def _rests(self, number: int) -> None:
+        self._at_rest.add(number)
+        if len(self._at_rest) == len(self._assignments):
+            self._all_rest.set()
+
+    async def _lost_again(self) -> None:
+        lost, self._lost = sorted(self._lost, key=lambda target: target.row), []
+        await self._again(lost)
+
+    async def _again(self, lost: list[Target]) -> None:
+        """Scan rows whose process died, in one of their own, until none is left or the one that ends it stands alone."""
+        if not lost:
+            return
+        still = await self._life(None, lost, None, None)
+        if not still:
+            return
+        if len(still) == 1:
+            self._give_up(still[0])
+            return
+        half = len(still) // 2
+        await self._again(still[:half])
+        await self._again(still[half:])
+
+    def _give_up(self, target: Target) -> None:
+        evidence = Evidence(target=target, started=self._clock(), bug="each process that probed this target died")
+        diagnosis = diagnose(evidence, [], Context(at=evidence.started))
+        self._write(assemble.finding(evidence, [], diagnosis, self._assignments[0].run_id))
+
+    def _write(self, finding: Finding) -> None:
+        self._done += 1
+        self._outcomes[finding["outcome"]] += 1
+        self._emit(finding)
+
+    # --- one process ---------------------------------------------------------------------------
+
+    async def _life(
+        self,
+        number: int | None,
+        first: list[Target],
+        more: trio.MemoryReceiveChannel[list[Target]] | None,
+        settle: trio.Event | None,
+    ) -> list[Target] | None:
+        """One process from its start to its end: ``None`` where it did all it was given, else the rows that are left.
+
+        ``number`` is that of the shard, ``None`` where the process has only its ``first`` rows and settles at once.
+        """
+        async with self._open(self._assignments[number or 0]) as worker:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._order, worker, first, more, settle)
+                while (report := await _next_report(worker)) is not None:
+                    self._take(worker, report)
+                    if report.phase == "rest" and number is not None:
+                        self._rests(number)
+                nursery.cancel_scope.cancel()
+        if worker.done:
+            return None
+        lost = list(worker.outstanding.values())
+        self._mourn(worker, lost, quiet=number is None)
+        return lost
+
+    async def _order(
+        self,
+        worker: _Worker,
+        first: list[Target],
+        more: trio.MemoryReceiveChannel[list[Target]] | None,
+        settle: trio.Event | None,
+    ) -> None:
+        """Give a process its rows, then what all of them have learnt."""
+        try:
+            await self._give(worker, first)
+            if more is not None:
+                async for batch in more:
+                    await self._give(worker, batch)
+            await worker.rows.aclose()
+            if settle is not None:
+                await settle.wait()
+            await worker.control.send_all(frame((list(self._learnt), self._fold)))
+        except trio.BrokenResourceError:
+            return  # it has died, which its reports show too
+
+    async def _give(self, worker: _Worker, batch: list[Target]) -> None:
+        worker.outstanding.update((target.row, target) for target in batch)
+        await worker.rows.send_all(frame(batch))
+
+    def _take(self, worker: _Worker, report: Report) -> None:
+        worker.came_up = True
+        self._failed_starts = 0
+        worker.done = report.phase == "done"
+        worker.in_flight, worker.held = report.in_flight, report.held
+        self._learnt.update(dict.fromkeys(report.learnt))
+        if report.fold is not None:
+            self._fold.merge(report.fold)
+        for row in report.rows:
+            worker.outstanding.pop(row, None)
+        self._done += len(report.rows)
+        self._outcomes.update(report.stats.total.outcomes)
+        self._collect(report)
+        if report.network_lost is not None:
+            raise NetworkLost(report.network_lost)
+
+    def _mourn(self, worker: _Worker, lost: list[Target], *, quiet: bool) -> None:
+        status = worker.process.returncode
+        how = f"ended with status {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
+        if not worker.came_up:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
+                raise WorkersFailed(f"worker processes cannot be started: the last one {how}")
+        if not quiet:
+            targets = "1 target" if len(lost) == 1 else f"{len(lost)} targets"
+            self._say(f"worker process {worker.process.pid} {how}; {targets} it had not finished will be scanned again")
+
+    @asynccontextmanager
+    async def _open(self, assignment: Assignment) -> AsyncIterator[_Worker]:
+        worker = _start()
+        self._workers.add(worker)
+        try:
+            try:
+                await worker.control.send_all(frame(assignment))
+            except trio.BrokenResourceError:
+                pass  # it has died already, which its reports show too
+            yield worker
+        except NetworkLost:
+            raise
+        except Exception:
+            self._broken = True
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                await worker.rows.aclose()
+                await worker.control.aclose()
+                try:
+                    with trio.move_on_after(STOP_SECONDS):
+                        await self._take_last(worker)
+                        while worker.process.poll() is None:  # noqa: ASYNC110 - its end comes right after its last report
+                            await trio.sleep(0.01)
+                finally:
+                    await worker.reports.aclose()
+                    if worker.process.poll() is None:
+                        worker.process.kill()
+                        worker.process.wait()
+                    self._workers.discard(worker)
+
+    async def _take_last(self, worker: _Worker) -> None:
+        """Read the reports to their end, so that the process is not kept from ending; take them while they can be written."""
+        failure: Exception | None = None
+        while (report := await _next_report(worker)) is not None:
+            if self._broken:
+                continue
+            try:
+                self._take(worker, report)
+            except Exception as error:  # noqa: BLE001 - raised again below
+                self._broken, failure = True, error
+        if failure is not None:
+            raise failure
+
+
+async def _next_report(worker: _Worker) -> Report | None:
+    report: Report | None = await worker.frames.next()
+    return report
+
+
+def _start() -> _Worker:
+    """A new process. It never sees the signals that stop a run: the process that started it says when to stop."""
+    pipes = [os.pipe() for _ in range(3)]
+    (rows_in, rows_out), (control_in, control_out), (reports_in, reports_out) = pipes
+    theirs = (rows_in, control_in, reports_out)
+    stopping = set(SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # the mask is inherited
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, *map(str, theirs), *sys.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=theirs,
+        )
+    except OSError as error:
+        for end in (rows_out, control_out, reports_in):
+            os.close(end)
+        raise WorkersFailed(f"worker processes cannot be started: {error.strerror}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for end in theirs:
+            os.close(end)
+    return _Worker(process, rows_out, control_out, reports_in)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,280 @@
+"""The rules that one certificate keeps or breaks in its place in a path (RFC 5280 section 6, as mainstream clients
+apply it).
+
+Pure functions from certificates to ``Problem``s. Time is an argument where it matters and absent everywhere else, so
+what is found without it can be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from scanner.x509 import extensions
+
+from scanner.x509 import malformations as flaws
+from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import MAX_SUBTREES, name_count
+from scanner.trust.verdicts import Problem
+
+# What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
+# begins at 1962 bits of RSA. Other clients take 1024.
+MIN_RSA_BITS: Final = 1962
+MIN_EC_BITS: Final = 224
+_LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC_BITS}
+# A server's key is of use for one of these, with whatever key exchange
+_TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
+
+_DAY: Final = 86_400
+# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
+# they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
+OPENSSL_COMPARISONS: Final = 1 << 20
+# Which name of the second certificate the constraints of the first do not allow, in words
+Violation = Callable[[Certificate, Certificate], "str | None"]
+
+
+def _epoch(year: int, month: int, day: int) -> float:
+    return datetime(year, month, day, tzinfo=UTC).timestamp()
+
+
+# (issued from, days): CA/Browser Forum TLS Baseline Requirements section 6.3.2, the newest first.
+VALIDITY_LIMITS: Final = (
+    (_epoch(2029, 3, 15), 47),
+    (_epoch(2027, 3, 15), 100),
+    (_epoch(2026, 3, 15), 200),
+    (_epoch(2020, 9, 1), 398),
+    (_epoch(2018, 3, 1), 825),
+)
+
+# Worst first, in the order in which causes take precedence: what stops a client before anything else would.
+ORDER: Final = {
+    code: place
+    for place, code in enumerate(
+        (
+            "malformed-certificate",
+            "certificate-expired",
+            "certificate-not-yet-valid",
+            "self-signed-leaf",
+            "intermediate-not-sent",
+            "intermediate-unobtainable",
+            "untrusted-root",
+            "issuer-unknown",
+            "bad-signature",
+            "intermediate-expired",
+            "issuer-not-a-ca",
+            "path-length-exceeded",
+            "name-constraint-violated",
+            "too-costly-to-judge",
+            "wrong-key-usage",
+            "not-for-server-auth",
+            "unknown-critical-extension",
+            "weak-signature",
+            "weak-key",
+        )
+    )
+}
+
+
+def worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Sorted by precedence; the order of the path is kept within one code."""
+    return tuple(sorted(problems, key=lambda problem: ORDER.get(problem.code, len(ORDER))))
+
+
+def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
+    return Problem(code, certificate.sha256, {"subject": certificate.subject, **evidence})
+
+
+def _contents(certificate: Certificate) -> list[Problem]:
+    """What is wrong with a certificate in whatever place it stands."""
+    problems = []
+    certificate.load_constraints()
+    if certificate.flaws:
+        malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
+        minding = flaws.refused_by(certificate.flaws)
+        if minding is not None:
+            malformed["refused_by"] = minding
+        problems.append(_problem("malformed-certificate", certificate, **malformed))
+    if certificate.critical:
+        unknown = _not_understood(certificate)
+        if unknown:
+            problems.append(_problem("unknown-critical-extension", certificate, **unknown))
+    kind, bits = certificate.key_type, certificate.key_bits
+    too_short = bits is not None and (
+        (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
+    )
+    if too_short or kind == "dsa":  # no current client takes DSA keys in TLS, of any length
+        problems.append(_problem("weak-key", certificate, key=certificate.key))
+    # A CA's purposes limit what is below it; OpenSSL and Go apply that to anchors as well, and OpenSSL does not take
+    # anyExtendedKeyUsage for serverAuth.
+    purposes = certificate.extended_key_usage
+    if purposes is not None and "serverAuth" not in purposes:
+        problems.append(_problem("not-for-server-auth", certificate, extended_key_usage=list(purposes)))
+    return problems
+
+
+def _not_understood(certificate: Certificate) -> dict[str, Any]:
+    """Evidence on critical extensions that clients must understand and do not, all or some; empty where there are none."""
+    if certificate.unknown_critical:
+        return {"extensions": list(certificate.unknown_critical)}
+    constraints = certificate.name_constraints
+    if constraints is not None and constraints.critical and constraints.unusual:
+        # Go reads constraints of four types of names; Firefox takes an excluded directoryName for every one.
+        minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
+        return {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
+    return extensions.half_understood(certificate.critical)
+
+
+def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
+    """What stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
+    usage, purposes, bits = leaf.key_usage, leaf.extended_key_usage, leaf.key_bits
+    # what holds of nearly all of them, without asking one by one
+    if (
+        leaf.not_before <= at <= leaf.not_after
+        and not leaf.flaws
+        and extensions.HARMLESS_WHEN_CRITICAL.issuperset(leaf.critical)
+        and bits is not None
+        and bits >= _LEAST_BITS.get(leaf.key_type, bits + 1)
+        and not leaf.signature_algorithm.weak
+        and (usage is None or usage & _TLS_USAGES)
+        and (purposes is None or "serverAuth" in purposes)
+    ):
+        return []
+    problems = _contents(leaf)
+    if usage is not None and not usage & _TLS_USAGES:
+        # OpenSSL refuses it as "unsuitable certificate purpose".
+        problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
+    if leaf.signature_algorithm.weak:
+        problems.append(_problem("weak-signature", leaf, signature=leaf.signature))
+    return problems + date_problems(leaf, at)
+
+
+def date_problems(leaf: Certificate, at: float) -> list[Problem]:
+    """That it is expired, or not yet valid, at ``at`` (epoch seconds)."""
+    if at > leaf.not_after:
+        return [_problem("certificate-expired", leaf, not_after=leaf.not_after_text, days=_days(at - leaf.not_after))]
+    if at < leaf.not_before:
+        days = _days(leaf.not_before - at)
+        return [_problem("certificate-not-yet-valid", leaf, not_before=leaf.not_before_text, days=days)]
+    return []
+
+
+def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
+    """What the certificates above a leaf break, time apart. ``path`` begins with the leaf's issuer; ``closed`` says
+    that its last one is an anchor or a self-signed root, whose own signature means nothing. ``violation`` says which
+    name of the second certificate the first does not allow.
+    """
+    problems: list[Problem] = []
+    below = 0  # CA certificates between the leaf and this one that are not self-issued
+    for place, certificate in enumerate(path):
+        is_root = closed and place == len(path) - 1
+        problems += _contents(certificate)
+        if certificate.signature_algorithm.weak and not is_root:
+            problems.append(_problem("weak-signature", certificate, signature=certificate.signature))
+        # Version 1 roots, which have no extensions, are still anchors for OpenSSL, Go and GnuTLS.
+        if not certificate.is_ca and not (is_root and certificate.version < 3):
+            problems.append(_problem("issuer-not-a-ca", certificate))
+        elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
+            problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
+        if certificate.path_length is not None and below > certificate.path_length:
+            problems.append(
+                _problem("path-length-exceeded", certificate, path_length=certificate.path_length, below=below)
+            )
+        if certificate.name_constraints is not None:
+            for lower in path[:place]:
+                if not lower.self_issued:
+                    problems += constraint_problems(certificate, lower, violation)
+        if not certificate.self_issued:
+            below += 1
+    return problems
+
+
+def constraint_problems(authority: Certificate, lower: Certificate, violation: Violation) -> list[Problem]:
+    """Whether ``lower`` carries a name that ``authority`` may not vouch for."""
+    constraints = authority.name_constraints
+    if constraints is None:
+        return []
+    names = name_count(lower)
+    if names * constraints.count > OPENSSL_COMPARISONS:
+        return [_too_many_comparisons(authority, lower, names, constraints.count)]
+    if constraints.cut:
+        return [_too_many_constraints(authority, lower)]
+    broken = violation(authority, lower)
+    if broken is None:
+        return []
+    evidence = {
+        "subject": lower.subject,
+        "name": broken,
+        "constrained_by": authority.subject,
+        "authority": authority.sha256,
+    }
+    return [Problem("name-constraint-violated", lower.sha256, evidence)]
+
+
+def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:
+    evidence = {
+        "subject": lower.subject,
+        "authority": authority.sha256,
+        "constrained_by": authority.subject,
+        "detail": f"a CA above has more than the {MAX_SUBTREES} name constraints that are read",
+    }
+    return Problem("too-costly-to-judge", lower.sha256, evidence)
+
+
+def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int, constraints: int) -> Problem:
+    evidence = {
+        "subject": lower.subject,
+        "authority": authority.sha256,
+        "constrained_by": authority.subject,
+        "detail": f"{names} names under {constraints} name constraints",
+        "names": names,
+        "constraints": constraints,
+        "client_limits": [f"OpenSSL and GnuTLS make {OPENSSL_COMPARISONS} comparisons of names with constraints"],
+        "comparisons": names * constraints,
+        "refused_by": ["openssl", "curl", "python", "gnutls"],
+    }
+    return Problem("too-costly-to-judge", lower.sha256, evidence)
+
+
+def validity_problems(path: tuple[Certificate, ...], at: float) -> list[Problem]:
+    """The CA certificates of ``path`` that are outside their validity at ``at``."""
+    problems = []
+    for certificate in path:
+        if at > certificate.not_after:
+            problems.append(_problem("intermediate-expired", certificate, not_after=certificate.not_after_text))
+        elif at < certificate.not_before:
+            problems.append(_problem("intermediate-expired", certificate, not_before=certificate.not_before_text))
+    return problems
+
+
+def lifetime_problem(leaf: Certificate) -> Problem | None:
+    """``validity-too-long`` for a publicly trusted leaf, by the limit in force when it was issued."""
+    seconds = leaf.not_after - leaf.not_before + 1  # both ends belong to it (RFC 5280 section 4.1.2.5)
+    for since, days in VALIDITY_LIMITS:
+        if leaf.not_before >= since:
+            if seconds > days * _DAY:
+                return _problem(
+                    "validity-too-long",
+                    leaf,
+                    days=round(seconds / _DAY, 2),
+                    limit_days=days,
+                    not_before=leaf.not_before_text,
+                )
+            return None
+    return None
+
+
+def too_many_names(leaf: Certificate) -> Problem:
+    """``too-costly-to-judge`` for a leaf of which not all names were read."""
+    detail = f"it has more than the {extensions.MAX_NAMES} names that are read"
+    return Problem("too-costly-to-judge", leaf.sha256, {"subject": leaf.subject, "detail": detail})
+
+
+def usages(certificate: Certificate) -> list[str]:
+    """keyUsage by the names of RFC 5280."""
+    mask = certificate.key_usage or 0
+    return [name for place, name in enumerate(extensions.KEY_USAGE_NAMES) if mask >> place & 1]
+
+
+def _days(seconds: float) -> float:
+    return round(seconds / _DAY, 1)

@@ -1,0 +1,124 @@
+"""What some mainstream clients refuse in a chain that others, OpenSSL among them, verify.
+
+Such a chain stays trusted; the problems stand beside that verdict and name who refuses it. Each was seen with the
+clients' versions that ``docs/clients.md`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from scanner.x509.certificate import Certificate
+from scanner.trust.verdicts import Problem
+
+if TYPE_CHECKING:
+    from scanner.trust.paths import PathBuilder, Surroundings
+
+# CA certificates between leaf and anchor: mozilla::pkix follows 6, Chromium 19.
+FIREFOX_INTERMEDIATES: Final = 6
+CHROME_INTERMEDIATES: Final = 19
+# Certificates sent: Java's jdk.tls.maxCertificateChainLength, GnuTLS's DEFAULT_MAX_VERIFY_DEPTH.
+JAVA_SENT: Final = 10
+GNUTLS_SENT: Final = 16
+
+# Bytes of the Certificate message: SSL_MAX_CERT_LIST_DEFAULT, and jdk.tls.maxHandshakeMessageSize. Go and GnuTLS take more.
+OPENSSL_MESSAGE: Final = 102_400
+JAVA_MESSAGE: Final = 32_768
+# maxChainSignatureChecks in crypto/x509/verify.go
+GO_SIGNATURE_CHECKS: Final = 100
+
+# Algorithms of signatures in certificates, and who does not verify them.
+_UNVERIFIED: Final = {
+    "ed25519": ["chrome", "firefox"],
+    "ed448": ["chrome", "firefox", "go"],
+}
+
+
+def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
+    """What is wrong with a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came, for some."""
+    between = max(0, len(path) - 2)
+    refusing = [
+        client
+        for client, most, count in (
+            ("java", JAVA_SENT, sent),
+            ("chrome", CHROME_INTERMEDIATES, between),
+            ("firefox", FIREFOX_INTERMEDIATES, between),
+            ("gnutls", GNUTLS_SENT, sent),
+        )
+        if count > most
+    ]
+    if refusing:
+        detail = f"{between} intermediates stand between the server's certificate and the root"
+        evidence = {"subject": path[0].subject, "detail": detail, "intermediates": between, "sent": sent}
+        yield Problem("path-length-exceeded", path[0].sha256, {**evidence, "refused_by": refusing})
+    for certificate in path[:-1]:
+        clients = _UNVERIFIED.get(certificate.signature)
+        if clients:
+            evidence = {"subject": certificate.subject, "signature": certificate.signature, "refused_by": clients}
+            yield Problem("no-shared-signature-scheme", certificate.sha256, evidence)
+
+
+def limits_exceeded(
+    leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, surroundings: Sequence[Surroundings], at: float
+) -> tuple[list[str], list[str]]:
+    """The clients whose own limits a chain of certificates of so many bytes exceeds, and these limits in words.
+
+    Only signatures that ``builder`` verified already are looked at.
+    """
+    clients: list[str] = []
+    limits: list[str] = []
+    sent, message = len(sizes), sum(sizes) + 3 * len(sizes)
+    if message > OPENSSL_MESSAGE:
+        clients += ["openssl", "curl", "python"]
+        limits.append(f"OpenSSL takes {OPENSSL_MESSAGE} bytes of certificates, {message} came")
+    if all(_go_gives_up(leaf, around, builder, at) for around in surroundings):
+        clients.append("go")
+        limits.append(
+            f"Go makes {GO_SIGNATURE_CHECKS} signature checks for a chain, and finds no path to a root by then"
+        )
+    if message > JAVA_MESSAGE:
+        clients.append("java")
+        limits.append(f"Java takes {JAVA_MESSAGE} bytes of certificates, {message} came")
+    elif sent > JAVA_SENT:
+        clients.append("java")
+        limits.append(f"Java takes {JAVA_SENT} certificates, {sent} came")
+    if sent > GNUTLS_SENT:
+        clients.append("gnutls")
+        limits.append(f"GnuTLS takes {GNUTLS_SENT} certificates, {sent} came")
+    return clients, limits
+
+
+def _go_gives_up(leaf: Certificate, around: Surroundings, builder: PathBuilder, at: float) -> bool:
+    """Whether buildChains() of Go counts to its limit before it meets a root: depth first, nothing remembered."""
+    checks = 0
+    waiting: list[tuple[Certificate, ...]] = [(leaf,)]
+    while waiting:
+        path = waiting.pop()
+        last = path[-1]
+        above: list[tuple[Certificate, ...]] = []
+        for issuer in (*around.store.with_subject(last.issuer_der), *around.sent.get(last.issuer_der, ())):
+            checks += 1
+            if checks > GO_SIGNATURE_CHECKS:
+                return True
+            if any(item.subject_der == issuer.subject_der and item.spki_der == issuer.spki_der for item in path):
+                continue
+            if builder.known_signature(last, issuer) is not True or not issuer.is_ca:
+                continue
+            if not issuer.not_before <= at <= issuer.not_after:
+                continue
+            if issuer in around.store:
+                return False
+            above.append((*path, issuer))
+        waiting.extend(reversed(above))
+    return False
+
+
+def authority_as_server(leaf: Certificate) -> Problem | None:
+    """A CA's certificate that a server shows as its own."""
+    if not leaf.is_ca:
+        return None
+    reason = "it is a CA certificate (basicConstraints)"
+    return Problem(
+        "not-for-server-auth", leaf.sha256, {"subject": leaf.subject, "reason": reason, "refused_by": ["firefox"]}
+    )

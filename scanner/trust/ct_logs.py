@@ -1,0 +1,252 @@
+"""Lists of Certificate Transparency logs: version 3 of Google's format, with logs of RFC 6962 and tiled (static) ones.
+
+A field that is not known here is passed over, and an entry that cannot be used is noted and left out: the certificates with
+SCTs of that log are then told what is wrong with it. Only what is no log list at all is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from scanner.model.evidence import record
+from scanner.x509 import der
+from scanner.x509 import certificate_fields as fields
+from scanner.shipped import shipped
+
+LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+# Google's list of all logs there ever were has some 200 KB.
+MAX_LIST_BYTES: Final = 16 << 20
+# Chrome holds its own list current for ten weeks (policy of July 2026); after that it enforces nothing.
+STALE_AFTER: Final = 70 * 86400.0
+
+State = Literal["pending", "qualified", "usable", "readonly", "retired", "rejected"]
+STATES: Final[frozenset[str]] = frozenset(("pending", "qualified", "usable", "readonly", "retired", "rejected"))
+# States in which a log's SCTs count now.
+APPROVED: Final[frozenset[str]] = frozenset(("qualified", "usable", "readonly"))
+
+
+class LogListError(Exception):
+    """A log list cannot be used; the message is one line for a person."""
+
+
+@record
+class CtLog:
+    """One log. Times are seconds since the epoch; ``None`` where the list does not say.
+
+    ``state`` is what the list's owner says of it and ``since`` when it came to that; ``apple_state`` the same of Apple, where the list
+    has it. ``start`` and ``end`` bound the notAfter of the certificates that it takes, ``end`` exclusive. ``previous_operators``
+    are (name, until), oldest first. ``flaw`` says why nothing can be verified with its key.
+    """
+
+    log_id: bytes
+    name: str
+    operator: str
+    key: bytes
+    tiled: bool = False
+    state: str | None = None
+    since: float | None = None
+    apple_state: str | None = None
+    apple_since: float | None = None
+    start: float | None = None
+    end: float | None = None
+    previous_operators: tuple[tuple[str, float], ...] = ()
+    flaw: str | None = None
+
+    def operator_at(self, time: float) -> str:
+        """Who ran it when an SCT was made."""
+        return next((name for name, until in self.previous_operators if time < until), self.operator)
+
+    def takes(self, not_after: float) -> bool:
+        """Whether a certificate that expires then belongs into it."""
+        return (self.start is None or not_after >= self.start) and (self.end is None or not_after < self.end)
+
+    def public_key(self) -> LogKey | None:
+        """Its key, as ``cryptography`` has it; ``None`` where it is none."""
+        return None if self.flaw is not None else _public_key(self.key)
+
+
+@lru_cache(maxsize=1024)
+def _public_key(spki: bytes) -> LogKey | None:
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) else None
+
+
+class LogList:
+    """Logs by their id. ``timestamp`` is when the list was made (``None`` where it does not say), ``source`` names it.
+
+    ``notes`` are sentences about entries that cannot be used. ``knows_apple``: the list says what Apple holds of its logs.
+    """
+
+    def __init__(
+        self, logs: Mapping[bytes, CtLog], *, timestamp: float | None, source: str, notes: tuple[str, ...] = ()
+    ):
+        self.logs = logs
+        self.timestamp = timestamp
+        self.source = source
+        self.notes = notes
+        self.knows_apple = any(log.apple_state is not None for log in logs.values())
+
+    def age(self, at: float) -> float | None:
+        """Seconds since it was made; ``None`` where that is not known."""
+        return None if self.timestamp is None else at - self.timestamp
+
+    def stale(self, at: float) -> bool:
+        """Too old, or of unknown age, for what it says to be certain at that moment."""
+        return self.timestamp is None or at - self.timestamp >= STALE_AFTER
+
+
+def load_log_list(path: str | None) -> LogList:
+    """Read the log list in a file, or the one that is shipped; raises only ``LogListError``."""
+    if path is None:
+        return log_list_untrusted(shipped("ct-logs.json"), "shipped")
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(MAX_LIST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise LogListError(f"log list {path}: {getattr(error, 'strerror', None) or error}") from None
+    if len(content) > MAX_LIST_BYTES:
+        raise LogListError(f"log list {path}: more than {MAX_LIST_BYTES >> 20} MiB")
+    return log_list_untrusted(content, path)
+
+
+def log_list_untrusted(content: bytes, source: str) -> LogList:
+    """Read a log list; raises only ``LogListError``. ``source`` names it in messages."""
+    try:
+        listed = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise LogListError(f"log list {source}: not JSON ({error.msg} at line {error.lineno})") from None
+    operators = listed.get("operators") if isinstance(listed, dict) else None
+    if not isinstance(operators, list) or not any(isinstance(entry, dict) and _kinds(entry) for entry in operators):
+        raise LogListError(f"log list {source}: no list of logs by operator, as version 3 of the format has it")
+    logs: dict[bytes, CtLog] = {}
+    damaged: dict[bytes, CtLog] = {}
+    notes: list[str] = []
+    for operator, tiled, entry in _entries(operators):
+        log = _log(operator, tiled, entry, notes)
+        if log is not None:
+            logs.setdefault(log.log_id, log)
+            if log.flaw is not None and log.key:
+                # where the id is what is damaged, SCTs name the log by the hash of its key (RFC 6962 section 3.2)
+                damaged.setdefault(hashlib.sha256(log.key).digest(), log)
+    for log_id, log in damaged.items():
+        logs.setdefault(log_id, log)
+    if not any(log.flaw is None for log in logs.values()):
+        why = f" ({notes[0]})" if notes else ""
+        raise LogListError(f"log list {source}: no log in it that can be used{why}")
+    return LogList(logs, timestamp=_time(listed.get("log_list_timestamp")), source=source, notes=tuple(notes))
+
+
+def _kinds(operator: Mapping[str, Any]) -> list[str]:
+    return [kind for kind in ("logs", "tiled_logs") if isinstance(operator.get(kind), list)]
+
+
+def _entries(operators: list[Any]) -> Iterator[tuple[Mapping[str, Any], bool, Any]]:
+    for operator in operators:
+        if isinstance(operator, dict):
+            for kind in _kinds(operator):
+                for entry in operator[kind]:
+                    yield operator, kind == "tiled_logs", entry
+
+
+def _log(operator: Mapping[str, Any], tiled: bool, entry: Any, notes: list[str]) -> CtLog | None:
+    """One entry; what is wrong with it is noted, and ``None`` is one of which not even the id is known."""
+    if not isinstance(entry, dict):
+        notes.append("an entry that is no log")
+        return None
+    key, log_id = _bytes(entry.get("key")), _bytes(entry.get("log_id"))
+    name = str(entry.get("description") or entry.get("url") or entry.get("submission_url") or "a log without a name")
+    flaw = _flaw_of_key(key, log_id)
+    if flaw is not None:
+        notes.append(f"{name}: {flaw}")
+    if log_id is None or len(log_id) != 32:
+        if not key:
+            return None
+        log_id = hashlib.sha256(key).digest()
+    state, since = _state(entry.get("state"))
+    apple_state, apple_since = _state(entry.get("x_apple_state"))
+    interval = entry.get("temporal_interval")
+    interval = interval if isinstance(interval, dict) else {}
+    return CtLog(
+        log_id,
+        name,
+        str(operator.get("name") or "an operator without a name"),
+        key or b"",
+        tiled,
+        state,
+        since,
+        apple_state,
+        apple_since,
+        _time(interval.get("start_inclusive")),
+        _time(interval.get("end_exclusive")),
+        _previous(entry.get("previous_operators")),
+        flaw,
+    )
+
+
+def _flaw_of_key(key: bytes | None, log_id: bytes | None) -> str | None:
+    if not key:
+        return "its key is missing or is no base64"
+    try:
+        _, _, kind = fields.key_untrusted(key, [])
+    except der.DerError as error:
+        return f"its key cannot be read ({error})"
+    if kind != "ec:P-256" and not kind.startswith("rsa:"):
+        return f"its key is of a kind that logs do not have ({kind})"
+    if log_id is not None and hashlib.sha256(key).digest() != log_id:
+        return "its id is not the SHA-256 of its key"
+    return None
+
+
+def _bytes(value: Any) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _state(value: Any) -> tuple[str | None, float | None]:
+    """The state and when it began; ``None`` for one that is not known here."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if name in STATES:
+                return name, _time(entry.get("timestamp")) if isinstance(entry, dict) else None
+    return None, None
+
+
+def _previous(value: Any) -> tuple[tuple[str, float], ...]:
+    found = []
+    for entry in value if isinstance(value, list) else ():
+        until = _time(entry.get("end_time")) if isinstance(entry, dict) else None
+        if until is not None and isinstance(entry.get("name"), str):
+            found.append((entry["name"], until))
+    return tuple(sorted(found, key=lambda item: item[1]))
+
+
+def _time(value: Any) -> float | None:
+    """RFC 3339 as seconds since the epoch."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

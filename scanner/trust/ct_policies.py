@@ -1,0 +1,178 @@
+"""What Chrome and Apple ask of a certificate's SCTs, as they published it.
+
+Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and what its enforcer does where that text is open).
+Apple: support article 103214. Firefox follows Chrome's counts. Both count what a log said before it was retired; neither
+counts what has no valid signature of a log that it knows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from scanner.model.evidence import record
+from scanner.trust.ct_logs import APPROVED, CtLog
+
+Source = Literal["certificate", "tls", "staple"]
+Standing = Literal["approved", "once", "unknown", "never"]
+
+DAY: Final = 86400.0
+# Certificates that live longer need one log more, for Chrome and for Apple.
+SHORT_LIFETIME: Final = 180 * DAY
+SHORT_LOGS: Final = 2
+LONG_LOGS: Final = 3
+# Apple: how many logs of one operator count, by the same border.
+APPLE_PER_OPERATOR: Final[Mapping[int, int]] = {SHORT_LOGS: 1, LONG_LOGS: 2}
+
+
+@record
+class Promise:
+    """A verified SCT: whose, how it came, and when it was made (seconds since the epoch)."""
+
+    log: CtLog
+    source: Source
+    time: float
+
+
+@record
+class PolicyVerdict:
+    """Whether a policy is met; ``None`` where that depends on what is not known about a log.
+
+    ``count`` of the ``needed`` logs count; ``reason`` says what is missing, in words.
+    """
+
+    complies: bool | None
+    needed: int
+    count: int
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For a finding."""
+        return {"complies": self.complies, "needed": self.needed, "count": self.count, "reason": self.reason}
+
+
+def logs_needed(lifetime: float) -> int:
+    """How many logs a certificate of this lifetime (notAfter less notBefore, seconds) needs inside it."""
+    return SHORT_LOGS if lifetime <= SHORT_LIFETIME else LONG_LOGS
+
+
+def standing(state: str | None, since: float | None, at: float) -> Standing:
+    """What a log's state makes of it at a moment."""
+    if state in APPROVED:
+        return "approved"
+    if state in ("retired", "rejected") and since is not None and since > at:
+        return "approved"  # it was in use until then
+    return "once" if state == "retired" else "never"
+
+
+def apple_standing(log: CtLog, at: float, *, known: bool) -> Standing:
+    """The same for Apple. ``known``: the list has Apple's states at all; else its own are taken for them."""
+    own = standing(log.state, log.since, at)
+    if not known:
+        return own
+    if log.apple_state is None or log.apple_state == "pending":
+        # Apple's list may have taken it in since
+        return "never" if own == "never" else "unknown"
+    apple = standing(log.apple_state, log.apple_since, at)
+    if apple == "never":
+        return "never"
+    return apple if own == "approved" else "unknown"
+
+
+# --- Chrome --------------------------------------------------------------------------------------
+
+
+def chrome(promises: Sequence[Promise], lifetime: float, at: float) -> PolicyVerdict:
+    """Chrome since 148: from the certificate or the TLS extension, none from staples."""
+    needed = logs_needed(lifetime)
+    shown = [(promise, standing(promise.log.state, promise.log.since, at)) for promise in promises]
+    shown = [(promise, how) for promise, how in shown if promise.source != "staple" and how != "never"]
+    issued = min((promise.time for promise, how in shown if how == "approved"), default=None)
+
+    def counts(promise: Promise, how: Standing) -> bool:
+        if how == "approved":
+            return True
+        since = promise.log.since
+        if promise.source != "certificate" or since is None or issued is None:
+            return False
+        return promise.time < since and issued < since
+
+    counted = [(promise, how) for promise, how in shown if counts(promise, how)]
+    operators = {promise.log.operator_at(promise.time) for promise, _ in counted}
+    logs = {promise.log.log_id for promise, _ in counted}
+    if any(promise.source == "tls" for promise, _ in counted):
+        if len(operators) > 1:
+            return PolicyVerdict(True, SHORT_LOGS, len(logs))
+        if all(promise.source == "tls" for promise, _ in counted):
+            needed = SHORT_LOGS
+    embedded = {promise.log.log_id for promise, _ in counted if promise.source == "certificate"}
+    count = len(embedded) if embedded else len(logs)
+    if count < needed:
+        return PolicyVerdict(False, needed, count, _too_few(count, needed))
+    if len(operators) < 2:
+        return PolicyVerdict(False, needed, count, _one_operator(operators))
+    return PolicyVerdict(True, needed, count)
+
+
+# --- Apple ---------------------------------------------------------------------------------------
+
+
+def apple(promises: Sequence[Promise], lifetime: float, at: float, *, known: bool) -> PolicyVerdict:
+    """Apple's policy; ``None`` where it depends on logs of which it is not known what Apple holds of them today."""
+    judged = [(promise, apple_standing(promise.log, at, known=known)) for promise in promises]
+    strict = _apple(judged, lifetime)
+    if strict.complies or not any(how == "unknown" for _, how in judged):
+        return strict
+    lenient = _apple([(promise, "approved" if how == "unknown" else how) for promise, how in judged], lifetime)
+    if not lenient.complies:
+        return lenient
+    names = sorted({promise.log.name for promise, how in judged if how == "unknown"})
+    reason = "what Apple holds of " + ", ".join(names) + " is not known"
+    return PolicyVerdict(None, lenient.needed, lenient.count, reason)
+
+
+def _apple(judged: Sequence[tuple[Promise, Standing]], lifetime: float) -> PolicyVerdict:
+    approved = [promise for promise, how in judged if how == "approved"]
+    logs = {promise.log.log_id for promise in approved}
+    classic = any(not promise.log.tiled for promise in approved)
+    if len(logs) > 1 and classic and any(promise.source != "certificate" for promise in approved):
+        return PolicyVerdict(True, SHORT_LOGS, len(logs))
+    needed = logs_needed(lifetime)
+    embedded = [promise for promise in approved if promise.source == "certificate"]
+    once = [
+        promise
+        for promise, how in judged
+        if how == "once" and promise.source == "certificate" and _before_retirement(promise)
+    ]
+    by_operator = Counter(
+        operator
+        for _, operator in {
+            (promise.log.log_id, promise.log.operator_at(promise.time)) for promise in [*embedded, *once]
+        }
+    )
+    most = APPLE_PER_OPERATOR[needed]
+    count = sum(min(number, most) for number in by_operator.values())
+    if not embedded:
+        return PolicyVerdict(False, needed, 0, "none of them comes from a log in use")
+    if count < needed:
+        if sum(by_operator.values()) >= needed:
+            return PolicyVerdict(False, needed, count, _one_operator(set(by_operator)))
+        return PolicyVerdict(False, needed, count, _too_few(count, needed))
+    if all(promise.log.tiled for promise in [*embedded, *once]):
+        return PolicyVerdict(False, needed, count, "none of them comes from a log of RFC 6962, all from static ones")
+    return PolicyVerdict(True, needed, count)
+
+
+def _before_retirement(promise: Promise) -> bool:
+    log = promise.log
+    since = log.apple_since if log.apple_state == "retired" else log.since
+    return since is not None and promise.time < since
+
+
+def _too_few(count: int, needed: int) -> str:
+    return f"they come from {count} of the {needed} logs that it needs"
+
+
+def _one_operator(operators: set[str]) -> str:
+    return "they all come from logs of " + " and ".join(sorted(operators))

@@ -1,0 +1,141 @@
+"""Is this certificate for that name? RFC 9525, as browsers, Go and OpenSSL agree to apply it.
+
+A dNSName matches label by label without regard to case; ``*`` stands for exactly one label, only as the whole leftmost
+one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte
+for byte. The common name is never a match; it is looked at only to say that it would have been one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+from typing import Final
+
+from scanner.x509.certificate import Certificate
+from scanner.x509.extensions import SUBJECT_ALT_NAME
+from scanner.trust.verdicts import NameVerdict
+
+# Names shown to a person who must see a typing error or a wrong host: a handful.
+NEAREST_SHOWN: Final = 5
+# Certificates with more names than this exist only to cost us time; the nearest are looked for among the first ones.
+NEAREST_EXAMINED: Final = 4000
+# A host name has at most 253 characters; what is longer is cut, since it is shown and cannot match.
+LONGEST_SHOWN: Final = 255
+
+
+def entry_for(presented: tuple[str, ...], name: str) -> str | None:
+    """The entry of ``presented`` that matches a host name as it stands, itself or as a wildcard: nearly all that match do.
+
+    ``None`` says only that it takes a closer look. An IP address is no host name.
+    """
+    wanted = name.lower()
+    if wanted[-1:] == ".":
+        wanted = wanted[:-1]
+    if wanted in presented:
+        return wanted
+    label, _, parent = wanted.partition(".")
+    if label and "." in parent:
+        star = f"*.{parent}"
+        if star in presented:
+            return star
+    return None
+
+
+def matched(certificate: Certificate, entry: str) -> NameVerdict:
+    """The verdict on all names that this entry of the certificate matches."""
+    return NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
+
+
+def match_name(certificate: Certificate, name: str) -> NameVerdict:
+    """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
+    if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
+        try:
+            return _match_address(certificate, name, ipaddress.ip_address(name).packed)
+        except ValueError:
+            pass
+    presented = certificate.dns_names
+    found = entry_for(presented, name)
+    if found is not None:
+        return matched(certificate, found)
+    wanted = name.lower().removesuffix(".")
+    label, _, parent = wanted.partition(".")
+    star = f"*.{parent}" if label and "." in parent else None
+    if certificate.names.cut:
+        san = (certificate.extension(SUBJECT_ALT_NAME) or b"").lower()
+        for entry in (wanted, star):
+            # also among the names that were not read, by the bytes that such a name would have
+            if entry is None or len(entry) > 127:
+                continue
+            if (b"\x82%c" % len(entry) + entry.encode("ascii", "replace")).lower() in san:
+                return matched(certificate, entry)
+    deeper = False
+    for entry in presented:
+        lowered = entry.lower()
+        if lowered == wanted or lowered == star:
+            return matched(certificate, entry)
+        if lowered.startswith("*.") and "." in lowered[2:]:
+            deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
+    if deeper:
+        code = "wildcard-depth"
+    elif not certificate.san and _common_name_matches(certificate, wanted, star):
+        code = "common-name-only"
+    else:
+        code = "name-not-in-san"
+    return _mismatch(certificate, code, wanted)
+
+
+def _match_address(certificate: Certificate, name: str, address: bytes) -> NameVerdict:
+    encoded = b"\x87%c" % len(address) + address
+    if address in certificate.ip_addresses or (
+        certificate.names.cut and encoded in (certificate.extension(SUBJECT_ALT_NAME) or b"")
+    ):
+        return matched(certificate, name)
+    only_common_name = not certificate.san and certificate.common_name == name
+    return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
+
+
+def _common_name_matches(certificate: Certificate, wanted: str, star: str | None) -> bool:
+    common_name = certificate.common_name
+    return common_name is not None and common_name.lower() in (wanted, star)
+
+
+def _mismatch(certificate: Certificate, code: str, wanted: str) -> NameVerdict:
+    return NameVerdict(
+        False,
+        code,
+        nearest=nearest_names(certificate.san, wanted),
+        names=len(certificate.san),
+        common_name=certificate.common_name,
+    )
+
+
+def nearest_names(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+    """The few names most like ``wanted``, most similar first; the work is linear in what is examined."""
+    examined = dict.fromkeys(name[:LONGEST_SHOWN] for name in names[:NEAREST_EXAMINED])
+    labels = wanted.split(".")
+    return tuple(heapq.nlargest(NEAREST_SHOWN, examined, key=lambda name: _likeness(name.lower(), wanted, labels)))
+
+
+def _likeness(name: str, wanted: str, labels: list[str]) -> tuple[int, int]:
+    """Whole labels shared from the right (a wrong host), then characters shared at both ends (a slip of the key)."""
+    shared = 0
+    for ours, theirs in zip(reversed(name.split(".")), reversed(labels), strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    shorter = min(len(name), len(wanted))
+    front = _shared_front(name, wanted, shorter)
+    back = _shared_front(name[::-1], wanted[::-1], shorter - front)
+    return (shared if shared > 1 else 0), front + back
+
+
+def _shared_front(one: str, other: str, most: int) -> int:
+    """How many characters, at most ``most``, both begin with; found by halving, since names may be long and alike."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

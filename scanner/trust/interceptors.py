@@ -1,0 +1,112 @@
+"""Who intercepts TLS by trade: issuers of antivirus, proxy and firewall products, keys known to be theirs, portals' keys.
+
+The catalogue says for every entry how it is known. One whose source was not checked is a hint that other evidence may
+confirm; alone it decides nothing. A pattern speaks about the issuer of the leaf that came here: whether something stands
+in between, or the product itself is what was asked, is for a rule to tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from scanner.caching import bounded_memo
+from scanner.x509.certificate import Certificate
+from scanner.records import dataclass
+from scanner.shipped import shipped
+
+# Names of certificates are a stranger's: none that is longer than this is given to a pattern.
+_LONGEST_MATCHED: Final = 256
+# Attributes examined of one name; those of products have two or three.
+_ATTRIBUTES_EXAMINED: Final = 16
+# Issuers remembered: a fleet has a few dozen, and each is asked about once a target.
+_REMEMBERED: Final = 1024
+# Characters of a name that is remembered
+_LONGEST_NAME: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Middlebox:
+    """One product. ``decides``: the pattern was checked, so that the name alone may be believed."""
+
+    product: str
+    kind: str
+    source: str
+    decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    middlebox: Middlebox
+    conditions: tuple[tuple[str, re.Pattern[str]], ...]  # attribute of the issuer, full-match pattern
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(shipped("interceptors.json"))
+    return content
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[_Pattern, ...]:
+    found = [
+        _Pattern(
+            Middlebox(row["product"], row["kind"], row["source"], row["decides"]),
+            tuple((kind, re.compile(row[kind])) for kind in ("CN", "O", "OU") if kind in row),
+        )
+        for row in _data()["issuers"]
+    ]
+    return tuple(sorted(found, key=lambda pattern: not pattern.middlebox.decides))
+
+
+@lru_cache(maxsize=1)
+def _portal_keys() -> frozenset[str]:
+    return frozenset(_data()["portal_keys"])
+
+
+def key_hash(certificate: Certificate) -> str:
+    """SHA-256 (hex) of the SubjectPublicKeyInfo."""
+    return hashlib.sha256(certificate.spki_der).hexdigest()
+
+
+def _attribute_bytes(attributes: tuple[tuple[str, str], ...]) -> int:
+    return sum([len(value) for _, value in attributes])
+
+
+@bounded_memo(_REMEMBERED, _LONGEST_NAME, _attribute_bytes)
+def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
+    """The product whose CA bears this name, given as (attribute, value); one that decides goes before one that does not."""
+    examined = attributes[:_ATTRIBUTES_EXAMINED]
+    for pattern in _patterns():
+        if all(
+            any(
+                kind == wanted and len(value) <= _LONGEST_MATCHED and expression.fullmatch(value) is not None
+                for kind, value in examined
+            )
+            for wanted, expression in pattern.conditions
+        ):
+            return pattern.middlebox
+    return None
+
+
+def middlebox_of(leaf: Certificate, issuers: tuple[Certificate, ...] = ()) -> Middlebox | None:
+    """The product that issued ``leaf``, by its issuer's name or by the key of one of ``issuers``, the certificates sent
+    or found above it; ``None`` for a certificate that signed itself, whoever made it."""
+    if leaf.self_issued:
+        return None
+    known = by_issuer(leaf.issuer_name.attributes)
+    if known is not None and known.decides:
+        return known
+    for issuer in issuers:
+        product = _data()["keys"].get(key_hash(issuer))
+        if product is not None:
+            return Middlebox(product, "interception", _data()["chrome"], True)
+    return known
+
+
+def is_portal_key(leaf: Certificate) -> bool:
+    """The leaf's key is one that Chrome knows as a captive portal's."""
+    return key_hash(leaf) in _portal_keys()

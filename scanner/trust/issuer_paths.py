@@ -1,0 +1,125 @@
+"""The way up that the leaves of one issuer share, once one of them has gone it without anything to be said of it.
+
+A fleet has thousands of leaves under a few issuers, sent with the same certificates. What decides about the path is then
+known but for the leaf itself: that its issuer's key signed it, that it breaks no rule, that its dates are within bounds.
+Whatever does not fit in every respect is judged at full length; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scanner.x509 import extensions
+
+from scanner.trust import certificate_rules as rules
+from scanner.x509.certificate import Certificate
+from scanner.trust.chrome_store import chrome_store
+from scanner.trust.verdicts import ChainVerdict, StoreVerdict
+
+if TYPE_CHECKING:
+    from scanner.trust.untrusted_issuer import OwnAuthorities
+    from scanner.trust.paths import PathBuilder, Surroundings
+    from scanner.trust.path_check import WeighedPath
+
+
+class UsualWay:
+    """What the leaves share that name one issuer and one key of it, and are sent with the same certificates."""
+
+    __slots__ = (
+        "_above", "_anchors", "_authority_key", "_begins", "_distrusted", "_ends", "_is_public", "_issuer", "_issuers", "_stores",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        leaf: Certificate,
+        found: Sequence[tuple[Surroundings, WeighedPath]],
+        verdict: ChainVerdict,
+        anchors: frozenset[str],
+    ) -> None:
+        """What was found for the leaf that has gone it, a path for each store; ``anchors`` are those of all stores."""
+        self._anchors = anchors
+        self._authority_key = leaf.authority_key
+        self._issuers = verdict.sent[1:]
+        self._above = verdict.path[1:]
+        self._issuer = self._above[0]
+        self._is_public = verdict.publicly_trusted
+        self._begins, self._ends, self._distrusted = float("-inf"), float("inf"), float("inf")
+        self._stores: list[tuple[str, str, tuple[str, ...]]] = []
+        for around, path in found:
+            above = path.certificates[1:]
+            anchor = above[-1].sha256
+            self._begins = max(self._begins, *[item.not_before for item in above])
+            self._ends = min(self._ends, *[item.not_after for item in above])
+            self._distrusted = min(self._distrusted, around.store.distrust_after.get(anchor, self._distrusted))
+            self._stores.append((around.store.name, anchor, tuple([item.sha256 for item in above])))
+
+    def verdict(
+        self, leaf: Certificate, at: float, builder: PathBuilder, own: OwnAuthorities | None
+    ) -> ChainVerdict | None:
+        """The verdict on another leaf of this issuer, sent with the same certificates; ``None`` where it does not fit."""
+        if (
+            not self._begins <= at <= self._ends
+            or leaf.authority_key != self._authority_key
+            or leaf.not_before > self._distrusted
+            or leaf.self_issued
+            or leaf.is_ca
+            or len(leaf.san) >= extensions.MAX_NAMES
+            or leaf.sha256 in self._anchors
+            or not (leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE)
+            or rules.leaf_problems(leaf, at)
+            or (self._is_public and rules.lifetime_problem(leaf) is not None)
+            or builder.signed_by(leaf, self._issuer) is not True
+        ):
+            return None
+        sha256 = leaf.sha256
+        sent = (leaf, *self._issuers)
+        path = leaf, *self._above
+        return ChainVerdict(
+            sent,
+            (),
+            {name: StoreVerdict(name, True, anchor, (sha256, *above), (), {}) for name, anchor, above in self._stores},
+            (),
+            None,
+            self._is_public,
+            path,
+            own is not None and own.vouch_for((*sent, *path)),
+        )
+
+
+def usual_way(
+    leaf: Certificate,
+    found: Sequence[tuple[Surroundings, WeighedPath]],
+    verdict: ChainVerdict,
+    anchors: frozenset[str],
+) -> UsualWay | None:
+    """What others can share of the way of this leaf; ``None`` where something is to be said, or another leaf's may differ."""
+    if verdict.leaf_problems or verdict.shape or not found:
+        return None
+    sent, paths = verdict.sent, [path for _, path in found]
+    # an anchor that is sent as a leaf has a path of its own
+    if leaf.self_issued or leaf.sha256 in anchors:
+        return None
+    if not all(path.first and not path.problems for path in paths):
+        return None
+    if len({path.certificates[1].spki_der for path in paths}) != 1:
+        return None
+    above = [certificate for path in paths for certificate in path.certificates[1:]]
+    if any(certificate.name_constraints is not None for certificate in above):
+        return None
+    # only where exactly a path came, without its root, does its shape not depend on the leaf
+    last = sent[-1]
+    if len(sent) > 1 and (sent != verdict.path[: len(sent)] or last is None or last.self_issued):
+        return None
+    if verdict.publicly_trusted and not _chrome_agrees(paths):
+        return None
+    return UsualWay(leaf, found, verdict, anchors)
+
+
+def _chrome_agrees(paths: Sequence[WeighedPath]) -> bool:
+    """Chrome takes one of them whenever the leaf was logged: it ends at a root of somebody's own, or at one without a date."""
+    store = chrome_store()
+    if any(path.certificates[-1].sha256 not in store.mozilla for path in paths):
+        return True
+    above = [certificate.sha256 for path in paths for certificate in path.certificates[1:]]
+    return any(sha256 in store.anchors and store.anchors[sha256] is None for sha256 in above)

@@ -1,0 +1,50 @@
+"""What can be said of a chain whose judging failed by a fault of ours: its leaf, by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scanner.bugs import describe_caught, joined
+from scanner.trust import certificate_rules as rules
+from scanner.x509.certificate import Certificate
+from scanner.trust.verifier import Judge
+from scanner.trust.hostname import match_name
+from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem
+
+
+def judge_or_leaf(judge: Judge, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    """``judge.judge``, or, where that fails by a fault of ours, the verdict on the leaf by itself with the ``error``."""
+    try:
+        return judge.judge(chain, name=name, at=at)
+    except BaseException as error:  # noqa: BLE001 - our own bug costs the judgement of the path, not of the leaf
+        return leaf_verdict(chain, name=name, at=at, error=describe_caught("certificates", error))
+
+
+def leaf_verdict(chain: Sequence[bytes], *, name: str | None, at: float, error: str) -> ChainVerdict:
+    """The verdict on the leaf's validity, key and name, with no store asked. ``error`` says why; what fails here is added.
+
+    ``chain`` is DER as sent, leaf first; ``at`` is epoch seconds.
+    """
+    failed = [error]
+    sent: list[Certificate | None] = []
+    for data in chain:
+        try:
+            sent.append(Certificate.parse_untrusted(data))
+        except BaseException as problem:  # noqa: BLE001 - where it is malformed, it is none that can be judged alone
+            describe_caught("certificate", problem)
+            sent.append(None)
+    leaf = sent[0] if sent else None
+    problems: list[Problem] = []
+    matched: NameVerdict | None = None
+    if leaf is not None:
+        for judge in (rules.leaf_problems, rules.date_problems):
+            try:
+                problems = judge(leaf, at // 1.0)
+                break
+            except BaseException as problem:  # noqa: BLE001 - the dates are what is left
+                failed.append(describe_caught(judge.__name__, problem))
+        try:
+            matched = None if name is None else match_name(leaf, name)
+        except BaseException as problem:  # noqa: BLE001 - the rest stands without the name
+            failed.append(describe_caught("name", problem))
+    return ChainVerdict(tuple(sent), tuple(problems), name=matched, error=joined(*failed))

@@ -1,0 +1,144 @@
+"""Weighing one path for one leaf at one moment: what kind of path it is, and all that is wrong above the leaf."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from scanner.trust import certificate_rules as rules
+from scanner.x509.certificate import Certificate
+from scanner.trust.paths import NOT_SENT, Step, Surroundings, UpperPath
+from scanner.trust.certificate_rules import Violation
+from scanner.trust.stores import TrustStore
+from scanner.trust.verdicts import Problem
+from scanner.records import dataclass
+
+# The kinds of path, the likeliest to be meant first: up to an anchor with what was sent; with what was not; up to some
+# other root, or to an anchor that did not sign it; to where the search was given up; to where nothing leads on.
+CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
+# Steps with these were only followed because no better one was there: they lead to no anchor that vouches for anything.
+_BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
+
+
+@dataclass(slots=True)
+class WeighedPath:
+    """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong.
+    ``first``: it was the first one that was tried, and is closed."""
+
+    kind: int
+    certificates: tuple[Certificate, ...]
+    problems: list[Problem]
+    completed: dict[str, str]
+    anchor: Certificate | None
+    first: bool = False
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The least is the best."""
+        # Where nothing closes, the path that came furthest says most; otherwise the shortest.
+        length = len(self.certificates)
+        return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
+
+
+def weigh(
+    leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float, *, violation: Violation
+) -> WeighedPath:
+    """One path for one leaf at one moment: all that is wrong above the leaf."""
+    problems = [*step.problems, *upper.problems]
+    if not upper.not_before <= at <= upper.not_after:
+        problems += rules.validity_problems(upper.certificates, at)
+    if upper.constrained:
+        for authority in upper.certificates:
+            problems += rules.constraint_problems(authority, leaf, violation)
+    top = upper.certificates[-1]
+    completed = dict(upper.completed)
+    if step.source in NOT_SENT:
+        completed[step.issuer.sha256] = step.source
+    certificates = (leaf, *upper.certificates)
+    anchor = None
+    if any(problem.code in _BROKEN_STEPS for problem in problems):
+        kind = ROOT if upper.end in ("anchor", "self-signed") else UNKNOWN
+        completed = {}
+    elif upper.end == "anchor":
+        anchor = top
+        kind = CLOSED
+        completed.pop(top.sha256, None)
+        distrusted = around.store.distrust_after.get(top.sha256)
+        if distrusted is not None and leaf.not_before > distrusted:
+            problems.append(_distrusted(leaf, top, distrusted))
+        if completed:
+            kind = COMPLETED
+            problems.append(_not_sent(certificates, completed))
+    elif upper.end == "self-signed":
+        kind = ROOT
+        problems.append(_untrusted_root(top, around.store))
+    elif upper.end == "limit":
+        kind = LIMIT
+        problems.append(given_up(top))
+    else:
+        kind = UNKNOWN
+        problems.append(unknown_issuer(top))
+    return WeighedPath(kind, certificates, problems, completed, anchor)
+
+
+# --- problems that end a path ----------------------------------------------------------------------
+
+
+def self_signed(leaf: Certificate, resembles: str | None) -> Problem:
+    """``self-signed-leaf``; ``resembles`` is a product that is known by hearsay to make such certificates."""
+    evidence: dict[str, Any] = {"subject": leaf.subject, "key": leaf.key, "not_after": leaf.not_after_text}
+    if resembles is not None:
+        evidence["resembles"] = resembles
+    return Problem("self-signed-leaf", leaf.sha256, evidence)
+
+
+def unknown_issuer(top: Certificate) -> Problem:
+    """Nothing leads on from ``top``: is it said where its issuer could be had?"""
+    evidence: dict[str, Any] = {"subject": top.subject, "issuer": top.issuer}
+    if top.aia_ca_issuers:
+        # What asking them brought is known to whoever asked; these judges do not touch the network.
+        return Problem("intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers)})
+    return Problem("issuer-unknown", top.sha256, evidence)
+
+
+def given_up(top: Certificate) -> Problem:
+    """The path was not followed beyond ``top``: what lies there may well have been sent."""
+    detail = "more certificates stand above one another, or beside one another, than are followed"
+    return Problem("path-length-exceeded", top.sha256, {"subject": top.subject, "issuer": top.issuer, "detail": detail})
+
+
+def _untrusted_root(root: Certificate, store: TrustStore) -> Problem:
+    evidence: dict[str, Any] = {"root": root.subject, "not_after": root.not_after_text}
+    namesakes = store.with_subject(root.subject_der)
+    if namesakes:
+        evidence["anchor_of_same_name"] = namesakes[0].sha256
+    return Problem("untrusted-root", root.sha256, evidence)
+
+
+def _distrusted(leaf: Certificate, anchor: Certificate, since: float) -> Problem:
+    return Problem(
+        "untrusted-root",
+        anchor.sha256,
+        {
+            "root": anchor.subject,
+            "distrusted_for_certificates_after": datetime.fromtimestamp(since, UTC).isoformat(),
+            "not_before": leaf.not_before_text,
+        },
+    )
+
+
+def _not_sent(path: tuple[Certificate, ...], completed: dict[str, str]) -> Problem:
+    missing = [
+        {"sha256": certificate.sha256, "subject": certificate.subject, "from": completed[certificate.sha256]}
+        for certificate in path
+        if certificate.sha256 in completed
+    ]
+    child = next(lower for lower, upper in pairwise(path) if upper.sha256 in completed)
+    evidence = {
+        "subject": child.subject,
+        "issuer": child.issuer,
+        "missing": missing,
+        "aia": list(child.aia_ca_issuers),
+    }
+    return Problem("intermediate-not-sent", child.sha256, evidence)

@@ -1,0 +1,223 @@
+"""The best path of one leaf in each store, and all its valid ones: every path is built and weighed once.
+
+Pure but for the builder's caches. Where the budget of the chain ends, the search ends with a problem of its own
+(``too-costly-to-judge``), which says what was spent and who of the clients gives up too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from scanner.trust.step_budget import TooCostly
+from scanner.x509.certificate import Certificate
+from scanner.trust.client_limits import limits_exceeded
+from scanner.trust.paths import PathBuilder, Step, Surroundings, UpperPath
+from scanner.trust.verdicts import Problem
+from scanner.trust.path_check import (
+    CLOSED,
+    COMPLETED,
+    LIMIT,
+    ROOT,
+    UNKNOWN,
+    WeighedPath,
+    given_up,
+    self_signed,
+    unknown_issuer,
+    weigh,
+)
+
+# What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
+_ITS_OWN: Final = frozenset({"aia"})
+# Seconds for which a verdict is kept that the budget cut short: what it would depend on is not known.
+_SHORT: Final = 600.0
+
+
+class PathSearch:
+    """The paths of one leaf at one moment (epoch seconds), over all stores."""
+
+    def __init__(
+        self,
+        builder: PathBuilder,
+        leaf: Certificate,
+        surroundings: Sequence[Surroundings],
+        at: float,
+        sizes: Sequence[int] = (),
+    ) -> None:
+        """``sizes``: bytes of each certificate that the server sent, those that cannot be read among them."""
+        self._builder = builder
+        self._leaf = leaf
+        self._at = at
+        self._sizes = sizes
+        self.surroundings = surroundings
+        self.exhausted = False
+        self._weighed: dict[int, list[WeighedPath]] = {}
+        self._rest: dict[int, Iterator[WeighedPath]] = {}
+
+    def best(self, around: Surroundings) -> WeighedPath:
+        """The first valid path through anchors and what was sent, else the best failing one."""
+        leaf = self._leaf
+        if leaf in around.store:
+            return WeighedPath(CLOSED, (leaf,), [], {}, leaf)
+        best: WeighedPath | None = None
+        try:
+            self._builder.steps(leaf, around, complete=False)
+            given_up_at_once = self._builder.cut
+            for path in self._paths(around):
+                if path.kind == CLOSED and not path.problems:
+                    return path
+                if best is None or path.rank < best.rank:
+                    best = path
+            if best is None:
+                if self._builder.self_signed(leaf):
+                    return WeighedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
+                if given_up_at_once:
+                    return WeighedPath(LIMIT, (leaf,), [given_up(leaf)], {}, None)
+                return WeighedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
+        except TooCostly:
+            return WeighedPath(LIMIT, (leaf,), [self.too_costly()], {}, None)
+        return best
+
+    def best_completion(self, around: Surroundings, failing: WeighedPath) -> WeighedPath:
+        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
+
+        Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
+        """
+        only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
+        if self.exhausted or (failing.kind == CLOSED and not only_expired):
+            return failing
+        best: WeighedPath | None = None
+        try:
+            for path in self._completions(around):
+                if best is None or path.rank < best.rank:
+                    best = path
+        except TooCostly:
+            # what was sent was judged to its end; that nothing completes it is not known
+            failing.problems.append(self.too_costly())
+        if best is None:
+            return failing
+        if only_expired:
+            if [problem.code for problem in best.problems] == ["intermediate-not-sent"]:
+                renewed = best.problems[0].evidence["missing"]
+                failing.problems = [
+                    Problem(problem.code, problem.certificate, {**problem.evidence, "replacement": renewed})
+                    for problem in failing.problems
+                ]
+            return failing
+        return best if best.rank < failing.rank else failing
+
+    def valid_paths(self) -> Iterator[tuple[Certificate, ...]]:
+        """All valid paths through anchors and what was sent, of all stores; raises ``TooCostly``."""
+        for around in self.surroundings:
+            for path in self._paths(around):
+                if path.kind == CLOSED and not path.problems:
+                    yield path.certificates
+
+    def taking_part(self, *, complete: bool) -> set[Certificate]:
+        """The certificates above the leaf on which its verdict depends; with ``complete`` those that were not sent too."""
+        found: set[Certificate] = set()
+        try:
+            for around in self.surroundings:
+                found.update(step.issuer for step in self._builder.steps(self._leaf, around, complete=complete))
+                for climb in (*around.closed.values(), *around.completed.values()):
+                    for path in climb.paths:
+                        self._builder.budget.charge(len(path.certificates))
+                        found.update(path.certificates)
+        except TooCostly:
+            self.exhausted = True
+        return found
+
+    def close(self) -> None:
+        """Let go of searches that did not come to their end: each holds this object, which holds it."""
+        self._rest.clear()
+
+    # --- all paths -------------------------------------------------------------------------------
+
+    def _paths(self, around: Surroundings) -> Iterator[WeighedPath]:
+        """All paths through anchors and what was sent, those weighed before first."""
+        key = id(around)
+        weighed = self._weighed.setdefault(key, [])
+        rest = self._rest.get(key)
+        if rest is None:
+            rest = self._rest[key] = self._weigh_all(around)
+        place = 0
+        while True:
+            if place == len(weighed):
+                path = next(rest, None)
+                if path is None:
+                    if self.exhausted:
+                        raise TooCostly  # the generator that raised it has ended
+                    return
+                weighed.append(path)
+            yield weighed[place]
+            place += 1
+
+    def _weigh_all(self, around: Surroundings) -> Iterator[WeighedPath]:
+        builder, leaf = self._builder, self._leaf
+        first = True
+        for place, step in enumerate(builder.steps(leaf, around, complete=False)):
+            if step.problems and builder.self_signed(leaf):
+                continue  # a namesake of its own: what it is counts, not what it is not signed by
+            for upper in builder.upper_paths(step.issuer, around, step.source):
+                path = self._weigh(step, upper, around)
+                path.first = first and place == 0
+                first = False
+                yield path
+
+    def _completions(self, around: Surroundings) -> Iterator[WeighedPath]:
+        builder = self._builder
+        for step in builder.steps(self._leaf, around, complete=True):
+            for upper in builder.completions(step.issuer, around, step.source):
+                if upper.end != "anchor" and {step.source, *dict(upper.completed).values()}.isdisjoint(_ITS_OWN):
+                    continue
+                path = self._weigh(step, upper, around)
+                if path.kind == COMPLETED or upper.end != "anchor":
+                    yield path
+
+    def _weigh(self, step: Step, upper: UpperPath, around: Surroundings) -> WeighedPath:
+        budget = self._builder.budget
+        budget.paths += 1
+        length = len(upper.certificates)
+        timely = upper.not_before <= self._at <= upper.not_after
+        budget.charge(8 + length * (1 if timely and not upper.constrained else 4))
+        return weigh(self._leaf, step, upper, around, self._at, violation=self._builder.violation)
+
+    # --- the end of the budget -------------------------------------------------------------------
+
+    def too_costly(self) -> Problem:
+        """``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds besides."""
+        self.exhausted = True
+        budget = self._builder.budget
+        clients, limits = limits_exceeded(self._leaf, self._sizes, self._builder, self.surroundings, self._at)
+        detail = (
+            f"{len(self._sizes)} certificates, {budget.signatures} signatures verified, {budget.paths} paths looked at "
+            f"when {budget.limit} steps were spent"
+        )
+        evidence: dict[str, Any] = {
+            "subject": self._leaf.subject,
+            "detail": detail,
+            "sent": len(self._sizes),
+            "signatures": budget.signatures,
+            "paths": budget.paths,
+            "steps": budget.limit,
+        }
+        if clients:
+            evidence |= {"client_limits": limits, "refused_by": clients}
+        return Problem("too-costly-to-judge", self._leaf.sha256, evidence)
+
+    def short_window(self, sent: Iterable[Certificate | None]) -> tuple[float, float]:
+        """The open interval in which a verdict that the budget cut short is given again, for certificates as ``sent``."""
+        low, high = interval([certificate for certificate in sent if certificate is not None], self._at)
+        return max(low, self._at - _SHORT), min(high, self._at + _SHORT)
+
+
+def interval(certificates: Iterable[Certificate], at: float) -> tuple[float, float]:
+    """The open interval around ``at`` in which none of these begins or ends to be valid."""
+    low, high = float("-inf"), float("inf")
+    for certificate in certificates:
+        for moment in (certificate.not_before, certificate.not_after):
+            if moment <= at:
+                low = max(low, moment)
+            if moment >= at:
+                high = min(high, moment)
+    return low, high

@@ -1,0 +1,418 @@
+"""Building certification paths (RFC 4158) and judging them (RFC 5280 section 6) as mainstream clients do.
+
+From a leaf's issuer upwards, every way that the certificates at hand allow is followed: anchors of the store, what
+the server sent in any order, and only where that brings no valid path, certificates of other hosts and of the shipped
+set. Clients take any valid path, so one good path wins over any number of expired cross-signs. A name leads to
+candidates; a signature that verifies makes the step. Only where no candidate's signature verifies is the first one
+followed nevertheless, to say so.
+
+What is above the leaf does not depend on the leaf nor on the time, so it is built once per (issuers as sent, store)
+and kept with the window in which all of it is valid.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import field
+from typing import Final, Literal
+
+from scanner.caching import PARSED, Cache
+from scanner.trust import certificate_rules as rules
+from scanner.trust.onecrl import Blocklist
+from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
+from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
+from scanner.x509.distinguished import comparable
+from scanner.x509.certificate_fields import serial_text_untrusted
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.link_problems import (
+    bad_signature,
+    key_identifiers_match,
+    other_certificate,
+    other_key,
+    other_spelling,
+)
+from scanner.trust.stores import TrustStore
+from scanner.trust.verdicts import Problem
+from scanner.records import dataclass
+
+# Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
+# as many as are there (100).
+MAX_DEPTH: Final = 32
+# Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
+MAX_CANDIDATES: Final = 24
+# For all that is above one issuer: certificates visited and paths kept. What all of it costs is bounded by the budget of
+# the chain (``scanner.trust.step_budget``).
+MAX_VISITED: Final = 400
+MAX_PATHS: Final = 32
+# Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
+MAX_SENT: Final = 64
+# Signatures known: some 300 bytes each, with the issuer's key.
+MAX_KNOWN_SIGNATURES: Final = 16_384
+MAX_SIGNATURES_BYTES: Final = 16 << 20
+# Paths kept above the issuers that one server sent: an honest chain has one to three. 2 kB each, with what is wrong with them.
+MAX_PATHS_KEPT: Final = 128
+PATH_BYTES: Final = 2048
+
+# "limit": one of the limits above ended the search, so what would have been found is not known.
+End = Literal["anchor", "self-signed", "unknown", "limit"]
+Source = Literal["sent", "anchor", "run", "shipped", "aia"]
+# Of these, the certificates that a server did not send
+NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
+
+
+@dataclass(frozen=True, slots=True)
+class UpperPath:
+    """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
+    Where the search was given up it is as far as it came.
+
+    ``problems`` are those that neither the leaf nor the time can change; all certificates are valid in
+    [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were not sent.
+    """
+
+    certificates: tuple[Certificate, ...]
+    end: End
+    problems: tuple[Problem, ...]
+    completed: tuple[tuple[str, str], ...]
+    not_before: float
+    not_after: float
+    constrained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
+
+    issuer: Certificate
+    source: Source
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The issuers that one server sent, against one store, and what is known of the paths above them."""
+
+    store: TrustStore
+    sent: dict[bytes, list[Certificate]]
+    cut: bool = False  # more was sent than takes part
+    closed: dict[str, Climb] = field(default_factory=dict)
+    completed: dict[str, Climb] = field(default_factory=dict)
+    kept: int = 0  # paths in both
+    _by_name: dict[object, list[Certificate]] | None = None
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes this takes with all paths that it may come to hold."""
+        certificates = [item for items in self.sent.values() for item in items]
+        paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
+        return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
+
+    def has_room(self, climb: Climb) -> bool:
+        """Return True if these paths may be kept too, and count them."""
+        if self.kept + len(climb.paths) > MAX_PATHS_KEPT:
+            return False
+        self.kept += len(climb.paths)
+        return True
+
+    def similar(self, name: bytes) -> list[Certificate]:
+        """What was sent by a subject that is ``name`` written in another way."""
+        if self._by_name is None:
+            self._by_name = {}
+            for subject, items in self.sent.items():
+                self._by_name.setdefault(comparable(subject), []).extend(items)
+        return self._by_name.get(comparable(name), [])
+
+    @property
+    def subject_bytes(self) -> int:
+        """Bytes of all different subjects that were sent."""
+        return sum(map(len, self.sent))
+
+
+@dataclass(slots=True)
+class Climb:
+    """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
+
+    paths: list[UpperPath]
+    bill: Bill
+    pool: int
+
+
+def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
+    return len(key[1]) + 250
+
+
+class PathBuilder:
+    """Finds the paths; shared by all stores of a judge, since signatures do not depend on stores.
+
+    ``begin`` gives each chain a budget of its own; whatever is charged to it may raise ``TooCostly``, and what was half
+    found by then is not kept.
+    """
+
+    def __init__(self, intermediates: Intermediates) -> None:
+        """``intermediates`` only ever complete a path that is then reported as incomplete."""
+        self._intermediates = intermediates
+        self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(
+            MAX_KNOWN_SIGNATURES, MAX_SIGNATURES_BYTES, _signature_bytes
+        )
+        self.budget = Budget()
+        self.cut = False
+        # of this chain: issuers found, names made ready, and whom they break with
+        self._found: dict[tuple[str, int, bool], tuple[bool, list[Step], Surroundings]] = {}
+        self._names: dict[str, tuple[int, ConstrainedNames]] = {}
+        self._violations: dict[tuple[str, str], str | None] = {}
+
+    def begin(self) -> None:
+        """A new chain is judged: it has its own budget."""
+        self.budget = Budget()
+        self._found.clear()
+        self._names.clear()
+        self._violations.clear()
+
+    def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
+        """Whether ``issuer``'s key verifies ``child``; each pair of certificate and key once. ``None``: unknown."""
+        key = child.sha256, issuer.spki_der
+        known = self._signatures.get(key)
+        if known is None:
+            known = (child.signed_by(issuer),)
+            self._signatures.put(key, known)
+        return known[0]
+
+    def known_signature(self, child: Certificate, issuer: Certificate) -> bool | None:
+        """What an earlier ``signed_by`` returned; ``None`` where nobody asked."""
+        known = self._signatures.get((child.sha256, issuer.spki_der))
+        return known and known[0]
+
+    def self_signed(self, certificate: Certificate) -> bool:
+        """The same as its property, charged to this chain."""
+        if not certificate.self_issued:
+            return False
+        self.budget.charge_signature(certificate, certificate)
+        return certificate.self_signed
+
+    def violation(self, authority: Certificate, lower: Certificate) -> str | None:
+        """The first name of ``lower`` that the name constraints of ``authority`` do not allow; each pair once for a chain."""
+        constraints = authority.name_constraints
+        if constraints is None:
+            return None
+        budget = self.budget
+        budget.charge_once(("tables", authority.sha256), constraints.steps)
+        known = self._names.get(lower.sha256)
+        steps = steps_to_read_names(lower) if known is None else known[0]
+        budget.charge_once(("names", lower.sha256), steps)
+        if known is None:
+            known = self._names[lower.sha256] = steps, ConstrainedNames(lower)
+        key = authority.sha256, lower.sha256
+        budget.charge_once(("pair", *key), known[1].steps)
+        if key not in self._violations:
+            self._violations[key] = constraints.violation(known[1])
+        return self._violations[key]
+
+    # --- paths -----------------------------------------------------------------------------------
+
+    def upper_paths(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+        """All paths from ``issuer`` up through anchors and what was sent."""
+        found = around.closed.get(issuer.sha256)
+        if found is None:
+            found = self._climb(issuer, around, source, complete=False)
+            if around.has_room(found):
+                around.closed[issuer.sha256] = found
+        else:
+            self.budget.charge_bill(found.bill)
+        return found.paths
+
+    def completions(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+        """All paths from ``issuer`` up, with the help of certificates that were not sent."""
+        found = around.completed.get(issuer.sha256)
+        if found is None or found.pool != self._intermediates.size:
+            if found is not None:  # of a smaller pool
+                del around.completed[issuer.sha256]
+                around.kept -= len(found.paths)
+            found = self._climb(issuer, around, source, complete=True)
+            if around.has_room(found):
+                around.completed[issuer.sha256] = found
+        else:
+            self.budget.charge_bill(found.bill)
+        return found.paths
+
+    def steps(self, child: Certificate, around: Surroundings, *, complete: bool) -> list[Step]:
+        """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong.
+
+        Afterwards ``cut`` says whether a limit kept candidates from being tried, so that none is found for all we know.
+        """
+        key = child.sha256, id(around), complete
+        known = self._found.get(key)
+        if known is None:
+            # with the surroundings themselves, so that nothing else can have their id
+            known = self._found[key] = *self._issuers_of(child, around, complete=complete), around
+        self.cut = known[0]
+        return known[1]
+
+    def _issuers_of(self, child: Certificate, around: Surroundings, *, complete: bool) -> tuple[bool, list[Step]]:
+        cut = around.cut
+        name = child.issuer_der
+        candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
+        candidates += [(item, "sent") for item in around.sent.get(name, ())]
+        if complete:
+            candidates += [(item, "run") for item in self._intermediates.learnt(name)]
+            candidates += [(item, "shipped") for item in self._intermediates.shipped(name)]
+            candidates += [(item, "aia") for item in self._intermediates.fetched(name)]
+        spelled_otherwise = not candidates
+        if spelled_otherwise:
+            self.budget.charge_once(("similar", id(around)), around.subject_bytes // 2)
+            self.budget.charge_once(("similar", name), len(name) // 2)
+            candidates = [(item, "anchor") for item in around.store.with_similar_subject(name)]
+            candidates += [(item, "sent") for item in around.similar(name)]
+        self.budget.charge(4 + 6 * len(candidates))
+        if len(candidates) > 1:
+            candidates = _sorted_candidates(child, candidates)
+        if len(candidates) > MAX_CANDIDATES:
+            cut = True
+            candidates = candidates[:MAX_CANDIDATES]
+        good: list[Step] = []
+        doubtful: list[Step] = []
+        failing: list[Step] = []
+        for issuer, source in candidates:
+            if issuer.sha256 == child.sha256:
+                continue
+            self.budget.charge_signature(child, issuer)
+            verified = self.signed_by(child, issuer)
+            matches = key_identifiers_match(child, issuer)
+            if verified and spelled_otherwise:
+                doubtful.append(Step(issuer, source, (other_spelling(child, issuer),)))
+            elif verified and matches and self._names_another_certificate(child, issuer):
+                doubtful.append(Step(issuer, source, (other_certificate(child, issuer),)))
+            elif verified and matches:
+                good.append(Step(issuer, source))
+            elif verified:
+                doubtful.append(Step(issuer, source, (other_key(child, issuer),)))
+            elif matches and not spelled_otherwise:
+                failing.append(Step(issuer, source, (bad_signature(child, issuer, verified),)))
+        # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
+        # verifies.
+        if cut:
+            return cut, good
+        return cut, good or doubtful or failing[:1]
+
+    def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
+        """The authority key identifier names a certificate by issuer and serial number, and this is not it."""
+        _, named_issuer, named_serial = child.authority_key
+        if named_serial:
+            self.budget.charge(len(named_serial) // BYTES_A_STEP)
+            if serial_text_untrusted(named_serial) != issuer.serial:
+                return True
+        if named_issuer is None or named_issuer == issuer.issuer_der:
+            return False
+        self.budget.charge((len(named_issuer) + len(issuer.issuer_der)) // 2)
+        return comparable(named_issuer) != comparable(issuer.issuer_der)
+
+    def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> Climb:
+        bill = self.budget.open_bill()
+        try:
+            found = self._paths_above(issuer, around, source, complete=complete)
+        finally:
+            self.budget.close_bill()
+        return Climb(found, bill, self._intermediates.size)
+
+    def _paths_above(
+        self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool
+    ) -> list[UpperPath]:
+        found: list[UpperPath] = []
+        visited = 0
+        seen: dict[str, tuple[bool, list[Step]]] = {}
+        first = Step(issuer, source)
+        # Breadth first: the short paths that honest chains have are found before any labyrinth is walked.
+        waiting: deque[tuple[Step, ...]] = deque([(first,)])
+        while waiting and len(found) < MAX_PATHS and visited < MAX_VISITED:
+            path = waiting.popleft()
+            visited += 1
+            self.budget.charge(3 + len(path))
+            last = path[-1].issuer
+            if last in around.store:
+                found.append(self._finish(path, "anchor", around.store.blocked))
+                continue
+            if self.self_signed(last):
+                found.append(self._finish(path, "self-signed"))
+                continue
+            taken = {(step.issuer.subject_der, step.issuer.spki_der) for step in path}
+            onward = []
+            at_limit = len(path) >= MAX_DEPTH
+            if not at_limit:
+                known = seen.get(last.sha256)
+                if known is None:
+                    # not the issuers that this chain may know: what a climb is charged must not depend on what came before
+                    known = seen[last.sha256] = self._issuers_of(last, around, complete=complete)
+                onward = [
+                    step
+                    for step in known[1]
+                    # The same name with the same key is the same authority: going there again only goes in circles.
+                    if (step.issuer.subject_der, step.issuer.spki_der) not in taken
+                ]
+                at_limit = known[0]
+                self.budget.charge(len(known[1]))
+            if not onward:
+                found.append(self._finish(path, "limit" if at_limit else "unknown"))
+            waiting.extend((*path, step) for step in onward)
+        if waiting and all(path.end != "anchor" for path in found):
+            found.append(self._finish(waiting[0], "limit"))
+        return found
+
+    def _finish(self, path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
+        certificates = tuple(step.issuer for step in path)
+        constrained = 0
+        for certificate in certificates:
+            if certificate.name_constraints is not None:
+                constrained += 1
+                self.budget.charge_once(("tables", certificate.sha256), certificate.name_constraints.steps)
+        self.budget.charge(4 + (4 + constrained) * len(path))
+        problems = [problem for step in path for problem in step.problems]
+        closed = end in ("anchor", "self-signed")
+        problems += rules.issuer_problems(certificates, closed=closed, violation=self.violation)
+        if blocked is not None:
+            problems += [_blocked(certificate, blocked) for certificate in certificates if certificate in blocked]
+        return UpperPath(
+            certificates,
+            end,
+            tuple(problems),
+            tuple((step.issuer.sha256, step.source) for step in path if step.source in NOT_SENT),
+            max(certificate.not_before for certificate in certificates),
+            min(certificate.not_after for certificate in certificates),
+            constrained > 0,
+        )
+
+
+def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroundings:
+    """Index what was sent after the leaf."""
+    sent: dict[bytes, list[Certificate]] = {}
+    seen: set[str] = set()
+    for certificate in issuers[:MAX_SENT]:
+        if certificate.sha256 not in seen:
+            seen.add(certificate.sha256)
+            sent.setdefault(certificate.subject_der, []).append(certificate)
+    return Surroundings(store, sent, len(issuers) > MAX_SENT)
+
+
+def _sorted_candidates(
+    child: Certificate, candidates: list[tuple[Certificate, Source]]
+) -> list[tuple[Certificate, Source]]:
+    """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid.
+
+    What is shipped comes before what others sent: so where a certificate comes from does not depend on who was met first.
+    """
+    wanted = child.authority_key_id
+    order = {"anchor": 0, "sent": 1, "shipped": 2, "run": 3, "aia": 4}
+    candidates.sort(
+        key=lambda item: (
+            order[item[1]],
+            wanted is not None and item[0].subject_key_id != wanted,
+            -item[0].not_after,
+        )
+    )
+    unique: dict[str, tuple[Certificate, Source]] = {}
+    for certificate, source in candidates:
+        unique.setdefault(certificate.sha256, (certificate, source))
+    return list(unique.values())
+
+
+def _blocked(authority: Certificate, blocked: Blocklist) -> Problem:
+    evidence = {"list": blocked.name, "serial": authority.serial, "refused_by": ["firefox"]}
+    return Problem("revoked-crl", authority.sha256, {"subject": authority.subject, **evidence})

@@ -1,0 +1,126 @@
+"""Certificates that a product serves when nobody gave it a better one.
+
+The catalogue says for every entry how it is known. One whose source was not checked is a hint for a person and
+decides nothing; neither does one of another kind (private and test CAs, platform wildcards), which can be right where
+it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from scanner.x509.certificate import Certificate
+from scanner.records import dataclass
+from scanner.shipped import shipped
+
+_ATTRIBUTES: Final = {"cn": "CN", "o": "O", "ou": "OU", "l": "L", "st": "ST", "c": "C"}
+_DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})
+# Names of certificates are a stranger's: none that is longer than this is given to a pattern.
+_LONGEST_MATCHED: Final = 256
+# Names examined of one certificate; a factory certificate has one or two.
+_NAMES_EXAMINED: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One product's certificate. ``decides``: known well enough to name a target's fault by it."""
+
+    product: str
+    kind: str
+    source: str
+    decides: bool
+    conditions: tuple[tuple[str, str, re.Pattern[str]], ...]  # ("subject" | "issuer" | "san", attribute, pattern)
+    self_signed: bool
+    note: str | None = None
+    places: frozenset[tuple[str, str]] = frozenset()  # of its conditions
+
+
+def _conditions(match: dict[str, object]) -> Iterator[tuple[str, str, re.Pattern[str]]]:
+    for key, value in match.items():
+        if not isinstance(value, str) or value.startswith("<"):
+            continue
+        name, is_pattern = (key.removesuffix("_regex"), True) if key.endswith("_regex") else (key, False)
+        pattern = re.compile(value if is_pattern else re.escape(value))
+        where, _, attribute = name.partition("_")
+        if where in ("subject", "issuer") and attribute in _ATTRIBUTES:
+            yield where, _ATTRIBUTES[attribute], pattern
+        elif name == "san":
+            yield "san", "", pattern
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> tuple[Entry, ...]:
+    """The entries that can be matched, those that decide first."""
+    text = shipped("placeholders.json")
+    entries = []
+    for row in json.loads(text)["entries"]:
+        conditions = tuple(_conditions(row["match"]))
+        if conditions:
+            decides = row["kind"] in _DECIDING_KINDS and "not checked" not in row["source"]
+            self_signed = row["match"].get("self_signed") is True
+            places = frozenset((where, attribute) for where, attribute, _ in conditions)
+            entries.append(
+                Entry(
+                    row["product"],
+                    row["kind"],
+                    row["source"],
+                    decides,
+                    conditions,
+                    self_signed,
+                    row.get("note"),
+                    places,
+                )
+            )
+    return tuple(sorted(entries, key=lambda entry: not entry.decides))
+
+
+@lru_cache(maxsize=1)
+def _screens() -> dict[tuple[str, str], re.Pattern[str]]:
+    """By place and attribute, one pattern for whatever any entry wants there."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for entry in catalogue():
+        for where, attribute, pattern in entry.conditions:
+            wanted.setdefault((where, attribute), []).append(f"(?:{pattern.pattern})")
+    return {place: re.compile("|".join(patterns)) for place, patterns in wanted.items()}
+
+
+def _places(certificate: Certificate) -> set[tuple[str, str]]:
+    """Where the certificate has something that some entry wants there; most have next to nothing, and are done with."""
+    screens = _screens()
+    found = set()
+    values = [(("subject", kind), value) for kind, value in certificate.subject_name.attributes[:_NAMES_EXAMINED]]
+    values += [(("issuer", kind), value) for kind, value in certificate.issuer_name.attributes[:_NAMES_EXAMINED]]
+    values += [(("san", ""), value) for value in certificate.san[:_NAMES_EXAMINED]]
+    for place, value in values:
+        screen = screens.get(place)
+        if screen is not None and len(value) <= _LONGEST_MATCHED and screen.fullmatch(value) is not None:
+            found.add(place)
+    return found
+
+
+def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pattern[str]) -> bool:
+    if where == "san":
+        values = list(certificate.san[:_NAMES_EXAMINED])
+    else:
+        name = certificate.subject_name if where == "subject" else certificate.issuer_name
+        values = [value for kind, value in name.attributes[:_NAMES_EXAMINED] if kind == attribute]
+    return any(len(value) <= _LONGEST_MATCHED and pattern.fullmatch(value) is not None for value in values)
+
+
+def match(certificate: Certificate) -> tuple[str, Entry] | None:
+    """(product, entry) of the first entry whose every condition holds; ``None`` where there is none."""
+    found = _places(certificate)
+    if not found:
+        return None
+    for entry in catalogue():
+        if (
+            entry.places <= found
+            and all(_holds(certificate, *condition) for condition in entry.conditions)
+            and (not entry.self_signed or certificate.self_signed)
+        ):
+            return entry.product, entry
+    return None

@@ -1,0 +1,88 @@
+"""A page that answers in place of what was asked: login pages of networks, and pages that say why something is blocked.
+
+It cannot have a certificate for the names of others, so what it shows is for another name. What is behind that is told
+by its HTTP answer: where it redirects to, what it calls itself, what it asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from scanner.model.evidence import Completion, EndpointEvidence, record
+from scanner.trust.interceptors import is_portal_key
+from scanner.trust.verdicts import ChainVerdict
+
+# The question that brings an HTTP answer
+HTTP_QUESTION: Final = "http"
+# RFC 6585 section 6: "Network Authentication Required", for this and nothing else
+NETWORK_AUTHENTICATION: Final = 511
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# WISPr, by which hotspots tell clients that they are one (Wi-Fi Alliance, WISPr 1.0 appendix D)
+_WISPR: Final = b"WISPAccessGatewayParam"
+_LOGIN: Final = (  # compiled when it is wanted, as most runs meet no page
+    r"(?<![a-z])(?:captive|portal|hotspot|guest|splash|wi-?fi|wlan|webauth|log-?in|log-?on|sign-?in|blocked|block|blockpage"
+    r"|denied|restricted|webfilter|acceptable-use)(?![a-z])"
+)
+KNOWN_KEY: Final = "its key is known for a portal's"
+# A page's address is a stranger's text; what is longer tells no more.
+_LONGEST_PAGE: Final = 300
+
+
+@record
+class Page:
+    """What answered instead: a page whose address speaks of a login or a block, or that gives itself away.
+
+    ``page`` names it: host and path of where it leads, else its certificate. ``proof``: it says itself that it is a
+    network's login page, or its key is known for one; without that any site's login may look so.
+    """
+
+    page: str
+    host: str | None
+    proof: str | None = None
+
+
+def page_of(name: str, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> Page | None:
+    """What answered for ``name`` at ``endpoint`` under a certificate that is not for it; ``None`` where that is no page of
+    somebody else's, or nobody looked."""
+    if verdict is None or verdict.leaf is None or verdict.name is None or verdict.name.matches:
+        return None
+    answer = endpoint.completions.get(HTTP_QUESTION)
+    known_key = is_portal_key(verdict.leaf)
+    if answer is None or answer.status is None:
+        return Page(_of_certificate(verdict), None, KNOWN_KEY) if known_key else None
+    place = _place(answer, name)
+    proof = _proof(answer, known_key=known_key)
+    if place is None:
+        return None if proof is None else Page(_of_certificate(verdict), None, proof)
+    host, path = place
+    page = f"{host}{path}"[:_LONGEST_PAGE]
+    login = re.search(_LOGIN, page, re.IGNORECASE) is not None
+    return Page(page, host, proof) if login or proof is not None else None
+
+
+def _of_certificate(verdict: ChainVerdict) -> str:
+    leaf = verdict.leaf
+    return "" if leaf is None else f"the page under certificate {leaf.sha256[:16]}"
+
+
+def _proof(answer: Completion, *, known_key: bool) -> str | None:
+    if answer.status == NETWORK_AUTHENTICATION:
+        return "it answers 511 Network Authentication Required"
+    if _WISPR in answer.reply:
+        return "it calls itself a hotspot's gateway (WISPr)"
+    return KNOWN_KEY if known_key else None
+
+
+def _place(answer: Completion, name: str) -> tuple[str, str] | None:
+    """Host and path of where a redirect leads, away from ``name``; queries differ by what was asked."""
+    if answer.status not in _REDIRECTS and answer.status != NETWORK_AUTHENTICATION:
+        return None
+    try:
+        parts = urlsplit(answer.location or "")
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return None
+    same = host == name or host.endswith(f".{name}") or name.endswith(f".{host}")
+    return None if not host or same else (host, parts.path or "/")

@@ -1,0 +1,308 @@
+"""Certificate Transparency (RFC 6962) of one certificate: each SCT verified, and what the policies make of them together.
+
+A judgement costs a signature for each SCT, so it is made once for a certificate, its issuer and what came beside it; what
+depends on the moment is made anew when a moment passes at which it can change.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final, Literal
+
+from scanner.caching import Cache
+from scanner.model.evidence import record
+from scanner.model.findings import SctRecord
+from scanner.trust import ct_policies as ctpolicy
+from scanner.x509 import sct
+from scanner.x509.certificate import Certificate
+from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
+from scanner.trust.ct_policies import PolicyVerdict, Promise, Source
+from scanner.x509.sct import Sct, SctError
+from scanner.records import dataclass
+
+# Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
+MAX_JUDGED: Final = 2048
+MAX_JUDGED_BYTES: Final = 16 << 20
+# Judgements of a moment ago: the rule asks for one, and then the finding does, for each address of a target.
+RECENT: Final = 16
+MAX_RECENT_BYTES: Final = 4 << 20
+# Of one judgement beside what was sent
+JUDGEMENT_BYTES: Final = 2048
+
+# valid         verified, of a log in use
+# retired       verified, of a log that was retired; whether it counts depends on when it was made
+# not-accepted  verified, of a log that is in the list and not accepted (rejected, pending, for tests)
+# outside       verified, of a log that does not take certificates of this expiry
+# unknown-log   the list does not have the log, or no key of it that could be used
+# invalid       the signature does not verify, or the time lies ahead
+# unreadable    no SCT of version 1
+# unverified    of another use of the certificate: there was no issuer to verify it with, or nobody asked
+Status = Literal["valid", "retired", "not-accepted", "outside", "unknown-log", "invalid", "unreadable", "unverified"]
+# Why an SCT that verifies does not count: somebody's clock is wrong, and it may be ours.
+AHEAD: Final = "its time lies ahead"
+_BY_STANDING: Final[dict[str, Status]] = {"approved": "valid", "once": "retired", "never": "not-accepted"}
+
+
+@record
+class JudgedSct:
+    """One SCT as it came. ``verified``: the log's key verifies its signature, whatever its time. ``why`` is about the status."""
+
+    source: Source
+    raw: bytes
+    sct: Sct | None
+    log: CtLog | None
+    verified: bool
+    status: Status
+    why: str | None = None
+
+
+@record
+class TransparencyVerdict:
+    """What all SCTs of a certificate come to at one moment.
+
+    ``certain`` is false where the log list is too old, or of unknown age; ``list_made`` is when it was made.
+    ``records`` are the SCTs as findings show them.
+    """
+
+    scts: tuple[JudgedSct, ...]
+    chrome: PolicyVerdict
+    apple: PolicyVerdict
+    certain: bool
+    list_made: float | None
+    records: list[SctRecord] = field(default_factory=list)
+
+    @property
+    def satisfied(self) -> bool:
+        """No policy is broken for certain."""
+        return self.chrome.complies is not False and self.apple.complies is not False
+
+    @property
+    def damaged(self) -> bool:
+        """An SCT is of a log whose entry in the list is no use: browsers, whose lists are whole, may count it."""
+        return any(item.status == "unknown-log" and item.log is not None for item in self.scts)
+
+    @property
+    def times(self) -> tuple[tuple[str, float], ...]:
+        """(operator, time) of each SCT whose signature verifies, those that lie ahead too: witnesses for what time it is."""
+        return tuple(
+            (item.log.operator_at(item.sct.time), item.sct.time)
+            for item in self.scts
+            if item.verified and item.log is not None and item.sct is not None
+        )
+
+
+@dataclass(slots=True)
+class _Judged:
+    """SCTs with their signatures verified, and the verdict of the last moment with the time in which it holds."""
+
+    scts: tuple[JudgedSct, ...]
+    changes: tuple[float, ...]
+    verdict: TransparencyVerdict
+    low: float
+    high: float
+
+
+_Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
+
+
+def _judgement_bytes(key: _Key, judged: _Judged) -> int:
+    size = JUDGEMENT_BYTES + (0 if key[3] is None else len(key[3]))
+    for item in judged.scts:
+        size += 4 * len(item.raw)  # as it came, decoded, and in base64
+    return size
+
+
+class Transparency:
+    """Judges SCTs by one log list; belongs to one thread."""
+
+    def __init__(self, logs: LogList | None = None) -> None:
+        """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
+        self._given = logs
+        self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
+        self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
+
+    def judge(
+        self,
+        leaf: Certificate,
+        issuer: Certificate | None,
+        *,
+        at: float,
+        tls: tuple[bytes, ...] = (),
+        staple: bytes | None = None,
+    ) -> TransparencyVerdict:
+        """The verdict on ``leaf``, issued by ``issuer`` (``None``: not known), at ``at`` (epoch seconds).
+
+        ``tls`` are the SerializedSCTs of the TLS extension, ``staple`` is the OCSPResponse of the handshake.
+        """
+        key = (leaf.sha256, None if issuer is None else issuer.sha256, tls, staple)
+        judged = self._recent.get(key)
+        if judged is None:
+            judged = self._judged.get(key)
+            if judged is None:
+                found = tuple(self._verified(leaf, issuer, tls, staple))
+                changes = self._changes(found)
+                judged = _Judged(found, changes, *self._at(leaf, found, changes, at))
+                self._judged.put(key, judged)
+            self._recent.put(key, judged)
+        if not judged.low <= at < judged.high:
+            judged.verdict, judged.low, judged.high = self._at(leaf, judged.scts, judged.changes, at)
+        return judged.verdict
+
+    @cached_property
+    def logs(self) -> LogList:
+        """The list of logs by which it judges."""
+        return load_log_list(None) if self._given is None else self._given
+
+    # --- what holds at any moment ----------------------------------------------------------------
+
+    def _verified(
+        self, leaf: Certificate, issuer: Certificate | None, tls: tuple[bytes, ...], staple: bytes | None
+    ) -> Iterator[JudgedSct]:
+        try:
+            embedded = sct.embedded_untrusted(leaf)
+        except SctError as error:
+            yield JudgedSct("certificate", b"", None, None, False, "unreadable", str(error))
+            embedded = ()
+        if embedded:
+            entry: bytes | None = None
+            try:
+                entry = None if issuer is None else sct.precert_entry_untrusted(leaf, issuer)
+                why = "its issuer is not known"
+            except SctError as error:
+                why = str(error)
+            for data in embedded:
+                yield self._verify("certificate", data, entry, why)
+        stapled: tuple[bytes, ...] = ()
+        if staple is not None:
+            try:
+                stapled = sct.stapled_untrusted(staple, leaf)
+            except SctError:
+                pass  # a staple that cannot be read is told of elsewhere
+        if tls or stapled:
+            entry = sct.x509_entry(leaf)
+            for data in tls[: sct.MAX_SCTS]:
+                yield self._verify("tls", data, entry, "")
+            for data in stapled:
+                yield self._verify("staple", data, entry, "")
+
+    def _verify(self, source: Source, data: bytes, entry: bytes | None, why: str) -> JudgedSct:
+        try:
+            read = sct.sct_untrusted(data)
+        except SctError as error:
+            return JudgedSct(source, data, None, None, False, "unreadable", str(error))
+        log = self.logs.logs.get(read.log_id)
+        if log is None:
+            return JudgedSct(source, data, read, None, False, "unknown-log", "the log is not in the list")
+        key = log.public_key()
+        if key is None:
+            damage = f"the log list has a damaged entry: {log.flaw or 'its key cannot be used'}"
+            return JudgedSct(source, data, read, log, False, "unknown-log", damage)
+        if entry is None:
+            return JudgedSct(source, data, read, log, False, "unverified", why)
+        flaw = sct.signature_flaw(read, entry, key)
+        if flaw is not None:
+            return JudgedSct(source, data, read, log, False, "invalid", flaw)
+        return JudgedSct(source, data, read, log, True, "valid")
+
+    # --- what depends on the moment --------------------------------------------------------------
+
+    def _changes(self, found: Sequence[JudgedSct]) -> tuple[float, ...]:
+        """The moments at which something about these SCTs changes, in order."""
+        moments = set()
+        if self.logs.timestamp is not None:
+            moments.add(self.logs.timestamp + STALE_AFTER)
+        for item in found:
+            if item.sct is not None:
+                moments.add(item.sct.time)
+            if item.log is not None:
+                moments.update(since for since in (item.log.since, item.log.apple_since) if since is not None)
+        return tuple(sorted(moments))
+
+    def _at(
+        self, leaf: Certificate, found: Sequence[JudgedSct], changes: tuple[float, ...], at: float
+    ) -> tuple[TransparencyVerdict, float, float]:
+        judged = tuple([_now(item, leaf, at) for item in found])
+        counted = [
+            Promise(item.log, item.source, item.sct.time)
+            for item in judged
+            if item.log is not None and item.sct is not None and item.status in ("valid", "retired")
+        ]
+        lifetime = leaf.not_after - leaf.not_before
+        verdict = TransparencyVerdict(
+            judged,
+            ctpolicy.chrome(counted, lifetime, at),
+            ctpolicy.apple(counted, lifetime, at, known=self.logs.knows_apple),
+            not self.logs.stale(at),
+            self.logs.timestamp,
+            [sct_record(item) for item in judged],
+        )
+        low = max((moment for moment in changes if moment <= at), default=float("-inf"))
+        high = min((moment for moment in changes if moment > at), default=float("inf"))
+        return verdict, low, high
+
+
+def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
+    """The same SCT at a moment."""
+    log, read = item.log, item.sct
+    if not item.verified or log is None or read is None:
+        return item
+    status: Status
+    why: str | None = None
+    if read.time > at:
+        status, why = "invalid", AHEAD
+    elif not log.takes(leaf.not_after):
+        status, why = "outside", "the log does not take certificates that expire then"
+    else:
+        status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
+        if status == "retired":
+            why = "the log was retired" + (f" on {_text(log.since)[:10]}" if log.since is not None else "")
+        elif status == "not-accepted":
+            why = f"the log is {log.state}" if log.state is not None else "the log is not one that browsers accept"
+    return JudgedSct(item.source, item.raw, read, log, True, status, why)
+
+
+def unjudged(tls: Sequence[bytes]) -> list[SctRecord]:
+    """SCTs of the TLS extension as a finding shows them where they are of no consequence, since no public CA is involved."""
+    return [
+        sct_record(JudgedSct("tls", data, _readable(data), None, False, "unverified", "not held to public rules"))
+        for data in tls
+    ]
+
+
+def _readable(data: bytes) -> Sct | None:
+    try:
+        return sct.sct_untrusted(data)
+    except SctError:
+        return None
+
+
+def sct_record(item: JudgedSct) -> SctRecord:
+    """The SCT as a finding shows it."""
+    read, log = item.sct, item.log
+    shown: SctRecord = {
+        "source": item.source,
+        "log_id": None if read is None else base64.b64encode(read.log_id).decode("ascii"),
+        "log": None if log is None else log.name,
+        "operator": None if log is None else log.operator if read is None else log.operator_at(read.time),
+        "timestamp": None if read is None else _text(read.time, "milliseconds"),
+        "status": item.status,
+    }
+    if log is not None and log.state is not None:
+        shown["state"] = log.state
+    if item.why is not None:
+        shown["why"] = item.why
+    if item.source == "tls":
+        shown["raw"] = base64.b64encode(item.raw).decode("ascii")
+    return shown
+
+
+def _text(seconds: float, precision: str = "seconds") -> str:
+    """RFC 3339; the end of the calendar where a log's clock is beyond it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return "9999-12-31T23:59:59Z"

@@ -1,0 +1,226 @@
+"""Distinguished names (X.501) as text of RFC 4514, exactly and harmlessly, whatever the bytes are.
+
+A value whose bytes are not valid in the string type that it claims is written in the ``#hex`` form of RFC 4514
+section 2.4, so that the text is always valid Unicode and nothing of the certificate is lost or invented.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from scanner.caching import bounded_memo
+from scanner.x509 import der
+from scanner.x509 import malformations as flaws
+from scanner.records import dataclass
+
+# Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
+CACHED_NAME_BYTES: Final = 512
+CACHED_NAMES: Final = 4096
+# Of a name with more attributes the hex is shown: real ones have up to some twenty.
+MAX_ATTRIBUTES: Final = 64
+
+_SHORT: Final = {
+    der.encoded_oid(dotted): short
+    for dotted, short in {
+        "2.5.4.3": "CN",
+        "2.5.4.4": "SN",
+        "2.5.4.5": "serialNumber",
+        "2.5.4.6": "C",
+        "2.5.4.7": "L",
+        "2.5.4.8": "ST",
+        "2.5.4.9": "STREET",
+        "2.5.4.10": "O",
+        "2.5.4.11": "OU",
+        "2.5.4.12": "title",
+        "2.5.4.15": "businessCategory",
+        "2.5.4.17": "postalCode",
+        "2.5.4.42": "GN",
+        "2.5.4.46": "dnQualifier",
+        "2.5.4.97": "organizationIdentifier",
+        "0.9.2342.19200300.100.1.1": "UID",
+        "0.9.2342.19200300.100.1.25": "DC",
+        "1.2.840.113549.1.9.1": "emailAddress",
+    }.items()
+}
+
+_COMMON_NAME: Final = b"\x06\x03" + der.encoded_oid("2.5.4.3")
+# A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
+PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
+
+_ENCODING: Final = {
+    der.UTF8_STRING: "utf-8",
+    0x12: "ascii",  # NumericString
+    der.PRINTABLE_STRING: "ascii",
+    der.TELETEX_STRING: "latin-1",  # in name T.61, in practice Latin-1, as every client reads it
+    der.IA5_STRING: "ascii",
+    0x1A: "ascii",  # VisibleString
+    der.UNIVERSAL_STRING: "utf-32-be",
+    der.BMP_STRING: "utf-16-be",
+}
+
+_ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"+,;<>\\'} | {"\0": "\\00"})
+
+
+@dataclass(frozen=True, slots=True)
+class NameText:
+    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
+    ``common_name`` is the last, most specific CN."""
+
+    text: str
+    attributes: tuple[tuple[str, str], ...]
+    flaw: str | None = None
+    common_name: str | None = None
+
+    def first(self, kind: str) -> str | None:
+        """The first value of an attribute type, as ``CN``."""
+        return next((value for name, value in self.attributes if name == kind), None)
+
+    def last(self, kind: str) -> str | None:
+        """The last, most specific value of an attribute type."""
+        return next((value for name, value in reversed(self.attributes) if name == kind), None)
+
+
+def _escape(value: str) -> str:
+    escaped = value.translate(_ESCAPED)
+    if escaped[:1] in (" ", "#"):
+        escaped = "\\" + escaped
+    if value.endswith(" ") and len(value) > 1:
+        escaped = escaped[:-1] + "\\ "
+    return escaped
+
+
+def _decode(tag: int, content: bytes) -> str | None:
+    encoding = _ENCODING.get(tag)
+    if encoding is None:
+        return None
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _read_untrusted(name: bytes) -> NameText:
+    attributes: list[tuple[str, str]] = []
+    written: list[str] = []
+    flaw = None
+    start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
+    for tag, rdn_start, rdn_stop in der.children_untrusted(name, start, stop):
+        if tag != der.SET or rdn_start == rdn_stop:
+            raise der.DerError("name: a relative name that is not a set of attributes")
+        parts = []
+        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop)[: MAX_ATTRIBUTES + 1]:
+            if inner != der.SEQUENCE:
+                raise der.DerError("name: an attribute that is not a sequence")
+            oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
+            value_tag, value_start, value_stop = der.header_untrusted(name, oid_stop, end)
+            if value_stop != end:
+                raise der.DerError("name: an attribute with more than one value")
+            oid = name[oid_start:oid_stop]
+            kind = _SHORT.get(oid) or der.oid_untrusted(oid)
+            content = name[value_start:value_stop]
+            value = _decode(value_tag, content)
+            if value is None:
+                raw = "#" + name[oid_stop:end].hex()
+                attributes.append((kind, raw))
+                parts.append(f"{kind}={raw}")
+                if value_tag in _ENCODING:
+                    flaw = f"name: {kind} {flaws.WRONG_STRING}"
+            else:
+                if value_tag == der.UNIVERSAL_STRING:
+                    flaw = f"name: {kind} is {flaws.UNIVERSAL_STRING}"
+                attributes.append((kind, value))
+                parts.append(f"{kind}={_escape(value)}")
+        written.append("+".join(parts))
+        if len(attributes) > MAX_ATTRIBUTES:
+            return NameText("#" + name.hex(), ())
+    return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
+
+
+# The places and organisations of a fleet: 400 bytes each.
+@bounded_memo(1024, 127)
+def _relative_untrusted(encoded: bytes) -> NameText:
+    """One RelativeDistinguishedName of at most 127 bytes."""
+    return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
+
+
+def _put_together_untrusted(name: bytes) -> NameText | None:
+    """A name out of parts that were met before, for the most part; ``None`` where that is to be read at full length."""
+    at, stop = 2, len(name)
+    if stop < 4 or name[0] != der.SEQUENCE or name[1] != stop - 2 or stop > 129:
+        return None
+    texts: list[str] = []
+    attributes: list[tuple[str, str]] = []
+    while at < stop:
+        following = at + 2 + name[at + 1] if at + 1 < stop else at
+        if name[at] != der.SET or not at + 12 < following <= stop:
+            return None
+        if (
+            name[at + 4 : at + 9] == _COMMON_NAME
+            and name[at + 2] == der.SEQUENCE
+            and name[at + 3] == following - at - 4
+            and (name[at + 9] == der.UTF8_STRING or name[at + 9] == der.PRINTABLE_STRING)
+            and name[at + 10] == following - at - 11
+            and not (content := name[at + 11 : following]).translate(None, PLAIN)
+        ):
+            # this one is another for each host: no use in keeping it
+            value = content.decode("ascii")
+            texts.append("CN=" + value)
+            attributes.append(("CN", value))
+        else:
+            try:
+                part = _relative_untrusted(name[at:following])
+            except der.DerError:
+                return None
+            if part.flaw:
+                return None
+            texts.append(part.text)
+            attributes += part.attributes
+        at = following
+    texts.reverse()
+    return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
+
+
+@bounded_memo(CACHED_NAMES, CACHED_NAME_BYTES)
+def name_text(name: bytes) -> NameText:
+    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+    try:
+        return _put_together_untrusted(name) or _read_untrusted(name)
+    except der.DerError as error:
+        return NameText("#" + name.hex(), (), str(error))
+
+
+# A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read
+Normalised: TypeAlias = "tuple[tuple[tuple[str, str], ...], ...] | None"
+
+
+# Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
+@bounded_memo(256, CACHED_NAME_BYTES)
+def normalised(name: bytes) -> Normalised:
+    """The DER of a Name as names are compared: without regard to case, inner spaces and string types."""
+    try:
+        found = []
+        start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
+        for _, rdn_start, rdn_stop in der.children_untrusted(name, start, stop):
+            parts = []
+            for _, at, end in der.children_untrusted(name, rdn_start, rdn_stop):
+                oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
+                tag, value_start, value_stop = der.header_untrusted(name, oid_stop, end)
+                value = _decode(tag, name[value_start:value_stop])
+                if value is None:
+                    text = f"#{tag:02x}" + name[value_start:value_stop].hex()
+                else:
+                    text = value.strip(" ").casefold()
+                    while "  " in text:
+                        text = text.replace("  ", " ")
+                parts.append((name[oid_start:oid_stop].hex(), text))
+            if len(parts) > 1:
+                parts.sort()
+            found.append(tuple(parts))
+        return tuple(found)
+    except der.DerError:
+        return None
+
+
+def comparable(name: bytes) -> object:
+    """What two names have in common that clients which compare names, and not bytes, take for one."""
+    return normalised(name) or name

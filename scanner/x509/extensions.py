@@ -1,0 +1,385 @@
+"""Certificate extensions (RFC 5280 section 4.2): the fields that decide, read straight from their DER.
+
+One reader per extension; each takes the content of extnValue and raises only ``DerError``.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from scanner.caching import bounded_memo
+from scanner.x509 import der
+from scanner.x509 import malformations as flaws
+from scanner.records import dataclass
+
+OIDS: Final = {
+    name: der.encoded_oid(oid)
+    for name, oid in {
+        "subjectKeyIdentifier": "2.5.29.14",
+        "keyUsage": "2.5.29.15",
+        "subjectAltName": "2.5.29.17",
+        "basicConstraints": "2.5.29.19",
+        "nameConstraints": "2.5.29.30",
+        "cRLDistributionPoints": "2.5.29.31",
+        "certificatePolicies": "2.5.29.32",
+        "policyMappings": "2.5.29.33",
+        "authorityKeyIdentifier": "2.5.29.35",
+        "policyConstraints": "2.5.29.36",
+        "extKeyUsage": "2.5.29.37",
+        "inhibitAnyPolicy": "2.5.29.54",
+        "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
+        "tlsFeature": "1.3.6.1.5.5.7.1.24",
+        "netscapeCertType": "2.16.840.1.113730.1.1",
+    }.items()
+}
+SUBJECT_KEY_IDENTIFIER: Final = OIDS["subjectKeyIdentifier"]
+KEY_USAGE: Final = OIDS["keyUsage"]
+SUBJECT_ALT_NAME: Final = OIDS["subjectAltName"]
+BASIC_CONSTRAINTS: Final = OIDS["basicConstraints"]
+NAME_CONSTRAINTS: Final = OIDS["nameConstraints"]
+CRL_DISTRIBUTION_POINTS: Final = OIDS["cRLDistributionPoints"]
+AUTHORITY_KEY_IDENTIFIER: Final = OIDS["authorityKeyIdentifier"]
+EXT_KEY_USAGE: Final = OIDS["extKeyUsage"]
+AUTHORITY_INFO_ACCESS: Final = OIDS["authorityInfoAccess"]
+TLS_FEATURE: Final = OIDS["tlsFeature"]
+# noRevAvail (RFC 9608) and ext-etsi-valassured-ST-certs (ETSI EN 319 412-1)
+NO_REVOCATION: Final = (der.encoded_oid("2.5.29.56"), der.encoded_oid("0.4.0.194121.2.1"))
+
+# What OpenSSL's X509_supported_extension takes as critical for TLS: whatever else is critical is refused.
+UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
+    OIDS[name]
+    for name in (
+        "subjectKeyIdentifier",
+        "keyUsage",
+        "subjectAltName",
+        "basicConstraints",
+        "nameConstraints",
+        "cRLDistributionPoints",
+        "certificatePolicies",
+        "policyMappings",
+        "authorityKeyIdentifier",
+        "policyConstraints",
+        "extKeyUsage",
+        "inhibitAnyPolicy",
+        # not by everybody: those who refuse them are named below, and in NEVER_CRITICAL
+        "netscapeCertType",
+        "authorityInfoAccess",
+    )
+)
+# Critical, these are understood by OpenSSL and Go, but not by everybody else.
+_HALF_UNDERSTOOD: Final = {
+    CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
+    OIDS["policyMappings"]: ("2.5.29.33", ("firefox",)),
+    OIDS["netscapeCertType"]: ("2.16.840.1.113730.1.1", ("go", "java", "chrome", "gnutls")),
+}
+# RFC 5280 says MUST be non-critical; Go's parser refuses the certificate otherwise.
+NEVER_CRITICAL: Final = {
+    SUBJECT_KEY_IDENTIFIER: "subjectKeyIdentifier",
+    AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
+    AUTHORITY_INFO_ACCESS: "authorityInfoAccess",
+}
+# Critical, these mean no more to any client than they do otherwise.
+HARMLESS_WHEN_CRITICAL: Final = (
+    UNDERSTOOD_WHEN_CRITICAL - _HALF_UNDERSTOOD.keys() - NEVER_CRITICAL.keys() - {NAME_CONSTRAINTS}
+)
+
+# keyUsage as a mask: bit n of the BIT STRING (RFC 5280 section 4.2.1.3) is 1 << n.
+DIGITAL_SIGNATURE: Final = 1 << 0
+KEY_ENCIPHERMENT: Final = 1 << 2
+KEY_AGREEMENT: Final = 1 << 4
+KEY_CERT_SIGN: Final = 1 << 5
+KEY_USAGE_NAMES: Final = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+
+SERVER_AUTH: Final = der.encoded_oid("1.3.6.1.5.5.7.3.1")
+_USAGES: Final = {
+    SERVER_AUTH: "serverAuth",
+    der.encoded_oid("1.3.6.1.5.5.7.3.2"): "clientAuth",
+    der.encoded_oid("1.3.6.1.5.5.7.3.3"): "codeSigning",
+    der.encoded_oid("1.3.6.1.5.5.7.3.4"): "emailProtection",
+    der.encoded_oid("1.3.6.1.5.5.7.3.8"): "timeStamping",
+    der.encoded_oid("1.3.6.1.5.5.7.3.9"): "OCSPSigning",
+    der.encoded_oid("2.5.29.37.0"): "anyExtendedKeyUsage",
+}
+_AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
+_AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
+
+# Nothing defined has more than about 20 extensions.
+MAX_EXTENSIONS: Final = 128
+# Names read of one certificate: 10,000 was the most that browsers were ever tried with, CAs issue for some hundreds.
+MAX_NAMES: Final = 10_000
+# Purposes, access descriptions and distribution points: real certificates have up to five.
+MAX_PURPOSES: Final = 100
+MAX_DESCRIPTIONS: Final = 50
+# Extension values up to this size are few and repeat over a whole fleet (basicConstraints, usages): they are read once.
+_SMALL: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralNames:
+    """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses.
+    ``cut``: there are more than the ``MAX_NAMES`` that were read."""
+
+    dns: tuple[str, ...] = ()
+    ips: tuple[bytes, ...] = ()
+    others: tuple[tuple[int, bytes], ...] = ()
+    texts: tuple[str, ...] = ()
+    flaw: str | None = None
+    cut: bool = False
+
+
+class AuthorityKey(NamedTuple):
+    """Which key, and which certificate of the issuer: its own issuer (DER of the Name) and serial number (content)."""
+
+    identifier: bytes | None = None
+    issuer: bytes | None = None
+    serial: bytes | None = None
+
+
+# What holds where an extension is absent
+NO_NAMES: Final = GeneralNames()
+NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
+NO_KEY: Final = AuthorityKey()
+NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
+
+
+def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
+    """The Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
+
+    One that is there twice counts the first time, and is added to ``found_flaws``.
+    """
+    found: dict[bytes, tuple[bool, bytes]] = {}
+    count = 0
+    start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
+    if stop != end:
+        raise der.DerError("extensions: bytes after their end")
+    while start < stop:
+        if data[start] != der.SEQUENCE:
+            raise der.DerError("extensions: something that is not a sequence")
+        _, at, end = der.header_untrusted(data, start, stop)
+        start = end
+        count += 1
+        if count > MAX_EXTENSIONS:
+            raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
+        oid, critical, value = one_untrusted(data, at, end)
+        if oid in found:
+            found_flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
+            continue
+        found[oid] = critical, value
+    return found
+
+
+def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes]:
+    """What one Extension holds between ``at`` and ``end``: identifier, whether it is critical, content of extnValue."""
+    oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
+    tag, value_start, value_stop = der.header_untrusted(data, oid_stop, end)
+    critical = False
+    if tag == der.BOOLEAN:
+        critical = der.boolean_untrusted(data, value_start, value_stop)
+        tag, value_start, value_stop = der.header_untrusted(data, value_stop, end)
+    if tag != der.OCTET_STRING or value_stop != end:
+        raise der.DerError("extensions: no OCTET STRING where the value belongs")
+    return data[oid_start:oid_stop], critical, data[value_start:value_stop]
+
+
+def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
+    """Evidence on extensions that only some clients understand when they are critical; empty where there are none."""
+    found = [_HALF_UNDERSTOOD[oid] for oid in critical if oid in _HALF_UNDERSTOOD]
+    refusing = {client for _, clients in found for client in clients}
+    return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
+
+
+@bounded_memo(256, _SMALL)
+def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
+    """(cA, pathLenConstraint)."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
+    is_ca, length = False, None
+    fields = der.children_untrusted(value, start, stop)
+    if fields and fields[0][0] == der.BOOLEAN:
+        _, at, end = fields.pop(0)
+        is_ca = der.boolean_untrusted(value, at, end)
+    if fields and fields[0][0] == der.INTEGER:
+        _, at, end = fields.pop(0)
+        length = der.integer_untrusted(value, at, end)
+        if length < 0:
+            raise der.DerError("basicConstraints: a negative path length")
+    if fields:
+        raise der.DerError("basicConstraints: more than it may hold")
+    return is_ca, length
+
+
+@bounded_memo(256, _SMALL)
+def key_usage_untrusted(value: bytes) -> int:
+    """The usages as a mask."""
+    start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
+    _, bits = der.bits_untrusted(value, start, stop)
+    mask = 0
+    for place in range(min(len(bits) * 8, len(KEY_USAGE_NAMES))):
+        if bits[place >> 3] & 0x80 >> (place & 7):
+            mask |= 1 << place
+    return mask
+
+
+@bounded_memo(256, _SMALL)
+def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
+    """The purposes, by name where known and dotted otherwise."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
+    found = []
+    children = der.children_untrusted(value, start, stop)
+    if len(children) > MAX_PURPOSES:
+        raise der.DerError(f"extKeyUsage: {len(children)} purposes, more than the {MAX_PURPOSES} that are read")
+    for tag, at, end in children:
+        if tag != der.OID:
+            raise der.DerError("extKeyUsage: something that is not an OBJECT IDENTIFIER")
+        oid = value[at:end]
+        found.append(_USAGES.get(oid) or der.oid_untrusted(oid))
+    return tuple(found)
+
+
+def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
+    """GeneralNames; where the content of a name is wrong (not ASCII, an address of 5 bytes), ``flaw`` says so."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "subjectAltName")
+    dns: list[str] = []
+    ips: list[bytes] = []
+    others: list[tuple[int, bytes]] = []
+    texts: list[str] = []
+    flaw = None
+    count = 0
+    while start < stop and count < MAX_NAMES:
+        count += 1
+        # as nearly all are; a call for each would be half of what reading costs
+        tag, at = value[start], start + 2
+        if at <= stop and value[start + 1] < 128 and at + value[start + 1] <= stop and tag & 0x1F != 0x1F:
+            end = at + value[start + 1]
+        else:
+            tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
+        content = value[at:end]
+        if tag == 0x82:
+            if content.isascii():
+                name = content.decode("ascii")
+            else:
+                # kept in a form that is valid text and cannot match any host name
+                name = content.decode("utf-8", "backslashreplace")
+                flaw = flaws.NAME_NOT_ASCII
+            dns.append(name)
+            texts.append(name)
+        elif tag == 0x87:
+            if len(content) in (4, 16):
+                ips.append(content)
+                texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
+            else:
+                flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
+        elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
+            others.append((tag, content))
+        else:
+            raise der.DerError(f"subjectAltName: tag 0x{tag:02x} is no GeneralName")
+    return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw, start < stop)
+
+
+def _address_text(content: bytes) -> str:
+    """An IPv6 address as RFC 5952 section 4 has it, and as ``ipaddress`` writes it in five times the time."""
+    text = "{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}".format(*_GROUPS(content))
+    zeros = max(_ZEROS.findall(text), key=lambda run: run.count("0"), default="")
+    return text.replace(zeros, "::", 1) if zeros else text
+
+
+_GROUPS: Final = struct.Struct(">8H").unpack
+# Two groups of zeros and more, with the colons at both ends
+_ZEROS: Final = re.compile(r"(?:^|:)0(?::0)+(?::|$)")
+
+
+def authority_key_untrusted(value: bytes) -> AuthorityKey:
+    """authorityKeyIdentifier: what it says of the issuer's key and of the issuer's own certificate."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityKeyIdentifier")
+    identifier = issuer = serial = None
+    for tag, at, end in der.children_untrusted(value, start, stop):
+        if tag == 0x80:
+            identifier = value[at:end]
+        elif tag == 0xA1:
+            names = [value[low:high] for kind, low, high in der.children_untrusted(value, at, end) if kind == 0xA4]
+            issuer = names[0] if names else None
+        elif tag == 0x82:
+            serial = value[at:end]
+    return AuthorityKey(identifier, issuer, serial)
+
+
+def subject_key_identifier_untrusted(value: bytes) -> bytes:
+    """The key's identifier."""
+    start, stop = der.whole_untrusted(value, der.OCTET_STRING, "subjectKeyIdentifier")
+    return value[start:stop]
+
+
+# All certificates of one issuer carry the same one.
+@bounded_memo(1024, 512)
+def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(caIssuers URLs, OCSP URLs) of an authorityInfoAccess."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
+    issuers: list[str] = []
+    ocsp: list[str] = []
+    for _ in range(MAX_DESCRIPTIONS):
+        if start == stop:
+            break
+        tag, at, end = der.header_untrusted(value, start, stop)
+        start = end
+        if tag != der.SEQUENCE:
+            raise der.DerError("authorityInfoAccess: a description that is not a sequence")
+        oid_start, oid_stop = der.expect_untrusted(value, at, end, der.OID, "authorityInfoAccess")
+        location, url_start, url_stop = der.header_untrusted(value, oid_stop, end)
+        if location != 0x86:
+            continue
+        url = value[url_start:url_stop].decode("utf-8", "backslashreplace")
+        method = value[oid_start:oid_stop]
+        if method == _AD_CA_ISSUERS:
+            issuers.append(url)
+        elif method == _AD_OCSP:
+            ocsp.append(url)
+    return tuple(issuers), tuple(ocsp)
+
+
+def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    """The fullName of each point of cRLDistributionPoints: its GeneralNames as (tag, content)."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
+    points: list[tuple[tuple[int, bytes], ...]] = []
+    while start < stop and len(points) < MAX_DESCRIPTIONS:
+        _, point_start, point_stop = der.header_untrusted(value, start, stop)
+        start = point_stop
+        names: list[tuple[int, bytes]] = []
+        for tag, at, end in der.children_untrusted(value, point_start, point_stop):
+            if tag != 0xA0:
+                continue
+            for name_tag, name_start, name_stop in der.children_untrusted(value, at, end):
+                if name_tag == 0xA0:
+                    kinds = der.children_untrusted(value, name_start, name_stop)
+                    names += [(kind, value[low:high]) for kind, low, high in kinds[:MAX_DESCRIPTIONS]]
+        points.append(tuple(names))
+    return tuple(points)
+
+
+def points_of(value: bytes | None) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    """The same, none where there is no such extension or it cannot be read."""
+    try:
+        return () if value is None else distribution_points_untrusted(value)
+    except der.DerError:
+        return ()
+
+
+def demands_staple_untrusted(value: bytes) -> bool:
+    """Whether a TLS feature extension (RFC 7633) names status_request (5) or status_request_v2 (17)."""
+    start, stop = der.whole_untrusted(value, der.SEQUENCE, "tlsFeature")
+    return any(
+        tag == der.INTEGER and der.integer_untrusted(value, at, end) in (5, 17)
+        for tag, at, end in der.children_untrusted(value, start, stop)
+    )

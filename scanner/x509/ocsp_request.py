@@ -1,0 +1,72 @@
+"""OCSP requests (RFC 6960 section 4.1): how a certificate is named, and how a responder is asked about it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Final
+from urllib.parse import quote
+
+from scanner.x509 import der
+from scanner.x509.certificate import Certificate
+
+# Longer requests go by POST (RFC 5019 section 5).
+MAX_GET_BYTES: Final = 255
+
+_SHA1: Final = der.encoded_oid("1.3.14.3.2.26")
+# Hashes of a CertID
+HASHES: Final = {
+    _SHA1: "sha1",
+    der.encoded_oid("2.16.840.1.101.3.4.2.1"): "sha256",
+    der.encoded_oid("2.16.840.1.101.3.4.2.2"): "sha384",
+    der.encoded_oid("2.16.840.1.101.3.4.2.3"): "sha512",
+}
+_OIDS: Final = {name: oid for oid, name in HASHES.items()}
+_NULL: Final = b"\x05\x00"
+
+
+def _tlv(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
+
+
+def key_bits(certificate: Certificate) -> bytes:
+    """The content of subjectPublicKey: what key hashes are made over."""
+    data = certificate.spki_der
+    start, stop = der.whole_untrusted(data, der.SEQUENCE, "subjectPublicKeyInfo")
+    _, algorithm_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "key algorithm")
+    bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "key")
+    return der.bits_untrusted(data, bits_start, bits_stop)[1]
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """A hash that names and does not protect."""
+    return hashlib.new(name, data, usedforsecurity=False).digest()
+
+
+def request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
+    """The DER of an OCSPRequest about one certificate.
+
+    CertID with SHA-1 is what every responder knows (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
+    """
+    number = int(certificate.serial, 16)
+    identifier = _tlv(
+        der.SEQUENCE,
+        _tlv(der.SEQUENCE, _tlv(der.OID, _OIDS[hash_name]), _NULL),
+        _tlv(der.OCTET_STRING, digest(hash_name, certificate.issuer_der)),
+        _tlv(der.OCTET_STRING, digest(hash_name, key_bits(issuer))),
+        _tlv(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
+    )
+    listed = _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, identifier))
+    return _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, listed))
+
+
+def get_url(url: str, asked: bytes) -> str | None:
+    """The URL that asks by GET (RFC 6960 appendix A.1); ``None`` where it is too long and POST is to be used."""
+    path = quote(base64.b64encode(asked).decode("ascii"), safe="")
+    whole = url + ("" if url.endswith("/") else "/") + path
+    return whole if len(whole.encode()) <= MAX_GET_BYTES else None

@@ -1,0 +1,273 @@
+"""Signed certificate timestamps (RFC 6962 section 3): read, and verified with a log's key.
+
+An SCT inside a certificate was made over the precertificate, which has to be rebuilt from what was issued: the signed
+part without the list of SCTs. That is done by cutting the DER, so that every other byte stays as the CA wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from scanner.model.evidence import record
+from scanner.x509 import der
+from scanner.x509.certificate import Certificate
+from scanner.x509.signatures import SignatureAlgorithm, verifies
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+SCT_LIST: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.2")
+POISON: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.3")
+STAPLED_SCT_LIST: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.5")
+_BASIC_RESPONSE: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
+
+# CAs embed up to six; each one costs a signature to verify, and a list of 64 KiB could hold a thousand.
+MAX_SCTS: Final = 16
+# sct_version v1, the only one of RFC 6962.
+V1: Final = 0
+
+_CERTIFICATE_TIMESTAMP: Final = b"\x00"
+_X509_ENTRY: Final = b"\x00\x00"
+_PRECERT_ENTRY: Final = b"\x00\x01"
+
+# (hash, signature) of RFC 5246 section 7.4.1.4.1 that a log may use (RFC 6962 section 2.1.4)
+_ALGORITHMS: Final = {
+    (4, 3): SignatureAlgorithm("ecdsa-with-SHA256", "ec", "sha256"),
+    (4, 1): SignatureAlgorithm("sha256WithRSAEncryption", "rsa", "sha256"),
+}
+
+
+class SctError(Exception):
+    """The bytes are no SCT, or no list of them, that can be read."""
+
+
+@record
+class Sct:
+    """One SCT of version 1. ``timestamp`` is milliseconds since the epoch; ``algorithm`` is (hash, signature)."""
+
+    log_id: bytes
+    timestamp: int
+    extensions: bytes
+    algorithm: tuple[int, int]
+    signature: bytes
+
+    @property
+    def time(self) -> float:
+        """When the log promised to include it, seconds since the epoch."""
+        return self.timestamp / 1000
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def list_untrusted(data: bytes) -> tuple[bytes, ...]:
+    """The SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3); raises only ``SctError``.
+
+    Those after the first ``MAX_SCTS`` are left out.
+    """
+    if len(data) < 2 or int.from_bytes(data[:2], "big") != len(data) - 2:
+        raise SctError("the list's length does not fit")
+    found = []
+    at = 2
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 2], "big")
+        at += 2
+        if not length or at + length > len(data):
+            raise SctError("an SCT in the list is empty or cut off")
+        found.append(data[at : at + length])
+        at += length
+    if not found:
+        raise SctError("the list is empty")
+    return tuple(found[:MAX_SCTS])
+
+
+def sct_untrusted(data: bytes) -> Sct:
+    """Read one SerializedSCT; raises only ``SctError``."""
+    if not data:
+        raise SctError("an SCT without content")
+    if data[0] != V1:
+        raise SctError(f"an SCT of version {data[0] + 1}")
+    # version, log id, timestamp, length of the extensions
+    if len(data) < 43:
+        raise SctError("an SCT that is cut off")
+    extensions_stop = 43 + int.from_bytes(data[41:43], "big")
+    signature_start = extensions_stop + 4
+    if len(data) < signature_start:
+        raise SctError("an SCT that is cut off")
+    length = int.from_bytes(data[extensions_stop + 2 : signature_start], "big")
+    if signature_start + length != len(data):
+        raise SctError("an SCT whose signature does not end where it does")
+    return Sct(
+        data[1:33],
+        int.from_bytes(data[33:41], "big"),
+        data[43:extensions_stop],
+        (data[extensions_stop], data[extensions_stop + 1]),
+        data[signature_start:],
+    )
+
+
+def embedded_untrusted(certificate: Certificate) -> tuple[bytes, ...]:
+    """The SerializedSCTs inside a certificate, none where there is no list; raises only ``SctError``."""
+    extension = certificate.extension(SCT_LIST)
+    return () if extension is None else _in_octets_untrusted(extension)
+
+
+def sct_times_untrusted(certificate: Certificate) -> tuple[float, ...]:
+    """The times of the SCTs inside a certificate, seconds since the epoch, earliest first; no signature is verified.
+
+    Those that cannot be read are left out.
+    """
+    times = []
+    try:
+        serialized = embedded_untrusted(certificate)
+    except SctError:
+        return ()
+    for data in serialized:
+        try:
+            times.append(sct_untrusted(data).time)
+        except SctError:
+            continue
+    return tuple(sorted(times))
+
+
+def stapled_untrusted(response: bytes, certificate: Certificate) -> tuple[bytes, ...]:
+    """The SerializedSCTs that an OCSP response (RFC 6960) has for a certificate; raises only ``SctError``.
+
+    The response's own signature is not looked at: an SCT proves itself.
+    """
+    try:
+        for single in _single_responses_untrusted(response):
+            start, stop = der.expect_untrusted(single, 0, len(single), der.SEQUENCE, "CertID")
+            serial = der.children_untrusted(single, start, stop)[-1]
+            if single[serial[1] : serial[2]].lstrip(b"\0").hex().lstrip("0") != certificate.serial.lstrip("0"):
+                continue
+            for tag, inner_start, inner_stop in der.children_untrusted(single, stop, len(single)):
+                if tag == 0xA1:
+                    found = _extension_untrusted(single, inner_start, inner_stop)
+                    if found is not None:
+                        return _in_octets_untrusted(found)
+    except (der.DerError, IndexError) as error:
+        raise SctError(f"the OCSP response: {error}") from None
+    return ()
+
+
+def _in_octets_untrusted(content: bytes) -> tuple[bytes, ...]:
+    try:
+        start, stop = der.whole_untrusted(content, der.OCTET_STRING, "SCT list")
+    except der.DerError as error:
+        raise SctError(str(error)) from None
+    return list_untrusted(content[start:stop])
+
+
+def _single_responses_untrusted(response: bytes) -> list[bytes]:
+    """The content of each SingleResponse of an OCSPResponse (RFC 6960 section 4.2.1)."""
+    start, stop = der.whole_untrusted(response, der.SEQUENCE, "OCSPResponse")
+    outer = der.children_untrusted(response, start, stop)
+    if len(outer) < 2:
+        return []  # an error, which carries nothing
+    start, stop = der.expect_untrusted(response, outer[1][1], outer[1][2], der.SEQUENCE, "ResponseBytes")
+    parts = der.children_untrusted(response, start, stop)
+    if len(parts) != 2:
+        raise der.DerError(f"ResponseBytes: {len(parts)} elements instead of a type and a response")
+    kind, octets = parts
+    if response[kind[1] : kind[2]] != _BASIC_RESPONSE:
+        return []
+    basic = response[octets[1] : octets[2]]
+    start, stop = der.whole_untrusted(basic, der.SEQUENCE, "BasicOCSPResponse")
+    start, stop = der.expect_untrusted(basic, start, stop, der.SEQUENCE, "ResponseData")
+    # version and responder are tagged, producedAt is a time: the one SEQUENCE is that of the responses
+    for tag, list_start, list_stop in der.children_untrusted(basic, start, stop):
+        if tag == der.SEQUENCE:
+            return [basic[at:end] for _, at, end in der.children_untrusted(basic, list_start, list_stop)]
+    return []
+
+
+def _extension_untrusted(data: bytes, at: int, end: int) -> bytes | None:
+    start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "singleExtensions")
+    for _, inner_start, inner_stop in der.children_untrusted(data, start, stop):
+        parts = der.children_untrusted(data, inner_start, inner_stop)
+        if len(parts) > 1 and data[parts[0][1] : parts[0][2]] == STAPLED_SCT_LIST:
+            return data[parts[-1][1] : parts[-1][2]]
+    return None
+
+
+# --- rebuilding ----------------------------------------------------------------------------------
+
+
+def precertificate_untrusted(certificate: Certificate) -> bytes:
+    """The TBSCertificate that logs signed (RFC 6962 section 3.2): the issued one without its SCT list.
+
+    The poison goes too, where somebody presents the precertificate itself. Raises only ``SctError``.
+    """
+    try:
+        return _without_untrusted(certificate.tbs_der, frozenset((SCT_LIST, POISON)))
+    except der.DerError as error:
+        raise SctError(f"the precertificate cannot be rebuilt: {error}") from None
+
+
+def _without_untrusted(tbs: bytes, oids: frozenset[bytes]) -> bytes:
+    start, stop = der.whole_untrusted(tbs, der.SEQUENCE, "tbsCertificate")
+    at = start
+    while at < stop:
+        tag, inner_start, inner_stop = der.header_untrusted(tbs, at, stop)
+        if tag == 0xA3:
+            list_start, list_stop = der.expect_untrusted(tbs, inner_start, inner_stop, der.SEQUENCE, "extensions")
+            kept = bytearray()
+            extension_at = list_start
+            while extension_at < list_stop:
+                extension_start, extension_stop = der.expect_untrusted(
+                    tbs, extension_at, list_stop, der.SEQUENCE, "extension"
+                )
+                oid_start, oid_stop = der.expect_untrusted(tbs, extension_start, extension_stop, der.OID, "extension")
+                if tbs[oid_start:oid_stop] not in oids:
+                    kept += tbs[extension_at:extension_stop]
+                extension_at = extension_stop
+            # `extensions` is a SEQUENCE of at least one, and left out where there is none (RFC 5280 section 4.1)
+            extensions = _element(0xA3, _element(der.SEQUENCE, bytes(kept))) if kept else b""
+            return _element(der.SEQUENCE, tbs[start:at] + extensions + tbs[inner_stop:stop])
+        at = inner_stop
+    return tbs
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
+
+
+# --- verifying -----------------------------------------------------------------------------------
+
+
+def x509_entry(certificate: Certificate) -> bytes:
+    """What a log signs for a certificate as it was issued: entry type and ASN.1Cert (RFC 6962 section 3.2)."""
+    return _X509_ENTRY + len(certificate.der).to_bytes(3, "big") + certificate.der
+
+
+def precert_entry_untrusted(certificate: Certificate, issuer: Certificate) -> bytes:
+    """What a log signed before the certificate was issued: entry type and PreCert; raises only ``SctError``."""
+    rebuilt = precertificate_untrusted(certificate)
+    key_hash = hashlib.sha256(issuer.spki_der).digest()
+    return _PRECERT_ENTRY + key_hash + len(rebuilt).to_bytes(3, "big") + rebuilt
+
+
+def signature_flaw(sct: Sct, entry: bytes, key: CertificatePublicKeyTypes) -> str | None:
+    """What is wrong with an SCT's signature over an entry; ``None`` where the log's key verifies it."""
+    algorithm = _ALGORITHMS.get(sct.algorithm)
+    if algorithm is None:
+        return "its signature is of a kind that logs do not use"
+    signed = b"".join(
+        (
+            bytes((V1,)),
+            _CERTIFICATE_TIMESTAMP,
+            sct.timestamp.to_bytes(8, "big"),
+            entry,
+            len(sct.extensions).to_bytes(2, "big"),
+            sct.extensions,
+        )
+    )
+    return (
+        None if verifies(key, algorithm, sct.signature, signed) else "its signature does not verify with the log's key"
+    )

@@ -1,0 +1,224 @@
+"""Signature algorithms of certificates (RFC 5280 section 4.1.1.2): names, weakness, and verifying with a key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.x509 import InvalidVersion
+
+from scanner.caching import bounded_memo
+from scanner.x509 import der
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
+    "md5": hashes.MD5,
+    "sha1": hashes.SHA1,
+    "sha224": hashes.SHA224,
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+    "sha3-256": hashes.SHA3_256,
+    "sha3-384": hashes.SHA3_384,
+    "sha3-512": hashes.SHA3_512,
+}
+_WEAK_HASHES: Final = frozenset({"md2", "md4", "md5", "sha1"})
+
+_ALGORITHMS: Final = {
+    der.encoded_oid(oid): row
+    for oid, row in {
+        "1.2.840.113549.1.1.2": ("md2WithRSAEncryption", "rsa", "md2"),
+        "1.2.840.113549.1.1.3": ("md4WithRSAEncryption", "rsa", "md4"),
+        "1.2.840.113549.1.1.4": ("md5WithRSAEncryption", "rsa", "md5"),
+        "1.2.840.113549.1.1.5": ("sha1WithRSAEncryption", "rsa", "sha1"),
+        "1.3.14.3.2.29": ("sha1WithRSAEncryption", "rsa", "sha1"),
+        "1.2.840.113549.1.1.14": ("sha224WithRSAEncryption", "rsa", "sha224"),
+        "1.2.840.113549.1.1.11": ("sha256WithRSAEncryption", "rsa", "sha256"),
+        "1.2.840.113549.1.1.12": ("sha384WithRSAEncryption", "rsa", "sha384"),
+        "1.2.840.113549.1.1.13": ("sha512WithRSAEncryption", "rsa", "sha512"),
+        "2.16.840.1.101.3.4.3.14": ("rsassa-pkcs1v15-sha3-256", "rsa", "sha3-256"),
+        "2.16.840.1.101.3.4.3.15": ("rsassa-pkcs1v15-sha3-384", "rsa", "sha3-384"),
+        "2.16.840.1.101.3.4.3.16": ("rsassa-pkcs1v15-sha3-512", "rsa", "sha3-512"),
+        "1.2.840.10045.4.1": ("ecdsa-with-SHA1", "ec", "sha1"),
+        "1.2.840.10045.4.3.1": ("ecdsa-with-SHA224", "ec", "sha224"),
+        "1.2.840.10045.4.3.2": ("ecdsa-with-SHA256", "ec", "sha256"),
+        "1.2.840.10045.4.3.3": ("ecdsa-with-SHA384", "ec", "sha384"),
+        "1.2.840.10045.4.3.4": ("ecdsa-with-SHA512", "ec", "sha512"),
+        "2.16.840.1.101.3.4.3.10": ("ecdsa-with-SHA3-256", "ec", "sha3-256"),
+        "2.16.840.1.101.3.4.3.11": ("ecdsa-with-SHA3-384", "ec", "sha3-384"),
+        "2.16.840.1.101.3.4.3.12": ("ecdsa-with-SHA3-512", "ec", "sha3-512"),
+        "1.2.840.10040.4.3": ("dsa-with-sha1", "dsa", "sha1"),
+        "2.16.840.1.101.3.4.3.1": ("dsa-with-sha224", "dsa", "sha224"),
+        "2.16.840.1.101.3.4.3.2": ("dsa-with-sha256", "dsa", "sha256"),
+        "1.3.101.112": ("ed25519", "ed25519", None),
+        "1.3.101.113": ("ed448", "ed448", None),
+    }.items()
+}
+_PSS: Final = der.encoded_oid("1.2.840.113549.1.1.10")
+_MGF1: Final = der.encoded_oid("1.2.840.113549.1.1.8")
+_PSS_HASHES: Final = {
+    der.encoded_oid(oid): name
+    for oid, name in {
+        "1.3.14.3.2.26": "sha1",
+        "2.16.840.1.101.3.4.2.4": "sha224",
+        "2.16.840.1.101.3.4.2.1": "sha256",
+        "2.16.840.1.101.3.4.2.2": "sha384",
+        "2.16.840.1.101.3.4.2.3": "sha512",
+    }.items()
+}
+
+# What ``cryptography`` raises for keys and certificates that it does not take.
+NOT_TAKEN: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError, InvalidVersion)
+# Bytes from which on hashlib makes the hash of what an RSA key signed: it lets other threads run meanwhile, and
+# ``cryptography`` does not. A list of 64 MB takes a tenth of a second.
+LONG: Final = 1 << 20
+
+# A salt longer than the largest key in use could hold is a mistake or a trick.
+_MAX_SALT: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureAlgorithm:
+    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here.
+
+    ``weak``: by a hash for which collisions can be made (MD2, MD4, MD5, SHA-1).
+    """
+
+    name: str
+    kind: str | None
+    hash: str | None
+    salt_length: int = 0
+    mask_hash: str | None = None
+    weak: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weak", self.hash in _WEAK_HASHES)
+
+
+def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
+    """RSASSA-PSS-params (RFC 4055 section 3.1); absent fields are SHA-1 and a salt of 20."""
+    hash_name, mask_hash, salt = "sha1", "sha1", 20
+    if at < end:
+        start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "PSS parameters")
+        for tag, inner_start, inner_stop in der.children_untrusted(data, start, stop):
+            if tag == 0xA0:
+                hash_name = _hash_untrusted(data, inner_start, inner_stop)
+            elif tag == 0xA1:
+                mgf_start, mgf_stop = der.expect_untrusted(data, inner_start, inner_stop, der.SEQUENCE, "PSS mask")
+                oid_start, oid_stop = der.expect_untrusted(data, mgf_start, mgf_stop, der.OID, "PSS mask")
+                if data[oid_start:oid_stop] != _MGF1:
+                    raise der.DerError("PSS parameters: a mask function that is not MGF1")
+                mask_hash = _hash_untrusted(data, oid_stop, mgf_stop)
+            elif tag == 0xA2:
+                salt_start, salt_stop = der.expect_untrusted(data, inner_start, inner_stop, der.INTEGER, "PSS salt")
+                salt = der.integer_untrusted(data, salt_start, salt_stop)
+    if not 0 <= salt <= _MAX_SALT:
+        raise der.DerError("PSS parameters: an impossible salt length")
+    return SignatureAlgorithm(f"rsassa-pss-{hash_name}", "rsa-pss", hash_name, salt, mask_hash)
+
+
+def _hash_untrusted(data: bytes, at: int, end: int) -> str:
+    start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "PSS hash")
+    oid_start, oid_stop = der.expect_untrusted(data, start, stop, der.OID, "PSS hash")
+    name = _PSS_HASHES.get(data[oid_start:oid_stop])
+    if name is None:
+        raise der.DerError("PSS parameters: a hash that is not known")
+    return name
+
+
+def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
+    for oid, row in _ALGORITHMS.items():
+        for parameters in (b"", b"\x05\x00"):
+            content = bytes((der.OID, len(oid))) + oid + parameters
+            yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
+
+
+# AlgorithmIdentifiers as certificates have them, the parameters absent or NULL
+USUAL_IDENTIFIERS: Final = dict(_identifiers())
+
+
+@bounded_memo(256, 256)
+def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
+    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
+    start, stop = der.whole_untrusted(identifier, der.SEQUENCE, "signature algorithm")
+    oid_start, oid_stop = der.expect_untrusted(identifier, start, stop, der.OID, "signature algorithm")
+    oid = identifier[oid_start:oid_stop]
+    if oid == _PSS:
+        try:
+            return _pss_untrusted(identifier, oid_stop, stop)
+        except der.DerError:
+            return SignatureAlgorithm("rsassa-pss", None, None)
+    row = _ALGORITHMS.get(oid)
+    if row is None:
+        return SignatureAlgorithm(der.oid_untrusted(oid), None, None)
+    return SignatureAlgorithm(*row)
+
+
+# The hash is made here: ``cryptography`` would look its name up each time, and ask abstract classes what it is given.
+@lru_cache(maxsize=32)
+def _ecdsa(hash_name: str) -> tuple[Any, ec.ECDSA]:
+    return getattr(hashlib, hash_name.replace("-", "_")), ec.ECDSA(Prehashed(_HASHES[hash_name]()))
+
+
+def _prehashed(hash_name: str) -> tuple[Any, Prehashed]:
+    return getattr(hashlib, hash_name.replace("-", "_")), Prehashed(_HASHES[hash_name]())
+
+
+_KEY_CLASSES: Final[dict[str, type[object]]] = {
+    "ec": ec.EllipticCurvePublicKey,
+    "rsa": rsa.RSAPublicKey,
+    "dsa": dsa.DSAPublicKey,
+    "ed25519": ed25519.Ed25519PublicKey,
+    "ed448": ed448.Ed448PublicKey,
+}
+
+
+# These are abstract classes, which take three calls to say who is theirs; a dozen classes of keys exist.
+@lru_cache(maxsize=32)
+def _kind_of(key_class: type) -> str | None:
+    return next((kind for kind, base in _KEY_CLASSES.items() if issubclass(key_class, base)), None)
+
+
+def verifies(
+    key: CertificatePublicKeyTypes, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes
+) -> bool | None:
+    """Whether ``signature`` over ``signed`` was made with ``key``; ``None`` where that cannot be checked here."""
+    kind, name = algorithm.kind, algorithm.hash
+    if kind is None or (name is not None and name not in _HASHES):
+        return None
+    wanted = "rsa" if kind == "rsa-pss" else kind
+    if name is None and wanted in ("ec", "rsa", "dsa"):
+        return None
+    if _kind_of(type(key)) != wanted:
+        return False if wanted in _KEY_CLASSES else None
+    own: Any = key
+    try:
+        if name is None:
+            own.verify(signature, signed)
+        elif kind == "ec":
+            digest, ecdsa = _ecdsa(name)
+            own.verify(signature, digest(signed).digest(), ecdsa)
+        elif kind == "rsa" and len(signed) > LONG:
+            digest, prehashed = _prehashed(name)
+            own.verify(signature, digest(signed).digest(), padding.PKCS1v15(), prehashed)
+        elif kind == "rsa":
+            own.verify(signature, signed, padding.PKCS1v15(), _HASHES[name]())
+        elif kind == "rsa-pss":
+            mask = padding.MGF1(_HASHES[algorithm.mask_hash or name]())
+            own.verify(signature, signed, padding.PSS(mask, algorithm.salt_length), _HASHES[name]())
+        else:
+            own.verify(signature, signed, _HASHES[name]())
+    except (InvalidSignature, ValueError):
+        return False
+    except NOT_TAKEN:
+        return None
+    return True

@@ -1,0 +1,197 @@
+"""One side of a CA's name constraints (RFC 5280 section 4.2.1.10), permitted or excluded, as tables to look names up in."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from scanner.x509.distinguished import Normalised, normalised
+
+# Tags of GeneralNames
+EMAIL: Final = 0x81
+DNS: Final = 0x82
+DIRECTORY: Final = 0xA4
+URI: Final = 0x86
+IP: Final = 0x87
+
+
+class Subtrees:
+    """One side, permitted or excluded, as tables in which a name is found without a look at every subtree.
+
+    Those of addresses, directories and texts are made when they are first asked for.
+    """
+
+    __slots__ = (
+        "_directories",
+        "_intervals",
+        "_texts",
+        "addresses",
+        "all_dns",
+        "below",
+        "bounded",
+        "count",
+        "directories",
+        "domains",
+        "others",
+        "parents",
+        "texts",
+    )
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.domains: set[str] = set()  # the domain and everything under it
+        self.below: set[str] = set()  # written with a leading dot: only what is under it
+        self.parents: set[str] = set()  # the domains one label above those
+        self.all_dns = False
+        self.addresses: list[tuple[bytes, bytes]] = []
+        self.directories: list[bytes] = []
+        self.texts: dict[int, list[str]] = {}
+        self.others: set[int] = set()
+        self.bounded: set[int] = set()  # types that have a minimum or maximum
+        self._intervals: dict[int, tuple[list[int], list[int]]] | None = None
+        self._directories: _Tree | None = None
+        self._texts: dict[int, _Texts] = {}
+
+    def has(self, tag: int) -> bool:
+        """Whether this side says anything about names of this type."""
+        if tag == DNS:
+            return bool(self.domains or self.below or self.all_dns)
+        if tag == IP:
+            return bool(self.addresses)
+        if tag == DIRECTORY:
+            return bool(self.directories)
+        return tag in self.texts or tag in self.others
+
+    def holds_dns(self, name: str) -> bool:
+        """Whether a dNSName, given in lower case, lies within."""
+        if self.all_dns:
+            return True
+        if name in self.domains:
+            return True
+        at = name.find(".")
+        while at >= 0:
+            rest = name[at + 1 :]
+            if rest in self.domains or rest in self.below:
+                return True
+            at = name.find(".", at + 1)
+        return False
+
+    def meets_wildcard(self, name: str) -> bool:
+        """Whether ``*.parent`` stands for some name that lies within, even where not all do."""
+        return name.startswith("*.") and name[2:] in self.parents
+
+    def holds_address(self, address: bytes) -> bool:
+        """Whether an address lies within; one of the other family never does."""
+        if self._intervals is None:
+            self._intervals = _merged(self.addresses)
+        found = self._intervals.get(len(address))
+        if found is None:
+            return False
+        firsts, lasts = found
+        value = int.from_bytes(address, "big")
+        place = bisect_right(firsts, value)
+        return place > 0 and value <= lasts[place - 1]
+
+    def holds_directory(self, name: Normalised) -> bool:
+        """Whether a distinguished name lies within; ``None``, one that cannot be read, never does."""
+        if self._directories is None:
+            self._directories = _tree([normalised(base) for base in self.directories])
+        branch: _Tree = self._directories
+        if name is None:
+            return False
+        if None in branch:
+            return True
+        for relative in name:
+            following = branch.get(relative)
+            if following is None:
+                return False
+            branch = following
+            if None in branch:
+                return True
+        return False
+
+    def holds_text(self, tag: int, text: str) -> bool:
+        """Whether a mailbox or URI lies within."""
+        table = self._texts.get(tag)
+        if table is None:
+            table = self._texts[tag] = _Texts(tag, self.texts.get(tag, ()))
+        if tag == EMAIL:
+            local, at, domain = text.rpartition("@")
+            domain = domain.lower()
+            return (f"{local}@{domain}" if at else text) in table.mailboxes or table.holds_host(domain)
+        host = _host_of(text)
+        return host is not None and table.holds_host(host)
+
+
+# Relative names that lead on; below ``None`` stands nothing: a base ends there
+_Tree: TypeAlias = "dict[tuple[tuple[str, str], ...] | None, _Tree]"
+
+
+def _tree(bases: Iterable[Normalised]) -> _Tree:
+    tree: _Tree = {}
+    for base in bases:
+        if base is not None:
+            branch = tree
+            for relative in base:
+                branch = branch.setdefault(relative, {})
+            branch[None] = {}
+    return tree
+
+
+def _merged(networks: Iterable[tuple[bytes, bytes]]) -> dict[int, tuple[list[int], list[int]]]:
+    """Networks as intervals that do not overlap: bytes of an address -> first addresses, in order, and last ones."""
+    found: dict[int, tuple[list[int], list[int]]] = {}
+    for base, mask in sorted(networks):
+        firsts, lasts = found.setdefault(len(base), ([], []))
+        first = int.from_bytes(base, "big")
+        last = first | int.from_bytes(mask, "big") ^ ((1 << 8 * len(base)) - 1)
+        if lasts and first <= lasts[-1]:
+            lasts[-1] = max(lasts[-1], last)
+        else:
+            firsts.append(first)
+            lasts.append(last)
+    return found
+
+
+class _Texts:
+    """The constraints on mailboxes or on URIs of one side."""
+
+    __slots__ = ("domains", "everything", "hosts", "mailboxes")
+
+    def __init__(self, tag: int, constraints: Iterable[str]) -> None:
+        self.mailboxes: set[str] = set()
+        self.hosts: set[str] = set()
+        self.domains: set[str] = set()  # written with a leading dot: what is under it
+        self.everything = False
+        for constraint in constraints:
+            local, at, domain = constraint.rpartition("@")
+            if tag == EMAIL and at:
+                self.mailboxes.add(f"{local}@{domain.lower()}")
+            elif not constraint:
+                self.everything = True
+            else:
+                # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section 4.2.1.10).
+                self.hosts.add(constraint.lower())
+                if constraint.startswith("."):
+                    self.domains.add(constraint.lower())
+
+    def holds_host(self, host: str) -> bool:
+        """Whether a host, in lower case, is one of these or under one of these."""
+        if self.everything or host in self.hosts:
+            return True
+        at = host.find(".") if self.domains else -1
+        while at >= 0:
+            if host[at:] in self.domains:
+                return True
+            at = host.find(".", at + 1)
+        return False
+
+
+def _host_of(uri: str) -> str | None:
+    _, mark, rest = uri.partition("://")
+    if not mark:
+        return None
+    authority = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
+    host = authority.rsplit(":", 1)[0] if authority.count(":") == 1 else authority
+    return host.lower() or None

@@ -1,0 +1,98 @@
+"""Certificates in findings: described once in each, whole once in an output."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+
+from scanner.codec.certificate_dedup import Certificates, Fragments
+from tests.helpers import pki
+from tests.helpers.evidence import issuing, leaf
+
+
+def written(certificates: Certificates) -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = orjson.loads(orjson.dumps(certificates.records()))
+    return read
+
+
+def test_without_fragments_a_finding_is_complete() -> None:
+    for _ in range(2):
+        certificates = Certificates(None)
+        assert certificates.sent(leaf().parsed) == certificates.sent_bytes(leaf().der) == leaf().sha256
+        assert [base64.b64decode(entry["der"]) for entry in written(certificates)] == [leaf().der]
+
+
+def test_the_first_finding_of_an_output_has_the_certificate() -> None:
+    fragments = Fragments()
+    first, *later = [collected(fragments) for _ in range(3)]
+    assert [entry.pop("der") for entry in first] == [
+        base64.b64encode(certificate.der).decode() for certificate in (leaf(), issuing())
+    ]
+    assert later == [first, first]
+    assert len(fragments) == 2
+
+
+def collected(fragments: Fragments) -> list[dict[str, Any]]:
+    certificates = Certificates(fragments)
+    certificates.sent(leaf().parsed)
+    certificates.sent(issuing().parsed)
+    return written(certificates)
+
+
+def test_what_was_pushed_out_is_still_known() -> None:
+    """Only the text is made anew: a record is whole once more when tens of thousands of others came between."""
+    fragments = Fragments(limit=1)
+    for _ in range(2):
+        collected(fragments)
+    assert len(fragments) == 1
+    assert all("der" not in entry for entry in collected(fragments))
+
+
+def test_what_no_server_sent() -> None:
+    fragments = Fragments()
+    certificates = Certificates(fragments)
+    certificates.sent(leaf().parsed)
+    certificates.further(leaf().parsed, "followup")
+    certificates.further(issuing().parsed, "shipped")
+    entries = written(certificates)
+    assert [(entry["sha256"], entry.get("source"), "der" in entry) for entry in entries] == [
+        (leaf().sha256, None, True),
+        (issuing().sha256, "shipped", True),
+    ]
+    later = Certificates(fragments)
+    later.further_bytes(issuing().der, "run")
+    assert [(entry["source"], "der" in entry) for entry in written(later)] == [("run", False)]
+    # and once more as a fragment
+    last = Certificates(fragments)
+    last.sent(issuing().parsed)
+    assert [("source" in entry, "der" in entry) for entry in written(last)] == [(False, False)]
+    again = Certificates(fragments)
+    again.further(issuing().parsed, "aia")
+    assert [(entry["source"], "der" in entry) for entry in written(again)] == [("aia", False)]
+
+
+def test_what_is_no_certificate_is_kept_whole() -> None:
+    fragments = Fragments()
+    for _ in range(2):
+        certificates = Certificates(fragments)
+        assert certificates.further_bytes(b"garbage", "aia") == certificates.sent_bytes(b"garbage")
+        (entry,) = written(certificates)
+        assert entry["error"] and base64.b64decode(entry["der"]) == b"garbage"
+
+
+def test_a_certificate_of_the_run_has_its_source_only_where_it_was_not_sent() -> None:
+    other = pki.certificate("other.example")
+    certificates = Certificates(None)
+    certificates.sent(other.parsed)
+    certificates.further_bytes(other.der, "run")
+    assert "source" not in written(certificates)[0]
+
+
+def test_some_at_once_are_as_one_by_one() -> None:
+    at_once, one_by_one = Fragments(), Fragments()
+    both = (leaf().parsed, issuing().parsed)
+    for _ in range(3):
+        expected = [one_by_one.of(certificate) for certificate in both]
+        assert orjson.dumps(at_once.all_of(both)) == orjson.dumps(expected)

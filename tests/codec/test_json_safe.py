@@ -1,0 +1,28 @@
+"""Text, numbers and times as JSON can hold them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from scanner.codec.json_safe import clean, text, timestamp
+
+
+def test_text() -> None:
+    assert text("plain") == "plain" and text("müller") == "müller" and text("a\x1bb") == "a\x1bb"
+    assert text("\ud800") == "\\ud800"
+
+
+def test_clean_ends() -> None:
+    """Values that refer to themselves, or are nested without end, become text."""
+    deep: list[Any] = []
+    for _ in range(100):
+        deep = [deep]
+    assert orjson.dumps(clean(deep))
+    assert clean({1: b"x", "y": (1, 2.5, None, True)}) == {"1": "b'x'", "y": [1, 2.5, None, True]}
+
+
+def test_timestamps() -> None:
+    assert timestamp(0.0005) == "1970-01-01T00:00:00.000Z"
+    assert timestamp(1e300) == "1970-01-01T00:00:00.000Z" == timestamp(float("nan"))

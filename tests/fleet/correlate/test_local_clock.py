@@ -1,0 +1,246 @@
+"""The verdict on the local clock: tables of witnesses, honest and lying."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from typing import Any
+
+import pytest
+
+from scanner.fleet.correlate.local_clock import MAX_PARTIES, MAX_SHOWN, MIN_WITNESSES, ClockFold, independent
+from scanner.fleet.correlate.facts import Facts, Validity, Witness
+
+LOCAL = 1_795_000_000
+HOUR, DAY, YEAR = 3600, 86_400, 31_536_000
+
+
+def date(who: str, offset: int, *via: str) -> Witness:
+    """A host's word on the present."""
+    return Witness("http-date", who, LOCAL + offset, LOCAL, None, via or (f"address:{who}",))
+
+
+def ntp(who: str, offset: int) -> Witness:
+    return Witness("sntp", who, LOCAL + offset, LOCAL)
+
+
+def sct(who: str, offset: int) -> Witness:
+    return Witness("sct", who, LOCAL + offset, LOCAL)
+
+
+def crl(who: str, made: int, until: int) -> Witness:
+    return Witness("crl", who, LOCAL + made, LOCAL, LOCAL + until)
+
+
+def facts(
+    *witnesses: Witness, domain: str = "one.test", validity: tuple[Validity, ...] = (), issuers: Any = ()
+) -> Facts:
+    return Facts(1, domain, domain, LOCAL, witnesses=witnesses, validity=validity, issuers=issuers)
+
+
+def early(by: int) -> tuple[Validity, ...]:
+    return (Validity("certificate-not-yet-valid", "ab", LOCAL + by, LOCAL + by + YEAR),)
+
+
+def late(by: int) -> tuple[Validity, ...]:
+    return (Validity("certificate-expired", "ab", LOCAL - by - YEAR, LOCAL - by),)
+
+
+def fold_of(*witnesses: Witness) -> ClockFold:
+    fold = ClockFold()
+    fold.add(facts(*witnesses))
+    return fold
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "state", "offset"),
+    [
+        pytest.param([], "unknown", None, id="nobody"),
+        pytest.param([date("a", 0), date("b", 1)], "unknown", None, id="two are too few"),
+        pytest.param([date("a", 0), date("b", 1), date("c", -1)], "confirmed", 0, id="three agree with us"),
+        pytest.param([date("a", HOUR), date("b", HOUR + 1), date("c", HOUR)], "wrong", HOUR, id="three against us"),
+        pytest.param([date("a", -YEAR), date("b", -YEAR), ntp("n", -YEAR)], "wrong", -YEAR, id="two hosts and SNTP"),
+        pytest.param([date("a", 200), date("b", 200), date("c", 200)], "confirmed", 200, id="off, and not by much"),
+        pytest.param(
+            [date("a", 0), date("b", 0), date("c", 0), date("liar", YEAR)], "confirmed", 0, id="one liar of four"
+        ),
+        pytest.param(
+            [date("a", YEAR), date("b", YEAR), date("c", YEAR), date("liar", 0)], "wrong", YEAR, id="one flatterer"
+        ),
+        pytest.param([date("a", YEAR), date("b", 2 * YEAR), date("c", 3 * YEAR)], "unknown", None, id="no two agree"),
+        pytest.param(
+            [date("a", 0), date("b", 0), date("c", 0), date("d", YEAR), date("e", YEAR)],
+            "unknown",
+            None,
+            id="three against two",
+        ),
+        pytest.param([date("a", YEAR), date("a", YEAR), date("a", YEAR)], "unknown", None, id="one domain"),
+        pytest.param(
+            [date(who, YEAR, "address:192.0.2.1") for who in "abcde"], "unknown", None, id="five domains, one machine"
+        ),
+        pytest.param(
+            [date(who, YEAR, f"address:{who}", "issuer:CN=Proxy") for who in "abcde"],
+            "unknown",
+            None,
+            id="five domains behind one interceptor",
+        ),
+        # signed times
+        pytest.param([sct("x", HOUR), sct("y", DAY), sct("z", DAY)], "wrong", HOUR, id="three logs ahead"),
+        pytest.param([sct("x", HOUR), sct("y", DAY), sct("z", DAY), sct("w", 9 * YEAR)], "wrong", DAY, id="a log astray"),
+        pytest.param([sct("x", HOUR), sct("y", DAY)], "unknown", None, id="two logs"),
+        pytest.param([sct("x", -HOUR), sct("y", -DAY), sct("z", -DAY)], "unknown", None, id="SCTs of the past"),
+        pytest.param([sct("x", HOUR), sct("y", HOUR), date("a", DAY)], "wrong", HOUR, id="two logs and a host"),
+        pytest.param(
+            [sct("x", HOUR), sct("y", HOUR), sct("z", HOUR), date("a", 0), date("b", 0), date("c", 0)],
+            "unknown",
+            None,
+            id="hosts against logs",
+        ),
+        pytest.param([crl("x", DAY, 9 * DAY)] * 3, "unknown", None, id="one CA"),
+        pytest.param(
+            [crl("x", DAY, 9 * DAY), crl("y", DAY, 9 * DAY), sct("z", DAY)], "wrong", DAY, id="two CAs and a log ahead"
+        ),
+        pytest.param(
+            [crl("x", -YEAR, -YEAR + DAY), crl("y", -YEAR, -YEAR + DAY), crl("z", -YEAR, -YEAR + 9 * DAY)],
+            "wrong",
+            -YEAR + 9 * DAY,
+            id="whatever is fetched has been stale for a year",
+        ),
+        pytest.param(
+            [crl("x", -YEAR, -DAY), crl("y", -YEAR, -DAY), crl("z", -YEAR, -DAY), crl("v", -9, DAY), crl("w", -9, DAY)],
+            "unknown",
+            None,
+            id="three stale CAs beside two that are not",
+        ),
+        pytest.param(
+            [crl("x", -HOUR, DAY), crl("y", -HOUR, 2 * DAY), crl("z", -HOUR, 3 * DAY)],
+            "confirmed",
+            None,
+            id="current lists of three CAs",
+        ),
+    ],
+)  # fmt: skip
+def test_verdict(witnesses: list[Witness], state: str, offset: int | None) -> None:
+    verdict = fold_of(*witnesses).verdict()
+    assert (verdict.state, verdict.offset) == (state, offset)
+
+
+def test_current_lists_confirm_to_days_and_dates_to_minutes() -> None:
+    lists = fold_of(crl("x", -HOUR, DAY), crl("y", -HOUR, 2 * DAY), crl("z", -HOUR, 3 * DAY))
+    assert lists.verdict().margin == 3 * DAY
+    assert not lists.settled
+    assert fold_of(date("a", 0), date("b", 0), date("c", 0)).verdict().margin == 300
+
+
+def test_the_kindest_word_of_a_party_counts() -> None:
+    """Two hosts of one domain that disagree are one voice, and it is for us."""
+    assert fold_of(date("a", YEAR), date("a", 0), date("b", 0), date("c", 0)).verdict().state == "confirmed"
+    assert fold_of(date("a", YEAR), date("a", 0), date("b", YEAR), date("c", YEAR)).verdict().state == "unknown"
+
+
+def test_many_certificates_are_one_weak_voice() -> None:
+    fold = ClockFold()
+    for number in range(20):
+        fold.add(facts(domain=f"d{number}.test", validity=early(DAY)))
+    assert fold.verdict().state == "unknown"  # not even twenty decide alone
+    fold.add(facts(sct("x", DAY), sct("y", DAY)))
+    assert fold.verdict().state == "wrong"
+
+
+def test_certificates_that_nobody_trusts_are_no_voice() -> None:
+    fold = ClockFold()
+    for number in range(20):
+        fold.add(facts(domain=f"d{number}.test", validity=early(DAY), issuers=("somebody",)))
+    fold.add(facts(sct("x", DAY), sct("y", DAY)))
+    assert fold.verdict().state == "unknown"
+
+
+def test_expired_certificates_and_stale_lists() -> None:
+    fold = fold_of(crl("x", -YEAR, -YEAR), crl("y", -YEAR, -YEAR))
+    for number in range(5):
+        fold.add(facts(domain=f"d{number}.test", validity=late(90 * DAY)))
+    verdict = fold.verdict()
+    assert (verdict.state, verdict.offset) == ("wrong", -90 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "settled"),
+    [
+        ([HOUR] * 3, True),
+        ([HOUR] * 3 + [0], False),
+        ([HOUR] * 5 + [0], True),
+        ([HOUR] * 6 + [0, 0], False),
+        ([0], False),
+    ],
+)
+def test_settled_only_when_nothing_contradicts_much(offsets: list[int], settled: bool) -> None:
+    fold = fold_of(*[date(f"d{number}.test", offset) for number, offset in enumerate(offsets)])
+    assert (fold.settled, fold.wanting) == (settled, not settled)
+
+
+def test_what_is_concerned() -> None:
+    fold = ClockFold()
+    assert fold.concerns(facts(validity=early(DAY)))
+    assert fold.concerns(facts(date("a", HOUR)))
+    assert not fold.concerns(facts(date("a", 10)))
+    assert not fold.concerns(facts(sct("a", HOUR)))
+
+
+def test_a_given_moment_leaves_the_clock_out_of_it() -> None:
+    fold = ClockFold(judge=False)
+    told = facts(*[date(who, YEAR) for who in "abcdef"], validity=early(DAY))
+    fold.add(told)
+    assert fold.verdict().state == "unknown"
+    assert not fold.concerns(told)
+    assert not fold.wanting
+
+
+def test_order_and_division_do_not_matter() -> None:
+    witnesses = [date(who, random.Random(who).choice([HOUR, HOUR + 5, 0])) for who in "abcdefgh"]
+    witnesses += [sct("x", HOUR), sct("x", 5), crl("y", -HOUR, DAY), crl("y", -DAY, HOUR), date("a", 7), ntp("n", HOUR)]
+    whole = fold_of(*witnesses).verdict()
+    for seed in range(20):
+        shuffled = random.Random(seed).sample(witnesses, len(witnesses))
+        one, other = fold_of(*shuffled[:5]), fold_of(*shuffled[5:])
+        one.merge(pickle.loads(pickle.dumps(other)))
+        assert one.verdict() == whole
+
+
+def test_memory_is_bounded_and_evidence_short() -> None:
+    fold = ClockFold()
+    for number in range(3 * MAX_PARTIES):
+        who = f"d{number}.test"
+        fold.add(facts(date(who, HOUR), sct(who, HOUR), crl(who, 0, DAY), domain=who, validity=early(DAY)))
+    assert len(pickle.dumps(fold)) < MAX_PARTIES * 600
+    assert len(fold.verdict().witnesses) == MAX_SHOWN
+
+
+def test_witnesses_are_told() -> None:
+    verdict = fold_of(date("a.test", HOUR), date("b.test", HOUR), date("c.test", HOUR)).verdict()
+    assert verdict.witnesses[0] == {
+        "kind": "http-date",
+        "who": "a.test",
+        "time": "2026-11-18T12:06:40Z",
+        "local_time": "2026-11-18T11:06:40Z",
+    }
+    assert len(verdict.witnesses) == MIN_WITNESSES
+
+
+def test_independent_prefers_whom_we_agree_with() -> None:
+    near, far = date("a", 1, "address:1"), date("b", HOUR, "address:1")
+    assert independent([far, near]) == [near]
+
+
+def test_times_beyond_the_calendar() -> None:
+    verdict = fold_of(*[date(who, 10**15) for who in "abc"]).verdict()
+    assert verdict.state == "wrong"
+    assert verdict.witnesses[0]["time"] == "9999-12-31T23:59:59Z"
+
+
+def test_answers_that_cannot_count_for_more_need_not_be_heard() -> None:
+    fold = fold_of(crl("ca.test", -100, 1000))
+    assert fold.matters("other.test", -100, 1000)
+    assert fold.matters("ca.test", -100, 1000), "which of equals is kept is decided by their order"
+    assert fold.matters("ca.test", -99, 0) and fold.matters("ca.test", -200, 1001)
+    assert not fold.matters("ca.test", -101, 999)
+    assert not ClockFold(judge=False).matters("ca.test", 5, 5)

@@ -1,0 +1,109 @@
+"""What Prometheus reads is what was meant, by the word of its own client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from scanner.model.findings import CAUSES
+from scanner.fleet.stats.prometheus import MAX_SHARED, as_prometheus, prometheus_label
+from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.counts import Stats
+from tests.fleet.stats.test_clusters import estate as shared_estate
+from tests.fleet.stats.test_statistics import estate
+from tests.helpers.hostile import TEXTS
+from tests.helpers.made import diagnosis, finding
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(text: str) -> Samples:
+    """(name, labels) -> value; each once, with HELP and TYPE before it."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        assert family.type == "gauge" and family.documentation.endswith(".")
+        for sample in family.samples:
+            assert sample.name == family.name
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found[name, frozenset(labels.items())]
+
+
+def folded(findings: list[dict[str, Any]], *by: str) -> Statistics:
+    statistics = Statistics(by)
+    statistics.add_batch(findings)
+    return statistics
+
+
+NAMES = {
+    "tlsweep_findings", "tlsweep_unreadable_lines", "tlsweep_repeated_findings", "tlsweep_cause_targets",
+    "tlsweep_cause_primary", "tlsweep_code_targets", "tlsweep_group_findings", "tlsweep_group_cause_targets",
+    "tlsweep_last_started_timestamp_seconds", "tlsweep_services_expired", "tlsweep_services_expiring",
+    "tlsweep_stage_duration_seconds", "tlsweep_shared_cause_targets", "tlsweep_runs_with_wrong_clock",
+    "tlsweep_intercepting_issuers", "tlsweep_revocation_blocked",
+}  # fmt: skip
+
+
+def test_names_stay() -> None:
+    """Alerts and dashboards hang on them."""
+    assert {name for name, _ in samples(as_prometheus(folded(estate(), "owner")))} == NAMES
+
+
+def test_values() -> None:
+    found = samples(as_prometheus(folded(estate(), "owner")))
+    assert value(found, "tlsweep_findings", outcome="fail") == 11
+    assert value(found, "tlsweep_repeated_findings") == 2
+    assert value(found, "tlsweep_group_findings", column="owner", value="web", outcome="fail") == 4
+    assert value(found, "tlsweep_code_targets", cause="untrusted-ca", code="untrusted-root") == 5
+    assert value(found, "tlsweep_last_started_timestamp_seconds") == 1_795_658_400
+    assert value(found, "tlsweep_services_expiring", within_days="90") == 26
+    assert value(found, "tlsweep_stage_duration_seconds", stage="handshake", quantile="0.5") == pytest.approx(
+        0.01, rel=0.02
+    )
+    assert value(found, "tlsweep_runs_with_wrong_clock") == 1
+    assert value(found, "tlsweep_intercepting_issuers") == 1
+    assert value(found, "tlsweep_revocation_blocked") == 1
+    assert [value(found, "tlsweep_cause_targets", cause=cause) for cause in CAUSES]
+
+
+def test_shared_causes_are_bounded() -> None:
+    rows = range(1, 101)
+    many = [finding(row, f"h{row}", diagnosis("weak-key", certificate=f"{row % 50}")) for row in rows]
+    found = samples(as_prometheus(folded([*shared_estate(), *many])))
+    shared = [key for key in found if key[0] == "tlsweep_shared_cause_targets"]
+    assert len(shared) == MAX_SHARED
+    assert value(
+        found, "tlsweep_shared_cause_targets", code="intermediate-expired", kind="certificate", key="ca" * 32
+    ) == 40  # fmt: skip
+
+
+def test_nothing_at_all() -> None:
+    for stats in (Stats(), Statistics()):
+        assert value(samples(as_prometheus(stats)), "tlsweep_findings", outcome="ok") == 0
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from((*TEXTS, "\\", '"', "\n", "\r", "\\n", "}")))
+def test_any_text_is_one_label(text: str) -> None:
+    line = f'a{{b="{prometheus_label(text)}"}} 1'
+    assert "\n" not in line
+    assert samples(f"# HELP a A.\n# TYPE a gauge\n{line}\n") == {("a", frozenset({("b", text)})): 1.0}
+
+
+def test_hostile_groups_and_roots() -> None:
+    made = [
+        finding(row, text, diagnosis("known-middlebox", product=text), tags={"owner": text})
+        for row, text in enumerate([*TEXTS, *TEXTS])
+    ]
+    found = samples(as_prometheus(folded(made, "owner", "host")))
+    for text in TEXTS[:-1]:
+        assert value(found, "tlsweep_group_findings", column="owner", value=text, outcome="fail") == 2
+        assert value(found, "tlsweep_shared_cause_targets", code="known-middlebox", kind="product", key=text) == 2

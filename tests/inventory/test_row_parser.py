@@ -1,0 +1,123 @@
+"""One row's cells: defaults, conflicts, URLs, and reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.model.evidence import InvalidRow, Target
+from scanner.inventory.row_parser import Cells, RowReader
+from tests.inventory.rows import PROTOCOLS, reason, target
+
+
+def read(
+    cells: dict[str, str], *, default_protocol: str = "tls", default_port: int | None = None
+) -> Target | InvalidRow:
+    return RowReader(default_protocol, default_port, PROTOCOLS).read(1, 7, Cells(**cells), {})
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"host": "a.example"}, ("a.example", 443, "tls")),
+        ({"host": "a.example:8443"}, ("a.example", 8443, "tls")),
+        ({"host": "a.example", "port": "8443"}, ("a.example", 8443, "tls")),
+        ({"host": "a.example:8443", "port": "8443"}, ("a.example", 8443, "tls")),
+        ({"host": "a.example", "protocol": "SMTP"}, ("a.example", 25, "smtp")),
+        ({"host": "a.example", "protocol": "postgresql"}, ("a.example", 5432, "postgres")),
+        ({"host": "smtp://a.example"}, ("a.example", 25, "smtp")),
+        ({"host": "smtp://a.example:587"}, ("a.example", 587, "smtp")),
+        ({"host": "smtp://a.example", "protocol": "smtp", "port": "26"}, ("a.example", 26, "smtp")),
+        ({"host": "HTTPS://A.example/path?q#f"}, ("a.example", 443, "https")),
+        ({"host": "https://a.example?q"}, ("a.example", 443, "https")),
+        ({"host": "https://a.example:/"}, ("a.example", 443, "https")),
+        ({"host": "https://[2001:db8::1]:444/"}, ("2001:db8::1", 444, "https")),
+        ({"host": "wss://a.example"}, ("a.example", 443, "https")),
+        ({"host": "postgresql://user:secret@a.example/db"}, ("a.example", 5432, "postgres")),
+        ({"host": "a.example/login"}, ("a.example", 443, "tls")),
+        ({"host": "2001:db8::1"}, ("2001:db8::1", 443, "tls")),
+        ({"address": "192.0.2.1"}, ("192.0.2.1", 443, "tls")),
+    ],
+)
+def test_host_port_protocol(cells: dict[str, str], expected: tuple[str, int, str]) -> None:
+    row = target(read(cells))
+    assert (row.host, row.port, row.protocol) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "port"),
+    [
+        ({"host": "a.example"}, 2525),
+        ({"host": "a.example", "protocol": "imap"}, 2525),
+        ({"host": "imap://a.example"}, 143),
+        ({"host": "a.example:1"}, 1),
+        ({"host": "a.example", "port": "2"}, 2),
+    ],
+)
+def test_the_default_port_is_for_rows_that_name_none(cells: dict[str, str], port: int) -> None:
+    assert target(read(cells, default_protocol="smtp", default_port=2525)).port == port
+
+
+@pytest.mark.parametrize(
+    ("cells", "sni"),
+    [
+        ({"host": "a.example"}, "a.example"),
+        ({"host": "192.0.2.1"}, None),
+        ({"host": "192.0.2.1", "sni": "B.example"}, "b.example"),
+        ({"host": "a.example", "sni": "-"}, None),
+        ({"host": "a.example", "sni": "bücher.example"}, "xn--bcher-kva.example"),
+        ({"address": "192.0.2.1", "host": "a.example"}, "a.example"),
+    ],
+)
+def test_server_name(cells: dict[str, str], sni: str | None) -> None:
+    assert target(read(cells)).sni == sni
+
+
+def test_address_skips_dns_and_keeps_the_host() -> None:
+    row = target(read({"host": "a.example", "address": "::ffff:192.0.2.7"}))
+    assert (row.host, row.host_is_ip, row.address) == ("a.example", False, "192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({}, "the host is empty"),
+        ({"host": "http://a.example/"}, "not TLS"),
+        ({"host": "gopher://a.example/"}, "no protocol that is known"),
+        ({"host": "https:///path"}, "names no host"),
+        ({"host": "a.example", "port": "0"}, "1 to 65535"),
+        ({"host": "a.example:x"}, "1 to 65535"),
+        ({"host": "a.example:1", "port": "2"}, "port column says 2"),
+        ({"host": "https://a.example", "protocol": "smtp"}, "protocol column says smtp"),
+        ({"host": "a.example", "protocol": "telnet"}, '"telnet" is not known'),
+        ({"host": "a.example", "protocol": "odd"}, "no usual port"),
+        ({"host": "a.example", "address": "b.example"}, "not an IP address"),
+        ({"host": "a.example", "sni": "192.0.2.1"}, "RFC 6066"),
+        ({"host": "a.example", "sni": "*.example"}, "the sni column"),
+        ({"host": "192.0.2.0/24"}, "networks are not expanded"),
+        ({"host": "2001:db8::/32"}, "networks are not expanded"),
+        ({"host": "user:secret@a.example"}, "user name"),
+    ],
+)
+def test_what_is_wrong_is_said(cells: dict[str, str], words: str) -> None:
+    row = read(cells)
+    assert words in reason(row)
+    assert reason(row).startswith("line 7: ")
+
+
+@pytest.mark.parametrize("host", ["user:secret@a.example", "nosuch://user:secret@a.example/x", "https://:secret@/"])
+def test_a_password_is_not_carried_into_the_finding(host: str) -> None:
+    row = read({"host": host})
+    assert isinstance(row, InvalidRow)
+    assert "secret" not in repr(row)
+
+
+def test_an_invalid_row_keeps_what_identifies_it() -> None:
+    reader = RowReader("tls", None, PROTOCOLS)
+    row = reader.read(3, 9, Cells("*.example", "8443", "https", id="x1"), {"owner": "web"})
+    assert row == InvalidRow(3, reason(row), "*.example", 8443, "https", "x1", {"owner": "web"})
+
+
+def test_a_huge_cell_is_not_carried_whole() -> None:
+    row = read({"host": "x" * 60_000})
+    assert isinstance(row, InvalidRow) and row.host is not None
+    assert len(row.host) == 1000 and len(row.reason) < 300

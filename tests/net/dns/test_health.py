@@ -1,0 +1,90 @@
+"""One question decides whether a resolver answers anybody; names without an answer do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.model.evidence import DnsStatus
+from scanner.net.dns import health as dns_health
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.health import Health, Service, is_usable, service_seen
+from scanner.net.dns.udp_channel import SILENT, Failure
+from scanner.net.dns.message_wire import Answer
+
+GONE = Failure(DnsStatus.UNREACHABLE, "connection refused")
+UNREADABLE = Failure(DnsStatus.MALFORMED, "unreadable")
+
+
+def answer(rcode: int) -> Answer:
+    return Answer(rcode, 0, (), (), False, None, None, False, (), ())
+
+
+def test_a_failure_is_nothing_while_others_are_answered() -> None:
+    health = Health("192.0.2.53", 0.0)
+    health.usable(5.0)
+    assert not health.failed(4.0, 7.0)
+    assert health.failed(5.5, 8.0)
+    assert not health.failed(5.6, 8.0), "it is suspect already"
+
+
+def test_refusals_of_a_moment_are_overload() -> None:
+    health = Health("192.0.2.53", 0.0)
+    health.usable(5.0)
+    assert not health.failed(5.1, 5.2, refused=True)
+    assert not health.failed(5.9, 5.95, refused=True)
+    assert health.failed(6.1, 6.11, refused=True)
+
+
+def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
+    health = Health("192.0.2.53", 0.0)
+    assert health.failed(0.0, 3.0)
+    assert health.lives(3.1) is None and not health.suspect
+    assert not health.failed(3.2, 3.5)
+    assert health.failed(3.2, 3.2 + dns_health.TRUSTED_SECONDS)
+
+
+def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
+    health = Health("192.0.2.53", 6 * 3600 + 12 * 60)
+    health.usable(3.0)
+    health.failed(4.0, 7.0)
+    state = health.declare(Service.SILENT, 12.0)
+    assert state.text == "the resolver 192.0.2.53 answered nobody since 06:12:03 UTC"
+    assert health.failure() == Failure(DnsStatus.TIMEOUT, state.text)
+    assert health.patience(12.0) == dns_health.OUTAGE_PATIENCE and health.patience(1000.0) == 0.0
+    back = health.lives(50.0)
+    assert back is not None and back.service is Service.ANSWERING
+    assert back.text == "the resolver 192.0.2.53 answers again, after 06:12:03 UTC"
+    assert health.patience(50.0) == float("inf") and health.state is None
+
+
+def test_what_is_said_of_one_that_never_answered() -> None:
+    health = Health("192.0.2.53", 0.0)
+    health.failed(1.0, 4.0)
+    state = health.declare(Service.UNREACHABLE, 4.0, "connection refused")
+    assert state.text == (
+        "the resolver 192.0.2.53 could not be reached since 00:00:01 UTC and never before in this run: connection refused"
+    )
+    assert health.failure().status is DnsStatus.UNREACHABLE
+    assert health.patience(4.0) == dns_health.STARTUP_PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("replies", "service"),
+    [
+        ([SILENT, answer(dns_wire.NXDOMAIN)], Service.ANSWERING),
+        ([answer(dns_wire.REFUSED), answer(dns_wire.FORMERR)], Service.ANSWERING),
+        ([SILENT, UNREADABLE], Service.ANSWERING),
+        ([answer(dns_wire.REFUSED), SILENT], Service.REFUSING),
+        ([answer(dns_wire.SERVFAIL), answer(dns_wire.REFUSED)], Service.FAILING),
+        ([GONE, GONE], Service.UNREACHABLE),
+        ([GONE, SILENT], Service.SILENT),
+        ([SILENT], Service.SILENT),
+    ],
+)
+def test_what_replies_show(replies: list[Answer | Failure], service: Service) -> None:
+    assert service_seen(replies)[0] is service
+
+
+def test_refused_and_servfail_say_nothing_of_the_name() -> None:
+    assert [is_usable(answer(rcode)) for rcode in (0, 2, 3, 5)] == [True, False, True, False]
+    assert not is_usable(SILENT)

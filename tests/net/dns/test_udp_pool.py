@@ -1,0 +1,194 @@
+"""The ports of one resolver: lent, given up, woken in time, and closed in the end."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
+
+from scanner.model.evidence import DnsStatus
+from scanner.net.dns import udp_pool as dns_pool
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.resolver_config import Server
+from scanner.net.dns.udp_pool import Pool
+from scanner.net.dns.udp_channel import SILENT, Failure, Port, RandomNumbers
+from tests.net.dns.dns_memory import Arrivals, MemoryNetwork, Script, silent
+
+SERVER = Server("192.0.2.53")
+QUESTIONS = dns_wire.questions_for("a.example", (dns_wire.A,))
+NUMBERS = RandomNumbers()
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    """Seconds pass as soon as nothing else is to be done."""
+    return MockClock(autojump_threshold=0)
+
+
+def answering(query: bytes, tcp: bool) -> Arrivals:
+    return [(0.01, query[:2] + b"\x81" + query[3:])]
+
+
+@asynccontextmanager
+async def pool_to(script: Script) -> AsyncIterator[tuple[Pool, MemoryNetwork]]:
+    network = MemoryNetwork({SERVER.text: script})
+    async with trio.open_nursery() as nursery:
+        yield Pool(SERVER, network, nursery, NUMBERS, trio.current_time), network
+        nursery.cancel_scope.cancel()
+    assert network.open == 0, "a socket was left open"
+
+
+async def ask(pool: Pool, seconds: float = 3) -> object:
+    port = pool.take(trio.current_time() + seconds, NUMBERS.octets(2))
+    assert isinstance(port, Port)
+    [reply] = await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+    return reply
+
+
+@trio_test
+async def test_a_port_is_lent_to_one_exchange_at_a_time(clock: MockClock) -> None:
+    async with pool_to(answering) as (pool, network):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3 * dns_pool.POOL_SIZE):
+                nursery.start_soon(ask, pool)
+            await wait_all_tasks_blocked(0.001)
+            assert network.open == 3 * dns_pool.POOL_SIZE
+        for _ in range(100):
+            assert isinstance(await ask(pool), bytes)
+        assert network.opened == pool.opened == 3 * dns_pool.POOL_SIZE, "free ones serve again"
+
+
+@trio_test
+async def test_a_port_whose_question_stayed_open_is_not_lent_again(clock: MockClock) -> None:
+    async with pool_to(silent) as (pool, network):
+        started = trio.current_time()
+        assert await ask(pool) == SILENT
+        assert trio.current_time() - started == pytest.approx(3)
+        assert network.open == 0 and network.opened == 1
+        with trio.move_on_after(1):
+            await ask(pool)
+        assert network.open == 0 and network.opened == 2
+
+
+@trio_test
+async def test_each_waits_until_its_own_deadline(clock: MockClock) -> None:
+    """Later deadlines first, nearer ones after them, and ports that are used again and again in between."""
+    async with pool_to(silent) as (pool, _network):
+        ended: list[tuple[float, float]] = []
+
+        async def wait(start: float, seconds: float) -> None:
+            await trio.sleep(start)
+            begun = trio.current_time()
+            await ask(pool, seconds)
+            ended.append((seconds, trio.current_time() - begun))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(wait, number * 0.1, (5, 1, 3, 0.5)[number % 4])
+        assert len(ended) == 40
+        assert all(took == pytest.approx(seconds) for seconds, took in ended)
+
+
+@trio_test
+async def test_a_deadline_that_is_over_already_ends_the_waiting_at_once(clock: MockClock) -> None:
+    async with pool_to(silent) as (pool, _network):
+        started = trio.current_time()
+        assert await ask(pool, 0) == SILENT
+        assert trio.current_time() - started < 0.1
+
+
+@trio_test
+async def test_a_port_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) -> None:
+    quiet = False
+
+    def script(query: bytes, tcp: bool) -> Arrivals:
+        return [] if quiet else answering(query, tcp)
+
+    async with pool_to(script) as (pool, network):
+        for _ in range(dns_pool.POOL_SIZE * 20):
+            await ask(pool)
+            await trio.sleep(0.05)
+        assert network.open == dns_pool.POOL_SIZE
+        quiet = True
+        for seconds in (3, 1, 3, 0.2):
+            started = trio.current_time()
+            assert await ask(pool, seconds) == SILENT
+            assert trio.current_time() - started == pytest.approx(seconds)
+
+
+@trio_test
+async def test_ports_that_have_served_their_time_are_closed(clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_pool, "PORT_LIFETIME", 4)
+    monkeypatch.setattr(dns_pool, "PORT_LIFETIME_SPREAD", 4)
+    async with pool_to(answering) as (pool, network):
+        for _ in range(dns_pool.POOL_SIZE * 16):
+            await ask(pool)
+        assert network.open == dns_pool.POOL_SIZE and network.opened > 2 * dns_pool.POOL_SIZE
+
+
+@trio_test
+async def test_datagrams_that_answered_nothing_are_counted_beyond_the_life_of_a_port(clock: MockClock) -> None:
+    async with pool_to(lambda query, tcp: [(0.1, b"junk"), *answering(query, tcp)]) as (pool, _network):
+        for _ in range(5):
+            await ask(pool)
+        assert pool.ignored == 0, "what comes after the answer is met by the next exchange"
+        for _ in range(dns_pool.POOL_SIZE):
+            await trio.sleep(1)
+            await ask(pool)
+        assert pool.ignored > 0
+        kept = pool.ignored
+    assert pool.ignored == kept
+
+
+@trio_test
+async def test_no_file_descriptor(clock: MockClock) -> None:
+    async with pool_to(answering) as (pool, network):
+        network.failures += [OSError(errno.EMFILE, "too many")] * 3
+        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) is None
+        port = await pool.wait_for_one(3)
+        assert isinstance(port, Port)
+        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        network.failures += [OSError(errno.EMFILE, "too many")]
+        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) is port, "one that is free serves as well"
+        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        network.failures += [OSError(errno.ENETUNREACH, "no way")]
+        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) == Failure(
+            DnsStatus.UNREACHABLE, "network is unreachable"
+        )
+
+
+@trio_test
+async def test_waiting_for_a_file_descriptor_leaves_the_whole_time_for_the_answer(clock: MockClock) -> None:
+    async with pool_to(silent) as (pool, network):
+        network.failures += [OSError(errno.EMFILE, "too many")] * 40
+        port = await pool.wait_for_one(3)
+        assert isinstance(port, Port) and trio.current_time() > 1.9
+        started = trio.current_time()
+        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        assert trio.current_time() - started == pytest.approx(3)
+
+
+@trio_test
+async def test_the_end_of_the_run_wakes_who_still_waits(clock: MockClock) -> None:
+    network = MemoryNetwork({SERVER.text: answering})
+    found: list[object] = []
+
+    async def wait(pool: Pool) -> None:
+        found.append(await ask(pool, 1000))
+
+    async with trio.open_nursery() as outer:
+        async with trio.open_nursery() as inner:
+            pool = Pool(SERVER, network, inner, NUMBERS, trio.current_time)
+            await ask(pool)
+            network.servers = {SERVER.text: silent}
+            outer.start_soon(wait, pool)
+            await wait_all_tasks_blocked(0.001)
+            inner.cancel_scope.cancel()
+    assert found == [SILENT] and network.open == 0
+    assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) == Failure(
+        DnsStatus.UNREACHABLE, "the resolver is closed"
+    )

@@ -1,0 +1,126 @@
+"""The options of a run are those of judging it again, unless others are given; files that are gone are done without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from scanner.cli.options import JUDGING_OPTIONS
+from scanner.model.config import ScanConfig
+from scanner.codec.typed import RecordedError
+from scanner.rejudge.judging_options import Options
+from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material, judged_with
+
+
+def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
+    endpoints: list[dict[str, Any]] = [{"trust": {}}, {"trust": {name: {} for name in stores}}]
+    return {"judged_with": options, "endpoints": endpoints} if options else {"endpoints": endpoints}
+
+
+def setup_of(finding: dict[str, Any], given: dict[str, Any] | None = None, beside: tuple[str, ...] = ()) -> Any:
+    said: list[str] = []
+    options = Options(given or {}, beside=beside, say=said.append)
+    return options.setup(options.key(finding)), said
+
+
+def test_every_option_of_the_judgement_is_recorded() -> None:
+    """An option that is added to the command line, and not here, would change answers unseen."""
+
+    @click.command()
+    def command() -> None:
+        """Nothing."""
+
+    for option in JUDGING_OPTIONS:
+        option(command)
+    names = {parameter.name for parameter in command.params}
+    assert names == (JUDGED_BY_CONFIG.keys() | JUDGED_BY_MATERIAL.keys() | {"trust_store"}) - {"lang"}
+
+
+def test_the_defaults_are_not_written() -> None:
+    assert judged_with(ScanConfig(), Material()) == {}
+    assert judged_with(ScanConfig(), Material(private_cas=[])) == {}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    for name in ("r.pem", "l.json", "c.pem"):
+        (tmp_path / name).touch()
+    files: dict[str, Any] = {"public_roots": str(tmp_path / "r.pem"), "ct_logs": str(tmp_path / "l.json")}
+    config = ScanConfig(at=5.0, expiry_warning_days=14.0, revocation="off", language="zh")
+    material = Material(private_cas=[str(tmp_path / "c.pem")], **files)
+    setup, said = setup_of(recorded(**judged_with(config, material)))
+    assert setup.config == config
+    assert {name: getattr(setup.material, name) for name in files} == files
+    assert list(setup.material.private_cas) == material.private_cas and said == []
+
+
+def test_stores_are_those_by_whose_name_the_run_judged(tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.touch()
+    setup, said = setup_of(recorded((str(roots), "mozilla")))
+    assert setup.material.trust_stores == (str(roots), "mozilla")
+    assert said == [f"trusting what the run trusted: {roots}"]
+    assert setup_of(recorded(("mozilla",)))[0].material.trust_stores == ("mozilla",)
+    assert setup_of(recorded())[0].material.trust_stores == ("mozilla",)
+
+
+def test_a_file_that_was_moved_with_the_findings(tmp_path: Path) -> None:
+    (tmp_path / "roots.pem").touch()
+    setup, _ = setup_of(recorded(("elsewhere/roots.pem",)), beside=(str(tmp_path),))
+    assert setup.material.trust_stores == (str(tmp_path / "roots.pem"),)
+
+
+def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    options = Options({}, say=said.append)
+    finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
+    setup = options.setup(options.key(finding))
+    assert options.setup(options.key(finding)).material.trust_stores == setup.material.trust_stores
+    assert judged_with(setup.config, setup.material) == {} and setup.material.trust_stores == ("mozilla",)
+    assert len(said) == 3 and "mozilla in its place" in said[1] and "--ct-logs" in said[0]
+
+
+def test_nothing_but_plain_files_is_opened(tmp_path: Path) -> None:
+    setup, said = setup_of(recorded((str(tmp_path), "/dev/zero")))
+    assert setup.material.trust_stores == ("mozilla",) and len(said) == 2
+
+
+def test_what_is_given_wins(tmp_path: Path) -> None:
+    finding = recorded((str(tmp_path / "gone.pem"),), at=5, revocation="off")
+    setup, said = setup_of(finding, {"trust_store": ("system",), "at": None})
+    assert (setup.material.trust_stores, setup.config.at, setup.config.revocation) == (("system",), None, "off")
+    assert said == [] and setup.recorded == {"revocation"}
+
+
+def test_a_store_that_is_no_store_any_more() -> None:
+    said: list[str] = []
+    options = Options({"public_roots": "p"}, say=said.append)
+    setup = options.setup(options.key(recorded(("system",), public_roots="x")))
+    without = options.without_recorded_files(setup, "trust store system: none")
+    assert (without.material.public_roots, without.material.trust_stores) == ("p", ("mozilla",))
+    assert said == ["trust store system: none; judged without what the run named: --trust-store"]
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        {},
+        {"endpoints": None},
+        {"endpoints": [1]},
+        {"endpoints": [{"trust": []}]},
+        recorded(at="noon"),
+        recorded(revocation="maybe"),
+        recorded(private_ca="x"),
+        recorded(public_roots=["x"]),
+        {"judged_with": [], "endpoints": []},
+    ],
+)
+def test_what_cannot_be_read(finding: dict[str, Any]) -> None:
+    with pytest.raises(RecordedError):
+        Options({}, say=print).key(finding)
+
+
+def test_options_of_a_newer_version_are_passed_over() -> None:
+    assert Options({}, say=print).key(recorded(mood="grim")) == ()

@@ -1,0 +1,60 @@
+"""What is seen first."""
+
+from __future__ import annotations
+
+from scanner.report.changes import Changes, Night
+from scanner.report.summary import glance, headline, tiles
+from scanner.report.sections import Cause, Expiring, Expiry, Group
+from tests.report.test_sections import tally
+
+FAIL, OK = ("fail", "dns", "nxdomain"), ("ok", None, "")
+
+
+def test_the_headline() -> None:
+    assert headline(tally(*[FAIL] * 2, *[OK] * 1200)) == "2 of 1,202 targets fail"
+    assert headline(tally(FAIL, OK)) == "1 of 2 targets fails"
+    assert headline(tally(OK, OK)) == "None of 2 targets fails"
+    assert headline(tally(OK)) == "The target does not fail"
+
+
+def test_the_numbers() -> None:
+    before = Changes(Night("old", None, {"fail": 3, "ok": 1}), {}, {}, [])
+    found = tiles(tally(FAIL, OK, OK), before)
+    assert [(one.kind, one.count, one.change) for one in found] == [
+        ("fail", 1, "2 fewer than before"), ("warn", 0, "as before"), ("ok", 2, "1 more than before")
+    ]  # fmt: skip
+    assert [one.change for one in tiles(tally(("invalid", None, "")), None)] == [None] * 4
+
+
+def cause(name: str, primary: int) -> Cause:
+    return Cause(name, "", primary, primary, "", ())
+
+
+def test_the_answers() -> None:
+    owners = [
+        Group("web", 9, 4, 0, 5, 0, "", 44.4, ""),
+        Group("(none)", 9, 1, 0, 8, 0, "", 11.1, ""),
+        Group("x", 1, 0, 0, 1, 0, "", 0, ""),
+    ]
+    counts = {"new": 1, "fixed": 0, "changed": 2, "still_broken": 0, "vanished": 3}
+    expiring = [Expiring("2026-11-09", 1, "a.example", "", 5, "")]
+    expiry = Expiry((), 0, ((7, 5), (14, 9)), 0, 20)
+    shared = [
+        {"targets": 99, "code": "revocation-unknown", "kind": "host", "key": "x.example", "error": False},
+        {"targets": 12, "code": "nxdomain", "kind": "domain", "key": "a.example", "error": True},
+    ]
+    causes = [cause(name, 9 - place) for place, name in enumerate(("dns", "revoked", "interception", "clock-skew"))]
+    found = dict(
+        glance(causes, owners, Changes(Night("", None, {}), counts, {}, []), expiry, expiring, shared, "owner")
+    )
+    assert found == {
+        "Causes": "dns 9, revoked 8, interception 7, and 1 more",
+        "Whose": "web 4, nobody named 1",
+        "Changes": "1 new failure, 0 fixed, 2 failing for another cause, 3 gone from the inventory",
+        "Expires next": "a.example tomorrow, which 5 services use; 9 services within 14 days",
+        "One repair": "would mend 12 targets: nxdomain, one domain (a.example)",
+    }
+
+
+def test_nothing_to_say() -> None:
+    assert list(glance([], [], None, Expiry((), 0, (), 0, 0), [], [], None)) == []

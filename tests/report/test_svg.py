@@ -1,0 +1,80 @@
+"""What the library draws comes into the page as shapes and words alone."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from scanner.report.svg import DrawingError, available, cleaned, draw
+from tests.helpers.hostile import TEXTS
+
+FORBIDDEN = {"style", "href", "class"}
+HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="20" viewBox="0 0 10 20">'
+
+
+def test_it_is_installed_for_the_tests() -> None:
+    assert available()
+
+
+def test_only_shapes_and_words_are_left() -> None:
+    given = (
+        f'{HEAD}<style>x{{}}</style><script>alert(1)</script><g class="a" style="fill:red" onclick="x()" aria-label="b">'
+        '<a href="javascript:alert(1)"><text>in a link</text></a><image href="http://a.example/"/>'
+        '<path d="M0,0h1.23456v2" fill="var(--c-fail)" opacity="1"/><text fill="#123">a &lt;b&gt; &amp; c</text></g></svg>'
+    )
+    assert cleaned(given) == (
+        '<svg viewBox="0 0 10 20" width="10" height="20" aria-hidden="true" focusable="false">'
+        '<path d="M0,0h1.2v2" fill="var(--c-fail)"/><text fill="#123">a &lt;b&gt; &amp; c</text></svg>'
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "no xml",
+        "<html/>",
+        f'{HEAD}<path d="M0" fill="url(http://a.example)"/></svg>',
+        f'{HEAD}<path d="M0" fill="red;x:expression(1)"/></svg>',
+        f"{HEAD}<path",
+    ],
+)
+def test_what_is_no_drawing(given: str) -> None:
+    with pytest.raises(DrawingError):
+        cleaned(given)
+
+
+def test_words_of_strangers_are_words() -> None:
+    texts = [text for text in TEXTS if text.isprintable()]
+    drawn = draw(
+        {
+            "data": {"values": [{"label": text, "n": 1} for text in texts]},
+            "mark": {"type": "text", "limit": 0},
+            "encoding": {"y": {"field": "label", "type": "nominal"}, "text": {"field": "label"}},
+        }
+    )
+    tree = ElementTree.fromstring(drawn)
+    names = {element.tag for element in tree.iter()}
+    assert names <= {"svg", "g", "path", "line", "rect", "text"}
+    assert not {
+        name for element in tree.iter() for name in element.keys() if name.startswith("on") or name in FORBIDDEN
+    }
+    shown = {element.text for element in tree.iter("text")}
+    assert {text for text in texts if len(text) < 100} <= shown
+
+
+def test_nothing_is_fetched() -> None:
+    with pytest.raises(ValueError, match=r"(?i)not allowed|denied|failed|access"):
+        draw({"data": {"url": "https://a.example/data.csv"}, "mark": "bar", "encoding": {"x": {"field": "a"}}})
+
+
+def test_characters_that_xml_cannot_hold_do_not_end_the_process() -> None:
+    drawn = draw(
+        {
+            "data": {"values": [{"label": "a\x1b\x00\ud800\ufffe\x9b" + "x" * 100_000, "n": 1}]},
+            "mark": {"type": "text", "limit": 0},
+            "encoding": {"text": {"field": "label"}},
+        }
+    )
+    assert "a\\x1b\\x00\\ud800\\ufffe\\x9bxxx" in drawn
+    assert len(drawn) < 5000

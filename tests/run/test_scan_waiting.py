@@ -1,0 +1,272 @@
+"""Rows that wait: for a target that another row names too, for what the fleet will show, and for their turn to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+
+from scanner.run import scan as module
+from scanner.model.config import ScanConfig
+from scanner.fleet.correlate.facts import Witness
+from scanner.fleet.correlate.fold import Fold
+from scanner.model.evidence import InvalidRow
+from scanner.run.row_queue import ROWS_AHEAD, ROWS_PER_READ, Row
+from scanner.run.scan import WAITING_WORKERS
+from tests.helpers import evidence, pki
+from tests.helpers.network import Scenario, Step, most_within
+from tests.helpers.scanning import (
+    HOSTS,
+    Run,
+    address_of,
+    by_host,
+    check_complete,
+    codes,
+    everywhere,
+    healthy,
+    row,
+    rows_of,
+    run,
+    scanned,
+    sending,
+)
+
+# --- duplicates ------------------------------------------------------------------------------------
+
+
+def test_rows_that_name_one_target_share_its_probe() -> None:
+    scenario = everywhere()
+    rows: list[Row] = [row(number, HOSTS[0], id=f"id{number}", tags={"n": str(number)}) for number in range(1, 500)]
+    findings = scanned(scenario, rows)
+    assert len(scenario.connections) == 1
+    assert len({finding["started"] for finding in findings}) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"port": 444}, {"protocol": "smtp"}, {"sni": None}, {"sni": "b.example"}, {"address": "192.0.2.99"}]
+)
+def test_what_is_asked_differently_is_another_target(change: dict[str, Any]) -> None:
+    there = address_of(HOSTS[0])
+    scenario = Scenario({place: Step(0.05, healthy) for place in (there, "192.0.2.99")}, {HOSTS[0]: [there]})
+    scanned(scenario, [row(1, HOSTS[0]), row(2, HOSTS[0], **change)])
+    assert {each.sni for each in scenario.connections} >= {HOSTS[0], change.get("sni", HOSTS[0])}
+    assert len(scenario.connections) == 2
+
+
+def test_a_target_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(module, "WAITING_WORKERS", 0)
+    scenario = everywhere()
+    hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0], HOSTS[2]]
+    scanned(scenario, rows_of(hosts), ScanConfig(retries=0, concurrency=1))
+    assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0]]
+
+
+def test_those_that_wait_for_one_target_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SHARING", 5)
+    scenario = everywhere()
+    scanned(scenario, rows_of([HOSTS[0]] * 20), threshold=0.02)
+    assert len(scenario.connections) == 20 - 5
+
+
+# --- findings that wait for the fleet --------------------------------------------------------------
+
+
+def incomplete(connection: Any) -> Any:
+    return evidence.answered([evidence.leaf(connection.sni)])
+
+
+def strange(connection: Any) -> Any:
+    return evidence.answered([pki.certificate(connection.sni, issuer=pki.root("Unknown"))])
+
+
+# Three that do not send their issuer, one that does, one whose issuer nobody has.
+OUTCOMES = [incomplete, incomplete, incomplete, healthy, strange]
+SENDS_ITS_ISSUER = OUTCOMES.index(healthy)
+# Seconds, far above what all others take with their follow-ups.
+LATE = 10.0
+
+
+def fleet(order: list[int], late: int | None = None) -> tuple[Scenario, list[Row]]:
+    """These five, each slower than the one before; ``late`` answers after all others are known."""
+    places = {
+        host: Step(LATE if number == late else 0.1 + 0.1 * order.index(number), OUTCOMES[number])
+        for number, host in enumerate(HOSTS[:5])
+    }
+    scenario = Scenario(
+        {address_of(host): step for host, step in places.items()}, {host: [address_of(host)] for host in places}
+    )
+    return scenario, rows_of(HOSTS[number] for number in order)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 4, 2, 1, 0], [0, 4, 3, 1, 2], [4, 3, 0, 1, 2]])
+def test_what_another_host_sends_settles_it_in_any_order(order: list[int]) -> None:
+    scenario, rows = fleet(order)
+    findings = scanned(scenario, rows)
+    told = by_host(findings)
+    for number in range(3):
+        assert codes(told[HOSTS[number]]) == ["intermediate-not-sent"]
+        assert told[HOSTS[number]]["cause"] == "missing-intermediate"
+    assert told[HOSTS[3]]["outcome"] == "ok"
+    assert codes(told[HOSTS[4]]) == ["issuer-unknown"]
+    # what waited for the fleet is written after all that did not
+    assert findings[-1]["target"]["host"] == HOSTS[4]
+
+
+def test_those_that_wait_keep_their_duplicates() -> None:
+    scenario, rows = fleet([0, 3, 1, 2, 4])
+    again = [replace(each, row=each.row + 10, tags={"again": "yes"}) for each in rows]
+    findings = scanned(scenario, [*rows, *again])
+    assert len([each for each in scenario.connections if each.sni in HOSTS]) == 5
+    assert [codes(each) for each in findings if each["target"]["host"] == HOSTS[4]] == [["issuer-unknown"]] * 2
+
+
+def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
+    async def main() -> None:
+        scenario, rows = fleet([0, 4, 1, 2, 3], late=SENDS_ITS_ISSUER)
+        watched = Run(scenario)
+        with trio.move_on_after(LATE / 2):
+            await watched.of(rows)
+        seen = watched.scan.statistics()
+        assert (seen.read, seen.done, seen.held) == (5, 0, 4)
+        assert watched.findings == []
+
+    run(main, threshold=0.01)
+
+
+def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
+    async def main() -> None:
+        scenario, rows = fleet([0, 1, 2, 3, 4], late=SENDS_ITS_ISSUER)
+        watched = Run(scenario)
+        seen = []
+
+        async def before() -> None:
+            await trio.sleep(1)
+            seen.append((len(watched.findings), watched.scan.statistics().held))
+
+        await watched.scan.run(iter(rows), watched.observer, before_settling=before)
+        # only the one that is in order waits for nobody
+        assert seen == [(1, 4)]
+        check_complete(rows, watched.findings)
+
+    run(main, threshold=0.01)
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+class Endless:
+    """Rows without end, and how many were taken."""
+
+    def __init__(self, hosts: int | None = None) -> None:
+        self.taken = 0
+        self.hosts = hosts
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        self.taken += 1
+        number = self.taken if self.hosts is None else self.taken % self.hosts
+        return row(self.taken, f"h{number}.example", address=f"198.51.{number // 250 % 250}.{number % 250}")
+
+
+@pytest.mark.parametrize("hosts", [None, 50], ids=["all different", "the same again and again"])
+def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.MonkeyPatch, hosts: int | None) -> None:
+    monkeypatch.setattr(module, "MAX_SHARING", 1000)
+    endless = Endless(hosts)
+
+    class Silence(Scenario):
+        async def probe(self, *args: Any, **kwargs: Any) -> Any:
+            await trio.sleep_forever()
+
+    async def main() -> None:
+        watched = Run(Silence(), ScanConfig(concurrency=50))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.of, endless)
+            before = 0
+            while not before or endless.taken != before:  # until it does not want any more
+                before = endless.taken
+                await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
+        assert watched.findings == []
+
+    trio.run(main)
+    most = 50 + WAITING_WORKERS + 2 * ROWS_AHEAD + (0 if hosts is None else 1000)
+    assert ROWS_PER_READ < endless.taken <= most
+
+
+def test_an_inventory_that_breaks_breaks_the_run() -> None:
+    def torn() -> Iterator[Row]:
+        yield from rows_of(HOSTS[:3])
+        raise OSError("torn")
+
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup) as caught:
+            await Run(everywhere()).of(torn())
+        assert caught.group_contains(OSError, match="torn")
+
+    run(main)
+
+
+# --- one's turn ------------------------------------------------------------------------------------
+
+
+def test_many_names_on_one_server_keep_nobody_else_waiting() -> None:
+    """Two servers with sixty names each come first, and only four connections may be open."""
+    crowd = [f"name{number}.example" for number in range(120)]
+    names = {host: [f"192.0.2.{200 + number % 2}"] for number, host in enumerate(crowd)}
+    names |= {host: [address_of(host)] for host in HOSTS}
+    scenario = Scenario({place: Step(0.05, healthy) for (place,) in names.values()}, names)
+    rows = rows_of([*crowd, *HOSTS])
+
+    async def main() -> Run:
+        watched = Run(scenario, ScanConfig(retries=0, concurrency=4, rate_per_address=5))
+        await watched.of(rows)
+        return watched
+
+    done: Run = run(main, threshold=0.004)
+
+    check_complete(rows, done.findings)
+    assert scenario.peak() <= 4
+    for server in ("192.0.2.200", "192.0.2.201"):
+        assert most_within(scenario.starts(server), 1 - 1e-6) <= 5
+    order = [place[-3:] for place in scenario.order() if place.startswith("192.0.2.20")]
+    # in turn: of any ten in a row on these two, neither server has more than seven
+    assert all(3 <= order[at : at + 10].count("200") <= 7 for at in range(len(order) - 10))
+    assert len(order) == len(crowd)
+    others = [max(scenario.starts(address_of(host))) for host in HOSTS]
+    assert max(others) < 5 < max(scenario.starts())
+
+
+def test_rows_that_need_no_connection_are_answered_at_once() -> None:
+    rows: list[Row] = [InvalidRow(number, "bad") for number in range(1, 1000)]
+    assert len(scanned(Scenario(), rows)) == len(rows)
+
+
+def test_what_only_a_wrong_clock_calls_valid_is_judged_by_the_agreed_time() -> None:
+    scenario = everywhere()
+
+    def told(servers: int) -> dict[str, Any]:
+        watched = Run(scenario)
+        for number in range(servers):
+            at = int(evidence.AT)
+            watched.scan.fold.clock.hear(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
+        run(lambda: watched.of(rows_of(HOSTS[:1])))
+        (finding,) = watched.findings
+        return dict(finding)
+
+    assert told(servers=0)["outcome"] == "ok"
+    assert told(servers=1)["outcome"] == "ok"  # one of them may lie
+    late = told(servers=3)
+    assert (late["outcome"], late["cause"]) == ("fail", "expired-or-self-signed")
+
+
+def test_what_is_released_and_has_to_wait_again_is_no_endless_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is settled may become open again while others have their turn."""
+    monkeypatch.setattr(Fold, "settled", lambda self, reason: True)
+    monkeypatch.setattr(Fold, "waits_for", lambda self, facts: "clock")
+    assert len(scanned(everywhere(sending(pki.certificate("other.example"))), rows_of(HOSTS))) == len(HOSTS)

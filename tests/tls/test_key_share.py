@@ -1,0 +1,86 @@
+"""Shares and shared secrets of every group that is offered, both sides agreeing."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from scanner.tls import offers
+from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial, ffdhe_prime
+from scanner.tls.wire import DecodeError
+from tests.tls.peers import KEYS
+
+_FFDHE = (offers.FFDHE2048, offers.FFDHE3072, offers.FFDHE4096)
+# Sizes in bits, from the names of RFC 7919 appendix A
+_SAFE_PRIME_BITS = {offers.FFDHE2048: 2048, offers.FFDHE3072: 3072, offers.FFDHE4096: 4096}
+
+
+@pytest.mark.parametrize("group", _FFDHE)
+def test_finite_field_moduli_are_the_safe_primes_of_rfc_7919(group: int) -> None:
+    prime = ffdhe_prime(group)
+    assert prime.bit_length() == _SAFE_PRIME_BITS[group]
+    assert prime >> (prime.bit_length() - 64) == prime & (1 << 64) - 1 == (1 << 64) - 1
+    assert pow(2, (prime - 1) // 2, prime) == 1
+    assert pow(3, prime - 1, prime) == 1
+
+
+def test_the_first_words_of_ffdhe2048_are_those_of_the_rfc() -> None:
+    assert f"{ffdhe_prime(offers.FFDHE2048):X}"[16:48] == "ADF85458A2BB4A9AAFDC5620273D3CF1"
+
+
+def test_every_group_with_a_share_in_an_offer_can_be_shared() -> None:
+    for offer in offers.OFFERS.values():
+        assert set(offer.key_shares) <= KEY_SHARE_GROUPS & set(offer.groups)
+
+
+def test_x25519_agrees() -> None:
+    peer = x25519.X25519PrivateKey.generate()
+    secret = KEYS.shared_secret_untrusted(offers.X25519, peer.public_key().public_bytes_raw())
+    assert secret == peer.exchange(x25519.X25519PublicKey.from_public_bytes(KEYS.share(offers.X25519)))
+
+
+def test_x448_agrees() -> None:
+    peer = x448.X448PrivateKey.generate()
+    secret = KEYS.shared_secret_untrusted(offers.X448, peer.public_key().public_bytes_raw())
+    assert secret == peer.exchange(x448.X448PublicKey.from_public_bytes(KEYS.share(offers.X448)))
+
+
+@pytest.mark.parametrize(
+    ("group", "curve"),
+    [(offers.SECP256R1, ec.SECP256R1()), (offers.SECP384R1, ec.SECP384R1()), (offers.SECP521R1, ec.SECP521R1())],
+)
+def test_curves_agree(group: int, curve: ec.EllipticCurve) -> None:
+    peer = ec.generate_private_key(curve)
+    share = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    ours = ec.EllipticCurvePublicKey.from_encoded_point(curve, KEYS.share(group))
+    assert KEYS.shared_secret_untrusted(group, share) == peer.exchange(ec.ECDH(), ours)
+
+
+def test_the_hybrid_is_ml_kem_first_then_x25519() -> None:
+    share = KEYS.share(offers.X25519MLKEM768)
+    peer = x25519.X25519PrivateKey.generate()
+    kem_secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(share[:1184]).encapsulate()
+    secret = KEYS.shared_secret_untrusted(offers.X25519MLKEM768, ciphertext + peer.public_key().public_bytes_raw())
+    assert secret == kem_secret + peer.exchange(x25519.X25519PublicKey.from_public_bytes(share[1184:]))
+
+
+def test_finite_fields_agree() -> None:
+    prime = ffdhe_prime(offers.FFDHE2048)
+    exponent = int.from_bytes(hashlib.sha256(b"peer").digest(), "big")
+    ours = int.from_bytes(KEYS.share(offers.FFDHE2048), "big")
+    secret = KEYS.shared_secret_untrusted(offers.FFDHE2048, pow(2, exponent, prime).to_bytes(256, "big"))
+    assert secret == pow(ours, exponent, prime).to_bytes(256, "big")
+
+
+@pytest.mark.parametrize("group", sorted(KEY_SHARE_GROUPS))
+@pytest.mark.parametrize("share", [b"", b"\x00", bytes(32), bytes(65), b"\x04" + bytes(64), bytes(1120), bytes(256)])
+def test_a_share_that_is_none_of_the_group_is_the_peers_fault(group: int, share: bytes) -> None:
+    with pytest.raises(DecodeError, match="key_share"):
+        KEYS.shared_secret_untrusted(group, share)
+
+
+def test_two_runs_have_different_keys() -> None:
+    assert KeyMaterial(bytes).share(offers.X25519) != KEYS.share(offers.X25519)

@@ -1,0 +1,173 @@
+"""Chrome's and Apple's policies, clause by clause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanner.trust.ct_logs import CtLog
+from scanner.trust.ct_policies import Promise, Source, apple, apple_standing, chrome, logs_needed, standing
+from tests.helpers.pki import DAY, NOW
+
+SHORT, LONG = 90 * DAY, 200 * DAY
+ISSUED = NOW - 10 * DAY
+
+
+def log(name: str, operator: str, **changes: Any) -> CtLog:
+    return CtLog(
+        name.encode().ljust(32), name, operator, b"", **{"state": "usable", "since": NOW - 900 * DAY, **changes}
+    )
+
+
+A1, A2, A3 = (log(f"a{n}", "A") for n in range(3))
+B1, B2 = (log(f"b{n}", "B", tiled=n == 1) for n in range(2))
+GONE = log("gone", "B", state="retired", since=NOW - 5 * DAY)
+LONG_GONE = log("long gone", "B", state="retired", since=NOW - 300 * DAY)
+
+
+def promises(*logs: CtLog, source: Source = "certificate", at: float = ISSUED) -> list[Promise]:
+    return [Promise(item, source, at) for item in logs]
+
+
+def test_lifetimes() -> None:
+    assert [logs_needed(days * DAY) for days in (1, 90, 180)] == [2, 2, 2]
+    assert logs_needed(180 * DAY + 1) == logs_needed(398 * DAY) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "expected"),
+    [
+        ("qualified", None, "approved"),
+        ("usable", NOW + DAY, "approved"),
+        ("readonly", NOW - DAY, "approved"),
+        ("retired", NOW - DAY, "once"),
+        ("retired", NOW + DAY, "approved"),
+        ("retired", None, "once"),
+        ("rejected", NOW - DAY, "never"),
+        ("rejected", NOW + DAY, "approved"),
+        ("rejected", None, "never"),
+        ("pending", NOW - DAY, "never"),
+        (None, None, "never"),
+    ],
+)
+def test_standing(state: str | None, since: float | None, expected: str) -> None:
+    assert standing(state, since, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("logs", "lifetime", "complies"),
+    [
+        ((A1, B1), SHORT, True),
+        ((A1, B2), SHORT, True),
+        ((B1, B2), SHORT, False),  # one operator
+        ((A1,), SHORT, False),
+        ((A1, A1), SHORT, False),  # one log twice
+        ((), SHORT, False),
+        ((A1, B1), LONG, False),
+        ((A1, A2, B1), LONG, True),
+        ((A1, A2, A3), LONG, False),
+        ((A1, GONE), SHORT, True),  # made before it was retired
+        ((A1, LONG_GONE), SHORT, False),
+        ((GONE,), SHORT, False),
+        ((GONE, LONG_GONE), SHORT, False),  # none of a log in use
+    ],
+)
+def test_chrome_inside_the_certificate(logs: tuple[CtLog, ...], lifetime: float, complies: bool) -> None:
+    verdict = chrome(promises(*logs), lifetime, NOW)
+    assert verdict.complies is complies
+    assert (verdict.reason is None) is complies
+    assert verdict.as_json()["needed"] == logs_needed(lifetime)
+
+
+def test_chrome_takes_none_from_staples() -> None:
+    assert chrome(promises(A1, B1, source="staple"), SHORT, NOW).count == 0
+    assert not chrome([*promises(A1), *promises(B1, source="staple")], SHORT, NOW).complies
+
+
+def test_chrome_in_the_handshake() -> None:
+    assert chrome(promises(A1, B1, source="tls"), LONG, NOW).complies
+    alone = chrome(promises(A1, source="tls"), LONG, NOW)
+    assert (alone.complies, alone.needed, alone.count) == (False, 2, 1)
+    assert not chrome(promises(A1, A2, source="tls"), LONG, NOW).complies
+    # in the handshake a retired log counts for nothing
+    assert not chrome(promises(A1, GONE, source="tls"), LONG, NOW).complies
+    # both together
+    assert chrome([*promises(A1), *promises(B1, source="tls")], LONG, NOW).complies
+    assert chrome([*promises(A1, A2, B1), *promises(A1, source="tls")], LONG, NOW).complies
+
+
+def test_chrome_holds_a_retired_log_against_the_earliest_promise() -> None:
+    late = [*promises(A1, at=NOW - 3 * DAY), *promises(GONE, at=NOW - 6 * DAY)]
+    assert not chrome(late, SHORT, NOW).complies
+    early = [*promises(A1, at=NOW - 7 * DAY), *promises(GONE, at=NOW - 6 * DAY)]
+    assert chrome(early, SHORT, NOW).complies
+    after = [*promises(A1, at=NOW - 7 * DAY), *promises(GONE, at=NOW - 4 * DAY)]
+    assert not chrome(after, SHORT, NOW).complies
+
+
+def test_a_log_that_changed_hands() -> None:
+    sold = log("sold", "B", previous_operators=(("A", NOW - 20 * DAY),))
+    assert chrome(promises(A1, sold), SHORT, NOW).complies
+    assert not chrome(promises(A1, sold, at=NOW - 30 * DAY), SHORT, NOW).complies
+
+
+@pytest.mark.parametrize(
+    ("logs", "lifetime", "complies"),
+    [
+        ((A1, B1), SHORT, True),
+        ((A1, A2), SHORT, False),  # one of each operator counts
+        ((A1, A2, B1), LONG, True),  # two of each
+        ((A1, A2, A3), LONG, False),
+        ((A1, B1), LONG, False),
+        ((A1, GONE), SHORT, True),
+        ((A1, LONG_GONE), SHORT, False),
+        ((GONE,), SHORT, False),
+        ((), SHORT, False),
+        ((A1, B2), SHORT, True),
+        ((B2, log("tiles", "C", tiled=True)), SHORT, False),  # none of RFC 6962
+    ],
+)
+def test_apple_inside_the_certificate(logs: tuple[CtLog, ...], lifetime: float, complies: bool) -> None:
+    verdict = apple(promises(*logs), lifetime, NOW, known=False)
+    assert verdict.complies is complies
+    assert (verdict.reason is None) is complies
+
+
+def test_apple_beside_the_certificate() -> None:
+    for source in ("tls", "staple"):
+        assert apple([*promises(A1), *promises(A2, source=source)], LONG, NOW, known=False).complies
+        assert apple(promises(A1, A2, source=source), LONG, NOW, known=False).complies
+        assert not apple(promises(A1, source=source), LONG, NOW, known=False).complies
+        tiles = log("tiles", "C", tiled=True)
+        assert not apple(promises(B2, tiles, source=source), LONG, NOW, known=False).complies
+
+
+def test_what_apple_holds_of_a_log() -> None:
+    approved = log("x", "X", apple_state="usable")
+    assert apple_standing(approved, NOW, known=True) == "approved"
+    assert apple_standing(log("x", "X", apple_state="rejected"), NOW, known=True) == "never"
+    assert apple_standing(log("x", "X", apple_state="pending"), NOW, known=True) == "unknown"
+    assert apple_standing(log("x", "X"), NOW, known=True) == "unknown"
+    assert apple_standing(log("x", "X"), NOW, known=False) == "approved"
+    assert apple_standing(log("x", "X", state=None), NOW, known=True) == "never"
+    assert apple_standing(log("x", "X", apple_state="usable", state="retired"), NOW, known=True) == "unknown"
+
+
+def test_apple_is_not_guessed() -> None:
+    sure = log("sure", "A", apple_state="usable")
+    new = log("new", "B", apple_state="pending")
+    verdict = apple(promises(sure, new), SHORT, NOW, known=True)
+    assert verdict.complies is None and "new" in (verdict.reason or "")
+    # whatever it holds of the second, it is not enough
+    assert apple(promises(sure, new), LONG, NOW, known=True).complies is False
+    # and here it does not matter
+    third = log("third", "C", apple_state="usable")
+    assert apple(promises(sure, new, third), SHORT, NOW, known=True).complies is True
+
+
+def test_apple_counts_what_was_made_before_it_retired_a_log() -> None:
+    sure = log("sure", "A", apple_state="usable")
+    retired = log("r", "B", state="usable", apple_state="retired", apple_since=NOW - 5 * DAY)
+    assert apple(promises(sure, retired), SHORT, NOW, known=True).complies is True
+    assert apple(promises(sure, retired, at=NOW - 4 * DAY), SHORT, NOW, known=True).complies is False

@@ -1,0 +1,82 @@
+"""Interceptors are known by their issuer's name or key; what was not checked is found and does not decide."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import pytest
+
+from scanner.trust import interceptors as middleboxes
+from scanner.trust.interceptors import by_issuer, is_portal_key, key_hash, middlebox_of
+from tests.helpers import pki
+
+KNOWN = [
+    (pki.name(CN="avast! Web/Mail Shield Root", O="avast! Web/Mail Shield"), "Avast Antivirus"),
+    (pki.name(O="Fortinet Ltd.", CN="FG100"), "Fortinet"),
+    (pki.name(CN="Zscaler Intermediate Root CA (zscalertwo.net)", O="Zscaler Inc."), "Zscaler"),
+    (pki.name(CN="Kaspersky Anti-Virus Personal Root Certificate"), "Kaspersky Internet Security"),
+    (pki.name(CN="mitmproxy", O="mitmproxy"), "mitmproxy"),
+]
+HINTS = [
+    (pki.name(O="Palo Alto Networks Inc", CN="decrypt"), "Palo Alto Networks decryption"),
+    (pki.name(CN="PortSwigger CA", O="PortSwigger"), "Burp Suite"),
+]
+ORDINARY = [
+    pki.name(CN="Fortinet"),  # the organization is what is known
+    pki.name(CN="Cisco Umbrella Root CA"),
+    pki.name(O="Not Zscaler Inc. at all"),
+    pki.name(CN="Kaspersky Anti-Virus Personal Root Certificate" + "x" * 300),
+    pki.name(),
+]
+
+
+def issued(issuer: bytes) -> pki.Issued:
+    return pki.certificate("www.example.org", issuer_name=issuer, signed_by=pki.key("box"))
+
+
+@pytest.mark.parametrize(("issuer", "product"), KNOWN)
+def test_known(issuer: bytes, product: str) -> None:
+    found = middlebox_of(issued(issuer).parsed)
+    assert found is not None and found.product == product and found.decides
+
+
+@pytest.mark.parametrize(("issuer", "product"), HINTS)
+def test_what_was_not_checked_is_a_hint(issuer: bytes, product: str) -> None:
+    found = middlebox_of(issued(issuer).parsed)
+    assert found is not None and found.product == product and not found.decides
+
+
+@pytest.mark.parametrize("issuer", ORDINARY)
+def test_ordinary_issuers(issuer: bytes) -> None:
+    assert middlebox_of(issued(issuer).parsed) is None
+
+
+def test_a_products_own_page_is_no_interception() -> None:
+    own = pki.certificate(pki.name(O="Fortinet", CN="FGT60E"), san=["fw.example"])
+    assert by_issuer(own.parsed.issuer_name.attributes) is not None
+    assert middlebox_of(own.parsed) is None
+
+
+def test_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    ca = pki.root("Local CA")
+    leaf = pki.certificate("www.example.org", issuer=ca)
+    assert middlebox_of(leaf.parsed, (ca.parsed,)) is None
+    monkeypatch.setitem(middleboxes._data()["keys"], key_hash(ca.parsed), "Headset")
+    found = middlebox_of(leaf.parsed, (ca.parsed,))
+    assert found is not None and found.product == "Headset" and found.decides
+
+
+def test_portal_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaf = pki.certificate("login.example.org", issuer=pki.root("Public CA")).parsed
+    assert not is_portal_key(leaf)
+    monkeypatch.setattr(middleboxes, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
+    assert is_portal_key(leaf)
+
+
+def test_every_entry_says_how_it_is_known() -> None:
+    content = json.loads((resources.files("scanner") / "data" / "interceptors.json").read_bytes())
+    for row in content["issuers"]:
+        assert row["source"] and row["product"] and {"CN", "O", "OU"} & set(row)
+        assert row["decides"] is ("not checked" not in row["source"])
+    assert all(len(key) == 64 for key in [*content["keys"], *content["portal_keys"]])

@@ -1,0 +1,174 @@
+"""The shipped set and the pool of the run: found by subject, bounded, and never trust."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+import scanner
+from scanner.trust import intermediates
+from scanner.x509.certificate import Certificate
+from scanner.trust.intermediates import ENTRY, MAGIC, Intermediates, subject_key
+from scanner.trust.verifier import Judge
+from scanner.trust.stores import load_store
+from tests.helpers import pki
+from tests.helpers.pki import NOW
+
+ROOT = pki.root()
+CA = pki.authority("CA", ROOT)
+
+
+def _shipped() -> list[Certificate]:
+    data = (Path(scanner.__file__).parent / "data" / "intermediates.bin").read_bytes()
+    assert data.startswith(MAGIC)
+    (count,) = struct.unpack_from(">I", data, len(MAGIC))
+    start = len(MAGIC) + 4
+    entries = list(ENTRY.iter_unpack(data[start : start + count * ENTRY.size]))
+    assert [key for key, _, _ in entries] == sorted(key for key, _, _ in entries)
+    assert entries[-1][1] + entries[-1][2] == len(data)
+    return [Certificate.parse_untrusted(data[offset : offset + length]) for _, offset, length in entries]
+
+
+def test_the_shipped_file_is_whole_and_every_certificate_is_found_by_its_subject() -> None:
+    held = Intermediates()
+    found = _shipped()
+    assert len(found) > 900
+    for certificate in found[::25]:
+        assert certificate in held.shipped(certificate.subject_der)
+        assert certificate.is_ca and not certificate.self_issued
+    assert held.shipped(b"nobody") == ()
+    assert subject_key(b"") != subject_key(b"x")
+
+
+def test_nothing_is_read_where_the_shipped_set_is_left_out() -> None:
+    held = Intermediates(shipped=False)
+    assert held.shipped(_shipped()[0].subject_der) == ()
+
+
+def test_the_shipped_set_completes_a_real_public_path() -> None:
+    """Some shipped intermediate, taken for a leaf's place, closes only with another shipped one, and is not trusted for it."""
+    store = load_store("mozilla")
+    found = _shipped()
+    subjects = {certificate.subject_der for certificate in found}
+    lower = next(
+        item
+        for item in found
+        if item.issuer_der in subjects and not store.with_subject(item.issuer_der) and not item.flaws
+    )
+    judging = Judge([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+    verdict = judging.judge((lower.der,), name=None, at=lower.not_before + 86_400)
+    codes = [problem.code for problem in verdict.stores["mozilla"].problems]
+    assert not verdict.trusted
+    assert "intermediate-not-sent" in codes or "intermediate-unobtainable" in codes or "issuer-unknown" in codes
+
+
+def _named(name: str, issuer: str) -> Certificate:
+    """Of the shipped ones the last with this common name, by this issuer."""
+    return [item for item in _shipped() if item.common_name == name and f"CN={issuer}," in item.issuer][-1]
+
+
+@pytest.mark.parametrize(
+    ("lower", "root", "older"), [("YE1", "Root YE", "ISRG Root X2"), ("YR1", "Root YR", "ISRG Root X1")]
+)
+def test_roots_that_no_store_has_yet_need_their_cross_certificate_sent(lower: str, root: str, older: str) -> None:
+    """Let's Encrypt's roots of 2025 lead to an anchor only by way of those of 2015 and 2020."""
+    store = load_store("mozilla")
+    issuing, cross = _named(lower, root), _named(root, older)
+    assert not store.with_subject(cross.subject_der), "it has come: another root is needed here"
+    at = max(issuing.not_before, cross.not_before) + 86_400
+
+    def above(*sent: Certificate) -> tuple[list[str], str | None]:
+        judging = Judge([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+        verdict = judging.judge(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
+        # a CA in the place of a leaf has faults of its own
+        problems = [problem for problem in verdict.problems if problem.code != "wrong-key-usage"]
+        missing = [each["subject"] for problem in problems for each in problem.evidence["missing"]]
+        assert [problem.code for problem in problems] == ["intermediate-not-sent"] * bool(missing)
+        anchor = store.anchors[verdict.anchor].common_name if verdict.anchor else None
+        return missing, anchor
+
+    assert above(issuing, cross) == ([], older)
+    assert above(issuing) == ([cross.subject], older)
+
+
+def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Intermediates(shipped=False)
+    assert held.learn(CA.parsed) and not held.learn(CA.parsed)
+    assert held.learnt(CA.subject_der) == (CA.parsed,)
+    assert held.size == 1
+    assert not held.learn(ROOT.parsed)
+    assert not held.learn(pki.certificate("leaf", issuer=CA).parsed)
+    for number in range(40):
+        held.learn(pki.authority("CA", ROOT, serial=number + 1).parsed)
+    assert len(held.learnt(CA.subject_der)) == intermediates.MAX_LEARNT_OF_ONE_NAME
+    monkeypatch.setattr(intermediates, "MAX_LEARNT", held.size)
+    assert not held.learn(pki.authority("One more", ROOT).parsed)
+    monkeypatch.setattr(intermediates, "MAX_LEARNT", held.size + 10)
+    monkeypatch.setattr(intermediates, "MAX_LEARNT_BYTES", 10)
+    assert not held.learn(pki.authority("One more", ROOT).parsed)
+
+
+def test_only_verified_paths_teach() -> None:
+    stranger = pki.root("Stranger")
+    stranger_ca = pki.authority("CA", stranger, private=CA.private)
+    forged = pki.authority("CA", ROOT, private=CA.private, break_signature=True)
+    held = Intermediates(shipped=False)
+    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    for ca in (stranger_ca, forged):
+        judging.judge((pki.certificate("a.example", issuer=ca).der, ca.der), name=None, at=NOW)
+        assert held.size == 0
+    judging.judge((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    assert held.size == 1
+
+
+def test_an_expired_authority_says_what_would_replace_it() -> None:
+    old = pki.authority("CA", ROOT, private=CA.private, not_after=NOW - 1)
+    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    judging.judge((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    leaf = pki.certificate("b.example", issuer=CA)
+    verdict = judging.judge((leaf.der, old.der), name=None, at=NOW)
+    (problem,) = verdict.stores["test"].problems
+    assert problem.code == "intermediate-expired" and problem.certificate == old.sha256
+    assert problem.evidence["replacement"] == [{"sha256": CA.sha256, "subject": "CN=CA", "from": "run"}]
+    assert verdict.stores["test"].completed_from == {}
+
+
+def _parsed(issued: pki.Issued) -> Certificate:
+    return Certificate.parse_untrusted(issued.der)
+
+
+def test_what_was_fetched_is_taken_only_as_the_issuer_that_it_is() -> None:
+    child = _parsed(pki.certificate("www.example.org", issuer=CA))
+    pool = Intermediates(shipped=False)
+    impostor = pki.authority("CA", pki.root("Impostor root"), private=pki.key("impostor"))
+    no_authority = pki.certificate("CA", issuer=ROOT)
+    for other in (ROOT, pki.authority("Other CA", ROOT), impostor, no_authority):
+        assert not pool.learn_fetched(_parsed(other), child)
+    assert pool.size == 0
+    assert pool.learn_fetched(_parsed(CA), child)
+    assert pool.learn_fetched(_parsed(CA), child)
+    assert (pool.size, pool.fetched(child.issuer_der)) == (1, (_parsed(CA),))
+    assert pool.all_learnt() == []
+
+
+def test_a_fetched_issuer_completes_the_path_or_shows_where_it_ends() -> None:
+    leaf = pki.certificate(
+        "www.example.org", issuer=CA, extra=[pki.authority_info_access(issuers=["http://ca.example/"])]
+    )
+    pool = Intermediates(shipped=False)
+    trusting = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
+    doubting = Judge([pki.store(pki.root("Other"))], public_roots=frozenset(), intermediates=pool)
+
+    def said(judging: Judge) -> list[str]:
+        [store] = judging.judge((leaf.der,), name=None, at=NOW).stores.values()
+        return [problem.code for problem in store.problems]
+
+    assert said(trusting) == said(doubting) == ["intermediate-unobtainable"]
+    assert pool.learn_fetched(_parsed(CA), _parsed(leaf))
+    assert (said(trusting), said(doubting)) == (["intermediate-not-sent"], ["issuer-unknown"])
+    [store] = trusting.judge((leaf.der,), name=None, at=NOW).stores.values()
+    assert dict(store.completed_from) == {_parsed(CA).sha256: "aia"}
+    assert pool.learn_fetched(_parsed(ROOT), _parsed(CA))
+    assert said(doubting) == ["untrusted-root"]

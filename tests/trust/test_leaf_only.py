@@ -1,0 +1,53 @@
+"""What is left of a verdict where judging fails by a fault of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.trust import leaf_only as module
+from scanner.trust import certificate_rules as rules
+from scanner.x509.certificate import Certificate
+from scanner.trust.leaf_only import judge_or_leaf, leaf_verdict
+from tests.helpers import evidence, pki
+from tests.helpers.evidence import AT, HOST
+
+EXPIRED = pki.certificate(HOST, issuer=evidence.issuing(), not_after=AT - pki.DAY)
+
+
+def broken(*_: object, **__: object) -> object:
+    raise OverflowError("injected")
+
+
+def test_without_a_fault_it_is_the_judges_verdict() -> None:
+    judge = evidence.judge()
+    sent = evidence.chain()
+    assert judge_or_leaf(judge, sent, name=HOST, at=AT) == judge.judge(sent, name=HOST, at=AT)
+    assert judge_or_leaf(judge, sent, name=HOST, at=AT).error is None
+
+
+@pytest.mark.parametrize("name", [HOST, "other.example", None])
+def test_the_leaf_is_judged_by_itself(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = evidence.judge()
+    monkeypatch.setattr(judge, "judge", broken)
+    verdict = judge_or_leaf(judge, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
+    assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
+    assert verdict.error is not None and "certificates: OverflowError: injected" in verdict.error
+    assert not verdict.trusted and not verdict.in_order and not verdict.stores
+    assert (verdict.name is None) is (name is None)
+    assert verdict.name is None or verdict.name.matches is (name == HOST)
+
+
+def test_dates_are_what_is_left_of_a_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "leaf_problems", broken)
+    monkeypatch.setattr(module, "match_name", broken)
+    verdict = leaf_verdict((EXPIRED.der,), name=HOST, at=AT, error="first")
+    assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
+    assert verdict.name is None
+    assert verdict.error is not None and verdict.error.count("injected") == 2 and verdict.error.startswith("first; ")
+
+
+def test_certificates_that_cannot_be_read_keep_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = leaf_verdict((EXPIRED.der, b"\x30\x01"), name=None, at=AT, error="x").sent
+    assert sent[0] is not None and sent[1] is None
+    monkeypatch.setattr(Certificate, "parse_untrusted", broken)
+    assert leaf_verdict((EXPIRED.der,), name=HOST, at=AT, error="x").sent == (None,)

@@ -1,0 +1,25 @@
+"""What is said of one step. That it is said is tested by ``test_paths`` and ``test_judge``."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.trust.link_problems import bad_signature, key_identifiers_match, other_key
+from tests.helpers import pki
+
+ROOT = pki.root()
+
+
+@pytest.mark.parametrize(("without", "matches"), [(["aki"], True), ([], False)])
+def test_key_identifiers_match_unless_both_are_there_and_differ(without: list[str], matches: bool) -> None:
+    other = pki.root("Other")
+    leaf = pki.certificate("leaf.example", issuer=ROOT, without=without).parsed
+    assert key_identifiers_match(leaf, ROOT.parsed)
+    assert key_identifiers_match(leaf, other.parsed) is matches
+
+
+def test_evidence_names_keys_and_reasons() -> None:
+    leaf = pki.certificate("leaf.example", issuer=ROOT).parsed
+    assert "reason" not in bad_signature(leaf, ROOT.parsed, False).evidence
+    assert "cannot be checked" in bad_signature(leaf, ROOT.parsed, None).evidence["reason"]
+    assert other_key(leaf, ROOT.parsed).evidence["authority_key_id"] == (leaf.authority_key_id or b"").hex()

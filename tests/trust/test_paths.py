@@ -1,0 +1,234 @@
+"""Path building under attack: meshes, floods and loops end quickly, and an answer always comes."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.trust import paths
+from scanner.trust.step_budget import MAX_STEPS, Budget, TooCostly
+from scanner.x509.certificate import Certificate
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.paths import End, PathBuilder, surroundings
+from scanner.trust.path_search import PathSearch
+from tests.helpers import pki
+from tests.helpers.pki import NOW, Issued
+
+ROOT = pki.root()
+
+
+class Counting(PathBuilder):
+    """Counts the signatures that are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(Intermediates(shipped=False))
+        self.asked = 0
+
+    def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
+        self.asked += 1
+        return super().signed_by(child, issuer)
+
+
+def climb(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (ROOT,)) -> tuple[Counting, list[End]]:
+    """All ends of all paths from a leaf, whatever that costs, and the builder that counted."""
+    builder = Counting()
+    builder.budget = Budget(10_000_000)
+    around = surroundings(pki.store(*anchors), tuple(item.parsed for item in sent))
+    ends = [
+        upper.end
+        for step in builder.steps(leaf.parsed, around, complete=False)
+        for upper in builder.upper_paths(step.issuer, around, step.source)
+    ]
+    return builder, ends
+
+
+def test_a_mesh_of_cross_signs_is_bounded() -> None:
+    authorities = [pki.root(f"Mesh {number}") for number in range(8)]
+    mesh = [
+        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        for lower in range(8)
+        for upper in range(8)
+        if lower != upper
+    ]
+    leaf = pki.certificate("leaf.example", issuer=authorities[0])
+    _, ends = climb(leaf, mesh)
+    assert len(ends) <= paths.MAX_CANDIDATES * paths.MAX_PATHS
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in mesh))
+    search = PathSearch(builder, leaf.parsed, [around], NOW)
+    assert [problem.code for problem in search.best(around).problems] == ["too-costly-to-judge"]
+    assert search.exhausted
+    assert len(builder._signatures) * 100 <= MAX_STEPS
+
+
+def test_the_anchor_is_found_beside_a_mesh() -> None:
+    authorities = [pki.root(f"Mesh {number}") for number in range(8)]
+    mesh = [
+        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        for lower in range(8)
+        for upper in range(8)
+        if lower != upper
+    ]
+    leaf = pki.certificate("leaf.example", issuer=authorities[0])
+    _, ends = climb(leaf, mesh, anchors=(authorities[7],))
+    assert "anchor" in ends
+    around = surroundings(pki.store(authorities[7]), tuple(item.parsed for item in mesh))
+    search = PathSearch(PathBuilder(Intermediates(shipped=False)), leaf.parsed, [around], NOW)
+    assert search.best(around).problems == []
+
+
+def test_a_flood_of_one_name_with_other_keys() -> None:
+    ca = pki.authority("Flood", ROOT)
+    flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(200)]
+    leaf = pki.certificate("leaf.example", issuer=ca)
+    builder, ends = climb(leaf, [ca, *flood])
+    assert ends == ["anchor"]
+    assert builder.asked <= 2 * paths.MAX_CANDIDATES
+
+
+def test_a_flood_of_one_name_and_one_key() -> None:
+    ca = pki.authority("Flood", ROOT)
+    flood = [pki.authority("Flood", ca, private=ca.private, serial=number + 1) for number in range(200)]
+    leaf = pki.certificate("leaf.example", issuer=ca)
+    builder, ends = climb(leaf, [*flood[:20], ca, *flood[20:]])
+    assert "anchor" in ends
+    assert builder.asked < 1000
+
+
+@pytest.mark.parametrize("same_name", [False, True])
+def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
+    issuer = ROOT
+    ladder = []
+    for number in range(60):
+        subject = "Ladder" if same_name else f"Ladder {number}"
+        issuer = pki.authority(subject, issuer, private=pki.key(f"ladder {number}"))
+        ladder.append(issuer)
+    leaf = pki.certificate("leaf.example", issuer=issuer)
+    _, ends = climb(leaf, ladder)
+    assert set(ends) == {"limit"}
+
+
+def test_two_authorities_that_sign_each_other() -> None:
+    first, second = pki.key("first"), pki.key("second")
+    one = pki.authority("One", pki.root("Two", private=second), private=first)
+    two = pki.authority("Two", pki.root("One", private=first), private=second)
+    leaf = pki.certificate("leaf.example", issuer=one)
+    _, ends = climb(leaf, [one, two])
+    assert ends == ["unknown"]
+
+
+def test_a_certificate_is_never_its_own_issuer_by_name_alone() -> None:
+    fake = pki.certificate("Self", ca=True, signed_by=pki.key("not its own"))
+    _, ends = climb(fake, [fake])
+    assert ends == []
+
+
+def test_signatures_are_computed_once() -> None:
+    ca = pki.authority("CA", ROOT).parsed
+    builder = PathBuilder(Intermediates(shipped=False))
+    root = ROOT.parsed
+    assert builder.signed_by(ca, root) is True
+    assert builder.signed_by(ca, ca) is False
+    assert len(builder._signatures) == 2
+    assert builder.signed_by(ca, root) is True
+    assert len(builder._signatures) == 2
+
+
+def test_keys_that_would_cost_too_much_are_not_used() -> None:
+    modulus = (1 << 16_384) - 1
+    huge = pki.sequence(
+        pki.sequence(pki.oid("1.2.840.113549.1.1.1"), pki.tlv(0x05)),
+        pki.bit_string(pki.sequence(pki.integer(modulus), pki.integer(65537))),
+    )
+    ca = pki.authority("Huge", ROOT, public_key=huge)
+    leaf = pki.certificate("leaf.example", issuer=ca, authority_key_id=pki.key_id(ca.private))
+    around = surroundings(pki.store(ROOT), (ca.parsed,))
+    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
+    assert [problem.code for problem in step.problems] == ["bad-signature"]
+    assert "cannot be checked" in step.problems[0].evidence["reason"]
+
+
+def test_when_the_budget_is_spent_nothing_half_found_is_kept() -> None:
+    flood = [
+        pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"], break_signature=True)
+        for number in range(60)
+    ]
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
+    builder.budget = Budget(50)
+    with pytest.raises(TooCostly):
+        builder.upper_paths(flood[0].parsed, around, "sent")
+    assert around.closed == {}
+    builder.begin()
+    assert builder.upper_paths(flood[0].parsed, around, "sent")
+    assert len(around.closed) == 1
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_paths_found_before_are_charged_as_if_they_were_new(complete: bool) -> None:
+    authorities = [pki.root(f"Mesh {number}") for number in range(5)]
+    limit = pki.name_constraints(permitted=["example"])
+    mesh = [
+        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private, extra=[limit])
+        for lower in range(5)
+        for upper in range(5)
+        if lower != upper
+    ]
+    leaf = pki.certificate("leaf.example", issuer=authorities[0]).parsed
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in mesh))
+    spent = []
+    for _ in range(3):
+        builder.begin()
+        for step in builder.steps(leaf, around, complete=complete):
+            (builder.completions if complete else builder.upper_paths)(step.issuer, around, step.source)
+        spent.append((builder.budget.left, builder.budget.signatures))
+    assert len(set(spent)) == 1
+    assert spent[0][1] > 5
+
+
+def test_a_long_straight_path_is_found() -> None:
+    issuer, ladder = ROOT, []
+    for number in range(31):
+        issuer = pki.authority(f"Straight {number}", issuer)
+        ladder.append(issuer)
+    builder, ends = climb(pki.certificate("leaf.example", issuer=issuer), ladder)
+    assert ends == ["anchor"]
+    assert builder.asked <= 2 * 32
+
+
+def test_candidates_that_were_not_tried_may_be_the_right_ones() -> None:
+    """More namesakes than are tried, none of which signed: nothing is said about the signature."""
+    flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(40)]
+    other = pki.authority("Flood", ROOT, private=pki.key("the right one"))
+    leaf = pki.certificate("leaf.example", issuer=other, without=["aki"])
+    builder = PathBuilder(Intermediates(shipped=False))
+    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
+    assert builder.steps(leaf.parsed, around, complete=False) == []
+    assert builder.cut
+
+
+def test_names_written_in_another_way_lead_on_and_say_so() -> None:
+    ca = pki.authority(pki.name(O="Some  Org", CN="Some CA"), ROOT)  # type: ignore[arg-type]
+    leaf = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O=pki.tlv(0x13, b"some org"), CN="SOME CA"))
+    around = surroundings(pki.store(ROOT), (ca.parsed,))
+    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
+    assert step.issuer.sha256 == ca.sha256
+    assert step.problems[0].evidence["refused_by"] == ["go", "firefox"]
+    stranger = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O="Another"))
+    assert PathBuilder(Intermediates(shipped=False)).steps(stranger.parsed, around, complete=False) == []
+
+
+def test_the_certificate_that_the_key_identifier_names() -> None:
+    """By serial number: the renewed one of the same key is not it for OpenSSL, and the right one comes first."""
+    private = pki.key("renewed")
+    old, new = (pki.authority("Renewed", ROOT, private=private, serial=number) for number in (5, 6))
+    names = pki.sequence(pki.tlv(0x80, pki.key_id(private)), pki.tlv(0xA1, pki.tlv(0xA4, ROOT.subject_der)))
+    named = names[:2] + names[2:] + pki.tlv(0x82, b"\x05")
+    identifier = pki.extension("2.5.29.35", pki.sequence(named[2:]))
+    leaf = pki.certificate("leaf.example", issuer=old, without=["aki"], extra=[identifier])
+    builder = PathBuilder(Intermediates(shipped=False))
+    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed,)), complete=False)
+    assert [problem.code for problem in step.problems] == ["issuer-unknown"]
+    assert step.problems[0].evidence["refused_by"] == ["openssl", "curl", "python"]
+    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed, old.parsed)), complete=False)
+    assert (step.issuer.sha256, step.problems) == (old.sha256, ())

@@ -1,0 +1,71 @@
+"""What was sent against what should be."""
+
+from __future__ import annotations
+
+from tests.helpers import pki
+from tests.helpers.pki import DAY, NOW, Issued
+from tests.trust.test_verifier import judge
+
+ROOT = pki.root()
+TOP = pki.authority("Top", ROOT)
+CA = pki.authority("CA", TOP)
+LEAF = pki.certificate("leaf.example", issuer=CA)
+STRANGER = pki.authority("Stranger", pki.root("Elsewhere"))
+
+
+def shape(*chain: Issued) -> list[str]:
+    verdict = judge(*chain, anchors=(ROOT,))
+    assert verdict.trusted
+    return [problem.code for problem in verdict.shape]
+
+
+def test_as_it_should_be() -> None:
+    assert shape(LEAF, CA, TOP) == []
+
+
+def test_root_sent() -> None:
+    assert shape(LEAF, CA, TOP, ROOT) == ["root-sent"]
+    assert shape(LEAF, ROOT, CA, TOP) == ["root-sent"]
+
+
+def test_misordered() -> None:
+    verdict = judge(LEAF, TOP, CA, anchors=(ROOT,))
+    (problem,) = verdict.shape
+    assert problem.code == "chain-misordered"
+    assert problem.evidence["sent"] == ["CN=leaf.example", "CN=Top", "CN=CA"]
+    assert problem.evidence["should_be"] == ["CN=leaf.example", "CN=CA", "CN=Top"]
+
+
+def test_extras_and_duplicates() -> None:
+    verdict = judge(LEAF, CA, STRANGER, CA, TOP, LEAF, anchors=(ROOT,))
+    (problem,) = verdict.shape
+    assert problem.code == "chain-has-extras"
+    assert [(extra["position"], extra["why"]) for extra in problem.evidence["extras"]] == [
+        (2, "no valid path uses it"),
+        (3, "sent twice"),
+        (5, "sent twice"),
+    ]
+
+
+def test_an_expired_extra_is_called_that() -> None:
+    old = pki.authority("CA", TOP, private=CA.private, not_after=NOW - DAY)
+    verdict = judge(LEAF, CA, TOP, old, anchors=(ROOT,))
+    (problem,) = verdict.shape
+    assert problem.evidence["extras"][0]["why"] == "outside its validity"
+
+
+def test_a_cross_sign_that_closes_another_path_is_no_extra() -> None:
+    other = pki.root("Other")
+    cross = pki.authority("Test Root", other, private=ROOT.private)
+    verdict = judge(LEAF, CA, TOP, cross, anchors=(ROOT, other))
+    assert verdict.trusted and verdict.shape == ()
+    assert [problem.code for problem in judge(LEAF, CA, TOP, cross, anchors=(ROOT,)).shape] == ["chain-has-extras"]
+
+
+def test_every_fault_at_once() -> None:
+    assert shape(LEAF, TOP, ROOT, STRANGER, CA) == ["chain-misordered", "root-sent", "chain-has-extras"]
+
+
+def test_thousands_of_certificates() -> None:
+    verdict = judge(LEAF, CA, TOP, *([STRANGER] * 3000), anchors=(ROOT,))
+    assert verdict.trusted and len(verdict.sent) == 3003

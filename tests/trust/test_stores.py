@@ -1,0 +1,122 @@
+"""Trust stores: what is read, what is refused, and in words a person can use."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import certifi
+import pytest
+
+from scanner.trust import stores
+from scanner.trust.paths import Step, Surroundings, UpperPath
+from scanner.trust.stores import StoreError, load_public_roots, load_store
+from scanner.trust.path_check import weigh
+from tests.helpers import pki
+
+ROOT = pki.root()
+OTHER = pki.root("Other Root")
+
+
+def _file(directory: Path, content: bytes) -> str:
+    path = directory / "roots.pem"
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_a_file_of_many_blocks_with_junk_between(tmp_path: Path) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    text = f"\ufeff# Root one\n{ROOT.pem}\nsome: words\n{key}{OTHER.pem}{ROOT.pem}"
+    for content in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r"), text + "-----BEGIN CERTIFICATE-----"):
+        path = _file(tmp_path, content.encode())
+        store = load_store(path)
+        assert store.name == path
+        assert set(store.anchors) == {ROOT.sha256, OTHER.sha256}
+        assert len(store) == 2
+        assert [item.sha256 for item in store.with_subject(ROOT.subject_der)] == [ROOT.sha256]
+        assert ROOT.parsed in store
+        assert store.with_subject(b"") == []
+
+
+def test_one_unreadable_certificate_is_passed_over(tmp_path: Path) -> None:
+    store = load_store(_file(tmp_path, (pki.pem(b"\x30\x00") + ROOT.pem).encode()))
+    assert len(store) == 1 and store.unreadable == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "no certificate in it"),
+        (b"\x00\xff" * 100, "no certificate in it"),
+        (b"-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n", "no certificate in it"),
+        (pki.pem(b"\x30\x00").encode(), "none of its 1 certificates can be read"),
+        (ROOT.der, "no certificate in it"),
+    ],
+)
+def test_a_file_without_anchors(tmp_path: Path, content: bytes, why: str) -> None:
+    with pytest.raises(StoreError, match=why) as caught:
+        load_store(_file(tmp_path, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(StoreError) as caught:
+            load_store(str(path))
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_file_too_large_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MAX_STORE_BYTES", 100)
+    with pytest.raises(StoreError, match="more than"):
+        load_store(_file(tmp_path, bytes(200)))
+
+
+def test_mozilla_is_certifi_narrowed_by_trust_and_dates() -> None:
+    store = load_store("mozilla")
+    assert store.name == "mozilla"
+    assert 90 < len(store) <= Path(certifi.where()).read_text().count("BEGIN CERTIFICATE")
+    table = json.loads((Path(stores.__file__).parents[1] / "data" / "mozilla-roots.json").read_text())["roots"]
+    assert all(table[sha256]["server"] for sha256 in store.anchors if sha256 in table)
+    assert store.distrust_after and set(store.distrust_after) <= set(store.anchors)
+    # What real roots hold must never count as a flaw, or every path below them would fail.
+    assert [anchor for anchor in store.anchors.values() if anchor.flaws or anchor.unknown_critical] == []
+    assert all(anchor.self_signed for anchor in store.anchors.values())
+
+
+def test_certificates_under_a_root_that_mozilla_distrusts_by_date() -> None:
+    """Izenpe.com is in certifi without the date that Mozilla's own store has for it."""
+    store = load_store("mozilla")
+    (root,) = [anchor for anchor in store.anchors.values() if anchor.common_name == "Izenpe.com"]
+    until = store.distrust_after[root.sha256]
+    assert datetime.fromtimestamp(until, UTC).date().isoformat() == "2026-04-15"
+    for begins, trusted in ((until, True), (until + 1, False)):
+        leaf = pki.certificate("a.example", issuer=pki.root("x"), not_before=begins, not_after=until + 10**7).parsed
+        around = Surroundings(store, {})
+        upper = UpperPath((root,), "anchor", (), (), root.not_before, root.not_after, constrained=False)
+        path = weigh(leaf, Step(root, "anchor"), upper, around, until + 86_400, violation=lambda authority, lower: None)
+        assert [problem.code for problem in path.problems] == ([] if trusted else ["untrusted-root"])
+        assert path.anchor == root
+
+
+def test_system_is_what_openssl_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", _file(tmp_path, ROOT.pem.encode()))
+    store = load_store("system")
+    assert store.name == "system" and set(store.anchors) == {ROOT.sha256}
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setattr(stores, "_BUNDLES", ())
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+    assert set(load_store("system").anchors) == {ROOT.sha256}
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(StoreError, match="none that could be found"):
+        load_store("system")
+
+
+def test_public_roots(tmp_path: Path) -> None:
+    shipped = load_public_roots(None)
+    assert 100 < len(shipped) < 200
+    assert load_public_roots(_file(tmp_path, ROOT.pem.encode())) == shipped | {ROOT.sha256}
+    with pytest.raises(StoreError):
+        load_public_roots(str(tmp_path / "absent"))

@@ -1,0 +1,50 @@
+"""The records say what they promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
+from tests.helpers import pki
+
+
+def test_an_empty_chain_is_trusted_by_nobody() -> None:
+    assert ChainVerdict(()).leaf is None
+    assert not ChainVerdict(()).trusted
+
+
+def test_one_store_suffices() -> None:
+    stores = {
+        "a": StoreVerdict("a", False, None, (), ()),
+        "b": StoreVerdict("b", True, "x", ("y", "x"), ()),
+    }
+    assert ChainVerdict((None,), stores=stores).trusted
+
+
+def test_in_order_is_only_what_no_judge_has_a_word_about() -> None:
+    leaf = pki.certificate("www.example.org").parsed
+    good = StoreVerdict("a", True, "x", ("y", "x"), ())
+    verdict = ChainVerdict((leaf,), stores={"a": good}, name=NameVerdict(True))
+    assert verdict.in_order and verdict.leaf is leaf
+    problem = Problem("weak-signature", None)
+    worse: list[dict[str, Any]] = [
+        {"sent": ()},
+        {"sent": (None, leaf)},
+        {"leaf_problems": (problem,)},
+        {"shape": (problem,)},
+        {"stores": {}},
+        {"stores": {"a": good, "b": StoreVerdict("b", False, None, (), (problem,))}},
+        {"stores": {"a": StoreVerdict("a", True, "x", ("y", "x"), (), {"y": "aia"})}},
+        {"name": None},
+        {"name": NameVerdict(False, "name-not-in-san")},
+    ]
+    for change in worse:
+        assert not replace(verdict, **change).in_order
+
+
+def test_what_others_made_of_it_is_no_part_of_it() -> None:
+    one, other = ChainVerdict(()), ChainVerdict(())
+    one.parts["anything"] = 1
+    assert one == other and not other.parts
+    assert "parts" not in repr(one) and not replace(one).parts

@@ -1,0 +1,48 @@
+"""Whom a flaw stops: known for some, and for a mixture only where all of it is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.x509 import malformations as flaws
+from tests.helpers import pki
+from tests.helpers.pki import Issued, sequence, tlv
+from tests.trust.test_verifier import CA, judge
+
+
+def leaf(**changes: object) -> Issued:
+    return pki.certificate(changes.pop("subject", "leaf.example"), **{"issuer": CA, **changes})  # type: ignore[arg-type]
+
+
+ACCESS = sequence(sequence(pki.oid("1.3.6.1.5.5.7.48.2"), tlv(0x86, b"http://ca.example/")))
+CASES = {
+    "negative serial": (leaf(serial=-5), ["go"]),
+    "name that is not ASCII": (leaf(san=["leaf.example", tlv(0x82, "bücher".encode())]), ["go", "chrome"]),
+    "address of five bytes": (leaf(san=["leaf.example", tlv(0x87, b"12345")]), ["go", "chrome"]),
+    "no subject": (leaf(subject=pki.name(), san=["leaf.example"]), ["java", "chrome"]),
+    "UniversalString": (
+        leaf(subject=pki.name(O=tlv(0x1C, "x".encode("utf-32-be"))), san=["leaf.example"]),
+        ["go"],
+    ),
+    "critical authorityInfoAccess": (
+        leaf(extra=[pki.extension("1.3.6.1.5.5.7.1.1", ACCESS, critical=True)]),
+        ["openssl", "curl", "python", "go", "java", "chrome"],
+    ),
+}
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_who_refuses(label: str) -> None:
+    certificate, clients = CASES[label]
+    (problem,) = judge(certificate, CA).stores["test"].problems
+    assert (problem.code, problem.evidence["refused_by"]) == ("malformed-certificate", clients)
+
+
+def test_an_empty_subject_is_fine_where_the_names_are_critical() -> None:
+    names = pki.subject_alt_name(["leaf.example"], critical=True)
+    assert judge(leaf(subject=pki.name(), without=["san"], extra=[names]), CA).trusted
+
+
+def test_what_is_not_known_of_one_flaw_is_not_known_of_all() -> None:
+    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, "something else"]) is None
+    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, flaws.UNNAMED]) == ["go", "java", "chrome"]

@@ -1,0 +1,176 @@
+"""Name constraints (RFC 5280 section 4.2.1.10), by type."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanner.x509.name_constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
+from scanner.trust.certificate_rules import constraint_problems
+from tests.helpers import pki
+from tests.helpers.pki import name, network, sequence, tlv
+
+
+def authority(**sides: object) -> NameConstraints:
+    parsed = pki.root("CA", extra=[pki.name_constraints(**sides)]).parsed  # type: ignore[arg-type]
+    parsed.load_constraints()
+    assert parsed.flaws == ()
+    assert parsed.name_constraints is not None
+    return parsed.name_constraints
+
+
+def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
+    issued = pki.certificate(subject if subject is not None else pki.name(), san=san, private=pki.key("leaf"))
+    return ConstrainedNames(issued.parsed)
+
+
+@pytest.mark.parametrize(
+    ("sides", "san", "allowed"),
+    [
+        ({"permitted": ["example.com"]}, "example.com", True),
+        ({"permitted": ["example.com"]}, "A.EXAMPLE.com", True),
+        ({"permitted": ["EXAMPLE.com"]}, "a.b.example.com", True),
+        ({"permitted": ["example.com"]}, "*.example.com", True),
+        ({"permitted": ["example.com"]}, "notexample.com", False),
+        ({"permitted": ["a.example.com"]}, "*.example.com", False),
+        ({"permitted": [".example.com"]}, "a.example.com", True),
+        ({"permitted": [".example.com"]}, "example.com", False),
+        ({"permitted": [tlv(0x82)]}, "anything.test", True),
+        ({"excluded": [tlv(0x82)]}, "anything.test", False),
+        ({"excluded": ["example.com"]}, "example.com", False),
+        ({"excluded": ["example.com"]}, "a.example.com", False),
+        ({"excluded": ["a.example.com"]}, "*.example.com", False),
+        ({"excluded": ["a.b.example.com"]}, "*.example.com", True),
+        ({"excluded": ["example.com"]}, "example.org", True),
+        ({"permitted": ["example.com"], "excluded": ["bad.example.com"]}, "good.example.com", True),
+        ({"permitted": ["example.com"], "excluded": ["bad.example.com"]}, "x.bad.example.com", False),
+        ({"permitted": ["example.com"]}, "a..example.com", False),
+        ({"permitted": ["example.com"]}, "-\x1b.example.com", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:192.0.2.77", True),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:192.0.3.1", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "IP:2001:db8::1", False),
+        ({"permitted": [network("192.0.2.0/24")]}, "example.com", True),
+        ({"permitted": ["example.com"]}, "IP:192.0.2.1", True),
+        ({"excluded": [network("2001:db8::/32")]}, "IP:2001:db8::1", False),
+        ({"excluded": [network("0.0.0.0/0")]}, "IP:192.0.2.1", False),
+        ({"permitted": ["email:example.com"]}, "email:a@example.com", True),
+        ({"permitted": ["email:example.com"]}, "email:a@b.example.com", False),
+        ({"permitted": ["email:.example.com"]}, "email:a@b.example.com", True),
+        ({"permitted": ["email:a@example.com"]}, "email:a@EXAMPLE.com", True),
+        ({"permitted": ["email:a@example.com"]}, "email:b@example.com", False),
+        ({"permitted": ["URI:example.com"]}, "URI:https://u@example.com:8443/x?y", True),
+        ({"permitted": ["URI:example.com"]}, "URI:https://example.org/", False),
+        ({"permitted": ["URI:example.com"]}, "URI:mailto:x", False),
+    ],
+)
+def test_names(sides: dict[str, list[str | bytes]], san: str, allowed: bool) -> None:
+    broken = authority(**sides).violation(leaf(san))
+    assert (broken is None) is allowed, broken
+
+
+def test_types_that_are_not_understood_refuse_only_who_carries_them() -> None:
+    registered = tlv(0x88, b"\x2a\x03")
+    constraints = authority(excluded=[tlv(0x88, b"\x2a\x04")])
+    assert constraints.violation(leaf("a.example")) is None
+    assert "not understood" in (constraints.violation(leaf("a.example", registered)) or "")
+
+
+def test_directory_names() -> None:
+    base = tlv(0xA4, name(C="DE", O="Good  Company"))
+    permitted, excluded = authority(permitted=[base]), authority(excluded=[base])
+    inside = leaf("a.example", subject=name(C="DE", O="good company", CN="x"))
+    outside = leaf("a.example", subject=name(C="DE", O="Bad Company"))
+    assert permitted.violation(inside) is None and excluded.violation(inside) == "directoryName"
+    assert permitted.violation(outside) == "directoryName" and excluded.violation(outside) is None
+    assert permitted.violation(leaf("a.example")) is None
+    carried = leaf("a.example", tlv(0xA4, name(C="FR")))
+    assert permitted.violation(carried) == "directoryName"
+
+
+def test_minimum_and_maximum_are_refused_where_they_apply() -> None:
+    bounded = tlv(0x82, b"example.com") + tlv(0x80, b"\x01")
+    constraints = authority(permitted=[bounded])
+    assert "minimum" in (constraints.violation(leaf("a.example.com")) or "")
+    assert constraints.violation(leaf("IP:192.0.2.1")) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        sequence(),
+        sequence(tlv(0xA0)),
+        sequence(tlv(0xA2)),
+        sequence(tlv(0xA0, tlv(0x04))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"*.example.com")))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"\xff")))),
+        sequence(tlv(0xA0, sequence(tlv(0x87, b"\1\2\3\4")))),
+        sequence(tlv(0xA0, sequence(tlv(0x87, bytes([192, 0, 2, 0, 255, 0, 255, 0]))))),
+    ],
+)
+def test_malformed(value: bytes) -> None:
+    parsed = pki.root("CA", extra=[pki.extension("2.5.29.30", value)]).parsed
+    assert any("nameConstraints" in flaw for flaw in parsed.flaws)
+
+
+class CountedDomains(set[str]):
+    """Counts how often it is looked into."""
+
+    looked = 0
+
+    def __contains__(self, item: object) -> bool:
+        self.looked += 1
+        return super().__contains__(item)
+
+
+def test_lookups_do_not_grow_with_the_product_of_names_and_constraints() -> None:
+    domains = authority(excluded=[f"x{number}.test" for number in range(2000)])
+    counted = domains.excluded.domains = CountedDomains(domains.excluded.domains)
+    assert domains.violation(leaf(*[f"y{number}.test" for number in range(2000)])) is None
+    assert counted.looked <= 3 * 2000
+
+
+def test_adjoining_and_nested_networks_are_one_interval() -> None:
+    constraints = authority(
+        excluded=[
+            network(text) for text in ("10.0.1.0/24", "10.0.0.0/8", "10.2.3.4/32", "192.0.2.0/25", "2001:db8::/32")
+        ]
+    )
+    for inside in ("10.0.0.0", "10.255.255.255", "10.2.3.4", "192.0.2.0", "192.0.2.127", "2001:db8::"):
+        assert constraints.violation(leaf(f"IP:{inside}")) == f"iPAddress {inside}"
+    for outside in ("9.255.255.255", "11.0.0.0", "192.0.2.128", "192.0.1.255", "2001:db9::", "::"):
+        assert constraints.violation(leaf(f"IP:{outside}")) is None
+
+
+def test_one_name_a_thousand_times_is_read_once() -> None:
+    carried = tlv(0xA4, name(CN="same"))
+    assert len(leaf("a.example", *[carried] * 1000).directories) == 1
+
+
+def test_texts_longer_than_any_host_name_are_refused_under_a_constraint_of_their_type() -> None:
+    dots = "URI:https://" + "." * MAX_TEXT + "/"
+    assert "longer" in (authority(excluded=["URI:example.com"]).violation(leaf(dots)) or "")
+    assert authority(excluded=["example.com"]).violation(leaf(dots)) is None
+
+
+def test_long_constraints_are_read_when_they_are_asked_for() -> None:
+    many = [f"x{number}.test" for number in range(100)]
+    parsed = pki.root("CA", extra=[pki.name_constraints(excluded=many)]).parsed
+    assert parsed.name_constraints is not None and parsed.name_constraints.count == 0
+    parsed.load_constraints()
+    assert parsed.name_constraints.count == 100
+    broken = pki.root("CA", extra=[pki.name_constraints(excluded=[*many, tlv(0x82, b"\xff")])]).parsed
+    assert not broken.flaws
+    broken.load_constraints()
+    assert broken.name_constraints is None
+    assert list(broken.flaws) == ["nameConstraints: a dNSName that is not ASCII"]
+
+
+def test_more_subtrees_than_are_read_are_said_to_be_left_out() -> None:
+    parsed = pki.root(
+        "CA", extra=[pki.name_constraints(permitted=[f"x{n}.test" for n in range(MAX_SUBTREES + 5)])]
+    ).parsed
+    parsed.load_constraints()
+    assert parsed.name_constraints is not None
+    assert (parsed.name_constraints.cut, parsed.name_constraints.count) == (True, MAX_SUBTREES)
+    below = pki.certificate("x9.test", issuer=pki.root("CA")).parsed
+    (problem,) = constraint_problems(parsed, below, lambda authority, lower: "not asked")
+    assert problem.code == "too-costly-to-judge"
