@@ -31,25 +31,23 @@ from benchmarks.measure import table
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.output import dumps_line
-from scanner.net.dns.dnspython_codec import read_answer_untrusted as read_long_untrusted
 from scanner.net.dns.caa_tlsa import caa_set_untrusted
+from scanner.net.dns.dnspython_codec import read_answer_untrusted as read_long_untrusted
 from scanner.net.dns.message_wire import Question
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
-from scanner.x509 import crl
-from scanner.x509 import ocsp
-from scanner.x509 import sct
-from scanner.x509.distinguished import name_text
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
-from scanner.trust.hostname import nearest_names
-from scanner.x509.ocsp_request import digest, key_bits
-from scanner.trust.stores import load_store
+from scanner.output import dumps_line
 from scanner.run.wiring import Material, open_session
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
 from scanner.tls.record_layer import RecordBuffer
+from scanner.trust.hostname import nearest_names
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.stores import load_store
+from scanner.trust.verifier import Judge
+from scanner.x509 import crl, ocsp, sct
+from scanner.x509.distinguished import name_text
+from scanner.x509.ocsp_request import digest, key_bits
 from tests.helpers import pki
 from tests.helpers.pki import Issued, name, network, tlv
 

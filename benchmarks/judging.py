@@ -21,9 +21,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 from benchmarks.measure import table
-from scanner.model.config import ScanConfig
-from scanner.diagnosis.case import Context
 from scanner.codec.certificate_dedup import Fragments
+from scanner.diagnosis.case import Context
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
@@ -36,14 +36,14 @@ from scanner.model.evidence import (
     Target,
 )
 from scanner.model.findings import Finding
-from scanner.output import dumps_line
 from scanner.net.pacing import Pacer
+from scanner.output import dumps_line
+from scanner.run.scan import Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.run.scan import Scan
+from scanner.trust.verifier import Judge
 from tests.helpers import pki, scts
 
 CHAINS: Final = 10

@@ -21,7 +21,7 @@ INTERVAL_SECONDS: Final = 0.001
 STAGES: Final = (
     ("scanner.inventory", "read inventory"),
     ("scanner.lines", "read inventory"),
-    ("scanner.net.dns_", "resolve"),
+    ("scanner.net.dns.", "resolve"),
     ("scanner.net.resol", "resolve"),
     ("scanner.net", "connect, send, receive"),
     ("scanner.starttls", "starttls"),
@@ -35,7 +35,7 @@ STAGES: Final = (
     ("scanner.x509.certificate", "parse certificates"),
     ("scanner.x509.der", "parse certificates"),
     ("scanner.x509.distinguished", "parse certificates"),
-    ("scanner.pki", "judge"),
+    ("scanner.trust", "judge"),
     ("scanner.diagnosis.assemble", "assemble finding"),
     ("scanner.diagnosis", "diagnose"),
     ("scanner.model.findings", "write"),

@@ -6,9 +6,7 @@ import os
 import sys
 from typing import TextIO, cast
 
-from scanner.process import signals
-
-from scanner.process import streams
+from scanner.process import signals, streams
 
 
 def run() -> int:

@@ -28,9 +28,9 @@ from typing import (
     is_typeddict,
 )
 
-from scanner.model import findings
 from scanner.fleet.stats import counts as stats
 from scanner.fleet.stats import stats_schema
+from scanner.model import findings
 
 DATA: Final = Path(__file__).resolve().parent.parent / "scanner" / "data"
 

@@ -24,8 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scanner.trust import onecrl as blocklist
-from scanner.x509.certificate import Certificate, CertificateError
 from scanner.trust.intermediates import ENTRY, MAGIC, subject_key
+from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.pem import certificates_in_pem
 
 DATA = Path(__file__).resolve().parent.parent / "scanner" / "data"

@@ -22,8 +22,6 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "scanner"
 
-# Records and plain helpers that every room above them may use: they import nothing of ours.
-RECORDS: Final = frozenset({"evidence", "findings", "config", "text", "lines", "language", "bugs"})
 
 # How classes are made, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that
 # know nobody else may use these.
@@ -32,198 +30,100 @@ EVERYWHERE: Final = frozenset({"records", "shipped", "caching"})
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
     "__init__": frozenset(),
-    "__main__": frozenset({"cli", "signals", "streams"}),
-    # What a process does about signals and with its standard streams, before anything else is loaded.
-    "signals": frozenset(),
-    "streams": frozenset(),
-    # `check`, `explain` and `schema` print what these know; starttls gives the names of the protocols.
+    "__main__": frozenset({"cli", "process"}),
+    "bugs": frozenset(),
+    "caching": frozenset(),
     "cli": frozenset(
         {
-            "session",
-            "rejudge",
-            "scan",
-            "memory",
-            "fleet",
+            "bugs",
+            "codec",
             "demo",
+            "diagnosis",
+            "explain",
+            "fleet",
             "inventory",
-            "exclude",
-            "ndjson",
-            "diagnosis",
-            "pki",
+            "language",
+            "lines",
+            "model",
             "net",
-        }
-    )
-    | {"report", "signals"}
-    | {"explain", "starttls", "workers", "worker", "correlate", "feed", "held", "certificates", "process", "warehouse"}
-    | {"report"}
-    | {
-        "explain",
-        "starttls",
-        "workers",
-        "worker",
-        "correlate",
-        "feed",
-        "held",
-        "certificates",
-        "process",
-        "warehouse",
-        "fail_on",
-    }
-    | RECORDS,
-    "scan": frozenset(
-        {"extras", "net", "pki", "diagnosis", "correlate", "ndjson", "inventory", "exclude", "held", "feed", *RECORDS}
-    ),
-    # What is asked besides, of DNS, of an earlier run and by way of other resolvers.
-    "extras": frozenset({"earlier", "net", "pki", *RECORDS}),
-    # Rows on their way from a blocking source to those that want them.
-    "feed": RECORDS,
-    # Puts a run together; decides nothing. `scan` gets its parts handed in, so that tests can hand it others.
-    "session": frozenset(
-        {
+            "output",
             "process",
-            "earlier",
-            "extras",
-            "scan",
-            "memory",
-            "feed",
-            "net",
-            "pki",
-            "correlate",
-            "diagnosis",
-            "exclude",
+            "rejudge",
+            "report",
+            "run",
             "starttls",
-            "tls",
+            "text",
+            "trust",
+            "warehouse",
+            "x509",
         }
-        | RECORDS
     ),
-    # Recorded findings judged again, without the network.
-    "rejudge": frozenset({"session", "scan", "diagnosis", "correlate", "ndjson", "pki", *RECORDS}),
-    # Several processes for one run: `workers` deals out and collects, `worker` is one of them.
-    "workers": frozenset(
-        {"process", "signals", "worker", "correlate", "frames", "feed", "scan", "session", "net", "diagnosis", *RECORDS}
-    ),
-    "worker": frozenset(
+    "codec": frozenset({"bugs", "model", "tls", "trust", "x509"}),
+    "data": frozenset(),
+    "demo": frozenset(),
+    "diagnosis": frozenset({"bugs", "codec", "fleet", "language", "model", "text", "tls", "trust", "x509"}),
+    "explain": frozenset({"diagnosis", "language", "model", "tls"}),
+    "fleet": frozenset({"language", "lines", "model", "output", "process", "text", "trust"}),
+    "inventory": frozenset({"lines", "model", "text"}),
+    "language": frozenset(),
+    "lines": frozenset(),
+    "model": frozenset(),
+    "net": frozenset({"bugs", "model", "process", "starttls", "tls", "trust", "x509"}),
+    "output": frozenset({"lines", "model", "text"}),
+    "process": frozenset(),
+    "records": frozenset(),
+    "rejudge": frozenset({"bugs", "codec", "diagnosis", "fleet", "model", "output", "run", "text", "trust", "x509"}),
+    "report": frozenset({"diagnosis", "fleet", "model", "output", "text"}),
+    "run": frozenset(
         {
-            "frames",
-            "correlate",
-            "certificates",
-            "process",
-            "fail_on",
-            "feed",
-            "scan",
-            "session",
-            "ndjson",
-            "pki",
+            "bugs",
+            "codec",
             "diagnosis",
             "fleet",
+            "inventory",
+            "model",
             "net",
+            "output",
+            "process",
+            "starttls",
+            "text",
+            "tls",
+            "trust",
+            "x509",
         }
-    )
-    | RECORDS,
-    "certificates": frozenset({"diagnosis", "pki", *RECORDS}),
-    "frames": frozenset(),
-    "process": frozenset(),
-    # What --fail-on asks of a finding: the same for one process and several.
-    "fail_on": frozenset(),
-    # The default port and the STARTTLS form of a protocol are known in one place.
-    "inventory": frozenset({"starttls", *RECORDS}),
-    # Names and networks never to be contacted are written as an inventory's hosts are.
-    "exclude": frozenset({"inventory", *RECORDS}),
-    # What a run has answered already is told apart by the target.
-    "ndjson": frozenset({"findings", "evidence", "text", "lines"}),
-    # An exception of ours costs one probe, one rule or one part of a judgement, which is where it is caught.
-    # How many files there are for sockets is known to the process.
-    "net": frozenset({"tls", "starttls", "pki", "evidence", "config", "bugs", "process"}),
-    "diagnosis": frozenset({"pki", "tls", "correlate", *RECORDS}),
-    # What a person may paste, and what is known about it.
-    "explain": frozenset({"diagnosis", "tls", *RECORDS}),
-    # Folds over a fleet: clocks, interceptors, what cannot be reached. The same over evidence and over findings.
-    "correlate": frozenset({"pki", "tls", *RECORDS}),
-    "pki": frozenset({"evidence", "findings", "text", "bugs"}),
-    "fleet": frozenset({"findings", "correlate", "ndjson", "process", "signals", "text", "lines", "language"}),
-    # One page out of what the fleet says, in the catalogue's words.
-    "report": frozenset({"fleet", "diagnosis", "ndjson", "findings", "text", "lines"}),
-    # Findings as rows of a database.
-    "warehouse": frozenset({"fleet", "findings", "ndjson", "text"}),
-    # What a run takes of memory, and what to do about it.
-    "memory": frozenset(),
-    # Evidence that waits for the fleet's word, on disk beyond a bound.
-    "held": frozenset({"evidence"}),
-    # What an earlier run saw, read from its findings.
-    "earlier": frozenset({"ndjson", *RECORDS}),
-    "demo": frozenset({"session", "scan", "inventory", "ndjson", "fleet", *RECORDS}),
-    "tls": frozenset(),
-    "starttls": frozenset(),
-    "data": frozenset(),
-    "evidence": frozenset(),
-    "findings": frozenset(),
-    "config": frozenset(),
-    "text": frozenset(),
-    "bugs": frozenset(),
-    "lines": frozenset(),
-    "language": frozenset(),
-    "records": frozenset(),
+    ),
     "shipped": frozenset(),
-    "caching": frozenset(),
+    "starttls": frozenset(),
+    "text": frozenset(),
+    "tls": frozenset(),
+    "trust": frozenset({"bugs", "model", "x509"}),
+    "warehouse": frozenset({"fleet", "model", "output", "text"}),
+    "x509": frozenset({"model"}),
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
-    # What a --resolver and a --cache may be; where a comparison is posted to; the clocks of a run, and how it ends
-    # without a network
-    ("cli", "net"): frozenset(
-        {"scanner.net.dns_config", "scanner.net.fetch_cache", "scanner.net.sntp", "scanner.net.webhook"}
-        | {"scanner.net.clocks", "scanner.net.outage"}
-    ),
-    # The witness that a server of --ntp is; the list of public suffixes, which is read in a thread
-    ("session", "correlate"): frozenset({"scanner.correlate.facts", "scanner.correlate.domains"}),
-    # What is asked about certificates is known to those who read the answers; nothing on the path of a probe judges.
-    ("net", "pki"): frozenset(
-        {
-            "scanner.pki.certificate",
-            "scanner.pki.crl",
-            "scanner.pki.files",
-            "scanner.pki.intermediates",
-        }
-        | {"scanner.pki.ocsp_request", "scanner.pki.revocation", "scanner.pki.verdicts"}
-    ),
-    # Statistics of all processes look like those of one
-    ("workers", "net"): frozenset({"scanner.net.pacing", "scanner.net.outage"}),
-    # Each process has the clocks of its run.
-    ("worker", "net"): frozenset({"scanner.net.clocks", "scanner.net.outage"}),
-    # What CAs call themselves in CAA records, to know which names to ask for; and parts of findings kept between targets
-    ("session", "diagnosis"): frozenset(
-        {"scanner.diagnosis.rules.caa", "scanner.diagnosis.fragments", "scanner.diagnosis.case"}
-    ),
-    ("session", "tls"): frozenset({"scanner.tls.plaintext"}),
-    # Names of code points and the hellos that a question sends; never the handshake.
-    # What the fleet said; never how it came to say so.
-    ("diagnosis", "correlate"): frozenset({"scanner.correlate.verdicts"}),
-    ("explain", "tls"): frozenset({"scanner.tls.names"}),
-    ("report", "diagnosis"): frozenset({"scanner.diagnosis.catalogue"}),
-    ("diagnosis", "tls"): frozenset({"scanner.tls.names", "scanner.tls.offers", "scanner.tls.suites"})
-    | {"scanner.tls.unixtime"},
-    # Which target a finding is about, and whose domain.
-    ("warehouse", "fleet"): frozenset({"scanner.fleet.keys"}),
-    # Is there a clock in a server's random?
-    ("correlate", "tls"): frozenset({"scanner.tls.unixtime"}),
+    # What only the fleet can say; never how it came to say so.
+    ("diagnosis", "fleet"): frozenset({"scanner.fleet.correlate.fleet_verdicts"}),
 }
 
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
 THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
-    "trio": ("net/", "scan.py", "feed.py", "session.py", "worker.py", "workers.py", "demo/", "cli/"),
+    "trio": ("net/", "run/", "demo/", "cli/"),
     "dns": ("net/", "demo/"),
     "httpcore": ("net/",),
     "tqdm": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "cryptography": ("tls/", "pki/", "demo/", "cli/"),
-    "certifi": ("pki/",),
-    "idna": ("inventory/", "pki/", "demo/", "cli/"),
+    "cryptography": ("tls/", "x509/", "trust/", "demo/", "cli/"),
+    "certifi": ("trust/",),
+    "idna": ("inventory/", "trust/", "x509/", "demo/", "cli/"),
     "orjson": (
         "inventory/",
-        "ndjson/",
-        "findings.py",
-        "pki/",
+        "output/",
+        "model/",
+        "trust/",
+        "x509/",
+        "codec/",
         "diagnosis/",
         "fleet/",
         "warehouse/",
@@ -231,8 +131,8 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
         "demo/",
         "cli/",
     ),
-    "zstandard": ("lines.py", "ndjson/", "cli/"),
-    "publicsuffixlist": ("correlate/",),
+    "zstandard": ("lines.py", "output/", "cli/"),
+    "publicsuffixlist": ("fleet/correlate/",),
     "ddsketch": ("fleet/",),
     "duckdb": ("warehouse/",),
     "psycopg": ("warehouse/",),
@@ -246,16 +146,16 @@ DISTRIBUTION: Final = {"dns": "dnspython", "vl_convert": "vl-convert-python"}
 PURE: Final = (
     "tls/",
     "starttls/",
-    "pki/",
+    "x509/",
+    "trust/",
+    "codec/",
     "diagnosis/",
     "explain/",
-    "correlate/",
-    "evidence.py",
-    "findings.py",
-    "config.py",
+    "fleet/correlate/",
+    "model/",
 )
 IMPURE_ALL_THE_SAME: Final[dict[tuple[str, str], str]] = {
-    ("pki/stores.py", "ssl"): "where this system keeps its trust store is known to ssl.get_default_verify_paths()",
+    ("trust/stores.py", "ssl"): "where this system keeps its trust store is known to ssl.get_default_verify_paths()",
 }
 IMPURE_MODULES: Final = frozenset({"socket", "ssl", "time", "random", "select", "selectors", "subprocess", "threading"})
 
@@ -301,18 +201,18 @@ MAX_LINES: Final = 500
 # Path below scanner/ -> why it may be longer.
 LONG_FILES: Final[dict[str, str]] = {
     "tls/suites.py": "a generated table",
-    "findings.py": "the schema, which is read as one page and made from this one file",
+    "model/findings.py": "the schema, which is read as one page and made from this one file",
     "tls/handshake.py": "one state machine for all versions: half of it could not be read alone",
 }
 
 # Path below scanner/ -> why it has no test module of its own.
 WITHOUT_MIRROR: Final[dict[str, str]] = {
-    "evidence.py": "records without behaviour",
-    "config.py": "records without behaviour",
-    "correlate/verdicts.py": "records without behaviour",
+    "model/evidence.py": "records without behaviour",
+    "model/config.py": "records without behaviour",
+    "fleet/correlate/fleet_verdicts.py": "records without behaviour",
     "tls/constants.py": "numbers of the registries",
     "tls/offers.py": "records without behaviour",
-    "tls/suites.py": "a generated table, tested through tls/names.py",
+    "tls/suites.py": "a generated table, tested through tls/registry_names.py",
 }
 
 
@@ -559,4 +459,4 @@ def test_help_loads_nothing_heavy(statement: str) -> None:
 
 
 def test_a_scan_loads_what_it_uses() -> None:
-    assert loaded_by("import scanner.cli.running") & set(NOT_FOR_A_SCAN) == set()
+    assert loaded_by("import scanner.cli.run_scan") & set(NOT_FOR_A_SCAN) == set()

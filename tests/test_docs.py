@@ -14,8 +14,8 @@ import click
 import pytest
 
 from scanner.cli import COMMANDS, NOT_YET
-from scanner.model.config import ScanConfig
 from scanner.diagnosis.catalogue import CAUSES, CODES
+from scanner.model.config import ScanConfig
 from scanner.starttls import PROTOCOLS
 from scanner.tls.events import State
 from scripts import build_docs

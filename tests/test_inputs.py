@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from scanner.model.evidence import InvalidRow, Target
-from scanner.inventory.exclude import load_exclusions
-from scanner.model.findings import CAUSES
 from scanner.inventory import read_inventory
+from scanner.inventory.exclude import load_exclusions
+from scanner.model.evidence import InvalidRow, Target
+from scanner.model.findings import CAUSES
 from scanner.starttls import PROTOCOLS
 
 INPUTS: Final = Path(__file__).resolve().parent.parent / "inputs"

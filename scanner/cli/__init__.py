@@ -12,8 +12,8 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner.process import signals
 from scanner.language import LANGUAGES, of_locale, speak
+from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
 
 # command -> module below this package; each has a function named as the command

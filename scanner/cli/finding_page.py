@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
 from scanner.language import say
+from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
 
 # A line of evidence longer than this is for the JSON.

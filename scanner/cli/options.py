@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from scanner.process import memory
 from scanner.cli import UsageProblem
-from scanner.model.config import ScanConfig
 from scanner.language import spoken
+from scanner.model.config import ScanConfig
+from scanner.process import memory
 from scanner.text import printable, quoted, shorten
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,20 +9,20 @@ from scanner.cli import UsageProblem
 
 
 def _known() -> tuple[type[Exception], ...]:
-    from scanner.inventory.exclude import ExclusionError
     from scanner.fleet.diff.comparison import DiffError
     from scanner.fleet.stats.counts import CountingFailed, UnknownColumn
-    from scanner.run.spool import HeldError
     from scanner.inventory import InventoryError
-    from scanner.output import NotFindings, OutputError
+    from scanner.inventory.exclude import ExclusionError
     from scanner.net.dns.resolver_config import ResolverConfigError
     from scanner.net.sntp import NtpServerError
-    from scanner.trust.ct_logs import LogListError
-    from scanner.trust.certificate_files import ChainFileError
-    from scanner.trust.stores import StoreError
+    from scanner.output import NotFindings, OutputError
     from scanner.rejudge.certificate_store import CertificatesError
-    from scanner.warehouse.stage import LoadError
     from scanner.run.pool import WorkersFailed
+    from scanner.run.spool import HeldError
+    from scanner.trust.certificate_files import ChainFileError
+    from scanner.trust.ct_logs import LogListError
+    from scanner.trust.stores import StoreError
+    from scanner.warehouse.stage import LoadError
 
     return (
         CertificatesError, CountingFailed, DiffError, ExclusionError, HeldError, UnknownColumn, InventoryError, NotFindings,

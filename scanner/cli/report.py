@@ -40,8 +40,8 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
       tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
     """
     from scanner.output import OutputClosed
-    from scanner.report.svg import MISSING
     from scanner.report.build import make
+    from scanner.report.svg import MISSING
 
     with one_line_problems(), ExitStack() as stack:
         refuse_what_is_read(output, (*findings, *since))

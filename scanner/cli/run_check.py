@@ -10,14 +10,14 @@ from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.run_scan import material, say
 from scanner.cli.stopping import run_until_signal
-from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
-from scanner.run.row_queue import Row
-from scanner.model.findings import Finding
 from scanner.inventory import read_targets
 from scanner.inventory.hosts import Unusable, read_host
-from scanner.trust.certificate_files import read_chain
+from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
+from scanner.model.findings import Finding
+from scanner.run.row_queue import Row
 from scanner.run.wiring import FILE_OFFER, judge_file, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
+from scanner.trust.certificate_files import read_chain
 
 
 def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:

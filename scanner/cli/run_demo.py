@@ -15,17 +15,17 @@ from typing import Final, cast
 import click
 import trio
 
-from scanner.process import signals
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli.run_scan import Run
 from scanner.cli.scan import scan
 from scanner.cli.stopping import run_until_signal
 from scanner.demo.fleet import Fleet, run_fleet
-from scanner.model.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.fleet.stats.stats_tables import as_table
+from scanner.model.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.output import Unreadable, read_findings
-from scanner.report.svg import MISSING
+from scanner.process import signals
 from scanner.report.build import make
+from scanner.report.svg import MISSING
 from scanner.text import printable
 
 # Files of DIR that the demo makes; a directory with other contents is somebody's own and is left alone.

@@ -19,9 +19,9 @@ from scanner.lines import close_binary, open_binary
 from scanner.output import NotFindings, OutputClosed, OutputExists, Unreadable, Writer, check_output, open_output
 from scanner.output.writer import compressor_for
 from scanner.rejudge.certificate_store import Certificates
+from scanner.rejudge.change_counts import Tally
 from scanner.rejudge.judging import Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.rejudge.change_counts import Tally
 from scanner.report.output_files import Draft
 from scanner.run.wiring import Material, make_judge, make_transparency
 from scanner.text import quoted

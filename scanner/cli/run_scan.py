@@ -13,36 +13,36 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
 
-from scanner.process import signals
 from scanner.bugs import innermost
-from scanner.run.certificate_file import not_met_before
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
-from scanner.model.config import ScanConfig
-from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
-from scanner.diagnosis.catalogue import CODES
 from scanner.codec.certificate_dedup import Fragments
-from scanner.model.evidence import Evidence
-from scanner.inventory.exclude import load_exclusions
-from scanner.run.fail_on import WORDS, words_of
-from scanner.run.row_queue import Row
-from scanner.model.findings import CAUSES, Finding
+from scanner.diagnosis.catalogue import CODES
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.fleet.stats.counts import Stats
 from scanner.inventory import count_rows_hint, read_inventory
-from scanner.output import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
-from scanner.output.reader import read_findings
+from scanner.inventory.exclude import load_exclusions
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Evidence
+from scanner.model.findings import CAUSES, Finding
 from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.dns.resolver_config import parse_servers
 from scanner.net.outage import NetworkLost
-from scanner.trust.verifier import Judge
-from scanner.trust.transparency import Transparency
-from scanner.trust.verdicts import ChainVerdict
+from scanner.output import Completed, OutputClosed, Writer, certificates_in, check_output, completed, open_output
+from scanner.output.reader import read_findings
+from scanner.process import signals
 from scanner.process.limits import MAX_WORKERS, collect_seldom, cores, raise_file_limit
 from scanner.records import dataclass
+from scanner.run.certificate_file import not_met_before
+from scanner.run.fail_on import WORDS, words_of
+from scanner.run.row_queue import Row
 from scanner.run.scan import ScanStatistics
 from scanner.run.wiring import Material, make_judge, make_transparency, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted, span
+from scanner.trust.transparency import Transparency
+from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 
 if TYPE_CHECKING:
     from scanner.run.worker import Report
@@ -352,8 +352,8 @@ class Run:
             await session.run(self.rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery, progress: bool) -> None:
-        from scanner.run.worker import Assignment  # most runs have one process
         from scanner.run.pool import Crew
+        from scanner.run.worker import Assignment  # most runs have one process
 
         assignment = Assignment(
             config=self.config,

@@ -8,8 +8,8 @@ from typing import TypeVarTuple
 
 import trio
 
-from scanner.process import signals
 from scanner.net.clocks import LoopClock
+from scanner.process import signals
 
 Arguments = TypeVarTuple("Arguments")
 

@@ -30,9 +30,9 @@ from scanner.model.evidence import (
     ServerFlight,
     Target,
 )
-from scanner.trust.revocation import answer_bytes
 from scanner.tls import registry_names as names
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12, TLS13
+from scanner.trust.revocation import answer_bytes
 
 # What a finding publishes of each record, in fields of its own.
 PUBLISHED: Final[Mapping[type, frozenset[str]]] = {

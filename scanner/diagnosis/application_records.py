@@ -5,13 +5,13 @@ All of every completed handshake stands in ``observed`` as well; this is the par
 
 from __future__ import annotations
 
-from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
 from scanner.codec.json_safe import text, timestamp
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
 from scanner.diagnosis.rules.client_auth import ours_taken, required, said
 from scanner.model.evidence import Completion, EndpointEvidence, ServerFlight, Stage
 from scanner.model.findings import ApplicationRecord, ClientAuthRecord
-from scanner.x509.distinguished import name_text
 from scanner.tls.registry_names import alert_name
+from scanner.x509.distinguished import name_text
 
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:

@@ -10,16 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from scanner.bugs import describe_caught
+from scanner.codec.certificate_dedup import Certificates, Fragments
+from scanner.codec.encode import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
+from scanner.codec.json_safe import clean, tags, text, timestamp
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis, not_fully_judged
-from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
-from scanner.codec.encode import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
-from scanner.codec.json_safe import clean, tags, text, timestamp
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.transparency import sct_records
-from scanner.model.evidence import DnsAnswer, DnsStatus, EndpointEvidence, Evidence, InvalidRow, Probe, ServerFlight, Target
+from scanner.model.evidence import (
+    DnsAnswer,
+    DnsStatus,
+    EndpointEvidence,
+    Evidence,
+    InvalidRow,
+    Probe,
+    ServerFlight,
+    Target,
+)
 from scanner.model.findings import (
     SCHEMA,
     AlertRecord,
@@ -34,8 +43,8 @@ from scanner.model.findings import (
     TlsaRecord,
     TrustRecord,
 )
-from scanner.trust.verdicts import ChainVerdict
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
+from scanner.trust.verdicts import ChainVerdict
 
 
 def finding(

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
 from scanner.model.findings import Severity
-from scanner.trust.transparency import Transparency
-from scanner.trust.verdicts import ChainVerdict
 from scanner.records import dataclass
 from scanner.tls.offers import OFFERS
+from scanner.trust.transparency import Transparency
+from scanner.trust.verdicts import ChainVerdict
 
 # Protocols that browsers speak; for any other, what a browser would refuse decides nothing.
 BROWSER_PROTOCOLS: Final = frozenset({"tls", "https"})

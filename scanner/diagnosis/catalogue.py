@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.language import ENGLISH
 from scanner.model.evidence import Stage
 from scanner.model.findings import CAUSES, Cause, Severity
-from scanner.language import ENGLISH
 from scanner.records import dataclass
 from scanner.shipped import shipped
 

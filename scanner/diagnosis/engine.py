@@ -34,9 +34,9 @@ from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
 from scanner.model.evidence import Evidence, Failure, Stage, record
 from scanner.model.findings import Cause, DiagnosisRecord, Outcome, Severity
-from scanner.x509.certificate import Certificate
-from scanner.trust.verdicts import ChainVerdict
 from scanner.records import dataclass
+from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
 
 __all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
 

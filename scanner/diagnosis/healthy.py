@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from scanner.model.evidence import EndpointEvidence
-from scanner.trust.verdicts import ChainVerdict
 from scanner.tls.offers import BROWSER_SCHEMES, ECDHE_AEAD, MODERN_GROUPS, TLS12, TLS13, TLS13_SUITES
+from scanner.trust.verdicts import ChainVerdict
 
 _VERSIONS: Final = frozenset((TLS13, TLS12))
 _CIPHERS: Final = frozenset((*TLS13_SUITES, *ECDHE_AEAD))

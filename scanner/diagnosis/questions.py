@@ -29,11 +29,11 @@ from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
-from scanner.trust.untrusted_issuer import anchored, lineage_of
-from scanner.trust.verdicts import ChainVerdict
 from scanner.records import dataclass
 from scanner.tls import offers
 from scanner.tls.offers import Offer
+from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.verdicts import ChainVerdict
 
 __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "accepted_from", "next_question"]
 

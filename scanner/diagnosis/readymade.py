@@ -13,11 +13,11 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, timing_record, trust_records
-from scanner.diagnosis.case import Case, Context
 from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.codec.encode import all_plain, facts_of_flight, facts_of_target, shape_of
 from scanner.codec.json_safe import timestamp
+from scanner.diagnosis.assemble import dns_record, endpoint_record, target_record, timing_record, trust_records
+from scanner.diagnosis.case import Case, Context
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.certificate import warned_before
@@ -25,12 +25,12 @@ from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer, ServerFlight, Stage, Target
 from scanner.model.findings import SCHEMA, EndpointRecord, Finding, SctRecord, TrustRecord
-from scanner.x509.certificate import Certificate, describe
+from scanner.records import dataclass
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import TransparencyVerdict
 from scanner.trust.verdicts import ChainVerdict
-from scanner.records import dataclass
+from scanner.x509.certificate import Certificate, describe
 
 # Shapes of flights that are kept, some 2 KB each: versions, suites, groups, schemes and ALPN names of a fleet combine to
 # some dozens.

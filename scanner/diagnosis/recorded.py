@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from scanner.diagnosis.case import ENUMERATION
-from scanner.diagnosis.engine import JUDGING, NO_RULE, OWN_FAULT
 from scanner.codec.encode import FIRST_OFFER, PUBLISHED
 from scanner.codec.typed import CertificateOf, Reading, RecordedError, known, take
+from scanner.diagnosis.case import ENUMERATION
+from scanner.diagnosis.engine import JUDGING, NO_RULE, OWN_FAULT
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,

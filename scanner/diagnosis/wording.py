@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES, Code, translated, words_of
-from scanner.model.evidence import Target
 from scanner.language import ENGLISH
+from scanner.model.evidence import Target
 from scanner.text import printable, shorten
 
 # A sentence stays readable with a few names in it, each no longer than a long host name.

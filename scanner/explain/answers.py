@@ -14,12 +14,12 @@ from typing import Any, Final, Literal, TypedDict
 from scanner.diagnosis.catalogue import CAUSES, CODES, Code, translated, words_of
 from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.wording import Wording
-from scanner.model.evidence import Target
 from scanner.explain.fixes import recipes_for
 from scanner.explain.meanings import Reading, about, meanings, nearest, read
 from scanner.explain.recognise import clean, squeezed
-from scanner.model.findings import Cause, DiagnosisRecord, Severity
 from scanner.language import ENGLISH
+from scanner.model.evidence import Target
+from scanner.model.findings import Cause, DiagnosisRecord, Severity
 from scanner.tls.registry_names import alert_name
 
 # A general answer speaks of somebody's host: these words stand for it.

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.hosts import Unusable
 from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid, too_long
 from scanner.inventory.shapes import ADDRESS_NAMES, FIELDS, HOST_NAMES, RANK
 from scanner.lines import decode
+from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable, quoted, shorten
 
 # Nesting of a JSON value that is carried in tags: writers of JSON stop at 254 levels, and nobody means more than a few.

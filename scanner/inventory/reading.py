@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import BinaryIO, Final
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.jsonlines import read_json_lines
 from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, ProtocolLike, RowReader, invalid, too_long
 from scanner.inventory.shapes import Columns, InventoryError, JsonLines, separator_line, shape_of, strip_comment
 from scanner.inventory.table import read_table
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
+from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
 _BOM: Final = b"\xef\xbb\xbf"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.hosts import Unusable, read_address, read_host, read_port, split_host_port
+from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
 # A row of a host, a few columns and notes is well under 1 KB; 64 KB leaves room for whole descriptions in a cell.

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid
 from scanner.inventory.shapes import Columns
 from scanner.lines import StreamBroken, decode
+from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable
 
 # Lines that one quoted cell may span: a postal address or a note. A quote that is never closed costs at most this

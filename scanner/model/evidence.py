@@ -1,7 +1,7 @@
 """What was seen, and nothing else.
 
 Every record here is an observation: it holds what came over the wire or went wrong on the way,
-never what it means. Judges (``scanner.pki``) and rules (``scanner.diagnosis``) read these records
+never what it means. Judges (``scanner.trust``) and rules (``scanner.diagnosis``) read these records
 without touching a network, so the same evidence gives the same finding tomorrow.
 
 All times are seconds since the Unix epoch as ``float`` (UTC); all durations are seconds.

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import orjson
 
-from scanner.model.findings import SCHEMA
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
+from scanner.model.findings import SCHEMA
 from scanner.output.splitting import lines_with_ends
 from scanner.records import dataclass
 from scanner.text import printable, quoted, shorten

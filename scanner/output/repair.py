@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Final, Literal, Protocol
 
-from scanner.model.findings import SCHEMA
 from scanner.lines import (
     ZSTD_INPUT_STEP,
     ZSTD_MAX_WINDOW,
@@ -17,6 +16,7 @@ from scanner.lines import (
     blocks,
     compression_of,
 )
+from scanner.model.findings import SCHEMA
 from scanner.output.reader import MAX_FINDING_LINE, NotFindings, certificate_of, finding_of
 from scanner.text import quoted
 

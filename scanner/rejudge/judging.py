@@ -12,23 +12,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from scanner.bugs import describe_bug
-from scanner.fleet.correlate.facts import Witness, seconds
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.recorded import evidence_of
 from scanner.codec.typed import RecordedError
+from scanner.diagnosis.recorded import evidence_of
+from scanner.fleet.correlate.facts import Witness, seconds
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
-from scanner.x509.certificate import Certificate, CertificateError
-from scanner.trust.ct_logs import LogListError
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
-from scanner.trust.stores import StoreError
 from scanner.records import dataclass
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
 from scanner.run.scan import Scan
 from scanner.run.wiring import FILE_OFFER, file_finding, make_judge, make_transparency, offline_scan
+from scanner.trust.ct_logs import LogListError
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.stores import StoreError
+from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate, CertificateError
 
 # Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.
 MAX_RUNS: Final = 256

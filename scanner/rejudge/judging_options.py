@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import Any, Final, get_type_hints
 
-from scanner.model.config import ScanConfig
 from scanner.codec.typed import Reading, RecordedError, take
+from scanner.model.config import ScanConfig
 from scanner.records import dataclass
 from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
 from scanner.text import quoted

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from scanner.report import html_page as page
-from scanner.report.csv_export import Beside
 from scanner.report.changes import changes
 from scanner.report.collect import collect
 from scanner.report.context import context_of
+from scanner.report.csv_export import Beside
 from scanner.report.output_files import Draft, refuse
 from scanner.text import quoted
 

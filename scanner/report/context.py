@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from scanner.fleet.diff.target_states import CATEGORIES, TITLES
 from scanner.report import charts
-from scanner.report import svg as drawing
-from scanner.report import summary as glance
 from scanner.report import sections as views
+from scanner.report import summary as glance
+from scanner.report import svg as drawing
 from scanner.report.changes import Changes
 from scanner.report.charts import OUTCOMES, Drawn, Series
 from scanner.report.collect import Collected

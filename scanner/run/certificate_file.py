@@ -10,9 +10,9 @@ from scanner.bugs import describe_caught
 from scanner.diagnosis.case import flight_of
 from scanner.model.evidence import Evidence
 from scanner.model.findings import CertificateRecord
-from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
-from scanner.trust.verdicts import ChainVerdict
 from scanner.text import printable
+from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
 
 
 def not_met_before(

@@ -22,20 +22,20 @@ from typing import Final
 
 import trio
 
-from scanner.model.config import ScanConfig
-from scanner.fleet.correlate.fold import Fold
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
+from scanner.fleet.correlate.fold import Fold
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, InvalidRow, Target
-from scanner.run.row_queue import InBatches, Row
 from scanner.model.findings import Finding
-from scanner.run.ipc import Frames, frame
 from scanner.net.outage import NetworkLost
 from scanner.net.pacing import PacingStatistics
 from scanner.process.limits import files_left, places
+from scanner.process.signals import SIGNALS
+from scanner.run.ipc import Frames, frame
+from scanner.run.row_queue import InBatches, Row
 from scanner.run.scan import ScanStatistics
 from scanner.run.wiring import without_excluded
-from scanner.process.signals import SIGNALS
 from scanner.run.worker import Assignment, Report
 
 # Batches of rows that wait for one process while another is served.
@@ -48,7 +48,9 @@ RESERVED_FILES: Final = 10
 # Processes in a row that may end before they have come up; after that the system is taken to be unable to start any.
 MAX_FAILED_STARTS: Final = 3
 
-_CHILD: Final = "import sys; sys.path[:] = sys.argv[4:]; from scanner.run.worker import main; sys.exit(main(sys.argv[1:4]))"
+_CHILD: Final = (
+    "import sys; sys.path[:] = sys.argv[4:]; from scanner.run.worker import main; sys.exit(main(sys.argv[1:4]))"
+)
 
 
 class WorkersFailed(Exception):

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from scanner.bugs import describe_caught, joined
-from scanner.run.baseline import EarlierRun
 from scanner.model.evidence import DnsAnswer, Evidence
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver
+from scanner.run.baseline import EarlierRun
 from scanner.trust.untrusted_issuer import unvouched
 from scanner.trust.verdicts import ChainVerdict
 

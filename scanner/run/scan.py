@@ -17,31 +17,31 @@ import trio
 
 from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache, given_size
-from scanner.model.config import ScanConfig
-from scanner.fleet.correlate.facts import Facts, facts_of
-from scanner.fleet.correlate.fold import REASONS, Fold
-from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.engine import Context, flight_of
 from scanner.diagnosis.finding import finding_of
-from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
 from scanner.diagnosis.readymade import ReadyMade
+from scanner.fleet.correlate.facts import Facts, facts_of
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.fleet.correlate.fold import REASONS, Fold
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Feed, Source
 from scanner.model.findings import Finding
-from scanner.run.spool import Held, HeldError, evidence_bytes, finding_bytes
 from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
-from scanner.trust.verifier import Judge
+from scanner.records import dataclass
+from scanner.run.post_probe import Extras
+from scanner.run.row_queue import Feed, Source
+from scanner.run.spool import Held, HeldError, evidence_bytes, finding_bytes
 from scanner.trust.leaf_only import judge_or_leaf
 from scanner.trust.verdicts import ChainVerdict
-from scanner.records import dataclass
+from scanner.trust.verifier import Judge
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000

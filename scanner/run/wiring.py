@@ -17,47 +17,47 @@ from typing import Any, Final
 
 import trio
 
-from scanner.process import memory
 from scanner.caching import clear_all, share_of_all
-from scanner.model.config import ScanConfig
+from scanner.codec.certificate_dedup import Fragments
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.rules.caa import authority_of
 from scanner.fleet.correlate import domains
 from scanner.fleet.correlate.facts import sntp_witness
-from scanner.diagnosis.case import Context
-from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.rules.caa import authority_of
-from scanner.run.baseline import read_earlier
-from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.inventory.exclude import Exclusions
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Row, Source
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.clocks import WallClock
 from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
-from scanner.net.dns.udp_pool import FILES_PER_PORT
-from scanner.net.lookups.plan import Enquiries, open_enquiries
-from scanner.net.large_flights import LargeFlights, places_for
-from scanner.net.observe import Observer
 from scanner.net.dns.other_resolvers import OtherResolvers
+from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
+from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.large_flights import LargeFlights, places_for
+from scanner.net.lookups.plan import Enquiries, open_enquiries
+from scanner.net.observe import Observer
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
-from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.trust.ct_logs import load_log_list
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
-from scanner.trust.leaf_only import judge_or_leaf
-from scanner.trust.untrusted_issuer import OwnAuthorities
-from scanner.trust.stores import load_public_roots, load_store, load_store_file
-from scanner.trust.transparency import Transparency
-from scanner.trust.verdicts import ChainVerdict
+from scanner.process import memory
 from scanner.process.limits import files_left, places
 from scanner.records import dataclass
+from scanner.run.baseline import read_earlier
+from scanner.run.post_probe import Extras
+from scanner.run.row_queue import Row, Source
 from scanner.run.scan import WAITING_WORKERS, Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
 from scanner.tls.plaintext import recognise
+from scanner.trust.ct_logs import load_log_list
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.stores import load_public_roots, load_store, load_store_file
+from scanner.trust.transparency import Transparency
+from scanner.trust.untrusted_issuer import OwnAuthorities
+from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

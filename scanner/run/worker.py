@@ -16,26 +16,26 @@ from typing import Final, Literal
 import trio
 
 from scanner.bugs import innermost
-from scanner.run.certificate_file import not_met_before
-from scanner.model.config import ScanConfig
-from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.codec.certificate_dedup import Fragments
-from scanner.model.evidence import Evidence
-from scanner.run.fail_on import words_of
-from scanner.run.row_queue import Row
-from scanner.model.findings import Finding
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
+from scanner.fleet.correlate.fold import Fold
 from scanner.fleet.stats.counts import Stats
-from scanner.run.ipc import Frames, frame, read_frame
-from scanner.output import dumps_line
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import Evidence
+from scanner.model.findings import Finding
 from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.outage import NetworkLost
-from scanner.x509.certificate import Certificate
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.verdicts import ChainVerdict
+from scanner.output import dumps_line
 from scanner.process.limits import collect_seldom, raise_file_limit
 from scanner.records import dataclass
+from scanner.run.certificate_file import not_met_before
+from scanner.run.fail_on import words_of
+from scanner.run.ipc import Frames, frame, read_frame
+from scanner.run.row_queue import Row
 from scanner.run.wiring import Material, Session, make_judge, open_session
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
 
 # Seconds between two reports: short enough to watch a run live, long enough to make many findings one message.
 REPORT_EVERY: Final = 0.1

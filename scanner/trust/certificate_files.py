@@ -8,11 +8,11 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.x509 import der
+from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import Judge
+from scanner.x509 import der
 from scanner.x509.pem import blocks, certificates_in_pem
 from scanner.x509.signatures import NOT_TAKEN
-from scanner.trust.verdicts import ChainVerdict
 
 # A full chain has some 10 KB.
 MAX_CHAIN_FILE_BYTES: Final = 8 << 20

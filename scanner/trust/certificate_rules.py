@@ -11,12 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions
-
 from scanner.x509 import malformations as flaws
 from scanner.x509.certificate import Certificate
 from scanner.x509.name_constraints import MAX_SUBTREES, name_count
-from scanner.trust.verdicts import Problem
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
 # begins at 1962 bits of RSA. Other clients take 1024.

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from scanner.x509.certificate import Certificate
-from scanner.x509.sct import sct_times_untrusted
-from scanner.trust.verdicts import Problem
 from scanner.records import dataclass
 from scanner.shipped import shipped
+from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
+from scanner.x509.sct import sct_times_untrusted
 
 BROWSER: Final = "chrome"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from scanner.x509.certificate import Certificate
 from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     from scanner.trust.paths import PathBuilder, Surroundings

@@ -20,9 +20,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from scanner.model.evidence import record
-from scanner.x509 import der
-from scanner.x509 import certificate_fields as fields
 from scanner.shipped import shipped
+from scanner.x509 import certificate_fields as fields
+from scanner.x509 import der
 
 LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 

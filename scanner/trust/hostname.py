@@ -11,9 +11,9 @@ import heapq
 import ipaddress
 from typing import Final
 
+from scanner.trust.verdicts import NameVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import SUBJECT_ALT_NAME
-from scanner.trust.verdicts import NameVerdict
 
 # Names shown to a person who must see a typing error or a wrong host: a handful.
 NEAREST_SHOWN: Final = 5

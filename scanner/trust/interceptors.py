@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
-from scanner.x509.certificate import Certificate
 from scanner.records import dataclass
 from scanner.shipped import shipped
+from scanner.x509.certificate import Certificate
 
 # Names of certificates are a stranger's: none that is longer than this is given to a pattern.
 _LONGEST_MATCHED: Final = 256

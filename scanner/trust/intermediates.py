@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Final
 
 from scanner.caching import PARSED
-from scanner.x509.certificate import Certificate, CertificateError
 from scanner.shipped import shipped
+from scanner.x509.certificate import Certificate, CertificateError
 
 MAGIC: Final = b"tlsweep-intermediates/1\n"
 ENTRY: Final = struct.Struct(">16sII")  # hash of the subject, offset, length

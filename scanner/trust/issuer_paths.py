@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scanner.x509 import extensions
-
 from scanner.trust import certificate_rules as rules
-from scanner.x509.certificate import Certificate
 from scanner.trust.chrome_store import chrome_store
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
+from scanner.x509 import extensions
+from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
-    from scanner.trust.untrusted_issuer import OwnAuthorities
-    from scanner.trust.paths import PathBuilder, Surroundings
     from scanner.trust.path_check import WeighedPath
+    from scanner.trust.paths import PathBuilder, Surroundings
+    from scanner.trust.untrusted_issuer import OwnAuthorities
 
 
 class UsualWay:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from scanner.bugs import describe_caught, joined
 from scanner.trust import certificate_rules as rules
-from scanner.x509.certificate import Certificate
-from scanner.trust.verifier import Judge
 from scanner.trust.hostname import match_name
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem
+from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate
 
 
 def judge_or_leaf(judge: Judge, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:

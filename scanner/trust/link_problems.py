@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scanner.x509.certificate import Certificate
 from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
 
 
 def key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:

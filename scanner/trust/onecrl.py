@@ -9,8 +9,8 @@ import hashlib
 from functools import cache
 from typing import Final
 
-from scanner.x509.certificate import Certificate
 from scanner.shipped import shipped
+from scanner.x509.certificate import Certificate
 
 MAGIC: Final = b"tlsweep-blocked/1\n"
 # Bytes of each hash: at 2,000 entries a chance of one in 10^28 that an innocent certificate is hit.

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
-from scanner.x509.certificate import Certificate
-from scanner.trust.paths import NOT_SENT, Step, Surroundings, UpperPath
 from scanner.trust.certificate_rules import Violation
+from scanner.trust.paths import NOT_SENT, Step, Surroundings, UpperPath
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
-from scanner.records import dataclass
+from scanner.x509.certificate import Certificate
 
 # The kinds of path, the likeliest to be meant first: up to an anchor with what was sent; with what was not; up to some
 # other root, or to an anchor that did not sign it; to where the search was given up; to where nothing leads on.

@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from scanner.trust.step_budget import TooCostly
-from scanner.x509.certificate import Certificate
 from scanner.trust.client_limits import limits_exceeded
-from scanner.trust.paths import PathBuilder, Step, Surroundings, UpperPath
-from scanner.trust.verdicts import Problem
 from scanner.trust.path_check import (
     CLOSED,
     COMPLETED,
@@ -26,6 +22,10 @@ from scanner.trust.path_check import (
     unknown_issuer,
     weigh,
 )
+from scanner.trust.paths import PathBuilder, Step, Surroundings, UpperPath
+from scanner.trust.step_budget import TooCostly
+from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
 
 # What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
 _ITS_OWN: Final = frozenset({"aia"})

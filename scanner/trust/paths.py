@@ -17,13 +17,8 @@ from dataclasses import field
 from typing import Final, Literal
 
 from scanner.caching import PARSED, Cache
+from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
-from scanner.trust.onecrl import Blocklist
-from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
-from scanner.x509.certificate import Certificate
-from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
-from scanner.x509.distinguished import comparable
-from scanner.x509.certificate_fields import serial_text_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
     bad_signature,
@@ -32,9 +27,14 @@ from scanner.trust.link_problems import (
     other_key,
     other_spelling,
 )
+from scanner.trust.onecrl import Blocklist
+from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
-from scanner.records import dataclass
+from scanner.x509.certificate import Certificate
+from scanner.x509.certificate_fields import serial_text_untrusted
+from scanner.x509.distinguished import comparable
+from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
 # as many as are there (100).

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from scanner.x509.certificate import Certificate
 from scanner.records import dataclass
 from scanner.shipped import shipped
+from scanner.x509.certificate import Certificate
 
 _ATTRIBUTES: Final = {"cn": "CN", "o": "O", "ou": "OU", "l": "L", "st": "ST", "c": "C"}
 _DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})

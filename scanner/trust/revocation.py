@@ -12,6 +12,8 @@ from typing import Final, Literal
 
 from scanner.caching import PARSED, bounded_memo
 from scanner.model.evidence import RevocationAnswer, record
+from scanner.records import dataclass
+from scanner.trust.verdicts import ChainVerdict
 from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
 from scanner.x509 import ocsp_request as requests
@@ -19,8 +21,6 @@ from scanner.x509.certificate import Certificate
 from scanner.x509.crl import Crl, CrlError, load_untrusted
 from scanner.x509.extensions import NO_REVOCATION
 from scanner.x509.ocsp import OcspError, OcspRefusal, Verified
-from scanner.trust.verdicts import ChainVerdict
-from scanner.records import dataclass
 
 DAY: Final = 86400.0
 # Seconds by which clocks of responders and ours may differ: responders commonly date answers some minutes back, and

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from scanner.x509.certificate import Certificate
 from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
 
 
 def shape_problems(

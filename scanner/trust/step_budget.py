@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Final
 
-from scanner.x509.certificate import Certificate, CertificateError
 from scanner.records import dataclass
+from scanner.x509.certificate import Certificate, CertificateError
 
 # All that is done for one chain, over all stores: whoever waits for the event loop waits this long, some 25 ms.
 MAX_STEPS: Final = 25_000

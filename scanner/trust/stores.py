@@ -15,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from scanner.shipped import shipped
 from scanner.trust.onecrl import Blocklist, onecrl
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.distinguished import comparable
 from scanner.x509.pem import certificates_in_pem
-from scanner.shipped import shipped
 
 # The largest bundles in use have about 300 KB; a file of this size is something else.
 MAX_STORE_BYTES: Final = 64 << 20

@@ -16,13 +16,13 @@ from typing import Final, Literal
 from scanner.caching import Cache
 from scanner.model.evidence import record
 from scanner.model.findings import SctRecord
+from scanner.records import dataclass
 from scanner.trust import ct_policies as ctpolicy
-from scanner.x509 import sct
-from scanner.x509.certificate import Certificate
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Promise, Source
+from scanner.x509 import sct
+from scanner.x509.certificate import Certificate
 from scanner.x509.sct import Sct, SctError
-from scanner.records import dataclass
 
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048

@@ -15,10 +15,10 @@ from typing import Final
 
 from scanner.caching import PARSED, bounded_memo
 from scanner.model.evidence import EndpointEvidence, record
-from scanner.x509.certificate import Certificate, CertificateError
 from scanner.trust.interceptors import key_hash, middlebox_of
 from scanner.trust.placeholders import match
 from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate, CertificateError
 
 # Kinds of the catalogue of placeholders that are CAs: one issuer for unrelated customers, and nothing in between.
 _PRIVATE_ISSUERS: Final = frozenset({"private CA", "test CA", "issuer"})

@@ -1,4 +1,4 @@
-"""What the judges of ``scanner.pki`` say about certificates: plain records, read by ``scanner.diagnosis``."""
+"""What the judges of ``scanner.trust`` say about certificates: plain records, read by ``scanner.diagnosis``."""
 
 from __future__ import annotations
 

@@ -11,25 +11,25 @@ from dataclasses import field
 from typing import Any, Final
 
 from scanner.caching import Cache
-from scanner.x509 import extensions
-from scanner.trust import verifier_caches as judge_caches
-from scanner.trust import placeholders
+from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
-from scanner.trust.step_budget import TooCostly
-from scanner.x509.certificate import Certificate, CertificateError
+from scanner.trust import placeholders
+from scanner.trust import verifier_caches as judge_caches
 from scanner.trust.chrome_store import chrome_problem, chrome_store
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.client_limits import authority_as_server, minority_problems
 from scanner.trust.hostname import entry_for, match_name, matched
-from scanner.trust.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
-from scanner.trust.path_search import PathSearch, interval
-from scanner.trust.sent_chain import shape_problems
-from scanner.trust.stores import TrustStore
+from scanner.trust.intermediates import Intermediates
 from scanner.trust.issuer_paths import usual_way
-from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from scanner.trust.path_check import CLOSED, LIMIT, WeighedPath, self_signed
-from scanner.records import dataclass
+from scanner.trust.path_search import PathSearch, interval
+from scanner.trust.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
+from scanner.trust.sent_chain import shape_problems
+from scanner.trust.step_budget import TooCostly
+from scanner.trust.stores import TrustStore
+from scanner.trust.untrusted_issuer import OwnAuthorities
+from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
+from scanner.x509 import extensions
+from scanner.x509.certificate import Certificate, CertificateError
 
 # What a chain must cost to be kept at first sight, in steps: some ten times what honest chains take.
 COSTLY: Final = 4000

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from scanner.caching import PARSED, Cache
 
 if TYPE_CHECKING:
-    from scanner.x509.certificate import Certificate
-    from scanner.trust.paths import Surroundings
     from scanner.trust.issuer_paths import UsualWay
+    from scanner.trust.paths import Surroundings
+    from scanner.x509.certificate import Certificate
 
 # Chains judged: the same one is met on many hosts. An entry holds some 20 kB with its certificates; one of 236 kB
 # on all hosts of a network is kept too.

@@ -8,8 +8,8 @@ from typing import Final
 from scanner.text import printable, shorten
 from scanner.warehouse.ddl import column_type
 from scanner.warehouse.model import TABLES, Column, Table
-from scanner.warehouse.stage import LoadError
 from scanner.warehouse.sql_views import VIEWS
+from scanner.warehouse.stage import LoadError
 
 # How a database itself names a type that a statement may call otherwise.
 _SAME: Final = {"timestamp without time zone": "timestamp"}

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.fleet.keys import domain_of, leaf_of
 from scanner.model.findings import (
     AlertRecord,
     CertificateRecord,
@@ -20,7 +21,6 @@ from scanner.model.findings import (
     Finding,
     TargetRecord,
 )
-from scanner.fleet.keys import domain_of, leaf_of
 
 Row = dict[str, Any]
 

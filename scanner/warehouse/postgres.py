@@ -12,8 +12,8 @@ from scanner.text import printable
 from scanner.warehouse.ddl import column_type, create_table, quoted
 from scanner.warehouse.existing import Columns, missing_columns
 from scanner.warehouse.model import CERTIFICATES, OF_RUN, RUN_DATE, TABLES, Kind, Table
-from scanner.warehouse.stage import LoadError, Staged
 from scanner.warehouse.sql_views import VIEWS, create_view
+from scanner.warehouse.stage import LoadError, Staged
 
 if TYPE_CHECKING:
     import psycopg

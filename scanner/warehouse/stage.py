@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from scanner.output import Unreadable, read_findings
-from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
     Row,
@@ -31,6 +30,7 @@ from scanner.warehouse.finding_rows import (
     endpoint_rows,
     finding_row,
 )
+from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.scratch import scratch
 
 PREFIX: Final = "tlsweep-load-"

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from cryptography import x509
 
 from scanner.model.findings import CertificateRecord
-from scanner.x509 import der
-from scanner.x509 import extensions
-from scanner.x509 import certificate_fields as fields
-from scanner.x509 import malformations as flaws
 from scanner.x509 import certificate_fast as ordinary
-from scanner.x509.name_constraints import NameConstraints
+from scanner.x509 import certificate_fields as fields
+from scanner.x509 import der, extensions
+from scanner.x509 import malformations as flaws
 from scanner.x509.distinguished import NameText, name_text
+from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import NOT_TAKEN, SignatureAlgorithm, algorithm_untrusted, verifies
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.caching import bounded_memo
-from scanner.x509 import der
-from scanner.x509 import extensions
-from scanner.x509.distinguished import PLAIN, name_text
+from scanner.x509 import der, extensions
 from scanner.x509.certificate_fields import day_untrusted, key_untrusted
+from scanner.x509.distinguished import PLAIN, name_text
 from scanner.x509.signatures import USUAL_IDENTIFIERS
 
 if TYPE_CHECKING:

@@ -13,17 +13,14 @@ from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from scanner.x509 import der
-
-from scanner.x509 import extensions
-
+from scanner.records import dataclass
 from scanner.x509 import certificate_fields as fields
+from scanner.x509 import der, extensions
 from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.x509.distinguished import comparable, name_text
 from scanner.x509.ocsp import MAX_MESSAGE, reason_untrusted, what_instead
 from scanner.x509.pem import blocks
 from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
-from scanner.records import dataclass
 
 # The longest lists of public CAs have some 20 MB; the fetcher gives up before this.
 MAX_CRL_BYTES: Final = 64 << 20

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from scanner.caching import bounded_memo
+from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
-from scanner.records import dataclass
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512

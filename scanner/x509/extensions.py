@@ -11,9 +11,9 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from scanner.caching import bounded_memo
+from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
-from scanner.records import dataclass
 
 OIDS: Final = {
     name: der.encoded_oid(oid)

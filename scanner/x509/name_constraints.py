@@ -15,7 +15,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from scanner.x509 import der
-
 from scanner.x509 import malformations as flaws
 from scanner.x509.distinguished import normalised
 from scanner.x509.extensions import SUBJECT_ALT_NAME

@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Final, Literal
 
-from scanner.x509 import der
-
-from scanner.x509 import extensions
-
+from scanner.records import dataclass
 from scanner.x509 import certificate_fields as fields
+from scanner.x509 import der, extensions
 from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.x509.distinguished import comparable, name_text
 from scanner.x509.ocsp_request import HASHES, digest, key_bits
 from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
-from scanner.records import dataclass
 
 # A response for one certificate has 300 bytes to 3 KB; those with a chain of signers in them some 10 KB.
 MAX_RESPONSE_BYTES: Final = 256 << 10

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from scanner.process import signals
 from scanner.cli.stopping import run_until_signal
+from scanner.process import signals
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)

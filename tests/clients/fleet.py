@@ -13,10 +13,10 @@ from pathlib import Path
 
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.demo.servers import openssl, run_handler
-from scanner.model.findings import Finding
 from scanner.inventory import read_inventory
+from scanner.model.config import ScanConfig
+from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants

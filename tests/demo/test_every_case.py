@@ -15,12 +15,12 @@ import jsonschema
 import pytest
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.demo.cases import Case
 from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import Fleet, run_fleet
-from scanner.model.findings import Finding
 from scanner.inventory import read_inventory
+from scanner.model.config import ScanConfig
+from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 

@@ -12,8 +12,8 @@ from cryptography.x509 import ocsp
 from scanner.demo.pki import Authority, Pki
 from scanner.demo.servers import MAX_REQUEST
 from scanner.demo.services import answer, crl_url, issuer_url, ocsp_url, revocation_list, services, staple
-from scanner.x509.certificate import Certificate
 from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted, judge_staple_untrusted, ocsp_request
+from scanner.x509.certificate import Certificate
 
 NOW = 1_795_435_200.0
 

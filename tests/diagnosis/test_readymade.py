@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import readymade as module
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
-from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.readymade import MAX_SHAPES, ReadyMade
 from scanner.model.evidence import (
@@ -31,8 +31,8 @@ from scanner.model.evidence import (
 )
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.transparency import Transparency
+from scanner.trust.verifier import Judge
 from tests.helpers import pki, scts
 from tests.helpers.evidence import AT, HOST, answered, issuing, root, target
 

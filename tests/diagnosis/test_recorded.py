@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanner.codec.encode import PUBLISHED
+from scanner.codec.typed import RecordedError
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import flight_of
 from scanner.diagnosis.engine import Context, diagnose
-from scanner.codec.encode import PUBLISHED
 from scanner.diagnosis.recorded import evidence_of
-from scanner.codec.typed import RecordedError
 from scanner.model.evidence import (
     ClientAuthRequest,
     Completion,

@@ -30,39 +30,37 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
-from scanner.fleet.correlate.facts import facts_of_finding
-from scanner.fleet.correlate.fold import Fold
+from scanner.codec.typed import RecordedError
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
-from scanner.codec.typed import RecordedError
+from scanner.fleet.correlate.facts import facts_of_finding
+from scanner.fleet.correlate.fold import Fold
+from scanner.fleet.stats.statistics import Statistics
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
-from scanner.fleet.stats.statistics import Statistics
+from scanner.net.http.response import NotHttp, read_answer_untrusted
+from scanner.net.http.url_policy import Refused, read_url_untrusted
+from scanner.net.lookups.sources import bundle_untrusted
+from scanner.net.sntp import NtpError, read_untrusted
 from scanner.output import dumps_line
 from scanner.output.reader import finding_of
-from scanner.net.lookups.sources import bundle_untrusted
-from scanner.net.http.url_policy import Refused, read_url_untrusted
-from scanner.net.http.response import NotHttp, read_answer_untrusted
-from scanner.net.sntp import NtpError, read_untrusted
-from scanner.x509 import crl
-from scanner.x509 import ocsp
-from scanner.x509 import sct
-from scanner.x509.certificate import Certificate, CertificateError, describe
-from scanner.x509.crl import CrlError
-from scanner.trust.ct_logs import log_list_untrusted
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted
-from scanner.trust.verifier import Judge
-from scanner.x509.ocsp import OcspError
-from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
-from scanner.x509.sct import SctError
-from scanner.trust.transparency import Transparency
 from scanner.starttls import dialogue
 from scanner.tls import constants as c
 from scanner.tls import messages, offers
 from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
+from scanner.trust.certificate_files import ChainFileError, chain_untrusted
+from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
+from scanner.trust.transparency import Transparency
+from scanner.trust.verifier import Judge
+from scanner.x509 import crl, ocsp, sct
+from scanner.x509.certificate import Certificate, CertificateError, describe
+from scanner.x509.crl import CrlError
+from scanner.x509.ocsp import OcspError
+from scanner.x509.sct import SctError
 from tests.fuzz.fuzz_handshake import change_bytes
 from tests.helpers import evidence, pki, revocation, scts
 from tests.tls.peers import RANDOM, client, message, record

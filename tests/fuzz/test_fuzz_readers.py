@@ -6,9 +6,7 @@ from random import Random
 
 import pytest
 
-from scanner.x509 import ocsp
-
-from scanner.x509 import sct
+from scanner.x509 import ocsp, sct
 from tests.fuzz import fuzz_readers as module
 from tests.fuzz.fuzz_readers import READERS, WORLD, Violation, change_tree, main, parse, play
 from tests.helpers import pki, revocation

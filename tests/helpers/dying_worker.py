@@ -6,8 +6,8 @@ import os
 import signal
 from collections.abc import Callable
 
-from scanner.run import worker
 from scanner.model.evidence import Target
+from scanner.run import worker
 from scanner.run.row_queue import Row
 
 DEADLY = "deadly.test"

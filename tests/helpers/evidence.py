@@ -23,8 +23,8 @@ from scanner.model.evidence import (
     Target,
 )
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 
 HOST = "www.example.org"

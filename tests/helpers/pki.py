@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from scanner.trust.stores import TrustStore
 from scanner.x509.certificate import Certificate
 from scanner.x509.der import encoded_oid
-from scanner.trust.stores import TrustStore
 
 #: The moment at which tests judge: 2026-11-23T12:00:00Z.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

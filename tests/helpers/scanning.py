@@ -14,8 +14,8 @@ from trio.testing import MockClock
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Probe, Target
-from scanner.run.row_queue import Row
 from scanner.model.findings import Finding
+from scanner.run.row_queue import Row
 from scanner.run.scan import Scan
 from tests.helpers import evidence, pki
 from tests.helpers.network import Connection, Scenario, Step, observer_in, pacer_for

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory import read_inventory
+from scanner.model.evidence import InvalidRow, Target
 
 
 @dataclass(frozen=True)

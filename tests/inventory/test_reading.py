@@ -16,11 +16,11 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory import InventoryError, count_rows_hint, read_inventory
 from scanner.inventory.shapes import strip_comment
 from scanner.inventory.table import MAX_QUOTED_LINES
 from scanner.lines import BLOCK
+from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
 
 

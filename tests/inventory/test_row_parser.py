@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.row_parser import Cells, RowReader
+from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import PROTOCOLS, reason, target
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.demo.ctlogs import DemoLog
 from scanner.demo.pki import Credential, Pki, pem
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.output import Unreadable
-from scanner.rejudge.judging import Judged
 from scanner.rejudge.change_counts import Tally, verdict_of
+from scanner.rejudge.judging import Judged
 
 
 def finding(outcome: str, cause: str | None = None, *codes: str) -> dict[str, Any]:

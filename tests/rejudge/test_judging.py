@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.model.config import ScanConfig
 from scanner.codec.certificate_dedup import Fragments
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Completion, Evidence, Failure, FetchedIssuer, Stage
 from scanner.output import Unreadable, dumps_line
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.stores import StoreError
 from scanner.rejudge import judging
 from scanner.rejudge.certificate_store import Certificates
 from scanner.rejudge.judging import Judged, Rejudge
 from scanner.rejudge.judging_options import Options
 from scanner.run.wiring import Material, file_finding, make_judge, offline_scan
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.stores import StoreError
 from tests.helpers import pki
 from tests.helpers.evidence import AT, alerted, answered, at, evidence, failed, issuing, leaf, root, target
 

@@ -9,8 +9,8 @@ import pytest
 
 from scanner.output import NotFindings, OutputExists
 from scanner.report import collect
-from scanner.report import svg as drawing
 from scanner.report import html_page as page
+from scanner.report import svg as drawing
 from scanner.report.build import beside_name, make
 from tests.helpers.hostile import hostile_finding, misshapen
 from tests.report.conftest import finding, write

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scanner.report.changes import Changes, Night
-from scanner.report.summary import glance, headline, tiles
 from scanner.report.sections import Cause, Expiring, Expiry, Group
+from scanner.report.summary import glance, headline, tiles
 from tests.report.test_sections import tally
 
 FAIL, OK = ("fail", "dns", "nxdomain"), ("ok", None, "")

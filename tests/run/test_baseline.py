@@ -10,9 +10,9 @@ import pytest
 
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.engine import Context, diagnose
-from scanner.run.baseline import EarlierRun, read_earlier
 from scanner.model.evidence import Elsewhere, Evidence, Target
 from scanner.output import NotFindings
+from scanner.run.baseline import EarlierRun, read_earlier
 from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, at, evidence, issuing, judge, leaf, root, target, verdicts

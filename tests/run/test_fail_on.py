@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scanner.run.fail_on import WORDS, words_of
 from scanner.model.findings import CAUSES
+from scanner.run.fail_on import WORDS, words_of
 
 
 def diagnosed(outcome: str, *diagnoses: tuple[str, str, str], **changes: Any) -> dict[str, Any]:

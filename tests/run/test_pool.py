@@ -16,17 +16,17 @@ import orjson
 import pytest
 import trio
 
-from scanner.run import pool as workers
-from scanner.model.config import ScanConfig
-from scanner.model.evidence import InvalidRow, Target
-from scanner.inventory.exclude import Exclusions
-from scanner.run.row_queue import Row
 from scanner.fleet.stats.counts import Stats
 from scanner.inventory import read_inventory
-from scanner.run.wiring import Material
-from scanner.starttls import PROTOCOLS
-from scanner.run.worker import Assignment, Report
+from scanner.inventory.exclude import Exclusions
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import InvalidRow, Target
+from scanner.run import pool as workers
 from scanner.run.pool import Crew, WorkersFailed, shard_of, shares
+from scanner.run.row_queue import Row
+from scanner.run.wiring import Material
+from scanner.run.worker import Assignment, Report
+from scanner.starttls import PROTOCOLS
 from tests.helpers.dying_worker import DEADLY
 from tests.helpers.fleet import fleet_of, named
 

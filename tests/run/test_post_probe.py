@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 import trio
 
-from scanner.run.baseline import EarlierRun
 from scanner.model.evidence import Elsewhere, Evidence
-from scanner.run.post_probe import Extras
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver
+from scanner.run.baseline import EarlierRun
+from scanner.run.post_probe import Extras
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, dns, evidence, judge, root, verdicts
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from scanner.run import scan as module
-from scanner.model.config import ScanConfig
 from scanner.diagnosis import engine
-from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.inventory.exclude import Exclusions
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import ROWS_AHEAD, Row
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
+from scanner.run import scan as module
+from scanner.run.post_probe import Extras
+from scanner.run.row_queue import ROWS_AHEAD, Row
 from scanner.run.wiring import without_excluded
 from tests.helpers import evidence, pki
 from tests.helpers.network import NEVER, Connection, Scenario, Step

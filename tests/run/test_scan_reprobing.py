@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import trio
 
-from scanner.run import scan as module
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure
 from scanner.net.conditions import Conditions, Mark, connects, is_amiss
 from scanner.net.outage import OutageMonitor
+from scanner.run import scan as module
 from scanner.run.scan import MAX_ATTEMPTS
 from tests.helpers.network import NEVER, Scenario, Step
 from tests.helpers.scanning import HOSTS, address_of, by_host, codes, everywhere, healthy, row, rows_of, scanned

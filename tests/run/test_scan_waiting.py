@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import trio
 
-from scanner.run import scan as module
-from scanner.model.config import ScanConfig
 from scanner.fleet.correlate.facts import Witness
 from scanner.fleet.correlate.fold import Fold
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow
+from scanner.run import scan as module
 from scanner.run.row_queue import ROWS_AHEAD, ROWS_PER_READ, Row
 from scanner.run.scan import WAITING_WORKERS
 from tests.helpers import evidence, pki

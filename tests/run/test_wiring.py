@@ -15,20 +15,18 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.run import wiring as module
 from scanner.caching import Cache
-from scanner.model.config import ScanConfig
 from scanner.demo.servers import openssl
-from scanner.model.evidence import InvalidRow, Target
 from scanner.inventory.exclude import Exclusions
-from scanner.run.row_queue import Row
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import InvalidRow, Target
 from scanner.model.findings import Finding
+from scanner.net.complete import Completer
 from scanner.net.dns import health as dns_health
 from scanner.net.dns import liveness as dns_life
-from scanner.net.complete import Completer
 from scanner.net.dns.resolver_config import ResolverConfigError
-from scanner.trust.client_certificate import ClientCertificateError
-from scanner.trust.stores import StoreError
+from scanner.run import wiring as module
+from scanner.run.row_queue import Row
 from scanner.run.wiring import (
     Material,
     ipv6_usable,
@@ -38,12 +36,14 @@ from scanner.run.wiring import (
     open_session,
     without_excluded,
 )
+from scanner.trust.client_certificate import ClientCertificateError
+from scanner.trust.stores import StoreError
 from tests.helpers import evidence
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import HOST, Peer, flight, serving
 from tests.tls.peers import certificate_files, server_context
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # The self-signed certificate that the scripted servers show
 MATERIAL = Material(trust_stores=[certificate_files("ec")[0]])
 CONFIG = ScanConfig(retries=0, timeout=5)

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.fleet.correlate.fold import Fold
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.run.ipc import Frames, frame
 from scanner.run.wiring import Material

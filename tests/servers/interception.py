@@ -12,11 +12,11 @@ from typing import Final
 
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.demo.cases import Workshop
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.pki import Authority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session

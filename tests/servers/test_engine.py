@@ -15,8 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from scanner.model.evidence import Failure, Probe, Stage
 from scanner.net.probe import Prober, Timing
-from scanner.tls.registry_names import cipher_name, group_name, version_name
 from scanner.tls.offers import OFFERS
+from scanner.tls.registry_names import cipher_name, group_name, version_name
 from tests.servers.catalogue import ALL_SERVERS, CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, by_id
 from tests.servers.conftest import Start
 from tests.servers.running import Server

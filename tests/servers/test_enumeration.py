@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.model.config import ScanConfig
 from scanner.demo.servers import openssl, run_handler
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session

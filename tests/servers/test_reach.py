@@ -13,11 +13,11 @@ import pytest
 import trio
 from cryptography import x509
 
-from scanner.model.config import ScanConfig
 from scanner.demo.cases import Workshop
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.demo.servers import openssl, run_handler
 from scanner.demo.services import points
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.wiring import Material, make_judge, open_session

@@ -17,12 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from trio.testing import MockClock
 
-from scanner.model.config import ScanConfig
 from scanner.demo import wire
 from scanner.demo.hello import parse_hello_untrusted
+from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
-from scanner.run.fail_on import words_of
 from scanner.model.findings import Finding
+from scanner.run.fail_on import words_of
 from scanner.run.wiring import Material, make_judge, open_session
 from scanner.tls import constants as c
 from scanner.tls import offers

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.tls import offers
-
 from scanner.tls import registry_names as names
 from scanner.tls.registry_names import (
     GREASE,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scanner.trust import certificate_rules as rules
-from scanner.x509.certificate import Certificate
 from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from scanner.x509.certificate import Certificate
 from scanner.trust.chrome_store import ChromeStore, chrome_problem, chrome_store
+from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 from tests.trust.test_verifier import CA, ROOT, judge

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.intermediates import Intermediates
 from scanner.trust.client_limits import limits_exceeded, minority_problems
+from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import PathBuilder, surroundings
 from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki

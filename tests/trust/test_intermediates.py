@@ -9,10 +9,10 @@ import pytest
 
 import scanner
 from scanner.trust import intermediates
-from scanner.x509.certificate import Certificate
 from scanner.trust.intermediates import ENTRY, MAGIC, Intermediates, subject_key
-from scanner.trust.verifier import Judge
 from scanner.trust.stores import load_store
+from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW
 

@@ -7,16 +7,14 @@ from typing import Any
 import pytest
 
 from scanner.trust import chrome_store as chrome
-
-from scanner.trust import verifier as judge
-
 from scanner.trust import issuer_paths as usual
+from scanner.trust import verifier as judge
 from scanner.trust.chrome_store import ChromeStore
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
-from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.stores import TrustStore
+from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 from tests.trust.test_chrome_store import logged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust import leaf_only as module
 from scanner.trust import certificate_rules as rules
-from scanner.x509.certificate import Certificate
+from scanner.trust import leaf_only as module
 from scanner.trust.leaf_only import judge_or_leaf, leaf_verdict
+from scanner.x509.certificate import Certificate
 from tests.helpers import evidence, pki
 from tests.helpers.evidence import AT, HOST
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from scanner.x509.certificate import Certificate
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
-from scanner.x509.pem import certificates_in_pem
 from scanner.trust.stores import TrustStore
+from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate
+from scanner.x509.pem import certificates_in_pem
 from tests.helpers.pki import NOW
 
 DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "x509-limbo.json"

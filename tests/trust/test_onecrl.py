@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
-from scanner.trust.onecrl import DIGEST_BYTES, Blocklist, key_entry, onecrl, serial_entry
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
+from scanner.trust.onecrl import DIGEST_BYTES, Blocklist, key_entry, onecrl, serial_entry
 from scanner.trust.stores import TrustStore, load_store
 from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
 from tests.trust.test_verifier import CA, LEAF, ROOT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.path_check import CLOSED, UNKNOWN, WeighedPath
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
 from tests.trust.test_verifier import codes, judge

@@ -7,12 +7,12 @@ from functools import cache
 
 import pytest
 
-from scanner.trust.step_budget import MAX_STEPS
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.path_search import PathSearch, interval
+from scanner.trust.step_budget import MAX_STEPS
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued, name, network, tlv
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from scanner.trust import paths
+from scanner.trust.intermediates import Intermediates
+from scanner.trust.path_search import PathSearch
+from scanner.trust.paths import End, PathBuilder, surroundings
 from scanner.trust.step_budget import MAX_STEPS, Budget, TooCostly
 from scanner.x509.certificate import Certificate
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.paths import End, PathBuilder, surroundings
-from scanner.trust.path_search import PathSearch
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
 

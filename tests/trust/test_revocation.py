@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scanner.x509 import ocsp
-from scanner.x509 import ocsp_request as asking
 from scanner.trust import revocation as judges
 from scanner.trust.revocation import (
     TOLERANCE,
@@ -20,6 +18,8 @@ from scanner.trust.revocation import (
     pairs_of,
     sources_of,
 )
+from scanner.x509 import ocsp
+from scanner.x509 import ocsp_request as asking
 from tests.helpers import evidence as seen
 from tests.helpers import revocation as made
 from tests.helpers.pki import DAY, NOW, Issued, authority, authority_info_access, certificate, extension, key, tlv

@@ -10,9 +10,9 @@ import certifi
 import pytest
 
 from scanner.trust import stores
+from scanner.trust.path_check import weigh
 from scanner.trust.paths import Step, Surroundings, UpperPath
 from scanner.trust.stores import StoreError, load_public_roots, load_store
-from scanner.trust.path_check import weigh
 from tests.helpers import pki
 
 ROOT = pki.root()

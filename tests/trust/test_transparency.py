@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scanner.x509 import sct
 from scanner.trust.ct_logs import LogList, load_log_list, log_list_untrusted
 from scanner.trust.transparency import Transparency, TransparencyVerdict, unjudged
+from scanner.x509 import sct
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 from tests.helpers.scts import (

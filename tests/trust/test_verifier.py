@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 

@@ -6,11 +6,11 @@ import pytest
 
 from scanner.caching import Cache
 from scanner.trust import verifier_caches as judge_caches
-from scanner.trust.step_budget import Bill
-from scanner.x509.certificate import Certificate
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, Climb, UpperPath, surroundings
+from scanner.trust.step_budget import Bill
+from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW
 

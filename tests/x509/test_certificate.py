@@ -8,10 +8,10 @@ import random
 import pytest
 from cryptography import x509 as cryptography_x509
 
-from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
-from scanner.x509.distinguished import name_text
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
+from scanner.x509.distinguished import name_text
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, tlv
 

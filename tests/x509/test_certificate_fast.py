@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import scanner
-from scanner.x509 import der
-from scanner.x509 import certificate_fast as ordinary
-from scanner.x509.certificate import Certificate, CertificateError
 from scanner.trust.intermediates import ENTRY, MAGIC
 from scanner.trust.stores import load_store
+from scanner.x509 import certificate_fast as ordinary
+from scanner.x509 import der
+from scanner.x509.certificate import Certificate, CertificateError
 from tests.helpers import pki, scts
 from tests.helpers.pki import DAY, NOW, tlv
 

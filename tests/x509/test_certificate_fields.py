@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.x509.der import DerError
 from scanner.x509.certificate_fields import day_untrusted, key_untrusted, serial_text_untrusted, validity_untrusted
+from scanner.x509.der import DerError
 from tests.helpers import pki
 from tests.helpers.pki import sequence, tlv
 

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.x509 import der
-
-from scanner.x509 import extensions
-from scanner.x509.name_constraints import NameConstraints
+from scanner.x509 import der, extensions
+from scanner.x509.certificate_fields import key_untrusted, validity_untrusted
 from scanner.x509.der import DerError
 from scanner.x509.distinguished import name_text
-from scanner.x509.certificate_fields import key_untrusted, validity_untrusted
+from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import algorithm_untrusted
 from tests.helpers import pki
 from tests.helpers.pki import tlv

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.x509.name_constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
 from scanner.trust.certificate_rules import constraint_problems
+from scanner.x509.name_constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
 from tests.helpers import pki
 from tests.helpers.pki import name, network, sequence, tlv
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.clients.endings import (
     BROWSERS,
     CLIENTS,
@@ -15,7 +16,6 @@ from scanner.diagnosis.clients.endings import (
     ending_texts,
     verify_texts,
 )
-from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import BROWSER_PROTOCOLS
 from scanner.diagnosis.catalogue import CODES, rank
-from scanner.diagnosis.clients.endings import BROWSERS, CLIENTS, OK
 from scanner.diagnosis.clients.by_evidence import texts_of
+from scanner.diagnosis.clients.endings import BROWSERS, CLIENTS, OK
 from scanner.diagnosis.wording import words
 from scanner.model.evidence import Stage, Target
 from scanner.model.findings import DiagnosisRecord

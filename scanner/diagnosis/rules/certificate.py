@@ -1,4 +1,4 @@
-"""Rules on certificates: the judges' verdicts (``scanner.pki``) weighed, without saying anything twice.
+"""Rules on certificates: the judges' verdicts (``scanner.trust``) weighed, without saying anything twice.
 
 What is wrong with the leaf alone holds whatever a store says. Of the stores, one that trusts the chain as it was sent
 is enough; where none does, what stops each path is named; where they disagree, that is a warning.
@@ -13,11 +13,11 @@ from scanner.diagnosis.case import Case, Claim, moment
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import Evidence
-from scanner.x509.certificate import Certificate
-from scanner.x509.extensions import KEY_ENCIPHERMENT
+from scanner.tls.offers import RSA_KX
 from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
-from scanner.tls.offers import RSA_KX
+from scanner.x509.certificate import Certificate
+from scanner.x509.extensions import KEY_ENCIPHERMENT
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
 # The judge's names of clients as a person writes them

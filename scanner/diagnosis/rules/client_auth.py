@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of, moment
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
+from scanner.tls.registry_names import alert_name, version_name
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.distinguished import name_text
 from scanner.x509.extensions import DIGITAL_SIGNATURE
-from scanner.tls.registry_names import alert_name, version_name
 
 # Of the words of a refusal, what goes into a sentence
 MOST_WORDS: Final = 160

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.diagnosis.case import Case, Claim, moment
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.x509.certificate import Certificate
-from scanner.trust.verdicts import ChainVerdict
 from scanner.text import span
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time
+from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
 
 # Seconds by which a server's clock may be off: what Kerberos and most protocols with signed times allow.
 REMOTE_TOLERANCE: Final = 300.0

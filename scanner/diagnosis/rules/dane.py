@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from scanner.diagnosis.case import Case, Claim
-from scanner.x509.certificate import Certificate
 from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
 
 PKIX_TA: Final = 0
 PKIX_EE: Final = 1

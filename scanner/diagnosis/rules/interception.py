@@ -12,9 +12,9 @@ from typing import Any
 from scanner.diagnosis.case import Case, Claim
 from scanner.model.evidence import Elsewhere, Evidence
 from scanner.model.findings import Severity
-from scanner.trust.untrusted_issuer import lineage_of, unvouched
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.portal_pages import page_of
+from scanner.trust.untrusted_issuer import lineage_of, unvouched
 from scanner.trust.verdicts import ChainVerdict
 
 

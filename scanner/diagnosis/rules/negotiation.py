@@ -8,8 +8,8 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, accepted_of, flight_of, followup
 from scanner.diagnosis.rules.refusal import answer_word
 from scanner.model.evidence import ServerFlight
-from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
+from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024

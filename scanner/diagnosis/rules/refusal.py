@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import ENUMERATION, Case, Claim, followup, works
 from scanner.model.evidence import Failure, Probe, Stage
-from scanner.tls.registry_names import alert_name, cipher_name, group_name, version_name
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
+from scanner.tls.registry_names import alert_name, cipher_name, group_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
 STARTTLS_FAILURES: Final = frozenset(

@@ -12,9 +12,9 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, flight_of, moment
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
-from scanner.x509.certificate import Certificate
 from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
 from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
 
 
 def revocation_claims(case: Case) -> Iterator[Claim]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.facts import Facts
-from scanner.fleet.correlate.interceptors_fold import IssuersFold
-from scanner.fleet.correlate.shared_pages import PortalsFold
-from scanner.fleet.correlate.reachability import ReachFold
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.fleet.correlate.interceptors_fold import IssuersFold
+from scanner.fleet.correlate.local_clock import ClockFold
+from scanner.fleet.correlate.reachability import ReachFold
+from scanner.fleet.correlate.shared_pages import PortalsFold
 from scanner.model.evidence import Evidence
 from scanner.trust.verdicts import ChainVerdict
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import orjson
 
 from scanner.fleet.diff.comparison import Diff, FileFacts
-from scanner.fleet.diff.target_states import CATEGORIES, Change
 from scanner.fleet.diff.diff_tables import name_of
+from scanner.fleet.diff.target_states import CATEGORIES, Change
 from scanner.text import shorten
 
 SCHEMA: Final = "tlsweep-diff-message/1"

@@ -14,8 +14,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
-from scanner.model.findings import SCHEMA
 from scanner.fleet.stats.tally import OUTCOMES
+from scanner.model.findings import SCHEMA
 
 _FIELDS: Final = itemgetter(
     "schema", "outcome", "run", "attempts", "duration_ms", "started", "diagnoses", "cause", "target", "certificates", "endpoints"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from scanner.model.findings import CAUSES
 from scanner.fleet.stats.clusters import MAX_KEY, NOTES, Rooting, is_rooted, rooting_of
-from scanner.fleet.stats.explained import FLEET_CODES, causes_of
 from scanner.fleet.stats.counts import codes_of
+from scanner.fleet.stats.explained import FLEET_CODES, causes_of
+from scanner.model.findings import CAUSES
 
 # Sorts remembered, and the characters of all codes and causes of one: a fleet has some hundred, of a hundred characters. Others
 # come from files that are not ours, and are made anew each time; together they take some 10 MB at most.

@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from scanner.caching import bounded_memo
-from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.domains import host_of, registrable
 from scanner.fleet.correlate.facts import Facts, ReachSign, Witness, facts_of_finding, seconds, told_by_servers
 from scanner.fleet.correlate.glance import addresses_tell
 from scanner.fleet.correlate.interceptors_fold import MAX_ISSUERS, IssuersFold
+from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.reachability import ReachFold
 from scanner.fleet.stats.explained import FLEET_CODES, Explained, of_each
 from scanner.fleet.stats.finding_kinds import Sort

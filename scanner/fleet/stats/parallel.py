@@ -16,8 +16,8 @@ from multiprocessing.context import BaseContext
 from typing import Any, Final
 
 from scanner.fleet.stats.columns import Batch
-from scanner.fleet.stats.statistics import Statistics
 from scanner.fleet.stats.counts import CountingFailed
+from scanner.fleet.stats.statistics import Statistics
 from scanner.lines import compression_of
 from scanner.output import NotFindings, Unreadable, read_made, read_part
 from scanner.process.limits import collect_seldom

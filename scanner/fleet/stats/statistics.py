@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from scanner.fleet.stats.columns import Batch
 from scanner.fleet.stats.clusters import Clusters, Root, roots_among, roots_of, target_of
-from scanner.fleet.stats.fleet_correlation import Correlation, Seen
+from scanner.fleet.stats.columns import Batch
+from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.expiry import Expiry
+from scanner.fleet.stats.finding_kinds import MAX_SORTS, Sort, sort_of
+from scanner.fleet.stats.fleet_correlation import Correlation, Seen
 from scanner.fleet.stats.latency import Latency
 from scanner.fleet.stats.repeats import Repeats
-from scanner.fleet.stats.finding_kinds import MAX_SORTS, Sort, sort_of
-from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.tally import Tally, share
 from scanner.output import FOREIGN, Unreadable
 

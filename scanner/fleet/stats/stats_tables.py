@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
-from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.counts import Stats, largest_first
+from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.tally import OUTCOMES, CauseCount, Tally, met, percent
 from scanner.language import say
 from scanner.records import dataclass

@@ -17,8 +17,8 @@ import dns.rdatatype
 import dns.rrset
 
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.wire_names import NameNotEncodable
 from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.wire_names import NameNotEncodable
 
 # A full TCP message could hold 5,000 tiny records, each with a long name behind a pointer; reading those takes half a
 # second. No address, CAA or TLSA answer comes near this number.

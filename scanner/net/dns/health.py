@@ -13,8 +13,8 @@ from typing import Final
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.udp_channel import Failure
 from scanner.records import dataclass
 
 # Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.

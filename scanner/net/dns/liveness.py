@@ -9,11 +9,10 @@ from typing import Final
 import trio
 
 from scanner.net.dns import health as dns_health
-
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.udp_channel import Failure
 
 # Questions, seconds and whether over TCP, to a reply for each question.
 Ask = Callable[[Sequence[Question], float, bool], Awaitable[list["Answer | Failure"]]]

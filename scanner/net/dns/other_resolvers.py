@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from scanner.model.evidence import Elsewhere, EndpointEvidence, Evidence, Target
-from scanner.net.observe import Observer
 from scanner.net.dns.resolver import Resolver
+from scanner.net.observe import Observer
 from scanner.trust.verdicts import ChainVerdict
 
 # Other resolvers that are asked for one name; who gives more of them has them for the sake of reliability.

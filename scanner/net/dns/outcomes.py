@@ -8,9 +8,9 @@ from typing import Final
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.message_wire import Answer
 from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.upstream import Reply
-from scanner.net.dns.message_wire import Answer
 from scanner.records import dataclass
 
 # RFC 8914 section 4: DNSSEC Bogus, Signature Expired, Signature Not Yet Valid, DNSKEY Missing, RRSIGs Missing,

@@ -22,21 +22,21 @@ import trio
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import answer_cache as dns_cache
-from scanner.net.dns import resolver_config as dns_config
-from scanner.net.dns import outcomes as dns_outcome
-from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns import loopback_names as loopback
-from scanner.net.dns.schedule import Asker, Begun, questions_for
-from scanner.net.dns.query_budget import Budget
+from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import outcomes as dns_outcome
+from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns.answer_cache import SharedAnswers
-from scanner.net.dns.resolver_config import ResolverConfigError, Server
-from scanner.net.dns.servfail import explain
-from scanner.net.dns.health import ResolverState, Service
-from scanner.net.dns.wire_names import NameNotEncodable
-from scanner.net.dns.outcomes import Outcome
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
+from scanner.net.dns.health import ResolverState, Service
+from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.resolver_config import ResolverConfigError, Server
+from scanner.net.dns.schedule import Asker, Begun, questions_for
+from scanner.net.dns.servfail import explain
 from scanner.net.dns.transport import Network, SystemNetwork
 from scanner.net.dns.upstream import Upstream, UpstreamStatistics
+from scanner.net.dns.wire_names import NameNotEncodable
 from scanner.records import dataclass
 
 __all__ = [

@@ -14,14 +14,14 @@ from typing import Final
 import trio
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
-from scanner.net.dns import outcomes as dns_outcome
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.query_budget import Budget
+from scanner.net.dns import outcomes as dns_outcome
 from scanner.net.dns.health import ResolverState
-from scanner.net.dns.wire_names import NameNotEncodable
-from scanner.net.dns.outcomes import Outcome
-from scanner.net.dns.upstream import Reply, Upstream
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.upstream import Reply, Upstream
+from scanner.net.dns.wire_names import NameNotEncodable
 
 # Jittered pause before everybody is asked again: half to one and a half of this, doubled each round.
 BACKOFF: Final = 0.25
@@ -43,7 +43,9 @@ def questions_for(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
     """The questions about ``name``, which may have escapes; raises ``NameNotEncodable``."""
     if "\\" not in name:
         return dns_wire.questions_for(name, types)
-    from scanner.net.dns import dnspython_codec as dns_codec  # escapes come from it only, as targets of CNAMEs with odd octets
+    from scanner.net.dns import (
+        dnspython_codec as dns_codec,  # escapes come from it only, as targets of CNAMEs with odd octets
+    )
 
     return dns_codec.escaped_questions(name, types)
 

@@ -15,13 +15,13 @@ from typing import Final
 import trio
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
-from scanner.net.dns import outcomes as dns_outcome
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.schedule import Asker, questions_for
-from scanner.net.dns.query_budget import Budget
-from scanner.net.dns.wire_names import NameNotEncodable
-from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns import outcomes as dns_outcome
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.schedule import Asker, questions_for
+from scanner.net.dns.wire_names import NameNotEncodable
 
 # Pairs of questions, one without checking and one with it, in each series.
 PAIRS: Final = 4

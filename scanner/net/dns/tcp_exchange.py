@@ -8,11 +8,11 @@ import trio
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_pool import NO_FILES, NO_FILES_PAUSE
-from scanner.net.dns.udp_channel import Failure, words
-from scanner.net.dns.transport import Network
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.resolver_config import Server
+from scanner.net.dns.transport import Network
+from scanner.net.dns.udp_channel import Failure, words
+from scanner.net.dns.udp_pool import NO_FILES, NO_FILES_PAUSE
 
 # Connections to one resolver as the last try for silent names: unbound serves 10 at once by default.
 LAST_TRY_LIMIT: Final = 4

@@ -17,8 +17,8 @@ import trio
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.transport import Datagram
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.transport import Datagram
 from scanner.records import dataclass
 
 # Datagrams read in one go before other tasks get their turn: somebody may be sending them without end.

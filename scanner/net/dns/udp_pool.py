@@ -15,8 +15,8 @@ import trio
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_channel import NEVER, Failure, Port, RandomNumbers, words
 from scanner.net.dns.transport import Network
+from scanner.net.dns.udp_channel import NEVER, Failure, Port, RandomNumbers, words
 from scanner.process.limits import files_left, places
 
 # Sockets from which the next one is chosen at random; there are more only while more exchanges are in flight. 16 ports

@@ -17,16 +17,16 @@ from trio.lowlevel import ParkingLot
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.query_budget import Budget
-from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import LifeWatch
+from scanner.net.dns.message_wire import Answer, Question
 from scanner.net.dns.pace import Pace
-from scanner.net.dns.udp_pool import CLOSED, Pool
-from scanner.net.dns.udp_channel import Failure, Port, RandomNumbers
+from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
 from scanner.net.dns.transport import Network
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.udp_channel import Failure, Port, RandomNumbers
+from scanner.net.dns.udp_pool import CLOSED, Pool
 from scanner.records import dataclass
 
 Reply = Answer | Failure

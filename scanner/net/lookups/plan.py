@@ -18,16 +18,16 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
-from scanner.x509.certificate import Certificate
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
+from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
-    from scanner.net.lookups.sources import Sources
-    from scanner.net.http.fetch import Fetcher
     from scanner.net.http.backend import Resolver
+    from scanner.net.http.fetch import Fetcher
+    from scanner.net.lookups.sources import Sources
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
 MAX_LEVELS: Final = 6
@@ -366,9 +366,9 @@ async def open_enquiries(
 
     def sources() -> Sources:
         if not opened:
-            from scanner.net.lookups.sources import Sources
-            from scanner.net.http.fetch import Fetcher
             from scanner.net.http.disk_cache import DiskCache
+            from scanner.net.http.fetch import Fetcher
+            from scanner.net.lookups.sources import Sources
 
             ipv6 = config.ipv6 and ipv6_usable
             fetcher = Fetcher(

@@ -17,19 +17,19 @@ import trio
 from scanner.caching import PARSED
 from scanner.model.evidence import RevocationAnswer, record
 from scanner.net.dns.answer_cache import SharedAnswers
-from scanner.net.lookups.plan import SETTLED
-from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
 from scanner.net.http.disk_cache import DiskCache
-from scanner.x509.certificate import Certificate, CertificateError
-from scanner.x509.crl import Crl, CrlError
+from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
+from scanner.net.lookups.plan import SETTLED
 from scanner.trust.certificate_files import ChainFileError, chain_untrusted
-from scanner.x509.ocsp_request import get_url
 from scanner.trust.revocation import (
     judge_crl,
     judge_ocsp_untrusted,
     load_crl_untrusted,
     ocsp_request,
 )
+from scanner.x509.certificate import Certificate, CertificateError
+from scanner.x509.crl import Crl, CrlError
+from scanner.x509.ocsp_request import get_url
 
 # Certificates of one caIssuers address that are looked at; the bundles of cross-certified PKIs have some dozens.
 MAX_BUNDLE: Final = 64

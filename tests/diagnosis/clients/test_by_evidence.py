@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from scanner.diagnosis.clients.endings import CLIENTS, OK, alert_texts
 from scanner.diagnosis.clients.by_evidence import _OFFERED, texts_of
+from scanner.diagnosis.clients.endings import CLIENTS, OK, alert_texts
 from scanner.tls.registry_names import cipher_suite
 from scanner.tls.suites import SUITES
 from tests.helpers.evidence import target

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.clients.endings import CLIENTS, OK
 from scanner.diagnosis.clients.by_evidence import texts_of
+from scanner.diagnosis.clients.endings import CLIENTS, OK
 from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Failure

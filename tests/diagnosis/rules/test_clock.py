@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.diagnosis.engine import Context, Diagnosis, diagnose
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.model.evidence import Completion, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import AT, answered, at, codes, evidence, issuing, proof, verdicts

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from scanner.fleet.correlate.fleet_verdicts import FleetVerdict, InterceptionVerdict
 from scanner.diagnosis.questions import UNKNOWABLE_NAME
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict, InterceptionVerdict
 from scanner.model.evidence import Completion, Elsewhere, EndpointEvidence, Stage
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
 from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_key, made_on_the_spot
+from scanner.trust.verifier import Judge
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, judge, proof, root
 

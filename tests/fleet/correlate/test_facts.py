@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
+from scanner.diagnosis import assemble
+from scanner.diagnosis.engine import Context, diagnose
 from scanner.fleet.correlate.facts import (
     Facts,
     IssuerSign,
@@ -21,12 +23,10 @@ from scanner.fleet.correlate.facts import (
     sntp_witness,
     told_by_servers,
 )
-from scanner.diagnosis import assemble
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Completion, EndpointEvidence, Evidence, FetchedIssuer, RevocationAnswer, Stage
 from scanner.trust.ct_logs import log_list_untrusted
-from scanner.trust.verifier import Judge
 from scanner.trust.transparency import Transparency
+from scanner.trust.verifier import Judge
 from tests.helpers import pki, scts
 from tests.helpers.evidence import ADDRESS, AT, HOST, answered, at, chain, evidence, issuing, judge, verdicts
 

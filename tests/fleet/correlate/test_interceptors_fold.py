@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from scanner.diagnosis.engine import Context, diagnose
+from scanner.diagnosis.issuer_records import add_untrusted_issuer
+from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
 from scanner.fleet.correlate.interceptors_fold import (
     MAX_DOMAINS,
     MAX_ISSUER_TEXT,
@@ -22,9 +25,6 @@ from scanner.fleet.correlate.interceptors_fold import (
     sighting_of_record,
     unrelated_domains,
 )
-from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
-from scanner.diagnosis.engine import Context, diagnose
-from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.model.evidence import Elsewhere
 from tests.helpers import pki
 from tests.helpers.evidence import answered, at, chain, evidence, judge, root, target, verdicts

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.correlate.local_clock import MAX_PARTIES, MAX_SHOWN, MIN_WITNESSES, ClockFold, independent
 from scanner.fleet.correlate.facts import Facts, Validity, Witness
+from scanner.fleet.correlate.local_clock import MAX_PARTIES, MAX_SHOWN, MIN_WITNESSES, ClockFold, independent
 
 LOCAL = 1_795_000_000
 HOUR, DAY, YEAR = 3600, 86_400, 31_536_000

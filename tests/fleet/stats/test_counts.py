@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.model.findings import CAUSES
 from scanner.fleet.stats import counts as module
 from scanner.fleet.stats import tally
 from scanner.fleet.stats.counts import OTHER, Stats, UnknownColumn
 from scanner.fleet.stats.tally import OTHER_CAUSES, OTHER_CODES
+from scanner.model.findings import CAUSES
 
 
 def finding(outcome: str = "ok", *codes: str, cause: str | None = None, run: str = "r1", **tags: Any) -> dict[str, Any]:

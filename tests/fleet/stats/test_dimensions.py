@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.fleet.stats.dimensions import BUILT_IN
 from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.dimensions import BUILT_IN
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
 MADE = finding(

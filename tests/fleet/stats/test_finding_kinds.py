@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from scanner.fleet.stats import finding_kinds as module
 from scanner.fleet.stats.clusters import NOTES, roots_among, roots_of
+from scanner.fleet.stats.counts import codes_of
 from scanner.fleet.stats.explained import causes_of
 from scanner.fleet.stats.finding_kinds import sort_of
-from scanner.fleet.stats.counts import codes_of
 from tests.helpers.made import diagnosis, finding
 
 odd = st.sampled_from([None, True, 1, 1.0, "", "x", [], {}, ["x"], {"code": "nxdomain"}])

@@ -9,9 +9,9 @@ import pytest
 
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.stats import fleet_correlation as module
-from scanner.fleet.stats.fleet_correlation import Correlation, Seen
 from scanner.fleet.stats.explained import FLEET_CODES
 from scanner.fleet.stats.finding_kinds import sort_of
+from scanner.fleet.stats.fleet_correlation import Correlation, Seen
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
 AT = 1_795_399_200  # 2026-11-23T02:00:00Z

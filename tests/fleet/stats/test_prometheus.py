@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from scanner.model.findings import CAUSES
+from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.prometheus import MAX_SHARED, as_prometheus, prometheus_label
 from scanner.fleet.stats.statistics import Statistics
-from scanner.fleet.stats.counts import Stats
+from scanner.model.findings import CAUSES
 from tests.fleet.stats.test_clusters import estate as shared_estate
 from tests.fleet.stats.test_statistics import estate
 from tests.helpers.hostile import TEXTS

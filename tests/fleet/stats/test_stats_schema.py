@@ -9,10 +9,10 @@ import jsonschema
 import orjson
 import pytest
 
-from scanner.model.findings import CAUSES
 from scanner.fleet.stats import stats_schema
-from scanner.fleet.stats.statistics import Statistics
 from scanner.fleet.stats.counts import SCHEMA
+from scanner.fleet.stats.statistics import Statistics
+from scanner.model.findings import CAUSES
 from scripts import build_schema
 from tests.helpers.schema import validate_statistics
 

@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.model.findings import CAUSES
 from scanner.fleet.layout import markdown_text
-from scanner.fleet.stats.prometheus import as_prometheus, prometheus_label
 from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.prometheus import as_prometheus, prometheus_label
 from scanner.fleet.stats.stats_tables import FORMATS, as_json, as_markdown, as_table
+from scanner.model.findings import CAUSES
 from tests.fleet.stats.test_counts import FLEET, finding, fold
 
 EVIL = '\x1b[31m|<script>alert(1)</script>\n"q"\\ `x` [l](http://a.example) @all \u202e'

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.model.findings import CAUSES
 from scanner.fleet.stats import tally as module
 from scanner.fleet.stats.tally import OTHER_CAUSES, OTHER_CODES, OUTCOMES, CauseCount, Tally, met, percent, share
+from scanner.model.findings import CAUSES
 
 CODES = st.tuples(st.sampled_from([*CAUSES[:3], "beyond"]), st.sampled_from(["one", "two"]))
 TARGETS = st.lists(

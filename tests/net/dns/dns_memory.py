@@ -11,8 +11,8 @@ import trio
 
 from scanner.demo.dnsserver import Node, Zone, respond
 from scanner.net.dns import resolver_config as dns_config
-from scanner.net.dns.resolver_config import Server, SystemResolvers
 from scanner.net.dns.resolver import Resolver, open_resolver
+from scanner.net.dns.resolver_config import Server, SystemResolvers
 
 ONE, TWO, THREE = (Server(f"192.0.2.{n}") for n in (1, 2, 3))
 # A name for each thing that can happen to one.

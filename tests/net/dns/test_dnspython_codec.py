@@ -9,11 +9,10 @@ import dns.rrset
 import pytest
 
 from scanner.net.dns import dnspython_codec as dns_codec
-
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.dnspython_codec import MalformedAnswer
-from scanner.net.dns.wire_names import NameNotEncodable
 from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.wire_names import NameNotEncodable
 
 
 def question(rdtype: int = dns_wire.A, name: str = "www.example") -> Question:

@@ -8,8 +8,8 @@ from scanner.model.evidence import DnsStatus
 from scanner.net.dns import health as dns_health
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.health import Health, Service, is_usable, service_seen
-from scanner.net.dns.udp_channel import SILENT, Failure
 from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.udp_channel import SILENT, Failure
 
 GONE = Failure(DnsStatus.UNREACHABLE, "connection refused")
 UNREADABLE = Failure(DnsStatus.MALFORMED, "unreadable")

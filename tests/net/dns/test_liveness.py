@@ -9,12 +9,11 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.net.dns import health as dns_health
-
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import KNOWN, LifeWatch
-from scanner.net.dns.udp_channel import SILENT, Failure
 from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.udp_channel import SILENT, Failure
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.net.dns import dnspython_codec as dns_codec
-
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.message_wire import AAAA, CNAME, A, Question
 

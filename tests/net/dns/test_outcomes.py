@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.message_wire import Answer
 from scanner.net.dns.outcomes import Outcome, at_once, combined, continued, outcome_of, time_to_live
 from scanner.net.dns.udp_channel import Failure
-from scanner.net.dns.message_wire import Answer
 
 V4 = Outcome(DnsStatus.NOERROR, addresses=("192.0.2.1",), resolver="r", ttl=60)
 V6 = Outcome(DnsStatus.NOERROR, addresses=("2001:db8::1",), resolver="r", ttl=30)

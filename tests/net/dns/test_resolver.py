@@ -10,11 +10,11 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dnsserver import Node, serve_dns
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns import pace as dns_pace
 from scanner.net.dns import resolver as resolve
-from scanner.net.dns.resolver_config import SystemResolvers
+from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns.resolver import ResolverConfigError, open_resolver
+from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, MemoryNetwork, memory_resolver, serving, silent
 
 

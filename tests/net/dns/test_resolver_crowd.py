@@ -28,7 +28,7 @@ from tests.helpers.limited_resolver import NAMES, address
 
 NUMBER = int(os.environ.get("TLSWEEP_CROWD", "2000"))
 ROUNDS = int(os.environ.get("TLSWEEP_CROWD_ROUNDS", "1"))
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(60 + NUMBER * ROUNDS // 50)]
 

@@ -10,12 +10,12 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dnsserver import Node, respond
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns import health as dns_health
-from scanner.net.dns import pace as dns_pace
 from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.resolver_config import SystemResolvers
+from scanner.net.dns import pace as dns_pace
+from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns.resolver import Service, open_resolver
+from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, Arrivals, memory_resolver, serving, silent
 
 

@@ -12,9 +12,9 @@ from trio.testing import MockClock, trio_test
 from scanner.demo.dnsserver import Node
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import health as dns_health
+from scanner.net.dns import resolver as resolve
 from scanner.net.dns import tcp_exchange as dns_stream
 from scanner.net.dns import upstream as dns_upstream
-from scanner.net.dns import resolver as resolve
 from scanner.net.dns.resolver import Resolver, ResolverState, Service
 from tests.net.dns.dns_memory import ONE, TWO, Arrivals, Script, memory_resolver, serving, silent
 

@@ -7,11 +7,11 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import tcp_exchange as dns_stream
 from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import tcp_exchange as dns_stream
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
+from scanner.net.dns.udp_channel import Failure
 from tests.net.dns.dns_memory import ZONE, MemoryNetwork, serving, silent
 
 SERVER = Server("192.0.2.53")

@@ -9,11 +9,11 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import udp_channel as dns_port
 from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import udp_channel as dns_port
+from scanner.net.dns.message_wire import Question
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.udp_channel import SILENT, Failure, Port, RandomNumbers, words
-from scanner.net.dns.message_wire import Question
 from tests.net.dns.dns_memory import Arrivals, MemoryDatagram, MemoryNetwork, Script, silent
 
 SERVER = Server("192.0.2.53")

@@ -11,11 +11,11 @@ import trio
 from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import udp_pool as dns_pool
 from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import udp_pool as dns_pool
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_pool import Pool
 from scanner.net.dns.udp_channel import SILENT, Failure, Port, RandomNumbers
+from scanner.net.dns.udp_pool import Pool
 from tests.net.dns.dns_memory import Arrivals, MemoryNetwork, Script, silent
 
 SERVER = Server("192.0.2.53")

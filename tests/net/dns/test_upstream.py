@@ -15,15 +15,15 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dnsserver import Node, respond
 from scanner.model.evidence import DnsStatus
+from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns import pace as dns_pace
 from scanner.net.dns import udp_pool as dns_pool
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns.health import Service
+from scanner.net.dns.message_wire import Answer, Question
 from scanner.net.dns.query_budget import Budget
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.health import Service
 from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.upstream import Upstream
-from scanner.net.dns.message_wire import Answer, Question
 from tests.net.dns.dns_memory import Arrivals, MemoryNetwork, Script, serving, silent
 
 SERVER = Server("192.0.2.53")

@@ -17,9 +17,9 @@ from scanner.model.evidence import DnsAnswer, DnsStatus, Elsewhere, Evidence, Fe
 from scanner.net.lookups.plan import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries, with_answers
 from scanner.net.lookups.sources import Bundle
 from scanner.net.pacing import Pacer
-from scanner.x509.certificate import Certificate
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verifier import Judge
+from scanner.x509.certificate import Certificate
 from tests.helpers import evidence, pki, revocation
 from tests.helpers.evidence import AT, answered, codes
 from tests.helpers.http import Names, ok, serving

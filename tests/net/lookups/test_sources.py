@@ -15,9 +15,9 @@ from cryptography.x509 import load_der_x509_certificate
 from trio.testing import MockClock
 
 from scanner.model.evidence import RevocationAnswer
-from scanner.net.lookups.sources import Sources, bundle_untrusted
-from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Kind
 from scanner.net.http.disk_cache import DiskCache
+from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Kind
+from scanner.net.lookups.sources import Sources, bundle_untrusted
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, NOW
 from tests.helpers.revocation import URL, WORLD
