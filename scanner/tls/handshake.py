@@ -35,7 +35,7 @@ from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.record_layer import MAX_FRAGMENT, HandshakeBuffer, RecordBuffer
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
-from scanner.tls.schedule import HASHES, SUITES, HandshakeKeys, Protection
+from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.

@@ -21,7 +21,7 @@ from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.handshake import ClientHandshake
 from scanner.tls.key_share import ffdhe_prime
-from scanner.tls.schedule import SUITES, HandshakeKeys, Protection
+from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.helpers import pki
