@@ -122,7 +122,7 @@ class ClientHandshake:
         records = self._records
         records.feed(data)
         try:
-            self._records_untrusted(records.take_untrusted())
+            self._records_untrusted(records)
         except DecodeError as error:
             self._fail(Broken(str(error)))
             return
@@ -156,10 +156,11 @@ class ClientHandshake:
         self.state = State.FAILED
         self.ended = True
 
-    def _records_untrusted(self, records: Iterable[tuple[int, bytes, bytes]]) -> bool:
+    def _records_untrusted(self, records: RecordBuffer) -> bool:
         """Read records until the handshake has ended; ``True`` where it goes on."""
         handshake, happened = self._handshake, self._events.append
-        for content_type, header, body in records:
+        while (record := records.next_untrusted()) is not None:
+            content_type, header, body = record
             protection = self._protection
             if protection is not None:
                 if content_type == APPLICATION_DATA:
@@ -170,7 +171,8 @@ class ClientHandshake:
             if content_type == HANDSHAKE:
                 if not body:
                     raise DecodeError("record", "empty handshake record", 0)
-                for message in handshake.take_untrusted(body):
+                handshake.feed_untrusted(body)
+                while (message := handshake.next_untrusted()) is not None:
                     kind = message[0]
                     found = _HANDLERS[self.state].get(kind)
                     if found is None:

@@ -52,31 +52,35 @@ class RecordBuffer:
         """Return the bytes that belong to no record yet."""
         return self._buffer[self._position :]
 
-    def take_untrusted(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield (content type, header, body) of each whole record. Raises ``DecodeError``."""
+    def next_untrusted(self) -> tuple[int, bytes, bytes] | None:
+        """Return (content type, header, body) of the next whole record, or None. Raises ``DecodeError``."""
         buffer, start = self._buffer, self._position
-        end = len(buffer)
-        while (content := start + HEADER_LENGTH) <= end:
-            kind, major, length = _HEADER(buffer, start)
-            if major != 3 or kind not in CONTENT_TYPES:
-                break
-            if length > MAX_RECORD:
-                raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
-            stop = content + length
-            if stop > end:
-                return
-            # counted by what was taken, not by what has arrived, so that chunking does not matter
-            self._records += 1
-            if self._records > MAX_RECORDS:
-                raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
-            self._position = stop
-            yield kind, buffer[start:content], buffer[content:stop]
-            start = stop
+        content = start + HEADER_LENGTH
+        if content > len(buffer):
+            self._check_first_bytes_untrusted(buffer[start:])
+            return None
+        kind, major, length = _HEADER(buffer, start)
+        if major != 3 or kind not in CONTENT_TYPES:
+            self._check_first_bytes_untrusted(buffer[start:content])
+            return None
+        if length > MAX_RECORD:
+            raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
+        stop = content + length
+        if stop > len(buffer):
+            return None
+        # counted by what was taken, not by what has arrived, so that chunking does not matter
+        self._records += 1
+        if self._records > MAX_RECORDS:
+            raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
+        self._position = stop
+        return kind, buffer[start:content], buffer[content:stop]
+
+    def _check_first_bytes_untrusted(self, header: bytes) -> None:
         # only what is wrong is shown, of a header or of the part of one that has arrived
-        if start < end and buffer[start] not in CONTENT_TYPES:
-            wrong = buffer[start : start + 1]
-        elif start + 1 < end and buffer[start + 1] != 3:
-            wrong = buffer[start : start + 2]
+        if header[:1] and header[0] not in CONTENT_TYPES:
+            wrong = header[:1]
+        elif header[1:2] not in (b"", b"\x03"):
+            wrong = header[:2]
         else:
             return
         if self._records:
@@ -99,24 +103,25 @@ class HandshakeBuffer:
         """Whether part of a message is waiting."""
         return self._position < len(self._buffer)
 
-    def take_untrusted(self, content: bytes) -> Iterator[bytes]:
-        """Append the content of one record, and yield each message that is whole now, header included.
-
-        Raises ``DecodeError``.
-        """
+    def feed_untrusted(self, content: bytes) -> None:
+        """Append the content of one record. Raises ``DecodeError``."""
         self._total += len(content)
         if self._total > MAX_FLIGHT:
             raise DecodeError("handshake", f"flight of more than {MAX_FLIGHT} bytes", 0)
-        self._buffer = buffer = self._buffer[self._position :] + content
-        self._position = start = 0
-        end = len(buffer)
-        while (body := start + 4) <= end:
-            length = int.from_bytes(buffer[start + 1 : body], "big")
-            if length > MAX_MESSAGE:
-                raise DecodeError("handshake", f"message of {length} bytes", 1)
-            stop = body + length
-            if stop > end:
-                return
-            self._position = stop
-            yield buffer[start:stop]
-            start = stop
+        self._buffer = self._buffer[self._position :] + content
+        self._position = 0
+
+    def next_untrusted(self) -> bytes | None:
+        """Return the next whole message, header included, or None. Raises ``DecodeError``."""
+        buffer, start = self._buffer, self._position
+        body = start + 4
+        if body > len(buffer):
+            return None
+        length = int.from_bytes(buffer[start + 1 : body], "big")
+        if length > MAX_MESSAGE:
+            raise DecodeError("handshake", f"message of {length} bytes", 1)
+        stop = body + length
+        if stop > len(buffer):
+            return None
+        self._position = stop
+        return buffer[start:stop]

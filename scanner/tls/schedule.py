@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -26,22 +25,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from scanner.tls.wire import DecodeError
 
 Hash = Callable[..., Any]
-
-
-class Tls13Suite(NamedTuple):
-    """What a cipher suite of TLS 1.3 names (RFC 8446 appendix B.4). ``key_length`` is in bytes."""
-
-    hash: Hash
-    key_length: int
-    aead: Any
-
-
-SUITES: Final = {
-    0x1301: Tls13Suite(hashlib.sha256, 16, AESGCM),
-    0x1302: Tls13Suite(hashlib.sha384, 32, AESGCM),
-    0x1303: Tls13Suite(hashlib.sha256, 32, ChaCha20Poly1305),
-}
-
 IV_LENGTH: Final = 12
 
 # HMAC's inner and outer padding (RFC 2104), as translations of a key's bytes
@@ -69,25 +52,43 @@ class Secret:
         digest: bytes = self._hash(self._outer + self._hash(self._inner + message).digest()).digest()
         return digest
 
-    def expand_label(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Return HKDF-Expand-Label of at most one hash length (RFC 8446 section 7.1)."""
-        # the last byte is the counter of the first and only block
-        return self.mac(_label_head(label, length, len(context)) + context + b"\x01")[:length]
+    def expand(self, info: bytes, length: int) -> bytes:
+        """Return HKDF-Expand of at most one hash length. With ``hkdf_label`` as ``info``, that is HKDF-Expand-Label."""
+        return self.mac(info + b"\x01")[:length]  # the counter of the first and only block
 
 
-@cache  # of the few labels of this file
-def _label_head(label: str, length: int, context_length: int) -> bytes:
-    """Return an HkdfLabel (RFC 8446 section 7.1) up to its context."""
-    full = b"tls13 " + label.encode()
+def hkdf_label(name: str, length: int, context_length: int = 0) -> bytes:
+    """Return an HkdfLabel (RFC 8446 section 7.1) up to its context, which the caller appends."""
+    full = b"tls13 " + name.encode()
     return length.to_bytes(2, "big") + bytes((len(full),)) + full + bytes((context_length,))
 
 
-@cache  # of two hashes
-def _handshake_salt(hash: Hash) -> Secret:
-    """Return the salt of the Handshake Secret: "derived" from an Early Secret without a PSK."""
-    empty = hash().digest()
-    early = Secret(bytes(len(empty)), hash).mac(bytes(len(empty)))
-    return Secret(Secret(early, hash).expand_label("derived", len(empty), empty), hash)
+class Tls13Suite:
+    """A cipher suite of TLS 1.3 (RFC 8446 appendix B.4), and all of the key schedule that depends on nothing else."""
+
+    __slots__ = ("aead", "client_label", "finished_label", "hash", "iv_label", "key_label", "key_length", "salt", "server_label")
+
+    def __init__(self, hash: Hash, key_length: int, aead: Any) -> None:
+        self.hash = hash
+        self.key_length = key_length
+        self.aead = aead
+        empty = hash().digest()
+        size = len(empty)
+        early = Secret(Secret(bytes(size), hash).mac(bytes(size)), hash)  # no PSK
+        # of the Handshake Secret
+        self.salt = Secret(early.expand(hkdf_label("derived", size, size) + empty, size), hash)
+        self.server_label = hkdf_label("s hs traffic", size, size)
+        self.client_label = hkdf_label("c hs traffic", size, size)
+        self.finished_label = hkdf_label("finished", size)
+        self.key_label = hkdf_label("key", key_length)
+        self.iv_label = hkdf_label("iv", IV_LENGTH)
+
+
+SUITES: Final = {
+    0x1301: Tls13Suite(hashlib.sha256, 16, AESGCM),
+    0x1302: Tls13Suite(hashlib.sha384, 32, AESGCM),
+    0x1303: Tls13Suite(hashlib.sha256, 32, ChaCha20Poly1305),
+}
 
 
 class HandshakeKeys:
@@ -96,18 +97,19 @@ class HandshakeKeys:
     __slots__ = ("_handshake", "_hello_hash", "_server", "_suite")
 
     def __init__(self, suite: int, shared_secret: bytes, hello_hash: bytes) -> None:
-        self._suite = SUITES[suite]
+        self._suite = parts = SUITES[suite]
         self._hello_hash = hello_hash
-        hash = self._suite.hash
-        self._handshake = Secret(_handshake_salt(hash).mac(shared_secret), hash)
-        self._server = self._traffic_secret("s hs traffic")
+        self._handshake = Secret(parts.salt.mac(shared_secret), parts.hash)
+        self._server = self._traffic_secret(parts.server_label)
 
-    def _traffic_secret(self, label: str) -> Secret:
-        return Secret(self._handshake.expand_label(label, len(self._hello_hash), self._hello_hash), self._suite.hash)
+    def _traffic_secret(self, label: bytes) -> Secret:
+        secret = self._handshake.expand(label + self._hello_hash, len(self._hello_hash))
+        return Secret(secret, self._suite.hash)
 
     def _protection(self, traffic: Secret) -> RecordProtection:
-        key = traffic.expand_label("key", self._suite.key_length)
-        return RecordProtection(self._suite.aead(key), traffic.expand_label("iv", IV_LENGTH))
+        parts = self._suite
+        key = traffic.expand(parts.key_label, parts.key_length)
+        return RecordProtection(parts.aead(key), traffic.expand(parts.iv_label, IV_LENGTH))
 
     def server_protection(self) -> RecordProtection:
         """Return the protection of what the server sends until its Finished."""
@@ -115,11 +117,11 @@ class HandshakeKeys:
 
     def client_protection(self) -> RecordProtection:
         """Return the protection of what the client sends before the handshake is complete."""
-        return self._protection(self._traffic_secret("c hs traffic"))
+        return self._protection(self._traffic_secret(self._suite.client_label))
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
         """Return the verify_data that the server's Finished must hold (RFC 8446 section 4.4.4)."""
-        finished_key = self._server.expand_label("finished", len(transcript_hash))
+        finished_key = self._server.expand(self._suite.finished_label, len(transcript_hash))
         return Secret(finished_key, self._suite.hash).mac(transcript_hash)
 
 
