@@ -10,8 +10,8 @@ from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.run_scan import material, say
 from scanner.cli.stopping import run_until_signal
-from scanner.inventory import read_targets
-from scanner.inventory.hosts import Unusable, read_host
+from scanner.inventory import parse_targets
+from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
 from scanner.run.row_queue import Row
@@ -25,7 +25,7 @@ def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
     config = opt.scan_config(given)
     what = material(given)
     judge = make_judge(what)
-    rows = read_targets(
+    rows = parse_targets(
         texts, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
     )
     findings: list[Finding] = []
@@ -49,7 +49,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     host, is_ip = given["host"], False
     if host is not None:
         try:
-            host, is_ip = read_host(host)
+            host, is_ip = parse_host(host)
         except Unusable as error:
             raise UsageProblem(f"--host: {error.reason}") from None
     target = Target(

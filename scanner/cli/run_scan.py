@@ -7,17 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
+from msgspec import Struct, field
 
-from scanner.bugs import innermost
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.catalogue import CODES
+from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.fleet.stats.counts import Stats
 from scanner.inventory import count_rows_hint, read_inventory
@@ -32,7 +32,6 @@ from scanner.output import Completed, OutputClosed, Writer, certificates_in, che
 from scanner.output.reader import read_findings
 from scanner.process import signals
 from scanner.process.limits import MAX_WORKERS, collect_seldom, cores, raise_file_limit
-from scanner.records import dataclass
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import WORDS, words_of
 from scanner.run.row_queue import Row
@@ -161,8 +160,7 @@ def same_file(one: str, other: str) -> bool:
         return False
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One ``tlsweep scan``, ready to go."""
 
     inventory: str

@@ -13,10 +13,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
 from scanner.net.application import Answer, Talk, talk_of

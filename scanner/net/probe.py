@@ -14,8 +14,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from scanner.bugs import describe_caught
-from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from msgspec import Struct
+
+from scanner.errors import describe_caught
+from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
@@ -47,8 +49,7 @@ PLAINTEXT_KEPT: Final = 512
 PLAINTEXT_WAIT: Final = 0.5
 
 
-@record
-class Timing:
+class Timing(Struct, frozen=True):
     """Seconds that the two waits of a connection may take, and the whole of it."""
 
     connect: float

@@ -11,15 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_bug
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.typed import RecordedError
 from scanner.diagnosis.recorded import evidence_of
+from scanner.errors import describe_bug
 from scanner.fleet.correlate.facts import Witness, seconds
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
-from scanner.records import dataclass
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
 from scanner.run.scan import Scan
@@ -41,8 +42,7 @@ _OURS: Final = (StoreError, LogListError, CertificatesError)
 _OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A finding as it was, and as it is now; ``now`` is ``None`` where ``problem`` says why it could not be judged."""
 
     before: dict[str, Any]

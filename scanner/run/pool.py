@@ -17,13 +17,14 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
+from scanner.errors import TlsweepError
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, InvalidRow, Target
@@ -53,7 +54,7 @@ _CHILD: Final = (
 )
 
 
-class WorkersFailed(Exception):
+class WorkersFailed(TlsweepError):
     """Processes cannot be started; the message is one line for a person."""
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
-from scanner.bugs import describe_caught, joined
+from msgspec.structs import replace
+
+from scanner.errors import describe_caught, joined
 from scanner.model.evidence import DnsAnswer, Evidence
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver

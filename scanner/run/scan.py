@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
-from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache, given_size
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
@@ -25,6 +25,7 @@ from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
 from scanner.diagnosis.readymade import ReadyMade
+from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.facts import Facts, facts_of
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
@@ -35,7 +36,6 @@ from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
-from scanner.records import dataclass
 from scanner.run.post_probe import Extras
 from scanner.run.row_queue import Feed, Source
 from scanner.run.spool import Held, HeldError, evidence_bytes, finding_bytes
@@ -66,8 +66,7 @@ TargetKey = tuple[str, int, str, str | None, str | None]
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
 
 
-@dataclass(frozen=True, slots=True)
-class ScanStatistics:
+class ScanStatistics(Struct, frozen=True):
     """A moment's view of a run; the progress line reads only this."""
 
     read: int

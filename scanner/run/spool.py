@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, Generic, TypeVar, cast
 
+from scanner.errors import TlsweepError
 from scanner.model.evidence import Evidence
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ PROBE_BYTES: Final = 1024
 BUFFER: Final = 1 << 18
 
 
-class HeldError(Exception):
+class HeldError(TlsweepError):
     """What is held back cannot be kept or read; the message says why, in words for a person."""
 
 

@@ -10,12 +10,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.caching import clear_all, share_of_all
 from scanner.codec.certificate_dedup import Fragments
@@ -42,7 +43,6 @@ from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
 from scanner.process import memory
 from scanner.process.limits import files_left, places
-from scanner.records import dataclass
 from scanner.run.baseline import read_earlier
 from scanner.run.post_probe import Extras
 from scanner.run.row_queue import Row, Source
@@ -60,8 +60,7 @@ from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import Judge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class Material(Struct, frozen=True, kw_only=True):
     """What a run is given beside its limits: who is asked, who is trusted, who is left alone."""
 
     resolvers: Sequence[str] = ()
@@ -198,8 +197,7 @@ def without_excluded(rows: Iterator[Row], exclusions: Exclusions) -> Iterator[Ro
         yield row
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """An open run: give it rows."""
 
     scan: Scan

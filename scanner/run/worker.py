@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Final, Literal
 
 import trio
+from msgspec import Struct, field
 
-from scanner.bugs import innermost
 from scanner.codec.certificate_dedup import Fragments
+from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.fleet.correlate.fold import Fold
 from scanner.fleet.stats.counts import Stats
@@ -27,7 +27,6 @@ from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.outage import NetworkLost
 from scanner.output import dumps_line
 from scanner.process.limits import collect_seldom, raise_file_limit
-from scanner.records import dataclass
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
 from scanner.run.ipc import Frames, frame, read_frame
@@ -43,8 +42,7 @@ REPORT_EVERY: Final = 0.1
 Phase = Literal["working", "rest", "done"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """What a process is to do, beside its rows."""
 
     config: ScanConfig
@@ -54,8 +52,7 @@ class Assignment:
     wall_offset: float | None = None  # wall time less boot time, as the run's first process read them
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What happened since the last report. ``lines`` are the findings of ``rows``, as they go into the file.
 
     ``words`` are those of ``--fail-on`` that some of them match, ``certificates`` are (SHA-256, line) of those that this

@@ -8,6 +8,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from scanner.errors import TlsweepError
 from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import Judge
 from scanner.x509 import der
@@ -21,7 +22,7 @@ _SIGNED_DATA: Final = b"\x06\x09" + der.encoded_oid("1.2.840.113549.1.7.2")
 _HEAD_BYTES: Final = 6 + len(_SIGNED_DATA)
 
 
-class ChainFileError(Exception):
+class ChainFileError(TlsweepError):
     """A file of certificates cannot be used; the message is one line for a person."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scanner.bugs import describe_caught, joined
+from scanner.errors import describe_caught, joined
 from scanner.trust import certificate_rules as rules
 from scanner.trust.hostname import match_name
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem

@@ -7,11 +7,12 @@ that intermediates met in this run may complete a later path (which is then repo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from typing import Any, Final
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from scanner.caching import Cache
-from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust import verifier_caches as judge_caches
@@ -37,8 +38,7 @@ COSTLY: Final = 4000
 MAX_NAMED: Final = 16
 
 
-@dataclass(slots=True)
-class _Judged:
+class _Judged(Struct):
     """A chain's verdict without the name, the moment it was made for, and what it depended on."""
 
     verdict: ChainVerdict
@@ -317,8 +317,9 @@ class Judge:
 
 
 def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
-    v = verdict
-    return ChainVerdict(v.sent, v.leaf_problems, v.stores, v.shape, name, v.publicly_trusted, v.path, v.own_ca, v.parts)
+    named = replace(verdict, name=name)
+    named.__dict__["parts"] = verdict.parts
+    return named
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:

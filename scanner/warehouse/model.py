@@ -5,9 +5,10 @@ No name of a column is a reserved word of a dialect, so that nobody has to quote
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 
 class Kind(Enum):
@@ -23,8 +24,7 @@ class Kind(Enum):
     JSON = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """``source`` is the path in a finding (``endpoints[].version``), empty for what is made from more; ``about`` says how."""
 
     name: str
@@ -34,8 +34,7 @@ class Column:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """``key`` columns tell its rows apart."""
 
     name: str

@@ -12,11 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from msgspec import Struct
 
 from scanner.warehouse.ddl import quoted
 from scanner.warehouse.duck import as_load_errors, fill, interruptible, literal, needed, opened
@@ -36,8 +36,7 @@ PARTITION: Final = "date"
 MAX_NAME: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(Struct, frozen=True):
     """A new file for a place, or none where what is there only goes."""
 
     new: Path | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 # What differs: a tag out of the JSON text (null where it is absent), whole days between the dates of two times, seconds between
 # two times, now in UTC, each certificate once.
@@ -55,8 +56,7 @@ TEAM: Final = "team"
 _TARGET: Final = "host, port, protocol, sni, address, id"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A view; ``query`` has the dialect's expressions left open."""
 
     about: str

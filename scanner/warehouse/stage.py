@@ -10,13 +10,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
+from msgspec import Struct, field
 
+from scanner.errors import TlsweepError
 from scanner.output import Unreadable, read_findings
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
@@ -53,12 +54,11 @@ OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 NO_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
 
-class LoadError(Exception):
+class LoadError(TlsweepError):
     """Findings cannot be loaded; the message is one line for a person, and what was there is as it was."""
 
 
-@dataclass(slots=True)
-class RunFacts:
+class RunFacts(Struct):
     """What is told of one run."""
 
     run: str
@@ -107,8 +107,7 @@ class RunFacts:
         }
 
 
-@dataclass(slots=True)
-class Staged:
+class Staged(Struct):
     """Rows in files, one JSON object a line, by table; without ``run_date``, which is that of the run."""
 
     directory: Path

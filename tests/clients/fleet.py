@@ -7,11 +7,12 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory

@@ -7,13 +7,13 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import jsonschema
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.demo.cases import Case
 from scanner.demo.catalogue import CASES

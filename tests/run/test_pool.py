@@ -8,13 +8,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.fleet.stats.counts import Stats
 from scanner.inventory import read_inventory

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.model.evidence import Elsewhere, Evidence
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer

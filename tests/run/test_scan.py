@@ -9,6 +9,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner.diagnosis import engine
@@ -121,9 +122,7 @@ def test_more_rows_than_one_reading() -> None:
 
 
 def test_what_is_in_order_is_written_as_if_all_rules_had_been_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [*rows_of(HOSTS), *rows_of(HOSTS[:3])]
-    for number, each in enumerate(rows, 1):
-        each.row = number  # type: ignore[misc]
+    rows = [replace(each, row=number) for number, each in enumerate([*rows_of(HOSTS), *rows_of(HOSTS[:3])], 1)]
 
     def findings() -> list[Finding]:
         return sorted(scanned(everywhere(), rows), key=lambda finding: finding["target"]["row"])
@@ -254,8 +253,8 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = evidence.judge()  # whose anchors were read before
-    inject(monkeypatch, "scanner.x509.certificate:Certificate._read_exactly", always=True)
-    inject(monkeypatch, "scanner.x509.certificate:ordinary.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
     for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
         assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
         (endpoint,) = finding["endpoints"]

@@ -7,12 +7,12 @@ import socket
 import ssl
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, trio_test
 
 from scanner.caching import Cache

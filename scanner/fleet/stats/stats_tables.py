@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
+from msgspec import Struct
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.fleet.stats.counts import Stats, largest_first
 from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.tally import OUTCOMES, CauseCount, Tally, met, percent
 from scanner.language import say
-from scanner.records import dataclass
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ MAX_NAME: Final = 29
 NO_VALUE: Final = "(none)"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One table: its title (empty for the first), the columns of which ``right`` are numbers, the rows, and a last line."""
 
     title: str

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
+from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.message_wire import Question
 from scanner.net.dns.transport import Datagram
-from scanner.records import dataclass
 
 # Datagrams read in one go before other tasks get their turn: somebody may be sending them without end.
 READ_BATCH: Final = 64
@@ -29,8 +29,7 @@ NEVER: Final = float("inf")
 _ONE_QUESTION: Final = b"\0\1"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a resolver gave no answer: TIMEOUT, UNREACHABLE or MALFORMED, and the words for it."""
 
     status: DnsStatus

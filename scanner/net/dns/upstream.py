@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
+from msgspec import Struct
 from trio.lowlevel import ParkingLot
 
 from scanner.model.evidence import DnsStatus
@@ -27,7 +28,6 @@ from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
 from scanner.net.dns.transport import Network
 from scanner.net.dns.udp_channel import Failure, Port, RandomNumbers
 from scanner.net.dns.udp_pool import CLOSED, Pool
-from scanner.records import dataclass
 
 Reply = Answer | Failure
 
@@ -43,8 +43,7 @@ FLAKY_AFTER: Final = 3
 _USUAL_QUESTIONS: Final = len(dns_wire.ADDRESSES)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamStatistics:
+class UpstreamStatistics(Struct, frozen=True):
     """What one resolver was asked so far. ``limit`` is how many exchanges may be in flight now."""
 
     server: str

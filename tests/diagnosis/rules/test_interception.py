@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from scanner.diagnosis.questions import UNKNOWABLE_NAME
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict, InterceptionVerdict

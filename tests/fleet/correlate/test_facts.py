@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
@@ -196,7 +197,7 @@ def test_servers_of_ntp_are_told_by_findings() -> None:
 
 def test_scts_ahead_of_our_clock() -> None:
     """Only verified ones, of logs in use, where the certificate is not valid yet; and only what lies ahead says anything."""
-    gone = replace(scts.STRANGER, state="rejected")
+    gone = dataclasses.replace(scts.STRANGER, state="rejected")
     logs = log_list_untrusted(json.dumps(scts.log_list(scts.ARGON, scts.YETI, scts.XENON, gone)).encode(), "list")
     by = judge(public=True)
 

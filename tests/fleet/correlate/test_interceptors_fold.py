@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.diagnosis.issuer_records import add_untrusted_issuer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from scanner.model.config import ScanConfig
@@ -286,7 +286,7 @@ def test_nothing_but_the_answers_is_changed() -> None:
         replace(seen, issuers=(FetchedIssuer("00", "http://ca.test/"),), dns=DnsAnswer(DnsStatus.NOERROR), doubt="why"),
     ):
         assert with_answers(each, answers) == replace(each, revocation=answers)
-    assert [name for name in Evidence.__dataclass_fields__ if getattr(seen, name) is None] == ["dns", "doubt"]
+    assert [name for name in Evidence.__struct_fields__ if getattr(seen, name) is None] == ["dns", "doubt"]
 
 
 # --- revocation ----------------------------------------------------------------------------------
