@@ -66,7 +66,17 @@ def hkdf_label(name: str, length: int, context_length: int = 0) -> bytes:
 class Tls13Suite:
     """A cipher suite of TLS 1.3 (RFC 8446 appendix B.4), and all of the key schedule that depends on nothing else."""
 
-    __slots__ = ("aead", "client_label", "finished_label", "hash", "iv_label", "key_label", "key_length", "salt", "server_label")
+    __slots__ = (
+        "aead",
+        "client_label",
+        "finished_label",
+        "hash",
+        "iv_label",
+        "key_label",
+        "key_length",
+        "salt",
+        "server_label",
+    )
 
     def __init__(self, hash: Hash, key_length: int, aead: Any) -> None:
         self.hash = hash
