@@ -350,7 +350,7 @@ class Run(Struct):
             await session.run(self.rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery, progress: bool) -> None:
-        from scanner.run.pool import Crew
+        from scanner.run.pool import WorkerPool
         from scanner.run.worker import Assignment  # most runs have one process
 
         assignment = Assignment(
@@ -360,10 +360,10 @@ class Run(Struct):
             certificates=self.certificates is not None,
             wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,
         )
-        crew = Crew(assignment, self.workers, emit=self.emit, collect=self.collect, say=say)
+        pool = WorkerPool(assignment, self.workers, on_finding=self.emit, on_report=self.collect, log=say)
         if progress:
-            self._show(nursery, crew.statistics)
-        await crew.run(self.rows)
+            self._show(nursery, pool.statistics)
+        await pool.run(self.rows)
 
     def _show(self, nursery: trio.Nursery, statistics: Callable[[], ScanStatistics]) -> None:
         from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal

@@ -33,7 +33,7 @@ from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import Enquiries, open_enquiries
 from scanner.net.observe import Observer
@@ -43,9 +43,9 @@ from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
 from scanner.process import memory
 from scanner.process.limits import files_left, places
-from scanner.run.baseline import read_earlier
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Row, Source
+from scanner.run.baseline import read_baseline
+from scanner.run.post_probe import PostProbeLookups
+from scanner.run.row_queue import Row, RowSource
 from scanner.run.scan import WAITING_WORKERS, Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
@@ -202,19 +202,19 @@ class Session(Struct):
 
     scan: Scan
     _observer: Observer
-    _extras: Extras
+    _post_probe: PostProbeLookups
     _enquiries: Enquiries
     _exclusions: Exclusions
     _conditions: Conditions
 
-    async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def run(self, rows: RowSource, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
         await self.scan.run(
             rows,
             self._observer,
-            self._extras,
+            self._post_probe,
             enquiries=self._enquiries,
             conditions=self._conditions,
             before_settling=before_settling,
@@ -244,7 +244,7 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
     A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
     for want of files, which is nothing that a target has done.
     """
-    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_SOCKET
     workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
     if workers >= config.concurrency + WAITING_WORKERS:
         return config, WAITING_WORKERS
@@ -387,10 +387,10 @@ async def open_session(
         judged_with=judged_with(config, material),
     )
 
-    earlier = None
+    baseline = None
     if material.earlier is not None:
-        earlier = await trio.to_thread.run_sync(
-            read_earlier, material.earlier, load_public_roots(material.public_roots)
+        baseline = await trio.to_thread.run_sync(
+            read_baseline, material.earlier, load_public_roots(material.public_roots)
         )
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
@@ -420,7 +420,7 @@ async def open_session(
         )
         # those of the system are spares of each other; those that were named may be views of their own
         others = OtherResolvers(resolver, observer, scan.verdict_at_start) if len(material.resolvers) > 1 else None
-        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier, others=others)
+        post_probe = PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others)
         async with open_enquiries(
             resolver,
             judge.intermediates,
@@ -448,7 +448,7 @@ async def open_session(
                         share_of_all(config.max_memory / memory.CACHES)
                         say = warn or (lambda line: None)
                         nursery.start_soon(_stay_below, config.max_memory, config, scan, pacer, say)
-                    yield Session(scan, observer, extras, enquiries, exclusions, conditions)
+                    yield Session(scan, observer, post_probe, enquiries, exclusions, conditions)
                     nursery.cancel_scope.cancel()
             finally:
                 share_of_all(1.0)

@@ -85,7 +85,7 @@ class Run:
             clock=lambda: evidence.AT,
             load=given.pop("load", None),
         )
-        self.extras = given.pop("extras", None)
+        self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
         self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, ask=self.scan.ask, **given)
 
@@ -95,7 +95,7 @@ class Run:
             await self.scan.run(
                 iter(rows) if isinstance(rows, list) else rows,
                 self.observer,
-                self.extras,
+                self.post_probe,
                 conditions=self.conditions() if self.conditions is not None else None,
             )
         finally:

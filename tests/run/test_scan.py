@@ -19,7 +19,7 @@ from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, Inva
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
 from scanner.run import scan as module
-from scanner.run.post_probe import Extras
+from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import ROWS_AHEAD, Row
 from scanner.run.wiring import without_excluded
 from tests.helpers import evidence, pki
@@ -261,17 +261,17 @@ def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: py
         assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
 
 
-class BrokenExtras(Extras):
+class BrokenLookups(PostProbeLookups):
     def __init__(self) -> None:
         pass
 
-    async def ask(self, evidence: Evidence, verdicts: Any) -> Evidence:
+    async def look_up(self, evidence: Evidence, verdicts: Any) -> Evidence:
         await trio.lowlevel.checkpoint()
         raise KeyError("injected")
 
 
-def test_a_bug_in_what_is_asked_besides() -> None:
-    findings = scanned(everywhere(), rows_of(HOSTS), extras=BrokenExtras())
+def test_a_bug_in_the_lookups_after_the_probe_is_named_in_the_finding() -> None:
+    findings = scanned(everywhere(), rows_of(HOSTS), post_probe=BrokenLookups())
     assert all("KeyError" in finding["error"] for finding in findings)
 
 
