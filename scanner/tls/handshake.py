@@ -11,7 +11,7 @@ left to learn without a client's own secrets, so the handshake is not completed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from scanner.tls import constants as c

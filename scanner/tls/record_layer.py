@@ -8,7 +8,6 @@ refused at its first byte, since a peer that does not speak TLS may send no more
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 from scanner.tls.constants import CONTENT_TYPES

@@ -6,7 +6,6 @@ taken apart. The client's randomness is fixed, so a flight stays an answer to th
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
