@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from scanner.tls.wire import DecodeError
 
-Hash = Callable[..., Any]
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+Hash = Callable[..., "_Hash"]
 IV_LENGTH: Final = 12
 
 # HMAC's inner and outer padding (RFC 2104), as translations of a key's bytes
@@ -49,8 +52,7 @@ class Secret:
 
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC of ``message``. With this secret as the salt, that is HKDF-Extract."""
-        digest: bytes = self._hash(self._outer + self._hash(self._inner + message).digest()).digest()
-        return digest
+        return self._hash(self._outer + self._hash(self._inner + message).digest()).digest()
 
     def expand(self, info: bytes, length: int) -> bytes:
         """Return HKDF-Expand of at most one hash length. With ``hkdf_label`` as ``info``, that is HKDF-Expand-Label."""
