@@ -33,7 +33,7 @@ from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import Enquiries, open_enquiries
 from scanner.net.observe import Observer
@@ -244,7 +244,7 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
     A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
     for want of files, which is nothing that a target has done.
     """
-    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_SOCKET
     workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
     if workers >= config.concurrency + WAITING_WORKERS:
         return config, WAITING_WORKERS
