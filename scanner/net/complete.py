@@ -55,7 +55,7 @@ CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 1
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.trust.client_certificate`` says whether
+    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.x509.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 
