@@ -305,7 +305,8 @@ def _records(record: bytes) -> Callable[[], object]:
         buffer = RecordBuffer()
         for at in range(0, len(data), 1400):
             buffer.feed(data[at : at + 1400])
-            buffer.ready()
+            while buffer.next_untrusted() is not None:
+                pass
 
     return read
 
