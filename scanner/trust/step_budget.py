@@ -49,7 +49,7 @@ class Charges(Struct):
 class StepBudget:
     """Steps that are left for one chain, and what was done with the others."""
 
-    __slots__ = ("_charges", "_charged", "left", "limit", "paths", "signatures")
+    __slots__ = ("_charged", "_charges", "left", "limit", "paths", "signatures")
 
     def __init__(self, limit: int = MAX_STEPS) -> None:
         self.limit = limit

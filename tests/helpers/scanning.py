@@ -74,7 +74,7 @@ class Run:
     def __post_init__(self) -> None:
         given = dict(self.options)
         self.pacer = pacer_for(self.config)
-        self.verifier = given.pop("judge", None) or evidence.verifier()
+        self.verifier = given.pop("verifier", None) or evidence.verifier()
         self.scan = Scan(
             self.config,
             run_id="test",
