@@ -36,12 +36,12 @@ from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import WORDS, words_of
 from scanner.run.row_queue import Row
 from scanner.run.scan import ScanStatistics
-from scanner.run.wiring import Material, make_judge, make_transparency, new_run_id, open_session
+from scanner.run.wiring import Material, make_transparency, make_verifier, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted, span
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 if TYPE_CHECKING:
     from scanner.run.worker import Report
@@ -64,7 +64,7 @@ def material(given: dict[str, Any]) -> Material:
     if given["client_key"] and not given["client_cert"]:
         raise UsageProblem("--client-key goes with --client-cert")
     if given["client_cert"]:
-        from scanner.trust.client_certificate import load_client_certificate
+        from scanner.x509.client_certificate import load_client_certificate
 
         load_client_certificate(given["client_cert"], given["client_key"])  # raises what is wrong with them
     return Material(
@@ -167,7 +167,7 @@ class Run(Struct):
     output: str | None
     config: ScanConfig
     material: Material
-    judge: Judge
+    verifier: ChainVerifier
     transparency: Transparency
     rows: Iterator[Row]
     writer: Writer
@@ -196,7 +196,7 @@ class Run(Struct):
         fail_on = parse_fail_on(given["fail_on"])
         if given["force"] and given["resume"]:
             raise UsageProblem("--force and --resume exclude each other")
-        judge, transparency = make_judge(what), make_transparency(what)
+        verifier, transparency = make_verifier(what), make_transparency(what)
         refuse_outputs(given, inventory)
         if what.earlier is not None:
             next(read_findings([what.earlier]), None)  # raises where no line is a finding
@@ -237,7 +237,7 @@ class Run(Struct):
                 output=None if output == "-" else output,
                 config=config,
                 material=what,
-                judge=judge,
+                verifier=verifier,
                 transparency=transparency,
                 rows=rows,
                 writer=writer,
@@ -336,7 +336,7 @@ class Run(Struct):
             self.config,
             self.material,
             run_id=self.run_id,
-            judge=self.judge,
+            verifier=self.verifier,
             transparency=self.transparency,
             emit=self.emit,
             judged=None if self.certificates is None else self.keep_certificates,

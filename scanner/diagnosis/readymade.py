@@ -213,7 +213,7 @@ class ReadyMade:
     def _scts(self, leaf: Certificate, parts: _Parts, at: float) -> list[SctRecord] | None:
         """The SCTs of a certificate that is held to public rules; ``None`` where there is something to say about them."""
         assert self._context.transparency is not None
-        judged = self._context.transparency.judge(leaf, parts.issuer, at=at)
+        judged = self._context.transparency.evaluate(leaf, parts.issuer, at=at)
         if judged is not parts.judged:
             quiet = judged.satisfied and all(item.status == "valid" for item in judged.scts)
             parts.judged, parts.scts = judged, judged.records if quiet else None

@@ -39,9 +39,9 @@ from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
@@ -89,7 +89,7 @@ class Scan:
         config: ScanConfig,
         *,
         run_id: str,
-        judge: Judge,
+        verifier: ChainVerifier,
         pacer: Pacer,
         emit: Emit,
         judged: Judged | None = None,
@@ -106,7 +106,7 @@ class Scan:
         self._loading = trio.Lock()
         self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
         self._run_id = run_id
-        self._judge = judge
+        self._verifier = verifier
         self._pacer = pacer
         self._emit = emit
         self._judged = judged
@@ -179,7 +179,7 @@ class Scan:
         # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
         last = self._last
         if last is None or last[0] is not flight or last[2] != at or last[1] != name:
-            last = self._last = flight, name, at, judge_or_leaf(self._judge, flight.certificates, name=name, at=at)
+            last = self._last = flight, name, at, verify_or_leaf(self._verifier, flight.certificates, name=name, at=at)
         return last[3]
 
     def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:

@@ -33,7 +33,7 @@ from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import Enquiries, open_enquiries
 from scanner.net.observe import Observer
@@ -52,12 +52,12 @@ from scanner.text import span
 from scanner.tls.plaintext import recognise
 from scanner.trust.ct_logs import load_log_list
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.stores import load_public_roots, load_store, load_store_file
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 
 class Material(Struct, frozen=True, kw_only=True):
@@ -112,9 +112,9 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def make_judge(material: Material, intermediates: Intermediates | None = None) -> Judge:
+def make_verifier(material: Material, intermediates: Intermediates | None = None) -> ChainVerifier:
     """The judge over the chosen stores. Raises ``StoreError``."""
-    return Judge(
+    return ChainVerifier(
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
@@ -142,7 +142,7 @@ def make_completer(material: Material, clock: Callable[[], float] = time.time) -
     certificate, key = material.client_cert, material.client_key
     if certificate is None:
         return Completer(clock=clock)
-    from scanner.trust.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
+    from scanner.x509.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
 
     completer = Completer(certificate, key, presented=load_client_certificate(certificate, key), clock=clock)
     try:
@@ -244,7 +244,7 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
     A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
     for want of files, which is nothing that a target has done.
     """
-    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_SOCKET
     workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
     if workers >= config.concurrency + WAITING_WORKERS:
         return config, WAITING_WORKERS
@@ -264,7 +264,7 @@ def _pacer(config: ScanConfig) -> Pacer:
 
 def judge_file(
     config: ScanConfig,
-    judge: Judge,
+    verifier: ChainVerifier,
     evidence: Evidence,
     *,
     name: str | None,
@@ -277,14 +277,14 @@ def judge_file(
     Without ``transparency`` SCTs are judged by the log list that is shipped.
     """
     material = material or Material()
-    scan = offline_scan(config, material, judge, run_id=run_id, transparency=transparency)
-    return file_finding(scan, judge, evidence, name=name)
+    scan = offline_scan(config, material, verifier, run_id=run_id, transparency=transparency)
+    return file_finding(scan, verifier, evidence, name=name)
 
 
 def offline_scan(
     config: ScanConfig,
     material: Material,
-    judge: Judge,
+    verifier: ChainVerifier,
     *,
     run_id: str,
     transparency: Transparency | None = None,
@@ -294,7 +294,7 @@ def offline_scan(
     return Scan(
         config,
         run_id=run_id,
-        judge=judge,
+        verifier=verifier,
         pacer=_pacer(config),
         emit=lambda finding: None,
         fragments=fragments,
@@ -303,11 +303,11 @@ def offline_scan(
     )
 
 
-def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | None) -> Finding:
+def file_finding(scan: Scan, verifier: ChainVerifier, evidence: Evidence, *, name: str | None) -> Finding:
     """The finding of certificates from a file, without the commands that connect: nothing is deployed yet."""
     at = scan.moment(evidence.started)
     verdicts = [
-        None if flight is None else judge_or_leaf(judge, flight.certificates, name=name, at=at)
+        None if flight is None else verify_or_leaf(verifier, flight.certificates, name=name, at=at)
         for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
     ]
     finding = scan.finding(evidence, verdicts)
@@ -353,7 +353,7 @@ async def open_session(
     material: Material,
     *,
     run_id: str,
-    judge: Judge,
+    verifier: ChainVerifier,
     emit: Emit,
     judged: Judged | None = None,
     fragments: Fragments | None = None,
@@ -374,7 +374,7 @@ async def open_session(
     scan = Scan(
         config,
         run_id=run_id,
-        judge=judge,
+        verifier=verifier,
         pacer=pacer,
         emit=emit,
         waiting_workers=waiting_workers,
@@ -408,7 +408,7 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+            Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
             ask=scan.ask,
@@ -423,7 +423,7 @@ async def open_session(
         post_probe = PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others)
         async with open_enquiries(
             resolver,
-            judge.intermediates,
+            verifier.intermediates,
             pacer,
             config,
             banned=exclusions.host,

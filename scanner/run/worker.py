@@ -31,7 +31,7 @@ from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
 from scanner.run.ipc import MessageStream, encode_message, read_message
 from scanner.run.row_queue import Row
-from scanner.run.wiring import Material, Session, make_judge, open_session
+from scanner.run.wiring import Material, Session, make_verifier, open_session
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -152,7 +152,7 @@ async def work(rows: int, control: int, reports: int) -> None:
 async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoing: trio.abc.SendStream) -> None:
     intermediates = Intermediates()
     reporter = _Reporter(outgoing, intermediates)
-    judge = make_judge(assignment.material, intermediates)
+    verifier = make_verifier(assignment.material, intermediates)
     others_learnt: list[bytes] = []
     settle = trio.Event()
     finished = False
@@ -179,7 +179,7 @@ async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoi
                     assignment.config,
                     assignment.material,
                     run_id=assignment.run_id,
-                    judge=judge,
+                    verifier=verifier,
                     emit=reporter.on_finding,
                     judged=reporter.on_judged if assignment.certificates else None,
                     fragments=Fragments(),

@@ -121,7 +121,7 @@ class Transparency:
         self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
         self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
 
-    def judge(
+    def evaluate(
         self,
         leaf: Certificate,
         issuer: Certificate | None,

@@ -49,7 +49,7 @@ class _Judged(Struct):
     named: dict[str, ChainVerdict] = field(default_factory=dict)
 
 
-class Judge:
+class ChainVerifier:
     """Judges chains against some stores; belongs to one thread."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Judge:
         """What completes paths, to which whoever fetches issuers adds."""
         return self._intermediates
 
-    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         last = self._last

@@ -74,11 +74,11 @@ class Run:
     def __post_init__(self) -> None:
         given = dict(self.options)
         self.pacer = pacer_for(self.config)
-        self.judge = given.pop("judge", None) or evidence.judge()
+        self.verifier = given.pop("judge", None) or evidence.verifier()
         self.scan = Scan(
             self.config,
             run_id="test",
-            judge=self.judge,
+            verifier=self.verifier,
             pacer=self.pacer,
             emit=given.pop("emit", self.findings.append),
             judged=given.pop("judged", None),

@@ -161,7 +161,7 @@ SEAMS = [
     "scanner.run.scan:Fold.add",
     "scanner.run.scan:Fold.waits_for",
     "scanner.diagnosis.readymade:ReadyMade.finding",
-    "scanner.trust.verifier:Judge.judge",
+    "scanner.trust.verifier:ChainVerifier.verify",
     "scanner.trust.verifier:rules.leaf_problems",
     "scanner.trust.verifier:surroundings",
     "scanner.trust.path_search:weigh",
@@ -252,10 +252,10 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = evidence.judge()  # whose anchors were read before
+    verifier = evidence.verifier()  # whose anchors were read before
     inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
     inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
-    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
+    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), verifier=verifier):
         assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
         (endpoint,) = finding["endpoints"]
         assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]

@@ -194,6 +194,11 @@ class Resolver:
         """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
         self._asker.watch(on_state)
 
+    def close(self) -> None:
+        """Close the sockets. Names that are asked for from now on get UNREACHABLE."""
+        for upstream in self._upstreams:
+            upstream.close()
+
     def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
         """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
         for upstream in self._upstreams:
@@ -287,6 +292,8 @@ async def open_resolver(
             yield resolver
         except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group
             failure = error
+        finally:
+            resolver.close()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure

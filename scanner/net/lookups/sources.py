@@ -21,7 +21,6 @@ from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
 from scanner.net.lookups.plan import SETTLED
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted
 from scanner.trust.revocation import (
     judge_crl,
     judge_ocsp_untrusted,
@@ -29,6 +28,7 @@ from scanner.trust.revocation import (
     ocsp_request,
 )
 from scanner.x509.certificate import Certificate, CertificateError
+from scanner.x509.certificate_files import ChainFileError, chain_untrusted
 from scanner.x509.crl import Crl, CrlError
 from scanner.x509.ocsp_request import get_url
 

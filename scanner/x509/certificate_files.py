@@ -9,8 +9,6 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from scanner.errors import TlsweepError
-from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
 from scanner.x509 import der
 from scanner.x509.pem import blocks, certificates_in_pem
 from scanner.x509.signatures import NOT_TAKEN
@@ -75,8 +73,3 @@ def read_chain(path: str) -> tuple[bytes, ...]:
     if len(content) > MAX_CHAIN_FILE_BYTES:
         raise ChainFileError(f"{path}: more than {MAX_CHAIN_FILE_BYTES >> 20} MiB")
     return chain_untrusted(content, path)
-
-
-def judge_files(judge: Judge, path: str, *, name: str | None, at: float) -> ChainVerdict:
-    """Judge a chain file as a server would send it: the first certificate is the leaf."""
-    return judge.judge(read_chain(path), name=name, at=at)
