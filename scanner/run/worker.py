@@ -32,6 +32,7 @@ from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
 from scanner.run.ipc import Frames, frame, read_frame
 from scanner.run.row_queue import Row
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, Session, make_judge, open_session
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
@@ -183,11 +184,13 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
                     assignment.material,
                     run_id=assignment.run_id,
                     judge=judge,
-                    emit=desk.emit,
-                    judged=desk.judged if assignment.certificates else None,
+                    callbacks=Callbacks(
+                        on_finding=desk.emit,
+                        on_judged=desk.judged if assignment.certificates else None,
+                        on_clock_wrong=desk.notify,
+                    ),
                     fragments=Fragments(),
                     clock=WallClock(assignment.wall_offset),
-                    notify=desk.notify,
                     warn=desk.warn,
                 ) as session,
                 trio.open_nursery() as nursery,

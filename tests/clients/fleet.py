@@ -17,6 +17,7 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_judge, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
@@ -190,7 +191,9 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []
         judge = make_judge(material)
-        async with open_session(config, material, run_id="variants", judge=judge, emit=written.append) as session:
+        async with open_session(
+            config, material, run_id="variants", judge=judge, callbacks=Callbacks(on_finding=written.append)
+        ) as session:
             await session.run(rows)
         written.sort(key=lambda finding: finding["target"]["row"] or 0)
         met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}
