@@ -9,11 +9,12 @@ from operator import itemgetter
 from typing import Any, BinaryIO, Final, TypeVar
 
 import orjson
+from msgspec import Struct
 
+from scanner.errors import TlsweepError
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
 from scanner.model.findings import SCHEMA
 from scanner.output.splitting import lines_with_ends
-from scanner.records import dataclass
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
@@ -40,12 +41,11 @@ _SCHEMAS: Final = frozenset((SCHEMA,))
 _OBJECTS: Final = frozenset((dict,))
 
 
-class NotFindings(Exception):
+class NotFindings(TlsweepError):
     """A file in which no line is a finding; the message is one line for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A line that is no finding: where, and why."""
 
     path: str

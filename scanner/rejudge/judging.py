@@ -1,7 +1,7 @@
-"""Recorded findings judged again: the same judge, rules and fold as a run has, over what its findings say was seen.
+"""Recorded findings judged again: the same verifier, rules and fold as a run has, over what its findings say was seen.
 
 The files are read three times: for the certificates, which stand whole in the first finding that has them; for what the
-fleet as a whole says; and to judge and write. Memory is bounded whatever they hold.
+fleet as a whole says; and to verifier and write. Memory is bounded whatever they hold.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_bug, describe_caught
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.typed import RecordedError
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
+from scanner.errors import describe_bug, describe_caught
 from scanner.fleet.correlate.facts import Witness, seconds
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
-from scanner.records import dataclass
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
 from scanner.run.judgement import FILE_OFFER, Judgement
-from scanner.run.wiring import make_judge, make_judgement, make_transparency
+from scanner.run.wiring import make_judgement, make_transparency, make_verifier
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate, CertificateError
 
-# Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.
+# Runs in one file, and sets of options among them: each has a fold or a verifier of its own. Real files have a handful.
 MAX_RUNS: Final = 256
 MAX_SETUPS: Final = 16
 # Targets remembered so that one that several rows name counts once for the fleet, as it does in a run.
@@ -43,8 +44,7 @@ _OURS: Final = (StoreError, LogListError, CertificatesError)
 _OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A finding as it was, and as it is now; ``now`` is ``None`` where ``problem`` says why it could not be judged."""
 
     before: dict[str, Any]
@@ -64,7 +64,7 @@ class RecordedRun:
         self.fold.add(self.judgement.facts(evidence, self.judgement.verdicts(evidence)))
 
     def finding(self, evidence: Evidence) -> Finding:
-        """Judge one target, by what all targets of the run say."""
+        """ChainVerifier one target, by what all targets of the run say."""
         judgement, fleet, failed = self.judgement, NO_FLEET, list[str]()
         verdicts = judgement.verdicts(evidence)
         try:
@@ -86,7 +86,7 @@ class Rejudge:
         self._options = options
         self._certificates = certificates
         self._fragments = fragments
-        self._judges: dict[Key, tuple[Judge, Callable[[str], RecordedRun]]] = {}
+        self._verifiers: dict[Key, tuple[ChainVerifier, Callable[[str], RecordedRun]]] = {}
         self._runs: dict[tuple[str, Key], RecordedRun] = {}
 
     def collect(self, certificate_files: Sequence[str] = ()) -> None:
@@ -106,7 +106,7 @@ class Rejudge:
             if finding["outcome"] == "invalid":
                 continue
             try:
-                evidence, run, judge = self._read(finding)
+                evidence, run, verifier = self._read(finding)
                 target = evidence.target
                 same = (finding["run"], target.host, target.port, target.protocol, target.sni, evidence.started)
                 if same in met:
@@ -114,7 +114,7 @@ class Rejudge:
                 met[same] = None
                 if len(met) > REMEMBERED:
                     met.popitem(last=False)
-                _learn_fetched(evidence, judge, self._certificates)
+                _learn_fetched(evidence, verifier, self._certificates)
                 run.add(evidence)
                 for witness in _servers_of_time(finding):
                     run.fold.clock.hear(witness)
@@ -156,49 +156,49 @@ class Rejudge:
             record[name] = before[name]
         return Judged(before, now)
 
-    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, RecordedRun, Judge]:
-        run, judge = self._run_of(finding)
-        return evidence_of(finding, self._certificates.get), run, judge
+    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, RecordedRun, ChainVerifier]:
+        run, verifier = self._run_of(finding)
+        return evidence_of(finding, self._certificates.get), run, verifier
 
-    def _run_of(self, finding: Mapping[str, Any]) -> tuple[RecordedRun, Judge]:
+    def _run_of(self, finding: Mapping[str, Any]) -> tuple[RecordedRun, ChainVerifier]:
         name = finding.get("run")
         if not isinstance(name, str):
             raise RecordedError("run: not what a finding has there")
         key = self._options.key(finding)
-        if key not in self._judges:
-            if len(self._judges) >= MAX_SETUPS:
+        if key not in self._verifiers:
+            if len(self._verifiers) >= MAX_SETUPS:
                 raise RecordedError(f"its options are unlike those of {MAX_SETUPS} others in these files")
-            self._judges[key] = self._judge_for(key)
-        judge, make_run = self._judges[key]
+            self._verifiers[key] = self._verifier_for(key)
+        verifier, make_run = self._verifiers[key]
         run = self._runs.get((name, key))
         if run is None:
             if len(self._runs) >= MAX_RUNS:
                 raise RecordedError(f"it is of one run more than the {MAX_RUNS} that are told apart")
             run = self._runs[name, key] = make_run(name)
-        return run, judge
+        return run, verifier
 
-    def _judge_for(self, key: Key) -> tuple[Judge, Callable[[str], RecordedRun]]:
+    def _verifier_for(self, key: Key) -> tuple[ChainVerifier, Callable[[str], RecordedRun]]:
         setup = self._options.setup(key)
         try:
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
         except (StoreError, LogListError) as error:
             if not setup.recorded:
                 raise
             setup = self._options.without_recorded_files(setup, str(error))
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
 
         def make_run(name: str) -> RecordedRun:
             judgement = make_judgement(
                 setup.config,
                 setup.material,
-                judge,
+                verifier,
                 run_id=name,
                 transparency=transparency,
                 fragments=self._fragments,
             )
             return RecordedRun(judgement, judge_clock=setup.config.at is None)
 
-        return judge, make_run
+        return verifier, make_run
 
 
 def _is_file(evidence: Evidence) -> bool:
@@ -222,7 +222,7 @@ def _der(entry: Any) -> bytes | None:
         return None
 
 
-def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates) -> None:
+def _learn_fetched(evidence: Evidence, verifier: ChainVerifier, certificates: Certificates) -> None:
     """What the run fetched completes paths here too."""
     fetched_by_hash: dict[str, Certificate] = {}
     for fetched in evidence.issuers:
@@ -231,7 +231,7 @@ def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates)
         below = [] if child is None else [child]
         for certificate in map(_parsed, fetched.certificates):
             # each signs the one that it was fetched for, or one that came with it
-            if certificate is not None and any(judge.intermediates.learn_fetched(certificate, one) for one in below):
+            if certificate is not None and any(verifier.intermediates.learn_fetched(certificate, one) for one in below):
                 below.append(certificate)
                 fetched_by_hash[certificate.sha256] = certificate
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
+from msgspec import Struct
+
+from scanner.output.draft import Draft, refuse
 from scanner.report import html_page as page
 from scanner.report.changes import changes
 from scanner.report.collect import collect
 from scanner.report.context import context_of
 from scanner.report.csv_export import Beside
-from scanner.report.output_files import Draft, refuse
 from scanner.text import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What was written: bytes of the page, rows shown, findings not in order, the file beside it, whether charts are there."""
 
     output: str

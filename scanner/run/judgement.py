@@ -23,10 +23,10 @@ from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Target
 from scanner.model.findings import Finding
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 # The name of the ClientHello in evidence whose certificates come from a file.
 FILE_OFFER: Final = "file"
@@ -42,7 +42,7 @@ class Judgement:
     def __init__(
         self,
         config: ScanConfig,
-        judge: Judge,
+        verifier: ChainVerifier,
         *,
         run_id: str,
         transparency: Transparency | None = None,
@@ -51,7 +51,7 @@ class Judgement:
     ) -> None:
         self.run_id = run_id
         self._config = config
-        self._judge = judge
+        self._verifier = verifier
         self._transparency = transparency
         self._fragments = fragments
         self._judged_with = judged_with
@@ -66,7 +66,7 @@ class Judgement:
         flight = probe.flight if probe.failure is None else flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return judge_or_leaf(self._judge, flight.certificates, name=target.name, at=at)
+        return verify_or_leaf(self._verifier, flight.certificates, name=target.name, at=at)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
@@ -122,7 +122,7 @@ class Judgement:
         """
         at = self.moment(evidence.started)
         verdicts = [
-            None if flight is None else judge_or_leaf(self._judge, flight.certificates, name=name, at=at)
+            None if flight is None else verify_or_leaf(self._verifier, flight.certificates, name=name, at=at)
             for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
         ]
         finding = self.finding(evidence, verdicts)

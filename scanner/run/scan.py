@@ -27,17 +27,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
-from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache, given_size
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
+from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
@@ -48,11 +49,10 @@ from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
-from scanner.records import dataclass
 from scanner.run.judgement import Judgement
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Feed, Source
-from scanner.run.spool import Held, HeldError, evidence_bytes, finding_bytes
+from scanner.run.post_probe import PostProbeLookups
+from scanner.run.row_queue import RowQueue, RowSource
+from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
 from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
 
@@ -85,8 +85,7 @@ def _counted_bytes(_key: int, counted: tuple[Answers, float]) -> int:
     return sum(map(answer_bytes, counted[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class ScanStatistics:
+class ScanStatistics(Struct, frozen=True):
     """A moment's view of a run; the progress line reads only this."""
 
     read: int
@@ -97,8 +96,7 @@ class ScanStatistics:
     reading_finished: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callbacks:
+class Callbacks(Struct, frozen=True, kw_only=True):
     """Whom a run calls. An exception of one of these ends the run."""
 
     # each finding, as it becomes final
@@ -109,12 +107,11 @@ class Callbacks:
     on_clock_wrong: Callable[[FleetVerdict], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """What a run asks the network with. Only ``observer`` is needed; tests leave the rest out."""
 
     observer: Observer
-    extras: Extras | None = None
+    post_probe: PostProbeLookups | None = None
     enquiries: Enquiries | None = None
     # with these a target whose failure may be this machine's doing is probed again near the end
     conditions: Conditions | None = None
@@ -152,11 +149,11 @@ class Scan:
         self._recent: Cache[TargetKey, tuple[Finding, int]] = Cache(REMEMBERED, REMEMBERED_BYTES, given_size)
         self._in_flight: dict[TargetKey, list[Target]] = {}
         # evidence, and whether rows that name the same target wait for it
-        self._held: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
+        self._held: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
-        self._reprobes: Held[tuple[Target, bool]] = Held(lambda item: ROW_BYTES)
+        self._reprobes: Spool[tuple[Target, bool]] = Spool(lambda item: ROW_BYTES)
         # what failed before anything worked
-        self._early: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
+        self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
         # answers on revocation by identity (which the reference keeps from being reused), and when a target with them was begun
@@ -166,7 +163,7 @@ class Scan:
         self._sharing = 0
         self._done = 0
         self._workers = 0
-        self._feed: Feed | None = None
+        self._feed: RowQueue | None = None
 
     def statistics(self) -> ScanStatistics:
         """Counts at this moment."""
@@ -194,13 +191,13 @@ class Scan:
     # --- the run -------------------------------------------------------------------------------
 
     async def run(
-        self, rows: Source, services: Services, *, before_settling: Callable[[], Awaitable[None]] | None = None
+        self, rows: RowSource, services: Services, *, before_settling: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Turn every row into one finding. Returns when all are emitted; cancelling it keeps what was emitted.
 
         ``before_settling`` is awaited when only what waits for the fleet is left.
         """
-        feed = self._feed = Feed(rows)
+        feed = self._feed = RowQueue(rows)
         async with trio.open_nursery() as nursery:
 
             def hire(ready: int) -> None:
@@ -211,16 +208,16 @@ class Scan:
                     nursery.start_soon(self._work, feed, services)
 
             self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
-            await feed.fill(hire)
+            await feed.read_all(hire)
         await self._settle_early(services.conditions)
         await self._reprobe(services)
         if before_settling is not None:
             await before_settling()
         await self._settle()
 
-    async def _work(self, feed: Feed, services: Services) -> None:
+    async def _work(self, feed: RowQueue, services: Services) -> None:
         in_flight, recent = self._in_flight, self._recent
-        while (row := await feed.take()) is not None:
+        while (row := await feed.get()) is not None:
             if isinstance(row, InvalidRow):
                 self._write(assemble.invalid_finding(row, self.judgement.run_id, started=self._clock()))
                 continue
@@ -247,11 +244,11 @@ class Scan:
             else:
                 self._unresolved = True
         if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
-            self._reprobes.hold((target, owned), str(attempt + 1))
+            self._reprobes.put((target, owned), str(attempt + 1))
             return
         conditions = services.conditions
         if attempt == 1 and conditions is not None and conditions.is_early(evidence):
-            self._early.hold((evidence, owned), "early")
+            self._early.put((evidence, owned), "early")
             self._early_loopback = self._early_loopback or any(is_loopback(each.address) for each in evidence.endpoints)
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
@@ -276,13 +273,13 @@ class Scan:
             return
         stand = await conditions.early_ones_count(loopback=self._early_loopback)
         nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
-        for evidence, owned in self._early.release("early"):
+        for evidence, owned in self._early.pop_all("early"):
             if stand:
                 evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
                 self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:
-                self._reprobes.hold((evidence.target, owned), "2")
+                self._reprobes.put((evidence.target, owned), "2")
 
     async def _reprobe(self, services: Services) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
@@ -293,7 +290,7 @@ class Scan:
 
         for attempt in range(2, MAX_ATTEMPTS + 1):
             workers = min(self._reprobes.count(str(attempt)), self._config.concurrency)
-            targets = self._reprobes.release(str(attempt))
+            targets = self._reprobes.pop_all(str(attempt))
             async with trio.open_nursery() as nursery:
                 for _ in range(workers):
                     nursery.start_soon(work, targets, attempt)
@@ -309,8 +306,8 @@ class Scan:
             started = self._clock()
             evidence = await services.observer.observe(target, started, unhurried=attempt > 1)
             verdicts: Verdicts = judgement.verdicts(evidence)
-            if services.extras is not None:
-                evidence = await services.extras.ask(evidence, verdicts)
+            if services.post_probe is not None:
+                evidence = await services.post_probe.look_up(evidence, verdicts)
             if services.enquiries is not None:
                 judge = partial(judgement.verdicts, evidence)  # anew, once more issuers are known
                 evidence, verdicts = await services.enquiries.ask(evidence, verdicts, judgement.moment(started), judge)
@@ -344,7 +341,7 @@ class Scan:
                     self._learnt = self._learnt or facts is not None
                 reason = fold.waits_for(facts)
                 if reason is not None:
-                    self._held.hold((evidence, owned), reason)
+                    self._held.put((evidence, owned), reason)
                     return
             # by a clock that is known to be wrong even what seems to be healthy may not be
             if facts is not None or fold.clock.verdict().state == "wrong":
@@ -352,7 +349,7 @@ class Scan:
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
                     verdicts = judgement.verdicts(evidence, fleet)
-        except HeldError:
+        except SpoolError:
             raise  # a full disk is no fault of a target
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
             failed.append(describe_caught("fleet", error))
@@ -400,7 +397,7 @@ class Scan:
     async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
-            held = self._held.release(reason)
+            held = self._held.pop_all(reason)
             # so many and no more: while others have their turn, what is settled may become open again, and then these are held anew
             for _ in range(self._held.count(reason)):
                 if not self.fold.settled(reason) or (item := next(held, None)) is None:

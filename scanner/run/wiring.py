@@ -10,11 +10,12 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.caching import clear_all, share_of_all
 from scanner.codec.certificate_dedup import Fragments
@@ -29,7 +30,7 @@ from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import open_enquiries
 from scanner.net.observe import Observer
@@ -39,11 +40,10 @@ from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
 from scanner.process import memory
 from scanner.process.limits import files_left, places
-from scanner.records import dataclass
-from scanner.run.baseline import read_earlier
+from scanner.run.baseline import read_baseline
 from scanner.run.judgement import Judgement
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Row, Source
+from scanner.run.post_probe import PostProbeLookups
+from scanner.run.row_queue import Row, RowSource
 from scanner.run.scan import WAITING_WORKERS, Callbacks, Scan, Services
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
@@ -54,11 +54,10 @@ from scanner.trust.stores import load_public_roots, load_store, load_store_file
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class Material(Struct, frozen=True, kw_only=True):
     """What a run is given beside its limits: who is asked, who is trusted, who is left alone."""
 
     resolvers: Sequence[str] = ()
@@ -108,9 +107,9 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def make_judge(material: Material, intermediates: Intermediates | None = None) -> Judge:
+def make_verifier(material: Material, intermediates: Intermediates | None = None) -> ChainVerifier:
     """The judge over the chosen stores. Raises ``StoreError``."""
-    return Judge(
+    return ChainVerifier(
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
@@ -126,7 +125,7 @@ def make_transparency(material: Material) -> Transparency:
 def make_judgement(
     config: ScanConfig,
     material: Material,
-    judge: Judge,
+    verifier: ChainVerifier,
     *,
     run_id: str,
     transparency: Transparency | None = None,
@@ -135,7 +134,7 @@ def make_judgement(
     """Return what judges evidence by these options. Without ``transparency`` the log list of ``material`` is read: ``LogListError``."""
     return Judgement(
         config,
-        judge,
+        verifier,
         run_id=run_id,
         transparency=transparency or make_transparency(material),
         fragments=fragments,
@@ -148,7 +147,7 @@ def make_completer(material: Material, clock: Callable[[], float] = time.time) -
     certificate, key = material.client_cert, material.client_key
     if certificate is None:
         return Completer(clock=clock)
-    from scanner.trust.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
+    from scanner.x509.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
 
     completer = Completer(certificate, key, presented=load_client_certificate(certificate, key), clock=clock)
     try:
@@ -203,15 +202,14 @@ def without_excluded(rows: Iterator[Row], exclusions: Exclusions) -> Iterator[Ro
         yield row
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """An open run: give it rows."""
 
     scan: Scan
     _services: Services
     _exclusions: Exclusions
 
-    async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def run(self, rows: RowSource, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
@@ -241,7 +239,7 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
     A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
     for want of files, which is nothing that a target has done.
     """
-    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_SOCKET
     workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
     if workers >= config.concurrency + WAITING_WORKERS:
         return config, WAITING_WORKERS
@@ -296,7 +294,7 @@ async def open_session(
     material: Material,
     *,
     run_id: str,
-    judge: Judge,
+    verifier: ChainVerifier,
     callbacks: Callbacks,
     transparency: Transparency | None = None,
     fragments: Fragments | None = None,
@@ -312,13 +310,15 @@ async def open_session(
     current_readiness()  # its file is open before others want all that there are
     config, waiting_workers = within_files(config, files_left())
     pacer = _pacer(config)
-    judgement = make_judgement(config, material, judge, run_id=run_id, transparency=transparency, fragments=fragments)
+    judgement = make_judgement(
+        config, material, verifier, run_id=run_id, transparency=transparency, fragments=fragments
+    )
     scan = Scan(config, judgement, pacer, callbacks, clock=clock, waiting_workers=waiting_workers, load=domains.load)
 
-    earlier = None
+    baseline = None
     if material.earlier is not None:
-        earlier = await trio.to_thread.run_sync(
-            read_earlier, material.earlier, load_public_roots(material.public_roots)
+        baseline = await trio.to_thread.run_sync(
+            read_baseline, material.earlier, load_public_roots(material.public_roots)
         )
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
@@ -336,7 +336,7 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+            Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
             ask=judgement.next_question,
@@ -348,10 +348,10 @@ async def open_session(
         )
         # those of the system are spares of each other; those that were named may be views of their own
         others = OtherResolvers(resolver, observer, judgement.verdict_at_start) if len(material.resolvers) > 1 else None
-        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier, others=others)
+        post_probe = PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others)
         async with open_enquiries(
             resolver,
-            judge.intermediates,
+            verifier.intermediates,
             pacer,
             config,
             banned=exclusions.host,
@@ -378,7 +378,7 @@ async def open_session(
                         nursery.start_soon(_stay_below, config.max_memory, config, scan, pacer, say)
                     yield Session(
                         scan,
-                        Services(observer=observer, extras=extras, enquiries=enquiries, conditions=conditions),
+                        Services(observer=observer, post_probe=post_probe, enquiries=enquiries, conditions=conditions),
                         exclusions,
                     )
                     nursery.cancel_scope.cancel()

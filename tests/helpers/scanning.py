@@ -75,8 +75,8 @@ class Run:
     def __post_init__(self) -> None:
         given = dict(self.options)
         self.pacer = pacer_for(self.config)
-        self.judge = given.pop("judge", None) or evidence.judge()
-        self.judgement = Judgement(self.config, self.judge, run_id="test")
+        self.verifier = given.pop("verifier", None) or evidence.verifier()
+        self.judgement = Judgement(self.config, self.verifier, run_id="test")
         self.scan = Scan(
             self.config,
             self.judgement,
@@ -86,7 +86,7 @@ class Run:
             load=given.pop("load", None),
             waiting_workers=given.pop("waiting_workers", WAITING_WORKERS),
         )
-        self.extras = given.pop("extras", None)
+        self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
         self.observer = observer_in(
             self.scenario, self.config, pacer=self.pacer, ask=self.judgement.next_question, **given
@@ -99,7 +99,7 @@ class Run:
                 iter(rows) if isinstance(rows, list) else rows,
                 Services(
                     observer=self.observer,
-                    extras=self.extras,
+                    post_probe=self.post_probe,
                     conditions=self.conditions() if self.conditions is not None else None,
                 ),
             )

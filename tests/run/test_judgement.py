@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.model.config import ScanConfig
@@ -20,7 +20,7 @@ UNKNOWN = pki.certificate(HOST, issuer=pki.root("Unknown"))
 
 
 def judgement(**options: Any) -> Judgement:
-    return Judgement(ScanConfig(**options), evidence.judge(), run_id="run")
+    return Judgement(ScanConfig(**options), evidence.verifier(), run_id="run")
 
 
 def test_moment_is_the_option_or_the_corrected_start() -> None:

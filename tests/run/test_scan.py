@@ -17,7 +17,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
-from scanner.run.post_probe import Extras
+from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import ROWS_AHEAD, Row
 from scanner.run.wiring import without_excluded
 from tests.helpers import evidence, pki
@@ -145,7 +145,7 @@ SEAMS = [
     "scanner.diagnosis.finding:diagnose",
     "scanner.run.scan:Fold.add",
     "scanner.run.scan:Fold.waits_for",
-    "scanner.trust.verifier:Judge.judge",
+    "scanner.trust.verifier:ChainVerifier.verify",
     "scanner.trust.verifier:rules.leaf_problems",
     "scanner.trust.verifier:surroundings",
     "scanner.trust.path_search:weigh",
@@ -234,26 +234,26 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = evidence.judge()  # whose anchors were read before
-    inject(monkeypatch, "scanner.x509.certificate:Certificate._read_exactly", always=True)
-    inject(monkeypatch, "scanner.x509.certificate:ordinary.read_untrusted", always=True)
-    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
+    verifier = evidence.verifier()  # whose anchors were read before
+    inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
+    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), verifier=verifier):
         assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
         (endpoint,) = finding["endpoints"]
         assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
 
 
-class BrokenExtras(Extras):
+class BrokenLookups(PostProbeLookups):
     def __init__(self) -> None:
         pass
 
-    async def ask(self, evidence: Evidence, verdicts: Any) -> Evidence:
+    async def look_up(self, evidence: Evidence, verdicts: Any) -> Evidence:
         await trio.lowlevel.checkpoint()
         raise KeyError("injected")
 
 
-def test_a_bug_in_what_is_asked_besides() -> None:
-    findings = scanned(everywhere(), rows_of(HOSTS), extras=BrokenExtras())
+def test_a_bug_in_the_lookups_after_the_probe_is_named_in_the_finding() -> None:
+    findings = scanned(everywhere(), rows_of(HOSTS), post_probe=BrokenLookups())
     assert all("KeyError" in finding["error"] for finding in findings)
 
 

@@ -20,7 +20,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.
@@ -91,10 +91,10 @@ class Network:
                 public_roots=str(self.roots) if public else None,
                 earlier=None if earlier is None else str(earlier),
             )
-            judge = make_judge(material)
+            verifier = make_verifier(material)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
             async with open_session(
-                CONFIG, material, run_id="run", judge=judge, callbacks=Callbacks(on_finding=written.append)
+                CONFIG, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
             ) as session:
                 with trio.fail_after(50):
                     await session.run(iter(rows))

@@ -24,7 +24,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing
@@ -234,7 +234,7 @@ def scanned(
             settings,
             material,
             run_id="test",
-            judge=make_judge(material),
+            verifier=make_verifier(material),
             callbacks=Callbacks(on_finding=findings.append),
         ) as session:
             name = leaf.parsed.dns_names[0]

@@ -24,7 +24,7 @@ from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.wire import u16, vector8, vector16
@@ -73,7 +73,7 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
                 config,
                 material,
                 run_id="test",
-                judge=make_judge(material),
+                verifier=make_verifier(material),
                 callbacks=Callbacks(on_finding=findings.append),
             ) as session:
                 row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)

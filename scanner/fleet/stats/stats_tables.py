@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
+from msgspec import Struct
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.fleet.stats.counts import Stats, largest_first
 from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.tally import OUTCOMES, CauseCount, Tally, met, percent
-from scanner.language import say
-from scanner.records import dataclass
+from scanner.language import translate
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ MAX_NAME: Final = 29
 NO_VALUE: Final = "(none)"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One table: its title (empty for the first), the columns of which ``right`` are numbers, the rows, and a last line."""
 
     title: str
@@ -60,7 +59,7 @@ def as_table(stats: Stats) -> str:
         if section.note:
             parts.append(printable(section.note))
     if not met(stats.total):
-        parts.append(say("No diagnosis at all."))
+        parts.append(translate("No diagnosis at all."))
     return "\n".join(parts) + "\n"
 
 
@@ -75,7 +74,7 @@ def as_markdown(stats: Stats) -> str:
         if section.note:
             parts += ["", markdown_text(section.note)]
     if not met(stats.total):
-        parts += ["", say("No diagnosis at all.")]
+        parts += ["", translate("No diagnosis at all.")]
     return "\n".join(parts) + "\n"
 
 
@@ -97,7 +96,7 @@ def _sections(stats: Stats) -> Iterator[Section]:
         for name, count in met(total)
     ]
     if causes:
-        yield Section("", _said("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
+        yield Section("", _translated("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
     for column, groups in stats.by.items():
         yield _groups(column, groups)
     if stats.of_fleet:
@@ -113,25 +112,25 @@ def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
         ]
         left_out = len(shared) - MAX_SHARED_SHOWN
         note = f"and {left_out} more in --format json" if left_out > 0 else ""
-        header = _said("code", "shared", "which", "targets", "for example")
-        yield Section(say("Causes that several targets share"), header, rows, (3,), note)
+        header = _translated("code", "shared", "which", "targets", "for example")
+        yield Section(translate("Causes that several targets share"), header, rows, (3,), note)
     verdicts = list(_verdicts(stats.correlation()))
     if verdicts:
-        header = _said("verdict", "about", "targets", "that say so", "causes that it changes")
-        yield Section(say("What the fleet says as a whole"), header, verdicts, (2, 3))
+        header = _translated("verdict", "about", "targets", "that say so", "causes that it changes")
+        yield Section(translate("What the fleet says as a whole"), header, verdicts, (2, 3))
     expiry = list(_expiring(stats))
     if expiry:
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
-        header = _said("month", "services")
-        yield Section(say("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
+        header = _translated("month", "services")
+        yield Section(translate("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
     latency = stats.latency.to_json()
     if latency:
         rows = [
             [stage, *(f"{values[name]:.1f}" for name in ("p50", "p90", "p99", "max"))]
             for stage, values in latency.items()
         ]
-        header = _said("stage", "median", "90 %", "99 %", "most")
-        yield Section(say("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
+        header = _translated("stage", "median", "90 %", "99 %", "most")
+        yield Section(translate("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
 
 
 def _which(shared: Mapping[str, Any]) -> str:
@@ -150,7 +149,7 @@ def _expiring(stats: Statistics) -> Iterator[list[str]]:
     today = last.date()
     expired, _ = stats.expiry.within(today)
     if expired:
-        yield [say("expired already"), str(expired)]
+        yield [translate("expired already"), str(expired)]
     this = f"{today:%Y-%m}"
     for month, services in months.items():
         if month == this:
@@ -163,16 +162,16 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
     for run, clock in correlation["clocks"].items():
         if clock["state"] == "wrong":
             off = f"{clock['offset_seconds']:+.0f} s, {run}" if "offset_seconds" in clock else run
-            yield [say("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
+            yield [translate("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
     interceptors = correlation["interceptors"]
     for one in interceptors[:MAX_VERDICTS_SHOWN]:
         words = "one issuer across unrelated names" if one["certain"] else "one issuer across names, perhaps an own CA"
-        yield [say(words), one["issuer"], *_changes(one, "interception")]
+        yield [translate(words), one["issuer"], *_changes(one, "interception")]
     for one in correlation["portals"][:MAX_VERDICTS_SHOWN]:
-        yield [say("a captive portal or block page"), one["to"], *_changes(one, "interception")]
+        yield [translate("a captive portal or block page"), one["to"], *_changes(one, "interception")]
     blocked = correlation["revocation_blocked"]
     if blocked is not None:
-        yield [say("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
+        yield [translate("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
 
 
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
@@ -183,20 +182,20 @@ def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
     return [str(verdict["targets"]), str(verdict["said"]), ", ".join(told)]
 
 
-def _said(*words: str) -> tuple[str, ...]:
-    """Headings, in the language that is spoken."""
-    return tuple(say(word) for word in words)
+def _translated(*words: str) -> tuple[str, ...]:
+    """Return the translated headings."""
+    return tuple(translate(word) for word in words)
 
 
 def _headline(stats: Stats) -> str:
     total = stats.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    told = f"{total.findings:,} {say('findings')}: {outcomes}"
-    unreadable = f"{stats.unreadable_lines:,} {say('unreadable lines')}" if stats.unreadable_lines else ""
+    told = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    unreadable = f"{stats.unreadable_lines:,} {translate('unreadable lines')}" if stats.unreadable_lines else ""
     if stats.of_fleet:
         found = cast("Statistics", stats)
-        told += f"; {say('runs')}: {len(found.runs):,}" if len(found.runs) > 1 else ""
-        told += f"; {say('met twice')}: {found.repeats.count:,}" if found.repeats.count else ""
+        told += f"; {translate('runs')}: {len(found.runs):,}" if len(found.runs) > 1 else ""
+        told += f"; {translate('met twice')}: {found.repeats.count:,}" if found.repeats.count else ""
         why = ", ".join(f"{reason}: {count:,}" for reason, count in found.why_unreadable())
         unreadable += f" ({why})" if why else ""
     told += f"; {unreadable}" if unreadable else ""
@@ -218,5 +217,5 @@ def _groups(column: str, groups: Mapping[str, Tally]) -> Section:
         rows.append([value or NO_VALUE, str(tally.findings), *counts, failing, causes])
     left_out = len(ordered) - MAX_GROUPS_SHOWN
     note = f"and {left_out} smaller groups (--format json has them all)" if left_out > 0 else ""
-    header = (column, *_said("targets"), *OUTCOMES, *_said("failing", "most frequent causes"))
+    header = (column, *_translated("targets"), *OUTCOMES, *_translated("failing", "most frequent causes"))
     return Section("", header, rows, range(1, 7), note)
