@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from scanner.codec.certificate_dedup import Fragments
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import describe_bug, describe_caught
