@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
     from scanner.net.http.backend import Resolver
     from scanner.net.http.fetch import Fetcher
-    from scanner.net.lookups.sources import Sources
+    from scanner.net.lookups.sources import RevocationSources
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
 MAX_LEVELS: Final = 6
@@ -63,7 +63,7 @@ class Enquiries:
 
     def __init__(
         self,
-        sources: Callable[[], Sources],
+        sources: Callable[[], RevocationSources],
         intermediates: Intermediates,
         *,
         online: bool,
@@ -71,7 +71,7 @@ class Enquiries:
     ) -> None:
         """``sources`` is called when something is asked first."""
         self._make_sources = sources
-        self._opened: Sources | None = None
+        self._opened: RevocationSources | None = None
         self._intermediates = intermediates
         self._online = online
         self._aside = aside
@@ -99,7 +99,7 @@ class Enquiries:
         self._revocation.clear()
         self._at_hand.clear()
 
-    def _sources(self) -> Sources:
+    def _sources(self) -> RevocationSources:
         if self._opened is None:
             self._opened = self._make_sources()
         return self._opened
@@ -329,17 +329,17 @@ async def open_enquiries(
 ) -> AsyncIterator[Enquiries]:
     """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
     directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
-    opened: list[tuple[Sources, Fetcher]] = []
+    opened: list[tuple[RevocationSources, Fetcher]] = []
 
     async def turn(host: str) -> None:
         await pacer.acquire(host)
         pacer.release(host)
 
-    def sources() -> Sources:
+    def sources() -> RevocationSources:
         if not opened:
             from scanner.net.http.disk_cache import DiskCache
             from scanner.net.http.fetch import Fetcher
-            from scanner.net.lookups.sources import Sources
+            from scanner.net.lookups.sources import RevocationSources
 
             ipv6 = config.ipv6 and ipv6_usable
             fetcher = Fetcher(
@@ -351,7 +351,9 @@ async def open_enquiries(
                 ipv4=config.ipv4 or not ipv6,
                 ipv6=ipv6,
             )
-            opened.append((Sources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher))
+            opened.append(
+                (RevocationSources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher)
+            )
         return opened[0][0]
 
     try:
