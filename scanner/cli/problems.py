@@ -10,7 +10,7 @@ from scanner.cli import UsageProblem
 
 def _known() -> tuple[type[Exception], ...]:
     from scanner.fleet.diff.comparison import DiffError
-    from scanner.fleet.stats.counts import CountingFailed, UnknownColumn
+    from scanner.fleet.stats.run_counts import CountingFailed, UnknownColumn
     from scanner.inventory import InventoryError
     from scanner.inventory.exclude import ExclusionError
     from scanner.net.dns.resolver_config import ResolverConfigError

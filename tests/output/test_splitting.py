@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scanner.output.splitting import lines_with_ends
 
 from scanner.lines import StreamBroken, batches_of_lines
-from scanner.output.splitting import lines_with_ends
 
 
 def chunks(data: bytes, sizes: list[int]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.fleet.stats.counts import UnknownColumn
+from scanner.fleet.stats.run_counts import UnknownColumn
 from scanner.output import read_findings
 from scanner.report import collect as collecting
 from scanner.report.collect import Picker, Upcoming, collect, owner_column

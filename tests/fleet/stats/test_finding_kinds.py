@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.fleet.stats import finding_kinds as module
-from scanner.fleet.stats.clusters import NOTES, roots_among, roots_of
-from scanner.fleet.stats.counts import codes_of
-from scanner.fleet.stats.explained import causes_of
-from scanner.fleet.stats.finding_kinds import sort_of
+from scanner.fleet.stats.finding_kinds import kind_of
+from scanner.fleet.stats.reclassified import causes_of
+from scanner.fleet.stats.run_counts import codes_of
+from scanner.fleet.stats.shared_causes import NOTES, roots_among, roots_of
 from tests.helpers.made import diagnosis, finding
 
 odd = st.sampled_from([None, True, 1, 1.0, "", "x", [], {}, ["x"], {"code": "nxdomain"}])
@@ -30,7 +30,7 @@ outcomes = st.sampled_from(["ok", "warn", "fail", "invalid"])
 def test_what_is_remembered_is_what_each_gives(outcome: str, cause: Any, given: Any) -> None:
     made = finding(1, "a.example", outcome=outcome, cause=cause, diagnoses=given)
     for _ in range(2):
-        sort = sort_of(made)
+        sort = kind_of(made)
         assert (sort.outcome, list(sort.codes)) == (outcome, codes_of(made))
         assert sort.primary == (cause if type(cause) is str else None)
         assert (list(sort.errors), sort.named) == causes_of(made)
@@ -43,16 +43,16 @@ def test_what_is_remembered_is_what_each_gives(outcome: str, cause: Any, given: 
 
 
 def test_it_is_found_once() -> None:
-    one = sort_of(finding(1, "a.example", diagnosis("nxdomain")))
-    assert sort_of(finding(2, "b.example", diagnosis("nxdomain"))) is one
-    assert sort_of(finding(2, "b.example", diagnosis("nxdomain", severity="warning"))) is not one
+    one = kind_of(finding(1, "a.example", diagnosis("nxdomain")))
+    assert kind_of(finding(2, "b.example", diagnosis("nxdomain"))) is one
+    assert kind_of(finding(2, "b.example", diagnosis("nxdomain", severity="warning"))) is not one
 
 
 def test_sorts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SORTS", 10)
     for number in range(100):
         strange = {**diagnosis("nxdomain"), "code": f"code-{number}"}
-        assert [code for _, code in sort_of(finding(1, "a", strange)).codes] == [f"code-{number}"]
+        assert [code for _, code in kind_of(finding(1, "a", strange)).codes] == [f"code-{number}"]
         assert len(module._SORTS) <= 10
     long = finding(1, "a", {**diagnosis("nxdomain"), "code": "x" * module.MAX_CHARACTERS})
-    assert sort_of(long) is not sort_of(long)
+    assert kind_of(long) is not kind_of(long)

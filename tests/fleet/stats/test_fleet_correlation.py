@@ -9,9 +9,9 @@ import pytest
 
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.stats import fleet_correlation as module
-from scanner.fleet.stats.explained import FLEET_CODES
-from scanner.fleet.stats.finding_kinds import sort_of
+from scanner.fleet.stats.finding_kinds import kind_of
 from scanner.fleet.stats.fleet_correlation import Correlation, Seen
+from scanner.fleet.stats.reclassified import FLEET_CODES
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
 AT = 1_795_399_200  # 2026-11-23T02:00:00Z
@@ -28,7 +28,7 @@ def correlated(*findings: dict[str, Any]) -> Correlation:
 
 def take(found: Correlation, one: dict[str, Any]) -> None:
     found.targets += 1
-    seen = found.look(one, sort_of(one))
+    seen = found.look(one, kind_of(one))
     if seen is not None:
         found.add(seen)
 

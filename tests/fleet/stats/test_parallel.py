@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from scanner.fleet.stats import parallel as module
-from scanner.fleet.stats.counts import CountingFailed, UnknownColumn
 from scanner.fleet.stats.parallel import fold_files, parts_of
+from scanner.fleet.stats.run_counts import CountingFailed, UnknownColumn
 from scanner.output import NotFindings
 from tests.fleet.stats.test_statistics import COLUMNS, estate
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.prometheus import MAX_SHARED, as_prometheus, prometheus_label
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.findings import CAUSES
 from tests.fleet.stats.test_clusters import estate as shared_estate
 from tests.fleet.stats.test_statistics import estate
@@ -38,8 +38,8 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
-def folded(findings: list[dict[str, Any]], *by: str) -> Statistics:
-    statistics = Statistics(by)
+def folded(findings: list[dict[str, Any]], *by: str) -> FleetStats:
+    statistics = FleetStats(by)
     statistics.add_batch(findings)
     return statistics
 
@@ -87,7 +87,7 @@ def test_shared_causes_are_bounded() -> None:
 
 
 def test_nothing_at_all() -> None:
-    for stats in (Stats(), Statistics()):
+    for stats in (RunCounts(), FleetStats()):
         assert value(samples(as_prometheus(stats)), "tlsweep_findings", outcome="ok") == 0
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.layout import markdown_text
-from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.prometheus import as_prometheus, prometheus_label
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.fleet.stats.stats_tables import FORMATS, as_json, as_markdown, as_table
 from scanner.model.findings import CAUSES
 from tests.fleet.stats.test_counts import FLEET, finding, fold
@@ -39,8 +39,8 @@ def test_table() -> None:
 
 def test_nothing_to_show() -> None:
     for render in FORMATS.values():
-        assert render(Stats()).endswith("\n")
-    assert "No diagnosis" in as_table(Stats())
+        assert render(RunCounts()).endswith("\n")
+    assert "No diagnosis" in as_table(RunCounts())
 
 
 def test_json_is_the_contract_form() -> None:

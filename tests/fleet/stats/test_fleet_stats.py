@@ -1,4 +1,4 @@
-"""Statistics of parts add up to those of the whole, in any order; nothing in a file is too odd to be counted."""
+"""FleetStats of parts add up to those of the whole, in any order; nothing in a file is too odd to be counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.stats_tables import FORMATS
 from scanner.output import Unreadable
 from tests.helpers.hostile import hostile_finding
@@ -74,14 +74,14 @@ def answered(*urls: str) -> list[dict[str, Any]]:
     ]
 
 
-def folded(findings: list[dict[str, Any]], size: int = 1000) -> Statistics:
-    statistics = Statistics(COLUMNS)
+def folded(findings: list[dict[str, Any]], size: int = 1000) -> FleetStats:
+    statistics = FleetStats(COLUMNS)
     for start in range(0, len(findings), size):
         statistics.add_batch(findings[start : start + size])
     return statistics
 
 
-def shown(statistics: Statistics) -> Any:
+def shown(statistics: FleetStats) -> Any:
     read = orjson.loads(orjson.dumps(statistics.to_json()))
     validate_statistics(read)
     return read
@@ -126,14 +126,14 @@ def test_what_the_fleet_says() -> None:
 def test_parts_add_up_in_any_order(findings: list[dict[str, Any]], cuts: list[int], size: int) -> None:
     edges = [0, *sorted(cuts), len(findings)]
     parts = [folded(findings[start:end], size) for start, end in pairwise(edges)]
-    total = Statistics(COLUMNS)
+    total = FleetStats(COLUMNS)
     for part in parts[::-1]:
         total.merge(pickle.loads(pickle.dumps(part)))
     assert shown(total) == WHOLE
 
 
 def test_it_goes_to_another_process_whole() -> None:
-    folded = Statistics(COLUMNS)
+    folded = FleetStats(COLUMNS)
     folded.add_batch(estate())
     assert pickle.loads(pickle.dumps(folded)).to_json() == folded.to_json()
     folded.add_batch(estate())
@@ -141,17 +141,17 @@ def test_it_goes_to_another_process_whole() -> None:
 
 
 def test_one_by_one_is_the_same() -> None:
-    statistics = Statistics(COLUMNS)
+    statistics = FleetStats(COLUMNS)
     for one in estate():
         statistics.add(one)
     assert shown(statistics) == WHOLE
 
 
 def test_lines_that_are_no_findings_are_told_apart() -> None:
-    statistics = Statistics()
+    statistics = FleetStats()
     for reason in ("not JSON (unexpected end)", "not JSON (a lone surrogate)", "not an object"):
         statistics.add_line(Unreadable("f", 1, reason))
-    other = Statistics()
+    other = FleetStats()
     other.add({"schema": "tlsweep/1"})
     statistics.merge(other)
     assert statistics.unreadable_lines == 4
@@ -159,7 +159,7 @@ def test_lines_that_are_no_findings_are_told_apart() -> None:
 
 
 def test_reasons_are_bounded() -> None:
-    statistics = Statistics()
+    statistics = FleetStats()
     for number in range(100):
         statistics.add_line(Unreadable("f", 1, f"reason {number}"))
     assert len(statistics.reasons) == 21 and statistics.reasons["(other reasons)"] == 80
@@ -228,7 +228,7 @@ def test_nor_is_any_value_within(where: list[str], value: Any, data: st.DataObje
 
 
 def test_hostile_texts_are_told_in_every_format() -> None:
-    statistics = Statistics(["owner", "host", "server"])
+    statistics = FleetStats(["owner", "host", "server"])
     statistics.add_batch([hostile_finding(number) for number in range(30)])
     assert statistics.total.findings == 30
     shown(statistics)
@@ -240,10 +240,10 @@ def test_hostile_texts_are_told_in_every_format() -> None:
 
 def test_only_statistics_over_the_same_columns_add_up() -> None:
     with pytest.raises(ValueError, match="different columns"):
-        Statistics(["owner"]).merge(Statistics())
+        FleetStats(["owner"]).merge(FleetStats())
 
 
 def test_a_scan_loads_none_of_it() -> None:
     code = "import sys, scanner.cli.running; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert {"ddsketch", "scanner.fleet.stats.statistics"} & set(done.stdout.split()) == set()
+    assert {"ddsketch", "scanner.fleet.stats.fleet_stats"} & set(done.stdout.split()) == set()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.stats.explained import Explained, causes_of, of_each
+from scanner.fleet.stats.reclassified import Reclassified, causes_of, merge_each
 from tests.helpers.made import diagnosis, finding
 
 UNTRUSTED = diagnosis("untrusted-root", root="CN=Box")
@@ -14,8 +14,8 @@ ACROSS = diagnosis("issuer-across-unrelated-names", issuer="CN=Box")
 MISMATCH = diagnosis("name-not-in-san")
 
 
-def explained(*findings: dict[str, Any], **options: Any) -> Explained:
-    found = Explained("interception")
+def explained(*findings: dict[str, Any], **options: Any) -> Reclassified:
+    found = Reclassified("interception")
     for one in findings:
         found.add(*causes_of(one), **options)
     return found
@@ -48,7 +48,7 @@ def test_a_warning_that_the_fleet_gives_replaces_nothing() -> None:
 
 
 def test_what_the_diagnoses_do_not_show_any_more() -> None:
-    found = Explained("clock-skew")
+    found = Reclassified("clock-skew")
     found.add(["expired-or-self-signed"], "clock-skew", said=True)
     assert found.to_json()["reclassified"] == {"expired-or-self-signed": 1}
 
@@ -56,7 +56,7 @@ def test_what_the_diagnoses_do_not_show_any_more() -> None:
 def test_parts_add_up() -> None:
     whole = {"a": explained(finding(1, "a", UNTRUSTED))}
     part = {"a": explained(finding(2, "b", UNTRUSTED)), "b": explained(finding(3, "c")), "c": explained()}
-    of_each(whole, part, 2)
+    merge_each(whole, part, 2)
     assert {key: found.targets for key, found in whole.items()} == {"a": 2, "b": 1}
     whole["b"].merge(part["a"])
     assert part["b"].targets == 1, "what was added to is not what was added"

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.fleet.stats import repeats as module
-from scanner.fleet.stats.repeats import Repeats
+from scanner.fleet.stats import duplicates as module
+from scanner.fleet.stats.duplicates import Duplicates
 
 ROWS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60) | st.integers(0, 10**5)), max_size=40)
 
 
-def noted(rows: list[tuple[str, int]], waiting: int = 4) -> Repeats:
-    repeats = Repeats()
+def noted(rows: list[tuple[str, int]], waiting: int = 4) -> Duplicates:
+    repeats = Duplicates()
     before, module.MAX_WAITING = module.MAX_WAITING, waiting  # type: ignore[misc]
     try:
         for run, row in rows:
@@ -45,7 +45,7 @@ def test_rows_beyond_belief_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> N
     repeats = noted([("a", 10**18), ("a", 10**18), ("a", 1 << 24), ("a", 3), ("a", 3)])
     assert repeats.count == 1
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
-    many = Repeats()
+    many = Duplicates()
     for run in range(30):
         many.add(f"{run}", [8 * 500, 8 * 500])
     assert many.count == 2 and sum(map(len, many._rows.values())) < 2000

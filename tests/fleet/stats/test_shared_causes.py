@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.fleet.stats import clusters as module
-from scanner.fleet.stats.clusters import EXAMPLES, Clusters, roots_of, target_of
+from scanner.fleet.stats import shared_causes as module
+from scanner.fleet.stats.shared_causes import EXAMPLES, SharedCauses, roots_of, target_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
 CA: dict[str, Any] = {"certificate": "ca" * 32, "subject": "CN=Old CA", "leaf": False}
@@ -132,8 +132,8 @@ def estate() -> list[dict[str, Any]]:
     return [*made, finding(99, "fine.example")]
 
 
-def folded(findings: list[dict[str, Any]]) -> Clusters:
-    clusters = Clusters()
+def folded(findings: list[dict[str, Any]]) -> SharedCauses:
+    clusters = SharedCauses()
     for one in findings:
         clusters.add(roots_of(one), target_of(one))
     return clusters
@@ -168,7 +168,7 @@ def test_the_many_that_nobody_shares_make_room(monkeypatch: pytest.MonkeyPatch) 
     clusters = folded(mixed)
     assert len(clusters._found) <= 20 and not clusters.complete
     assert clusters.to_json()[0]["key"] == "ca" * 32
-    whole = Clusters()
+    whole = SharedCauses()
     whole.merge(clusters)
     assert not whole.complete
 
