@@ -44,7 +44,7 @@ from scanner.tls.record_layer import RecordBuffer
 from scanner.trust.hostname import nearest_names
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import load_store
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
 from scanner.x509.distinguished import name_text
 from scanner.x509.ocsp_request import digest, key_bits
@@ -487,10 +487,10 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
         if finding["target"]["row"] < healthy:
             outcomes[finding["outcome"]] += 1
 
-    judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
     async def main() -> None:
-        async with open_session(config, Material(), run_id="bench", judge=judge, emit=emit) as session:
+        async with open_session(config, Material(), run_id="bench", verifier=verifier, emit=emit) as session:
             await session.run(iter(rows))
 
     begun = time.perf_counter()
@@ -511,13 +511,13 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
         best = [float("inf")] * 3
         said = ""
         for _ in range(rounds):
-            judge = Judge([mozilla], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-            scan, _ = _way(judge, None, "off")
+            verifier = ChainVerifier([mozilla], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+            scan, _ = _way(verifier, None, "off")
             evidence = _evidence(0, chain, ())
             (endpoint,) = evidence.endpoints
             assert endpoint.probe.flight is not None
             parts = endpoint.probe.flight.certificates
-            read = _seconds(lambda: judge.leaf_key(parts[0]))  # noqa: B023
+            read = _seconds(lambda: verifier.leaf_key(parts[0]))  # noqa: B023
             judged = _seconds(lambda: scan.ask(evidence.target, endpoint, AT))  # noqa: B023
             said = ",".join(
                 {item.code for item in scan.verdict(evidence.target, endpoint, AT).stores["mozilla"].problems}

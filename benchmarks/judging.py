@@ -43,7 +43,7 @@ from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
 
 CHAINS: Final = 10
@@ -60,19 +60,19 @@ Chains = Sequence[tuple[bytes, ...]]
 class _Given:
     """Verdicts that are there beforehand, by leaf and name."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, verifier: ChainVerifier) -> None:
+        self._verifier = verifier
         self._known: dict[tuple[int, str | None], ChainVerdict] = {}
         self.chain = 0
 
     @property
     def intermediates(self) -> Intermediates:
-        return self._judge.intermediates
+        return self._verifier.intermediates
 
     def learn(self, number: int, chain: tuple[bytes, ...], name: str) -> None:
-        self._known[number, name] = self._judge.judge(chain, name=name, at=AT)
+        self._known[number, name] = self._verifier.verify(chain, name=name, at=AT)
 
-    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         return self._known[self.chain, name]
 
 
@@ -86,8 +86,8 @@ def _chains() -> tuple[pki.Issued, list[tuple[bytes, ...]]]:
     return root, made
 
 
-def _answers(judge: Judge, chain: tuple[bytes, ...]) -> tuple[RevocationAnswer, ...]:
-    path = judge.judge(chain, name=None, at=AT).path
+def _answers(verifier: ChainVerifier, chain: tuple[bytes, ...]) -> tuple[RevocationAnswer, ...]:
+    path = verifier.verify(chain, name=None, at=AT).path
     return tuple(
         RevocationAnswer(
             certificate.sha256,
@@ -131,7 +131,7 @@ def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAn
     )
 
 
-def _way(judge: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
+def _way(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
     config = ScanConfig(revocation=cast(Any, mode))
     sizes = [0]
 
@@ -145,7 +145,7 @@ def _way(judge: Any, transparency: Transparency | None, mode: str) -> tuple[Scan
     scan = Scan(
         config,
         run_id="bench",
-        judge=judge,
+        verifier=verifier,
         pacer=pacer,
         emit=emit,
         fragments=Fragments(),
@@ -181,15 +181,15 @@ def _round(root: pki.Issued, chains: Chains, hosts: int) -> Mapping[str, float]:
     listed = log_list_untrusted(json.dumps(scts.log_list(*LOGS)).encode(), "benchmark")
 
     # each way has a judge and logs of its own, so that none finds what another has remembered
-    def judge() -> Judge:
-        return Judge(
+    def verifier() -> ChainVerifier:
+        return ChainVerifier(
             [pki.store(root)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
         )
 
-    answers = [_answers(judge(), chain) for chain in chains]
-    given, unjudged = _Given(judge()), _Given(judge())
+    answers = [_answers(verifier(), chain) for chain in chains]
+    given, unjudged = _Given(verifier()), _Given(verifier())
     ways: dict[str, tuple[Scan, list[int], Any]] = {
-        "judged": (*_way(judge(), Transparency(listed), "online"), None),
+        "judged": (*_way(verifier(), Transparency(listed), "online"), None),
         "given": (*_way(given, Transparency(listed), "online"), given),
         "unjudged": (*_way(unjudged, None, "off"), unjudged),
     }

@@ -81,9 +81,9 @@ def _own(path: Path, home: Path) -> Cost:
 def main(directory: str, name: str, database: str) -> None:
     """Only DuckDB's part, of rows that were staged before."""
     from scanner.warehouse.duck import load_duckdb
-    from scanner.warehouse.stage import RunFacts, Staged
+    from scanner.warehouse.stage import RunSummary, StagedRows
 
-    load_duckdb(Staged(Path(directory), {name: RunFacts(name, "")}), database)
+    load_duckdb(StagedRows(Path(directory), {name: RunSummary(name, "")}), database)
 
 
 if __name__ == "__main__":

@@ -125,18 +125,22 @@ def given_size(_key: object, kept: tuple[Any, int]) -> int:
 
 
 def bounded_memo(
-    entries: int, longest: int, size: Callable[..., int] | None = None
+    entries: int, longest: int | None, size: Callable[..., int] | None = None
 ) -> Callable[[_Function], _Function]:
     """Memoise a function of what peers sent, for at most ``entries`` arguments of at most ``longest`` bytes each.
 
     What is larger is computed each time and not kept, so no more than ``entries * longest`` bytes of arguments are.
-    ``size`` gives the size of the arguments; by default it is ``len`` of the only one.
+    ``size`` gives the size of the arguments; by default it is ``len`` of the only one. ``longest`` is ``None`` where
+    the callers see to it that arguments are small.
     """
 
     def decorate(function: _Function) -> _Function:
         plain: Any = function
         known: Any = lru_cache(maxsize=entries)(plain)
         memo: Any
+        if longest is None:
+            _memos.append(known.cache_clear)
+            return cast("_Function", known)
         if size is None:
 
             def memo(value: Any) -> Any:

@@ -16,8 +16,8 @@ from typing import Any, Final
 from scanner.tls import constants
 from scanner.tls.events import TRANSITIONS, State
 from scanner.warehouse.ddl import column_type, load_commands
-from scanner.warehouse.model import FINDINGS, TABLES, Column
 from scanner.warehouse.sql_views import VIEWS
+from scanner.warehouse.tables import FINDINGS, TABLES, Column
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = ROOT / "scanner" / "data" / "finding.schema.json"

@@ -23,19 +23,18 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "scanner"
 
 
-# How classes are made, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that
-# know nobody else may use these.
-EVERYWHERE: Final = frozenset({"records", "shipped", "caching"})
+# The base of errors, where data lies and how what peers sent is remembered, which is no knowledge of ours: even rooms that know
+# nobody else may use these.
+EVERYWHERE: Final = frozenset({"errors", "shipped", "caching"})
 
 # Room -> rooms it may import, besides itself. A room is the first name below `scanner`.
 ARROWS: Final[dict[str, frozenset[str]]] = {
     "__init__": frozenset(),
     "__main__": frozenset({"cli", "process"}),
-    "bugs": frozenset(),
+    "errors": frozenset(),
     "caching": frozenset(),
     "cli": frozenset(
         {
-            "bugs",
             "codec",
             "demo",
             "diagnosis",
@@ -58,25 +57,23 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
             "x509",
         }
     ),
-    "codec": frozenset({"bugs", "model", "tls", "trust", "x509"}),
+    "codec": frozenset({"model", "tls", "trust", "x509"}),
     "data": frozenset(),
     "demo": frozenset(),
-    "diagnosis": frozenset({"bugs", "codec", "fleet", "language", "model", "text", "tls", "trust", "x509"}),
+    "diagnosis": frozenset({"codec", "fleet", "language", "model", "text", "tls", "trust", "x509"}),
     "explain": frozenset({"diagnosis", "language", "model", "tls"}),
     "fleet": frozenset({"language", "lines", "model", "output", "process", "text", "trust"}),
     "inventory": frozenset({"lines", "model", "text"}),
     "language": frozenset(),
     "lines": frozenset(),
     "model": frozenset(),
-    "net": frozenset({"bugs", "model", "process", "starttls", "tls", "trust", "x509"}),
+    "net": frozenset({"model", "process", "starttls", "tls", "trust", "x509"}),
     "output": frozenset({"lines", "model", "text"}),
     "process": frozenset(),
-    "records": frozenset(),
-    "rejudge": frozenset({"bugs", "codec", "diagnosis", "fleet", "model", "output", "run", "text", "trust", "x509"}),
+    "rejudge": frozenset({"codec", "diagnosis", "fleet", "model", "output", "run", "text", "trust", "x509"}),
     "report": frozenset({"diagnosis", "fleet", "model", "output", "text"}),
     "run": frozenset(
         {
-            "bugs",
             "codec",
             "diagnosis",
             "fleet",
@@ -96,7 +93,7 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "starttls": frozenset(),
     "text": frozenset(),
     "tls": frozenset(),
-    "trust": frozenset({"bugs", "model", "x509"}),
+    "trust": frozenset({"model", "x509"}),
     "warehouse": frozenset({"fleet", "model", "output", "text"}),
     "x509": frozenset({"model"}),
 }
@@ -106,8 +103,12 @@ ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("diagnosis", "fleet"): frozenset({"scanner.fleet.correlate.fleet_verdicts"}),
 }
 
+# Records are made with it everywhere.
+EVERY_ROOM: Final = ("",)
+
 # Third-party package (as imported) -> where it may be imported; a name ending in "/" is a folder.
 THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
+    "msgspec": EVERY_ROOM,
     "trio": ("net/", "run/", "demo/", "cli/"),
     "dns": ("net/", "demo/"),
     "httpcore": ("net/",),
@@ -167,6 +168,7 @@ HEAVY: Final = (
     "idna",
     "trio",
     "orjson",
+    "msgspec",
     "tqdm",
     "certifi",
     "zstandard",
@@ -242,7 +244,9 @@ def room(path: Path) -> str:
 
 def within(path: Path, places: tuple[str, ...]) -> bool:
     name = below_package(path)
-    return any(name.startswith(place) if place.endswith("/") else name == place for place in places)
+    return places == EVERY_ROOM or any(
+        name.startswith(place) if place.endswith("/") else name == place for place in places
+    )
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Final, TextIO, cast
 
 import click
 
+from scanner.errors import TlsweepError, reported_error
 from scanner.language import LANGUAGES, of_locale, speak
 from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
@@ -63,10 +64,8 @@ language_option = click.option(
 )
 
 
-class UsageProblem(click.ClickException):
-    """The command or its files cannot be used: one line on standard error, exit status 2."""
-
-    exit_code = USAGE_ERROR
+class UsageProblem(TlsweepError):
+    """The command or its options cannot be used: one line on standard error, exit status 2."""
 
 
 def standard_output() -> TextIO:
@@ -150,42 +149,48 @@ def _main(argv: Sequence[str] | None) -> int:
         click.echo(error.ctx.get_help(), err=True)
         return USAGE_ERROR
     except click.ClickException as error:
-        if signals.came():
-            return _say("interrupted", INTERRUPTED)
-        # one line, whatever the message holds
-        return _say(error.format_message(), USAGE_ERROR)
+        return _report(error.format_message(), USAGE_ERROR)
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted", INTERRUPTED)
-    except BaseExceptionGroup as group:
-        if group.split(KeyboardInterrupt)[1] is not None and not signals.came():
-            return _our_fault(group)
-        return _say("interrupted", INTERRUPTED)
+        return _report("interrupted", INTERRUPTED)
     except (BrokenPipeError, SystemExit):
-        # The reader of our standard output has gone (click says so by SystemExit): nobody is left to tell.
+        # the reader of our standard output has gone (click raises SystemExit), so there is nobody to report to
         _discard_output()
         return INTERRUPTED
     except OSError as error:
         _discard_output()
-        return _say("interrupted", INTERRUPTED) if signals.came() else _say(str(error), USAGE_ERROR)
+        return _report(str(error), USAGE_ERROR)
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is None:
+            return _report("interrupted", INTERRUPTED)
+        if group.split(BrokenPipeError)[1] is None:
+            _discard_output()
+            return INTERRUPTED
+        return _report_failure(group)
     except Exception as error:  # noqa: BLE001 - Python would end with 1, which scripts take for --fail-on
-        if signals.came():
-            return _say("interrupted", INTERRUPTED)
-        return _our_fault(error)
+        return _report_failure(error)
     return status if isinstance(status, int) else 0
 
 
-def _our_fault(error: BaseException) -> int:
-    """What should never happen, told with all that is needed to find it."""
+def _report_failure(error: BaseException) -> int:
+    """Report what a person can mend in one line, and a bug with all that is needed to find it."""
+    problem = reported_error(error)
+    if problem is not None:
+        return _report(str(problem), USAGE_ERROR)
+    if signals.came():
+        return _report("interrupted", INTERRUPTED)
     import traceback
 
     traceback.print_exception(error)
-    return _say("this is a fault of tlsweep itself; please report it with the lines above", OWN_FAULT)
+    return _report("this is a fault of tlsweep itself; please report it with the lines above", OWN_FAULT)
 
 
-def _say(text: str, status: int) -> int:
-    """One harmless line on standard error."""
+def _report(text: str, status: int) -> int:
+    """Print one harmless line on standard error and return ``status``; after a signal, errors are its consequences."""
     from scanner.text import printable
 
+    if signals.came():
+        text, status = "interrupted", INTERRUPTED
+    # one line, whatever the message holds
     click.echo(f"tlsweep: {printable(' '.join(text.split()))}", err=True)
     return status
 

@@ -10,7 +10,6 @@ import orjson
 
 from scanner.cli import UsageProblem, language_option, standard_output
 from scanner.cli import options as opt
-from scanner.cli.problems import one_line_problems
 from scanner.model.findings import Finding
 
 
@@ -37,18 +36,17 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
     from scanner.cli.run_check import check_files, check_targets
     from scanner.cli.run_scan import matches_fail_on, parse_fail_on
 
-    with one_line_problems():
-        fail_on = parse_fail_on(given["fail_on"])
-        if given["chain"]:
-            if targets:
-                raise UsageProblem("--chain judges files without a network: name no targets with it")
-            findings = [check_files(given, time.time())]
-        else:
-            if not targets:
-                raise UsageProblem("name at least one HOST[:PORT], or a file with --chain")
-            if given["host"]:
-                raise UsageProblem("--host goes with --chain")
-            findings = check_targets(targets, given)
+    fail_on = parse_fail_on(given["fail_on"])
+    if given["chain"]:
+        if targets:
+            raise UsageProblem("--chain judges files without a network: name no targets with it")
+        findings = [check_files(given, time.time())]
+    else:
+        if not targets:
+            raise UsageProblem("name at least one HOST[:PORT], or a file with --chain")
+        if given["host"]:
+            raise UsageProblem("--host goes with --chain")
+        findings = check_targets(targets, given)
     _print(findings, as_json=given["as_json"], file=given["chain"])
     return 1 if any(matches_fail_on(finding, fail_on) for finding in findings) else 0
 

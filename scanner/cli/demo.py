@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from scanner.cli import language_option
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(short_help="Start a broken local fleet, scan it, show what is wrong with each.")
@@ -29,5 +28,4 @@ def demo(**given: Any) -> int:
     """
     from scanner.cli.run_demo import stage
 
-    with one_line_problems():
-        return stage(given["directory"] or "tlsweep-demo", serve=given["serve"])
+    return stage(given["directory"] or "tlsweep-demo", serve=given["serve"])

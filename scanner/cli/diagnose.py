@@ -8,7 +8,6 @@ import click
 
 from scanner.cli import language_option
 from scanner.cli import options as opt
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(no_args_is_help=True, short_help="Judge recorded findings again, without the network.")
@@ -47,8 +46,7 @@ def diagnose(findings: tuple[str, ...], **given: Any) -> int:
     """  # fmt: skip
     from scanner.cli.run_diagnose import rejudge
 
-    with one_line_problems():
-        ctx = click.get_current_context()
-        default = (click.core.ParameterSource.DEFAULT, None)
-        chosen = {name for name in (*given, "lang") if ctx.get_parameter_source(name) not in default}
-        return rejudge(findings, given, chosen)
+    ctx = click.get_current_context()
+    default = (click.core.ParameterSource.DEFAULT, None)
+    chosen = {name for name in (*given, "lang") if ctx.get_parameter_source(name) not in default}
+    return rejudge(findings, given, chosen)

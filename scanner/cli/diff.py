@@ -7,7 +7,6 @@ from collections.abc import Callable
 import click
 
 from scanner.cli import UsageProblem, standard_output
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(no_args_is_help=True, short_help="What is new, fixed, changed and still broken between runs.")
@@ -56,7 +55,7 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
         if word not in CATEGORIES:
             raise UsageProblem(f"--fail-on: {word!r} is none of {', '.join(CATEGORIES)}")
     send = _sender(webhook)
-    with one_line_problems(), Diff(findings) as compared:
+    with Diff(findings) as compared:
         out = standard_output()
         for part in FORMATS[form](compared):
             out.write(part)

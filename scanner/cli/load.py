@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from scanner.cli import standard_output
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(no_args_is_help=True, short_help="Load findings into DuckDB, Parquet files or PostgreSQL.")
@@ -27,7 +26,6 @@ def load(findings: tuple[str, ...], url: str) -> None:
     from scanner.text import printable
     from scanner.warehouse.loading import load as load_findings
 
-    with one_line_problems():
-        told = load_findings(findings, url)
+    told = load_findings(findings, url)
     for line in told.splitlines():
         standard_output().write(printable(line) + "\n")

@@ -7,15 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from scanner.cli import UsageProblem
 from scanner.language import spoken
-from scanner.model.config import ScanConfig
 from scanner.process import memory
 from scanner.text import printable, quoted, shorten
+
+if TYPE_CHECKING:
+    from scanner.model.config import ScanConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -308,6 +310,8 @@ def max_memory(given: dict[str, Any], workers: int = 1) -> int | None:
 
 def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
     """The options of the command line as a record, for a run of so many processes. Raises ``UsageProblem``."""
+    from scanner.model.config import ScanConfig  # the help does without records
+
     both = given["ipv4"] == given["ipv6"]
     rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
     return ScanConfig(

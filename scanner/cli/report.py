@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from scanner.cli import UsageProblem
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
@@ -43,7 +42,7 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
     from scanner.report.build import make
     from scanner.report.svg import MISSING
 
-    with one_line_problems(), ExitStack() as stack:
+    with ExitStack() as stack:
         refuse_what_is_read(output, (*findings, *since))
         names = findings
         if since:

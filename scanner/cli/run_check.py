@@ -10,29 +10,29 @@ from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.run_scan import material, say
 from scanner.cli.stopping import run_until_signal
-from scanner.inventory import read_targets
-from scanner.inventory.hosts import Unusable, read_host
+from scanner.inventory import parse_targets
+from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
 from scanner.run.row_queue import Row
-from scanner.run.wiring import FILE_OFFER, judge_file, make_judge, make_transparency, new_run_id, open_session
+from scanner.run.wiring import FILE_OFFER, judge_file, make_transparency, make_verifier, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
-from scanner.trust.certificate_files import read_chain
+from scanner.x509.certificate_files import read_chain
 
 
 def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
     """Probe the targets named on the command line; findings in their order. Raises what the files of options may raise."""
     config = opt.scan_config(given)
     what = material(given)
-    judge = make_judge(what)
-    rows = read_targets(
+    verifier = make_verifier(what)
+    rows = parse_targets(
         texts, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
     )
     findings: list[Finding] = []
 
     async def run(rows: Iterator[Row]) -> None:
         async with open_session(
-            config, what, run_id=new_run_id(time.time()), judge=judge, emit=findings.append, warn=say
+            config, what, run_id=new_run_id(time.time()), verifier=verifier, emit=findings.append, warn=say
         ) as session:
             await session.run(rows)
 
@@ -44,12 +44,12 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     """Judge a chain file as if a server had sent it; nothing is contacted."""
     config = opt.scan_config(given)
     what = material(given)
-    judge, transparency = make_judge(what), make_transparency(what)
+    verifier, transparency = make_verifier(what), make_transparency(what)
     certificates = read_chain(given["chain"])
     host, is_ip = given["host"], False
     if host is not None:
         try:
-            host, is_ip = read_host(host)
+            host, is_ip = parse_host(host)
         except Unusable as error:
             raise UsageProblem(f"--host: {error.reason}") from None
     target = Target(
@@ -60,5 +60,5 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
     return judge_file(
-        config, judge, evidence, name=host, run_id=new_run_id(now), transparency=transparency, material=what
+        config, verifier, evidence, name=host, run_id=new_run_id(now), transparency=transparency, material=what
     )

@@ -6,7 +6,6 @@ import shlex
 import sys
 import time
 from collections import defaultdict
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final, cast
 
 import click
 import trio
+from msgspec.structs import replace
 
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli.run_scan import Run

@@ -23,7 +23,7 @@ from scanner.rejudge.change_counts import Tally
 from scanner.rejudge.judging import Rejudge
 from scanner.rejudge.judging_options import Options
 from scanner.report.output_files import Draft
-from scanner.run.wiring import Material, make_judge, make_transparency
+from scanner.run.wiring import Material, make_transparency, make_verifier
 from scanner.text import quoted
 
 # Options whose value is another one than what was typed, by their names on the command line.
@@ -80,7 +80,7 @@ def _check_files(values: dict[str, Any]) -> None:
     named = {_FIELDS.get(name, name): value for name, value in values.items() if name in _FILES and value}
     if named:
         material = Material(**named)
-        make_judge(material)
+        make_verifier(material)
         make_transparency(material)
 
 

@@ -7,17 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import trio
+from msgspec import Struct, field
 
-from scanner.bugs import innermost
 from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.catalogue import CODES
+from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.fleet.stats.run_counts import RunCounts
 from scanner.inventory import count_rows_hint, read_inventory
@@ -32,17 +32,16 @@ from scanner.output import Completed, OutputClosed, Writer, certificates_in, che
 from scanner.output.reader import read_findings
 from scanner.process import signals
 from scanner.process.limits import MAX_WORKERS, collect_seldom, cores, raise_file_limit
-from scanner.records import dataclass
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import WORDS, words_of
 from scanner.run.row_queue import Row
 from scanner.run.scan import ScanStatistics
-from scanner.run.wiring import Material, make_judge, make_transparency, new_run_id, open_session
+from scanner.run.wiring import Material, make_transparency, make_verifier, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted, span
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 if TYPE_CHECKING:
     from scanner.run.worker import Report
@@ -65,7 +64,7 @@ def material(given: dict[str, Any]) -> Material:
     if given["client_key"] and not given["client_cert"]:
         raise UsageProblem("--client-key goes with --client-cert")
     if given["client_cert"]:
-        from scanner.trust.client_certificate import load_client_certificate
+        from scanner.x509.client_certificate import load_client_certificate
 
         load_client_certificate(given["client_cert"], given["client_key"])  # raises what is wrong with them
     return Material(
@@ -161,22 +160,21 @@ def same_file(one: str, other: str) -> bool:
         return False
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One ``tlsweep scan``, ready to go."""
 
     inventory: str
     output: str | None
     config: ScanConfig
     material: Material
-    judge: Judge
+    verifier: ChainVerifier
     transparency: Transparency
     rows: Iterator[Row]
     writer: Writer
     certificates: Writer | None
     fail_on: frozenset[str]
     run_id: str
-    stats: Stats
+    stats: RunCounts
     workers: int = 1
     clock: Callable[[], float] = field(default_factory=WallClock)
     fragments: Fragments = field(default_factory=Fragments)
@@ -198,7 +196,7 @@ class Run:
         fail_on = parse_fail_on(given["fail_on"])
         if given["force"] and given["resume"]:
             raise UsageProblem("--force and --resume exclude each other")
-        judge, transparency = make_judge(what), make_transparency(what)
+        verifier, transparency = make_verifier(what), make_transparency(what)
         refuse_outputs(given, inventory)
         if what.earlier is not None:
             next(read_findings([what.earlier]), None)  # raises where no line is a finding
@@ -239,7 +237,7 @@ class Run:
                 output=None if output == "-" else output,
                 config=config,
                 material=what,
-                judge=judge,
+                verifier=verifier,
                 transparency=transparency,
                 rows=rows,
                 writer=writer,
@@ -338,7 +336,7 @@ class Run:
             self.config,
             self.material,
             run_id=self.run_id,
-            judge=self.judge,
+            verifier=self.verifier,
             transparency=self.transparency,
             emit=self.emit,
             judged=None if self.certificates is None else self.keep_certificates,
@@ -352,7 +350,7 @@ class Run:
             await session.run(self.rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery, progress: bool) -> None:
-        from scanner.run.pool import Crew
+        from scanner.run.pool import WorkerPool
         from scanner.run.worker import Assignment  # most runs have one process
 
         assignment = Assignment(
@@ -362,10 +360,10 @@ class Run:
             certificates=self.certificates is not None,
             wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,
         )
-        crew = Crew(assignment, self.workers, emit=self.emit, collect=self.collect, say=say)
+        pool = WorkerPool(assignment, self.workers, on_finding=self.emit, on_report=self.collect, log=say)
         if progress:
-            self._show(nursery, crew.statistics)
-        await crew.run(self.rows)
+            self._show(nursery, pool.statistics)
+        await pool.run(self.rows)
 
     def _show(self, nursery: trio.Nursery, statistics: Callable[[], ScanStatistics]) -> None:
         from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal

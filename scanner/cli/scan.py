@@ -9,7 +9,6 @@ import click
 
 from scanner.cli import language_option
 from scanner.cli import options as opt
-from scanner.cli.problems import one_line_problems
 
 
 @click.command(no_args_is_help=True, short_help="Probe a whole inventory, one finding per target.")
@@ -56,6 +55,5 @@ def scan(inventory: str, **given: Any) -> int:
     """  # fmt: skip
     from scanner.cli.run_scan import Run
 
-    with one_line_problems():
-        run = Run.prepare(inventory, given)
-        return run.execute(show=not given["no_progress"], stream=sys.stderr)
+    run = Run.prepare(inventory, given)
+    return run.execute(show=not given["no_progress"], stream=sys.stderr)

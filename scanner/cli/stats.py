@@ -7,7 +7,6 @@ from typing import Any, Literal
 import click
 
 from scanner.cli import language_option, standard_output
-from scanner.cli.problems import one_line_problems
 
 
 class _Workers(click.IntRange):
@@ -54,8 +53,7 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
     from scanner.fleet.stats.parallel import MAX_WORKERS, fold_files
     from scanner.process.limits import cores
 
-    with one_line_problems():
-        count = min(cores(), MAX_WORKERS) if workers == "auto" else workers
-        folded = fold_files(findings, by, count)
-        folded.counts.require_columns()
+    count = min(cores(), MAX_WORKERS) if workers == "auto" else workers
+    folded = fold_files(findings, by, count)
+    folded.counts.require_columns()
     standard_output().write(stats_tables.FORMATS[form](folded.counts, folded).rstrip("\n") + "\n")

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.bugs import describe_caught
 from scanner.caching import Cache, given_size
 from scanner.codec.json_safe import text
+from scanner.errors import describe_caught
 from scanner.model.findings import CertificateRecord, CertificateSource
 from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
 

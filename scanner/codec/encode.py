@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final
+
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
 from scanner.caching import bounded_memo
 from scanner.codec.certificate_dedup import Certificates
@@ -188,9 +190,9 @@ def _changed(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]
 
 @cache
 def fields_of(kind: type) -> tuple[tuple[str, Any], ...]:
-    """(name, default) of every field of a record; ``MISSING`` where it has none."""
+    """(name, default) of every field of a record; ``NODEFAULT`` where it has none."""
     return tuple(
-        (field.name, field.default_factory() if field.default_factory is not MISSING else field.default)
+        (field.name, field.default_factory() if field.default_factory is not NODEFAULT else field.default)
         for field in fields(kind)
     )
 
@@ -198,7 +200,7 @@ def fields_of(kind: type) -> tuple[tuple[str, Any], ...]:
 # Everything of a flight but its certificates and its random, both of which differ from host to host: two flights that have
 # this in common are described in the same words.
 shape_of: Final = attrgetter(
-    *(name for name in ServerFlight.__dataclass_fields__ if name not in ("certificates", "random"))
+    *(name for name in ServerFlight.__struct_fields__ if name not in ("certificates", "random"))
 )
 
 
@@ -259,7 +261,7 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
         return {text(str(key)): _encoded(item, certificates) for key, item in value.items()}
     if isinstance(value, RevocationAnswer):
         return _encoded_answer(value)
-    if is_dataclass(value):
+    if isinstance(value, Struct):
         return _facts(value, certificates, frozenset())
     return value
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 # The certificate (DER) with a SHA-256 in lower-case hex, or None where it is not known.
 CertificateOf = Callable[[str], bytes | None]
@@ -103,7 +104,7 @@ def reader_of(hint: Any) -> Reader:
         return _mapping(_number_as_text if arguments[0] is int else _text, reader_of(arguments[1]))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return lambda value, reading: hint(_text(value, reading))
-    if is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         return _record(hint)
     raise AssertionError(f"no reader for {hint!r}")
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ssl
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from scanner.demo.pki import Credential, Pki
 from scanner.demo.servers import Handler, openssl
@@ -46,8 +47,7 @@ class Socket(Enum):
     NEVER_ACCEPTS = auto()  # listening with its queue full: the kernel drops SYNs
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a server stands: the name it is asked for, and its address."""
 
     host: str
@@ -64,8 +64,7 @@ class Place:
 Opening = Callable[["Workshop", Place], Handler]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One row of the demo's inventory.
 
     ``code`` is what the case is there to show, ``also`` further codes that are true of it; the finding must list these

@@ -10,13 +10,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct, field
 
 SCT_LIST: Final = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 # How long before the demo starts its list was made, and its logs came to their states.
@@ -39,15 +39,14 @@ def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-@dataclass(frozen=True, slots=True)
-class DemoLog:
+class DemoLog(Struct, frozen=True):
     """A log with its key; ``tiled`` is a static one."""
 
     name: str
     operator: str
     tiled: bool = False
     retired: bool = False
-    key: ec.EllipticCurvePrivateKey = field(default_factory=_new_key, repr=False)
+    key: ec.EllipticCurvePrivateKey = field(default_factory=_new_key)
 
     @property
     def spki(self) -> bytes:

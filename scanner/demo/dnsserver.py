@@ -13,7 +13,6 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import dns.edns
@@ -27,6 +26,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import trio
+from msgspec import Struct
 
 # The chain that is followed before it is called endless; common resolvers stop at 8 to 16.
 MAX_CHAIN: Final = 12
@@ -42,8 +42,7 @@ NEGATIVE_TTL: Final = 30
 READ_BATCH: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """What the server says about one name. Without any field the name exists and has no records (NODATA).
 
     ``caa`` is (flags, tag, value), ``tlsa`` (usage, selector, matching type, data). ``rcode`` replaces the answer
@@ -201,8 +200,7 @@ def _deny(response: dns.message.Message) -> None:
 # --- sockets -------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class DnsServer:
+class DnsServer(Struct):
     """A running server. ``queries`` counts the questions by what they asked, for tests and the curious."""
 
     zone: Zone

@@ -15,13 +15,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 from cryptography.exceptions import UnsupportedAlgorithm
+from msgspec import Struct, field
 
 from scanner.demo.cases import Case, Opening, Place, Socket, Workshop
 from scanner.demo.catalogue import CASES
@@ -49,8 +49,7 @@ QUEUE_TEST_SECONDS: Final = 0.1
 DEFAULT_PORT: Final = 443
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A case as it stands in the inventory."""
 
     case: Case
@@ -69,8 +68,7 @@ class Row:
         return f"curl --cacert {shlex.quote(str(roots))}{to} https://{host}:{self.port}/"
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """A running fleet.
 
     ``resolver`` is "ADDRESS:PORT" of its DNS server, ``time_servers`` are those that tell the time; ``config_hints`` are
@@ -115,8 +113,7 @@ class CannotHere(Exception):
     """This system cannot stage a case; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
+class Servers(Struct, frozen=True):
     """Servers that are up, without DNS."""
 
     pki: Pki

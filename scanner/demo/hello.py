@@ -6,8 +6,9 @@ This reader is the demo's own: were it the engine's, a mistake there would be an
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 HANDSHAKE: Final = 22
 CLIENT_HELLO: Final = 1
@@ -27,8 +28,7 @@ class HelloError(Exception):
     """What came is not a ClientHello that can be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(Struct, frozen=True):
     """What a client offers. ``size`` counts bytes on the wire, record headers included."""
 
     legacy_version: int

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -19,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.demo.ctlogs import DemoLog, Logs, sct_list
 
@@ -41,8 +42,7 @@ _FALSE_KEY_USAGE: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Struct, frozen=True):
     """A CA: its certificate, its key, and the certificates between it and its root (the root left out), itself first."""
 
     certificate: x509.Certificate
@@ -55,12 +55,11 @@ class Authority:
         return der(self.certificate)
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """What a server needs to present itself: certificates in the order of sending (DER), and the key it signs with."""
 
     chain: tuple[bytes, ...]
-    key: PrivateKey = field(repr=False)
+    key: PrivateKey
 
     @property
     def leaf(self) -> bytes:

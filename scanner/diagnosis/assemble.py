@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_caught
 from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.codec.encode import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
 from scanner.codec.json_safe import clean, tags, text, timestamp
@@ -19,6 +18,7 @@ from scanner.diagnosis.engine import Diagnosis, not_fully_judged
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.transparency import sct_records
+from scanner.errors import describe_caught
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from msgspec import Struct, field
+
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
-from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target, record
+from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
 from scanner.model.findings import Severity
-from scanner.records import dataclass
 from scanner.tls.offers import OFFERS
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
@@ -32,8 +32,7 @@ QUIET: Final = "client-auth-quiet"
 NO_FLEET: Final = FleetVerdict()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """What judging needs beside the evidence.
 
     ``at`` is the moment of judgement. ``expiry_warning_days`` None is the default: the smaller of 30 days and a third
@@ -53,8 +52,7 @@ class Context:
     transparency: Transparency | None = None
 
 
-@record
-class Claim:
+class Claim(Struct, frozen=True):
     """A rule's answer: this code holds, and this proves it (JSON types only). ``severity`` None is the catalogue's."""
 
     code: str
@@ -62,8 +60,7 @@ class Claim:
     severity: Severity | None = None
 
 
-@record
-class Case:
+class Case(Struct, frozen=True):
     """One address of a target: what was seen there, and the judges' verdict on its certificates, if any came."""
 
     evidence: Evidence

@@ -13,18 +13,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from scanner.language import ENGLISH
 from scanner.model.evidence import Stage
 from scanner.model.findings import CAUSES, Cause, Severity
-from scanner.records import dataclass
 from scanner.shipped import shipped
 
 __all__ = ["CAUSES", "CODES", "Code", "Words", "rank", "translated", "words_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """One code: ``severity`` is the usual one; ``summary`` and ``confirm`` are templates, the most telling one first.
 
     ``judged`` is false where no rule gives the code yet.
@@ -43,8 +42,7 @@ class Code:
     judged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """The words on one code in one language; templates as in ``Code``."""
 
     title: str

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field, replace
 from typing import Any, Final
 
-from scanner.bugs import describe_caught, joined
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from scanner.diagnosis.case import Case, Claim, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients.predict import predict
@@ -32,9 +33,9 @@ from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
-from scanner.model.evidence import Evidence, Failure, Stage, record
+from scanner.errors import describe_caught, joined
+from scanner.model.evidence import Evidence, Failure, Stage
 from scanner.model.findings import Cause, DiagnosisRecord, Outcome, Severity
-from scanner.records import dataclass
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 
@@ -65,8 +66,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
 )
 
 
-@record
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """The judgement on one target; ``diagnoses`` are in order of precedence.
 
     ``error`` says why there is no verdict: tlsweep's own failure, or that no address was contacted. The outcome then is
@@ -82,8 +82,7 @@ class Diagnosis:
     error: str | None = None
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     """One code as it will stand in the finding."""
 
     code: str

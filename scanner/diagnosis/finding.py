@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scanner.bugs import describe_caught
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose, diagnose_certificates, not_fully_judged
+from scanner.errors import describe_caught
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.trust.verdicts import ChainVerdict

@@ -7,8 +7,10 @@ what is still open then (was it the suites or the groups? which old versions?) i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.diagnosis.case import (
     AUTHENTICATED,
@@ -29,7 +31,6 @@ from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
-from scanner.records import dataclass
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import anchored, lineage_of
@@ -98,8 +99,7 @@ _BY_ALERT: Final = {
 _VERSIONS_ASKED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A connection to make: the hello, and the server_name in it (``None``: none).
 
     With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's

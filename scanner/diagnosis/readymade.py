@@ -13,6 +13,8 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.codec.encode import all_plain, facts_of_flight, facts_of_target, shape_of
 from scanner.codec.json_safe import timestamp
@@ -25,7 +27,6 @@ from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer, ServerFlight, Stage, Target
 from scanner.model.findings import SCHEMA, EndpointRecord, Finding, SctRecord, TrustRecord
-from scanner.records import dataclass
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import TransparencyVerdict
@@ -37,16 +38,14 @@ from scanner.x509.certificate import Certificate, describe
 MAX_SHAPES: Final = 512
 
 
-@dataclass(slots=True)
-class _Shape:
+class _Shape(Struct):
     """What all flights of a shape have in common: the endpoint's record without what differs."""
 
     record: EndpointRecord
     random: bool  # the server's random stands in the finding
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     """What all targets with these certificates have in common. ``judged`` are its SCTs as they were judged last, ``scts`` as
     findings show them, ``None`` where there is something to say about them; ``asked`` is what was asked about revocation,
     ``answers`` (fields of the address) and ``observed`` (of the target) how findings show it, ``None`` likewise."""
@@ -214,7 +213,7 @@ class ReadyMade:
     def _scts(self, leaf: Certificate, parts: _Parts, at: float) -> list[SctRecord] | None:
         """The SCTs of a certificate that is held to public rules; ``None`` where there is something to say about them."""
         assert self._context.transparency is not None
-        judged = self._context.transparency.judge(leaf, parts.issuer, at=at)
+        judged = self._context.transparency.evaluate(leaf, parts.issuer, at=at)
         if judged is not parts.judged:
             quiet = judged.satisfied and all(item.status == "valid" for item in judged.scts)
             parts.judged, parts.scts = judged, judged.records if quiet else None

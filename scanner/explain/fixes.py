@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 # In the order in which they are shown
 SOFTWARE: Final[Mapping[str, str]] = {
@@ -25,8 +25,7 @@ SOFTWARE: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """What is done (``title``), and how with each software: lines of text, commands and settings among them."""
 
     id: str

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from scanner.diagnosis.catalogue import CAUSES, CODES, words_of
 from scanner.explain.recognise import Recognised, by_name, clean, in_pieces, meanings_table, recognise, squeezed
 from scanner.language import ENGLISH
-from scanner.records import dataclass
 
 # A phrase of fewer letters and digits is looked for as whole words, since it could begin or end within others.
 LETTERS_ENOUGH: Final = 9
@@ -25,8 +26,7 @@ ALIKE: Final = 0.7
 OFFERED: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """One entry; ``codes`` in the order of likelihood, ``level`` 0 where it says no more than that something is wrong."""
 
     id: str
@@ -40,8 +40,7 @@ class Meaning:
     level: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a text was taken for: the errors in it, the meanings that are left, all their codes once, the likeliest first."""
 
     recognised: Recognised

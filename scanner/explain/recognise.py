@@ -15,7 +15,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.tls.registry_names import alert_name
 
 # A trace of Java with all its causes has some thousand lines; what decides stands at its beginning or at its end.
@@ -25,8 +26,7 @@ LOOKED_AT: Final = 1 << 16
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """An error that has a name: ``group`` is whose ("curl", "nss", ...), ``number`` the one it has there."""
 
     group: str
@@ -34,8 +34,7 @@ class Known:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(Struct, frozen=True):
     """What a text names: errors, TLS alerts and HTTP statuses; ``rest`` is the text without what named the alerts."""
 
     errors: tuple[Known, ...] = ()

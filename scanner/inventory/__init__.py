@@ -1,8 +1,7 @@
-"""The inventory: rows in any of its shapes into ``Target`` or ``InvalidRow``, lazily.
+"""Reads an inventory (CSV, NDJSON or plain lines) lazily and yields a ``Target`` or an ``InvalidRow`` for each row.
 
-``hosts`` knows what a host, a port and an address may look like, ``rows`` makes a target of one row's cells,
-``shapes`` tells CSV, NDJSON and plain lines apart, ``reading`` opens and numbers the lines, ``table`` and
-``jsonlines`` take them apart.
+``hosts`` parses host names, addresses and ports, ``row_parser`` turns the cells of one row into a target, ``shapes``
+detects the format, ``reading`` opens the file and numbers its lines, ``table`` and ``jsonlines`` parse them.
 """
 
 from __future__ import annotations
@@ -11,21 +10,21 @@ import os
 import stat
 from typing import Final
 
-from scanner.inventory.reading import read_inventory, read_targets
+from scanner.inventory.reading import parse_targets, read_inventory
 from scanner.inventory.row_parser import MAX_LINE, ProtocolLike
 from scanner.inventory.shapes import Columns, InventoryError, shape_of
 from scanner.lines import compression_of, decode
 
-__all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory", "read_targets"]
+__all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory", "parse_targets"]
 
 _CHUNK: Final = 1024 * 1024
 
 
 def count_rows_hint(path: str) -> int | None:
-    """About how many rows ``path`` has, for an estimate of the time left: its lines, less a CSV header.
+    """Return roughly how many rows ``path`` has (its lines, less a CSV header), to estimate the time left.
 
-    ``None`` where counting would consume the input (standard input, pipes) or need it decompressed. Reads the
-    whole file, at the speed of the disk: call it from a thread.
+    Returns ``None`` if counting would consume the input (standard input, pipes) or require decompression. Reads the
+    whole file, so call it from a thread.
     """
     if path == "-":
         return None

@@ -1,13 +1,13 @@
-"""Names and networks that are never to be contacted, whatever an inventory or a certificate says.
+"""Names, addresses and networks that are never contacted, whatever an inventory or a certificate says.
 
-One entry a line, ``#`` starts a comment:
+One entry per line; ``#`` starts a comment:
 
 - ``www.example.com``: this name alone;
-- ``*.example.com``: every name below it, at any depth, not itself;
+- ``*.example.com``: every name below it, at any depth, but not itself;
 - ``.example.com``: itself and every name below it;
 - ``192.0.2.1``, ``2001:db8::1``: an address; ``192.0.2.0/24``, ``2001:db8::/32``: a network.
 
-An IPv4 network also covers its addresses where they hide in an IPv6 one (IPv4-mapped, or NAT64 of RFC 6052).
+An IPv4 network also covers its addresses embedded in IPv6 (IPv4-mapped, or NAT64 of RFC 6052).
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
-from scanner.inventory.hosts import Unusable, embedded_ipv4, read_address, read_name
+from scanner.errors import TlsweepError
+from scanner.inventory.hosts import Unusable, embedded_ipv4, parse_address, parse_name
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
 from scanner.text import quoted
 
-# A longer line is no name and no network.
+# Longer than any name or network with a comment.
 MAX_LINE: Final = 4096
 
 # Lists of whole registries have some hundred thousand entries; each takes about 100 bytes.
 MAX_ENTRIES: Final = 5_000_000
 
 
-class ExclusionError(Exception):
-    """The list of exclusions cannot be used; the message is one line for a person and names the bad line."""
+class ExclusionError(TlsweepError):
+    """The list of exclusions cannot be used; the message is one line for the user and names the bad line."""
 
 
 class Exclusions:
-    """A list of exclusions, asked by name and by address. Answers are the entry that applies, or ``None``.
+    """A set of exclusions that finds the entry that applies to a name or an address.
 
-    A question costs one look-up for each label of a name, or for each prefix length that occurs in the list.
+    A query costs one look-up per label of the name, or per prefix length that occurs in the list.
     """
 
     def __init__(self) -> None:
         self._exact: set[str] = set()
-        self._below: set[str] = set()  # of names: everything under them
+        self._below: set[str] = set()  # names whose subdomains are excluded
         # prefix length -> network addresses as integers, by IP version
         self._networks: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
         self._count = 0
@@ -48,7 +49,7 @@ class Exclusions:
         return self._count
 
     def add(self, entry: str) -> None:
-        """Take one entry as it stands in a file; raises ``ExclusionError`` without a line number."""
+        """Add one entry as written in a file. Raises ``ExclusionError``, without a line number."""
         try:
             self._add(entry.strip())
         except Unusable as error:
@@ -71,18 +72,18 @@ class Exclusions:
             return
         if not entry.rpartition(".")[2].strip("0123456789-"):
             if "-" in entry:
-                # as a name it would be accepted and protect nothing
+                # it would pass as a name, and exclude nothing
                 raise Unusable(f"{quoted(entry)} looks like a range of addresses: write networks, as 192.0.2.0/28")
             self._add_network(entry)
             return
-        self._exact.add(read_name(entry))
+        self._exact.add(parse_name(entry))
 
     def _add_network(self, entry: str) -> None:
         if "/" not in entry:
-            network = ipaddress.ip_network(read_address(entry))
+            network = ipaddress.ip_network(parse_address(entry))
         else:
             try:
-                # 192.0.2.5/24 means the network that it lies in: to exclude more is the safe side
+                # 192.0.2.5/24 means the network that contains it: excluding too much is the safe side
                 network = ipaddress.ip_network(entry, strict=False)
             except ValueError:
                 raise Unusable(f"{quoted(entry)} is neither a name, an address nor a network") from None
@@ -94,13 +95,13 @@ class Exclusions:
                 self._networks[4].setdefault(network.prefixlen - 96, set()).add(int(inner))
 
     def name(self, host: str) -> str | None:
-        """The entry that excludes this host name (any case, Unicode or A-labels), or ``None``."""
+        """Return the entry that excludes this host name (any case, Unicode or A-labels), or ``None``."""
         if not self._exact and not self._below:
             return None
         try:
-            name = read_name(host)
+            name = parse_name(host)
         except Unusable:
-            return None  # what is no name cannot be contacted by name
+            return None  # not a name that could be looked up
         if name in self._exact:
             return name
         start = name.find(".") + 1
@@ -112,7 +113,7 @@ class Exclusions:
         return None
 
     def address(self, address: str) -> str | None:
-        """The entry that excludes this IP address (text, an IPv6 zone is ignored), or ``None``."""
+        """Return the entry that excludes this IP address (as text; an IPv6 zone is ignored), or ``None``."""
         try:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
@@ -121,7 +122,7 @@ class Exclusions:
         return self._find(parsed) or (self._find(inner) if inner is not None else None)
 
     def host(self, host: str) -> str | None:
-        """The entry that excludes this host, be it a name or an address, or ``None``."""
+        """Return the entry that excludes this host, a name or an address, or ``None``."""
         return self.address(host) or self.name(host)
 
     def _find(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
@@ -137,14 +138,17 @@ class Exclusions:
 
 def _suffix(name: str, entry: str) -> str:
     try:
-        return read_name(name)
+        return parse_name(name)
     except Unusable:
         raise Unusable(f"{quoted(entry)} is not a domain with a leading dot or wildcard") from None
 
 
 def load_exclusions(paths: Iterable[str]) -> Exclusions:
-    """The exclusions in all these files together. Raises ``ExclusionError``: one bad line spoils the list,
-    since a list that is read in part would contact what it was meant to protect."""
+    """Read the exclusions of all these files.
+
+    Raises ``ExclusionError`` on the first bad line: with a list that was read in part, a scan would contact what
+    the list is meant to protect.
+    """
     exclusions = Exclusions()
     for path in paths:
         _load(path, exclusions)

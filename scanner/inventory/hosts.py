@@ -1,7 +1,7 @@
-"""What a person writes for a host, a port or an address, and what is probed for it.
+"""Parses hosts, ports and IP addresses as people write them into their canonical form.
 
-Everything here either returns the canonical form or raises ``Unusable`` with a sentence for the person who
-wrote it. Nothing is guessed: what one program would read as one host and another as a second one is refused.
+Every function returns the canonical form or raises ``Unusable`` with a sentence for the person who wrote the text.
+Ambiguous spellings, which programs resolve to different hosts, are refused rather than guessed.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from scanner.text import printable, quoted, shorten
 MAX_NAME: Final = 253
 MAX_LABEL: Final = 63
 
-# A name in Unicode can only be that long and still fit MAX_NAME in its ASCII form after mapping (a mapping may
-# shorten, seldom much); it bounds the work of IDNA on hostile cells.
+# Bounds the work of IDNA on hostile cells. A longer Unicode name hardly ever fits MAX_NAME in its ASCII form: the
+# mapping may shorten a name, but seldom by much.
 MAX_UNICODE_NAME: Final = 1024
 
-# Labels as they occur in the wild: letters, digits, hyphens anywhere, and the underscore, which no host name may
-# have by RFC 952 but which resolves, gets certificates' wildcards and is served.
+# Labels as they occur in the wild: letters, digits, hyphens anywhere, and the underscore, which RFC 952 forbids but
+# which resolves, is covered by wildcard certificates and is served.
 _NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}", re.ASCII)
-# A name in the very form that is probed, which no program reads as a number: its last label begins with a letter.
-_PLAIN_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62}", re.ASCII)
+# A name that is already canonical and cannot be read as a number, since its last label begins with a letter.
+_CANONICAL_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62}", re.ASCII)
 _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-# An IPv4 address in its canonical text, as nearly all are written; telling it so costs a twentieth of ``ipaddress``.
-_PLAIN_QUAD: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+# An IPv4 address in canonical form, as nearly all are written. Matching it costs a twentieth of ``ipaddress``.
+_CANONICAL_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _DOTTED_QUAD: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}", re.ASCII)
-# The URL standard's "ends in a number": such a host is an IPv4 address in some spelling, or nothing.
-_NUMBER_LAST: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
+# The URL standard's "ends in a number" check: such a host is an IPv4 address in some spelling, or invalid.
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 
-# Well-known prefix of RFC 6052 section 2.1, in which an IPv4 address may hide.
+# The well-known NAT64 prefix (RFC 6052 section 2.1), whose last 32 bits are an IPv4 address.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Unusable(Exception):
-    """A cell that cannot be used; ``reason`` is a sentence without a full stop."""
+    """A value that cannot be used; ``reason`` is a sentence without a full stop."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -45,7 +45,7 @@ class Unusable(Exception):
 
 
 def embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that a packet to ``address`` would reach: IPv4-mapped (RFC 4291) or NAT64 (RFC 6052)."""
+    """Return the IPv4 address that ``address`` embeds, IPv4-mapped (RFC 4291) or NAT64 (RFC 6052), or ``None``."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:
@@ -53,9 +53,12 @@ def embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | Non
     return None
 
 
-def read_address(text: str) -> str:
-    """The canonical text of an IP address (RFC 5952), brackets allowed; an IPv4-mapped one is its IPv4 address."""
-    if _PLAIN_QUAD.fullmatch(text) is not None:
+def parse_address(text: str) -> str:
+    """Return the canonical text of an IP address (RFC 5952), with or without brackets.
+
+    An IPv4-mapped IPv6 address becomes its IPv4 address.
+    """
+    if _CANONICAL_IPV4.fullmatch(text) is not None:
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if "%" in bare:
@@ -73,8 +76,8 @@ def read_address(text: str) -> str:
     return str(address)
 
 
-def read_name(text: str) -> str:
-    """The lower-case A-label form of a host name without its final dot (IDNA 2008 with the mapping of UTS #46)."""
+def parse_name(text: str) -> str:
+    """Return a host name as lower-case A-labels without a final dot (IDNA 2008 with the mapping of UTS #46)."""
     if text.isascii():
         name = text.lower()
     else:
@@ -83,20 +86,20 @@ def read_name(text: str) -> str:
         name = name[:-1]
     if len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None:
         return name
-    raise Unusable(_what_is_wrong_with(name, text))
+    raise Unusable(_reason_for_refusal(name, text))
 
 
-def read_host(text: str) -> tuple[str, bool]:
-    """(canonical host, whether it is an IP address) for a host name or an IP address."""
-    if _PLAIN_NAME.fullmatch(text) is not None and len(text) <= MAX_NAME:
+def parse_host(text: str) -> tuple[str, bool]:
+    """Parse a host name or an IP address; return its canonical form and whether it is an IP address."""
+    if _CANONICAL_NAME.fullmatch(text) is not None and len(text) <= MAX_NAME:
         return text, False
     if ":" in text or text.startswith("["):
-        return read_address(text), True
-    name = read_name(text)
+        return parse_address(text), True
+    name = parse_name(text)
     if name[-1].isdigit() or ".0x" in name or name.startswith("0x"):
         if _DOTTED_QUAD.fullmatch(name):
-            return read_address(name), True
-        if _NUMBER_LAST.fullmatch(name):
+            return parse_address(name), True
+        if _ENDS_IN_NUMBER.fullmatch(name):
             raise Unusable(
                 f"{quoted(text)} ends in a number and is not an IPv4 address of four decimal parts:"
                 " programs disagree on what it means"
@@ -104,8 +107,8 @@ def read_host(text: str) -> tuple[str, bool]:
     return name, False
 
 
-def read_port(text: str) -> int:
-    """A TCP port from 1 to 65535; spreadsheets' ``443.0`` is 443."""
+def parse_port(text: str) -> int:
+    """Parse a TCP port from 1 to 65535. Spreadsheets write ``443.0`` for 443."""
     digits = text[:-2] if text.endswith(".0") else text
     if digits.isascii() and digits.isdigit() and len(digits) <= 5:
         port = int(digits)
@@ -115,7 +118,7 @@ def read_port(text: str) -> int:
 
 
 def split_host_port(text: str) -> tuple[str, str | None]:
-    """(host, port or ``None``) of ``host``, ``host:port``, ``[v6]``, ``[v6]:port`` or a bare IPv6 address."""
+    """Split ``host``, ``host:port``, ``[v6]``, ``[v6]:port`` or a bare IPv6 address into host and port (or ``None``)."""
     if text.startswith("["):
         closing = text.find("]")
         if closing < 0:
@@ -148,8 +151,8 @@ def _idna(text: str) -> str:
     return ".".join(labels)
 
 
-def _what_is_wrong_with(name: str, text: str) -> str:
-    """The most helpful thing to say about a name that is none."""
+def _reason_for_refusal(name: str, text: str) -> str:
+    """Return the most helpful reason why ``name`` is not a host name; ``text`` is how it was written."""
     shown = quoted(text)
     if not name:
         return "the host is empty"

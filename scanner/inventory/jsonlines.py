@@ -1,4 +1,4 @@
-"""NDJSON: one object a line."""
+"""Parser of NDJSON inventories: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, Final
 import orjson
 
 from scanner.inventory.hosts import Unusable
-from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid, too_long
-from scanner.inventory.shapes import ADDRESS_NAMES, FIELDS, HOST_NAMES, RANK
+from scanner.inventory.row_parser import MAX_LINE, NumberedLines, RowCells, RowParser, invalid, too_long
+from scanner.inventory.shapes import ADDRESS_NAMES, FIELDS, HOST_NAMES, PREFERENCE
 from scanner.lines import decode
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable, quoted, shorten
 
-# Nesting of a JSON value that is carried in tags: writers of JSON stop at 254 levels, and nobody means more than a few.
+# Nesting of a JSON value that is carried in tags. JSON writers stop at 254 levels; real tags have a few.
 MAX_TAG_DEPTH: Final = 32
 
-# Spellings of JSON keys that are remembered; more distinct keys than that are looked up again each time.
-_MAX_KEYS_KEPT: Final = 10_000
+# JSON keys whose column is cached; beyond that, further keys are looked up each time.
+MAX_CACHED_KEYS: Final = 10_000
 
 
-def read_json_lines(lines: Numbered, reader: RowReader) -> Iterator[Target | InvalidRow]:
-    """The rows of NDJSON; keys are matched as a header would be, values keep their types in tags."""
+def parse_json_lines(lines: NumberedLines, parser: RowParser) -> Iterator[Target | InvalidRow]:
+    """Yield the rows of an NDJSON inventory. Keys are matched like a CSV header; tags keep their JSON types."""
     row = 0
     fields: dict[str, tuple[str, int] | None] = {}
     for number, raw in lines:
@@ -37,12 +37,12 @@ def read_json_lines(lines: Numbered, reader: RowReader) -> Iterator[Target | Inv
             value = _loads(stripped)
         except orjson.JSONDecodeError as error:
             reason = f"the line is not JSON ({shorten(printable(error.msg), 120)}, at character {error.pos + 1})"
-            yield invalid(row, number, reason, Cells(), {})
+            yield invalid(row, number, reason, RowCells(), {})
             continue
         if not isinstance(value, dict):
-            yield invalid(row, number, "the line is JSON but not an object", Cells(), {})
+            yield invalid(row, number, "the line is JSON but not an object", RowCells(), {})
             continue
-        yield _json_row(row, number, value, fields, reader)
+        yield _json_row(row, number, value, fields, parser)
 
 
 def _loads(raw: bytes) -> Any:
@@ -55,7 +55,7 @@ def _loads(raw: bytes) -> Any:
 
 
 def _json_row(
-    row: int, number: int, value: dict[str, Any], fields: dict[str, tuple[str, int] | None], reader: RowReader
+    row: int, number: int, value: dict[str, Any], fields: dict[str, tuple[str, int] | None], parser: RowParser
 ) -> Target | InvalidRow:
     known: dict[str, Any] = {}
     ranks: dict[str, tuple[int, str]] = {}
@@ -66,9 +66,9 @@ def _json_row(
         else:
             folded = key.strip().casefold()
             field = FIELDS.get(folded)
-            # An exact spelling goes before the same name in other letters.
-            place = None if field is None else (field, 2 * RANK.get(folded, 0) + (key != folded))
-            if len(fields) < _MAX_KEYS_KEPT:
+            # An exact spelling is preferred to a key that differs in case.
+            place = None if field is None else (field, 2 * PREFERENCE.get(folded, 0) + (key != folded))
+            if len(fields) < MAX_CACHED_KEYS:
                 fields[key] = place
         if place is None:
             tags[key] = cell
@@ -98,16 +98,16 @@ def _json_row(
     if isinstance(identifier, bool) or not isinstance(identifier, (str, int, type(None))):
         problem = problem or "id is neither a string nor a whole number"
         identifier = None
-    cells = Cells(**text, id=identifier)
+    cells = RowCells(**text, id=identifier)
     if problem is not None:
         return invalid(row, number, problem, cells, tags)
     if "host" not in known and "address" not in known:
         return invalid(row, number, f"the object has none of {', '.join(HOST_NAMES + ADDRESS_NAMES)}", cells, tags)
-    return reader.read(row, number, cells, tags)
+    return parser.parse(row, number, cells, tags)
 
 
 def _as_text(field: str, value: Any) -> str:
-    """A known column's JSON value as the text that CSV would have held."""
+    """Return the JSON value of a known column as the text that a CSV cell would hold."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -122,7 +122,7 @@ def _as_text(field: str, value: Any) -> str:
 
 
 def _too_deep(value: dict[str, Any] | list[Any]) -> bool:
-    """Whether containers nest more than ``MAX_TAG_DEPTH`` levels; walks level by level, without recursion."""
+    """Return whether containers nest more than ``MAX_TAG_DEPTH`` levels. Walks level by level, without recursion."""
     level: list[Any] = [value]
     for _ in range(MAX_TAG_DEPTH):
         level = [

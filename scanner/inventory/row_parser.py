@@ -1,30 +1,30 @@
-"""One row's cells into a ``Target``, or into an ``InvalidRow`` that says what is wrong with them."""
+"""Turns the cells of one row into a ``Target``, or into an ``InvalidRow`` with the reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from scanner.inventory.hosts import Unusable, read_address, read_host, read_port, split_host_port
+from scanner.inventory.hosts import Unusable, parse_address, parse_host, parse_port, split_host_port
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
-# A row of a host, a few columns and notes is well under 1 KB; 64 KB leaves room for whole descriptions in a cell.
+# A row with a host, a few columns and notes is well under 1 KB; 64 KB leaves room for long descriptions in a cell.
 MAX_LINE: Final = 64 * 1024
 
-# How much of an unusable cell is carried into the finding: enough to find it, not enough to bloat the output.
-MAX_CARRIED: Final = 1000
+# Characters of an unusable cell that go into the finding: enough to find the row, not enough to bloat the output.
+MAX_CARRIED_CELL: Final = 1000
 
-# Ports of an inventory that are remembered by their text: most have one or two.
-PORTS_KEPT: Final = 256
+# Distinct texts of the port column that are cached; most inventories have one or two.
+MAX_CACHED_PORTS: Final = 256
 
 # (line number from 1, bytes without the line end)
-Numbered = Iterator[tuple[int, bytes]]
+NumberedLines = Iterator[tuple[int, bytes]]
 
-# An explicit "send no server_name", since an empty cell already means the default.
+# Means "send no server_name" in the sni column, where an empty cell means the default.
 NO_SNI: Final = "-"
 
-# Schemes that are common in URLs and name a protocol of ours by another word.
+# URL schemes that name one of our protocols differently.
 SCHEME_ALIASES: Final = {
     "ssl": "tls",
     "wss": "https",
@@ -36,14 +36,14 @@ SCHEME_ALIASES: Final = {
 
 
 class ProtocolLike(Protocol):
-    """What this room needs to know of a protocol: its default port, where it has one."""
+    """A protocol as far as the inventory needs it: its default port, if it has one."""
 
     @property
     def port(self) -> int | None: ...
 
 
-class Cells(NamedTuple):
-    """The known columns of one row as text, trimmed; empty where absent."""
+class RowCells(NamedTuple):
+    """The known columns of one row as trimmed text; an absent column is empty."""
 
     host: str = ""
     port: str = ""
@@ -53,10 +53,10 @@ class Cells(NamedTuple):
     id: str | int | None = None
 
 
-class RowReader:
-    """Turns cells into targets with the run's defaults.
+class RowParser:
+    """Turns cells into targets, filling in the run's defaults.
 
-    ``default_port`` is for rows that name no port of their own; a URL names one by its scheme.
+    ``default_port`` applies to rows without a port; a URL implies the port of its scheme.
     ``protocols`` maps each protocol's name to a record with its default ``port``.
     """
 
@@ -64,38 +64,38 @@ class RowReader:
         self._default_protocol = default_protocol
         self._protocols = protocols
         self._own_default_port = default_port
-        self._ports: dict[str, int] = {}  # what cells of the port column say
+        self._ports: dict[str, int] = {}  # parsed ports by the text of the cell
         self._plain_port = default_port if default_port is not None else protocols[default_protocol].port
 
-    def read(self, row: int, line: int | None, cells: Cells, tags: dict[str, Any]) -> Target | InvalidRow:
-        """The row numbered ``row``, which begins on line ``line`` of the file; ``None`` where it is in none."""
+    def parse(self, row: int, line: int | None, cells: RowCells, tags: dict[str, Any]) -> Target | InvalidRow:
+        """Return the target of row number ``row``, which begins on line ``line`` (``None`` if not read from a file)."""
         try:
             return self._target(row, cells, tags)
         except Unusable as error:
             return invalid(row, line, error.reason, cells, tags)
 
-    def read_line(self, row: int, line: int | None, text: str) -> Target | InvalidRow:
-        """A row of a plain list: ``text`` is trimmed and not empty."""
+    def parse_line(self, row: int, line: int | None, text: str) -> Target | InvalidRow:
+        """Return the target of a line of a plain list; ``text`` is trimmed and not empty."""
         if self._plain_port is not None and ":" not in text and "/" not in text and "@" not in text:
-            # the common case, a bare name or IPv4 address, without the detour over cells
+            # a bare name or IPv4 address, the common case, needs no cells
             try:
-                host, is_ip = read_host(text)
+                host, is_ip = parse_host(text)
             except Unusable as error:
-                return invalid(row, line, error.reason, Cells(text), {})
+                return invalid(row, line, error.reason, RowCells(text), {})
             sni = None if is_ip else host
             return Target(row, host, self._plain_port, self._default_protocol, sni, None, None, {}, is_ip)
-        return self.read(row, line, Cells(text), {})
+        return self.parse(row, line, RowCells(text), {})
 
-    def _target(self, row: int, cells: Cells, tags: dict[str, Any]) -> Target:
-        address = read_address(cells.address) if cells.address else None
+    def _target(self, row: int, cells: RowCells, tags: dict[str, Any]) -> Target:
+        address = parse_address(cells.address) if cells.address else None
         scheme, host_text, host_port = None, cells.host, None
         if ":" in host_text or "/" in host_text or "@" in host_text:
-            scheme, host_text, host_port = _take_apart(host_text)
+            scheme, host_text, host_port = _split_host_cell(host_text)
         if scheme is not None and scheme not in self._protocols:
-            raise Unusable(self._what_is_wrong_with_scheme(scheme))
+            raise Unusable(self._reason_for_scheme(scheme))
 
         if host_text:
-            host, is_ip = read_host(host_text)
+            host, is_ip = parse_host(host_text)
         elif address is not None:
             host, is_ip = address, True
         else:
@@ -115,17 +115,17 @@ class RowReader:
         port = self._ports.get(cells.port) if host_port is None else None
         if port is None:
             port = self._port(cells.port, host_port, scheme, protocol)
-            if cells.port and len(self._ports) < PORTS_KEPT:
-                self._ports[cells.port] = read_port(cells.port)
+            if cells.port and len(self._ports) < MAX_CACHED_PORTS:
+                self._ports[cells.port] = parse_port(cells.port)
         sni = None if is_ip else host
         if cells.sni:
             sni = _read_sni(cells.sni)
         return Target(row, host, port, protocol, sni, address, cells.id, tags, is_ip)
 
     def _port(self, cell: str, in_host: str | None, scheme: str | None, protocol: str) -> int:
-        port = read_port(cell) if cell else None
+        port = parse_port(cell) if cell else None
         if in_host is not None:
-            port_in_host = read_port(in_host)
+            port_in_host = parse_port(in_host)
             if port is not None and port != port_in_host:
                 raise Unusable(f"the host says port {port_in_host} and the port column says {port}")
             return port_in_host
@@ -138,35 +138,36 @@ class RowReader:
             raise Unusable(f"protocol {protocol} has no usual port: name one")
         return default
 
-    def _what_is_wrong_with_scheme(self, scheme: str) -> str:
+    def _reason_for_scheme(self, scheme: str) -> str:
         if scheme in ("http", "ws"):
             return f"{scheme}:// is not TLS: write https://, or the host alone"
         return f"the scheme {quoted(scheme)} is no protocol that is known"
 
 
-def invalid(row: int, line: int | None, reason: str, cells: Cells, tags: dict[str, Any]) -> InvalidRow:
-    """The record of a row that cannot be probed; passwords in URLs are not carried on."""
+def invalid(row: int, line: int | None, reason: str, cells: RowCells, tags: dict[str, Any]) -> InvalidRow:
+    """Return the record of a row that cannot be probed, without the passwords in its URLs."""
     try:
-        port = read_port(cells.port) if cells.port else None
+        port = parse_port(cells.port) if cells.port else None
     except Unusable:
         port = None
     return InvalidRow(
         row=row,
         reason=reason if line is None else f"line {line}: {reason}",
-        host=_without_userinfo(cells.host)[:MAX_CARRIED] or None,
+        host=_without_userinfo(cells.host)[:MAX_CARRIED_CELL] or None,
         port=port,
-        protocol=cells.protocol[:MAX_CARRIED] or None,
+        protocol=cells.protocol[:MAX_CARRIED_CELL] or None,
         id=cells.id,
         tags=tags,
     )
 
 
 def too_long(row: int, line: int) -> InvalidRow:
-    return invalid(row, line, f"the line is longer than {MAX_LINE} bytes", Cells(), {})
+    """Return the record of a row whose line is longer than ``MAX_LINE``."""
+    return invalid(row, line, f"the line is longer than {MAX_LINE} bytes", RowCells(), {})
 
 
-def _take_apart(text: str) -> tuple[str | None, str, str | None]:
-    """(protocol of the scheme, host, port) of a host's cell that is more than a host; paths and queries are ignored."""
+def _split_host_cell(text: str) -> tuple[str | None, str, str | None]:
+    """Split a host cell that has a port or is a URL into (protocol of the scheme, host, port), ignoring path and query."""
     before, separator, rest = text.partition("://")
     if not separator:
         if "@" in text:
@@ -188,7 +189,7 @@ def _take_apart(text: str) -> tuple[str | None, str, str | None]:
 
 
 def _without_userinfo(text: str) -> str:
-    """``text`` without what stands before an ``@`` in its authority: it may be a password."""
+    """Return ``text`` without the user information of its authority, which may contain a password."""
     before, separator, rest = text.partition("://")
     if not separator:
         return text.rpartition("@")[2]
@@ -197,11 +198,11 @@ def _without_userinfo(text: str) -> str:
 
 
 def _read_sni(cell: str) -> str | None:
-    """The server name to send; RFC 6066 section 3 allows no IP addresses in it."""
+    """Return the server name to send, ``None`` for ``NO_SNI``. It cannot be an IP address (RFC 6066 section 3)."""
     if cell == NO_SNI:
         return None
     try:
-        name, is_ip = read_host(cell)
+        name, is_ip = parse_host(cell)
     except Unusable as error:
         raise Unusable(f"the sni column: {error.reason}") from None
     if is_ip:

@@ -1,4 +1,4 @@
-"""What an inventory is made of, told by its first line: CSV with a header, NDJSON, or plain lines."""
+"""Detects the format of an inventory from its first line: CSV with a header, NDJSON, or plain lines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import csv
 import re
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
+from scanner.errors import TlsweepError
 from scanner.text import quoted
 
-# The column that holds the host, and the one that holds an address, by preference: where an inventory has two of
-# them, the first of this order is used and the other is a tag like any other.
+# Names of the host column and of the address column, most preferred first. If an inventory has two of them, the
+# preferred one is used and the other becomes a tag.
 HOST_NAMES: Final = ("host", "domain", "hostname", "name", "fqdn")
 ADDRESS_NAMES: Final = ("address", "ip")
 FIELDS: Final = {
@@ -18,7 +20,7 @@ FIELDS: Final = {
     **dict.fromkeys(ADDRESS_NAMES, "address"),
     **{name: name for name in ("port", "protocol", "sni", "id")},
 }
-RANK: Final = {name: rank for names in (HOST_NAMES, ADDRESS_NAMES) for rank, name in enumerate(names)}
+PREFERENCE: Final = {name: rank for names in (HOST_NAMES, ADDRESS_NAMES) for rank, name in enumerate(names)}
 
 DELIMITERS: Final = ",;\t"
 
@@ -29,13 +31,12 @@ _URL_LINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^,;\s]*/\S*", re.ASCI
 _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 
 
-class InventoryError(Exception):
-    """The inventory as a whole cannot be used; the message is one line for a person."""
+class InventoryError(TlsweepError):
+    """The inventory as a whole cannot be used; the message is one line for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where in a CSV record each known column stands (-1: nowhere), and which columns are tags."""
+class Columns(Struct, frozen=True):
+    """A CSV table: the index of each known column in a record (-1 if absent), and the columns that are tags."""
 
     delimiter: str
     count: int
@@ -46,27 +47,25 @@ class Columns:
     address: int
     id: int
     tags: tuple[tuple[str, int], ...]
-    unnamed: tuple[tuple[str, int], ...]  # columns without a name: carried only where they hold something
+    unnamed: tuple[tuple[str, int], ...]  # columns without a name: become tags only where they are not empty
 
 
-@dataclass(frozen=True, slots=True)
-class JsonLines:
-    """One JSON object a line."""
+class JsonLines(Struct, frozen=True):
+    """One JSON object per line."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainLines:
-    """One host a line."""
+class PlainLines(Struct, frozen=True):
+    """One host per line."""
 
 
 def separator_line(text: str) -> str | None:
-    """The delimiter in spreadsheets' ``sep=;`` line, which stands before a header; ``None`` for any other line."""
+    """Return the delimiter of a spreadsheet's ``sep=;`` line, which precedes the header; ``None`` for other lines."""
     match = _SEPARATOR_LINE.fullmatch(text.strip(" \r"))
     return match[1] if match else None
 
 
 def strip_comment(text: str) -> str:
-    """A plain line without a trailing ``# comment``, trimmed; the ``#`` needs a space before it."""
+    """Return a plain line trimmed and without its ``# comment``; a trailing comment needs a space before the ``#``."""
     text = text.strip()
     if "#" not in text:
         return text
@@ -79,9 +78,9 @@ def strip_comment(text: str) -> str:
 
 
 def shape_of(first_line: str, delimiter: str | None = None) -> Columns | JsonLines | PlainLines:
-    """The shape of an inventory whose first line that is no comment is ``first_line``.
+    """Return the format of an inventory whose first line that is not a comment is ``first_line``.
 
-    ``delimiter`` is given where a ``sep=`` line named it. Raises ``InventoryError`` for a table without a host column.
+    ``delimiter`` is that of a preceding ``sep=`` line. Raises ``InventoryError`` for a table without a host column.
     """
     text = first_line.strip()
     if text == "{" or text.startswith(("[{", "[ {")) or text == "[":
@@ -135,7 +134,7 @@ def _columns(names: list[str], delimiter: str) -> Columns:
         if field is None:
             continue
         current = places.get(field)
-        if current is None or RANK[folded] < RANK[names[current].casefold()]:
+        if current is None or PREFERENCE[folded] < PREFERENCE[names[current].casefold()]:
             places[field] = index
     used = set(places.values())
     return Columns(

@@ -1,4 +1,4 @@
-"""CSV (RFC 4180) with comma, semicolon or tab, as spreadsheets and people write it."""
+"""Parser of CSV inventories (RFC 4180), delimited by comma, semicolon or tab, as spreadsheets and people write them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.inventory.row_parser import MAX_LINE, Cells, Numbered, RowReader, invalid
+from scanner.inventory.row_parser import MAX_LINE, NumberedLines, RowCells, RowParser, invalid
 from scanner.inventory.shapes import Columns
 from scanner.lines import StreamBroken, decode
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable
 
-# Lines that one quoted cell may span: a postal address or a note. A quote that is never closed costs at most this
-# many lines of looking ahead, and none of them is lost.
+# Lines that one quoted cell may span: a postal address or a note. A quote that is never closed costs a look-ahead of
+# at most this many lines, all of which are read again.
 MAX_QUOTED_LINES: Final = 50
 
 
-class _Broken(str):
-    """Why a record could not be taken apart."""
+class _BadRecord(str):
+    """The reason why a record could not be parsed."""
 
     __slots__ = ()
 
 
-def _records(lines: Numbered, columns: Columns) -> Iterator[tuple[int, list[str] | _Broken]]:
-    """(line on which it begins, cells) of every record (RFC 4180); quoted cells may span lines.
+def _records(lines: NumberedLines, columns: Columns) -> Iterator[tuple[int, list[str] | _BadRecord]]:
+    """Yield (number of its first line, cells) for every record (RFC 4180); quoted cells may span lines.
 
-    A quote that is not closed within ``MAX_QUOTED_LINES``, or that turns out to be unbalanced, spoils the line it
-    stands on and no other: reading goes on with the next line.
+    A quote that is unbalanced or not closed within ``MAX_QUOTED_LINES`` spoils only the line it is on: reading goes
+    on with the next line.
     """
     delimiter = columns.delimiter
     again: deque[tuple[int, bytes]] = deque()
@@ -39,7 +39,7 @@ def _records(lines: Numbered, columns: Columns) -> Iterator[tuple[int, list[str]
         number, raw = item
         if len(raw) > MAX_LINE:
             if not raw.lstrip().startswith(b"#"):
-                yield number, _Broken(f"the line is longer than {MAX_LINE} bytes")
+                yield number, _BadRecord(f"the line is longer than {MAX_LINE} bytes")
             continue
         text = decode(raw)
         if not text or (text.isspace() and delimiter not in text) or ("#" in text and text.lstrip(" ")[0] == "#"):
@@ -50,27 +50,30 @@ def _records(lines: Numbered, columns: Columns) -> Iterator[tuple[int, list[str]
             yield number, text.split(delimiter)
             continue
         taken: list[tuple[int, bytes]] = []
-        # A space before an opening quote is no part of the cell; without one, spaces are the cell's own.
+        # A space before an opening quote is not part of the cell; other leading spaces are.
         spaced = delimiter + ' "' in text
         feed = _continued(text, taken, again, lines)
         try:
             cells = next(csv.reader(feed, delimiter=delimiter, strict=True, skipinitialspace=spaced), [])
         except csv.Error as error:
             again.extendleft(reversed(taken))
-            yield number, _Broken(_csv_reason(str(error)))
+            yield number, _BadRecord(_csv_reason(str(error)))
             continue
         except StreamBroken:
             again.extendleft(reversed(taken))
-            yield number, _Broken("a quote is opened and never closed")
+            yield number, _BadRecord("a quote is opened and never closed")
             yield from _records(iter(again), columns)
             raise
         yield number, cells
 
 
 def _continued(
-    text: str, taken: list[tuple[int, bytes]], again: deque[tuple[int, bytes]], lines: Numbered
+    text: str, taken: list[tuple[int, bytes]], again: deque[tuple[int, bytes]], lines: NumberedLines
 ) -> Iterator[str]:
-    """``text``, and further lines for as long as a csv reader asks for them and the limits allow."""
+    """Yield ``text``, then further lines as the ``csv`` reader asks for them, within the limits.
+
+    The further lines are also appended to ``taken``.
+    """
     yield text + "\n"
     size = len(text)
     while len(taken) < MAX_QUOTED_LINES and size <= MAX_LINE:
@@ -93,17 +96,17 @@ def _csv_reason(error: str) -> str:
     return f"the line is not CSV ({printable(error)})"
 
 
-def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator[Target | InvalidRow]:
-    """The rows of a table whose header has been read."""
+def parse_table(lines: NumberedLines, columns: Columns, parser: RowParser) -> Iterator[Target | InvalidRow]:
+    """Yield the rows of a table whose header has been read."""
     row = 0
     count = columns.count
     host, port, protocol = columns.host, columns.port, columns.protocol
     sni, address, identifier = columns.sni, columns.address, columns.id
     tag_columns, unnamed = columns.tags, columns.unnamed
     for number, cells in _records(lines, columns):
-        if isinstance(cells, _Broken):
+        if isinstance(cells, _BadRecord):
             row += 1
-            yield invalid(row, number, str(cells), Cells(), {})
+            yield invalid(row, number, str(cells), RowCells(), {})
             continue
         found = len(cells)
         name = cells[host].strip() if 0 <= host < found else ""
@@ -115,7 +118,7 @@ def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator
         tags: dict[str, Any] = {name: cells[index] for name, index in tag_columns}
         if unnamed:
             tags.update((name, cells[index]) for name, index in unnamed if cells[index])
-        known = Cells(
+        known = RowCells(
             name,
             cells[port].strip() if port >= 0 else "",
             cells[protocol].strip() if protocol >= 0 else "",
@@ -127,4 +130,4 @@ def read_table(lines: Numbered, columns: Columns, reader: RowReader) -> Iterator
             reason = f"the line has {found} fields where the header names {count}: is a comma or a quote unquoted?"
             yield invalid(row, number, reason, known, tags)
             continue
-        yield reader.read(row, number, known, tags)
+        yield parser.parse(row, number, known, tags)

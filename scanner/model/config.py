@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanConfig:
+class ScanConfig(Struct, frozen=True, kw_only=True):
     """How a run behaves. Rates are starts per second, times are seconds."""
 
     # In flight together. 1000 keeps a scan of silent hosts moving and stays under common 1024..4096 file limits.

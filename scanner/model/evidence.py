@@ -11,11 +11,10 @@ Bytes from a peer are kept as they came.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from typing import Any, Literal
 
-from scanner.records import record as record
+from msgspec import Struct, field
 
 
 class Stage(StrEnum):
@@ -35,8 +34,7 @@ class Stage(StrEnum):
 # --- inventory ---------------------------------------------------------------------------------
 
 
-@record
-class Target:
+class Target(Struct, frozen=True):
     """One usable row of the inventory.
 
     ``host`` is an IP literal in canonical text or a lower-case A-label name without a final dot;
@@ -60,8 +58,7 @@ class Target:
         return self.sni or self.host
 
 
-@record
-class InvalidRow:
+class InvalidRow(Struct, frozen=True):
     """A row of the inventory that cannot be probed, and why, in words for the person who wrote it."""
 
     row: int
@@ -91,8 +88,7 @@ class DnsStatus(StrEnum):
     MALFORMED = "MALFORMED"  # answers came and none could be read
 
 
-@record
-class DnsAnswer:
+class DnsAnswer(Struct, frozen=True):
     """What resolving one name brought.
 
     ``cname`` is the chain of owner names after the first, in order. ``loop`` says that following it
@@ -155,16 +151,14 @@ CONNECT_FAILURES = frozenset(
 )
 
 
-@record
-class ClientAuthRequest:
+class ClientAuthRequest(Struct, frozen=True):
     """A CertificateRequest: DER distinguished names and signature schemes, as sent (RFC 8446 section 4.3.2)."""
 
     authorities: tuple[bytes, ...] = ()
     schemes: tuple[int, ...] = ()
 
 
-@record
-class ServerFlight:
+class ServerFlight(Struct, frozen=True):
     """What the server said in its first flight, decrypted where TLS 1.3 hid it; code points stay numbers.
 
     ``signature_valid`` is whether CertificateVerify (TLS 1.3) or ServerKeyExchange (TLS <= 1.2) verifies with
@@ -190,8 +184,7 @@ class ServerFlight:
     complete: bool = False
 
 
-@record
-class Probe:
+class Probe(Struct, frozen=True):
     """One connection with one ClientHello: what was offered, what came back, where it ended.
 
     ``stage`` is the stage that failed, or DONE. ``offer`` names the hello (see ``scanner.tls.offers``).
@@ -220,8 +213,7 @@ class Probe:
         return self.failure is None
 
 
-@record
-class Completion:
+class Completion(Struct, frozen=True):
     """A connection whose handshake was completed, by OpenSSL, because the first flight left a question; and what followed.
 
     ``presented`` says that a certificate of ours was offered. ``stage`` is where it ended: HELLO or CERTIFICATE (the
@@ -250,8 +242,7 @@ class Completion:
     seconds: float = 0.0
 
 
-@record
-class EndpointEvidence:
+class EndpointEvidence(Struct, frozen=True):
     """All that was seen at one address: the first probe, and the follow-ups by the question they answer."""
 
     address: str
@@ -266,8 +257,7 @@ class EndpointEvidence:
 # --- what was fetched about certificates -------------------------------------------------------
 
 
-@record
-class RevocationAnswer:
+class RevocationAnswer(Struct, frozen=True):
     """What one source says about one certificate, after its signature and times were verified.
 
     ``certificate`` is the SHA-256 (hex) of the certificate asked about. ``status``: "good", "revoked", "unknown" (the
@@ -294,8 +284,7 @@ class RevocationAnswer:
     fault: str | None = None
 
 
-@record
-class FetchedIssuer:
+class FetchedIssuer(Struct, frozen=True):
     """What one caIssuers URL (RFC 5280 section 4.2.2.1) of one certificate brought: DER certificates, or an error."""
 
     certificate: str
@@ -305,8 +294,7 @@ class FetchedIssuer:
     blocked: bool = False
 
 
-@record
-class Elsewhere:
+class Elsewhere(Struct, frozen=True):
     """A publicly trusted certificate that another path or an earlier run saw for the same target.
 
     ``where`` says in words who saw it; ``certificate`` is the SHA-256 (hex) of the leaf, ``issuer`` its issuer (RFC 4514).
@@ -317,8 +305,7 @@ class Elsewhere:
     issuer: str
 
 
-@record
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Everything one target gave. ``endpoints`` is empty where DNS brought no address."""
 
     target: Target

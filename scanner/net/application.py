@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 # The name that we give where a protocol asks a client for one; reserved by RFC 2606
 _NAME: Final = b"tlsweep.invalid"
@@ -25,8 +25,7 @@ class Answer(Enum):
     REFUSED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
+class Talk(Struct, frozen=True):
     """``question`` is said after the handshake, ``farewell`` after the answer. ``judge`` looks at all that came so far;
     without one nothing can be asked before a login, and nothing is expected."""
 

@@ -13,10 +13,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
 from scanner.net.application import Answer, Talk, talk_of
@@ -55,7 +55,7 @@ CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 1
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.trust.client_certificate`` says whether
+    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.x509.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 
@@ -175,7 +175,8 @@ class _Course:
     async def run(
         self, address: str, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None, timing: Timing
     ) -> Completion:
-        connection = Connection(MODERN, sni, current_readiness())
+        ready = current_readiness()
+        connection = Connection(MODERN, sni, ready)
         sock = open_socket(address)
         if sock is None:
             connection.connected(errno.EAFNOSUPPORT)
@@ -202,7 +203,7 @@ class _Course:
             if connection.failure is not None:
                 return self._not_begun(connection)
         finally:
-            sock.close()
+            ready.close(sock)
         return self._result()
 
     def _not_begun(self, connection: Connection) -> Completion:

@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import trio
 
-from scanner.bugs import describe_caught, joined
+from scanner.errors import describe_caught, joined
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import (
     CONNECT_FAILURES,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl
@@ -13,6 +14,7 @@ from typing import Final, TypeVar
 
 import trio
 
+from scanner.net.readiness import current_readiness
 from scanner.net.sockets import receive, send
 from scanner.starttls import Dialogue
 from scanner.tls.registry_names import ALERTS
@@ -40,11 +42,12 @@ _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.
 
 
 class Tls:
-    """OpenSSL over a socket. ``flights`` counts how often it had something to say in the handshake."""
+    """OpenSSL over a socket; who calls bounds the time. ``flights`` counts how often it had something to say in the handshake."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
     ) -> None:
+        self._ready = current_readiness()
         self._sock = sock
         self._dialogue = dialogue
         self._incoming = ssl.MemoryBIO()
@@ -65,7 +68,9 @@ class Tls:
     async def handshake(self) -> None:
         """Raises ``ssl.SSLError`` and ``OSError``."""
         if self._dialogue is not None and (outgoing := self._dialogue.data_to_send()):
-            await send(self._sock, outgoing)  # the request that some protocols follow by TLS at once
+            await send(
+                self._ready, self._sock, outgoing, math.inf
+            )  # the request that some protocols follow by TLS at once
         await self._until_done(self._object.do_handshake)
         self._dialogue = None  # what carries TLS in its own packets carries the handshake only
 
@@ -107,7 +112,8 @@ class Tls:
         outgoing = self._outgoing.read()
         if outgoing:
             self.flights += 1
-            await send(self._sock, outgoing if self._dialogue is None else self._dialogue.wrap(outgoing))
+            data = outgoing if self._dialogue is None else self._dialogue.wrap(outgoing)
+            await send(self._ready, self._sock, data, math.inf)
 
     async def _until_done(self, step: Callable[[], _T]) -> _T:
         while True:
@@ -115,7 +121,7 @@ class Tls:
                 result = step()
             except ssl.SSLWantReadError:
                 await self._flush()
-                data = await receive(self._sock)
+                data = await receive(self._ready, self._sock, math.inf)
                 if not data:
                     self._incoming.write_eof()
                     continue

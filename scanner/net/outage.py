@@ -30,8 +30,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
+from msgspec import Struct
 
-from scanner.records import dataclass
+from scanner.errors import TlsweepError
 
 # Servers that must have answered before; of fewer it may be that they were all switched off together.
 MIN_ANSWERED: Final = 3
@@ -66,12 +67,11 @@ RECOVERY_SECONDS: Final = 0.5
 Server = tuple[str, int]  # address and port
 
 
-class NetworkLost(Exception):
+class NetworkLost(TlsweepError):
     """This machine's network did not come back; the message is one line for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """From ``start`` to ``end`` (trio's clock) none of the servers that had answered could be reached."""
 
     start: float

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import trio
-
-from scanner.records import dataclass
+from msgspec import Struct
 
 # Records of addresses with nothing in flight are dropped once there are this many more than at the last sweep.
 _SWEEP_EVERY: Final = 4096
@@ -24,8 +23,7 @@ _FLOOR: Final = 8
 _EXHAUSTED_WAIT: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class PacingStatistics:
+class PacingStatistics(Struct, frozen=True):
     """A moment's view. ``limit`` is the concurrency in force, which is below the one asked for after the machine ran out of
     files, and while memory is short."""
 

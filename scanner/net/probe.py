@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from scanner.bugs import describe_caught
-from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage, record
+from msgspec import Struct
+
+from scanner.errors import describe_caught
+from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
@@ -28,6 +29,7 @@ from scanner.net.sockets import (
     OutOfResources,
     has_source,
     open_socket,
+    send,
 )
 from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
 from scanner.tls import events
@@ -47,8 +49,7 @@ PLAINTEXT_KEPT: Final = 512
 PLAINTEXT_WAIT: Final = 0.5
 
 
-@record
-class Timing:
+class Timing(Struct, frozen=True):
     """Seconds that the two waits of a connection may take, and the whole of it."""
 
     connect: float
@@ -70,7 +71,7 @@ class Prober:
         large: LargeFlights | None = None,
     ) -> None:
         self._large = large or LargeFlights()
-        random = random or RandomPool(os.urandom).take
+        random = random or RandomPool().take
         self._keys = KeyMaterial(random)
         self._random = random
         self._public_key_of = public_key_of
@@ -101,7 +102,8 @@ class Prober:
     ) -> Probe:
         """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults, and ours, are in
         the result."""
-        connection = Connection(offer, sni, current_readiness(), self._large)
+        ready = current_readiness()
+        connection = Connection(offer, sni, ready, self._large)
         conn = self.handshake(offer, sni, alpn)
         sock = open_socket(address)
         if sock is None:
@@ -124,7 +126,7 @@ class Prober:
         except BaseException as error:  # noqa: BLE001 - our own bug: what was read before it is kept
             connection.timed_out(describe_caught("probe", error))
         finally:
-            sock.close()
+            ready.close(sock)
             if connection.has_place:
                 self._large.leave(connection)
         return connection.result()
@@ -224,14 +226,6 @@ class Connection:
         else:
             self.stage = Stage.HELLO
 
-    async def _send(self, sock: socket.socket, data: bytes) -> None:
-        """Send all of it. Raises ``OSError``."""
-        while data:
-            try:
-                data = data[sock.send(data) :]
-            except BlockingIOError:
-                await self._ready.writable(sock, self.deadline)
-
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``."""
         # waited for first: nothing has come yet as a rule, and whoever sends without end keeps nobody else waiting
@@ -254,7 +248,7 @@ class Connection:
         self.stage = Stage.STARTTLS
         try:
             while True:
-                await self._send(sock, dialogue.data_to_send())
+                await send(self._ready, sock, dialogue.data_to_send(), self.deadline)
                 answer = dialogue.next()
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
@@ -296,9 +290,9 @@ class Connection:
         try:
             try:
                 if rest:
-                    await self._send(sock, rest)
+                    await send(self._ready, sock, rest, self.deadline)
                 elif dialogue is not None:
-                    await self._send(sock, dialogue.wrap(conn.data_to_send()))
+                    await send(self._ready, sock, dialogue.wrap(conn.data_to_send()), self.deadline)
                 while not conn.ended:
                     data = early or await self._receive(sock, self.deadline)
                     if dialogue is not None and not early and data and not (data := dialogue.unwrap(data)):
@@ -306,7 +300,8 @@ class Connection:
                     early = b""
                     conn.receive_data(data)
                     if outgoing := conn.data_to_send():  # to a HelloRetryRequest
-                        await self._send(sock, outgoing if dialogue is None else dialogue.wrap(outgoing))
+                        data = outgoing if dialogue is None else dialogue.wrap(outgoing)
+                        await send(self._ready, sock, data, self.deadline)
             finally:
                 for event in conn.all_events():
                     if not isinstance(event, events.MessageReceived):

@@ -15,9 +15,10 @@ from ipaddress import ip_address
 from typing import Final, Protocol
 
 import trio
+from msgspec import Struct
 
-from scanner.model.evidence import DnsAnswer, record
-from scanner.records import dataclass
+from scanner.errors import TlsweepError
+from scanner.model.evidence import DnsAnswer
 
 NTP_PORT: Final = 123
 # Seconds that an answer is waited for, for each try; a packet may be lost, and servers limit how often one may ask.
@@ -44,7 +45,7 @@ _ERA: Final = 1 << 32
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
-class NtpServerError(Exception):
+class NtpServerError(TlsweepError):
     """A server as a person has named it cannot be used; the message is one line that says which and why."""
 
 
@@ -52,16 +53,14 @@ class NtpError(Exception):
     """A datagram that tells no time; the message says why, in words for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class NtpServer:
+class NtpServer(Struct, frozen=True):
     """A server to ask: a host name in lower case or an IP address, and its port."""
 
     host: str
     port: int = NTP_PORT
 
 
-@record
-class NtpAnswer:
+class NtpAnswer(Struct, frozen=True):
     """What a server said, or why nothing. ``time`` is its clock and ``local`` ours at one moment (seconds since the epoch,
     both at the middle of the exchange); ``delay`` is how long the exchange took."""
 

@@ -1,6 +1,6 @@
-"""A TCP socket, and what this machine says of it: opening, connecting, sending and receiving without blocking the others.
+"""TCP sockets that do not block: opening, sending, receiving, and what the errors of this machine mean.
 
-Errors of the target are values for the probe to tell; what this machine lacks is ``OutOfResources``.
+Errors of the target are values in the evidence; what this machine lacks is ``OutOfResources``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ import errno
 import socket
 from typing import Final
 
-import trio
-
 from scanner.model.evidence import Failure
+from scanner.net.readiness import Readiness
 
 # A server's flight is 1 to 6 kB; a read of this size takes most of them at once.
 READ_SIZE: Final = 16384
-# What connecting says, as a failure of the target
+# Errors of connecting, as failures of the target
 CONNECT_ERRORS: Final = {
     errno.ECONNREFUSED: Failure.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Failure.CONNECT_TIMEOUT,
@@ -27,8 +26,12 @@ CONNECT_ERRORS: Final = {
     errno.EADDRNOTAVAIL: Failure.NETWORK_UNREACHABLE,
     errno.EAFNOSUPPORT: Failure.NETWORK_UNREACHABLE,
 }
-# What sending and receiving say when the peer has sent RST
+# Errors of sending and receiving after the peer has sent RST
 RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
+# Errors of sending while the connection is not established yet: Linux, and the BSDs
+STILL_CONNECTING: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN})
+# One system call less where the platform has it
+_NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
 # The machine has run out of something: the target is not at fault and is tried again when there is room.
 EXHAUSTED: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
@@ -44,7 +47,7 @@ class OutOfResources(Exception):
 
 
 def open_socket(address: str) -> socket.socket | None:
-    """A non-blocking socket; ``None`` where this machine does not have the family of the address. Raises ``OutOfResources``."""
+    """Return a non-blocking socket, or ``None`` if this machine lacks the address family. Raises ``OutOfResources``."""
     try:
         # The type that ``socket.socket`` is made from has all that a probe needs, and opens and closes without calls of Python.
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -61,7 +64,10 @@ def open_socket(address: str) -> socket.socket | None:
 
 
 def has_source(sock: socket.socket, address: str, port: int) -> bool:
-    """This machine has an address to reach this one from. Connecting a datagram socket looks that up and sends nothing."""
+    """Return True if this machine has an address from which to reach ``address``.
+
+    Connecting a datagram socket looks that up and sends nothing.
+    """
     try:
         with socket.socket(sock.family, socket.SOCK_DGRAM) as datagram:
             datagram.connect((address, port))
@@ -70,27 +76,22 @@ def has_source(sock: socket.socket, address: str, port: int) -> bool:
     return True
 
 
-# What sending says while the connection is not there yet: Linux, and the BSDs
-STILL_CONNECTING: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN})
-
-
-# One system call less where the platform has it
-_NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
-
-
-async def send(sock: socket.socket, data: bytes) -> None:
-    """Send all of it. Raises ``OSError``."""
+async def send(ready: Readiness, sock: socket.socket, data: bytes, deadline: float) -> None:
+    """Send all of ``data``. Raises ``DeadlinePassed`` and ``OSError``."""
     while data:
         try:
             data = data[sock.send(data) :]
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(sock)
+            await ready.writable(sock, deadline)
 
 
-async def receive(sock: socket.socket) -> bytes:
-    """What has arrived, at most ``READ_SIZE``; ``b""`` at the end. No checkpoint where something is there. Raises ``OSError``."""
+async def receive(ready: Readiness, sock: socket.socket, deadline: float) -> bytes:
+    """Return what has arrived, at most ``READ_SIZE``; ``b""`` at the end. No checkpoint where something is there.
+
+    Raises ``DeadlinePassed`` and ``OSError``.
+    """
     while True:
         try:
             return sock.recv(READ_SIZE)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(sock)
+            await ready.readable(sock, deadline)

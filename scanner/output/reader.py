@@ -9,10 +9,11 @@ from operator import itemgetter
 from typing import Any, BinaryIO, Final, TypeVar
 
 import orjson
+from msgspec import Struct
 
+from scanner.errors import TlsweepError
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
 from scanner.model.findings import SCHEMA
-from scanner.records import dataclass
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
@@ -37,12 +38,11 @@ _SCHEMAS: Final = frozenset((SCHEMA,))
 _OBJECTS: Final = frozenset((dict,))
 
 
-class NotFindings(Exception):
+class NotFindings(TlsweepError):
     """A file in which no line is a finding; the message is one line for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A line that is no finding: where, and why."""
 
     path: str
@@ -138,20 +138,18 @@ def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]
     A torn end of a compressed file is no error, only its torn last line is unreadable. Raises ``NotFindings`` for a file
     that cannot be opened or in which no line is a finding.
     """
-    for findings, others in read_batches(paths):
+    for findings, others in read_batches(paths, list_of_findings):
         yield from findings or others
 
 
-def read_batches(
-    paths: Iterable[str], make: Make[Made] | None = None, *, batch_bytes: int = BATCH_BYTES
-) -> Iterator[Batch[Made]]:
-    """Like ``read_findings``, but yield what ``make`` makes of some findings together (by default the list of them).
+def read_batches(paths: Iterable[str], make: Make[Made], *, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch[Made]]:
+    """Like ``read_findings``, but yield what ``make`` makes of some findings together.
 
     ``make`` may drop each finding before it asks for the next one, which keeps memory small and in the processor's cache. Where
     it raises one of ``BAD_SHAPE_ERRORS``, its findings are yielded by themselves instead.
     """
     for path in paths:
-        yield from _read(path, 0, None, make or _all_findings, batch_bytes)
+        yield from _read(path, 0, None, make, batch_bytes)
 
 
 def read_part(
@@ -245,7 +243,7 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
         raise broken
 
 
-def _all_findings(findings: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def list_of_findings(findings: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the findings of a batch in which every line is one, the common case. Raises ``BAD_SHAPE_ERRORS`` otherwise."""
     found = list(findings)
     schemas, outcomes, targets = zip(*map(_SHAPE, found), strict=True)

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final, TextIO, cast
 
 import orjson
+from msgspec import Struct
 
+from scanner.errors import TlsweepError
 from scanner.output.encoding import dumps_line
 from scanner.output.reader import NotFindings
 from scanner.output.repair import Holds, repair_torn_tail
-from scanner.records import dataclass
 from scanner.text import quoted
 
 if sys.platform != "win32":
@@ -31,7 +32,7 @@ FLUSH_BYTES: Final = 128 * 1024
 FLUSH_SECONDS: Final = 1.0
 
 
-class OutputError(Exception):
+class OutputError(TlsweepError):
     """The output cannot be written; the message is one line for a person."""
 
 
@@ -51,8 +52,7 @@ class OutputClosed(OutputError):
     """The reader at the other end of the pipe has gone: nobody is interested in the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriterStatistics:
+class WriterStatistics(Struct, frozen=True):
     """What a writer has done so far; ``bytes`` are those before compression."""
 
     lines: int

@@ -13,9 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
-
-from scanner.records import dataclass
+from typing import Final, NamedTuple
 
 # Parts of the limit: above the first, caches are emptied; above the second, fewer targets are in flight; below the lowest,
 # more again. Between the second and the limit is what may arrive between two looks.
@@ -121,8 +119,7 @@ def give_back() -> None:
             trim(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
+class Reaction(NamedTuple):
     """What is to be done after a look: ``relieve`` is to empty caches and write to disk what waits, ``admitted`` is how many
     targets may be in flight, ``pause`` the seconds until the next look."""
 

@@ -7,11 +7,13 @@ import sqlite3
 from types import TracebackType
 from typing import Final
 
+from scanner.errors import TlsweepError
+
 # Some 50,000 certificates; a larger fleet's go to disk.
 MEMORY_BYTES: Final = 64 << 20
 
 
-class CertificatesError(Exception):
+class CertificatesError(TlsweepError):
     """The certificates cannot be kept; the message is one line for a person."""
 
 

@@ -11,23 +11,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from scanner.bugs import describe_bug
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.typed import RecordedError
 from scanner.diagnosis.recorded import evidence_of
+from scanner.errors import describe_bug
 from scanner.fleet.correlate.facts import Witness, seconds
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
-from scanner.records import dataclass
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
 from scanner.run.scan import Scan
-from scanner.run.wiring import FILE_OFFER, file_finding, make_judge, make_transparency, offline_scan
+from scanner.run.wiring import FILE_OFFER, file_finding, make_transparency, make_verifier, offline_scan
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate, CertificateError
 
 # Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.
@@ -41,8 +42,7 @@ _OURS: Final = (StoreError, LogListError, CertificatesError)
 _OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A finding as it was, and as it is now; ``now`` is ``None`` where ``problem`` says why it could not be judged."""
 
     before: dict[str, Any]
@@ -60,7 +60,7 @@ class Rejudge:
         self._options = options
         self._certificates = certificates
         self._fragments = fragments
-        self._judges: dict[Key, tuple[Judge, Callable[[str], Scan]]] = {}
+        self._verifiers: dict[Key, tuple[ChainVerifier, Callable[[str], Scan]]] = {}
         self._scans: dict[tuple[str, Key], Scan] = {}
 
     def collect(self, certificate_files: Sequence[str] = ()) -> None:
@@ -80,7 +80,7 @@ class Rejudge:
             if finding["outcome"] == "invalid":
                 continue
             try:
-                evidence, scan, judge = self._read(finding)
+                evidence, scan, verifier = self._read(finding)
                 target = evidence.target
                 same = (finding["run"], target.host, target.port, target.protocol, target.sni, evidence.started)
                 if same in met:
@@ -88,7 +88,7 @@ class Rejudge:
                 met[same] = None
                 if len(met) > REMEMBERED:
                     met.popitem(last=False)
-                _learn_fetched(evidence, judge, self._certificates)
+                _learn_fetched(evidence, verifier, self._certificates)
                 scan.fold.add(scan.facts(evidence, scan.verdicts(evidence)))
                 for witness in _servers_of_time(finding):
                     scan.fold.clock.hear(witness)
@@ -114,8 +114,8 @@ class Rejudge:
 
     def _judged(self, before: dict[str, Any]) -> Judged:
         try:
-            evidence, scan, judge = self._read(before)
-            now = _file_finding(evidence, scan, judge) if _is_file(evidence) else scan.judged_again(evidence)
+            evidence, scan, verifier = self._read(before)
+            now = _file_finding(evidence, scan, verifier) if _is_file(evidence) else scan.judged_again(evidence)
         except RecordedError as error:
             return Judged(before, None, str(error))
         except _OURS:
@@ -130,38 +130,38 @@ class Rejudge:
             record[name] = before[name]
         return Judged(before, now)
 
-    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, Scan, Judge]:
-        scan, judge = self._scan_of(finding)
-        return evidence_of(finding, self._certificates.get), scan, judge
+    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, Scan, ChainVerifier]:
+        scan, verifier = self._scan_of(finding)
+        return evidence_of(finding, self._certificates.get), scan, verifier
 
-    def _scan_of(self, finding: Mapping[str, Any]) -> tuple[Scan, Judge]:
+    def _scan_of(self, finding: Mapping[str, Any]) -> tuple[Scan, ChainVerifier]:
         run = finding.get("run")
         if not isinstance(run, str):
             raise RecordedError("run: not what a finding has there")
         key = self._options.key(finding)
-        if key not in self._judges:
-            if len(self._judges) >= MAX_SETUPS:
+        if key not in self._verifiers:
+            if len(self._verifiers) >= MAX_SETUPS:
                 raise RecordedError(f"its options are unlike those of {MAX_SETUPS} others in these files")
-            self._judges[key] = self._judge_for(key)
-        judge, make_scan = self._judges[key]
+            self._verifiers[key] = self._verifier_for(key)
+        verifier, make_scan = self._verifiers[key]
         scan = self._scans.get((run, key))
         if scan is None:
             if len(self._scans) >= MAX_RUNS:
                 raise RecordedError(f"it is of one run more than the {MAX_RUNS} that are told apart")
             scan = self._scans[run, key] = make_scan(run)
-        return scan, judge
+        return scan, verifier
 
-    def _judge_for(self, key: Key) -> tuple[Judge, Callable[[str], Scan]]:
+    def _verifier_for(self, key: Key) -> tuple[ChainVerifier, Callable[[str], Scan]]:
         setup = self._options.setup(key)
         try:
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
         except (StoreError, LogListError) as error:
             if not setup.recorded:
                 raise
             setup = self._options.without_recorded_files(setup, str(error))
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
-        return judge, lambda run: offline_scan(
-            setup.config, setup.material, judge, run_id=run, transparency=transparency, fragments=self._fragments
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
+        return verifier, lambda run: offline_scan(
+            setup.config, setup.material, verifier, run_id=run, transparency=transparency, fragments=self._fragments
         )
 
 
@@ -170,10 +170,10 @@ def _is_file(evidence: Evidence) -> bool:
     return any(endpoint.probe.offer == FILE_OFFER for endpoint in evidence.endpoints)
 
 
-def _file_finding(evidence: Evidence, scan: Scan, judge: Judge) -> Finding:
+def _file_finding(evidence: Evidence, scan: Scan, verifier: ChainVerifier) -> Finding:
     target = evidence.target
     name = target.name if target.sni is not None or target.host_is_ip else None
-    return file_finding(scan, judge, evidence, name=name)
+    return file_finding(scan, verifier, evidence, name=name)
 
 
 def _der(entry: Any) -> bytes | None:
@@ -186,7 +186,7 @@ def _der(entry: Any) -> bytes | None:
         return None
 
 
-def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates) -> None:
+def _learn_fetched(evidence: Evidence, verifier: ChainVerifier, certificates: Certificates) -> None:
     """What the run fetched completes paths here too."""
     fetched_by_hash: dict[str, Certificate] = {}
     for fetched in evidence.issuers:
@@ -195,7 +195,7 @@ def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates)
         below = [] if child is None else [child]
         for certificate in map(_parsed, fetched.certificates):
             # each signs the one that it was fetched for, or one that came with it
-            if certificate is not None and any(judge.intermediates.learn_fetched(certificate, one) for one in below):
+            if certificate is not None and any(verifier.intermediates.learn_fetched(certificate, one) for one in below):
                 below.append(certificate)
                 fetched_by_hash[certificate.sha256] = certificate
 

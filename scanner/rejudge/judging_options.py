@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
 from functools import cache
 from typing import Any, Final, get_type_hints
 
+from msgspec import Struct
+from msgspec.structs import fields, replace
+
 from scanner.codec.typed import Reading, RecordedError, take
 from scanner.model.config import ScanConfig
-from scanner.records import dataclass
 from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
 from scanner.text import quoted
 
@@ -24,8 +25,7 @@ _NO_CERTIFICATES: Final = Reading(lambda _: None)
 Key = tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """Everything that judging takes. ``recorded`` are the options that the run left to us, not the caller."""
 
     config: ScanConfig

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scanner.report import html_page as page
 from scanner.report.changes import changes
@@ -16,8 +17,7 @@ from scanner.report.output_files import Draft, refuse
 from scanner.text import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What was written: bytes of the page, rows shown, findings not in order, the file beside it, whether charts are there."""
 
     output: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileFacts
 from scanner.fleet.diff.target_states import CATEGORIES, Change, State
@@ -23,8 +24,7 @@ MAX_PEEKED: Final = 100
 LISTED: Final = ("new", "changed", "fixed", "flapping", "vanished", "replaced")
 
 
-@dataclass(frozen=True, slots=True)
-class Night:
+class Night(Struct, frozen=True):
     """One run of the trend: when it began (RFC 3339 text), and its outcomes."""
 
     name: str
@@ -36,8 +36,7 @@ class Night:
         return sum(self.outcomes.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A target whose state changed, for a row of a table."""
 
     target: str
@@ -46,8 +45,7 @@ class Listed:
     codes: str
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(Struct):
     """What became of the targets since the run before the last, and all the runs, the oldest first."""
 
     since: Night

@@ -6,8 +6,9 @@ Text from outside comes here through ``plain`` and is data only, never a field's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.report.svg import draw
 
@@ -24,8 +25,7 @@ TICK: Final = 70
 Values = Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """A part of a bar, or a line: the field that it is in, its name in the legend, its colour in the stylesheet."""
 
     field: str
@@ -40,8 +40,7 @@ OUTCOMES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """A chart for both widths, ready for the page; ``legend`` is empty where there is nothing to tell apart."""
 
     wide: str

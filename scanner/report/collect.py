@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from scanner.fleet.keys import Identity, identity, leaf_of
 from scanner.fleet.stats.fleet_stats import FleetStats
-from scanner.output import Unreadable, read_batches
+from scanner.output import Unreadable, list_of_findings, read_batches
 from scanner.output.reader import Batch
 from scanner.report.table_rows import MAX_NAME, Row, name_of, plain, row_of, short_name
 
@@ -32,6 +32,9 @@ KEPT_UPCOMING: Final = 50 * MAX_UPCOMING
 EXAMPLES: Final = 3
 # Codes told apart when rows are picked: the catalogue has some hundred, more can only come from files that are not ours.
 MAX_CODES: Final = 1000
+
+
+_Split = tuple[list[dict[str, Any]], list[Unreadable]]
 
 
 class Sink(Protocol):
@@ -83,7 +86,7 @@ def collect(
 
     Raises what reading findings raises, and ``UnknownColumn`` for a ``by`` that no finding has.
     """
-    batches = map(_findings, read_batches(paths))
+    batches = map(_findings, read_batches(paths, list_of_findings))
     ahead = list(_ahead(batches))
     found = Collected(owner_column(chain.from_iterable(findings for findings, _ in ahead)) if by is None else by)
     for findings, unreadable in chain(ahead, batches):
@@ -95,7 +98,7 @@ def collect(
     return found
 
 
-def _findings(batch: Batch[list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[Unreadable]]:
+def _findings(batch: Batch[list[dict[str, Any]]]) -> _Split:
     findings, others = batch
     if findings is not None:
         return findings, []

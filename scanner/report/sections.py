@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.stats.counts import GroupCounts, causes_seen, percent
@@ -32,8 +33,7 @@ SOON_DAYS: Final = 42
 NO_VALUE: Final = "(none)"
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """A cause that some target has."""
 
     name: str
@@ -44,8 +44,7 @@ class Cause:
     codes: tuple[tuple[str, str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """The targets with one value of a column; ``part`` is the share of failing ones of 100."""
 
     value: str
@@ -59,8 +58,7 @@ class Group:
     causes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Expiring:
+class Expiring(Struct, frozen=True):
     """A certificate that expires soon."""
 
     day: str
@@ -71,8 +69,7 @@ class Expiring:
     examples: str
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """The calendar: weeks with how many services, and sums."""
 
     weeks: tuple[tuple[date, int, str], ...]

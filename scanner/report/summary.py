@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.fleet.stats.counts import GroupCounts, percent
 from scanner.report.changes import Changes
@@ -16,8 +17,7 @@ NAMED: Final = 3
 _TILES: Final = {"fail": "Failing", "warn": "With a warning", "ok": "In order", "invalid": "Rows that cannot be used"}
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """One of the numbers; ``change`` is against the run before, ``None`` where there is none."""
 
     kind: str

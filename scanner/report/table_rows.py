@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.model.findings import CAUSES
 from scanner.text import ELLIPSIS, printable, shorten
@@ -29,8 +30,7 @@ SEVERITIES: Final = ("error", "warning", "note")
 _LEFT_OUT: Final = frozenset({"path", "scts", "first_bytes", "version_code", "alert_code", "issuer_key"})
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """One thing that is so."""
 
     code: str
@@ -43,8 +43,7 @@ class Diagnosis:
     evidence: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A finding as the table shows it; ``fresh`` where it fails and did not in the run before."""
 
     target: str

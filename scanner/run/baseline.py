@@ -1,6 +1,6 @@
-"""What an earlier run saw: for each target the publicly trusted certificate, so that an untrusted one in its place is noticed.
+"""The publicly trusted certificates that an earlier run saw (``--earlier``), to notice an untrusted one in their place.
 
-Only that is kept, by a hash of the target, and for a bounded number of targets: a file of any length may be given.
+Nothing else is kept, by a hash of the target and for a limited number of targets, so the file may have any length.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Any, Final
 from scanner.model.evidence import Elsewhere, Target
 from scanner.output.reader import Unreadable, read_findings
 
-# Targets remembered; with their hash, a certificate's and a share of the issuers' names some 250 bytes each.
-MAX_REMEMBERED: Final = 250_000
-# Distinct names of issuers and runs, each kept once; they are some hundreds in any fleet.
+# Targets kept; each takes some 250 bytes with its hash, its certificate's and a share of the issuers' names.
+MAX_TARGETS: Final = 250_000
+# Distinct names of issuers and runs, each kept once; a fleet has some hundreds.
 MAX_TEXTS: Final = 10_000
 _LONGEST_TEXT: Final = 1000
 
 
-class EarlierRun:
-    """Publicly trusted certificates by target. ``public`` are SHA-256 (hex) of the anchors that count as public."""
+class Baseline:
+    """Publicly trusted certificates by target. ``public`` holds the SHA-256 (hex) of the public trust anchors."""
 
     def __init__(self, public: Collection[str]) -> None:
         self._public = public
         self._seen: dict[bytes, tuple[bytes, str, str]] = {}
         self._texts: dict[str, str] = {}
-        self.left_out = 0  # targets beyond the bound
+        self.left_out = 0  # targets beyond MAX_TARGETS
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def add(self, finding: Mapping[str, Any]) -> None:
-        """Remember one finding's target; a later finding of the same target replaces an earlier one."""
+        """Add one finding; a later finding of the same target replaces an earlier one."""
         target = finding.get("target")
         seen = self._trusted(finding)
         if seen is None or not isinstance(target, dict):
             return
         key = _key(*(target.get(name) for name in ("host", "port", "protocol", "sni")))
-        if key not in self._seen and len(self._seen) >= MAX_REMEMBERED:
+        if key not in self._seen and len(self._seen) >= MAX_TARGETS:
             self.left_out += 1
             return
         self._seen[key] = seen
@@ -57,30 +57,30 @@ class EarlierRun:
                 sha256, issuer = certificate.get("sha256"), certificate.get("issuer")
                 if sha256 == chain[0] and isinstance(sha256, str) and isinstance(issuer, str):
                     try:
-                        return bytes.fromhex(sha256), self._kept(issuer), self._kept(str(finding.get("run")))
+                        return bytes.fromhex(sha256), self._interned(issuer), self._interned(str(finding.get("run")))
                     except ValueError:
                         break
         return None
 
-    def _kept(self, text: str) -> str:
+    def _interned(self, text: str) -> str:
         text = text[:_LONGEST_TEXT]
         if len(self._texts) >= MAX_TEXTS:
             return self._texts.get(text, text)
         return self._texts.setdefault(text, text)
 
     def seen(self, target: Target) -> Elsewhere | None:
-        """What the earlier run saw for this target, where that was publicly trusted."""
+        """Return the publicly trusted certificate that the earlier run saw for this target, if any."""
         found = self._seen.get(_key(target.host, target.port, target.protocol, target.sni))
         return None if found is None else Elsewhere(f"the run {found[2]}", found[0].hex(), found[1])
 
 
-def read_earlier(path: str, public: Collection[str]) -> EarlierRun:
-    """The run that a findings file holds. Raises ``OSError`` and ``scanner.output.reader.NotFindings``."""
-    run = EarlierRun(public)
+def read_baseline(path: str, public: Collection[str]) -> Baseline:
+    """Read the findings file of an earlier run. Raises ``NotFindings``."""
+    baseline = Baseline(public)
     for item in read_findings([path]):
         if not isinstance(item, Unreadable):
-            run.add(item)
-    return run
+            baseline.add(item)
+    return baseline
 
 
 def _key(*parts: object) -> bytes:

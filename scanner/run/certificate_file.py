@@ -6,8 +6,8 @@ import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from scanner.bugs import describe_caught
 from scanner.diagnosis.case import flight_of
+from scanner.errors import describe_caught
 from scanner.model.evidence import Evidence
 from scanner.model.findings import CertificateRecord
 from scanner.text import printable

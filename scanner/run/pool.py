@@ -1,9 +1,8 @@
-"""Several processes for one run: rows are dealt out to them, findings come back, one process writes.
+"""A pool of worker processes for one run: it distributes the rows, and collects the findings for the one process that writes.
 
-Rows of one host go to one process, so that targets named twice meet there and share a probe. What the limits allow is
-divided by the number of processes, so that all together keep to it. A process that dies is replaced; the rows that it had
-are scanned again at the end, in processes of their own: when one dies again its rows are halved until the row that ends
-it stands alone, and that one gets a finding that says so.
+Rows are sharded by host, so that targets named twice share a probe. The limits of the run are divided among the processes.
+A process that dies is replaced, and its unfinished rows are scanned again at the end in processes of their own. If such a
+process dies too, its rows are bisected until the row that kills it is alone; that row gets a finding that says so.
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
+from scanner.errors import TlsweepError
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, InvalidRow, Target
@@ -32,20 +32,20 @@ from scanner.net.outage import NetworkLost
 from scanner.net.pacing import PacingStatistics
 from scanner.process.limits import files_left, places
 from scanner.process.signals import SIGNALS
-from scanner.run.ipc import Frames, frame
-from scanner.run.row_queue import InBatches, Row
+from scanner.run.ipc import MessageStream, encode_message
+from scanner.run.row_queue import Row, RowBatches
 from scanner.run.scan import ScanStatistics
 from scanner.run.wiring import without_excluded
 from scanner.run.worker import Assignment, Report
 
 # Batches of rows that wait for one process while another is served.
 WAITING_BATCHES: Final = 16
-# Seconds that processes get for their last reports when the run is stopped; then they are killed.
+# Seconds for the last reports of the processes when the run is stopped; then they are killed.
 STOP_SECONDS: Final = 3.0
-# Pipes to a process; and files for what else the run has open, and for starting one.
+# Pipes to one process; and files for what else the run has open, and for starting a process.
 FILES_PER_PROCESS: Final = 3
 RESERVED_FILES: Final = 10
-# Processes in a row that may end before they have come up; after that the system is taken to be unable to start any.
+# Processes in a row that may end before their first report; after that, starting processes is taken to be impossible.
 MAX_FAILED_STARTS: Final = 3
 
 _CHILD: Final = (
@@ -53,12 +53,12 @@ _CHILD: Final = (
 )
 
 
-class WorkersFailed(Exception):
-    """Processes cannot be started; the message is one line for a person."""
+class WorkersFailed(TlsweepError):
+    """Worker processes cannot be started."""
 
 
 def shares(config: ScanConfig, count: int) -> list[ScanConfig]:
-    """The limits of each of ``count`` processes; together they are those of ``config``, of which none is below one connection."""
+    """Return the configuration of each of ``count`` processes: the limits of ``config``, divided, at least one connection each."""
     per_address = config.concurrency_per_address
     return [
         replace(
@@ -68,7 +68,7 @@ def shares(config: ScanConfig, count: int) -> list[ScanConfig]:
             # names in different processes may lead to one address
             rate_per_address=None if config.rate_per_address is None else config.rate_per_address / count,
             concurrency_per_address=None if per_address is None else max(per_address // count, 1),
-            # one part for the process that collects
+            # one share is for the process that collects
             max_memory=None if config.max_memory is None else config.max_memory // (count + 1),
         )
         for number in range(count)
@@ -76,31 +76,31 @@ def shares(config: ScanConfig, count: int) -> list[ScanConfig]:
 
 
 def shard_of(target: Target, count: int) -> int:
-    """Which of ``count`` processes gets a target."""
+    """Return the number of the process, out of ``count``, that gets a target."""
     return zlib.crc32((target.address or target.host).encode("utf-8", "surrogatepass")) % count
 
 
 class _Worker:
-    """A process, the pipes to it, and the rows that it has not answered yet."""
+    """A process, the pipes to it, and the rows that it has not reported yet."""
 
     def __init__(self, process: subprocess.Popen[bytes], rows: int, control: int, reports: int) -> None:
         self.process = process
         self.rows = trio.lowlevel.FdStream(rows)
         self.control = trio.lowlevel.FdStream(control)
         self.reports = trio.lowlevel.FdStream(reports)
-        self.frames = Frames(self.reports)
+        self.messages = MessageStream(self.reports)
         self.outstanding: dict[int, Target] = {}
         self.in_flight = 0
         self.held = 0
-        self.came_up = False
+        self.started = False
         self.done = False
 
 
-class Crew:
+class WorkerPool:
     """The processes of one run.
 
-    ``emit`` is called with findings that are made here (of rows that need no probe), ``collect`` with the reports of the
-    processes, ``say`` with lines for the person who watches. ``clock`` gives seconds since the epoch.
+    ``on_finding`` is called with the findings of rows that need no process, ``on_report`` with the reports of the processes,
+    ``log`` with lines for the user. ``clock`` returns seconds since the epoch.
     """
 
     def __init__(
@@ -108,34 +108,34 @@ class Crew:
         assignment: Assignment,
         count: int,
         *,
-        emit: Callable[[Finding], None],
-        collect: Callable[[Report], None],
-        say: Callable[[str], None],
+        on_finding: Callable[[Finding], None],
+        on_report: Callable[[Report], None],
+        log: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         count = max(1, min(count, assignment.config.concurrency))
         count = places(count, files_left(), each=FILES_PER_PROCESS, reserved=RESERVED_FILES)
         self._assignments = [replace(assignment, config=share) for share in shares(assignment.config, count)]
-        self._emit = emit
-        self._collect = collect
-        self._say = say
+        self._on_finding = on_finding
+        self._on_report = on_report
+        self._log = log
         self._clock = clock
         self._workers: set[_Worker] = set()
         self._lost: list[Target] = []
         self._learnt: dict[bytes, None] = {}
         self._fold = Fold(judge_clock=assignment.config.at is None)
-        self._at_rest: set[int] = set()
-        self._all_rest = trio.Event()
+        self._idle: set[int] = set()
+        self._all_idle = trio.Event()
         self._settle = trio.Event()
         self._failed_starts = 0
-        self._broken = False  # what is found can no longer be written
+        self._output_failed = False
         self._read = 0
         self._done = 0
         self._finished_reading = False
         self._outcomes: Counter[str] = Counter()
 
     def statistics(self) -> ScanStatistics:
-        """Counts at this moment, over all processes."""
+        """Return the current counts over all processes."""
         in_flight = sum(worker.in_flight for worker in self._workers)
         limit = sum(each.config.concurrency for each in self._assignments)
         return ScanStatistics(
@@ -148,74 +148,74 @@ class Crew:
         )
 
     def processes(self) -> list[int]:
-        """The ids of the processes that are up."""
+        """Return the ids of the running processes."""
         return [worker.process.pid for worker in self._workers]
 
     # --- the run -------------------------------------------------------------------------------
 
     async def run(self, rows: Iterator[Row]) -> None:
-        """Every row to one finding. Cancelling it keeps what the processes have found so far. Raises ``WorkersFailed``."""
+        """Make one finding of every row. If cancelled, what the processes have found so far is kept. Raises ``WorkersFailed``."""
         async with trio.open_nursery() as nursery:
             channels = []
             for number in range(len(self._assignments)):
                 send, receive = trio.open_memory_channel[list[Target]](WAITING_BATCHES)
                 channels.append(send)
                 nursery.start_soon(self._shard, number, receive)
-            await self._deal(rows, channels)
-            await self._all_rest.wait()
-            await self._lost_again()
+            await self._distribute(rows, channels)
+            await self._all_idle.wait()
+            await self._rescan_lost()
             self._settle.set()
-        await self._lost_again()
+        await self._rescan_lost()
 
-    async def _deal(self, rows: Iterator[Row], channels: list[trio.MemorySendChannel[list[Target]]]) -> None:
+    async def _distribute(self, rows: Iterator[Row], channels: list[trio.MemorySendChannel[list[Target]]]) -> None:
         exclusions = self._assignments[0].material.exclusions
-        read = InBatches(without_excluded(rows, exclusions) if len(exclusions) else rows)
+        read = RowBatches(without_excluded(rows, exclusions) if len(exclusions) else rows)
         while batch := await trio.to_thread.run_sync(read, abandon_on_cancel=True):
             self._read += len(batch)
-            hands: list[list[Target]] = [[] for _ in channels]
+            shards: list[list[Target]] = [[] for _ in channels]
             for row in batch:
                 if isinstance(row, InvalidRow):
                     self._write(assemble.invalid_finding(row, self._assignments[0].run_id, started=self._clock()))
                 else:
-                    hands[shard_of(row, len(channels))].append(row)
-            for channel, hand in zip(channels, hands, strict=True):
-                if hand:
-                    await channel.send(hand)
+                    shards[shard_of(row, len(channels))].append(row)
+            for channel, shard in zip(channels, shards, strict=True):
+                if shard:
+                    await channel.send(shard)
         self._finished_reading = True
         for channel in channels:
             channel.close()
 
     async def _shard(self, number: int, batches: trio.MemoryReceiveChannel[list[Target]]) -> None:
-        """Rows of one process and of those that replace it."""
-        async for batch in batches:  # a process is started when there is something for it
-            lost = await self._life(number, batch, batches, self._settle)
+        """Run the process of one shard, and those that replace it."""
+        async for batch in batches:  # a process is started when there are rows for it
+            lost = await self._run_child(number, batch, batches, self._settle)
             if lost is None:
                 break
             self._lost += lost
-        self._rests(number)
+        self._on_idle(number)
 
-    def _rests(self, number: int) -> None:
-        self._at_rest.add(number)
-        if len(self._at_rest) == len(self._assignments):
-            self._all_rest.set()
+    def _on_idle(self, number: int) -> None:
+        self._idle.add(number)
+        if len(self._idle) == len(self._assignments):
+            self._all_idle.set()
 
-    async def _lost_again(self) -> None:
+    async def _rescan_lost(self) -> None:
         lost, self._lost = sorted(self._lost, key=lambda target: target.row), []
-        await self._again(lost)
+        await self._rescan(lost)
 
-    async def _again(self, lost: list[Target]) -> None:
-        """Scan rows whose process died, in one of their own, until none is left or the one that ends it stands alone."""
+    async def _rescan(self, lost: list[Target]) -> None:
+        """Scan rows whose process died in a process of their own, and bisect them if it dies too."""
         if not lost:
             return
-        still = await self._life(None, lost, None, None)
-        if not still:
+        unfinished = await self._run_child(None, lost, None, None)
+        if not unfinished:
             return
-        if len(still) == 1:
-            self._give_up(still[0])
+        if len(unfinished) == 1:
+            self._give_up(unfinished[0])
             return
-        half = len(still) // 2
-        await self._again(still[:half])
-        await self._again(still[half:])
+        half = len(unfinished) // 2
+        await self._rescan(unfinished[:half])
+        await self._rescan(unfinished[half:])
 
     def _give_up(self, target: Target) -> None:
         evidence = Evidence(target=target, started=self._clock(), bug="each process that probed this target died")
@@ -225,61 +225,61 @@ class Crew:
     def _write(self, finding: Finding) -> None:
         self._done += 1
         self._outcomes[finding["outcome"]] += 1
-        self._emit(finding)
+        self._on_finding(finding)
 
     # --- one process ---------------------------------------------------------------------------
 
-    async def _life(
+    async def _run_child(
         self,
         number: int | None,
         first: list[Target],
         more: trio.MemoryReceiveChannel[list[Target]] | None,
         settle: trio.Event | None,
     ) -> list[Target] | None:
-        """One process from its start to its end: ``None`` where it did all it was given, else the rows that are left.
+        """Run one process to its end. Return ``None`` if it finished all of its rows, else those that are left.
 
-        ``number`` is that of the shard, ``None`` where the process has only its ``first`` rows and settles at once.
+        ``number`` is that of the shard, or ``None`` for a process that gets only its ``first`` rows and settles at once.
         """
         async with self._open(self._assignments[number or 0]) as worker:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._order, worker, first, more, settle)
+                nursery.start_soon(self._send_rows, worker, first, more, settle)
                 while (report := await _next_report(worker)) is not None:
                     self._take(worker, report)
-                    if report.phase == "rest" and number is not None:
-                        self._rests(number)
+                    if report.phase == "idle" and number is not None:
+                        self._on_idle(number)
                 nursery.cancel_scope.cancel()
         if worker.done:
             return None
         lost = list(worker.outstanding.values())
-        self._mourn(worker, lost, quiet=number is None)
+        self._on_exit(worker, lost, quiet=number is None)
         return lost
 
-    async def _order(
+    async def _send_rows(
         self,
         worker: _Worker,
         first: list[Target],
         more: trio.MemoryReceiveChannel[list[Target]] | None,
         settle: trio.Event | None,
     ) -> None:
-        """Give a process its rows, then what all of them have learnt."""
+        """Send a process its rows, then what all processes have learnt."""
         try:
-            await self._give(worker, first)
+            await self._send_batch(worker, first)
             if more is not None:
                 async for batch in more:
-                    await self._give(worker, batch)
+                    await self._send_batch(worker, batch)
             await worker.rows.aclose()
             if settle is not None:
                 await settle.wait()
-            await worker.control.send_all(frame((list(self._learnt), self._fold)))
+            await worker.control.send_all(encode_message((list(self._learnt), self._fold)))
         except trio.BrokenResourceError:
-            return  # it has died, which its reports show too
+            return  # the process has died, and so its reports end too
 
-    async def _give(self, worker: _Worker, batch: list[Target]) -> None:
+    async def _send_batch(self, worker: _Worker, batch: list[Target]) -> None:
         worker.outstanding.update((target.row, target) for target in batch)
-        await worker.rows.send_all(frame(batch))
+        await worker.rows.send_all(encode_message(batch))
 
     def _take(self, worker: _Worker, report: Report) -> None:
-        worker.came_up = True
+        worker.started = True
         self._failed_starts = 0
         worker.done = report.phase == "done"
         worker.in_flight, worker.held = report.in_flight, report.held
@@ -290,20 +290,20 @@ class Crew:
             worker.outstanding.pop(row, None)
         self._done += len(report.rows)
         self._outcomes.update(report.stats.total.outcomes)
-        self._collect(report)
+        self._on_report(report)
         if report.network_lost is not None:
             raise NetworkLost(report.network_lost)
 
-    def _mourn(self, worker: _Worker, lost: list[Target], *, quiet: bool) -> None:
+    def _on_exit(self, worker: _Worker, lost: list[Target], *, quiet: bool) -> None:
         status = worker.process.returncode
         how = f"ended with status {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
-        if not worker.came_up:
+        if not worker.started:
             self._failed_starts += 1
             if self._failed_starts >= MAX_FAILED_STARTS:
                 raise WorkersFailed(f"worker processes cannot be started: the last one {how}")
         if not quiet:
             targets = "1 target" if len(lost) == 1 else f"{len(lost)} targets"
-            self._say(f"worker process {worker.process.pid} {how}; {targets} it had not finished will be scanned again")
+            self._log(f"worker process {worker.process.pid} {how}; {targets} it had not finished will be scanned again")
 
     @asynccontextmanager
     async def _open(self, assignment: Assignment) -> AsyncIterator[_Worker]:
@@ -311,14 +311,14 @@ class Crew:
         self._workers.add(worker)
         try:
             try:
-                await worker.control.send_all(frame(assignment))
+                await worker.control.send_all(encode_message(assignment))
             except trio.BrokenResourceError:
-                pass  # it has died already, which its reports show too
+                pass  # the process has died already, and so its reports end too
             yield worker
         except NetworkLost:
             raise
         except Exception:
-            self._broken = True
+            self._output_failed = True
             raise
         finally:
             with trio.CancelScope(shield=True):
@@ -337,26 +337,26 @@ class Crew:
                     self._workers.discard(worker)
 
     async def _take_last(self, worker: _Worker) -> None:
-        """Read the reports to their end, so that the process is not kept from ending; take them while they can be written."""
+        """Read the reports to their end, so that the process can end; use them as long as they can be written."""
         failure: Exception | None = None
         while (report := await _next_report(worker)) is not None:
-            if self._broken:
+            if self._output_failed:
                 continue
             try:
                 self._take(worker, report)
             except Exception as error:  # noqa: BLE001 - raised again below
-                self._broken, failure = True, error
+                self._output_failed, failure = True, error
         if failure is not None:
             raise failure
 
 
 async def _next_report(worker: _Worker) -> Report | None:
-    report: Report | None = await worker.frames.next()
+    report: Report | None = await worker.messages.receive()
     return report
 
 
 def _start() -> _Worker:
-    """A new process. It never sees the signals that stop a run: the process that started it says when to stop."""
+    """Start a process. It never sees the signals that stop a run: it stops when the process that started it says so."""
     pipes = [os.pipe() for _ in range(3)]
     (rows_in, rows_out), (control_in, control_out), (reports_in, reports_out) = pipes
     theirs = (rows_in, control_in, reports_out)

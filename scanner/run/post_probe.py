@@ -1,21 +1,22 @@
-"""What is asked besides, after a target was judged: its CAA and TLSA records, and what others see of it."""
+"""Lookups after a target was probed and verified: CAA and TLSA records, an earlier run, and what other resolvers lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
-from scanner.bugs import describe_caught, joined
+from msgspec.structs import replace
+
+from scanner.errors import describe_caught, joined
 from scanner.model.evidence import DnsAnswer, Evidence
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver
-from scanner.run.baseline import EarlierRun
+from scanner.run.baseline import Baseline
 from scanner.trust.untrusted_issuer import unvouched
 from scanner.trust.verdicts import ChainVerdict
 
 
-class Extras:
+class PostProbeLookups:
     """Belongs to one run. Each question is asked only where its answer could matter."""
 
     def __init__(
@@ -23,19 +24,22 @@ class Extras:
         resolver: Resolver,
         *,
         wants_caa: Callable[[ChainVerdict], bool],
-        earlier: EarlierRun | None = None,
+        baseline: Baseline | None = None,
         others: OtherResolvers | None = None,
     ) -> None:
         self._resolver = resolver
         self._wants_caa = wants_caa
-        self._earlier = earlier
+        self._baseline = baseline
         self._others = others
 
-    async def ask(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Evidence:
-        """The evidence, with ``dns.caa`` where a public CA that we know issued it, ``dns.tlsa`` where DNSSEC vouches for the zone,
-        ``elsewhere`` where nobody vouches for what came and an earlier run, or the address that another resolver knows, had a
-        publicly trusted certificate."""
-        if self._earlier is not None and any(verdict is not None and not verdict.trusted for verdict in verdicts):
+    async def look_up(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Evidence:
+        """Return the evidence with what was found.
+
+        That is ``dns.caa`` if a known public CA issued the certificate, ``dns.tlsa`` if the zone is signed (DNSSEC), and
+        ``elsewhere`` if the certificate's issuer is untrusted while an earlier run, or the address that another resolver
+        gives, had a publicly trusted certificate.
+        """
+        if self._baseline is not None and any(verdict is not None and not verdict.trusted for verdict in verdicts):
             evidence = await _attempt("an earlier run", self._seen_earlier, evidence)
         dns = evidence.dns
         if dns is None or dns.source != "dns":
@@ -49,7 +53,7 @@ class Extras:
         return evidence
 
     async def _seen_earlier(self, evidence: Evidence, _: DnsAnswer | None) -> Evidence:
-        seen = None if self._earlier is None else self._earlier.seen(evidence.target)
+        seen = None if self._baseline is None else self._baseline.seen(evidence.target)
         return evidence if seen is None else replace(evidence, elsewhere=(seen,))
 
     async def _seen_elsewhere(self, evidence: Evidence, _: DnsAnswer | None) -> Evidence:
@@ -63,12 +67,12 @@ class Extras:
     async def _with_tlsa(self, evidence: Evidence, dns: DnsAnswer) -> Evidence:
         target = evidence.target
         tlsa = await self._resolver.tlsa(target.port, "tcp", target.host)
-        # DANE counts only what DNSSEC vouches for (RFC 6698 section 4.1)
+        # DANE requires DNSSEC (RFC 6698 section 4.1)
         return replace(evidence, dns=replace(dns, tlsa=tlsa.records if tlsa.authenticated else None))
 
 
 async def _attempt(what: str, ask: Callable[[Evidence, Any], Awaitable[Evidence]], evidence: Evidence) -> Evidence:
-    """The evidence with what ``ask`` adds to it, or with the bug that kept it from that."""
+    """Return the evidence with what ``ask`` adds to it, or with the bug that prevented it."""
     try:
         return await ask(evidence, evidence.dns)
     except BaseException as error:  # noqa: BLE001 - our own bug costs this answer, not the others

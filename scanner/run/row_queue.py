@@ -1,4 +1,4 @@
-"""Rows on their way from a blocking source to the workers that want them, never more than some thousand at a time."""
+"""Rows on their way from a blocking source to the tasks that want them, never more than some thousand at a time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from scanner.model.evidence import InvalidRow, Target
 
 # Rows of one batch by default: enough to make the hop to the reading thread cheap, few enough to wait for.
 ROWS_PER_READ: Final = 256
-# ... and of one that a run reads for itself, and has ready at least before it reads on; some 500 bytes each. A busy loop takes
-# up what a thread has read three turns later, and in each turn every worker may want a row: one that finds none is put to
-# sleep and woken again, which costs more than reading its row.
+# Rows that a run reads at once and has ready before it reads on, at some 500 bytes each. A busy loop takes up what a thread
+# has read three turns later, and in each turn every task may want a row: one that finds none is parked and woken again, which
+# costs more than reading its row.
 ROWS_AHEAD: Final = 4096
-# Each read takes so many times as many rows as the one before, as long as they come fast.
+# Each read takes this many times as many rows as the one before, as long as they come fast.
 GROWTH: Final = 4
 # Seconds after which a batch that is not full shows that rows trickle in, from a person or a pipe: then each goes at once.
 TRICKLE: Final = 0.05
-# ... and so many more for each row: a thread that reads has to wait for its turn.
-TRICKLE_A_ROW: Final = 0.0002
+# ... and this much more for each row: a thread that reads has to wait for its turn.
+TRICKLE_PER_ROW: Final = 0.0002
 
 Row = Target | InvalidRow
-# Rows one by one, or a call that blocks until it has some and gives none at the end.
-Source = Iterator[Row] | Callable[[], list[Row]]
+# Rows one by one, or a call that blocks until it has some and returns an empty list at the end.
+RowSource = Iterator[Row] | Callable[[], list[Row]]
 
 
-class InBatches:
-    """Rows of a blocking iterator, a list for each call: long ones where rows come fast, single ones where they trickle in."""
+class RowBatches:
+    """Rows of a blocking iterator, a list for each call: long lists where rows come fast, single rows where they trickle in."""
 
     def __init__(self, rows: Iterator[Row], most: int = ROWS_PER_READ) -> None:
         self._rows = rows
@@ -39,22 +39,22 @@ class InBatches:
         self._size = 1
 
     def __call__(self) -> list[Row]:
-        """The next rows; none at the end."""
+        """Return the next rows; an empty list at the end."""
         begun = time.monotonic()
         batch = list(islice(self._rows, self._size))
-        fast = time.monotonic() - begun < TRICKLE + TRICKLE_A_ROW * len(batch)
+        fast = time.monotonic() - begun < TRICKLE + TRICKLE_PER_ROW * len(batch)
         self._size = min(self._size * GROWTH, self._most) if fast else 1
         return batch
 
 
-class Feed:
-    """Rows from a blocking source, read in batches by a thread, taken one by one by workers."""
+class RowQueue:
+    """Queue of rows that a thread reads in batches from a blocking source, and tasks take one by one."""
 
-    def __init__(self, rows: Source) -> None:
-        self._read_batch = rows if callable(rows) else InBatches(rows, ROWS_AHEAD)
+    def __init__(self, rows: RowSource) -> None:
+        self._read_batch = rows if callable(rows) else RowBatches(rows, ROWS_AHEAD)
         self._ready: deque[Row] = deque()
-        self._lot = trio.lowlevel.ParkingLot()
-        self._drained = trio.Event()
+        self._waiters = trio.lowlevel.ParkingLot()
+        self._has_room = trio.Event()
         self._full = False
         self.idle = 0
         self.read = 0
@@ -62,34 +62,34 @@ class Feed:
 
     @property
     def ready(self) -> int:
-        """Rows that wait to be taken."""
+        """Number of rows that wait to be taken."""
         return len(self._ready)
 
-    async def fill(self, wanted: Callable[[int], None]) -> None:
-        """Read to the end; ``wanted`` is told how many rows have become ready."""
+    async def read_all(self, on_ready: Callable[[int], None]) -> None:
+        """Read the source to its end; ``on_ready`` is called with the number of rows that have become ready."""
         while batch := await trio.to_thread.run_sync(self._read_batch, abandon_on_cancel=True):
             self.read += len(batch)
             self._ready.extend(batch)
-            wanted(len(batch))
-            self._lot.unpark(count=len(batch))
+            on_ready(len(batch))
+            self._waiters.unpark(count=len(batch))
             while len(self._ready) >= ROWS_AHEAD:
-                self._drained, self._full = trio.Event(), True
-                await self._drained.wait()
+                self._has_room, self._full = trio.Event(), True
+                await self._has_room.wait()
         self.finished = True
-        self._lot.unpark_all()
+        self._waiters.unpark_all()
 
-    async def take(self) -> Row | None:
-        """The next row; ``None`` when there will be none."""
+    async def get(self) -> Row | None:
+        """Take the next row; ``None`` when there will be no more."""
         while not self._ready:
             if self.finished:
                 return None
             self.idle += 1
             try:
-                await self._lot.park()
+                await self._waiters.park()
             finally:
                 self.idle -= 1
         row = self._ready.popleft()
         if self._full and len(self._ready) < ROWS_AHEAD:
             self._full = False
-            self._drained.set()
+            self._has_room.set()
         return row

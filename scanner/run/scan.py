@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
-from scanner.bugs import describe_caught, joined
 from scanner.caching import Cache, given_size
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
@@ -25,6 +25,7 @@ from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.questions import Question, next_question
 from scanner.diagnosis.readymade import ReadyMade
+from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.facts import Facts, facts_of
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
@@ -35,13 +36,12 @@ from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries, with_answers
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
-from scanner.records import dataclass
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Feed, Source
-from scanner.run.spool import Held, HeldError, evidence_bytes, finding_bytes
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.run.post_probe import PostProbeLookups
+from scanner.run.row_queue import RowQueue, RowSource
+from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
+from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
@@ -66,8 +66,7 @@ TargetKey = tuple[str, int, str, str | None, str | None]
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
 
 
-@dataclass(frozen=True, slots=True)
-class ScanStatistics:
+class ScanStatistics(Struct, frozen=True):
     """A moment's view of a run; the progress line reads only this."""
 
     read: int
@@ -90,7 +89,7 @@ class Scan:
         config: ScanConfig,
         *,
         run_id: str,
-        judge: Judge,
+        verifier: ChainVerifier,
         pacer: Pacer,
         emit: Emit,
         judged: Judged | None = None,
@@ -107,7 +106,7 @@ class Scan:
         self._loading = trio.Lock()
         self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
         self._run_id = run_id
-        self._judge = judge
+        self._verifier = verifier
         self._pacer = pacer
         self._emit = emit
         self._judged = judged
@@ -123,7 +122,7 @@ class Scan:
         self._ready_made = ReadyMade(run_id, some_context, fragments=fragments, judged_with=judged_with)
         self.fold = Fold(judge_clock=config.at is None)
         self._observer: Observer | None = None
-        self._extras: Extras | None = None
+        self._post_probe: PostProbeLookups | None = None
         self._enquiries: Enquiries | None = None
         self._last: tuple[ServerFlight, str, float, ChainVerdict] | None = None
         self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None  # what was found plainly healthy last
@@ -131,12 +130,12 @@ class Scan:
         self._recent: Cache[TargetKey, tuple[Finding, int]] = Cache(REMEMBERED, REMEMBERED_BYTES, given_size)
         self._in_flight: dict[TargetKey, list[Target]] = {}
         # evidence, and whether rows that name the same target wait for it
-        self._held: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
+        self._held: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
-        self._reprobes: Held[tuple[Target, bool]] = Held(lambda item: ROW_BYTES)
+        self._reprobes: Spool[tuple[Target, bool]] = Spool(lambda item: ROW_BYTES)
         self._conditions: Conditions | None = None
         # what failed before anything worked
-        self._early: Held[tuple[Evidence, bool]] = Held(lambda item: evidence_bytes(item[0]))
+        self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
         self._outcomes: Counter[str] = Counter()
@@ -144,7 +143,7 @@ class Scan:
         self._sharing = 0
         self._done = 0
         self._workers = 0
-        self._feed: Feed | None = None
+        self._feed: RowQueue | None = None
 
     def statistics(self) -> ScanStatistics:
         """Counts at this moment."""
@@ -180,7 +179,7 @@ class Scan:
         # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
         last = self._last
         if last is None or last[0] is not flight or last[2] != at or last[1] != name:
-            last = self._last = flight, name, at, judge_or_leaf(self._judge, flight.certificates, name=name, at=at)
+            last = self._last = flight, name, at, verify_or_leaf(self._verifier, flight.certificates, name=name, at=at)
         return last[3]
 
     def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
@@ -239,9 +238,9 @@ class Scan:
 
     async def run(
         self,
-        rows: Source,
+        rows: RowSource,
         observer: Observer,
-        extras: Extras | None = None,
+        post_probe: PostProbeLookups | None = None,
         *,
         enquiries: Enquiries | None = None,
         conditions: Conditions | None = None,
@@ -253,10 +252,10 @@ class Scan:
         ``before_settling`` is awaited when only what was held is left.
         """
         self._observer = observer
-        self._extras = extras
+        self._post_probe = post_probe
         self._enquiries = enquiries
         self._conditions = conditions
-        feed = self._feed = Feed(rows)
+        feed = self._feed = RowQueue(rows)
         async with trio.open_nursery() as nursery:
 
             def hire(ready: int) -> None:
@@ -267,16 +266,16 @@ class Scan:
                     nursery.start_soon(self._work, feed)
 
             self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
-            await feed.fill(hire)
+            await feed.read_all(hire)
         await self._settle_early()
         await self._reprobe()
         if before_settling is not None:
             await before_settling()
         await self._settle()
 
-    async def _work(self, feed: Feed) -> None:
+    async def _work(self, feed: RowQueue) -> None:
         in_flight, recent = self._in_flight, self._recent
-        while (row := await feed.take()) is not None:
+        while (row := await feed.get()) is not None:
             if isinstance(row, InvalidRow):
                 self._write(assemble.invalid_finding(row, self._run_id, started=self._clock()))
                 continue
@@ -303,10 +302,10 @@ class Scan:
             else:
                 self._unresolved = True
         if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
-            self._reprobes.hold((target, owned), str(attempt + 1))
+            self._reprobes.put((target, owned), str(attempt + 1))
             return
         if attempt == 1 and verdict is None and self._conditions is not None and self._conditions.is_early(evidence):
-            self._early.hold((evidence, owned), "early")
+            self._early.put((evidence, owned), "early")
             self._early_loopback = self._early_loopback or any(is_loopback(each.address) for each in evidence.endpoints)
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early()
@@ -336,13 +335,13 @@ class Scan:
             return
         stand = await self._conditions.early_ones_count(loopback=self._early_loopback)
         nobody = self._unresolved and not self._resolved and not self._conditions.outages.has_worked
-        for evidence, owned in self._early.release("early"):
+        for evidence, owned in self._early.pop_all("early"):
             if stand:
                 evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
                 self._conclude(evidence, owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:
-                self._reprobes.hold((evidence.target, owned), "2")
+                self._reprobes.put((evidence.target, owned), "2")
 
     async def _reprobe(self) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
@@ -353,7 +352,7 @@ class Scan:
 
         for attempt in range(2, MAX_ATTEMPTS + 1):
             workers = min(self._reprobes.count(str(attempt)), self._config.concurrency)
-            targets = self._reprobes.release(str(attempt))
+            targets = self._reprobes.pop_all(str(attempt))
             async with trio.open_nursery() as nursery:
                 for _ in range(workers):
                     nursery.start_soon(work, targets, attempt)
@@ -377,8 +376,8 @@ class Scan:
             healthy, endpoints = self._healthy, evidence.endpoints
             verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
             # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
-            if self._extras is not None and (verdict is None or evidence.dns is not None):
-                evidence = await self._extras.ask(evidence, [verdict] if verdict else self.verdicts(evidence))
+            if self._post_probe is not None and (verdict is None or evidence.dns is not None):
+                evidence = await self._post_probe.look_up(evidence, [verdict] if verdict else self.verdicts(evidence))
             if self._enquiries is not None:
                 known = None if verdict is None else self._enquiries.at_hand(verdict)
                 if known is None:
@@ -434,7 +433,7 @@ class Scan:
                     self._learnt = self._learnt or facts is not None
                 reason = self.fold.waits_for(facts)
                 if reason is not None:
-                    self._held.hold((evidence, owned), reason)
+                    self._held.put((evidence, owned), reason)
                     return
             # by a clock that is known to be wrong even what seems to be in order may not be
             if facts is not None or self.fold.clock.verdict().state == "wrong":
@@ -442,7 +441,7 @@ class Scan:
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
                     verdicts = self.verdicts(evidence, fleet)
-        except HeldError:
+        except SpoolError:
             raise  # a full disk is no fault of a target
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
             failed = [*failed, describe_caught("fleet", error)]
@@ -470,7 +469,7 @@ class Scan:
     async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
         for reason in REASONS:
-            held = self._held.release(reason)
+            held = self._held.pop_all(reason)
             # so many and no more: while others have their turn, what is settled may become open again, and then these are held anew
             for _ in range(self._held.count(reason)):
                 if not self.fold.settled(reason) or (item := next(held, None)) is None:

@@ -1,8 +1,8 @@
-"""What waits for the fleet's word: held in memory up to a bound, then in a temporary file, and given back in order.
+"""FIFO queues of items that wait for something, in memory up to a limit and in temporary files beyond it.
 
-Each reason to wait is a queue of its own. The bound is in items and in bytes, and what is in memory goes to disk at once
-where memory runs short. The files are deleted as soon as they are open, so nothing is left behind whatever happens; a run
-that is killed probes again what it held.
+A run spools the evidence that cannot become a finding yet, in one queue per reason to wait. The limit is in items and in
+bytes; ``spill`` writes everything to disk when memory runs short. The files are unlinked as soon as they are open, so nothing
+is left behind whatever happens; a run that is killed probes again what it had spooled.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, Generic, TypeVar, cast
 
+from scanner.errors import TlsweepError
 from scanner.model.evidence import Evidence
 
 T = TypeVar("T")
 
-# Held in memory, all together: the evidence of a target with its certificates is some 10 KB, so this is 20 MB ...
+# Items in memory, in all queues: the evidence of a target with its certificates is some 10 KB, so this is 20 MB ...
 MAX_IN_MEMORY: Final = 2000
-# ... and where a server sends 256 kB of certificates fewer of them.
+# ... and fewer of them where a server sends 256 kB of certificates.
 MAX_BYTES_IN_MEMORY: Final = 32 << 20
-# Of one target's evidence, beside what its peers sent.
+# Memory for the evidence of one target, without what its peers sent.
 EVIDENCE_BYTES: Final = 4096
-# ... and of each further connection.
+# Memory for each further connection.
 PROBE_BYTES: Final = 1024
-# Bytes written at a time: large enough that a million held targets are few writes.
+# Bytes written at a time: large enough that a million spooled targets are few writes.
 BUFFER: Final = 1 << 18
 
 
-class HeldError(Exception):
-    """What is held back cannot be kept or read; the message says why, in words for a person."""
+class SpoolError(TlsweepError):
+    """A temporary file of the spool cannot be written or read."""
 
 
 def evidence_bytes(evidence: Evidence) -> int:
-    """Return about how many bytes the evidence of a target takes in memory, unparsed."""
+    """Return about how many bytes of memory the evidence of a target takes, unparsed."""
     size = EVIDENCE_BYTES
     for endpoint in evidence.endpoints:
         size += endpoint.probe.bytes_received
@@ -52,10 +53,10 @@ def finding_bytes(evidence: Evidence) -> int:
     return 6 * evidence_bytes(evidence)
 
 
-class Held(Generic[T]):
-    """Items by the reason for which they wait. Raises ``HeldError`` where the disk fails, and nothing else of the kind.
+class Spool(Generic[T]):
+    """Queues of items by the reason for which they wait. Raises ``SpoolError`` if the disk fails.
 
-    Items beyond the bound are pickled, so they must be records of ours; what comes back is equal, not the same.
+    Items beyond the limit are pickled, so what comes back is equal to what was put in, but not identical.
     """
 
     def __init__(
@@ -66,36 +67,36 @@ class Held(Generic[T]):
         bytes_in_memory: int = MAX_BYTES_IN_MEMORY,
         directory: str | None = None,
     ) -> None:
-        """``size`` estimates the bytes of an item; ``directory`` None is the system's place for temporary files."""
+        """``size`` estimates the bytes of an item; without ``directory`` files go where the system has temporary files."""
         self._size = size
         self._room = in_memory
         self._bytes_left = bytes_in_memory
         self._directory = directory
         self._queues: dict[str, _Queue[T]] = {}
-        self.waiting = 0  # how many items are held
+        self.waiting = 0  # items in all queues
 
     def __len__(self) -> int:
         return self.waiting
 
-    def __enter__(self) -> Held[T]:
+    def __enter__(self) -> Spool[T]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def count(self, reason: str) -> int:
-        """How many items wait for ``reason``."""
+        """Return how many items wait for ``reason``."""
         queue = self._queues.get(reason)
         return 0 if queue is None else len(queue)
 
-    def hold(self, item: T, reason: str) -> None:
-        """Keep ``item`` until ``reason`` is settled."""
+    def put(self, item: T, reason: str) -> None:
+        """Add ``item`` to the queue of ``reason``."""
         queue = self._queues.get(reason)
         if queue is None:
             queue = self._queues[reason] = _Queue(self._directory)
         self.waiting += 1
         size = self._size(item)
-        # What came after an item on disk must come back after it.
+        # whatever comes after an item on disk goes to disk too, to keep the queue's order
         if self._room > 0 and size <= self._bytes_left and not queue.on_disk:
             self._room -= 1
             self._bytes_left -= size
@@ -104,7 +105,7 @@ class Held(Generic[T]):
             queue.write(item)
 
     def spill(self) -> int:
-        """Write all that is in memory to disk; return how many items that was."""
+        """Write all items in memory to disk, and return their number."""
         spilled = 0
         for queue in self._queues.values():
             spilled += len(queue.memory)
@@ -113,8 +114,8 @@ class Held(Generic[T]):
             queue.spill()
         return spilled
 
-    def release(self, reason: str) -> Iterator[T]:
-        """Give back what waits for ``reason``, in the order in which it came, what is held meanwhile too."""
+    def pop_all(self, reason: str) -> Iterator[T]:
+        """Remove and yield what waits for ``reason``, first in, first out, including what is put in meanwhile."""
         queue = self._queues.get(reason)
         while queue is not None and len(queue):
             if queue.memory:
@@ -127,12 +128,12 @@ class Held(Generic[T]):
             yield item
 
     def drain(self) -> Iterator[T]:
-        """Give back everything, reason by reason."""
+        """Remove and yield everything, reason by reason."""
         for reason in list(self._queues):
-            yield from self.release(reason)
+            yield from self.pop_all(reason)
 
     def close(self) -> None:
-        """Forget what is left."""
+        """Drop what is left."""
         for queue in self._queues.values():
             queue.close()
         self._queues.clear()
@@ -140,7 +141,7 @@ class Held(Generic[T]):
 
 
 class _Queue(Generic[T]):
-    """First in, first out: a part in memory, then what came after it in files."""
+    """One FIFO queue: the oldest items in memory, the later ones in files."""
 
     def __init__(self, directory: str | None) -> None:
         self.memory: deque[tuple[T, int]] = deque()
@@ -160,7 +161,7 @@ class _Queue(Generic[T]):
         self._files[-1].write(item)
 
     def spill(self) -> None:
-        """Write what is in memory to a file of its own, which is read before the others."""
+        """Write what is in memory to a file of its own, which is read before the other files."""
         if not self.memory:
             return
         file = _File(self._directory)
@@ -183,7 +184,7 @@ class _Queue(Generic[T]):
 
 
 class _File:
-    """Items in a temporary file, read in the order in which they were written."""
+    """Pickled items in a temporary file, read in the order in which they were written."""
 
     def __init__(self, directory: str | None) -> None:
         self.items = 0  # still to be read
@@ -193,7 +194,7 @@ class _File:
         self._write_at = 0
 
     def write(self, item: object) -> None:
-        import pickle  # most runs hold little
+        import pickle  # most runs spool little
 
         data = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
@@ -216,7 +217,7 @@ class _File:
         except OSError as error:
             raise self._failed("read", error) from None
         if len(data) != length or not length:
-            raise HeldError(
+            raise SpoolError(
                 f"findings that were held back in {self._place()} cannot be read again: the file is cut off"
             )
         self._read_at += 4 + length
@@ -231,11 +232,11 @@ class _File:
             try:
                 file.close()
             except OSError:
-                pass  # bytes that nobody wants any more could not be written
+                pass  # the bytes that could not be written are not needed any more
 
     def _place(self) -> str:
         return self._directory or tempfile.gettempdir()
 
-    def _failed(self, what: str, error: OSError) -> HeldError:
+    def _failed(self, what: str, error: OSError) -> SpoolError:
         reason = error.strerror or os.strerror(error.errno or 0)
-        return HeldError(f"cannot {what} findings that are held back, in {self._place()}: {reason}")
+        return SpoolError(f"cannot {what} findings that are held back, in {self._place()}: {reason}")

@@ -10,12 +10,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.caching import clear_all, share_of_all
 from scanner.codec.certificate_dedup import Fragments
@@ -32,7 +33,7 @@ from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
-from scanner.net.dns.udp_pool import FILES_PER_PORT
+from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import Enquiries, open_enquiries
 from scanner.net.observe import Observer
@@ -42,26 +43,24 @@ from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
 from scanner.process import memory
 from scanner.process.limits import files_left, places
-from scanner.records import dataclass
-from scanner.run.baseline import read_earlier
-from scanner.run.post_probe import Extras
-from scanner.run.row_queue import Row, Source
+from scanner.run.baseline import read_baseline
+from scanner.run.post_probe import PostProbeLookups
+from scanner.run.row_queue import Row, RowSource
 from scanner.run.scan import WAITING_WORKERS, Emit, Judged, Notify, Scan
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
 from scanner.tls.plaintext import recognise
 from scanner.trust.ct_logs import load_log_list
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.stores import load_public_roots, load_store, load_store_file
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class Material(Struct, frozen=True, kw_only=True):
     """What a run is given beside its limits: who is asked, who is trusted, who is left alone."""
 
     resolvers: Sequence[str] = ()
@@ -113,9 +112,9 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def make_judge(material: Material, intermediates: Intermediates | None = None) -> Judge:
+def make_verifier(material: Material, intermediates: Intermediates | None = None) -> ChainVerifier:
     """The judge over the chosen stores. Raises ``StoreError``."""
-    return Judge(
+    return ChainVerifier(
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
@@ -143,7 +142,7 @@ def make_completer(material: Material, clock: Callable[[], float] = time.time) -
     certificate, key = material.client_cert, material.client_key
     if certificate is None:
         return Completer(clock=clock)
-    from scanner.trust.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
+    from scanner.x509.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
 
     completer = Completer(certificate, key, presented=load_client_certificate(certificate, key), clock=clock)
     try:
@@ -198,25 +197,24 @@ def without_excluded(rows: Iterator[Row], exclusions: Exclusions) -> Iterator[Ro
         yield row
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """An open run: give it rows."""
 
     scan: Scan
     _observer: Observer
-    _extras: Extras
+    _post_probe: PostProbeLookups
     _enquiries: Enquiries
     _exclusions: Exclusions
     _conditions: Conditions
 
-    async def run(self, rows: Source, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def run(self, rows: RowSource, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
         await self.scan.run(
             rows,
             self._observer,
-            self._extras,
+            self._post_probe,
             enquiries=self._enquiries,
             conditions=self._conditions,
             before_settling=before_settling,
@@ -246,7 +244,7 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
     A worker that waits for its name has a socket too. Fewer workers are slower; too many would have names and connections fail
     for want of files, which is nothing that a target has done.
     """
-    reserved = RESERVED_FILES + (left or 0) // FILES_PER_PORT
+    reserved = RESERVED_FILES + (left or 0) // FILES_PER_SOCKET
     workers = places(config.concurrency + WAITING_WORKERS, left, each=1, reserved=reserved)
     if workers >= config.concurrency + WAITING_WORKERS:
         return config, WAITING_WORKERS
@@ -266,7 +264,7 @@ def _pacer(config: ScanConfig) -> Pacer:
 
 def judge_file(
     config: ScanConfig,
-    judge: Judge,
+    verifier: ChainVerifier,
     evidence: Evidence,
     *,
     name: str | None,
@@ -279,14 +277,14 @@ def judge_file(
     Without ``transparency`` SCTs are judged by the log list that is shipped.
     """
     material = material or Material()
-    scan = offline_scan(config, material, judge, run_id=run_id, transparency=transparency)
-    return file_finding(scan, judge, evidence, name=name)
+    scan = offline_scan(config, material, verifier, run_id=run_id, transparency=transparency)
+    return file_finding(scan, verifier, evidence, name=name)
 
 
 def offline_scan(
     config: ScanConfig,
     material: Material,
-    judge: Judge,
+    verifier: ChainVerifier,
     *,
     run_id: str,
     transparency: Transparency | None = None,
@@ -296,7 +294,7 @@ def offline_scan(
     return Scan(
         config,
         run_id=run_id,
-        judge=judge,
+        verifier=verifier,
         pacer=_pacer(config),
         emit=lambda finding: None,
         fragments=fragments,
@@ -305,11 +303,11 @@ def offline_scan(
     )
 
 
-def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | None) -> Finding:
+def file_finding(scan: Scan, verifier: ChainVerifier, evidence: Evidence, *, name: str | None) -> Finding:
     """The finding of certificates from a file, without the commands that connect: nothing is deployed yet."""
     at = scan.moment(evidence.started)
     verdicts = [
-        None if flight is None else judge_or_leaf(judge, flight.certificates, name=name, at=at)
+        None if flight is None else verify_or_leaf(verifier, flight.certificates, name=name, at=at)
         for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
     ]
     finding = scan.finding(evidence, verdicts)
@@ -355,7 +353,7 @@ async def open_session(
     material: Material,
     *,
     run_id: str,
-    judge: Judge,
+    verifier: ChainVerifier,
     emit: Emit,
     judged: Judged | None = None,
     fragments: Fragments | None = None,
@@ -376,7 +374,7 @@ async def open_session(
     scan = Scan(
         config,
         run_id=run_id,
-        judge=judge,
+        verifier=verifier,
         pacer=pacer,
         emit=emit,
         waiting_workers=waiting_workers,
@@ -389,10 +387,10 @@ async def open_session(
         judged_with=judged_with(config, material),
     )
 
-    earlier = None
+    baseline = None
     if material.earlier is not None:
-        earlier = await trio.to_thread.run_sync(
-            read_earlier, material.earlier, load_public_roots(material.public_roots)
+        baseline = await trio.to_thread.run_sync(
+            read_baseline, material.earlier, load_public_roots(material.public_roots)
         )
     exclusions, has_ipv6 = material.exclusions, ipv6_usable()
 
@@ -410,7 +408,7 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+            Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
             ask=scan.ask,
@@ -422,10 +420,10 @@ async def open_session(
         )
         # those of the system are spares of each other; those that were named may be views of their own
         others = OtherResolvers(resolver, observer, scan.verdict_at_start) if len(material.resolvers) > 1 else None
-        extras = Extras(resolver, wants_caa=_wants_caa, earlier=earlier, others=others)
+        post_probe = PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others)
         async with open_enquiries(
             resolver,
-            judge.intermediates,
+            verifier.intermediates,
             pacer,
             config,
             banned=exclusions.host,
@@ -450,7 +448,7 @@ async def open_session(
                         share_of_all(config.max_memory / memory.CACHES)
                         say = warn or (lambda line: None)
                         nursery.start_soon(_stay_below, config.max_memory, config, scan, pacer, say)
-                    yield Session(scan, observer, extras, enquiries, exclusions, conditions)
+                    yield Session(scan, observer, post_probe, enquiries, exclusions, conditions)
                     nursery.cancel_scope.cancel()
             finally:
                 share_of_all(1.0)

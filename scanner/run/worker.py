@@ -1,8 +1,8 @@
-"""One of several processes of a run: it takes rows from a pipe, scans them as a single process would, and reports back.
+"""A worker process of a run: it takes rows from a pipe, scans them as a single process would, and reports back.
 
-Three pipes join it to the process that started it (``scanner.run.pool``): rows come over the first until it ends; over the
-second the assignment, then, once all processes have nothing left but held findings, what the others have learnt; reports
-go over the third. The end of the second says stop, or that the other process is gone.
+Three pipes connect it to the process that started it (``scanner.run.pool``). Rows come over the first, until it is closed.
+Over the second come the assignment and, once all processes have nothing left but spooled findings, what the others have
+learnt; its end means stop, or that the other process has gone. Reports go over the third.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Final, Literal
 
 import trio
+from msgspec import Struct, field
 
-from scanner.bugs import innermost
 from scanner.codec.certificate_dedup import Fragments
+from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.fleet.correlate.fold import Fold
 from scanner.fleet.stats.run_counts import RunCounts
@@ -27,12 +27,11 @@ from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.outage import NetworkLost
 from scanner.output import dumps_line
 from scanner.process.limits import collect_seldom, raise_file_limit
-from scanner.records import dataclass
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
-from scanner.run.ipc import Frames, frame, read_frame
+from scanner.run.ipc import MessageStream, encode_message, read_message
 from scanner.run.row_queue import Row
-from scanner.run.wiring import Material, Session, make_judge, open_session
+from scanner.run.wiring import Material, Session, make_verifier, open_session
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -40,26 +39,24 @@ from scanner.x509.certificate import Certificate
 # Seconds between two reports: short enough to watch a run live, long enough to make many findings one message.
 REPORT_EVERY: Final = 0.1
 
-Phase = Literal["working", "rest", "done"]
+Phase = Literal["working", "idle", "done"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """What a process is to do, beside its rows."""
+class Assignment(Struct, frozen=True, kw_only=True):
+    """What a process has to do, apart from its rows."""
 
     config: ScanConfig
     material: Material
     run_id: str
     certificates: bool = False
-    wall_offset: float | None = None  # wall time less boot time, as the run's first process read them
+    wall_offset: float | None = None  # wall time minus boot time, as the run's first process read them
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What happened since the last report. ``lines`` are the findings of ``rows``, as they go into the file.
 
-    ``words`` are those of ``--fail-on`` that some of them match, ``certificates`` are (SHA-256, line) of those that this
-    process met first, ``learnt`` is the DER of intermediates met, ``fold`` what its targets tell the fleet.
+    ``words`` are the words of ``--fail-on`` that some of them match, ``certificates`` are (SHA-256, line) of those that this
+    process saw for the first time, ``learnt`` is the DER of new intermediates, ``fold`` the facts about the fleet.
     """
 
     phase: Phase = "working"
@@ -69,69 +66,69 @@ class Report:
     words: set[str] = field(default_factory=set)
     certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
     learnt: list[bytes] = field(default_factory=list)
-    fold: Fold | None = None  # with the phase "rest"
-    clock: ClockVerdict | None = None  # once, if it is wrong
-    warnings: list[str] = field(default_factory=list)  # lines for the person who watches
-    network_lost: str | None = None  # why this process gives up, and with it the run
+    fold: Fold | None = None  # with the phase "idle"
+    clock: ClockVerdict | None = None  # once, if the local clock is wrong
+    warnings: list[str] = field(default_factory=list)  # lines for the user
+    network_lost: str | None = None  # why this process, and with it the run, gives up
     in_flight: int = 0
     held: int = 0
 
 
-class _Desk:
-    """Collects what is to be reported, and sends it."""
+class _Reporter:
+    """Collects what has to be reported, and sends it."""
 
     def __init__(self, out: trio.abc.SendStream, intermediates: Intermediates) -> None:
         self._out = out
         self._intermediates = intermediates
-        self._told = 0
+        self._learnt_sent = 0
         self._report = Report()
         self._known: set[bytes] = set()
         self._sending = trio.Lock()
         self.session: Session | None = None
 
-    def emit(self, finding: Finding) -> None:
-        """Take a finding."""
+    def on_finding(self, finding: Finding) -> None:
+        """Add a finding to the report."""
         report = self._report
         report.rows.append(finding["target"]["row"])
         report.lines.append(dumps_line(finding))
         report.stats.add(finding)
         report.words |= words_of(finding)
 
-    def judged(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
-        """Take the certificates of a finding."""
+    def on_judged(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
+        """Add the certificates of a target to the report."""
         for digest, record in not_met_before(evidence, verdicts, self._known):
             self._report.certificates.append((digest, dumps_line(record)))
 
-    def notify(self, fleet: FleetVerdict) -> None:
-        """Take that the local clock is wrong."""
+    def on_clock_wrong(self, fleet: FleetVerdict) -> None:
+        """Report that the local clock is wrong."""
         self._report.clock = fleet.clock
 
-    def warn(self, line: str) -> None:
-        """Take a line for the person who watches."""
+    def log(self, line: str) -> None:
+        """Report a line for the user."""
         self._report.warnings.append(line)
 
-    def lost(self, group: BaseExceptionGroup[NetworkLost]) -> None:
-        """Take that this process gives up."""
+    def on_network_lost(self, group: BaseExceptionGroup[NetworkLost]) -> None:
+        """Report that this process gives up."""
         self._report.network_lost = str(innermost(group))
 
     async def send(self, phase: Phase = "working") -> None:
-        """Report now."""
+        """Send a report now."""
         async with self._sending:
             report, self._report = self._report, Report()
             report.phase = phase
-            if phase == "rest" and self.session is not None:
+            if phase == "idle" and self.session is not None:
                 report.fold = self.session.scan.fold
             learnt = self._intermediates.all_learnt()
-            report.learnt = [certificate.der for certificate in learnt[self._told :]]
-            self._told = len(learnt)
+            report.learnt = [certificate.der for certificate in learnt[self._learnt_sent :]]
+            self._learnt_sent = len(learnt)
             if self.session is not None:
                 now = self.session.scan.statistics()
                 report.in_flight, report.held = now.pacing.in_flight, now.held
             with trio.CancelScope(shield=True):  # half a message would make the rest unreadable
-                await self._out.send_all(frame(report))
+                await self._out.send_all(encode_message(report))
 
     async def keep_sending(self) -> None:
-        """Report from time to time what is new, until cancelled."""
+        """Send a report every ``REPORT_EVERY`` seconds if there is news, until cancelled."""
         last = (0, 0)
         while True:
             await trio.sleep(REPORT_EVERY)
@@ -143,34 +140,34 @@ class _Desk:
 
 
 async def work(rows: int, control: int, reports: int) -> None:
-    """Do what the assignment says; the arguments are file descriptors, which are closed at the end."""
+    """Carry out the assignment; the arguments are file descriptors, which are closed at the end."""
     async with trio.lowlevel.FdStream(control) as incoming, trio.lowlevel.FdStream(reports) as outgoing:
-        orders = Frames(incoming)
-        assignment = await orders.next()
+        orders = MessageStream(incoming)
+        assignment = await orders.receive()
         if assignment is not None:
             assert isinstance(assignment, Assignment)
-            await _do(assignment, rows, orders, outgoing)
+            await _scan(assignment, rows, orders, outgoing)
 
 
-async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.abc.SendStream) -> None:
+async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoing: trio.abc.SendStream) -> None:
     intermediates = Intermediates()
-    desk = _Desk(outgoing, intermediates)
-    judge = make_judge(assignment.material, intermediates)
+    reporter = _Reporter(outgoing, intermediates)
+    verifier = make_verifier(assignment.material, intermediates)
     others_learnt: list[bytes] = []
     settle = trio.Event()
     finished = False
 
     async def listen(stop: trio.CancelScope) -> None:
-        while (order := await orders.next()) is not None:
+        while (order := await orders.receive()) is not None:
             learnt, fold = order
             others_learnt.extend(learnt)
-            assert desk.session is not None
-            desk.session.scan.fold = fold
+            assert reporter.session is not None
+            reporter.session.scan.fold = fold
             settle.set()
         stop.cancel()
 
-    async def rest() -> None:
-        await desk.send("rest")
+    async def on_idle() -> None:
+        await reporter.send("idle")
         await settle.wait()
         for der in others_learnt:
             intermediates.learn(Certificate.parse_untrusted(der))
@@ -182,35 +179,35 @@ async def _do(assignment: Assignment, rows: int, orders: Frames, outgoing: trio.
                     assignment.config,
                     assignment.material,
                     run_id=assignment.run_id,
-                    judge=judge,
-                    emit=desk.emit,
-                    judged=desk.judged if assignment.certificates else None,
+                    verifier=verifier,
+                    emit=reporter.on_finding,
+                    judged=reporter.on_judged if assignment.certificates else None,
                     fragments=Fragments(),
                     clock=WallClock(assignment.wall_offset),
-                    notify=desk.notify,
-                    warn=desk.warn,
+                    notify=reporter.on_clock_wrong,
+                    warn=reporter.log,
                 ) as session,
                 trio.open_nursery() as nursery,
             ):
-                desk.session = session
-                await desk.send()  # the first report says that this process has come up
+                reporter.session = session
+                await reporter.send()  # the first report says that this process has started
                 nursery.start_soon(listen, stop)
-                nursery.start_soon(desk.keep_sending)
-                await session.run(_batches(rows), before_settling=rest)
+                nursery.start_soon(reporter.keep_sending)
+                await session.run(_batches(rows), before_settling=on_idle)
                 finished = True
                 nursery.cancel_scope.cancel()
     except* NetworkLost as group:
-        desk.lost(group)
+        reporter.on_network_lost(group)
     with trio.CancelScope(shield=True):
-        await desk.send("done" if finished else "working")
+        await reporter.send("done" if finished else "working")
 
 
 def _batches(descriptor: int) -> Callable[[], list[Row]]:
-    # A run that is stopped leaves the thread that reads behind; its file then ends with the process, which is no mistake.
+    # without closefd: a run that is stopped leaves the reading thread behind, and its file open until the process ends
     file = os.fdopen(descriptor, "rb", closefd=False)
 
     def read() -> list[Row]:
-        batch: list[Row] | None = None if file.closed else read_frame(file)
+        batch: list[Row] | None = None if file.closed else read_message(file)
         if batch is None and not file.closed:
             file.close()
             os.close(descriptor)
@@ -220,15 +217,15 @@ def _batches(descriptor: int) -> Callable[[], list[Row]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Entry of the process: three file descriptors. Returns its exit status."""
+    """Entry point of the process: the arguments are three file descriptors. Returns the exit status."""
     rows, control, reports = map(int, arguments)
     raise_file_limit()
     collect_seldom()
     try:
         trio.run(work, rows, control, reports, clock=LoopClock())
-    except Exception as raised:  # noqa: BLE001 - one line, and the process that started this one says what it means
+    except Exception as raised:  # noqa: BLE001 - one line; the process that started this one reports what it means
         error = innermost(raised)
-        if not isinstance(error, trio.BrokenResourceError):  # else nobody reads the reports any more
+        if not isinstance(error, trio.BrokenResourceError):  # else the process that reads the reports has gone
             sys.stderr.write(f"tlsweep: worker {os.getpid()}: {type(error).__name__}: {error}\n")
         return 1
     return 0

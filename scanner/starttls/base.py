@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 # The longest opening that is read, greeting and capabilities together: the longest known are a few kB (a banner of a
 # hundred lines, the capabilities of a mail server); a peer that says more is not opening anything.
@@ -32,32 +32,27 @@ MOST_ALIEN_BINARY: Final = 9
 CLIENT_NAME: Final = "tlsweep.invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class NeedData:
+class NeedData(Struct, frozen=True):
     """Nothing is decided yet: send what there is to send, then read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """The next byte in either direction belongs to TLS."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotOffered:
+class NotOffered(Struct, frozen=True):
     """The server speaks the protocol and does not have TLS in it. ``words`` are its own, or name its code."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The server has TLS, or never said that it has not, and will not begin it now. ``words`` are its own."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Struct, frozen=True):
     """What came is not the protocol. ``recognised`` names what it is instead ("tls", "ssh", ...) where that is known."""
 
     words: str

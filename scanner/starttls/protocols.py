@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(Struct, frozen=True):
     """How TLS begins on a service. ``port`` is the one of IANA's registry, taken where a row names none.
 
     ``starttls`` says that a dialogue comes first. ``alpn`` is what is offered (RFC 7301), in order of preference.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.tls import constants as c
 
 
@@ -36,40 +37,34 @@ class NeedData:
 NEED_DATA: Final = NeedData()
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(Struct, frozen=True):
     """One whole handshake message was read and understood; ``kind`` is its HandshakeType."""
 
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
-class FlightComplete:
+class FlightComplete(Struct, frozen=True):
     """The server's first flight was read to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertReceived:
+class AlertReceived(Struct, frozen=True):
     """An alert (RFC 8446 section 6). Fatal ones end the handshake, warnings do not."""
 
     level: int
     description: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotTls:
+class NotTls(Struct, frozen=True):
     """The peer's first bytes are no TLS record; they and what follows stand in ``ClientHandshake.plaintext``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """The peer's bytes are TLS and wrong; ``detail`` says where."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class PeerClosed:
+class PeerClosed(Struct, frozen=True):
     """End of file before the flight was complete."""
 
 

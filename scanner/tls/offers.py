@@ -8,10 +8,10 @@ Every other offer changes one thing; ``scanner.diagnosis.questions`` decides whe
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
 
 SSL3: Final = 0x0300
 TLS10: Final = 0x0301
@@ -65,8 +65,7 @@ SHA1_SCHEMES: Final = (0x0203, 0x0201, 0x0202)
 OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602)
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """What one ClientHello offers. Code points as in the IANA registries, in order of preference.
 
     ``versions`` of more than one entry, or TLS 1.3, go into supported_versions (RFC 8446 section 4.2.1).

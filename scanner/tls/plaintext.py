@@ -12,14 +12,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
 
 # every signature decides within the first line or header; more would only cost time
 MOST_BYTES: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """How one protocol's first bytes look. ``reference`` is the document and section that says so."""
 
     protocol: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.tls.suites import SUITES
 
 GREASE: Final = "GREASE"
@@ -167,8 +168,7 @@ SCHEMES: Final = {
 FORWARD_SECRET_EXCHANGES: Final = frozenset({"ECDHE", "DHE", "TLS13", "CECPQ1", "ECCPWD", "IBSDH", "SRP"})
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """A cipher suite taken apart.
 
     ``kx`` is the key exchange: "TLS13" where the suite does not say (RFC 8446 appendix B.4), "ECDHE", "DHE", "RSA",

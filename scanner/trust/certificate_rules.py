@@ -15,7 +15,7 @@ from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions
 from scanner.x509 import malformations as flaws
 from scanner.x509.certificate import Certificate
-from scanner.x509.name_constraints import MAX_SUBTREES, name_count
+from scanner.x509.name_constraints import MAX_SUBTREES
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
 # begins at 1962 bits of RSA. Other clients take 1024.
@@ -193,7 +193,8 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: V
     constraints = authority.name_constraints
     if constraints is None:
         return []
-    names = name_count(lower)
+    carried = lower.names
+    names = len(carried.dns) + len(carried.ips) + len(carried.others) + 1  # and the subject
     if names * constraints.count > OPENSSL_COMPARISONS:
         return [_too_many_comparisons(authority, lower, names, constraints.count)]
     if constraints.cut:

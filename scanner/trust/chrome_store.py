@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.shipped import shipped
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -22,8 +23,7 @@ from scanner.x509.sct import sct_times_untrusted
 BROWSER: Final = "chrome"
 
 
-@dataclass(frozen=True, slots=True)
-class ChromeStore:
+class ChromeStore(Struct, frozen=True):
     """Chrome's anchors by SHA-256 (hex): the moment after which nothing newly logged is taken, or ``None``.
 
     ``elsewhere`` are the subjects (RFC 4514 text) of its roots that Mozilla does not have.

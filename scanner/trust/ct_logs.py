@@ -18,8 +18,9 @@ from typing import Any, Final, Literal
 import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec import Struct
 
-from scanner.model.evidence import record
+from scanner.errors import TlsweepError
 from scanner.shipped import shipped
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der
@@ -37,12 +38,11 @@ STATES: Final[frozenset[str]] = frozenset(("pending", "qualified", "usable", "re
 APPROVED: Final[frozenset[str]] = frozenset(("qualified", "usable", "readonly"))
 
 
-class LogListError(Exception):
+class LogListError(TlsweepError):
     """A log list cannot be used; the message is one line for a person."""
 
 
-@record
-class CtLog:
+class CtLog(Struct, frozen=True):
     """One log. Times are seconds since the epoch; ``None`` where the list does not say.
 
     ``state`` is what the list's owner says of it and ``since`` when it came to that; ``apple_state`` the same of Apple, where the list

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from scanner.model.evidence import record
+from msgspec import Struct
+
 from scanner.trust.ct_logs import APPROVED, CtLog
 
 Source = Literal["certificate", "tls", "staple"]
@@ -26,8 +27,7 @@ LONG_LOGS: Final = 3
 APPLE_PER_OPERATOR: Final[Mapping[int, int]] = {SHORT_LOGS: 1, LONG_LOGS: 2}
 
 
-@record
-class Promise:
+class Promise(Struct, frozen=True):
     """A verified SCT: whose, how it came, and when it was made (seconds since the epoch)."""
 
     log: CtLog
@@ -35,8 +35,7 @@ class Promise:
     time: float
 
 
-@record
-class PolicyVerdict:
+class PolicyVerdict(Struct, frozen=True):
     """Whether a policy is met; ``None`` where that depends on what is not known about a log.
 
     ``count`` of the ``needed`` logs count; ``reason`` says what is missing, in words.

@@ -13,8 +13,9 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
-from scanner.records import dataclass
 from scanner.shipped import shipped
 from scanner.x509.certificate import Certificate
 
@@ -28,8 +29,7 @@ _REMEMBERED: Final = 1024
 _LONGEST_NAME: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Middlebox:
+class Middlebox(Struct, frozen=True):
     """One product. ``decides``: the pattern was checked, so that the name alone may be believed."""
 
     product: str
@@ -38,8 +38,7 @@ class Middlebox:
     decides: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(Struct, frozen=True):
     middlebox: Middlebox
     conditions: tuple[tuple[str, re.Pattern[str]], ...]  # attribute of the issuer, full-match pattern
 

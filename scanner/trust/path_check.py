@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.trust import certificate_rules as rules
 from scanner.trust.certificate_rules import Violation
 from scanner.trust.paths import NOT_SENT, Step, Surroundings, UpperPath
@@ -21,8 +22,7 @@ CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
 
-@dataclass(slots=True)
-class WeighedPath:
+class WeighedPath(Struct):
     """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong.
     ``first``: it was the first one that was tried, and is closed."""
 

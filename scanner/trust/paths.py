@@ -13,11 +13,11 @@ and kept with the window in which all of it is valid.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import field
 from typing import Final, Literal
 
+from msgspec import Struct, field
+
 from scanner.caching import PARSED, Cache
-from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
@@ -34,6 +34,7 @@ from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 from scanner.x509.certificate_fields import serial_text_untrusted
 from scanner.x509.distinguished import comparable
+from scanner.x509.extensions import SUBJECT_ALT_NAME
 from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
@@ -61,8 +62,7 @@ Source = Literal["sent", "anchor", "run", "shipped", "aia"]
 NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 
 
-@dataclass(frozen=True, slots=True)
-class UpperPath:
+class UpperPath(Struct, frozen=True):
     """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
     Where the search was given up it is as far as it came.
 
@@ -79,8 +79,7 @@ class UpperPath:
     constrained: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
 
     issuer: Certificate
@@ -88,8 +87,7 @@ class Step:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(slots=True)
-class Surroundings:
+class Surroundings(Struct):
     """The issuers that one server sent, against one store, and what is known of the paths above them."""
 
     store: TrustStore
@@ -128,8 +126,7 @@ class Surroundings:
         return sum(map(len, self.sent))
 
 
-@dataclass(slots=True)
-class Climb:
+class Climb(Struct):
     """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
 
     paths: list[UpperPath]
@@ -197,10 +194,10 @@ class PathBuilder:
         budget = self.budget
         budget.charge_once(("tables", authority.sha256), constraints.steps)
         known = self._names.get(lower.sha256)
-        steps = steps_to_read_names(lower) if known is None else known[0]
+        steps = steps_to_read_names(lower.names, lower.subject_der, _san_bytes(lower)) if known is None else known[0]
         budget.charge_once(("names", lower.sha256), steps)
         if known is None:
-            known = self._names[lower.sha256] = steps, ConstrainedNames(lower)
+            known = self._names[lower.sha256] = steps, constrained_names(lower)
         key = authority.sha256, lower.sha256
         budget.charge_once(("pair", *key), known[1].steps)
         if key not in self._violations:
@@ -389,6 +386,15 @@ def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroun
             seen.add(certificate.sha256)
             sent.setdefault(certificate.subject_der, []).append(certificate)
     return Surroundings(store, sent, len(issuers) > MAX_SENT)
+
+
+def _san_bytes(certificate: Certificate) -> int:
+    return len(certificate.extension(SUBJECT_ALT_NAME) or b"")
+
+
+def constrained_names(certificate: Certificate) -> ConstrainedNames:
+    """Return the names of a certificate, prepared for checks against any number of name constraints."""
+    return ConstrainedNames(certificate.names, certificate.subject_der, _san_bytes(certificate))
 
 
 def _sorted_candidates(

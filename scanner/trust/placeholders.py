@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.shipped import shipped
 from scanner.x509.certificate import Certificate
 
@@ -25,8 +26,7 @@ _LONGEST_MATCHED: Final = 256
 _NAMES_EXAMINED: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One product's certificate. ``decides``: known well enough to name a target's fault by it."""
 
     product: str

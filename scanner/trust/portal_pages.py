@@ -10,7 +10,9 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from scanner.model.evidence import Completion, EndpointEvidence, record
+from msgspec import Struct
+
+from scanner.model.evidence import Completion, EndpointEvidence
 from scanner.trust.interceptors import is_portal_key
 from scanner.trust.verdicts import ChainVerdict
 
@@ -30,8 +32,7 @@ KNOWN_KEY: Final = "its key is known for a portal's"
 _LONGEST_PAGE: Final = 300
 
 
-@record
-class Page:
+class Page(Struct, frozen=True):
     """What answered instead: a page whose address speaks of a login or a block, or that gives itself away.
 
     ``page`` names it: host and path of where it leads, else its certificate. ``proof``: it says itself that it is a

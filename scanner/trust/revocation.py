@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from scanner.caching import PARSED, bounded_memo
-from scanner.model.evidence import RevocationAnswer, record
-from scanner.records import dataclass
+from scanner.model.evidence import RevocationAnswer
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
@@ -42,8 +43,7 @@ LONGEST_STAPLE: Final = 65_536
 _WEB: Final = ("http://", "https://")
 
 
-@record
-class Sources:
+class Sources(Struct, frozen=True):
     """Where a certificate says that one can ask. ``none_needed`` says why nobody has to be asked, in words.
 
     ``unusable`` are addresses that are no HTTP ones (LDAP).
@@ -110,8 +110,7 @@ def answer_bytes(answer: RevocationAnswer) -> int:
 # --- OCSP ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Timeless:
+class _Timeless(Struct, frozen=True):
     """What holds of a response at any time: what was verified, or why nothing was."""
 
     verified: Verified | None = None

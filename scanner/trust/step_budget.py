@@ -11,10 +11,10 @@ an exponent as long costs as much as sixty of the usual ones.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct, field
+
 from scanner.x509.certificate import Certificate, CertificateError
 
 # All that is done for one chain, over all stores: whoever waits for the event loop waits this long, some 25 ms.
@@ -39,8 +39,7 @@ class TooCostly(Exception):
     """The budget of a chain is spent. Raised by ``Budget`` and caught by the judge; never leaves it."""
 
 
-@dataclass(slots=True)
-class Bill:
+class Bill(Struct):
     """What some work is charged: ``steps`` each time, and what ``once`` names once for a chain, however often it is met."""
 
     steps: int = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from scanner.errors import TlsweepError
 from scanner.shipped import shipped
 from scanner.trust.onecrl import Blocklist, onecrl
 from scanner.x509.certificate import Certificate, CertificateError
@@ -34,7 +35,7 @@ _BUNDLES: Final = (
 )
 
 
-class StoreError(Exception):
+class StoreError(TlsweepError):
     """A trust store cannot be used; the message is one line for a person."""
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
+from msgspec import Struct, field
+
 from scanner.caching import Cache
-from scanner.model.evidence import record
 from scanner.model.findings import SctRecord
-from scanner.records import dataclass
 from scanner.trust import ct_policies as ctpolicy
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Promise, Source
@@ -47,8 +46,7 @@ AHEAD: Final = "its time lies ahead"
 _BY_STANDING: Final[dict[str, Status]] = {"approved": "valid", "once": "retired", "never": "not-accepted"}
 
 
-@record
-class JudgedSct:
+class JudgedSct(Struct, frozen=True):
     """One SCT as it came. ``verified``: the log's key verifies its signature, whatever its time. ``why`` is about the status."""
 
     source: Source
@@ -60,8 +58,7 @@ class JudgedSct:
     why: str | None = None
 
 
-@record
-class TransparencyVerdict:
+class TransparencyVerdict(Struct, frozen=True):
     """What all SCTs of a certificate come to at one moment.
 
     ``certain`` is false where the log list is too old, or of unknown age; ``list_made`` is when it was made.
@@ -95,8 +92,7 @@ class TransparencyVerdict:
         )
 
 
-@dataclass(slots=True)
-class _Judged:
+class _Judged(Struct):
     """SCTs with their signatures verified, and the verdict of the last moment with the time in which it holds."""
 
     scts: tuple[JudgedSct, ...]
@@ -125,7 +121,7 @@ class Transparency:
         self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
         self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
 
-    def judge(
+    def evaluate(
         self,
         leaf: Certificate,
         issuer: Certificate | None,

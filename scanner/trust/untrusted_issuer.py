@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from scanner.caching import PARSED, bounded_memo
-from scanner.model.evidence import EndpointEvidence, record
+from scanner.model.evidence import EndpointEvidence
 from scanner.trust.interceptors import key_hash, middlebox_of
 from scanner.trust.placeholders import match
 from scanner.trust.verdicts import ChainVerdict
@@ -32,8 +34,7 @@ _LONGEST: Final = 131_072
 _DIGITS: Final = 32
 
 
-@record
-class Lineage:
+class Lineage(Struct, frozen=True):
     """The issuer of one leaf that no public CA vouches for.
 
     ``key`` tells it from others: its name with its key, or with the identifier of its key, whichever is known;

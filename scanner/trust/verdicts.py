@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from scanner.model.evidence import record
+from msgspec import Struct, field
+
 from scanner.x509.certificate import Certificate
 
 
-@record
-class Problem:
+class Problem(Struct, frozen=True):
     """A rule that a certificate or path breaks.
 
     ``code`` is a code of the catalogue (``certificate-expired``, ``bad-signature``, ...); ``certificate`` is the
@@ -23,8 +23,7 @@ class Problem:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-@record
-class StoreVerdict:
+class StoreVerdict(Struct, frozen=True):
     """One trust store's answer for one chain at one moment.
 
     ``path`` is SHA-256 (hex), leaf first and anchor last, of the path found: the valid one, else the best failing one
@@ -41,8 +40,7 @@ class StoreVerdict:
     completed_from: Mapping[str, str] = field(default_factory=dict)
 
 
-@record
-class NameVerdict:
+class NameVerdict(Struct, frozen=True):
     """Whether the leaf is for the name asked for (RFC 9525), and what it is for instead.
 
     ``code`` is ``None`` on a match, else ``name-not-in-san``, ``wildcard-depth`` or ``common-name-only``;
@@ -57,11 +55,7 @@ class NameVerdict:
     common_name: str | None = None
 
 
-_NO_STORES: Mapping[str, StoreVerdict] = {}
-
-
-@dataclass(slots=True, unsafe_hash=True, init=False)
-class ChainVerdict:
+class ChainVerdict(Struct, frozen=True, dict=True):
     """Everything the judges say about what one endpoint sent, before any rule weighs it.
 
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` where that certificate does not parse.
@@ -72,59 +66,48 @@ class ChainVerdict:
     ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
     with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
     the estate calls its own (``--private-ca``) issued it.
+    ``error`` is our own exception that kept the stores and paths from being judged.
 
-    What every target is asked for several times over is worked out once, as the verdict is made: ``leaf`` is the end-entity
-    certificate, if one was sent and parses; ``trusted``: some selected store finds a valid path; ``in_order``: all of them
-    do, the name matches, and no judge has a word about anything. ``parts`` is for whoever writes findings of many targets
-    with these certificates: what was made for one of them and serves the next, whatever its name. Nothing else about a
-    verdict is ever changed. ``error`` is our own exception that kept the stores and paths from being judged.
+    ``parts`` is for whoever writes findings of many targets with these certificates: what was made for one of them and serves
+    the next, whatever its name.
     """
 
     sent: tuple[Certificate | None, ...]
-    leaf_problems: tuple[Problem, ...]
-    stores: Mapping[str, StoreVerdict]
-    shape: tuple[Problem, ...]
-    name: NameVerdict | None
-    publicly_trusted: bool
-    path: tuple[Certificate, ...]
-    own_ca: bool
-    error: str | None = field(compare=False)
-    leaf: Certificate | None = field(init=False, repr=False, compare=False)
-    trusted: bool = field(init=False, repr=False, compare=False)
-    in_order: bool = field(init=False, repr=False, compare=False)
-    parts: dict[Any, Any] = field(init=False, repr=False, compare=False)
+    leaf_problems: tuple[Problem, ...] = ()
+    stores: Mapping[str, StoreVerdict] = field(default_factory=dict)
+    shape: tuple[Problem, ...] = ()
+    name: NameVerdict | None = None
+    publicly_trusted: bool = False
+    path: tuple[Certificate, ...] = ()
+    own_ca: bool = False
+    error: str | None = None
 
-    def __init__(
-        self,
-        sent: tuple[Certificate | None, ...],
-        leaf_problems: tuple[Problem, ...] = (),
-        stores: Mapping[str, StoreVerdict] = _NO_STORES,
-        shape: tuple[Problem, ...] = (),
-        name: NameVerdict | None = None,
-        publicly_trusted: bool = False,
-        path: tuple[Certificate, ...] = (),
-        own_ca: bool = False,
-        parts: dict[Any, Any] | None = None,
-        error: str | None = None,
-    ) -> None:
-        self.sent = sent
-        self.leaf_problems = leaf_problems
-        self.stores = stores
-        self.shape = shape
-        self.name = name
-        self.publicly_trusted = publicly_trusted
-        self.path = path
-        self.own_ca = own_ca
-        self.error = error
-        self.leaf = leaf = sent[0] if sent else None
-        self.parts = {} if parts is None else parts
-        trusted, quiet = False, bool(stores)
-        for store in stores.values():
-            if store.trusted:
-                trusted = True
-            if not store.trusted or store.problems or store.completed_from:
-                quiet = False
-        self.trusted = trusted
-        self.in_order = (
-            quiet and leaf is not None and name is not None and name.matches and not leaf_problems and not shape
+    def __hash__(self) -> int:
+        return hash((self.sent, self.path, self.name))  # the rest has mappings in it
+
+    @cached_property
+    def leaf(self) -> Certificate | None:
+        """The end-entity certificate, if one was sent and parses."""
+        return self.sent[0] if self.sent else None
+
+    @cached_property
+    def trusted(self) -> bool:
+        """Whether some selected store finds a valid path."""
+        return any(store.trusted for store in self.stores.values())
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether all selected stores find a valid path, the name matches, and no judge found anything."""
+        return bool(
+            self.stores
+            and self.leaf is not None
+            and self.name is not None
+            and self.name.matches
+            and not self.leaf_problems
+            and not self.shape
+            and all(s.trusted and not s.problems and not s.completed_from for s in self.stores.values())
         )
+
+    @cached_property
+    def parts(self) -> dict[Any, Any]:
+        return {}

@@ -7,11 +7,12 @@ that intermediates met in this run may complete a later path (which is then repo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from typing import Any, Final
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from scanner.caching import Cache
-from scanner.records import dataclass
 from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust import verifier_caches as judge_caches
@@ -37,8 +38,7 @@ COSTLY: Final = 4000
 MAX_NAMED: Final = 16
 
 
-@dataclass(slots=True)
-class _Judged:
+class _Judged(Struct):
     """A chain's verdict without the name, the moment it was made for, and what it depended on."""
 
     verdict: ChainVerdict
@@ -49,7 +49,7 @@ class _Judged:
     named: dict[str, ChainVerdict] = field(default_factory=dict)
 
 
-class Judge:
+class ChainVerifier:
     """Judges chains against some stores; belongs to one thread."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Judge:
         """What completes paths, to which whoever fetches issuers adds."""
         return self._intermediates
 
-    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         last = self._last
@@ -317,8 +317,9 @@ class Judge:
 
 
 def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
-    v = verdict
-    return ChainVerdict(v.sent, v.leaf_problems, v.stores, v.shape, name, v.publicly_trusted, v.path, v.own_ca, v.parts)
+    named = replace(verdict, name=name)
+    named.__dict__["parts"] = verdict.parts
+    return named
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:

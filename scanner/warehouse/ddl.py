@@ -1,12 +1,12 @@
-"""The tables as each database wants them, and how rows get there."""
+"""DDL of the warehouse's tables and views in each SQL dialect, and the commands that load files into them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from scanner.warehouse.model import CERTIFICATES, RUN_DATE, TABLES, Column, Kind, Table
 from scanner.warehouse.sql_views import VIEWS, create_view, qualifier
+from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, Column, Kind, Table
 
 DIALECTS: Final = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse")
 
@@ -44,7 +44,7 @@ _BY_FILES: Final = """\
 {more}
 -- A run that was loaded before is deleted first, so that loading it twice changes nothing."""
 
-_HEADS: Final[Mapping[str, str]] = {
+_HEADERS: Final[Mapping[str, str]] = {
     "duckdb": _DIRECT.format(url="duckdb:estate.duckdb"),
     "postgres": _DIRECT.format(url="postgresql://user@host/database"),
     "bigquery": _BY_FILES.format(
@@ -59,8 +59,8 @@ _HEADS: Final[Mapping[str, str]] = {
     "clickhouse": _BY_FILES.format(more="-- Views need ClickHouse 24.10 or newer (LAG and LEAD)."),
 }
 
-# How a run gets into a table of which it owns the rows.
-_OF_RUN: Final[Mapping[str, str]] = {
+# How the file of a run replaces the run's rows of a table.
+_LOAD_RUN: Final[Mapping[str, str]] = {
     "bigquery": "bq query --use_legacy_sql=false \"DELETE FROM DATASET.{table} WHERE run = 'RUN'\"\n"
     "bq load --source_format=PARQUET --parquet_enable_list_inference=true DATASET.{table}"
     " 'gs://BUCKET/rows/{table}/date=DATE/RUN.parquet'",
@@ -71,11 +71,11 @@ _OF_RUN: Final[Mapping[str, str]] = {
     " FORCE = TRUE; COMMIT;",
     "clickhouse": "clickhouse-client --query \"DELETE FROM {table} WHERE run = 'RUN'\"\n"
     "clickhouse-client --query \"INSERT INTO {table} FROM INFILE 'rows/{table}/date=DATE/RUN.parquet'"
-    # replicated tables would pass over rows that they had before they were deleted
+    # replicated tables would otherwise skip rows that they held before the DELETE
     ' SETTINGS insert_deduplicate = 0 FORMAT Parquet"',
 }
-# How certificates get in, of which a file has only those that no other run's file has.
-_CERTIFICATES: Final[Mapping[str, str]] = {
+# How certificates are merged in. A file only has those that are in no other run's file.
+_LOAD_CERTIFICATES: Final[Mapping[str, str]] = {
     "bigquery": "bq load --replace --source_format=PARQUET --parquet_enable_list_inference=true"
     " DATASET.new_certificates 'gs://BUCKET/rows/certificates/date=DATE/RUN.parquet'\n"
     'bq query --use_legacy_sql=false "MERGE DATASET.certificates c USING DATASET.new_certificates n'
@@ -95,8 +95,8 @@ _CERTIFICATES: Final[Mapping[str, str]] = {
 
 
 def ddl(dialect: str) -> str:
-    """All statements that make the tables and views of a dialect, with the commands that load them as comments."""
-    parts = [_HEADS[dialect]]
+    """Return the statements that create all tables and views, with the commands that load them as comments."""
+    parts = [_HEADERS[dialect]]
     for table in TABLES:
         commands = "".join(f"--   {line}\n" for line in load_commands(table, dialect))
         about, _, statement = create_table(table, dialect).partition("\n")
@@ -106,17 +106,20 @@ def ddl(dialect: str) -> str:
 
 
 def load_commands(table: Table, dialect: str) -> list[str]:
-    """How the files of ``load --to parquet:rows`` get into a table; empty where ``load`` itself does it."""
-    commands = (_CERTIFICATES if table is CERTIFICATES else _OF_RUN).get(dialect, "")
+    """Return the commands that load a file of ``load --to parquet:rows`` into ``table``.
+
+    The list is empty for databases that ``load`` itself writes to.
+    """
+    commands = (_LOAD_CERTIFICATES if table is CERTIFICATES else _LOAD_RUN).get(dialect, "")
     names = [column.name for column in table.columns]
     values = ", ".join(f"n.{name}" for name in names)
     return commands.format(table=table.name, columns=", ".join(names), values=values).splitlines()
 
 
 def create_table(table: Table, dialect: str) -> str:
-    """The statement that makes a table where it is not there, ending with a semicolon."""
-    lines = [f"  {quoted(column.name, dialect)} {column_type(column, dialect)}" for column in table.columns]
-    keys = ", ".join(quoted(name, dialect) for name in table.keys)
+    """Return the ``CREATE TABLE IF NOT EXISTS`` statement of ``table``, ending with a semicolon."""
+    lines = [f"  {quote_identifier(column.name, dialect)} {column_type(column, dialect)}" for column in table.columns]
+    keys = ", ".join(quote_identifier(name, dialect) for name in table.keys)
     end = ";"
     if dialect in ("postgres", "snowflake"):
         lines.append(f"  PRIMARY KEY ({keys})")
@@ -130,13 +133,13 @@ def create_table(table: Table, dialect: str) -> str:
     return f"-- {table.about}\nCREATE TABLE IF NOT EXISTS {name} (\n" + ",\n".join(lines) + f"\n){end}"
 
 
-# Names of columns that are words of SQL too
-WORDS_OF_SQL: Final = frozenset({"row", "position"})
+# Names of columns that are keywords in some dialects
+SQL_KEYWORDS: Final = frozenset({"row", "position"})
 
 
-def quoted(name: str, dialect: str) -> str:
-    """A column's name as it can stand in a statement."""
-    if name not in WORDS_OF_SQL or dialect == "clickhouse":
+def quote_identifier(name: str, dialect: str) -> str:
+    """Return the name of a column quoted where ``dialect`` requires it."""
+    if name not in SQL_KEYWORDS or dialect == "clickhouse":
         return name
     if dialect == "bigquery":
         return f"`{name}`"
@@ -144,9 +147,9 @@ def quoted(name: str, dialect: str) -> str:
 
 
 def column_type(column: Column, dialect: str) -> str:
-    """The type of a column, nullable unless it is a key."""
+    """Return the type of a column, nullable unless it is part of the key."""
     name = _TYPES[dialect][column.kind]
     if dialect == "clickhouse":
         return name if column.key or column.kind is Kind.TEXTS else f"Nullable({name})"
-    # BigQuery takes no file whose columns may be null into one that may not
+    # BigQuery does not load a file with nullable columns into NOT NULL ones
     return f"{name} NOT NULL" if column.key and dialect != "bigquery" else name

@@ -1,4 +1,4 @@
-"""Into a DuckDB file."""
+"""Loads staged rows into a DuckDB file."""
 
 from __future__ import annotations
 
@@ -10,108 +10,94 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scanner.text import printable
-from scanner.warehouse.ddl import column_type, create_table, quoted
-from scanner.warehouse.existing import Columns, missing_columns
-from scanner.warehouse.model import CERTIFICATES, OF_RUN, RUN_DATE, RUNS, TABLES, Table
-from scanner.warehouse.sql_views import VIEWS, create_view
-from scanner.warehouse.stage import LoadError, Staged
+from scanner.warehouse.ddl import column_type
+from scanner.warehouse.migration import ColumnTypes, migration_statements
+from scanner.warehouse.stage import LoadError, StagedRows
+from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, RUNS, TABLES_BY_RUN, Table
 
 if TYPE_CHECKING:
     import duckdb
 
 T = TypeVar("T")
 
-# A row is at most a finding, whose lines have 8 MiB at most. Each thread of DuckDB keeps room for two.
+# A row is at most as large as its finding, which is limited to 8 MiB. Each thread of DuckDB allocates two such buffers.
 MAX_ROW_BYTES: Final = 9 << 20
-MISSING: Final = "loading into DuckDB and Parquet needs the package duckdb: pip install 'tlsweep[duckdb]'"
-# Nothing is ever fetched: JSON and Parquet come with the package.
+MISSING_PACKAGE: Final = "loading into DuckDB and Parquet needs the package duckdb: pip install 'tlsweep[duckdb]'"
+# Extensions are never downloaded: JSON and Parquet are part of the package.
 CONFIG: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    # order is a column here, and keeping it costs memory
+    # the order is in a column, and preserving it otherwise takes memory
     "preserve_insertion_order": False,
-    # what is more goes to disk beside the database; enough for a million certificates at once, and no slower than without a limit
+    # beyond this DuckDB spills to disk beside the database; enough for a million certificates, and no slower than no limit
     "memory_limit": "1GB",
 }
-# Between two tries to interrupt
+# Between two attempts to interrupt a statement
 INTERRUPT_SECONDS: Final = 0.05
-# Each thread takes memory, and more of them do not read faster.
+# Each thread takes memory, and more of them do not read JSON faster.
 MAX_THREADS: Final = 4
 
 
-def load_duckdb(staged: Staged, path: str) -> None:
-    """Replace the runs of ``staged`` in a database file, all of them or none. Raises ``LoadError``."""
-    with as_load_errors(needed(path), path), opened(path) as connection:
-        interruptible(connection, lambda: fill(connection, staged))
+def load_duckdb(staged: StagedRows, path: str) -> None:
+    """Replace the runs of ``staged`` in the database file at ``path``, all of them or none. Raises ``LoadError``."""
+    with raising_load_errors(import_duckdb(path), path), open_database(path) as connection:
+        run_interruptibly(connection, lambda: replace_runs(connection, staged))
 
 
 @contextmanager
-def as_load_errors(duckdb: Any, place: str) -> Iterator[None]:
-    """Faults of the place as ``LoadError``."""
+def raising_load_errors(duckdb: Any, place: str) -> Iterator[None]:
+    """Turn DuckDB and OS errors in the block into ``LoadError``."""
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        raise LoadError(f"cannot load into {place}: {in_a_line(error)}") from error
+        raise LoadError(f"cannot load into {place}: {one_line_error(error)}") from error
 
 
-def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Do some work with the connection in a thread, so that SIGINT is heard: within a statement it may not be for minutes."""
+def run_interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Run ``work``, which uses ``connection``, in a thread, so that Ctrl-C interrupts a statement that takes minutes."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         try:
             return future.result()
         except KeyboardInterrupt:
-            # between two statements there is nothing to interrupt, so more than once
+            # repeated, since between two statements there is nothing to interrupt
             while not wait([future], INTERRUPT_SECONDS).done:
                 connection.interrupt()
             raise
 
 
-def opened(path: str) -> duckdb.DuckDBPyConnection:
-    """A database file, made where it is not there."""
-    # an absolute path: what looks like a URL or a service of DuckDB's is a file's name here
-    connection: duckdb.DuckDBPyConnection = needed(path).connect(os.path.abspath(path), config=CONFIG)
+def open_database(path: str) -> duckdb.DuckDBPyConnection:
+    """Open a database file, creating it if it does not exist."""
+    # an absolute path, so that DuckDB does not take it for a URL or for one of its services
+    connection: duckdb.DuckDBPyConnection = import_duckdb(path).connect(os.path.abspath(path), config=CONFIG)
     connection.execute(f"SET threads = {min(os.cpu_count() or 1, MAX_THREADS)}")
     return connection
 
 
-def fill(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
-    """Make tables and views where they are not there, and replace the runs, in one transaction."""
+def replace_runs(connection: duckdb.DuckDBPyConnection, staged: StagedRows) -> None:
+    """Create missing tables and views and replace the runs, in one transaction."""
     connection.execute("BEGIN")
     try:
-        _prepare(connection)
-        for table in OF_RUN:
+        for statement in migration_statements(_existing_relations(connection), "duckdb"):
+            connection.execute(statement)
+        for table in TABLES_BY_RUN:
             connection.execute(
                 f"DELETE FROM {table.name} WHERE run IN (SELECT unnest(?::VARCHAR[]))", [list(staged.runs)]
             )
-            connection.execute(f"INSERT INTO {table.name} BY NAME {staged_rows(table, staged)}")
+            connection.execute(f"INSERT INTO {table.name} BY NAME {staged_query(table, staged)}")
         _add_certificates(connection, staged)
         connection.execute("COMMIT")
     except BaseException:
-        # after some errors there is no transaction any more; the first error is the one to tell
+        # some errors end the transaction themselves; the first error is the one to report
         with suppress(Exception):
             connection.execute("ROLLBACK")
         raise
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    there = _there(connection)
-    for table, column in missing_columns(there, "duckdb"):
-        connection.execute(
-            f"ALTER TABLE {table.name} ADD COLUMN {quoted(column.name, 'duckdb')} {column_type(column, 'duckdb')}"
-        )
-    for table in TABLES:
-        connection.execute(create_table(table, "duckdb"))
-    for view in VIEWS:
-        # one that is there may have been changed by its users
-        if view not in there:
-            connection.execute(create_view(view, "duckdb"))
-
-
-def _there(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns | None]:
-    """Tables and views by name; the columns of tables with their types."""
+def _existing_relations(connection: duckdb.DuckDBPyConnection) -> dict[str, ColumnTypes | None]:
+    """Return the types of each table's columns by its name, and ``None`` for each view."""
     here = "database_name = current_database() AND schema_name = current_schema() AND NOT internal"
-    found: dict[str, Columns | None] = dict.fromkeys(
+    found: dict[str, ColumnTypes | None] = dict.fromkeys(
         name for (name,) in connection.execute(f"SELECT view_name FROM duckdb_views() WHERE {here}").fetchall()
     )
     tables: dict[str, dict[str, str]] = {}
@@ -123,10 +109,10 @@ def _there(connection: duckdb.DuckDBPyConnection) -> dict[str, Columns | None]:
     return {**found, **tables}
 
 
-def _add_certificates(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
-    """Each once; one that was there without its DER gets it."""
+def _add_certificates(connection: duckdb.DuckDBPyConnection, staged: StagedRows) -> None:
+    """Insert each new certificate once, and add the DER to those stored without it."""
     connection.execute(
-        f"CREATE TEMP TABLE met AS SELECT m.* FROM ({staged_rows(CERTIFICATES, staged)}) m"
+        f"CREATE TEMP TABLE met AS SELECT m.* FROM ({staged_query(CERTIFICATES, staged)}) m"
         " LEFT JOIN certificates c ON c.sha256 = m.sha256"
         " WHERE c.sha256 IS NULL OR (c.der IS NULL AND m.der IS NOT NULL)"
     )
@@ -134,7 +120,7 @@ def _add_certificates(connection: duckdb.DuckDBPyConnection, staged: Staged) -> 
         "UPDATE certificates SET der = met.der FROM met"
         " WHERE met.sha256 = certificates.sha256 AND certificates.der IS NULL AND met.der IS NOT NULL"
     )
-    # rows are told apart by number: a window over whole rows took twice as long
+    # by rowid, since a window function over whole rows took twice as long
     connection.execute(
         "INSERT INTO certificates BY NAME SELECT * FROM met ANTI JOIN certificates USING (sha256)"
         " WHERE met.rowid IN (SELECT arg_min(rowid, der IS NULL) FROM met GROUP BY sha256)"
@@ -142,45 +128,45 @@ def _add_certificates(connection: duckdb.DuckDBPyConnection, staged: Staged) -> 
     connection.execute("DROP TABLE met")
 
 
-def staged_rows(table: Table, staged: Staged) -> str:
-    """The staged rows of a table as a query."""
+def staged_query(table: Table, staged: StagedRows) -> str:
+    """Return a query for the staged rows of a table."""
     rows = _read(table, staged)
     if table is RUNS or table is CERTIFICATES:
         return f"SELECT * FROM {rows}"
     return f"SELECT s.*, r.{RUN_DATE} FROM {rows} s JOIN {_read(RUNS, staged)} r ON r.run = s.run"
 
 
-def _read(table: Table, staged: Staged) -> str:
+def _read(table: Table, staged: StagedRows) -> str:
     types = ", ".join(
-        f"{literal(column.name)}: {literal(column_type(column, 'duckdb').removesuffix(' NOT NULL'))}"
+        f"{sql_literal(column.name)}: {sql_literal(column_type(column, 'duckdb').removesuffix(' NOT NULL'))}"
         for column in table.columns
         if column.name != RUN_DATE or table is RUNS
     )
     path = glob.escape(str(staged.path(table.name)))
     return (
-        f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{types}}},"
+        f"read_json({sql_literal(path)}, format = 'newline_delimited', columns = {{{types}}},"
         f" maximum_object_size = {MAX_ROW_BYTES})"
     )
 
 
-def literal(text: str) -> str:
-    """A text as it can stand in a statement."""
+def sql_literal(text: str) -> str:
+    """Return ``text`` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def in_a_line(error: Exception) -> str:
-    """What went wrong, for a person."""
+def one_line_error(error: Exception) -> str:
+    """Return the text of an error in one line, for the user."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return printable(" ".join(str(error).split()))[:300]
 
 
-def needed(path: str) -> Any:
-    """The package, or ``LoadError`` with the command that installs it, or why it cannot use the path."""
+def import_duckdb(path: str) -> Any:
+    """Return the package ``duckdb``. Raises ``LoadError`` if it is not installed or cannot use ``path``."""
     try:
         import duckdb
     except ImportError:
-        raise LoadError(MISSING) from None
+        raise LoadError(MISSING_PACKAGE) from None
     if "?" in os.path.abspath(path):
         raise LoadError(f"cannot load into {path}: DuckDB takes no path with a question mark")
     return duckdb

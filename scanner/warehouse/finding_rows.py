@@ -1,6 +1,6 @@
-"""A finding as rows of the warehouse's tables. Pure; of foreign files what is not as it should be becomes null.
+"""Converts a finding into rows of the warehouse's tables. Values of an unexpected type become null.
 
-``run_date`` is not among them: it is known when all of a run was read.
+The rows lack ``run_date``, which is known only once all of a run has been read.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _CERTIFICATE: Final = CertificateRecord.__annotations__.keys()
 
 _INTEGERS: Final = range(-(2**63), 2**63)
 _SHA256_DIGITS: Final = 64
-# DuckDB reads JSON of 128 levels; what is deeper was not written by us.
+# DuckDB reads JSON of up to 128 levels; our own findings have far fewer.
 MAX_DEPTH: Final = 100
 
 
 def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
-    """The row of ``findings``."""
+    """Return the row of ``findings``."""
     target = _mapping(finding.get("target"))
     leaf = leaf_of(finding)
-    more = _rest(finding, _FINDING)
-    if other := _rest(target, _TARGET):
+    more = _unknown_fields(finding, _FINDING)
+    if other := _unknown_fields(target, _TARGET):
         more = {**(more or {}), "target": other}
     return {
         "run": run,
@@ -59,7 +59,7 @@ def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
         "outcome": finding["outcome"],
         "stage": _text(finding.get("stage")),
         "cause": _text(finding.get("cause")),
-        "started": moment(finding.get("started")),
+        "started": timestamp(finding.get("started")),
         "duration_ms": _number(finding.get("duration_ms")),
         "attempts": _integer(finding.get("attempts")),
         "tags": target.get("tags"),
@@ -74,7 +74,7 @@ def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
 
 
 def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
-    """The rows of ``diagnoses``."""
+    """Yield the rows of ``diagnoses``."""
     for place, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
         yield {
             "run": run,
@@ -88,22 +88,22 @@ def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[R
             "remedy": _text(diagnosis.get("remedy")),
             "confirm": _text(diagnosis.get("confirm")),
             "endpoints": _texts(diagnosis.get("endpoints")),
-            "more": _rest(diagnosis, _DIAGNOSIS),
+            "more": _unknown_fields(diagnosis, _DIAGNOSIS),
         }
 
 
 def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
-    """The rows of ``endpoints``."""
+    """Yield the rows of ``endpoints``."""
     for place, endpoint in enumerate(_mappings(finding.get("endpoints"))):
         alert, auth = _mapping(endpoint.get("alert")), _mapping(endpoint.get("client_auth"))
         timing, trust = _mapping(endpoint.get("timing_ms")), _mapping(endpoint.get("trust"))
-        more = _rest(endpoint, _ENDPOINT)
+        more = _unknown_fields(endpoint, _ENDPOINT)
         for name, part, known in (
             ("alert", alert, _ALERT),
             ("client_auth", auth, _CLIENT_AUTH),
             ("timing_ms", timing, _TIMING),
         ):
-            if other := _rest(part, known):
+            if other := _unknown_fields(part, known):
                 more = {**(more or {}), name: other}
         yield {
             "run": run,
@@ -145,7 +145,7 @@ def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Ro
 
 
 def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
-    """The rows of ``chains``."""
+    """Yield the rows of ``chains``."""
     sent = set()
     for number, endpoint in enumerate(_mappings(finding.get("endpoints"))):
         for place, sha256 in enumerate(_texts(endpoint.get("chain")) or ()):
@@ -164,7 +164,7 @@ def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
 
 
 def certificates_of(finding: Mapping[str, Any]) -> Iterator[tuple[str, bool, Mapping[str, Any]]]:
-    """SHA-256, whether the DER is there, and the record, of each certificate of a finding that is told by a SHA-256."""
+    """Yield (SHA-256, whether it has its DER, record) for each certificate of a finding that has a SHA-256."""
     for record in _mappings(finding.get("certificates")):
         sha256 = record.get("sha256")
         if isinstance(sha256, str) and len(sha256) == _SHA256_DIGITS:
@@ -172,36 +172,36 @@ def certificates_of(finding: Mapping[str, Any]) -> Iterator[tuple[str, bool, Map
 
 
 def certificate_row(record: Mapping[str, Any]) -> Row:
-    """One row of ``certificates``."""
+    """Return a row of ``certificates``."""
     return {
         "sha256": record["sha256"],
         "subject": _text(record.get("subject")),
         "issuer": _text(record.get("issuer")),
         "san": _texts(record.get("san")),
         "serial": _text(record.get("serial")),
-        "not_before": moment(record.get("not_before")),
-        "not_after": moment(record.get("not_after")),
+        "not_before": timestamp(record.get("not_before")),
+        "not_after": timestamp(record.get("not_after")),
         "key": _text(record.get("key")),
         "signature": _text(record.get("signature")),
         "error": _text(record.get("error")),
         "der": _text(record.get("der")),
-        "more": _rest(record, _CERTIFICATE),
+        "more": _unknown_fields(record, _CERTIFICATE),
     }
 
 
 class TooDeep(Exception):
-    """A value has more levels than databases read."""
+    """A value is nested more deeply than databases can read."""
 
 
-def dumped(row: Row) -> bytes:
-    """A row as a line of JSON. Raises ``TooDeep`` where a value has ``MAX_DEPTH`` levels or more."""
+def encode_row(row: Row) -> bytes:
+    """Return a row as a line of JSON. Raises ``TooDeep`` if a value has ``MAX_DEPTH`` levels or more."""
     try:
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        # orjson reads four times as many levels as it writes
+        # orjson can read four times as many levels as it can write
         raise TooDeep from None
-    # every level takes a bracket, so that hardly any row is looked at closely
-    if line.count(b"[") + line.count(b"{") >= MAX_DEPTH and not _shallow(row):
+    # every level takes a bracket, so hardly any row needs the walk
+    if line.count(b"[") + line.count(b"{") >= MAX_DEPTH and not _is_shallow(row):
         raise TooDeep
     return line
 
@@ -209,14 +209,17 @@ def dumped(row: Row) -> bytes:
 # --- values ------------------------------------------------------------------------------------------
 
 
-def moment(value: Any) -> str | None:
-    """RFC 3339 text as every database reads it, ``2026-11-23 06:00:00.000``, in UTC; ``None`` where it is no such time."""
+def timestamp(value: Any) -> str | None:
+    """Convert an RFC 3339 time to UTC in the form that all databases read, ``2026-11-23 06:00:00.000``.
+
+    Returns ``None`` for any other value.
+    """
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
         found = datetime.fromisoformat(value)
         if value[4:5] + value[7:8] + value[10:11] + value[19:20] + value[23:] == "--T.Z":
-            return f"{value[:10]} {value[11:23]}"  # as findings have it
+            return f"{value[:10]} {value[11:23]}"  # the form that our findings have
         if found.tzinfo is not None:
             found = found.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
@@ -224,8 +227,8 @@ def moment(value: Any) -> str | None:
     return found.isoformat(" ", "milliseconds")
 
 
-def _shallow(value: Any) -> bool:
-    """Whether a value has few enough levels; without recursion, whatever it holds."""
+def _is_shallow(value: Any) -> bool:
+    """Return whether a value has fewer than ``MAX_DEPTH`` levels. Walks level by level, without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [
@@ -239,7 +242,7 @@ def _shallow(value: Any) -> bool:
     return False
 
 
-def _rest(record: Mapping[str, Any], known: Set[str]) -> Row | None:
+def _unknown_fields(record: Mapping[str, Any], known: Set[str]) -> Row | None:
     if record.keys() <= known:
         return None
     return {name: record[name] for name in record if name not in known}

@@ -1,4 +1,4 @@
-"""Findings into a warehouse: read and staged first, then loaded as a whole."""
+"""Loads findings into a warehouse: all are read and staged first, then loaded as a whole."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from scanner.text import printable, quoted
-from scanner.warehouse.stage import LoadError, Staged, stage
+from scanner.warehouse.stage import LoadError, StagedRows, stage
 
-FORMS: Final = "duckdb:FILE, parquet:DIR or postgresql://..."
+URL_FORMS: Final = "duckdb:FILE, parquet:DIR or postgresql://..."
 
 
-def loader_of(url: str) -> Callable[[Staged], None]:
-    """What loads staged rows to where ``url`` says. Raises ``LoadError`` for a URL of no kind that is known."""
+def loader_for(url: str) -> Callable[[StagedRows], None]:
+    """Return the function that loads staged rows to ``url``. Raises ``LoadError`` for an unknown kind of URL."""
     scheme, colon, rest = url.partition(":")
     if "\0" not in url and colon and rest:
         if scheme == "duckdb":
@@ -27,21 +27,21 @@ def loader_of(url: str) -> Callable[[Staged], None]:
             from scanner.warehouse.postgres import load_postgres
 
             return lambda staged: load_postgres(staged, url)
-    raise LoadError(f"--to: this is none of {FORMS}")
+    raise LoadError(f"--to: this is none of {URL_FORMS}")
 
 
 def load(paths: Sequence[str], url: str) -> str:
-    """Load findings; returns what a person is told. Raises ``LoadError`` and what reading findings raises."""
-    put = loader_of(url)
+    """Load findings and return a summary for the user. Raises ``LoadError`` and the errors of reading findings."""
+    put = loader_for(url)
     with stage(paths) as staged:
         if not staged.runs:
             raise LoadError(f"no finding in these files can be loaded{_first(staged)}")
         put(staged)
-        return told(staged)
+        return load_summary(staged)
 
 
-def told(staged: Staged) -> str:
-    """What was loaded, in lines."""
+def load_summary(staged: StagedRows) -> str:
+    """Return what was loaded, as lines of text for the user."""
     lines = [f"rows loaded: {', '.join(f'{table} {count}' for table, count in staged.counts.items())}"]
     for facts in staged.runs.values():
         outcomes = ", ".join(f"{outcome} {count}" for outcome, count in facts.outcomes.items() if count)
@@ -53,7 +53,7 @@ def told(staged: Staged) -> str:
     return "\n".join(lines)
 
 
-def _first(staged: Staged) -> str:
+def _first(staged: StagedRows) -> str:
     if (line := staged.first_unreadable) is None:
         return ""
     where = "standard input" if line.path == "-" else quoted(line.path, 200)[1:-1]

@@ -1,7 +1,7 @@
-"""Into Parquet files, ``TABLE/date=DATE/RUN.parquet``, by way of DuckDB.
+"""Writes staged rows to Parquet files, ``TABLE/date=DATE/RUN.parquet``, by way of DuckDB.
 
-All files of a load are complete before the first is moved to its place. What is replaced is kept until all are there, and put back
-where that fails, by the next load where the process was killed.
+All files of a load are complete before the first is moved into place. Replaced files are kept until all new ones are
+in place, and restored if that fails: by this load, or by the next one if the process was killed.
 """
 
 from __future__ import annotations
@@ -12,60 +12,66 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from msgspec import Struct
 
-from scanner.warehouse.ddl import quoted
-from scanner.warehouse.duck import as_load_errors, fill, interruptible, literal, needed, opened
-from scanner.warehouse.model import CERTIFICATES, OF_RUN, Kind, Table
+from scanner.warehouse.ddl import quote_identifier
+from scanner.warehouse.duck import (
+    import_duckdb,
+    open_database,
+    raising_load_errors,
+    replace_runs,
+    run_interruptibly,
+    sql_literal,
+)
 from scanner.warehouse.scratch import scratch
-from scanner.warehouse.stage import Staged
+from scanner.warehouse.stage import StagedRows
+from scanner.warehouse.tables import CERTIFICATES, TABLES_BY_RUN, Kind, Table
 
 if TYPE_CHECKING:
     import duckdb
 
-WORK: Final = ".tlsweep-load-"
+WORK_PREFIX: Final = ".tlsweep-load-"
 LOCK: Final = ".tlsweep-lock"
 JOURNAL: Final = "journal.json"
-# The key of the partitions. Not the column's name (run_date is in the files too): readers that find a column in both places
-# disagree on what to do about it.
-PARTITION: Final = "date"
+# The key of the Hive partitions. It is not called run_date, since that column is in the files too, and readers disagree
+# on what to do about a column in both places.
+PARTITION_KEY: Final = "date"
 MAX_NAME: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A new file for a place, or none where what is there only goes."""
+class _Move(Struct, frozen=True):
+    """A file to move to ``place``, or ``None`` if the file at ``place`` is only removed."""
 
     new: Path | None
     place: Path
 
 
-def load_parquet(staged: Staged, directory: str) -> None:
-    """Write the files of each run, in place of those it had. Raises ``LoadError``; then all is as it was."""
-    with as_load_errors(needed(directory), directory):
+def load_parquet(staged: StagedRows, directory: str) -> None:
+    """Write the files of each run, replacing those it had. If this raises ``LoadError``, nothing has changed."""
+    with raising_load_errors(import_duckdb(directory), directory):
         root = Path(os.path.abspath(directory))
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root), scratch(str(root), WORK, _put_back) as work:
-            with opened(str(work / "staged.duckdb")) as connection:
-                interruptible(connection, lambda: fill(connection, staged))
-                moves = interruptible(connection, lambda: list(_write(connection, staged, root, work)))
-            _move(moves, work)
+        with _load_lock(root), scratch(str(root), WORK_PREFIX, _roll_back) as work:
+            with open_database(str(work / "staged.duckdb")) as connection:
+                run_interruptibly(connection, lambda: replace_runs(connection, staged))
+                moves = run_interruptibly(connection, lambda: list(_write(connection, staged, root, work)))
+            _move_files(moves, work)
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """One load at a time; the lock goes with the process."""
+def _load_lock(root: Path) -> Iterator[None]:
+    """Hold the lock that allows one load at a time; it ends with the process."""
     with (root / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _write(connection: duckdb.DuckDBPyConnection, staged: Staged, root: Path, work: Path) -> Iterator[_Move]:
-    """Write all files into ``work``; the table ``runs`` moves last, so that a run that is named there is there."""
+def _write(connection: duckdb.DuckDBPyConnection, staged: StagedRows, root: Path, work: Path) -> Iterator[_Move]:
+    """Write all files into ``work``. ``runs`` is moved last, so that every run in it is complete."""
     own = {run: f"{file_name(run)}.parquet" for run in staged.runs}
     before = sorted(root.glob(f"{CERTIFICATES.name}/*/*.parquet"))
     certificates = _Certificates(connection, [path for path in before if path.name not in own.values()])
@@ -73,11 +79,14 @@ def _write(connection: duckdb.DuckDBPyConnection, staged: Staged, root: Path, wo
         new = work / f"improved-{path.parent.name}-{path.name}"
         certificates.write_improved(path, new)
         yield _Move(new, path)
-    for table in (CERTIFICATES, *reversed(OF_RUN)):
+    for table in (CERTIFICATES, *reversed(TABLES_BY_RUN)):
         (work / table.name).mkdir()
         for run, facts in staged.runs.items():
             connection.execute("CREATE OR REPLACE TEMP TABLE this AS SELECT ?::VARCHAR AS run", [run])
-            new, place = work / table.name / own[run], root / table.name / f"{PARTITION}={facts.run_date}" / own[run]
+            new, place = (
+                work / table.name / own[run],
+                root / table.name / f"{PARTITION_KEY}={facts.run_date}" / own[run],
+            )
             old = sorted(root.glob(f"{table.name}/*/{glob.escape(own[run])}"))
             if table is CERTIFICATES:
                 certificates.write(old, new)
@@ -90,26 +99,26 @@ def _write(connection: duckdb.DuckDBPyConnection, staged: Staged, root: Path, wo
 
 
 class _Certificates:
-    """Which certificates belong into which run's file: each into that of the run that met it first."""
+    """Assigns each certificate to the file of the run that was loaded with it first."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, others: list[Path]) -> None:
-        """``others``: files of runs that are not loaded now."""
+        """Read ``others``, the files of the runs that this load does not replace."""
         self._connection = connection
         connection.execute("CREATE TABLE elsewhere (sha256 VARCHAR, bare BOOLEAN, path VARCHAR)")
         for path in others:
             connection.execute(
-                f"INSERT INTO elsewhere SELECT sha256, der IS NULL, {literal(str(path))} FROM {_file(path)}"
+                f"INSERT INTO elsewhere SELECT sha256, der IS NULL, {sql_literal(str(path))} FROM {_file(path)}"
             )
 
     def improved(self) -> list[Path]:
-        """Files with certificates without their DER that is known now."""
+        """Return the files of other runs that lack a DER that is known now."""
         found = self._connection.execute(
             "SELECT DISTINCT path FROM elsewhere JOIN certificates USING (sha256) WHERE bare AND der IS NOT NULL ORDER BY 1"
         )
         return [Path(path) for (path,) in found.fetchall()]
 
     def write_improved(self, path: Path, new: Path) -> None:
-        """Write such a file again."""
+        """Write the file ``path`` of another run to ``new``, with the DERs that it lacked."""
         _copy(
             self._connection,
             f"SELECT o.* REPLACE (coalesce(o.der, c.der) AS der) FROM {_file(path)} o LEFT JOIN certificates c USING (sha256)",
@@ -117,7 +126,7 @@ class _Certificates:
         )
 
     def write(self, old: list[Path], new: Path) -> None:
-        """Write those of this run: what its file had already, as other runs may count on it, and what no other file has."""
+        """Write this run's file: what its ``old`` files had, as other runs may rely on it, and what no other file has."""
         connection = self._connection
         connection.execute("CREATE TABLE mine AS SELECT * FROM certificates LIMIT 0")
         for path in old:
@@ -136,26 +145,26 @@ class _Certificates:
 
 
 def _file(path: Path) -> str:
-    return f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
+    return f"read_parquet({sql_literal(glob.escape(str(path)))}, hive_partitioning = false)"
 
 
 def _columns(table: Table) -> str:
-    """JSON is written as plain text, which all readers take alike."""
+    """Return the columns of a query for ``table``, with JSON as plain text, which all Parquet readers read alike."""
     return ", ".join(
         f"CAST({column.name} AS VARCHAR) AS {column.name}"
         if column.kind is Kind.JSON
-        else quoted(column.name, "duckdb")
+        else quote_identifier(column.name, "duckdb")
         for column in table.columns
     )
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY ({query}) TO {sql_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _move(moves: list[_Move], work: Path) -> None:
+def _move_files(moves: list[_Move], work: Path) -> None:
     for move in moves:
         move.place.parent.mkdir(parents=True, exist_ok=True)
     kept = work / "kept"
@@ -174,13 +183,13 @@ def _move(moves: list[_Move], work: Path) -> None:
             if move.new is not None:
                 os.replace(move.new, move.place)
     except BaseException:
-        _put_back(work)
+        _roll_back(work)
         raise
-    journal.unlink()  # from here on it is loaded
+    journal.unlink()  # this commits the load
 
 
-def _put_back(work: Path) -> None:
-    """Undo what the journal tells of, as far as it came."""
+def _roll_back(work: Path) -> None:
+    """Undo the moves in the journal, as far as they were made."""
     try:
         entries = orjson.loads((work / JOURNAL).read_bytes())
     except FileNotFoundError:
@@ -194,7 +203,7 @@ def _put_back(work: Path) -> None:
 
 
 def file_name(run: str) -> str:
-    """A run's name as a file's, whatever it holds."""
+    """Return a file name for a run, whatever characters its name has."""
     plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in run)[:MAX_NAME]
     if plain == run and not run.startswith("."):
         return run

@@ -1,4 +1,4 @@
-"""Temporary directories that go with their process, and with the next one where it was killed."""
+"""Temporary directories that are removed at exit, or by the next process if this one is killed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-# Held locked by the process that owns the directory: whoever can lock it has found one that nobody owns.
+# Locked by the process that owns the directory, so a directory whose lock is free is abandoned.
 LOCK: Final = "lock"
 
 
 @contextmanager
-def scratch(parent: str, prefix: str, abandoned: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """A directory of our own in ``parent``, gone after the block.
+def scratch(parent: str, prefix: str, on_abandoned: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Create a directory in ``parent`` whose name begins with ``prefix``, and remove it after the block.
 
-    Those that a killed process of this user left there are taken away first, each handed to ``abandoned`` before.
-    Raises ``OSError``.
+    Directories that killed processes of this user left behind are removed first; ``on_abandoned`` is called with each
+    before that. Raises ``OSError``.
     """
-    for left in _left_behind(Path(parent), prefix):
-        if abandoned is not None:
-            abandoned(left)
+    for left in _abandoned(Path(parent), prefix):
+        if on_abandoned is not None:
+            on_abandoned(left)
         shutil.rmtree(left, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
@@ -36,7 +36,7 @@ def scratch(parent: str, prefix: str, abandoned: Callable[[Path], None] | None =
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _left_behind(parent: Path, prefix: str) -> Iterator[Path]:
+def _abandoned(parent: Path, prefix: str) -> Iterator[Path]:
     with os.scandir(parent) as entries:
         found = [entry for entry in entries if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)]
     for entry in found:
@@ -45,7 +45,7 @@ def _left_behind(parent: Path, prefix: str) -> Iterator[Path]:
                 continue
             lock = os.open(Path(entry.path) / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
-            continue  # just made, or just taken away
+            continue  # being created or removed
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield Path(entry.path)

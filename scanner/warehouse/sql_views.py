@@ -1,14 +1,15 @@
-"""Views that answer the usual questions. Written once, in SQL that all dialects share but for a few expressions."""
+"""SQL views for the most common questions, written once with placeholders for what differs between dialects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-# What differs: a tag out of the JSON text (null where it is absent), whole days between the dates of two times, seconds between
-# two times, now in UTC, each certificate once.
-_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+from msgspec import Struct
+
+# What differs between dialects: a tag from the JSON text (null if absent), whole days between the dates of two times,
+# seconds between two times, now in UTC, and each certificate once.
+_EXPRESSIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "duckdb": {
         "tag": "json_extract_string({json}, '$.\"{name}\"')",
         "days": "date_diff('day', {a}, {b})",
@@ -42,22 +43,21 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "days": "dateDiff('day', {a}, {b})",
         "seconds": "dateDiff('second', {a}, {b})",
         "now": "now('UTC')",
-        # rows with one key become one when ClickHouse comes to it
+        # ReplacingMergeTree merges rows with equal keys only eventually
         "certificates": "certificates AS c FINAL",
     },
 }
 
-# Columns of the inventory that say whose a service is; where one is absent the other stands for it.
+# Inventory columns that name the owner of a service; if one is absent, the other is used.
 OWNER: Final = "owner"
 TEAM: Final = "team"
 
-# What makes two findings answers about one target: scanner.fleet.keys.IDENTITY.
+# Columns that identify a target across runs: scanner.fleet.keys.IDENTITY.
 _TARGET: Final = "host, port, protocol, sni, address, id"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A view; ``query`` has the dialect's expressions left open."""
+class View(Struct, frozen=True):
+    """A view; ``query`` has placeholders for the expressions of a dialect."""
 
     about: str
     query: str
@@ -133,8 +133,8 @@ VIEWS: Final[Mapping[str, View]] = {
 
 
 def create_view(name: str, dialect: str) -> str:
-    """The statement that makes a view, ending with a semicolon; the views stand on each other in the order of ``VIEWS``."""
-    words, view = _WORDS[dialect], VIEWS[name]
+    """Return the statement that creates a view, ending with a semicolon. A view depends only on those before it."""
+    words, view = _EXPRESSIONS[dialect], VIEWS[name]
     query = view.query.format(
         at=qualifier(dialect),
         certificates=words["certificates"],
@@ -148,10 +148,10 @@ def create_view(name: str, dialect: str) -> str:
 
 
 def _tags(template: str, *names: str) -> str:
-    """The first of some tags that is there."""
+    """Return an expression for the first of these tags that is present."""
     return f"coalesce({', '.join(template.format(json='f.tags', name=name) for name in names)})"
 
 
 def qualifier(dialect: str) -> str:
-    """What stands before the names of tables and views: BigQuery's views know no default dataset."""
+    """Return the prefix of table and view names: BigQuery's views have no default dataset."""
     return "DATASET." if dialect == "bigquery" else ""

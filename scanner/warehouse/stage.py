@@ -1,7 +1,7 @@
-"""Findings read once and laid out as rows, a temporary file for each table: what is loaded is complete before anything is touched.
+"""Reads findings once and writes their rows to temporary files, one per table, before the warehouse is touched.
 
-Memory hardly grows with the number of findings: of each run a bit for each row is kept, so that a row counts once, and of the
-certificates met last their SHA-256, so that few are written twice.
+Memory hardly grows with the number of findings: one bit per row of a run, to drop duplicates, and the SHA-256 of the
+most recent certificates, so that few are written twice.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
+from msgspec import Struct, field
 
+from scanner.caching import Cache
+from scanner.errors import TlsweepError
 from scanner.output import Unreadable, read_findings
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
@@ -26,40 +28,41 @@ from scanner.warehouse.finding_rows import (
     certificates_of,
     chain_rows,
     diagnosis_rows,
-    dumped,
+    encode_row,
     endpoint_rows,
     finding_row,
 )
-from scanner.warehouse.model import RUN_DATE, TABLES
 from scanner.warehouse.scratch import scratch
+from scanner.warehouse.tables import RUN_DATE, TABLES
 
-PREFIX: Final = "tlsweep-load-"
-# Rows are numbered from 1; beyond this number a file is not an inventory's.
+STAGING_PREFIX: Final = "tlsweep-load-"
+# Rows are numbered from 1; no inventory has more.
 MAX_ROW: Final = 10**9
-# A run's name is part of keys, of which PostgreSQL takes 2700 bytes; ours have some 25 characters.
+# The run is part of keys, which PostgreSQL limits to 2700 bytes; our own names have some 25 characters.
 MAX_RUN_NAME: Final = 200
-# Runs in the files of one load: nights of three years.
+# Runs in one load: three years of nightly scans.
 MAX_RUNS: Final = 1000
-# Names of files kept for a run; shards are some hundred at most.
+# File names kept per run; a run has some hundred shards at most.
 MAX_FILES: Final = 1000
-# Certificates remembered, some 150 bytes each. What is written twice all the same, the database puts together.
-MAX_REMEMBERED: Final = 200_000
-# Rows of a table that are written together: a tenth of a megabyte, usually.
-WRITTEN_TOGETHER: Final = 100
-# Bits kept together: a run's rows follow each other, and a row number far off costs this much and no more.
+# Certificates remembered, and the memory that each takes. The loaders merge any that are written twice.
+MAX_CERTIFICATES_REMEMBERED: Final = 200_000
+DIGEST_BYTES: Final = 220
+# Rows of a table that are written at once: usually a tenth of a megabyte.
+WRITE_BATCH_ROWS: Final = 100
+# Seen rows are bits in pages of this many bits (as a power of two): rows are mostly consecutive, and a row number far
+# off costs only one page.
 _PAGE_BITS: Final = 10
 OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
-# Of a run in which no finding says when it was
-NO_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
+# The date of a run in which no finding has a start time
+UNKNOWN_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
 
-class LoadError(Exception):
-    """Findings cannot be loaded; the message is one line for a person, and what was there is as it was."""
+class LoadError(TlsweepError):
+    """Findings cannot be loaded; the message is one line for the user. The warehouse is unchanged."""
 
 
-@dataclass(slots=True)
-class RunFacts:
-    """What is told of one run."""
+class RunSummary(Struct):
+    """The counts and dates of one run, for its row of ``runs``."""
 
     run: str
     schema: str
@@ -71,18 +74,18 @@ class RunFacts:
 
     @property
     def run_date(self) -> str:
-        """The day (UTC) of its first finding."""
-        return self.first_started[:10] if self.first_started is not None else NO_DATE
+        """The day (UTC) of the run's first finding."""
+        return self.first_started[:10] if self.first_started is not None else UNKNOWN_DATE
 
     def is_new(self, row: int) -> bool:
-        """Whether this row of the run was not met before; it is now."""
+        """Mark a row of the run as seen; return False if it was seen before."""
         page, bit = row >> _PAGE_BITS, 1 << (row & (1 << _PAGE_BITS) - 1)
         bits = self.seen.get(page, 0)
         self.seen[page] = bits | bit
         return not bits & bit
 
     def note(self, finding: Mapping[str, Any], path: str, started: str | None) -> None:
-        """Count a finding; ``started`` as its row has it."""
+        """Count a finding; ``started`` is that of its row in ``findings``."""
         self.outcomes[finding["outcome"]] += 1
         if path not in self.files and len(self.files) < MAX_FILES:
             self.files[path] = None
@@ -93,7 +96,7 @@ class RunFacts:
                 self.last_started = started
 
     def to_row(self) -> Row:
-        """The row of ``runs``."""
+        """Return the row of ``runs``."""
         return {
             "run": self.run,
             RUN_DATE: self.run_date,
@@ -102,28 +105,27 @@ class RunFacts:
             "last_started": self.last_started,
             "findings": sum(self.outcomes.values()),
             **self.outcomes,
-            # a file's name is bytes, and need not be UTF-8
+            # a file name need not be valid UTF-8
             "files": [os.fsencode(path).decode("utf-8", "backslashreplace") for path in self.files],
         }
 
 
-@dataclass(slots=True)
-class Staged:
-    """Rows in files, one JSON object a line, by table; without ``run_date``, which is that of the run."""
+class StagedRows(Struct):
+    """Rows in one file per table, one JSON object per line, without ``run_date``, which ``runs`` has."""
 
     directory: Path
-    runs: dict[str, RunFacts] = field(default_factory=dict)
+    runs: dict[str, RunSummary] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: {table.name: 0 for table in TABLES})
     unreadable: int = 0
     first_unreadable: Unreadable | None = None
     duplicates: int = 0
 
     def path(self, table: str) -> Path:
-        """The file with the rows of a table."""
+        """Return the path of the file with the rows of a table."""
         return self.directory / f"{table}.ndjson"
 
     def rows(self, table: str) -> Iterator[Row]:
-        """The rows of a table, read back. Raises ``LoadError`` where they are not what was written."""
+        """Yield the rows of a table. Raises ``LoadError`` if the file cannot be read back."""
         try:
             with self.path(table).open("rb") as file:
                 for line in file:
@@ -133,17 +135,17 @@ class Staged:
 
 
 @contextmanager
-def stage(paths: Sequence[str]) -> Iterator[Staged]:
-    """Read findings and lay out their rows; the files are gone after the block.
+def stage(paths: Sequence[str]) -> Iterator[StagedRows]:
+    """Read findings and write their rows to temporary files, which are removed after the block.
 
-    Raises ``LoadError`` and what reading findings raises.
+    Raises ``LoadError`` and the errors of reading findings.
     """
     parent = tempfile.gettempdir()
     with ExitStack() as stack:
         try:
-            staged = Staged(stack.enter_context(scratch(parent, PREFIX)))
-            with ExitStack() as opened:
-                files = {table.name: opened.enter_context(staged.path(table.name).open("wb")) for table in TABLES}
+            staged = StagedRows(stack.enter_context(scratch(parent, STAGING_PREFIX)))
+            with ExitStack() as open_files:
+                files = {table.name: open_files.enter_context(staged.path(table.name).open("wb")) for table in TABLES}
                 _Stager(staged, files).read(paths)
         except OSError as error:
             raise LoadError(f"cannot stage rows in {parent}: {error.strerror}") from error
@@ -151,17 +153,19 @@ def stage(paths: Sequence[str]) -> Iterator[Staged]:
 
 
 class _Stager:
-    """Writes what a load needs, finding by finding."""
+    """Converts findings one by one and writes their rows."""
 
-    def __init__(self, staged: Staged, files: Mapping[str, BinaryIO]) -> None:
+    def __init__(self, staged: StagedRows, files: Mapping[str, BinaryIO]) -> None:
         self._staged = staged
         self._files = files
         self._waiting: dict[str, list[bytes]] = {table.name: [] for table in TABLES}
         # SHA-256 -> whether it was written with its DER
-        self._certificates: dict[str, bool] = {}
+        self._certificates: Cache[str, bool] = Cache(
+            MAX_CERTIFICATES_REMEMBERED, MAX_CERTIFICATES_REMEMBERED * DIGEST_BYTES, lambda _key, _value: DIGEST_BYTES
+        )
 
     def read(self, paths: Sequence[str]) -> None:
-        """All of the files."""
+        """Stage the findings of all files."""
         for path in paths:
             for number, finding in enumerate(read_findings([path]), 1):
                 if isinstance(finding, Unreadable):
@@ -169,7 +173,7 @@ class _Stager:
                 elif (reason := self._add(finding, path)) is not None:
                     self._unreadable(Unreadable(path, number, reason))
         for facts in self._staged.runs.values():
-            self._write("runs", [dumped(facts.to_row())])
+            self._write("runs", [encode_row(facts.to_row())])
         for table in self._files:
             self._flush(table)
 
@@ -179,7 +183,7 @@ class _Stager:
             self._staged.first_unreadable = line
 
     def _add(self, finding: Mapping[str, Any], path: str) -> str | None:
-        """Lay out a finding, or say why it is none that can be loaded."""
+        """Stage a finding, or return the reason why it cannot be loaded."""
         run, row = finding.get("run"), finding["target"].get("row")
         if not isinstance(run, str) or not 0 < len(run) <= MAX_RUN_NAME:
             return "does not say of which run it is"
@@ -189,11 +193,11 @@ class _Stager:
         main = finding_row(finding, run, row)
         try:
             lines = {
-                "findings": [dumped(main)],
-                "diagnoses": list(map(dumped, diagnosis_rows(finding, run, row))),
-                "endpoints": list(map(dumped, endpoint_rows(finding, run, row))),
-                "chains": list(map(dumped, chain_rows(finding, run, row))),
-                "certificates": [dumped(certificate_row(record)) for record in certificates.values()],
+                "findings": [encode_row(main)],
+                "diagnoses": list(map(encode_row, diagnosis_rows(finding, run, row))),
+                "endpoints": list(map(encode_row, endpoint_rows(finding, run, row))),
+                "chains": list(map(encode_row, chain_rows(finding, run, row))),
+                "certificates": [encode_row(certificate_row(record)) for record in certificates.values()],
             }
         except TooDeep:
             return f"is nested more than {MAX_DEPTH} levels deep"
@@ -210,7 +214,7 @@ class _Stager:
     def _write(self, table: str, lines: list[bytes]) -> None:
         waiting = self._waiting[table]
         waiting += lines
-        if len(waiting) >= WRITTEN_TOGETHER:
+        if len(waiting) >= WRITE_BATCH_ROWS:
             self._flush(table)
 
     def _flush(self, table: str) -> None:
@@ -219,14 +223,14 @@ class _Stager:
         self._staged.counts[table] += len(waiting)
         waiting.clear()
 
-    def _new_run(self, run: str, schema: str) -> RunFacts:
+    def _new_run(self, run: str, schema: str) -> RunSummary:
         if len(self._staged.runs) >= MAX_RUNS:
             raise LoadError(f"the files hold more than {MAX_RUNS} runs: load them in several goes")
-        facts = self._staged.runs[run] = RunFacts(run, schema)
+        facts = self._staged.runs[run] = RunSummary(run, schema)
         return facts
 
     def _new_certificates(self, finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """Those that were not met lately, or not with their DER, by SHA-256."""
+        """Return the certificates that were not written recently, or only without their DER, by SHA-256."""
         new: dict[str, Mapping[str, Any]] = {}
         for sha256, with_der, record in certificates_of(finding):
             before = self._certificates.get(sha256)
@@ -235,7 +239,5 @@ class _Stager:
         return new
 
     def _remember(self, certificates: Mapping[str, Mapping[str, Any]]) -> None:
-        if len(self._certificates) + len(certificates) > MAX_REMEMBERED:
-            self._certificates.clear()
         for sha256, record in certificates.items():
-            self._certificates[sha256] = isinstance(record.get("der"), str)
+            self._certificates.put(sha256, isinstance(record.get("der"), str))

@@ -1,11 +1,63 @@
-"""Fields of a certificate that need more than a look: its two times, its key's kind and size, its serial number."""
+"""The fields of a certificate as one record, and the readers of times, keys and serial numbers."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
+from scanner.caching import bounded_memo
 from scanner.x509 import der
+from scanner.x509.distinguished import NameText
+from scanner.x509.extensions import AuthorityKey, GeneralNames
+from scanner.x509.name_constraints import NameConstraints
+from scanner.x509.signatures import SignatureAlgorithm
+
+
+class Fields(Struct, frozen=True):
+    """What a certificate says (RFC 5280 section 4.1): made by ``certificate_fast`` or ``certificate_exact``, kept by ``Certificate``.
+
+    Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC 4514
+    text and ``common_name`` its last, most specific CN. ``extensions`` maps the content bytes of an identifier to
+    (critical, content of extnValue), ``critical`` has the identifiers of the critical ones and ``unknown_critical`` those
+    that clients do not understand, dotted. ``key_usage`` (a mask), ``extended_key_usage`` and the key identifiers are
+    ``None`` where the extension is absent. ``flaws`` are sentences about what is malformed.
+    """
+
+    version: int
+    serial: str
+    signature_algorithm: SignatureAlgorithm
+    signature_bytes: bytes
+    tbs_der: bytes
+    issuer_der: bytes
+    issuer_name: NameText
+    not_before: float
+    not_after: float
+    not_before_text: str
+    not_after_text: str
+    subject_der: bytes
+    subject: str
+    common_name: str | None
+    spki_der: bytes
+    key_type: str
+    key_bits: int | None
+    key: str
+    extensions: Mapping[bytes, tuple[bool, bytes]]
+    critical: tuple[bytes, ...]
+    unknown_critical: tuple[str, ...]
+    names: GeneralNames
+    is_ca: bool
+    path_length: int | None
+    key_usage: int | None
+    extended_key_usage: tuple[str, ...] | None
+    authority_key: AuthorityKey
+    subject_key_id: bytes | None
+    aia_ca_issuers: tuple[str, ...]
+    ocsp_urls: tuple[str, ...]
+    name_constraints: NameConstraints | None
+    flaws: tuple[str, ...]
+
 
 _CURVES: Final = {
     der.encoded_oid(oid): row
@@ -117,7 +169,7 @@ def time_untrusted(tag: int, content: bytes) -> float:
 
 
 # The days on which the certificates of a fleet begin or end to be valid: ten years of them, 200 bytes each.
-@lru_cache(maxsize=4096)
+@bounded_memo(4096, None)
 def day_untrusted(digits: bytes) -> tuple[float, str]:
     """The YYMMDD of a UTCTime: epoch seconds at which the day begins, and YYYY-MM-DD."""
     seconds = _seconds_untrusted(digits + b"000000Z", 2)
@@ -125,16 +177,17 @@ def day_untrusted(digits: bytes) -> tuple[float, str]:
     return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
 
 
-# A CA issues many certificates in the same second, and all of a run share few dates; 30 bytes each.
-@lru_cache(maxsize=4096)
-def _validity(encoded: bytes) -> tuple[float, float, str, str]:
+def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
+    """Read a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
+    if len(encoded) > 64:
+        raise der.DerError("validity: longer than two times")
     start, stop = der.whole_untrusted(encoded, der.SEQUENCE, "validity")
-    fields = der.children_untrusted(encoded, start, stop)
-    if len(fields) != 2:
+    times = der.children_untrusted(encoded, start, stop)
+    if len(times) != 2:
         raise der.DerError("validity: not two times")
     seconds: list[float] = []
     texts: list[str] = []
-    for tag, at, end in fields:
+    for tag, at, end in times:
         content = encoded[at:end]
         if tag == der.UTC_TIME:
             seconds.append(_seconds_untrusted(content, 2))
@@ -147,13 +200,6 @@ def _validity(encoded: bytes) -> tuple[float, float, str, str]:
         text = full.decode("ascii")
         texts.append(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}Z")
     return seconds[0], seconds[1], texts[0], texts[1]
-
-
-def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
-    """Read a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
-    if len(encoded) > 64:
-        raise der.DerError("validity: longer than two times")
-    return _validity(encoded)
 
 
 # --- keys ------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from scanner.records import dataclass
+from msgspec import Struct
+
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der, extensions
 from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
@@ -60,16 +61,14 @@ class CrlError(Exception):
         super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A revoked certificate. ``reason`` is of RFC 5280 section 5.3.1, ``None`` where the list gives none."""
 
     revoked_at: float
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IssuingPoint:
+class IssuingPoint(Struct, frozen=True):
     """issuingDistributionPoint (RFC 5280 section 5.2.5): what the list is about. ``names`` None: it does not say where it is."""
 
     names: tuple[tuple[int, bytes], ...] | None = None

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
-from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
 CACHED_NAMES: Final = 4096
+# The DER of a Name without attributes
+EMPTY_NAME: Final = b"\x30\x00"
 # Of a name with more attributes the hex is shown: real ones have up to some twenty.
 MAX_ATTRIBUTES: Final = 64
 
@@ -45,7 +48,7 @@ _SHORT: Final = {
 
 _COMMON_NAME: Final = b"\x06\x03" + der.encoded_oid("2.5.4.3")
 # A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
-PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 
 _ENCODING: Final = {
     der.UTF8_STRING: "utf-8",
@@ -61,8 +64,7 @@ _ENCODING: Final = {
 _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"+,;<>\\'} | {"\0": "\\00"})
 
 
-@dataclass(frozen=True, slots=True)
-class NameText:
+class NameText(Struct, frozen=True):
     """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
     ``common_name`` is the last, most specific CN."""
 
@@ -143,6 +145,26 @@ def _relative_untrusted(encoded: bytes) -> NameText:
     return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
 
 
+def plain_common_name(data: bytes, at: int, end: int) -> str | None:
+    """Return the value of a RelativeDistinguishedName, from ``at`` to ``end``, that is one CN of at least one plain character.
+
+    ``None`` says only that it is something else; ``end`` must be at most ``at + 129``, and within ``data``.
+    """
+    length = end - at - 2
+    if (
+        data[at + 4 : at + 9] == _COMMON_NAME
+        and data[at] == der.SET
+        and data[at + 1] == length
+        and data[at + 2] == der.SEQUENCE
+        and data[at + 3] == length - 2
+        and (data[at + 9] == der.UTF8_STRING or data[at + 9] == der.PRINTABLE_STRING)
+        and data[at + 10] == length - 9
+        and not (content := data[at + 11 : end]).translate(None, _PLAIN)
+    ):
+        return content.decode("ascii")
+    return None
+
+
 def _put_together_untrusted(name: bytes) -> NameText | None:
     """A name out of parts that were met before, for the most part; ``None`` where that is to be read at full length."""
     at, stop = 2, len(name)
@@ -154,16 +176,8 @@ def _put_together_untrusted(name: bytes) -> NameText | None:
         following = at + 2 + name[at + 1] if at + 1 < stop else at
         if name[at] != der.SET or not at + 12 < following <= stop:
             return None
-        if (
-            name[at + 4 : at + 9] == _COMMON_NAME
-            and name[at + 2] == der.SEQUENCE
-            and name[at + 3] == following - at - 4
-            and (name[at + 9] == der.UTF8_STRING or name[at + 9] == der.PRINTABLE_STRING)
-            and name[at + 10] == following - at - 11
-            and not (content := name[at + 11 : following]).translate(None, PLAIN)
-        ):
-            # this one is another for each host: no use in keeping it
-            value = content.decode("ascii")
+        if value := plain_common_name(name, at, following):
+            # another one for each host: not worth keeping
             texts.append("CN=" + value)
             attributes.append(("CN", value))
         else:
@@ -180,13 +194,20 @@ def _put_together_untrusted(name: bytes) -> NameText | None:
     return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
 
 
-@bounded_memo(CACHED_NAMES, CACHED_NAME_BYTES)
-def name_text(name: bytes) -> NameText:
-    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+def _name_text(name: bytes) -> NameText:
     try:
         return _put_together_untrusted(name) or _read_untrusted(name)
     except der.DerError as error:
         return NameText("#" + name.hex(), (), str(error))
+
+
+# ``name_text`` for names that are known to have at most CACHED_NAME_BYTES.
+short_name_text: Final = bounded_memo(CACHED_NAMES, None)(_name_text)
+
+
+def name_text(name: bytes) -> NameText:
+    """Decode the DER of a Name. Never fails: a name that cannot be read is its own hex, and ``flaw`` says why."""
+    return short_name_text(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
 # A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read

@@ -10,8 +10,9 @@ import struct
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
-from scanner.records import dataclass
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
 
@@ -127,8 +128,7 @@ MAX_DESCRIPTIONS: Final = 50
 _SMALL: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralNames:
+class GeneralNames(Struct, frozen=True):
     """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses.
     ``cut``: there are more than the ``MAX_NAMES`` that were read."""
 

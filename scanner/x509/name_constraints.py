@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
-from scanner.x509.distinguished import normalised
-from scanner.x509.extensions import SUBJECT_ALT_NAME
+from scanner.x509.distinguished import EMPTY_NAME, name_text, normalised
+from scanner.x509.extensions import GeneralNames
 from scanner.x509.subtrees import DIRECTORY, DNS, EMAIL, IP, URI, Subtrees
-
-if TYPE_CHECKING:
-    from scanner.x509.certificate import Certificate
 
 # A URI or mailbox of more characters has a host of more than the 253 that exist, or is made to cost.
 MAX_TEXT: Final = 4096
@@ -31,7 +28,6 @@ READ_AT_ONCE: Final = 512
 # Subtrees read of one certificate: the longest lists of real CAs have some hundreds.
 MAX_SUBTREES: Final = 4096
 
-_EMPTY_NAME: Final = b"\x30\x00"
 _NAMES: Final = {
     0xA0: "otherName",
     EMAIL: "rfc822Name",
@@ -50,13 +46,13 @@ class ConstrainedNames:
 
     __slots__ = ("addresses", "directories", "dns", "steps", "texts", "types")
 
-    def __init__(self, certificate: Certificate) -> None:
-        names = certificate.names
+    def __init__(self, names: GeneralNames, subject: bytes, size: int) -> None:
+        """``names`` is subjectAltName, of ``size`` bytes; ``subject`` is the DER of a Name."""
         self.dns = [(name, lowered, _is_host_name(lowered)) for name in names.dns for lowered in (name.lower(),)]
         self.addresses = names.ips
         directories = [content for tag, content in names.others if tag == DIRECTORY]
-        if certificate.subject_der != _EMPTY_NAME:
-            directories.append(certificate.subject_der)
+        if subject != EMPTY_NAME:
+            directories.append(subject)
         # one name many times is one name
         self.directories = [normalised(content) for content in dict.fromkeys(directories)]
         self.texts: list[tuple[int, str]] = []
@@ -66,25 +62,14 @@ class ConstrainedNames:
                 self.texts.append((tag, content.decode("utf-8", "backslashreplace")))
             elif tag != DIRECTORY:
                 self.types.append(tag)
-        attributes = certificate.subject_name.attributes
-        self.texts += [(EMAIL, value) for kind, value in attributes if kind == "emailAddress"]
+        self.texts += [(EMAIL, value) for kind, value in name_text(subject).attributes if kind == "emailAddress"]
         # what a check costs, in steps of ``scanner.trust.step_budget``: a name is looked up label by label
-        self.steps = (
-            2
-            + (len(self.dns) + len(self.addresses) + len(self.directories) + len(self.texts)) * 2
-            + san_bytes(certificate) // 8
-        )
+        self.steps = 2 + (len(self.dns) + len(self.addresses) + len(self.directories) + len(self.texts)) * 2 + size // 8
 
 
-def san_bytes(certificate: Certificate) -> int:
-    """Bytes of subjectAltName."""
-    return len(certificate.extension(SUBJECT_ALT_NAME) or b"")
-
-
-def steps_to_read_names(certificate: Certificate) -> int:
-    """What ``ConstrainedNames`` costs, in steps of ``scanner.trust.step_budget``."""
-    names, size = certificate.names, san_bytes(certificate)
-    return 4 + 2 * len(names.dns) + size // (2 if names.others else 16) + len(certificate.subject_der) // 2
+def steps_to_read_names(names: GeneralNames, subject: bytes, size: int) -> int:
+    """Return what making ``ConstrainedNames`` of these costs, in steps of ``scanner.trust.step_budget``."""
+    return 4 + 2 * len(names.dns) + size // (2 if names.others else 16) + len(subject) // 2
 
 
 class NameConstraints:
@@ -204,12 +189,6 @@ class NameConstraints:
             if (excludes and excluded.holds_text(tag, text)) or (permits and not permitted.holds_text(tag, text)):
                 return f"{_NAMES[tag]} {text[:255]}"
         return None
-
-
-def name_count(certificate: Certificate) -> int:
-    """How many names constraints are held against: those of subjectAltName, and the subject."""
-    names = certificate.names
-    return len(names.dns) + len(names.ips) + len(names.others) + 1
 
 
 # Letters, digits, hyphens and underscores in labels of 1 to 63, ``*`` alone as the first

@@ -8,10 +8,10 @@ What is read here comes from responders and servers, so every escape is an ``Ocs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Final, Literal
 
-from scanner.records import dataclass
+from msgspec import Struct, field
+
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der, extensions
 from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
@@ -79,8 +79,7 @@ class OcspRefusal(OcspError):
     """The responder answered that it will not answer (OCSPResponseStatus other than successful)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SingleResponse:
+class SingleResponse(Struct, frozen=True):
     """What a response says of one certificate. Times are seconds since the epoch; ``reason`` is of ``REASONS``."""
 
     hash_name: str | None
@@ -95,8 +94,7 @@ class SingleResponse:
     extensions: Mapping[bytes, tuple[bool, bytes]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """A BasicOCSPResponse, read and not yet believed. One of ``responder_name`` (DER) and ``responder_key`` is set."""
 
     tbs_der: bytes
@@ -109,8 +107,7 @@ class Response:
     certificates: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """A response whose signature and subject hold for one certificate. The signer's certificate is valid in
     [``not_before``, ``not_after``]: time is the caller's matter.
     """

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from scanner.model.evidence import record
+from msgspec import Struct
+
 from scanner.x509 import der
 from scanner.x509.certificate import Certificate
 from scanner.x509.signatures import SignatureAlgorithm, verifies
@@ -42,8 +43,7 @@ class SctError(Exception):
     """The bytes are no SCT, or no list of them, that can be read."""
 
 
-@record
-class Sct:
+class Sct(Struct, frozen=True):
     """One SCT of version 1. ``timestamp`` is milliseconds since the epoch; ``algorithm`` is (hash, signature)."""
 
     log_id: bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509 import InvalidVersion
+from msgspec import Struct
 
 from scanner.caching import bounded_memo
 from scanner.x509 import der
@@ -86,22 +86,19 @@ LONG: Final = 1 << 20
 _MAX_SALT: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureAlgorithm:
-    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here.
-
-    ``weak``: by a hash for which collisions can be made (MD2, MD4, MD5, SHA-1).
-    """
+class SignatureAlgorithm(Struct, frozen=True):
+    """How a certificate was signed. ``kind`` is the key type it needs; ``None``: an algorithm not known here."""
 
     name: str
     kind: str | None
     hash: str | None
     salt_length: int = 0
     mask_hash: str | None = None
-    weak: bool = field(init=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weak", self.hash in _WEAK_HASHES)
+    @property
+    def weak(self) -> bool:
+        """Whether the hash is one for which collisions can be made (MD2, MD4, MD5, SHA-1)."""
+        return self.hash in _WEAK_HASHES
 
 
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:

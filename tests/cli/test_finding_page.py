@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from scanner.cli.finding_page import FOLLOWUPS_SHOWN, show
 from scanner.diagnosis import assemble

@@ -7,17 +7,18 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question
@@ -189,8 +190,8 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []
-        judge = make_judge(material)
-        async with open_session(config, material, run_id="variants", judge=judge, emit=written.append) as session:
+        verifier = make_verifier(material)
+        async with open_session(config, material, run_id="variants", verifier=verifier, emit=written.append) as session:
             await session.run(rows)
         written.sort(key=lambda finding: finding["target"]["row"] or 0)
         met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}

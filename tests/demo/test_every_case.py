@@ -7,13 +7,13 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import jsonschema
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.demo.cases import Case
 from scanner.demo.catalogue import CASES
@@ -21,7 +21,7 @@ from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 
 # Seconds for a target: more than a person who watches the demo would want to wait, for a machine that does much else.
@@ -59,7 +59,7 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
             ntp=fleet.time_servers,
         )
         clocks = {row.host: row.case.clock_off.total_seconds() for row in fleet.rows}
-        judge = make_judge(material)
+        verifier = make_verifier(material)
         for off in sorted(set(clocks.values())):
             rows = read_inventory(
                 str(fleet.inventory),
@@ -70,7 +70,7 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
             of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
             clock = functools.partial(a_clock, off)
             async with open_session(
-                config, material, run_id="demo", judge=judge, emit=written.append, clock=clock
+                config, material, run_id="demo", verifier=verifier, emit=written.append, clock=clock
             ) as session:
                 with trio.fail_after(40):
                     await session.run(of_this_clock)

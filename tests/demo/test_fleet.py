@@ -8,13 +8,13 @@ import shlex
 import shutil
 import socket
 import ssl
-from dataclasses import replace
 from pathlib import Path
 
 import dns.message
 import pytest
 import trio
 from cryptography import x509
+from msgspec.structs import replace
 
 from scanner.demo import fleet as fleet_module
 from scanner.demo.cases import Place, Workshop, presenting, sound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.model.evidence import ClientAuthRequest, Completion, EndpointEvidence, Failure, Stage

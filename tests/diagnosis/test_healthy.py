@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scanner.diagnosis import engine, questions
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.model.evidence import EndpointEvidence, Evidence, Failure, ServerFlight
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
-from tests.helpers.evidence import ADDRESS, AT, HOST, answered, chain, judge, target
+from tests.helpers.evidence import ADDRESS, AT, HOST, answered, chain, target, verifier
 
 # Values that each field may take beside its healthy one
 FLIGHT: dict[str, list[Any]] = {
@@ -47,7 +47,7 @@ def case(*changes: tuple[str, str, Any]) -> tuple[EndpointEvidence, ChainVerdict
     probe = answered()
     flight: ServerFlight | None = probe.flight
     assert flight is not None
-    verdict = judge().judge(chain(), name=HOST, at=AT)
+    verdict = verifier().verify(chain(), name=HOST, at=AT)
     for where, field, value in changes:
         if where == "flight":
             flight = replace(flight, **{field: value})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import readymade as module
@@ -32,7 +32,7 @@ from scanner.model.evidence import (
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.transparency import Transparency
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
 from tests.helpers.evidence import AT, HOST, answered, issuing, root, target
 
@@ -136,7 +136,9 @@ class Both:
 
     def __init__(self, *, public: bool, days: float | None = None) -> None:
         roots = frozenset({root().sha256}) if public else frozenset[str]()
-        self.judge = Judge([pki.store(root())], public_roots=roots, intermediates=Intermediates(shipped=False))
+        self.verifier = ChainVerifier(
+            [pki.store(root())], public_roots=roots, intermediates=Intermediates(shipped=False)
+        )
         transparency = Transparency(LIST) if public else None
         self.context = Context(at=AT, transparency=transparency, expiry_warning_days=days)
         self.long, self.short = Fragments(), Fragments()
@@ -147,7 +149,7 @@ class Both:
         """Wherever there is a finding ready-made it is the other's, in the same bytes."""
         endpoint = evidence.endpoints[0]
         assert endpoint.probe.flight is not None
-        verdict = self.judge.judge(endpoint.probe.flight.certificates, name=evidence.target.name, at=at)
+        verdict = self.verifier.verify(endpoint.probe.flight.certificates, name=evidence.target.name, at=at)
         if not plainly_healthy(endpoint, verdict):
             return
         ready = self.ready.finding(evidence, verdict, at)
@@ -202,7 +204,7 @@ def test_any_changes_in_any_order(public: bool, targets: list[tuple[str, list[Ch
 @pytest.mark.parametrize("public", [False, True])
 def test_what_time_changes_is_seen(public: bool) -> None:
     both = Both(public=public)
-    leaf = both.judge.judge(CHAINS["with-scts"], name=HOST, at=AT).leaf
+    leaf = both.verifier.verify(CHAINS["with-scts"], name=HOST, at=AT).leaf
     assert leaf is not None
     for moment in (
         *(
@@ -228,7 +230,7 @@ def test_an_issuer_that_may_be_a_middlebox_is_for_the_rules(monkeypatch: pytest.
 def test_verdicts_on_other_certificates_are_not_taken() -> None:
     both = Both(public=False)
     evidence = evidence_of("wildcard", [])
-    verdict = both.judge.judge(CHAINS["host"], name=HOST, at=AT)
+    verdict = both.verifier.verify(CHAINS["host"], name=HOST, at=AT)
     assert both.ready.finding(evidence, verdict, AT) is None
 
 

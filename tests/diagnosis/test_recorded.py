@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import fields, replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from scanner.codec.encode import PUBLISHED
 from scanner.codec.typed import RecordedError
@@ -42,17 +42,17 @@ from tests.helpers.evidence import (
     evidence,
     failed,
     issuing,
-    judge,
     leaf,
     target,
     verdicts,
+    verifier,
 )
 from tests.helpers.schema import validate
 
 
 def line(seen: Evidence) -> bytes:
     """The finding, as it stands in a file."""
-    said = verdicts(seen, judge())
+    said = verdicts(seen, verifier())
     return orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run"))
 
 
@@ -370,7 +370,7 @@ def test_what_failed_in_judging_is_judged_again(bug: str | None, probe: Probe, m
     seen = evidence(probe, bug=bug)
     with monkeypatch.context() as patched:
         patched.setattr("scanner.diagnosis.engine.dns_claims", broken)
-        said = verdicts(seen, judge())
+        said = verdicts(seen, verifier())
         record = orjson.loads(orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run")))
     assert "judging: injected" not in record["error"] and "KeyError: 'injected'" in record["error"]
     assert read_back(record).bug == bug

@@ -24,7 +24,7 @@ from scanner.model.evidence import (
 )
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 
 HOST = "www.example.org"
@@ -141,33 +141,33 @@ def evidence(
     return Evidence(of or target(), AT, answer or dns(addresses=[e.address for e in placed]), placed, 0.05, 1, bug)
 
 
-def judge(
+def verifier(
     *anchors: pki.Issued, public: bool = False, stores: Mapping[str, Sequence[pki.Issued]] | None = None
-) -> Judge:
+) -> ChainVerifier:
     """A judge over one store with these anchors (``ROOT`` where none is given), or over several."""
     given = stores or {"test": anchors or (root(),)}
-    return Judge(
+    return ChainVerifier(
         [pki.store(*members, name=name) for name, members in given.items()],
         public_roots=frozenset({root().sha256}) if public else frozenset(),
         intermediates=Intermediates(),
     )
 
 
-def verdicts(seen: Evidence, by: Judge | None = None, when: float = AT) -> list[ChainVerdict | None]:
+def verdicts(seen: Evidence, by: ChainVerifier | None = None, when: float = AT) -> list[ChainVerdict | None]:
     """What the judge says of each address."""
-    by = by or judge()
+    by = by or verifier()
     found: list[ChainVerdict | None] = []
     for endpoint in seen.endpoints:
         sent = flight_of(endpoint)
         found.append(
-            by.judge(sent.certificates, name=seen.target.name, at=when)
+            by.verify(sent.certificates, name=seen.target.name, at=when)
             if sent is not None and sent.certificates
             else None
         )
     return found
 
 
-def diagnosed(seen: Evidence | Probe, by: Judge | None = None, **context: Any) -> Diagnosis:
+def diagnosed(seen: Evidence | Probe, by: ChainVerifier | None = None, **context: Any) -> Diagnosis:
     """The diagnosis of what was seen."""
     if isinstance(seen, Probe):
         seen = evidence(seen)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, NamedTuple, cast
 
 import trio
+from msgspec.structs import replace
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import (

@@ -74,18 +74,18 @@ class Run:
     def __post_init__(self) -> None:
         given = dict(self.options)
         self.pacer = pacer_for(self.config)
-        self.judge = given.pop("judge", None) or evidence.judge()
+        self.verifier = given.pop("judge", None) or evidence.verifier()
         self.scan = Scan(
             self.config,
             run_id="test",
-            judge=self.judge,
+            verifier=self.verifier,
             pacer=self.pacer,
             emit=given.pop("emit", self.findings.append),
             judged=given.pop("judged", None),
             clock=lambda: evidence.AT,
             load=given.pop("load", None),
         )
-        self.extras = given.pop("extras", None)
+        self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
         self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, ask=self.scan.ask, **given)
 
@@ -95,7 +95,7 @@ class Run:
             await self.scan.run(
                 iter(rows) if isinstance(rows, list) else rows,
                 self.observer,
-                self.extras,
+                self.post_probe,
                 conditions=self.conditions() if self.conditions is not None else None,
             )
         finally:

@@ -1,4 +1,4 @@
-"""Findings for a warehouse, and a PostgreSQL server of the tests' own."""
+"""Made-up findings to load into a warehouse, and a PostgreSQL server for the tests."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ FIRST_NIGHT: Final = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 START_SECONDS: Final = 30.0
 
 
-def moment(value: datetime) -> str:
-    """As findings have it."""
+def timestamp(value: datetime) -> str:
+    """Return a time in the format of findings."""
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03}Z"
 
 
 def sha256(name: str) -> str:
-    """The SHA-256 of a made-up certificate."""
+    """Return the SHA-256 of a made-up certificate."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 def certificate(
     name: str, *, not_after: datetime = FIRST_NIGHT + timedelta(days=90), der: bool = True
 ) -> dict[str, Any]:
-    """The record of a made-up certificate."""
+    """Return the record of a made-up certificate."""
     record = {
         "sha256": sha256(name),
         "subject": f"CN={name}",
         "issuer": "CN=Test CA",
         "san": [name],
         "serial": "01",
-        "not_before": moment(FIRST_NIGHT - timedelta(days=1)),
-        "not_after": moment(not_after),
+        "not_before": timestamp(FIRST_NIGHT - timedelta(days=1)),
+        "not_after": timestamp(not_after),
         "key": "ec:P-256",
         "signature": "ecdsa-with-SHA256",
     }
@@ -68,7 +68,7 @@ def finding(
     tags: dict[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """What a run of one night says of a host: in order, or failing for a cause."""
+    """Return the finding of one night for a host: healthy, or failing for ``cause``."""
     record = certificate(host) if leaf is None else leaf
     diagnosis: dict[str, Any] = {
         "code": f"code-of-{cause}",
@@ -84,7 +84,7 @@ def finding(
             "row": row, "id": None, "host": host, "port": 443, "protocol": "tls", "sni": host, "address": None,
             "tags": {"owner": "web", "team": "blue"} if tags is None else tags,
         },
-        "started": moment(FIRST_NIGHT + timedelta(days=night, seconds=row)),
+        "started": timestamp(FIRST_NIGHT + timedelta(days=night, seconds=row)),
         "duration_ms": 5.5,
         "attempts": 1,
         "outcome": "ok" if cause is None else "fail",
@@ -104,16 +104,16 @@ def finding(
 
 
 def write(path: Path, findings: Iterable[dict[str, Any]], tail: bytes = b"") -> str:
-    """A findings file."""
+    """Write a findings file and return its path."""
     path.write_bytes(b"".join(orjson.dumps(item) + b"\n" for item in findings) + tail)
     return str(path)
 
 
-# --- a finding in which every field of the schema is there, with a value of its own -----------------------------------
+# --- a finding that has every field of the schema, each with a different value -----------------------------------------
 
 
 def complete_finding() -> dict[str, Any]:
-    """Made from the published schema, so that a field that is added to it is in here too."""
+    """Return a finding with every field of the published schema, so that new fields are covered automatically."""
     schema = json.loads(files("scanner").joinpath("data/finding.schema.json").read_text("utf-8"))
     made = _Maker(schema["$defs"]).value(schema, "")
     assert isinstance(made, dict)
@@ -121,7 +121,7 @@ def complete_finding() -> dict[str, Any]:
 
 
 class _Maker:
-    """Values after a schema; each tells itself from all others."""
+    """Makes values that match a schema, all of them different."""
 
     def __init__(self, records: dict[str, Any]) -> None:
         self._records = records
@@ -153,7 +153,7 @@ class _Maker:
         if kind in ("integer", "number"):
             return self._number if kind == "integer" else self._number + 0.5
         if path.rpartition(".")[2] in ("started", "not_before", "not_after"):
-            return moment(FIRST_NIGHT + timedelta(hours=self._number))
+            return timestamp(FIRST_NIGHT + timedelta(hours=self._number))
         if path.endswith("sha256"):
             return sha256(path)
         return f"value {self._number} of {path}"
@@ -164,7 +164,7 @@ class _Maker:
 
 @dataclass(slots=True)
 class Postgres:
-    """A server that runs, of which the tests may do what they like with its databases."""
+    """A running server whose databases the tests may change at will."""
 
     address: str
     port: int
@@ -175,32 +175,32 @@ class Postgres:
         return f"postgresql://{user}@{self.address}:{self.port}/{database}"
 
     def stop_at_once(self) -> None:
-        """Connections break off, as when the machine goes down."""
+        """Stop the server and break its connections, as in a crash."""
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(START_SECONDS)
 
 
 def missing_postgres() -> str | None:
-    """One sentence on why it cannot be started here, or ``None``."""
+    """Return the reason why PostgreSQL cannot be started here, or ``None``."""
     absent = [name for name in ("initdb", "postgres", "setpriv") if shutil.which(name, path=PATH) is None]
     return f"{', '.join(absent)} is not installed (Debian: apt-get install postgresql)" if absent else None
 
 
 @contextmanager
 def postgres(existing: Path | None = None) -> Iterator[Postgres]:
-    """Start a server with an empty cluster, or the one that an earlier server had, and stop it again."""
+    """Run a server, with an empty cluster or the ``existing`` one of an earlier server, for the block."""
     directory = existing or Path(tempfile.mkdtemp(prefix="tlsweep-postgres-"))
     address = loopback_address()
-    as_somebody: list[str] = []
+    run_as: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         shutil.chown(directory, "nobody", "nogroup")
-        as_somebody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        run_as = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     data = str(directory / "data")
     initialise = ["initdb", "-D", data, "-A", "trust", "-U", "test", "-E", "UTF8", "--no-sync"]
     try:
         if existing is None:
-            _run([*as_somebody, *initialise], directory)
-        server = _start(as_somebody, data, address, directory)
+            _run([*run_as, *initialise], directory)
+        server = _start(run_as, data, address, directory)
         try:
             yield server
         finally:
@@ -219,12 +219,12 @@ def _run(command: list[str], directory: Path) -> None:
     subprocess.run(command, cwd=directory, env=_environment(directory), capture_output=True, check=True)
 
 
-def _start(as_somebody: list[str], data: str, address: str, directory: Path) -> Postgres:
+def _start(run_as: list[str], data: str, address: str, directory: Path) -> Postgres:
     port = free_port(address)
     settings = {"fsync": "off", "shared_buffers": "32MB", "listen_addresses": address, "unix_socket_directories": ""}
     words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     process = subprocess.Popen(
-        [*as_somebody, "setpriv", "--pdeathsig", "QUIT", "postgres", "-D", data, "-p", str(port), *words],
+        [*run_as, "setpriv", "--pdeathsig", "QUIT", "postgres", "-D", data, "-p", str(port), *words],
         cwd=directory,
         env=_environment(directory),
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Helpers: read an inventory from bytes with a fixed set of protocols."""
+"""Helpers that read an inventory from bytes with a fixed set of protocols."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def reason(row: Target | InvalidRow) -> str:
 
 
 def hosts(rows: list[Target | InvalidRow]) -> list[str | None]:
-    """Hosts of usable rows; ``None`` for the others."""
+    """Return the hosts of usable rows, and ``None`` for each invalid row."""
     return [row.host if isinstance(row, Target) else None for row in rows]

@@ -1,4 +1,4 @@
-"""What is excluded is never contacted, whichever way it is written."""
+"""Exclusions match names and addresses in every spelling."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_addresses(entry: str, address: str, excluded: bool) -> None:
     assert (made(entry).address(address) is not None) is excluded
 
 
-def test_the_entry_that_applies_is_told() -> None:
+def test_a_match_returns_the_entry_that_applies() -> None:
     exclusions = made("*.example.com", "192.0.2.0/24", "2001:db8::1", "a.example")
     assert exclusions.name("x.example.com") == "*.example.com"
     assert exclusions.name("a.example") == "a.example"
@@ -78,7 +78,7 @@ def test_the_entry_that_applies_is_told() -> None:
     assert exclusions.address("2001:db8::1") == "2001:db8::1"
 
 
-def test_files(tmp_path: Path) -> None:
+def test_several_files_are_read_as_one_list(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_bytes("\ufeff# never\r\na.example # ours\r\n\r\n".encode() + b"b\xfccher.example\n")
     two.write_text("192.0.2.0/24")
@@ -105,7 +105,7 @@ def test_files(tmp_path: Path) -> None:
         ("x" * 5000, "longer than"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:
+def test_a_bad_line_is_named_in_the_error(tmp_path: Path, line: str, words: str) -> None:
     path = tmp_path / "never"
     path.write_text(f"a.example\n\n{line}\n")
     with pytest.raises(ExclusionError, match=words) as caught:
@@ -113,14 +113,14 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:
     assert "line 3: " in str(caught.value) and str(caught.value).isprintable()
 
 
-def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_list_raises_an_exclusion_error(tmp_path: Path) -> None:
     (tmp_path / "gz").write_bytes(b"\x1f\x8bxx")
     for name in ("absent", "", "gz"):
         with pytest.raises(ExclusionError):
             load_exclusions([str(tmp_path / name)])
 
 
-def test_large_lists_answer_by_look_up() -> None:
+def test_large_lists_are_queried_by_look_up() -> None:
     exclusions = Exclusions()
     for number in range(20_000):
         exclusions.add(f"h{number}.example")

@@ -1,4 +1,4 @@
-"""What a person writes for a host, and what becomes of it."""
+"""Hosts, ports and addresses as people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.inventory.hosts import Unusable, embedded_ipv4, read_address, read_host, read_name, read_port
+from scanner.inventory.hosts import Unusable, embedded_ipv4, parse_address, parse_host, parse_name, parse_port
 from scanner.inventory.hosts import split_host_port as split
 
 
@@ -33,7 +33,7 @@ from scanner.inventory.hosts import split_host_port as split
     ],
 )
 def test_names(text: str, host: str) -> None:
-    assert read_host(text) == (host, False)
+    assert parse_host(text) == (host, False)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_names(text: str, host: str) -> None:
     ],
 )
 def test_addresses(text: str, address: str) -> None:
-    assert read_host(text) == (address, True)
+    assert parse_host(text) == (address, True)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_addresses(text: str, address: str) -> None:
         ("[a.example]", "not an IP address"),
     ],
 )
-def test_refused_with_a_reason(text: str, word: str) -> None:
+def test_an_unusable_host_is_refused_with_a_reason(text: str, word: str) -> None:
     with pytest.raises(Unusable) as caught:
-        read_host(text)
+        parse_host(text)
     assert word in caught.value.reason
     assert caught.value.reason.isprintable()
     assert len(caught.value.reason) < 400
@@ -96,13 +96,13 @@ def test_refused_with_a_reason(text: str, word: str) -> None:
 
 @pytest.mark.parametrize(("text", "port"), [("1", 1), ("443", 443), ("00443", 443), ("443.0", 443), ("65535", 65535)])
 def test_ports(text: str, port: int) -> None:
-    assert read_port(text) == port
+    assert parse_port(text) == port
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "+1", "4 4", "https", "١", "1e3", "443.5", "9" * 10_000, ".0"])
-def test_ports_refused(text: str) -> None:
+def test_an_unusable_port_is_refused(text: str) -> None:
     with pytest.raises(Unusable):
-        read_port(text)
+        parse_port(text)
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,20 @@ def test_brackets_must_close(text: str) -> None:
     ("text", "inner"),
     [("::ffff:192.0.2.1", "192.0.2.1"), ("64:ff9b::c000:201", "192.0.2.1"), ("2001:db8::1", None)],
 )
-def test_ipv4_inside_ipv6(text: str, inner: str | None) -> None:
+def test_an_ipv4_address_embedded_in_ipv6_is_found(text: str, inner: str | None) -> None:
     found = embedded_ipv4(ipaddress.IPv6Address(text))
     assert (str(found) if found else None) == inner
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_canonical_host_or_unusable(text: str) -> None:
-    for read in (read_host, read_name, read_address):
+def test_any_text_parses_to_a_canonical_host_or_is_unusable(text: str) -> None:
+    for parse in (parse_host, parse_name, parse_address):
         try:
-            result = read(text)
+            result = parse(text)
         except Unusable as error:
             assert error.reason.isprintable()
             continue
         host = result if isinstance(result, str) else result[0]
         assert host.isascii() and host == host.lower() and 0 < len(host) <= 253
-        again = read(host)
+        again = parse(host)
         assert again == result

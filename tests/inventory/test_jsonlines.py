@@ -1,4 +1,4 @@
-"""NDJSON: types are kept, whatever is broken is a row."""
+"""NDJSON inventories: tags keep their types, and every malformed line is an invalid row."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_ports(tmp_path: Path, port: Any, read_as: int) -> None:
         (b'{"host": "a.example", "x": ' + b"[" * 40 + b"]" * 40 + b"}", "nested more than 32"),
     ],
 )
-def test_broken_rows(tmp_path: Path, value: Any, words: str) -> None:
+def test_a_broken_row_has_a_reason(tmp_path: Path, value: Any, words: str) -> None:
     row = one(tmp_path, value)
     assert words in reason(row)
     orjson.dumps(row.tags)
@@ -65,7 +65,7 @@ def test_a_broken_line_is_one_row(tmp_path: Path) -> None:
     assert reason(rows[1]) == "line 4: the line is JSON but not an object"
 
 
-def test_aliases_by_preference(tmp_path: Path) -> None:
+def test_the_preferred_of_two_host_keys_is_the_host(tmp_path: Path) -> None:
     row = target(one(tmp_path, {"name": "n", "fqdn": "f", "Host": "big", "host": "a.example", "domain": "d"}))
     assert row.host == "a.example"
     assert row.tags == {"name": "n", "fqdn": "f", "Host": "big", "domain": "d"}
@@ -76,7 +76,7 @@ def test_latin1(tmp_path: Path) -> None:
     assert (row.host, row.tags) == ("xn--bcher-kva.example", {"owner": "Jörg"})
 
 
-def test_many_different_keys(tmp_path: Path) -> None:
+def test_more_keys_than_are_cached_still_become_tags(tmp_path: Path) -> None:
     lines = b"".join(b'{"host":"a.example","k%d":1}\n' % number for number in range(12_000))
     rows = read(tmp_path, lines)
     assert rows[-1].tags == {"k11999": 1} and len(rows) == 12_000

@@ -1,4 +1,4 @@
-"""Files as a whole: what they are, how they end, how much memory they take."""
+"""Inventory files as a whole: formats, errors, truncated files, and memory."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def test_plain_lines(tmp_path: Path) -> None:
     assert reason(rows[-1]).startswith("line 10: ")
 
 
-def test_the_first_of_plain_lines_is_a_host(tmp_path: Path) -> None:
+def test_the_first_plain_line_is_a_host_and_not_a_header(tmp_path: Path) -> None:
     assert hosts(read(tmp_path, "a.example\nb.example")) == ["a.example", "b.example"]
 
 
 @pytest.mark.parametrize("word", ["host", "domain", "IP"])
-def test_a_single_column_with_a_header(tmp_path: Path, word: str) -> None:
+def test_a_single_column_may_have_a_header(tmp_path: Path, word: str) -> None:
     assert hosts(read(tmp_path, f"{word}\n192.0.2.1\n")) == ["192.0.2.1"]
 
 
-def test_bare_names_and_cells_agree(tmp_path: Path) -> None:
+def test_a_plain_line_and_a_host_cell_give_equal_targets(tmp_path: Path) -> None:
     for host in ("a.example", "192.0.2.1", "A.EXAMPLE.", "bücher.example", "1.2.3", "*.x"):
         (plain,) = read(tmp_path, host + "\n", protocol="smtp", port=26)
         (cell,) = read(tmp_path, f"host\n{host}\n", protocol="smtp", port=26)
@@ -78,40 +78,40 @@ def test_bare_names_and_cells_agree(tmp_path: Path) -> None:
         (b"\x28\xb5\x2f\xfd\xff\xff", "zstd"),
     ],
 )
-def test_an_inventory_that_cannot_be_used_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_unusable_inventory_raises_an_error_of_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(InventoryError) as caught:
         read(tmp_path, content)
     message = str(caught.value)
     assert words in message and message.isprintable()
 
 
-def test_unreadable_files(tmp_path: Path) -> None:
+def test_an_unreadable_file_raises_an_inventory_error(tmp_path: Path) -> None:
     for path in (str(tmp_path / "absent"), str(tmp_path), "a\0b"):
         with pytest.raises(InventoryError):
             list(read_inventory(path, protocols=PROTOCOLS))
 
 
 @pytest.mark.parametrize(("protocol", "port"), [("gopher", None), ("tls", 0), ("tls", 65536)])
-def test_defaults_that_cannot_be_used(tmp_path: Path, protocol: str, port: int | None) -> None:
+def test_an_unusable_default_raises_an_inventory_error(tmp_path: Path, protocol: str, port: int | None) -> None:
     with pytest.raises(InventoryError):
         read(tmp_path, "a.example\n", protocol=protocol, port=port)
 
 
-def test_compressed(tmp_path: Path) -> None:
+def test_compressed_inventories_are_read(tmp_path: Path) -> None:
     text = b"host,owner\n" + b"".join(b"h%d.example,web\n" % number for number in range(2000))
     plain = read(tmp_path, text)
     assert read(tmp_path, gzip.compress(text[:500]) + gzip.compress(text[500:])) == plain
     assert read(tmp_path, zstandard.ZstdCompressor().compress(text)) == plain
 
 
-def test_a_torn_gzip_says_in_a_row_of_its_own_what_was_lost(tmp_path: Path) -> None:
+def test_a_truncated_gzip_ends_with_an_invalid_row(tmp_path: Path) -> None:
     text = b"".join(b"h%d.example\n" % (number * number) for number in range(5000))
     rows = read(tmp_path, gzip.compress(text)[:-2000])
     assert "ends in the middle of a gzip member" in reason(rows[-1]) and "was not read" in reason(rows[-1])
     assert len(rows) > 100 and all(isinstance(row, Target) for row in rows[:-2])
 
 
-def test_a_torn_gzip_inside_a_quote_loses_no_line(tmp_path: Path) -> None:
+def test_a_gzip_truncated_inside_a_quote_loses_no_line(tmp_path: Path) -> None:
     # stored, not deflated: everything before the cut can be read
     text = b'host,note\na.example,x\nb.example,"open\nc.example,y\n'
     rows = read(tmp_path, gzip.compress(text, 0)[:-8])
@@ -119,7 +119,7 @@ def test_a_torn_gzip_inside_a_quote_loses_no_line(tmp_path: Path) -> None:
     assert "never closed" in reason(rows[1]) and "gzip" in reason(rows[3])
 
 
-def test_standard_input_is_read_as_it_comes(tmp_path: Path) -> None:
+def test_standard_input_is_read_as_it_arrives(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from scanner.inventory import read_inventory\n"
@@ -138,7 +138,7 @@ def test_standard_input_is_read_as_it_comes(tmp_path: Path) -> None:
     timer.cancel()
 
 
-def test_reading_stops_when_nobody_wants_more(tmp_path: Path) -> None:
+def test_the_file_is_closed_when_the_iterator_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "inventory"
     path.write_text("a.example\n" * 1000)
     rows = read_inventory(str(path), protocols=PROTOCOLS)
@@ -147,7 +147,7 @@ def test_reading_stops_when_nobody_wants_more(tmp_path: Path) -> None:
 
 
 class Endless(io.RawIOBase):
-    """A file of ``count`` rows that is made while it is read."""
+    """A file of ``count`` lines that is generated as it is read."""
 
     def __init__(self, line: bytes, count: int) -> None:
         self._line = line
@@ -180,12 +180,12 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch, lin
     assert large < small * 1.2 + 50_000
 
 
-def test_hint_of_rows(tmp_path: Path) -> None:
+def test_row_counts_are_estimated_for_regular_uncompressed_files(tmp_path: Path) -> None:
     path = tmp_path / "inventory"
     for content, rows in [
         ("a.example\nb.example\n", 2),
         ("a.example\nb.example", 2),
-        ("\ufeff# x\nhost,owner\na.example,web\n", 2),  # about: the comment is counted
+        ("\ufeff# x\nhost,owner\na.example,web\n", 2),  # one too many: the comment is counted
         ("host\n", 0),
         ("", 0),
     ]:
@@ -217,8 +217,8 @@ FRAGMENTS = [
         st.lists(st.sampled_from(FRAGMENTS), max_size=60).map(lambda parts: b'{"host":"x"}\n' + b"".join(parts)),
     )
 )
-def test_any_bytes_are_rows_or_one_inventory_error(tmp_path: Path, content: bytes) -> None:
-    """Any bytes in: every row comes out as exactly one Target or InvalidRow, numbered without gaps."""
+def test_any_bytes_give_rows_or_an_inventory_error(tmp_path: Path, content: bytes) -> None:
+    """Any bytes give one ``Target`` or ``InvalidRow`` per row, numbered without gaps, or an ``InventoryError``."""
     try:
         rows = read(tmp_path, content)
     except InventoryError as error:
@@ -241,22 +241,22 @@ def test_every_plain_line_is_exactly_one_row(tmp_path: Path, lines: list[str]) -
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["x", '"', '""', ",", " ", '","', "a.example"]), max_size=30), st.integers(0, 80))
-def test_no_quotes_swallow_what_follows_far_enough(tmp_path: Path, cells: list[str], more: int) -> None:
-    """However quotes are strewn over one line, every row beyond the look-ahead is read as it stands."""
+def test_quotes_never_swallow_rows_beyond_the_look_ahead(tmp_path: Path, cells: list[str], more: int) -> None:
+    """Whatever quotes are on one line, every row beyond the look-ahead is read as written."""
     after = [f"h{number}.example,note" for number in range(MAX_QUOTED_LINES + more + 1)]
     rows = read(tmp_path, "\n".join(["host,note", "".join(cells), *after]))
     assert hosts(rows)[-len(after) :] == [line.partition(",")[0] for line in after]
 
 
-def test_the_worst_quotes_cost_bounded_looking_ahead(tmp_path: Path) -> None:
-    # each line leaves a quote open, alone and inside of a quote
+def test_a_quote_opened_on_every_line_spoils_only_that_line(tmp_path: Path) -> None:
+    # each line leaves a quote open, whether it begins inside a quoted cell or not
     rows = read(tmp_path, "host,note\n" + 'x","\n' * 5000)
     assert len(rows) == 5000 and "never closed" in reason(rows[0])
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=10))
-def test_any_tag_written_as_csv_comes_back(tmp_path: Path, notes: list[str]) -> None:
+def test_any_tag_survives_csv_quoting(tmp_path: Path, notes: list[str]) -> None:
     import csv
 
     buffer = io.StringIO()
@@ -270,7 +270,7 @@ def test_any_tag_written_as_csv_comes_back(tmp_path: Path, notes: list[str]) -> 
 
 @pytest.mark.parametrize("newline", [b"\n", b" \r\n", b"\t\n", b"\r"])
 @pytest.mark.parametrize("start", [b"a.example", b"host,port@a.example,1", b'{"host":"a.example"}', b""])
-def test_blank_lines_by_the_block_are_counted_and_not_looked_at(tmp_path: Path, newline: bytes, start: bytes) -> None:
+def test_blocks_of_blank_lines_still_count_in_line_numbers(tmp_path: Path, newline: bytes, start: bytes) -> None:
     blank = BLOCK * 3 // len(newline)
     path = tmp_path / "hosts"
     first = start.replace(b"@", newline)

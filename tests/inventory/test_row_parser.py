@@ -1,10 +1,10 @@
-"""One row's cells: defaults, conflicts, URLs, and reasons."""
+"""The cells of one row: defaults, conflicts, URLs, and reasons."""
 
 from __future__ import annotations
 
 import pytest
 
-from scanner.inventory.row_parser import Cells, RowReader
+from scanner.inventory.row_parser import RowCells, RowParser
 from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import PROTOCOLS, reason, target
 
@@ -12,7 +12,7 @@ from tests.inventory.rows import PROTOCOLS, reason, target
 def read(
     cells: dict[str, str], *, default_protocol: str = "tls", default_port: int | None = None
 ) -> Target | InvalidRow:
-    return RowReader(default_protocol, default_port, PROTOCOLS).read(1, 7, Cells(**cells), {})
+    return RowParser(default_protocol, default_port, PROTOCOLS).parse(1, 7, RowCells(**cells), {})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_host_port_protocol(cells: dict[str, str], expected: tuple[str, int, str
         ({"host": "a.example", "port": "2"}, 2),
     ],
 )
-def test_the_default_port_is_for_rows_that_name_none(cells: dict[str, str], port: int) -> None:
+def test_the_default_port_applies_to_rows_without_a_port(cells: dict[str, str], port: int) -> None:
     assert target(read(cells, default_protocol="smtp", default_port=2525)).port == port
 
 
@@ -72,7 +72,7 @@ def test_server_name(cells: dict[str, str], sni: str | None) -> None:
     assert target(read(cells)).sni == sni
 
 
-def test_address_skips_dns_and_keeps_the_host() -> None:
+def test_an_address_column_keeps_the_host() -> None:
     row = target(read({"host": "a.example", "address": "::ffff:192.0.2.7"}))
     assert (row.host, row.host_is_ip, row.address) == ("a.example", False, "192.0.2.7")
 
@@ -98,7 +98,7 @@ def test_address_skips_dns_and_keeps_the_host() -> None:
         ({"host": "user:secret@a.example"}, "user name"),
     ],
 )
-def test_what_is_wrong_is_said(cells: dict[str, str], words: str) -> None:
+def test_an_invalid_row_gives_the_reason(cells: dict[str, str], words: str) -> None:
     row = read(cells)
     assert words in reason(row)
     assert reason(row).startswith("line 7: ")
@@ -111,13 +111,13 @@ def test_a_password_is_not_carried_into_the_finding(host: str) -> None:
     assert "secret" not in repr(row)
 
 
-def test_an_invalid_row_keeps_what_identifies_it() -> None:
-    reader = RowReader("tls", None, PROTOCOLS)
-    row = reader.read(3, 9, Cells("*.example", "8443", "https", id="x1"), {"owner": "web"})
+def test_an_invalid_row_keeps_its_identifying_columns() -> None:
+    parser = RowParser("tls", None, PROTOCOLS)
+    row = parser.parse(3, 9, RowCells("*.example", "8443", "https", id="x1"), {"owner": "web"})
     assert row == InvalidRow(3, reason(row), "*.example", 8443, "https", "x1", {"owner": "web"})
 
 
-def test_a_huge_cell_is_not_carried_whole() -> None:
+def test_a_huge_cell_is_truncated_in_the_invalid_row() -> None:
     row = read({"host": "x" * 60_000})
     assert isinstance(row, InvalidRow) and row.host is not None
     assert len(row.host) == 1000 and len(row.reason) < 300

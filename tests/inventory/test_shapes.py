@@ -1,4 +1,4 @@
-"""CSV, NDJSON or lines, told by the first line."""
+"""The format of an inventory, detected from its first line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_tables(line: str, delimiter: str, tags: tuple[str, ...]) -> None:
         ('[{"host":"a.example"}]', "NDJSON"),
     ],
 )
-def test_what_cannot_be_a_table_is_said(line: str, words: str) -> None:
+def test_an_unusable_header_is_refused_with_a_reason(line: str, words: str) -> None:
     with pytest.raises(InventoryError) as caught:
         shape_of(line)
     message = str(caught.value)
@@ -73,7 +73,7 @@ def test_what_cannot_be_a_table_is_said(line: str, words: str) -> None:
         "hosts.example",
     ],
 )
-def test_lines(line: str) -> None:
+def test_plain_lines_are_detected(line: str) -> None:
     assert shape_of(line) == PlainLines()
 
 

@@ -19,3 +19,9 @@ def test_each_byte_is_given_once() -> None:
     assert pool.take(2) == b"\1\1"
     assert pool.take(POOL_SIZE + 5) == b"\2" * (POOL_SIZE + 5)
     assert asked == [POOL_SIZE, POOL_SIZE, POOL_SIZE + 5]
+
+
+def test_bytes_are_the_systems_by_default() -> None:
+    pool = RandomPool()
+    drawn = [pool.take(2) for _ in range(5000)]
+    assert all(len(one) == 2 for one in drawn) and len(set(drawn)) > 4500

@@ -164,6 +164,58 @@ def test_whoever_is_cancelled_waits_no_more(kind: Kind) -> None:
     run(main)
 
 
+def test_second_wait_on_one_socket_is_refused(kind: Kind) -> None:
+    """The first wait goes on as if nothing had been tried, whichever of the two would have ended first."""
+
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                ended: list[str] = []
+
+                async def first() -> None:
+                    with pytest.raises(DeadlinePassed):
+                        await ready.readable(one, ready.now() + 2)
+                    ended.append("first")
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(first)
+                    await wait_all_tasks_blocked(0.001)
+                    for seconds in (1, 3):
+                        with pytest.raises(trio.BusyResourceError):
+                            await ready.readable(one, ready.now() + seconds)
+                    await trio.sleep(1)
+                    assert not ended
+                assert ended
+                other.send(b"x")
+                await ready.readable(one, ready.now() + 2)
+
+    run(main)
+
+
+def test_closing_a_socket_wakes_the_task_that_waits_for_it(kind: Kind) -> None:
+    async def main() -> None:
+        async with open_readiness(kind) as ready:
+            with pair() as (one, other):
+                number = one.fileno()
+
+                async def wait() -> None:
+                    with pytest.raises(trio.ClosedResourceError):
+                        await ready.readable(one, ready.now() + 5)
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(wait)
+                    await wait_all_tasks_blocked(0.001)
+                    ready.close(one)
+                    assert one.fileno() == -1
+                ready.close(one)  # a second time: nothing happens
+            with pair() as (one, other):
+                assert number in (one.fileno(), other.fileno())
+                for sock in (one, other):
+                    await ready.writable(sock, ready.now() + 1)
+
+    run(main)
+
+
 def test_deadlines_of_waits_that_are_over_are_cleared_away(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_STALE_AT_LEAST", 10)
 
@@ -173,7 +225,7 @@ def test_deadlines_of_waits_that_are_over_are_cleared_away(kind: Kind, monkeypat
                 other.send(b"x")
                 for _ in range(2000):
                     await ready.readable(one, ready.now() + 1000)
-                assert not isinstance(ready, EpollReadiness) or len(ready._due) <= 1024 + 12
+                assert not isinstance(ready, EpollReadiness) or len(ready._deadlines) <= 1024 + 12
 
     run(main)
 

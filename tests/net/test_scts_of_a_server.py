@@ -17,7 +17,7 @@ from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -85,7 +85,9 @@ async def scanned(directory: Path, port: int) -> Finding:
     target = Target(row=1, host="www.demo.test", port=port, protocol="tls", sni="www.demo.test", address="127.0.0.1")
     findings: list[Finding] = []
     config = ScanConfig(revocation="off")
-    async with open_session(config, material, run_id="t", judge=make_judge(material), emit=findings.append) as session:
+    async with open_session(
+        config, material, run_id="t", verifier=make_verifier(material), emit=findings.append
+    ) as session:
         with trio.fail_after(20):
             await session.run(iter([target]))
     return findings[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from trio.testing import MockClock
 
 from scanner.model.evidence import CONNECT_FAILURES, Failure, Probe, Stage
 from scanner.net.probe import Prober, Timing
+from scanner.net.readiness import current_readiness
 from scanner.net.sockets import CONNECT_ERRORS, READ_SIZE, OutOfResources, has_source, open_socket, receive, send
 from scanner.tls import offers
 from tests.net.scripted import AMPLE, HOST, Peer, flight, probed
@@ -192,6 +194,7 @@ def test_sockets_do_not_block(address: str, family: int) -> None:
 
 def test_much_is_sent_in_parts_and_received_in_parts() -> None:
     async def main() -> None:
+        ready = current_readiness()
         one, other = socket.socketpair()
         with closing(one), closing(other):
             one.setblocking(False)
@@ -199,13 +202,13 @@ def test_much_is_sent_in_parts_and_received_in_parts() -> None:
             said = bytes(range(256)) * 20_000
             heard = b""
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(send, one, said)
+                nursery.start_soon(send, ready, one, said, math.inf)
                 while len(heard) < len(said):
-                    part = await receive(other)
+                    part = await receive(ready, other, math.inf)
                     assert 0 < len(part) <= READ_SIZE
                     heard += part
             assert heard == said
             one.close()
-            assert await receive(other) == b""
+            assert await receive(ready, other, math.inf) == b""
 
     trio.run(main)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.model.config import ScanConfig
@@ -18,7 +18,7 @@ from scanner.rejudge import judging
 from scanner.rejudge.certificate_store import Certificates
 from scanner.rejudge.judging import Judged, Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.run.wiring import Material, file_finding, make_judge, offline_scan
+from scanner.run.wiring import Material, file_finding, make_verifier, offline_scan
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
 from tests.helpers import pki
@@ -38,8 +38,8 @@ def roots(tmp_path: Path) -> Path:
 def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConfig | None = None) -> Path:
     """The findings file of a run that saw this."""
     material = Material(trust_stores=(str(roots),))
-    judge = make_judge(material, Intermediates(shipped=False))
-    scan = offline_scan(config or ScanConfig(), material, judge, run_id="run-1", fragments=Fragments())
+    verifier = make_verifier(material, Intermediates(shipped=False))
+    scan = offline_scan(config or ScanConfig(), material, verifier, run_id="run-1", fragments=Fragments())
     for one in seen:
         scan.fold.add(scan.facts(one, scan.verdicts(one)))
     path = path or roots.with_name("findings.ndjson")
@@ -204,13 +204,13 @@ def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPat
 def test_certificates_that_no_server_sent(roots: Path) -> None:
     """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
     material = Material(trust_stores=(str(roots),))
-    judge = make_judge(material, Intermediates(shipped=False))
-    scan = offline_scan(ScanConfig(), material, judge, run_id="r")
+    verifier = make_verifier(material, Intermediates(shipped=False))
+    scan = offline_scan(ScanConfig(), material, verifier, run_id="r")
     path = roots.with_name("file.ndjson")
     for sni, name in ((None, None), ("wrong.example", "wrong.example")):
         row = replace(target("chain.pem" if sni is None else sni), sni=sni)
         seen = evidence(answered(offer="file", sni=sni), of=row)
-        path.write_bytes(dumps_line(file_finding(scan, judge, seen, name=name)))
+        path.write_bytes(dumps_line(file_finding(scan, verifier, seen, name=name)))
         assert lines(again(path)) == path.read_bytes()
 
 
@@ -247,12 +247,12 @@ def test_issuers_fetched_in_steps(roots: Path) -> None:
         FetchedIssuer(lower.sha256, "http://a/upper", (upper.der,)),
     )
     seen = replace(evidence(answered((host,))), issuers=steps)
-    judge = make_judge(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
+    verifier = make_verifier(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
     with Certificates() as certificates:
         certificates.put(host.der)
-        judging._learn_fetched(seen, judge, certificates)
-        assert len(judge.intermediates.fetched(lower.parsed.subject_der)) == 1
-        assert len(judge.intermediates.fetched(upper.parsed.subject_der)) == 1
+        judging._learn_fetched(seen, verifier, certificates)
+        assert len(verifier.intermediates.fetched(lower.parsed.subject_der)) == 1
+        assert len(verifier.intermediates.fetched(upper.parsed.subject_der)) == 1
     path = run(roots, seen)
     (item,) = again(path)
     assert isinstance(item, Judged) and item.now is not None

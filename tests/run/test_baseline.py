@@ -1,4 +1,4 @@
-"""An earlier run is remembered by what it saw publicly trusted, within bounds, whatever else its file holds."""
+"""The baseline holds the publicly trusted certificates of an earlier run, within limits, whatever else its file has."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Elsewhere, Evidence, Target
 from scanner.output import NotFindings
-from scanner.run.baseline import EarlierRun, read_earlier
-from scanner.trust.verifier import Judge
+from scanner.run.baseline import Baseline, read_baseline
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, evidence, issuing, judge, leaf, root, target, verdicts
+from tests.helpers.evidence import HOST, answered, at, evidence, issuing, leaf, root, target, verdicts, verifier
 
 PUBLIC = frozenset({root().sha256})
 
 
-def found(seen: Evidence, by: Judge | None = None) -> dict[str, Any]:
-    judged = verdicts(seen, by or judge(public=True))
+def found(seen: Evidence, by: ChainVerifier | None = None) -> dict[str, Any]:
+    judged = verdicts(seen, by or verifier(public=True))
     record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run 7")
     again: dict[str, Any] = orjson.loads(orjson.dumps(record))
     return again
 
 
-def test_a_publicly_trusted_certificate_is_remembered(tmp_path: Path) -> None:
+def test_a_publicly_trusted_certificate_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "old.ndjson"
     file.write_bytes(orjson.dumps(found(evidence(answered()))) + b"\nnot a finding\n")
-    run = read_earlier(str(file), PUBLIC)
-    assert len(run) == 1
-    assert run.seen(target()) == Elsewhere("the run run 7", leaf().sha256, issuing().parsed.subject)
+    baseline = read_baseline(str(file), PUBLIC)
+    assert len(baseline) == 1
+    assert baseline.seen(target()) == Elsewhere("the run run 7", leaf().sha256, issuing().parsed.subject)
     for other in (target(port=8443), target("other.example.org"), target(protocol="smtp"), target(sni="x.example")):
-        assert run.seen(other) is None
+        assert baseline.seen(other) is None
 
 
-def test_what_was_not_publicly_trusted_is_not() -> None:
-    run = EarlierRun(PUBLIC)
+def test_a_certificate_that_was_not_publicly_trusted_is_not_kept() -> None:
+    baseline = Baseline(PUBLIC)
     box = pki.root("Box CA")
     for seen, by in (
         (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), None),
-        (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), judge(box)),
+        (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), verifier(box)),
         (evidence(), None),
     ):
-        run.add(found(seen, by))
-    assert len(run) == 0
+        baseline.add(found(seen, by))
+    assert len(baseline) == 0
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,25 @@ def test_what_was_not_publicly_trusted_is_not() -> None:
         {"certificates": []},
     ],
 )
-def test_other_shapes_tell_nothing(change: dict[str, Any]) -> None:
-    run = EarlierRun(PUBLIC)
-    run.add({**found(evidence(answered())), **change})
-    assert len(run) == 0
+def test_findings_of_another_shape_are_ignored(change: dict[str, Any]) -> None:
+    baseline = Baseline(PUBLIC)
+    baseline.add({**found(evidence(answered())), **change})
+    assert len(baseline) == 0
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scanner.run.baseline.MAX_REMEMBERED", 1)
+def test_targets_and_names_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.run.baseline.MAX_TARGETS", 1)
     monkeypatch.setattr("scanner.run.baseline.MAX_TEXTS", 1)
-    run = EarlierRun(PUBLIC)
+    baseline = Baseline(PUBLIC)
     record = found(evidence(answered()))
     for host in (HOST, "b.example", HOST):
-        run.add({**record, "target": {**record["target"], "host": host}})
-    assert len(run) == 1 and run.left_out == 1
-    assert run.seen(Target(row=9, host=HOST, port=443, protocol="https", sni=HOST)) is not None
+        baseline.add({**record, "target": {**record["target"], "host": host}})
+    assert len(baseline) == 1 and baseline.left_out == 1
+    assert baseline.seen(Target(row=9, host=HOST, port=443, protocol="https", sni=HOST)) is not None
 
 
 def test_a_file_without_findings(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("hello\n")
     with pytest.raises(NotFindings):
-        read_earlier(str(file), PUBLIC)
+        read_baseline(str(file), PUBLIC)

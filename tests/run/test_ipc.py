@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import trio
 
-from scanner.run.ipc import Frames, frame, read_frame
+from scanner.run.ipc import MessageStream, encode_message, read_message
 
 MESSAGES: list[Any] = [[], {"a": b"\0" * 70_000}, "x", [1, 2, 3]]
 
 
 class Chunks:
-    """A stream that gives so many bytes at a time."""
+    """A stream that returns ``size`` bytes at a time."""
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data = data
@@ -24,30 +24,30 @@ class Chunks:
 
 
 async def read_all(stream: Chunks) -> list[Any]:
-    frames, found = Frames(stream), []
-    while (message := await frames.next()) is not None:
+    messages, found = MessageStream(stream), []
+    while (message := await messages.receive()) is not None:
         found.append(message)
     return found
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 4096, 10**6])
-def test_messages_come_back_however_the_pipe_cuts_them(size: int) -> None:
-    data = b"".join(map(frame, MESSAGES))
-    stream = Chunks(data if size > 1 else b"".join(map(frame, MESSAGES[2:])), size)
+def test_messages_survive_any_fragmentation(size: int) -> None:
+    data = b"".join(map(encode_message, MESSAGES))
+    stream = Chunks(data if size > 1 else b"".join(map(encode_message, MESSAGES[2:])), size)
 
     assert trio.run(read_all, stream) == (MESSAGES if size > 1 else MESSAGES[2:])
 
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
-def test_a_torn_last_message_is_none(cut: int) -> None:
-    data = frame("whole") + frame("torn, since its writer was killed")[:cut]
+def test_a_torn_last_message_is_dropped(cut: int) -> None:
+    data = encode_message("whole") + encode_message("torn, since its writer was killed")[:cut]
 
     assert trio.run(read_all, Chunks(data, 7)) == ["whole"]
     file = io.BytesIO(data)
-    assert [read_frame(file), read_frame(file)] == ["whole", None]
+    assert [read_message(file), read_message(file)] == ["whole", None]
 
 
-def test_a_file_is_read_to_its_end() -> None:
-    file = io.BytesIO(b"".join(map(frame, MESSAGES)))
+def test_messages_are_read_from_a_file() -> None:
+    file = io.BytesIO(b"".join(map(encode_message, MESSAGES)))
 
-    assert [read_frame(file) for _ in range(len(MESSAGES) + 1)] == [*MESSAGES, None]
+    assert [read_message(file) for _ in range(len(MESSAGES) + 1)] == [*MESSAGES, None]

@@ -8,13 +8,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.fleet.stats.run_counts import RunCounts
 from scanner.inventory import read_inventory
@@ -22,7 +22,7 @@ from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Target
 from scanner.run import pool as workers
-from scanner.run.pool import Crew, WorkersFailed, shard_of, shares
+from scanner.run.pool import WorkerPool, WorkersFailed, shard_of, shares
 from scanner.run.row_queue import Row
 from scanner.run.wiring import Material
 from scanner.run.worker import Assignment, Report
@@ -41,7 +41,7 @@ class Watched:
     def __init__(self, count: int = 2, material: Material | None = None, **changes: Any) -> None:
         self.findings: list[dict[str, Any]] = []
         self.reports: list[Report] = []
-        self.said: list[str] = []
+        self.logged: list[str] = []
         self.stats = RunCounts()
         assignment = Assignment(
             config=replace(CONFIG, **changes),
@@ -49,8 +49,8 @@ class Watched:
             run_id="test",
             certificates=True,
         )
-        self.crew = Crew(
-            assignment, count, emit=self.findings.append, collect=self._collect, say=self.said.append  # type: ignore[arg-type]
+        self.pool = WorkerPool(
+            assignment, count, on_finding=self.findings.append, on_report=self._collect, log=self.logged.append  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _collect(self, report: Report) -> None:
@@ -112,11 +112,11 @@ def test_every_row_has_one_finding(closed_port: int) -> None:
     watched = Watched()
     rows = [*targets(40, closed_port), InvalidRow(row=41, reason="no host"), *targets(5, closed_port, 42)]
 
-    trio.run(watched.crew.run, iter(rows))
+    trio.run(watched.pool.run, iter(rows))
 
     assert watched.rows == list(range(1, 47))
-    assert watched.said == []
-    statistics = watched.crew.statistics()
+    assert watched.logged == []
+    statistics = watched.pool.statistics()
     assert (statistics.read, statistics.done, statistics.reading_finished) == (46, 46, True)
     assert dict(statistics.outcomes) == {"fail": 45, "invalid": 1}
     assert watched.stats.total.findings == 45  # the invalid one needed no process
@@ -129,7 +129,7 @@ def test_excluded_rows_reach_no_process(closed_port: int) -> None:
     exclusions.add("host1.test")
     watched = Watched(material=Material(trust_stores=["system"], exclusions=exclusions))
 
-    trio.run(watched.crew.run, targets(1, closed_port))
+    trio.run(watched.pool.run, targets(1, closed_port))
 
     assert watched.findings[0]["outcome"] == "invalid"
     assert "host1.test" in watched.findings[0]["error"]
@@ -141,14 +141,14 @@ def test_only_the_row_that_ends_its_process_is_given_up(closed_port: int, monkey
     watched = Watched()
     deadly = Target(row=6, host=DEADLY, port=closed_port, protocol="tls", sni=DEADLY, address="127.3.1.1")
 
-    trio.run(watched.crew.run, iter([*targets(5, closed_port), deadly, *targets(6, closed_port, 7)]))
+    trio.run(watched.pool.run, iter([*targets(5, closed_port), deadly, *targets(6, closed_port, 7)]))
 
     assert watched.rows == list(range(1, 13))
     by_row = {finding["target"]["row"]: finding for finding in watched.findings}
     assert by_row[6]["outcome"] == "warn"
     assert "died" in by_row[6]["error"]
     assert {by_row[row]["cause"] for row in by_row if row != 6} == {"network-blocked"}
-    (said,) = watched.said
+    (said,) = watched.logged
     assert "SIGKILL" in said
 
 
@@ -175,14 +175,14 @@ def test_a_killed_process_loses_nothing(closed_port: int, silent_port: int) -> N
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watched.crew.run, iter(rows))
-            await until(lambda: watched.crew.statistics().pacing.in_flight > 10)
-            os.kill(watched.crew.processes()[0], signal.SIGKILL)
+            nursery.start_soon(watched.pool.run, iter(rows))
+            await until(lambda: watched.pool.statistics().pacing.in_flight > 10)
+            os.kill(watched.pool.processes()[0], signal.SIGKILL)
 
     trio.run(main)
 
     assert watched.rows == list(range(1, 41))
-    (said,) = watched.said
+    (said,) = watched.logged
     assert "was ended by SIGKILL" in said
     assert {finding["outcome"] for finding in watched.findings} == {"fail"}
 
@@ -193,9 +193,9 @@ def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, s
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watched.crew.run, iter([*targets(20, silent_port), *targets(30, closed_port, 21)]))
-            await until(lambda: watched.crew.statistics().done >= 30)
-            pids.extend(watched.crew.processes())
+            nursery.start_soon(watched.pool.run, iter([*targets(20, silent_port), *targets(30, closed_port, 21)]))
+            await until(lambda: watched.pool.statistics().done >= 30)
+            pids.extend(watched.pool.processes())
             nursery.cancel_scope.cancel()
 
     began = time.monotonic()
@@ -203,7 +203,7 @@ def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, s
 
     assert time.monotonic() - began < 15
     assert watched.rows == list(range(21, 51))
-    assert watched.said == []
+    assert watched.logged == []
     assert len(pids) == 2
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -217,7 +217,7 @@ def test_processes_that_cannot_start_end_the_run_with_one_line(
     watched = Watched()
 
     with pytest.raises(BaseExceptionGroup) as raised:
-        trio.run(watched.crew.run, targets(1000, closed_port))
+        trio.run(watched.pool.run, targets(1000, closed_port))
 
     matched, rest = raised.value.split(WorkersFailed)
     assert rest is None
@@ -238,10 +238,10 @@ def test_an_error_of_the_inventory_stops_all(closed_port: int) -> None:
 
     watched = Watched()
     with pytest.raises(BaseExceptionGroup) as raised:
-        trio.run(watched.crew.run, rows())
+        trio.run(watched.pool.run, rows())
 
     assert isinstance(leaf(raised.value), KeyError)
-    assert watched.crew.processes() == []
+    assert watched.pool.processes() == []
 
 
 def test_output_that_fails_stops_all(closed_port: int) -> None:
@@ -250,12 +250,12 @@ def test_output_that_fails_stops_all(closed_port: int) -> None:
     def full(report: Report) -> None:
         raise OSError("no space left")
 
-    watched.crew._collect = full
+    watched.pool._on_report = full
     with pytest.raises(BaseExceptionGroup) as raised:
-        trio.run(watched.crew.run, targets(300, closed_port))
+        trio.run(watched.pool.run, targets(300, closed_port))
 
     assert isinstance(leaf(raised.value), OSError)
-    assert watched.crew.processes() == []
+    assert watched.pool.processes() == []
 
 
 # Times; what servers choose anew for each connection, and the length of signatures, which goes with it; DER, which stands
@@ -280,7 +280,7 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
         found = []
         for count in (1, 2, 5):
             watched = Watched(count, material, **fleet.config_hints)
-            trio.run(watched.crew.run, read_inventory(str(fleet.inventory), protocols=PROTOCOLS))
+            trio.run(watched.pool.run, read_inventory(str(fleet.inventory), protocols=PROTOCOLS))
             found.append(
                 sorted((comparable(each) for each in watched.findings), key=lambda each: each["target"]["row"])
             )

@@ -1,21 +1,21 @@
-"""What is asked besides: each question only where its answer could matter."""
+"""Lookups after a probe: each question is asked only where its answer could matter."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.model.evidence import Elsewhere, Evidence
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver
-from scanner.run.baseline import EarlierRun
-from scanner.run.post_probe import Extras
+from scanner.run.baseline import Baseline
+from scanner.run.post_probe import PostProbeLookups
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, dns, evidence, judge, root, verdicts
+from tests.helpers.evidence import HOST, answered, dns, evidence, root, verdicts, verifier
 
 SEEN = Elsewhere("the resolver 192.0.2.1's address 192.0.2.9", "ab" * 32, "CN=Public CA")
 BEFORE = Elsewhere("the run 7", "cd" * 32, "CN=Public CA")
@@ -58,34 +58,34 @@ class Before:
         return BEFORE
 
 
-def asked(seen: Evidence, records: Records, *, others: Others | None = None, earlier: bool = False) -> Evidence:
-    extras = Extras(
+def asked(seen: Evidence, records: Records, *, others: Others | None = None, baseline: bool = False) -> Evidence:
+    lookups = PostProbeLookups(
         cast(Resolver, records),
         wants_caa=lambda verdict: verdict.publicly_trusted,
-        earlier=cast(EarlierRun, Before()) if earlier else None,
+        baseline=cast(Baseline, Before()) if baseline else None,
         others=cast(OtherResolvers, others),
     )
 
     async def main() -> Evidence:
-        return await extras.ask(seen, verdicts(seen, judge(public=True)))
+        return await lookups.look_up(seen, verdicts(seen, verifier(public=True)))
 
     return trio.run(main)
 
 
-def strange() -> Evidence:
-    """An address with a certificate of an issuer that nobody knows."""
+def untrusted() -> Evidence:
+    """An endpoint whose certificate has an unknown issuer."""
     return evidence(answered([pki.certificate(HOST, issuer=pki.root("Box CA"))]))
 
 
-def test_of_a_healthy_target_only_who_may_issue() -> None:
+def test_a_healthy_target_only_needs_caa() -> None:
     records, others = Records(), Others()
-    after = asked(evidence(answered()), records, others=others, earlier=True)
+    after = asked(evidence(answered()), records, others=others, baseline=True)
     assert records.asked == ["caa"] and others.asked == 0 and after.elsewhere == ()
     assert after.dns is not None and after.dns.caa_owner == HOST
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_tlsa_where_dnssec_vouches(secure: bool) -> None:
+def test_tlsa_is_kept_only_if_authenticated(secure: bool) -> None:
     records = Records(secure=secure)
     seen = evidence(answered())
     assert seen.dns is not None
@@ -94,15 +94,15 @@ def test_tlsa_where_dnssec_vouches(secure: bool) -> None:
     assert after.dns is not None and (after.dns.tlsa is not None) is secure
 
 
-def test_others_are_asked_where_nobody_vouches() -> None:
+def test_other_resolvers_are_asked_about_an_untrusted_issuer() -> None:
     others = Others()
-    assert asked(strange(), Records(), others=others).elsewhere == (SEEN,)
-    assert asked(strange(), Records(), others=others, earlier=True).elsewhere == (BEFORE, SEEN)
-    assert asked(strange(), Records(), earlier=True).elsewhere == (BEFORE,)
+    assert asked(untrusted(), Records(), others=others).elsewhere == (SEEN,)
+    assert asked(untrusted(), Records(), others=others, baseline=True).elsewhere == (BEFORE, SEEN)
+    assert asked(untrusted(), Records(), baseline=True).elsewhere == (BEFORE,)
     assert others.asked == 2
 
 
-def test_a_wrong_name_or_an_old_certificate_is_no_matter_of_paths() -> None:
+def test_other_resolvers_are_not_asked_about_a_wrong_name_or_an_expired_certificate() -> None:
     others = Others()
     old = pki.certificate(HOST, issuer=root(), not_before=pki.NOW - 90 * pki.DAY, not_after=pki.NOW - pki.DAY)
     for certificate in (old, pki.certificate("else.example", issuer=root())):
@@ -110,27 +110,27 @@ def test_a_wrong_name_or_an_old_certificate_is_no_matter_of_paths() -> None:
     assert others.asked == 0
 
 
-def test_without_dns_nobody_is_asked() -> None:
+def test_nothing_is_asked_without_dns() -> None:
     records, others = Records(), Others()
     for answer in (None, dns(source="hosts")):
-        seen = replace(strange(), dns=answer)
+        seen = replace(untrusted(), dns=answer)
         assert asked(seen, records, others=others) is seen
     assert records.asked == [] and others.asked == 0
 
 
 @pytest.mark.parametrize("broken", ["caa", "tlsa", "elsewhere", "earlier"])
-def test_a_fault_of_ours_costs_one_answer(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_costs_one_answer(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise KeyError("injected")
 
     records, others = Records(), Others()
     owner: Any = {"caa": records, "tlsa": records, "elsewhere": others, "earlier": Before}[broken]
     monkeypatch.setattr(owner, {"elsewhere": "ask", "earlier": "seen"}.get(broken, broken), fails)
-    seen = strange() if broken in ("elsewhere", "earlier") else evidence(answered())
+    seen = untrusted() if broken in ("elsewhere", "earlier") else evidence(answered())
     assert seen.dns is not None
     seen = replace(seen, dns=replace(seen.dns, authenticated=True))
 
-    after = asked(seen, records, others=others, earlier=True)
+    after = asked(seen, records, others=others, baseline=True)
 
     assert after.bug is not None and "KeyError: 'injected'" in after.bug
     assert after.dns is not None

@@ -9,6 +9,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner.diagnosis import engine
@@ -18,7 +19,7 @@ from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, Inva
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
 from scanner.run import scan as module
-from scanner.run.post_probe import Extras
+from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import ROWS_AHEAD, Row
 from scanner.run.wiring import without_excluded
 from tests.helpers import evidence, pki
@@ -121,9 +122,7 @@ def test_more_rows_than_one_reading() -> None:
 
 
 def test_what_is_in_order_is_written_as_if_all_rules_had_been_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [*rows_of(HOSTS), *rows_of(HOSTS[:3])]
-    for number, each in enumerate(rows, 1):
-        each.row = number  # type: ignore[misc]
+    rows = [replace(each, row=number) for number, each in enumerate([*rows_of(HOSTS), *rows_of(HOSTS[:3])], 1)]
 
     def findings() -> list[Finding]:
         return sorted(scanned(everywhere(), rows), key=lambda finding: finding["target"]["row"])
@@ -162,7 +161,7 @@ SEAMS = [
     "scanner.run.scan:Fold.add",
     "scanner.run.scan:Fold.waits_for",
     "scanner.diagnosis.readymade:ReadyMade.finding",
-    "scanner.trust.verifier:Judge.judge",
+    "scanner.trust.verifier:ChainVerifier.verify",
     "scanner.trust.verifier:rules.leaf_problems",
     "scanner.trust.verifier:surroundings",
     "scanner.trust.path_search:weigh",
@@ -253,26 +252,26 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = evidence.judge()  # whose anchors were read before
-    inject(monkeypatch, "scanner.x509.certificate:Certificate._read_exactly", always=True)
-    inject(monkeypatch, "scanner.x509.certificate:ordinary.read_untrusted", always=True)
-    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), judge=judge):
+    verifier = evidence.verifier()  # whose anchors were read before
+    inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
+    inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
+    for finding in scanned(everywhere(some_expired), rows_of(HOSTS), verifier=verifier):
         assert finding["outcome"] == "warn" and "RecursionError: injected" in finding["error"]
         (endpoint,) = finding["endpoints"]
         assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
 
 
-class BrokenExtras(Extras):
+class BrokenLookups(PostProbeLookups):
     def __init__(self) -> None:
         pass
 
-    async def ask(self, evidence: Evidence, verdicts: Any) -> Evidence:
+    async def look_up(self, evidence: Evidence, verdicts: Any) -> Evidence:
         await trio.lowlevel.checkpoint()
         raise KeyError("injected")
 
 
-def test_a_bug_in_what_is_asked_besides() -> None:
-    findings = scanned(everywhere(), rows_of(HOSTS), extras=BrokenExtras())
+def test_a_bug_in_the_lookups_after_the_probe_is_named_in_the_finding() -> None:
+    findings = scanned(everywhere(), rows_of(HOSTS), post_probe=BrokenLookups())
     assert all("KeyError" in finding["error"] for finding in findings)
 
 

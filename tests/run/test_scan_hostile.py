@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from scanner.trust import paths
 from scanner.trust.step_budget import MAX_STEPS, Budget
+from scanner.x509.certificate import Certificate
 from scanner.x509.name_constraints import ConstrainedNames
 from tests.helpers import pki
 from tests.helpers.network import Scenario, Step
@@ -30,14 +30,15 @@ def test_healthy_targets_beside_mazes_are_all_ok(monkeypatch: pytest.MonkeyPatch
             budgets.append(self)
             made.clear()
 
-    class Counted(ConstrainedNames):
-        def __init__(self, certificate: Any) -> None:
-            made[certificate.sha256] += 1
-            assert made[certificate.sha256] == 1, "the names of a certificate are made ready once for a chain"
-            super().__init__(certificate)
+    prepare = paths.constrained_names
+
+    def counted(certificate: Certificate) -> ConstrainedNames:
+        made[certificate.sha256] += 1
+        assert made[certificate.sha256] == 1, "the names of a certificate are prepared once for a chain"
+        return prepare(certificate)
 
     monkeypatch.setattr(paths, "Budget", Watched)
-    monkeypatch.setattr(paths, "ConstrainedNames", Counted)
+    monkeypatch.setattr(paths, "constrained_names", counted)
     nowhere = pki.root("Nowhere")
     shapes = [(kind, *shape) for kind in ("directory", "address", "dns") for shape in ((4, 2), (24, 10), (24, 3))]
     mazes = [maze(issuers, depth, kind=kind, names=60, constraints=40, top=nowhere) for kind, issuers, depth in shapes]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.fleet.correlate.facts import Witness
 from scanner.fleet.correlate.fold import Fold

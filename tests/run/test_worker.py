@@ -13,7 +13,7 @@ import trio
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
-from scanner.run.ipc import Frames, frame
+from scanner.run.ipc import MessageStream, encode_message
 from scanner.run.wiring import Material
 from scanner.run.worker import Assignment, Report, main, work
 
@@ -35,14 +35,14 @@ class Pipes:
             self.theirs.append(reading if outward else writing)
             ours.append(trio.lowlevel.FdStream(writing if outward else reading))
         self.rows, self.control, self.reports = ours
-        self.frames = Frames(self.reports)
+        self.messages = MessageStream(self.reports)
 
 
 @asynccontextmanager
 async def working(assignment: Assignment = ASSIGNMENT) -> AsyncIterator[Pipes]:
     pipes = Pipes()
     async with trio.open_nursery() as nursery:
-        await pipes.control.send_all(frame(assignment))
+        await pipes.control.send_all(encode_message(assignment))
         rows, control, reports = pipes.theirs
         nursery.start_soon(work, rows, control, reports)
         with trio.fail_after(20):
@@ -62,7 +62,7 @@ def a_target(row: int = 1) -> Target:
 async def reports_until(pipes: Pipes, phase: str) -> list[Report]:
     found: list[Report] = []
     while not found or found[-1].phase != phase:
-        report = await pipes.frames.next()
+        report = await pipes.messages.receive()
         assert isinstance(report, Report)
         found.append(report)
     return found
@@ -71,12 +71,12 @@ async def reports_until(pipes: Pipes, phase: str) -> list[Report]:
 def test_rows_become_findings_and_the_end_is_told() -> None:
     async def converse() -> None:
         async with working() as pipes:
-            await pipes.rows.send_all(frame([a_target(7)]))
+            await pipes.rows.send_all(encode_message([a_target(7)]))
             await pipes.rows.aclose()
-            before = await reports_until(pipes, "rest")
+            before = await reports_until(pipes, "idle")
             assert before[0].phase == "working"  # it has come up
             assert [row for report in before for row in report.rows] == [7]
-            await pipes.control.send_all(frame(([], Fold())))
+            await pipes.control.send_all(encode_message(([], Fold())))
             assert (await reports_until(pipes, "done"))[-1].rows == []
 
     trio.run(converse)
@@ -85,10 +85,10 @@ def test_rows_become_findings_and_the_end_is_told() -> None:
 def test_a_finding_is_reported_while_more_rows_may_come() -> None:
     async def converse() -> None:
         async with working() as pipes:
-            await pipes.rows.send_all(frame([a_target()]))
+            await pipes.rows.send_all(encode_message([a_target()]))
             rows: list[int] = []
             while not rows:
-                rows += (await pipes.frames.next()).rows
+                rows += (await pipes.messages.receive()).rows
             assert rows == [1]
 
     trio.run(converse)
@@ -102,7 +102,7 @@ def test_the_end_of_orders_is_the_end_of_work() -> None:
             await reports_until(pipes, "working")
             await pipes.control.aclose()
             last = None
-            while (report := await pipes.frames.next()) is not None:
+            while (report := await pipes.messages.receive()) is not None:
                 last = report
             assert last is None or last.phase == "working"
 
@@ -112,7 +112,7 @@ def test_the_end_of_orders_is_the_end_of_work() -> None:
 def test_what_goes_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     rows, control, reports = os.pipe(), os.pipe(), os.pipe()
     bad = Assignment(config=ASSIGNMENT.config, material=Material(trust_stores=["/no/such/roots.pem"]), run_id="test")
-    os.write(control[1], frame(bad))
+    os.write(control[1], encode_message(bad))
 
     assert main([str(rows[0]), str(control[0]), str(reports[1])]) == 1
 

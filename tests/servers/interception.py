@@ -19,7 +19,7 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.
@@ -90,9 +90,9 @@ class Network:
                 public_roots=str(self.roots) if public else None,
                 earlier=None if earlier is None else str(earlier),
             )
-            judge = make_judge(material)
+            verifier = make_verifier(material)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
-            async with open_session(CONFIG, material, run_id="run", judge=judge, emit=written.append) as session:
+            async with open_session(CONFIG, material, run_id="run", verifier=verifier, emit=written.append) as session:
                 with trio.fail_after(50):
                     await session.run(iter(rows))
         return {finding["target"]["host"] or "": finding for finding in written}

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.helpers import pki
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec
@@ -83,10 +83,10 @@ def scanned(
         port = listener.socket.getsockname()[1]
         target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
         material = Material(trust_stores=stores(root))
-        judge = make_judge(material)
+        verifier = make_verifier(material)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_session(config, material, run_id="t", judge=judge, emit=findings.append) as session:
+            async with open_session(config, material, run_id="t", verifier=verifier, emit=findings.append) as session:
                 await session.run(iter([target]))
             nursery.cancel_scope.cancel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_key, lineage_of, made_for_untrusted
 from scanner.trust.verdicts import ChainVerdict

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
 from tests.helpers import pki

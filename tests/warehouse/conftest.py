@@ -1,4 +1,4 @@
-"""Databases to load into."""
+"""Fixtures: databases to load into."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
-    """A PostgreSQL server for the whole run."""
+    """Start a PostgreSQL server for the whole test run."""
     if (reason := missing_postgres()) is not None:
         pytest.skip(reason)
     with postgres() as running:
@@ -26,7 +26,7 @@ def server() -> Iterator[Postgres]:
 
 
 class Database:
-    """An empty database of that server."""
+    """An empty database of the test server."""
 
     def __init__(self, server: Postgres, name: str) -> None:
         self.server, self.name = server, name

@@ -1,4 +1,4 @@
-"""Statements of every dialect: they parse, name nothing that is reserved, and those that can run here do."""
+"""The DDL of every dialect parses, uses no reserved words as names, and runs in DuckDB and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 import sqlglot
 from sqlglot import expressions
 
-from scanner.warehouse.ddl import DIALECTS, WORDS_OF_SQL, ddl, load_commands
-from scanner.warehouse.model import CERTIFICATES, OF_RUN, TABLES
+from scanner.warehouse.ddl import DIALECTS, SQL_KEYWORDS, ddl, load_commands
 from scanner.warehouse.sql_views import VIEWS
+from scanner.warehouse.tables import CERTIFICATES, TABLES, TABLES_BY_RUN
 from tests.warehouse.conftest import Database
 
 dialects = pytest.mark.parametrize("dialect", DIALECTS)
-# Words that no column of a table may be called without quotes: BigQuery's lexical structure, Snowflake's reserved keywords.
-# Those of DuckDB and PostgreSQL are asked of themselves; ClickHouse reserves none where a name can stand.
+# Words that need quotes as column names: BigQuery's lexical structure, Snowflake's reserved keywords. DuckDB and
+# PostgreSQL are asked for theirs; ClickHouse reserves none.
 RESERVED = frozenset(
     """
     all and any array as asc assert_rows_modified at between by case cast collate contains create cross cube current default
@@ -34,17 +34,17 @@ NAMES = sorted(
 )
 
 
-def test_no_name_is_reserved() -> None:
-    assert not RESERVED & (set(NAMES) - WORDS_OF_SQL)
+def test_no_column_name_is_a_reserved_word() -> None:
+    assert not RESERVED & (set(NAMES) - SQL_KEYWORDS)
     reserved = duckdb.execute(
         "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
     ).fetchall()
-    assert not {name for (name,) in reserved} & (set(NAMES) - WORDS_OF_SQL)
+    assert not {name for (name,) in reserved} & (set(NAMES) - SQL_KEYWORDS)
 
 
-def test_no_name_is_reserved_by_postgresql(database: Database) -> None:
+def test_no_column_name_is_reserved_by_postgresql(database: Database) -> None:
     reserved = database.rows("SELECT word FROM pg_get_keywords() WHERE catcode <> 'U'")
-    assert len(reserved) > 100 and not {word for (word,) in reserved} & (set(NAMES) - WORDS_OF_SQL)
+    assert len(reserved) > 100 and not {word for (word,) in reserved} & (set(NAMES) - SQL_KEYWORDS)
 
 
 @dialects
@@ -64,12 +64,12 @@ def test_lines_are_short_enough_to_read(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["bigquery", "snowflake", "clickhouse"])
-def test_every_table_has_its_load_command(dialect: str) -> None:
+def test_every_table_has_load_commands(dialect: str) -> None:
     for table in TABLES:
         commands = "\n".join(load_commands(table, dialect))
         assert f"{table.name}/date=DATE/RUN.parquet" in commands
-        # a run that is loaded twice is there once
-        assert ("DELETE FROM" in commands) == (table in OF_RUN)
+        # loading a run again replaces it
+        assert ("DELETE FROM" in commands) == (table in TABLES_BY_RUN)
         assert f"--   {load_commands(table, dialect)[0]}\n" in ddl(dialect)
     if dialect != "clickhouse":
         assert "MERGE" in "\n".join(load_commands(CERTIFICATES, dialect))
@@ -79,8 +79,10 @@ def test_every_table_has_its_load_command(dialect: str) -> None:
 def test_statements_in_load_commands_parse(dialect: str) -> None:
     for table in TABLES:
         for line in load_commands(table, dialect):
-            quoted = re.findall(r'"([^"]*)"', line)
-            statements = [text for text in (quoted or line.split(";")) if text.strip() and not text.startswith("PUT ")]
+            quote_identifier = re.findall(r'"([^"]*)"', line)
+            statements = [
+                text for text in (quote_identifier or line.split(";")) if text.strip() and not text.startswith("PUT ")
+            ]
             if line.startswith("bq load"):
                 continue
             for statement in statements:
@@ -88,14 +90,14 @@ def test_statements_in_load_commands_parse(dialect: str) -> None:
                     assert sqlglot.parse_one(statement, dialect=dialect) is not None
 
 
-def test_duckdb_runs_them_twice() -> None:
+def test_duckdb_accepts_the_ddl_twice() -> None:
     with duckdb.connect() as connection:
         for _ in range(2):
             connection.execute(ddl("duckdb"))
         assert len(connection.execute("SELECT * FROM duckdb_tables()").fetchall()) == len(TABLES)
 
 
-def test_postgresql_runs_them_twice(database: Database) -> None:
+def test_postgresql_accepts_the_ddl_twice(database: Database) -> None:
     for _ in range(2):
         database.rows(ddl("postgres").replace("%", "%%"))
     assert database.rows("SELECT count(*) FROM pg_views WHERE schemaname = 'public'") == [(len(VIEWS),)]

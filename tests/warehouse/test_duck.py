@@ -1,4 +1,4 @@
-"""DuckDB files: all of a load or nothing, whatever goes wrong in the middle."""
+"""Loading into DuckDB files: all of a load is committed or nothing, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ import pytest
 
 from scanner.warehouse import duck
 from scanner.warehouse.duck import load_duckdb
-from scanner.warehouse.model import TABLES
 from scanner.warehouse.stage import LoadError, stage
+from scanner.warehouse.tables import TABLES
 from tests.helpers.warehouse import certificate, complete_finding, finding, sha256, write
 from tests.warehouse.conftest import ROOT
 from tests.warehouse.test_finding_rows import leaves
@@ -43,7 +43,7 @@ def rows(path: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def content(path: str) -> dict[str, list[tuple[Any, ...]]]:
-    """All that is in the tables."""
+    """Return the rows of all tables."""
     return {table.name: sorted(rows(path, f"SELECT * FROM {table.name}"), key=str) for table in TABLES}
 
 
@@ -54,13 +54,13 @@ def test_every_value_of_a_finding_arrives(tmp_path: Path, path: str) -> None:
     complete = complete_finding()
     put(tmp_path, path, [complete])
     with duckdb.connect(path) as connection:
-        # the columns as they are, JSON opened
-        told = [
+        # columns as stored, JSON parsed
+        load_summary = [
             row
             for table in TABLES
             for (row,) in connection.execute(f"SELECT CAST(to_json(t) AS VARCHAR) FROM {table.name} t").fetchall()
         ]
-    found = list(leaves([orjson.loads(row) for row in told]))
+    found = list(leaves([orjson.loads(row) for row in load_summary]))
     times = [str(value)[:19] for value in found]
     wanted = list(leaves(complete))
     missing = [value for value in wanted if value not in found and str(value)[:19].replace("T", " ") not in times]
@@ -79,7 +79,7 @@ def test_loading_twice_changes_nothing(tmp_path: Path, path: str) -> None:
     assert content(path) == once
 
 
-def test_a_run_beside_another_and_one_with_fewer_rows(tmp_path: Path, path: str) -> None:
+def test_a_run_is_replaced_and_other_runs_stay(tmp_path: Path, path: str) -> None:
     put(tmp_path, path, FLEET[:2])
     put(tmp_path, path, FLEET[2:])
     assert rows(path, "SELECT run, host FROM findings ORDER BY ALL") == [
@@ -91,12 +91,12 @@ def test_a_run_beside_another_and_one_with_fewer_rows(tmp_path: Path, path: str)
         ("night-1", "a.example"),
     ]
     assert rows(path, "SELECT count(*) FROM diagnoses") == [(0,)]
-    # a certificate stays: another run may count on it
+    # the certificate stays, as another run may refer to it
     assert rows(path, "SELECT count(*) FROM certificates") == [(2,)]
     assert rows(path, "SELECT run, findings FROM runs ORDER BY ALL") == [("night-0", 1), ("night-1", 1)]
 
 
-def test_der_is_kept_and_added(tmp_path: Path, path: str) -> None:
+def test_a_stored_der_is_kept_and_a_missing_one_added(tmp_path: Path, path: str) -> None:
     bare, whole = certificate("x", der=False), certificate("x")
     for leaf, der in ((bare, None), (whole, "TUlJ"), (bare, "TUlJ")):
         put(tmp_path, path, [finding("a", leaf=leaf)])
@@ -108,7 +108,7 @@ def test_der_is_kept_and_added(tmp_path: Path, path: str) -> None:
         assert rows(path, "SELECT der FROM certificates") == [("TUlJ",)]
 
 
-def test_zero_bytes_and_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nul_bytes_and_odd_names_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "it's [1]*?"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -121,7 +121,7 @@ def test_zero_bytes_and_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_what_looks_like_a_service_is_a_files_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_looks_like_a_url_is_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("md:estate", ":memory:", "sqlite:x"):
         put(tmp_path, name, FLEET)
@@ -130,7 +130,7 @@ def test_what_looks_like_a_service_is_a_files_name(tmp_path: Path, monkeypatch: 
         put(tmp_path, "https://db.example/x", FLEET)
 
 
-def test_views_of_users_stay(tmp_path: Path, path: str) -> None:
+def test_views_changed_by_users_stay(tmp_path: Path, path: str) -> None:
     put(tmp_path, path, FLEET)
     with duckdb.connect(path) as connection:
         connection.execute("CREATE OR REPLACE VIEW latest_run AS SELECT 1 AS mine; DROP VIEW failures")
@@ -139,7 +139,7 @@ def test_views_of_users_stay(tmp_path: Path, path: str) -> None:
     assert rows(path, "SELECT cause FROM failures") == [("dns",)]
 
 
-def test_an_older_versions_tables_get_their_columns(tmp_path: Path, path: str) -> None:
+def test_tables_of_an_older_version_get_the_missing_columns(tmp_path: Path, path: str) -> None:
     put(tmp_path, path, FLEET)
     before = content(path)
     with duckdb.connect(path) as connection:
@@ -151,7 +151,7 @@ def test_an_older_versions_tables_get_their_columns(tmp_path: Path, path: str) -
     assert rows(path, "SELECT count(more), count(mine), count(host) FROM findings") == [(0, 3, 3)]
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def unchanged(path: str) -> Iterator[None]:
     assert content(path) == before
 
 
-def test_a_staged_file_that_breaks_off(tmp_path: Path, path: str) -> None:
+def test_a_truncated_staged_file_changes_nothing(tmp_path: Path, path: str) -> None:
     put(tmp_path, path, FLEET)
     changed = [finding("new.example", "dns", row=n) for n in range(200)]
     with stage([write(tmp_path / "f", changed)]) as staged, unchanged(path):
@@ -189,24 +189,24 @@ with stage([sys.argv[1]]) as staged:
 """
 
 
-def in_a_process(findings: str, path: str, how: str) -> subprocess.CompletedProcess[str]:
+def load_in_subprocess(findings: str, path: str, how: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-c", KILLED, findings, path, how]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
 
 
-def test_a_process_that_is_killed(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_changes_nothing(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     put(tmp_path, path, FLEET)
     more = write(tmp_path / "f", [finding(f"{n}.example", "dns", row=n) for n in range(2000)])
     with unchanged(path):
-        assert in_a_process(more, path, "kill").returncode == -9
+        assert load_in_subprocess(more, path, "kill").returncode == -9
     assert len(list(tmp_path.glob("tlsweep-load-*"))) == 1
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     put(tmp_path, path, FLEET)
     assert list(tmp_path.glob("tlsweep-load-*")) == []
 
 
-def test_an_interruption_is_one(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_interrupts_a_running_statement(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, path, FLEET)
 
     def endless(connection: duckdb.DuckDBPyConnection, _staged: object) -> None:
@@ -220,7 +220,7 @@ def test_an_interruption_is_one(tmp_path: Path, path: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("room", [0, 300_000])
-def test_a_full_disk(tmp_path: Path, path: str, room: int) -> None:
+def test_a_full_disk_changes_nothing(tmp_path: Path, path: str, room: int) -> None:
     put(tmp_path, path, FLEET)
     more = write(
         tmp_path / "f",
@@ -230,14 +230,14 @@ def test_a_full_disk(tmp_path: Path, path: str, room: int) -> None:
         ],
     )
     with unchanged(path):
-        done = in_a_process(more, path, str(room))
+        done = load_in_subprocess(more, path, str(room))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("cannot load into") and done.stdout.count("\n") == 1
     put(tmp_path, path, [finding("a.example", night=5)])
     assert rows(path, "SELECT count(*) FROM runs") == [(3,)]
 
 
-def test_a_database_that_another_process_has_open(tmp_path: Path, path: str) -> None:
+def test_a_database_locked_by_another_process_is_an_error(tmp_path: Path, path: str) -> None:
     put(tmp_path, path, FLEET)
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
     with subprocess.Popen(
@@ -251,7 +251,7 @@ def test_a_database_that_another_process_has_open(tmp_path: Path, path: str) -> 
     put(tmp_path, path, FLEET)
 
 
-def test_a_database_of_another_program(tmp_path: Path, path: str) -> None:
+def test_a_database_of_another_program_is_refused(tmp_path: Path, path: str) -> None:
     with duckdb.connect(path) as connection:
         connection.execute(
             "CREATE TABLE findings (id BIGINT, severity VARCHAR); INSERT INTO findings VALUES (1, 'high')"
@@ -262,7 +262,7 @@ def test_a_database_of_another_program(tmp_path: Path, path: str) -> None:
     assert rows(path, "SELECT table_name FROM duckdb_tables()") == [("findings",)]
 
 
-def test_files_that_are_no_database(tmp_path: Path, path: str) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path, path: str) -> None:
     Path(path).write_bytes(b"host,port\na.example,443\n" * 1000)
     before = Path(path).read_bytes()
     with pytest.raises(LoadError, match="not a valid DuckDB"):
@@ -274,14 +274,14 @@ def test_files_that_are_no_database(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["/proc/estate.duckdb", "{tmp}/nowhere/estate.duckdb", "{tmp}", "{tmp}/what?"])
-def test_places_that_cannot_be_written(tmp_path: Path, place: str) -> None:
+def test_an_unwritable_path_is_an_error(tmp_path: Path, place: str) -> None:
     with pytest.raises(LoadError, match="cannot load into") as refused:
         put(tmp_path, place.format(tmp=tmp_path), FLEET)
     assert "\n" not in str(refused.value)
 
 
-def test_without_the_package(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(LoadError) as refused:
         put(tmp_path, path, FLEET)
-    assert str(refused.value) == duck.MISSING and "pip install" in duck.MISSING
+    assert str(refused.value) == duck.MISSING_PACKAGE and "pip install" in duck.MISSING_PACKAGE

@@ -1,4 +1,4 @@
-"""A finding as rows: all of it, and of foreign findings what is as it should be."""
+"""Rows have every value of our findings, and null for malformed values of foreign ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.warehouse import finding_rows as rows
-from scanner.warehouse.model import CERTIFICATES, CHAINS, DIAGNOSES, ENDPOINTS, FINDINGS, RUN_DATE, Table
+from scanner.warehouse.tables import CERTIFICATES, CHAINS, DIAGNOSES, ENDPOINTS, FINDINGS, RUN_DATE, Table
 from tests.helpers.schema import validate
 from tests.helpers.warehouse import certificate, complete_finding, finding, sha256
 
@@ -27,7 +27,7 @@ def all_rows(of: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """All that is neither a list nor an object."""
+    """Yield all values that are neither lists nor objects."""
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from leaves(inner)
@@ -35,14 +35,14 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def test_every_value_of_a_complete_finding_is_in_some_row() -> None:
+def test_every_value_of_a_complete_finding_is_in_a_row() -> None:
     complete = complete_finding()
     validate(complete)
-    made = [*leaves(all_rows(complete)), complete["target"]["row"]]  # the row is given beside the finding
-    # of the run, and times as databases write them
+    made = [*leaves(all_rows(complete)), complete["target"]["row"]]  # the row number is a separate argument
+    # except for fields of the run, and times, which databases write differently
     apart = {"schema", "run"}
     wanted = [value for name in complete if name not in apart for value in leaves(complete[name])]
-    missing = [value for value in wanted if value not in made and rows.moment(value) not in [*made, None]]
+    missing = [value for value in wanted if value not in made and rows.timestamp(value) not in [*made, None]]
     assert missing == []
     assert len(wanted) > 120
 
@@ -55,7 +55,7 @@ def test_rows_have_the_columns_of_their_table(table: Table) -> None:
         assert list(row) == [column.name for column in table.columns if column.name != RUN_DATE]
 
 
-def test_fields_of_a_later_version_are_kept() -> None:
+def test_unknown_fields_are_kept_in_more() -> None:
     of = finding("a.example", "dns", new=1)
     of["target"]["newer"] = 2
     of["diagnoses"][0]["new"] = 3
@@ -75,15 +75,15 @@ def test_fields_of_a_later_version_are_kept() -> None:
     } == {None}
 
 
-def test_chains_tell_what_was_sent_from_what_was_not() -> None:
+def test_chains_distinguish_sent_certificates_from_others() -> None:
     of = finding("a.example")
     of["endpoints"].append({"address": "192.0.2.2", "chain": [sha256("b"), sha256("a.example")]})
     of["certificates"] += [certificate("b"), {**certificate("c"), "source": "aia"}]
-    told = [
+    result = [
         (row["endpoint"], row["position"], row["address"], row["sha256"], row["source"])
         for row in rows.chain_rows(of, "r", 1)
     ]
-    assert told == [
+    assert result == [
         (0, 0, "192.0.2.1", sha256("a.example"), None),
         (1, 0, "192.0.2.2", sha256("b"), None),
         (1, 1, "192.0.2.2", sha256("a.example"), None),
@@ -91,13 +91,13 @@ def test_chains_tell_what_was_sent_from_what_was_not() -> None:
     ]
 
 
-def test_trusted_where_some_store_says_so() -> None:
+def test_an_endpoint_is_trusted_if_any_store_trusts_it() -> None:
     stores = [{}, {"a": {"trusted": False}}, {"a": {"trusted": False}, "b": {"trusted": True}}]
     of = finding("a.example", endpoints=[{"trust": trust} for trust in stores])
     assert [row["trusted"] for row in rows.endpoint_rows(of, "r", 1)] == [None, False, True]
 
 
-def test_a_number_as_id_is_text_and_a_certificate_needs_a_digest() -> None:
+def test_numeric_ids_become_text_and_certificates_need_a_digest() -> None:
     of = finding("a.example", certificates=[{"sha256": "short"}, {"sha256": 5}, {}])
     of["target"]["id"] = 7
     assert rows.finding_row(of, "r", 1)["id"] == "7"
@@ -105,7 +105,7 @@ def test_a_number_as_id_is_text_and_a_certificate_needs_a_digest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("2026-11-23T06:00:00Z", "2026-11-23 06:00:00.000"),
         ("2026-11-23T06:00:00.123456+02:00", "2026-11-23 04:00:00.123"),
@@ -122,8 +122,8 @@ def test_a_number_as_id_is_text_and_a_certificate_needs_a_digest() -> None:
         (17, None),
     ],
 )
-def test_moments(text: object, told: str | None) -> None:
-    assert rows.moment(text) == told
+def test_timestamps(text: object, result: str | None) -> None:
+    assert rows.timestamp(text) == result
 
 
 def nested(depth: int) -> Any:
@@ -134,18 +134,18 @@ def nested(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("depth", [0, rows.MAX_DEPTH - 2, rows.MAX_DEPTH - 1, 500, 501])
-def test_what_is_nested_too_deep(depth: int) -> None:
+def test_deeply_nested_values_are_refused(depth: int) -> None:
     row = {"a": nested(depth), "b": "x"}
     if depth < rows.MAX_DEPTH - 1:
-        assert orjson.loads(rows.dumped(row)) == row
+        assert orjson.loads(rows.encode_row(row)) == row
     else:
         with pytest.raises(rows.TooDeep):
-            rows.dumped(row)
+            rows.encode_row(row)
 
 
-def test_what_is_long_and_flat_stays() -> None:
+def test_long_flat_values_are_kept() -> None:
     row = {"a": [[1]] * 500}
-    assert orjson.loads(rows.dumped(row)) == row
+    assert orjson.loads(rows.encode_row(row)) == row
 
 
 JSON = st.recursive(
@@ -159,7 +159,7 @@ JSON = st.recursive(
     {"outcome": st.just("ok")},
     optional={name: JSON for name in complete_finding() if name != "outcome"},
 ))  # fmt: skip
-def test_whatever_a_foreign_finding_holds(of: dict[str, Any]) -> None:
+def test_any_foreign_finding_gives_valid_rows(of: dict[str, Any]) -> None:
     for name, found in all_rows(of).items():
         for row in found:
-            assert orjson.loads(rows.dumped(row)), name
+            assert orjson.loads(rows.encode_row(row)), name

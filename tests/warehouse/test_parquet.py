@@ -1,4 +1,4 @@
-"""Parquet files: found where they are expected, read by others, replaced together or not at all."""
+"""Parquet files have the documented paths and types, and are replaced together or not at all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from scanner.warehouse import parquet
-from scanner.warehouse.model import TABLES
 from scanner.warehouse.parquet import file_name, load_parquet
 from scanner.warehouse.stage import LoadError, stage
+from scanner.warehouse.tables import TABLES
 from tests.helpers.warehouse import certificate, finding, sha256, write
 from tests.warehouse.conftest import ROOT
 
@@ -41,7 +41,7 @@ def rows(root: Path, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
 
 
 def content(root: Path) -> dict[str, Any]:
-    """All rows, and all files with what is in them."""
+    """Return all rows, and the content of all files."""
     files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return {"files": sorted(files), **{table.name: rows(root, table.name) for table in TABLES}}
 
@@ -50,7 +50,7 @@ def test_files_by_date_and_run(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, FLEET)
     expected = {f"{table.name}/date=2026-11-0{night + 2}/night-{night}.parquet" for table in TABLES for night in (0, 1)}
     assert {str(path.relative_to(root)) for path in root.rglob("*.parquet")} == expected
-    # the files stand for themselves, and the partition is a column beside
+    # each file is complete, and the partition is an additional column
     assert rows(root, "findings", "run_date, date, host") == [
         (date(2026, 11, 2), date(2026, 11, 2), "a.example"),
         (date(2026, 11, 2), date(2026, 11, 2), "b.example"),
@@ -59,7 +59,7 @@ def test_files_by_date_and_run(tmp_path: Path, root: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) == sorted([".tlsweep-lock", *(table.name for table in TABLES)])
 
 
-def test_types_that_all_readers_take(tmp_path: Path, root: Path) -> None:
+def test_column_types_are_readable_by_all_readers(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, FLEET)
     file = next(root.glob("findings/*/night-0.parquet"))
     kinds = duckdb.execute(
@@ -68,7 +68,7 @@ def test_types_that_all_readers_take(tmp_path: Path, root: Path) -> None:
     assert {name: kind for name, kind, _ in kinds} == {
         "tags": "BYTE_ARRAY", "started": "INT64", "run_date": "INT32", "row": "INT64",
     }  # fmt: skip
-    # JSON is plain text, and times are local: UTC by agreement, without a zone
+    # JSON is plain text, and times have no zone: UTC by convention
     assert not any("Json" in str(logical) for _, _, logical in kinds)
     assert "isAdjustedToUTC=0" in next(str(logical) for name, _, logical in kinds if name == "started")
 
@@ -78,21 +78,21 @@ def test_loading_twice_changes_nothing(tmp_path: Path, root: Path) -> None:
     once = content(root)
     put(tmp_path, root, FLEET)
     assert content(root) == once
-    for one in FLEET:  # the first run again, with one row only
+    for one in FLEET:  # the first run again, with a single row
         put(tmp_path, root, [one])
     assert rows(root, "findings", "run, host") == [("night-0", "b.example"), ("night-1", "a.example")]
 
 
-def test_a_run_whose_date_moves(tmp_path: Path, root: Path) -> None:
+def test_a_run_that_changes_its_date_moves(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, [finding("a", run="r")])
     put(tmp_path, root, [finding("b", run="r", started="2026-12-24T00:00:00Z")])
     assert rows(root, "findings", "host, date") == [("b", date(2026, 12, 24))]
     assert rows(root, "runs", "run") == [("r",)]
-    # the certificate of the first is still there
+    # the first run's certificate is still there
     assert len(rows(root, "certificates")) == 2
 
 
-def test_each_certificate_once_whatever_is_loaded_again(tmp_path: Path, root: Path) -> None:
+def test_each_certificate_is_in_one_file_whatever_is_loaded_again(tmp_path: Path, root: Path) -> None:
     shared, own = certificate("shared"), certificate("own")
     one = [finding("a", run="one", leaf=shared), finding("b", run="one", row=2)]
     two = [finding("a", run="two", night=1, leaf=shared), finding("c", run="two", night=1, row=2, leaf=own)]
@@ -101,14 +101,14 @@ def test_each_certificate_once_whatever_is_loaded_again(tmp_path: Path, root: Pa
     assert rows(root, "certificates", "date::VARCHAR, subject") == [
         ("2026-11-02", "CN=b"), ("2026-11-02", "CN=shared"), ("2026-11-03", "CN=own"),
     ]  # fmt: skip
-    # the first run without the certificate that the second counts on
+    # the first run again, without the certificate that the second refers to
     put(tmp_path, root, one[1:])
     put(tmp_path, root, two)
     put(tmp_path, root, [*two, *one])
     assert [subject for (subject,) in rows(root, "certificates", "subject")] == ["CN=b", "CN=own", "CN=shared"]
 
 
-def test_der_is_kept_and_added_in_whichever_file(tmp_path: Path, root: Path) -> None:
+def test_a_der_is_kept_and_added_in_any_file(tmp_path: Path, root: Path) -> None:
     bare, whole = certificate("x", der=False), certificate("x")
     for number, (leaf, der) in enumerate([(bare, None), (whole, "TUlJ"), (bare, "TUlJ")]):
         put(tmp_path, root, [finding("a", run=f"r{number}", leaf=leaf)])
@@ -117,7 +117,7 @@ def test_der_is_kept_and_added_in_whichever_file(tmp_path: Path, root: Path) -> 
     assert rows(root, "certificates", "sha256, der") == [(sha256("x"), "TUlJ")]
 
 
-def test_odd_names(tmp_path: Path) -> None:
+def test_odd_directory_and_run_names_are_loaded(tmp_path: Path) -> None:
     root = tmp_path / "it's [1]*"
     odd = ["../../up", "a/b", "a_b", ".hidden", "r\0\n", "x" * 200, "é", "night=1"]
     for run in odd:
@@ -135,7 +135,7 @@ def test_file_names(run: str, name: str) -> None:
     assert file_name(run) == name or (file_name(run).startswith(name) and "/" not in file_name(run))
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def unchanged(root: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("step", range(0, 14, 3))
-def test_a_move_that_fails(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def test_a_failed_move_changes_nothing(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     put(tmp_path, root, FLEET)
     real, calls = os.replace, 0
 
@@ -184,8 +184,10 @@ with stage([sys.argv[1]]) as staged:
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 12])
-def test_a_process_that_is_killed(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """The next load puts back what was there before it does its own work."""
+def test_a_killed_process_changes_nothing(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The next load restores the files that a killed one moved."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     put(tmp_path, root, FLEET)
     before = content(root)
@@ -197,7 +199,7 @@ def test_a_process_that_is_killed(tmp_path: Path, root: Path, monkeypatch: pytes
     assert content(root) == before
 
 
-def test_a_staged_file_that_breaks_off(tmp_path: Path, root: Path) -> None:
+def test_a_truncated_staged_file_changes_nothing(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, FLEET)
     with stage([write(tmp_path / "f", [finding("new.example", "dns")])]) as staged, unchanged(root):
         staged.path("chains").write_bytes(b'{"run":')
@@ -205,7 +207,7 @@ def test_a_staged_file_that_breaks_off(tmp_path: Path, root: Path) -> None:
             load_parquet(staged, str(root))
 
 
-def test_files_of_another_program(tmp_path: Path, root: Path) -> None:
+def test_files_of_another_program_stay(tmp_path: Path, root: Path) -> None:
     (root / "certificates" / "date=2026-01-01").mkdir(parents=True)
     (root / "certificates" / "date=2026-01-01" / "x.parquet").write_bytes(b"PAR1 or not")
     with pytest.raises(LoadError, match="cannot load into"):
@@ -214,14 +216,14 @@ def test_files_of_another_program(tmp_path: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["/proc/rows", "{tmp}/findings/rows", "{tmp}/what?"])
-def test_places_that_cannot_be_written(tmp_path: Path, place: str) -> None:
+def test_an_unwritable_path_is_an_error(tmp_path: Path, place: str) -> None:
     with pytest.raises(LoadError, match="cannot load into") as refused:
         put(tmp_path, Path(place.format(tmp=tmp_path)), FLEET)
     assert "\n" not in str(refused.value)
 
 
-def test_without_the_package(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(LoadError, match="pip install"):
         put(tmp_path, root, FLEET)
-    assert not root.exists() and parquet.PARTITION == "date"
+    assert not root.exists() and parquet.PARTITION_KEY == "date"

@@ -1,4 +1,4 @@
-"""A real PostgreSQL: all of a load or nothing, whatever goes wrong in the middle."""
+"""Loading into a real PostgreSQL: all of a load is committed or nothing, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from scanner.warehouse import postgres
-from scanner.warehouse.model import TABLES
 from scanner.warehouse.postgres import load_postgres
 from scanner.warehouse.stage import LoadError, stage
+from scanner.warehouse.tables import TABLES
 from tests.helpers.warehouse import certificate, complete_finding, finding, missing_postgres, sha256, write
 from tests.helpers.warehouse import postgres as started
 from tests.warehouse.conftest import ROOT, Database
@@ -62,7 +62,7 @@ def test_loading_twice_changes_nothing(tmp_path: Path, database: Database) -> No
     assert content(database) == once
 
 
-def test_a_run_beside_another_and_one_with_fewer_rows(tmp_path: Path, database: Database) -> None:
+def test_a_run_is_replaced_and_other_runs_stay(tmp_path: Path, database: Database) -> None:
     put(tmp_path, database.url, FLEET[:2])
     put(tmp_path, database.url, FLEET[2:])
     put(tmp_path, database.url, FLEET[1:2])
@@ -72,7 +72,7 @@ def test_a_run_beside_another_and_one_with_fewer_rows(tmp_path: Path, database: 
     assert database.rows("SELECT count(*) FROM certificates") == [(2,)]
 
 
-def test_der_is_kept_and_added(tmp_path: Path, database: Database) -> None:
+def test_a_stored_der_is_kept_and_a_missing_one_added(tmp_path: Path, database: Database) -> None:
     bare, whole = certificate("x", der=False), certificate("x")
     for leaf, der in ((bare, None), (whole, "TUlJ"), (bare, "TUlJ")):
         put(tmp_path, database.url, [finding("a", leaf=leaf)])
@@ -85,7 +85,7 @@ def test_der_is_kept_and_added(tmp_path: Path, database: Database) -> None:
     assert database.rows("SELECT count(*) FROM certificates WHERE der IS NULL") == [(0,)]
 
 
-def test_zero_bytes(tmp_path: Path, database: Database) -> None:
+def test_nul_bytes_are_replaced(tmp_path: Path, database: Database) -> None:
     odd = finding("a\0b", run="r\0\\", tags={"k\0\\u0000": ["v\0", {"\0": None}], "plain": '\\N\t\n"{}'})
     odd["endpoints"][0]["versions"] = ["\0", 'a"b', "NULL", "", "{,}"]
     for _ in range(2):
@@ -96,12 +96,12 @@ def test_zero_bytes(tmp_path: Path, database: Database) -> None:
     assert database.rows("SELECT versions FROM endpoints") == [(["\u2400", 'a"b', "NULL", "", "{,}"],)]
 
 
-def test_readers_are_not_kept_waiting(tmp_path: Path, database: Database) -> None:
-    """Within a load that is not done, others read what was there."""
+def test_readers_are_not_blocked_by_a_load(tmp_path: Path, database: Database) -> None:
+    """During a load, other connections read the old rows."""
     put(tmp_path, database.url, FLEET)
     changed = [finding("c.example")]
     with stage([write(tmp_path / "f", changed)]) as staged, psycopg.connect(database.url) as connection:
-        postgres.fill(connection, staged)
+        postgres.replace_runs(connection, staged)
         with psycopg.connect(database.url, options="-c lock_timeout=2000") as reader:
             for view in ("expiring", "causes_by_team", "time_to_fix"):
                 reader.execute(f"SELECT * FROM {view}".encode())
@@ -109,7 +109,7 @@ def test_readers_are_not_kept_waiting(tmp_path: Path, database: Database) -> Non
         connection.rollback()
 
 
-def test_two_loads_at_once_follow_each_other(tmp_path: Path, database: Database) -> None:
+def test_concurrent_loads_are_serialised(tmp_path: Path, database: Database) -> None:
     problems: list[Exception] = []
 
     def run(number: int) -> None:
@@ -128,12 +128,12 @@ def test_two_loads_at_once_follow_each_other(tmp_path: Path, database: Database)
     assert database.rows("SELECT count(*) FROM findings") == [(3,)]
 
 
-def test_views_of_users_and_columns_of_an_older_version(tmp_path: Path, database: Database) -> None:
+def test_views_changed_by_users_stay_and_missing_columns_are_added(tmp_path: Path, database: Database) -> None:
     put(tmp_path, database.url, FLEET)
     database.rows("DROP VIEW time_to_fix; DROP VIEW latest_run CASCADE; CREATE VIEW latest_run AS SELECT 1 AS mine")
     database.rows("ALTER TABLE endpoints DROP COLUMN crl; ALTER TABLE findings ADD COLUMN mine text")
     with pytest.raises(LoadError, match="does not exist"):
-        put(tmp_path, database.url, FLEET)  # expiring cannot stand on such a view
+        put(tmp_path, database.url, FLEET)  # the view `expiring` cannot be created over such a view
     database.rows("CREATE VIEW expiring AS SELECT 1; CREATE VIEW causes_by_team AS SELECT 1")
     put(tmp_path, database.url, FLEET)
     assert database.rows("SELECT * FROM latest_run") == [(1,)]
@@ -141,7 +141,7 @@ def test_views_of_users_and_columns_of_an_older_version(tmp_path: Path, database
     assert database.rows("SELECT count(*), count(crl) FROM endpoints") == [(3, 0)]
 
 
-def test_another_schema(tmp_path: Path, database: Database) -> None:
+def test_the_search_path_selects_the_schema(tmp_path: Path, database: Database) -> None:
     database.rows("CREATE TABLE findings (id int); CREATE SCHEMA tlsweep")
     url = f"{database.url}?options=-csearch_path%3Dtlsweep"
     put(tmp_path, url, FLEET)
@@ -150,10 +150,10 @@ def test_another_schema(tmp_path: Path, database: Database) -> None:
         put(tmp_path, f"{database.url}?options=-csearch_path%3Dnowhere", FLEET)
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_staged_file_that_breaks_off(tmp_path: Path, database: Database) -> None:
+def test_a_truncated_staged_file_changes_nothing(tmp_path: Path, database: Database) -> None:
     put(tmp_path, database.url, FLEET)
     with (
         stage([write(tmp_path / "f", [finding(f"{n}", "dns", row=n) for n in range(99)])]) as staged,
@@ -165,7 +165,7 @@ def test_a_staged_file_that_breaks_off(tmp_path: Path, database: Database) -> No
             load_postgres(staged, database.url)
 
 
-def test_a_database_of_another_program(tmp_path: Path, database: Database) -> None:
+def test_a_database_of_another_program_is_refused(tmp_path: Path, database: Database) -> None:
     database.rows("CREATE TABLE findings (id bigint, severity text); INSERT INTO findings VALUES (1, 'high')")
     with pytest.raises(LoadError, match="findings in this database is not tlsweep's"):
         put(tmp_path, database.url, FLEET)
@@ -193,28 +193,28 @@ with stage([sys.argv[1]]) as staged:
 """
 
 
-def breaking(path: str, url: str, pid: int, number: int) -> subprocess.CompletedProcess[str]:
-    """A load that sends a signal to a process, 0 for itself, in the middle of COPY."""
+def load_that_kills(path: str, url: str, pid: int, number: int) -> subprocess.CompletedProcess[str]:
+    """Run a load that sends a signal to a process (0 means itself) in the middle of COPY."""
     words = [sys.executable, "-c", BREAKS, path, url, str(pid), str(number)]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
 
 
-def test_a_process_that_is_killed(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_changes_nothing(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     put(tmp_path, database.url, FLEET)
     path = write(tmp_path / "f", [finding(f"{n}", "dns", row=n) for n in range(500)])
     with unchanged(database):
-        assert breaking(path, database.url, 0, signal.SIGKILL).returncode == -9
+        assert load_that_kills(path, database.url, 0, signal.SIGKILL).returncode == -9
 
 
-def test_a_server_that_goes_away_in_the_middle(tmp_path: Path) -> None:
+def test_a_server_crash_changes_nothing(tmp_path: Path) -> None:
     if (reason := missing_postgres()) is not None:
         pytest.skip(reason)
     with started() as server:
         put(tmp_path, server.url(), FLEET)
         before = content(Database(server, "postgres"))
         path = write(tmp_path / "f", [finding(f"{n}", "dns", row=n) for n in range(5000)])
-        done = breaking(path, server.url(), server.process.pid, signal.SIGQUIT)
+        done = load_that_kills(path, server.url(), server.process.pid, signal.SIGQUIT)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("cannot load into PostgreSQL: ") and done.stdout.count("\n") == 1
         with started(server.directory) as again:
@@ -222,7 +222,7 @@ def test_a_server_that_goes_away_in_the_middle(tmp_path: Path) -> None:
             put(tmp_path, again.url(), FLEET)
 
 
-def test_what_the_server_refuses_in_the_middle(tmp_path: Path, database: Database) -> None:
+def test_a_value_refused_by_the_server_changes_nothing(tmp_path: Path, database: Database) -> None:
     put(tmp_path, database.url, FLEET)
     database.rows("ALTER TABLE findings ADD CONSTRAINT few CHECK (row < 50)")
     with unchanged(database), pytest.raises(LoadError, match="few"):
@@ -240,35 +240,33 @@ def test_what_the_server_refuses_in_the_middle(tmp_path: Path, database: Databas
         "postgresql://tester:s3cr3t@[::1/db",
     ],
 )
-def test_what_cannot_be_reached_is_told_without_its_password(tmp_path: Path, url: str) -> None:
+def test_an_unreachable_server_is_reported_without_its_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(LoadError) as refused:
         put(tmp_path, url, FLEET)
     assert "s3cr3t" not in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_database_that_is_not_there(tmp_path: Path, database: Database) -> None:
+def test_an_absent_database_is_an_error(tmp_path: Path, database: Database) -> None:
     with pytest.raises(LoadError, match='database "nowhere" does not exist'):
         put(tmp_path, database.server.url("nowhere"), FLEET)
     with pytest.raises(LoadError, match='role "nobody_here" does not exist'):
         put(tmp_path, database.server.url(user="nobody_here"), FLEET)
 
 
-def test_one_who_may_not(tmp_path: Path, database: Database) -> None:
+def test_a_user_without_privileges_is_an_error(tmp_path: Path, database: Database) -> None:
     database.rows("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN")
     with pytest.raises(LoadError, match="permission denied"):
         put(tmp_path, database.server.url(database.name, "reader"), FLEET)
 
 
-def test_the_environments_encoding_changes_nothing(
-    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pgclientencoding_is_overridden(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "latin1")
     put(tmp_path, database.url, [finding("\U0001f512.example")])
     monkeypatch.delenv("PGCLIENTENCODING")
     assert database.rows("SELECT host FROM findings") == [("\U0001f512.example",)]
 
 
-def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(LoadError, match="pip install"):
         put(tmp_path, "postgresql://127.0.0.1/x", FLEET)

@@ -1,4 +1,4 @@
-"""Temporary directories: gone after use, and after a process that was killed."""
+"""Temporary directories are removed after use, and after a process was killed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ with scratch(sys.argv[1], "x-") as directory:
 """
 
 
-def test_it_is_gone_after_the_block(tmp_path: Path) -> None:
+def test_the_directory_is_removed_after_the_block(tmp_path: Path) -> None:
     with pytest.raises(KeyError), scratch(str(tmp_path), "x-") as directory:
         (directory / "file").touch()
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+def test_only_directories_of_killed_processes_are_removed(tmp_path: Path) -> None:
     others = [tmp_path / "y-other", tmp_path / "x-without-lock"]
     for other in others:
         other.mkdir()
@@ -42,7 +42,7 @@ def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path: Pat
         assert process.stdin is not None and process.stdout is not None
         left = Path(process.stdout.readline().strip())
         with scratch(str(tmp_path), "x-", seen.append):
-            assert left.is_dir()  # it lives
+            assert left.is_dir()  # its process is alive
         process.stdin.close()
         process.wait()
     assert seen == [] and left.is_dir()
@@ -51,6 +51,6 @@ def test_what_a_killed_process_left_is_taken_away_and_nothing_else(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x-file", "x-link", "x-without-lock", "y-other"]
 
 
-def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_parent_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"), scratch(str(tmp_path / "nowhere"), "x-"):
         pass

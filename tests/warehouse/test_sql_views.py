@@ -1,4 +1,4 @@
-"""Views give the right answers about a small fleet over five nights, in every database that can run here."""
+"""The views give the right answers about a small fleet over five nights, in every database that can run here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import sqlglot
 
 from scanner.warehouse.ddl import ddl, load_commands
 from scanner.warehouse.loading import load
-from scanner.warehouse.model import TABLES
 from scanner.warehouse.sql_views import VIEWS, create_view
+from scanner.warehouse.tables import TABLES
 from tests.helpers.warehouse import FIRST_NIGHT, certificate, finding, write
 from tests.warehouse.conftest import Database
 
 EXPIRED, NAME = "expired-or-self-signed", "hostname-mismatch"
-# What each night says of each host: a cause, None for in order, ABSENT, or FAILED (tlsweep itself could not say)
+# The result of each night for each host: a cause, None (healthy), ABSENT, or FAILED (tlsweep itself failed)
 ABSENT, FAILED = "absent", "failed"
 NIGHTS: dict[str, list[str | None]] = {
     "a.example": [None, "dns", "dns", None, "dns"],
@@ -49,7 +49,7 @@ _numbers = count()
 
 @pytest.fixture(params=["duckdb", "postgres", "clickhouse", "bigquery", "snowflake"])
 def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Loaded:
-    """Loads findings and gives what answers queries."""
+    """Return a function that loads findings and returns a function that runs queries."""
 
     def into_duckdb(findings: list[dict[str, Any]]) -> Query:
         load([write(tmp_path / "f", findings)], f"duckdb:{tmp_path / 'db'}")
@@ -69,7 +69,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Loaded:
         load([write(tmp_path / "f", findings)], f"parquet:{tmp_path / 'rows'}")
         ask: Query = request.getfixturevalue("clickhouse")
         runs = {path.name: path.parent.name for path in (tmp_path / "rows" / "runs").glob("*/*")}
-        for table in [*TABLES, *TABLES]:  # twice: what is loaded again is there once
+        for table in [*TABLES, *TABLES]:  # twice: loading again changes nothing
             for file, date in runs.items():
                 for line in load_commands(table, "clickhouse"):
                     statement = line.partition('--query "')[2].rstrip('"').replace("rows/", f"{tmp_path}/rows/")
@@ -81,7 +81,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Loaded:
         return ask
 
     def translated(findings: list[dict[str, Any]]) -> Query:
-        """What cannot run here, as sqlglot understands it."""
+        """Load into DuckDB and translate the views of a dialect that cannot run here with sqlglot."""
         query = into_duckdb(findings)
         with duckdb.connect(str(tmp_path / "db")) as connection:
             connection.execute("CREATE MACRO current_datetime(zone) AS CAST(now() AT TIME ZONE zone AS TIMESTAMP)")
@@ -98,7 +98,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Loaded:
 
 @pytest.fixture(scope="session")
 def _clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """ClickHouse within this process."""
+    """Start ClickHouse in this process."""
     if importlib.util.find_spec("chdb") is None:
         pytest.skip("ClickHouse in a process is not installed (pip install chdb)")
     session = importlib.import_module("chdb.session").Session(str(tmp_path_factory.mktemp("clickhouse")))
@@ -108,7 +108,7 @@ def _clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def clickhouse(_clickhouse: Any) -> Query:
-    """An empty database of it, with tables and views."""
+    """Create an empty ClickHouse database with tables and views."""
     name = f"test_{next(_numbers)}"
     for statement in [f"CREATE DATABASE {name};", f"USE {name};", *ddl("clickhouse").split(";\n\n")]:
         _clickhouse.query(statement.rstrip(";\n") + ";")
@@ -120,11 +120,11 @@ def clickhouse(_clickhouse: Any) -> Query:
     return query
 
 
-def day(moment: Any) -> int | None:
-    """Which night a moment is of."""
-    if moment is None:
+def day(timestamp: Any) -> int | None:
+    """Return the number of the night of a time."""
+    if timestamp is None:
         return None
-    when = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    when = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
     return int((when.replace(tzinfo=UTC) - FIRST_NIGHT).days)
 
 
@@ -151,8 +151,8 @@ def test_failures_and_the_time_to_fix_them(loaded: Loaded) -> None:
     ]
 
 
-def test_targets_are_told_apart(loaded: Loaded) -> None:
-    """One host with two ports and two names asked for: what became of one says nothing of the others."""
+def test_targets_of_one_host_are_separate(loaded: Loaded) -> None:
+    """Two ports and two server names of one host are targets of their own."""
     nights = []
     for night, failing in enumerate([True, False]):
         for row, (port, sni) in enumerate(
@@ -166,7 +166,7 @@ def test_targets_are_told_apart(loaded: Loaded) -> None:
     assert [int(n) for (n,) in query("SELECT count(*) FROM failures WHERE ended IS NOT NULL")] == [3]
 
 
-def test_the_latest_run_and_its_causes_by_team(loaded: Loaded) -> None:
+def test_latest_run_and_causes_by_team(loaded: Loaded) -> None:
     def diagnosis(cause: str, severity: str, code: str = "x") -> dict[str, Any]:
         return {"code": code, "cause": cause, "severity": severity, "summary": "", "evidence": {}}
 
@@ -174,7 +174,7 @@ def test_the_latest_run_and_its_causes_by_team(loaded: Loaded) -> None:
         [
             finding("old.example", "network-blocked"),
             finding("a.example", "dns", night=1, row=1),
-            # two codes of one cause are one target; a warning is no failure
+            # two codes of one cause count as one target; a warning is not a failure
             finding("b.example", "dns", night=1, row=2, diagnoses=[
                 diagnosis("dns", "error"), diagnosis("dns", "error", "y"), diagnosis("dns", "note"), diagnosis(NAME, "warning"),
             ]),
@@ -196,7 +196,7 @@ def test_the_latest_run_and_its_causes_by_team(loaded: Loaded) -> None:
     ]
 
 
-def test_what_expires_by_owner(loaded: Loaded) -> None:
+def test_expiring_certificates_by_owner(loaded: Loaded) -> None:
     now = datetime.now(UTC)
     soon, gone = (
         certificate("soon", not_after=now + timedelta(days=5)),
@@ -212,16 +212,16 @@ def test_what_expires_by_owner(loaded: Loaded) -> None:
     )
     rows = query("SELECT owner, host, days_left, subject, addresses FROM expiring WHERE days_left <= 30")
     assert (datetime.now(UTC) - now).total_seconds() < 3600
-    told = sorted((owner, host, int(days), subject, int(addresses)) for owner, host, days, subject, addresses in rows)
+    result = sorted((owner, host, int(days), subject, int(addresses)) for owner, host, days, subject, addresses in rows)
     if datetime.now(UTC).date() == now.date():
-        assert told == [
+        assert result == [
             ("mail", "two.example", -2, "CN=gone", 1),
             ("mail", "two.example", 5, "CN=soon", 2),
             ("web", "one.example", 5, "CN=soon", 1),
         ]
 
 
-def test_every_view_is_made_after_those_it_stands_on() -> None:
+def test_views_are_ordered_by_dependency() -> None:
     seen: set[str] = set()
     for name in VIEWS:
         query = create_view(name, "duckdb").partition(" AS\n")[2]

@@ -1,4 +1,4 @@
-"""Findings laid out as rows: every row of a run once, bad lines apart, memory bounded."""
+"""Staging keeps every row of a run once, counts bad lines, and bounds memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from scanner.output import NotFindings
 from scanner.warehouse import stage as staging
-from scanner.warehouse.stage import LoadError, RunFacts, stage
+from scanner.warehouse.stage import LoadError, RunSummary, stage
 from tests.helpers.warehouse import certificate, finding, write
 from tests.warehouse.conftest import ROOT
 
@@ -27,7 +27,7 @@ def own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return place
 
 
-def test_rows_by_table_and_nothing_left(tmp_path: Path, own_temporary_directory: Path) -> None:
+def test_rows_are_staged_by_table_and_removed_afterwards(tmp_path: Path, own_temporary_directory: Path) -> None:
     path = write(tmp_path / "a", [finding("a.example", "dns"), finding("b.example", row=2)])
     with stage([path]) as staged:
         assert staged.counts == {
@@ -45,17 +45,17 @@ def test_rows_by_table_and_nothing_left(tmp_path: Path, own_temporary_directory:
     assert list(own_temporary_directory.iterdir()) == []
 
 
-def test_the_date_is_that_of_the_first_whatever_the_order(tmp_path: Path) -> None:
+def test_the_date_of_a_run_is_that_of_its_first_finding(tmp_path: Path) -> None:
     late, early = finding("a", row=2), finding("b", row=1)
     early["started"], late["started"] = "2026-11-02T23:59:59.9Z", "2026-11-03T00:00:00.1Z"
     for order in ([late, early], [early, late]):
         with stage([write(tmp_path / "a", order)]) as staged:
             assert staged.runs["night-0"].run_date == "2026-11-02"
     with stage([write(tmp_path / "a", [finding("a", started="soon")])]) as staged:
-        assert staged.runs["night-0"].run_date == staging.NO_DATE
+        assert staged.runs["night-0"].run_date == staging.UNKNOWN_DATE
 
 
-def test_runs_mixed_in_files_and_rows_met_twice(tmp_path: Path) -> None:
+def test_mixed_runs_are_separated_and_duplicate_rows_dropped(tmp_path: Path) -> None:
     one = write(tmp_path / "one", [finding("a", row=1), finding("a", night=1, row=1), finding("twice", row=1)])
     two = write(tmp_path / "two", [finding("b", row=2), finding("a", night=1, row=1)])
     with stage([one, two, one]) as staged:
@@ -68,7 +68,7 @@ def test_runs_mixed_in_files_and_rows_met_twice(tmp_path: Path) -> None:
         assert list(staged.runs["night-0"].files) == [one, two]
 
 
-def test_lines_that_are_none_are_counted(tmp_path: Path) -> None:
+def test_lines_that_are_not_findings_are_counted(tmp_path: Path) -> None:
     deep: list[object] = []
     for _ in range(150):
         deep = [deep]
@@ -94,7 +94,7 @@ def test_lines_that_are_none_are_counted(tmp_path: Path) -> None:
         assert staged.first_unreadable.line == 1
 
 
-def test_a_torn_compressed_file(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_is_read_up_to_the_end(tmp_path: Path) -> None:
     whole = gzip.compress(b"".join(orjson.dumps(finding(f"{n}.example", row=n)) + b"\n" for n in range(1, 500)))
     (tmp_path / "torn").write_bytes(whole[: len(whole) // 2])
     with stage([str(tmp_path / "torn")]) as staged:
@@ -105,7 +105,7 @@ def test_a_torn_compressed_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 4096, b"host\na.example\n", b'{"a":1}\n', b"\x1f\x8b\x08junk"], ids=repr
 )
-def test_what_is_no_findings_file(tmp_path: Path, content: bytes, own_temporary_directory: Path) -> None:
+def test_a_file_without_findings_is_refused(tmp_path: Path, content: bytes, own_temporary_directory: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     good = write(tmp_path / "good", [finding("a")])
     with pytest.raises(NotFindings), stage([good, str(tmp_path / "a")]):
@@ -113,47 +113,47 @@ def test_what_is_no_findings_file(tmp_path: Path, content: bytes, own_temporary_
     assert list(own_temporary_directory.iterdir()) == []
 
 
-def test_a_certificate_is_written_once_and_again_with_its_der(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_is_staged_again_only_to_add_its_der(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare, whole = certificate("x", der=False), certificate("x")
     path = write(
         tmp_path / "a", [finding("a", row=n, leaf=record) for n, record in enumerate([bare, bare, whole, bare, whole])]
     )
     with stage([path]) as staged:
         assert [row["der"] for row in staged.rows("certificates")] == [None, "TUlJ"]
-    monkeypatch.setattr(staging, "MAX_REMEMBERED", 1)
+    monkeypatch.setattr(staging, "MAX_CERTIFICATES_REMEMBERED", 1)
     path = write(tmp_path / "a", [finding(f"{n % 2}", row=n) for n in range(6)])
     with stage([path]) as staged:
-        assert staged.counts["certificates"] == 6  # the database puts them together
+        assert staged.counts["certificates"] == 6  # the loaders merge them
 
 
-def test_certificates_of_what_is_left_out_are_not_counted_as_met(tmp_path: Path) -> None:
+def test_certificates_of_dropped_findings_are_not_remembered(tmp_path: Path) -> None:
     first, again, later = finding("a"), finding("a", leaf=certificate("x")), finding("b", row=2, leaf=certificate("x"))
     with stage([write(tmp_path / "a", [first, again, later])]) as staged:
         assert [row["subject"] for row in staged.rows("certificates")] == ["CN=a", "CN=x"]
 
 
-def test_too_many_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_runs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "MAX_RUNS", 3)
     path = write(tmp_path / "a", [finding("a", night=night) for night in range(4)])
     with pytest.raises(LoadError, match="more than 3 runs"), stage([path]):
         pass
 
 
-def test_rows_far_apart_cost_little() -> None:
-    facts = RunFacts("r", "tlsweep/1")
+def test_rows_far_apart_take_one_page_each() -> None:
+    facts = RunSummary("r", "tlsweep/1")
     rows = [0, 1, 1023, 1024, staging.MAX_ROW, staging.MAX_ROW - 1]
     assert all(map(facts.is_new, rows)) and not any(map(facts.is_new, rows))
     assert len(facts.seen) == 3
 
 
-def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"night\xff.ndjson")
     with stage([write(path, [finding("a")])]) as staged:
         (run,) = staged.rows("runs")
         assert run["files"][0].endswith("night\\xff.ndjson")
 
 
-def test_where_nothing_can_be_staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_temporary_directory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a", [finding("a")])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(LoadError, match=r"cannot stage rows in .*nowhere"), stage([path]):
@@ -171,7 +171,9 @@ except LoadError as error:
 """
 
 
-def test_no_room_to_stage(tmp_path: Path, own_temporary_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_temporary_directory_is_an_error(
+    tmp_path: Path, own_temporary_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMPDIR", str(own_temporary_directory))
     path = write(tmp_path / "a", [finding("a", row=row) for row in range(200)])
     words = [sys.executable, "-c", FULL, path]
@@ -180,7 +182,7 @@ def test_no_room_to_stage(tmp_path: Path, own_temporary_directory: Path, monkeyp
     assert list(own_temporary_directory.iterdir()) == []
 
 
-def test_what_was_staged_is_spoilt(tmp_path: Path) -> None:
+def test_a_damaged_staged_file_is_an_error(tmp_path: Path) -> None:
     with stage([write(tmp_path / "a", [finding("a")])]) as staged:
         staged.path("findings").write_bytes(b'{"run":')
         with pytest.raises(LoadError, match="cannot read back"):

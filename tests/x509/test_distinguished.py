@@ -75,7 +75,7 @@ def test_normalised_names_begin_as_names_do(whole: bytes, base: bytes, begins: b
 
 def read(data: bytes) -> NameText:
     """The name, read anew and not remembered."""
-    found: NameText = vars(distinguished.name_text)["__wrapped__"](data)
+    found: NameText = distinguished._name_text(data)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.trust.certificate_rules import constraint_problems
+from scanner.trust.paths import constrained_names
 from scanner.x509.name_constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
 from tests.helpers import pki
 from tests.helpers.pki import name, network, sequence, tlv
@@ -20,7 +21,7 @@ def authority(**sides: object) -> NameConstraints:
 
 def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
     issued = pki.certificate(subject if subject is not None else pki.name(), san=san, private=pki.key("leaf"))
-    return ConstrainedNames(issued.parsed)
+    return constrained_names(issued.parsed)
 
 
 @pytest.mark.parametrize(

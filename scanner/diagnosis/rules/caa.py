@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
 from scanner.diagnosis.case import Case, Claim
-from scanner.records import dataclass
 from scanner.shipped import shipped
 
 # Properties that every CA knows or may pass over (registry "Certification Authority Restriction Properties").
@@ -28,8 +29,7 @@ _ESCAPE: Final = re.compile(r"\\(.)")
 _DOMAIN: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"  # compiled when it is wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Struct, frozen=True):
     """A CA of the table."""
 
     name: str

@@ -12,11 +12,13 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, Literal
 
+from msgspec import Struct
+
 from scanner.fleet.correlate.domains import host_of, registrable
 from scanner.fleet.correlate.glance import tells
 from scanner.fleet.correlate.interceptors_fold import Sighting, seen_elsewhere, sighting_of, sighting_of_record
 from scanner.fleet.correlate.shared_pages import PageSighting, page_sighting
-from scanner.model.evidence import EndpointEvidence, Evidence, record
+from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import AHEAD, Transparency
@@ -37,8 +39,7 @@ MAX_DEPTH: Final = 10
 WitnessKind = Literal["sct", "ocsp", "crl", "http-date", "tls-random", "sntp"]
 
 
-@record
-class Witness:
+class Witness(Struct, frozen=True):
     """Somebody's word on what time it is.
 
     ``time`` is the time that was told and ``local`` what our clock said then, both in seconds since the epoch. For
@@ -56,8 +57,7 @@ class Witness:
     via: tuple[str, ...] = ()
 
 
-@record
-class Validity:
+class Validity(Struct, frozen=True):
     """A certificate outside of its validity by the local clock. The times are of the leaf."""
 
     code: str
@@ -66,8 +66,7 @@ class Validity:
     not_after: int
 
 
-@record
-class IssuerSign:
+class IssuerSign(Struct, frozen=True):
     """An issuer for which no store vouches: ``key`` tells it from others, ``text`` is its name (RFC 4514)."""
 
     key: str
@@ -75,16 +74,14 @@ class IssuerSign:
     address: str
 
 
-@record
-class ReachSign:
+class ReachSign(Struct, frozen=True):
     """An OCSP, CRL or AIA host, and whether it could be reached."""
 
     host: str
     reached: bool
 
 
-@record
-class Facts:
+class Facts(Struct, frozen=True):
     """What one target tells the fleet. ``local`` is our clock when it was taken up; ``domain`` is the target's registrable
     domain, empty where it tells nothing of itself."""
 
@@ -147,7 +144,7 @@ def _scts_of(
     if verdict.leaf is None or not verdict.publicly_trusted:
         return
     tls, staple = (flight.scts, flight.ocsp_response) if flight is not None else ((), None)
-    judged = transparency.judge(verdict.leaf, issuer_of_leaf(verdict), at=at, tls=tls, staple=staple)
+    judged = transparency.evaluate(verdict.leaf, issuer_of_leaf(verdict), at=at, tls=tls, staple=staple)
     for item in judged.scts:
         if item.verified and item.log is not None and item.sct is not None and item.log.state in _LOGS_IN_USE:
             yield item.log.operator_at(item.sct.time), item.sct.time

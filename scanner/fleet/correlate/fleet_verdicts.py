@@ -7,14 +7,12 @@ They are made anew at the end of a run, or from findings on disk, by the same co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, Literal
 
-from scanner.model.evidence import record
+from msgspec import Struct, field
 
 
-@record
-class ClockVerdict:
+class ClockVerdict(Struct, frozen=True):
     """Is the local clock right? ``offset`` is seconds to add to the local clock to have the agreed time.
 
     ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
@@ -33,8 +31,7 @@ class ClockVerdict:
         return local + self.offset if self.state == "wrong" and self.offset is not None else local
 
 
-@record
-class InterceptionVerdict:
+class InterceptionVerdict(Struct, frozen=True):
     """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains.
 
     ``certain``: more than the number of names says so; without that an estate's own CA would look the same.
@@ -45,8 +42,7 @@ class InterceptionVerdict:
     certain: bool = True
 
 
-@record
-class FleetVerdict:
+class FleetVerdict(Struct, frozen=True):
     """Everything that the fleet says at one moment.
 
     ``interceptors`` is keyed by ``scanner.trust.untrusted_issuer.issuer_key``; ``portals`` by address or redirect target;

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import Struct
+
 from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
 from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
-from scanner.model.evidence import EndpointEvidence, Evidence, record
+from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.trust.untrusted_issuer import anchored, lineage_of
 from scanner.trust.verdicts import ChainVerdict
 
@@ -51,8 +53,7 @@ PATIENCE: Final = 4
 NAMES_TOLD: Final = 5
 
 
-@record
-class Sighting:
+class Sighting(Struct, frozen=True):
     """One certificate under an issuer that nobody trusts, as one address showed it. Times in seconds since the epoch.
 
     ``place`` is address and port. ``elsewhere``: another path or an earlier run saw a publicly trusted one for this name.

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from msgspec import Struct
+
 from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
 from scanner.fleet.correlate.interceptors_fold import unrelated_domains
-from scanner.model.evidence import record
 from scanner.trust.portal_pages import Page
 
 # Unrelated names that lead to one login page under certificates that are not theirs. Companies that bought others redirect
@@ -26,8 +27,7 @@ MAX_DOMAINS: Final = 64
 NAMES_TOLD: Final = 5
 
 
-@record
-class PageSighting:
+class PageSighting(Struct, frozen=True):
     """One name that led to a page of somebody else's."""
 
     name: str

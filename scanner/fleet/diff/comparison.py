@@ -10,15 +10,15 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct, field
 
+from scanner.errors import TlsweepError
 from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, State, categories_of, change_of, row_of
 from scanner.fleet.keys import IDENTITY
 from scanner.output import Unreadable, read_findings
-from scanner.records import dataclass
 
 __all__ = [
     "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "State", "Summary", "TITLES"
@@ -51,12 +51,11 @@ WHERE (excluded.run, excluded.rank, ifnull(excluded.row, -1)) >= (run, rank, ifn
 _STATE: Final = "file, row, outcome, cause, codes, leaves"
 
 
-class DiffError(Exception):
+class DiffError(TlsweepError):
     """The comparison cannot be made; the message is one line for a person."""
 
 
-@dataclass(slots=True)
-class FileFacts:
+class FileFacts(Struct):
     """What is to be told of one file, or of several that are one run together; ``started`` is its earliest finding's."""
 
     path: str
@@ -239,8 +238,7 @@ class Diff:
         return categories_of(change), change
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """How many targets are in each category; a target can be in several."""
 
     files: Sequence[FileFacts]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.fleet.keys import identity
 
@@ -44,8 +45,7 @@ class Leaf(NamedTuple):
     not_after: str | None
 
 
-@dataclass
-class State:
+class State(Struct, dict=True):
     """A target in one file. ``told`` and ``served`` are its codes and certificates as they are kept in the table."""
 
     row: int | None
@@ -92,8 +92,7 @@ class State:
         return self._leaf.not_after
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What became of one target between the first and the last file; ``outcomes`` are those of all files ("-": absent).
 
     ``replaced``: it gave a certificate that it no longer gives, and gives one that it did not. A server of several that

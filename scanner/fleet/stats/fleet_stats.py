@@ -8,7 +8,7 @@ anything in it that no run of ours wrote is counted finding by finding, each as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ class FleetStats:
         self.unreadable: Counter[str] = Counter()  # lines by why they are not findings
         self._last = ""  # when the last target was taken up
 
-    def add_batch(self, findings: Sequence[dict[str, Any]]) -> None:
+    def add_batch(self, findings: Sequence[Mapping[str, Any]]) -> None:
         """Count findings; those not shaped like ours count as far as they can be understood."""
         try:
             columns = columns_of(findings, self.by)
@@ -51,7 +51,7 @@ class FleetStats:
         else:
             self.fold(columns)
 
-    def add(self, finding: dict[str, Any]) -> None:
+    def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding, as far as it can be understood."""
         try:
             columns = columns_of((finding,), self.by)
@@ -146,9 +146,7 @@ class FleetStats:
             "unreadable": dict(self.why_unreadable()),
             "repeated": self.duplicates.count,
             "last_started": None if last is None else f"{self._last}Z",
-            "outcome_shares": {
-                outcome: share(number, total.findings) for outcome, number in total.outcomes.items()
-            },
+            "outcome_shares": {outcome: share(number, total.findings) for outcome, number in total.outcomes.items()},
             "codes": self._codes(),
             "shared_causes": self.shared_causes.to_json(),
             "shared_causes_complete": self.shared_causes.complete,
@@ -160,7 +158,9 @@ class FleetStats:
     def _codes(self) -> dict[str, dict[str, Any]]:
         """Return targets by code, the most frequent first."""
         total = self.counts.total
-        found = [(number, code, cause) for cause, count in total.by_precedence() for code, number in count.codes.items()]
+        found = [
+            (number, code, cause) for cause, count in total.by_precedence() for code, number in count.codes.items()
+        ]
         return {
             code: {"cause": cause, "targets": number, "share": share(number, total.findings)}
             for number, code, cause in sorted(found, key=lambda item: (-item[0], item[1:]))

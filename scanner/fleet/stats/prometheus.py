@@ -58,7 +58,11 @@ def as_prometheus(counts: RunCounts, fleet: FleetStats | None = None) -> str:
         metric(
             "tlsweep_group_cause_targets",
             "Targets with any diagnosis of the cause, by value of a column.",
-            [({"column": c, "value": v, "cause": n}, count.targets) for c, v, t in groups for n, count in causes_seen(t)],
+            [
+                ({"column": c, "value": v, "cause": n}, count.targets)
+                for c, v, t in groups
+                for n, count in causes_seen(t)
+            ],
         )
     if fleet is not None:
         _of_the_fleet(fleet, metric)

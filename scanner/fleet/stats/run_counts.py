@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.errors import TlsweepError
 from scanner.fleet.stats.counts import GroupCounts
 from scanner.fleet.stats.dimensions import BUILT_IN
 
@@ -29,11 +30,11 @@ MAX_RUNS: Final = 1000
 MAX_VALUE_LENGTH: Final = 200
 
 
-class UnknownColumn(Exception):
+class UnknownColumn(TlsweepError):
     """A column to group by that no finding has; the message is one line and names those that exist."""
 
 
-class CountingFailed(Exception):
+class CountingFailed(TlsweepError):
     """A process that counted has gone; the message is one line."""
 
 

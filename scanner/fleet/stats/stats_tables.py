@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
+from msgspec import Struct
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.fleet.stats.counts import OUTCOMES, CauseCounts, GroupCounts, causes_seen, percent
 from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.run_counts import RunCounts, largest_first
 from scanner.language import say
-from scanner.records import dataclass
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ MAX_NAME: Final = 29
 NO_VALUE: Final = "(none)"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One table: its title (empty for the first), the columns of which ``right`` are numbers, the rows, and a last line."""
 
     title: str

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.message_wire import Answer
 from scanner.net.dns.udp_channel import Failure
-from scanner.records import dataclass
 
 # Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.
 OUTAGE_PATIENCE: Final = 90.0
@@ -54,8 +55,7 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverState:
+class ResolverState(Struct, frozen=True):
     """A fact of the run. ``since`` is seconds since the Unix epoch: the last usable answer, or the first failure where there
     was none (``worked`` is False then). ``detail`` is the system's reason."""
 

@@ -14,8 +14,9 @@ import struct
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final
 
+from msgspec import Struct
+
 from scanner.net.dns.wire_names import UnusualName, encode_name, read_name_untrusted, skip_name_untrusted
-from scanner.records import dataclass
 
 A: Final = 1
 NS: Final = 2
@@ -91,8 +92,7 @@ ENVELOPES: Final = {
 
 
 # Questions and answers are made for every name, and a frozen dataclass takes three times as long to make.
-@dataclass(slots=True)
-class Question:
+class Question(Struct):
     """One question of class IN: ``name`` as text, and ``wire`` as it stands in the message."""
 
     name: str
@@ -100,8 +100,7 @@ class Question:
     wire: bytes
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What a response says about its question.
 
     ``rcode`` is the response code with the upper bits of OPT. ``cname`` is the chain of names after the one asked for.

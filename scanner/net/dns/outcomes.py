@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns.message_wire import Answer
 from scanner.net.dns.udp_channel import Failure
 from scanner.net.dns.upstream import Reply
-from scanner.records import dataclass
 
 # RFC 8914 section 4: DNSSEC Bogus, Signature Expired, Signature Not Yet Valid, DNSKEY Missing, RRSIGs Missing,
 # No Zone Key Bit Set, NSEC Missing. (1, 2 and 5 say that nothing could be validated, which is no failure.)
@@ -41,8 +42,7 @@ _TELLING: Final = (
 _RANK: Final = {status: rank for rank, status in enumerate(_TELLING)}
 
 
-@dataclass(slots=True)  # not frozen: several are made for many a name, and that would take three times as long
-class Outcome:
+class Outcome(Struct):  # not frozen: several are made for many a name, and that would take three times as long
     """How one question ended. ``unfinished`` says that the answer stops at a CNAME whose target was not looked up.
 
     ``explained`` says that a failure is our own word for something known, so that nobody needs to be asked about it.

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import answer_cache as dns_cache
@@ -37,7 +38,6 @@ from scanner.net.dns.servfail import explain
 from scanner.net.dns.transport import Network, SystemNetwork
 from scanner.net.dns.upstream import Upstream, UpstreamStatistics
 from scanner.net.dns.wire_names import NameNotEncodable
-from scanner.records import dataclass
 
 __all__ = [
     "CaaAnswer",
@@ -64,8 +64,7 @@ UNHURRIED_LIMIT: Final = 32
 UNHURRIED_INTERVAL: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverStatistics:
+class ResolverStatistics(Struct, frozen=True):
     """What was asked so far."""
 
     names: int  # resolutions asked for
@@ -195,6 +194,11 @@ class Resolver:
         """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
         self._asker.watch(on_state)
 
+    def close(self) -> None:
+        """Close the sockets. Names that are asked for from now on get UNREACHABLE."""
+        for upstream in self._upstreams:
+            upstream.close()
+
     def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
         """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
         for upstream in self._upstreams:
@@ -288,6 +292,8 @@ async def open_resolver(
             yield resolver
         except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group
             failure = error
+        finally:
+            resolver.close()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Final
 
-from scanner.records import dataclass
+from msgspec import Struct, field
+
+from scanner.errors import TlsweepError
 
 DNS_PORT: Final = 53
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -34,12 +35,11 @@ MAX_HOSTS_BYTES: Final = 16 * 1024 * 1024
 MAX_RESOLV_CONF_BYTES: Final = 1024 * 1024
 
 
-class ResolverConfigError(Exception):
+class ResolverConfigError(TlsweepError):
     """A resolver given by a person cannot be used; the message is one line that says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """One recursive resolver. ``scope`` is the zone of a link-local IPv6 address (RFC 4007), as written."""
 
     address: str
@@ -69,8 +69,7 @@ class Server:
         return (self.address, self.port, 0, scope)
 
 
-@dataclass(frozen=True, slots=True)
-class SystemResolvers:
+class SystemResolvers(Struct, frozen=True):
     """What ``resolv.conf`` says. ``servers`` may be empty: then no name can be asked for."""
 
     servers: tuple[Server, ...] = ()
@@ -81,8 +80,7 @@ class SystemResolvers:
     problem: str | None = None  # why ``servers`` is empty, in words for a person
 
 
-@dataclass(frozen=True, slots=True)
-class Hosts:
+class Hosts(Struct, frozen=True):
     """Names that the machine's hosts file answers, in lower case, with their addresses in the order of the file."""
 
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

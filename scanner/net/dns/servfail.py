@@ -9,10 +9,10 @@ half of all questions, this goes wrong for one name of 200,000.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire as dns_wire

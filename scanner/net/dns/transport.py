@@ -4,82 +4,79 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
 
 from scanner.net.dns.resolver_config import Server
+from scanner.net.readiness import current_readiness
 
 # A datagram is read whole or cut; no answer to a question with an EDNS size of 1232 is longer, but some servers ignore it.
 MAX_DATAGRAM: Final = 4096
 
 
 class Datagram(Protocol):
-    """A UDP socket connected to one resolver, so that the kernel drops what others send (RFC 5452 section 9.2)."""
+    """A UDP socket connected to one resolver, so that the kernel drops what others send (RFC 5452 section 9.2).
+
+    ``deadline`` is a time of ``now``, which is trio's clock.
+    """
+
+    @property
+    def now(self) -> Callable[[], float]: ...
 
     def send(self, data: bytes) -> object:
         """Send without waiting; raises ``BlockingIOError`` when the buffer is full, ``OSError`` for what ICMP reported."""
 
     def receive(self) -> bytes:
-        """What has arrived; raises ``BlockingIOError`` where nothing has, ``OSError`` for what ICMP reported."""
+        """Return a datagram that has arrived; raises ``BlockingIOError`` if there is none, ``OSError`` for what ICMP reported."""
 
-    def wait_readable(self) -> Awaitable[None]:
-        """Wait until :meth:`receive` has something, an error included; ``trio.ClosedResourceError`` after :meth:`wake`."""
+    def readable(self, deadline: float) -> Awaitable[None]:
+        """Wait until :meth:`receive` has something, an error included; raises as ``Readiness.readable``."""
 
-    def wait_writable(self) -> Awaitable[None]:
-        """Wait until :meth:`send` has room; ``trio.ClosedResourceError`` after :meth:`wake`."""
-
-    def wake(self) -> None:
-        """Whoever waits now waits no longer."""
+    def writable(self, deadline: float) -> Awaitable[None]:
+        """Wait until :meth:`send` has room; raises as ``Readiness.writable``."""
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the socket, and wake the task that waits for it with ``trio.ClosedResourceError``."""
 
 
 class Network(Protocol):
     """Opens what a resolver is asked through. Both methods raise ``OSError``."""
 
     def open_datagram(self, server: Server) -> Datagram:
-        """A new socket on a source port chosen at random by the kernel."""
+        """Return a new socket on a source port chosen at random by the kernel."""
 
     async def open_stream(self, server: Server) -> trio.abc.Stream:
-        """A TCP connection (RFC 7766)."""
+        """Return a TCP connection (RFC 7766)."""
 
 
 class UdpSocket:
-    """The real :class:`Datagram`: non-blocking calls on a plain socket, since a trio call for each would cost more than the DNS.
+    """The real :class:`Datagram`: non-blocking calls on a plain socket, waited for through ``readiness``.
 
-    ``send``, ``receive`` and ``wait_readable`` are those of the socket and of trio themselves: each of them is called
-    for every name, and a method in between would only pass the call on.
+    Its methods are bound to those of the socket and of the readiness once: each of them is called for every name, and a
+    method in between would only pass the call on.
     """
 
-    __slots__ = ("_socket", "receive", "send", "wait_readable")
+    __slots__ = ("_socket", "close", "now", "readable", "receive", "send", "writable")
 
     def __init__(self, server: Server) -> None:
         address = server.socket_address()
         family = socket.AF_INET6 if server.is_ipv6 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            self._socket.connect(address)
+            sock.connect(address)
         except BaseException:
-            self._socket.close()
+            sock.close()
             raise
-        self.send = self._socket.send
-        self.receive = functools.partial(self._socket.recv, MAX_DATAGRAM)
-        self.wait_readable = functools.partial(trio.lowlevel.wait_readable, self._socket.fileno())
-
-    async def wait_writable(self) -> None:
-        await trio.lowlevel.wait_writable(self._socket)
-
-    def wake(self) -> None:
-        if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
-
-    def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
+        ready = current_readiness()
+        self._socket = sock
+        self.now = ready.now
+        self.send = sock.send
+        self.receive = functools.partial(sock.recv, MAX_DATAGRAM)
+        self.readable = functools.partial(ready.readable, sock)
+        self.writable = functools.partial(ready.writable, sock)
+        self.close = functools.partial(ready.close, sock)
 
     @property
     def source_port(self) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
+from msgspec import Struct
 from trio.lowlevel import ParkingLot
 
 from scanner.model.evidence import DnsStatus
@@ -25,9 +26,9 @@ from scanner.net.dns.query_budget import Budget
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
 from scanner.net.dns.transport import Network
-from scanner.net.dns.udp_channel import Failure, Port, RandomNumbers
-from scanner.net.dns.udp_pool import CLOSED, Pool
-from scanner.records import dataclass
+from scanner.net.dns.udp_channel import Failure, UdpChannel
+from scanner.net.dns.udp_pool import CLOSED, UdpPool
+from scanner.net.random_pool import RandomPool
 
 Reply = Answer | Failure
 
@@ -43,8 +44,7 @@ FLAKY_AFTER: Final = 3
 _USUAL_QUESTIONS: Final = len(dns_wire.ADDRESSES)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamStatistics:
+class UpstreamStatistics(Struct, frozen=True):
     """What one resolver was asked so far. ``limit`` is how many exchanges may be in flight now."""
 
     server: str
@@ -65,7 +65,7 @@ class UpstreamStatistics:
 
 
 class Upstream:
-    """One resolver. ``timeout`` is seconds for one try. Sockets live in ``nursery`` until it is cancelled.
+    """One resolver. ``timeout`` is seconds for one try; ``nursery`` runs its tasks. :meth:`close` it in the end.
 
     ``on_state`` gets each :class:`ResolverState`, ``on_change`` is called when the resolver becomes suspect and when it is back.
     """
@@ -88,8 +88,9 @@ class Upstream:
         self._timeout = timeout
         self._tcp_only = tcp_only
         self._edns = True
-        self._numbers = RandomNumbers()
-        self._pool = Pool(server, network, nursery, self._numbers, self._now)
+        self._random = RandomPool()
+        self._pool = UdpPool(server, network, self._random, self._now)
+        self._closed = False
         self._queue = ParkingLot()
         self._waiting = 0  # at least as many as are in the queue: whether there are any is asked for each name
         self._timer = False
@@ -155,7 +156,7 @@ class Upstream:
             or self.health.suspect
             or not pace.take(started, len(questions))
         ):
-            if self._nursery.cancel_scope.cancel_called:
+            if self._closed:
                 return [CLOSED] * len(questions)
             if not await self._wait_for_a_turn(questions[0]):
                 return [self.health.failure()] * len(questions)
@@ -286,7 +287,7 @@ class Upstream:
             if self._in_flight >= pace.limit:
                 pace.waiting()
             elif not self._timer:
-                if self._nursery.cancel_scope.cancel_called:
+                if self._closed:
                     self.release()
                     return
                 self._timer = True
@@ -302,6 +303,12 @@ class Upstream:
         finally:
             self._timer = False
         self._admit()
+
+    def close(self) -> None:
+        """Close its sockets. Exchanges in flight, and those that wait for their turn, end without an answer."""
+        self._closed = True
+        self.release()
+        self._pool.close()
 
     def release(self) -> None:
         """Have all who wait for their turn go on without having asked."""
@@ -343,15 +350,15 @@ class Upstream:
     def _over_datagrams(
         self, questions: Sequence[Question], deadline: float, edns: bool, checking_disabled: bool
     ) -> Awaitable[Sequence[bytes | Failure]]:
-        """To be awaited at once. No coroutine of its own: most often there is a port, and that is all."""
-        drawn = self._numbers.octets(2 * len(questions) + 2)  # a port and the ids
-        port = self._pool.take(deadline, drawn)
+        """Return an awaitable for the answers. No coroutine of its own: most often there is a socket, and that is all."""
+        drawn = self._random.take(2 * len(questions) + 2)  # the choice of a socket, and the ids
+        channel = self._pool.take(drawn)
         envelope = dns_wire.ENVELOPES[edns, checking_disabled]
-        if isinstance(port, Port):
-            return port.ask_untrusted(questions, drawn[2:], envelope)
-        return self._without_a_port(port, questions, drawn[2:], deadline, envelope)
+        if isinstance(channel, UdpChannel):
+            return channel.ask_untrusted(questions, drawn[2:], envelope, deadline)
+        return self._without_socket(channel, questions, drawn[2:], deadline, envelope)
 
-    async def _without_a_port(
+    async def _without_socket(
         self,
         failure: Failure | None,
         questions: Sequence[Question],
@@ -359,16 +366,18 @@ class Upstream:
         deadline: float,
         envelope: tuple[bytes, bytes],
     ) -> Sequence[bytes | Failure]:
-        port = failure or await self._pool.wait_for_one(deadline - self._now())
-        if isinstance(port, Failure):
-            return [port] * len(questions)
-        return await port.ask_untrusted(questions, ids, envelope)
+        """Wait for a file, and for the answers from then on for as long as there was at first."""
+        seconds = deadline - self._now()
+        channel = failure or await self._pool.wait_for_one(seconds)
+        if isinstance(channel, Failure):
+            return [channel] * len(questions)
+        return await channel.ask_untrusted(questions, ids, envelope, self._now() + seconds)
 
     async def _over_stream(
         self, question: Question, seconds: float, edns: bool, checking_disabled: bool
     ) -> bytes | Failure:
         self._over_tcp += 1
-        message_id = int.from_bytes(self._numbers.octets(2), "big")
+        message_id = int.from_bytes(self._random.take(2), "big")
         query = dns_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
         return await ask_over_stream(self._network, self.server, query, question, seconds)
 
@@ -376,7 +385,7 @@ class Upstream:
 
     def _watch(self) -> None:
         """The resolver became suspect."""
-        if not self._nursery.cancel_scope.cancel_called:
+        if not self._closed:
             self._nursery.start_soon(self._find_out)
         if self.on_change is not None:
             self.on_change()

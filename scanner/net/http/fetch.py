@@ -21,8 +21,8 @@ from urllib.parse import urljoin
 
 import httpcore
 import trio
+from msgspec import Struct
 
-from scanner.model.evidence import record
 from scanner.net.http.backend import READ_SECONDS, Door, Resolver, Trouble, one_line
 from scanner.net.http.url_policy import Refused, Url, read_url_untrusted
 
@@ -46,8 +46,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD: Final = frozenset({307, 308})
 
 
-@record
-class Kind:
+class Kind(Struct, frozen=True):
     """What is fetched: the most bytes that it may have, and the seconds that it may take with all redirects."""
 
     name: str
@@ -64,8 +63,7 @@ OCSP: Final = Kind("ocsp", 128 << 10, 10.0, "application/ocsp-response")
 CRL: Final = Kind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
 
 
-@record
-class Fetched:
+class Fetched(Struct, frozen=True):
     """What came of one URL: a body, or why there is none. ``blocked``: its host could not be reached at all, or fell silent
     or hung up before it had answered anything. ``url`` is where the last redirect led."""
 

@@ -10,7 +10,7 @@ import calendar
 import re
 from typing import Final
 
-from scanner.model.evidence import record
+from msgspec import Struct
 
 # The longest head that is read. Servers' own limits on what they send are 8 to 16 kB a field and 16 to 64 kB in all; a
 # longer one is cut by servers and proxies on the way too.
@@ -33,8 +33,7 @@ class NotHttp(Exception):
     """What came is no answer of HTTP/1."""
 
 
-@record
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """What the head of a final answer says. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
     WWW-Authenticate; ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
 

@@ -15,7 +15,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from scanner.model.evidence import record
+from msgspec import Struct
 
 # URLs in certificates of the public web have up to some 200 characters (LDAP ones apart).
 MAX_URL: Final = 2048
@@ -44,8 +44,7 @@ class Refused(Exception):
     """A URL or an address is not followed; the message says why, for a person."""
 
 
-@record
-class Url:
+class Url(Struct, frozen=True):
     """One URL that may be followed, as far as its text says. ``host`` is a lower-case name or an IP literal without brackets."""
 
     text: str

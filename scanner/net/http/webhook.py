@@ -15,8 +15,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore
 import trio
+from msgspec import Struct
 
-from scanner.model.evidence import record
+from scanner.errors import TlsweepError
 from scanner.net.http.backend import one_line
 from scanner.net.http.url_policy import DEFAULT_PORTS, Refused, Url, read_url_untrusted
 
@@ -37,7 +38,7 @@ _PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
 _REDIRECTS: Final = frozenset({307, 308})
 
 
-class WebhookError(Exception):
+class WebhookError(TlsweepError):
     """The message was not taken; one line for a person, in which the URL's path, query and password are not."""
 
 
@@ -50,8 +51,7 @@ class _Refused(Exception):
         self.pause = pause
 
 
-@record
-class Hook:
+class Hook(Struct, frozen=True):
     """Where messages go. ``shown`` is what may be printed of it."""
 
     url: Url

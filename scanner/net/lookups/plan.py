@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from scanner.bugs import describe_caught, joined
+from msgspec.structs import replace
+
 from scanner.caching import Cache
+from scanner.errors import describe_caught, joined
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers

@@ -9,18 +9,18 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scanner.caching import PARSED
-from scanner.model.evidence import RevocationAnswer, record
+from scanner.model.evidence import RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
 from scanner.net.lookups.plan import SETTLED
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted
 from scanner.trust.revocation import (
     judge_crl,
     judge_ocsp_untrusted,
@@ -28,6 +28,7 @@ from scanner.trust.revocation import (
     ocsp_request,
 )
 from scanner.x509.certificate import Certificate, CertificateError
+from scanner.x509.certificate_files import ChainFileError, chain_untrusted
 from scanner.x509.crl import Crl, CrlError
 from scanner.x509.ocsp_request import get_url
 
@@ -51,8 +52,7 @@ ISSUERS_KEPT: Final = 7 * 86400.0
 WAIT_FOR_OTHERS: Final = 0.1
 
 
-@record
-class Bundle:
+class Bundle(Struct, frozen=True):
     """The certificates at one caIssuers address, or why there are none."""
 
     certificates: tuple[Certificate, ...] = ()
@@ -60,8 +60,7 @@ class Bundle:
     blocked: bool = False
 
 
-@record
-class _NoList:
+class _NoList(Struct, frozen=True):
     error: str
     blocked: bool
 

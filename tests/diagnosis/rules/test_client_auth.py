@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.rules.client_auth import required

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis.engine import Context, Diagnosis, diagnose
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict

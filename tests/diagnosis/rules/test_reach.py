@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import FetchedIssuer, RevocationAnswer

@@ -43,7 +43,7 @@ def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
 
 def test_answers_on_revocation_are_heard_once() -> None:
     """Later they would change nothing."""
-    verdict = evidence.judge().judge(evidence.chain(), name=evidence.HOST, at=evidence.AT)
+    verdict = evidence.verifier().verify(evidence.chain(), name=evidence.HOST, at=evidence.AT)
     answers = (
         RevocationAnswer(
             "00", "crl", "http://crl.test/", "good", this_update=evidence.AT + 900, next_update=evidence.AT

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanner.fleet.stats import counts
 from scanner.fleet.stats import run_counts as module
 from scanner.fleet.stats.counts import OTHER_CAUSES, OTHER_CODES
 from scanner.fleet.stats.run_counts import OTHER, RunCounts, UnknownColumn
@@ -120,8 +121,8 @@ def test_an_unknown_column_names_those_that_exist() -> None:
 
 def test_what_comes_from_outside_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VALUES", 3)
-    monkeypatch.setattr(tally, "MAX_CODES", 3)
-    monkeypatch.setattr(tally, "MAX_CAUSES", 3)
+    monkeypatch.setattr(counts, "MAX_CODES", 3)
+    monkeypatch.setattr(counts, "MAX_CAUSES", 3)
     monkeypatch.setattr(module, "MAX_RUNS", 3)
     monkeypatch.setattr(module, "MAX_COLUMNS", 3)
     made = []

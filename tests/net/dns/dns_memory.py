@@ -13,6 +13,7 @@ from scanner.demo.dnsserver import Node, Zone, respond
 from scanner.net.dns import resolver_config as dns_config
 from scanner.net.dns.resolver import Resolver, open_resolver
 from scanner.net.dns.resolver_config import Server, SystemResolvers
+from scanner.net.readiness import DeadlinePassed
 
 ONE, TWO, THREE = (Server(f"192.0.2.{n}") for n in (1, 2, 3))
 # A name for each thing that can happen to one.
@@ -114,7 +115,6 @@ class _Arriving:
         self.network = network
         self.server = server
         self.closed = False
-        self.woken = False
         self._numbers = itertools.count()
         self._arriving: list[tuple[float, int, bytes | OSError]] = []
         self._news = trio.Event()
@@ -137,7 +137,7 @@ class _Arriving:
     async def arrival(self) -> None:
         await trio.lowlevel.checkpoint()
         while not self._arriving or self._arriving[0][0] > trio.current_time():
-            if self.woken:
+            if self.closed:
                 raise trio.ClosedResourceError
             self._news = trio.Event()
             with trio.move_on_at(self._arriving[0][0] if self._arriving else float("inf")):
@@ -147,6 +147,7 @@ class _Arriving:
         if not self.closed:
             self.closed = True
             self.network.open -= 1
+            self._news.set()
 
 
 class MemoryDatagram(_Arriving):
@@ -165,17 +166,20 @@ class MemoryDatagram(_Arriving):
         assert not self.closed
         return self.take()
 
-    async def wait_readable(self) -> None:
-        await self.arrival()
+    def now(self) -> float:
+        return trio.current_time()
 
-    async def wait_writable(self) -> None:
-        if self.woken:
-            raise trio.ClosedResourceError
-        await trio.sleep(0.001)
+    async def readable(self, deadline: float) -> None:
+        with trio.move_on_at(deadline) as scope:
+            await self.arrival()
+        if scope.cancelled_caught:
+            raise DeadlinePassed
 
-    def wake(self) -> None:
-        self.woken = True
-        self._news.set()
+    async def writable(self, deadline: float) -> None:
+        with trio.move_on_at(deadline) as scope:
+            await trio.sleep(0.001)
+        if scope.cancelled_caught:
+            raise DeadlinePassed
 
     def close(self) -> None:
         self.shut()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Elsewhere, Evidence, Failure
@@ -62,7 +63,7 @@ def asked(
     """What they lead to, and the connections that were made."""
     config = config or ScanConfig(retries=0)
     scenario = Scenario({address: Step(*step) for address, step in behind.items()})
-    judge = evidence.judge(public=public)
+    judge = evidence.verifier(public=public)
     several = Several(singles)
     probe = replace(evidence.answered(), handshake_seconds=spent)
     seen = Evidence(
@@ -80,7 +81,7 @@ def asked(
             lambda target, endpoint, at: (
                 None
                 if endpoint.probe.flight is None
-                else judge.judge(endpoint.probe.flight.certificates, name=target.name, at=at)
+                else judge.verify(endpoint.probe.flight.certificates, name=target.name, at=at)
             ),
         )
         return await others.ask(seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from trio.testing import trio_test, wait_all_tasks_blocked
 
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.transport import SystemNetwork, UdpSocket
+from scanner.net.readiness import DeadlinePassed
 
 
 def unused_port() -> int:
@@ -26,7 +28,7 @@ async def test_nobody_there_is_reported_at_once() -> None:
     try:
         datagram.send(b"x")
         with trio.fail_after(5), pytest.raises(ConnectionRefusedError):
-            await datagram.wait_readable()
+            await datagram.readable(math.inf)
             datagram.receive()
     finally:
         datagram.close()
@@ -34,22 +36,27 @@ async def test_nobody_there_is_reported_at_once() -> None:
 
 
 @trio_test
-async def test_who_waits_can_be_woken() -> None:
+async def test_closing_wakes_the_task_that_waits() -> None:
     datagram = UdpSocket(Server("127.0.0.1", unused_port()))
 
     async def wait() -> None:
         with pytest.raises(trio.ClosedResourceError):
-            await datagram.wait_readable()
+            await datagram.readable(math.inf)
 
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
             await wait_all_tasks_blocked()
-            datagram.wake()
-        datagram.send(b"x")
-        await datagram.wait_readable()  # the socket serves as before
+            datagram.close()
+
+
+@trio_test
+async def test_deadlines_pass() -> None:
+    datagram = UdpSocket(Server("127.0.0.1", unused_port()))
+    await datagram.writable(datagram.now() + 5)
+    with pytest.raises(DeadlinePassed):
+        await datagram.readable(datagram.now())
     datagram.close()
-    datagram.wake()
 
 
 @trio_test
@@ -62,7 +69,7 @@ async def test_the_kernel_drops_what_another_sender_sends() -> None:
         datagram = UdpSocket(Server("127.0.0.1", server.getsockname()[1]))
         other.sendto(b"forged", ("127.0.0.1", datagram.source_port))
         server.sendto(b"true", ("127.0.0.1", datagram.source_port))
-        await datagram.wait_readable()
+        await datagram.readable(math.inf)
         assert datagram.receive() == b"true"
         with pytest.raises(BlockingIOError):
             datagram.receive()

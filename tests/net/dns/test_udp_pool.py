@@ -1,4 +1,4 @@
-"""The ports of one resolver: lent, given up, woken in time, and closed in the end."""
+"""The UDP sockets of one resolver: lent, given up, and closed in the end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns import udp_pool as dns_pool
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_channel import SILENT, Failure, Port, RandomNumbers
-from scanner.net.dns.udp_pool import Pool
+from scanner.net.dns.udp_channel import SILENT, Failure, UdpChannel
+from scanner.net.dns.udp_pool import UdpPool
+from scanner.net.random_pool import RandomPool
 from tests.net.dns.dns_memory import Arrivals, MemoryNetwork, Script, silent
 
 SERVER = Server("192.0.2.53")
 QUESTIONS = dns_wire.questions_for("a.example", (dns_wire.A,))
-NUMBERS = RandomNumbers()
+RANDOM = RandomPool()
 
 
 @pytest.fixture
@@ -34,23 +35,28 @@ def answering(query: bytes, tcp: bool) -> Arrivals:
 
 
 @asynccontextmanager
-async def pool_to(script: Script) -> AsyncIterator[tuple[Pool, MemoryNetwork]]:
+async def pool_to(script: Script) -> AsyncIterator[tuple[UdpPool, MemoryNetwork]]:
     network = MemoryNetwork({SERVER.text: script})
-    async with trio.open_nursery() as nursery:
-        yield Pool(SERVER, network, nursery, NUMBERS, trio.current_time), network
-        nursery.cancel_scope.cancel()
+    pool = UdpPool(SERVER, network, RANDOM, trio.current_time)
+    yield pool, network
+    pool.close()
     assert network.open == 0, "a socket was left open"
 
 
-async def ask(pool: Pool, seconds: float = 3) -> object:
-    port = pool.take(trio.current_time() + seconds, NUMBERS.octets(2))
-    assert isinstance(port, Port)
-    [reply] = await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+async def exchange(channel: UdpChannel, seconds: float = 3) -> object:
+    deadline = trio.current_time() + seconds
+    [reply] = await channel.ask_untrusted(QUESTIONS, RANDOM.take(2), dns_wire.ENVELOPES[True, False], deadline)
     return reply
 
 
+async def ask(pool: UdpPool, seconds: float = 3) -> object:
+    channel = pool.take(RANDOM.take(2))
+    assert isinstance(channel, UdpChannel)
+    return await exchange(channel, seconds)
+
+
 @trio_test
-async def test_a_port_is_lent_to_one_exchange_at_a_time(clock: MockClock) -> None:
+async def test_a_socket_is_lent_to_one_exchange_at_a_time(clock: MockClock) -> None:
     async with pool_to(answering) as (pool, network):
         async with trio.open_nursery() as nursery:
             for _ in range(3 * dns_pool.POOL_SIZE):
@@ -63,7 +69,7 @@ async def test_a_port_is_lent_to_one_exchange_at_a_time(clock: MockClock) -> Non
 
 
 @trio_test
-async def test_a_port_whose_question_stayed_open_is_not_lent_again(clock: MockClock) -> None:
+async def test_a_socket_whose_question_stayed_open_is_not_lent_again(clock: MockClock) -> None:
     async with pool_to(silent) as (pool, network):
         started = trio.current_time()
         assert await ask(pool) == SILENT
@@ -102,7 +108,7 @@ async def test_a_deadline_that_is_over_already_ends_the_waiting_at_once(clock: M
 
 
 @trio_test
-async def test_a_port_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) -> None:
+async def test_a_socket_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) -> None:
     quiet = False
 
     def script(query: bytes, tcp: bool) -> Arrivals:
@@ -121,9 +127,11 @@ async def test_a_port_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) ->
 
 
 @trio_test
-async def test_ports_that_have_served_their_time_are_closed(clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_pool, "PORT_LIFETIME", 4)
-    monkeypatch.setattr(dns_pool, "PORT_LIFETIME_SPREAD", 4)
+async def test_sockets_that_have_served_their_time_are_closed(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns_pool, "SOCKET_USES", 4)
+    monkeypatch.setattr(dns_pool, "SOCKET_USES_SPREAD", 4)
     async with pool_to(answering) as (pool, network):
         for _ in range(dns_pool.POOL_SIZE * 16):
             await ask(pool)
@@ -131,7 +139,7 @@ async def test_ports_that_have_served_their_time_are_closed(clock: MockClock, mo
 
 
 @trio_test
-async def test_datagrams_that_answered_nothing_are_counted_beyond_the_life_of_a_port(clock: MockClock) -> None:
+async def test_datagrams_that_answered_nothing_are_counted_beyond_the_life_of_a_socket(clock: MockClock) -> None:
     async with pool_to(lambda query, tcp: [(0.1, b"junk"), *answering(query, tcp)]) as (pool, _network):
         for _ in range(5):
             await ask(pool)
@@ -148,47 +156,40 @@ async def test_datagrams_that_answered_nothing_are_counted_beyond_the_life_of_a_
 async def test_no_file_descriptor(clock: MockClock) -> None:
     async with pool_to(answering) as (pool, network):
         network.failures += [OSError(errno.EMFILE, "too many")] * 3
-        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) is None
-        port = await pool.wait_for_one(3)
-        assert isinstance(port, Port)
-        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        assert pool.take(RANDOM.take(2)) is None
+        channel = await pool.wait_for_one(3)
+        assert isinstance(channel, UdpChannel)
+        await exchange(channel)
         network.failures += [OSError(errno.EMFILE, "too many")]
-        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) is port, "one that is free serves as well"
-        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        assert pool.take(RANDOM.take(2)) is channel, "one that is free serves as well"
+        await exchange(channel)
         network.failures += [OSError(errno.ENETUNREACH, "no way")]
-        assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) == Failure(
-            DnsStatus.UNREACHABLE, "network is unreachable"
-        )
+        assert pool.take(RANDOM.take(2)) == Failure(DnsStatus.UNREACHABLE, "network is unreachable")
 
 
 @trio_test
 async def test_waiting_for_a_file_descriptor_leaves_the_whole_time_for_the_answer(clock: MockClock) -> None:
     async with pool_to(silent) as (pool, network):
         network.failures += [OSError(errno.EMFILE, "too many")] * 40
-        port = await pool.wait_for_one(3)
-        assert isinstance(port, Port) and trio.current_time() > 1.9
+        channel = await pool.wait_for_one(3)
+        assert isinstance(channel, UdpChannel) and trio.current_time() > 1.9
         started = trio.current_time()
-        await port.ask_untrusted(QUESTIONS, NUMBERS.octets(2), dns_wire.ENVELOPES[True, False])
+        await exchange(channel)
         assert trio.current_time() - started == pytest.approx(3)
 
 
 @trio_test
-async def test_the_end_of_the_run_wakes_who_still_waits(clock: MockClock) -> None:
-    network = MemoryNetwork({SERVER.text: answering})
+async def test_closing_ends_what_is_in_flight_and_opens_nothing_more(clock: MockClock) -> None:
+    network = MemoryNetwork({SERVER.text: silent})
+    pool = UdpPool(SERVER, network, RANDOM, trio.current_time)
     found: list[object] = []
 
-    async def wait(pool: Pool) -> None:
+    async def wait() -> None:
         found.append(await ask(pool, 1000))
 
-    async with trio.open_nursery() as outer:
-        async with trio.open_nursery() as inner:
-            pool = Pool(SERVER, network, inner, NUMBERS, trio.current_time)
-            await ask(pool)
-            network.servers = {SERVER.text: silent}
-            outer.start_soon(wait, pool)
-            await wait_all_tasks_blocked(0.001)
-            inner.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked(0.001)
+        pool.close()
     assert found == [SILENT] and network.open == 0
-    assert pool.take(trio.current_time() + 3, NUMBERS.octets(2)) == Failure(
-        DnsStatus.UNREACHABLE, "the resolver is closed"
-    )
+    assert pool.take(RANDOM.take(2)) == Failure(DnsStatus.UNREACHABLE, "the resolver is closed")

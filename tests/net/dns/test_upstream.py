@@ -52,7 +52,9 @@ async def upstream_to(
 ) -> AsyncIterator[tuple[Upstream, MemoryNetwork]]:
     network = MemoryNetwork({SERVER.text: script})
     async with trio.open_nursery() as nursery:
-        yield Upstream(SERVER, network, nursery, timeout=timeout, tcp_only=tcp_only), network
+        upstream = Upstream(SERVER, network, nursery, timeout=timeout, tcp_only=tcp_only)
+        yield upstream, network
+        upstream.close()
         nursery.cancel_scope.cancel()
     assert network.open == 0, "a socket was left open"
 
@@ -293,8 +295,8 @@ async def test_cancellation_gives_the_place_in_the_queue_back(clock: MockClock) 
 
 @trio_test
 async def test_ports_are_many_and_change(clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_pool, "PORT_LIFETIME", 8)
-    monkeypatch.setattr(dns_pool, "PORT_LIFETIME_SPREAD", 8)
+    monkeypatch.setattr(dns_pool, "SOCKET_USES", 8)
+    monkeypatch.setattr(dns_pool, "SOCKET_USES_SPREAD", 8)
     async with upstream_to(serving(ZONE)) as (upstream, network):
         for _ in range(dns_pool.POOL_SIZE):
             await upstream.exchange(both("a.example"), Budget(10))

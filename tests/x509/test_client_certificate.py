@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from scanner.trust import client_certificate
-from scanner.trust.client_certificate import ClientCertificateError, load_client_certificate
+from scanner.x509 import client_certificate
+from scanner.x509.client_certificate import ClientCertificateError, load_client_certificate
 from tests.helpers import pki
 
 CA = pki.root("Client CA")

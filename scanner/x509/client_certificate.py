@@ -12,8 +12,8 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from scanner.trust.certificate_files import MAX_CHAIN_FILE_BYTES, ChainFileError
 from scanner.x509.certificate import Certificate, CertificateError
+from scanner.x509.certificate_files import MAX_CHAIN_FILE_BYTES, ChainFileError
 from scanner.x509.pem import blocks, certificates_in_pem
 
 

@@ -8,8 +8,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.errors import TlsweepError
 from scanner.x509 import der
 from scanner.x509.pem import blocks, certificates_in_pem
 from scanner.x509.signatures import NOT_TAKEN
@@ -21,7 +20,7 @@ _SIGNED_DATA: Final = b"\x06\x09" + der.encoded_oid("1.2.840.113549.1.7.2")
 _HEAD_BYTES: Final = 6 + len(_SIGNED_DATA)
 
 
-class ChainFileError(Exception):
+class ChainFileError(TlsweepError):
     """A file of certificates cannot be used; the message is one line for a person."""
 
 
@@ -74,8 +73,3 @@ def read_chain(path: str) -> tuple[bytes, ...]:
     if len(content) > MAX_CHAIN_FILE_BYTES:
         raise ChainFileError(f"{path}: more than {MAX_CHAIN_FILE_BYTES >> 20} MiB")
     return chain_untrusted(content, path)
-
-
-def judge_files(judge: Judge, path: str, *, name: str | None, at: float) -> ChainVerdict:
-    """Judge a chain file as a server would send it: the first certificate is the leaf."""
-    return judge.judge(read_chain(path), name=name, at=at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from scanner.bugs import MAX_WORDS, describe_bug, describe_caught, is_bug, joined
+from scanner.errors import MAX_MESSAGE, TlsweepError, describe_bug, describe_caught, is_bug, joined, reported_error
 from tests.helpers.scanning import healthy
 
 
@@ -54,9 +54,17 @@ def test_a_cancelled_task_stays_cancelled() -> None:
 
 def test_the_words_of_an_exception_are_one_line_with_an_end() -> None:
     words = describe_bug(ValueError("two\nlines " + "x" * 100_000))
-    assert words.startswith("ValueError: two lines xxx") and len(words) == len("ValueError: ") + MAX_WORDS
+    assert words.startswith("ValueError: two lines xxx") and len(words) == len("ValueError: ") + MAX_MESSAGE
 
 
 def test_several_are_one_text() -> None:
     assert joined(None, "", None) is None
     assert joined("a", None, "b", "a") == "a; b"
+
+
+def test_an_error_for_a_person_is_found_inside_nurseries_unless_a_bug_is_beside_it() -> None:
+    first, second = TlsweepError("first"), TlsweepError("second")
+    assert reported_error(first) is first
+    assert reported_error(ExceptionGroup("outer", [ExceptionGroup("inner", [first]), second])) is first
+    assert reported_error(ValueError("ours")) is None
+    assert reported_error(ExceptionGroup("mixed", [first, ValueError("ours")])) is None

@@ -1,4 +1,4 @@
-"""Chain files from disk, judged before they are deployed."""
+"""Files of certificates as people have them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted, judge_files, read_chain
-from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
+from scanner.x509.certificate_files import ChainFileError, chain_untrusted, read_chain
 from tests.helpers import pki
-from tests.helpers.pki import NOW
 
 ROOT = pki.root()
 CA = pki.authority("CA", ROOT)
 LEAF = pki.certificate("leaf.example", issuer=CA)
 
 
-def test_a_full_chain_is_judged_as_a_server_would_send_it(tmp_path: Path) -> None:
+def test_a_full_chain_is_read_in_its_order_and_the_key_in_it_is_not(tmp_path: Path) -> None:
     path = tmp_path / "fullchain.pem"
     path.write_text(LEAF.key_pem + pki.pem(LEAF, CA))
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    verdict = judge_files(judging, str(path), name="leaf.example", at=NOW)
-    assert verdict.trusted and verdict.name is not None and verdict.name.matches
+    assert read_chain(str(path)) == (LEAF.der, CA.der)
     path.write_text(pki.pem(CA, LEAF))
-    assert not judge_files(judging, str(path), name="leaf.example", at=NOW).trusted
+    assert read_chain(str(path)) == (CA.der, LEAF.der)
 
 
 def test_der_and_pkcs7() -> None:

@@ -1,4 +1,4 @@
-"""Every field of the finding's schema has its column, and every column its place."""
+"""Every field of the finding's schema has a column, and every column has a source."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from scanner.warehouse.model import OF_RUN, RUN_DATE, TABLES, Kind, Table
+from scanner.warehouse.tables import RUN_DATE, TABLES, TABLES_BY_RUN, Kind, Table
 
 SCHEMA = json.loads(files("scanner").joinpath("data/finding.schema.json").read_text("utf-8"))
 tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 
 
 def paths(about: dict[str, Any], path: str) -> Iterator[str]:
-    """The paths of all values in a finding, ``endpoints[].alert.code``; a record that may hold anything is one value."""
+    """Yield the paths of all values in a finding (``endpoints[].alert.code``); a record with open names is one value."""
     if "$ref" in about:
         yield from paths(SCHEMA["$defs"][about["$ref"].rpartition("/")[2]], path)
     elif "anyOf" in about:
@@ -36,10 +36,10 @@ SOURCES = {column.source: column for table in TABLES for column in table.columns
 WHOLE = tuple(source for source, column in SOURCES.items() if column.kind is Kind.JSON)
 
 
-def arrives(path: str) -> bool:
+def has_column(path: str) -> bool:
     if path in SOURCES or f"{path}[]" in SOURCES:
         return True
-    # a record with open names, of which the usual ones have columns; the others are in `more`
+    # a record with open names: the usual ones have columns, the others are in `more`
     if path == "endpoints[].timing_ms":
         return {f"{path}.{name}" for name in ("connect", "starttls", "handshake")} <= SOURCES.keys()
     return any(path.startswith((f"{source}.", f"{source}[]")) for source in WHOLE)
@@ -47,16 +47,16 @@ def arrives(path: str) -> bool:
 
 @pytest.mark.parametrize("path", sorted(set(paths(SCHEMA, ""))))
 def test_every_field_has_a_column(path: str) -> None:
-    assert arrives(path)
+    assert has_column(path)
 
 
-def test_the_walk_sees_all_depths() -> None:
+def test_paths_are_walked_at_all_depths() -> None:
     walked = set(paths(SCHEMA, ""))
     assert {"run", "target.row", "dns.caa[].tag", "endpoints[].alert.code", "endpoints[].chain"} <= walked
-    assert not arrives("endpoints[].new") and not arrives("new") and not arrives("target.new")
+    assert not has_column("endpoints[].new") and not has_column("new") and not has_column("target.new")
 
 
-def test_every_source_is_a_field() -> None:
+def test_every_source_is_a_field_of_the_schema() -> None:
     known = set(paths(SCHEMA, ""))
     for source in SOURCES:
         plain = source.removesuffix("[]")
@@ -68,11 +68,11 @@ def test_every_source_is_a_field() -> None:
 
 
 @tables
-def test_columns(table: Table) -> None:
+def test_column_names_and_descriptions(table: Table) -> None:
     names = [column.name for column in table.columns]
     assert len(set(names)) == len(names)
     assert table.keys and all(name.isidentifier() and name == name.lower() for name in names)
-    # where it comes from, or how it is made
+    # its source, or how it is derived
     assert all(column.source or column.about for column in table.columns)
     assert all(column.kind in (Kind.TEXT, Kind.INTEGER) for column in table.columns if column.key)
-    assert (table in OF_RUN) == ("run" in table.keys) == (RUN_DATE in names)
+    assert (table in TABLES_BY_RUN) == ("run" in table.keys) == (RUN_DATE in names)

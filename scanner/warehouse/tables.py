@@ -1,17 +1,19 @@
-"""The warehouse's tables: columns, their types, and where in a finding each comes from. Everything else here is made from this.
+"""The warehouse's tables: their columns, types, and where in a finding each value comes from.
 
-No name of a column is a reserved word of a dialect, so that nobody has to quote one.
+The DDL, the loaders and the documentation are generated from these. Column names avoid the reserved words of all
+dialects, so that queries need no quotes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from msgspec import Struct
+
 
 class Kind(Enum):
-    """What a column holds, whatever the dialect calls it."""
+    """The type of a column, independent of the dialect."""
 
     TEXT = auto()
     INTEGER = auto()  # 64 bits
@@ -23,9 +25,8 @@ class Kind(Enum):
     JSON = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """``source`` is the path in a finding (``endpoints[].version``), empty for what is made from more; ``about`` says how."""
+class Column(Struct, frozen=True):
+    """A column; ``source`` is its path in a finding (``endpoints[].version``), empty if it is derived as ``about`` says."""
 
     name: str
     kind: Kind
@@ -34,9 +35,8 @@ class Column:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """``key`` columns tell its rows apart."""
+class Table(Struct, frozen=True):
+    """A table; its ``key`` columns identify a row."""
 
     name: str
     about: str
@@ -44,17 +44,17 @@ class Table:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns that tell rows apart."""
+        """The names of the columns that identify a row."""
         return tuple(column.name for column in self.columns if column.key)
 
 
 T, N, D, B, S, L, J = Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP, Kind.TEXTS, Kind.JSON
 
-# The column that is known only when all of a run was read: it is added on the way into the table.
+# Known only once all of a run has been read, so it is added when rows go into the table.
 RUN_DATE: Final = "run_date"
 
 
-def _made(name: str, kind: Kind, about: str, *, key: bool = False) -> Column:
+def _derived(name: str, kind: Kind, about: str, *, key: bool = False) -> Column:
     return Column(name, kind, "", about, key)
 
 
@@ -65,34 +65,34 @@ RUNS: Final = Table(
     "One row per run.",
     (
         Column("run", T, "run", key=True),
-        _made(RUN_DATE, Kind.DATE, "date (UTC) of first_started"),
+        _derived(RUN_DATE, Kind.DATE, "date (UTC) of first_started"),
         Column("schema_version", T, "schema"),
-        _made("first_started", S, "least of started"),
-        _made("last_started", S, "greatest of started"),
-        _made("findings", N, "how many"),
-        _made("ok", N, "how many with this outcome"),
-        _made("warn", N, "how many with this outcome"),
-        _made("fail", N, "how many with this outcome"),
-        _made("invalid", N, "how many with this outcome"),
-        _made("files", L, "files that it was read from"),
+        _derived("first_started", S, "least of started"),
+        _derived("last_started", S, "greatest of started"),
+        _derived("findings", N, "how many"),
+        _derived("ok", N, "how many with this outcome"),
+        _derived("warn", N, "how many with this outcome"),
+        _derived("fail", N, "how many with this outcome"),
+        _derived("invalid", N, "how many with this outcome"),
+        _derived("files", L, "files that it was read from"),
     ),
 )
 
-_OF_RUN: Final = (Column("run", T, "run", key=True), _made(RUN_DATE, Kind.DATE, "that of the run"))
-_OF_FINDING: Final = (*_OF_RUN, Column("row", N, "target.row", key=True))
+_RUN_KEYS: Final = (Column("run", T, "run", key=True), _derived(RUN_DATE, Kind.DATE, "that of the run"))
+_FINDING_KEYS: Final = (*_RUN_KEYS, Column("row", N, "target.row", key=True))
 
 FINDINGS: Final = Table(
     "findings",
     "One row per run and target.",
     (
-        *_OF_FINDING,
+        *_FINDING_KEYS,
         Column("id", T, "target.id", "as text"),
         Column("host", T, "target.host"),
         Column("port", N, "target.port"),
         Column("protocol", T, "target.protocol"),
         Column("sni", T, "target.sni"),
         Column("address", T, "target.address"),
-        _made("domain", T, "registrable domain of host"),
+        _derived("domain", T, "registrable domain of host"),
         Column("outcome", T, "outcome"),
         Column("stage", T, "stage"),
         Column("cause", T, "cause"),
@@ -102,11 +102,11 @@ FINDINGS: Final = Table(
         Column("tags", J, "target.tags"),
         Column("clients", J, "clients"),
         Column("dns", J, "dns"),
-        _made("leaf", T, "sha256 of the first certificate of the first address that sent one"),
+        _derived("leaf", T, "sha256 of the first certificate of the first address that sent one"),
         Column("error", T, "error"),
         Column("judged_with", J, "judged_with"),
         Column("observed", J, "observed"),
-        _made("more", J, _MORE),
+        _derived("more", J, _MORE),
     ),
 )
 
@@ -114,8 +114,8 @@ DIAGNOSES: Final = Table(
     "diagnoses",
     "What is so, in order of precedence: one row for each code of a finding.",
     (
-        *_OF_FINDING,
-        _made("position", N, "place in diagnoses, from 0", key=True),
+        *_FINDING_KEYS,
+        _derived("position", N, "place in diagnoses, from 0", key=True),
         Column("code", T, "diagnoses[].code"),
         Column("cause", T, "diagnoses[].cause"),
         Column("severity", T, "diagnoses[].severity"),
@@ -124,7 +124,7 @@ DIAGNOSES: Final = Table(
         Column("remedy", T, "diagnoses[].remedy"),
         Column("confirm", T, "diagnoses[].confirm"),
         Column("endpoints", L, "diagnoses[].endpoints"),
-        _made("more", J, _MORE),
+        _derived("more", J, _MORE),
     ),
 )
 
@@ -132,8 +132,8 @@ ENDPOINTS: Final = Table(
     "endpoints",
     "One row for each address that was probed.",
     (
-        *_OF_FINDING,
-        _made("position", N, "place in endpoints, from 0", key=True),
+        *_FINDING_KEYS,
+        _derived("position", N, "place in endpoints, from 0", key=True),
         Column("address", T, "endpoints[].address"),
         Column("stage", T, "endpoints[].stage"),
         Column("error", T, "endpoints[].error"),
@@ -150,7 +150,7 @@ ENDPOINTS: Final = Table(
         Column("client_auth_accepted", B, "endpoints[].client_auth.accepted"),
         Column("client_auth_authorities", L, "endpoints[].client_auth.authorities"),
         Column("application", J, "endpoints[].application"),
-        _made("trusted", B, "some store of trust trusts it; null where none was asked"),
+        _derived("trusted", B, "some store of trust trusts it; null where none was asked"),
         Column("trust", J, "endpoints[].trust"),
         Column("connect_ms", D, "endpoints[].timing_ms.connect"),
         Column("starttls_ms", D, "endpoints[].timing_ms.starttls"),
@@ -165,7 +165,7 @@ ENDPOINTS: Final = Table(
         Column("untrusted_issuer", J, "endpoints[].untrusted_issuer"),
         Column("followups", J, "endpoints[].followups"),
         Column("observed", J, "endpoints[].observed"),
-        _made("more", J, _MORE),
+        _derived("more", J, _MORE),
     ),
 )
 
@@ -184,7 +184,7 @@ CERTIFICATES: Final = Table(
         Column("signature", T, "certificates[].signature"),
         Column("error", T, "certificates[].error"),
         Column("der", T, "certificates[].der", "base64; of any finding that has it"),
-        _made("more", J, _MORE),
+        _derived("more", J, _MORE),
     ),
 )
 
@@ -192,15 +192,15 @@ CHAINS: Final = Table(
     "chains",
     "Which address sent which certificates, in order; and those of a finding that no address sent.",
     (
-        *_OF_FINDING,
-        _made("endpoint", N, "place of the address in endpoints, from 0; -1 for what was not sent", key=True),
-        _made("position", N, "place in the chain as sent, from 0; of what was not sent, in certificates", key=True),
-        _made("address", T, "that of the endpoint; null for what was not sent"),
+        *_FINDING_KEYS,
+        _derived("endpoint", N, "place of the address in endpoints, from 0; -1 for what was not sent", key=True),
+        _derived("position", N, "place in the chain as sent, from 0; of what was not sent, in certificates", key=True),
+        _derived("address", T, "that of the endpoint; null for what was not sent"),
         Column("sha256", T, "endpoints[].chain[]"),
         Column("source", T, "certificates[].source", "where no address sent it"),
     ),
 )
 
 TABLES: Final = (RUNS, FINDINGS, DIAGNOSES, ENDPOINTS, CERTIFICATES, CHAINS)
-# Those of which a run owns its rows
-OF_RUN: Final = (RUNS, FINDINGS, DIAGNOSES, ENDPOINTS, CHAINS)
+# Tables whose rows belong to a run; certificates are shared by all runs
+TABLES_BY_RUN: Final = (RUNS, FINDINGS, DIAGNOSES, ENDPOINTS, CHAINS)
