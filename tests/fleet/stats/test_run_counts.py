@@ -54,7 +54,7 @@ def fold(findings: list[dict[str, Any]], *by: str) -> RunCounts:
 
 def test_the_contract_form() -> None:
     stats = fold(FLEET, "owner")
-    stats.add_unreadable(2)
+    stats.unreadable_lines += 2
     shown = stats.to_json()
     assert list(shown) == ["schema", "findings", "unreadable_lines", "runs", "outcomes", "causes", "by"]
     assert shown["schema"] == "tlsweep-stats/1"
