@@ -13,7 +13,7 @@ from typing import Final, TextIO, cast
 import click
 
 from scanner.errors import TlsweepError, reported_error
-from scanner.language import LANGUAGES, of_locale, speak
+from scanner.language import LANGUAGES, locale_language, set_language
 from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
 
@@ -52,7 +52,7 @@ OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h: not one of those that script
 
 def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        speak(value)
+        set_language(value)
 
 
 language_option = click.option(
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
-    speak(of_locale(os.environ))
+    set_language(locale_language(os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from scanner.cli import UsageProblem
-from scanner.language import spoken
+from scanner.language import current_language
 from scanner.process import memory
 from scanner.text import printable, quoted, shorten
 
@@ -334,7 +334,7 @@ def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
         expiry_warning_days=given["expiry_warning"],
         revocation=given["revocation"],
         private_urls=given["private_urls"],
-        language=spoken(),
+        language=current_language(),
         default_protocol=given["protocol"],
         default_port=given["port"],
     )

@@ -14,15 +14,15 @@ from scanner.cli import INTERRUPTED, UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.run_scan import matches_fail_on, parse_fail_on, same_file, say
 from scanner.codec.certificate_dedup import Fragments
-from scanner.language import spoken
+from scanner.language import current_language
 from scanner.lines import close_binary, open_binary
 from scanner.output import NotFindings, OutputClosed, OutputExists, Unreadable, Writer, check_output, open_output
+from scanner.output.draft import Draft
 from scanner.output.writer import compressor_for
 from scanner.rejudge.certificate_store import Certificates
 from scanner.rejudge.change_counts import Tally
 from scanner.rejudge.judging import Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.report.output_files import Draft
 from scanner.run.wiring import Material, make_transparency, make_verifier
 from scanner.text import quoted
 
@@ -70,7 +70,7 @@ def _values(given: dict[str, Any]) -> dict[str, Any]:
         "at": None if given["at"] is None else opt.parse_time(given["at"]),
         "expiry_warning": given["expiry_warning"],
         "revocation": given["revocation"],
-        "lang": spoken(),
+        "lang": current_language(),
         **{name: given[name] for name in _FILES},
     }
 

@@ -16,7 +16,7 @@ from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.fleet.stats.counts import OUTCOMES, CauseCounts, GroupCounts, causes_seen, percent
 from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.run_counts import RunCounts, largest_first
-from scanner.language import say
+from scanner.language import translate
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def as_table(counts: RunCounts, fleet: FleetStats | None = None) -> str:
         if section.note:
             parts.append(printable(section.note))
     if not causes_seen(counts.total):
-        parts.append(say("No diagnosis at all."))
+        parts.append(translate("No diagnosis at all."))
     return "\n".join(parts) + "\n"
 
 
@@ -75,7 +75,7 @@ def as_markdown(counts: RunCounts, fleet: FleetStats | None = None) -> str:
         if section.note:
             parts += ["", markdown_text(section.note)]
     if not causes_seen(counts.total):
-        parts += ["", say("No diagnosis at all.")]
+        parts += ["", translate("No diagnosis at all.")]
     return "\n".join(parts) + "\n"
 
 
@@ -120,16 +120,16 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
         left_out = len(shared) - MAX_SHARED_SHOWN
         note = f"and {left_out} more in --format json" if left_out > 0 else ""
         header = _said("code", "shared", "which", "targets", "for example")
-        yield Section(say("Causes that several targets share"), header, rows, (3,), note)
+        yield Section(translate("Causes that several targets share"), header, rows, (3,), note)
     verdicts = list(_verdicts(fleet.correlation.to_json()))
     if verdicts:
         header = _said("verdict", "about", "targets", "that say so", "causes that it changes")
-        yield Section(say("What the fleet says as a whole"), header, verdicts, (2, 3))
+        yield Section(translate("What the fleet says as a whole"), header, verdicts, (2, 3))
     expiry = list(_expiring(fleet))
     if expiry:
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
         header = _said("month", "services")
-        yield Section(say("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
+        yield Section(translate("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
     latency = fleet.latency.to_json()
     if latency:
         rows = [
@@ -137,7 +137,7 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
             for stage, values in latency.items()
         ]
         header = _said("stage", "median", "90 %", "99 %", "most")
-        yield Section(say("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
+        yield Section(translate("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
 
 
 def _which(shared: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def _expiring(fleet: FleetStats) -> Iterator[list[str]]:
     today = last.date()
     expired, _ = fleet.expiry.within(today)
     if expired:
-        yield [say("expired already"), str(expired)]
+        yield [translate("expired already"), str(expired)]
     this = f"{today:%Y-%m}"
     for month, services in months.items():
         if month == this:
@@ -169,16 +169,16 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
     for run, clock in correlation["clocks"].items():
         if clock["state"] == "wrong":
             off = f"{clock['offset_seconds']:+.0f} s, {run}" if "offset_seconds" in clock else run
-            yield [say("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
+            yield [translate("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
     interceptors = correlation["interceptors"]
     for one in interceptors[:MAX_VERDICTS_SHOWN]:
         words = "one issuer across unrelated names" if one["certain"] else "one issuer across names, perhaps an own CA"
-        yield [say(words), one["issuer"], *_changes(one, "interception")]
+        yield [translate(words), one["issuer"], *_changes(one, "interception")]
     for one in correlation["portals"][:MAX_VERDICTS_SHOWN]:
-        yield [say("a captive portal or block page"), one["to"], *_changes(one, "interception")]
+        yield [translate("a captive portal or block page"), one["to"], *_changes(one, "interception")]
     blocked = correlation["revocation_blocked"]
     if blocked is not None:
-        yield [say("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
+        yield [translate("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
 
 
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
@@ -191,17 +191,17 @@ def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
 
 def _said(*words: str) -> tuple[str, ...]:
     """Headings, in the language that is spoken."""
-    return tuple(say(word) for word in words)
+    return tuple(translate(word) for word in words)
 
 
 def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
     total = counts.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    told = f"{total.findings:,} {say('findings')}: {outcomes}"
-    unreadable = f"{counts.unreadable_lines:,} {say('unreadable lines')}" if counts.unreadable_lines else ""
+    told = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    unreadable = f"{counts.unreadable_lines:,} {translate('unreadable lines')}" if counts.unreadable_lines else ""
     if fleet is not None:
-        told += f"; {say('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
-        told += f"; {say('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
+        told += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
+        told += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
         why = ", ".join(f"{reason}: {count:,}" for reason, count in fleet.why_unreadable())
         unreadable += f" ({why})" if why else ""
     told += f"; {unreadable}" if unreadable else ""

@@ -1,4 +1,4 @@
-"""Files that a report leaves: written beside their place and moved there when they are whole, never over something else."""
+"""Files that get their name only once they are complete: written beside their place, then moved there."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import sys
 from types import TracebackType
 from typing import Final, TextIO, cast
 
-from scanner.output import OutputClosed, OutputError, OutputExists
+from scanner.output.writer import OutputClosed, OutputError, OutputExists
 from scanner.text import quoted
 
-# Names tried for a draft before giving up.
+# Temporary names tried before giving up.
 _TRIES: Final = 100
 
 
 class Draft:
-    """A file under a temporary name in the directory where it belongs. As a context: gone at the end unless ``place``d.
+    """A file under a temporary name in its directory, until ``place`` gives it its name; the context removes it otherwise.
 
-    ``-`` is standard output, and what is there and no regular file (``/dev/null``, a pipe) is written to as it is.
-    Raises ``OutputError``.
+    ``-`` is standard output. What exists and is not a regular file (``/dev/null``, a pipe) is written to directly. Raises
+    ``OutputError``.
     """
 
     def __init__(self, path: str, *, force: bool = False) -> None:
@@ -70,7 +70,7 @@ class Draft:
             self._temporary = None
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append ``data``."""
         assert self._descriptor is not None
         view = memoryview(data)
         try:
@@ -81,10 +81,10 @@ class Draft:
         self.size += len(data)
 
     def flush(self) -> None:
-        """Nothing is held back; a stream has this."""
+        """Do nothing, as nothing is buffered; streams have this method."""
 
     def place(self) -> None:
-        """The file is whole: give it its name."""
+        """Give the complete file its name."""
         try:
             self._close()
             if self._temporary is None:
@@ -92,14 +92,14 @@ class Draft:
             if self._force:
                 os.replace(self._temporary, self.path)
             else:
-                self._move_where_nothing_is()
+                self._move_unless_taken()
         except FileExistsError:
             raise exists(self.path) from None
         except OSError as error:
             raise self._error(error) from error
         self._temporary = None
 
-    def _move_where_nothing_is(self) -> None:
+    def _move_unless_taken(self) -> None:
         assert self._temporary is not None
         try:
             os.link(self._temporary, self.path)
@@ -119,12 +119,12 @@ class Draft:
 
 
 def exists(path: str) -> OutputExists:
-    """What to say where there is something already."""
+    """Return the error for an output that exists already."""
     return OutputExists(f"the output {quoted(path, 200)[1:-1]} exists already: --force overwrites it")
 
 
 def refuse(path: str, *, force: bool) -> None:
-    """Raise the ``OutputError`` that writing there would end with, before anything is read for minutes."""
+    """Raise the ``OutputError`` that writing to ``path`` would raise in the end, without leaving anything there."""
     if path == "-":
         return
     with Draft(path, force=force):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanner.output import OutputClosed, OutputError, OutputExists
-from scanner.report.output_files import Draft, refuse
+from scanner.output.draft import Draft, refuse
 
 
 def test_it_appears_when_it_is_whole(tmp_path: Path) -> None:
