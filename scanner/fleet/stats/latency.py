@@ -7,8 +7,10 @@ the sketches of parts of a fleet add up to exactly the sketch of the whole.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from math import ceil, log, log1p, log2
 from typing import Any, Final
 
@@ -61,11 +63,7 @@ class Latency:
 
 def _quantile(buckets: Counter[int], part: float) -> float:
     """Return the value that stands for the bucket of the duration with rank ``part`` of all."""
-    rank = part * (buckets.total() - 1)
-    seen = 0
-    bucket = 0
-    for bucket, count in sorted(buckets.items()):
-        seen += count
-        if seen > rank:
-            break
+    ordered = sorted(buckets)
+    counted = list(accumulate([buckets[bucket] for bucket in ordered]))
+    bucket = ordered[bisect_right(counted, part * (counted[-1] - 1))]
     return float(2 ** (bucket / _BUCKETS_PER_OCTAVE) * (2 / (1 + _GROWTH)))
