@@ -30,14 +30,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
 from scanner.net.http.response import NotHttp, read_answer_untrusted
@@ -276,7 +276,7 @@ def _read_finding(line: bytes) -> None:
     found = finding_of(line)
     if isinstance(found, str):
         return
-    statistics = Statistics(("owner",))
+    statistics = FleetStats(("owner",))
     statistics.add(found)
     orjson.dumps(statistics.to_json())
     facts = facts_of_finding(found)
