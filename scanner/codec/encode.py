@@ -26,13 +26,14 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     FetchedIssuer,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
     Target,
 )
 from scanner.tls import registry_names as names
-from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12, TLS13
+from scanner.tls.offers import TLS13
 from scanner.trust.revocation import answer_bytes
 
 # What a finding publishes of each record, in fields of its own.
@@ -44,9 +45,8 @@ PUBLISHED: Final[Mapping[type[Struct], frozenset[str]]] = {
     | {"caa", "tlsa"},
     EndpointEvidence: frozenset(("address", "probe", "followups")),
     Probe: frozenset(("stage", "failure", "alert", "connect_seconds", "starttls_seconds", "handshake_seconds")),
-    ServerFlight: frozenset(
-        ("version", "cipher", "group", "signature_scheme", "alpn", "sni_acknowledged", "hello_retry", "certificates", "scts")
-    ),
+    Negotiation: frozenset(("version", "cipher", "group", "signature_scheme", "alpn", "sni_acknowledged", "hello_retry")),
+    ServerFlight: frozenset(("certificates", "scts")),
 }  # fmt: skip
 # The offer of the first connection to every server; where certificates come from a file there is another.
 FIRST_OFFER: Final = "modern"
@@ -75,7 +75,9 @@ class _Fields:
         changed: dict[str, Any] = {}
         for name, value, plain in zip(self.names, values, self.plain, strict=True):
             if value != plain:
-                if name == "certificates" and certificates is not None:
+                if name == "negotiation":  # its fields are written among those of the flight
+                    changed |= _all_fields(Negotiation).changed(value, certificates)
+                elif name == "certificates" and certificates is not None:
                     source: Any = "aia" if isinstance(record, FetchedIssuer) else "followup"
                     changed[name] = [certificates.further_bytes(data, source) for data in value]
                 else:
@@ -90,16 +92,14 @@ def _default(field: Any) -> Any:
 _all_fields = cache(_Fields)
 
 _TARGET: Final = _Fields(Evidence, PUBLISHED[Evidence])
-_TARGET_UNASKED: Final = _Fields(Evidence, PUBLISHED[Evidence] | {"revocation"})
 _ANSWER: Final = _Fields(DnsAnswer, PUBLISHED[DnsAnswer])
 _ENDPOINT: Final = _Fields(EndpointEvidence, PUBLISHED[EndpointEvidence])
 # Of a first connection that failed, and of one whose flight was read to its end, which is in fields of its own.
 _FAILED: Final = _Fields(Probe, PUBLISHED[Probe] | {"offer", "sni"})
 _WHOLE: Final = _Fields(Probe, PUBLISHED[Probe] | {"offer", "sni", "flight", "bytes_received"})
-_FLIGHT: Final = _Fields(
-    ServerFlight,
-    PUBLISHED[ServerFlight] | {"random", "finished_valid"},
-    {"signature_valid": True, "complete": True},
+# Of a flight that was read to its end and has nothing wrong.
+_NEGOTIATION: Final = _Fields(
+    Negotiation, PUBLISHED[Negotiation] | {"finished_valid"}, {"signature_valid": True, "complete": True}
 )
 _FOLLOWUP: Final = _Fields(
     Probe, ("offer", "sni", "failure", "connect_seconds", "starttls_seconds", "handshake_seconds")
@@ -140,26 +140,6 @@ def facts_of_followup(probe: Probe, certificates: Certificates) -> dict[str, Any
     return _FOLLOWUP.changed(probe, certificates)
 
 
-def all_plain(evidence: Evidence, endpoint: EndpointEvidence) -> bool:
-    """Of a target and its only address nothing is left to write but what was asked about revocation and what the flight itself
-    has, for which there are ``facts_of_target`` and ``facts_of_flight``."""
-    probe = endpoint.probe
-    return bool(
-        _TARGET_UNASKED.get(evidence) == _TARGET_UNASKED.plain
-        and _ENDPOINT.get(endpoint) == _ENDPOINT.plain
-        and _WHOLE.get(probe) == _WHOLE.plain
-        and probe.offer == FIRST_OFFER
-        and probe.sni == evidence.target.sni
-    )
-
-
-# Everything of a flight but its certificates and its random, both of which differ from host to host: two flights that have
-# this in common are described in the same words.
-shape_of: Final = attrgetter(
-    *(name for name in ServerFlight.__struct_fields__ if name not in ("certificates", "random"))
-)
-
-
 def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) -> dict[str, Any]:
     flight = probe.flight
     if probe.failure is None and flight is not None:
@@ -179,34 +159,32 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
 
 
 def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
-    """Fields of a whole flight that the endpoint's own fields do not say: numbers without a name of their own among them."""
-    version = flight.version
-    observed = _FLIGHT.changed(flight, certificates)
-    if version == TLS13:
-        if flight.finished_valid is not True:
-            observed["finished_valid"] = flight.finished_valid
-    else:
-        # Before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2).
-        if flight.random is not None:
-            observed["random"] = _encoded(flight.random, certificates)
-        if flight.finished_valid is not None:
-            observed["finished_valid"] = flight.finished_valid
-        if version is not None and version != TLS12 and names.version_code(names.version_name(version)) != version:
-            observed["version"] = version
-    if flight.cipher not in _CIPHERS and flight.cipher is not None:
-        if names.cipher_code(names.cipher_name(flight.cipher)) != flight.cipher:
-            observed["cipher"] = flight.cipher
-    if flight.group not in _GROUPS and flight.group is not None:
-        if names.group_code(names.group_name(flight.group)) != flight.group:
-            observed["group"] = flight.group
-    scheme = flight.signature_scheme
-    if scheme is not None and names.scheme_code(names.scheme_name(scheme)) != scheme:
-        observed["signature_scheme"] = scheme
+    """Fields of a whole flight that the endpoint's own fields do not say."""
+    observed = facts_of_negotiation(flight.negotiation)
+    # before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2)
+    if flight.random is not None and flight.negotiation.version != TLS13:
+        observed["random"] = _encoded(flight.random, certificates)
+    if flight.ocsp_response is not None:
+        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     return observed
 
 
-_CIPHERS: Final = frozenset(MODERN_SUITES)
-_GROUPS: Final = frozenset(MODERN_GROUPS)
+def facts_of_negotiation(negotiation: Negotiation) -> dict[str, Any]:
+    """Fields of the negotiation of a whole flight that the endpoint's own fields do not say."""
+    observed = _NEGOTIATION.changed(negotiation, None)
+    version, finished = negotiation.version, negotiation.finished_valid
+    if finished is not (True if version == TLS13 else None):
+        observed["finished_valid"] = finished
+    # a name that stands for several code points says too little
+    for field, code, name_of, code_of in (
+        ("version", version, names.version_name, names.version_code),
+        ("cipher", negotiation.cipher, names.cipher_name, names.cipher_code),
+        ("group", negotiation.group, names.group_name, names.group_code),
+        ("signature_scheme", negotiation.signature_scheme, names.scheme_name, names.scheme_code),
+    ):
+        if code is not None and code_of(name_of(code)) != code:
+            observed[field] = code
+    return observed
 
 
 def _encoded(value: Any, certificates: Certificates | None) -> Any:

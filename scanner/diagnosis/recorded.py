@@ -29,6 +29,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -164,6 +165,11 @@ def _with_certificates(record: Any, der_of: DerOf) -> Any:
     return record
 
 
+def _flight(record: Any, der_of: DerOf) -> Any:
+    """A flight, as JSON has it, with its certificates, and its negotiation (written among its fields) as a field of its own."""
+    return _with_certificates(record, der_of) | {"negotiation": record} if isinstance(record, dict) else record
+
+
 def _bug(error: str | None, endpoints: tuple[EndpointEvidence, ...]) -> str | None:
     """Our own exception that concerned the whole target; that of an address stands there."""
     if error is None or not error.startswith(OWN_FAULT):
@@ -237,12 +243,15 @@ def _first(written: _Endpoint, target: Target, der_of: DerOf) -> Probe:
     """The first connection. Its flight is in the endpoint's own fields where it is whole, else among what was observed."""
     probe = decode(written.observed.get("probe", {}), dict[str, Any], "probe")
     whole = written.error is None
-    flight = _with_certificates(probe.get("flight", {} if whole else None), der_of)
+    flight = _flight(probe.get("flight", {} if whole else None), der_of)
     seen: ServerFlight | None = None
-    if flight is not None:
-        facts = decode_fields(flight, ServerFlight, (), "flight")
-        seen = ServerFlight(**(_published(written, facts.get("version"), der_of) | facts if whole else facts))
-    facts = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(probe, Probe, (*PUBLISHED[Probe], "flight"))
+    if flight is not None and whole:
+        seen = _whole_flight(written, flight, der_of)
+    elif flight is not None:
+        seen = decode(flight, ServerFlight, "flight")
+    facts: dict[str, Any] = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(
+        probe, Probe, (*PUBLISHED[Probe], "flight")
+    )
     return Probe(
         stage=written.stage,
         failure=written.error,
@@ -259,10 +268,11 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _published(written: _Endpoint, unnamed: int | None, der_of: DerOf) -> dict[str, Any]:
-    """What the endpoint's own fields say of a whole flight. ``unnamed`` is its version where that has no name of its own."""
+def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], der_of: DerOf) -> ServerFlight:
+    """A whole flight: what the endpoint's own fields say of it, and what was observed beside that."""
     version = _code("version", written.version, names.version_code)
-    return {
+    facts = decode_fields(observed, Negotiation, (), "flight")
+    negotiation: dict[str, Any] = {
         "version": version,
         "cipher": _code("cipher", written.cipher, names.cipher_code),
         "group": _code("group", written.group, names.group_code),
@@ -271,7 +281,10 @@ def _published(written: _Endpoint, unnamed: int | None, der_of: DerOf) -> dict[s
         "sni_acknowledged": written.sni_accepted,
         "hello_retry": written.hello_retry,
         "signature_valid": True,
-        "finished_valid": True if (unnamed or version) == TLS13 else None,
+        "finished_valid": True if (facts.get("version") or version) == TLS13 else None,
+        "complete": True,
+    }
+    flight: dict[str, Any] = {
         "certificates": tuple(map(der_of, written.chain)),
         # those of the TLS extension; others stand in certificates and staples
         "scts": tuple(
@@ -279,8 +292,9 @@ def _published(written: _Endpoint, unnamed: int | None, der_of: DerOf) -> dict[s
             for each in written.scts
             if isinstance(each, bytes) or each.raw is not None
         ),
-        "complete": True,
     }
+    flight |= decode_fields(observed, ServerFlight, ("negotiation",), "flight")
+    return ServerFlight(Negotiation(**(negotiation | facts)), **flight)
 
 
 def _code(field: str, name: str | None, code_of: Callable[[str], int | None]) -> int | None:
@@ -296,7 +310,7 @@ def _followup(written: _Followup, der_of: DerOf) -> Probe:
     failure = None if written.result == "ok" else decode(written.result, Failure, "result")
     observed = written.observed
     if "flight" in observed:
-        observed = observed | {"flight": _with_certificates(observed["flight"], der_of)}
+        observed = observed | {"flight": _flight(observed["flight"], der_of)}
     facts: dict[str, Any] = {"stage": Stage.DONE if failure is None else Stage.HELLO}
     facts |= decode_fields(observed, Probe, ("offer", "sni", "failure"))
     return Probe(offer=written.offer, sni=written.sni, failure=failure, **facts)
