@@ -92,13 +92,15 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "shipped": frozenset(),
     "starttls": frozenset(),
     "text": frozenset(),
-    "tls": frozenset(),
+    # one module verifies the signatures of certificates and of handshakes
+    "tls": frozenset({"x509"}),
     "trust": frozenset({"model", "x509"}),
     "warehouse": frozenset({"fleet", "model", "output", "text"}),
     "x509": frozenset({"model"}),
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("tls", "x509"): frozenset({"scanner.x509.signatures"}),
     # What only the fleet can say; never how it came to say so.
     ("diagnosis", "fleet"): frozenset({"scanner.fleet.correlate.fleet_verdicts"}),
 }
@@ -134,7 +136,6 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "zstandard": ("lines.py", "output/", "cli/"),
     "publicsuffixlist": ("fleet/correlate/",),
-    "ddsketch": ("fleet/",),
     "duckdb": ("warehouse/",),
     "psycopg": ("warehouse/",),
     "jinja2": ("report/",),
@@ -189,7 +190,6 @@ NOT_FOR_A_SCAN: Final = (
     "zstandard",
     "publicsuffixlist",
     "jinja2",
-    "ddsketch",
     "sqlite3",
     "statistics",
     "tomllib",

@@ -12,7 +12,7 @@ from scanner.cli.run_scan import material, say
 from scanner.cli.stopping import run_until_signal
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
-from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
+from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
 from scanner.run.judgement import FILE_OFFER
 from scanner.run.row_queue import Row
@@ -63,7 +63,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
         row=1, host=host or given["chain"], port=config.default_port or 443, protocol=config.default_protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
-    flight = ServerFlight(certificates=certificates, complete=True)
+    flight = ServerFlight(Negotiation(complete=True), certificates=certificates)
     probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
     return judgement.file_finding(evidence, name=host)

@@ -65,12 +65,12 @@ async def _stage(path: Path, serve: bool) -> bool:
         given = scan.make_context("scan", _command_line(fleet, path)).params
         run = Run.prepare(given.pop("inventory"), given)
         run.config = replace(run.config, dns_patience=DNS_PATIENCE)
-        by_another_clock = {row.host: row.case.clock_off for row in fleet.rows if row.case.clock_off}
+        by_another_clock = {row.host: row.case.clock_offset for row in fleet.rows if row.case.clock_offset}
         run.rows = (row for row in run.rows if row.host not in by_another_clock)
         await run.scan_all(progress=sys.stderr.isatty())
-        for clock_off in sorted(set(by_another_clock.values())):
+        for clock_offset in sorted(set(by_another_clock.values())):
             if not run.interrupted:
-                run = await _as_seen_by(fleet, path, clock_off, run)
+                run = await _as_seen_by(fleet, path, clock_offset, run)
         findings = [item for item in read_findings([str(path / "findings.ndjson")]) if not isinstance(item, Unreadable)]
         _show(cast("list[Finding]", findings), fleet)
         click.echo("\n" + as_table(run.stats))
@@ -85,16 +85,16 @@ async def _stage(path: Path, serve: bool) -> bool:
         return run.interrupted
 
 
-async def _as_seen_by(fleet: Fleet, path: Path, clock_off: timedelta, before: Run) -> Run:
+async def _as_seen_by(fleet: Fleet, path: Path, clock_offset: timedelta, before: Run) -> Run:
     """What the inventory has that only a machine with a wrong clock sees: the same scan taken up again, by such a clock."""
     click.echo(
-        f"Once more, by a clock that is {abs(clock_off.days)} days {'behind' if clock_off.days < 0 else 'ahead'} ...",
+        f"Once more, by a clock that is {abs(clock_offset.days)} days {'behind' if clock_offset.days < 0 else 'ahead'} ...",
         err=True,
     )
     given = scan.make_context("scan", _command_line(fleet, path, again=True)).params
     run = Run.prepare(given.pop("inventory"), given)
     run.config = replace(run.config, dns_patience=DNS_PATIENCE)
-    run.clock = lambda: time.time() + clock_off.total_seconds()
+    run.clock = lambda: time.time() + clock_offset.total_seconds()
     run.fragments = before.fragments  # what stands whole in the file already does so once
     await run.scan_all(progress=False)
     return run

@@ -19,7 +19,7 @@ from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.catalogue import CODES
 from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.inventory.exclude import load_exclusions
 from scanner.model.config import ScanConfig
@@ -174,7 +174,7 @@ class Run(Struct):
     certificates: Writer | None
     fail_on: frozenset[str]
     run_id: str
-    stats: Stats
+    stats: RunCounts
     workers: int = 1
     clock: Callable[[], float] = field(default_factory=WallClock)
     fragments: Fragments = field(default_factory=Fragments)
@@ -201,7 +201,7 @@ class Run(Struct):
         if what.earlier is not None:
             next(read_findings([what.earlier]), None)  # raises where no line is a finding
         output, resume, force = given["output"], given["resume"], given["force"]
-        stats, already, matched = Stats(), 0, False
+        stats, already, matched = RunCounts(), 0, False
         with ExitStack() as stack:
             rows: Iterator[Row] = read_inventory(
                 inventory,
@@ -257,7 +257,7 @@ class Run(Struct):
         self.writer.write(finding)
         if finding["outcome"] == "ok" and not finding["diagnoses"]:
             # the table at the end counts; it names neither runs nor the inventory's own columns
-            self.stats.total.add_quiet("ok", 1)
+            self.stats.total.add("ok", None, ())
             return
         self.stats.add(finding)
         if self.fail_on and not self.matched:

@@ -27,13 +27,14 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     FetchedIssuer,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
     Target,
 )
 from scanner.tls import registry_names as names
-from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12, TLS13
+from scanner.tls.offers import TLS13
 from scanner.trust.revocation import answer_bytes
 
 # What a finding publishes of each record, in fields of its own.
@@ -45,9 +46,8 @@ PUBLISHED: Final[Mapping[type, frozenset[str]]] = {
     | {"caa", "tlsa"},
     EndpointEvidence: frozenset(("address", "probe", "followups")),
     Probe: frozenset(("stage", "failure", "alert", "connect_seconds", "starttls_seconds", "handshake_seconds")),
-    ServerFlight: frozenset(
-        ("version", "cipher", "group", "signature_scheme", "alpn", "sni_acknowledged", "hello_retry", "certificates", "scts")
-    ),
+    Negotiation: frozenset(("version", "cipher", "group", "signature_scheme", "alpn", "sni_acknowledged", "hello_retry")),
+    ServerFlight: frozenset(("certificates", "scts")),
 }  # fmt: skip
 # The offer of every first connection but those that were none.
 FIRST_OFFER: Final = "modern"
@@ -56,7 +56,7 @@ MAX_ANSWERS: Final = 1024
 # Bytes of one that is kept: URL, error and responder have some 200 as a rule.
 LONGEST_ANSWER: Final = 4096
 # What a flight that was read to its end shows where nothing is wrong; other fields have their defaults.
-_GOOD_FLIGHT: Final = {"signature_valid": True, "complete": True}
+_GOOD: Final = {"signature_valid": True, "complete": True}
 
 
 def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str, Any]:
@@ -64,19 +64,6 @@ def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str,
     if _TARGET.get(evidence) == _TARGET.plain:
         return {}
     return _facts(evidence, certificates, PUBLISHED[Evidence])
-
-
-def all_plain(evidence: Evidence, endpoint: EndpointEvidence) -> bool:
-    """Of a target and its only address nothing is left to write but what was asked about revocation and what the flight itself
-    has, for which there are ``facts_of_target`` and ``facts_of_flight``."""
-    probe = endpoint.probe
-    return bool(
-        _TARGET_UNASKED.get(evidence) == _TARGET_UNASKED.plain
-        and _ENDPOINT.get(endpoint) == _ENDPOINT.plain
-        and _PROBE.get(probe) == _PROBE.plain
-        and probe.offer == FIRST_OFFER
-        and probe.sni == evidence.target.sni
-    )
 
 
 def facts_of_answer(answer: DnsAnswer) -> dict[str, Any]:
@@ -143,46 +130,38 @@ _ELSEWHERE: Final = PUBLISHED[Probe] | {"offer", "sni", "flight", "bytes_receive
 
 def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
     """What the endpoint's own fields do not say of a whole flight."""
-    version = flight.version
-    observed: dict[str, Any] = {}
-    if version == TLS13:
-        if _FLIGHT.get(flight) != _FLIGHT.plain or flight.finished_valid is not True:
-            observed = _changed(flight, certificates)
-            if flight.finished_valid is not True:
-                observed["finished_valid"] = flight.finished_valid
-    else:
-        # Before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2).
-        if _FLIGHT.get(flight) != _FLIGHT.plain:
-            observed = _changed(flight, certificates)
-        if flight.random is not None:
-            observed["random"] = _encoded(flight.random, certificates)
-        if flight.finished_valid is not None:
-            observed["finished_valid"] = flight.finished_valid
-        if version is not None and version != TLS12 and names.version_code(names.version_name(version)) != version:
-            observed["version"] = version
-    if flight.cipher not in _CIPHERS and flight.cipher is not None:
-        if names.cipher_code(names.cipher_name(flight.cipher)) != flight.cipher:
-            observed["cipher"] = flight.cipher
-    if flight.group not in _GROUPS and flight.group is not None:
-        if names.group_code(names.group_name(flight.group)) != flight.group:
-            observed["group"] = flight.group
-    scheme = flight.signature_scheme
-    if scheme is not None and names.scheme_code(names.scheme_name(scheme)) != scheme:
-        observed["signature_scheme"] = scheme
+    observed = facts_of_negotiation(flight.negotiation)
+    # before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2)
+    if flight.random is not None and flight.negotiation.version != TLS13:
+        observed["random"] = _encoded(flight.random, certificates)
+    if flight.ocsp_response is not None:
+        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     return observed
 
 
-_CIPHERS: Final = frozenset(MODERN_SUITES)
-_GROUPS: Final = frozenset(MODERN_GROUPS)
-
-
-def _changed(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
-    values = _FLIGHT.get(flight)
-    return {
-        name: _encoded(value, certificates)
-        for name, value, plain in zip(_FLIGHT.names, values, _FLIGHT.plain, strict=True)
-        if value != plain
-    }
+def facts_of_negotiation(negotiation: Negotiation) -> dict[str, Any]:
+    """What the endpoint's own fields do not say of the negotiation of a whole flight."""
+    observed: dict[str, Any] = {}
+    values = _NEGOTIATION.get(negotiation)
+    if values != _NEGOTIATION.plain:
+        observed = {
+            name: _encoded(value, None)
+            for name, value, plain in zip(_NEGOTIATION.names, values, _NEGOTIATION.plain, strict=True)
+            if value != plain
+        }
+    version, finished = negotiation.version, negotiation.finished_valid
+    if finished is not (True if version == TLS13 else None):
+        observed["finished_valid"] = finished
+    # a name that stands for several code points says too little
+    for field, code, name_of, code_of in (
+        ("version", version, names.version_name, names.version_code),
+        ("cipher", negotiation.cipher, names.cipher_name, names.cipher_code),
+        ("group", negotiation.group, names.group_name, names.group_code),
+        ("signature_scheme", negotiation.signature_scheme, names.scheme_name, names.scheme_code),
+    ):
+        if code is not None and code_of(name_of(code)) != code:
+            observed[field] = code
+    return observed
 
 
 # --- any record ------------------------------------------------------------------------------------
@@ -195,13 +174,6 @@ def fields_of(kind: type) -> tuple[tuple[str, Any], ...]:
         (field.name, field.default_factory() if field.default_factory is not NODEFAULT else field.default)
         for field in fields(kind)
     )
-
-
-# Everything of a flight but its certificates and its random, both of which differ from host to host: two flights that have
-# this in common are described in the same words.
-shape_of: Final = attrgetter(
-    *(name for name in ServerFlight.__struct_fields__ if name not in ("certificates", "random"))
-)
 
 
 class _Unpublished:
@@ -223,11 +195,10 @@ class _Unpublished:
 
 
 _TARGET: Final = _Unpublished(Evidence)
-_TARGET_UNASKED: Final = _Unpublished(Evidence, without=frozenset(("revocation",)))
 _ANSWER: Final = _Unpublished(DnsAnswer)
 _ENDPOINT: Final = _Unpublished(EndpointEvidence)
 _PROBE: Final = _Unpublished(Probe, without=_ELSEWHERE)
-_FLIGHT: Final = _Unpublished(ServerFlight, _GOOD_FLIGHT, without=frozenset(("random", "finished_valid")))
+_NEGOTIATION: Final = _Unpublished(Negotiation, _GOOD, without=frozenset(("finished_valid",)))
 
 
 def _facts(record: Any, certificates: Certificates | None, without: frozenset[str]) -> dict[str, Any]:
@@ -239,6 +210,9 @@ def _facts(record: Any, certificates: Certificates | None, without: frozenset[st
             continue
         value = getattr(record, name)
         if value == default and type(value) is type(default):
+            continue
+        if isinstance(value, Negotiation):  # among the fields of its flight, where it was before it was a record
+            facts.update(_facts(value, certificates, without))
             continue
         if name == "certificates" and certificates is not None:
             source: Any = "aia" if isinstance(record, FetchedIssuer) else "followup"

@@ -28,6 +28,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -169,6 +170,10 @@ class _Certificates:
             return record | {"certificates": [self.der(each) if isinstance(each, str) else each for each in named]}
         return record
 
+    def flight(self, record: Any) -> Any:
+        """A flight of JSON with its certificates; its negotiation, whose fields are written beside them, in one of its own."""
+        return self.put_into(record) | {"negotiation": record} if isinstance(record, dict) else record
+
 
 def _bug(error: str | None, endpoints: tuple[EndpointEvidence, ...]) -> str | None:
     """Our own exception that concerned the whole target; that of an address stands there."""
@@ -243,12 +248,15 @@ def _first(written: _Endpoint, target: Target, certificates: _Certificates) -> P
     """The first connection. Its flight is in the endpoint's own fields where it is whole, else among what was observed."""
     probe = decode(written.observed.get("probe", {}), dict[str, Any], "probe")
     whole = written.error is None
-    flight = certificates.put_into(probe.get("flight", {} if whole else None))
+    flight = certificates.flight(probe.get("flight", {} if whole else None))
     seen: ServerFlight | None = None
-    if flight is not None:
-        facts = decode_fields(flight, ServerFlight, (), "flight")
-        seen = ServerFlight(**(_published(written, facts.get("version"), certificates) | facts if whole else facts))
-    facts = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(probe, Probe, (*PUBLISHED[Probe], "flight"))
+    if flight is not None and whole:
+        seen = _whole_flight(written, flight, certificates)
+    elif flight is not None:
+        seen = decode(flight, ServerFlight, "flight")
+    facts: dict[str, Any] = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(
+        probe, Probe, (*PUBLISHED[Probe], "flight")
+    )
     return Probe(
         stage=written.stage,
         failure=written.error,
@@ -265,10 +273,11 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _published(written: _Endpoint, unnamed: int | None, certificates: _Certificates) -> dict[str, Any]:
-    """What the endpoint's own fields say of a whole flight. ``unnamed`` is its version where that has no name of its own."""
+def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], certificates: _Certificates) -> ServerFlight:
+    """A whole flight: what the endpoint's own fields say of it, and what was observed beside that."""
     version = _code("version", written.version, names.version_code)
-    return {
+    facts = decode_fields(observed, Negotiation, (), "flight")
+    negotiation: dict[str, Any] = {
         "version": version,
         "cipher": _code("cipher", written.cipher, names.cipher_code),
         "group": _code("group", written.group, names.group_code),
@@ -277,7 +286,10 @@ def _published(written: _Endpoint, unnamed: int | None, certificates: _Certifica
         "sni_acknowledged": written.sni_accepted,
         "hello_retry": written.hello_retry,
         "signature_valid": True,
-        "finished_valid": True if (unnamed or version) == TLS13 else None,
+        "finished_valid": True if (facts.get("version") or version) == TLS13 else None,
+        "complete": True,
+    }
+    flight: dict[str, Any] = {
         "certificates": tuple(map(certificates.der, written.chain)),
         # those of the TLS extension; others stand in certificates and staples
         "scts": tuple(
@@ -285,8 +297,9 @@ def _published(written: _Endpoint, unnamed: int | None, certificates: _Certifica
             for each in written.scts
             if isinstance(each, bytes) or each.raw is not None
         ),
-        "complete": True,
     }
+    flight |= decode_fields(observed, ServerFlight, ("negotiation",), "flight")
+    return ServerFlight(Negotiation(**(negotiation | facts)), **flight)
 
 
 def _code(field: str, name: str | None, code_of: Callable[[str], int | None]) -> int | None:
@@ -302,7 +315,7 @@ def _followup(written: _Followup, certificates: _Certificates) -> Probe:
     failure = None if written.result == "ok" else decode(written.result, Failure, "result")
     observed = written.observed
     if "flight" in observed:
-        observed = observed | {"flight": certificates.put_into(observed["flight"])}
+        observed = observed | {"flight": certificates.flight(observed["flight"])}
     facts: dict[str, Any] = {"stage": Stage.DONE if failure is None else Stage.HELLO}
     facts |= decode_fields(observed, Probe, ("offer", "sni", "failure"))
     return Probe(offer=written.offer, sni=written.sni, failure=failure, **facts)
