@@ -1,16 +1,15 @@
-"""What a rule is given, and what it answers with."""
+"""What a rule on one address is given: what was seen there and at its target, the verdict on its certificates, the context."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
-from scanner.model.findings import Severity
 from scanner.tls.offers import OFFERS
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
@@ -50,14 +49,6 @@ class Context(Struct, frozen=True, kw_only=True):
     fleet: FleetVerdict = NO_FLEET
     revocation: Literal["off", "staple", "online"] = "online"
     transparency: Transparency | None = None
-
-
-class Claim(Struct, frozen=True):
-    """A rule's answer: this code holds, and this proves it (JSON types only). ``severity`` None is the catalogue's."""
-
-    code: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    severity: Severity | None = None
 
 
 class Case(Struct, frozen=True):

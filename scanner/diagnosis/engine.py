@@ -8,36 +8,43 @@ addresses that cannot be reached count only where no other can.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from scanner.diagnosis.case import Case, Claim, Context, flight_of
+from scanner.diagnosis.case import Case, Context, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
+from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.clients.predict import predict
-from scanner.diagnosis.healthy import plainly_healthy
+from scanner.diagnosis.parts import ChainSetting, part_of
 from scanner.diagnosis.rules.caa import caa_claims
-from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
+from scanner.diagnosis.rules.certificate import certificate_claims
 from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
-from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
+from scanner.diagnosis.rules.negotiation import (
+    comparison_claims,
+    enumeration_claims,
+    group_claims,
+    key_claims,
+    server_claims,
+)
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.reach import reach_claims
-from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
+from scanner.diagnosis.rules.refusal import legacy_claims, refusal_claims
 from scanner.diagnosis.rules.revocation import revocation_claims
 from scanner.diagnosis.rules.transparency import transparency_claims
 from scanner.diagnosis.wording import Wording
 from scanner.errors import describe_caught, joined
 from scanner.model.evidence import Evidence, Failure, Stage
 from scanner.model.findings import Cause, DiagnosisRecord, Outcome, Severity
+from scanner.tls.offers import RSA_KX
 from scanner.trust.verdicts import ChainVerdict
-from scanner.x509.certificate import Certificate
 
 __all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
 
@@ -46,24 +53,25 @@ MAX_FURTHER: Final = 16
 
 _SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
 
-# Asked where the first probe came to nothing
-_FAILURE_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (connect_claims, refusal_claims)
-# What DNS says of the certificate
-_DNS_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (dane_claims, caa_claims)
-# Asked of every address that said anything
-_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
-    server_claims,
-    negotiation_claims,
-    enumeration_claims,
-    client_auth_claims,
-    interception_claims,
-    clock_claims,
-    certificate_claims,
-    name_claims,
-    revocation_claims,
-    transparency_claims,
-    *_DNS_RULES,
-)
+Rule = Callable[[Case], Iterable[Claim]]
+
+# Rules by what they look at; each set is asked where there is such a thing.
+# What the server chose: asked once for each negotiation.
+_OF_NEGOTIATION: Final = (group_claims,)
+# The certificates that came, at a moment: asked once for each chain and second.
+_OF_CHAIN: Final = (certificate_claims,)
+# A first connection that came to nothing.
+_OF_FAILURE: Final[tuple[Rule, ...]] = (connect_claims, refusal_claims)
+# A flight, and the verdict on its certificates.
+_OF_FLIGHT: Final[tuple[Rule, ...]] = (server_claims, key_claims, revocation_claims, transparency_claims)
+# Certificates that no public CA vouches for, or that are not for the name.
+_OF_STRANGERS: Final[tuple[Rule, ...]] = (interception_claims, name_claims)
+# Further connections, and handshakes that were completed.
+_OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, client_auth_claims)
+# What the fleet says of our clock.
+_OF_CLOCK: Final[tuple[Rule, ...]] = (clock_claims,)
+# What DNS says of the certificate.
+_OF_DNS_RECORDS: Final[tuple[Rule, ...]] = (dane_claims, caa_claims)
 
 
 class Diagnosis(Struct, frozen=True):
@@ -97,11 +105,19 @@ def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
     entries: dict[str, _Entry] = {}
     failed: list[str] = []
     believed = evidence.doubt is None  # else what failed may be this machine's doing; what was seen stands
-    for whole in (dns_claims, reach_claims) if believed else (reach_claims,):
-        for claim in _answers(failed, whole, evidence, context):
-            _add(entries, claim, None)
-    claims_by_address = _endpoint_claims(evidence, verdicts, context, failed)
-    split = partly_unreachable(evidence.endpoints) if believed else None
+    of_target: list[Claim] = []
+    if believed:
+        _ask(of_target, failed, dns_claims, evidence, context)
+    if context.fleet.revocation_blocked is not None:
+        _ask(of_target, failed, reach_claims, evidence, context)
+    for claim in of_target:
+        _add(entries, claim, None)
+    cases = [
+        Case(evidence, endpoint, verdicts[place] if place < len(verdicts) else None, context)
+        for place, endpoint in enumerate(evidence.endpoints)
+    ]
+    claims_by_address = _claims_by_address(cases, failed)
+    split = partly_unreachable(evidence.endpoints) if believed and len(cases) > 1 else None
     if split is not None:
         _add(entries, split, None)
         entries[split.code].endpoints = [e.address for e in evidence.endpoints if unreachable(e)]
@@ -162,24 +178,12 @@ def _judging(failed: Sequence[str]) -> str:
     return "; ".join(JUDGING + each for each in dict.fromkeys(failed))
 
 
-def _answers(failed: list[str], rule: Callable[..., Iterator[Claim]], *about: Any) -> list[Claim]:
-    """What a rule answers; a bug in it costs the rest of its answers, and is noted in ``failed``."""
-    claims: list[Claim] = []
+def _ask(claims: list[Claim], failed: list[str], rule: Callable[..., Iterable[Claim]], *about: Any) -> None:
+    """Add what a rule answers to ``claims``; a bug in it costs the rest of its answers, and is noted in ``failed``."""
     try:
         claims.extend(rule(*about))
     except BaseException as error:  # noqa: BLE001 - our own bug costs one rule, never the judgement
         failed.append(describe_caught(rule.__name__, error))
-    return claims
-
-
-def _certificate_answers(failed: list[str], case: Case) -> list[Claim]:
-    """The same for the rule on certificates, without which the judges' own words stand."""
-    before = len(failed)
-    claims = _answers(failed, certificate_claims, case)
-    if len(failed) > before and case.verdict is not None:
-        said = {claim.code for claim in claims}
-        claims += [claim for claim in _plain_claims(case.verdict) if claim.code not in said]
-    return claims
 
 
 def _plain_claims(verdict: ChainVerdict) -> list[Claim]:
@@ -193,57 +197,81 @@ def _plain_claims(verdict: ChainVerdict) -> list[Claim]:
     return list(claims.values())
 
 
-def _endpoint_claims(
-    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context, failed: list[str]
-) -> list[list[Claim]]:
-    found = []
-    for position, endpoint in enumerate(evidence.endpoints):
-        verdict = verdicts[position] if position < len(verdicts) else None
-        case = Case(evidence, endpoint, verdict, context)
-        if verdict is not None and verdict.error is not None:
-            failed.append(verdict.error)
-        claims: list[Claim] = []
-        found.append(claims)
+def _claims_by_address(cases: Sequence[Case], failed: list[str]) -> list[list[Claim]]:
+    found = [_claims_of_address(case, failed) for case in cases]
+    if len(cases) > 1 or (cases and cases[0].evidence.elsewhere):
         try:
-            # under a wrong clock even a certificate that is in order is worth a word
-            glance = context.fleet.clock.state != "wrong"
-            if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
-                claims += _at_a_glance(case, verdict, verdict.leaf, failed)
-                continue
-            legacy = legacy_negotiated(case)
-        except BaseException as error:  # noqa: BLE001 - then all rules are asked, each with a guard of its own
-            failed.append(describe_caught("negotiation", error))
-            legacy = None
-        if legacy is not None:
-            claims.append(legacy)  # and that is why it came to nothing, if it did
-        elif not endpoint.probe.ok and evidence.doubt is None:
-            for rule in _FAILURE_RULES:
-                claims += _answers(failed, rule, case)
-        if not unreachable(endpoint):
-            for rule in _RULES:
-                claims += (
-                    _certificate_answers(failed, case) if rule is certificate_claims else _answers(failed, rule, case)
-                )
-    if len(found) > 1 or evidence.elsewhere:
-        try:
-            for position, claim in path_claims(evidence, verdicts[: len(found)]):
+            for position, claim in path_claims(cases[0].evidence, [case.verdict for case in cases]):
                 found[position].append(claim)
-        except BaseException as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - a bug in comparing the paths costs the comparison
             failed.append(describe_caught("path_claims", error))
     return found
 
 
-def _at_a_glance(case: Case, verdict: ChainVerdict, leaf: Certificate, failed: list[str]) -> list[Claim]:
-    """What can be worth a word about an address that is plainly healthy. Rules that have nothing to look at are not asked:
-    most of a fleet comes this way."""
-    evidence, flight = case.evidence, case.endpoint.probe.flight
-    claims = _answers(failed, expires_soon, case, leaf)
-    if evidence.revocation or leaf.must_staple or (flight is not None and flight.ocsp_response is not None):
-        claims += _answers(failed, revocation_claims, case)
-    claims += _answers(failed, transparency_claims if verdict.publicly_trusted else interception_claims, case)
-    if evidence.dns is not None:
-        for rule in _DNS_RULES:
-            claims += _answers(failed, rule, case)
+def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
+    evidence, endpoint, verdict, context = case.evidence, case.endpoint, case.verdict, case.context
+    probe, claims = endpoint.probe, list[Claim]()
+    if verdict is not None and verdict.error is not None:
+        failed.append(verdict.error)
+    legacy: list[Claim] = []
+    _ask(legacy, failed, legacy_claims, case)
+    if legacy:
+        claims += legacy  # and that is why it came to nothing, if it did
+    elif not probe.ok and evidence.doubt is None:
+        for rule in _OF_FAILURE:
+            _ask(claims, failed, rule, case)
+    if unreachable(endpoint):
+        return claims
+    if probe.ok and probe.flight is not None:
+        for of_negotiation in _OF_NEGOTIATION:
+            _ask(claims, failed, of_negotiation, probe.flight.negotiation)
+    for rule in _OF_FLIGHT:
+        _ask(claims, failed, rule, case)
+    if verdict is not None:
+        claims += _claims_of_chain(case, verdict, failed)
+        if not verdict.publicly_trusted or (verdict.name is not None and not verdict.name.matches):
+            for rule in _OF_STRANGERS:
+                _ask(claims, failed, rule, case)
+    if endpoint.followups or endpoint.completions or endpoint.accepted is not None:
+        for rule in _OF_ANSWERS:
+            _ask(claims, failed, rule, case)
+    if context.fleet.clock.state != "unknown":
+        for rule in _OF_CLOCK:
+            _ask(claims, failed, rule, case)
+    if evidence.dns is not None and (evidence.dns.caa or evidence.dns.tlsa):
+        for rule in _OF_DNS_RECORDS:
+            _ask(claims, failed, rule, case)
+    return claims
+
+
+def _claims_of_chain(case: Case, verdict: ChainVerdict, failed: list[str]) -> Sequence[Claim]:
+    """Return what the chain's rules answer, once for each second; without them the verifier's own words count."""
+    context, flight = case.context, case.probe.flight
+    setting = ChainSetting(
+        at=context.at // 1.0,
+        browsers=case.browsers,
+        transports_key=flight is not None and flight.negotiation.cipher in RSA_KX,
+        issuers=case.evidence.issuers,
+        clock=context.fleet.clock,
+        public=context.public,
+        expiry_warning_days=context.expiry_warning_days,
+    )
+    faults: list[str] = []
+
+    def ask() -> tuple[Claim, ...]:
+        claims: list[Claim] = []
+        for rule in _OF_CHAIN:
+            _ask(claims, faults, rule, verdict, setting)
+        if faults:
+            answered = {claim.code for claim in claims}
+            claims += [claim for claim in _plain_claims(verdict) if claim.code not in answered]
+        return tuple(claims)
+
+    last = part_of(verdict).claims[setting.browsers]
+    claims = last.get(setting, ask)
+    if faults:
+        last.forget()
+        failed += faults
     return claims
 
 

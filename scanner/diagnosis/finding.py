@@ -37,10 +37,11 @@ def finding_of(
         diagnosis = diagnose_certificates(evidence, verdicts, context)
     if failed:
         diagnosis = not_fully_judged(diagnosis, failed)
+    seen, faults = assemble.NOTHING_SEEN, list[str]()
     try:
-        return assemble.finding(
-            evidence, verdicts, diagnosis, run_id, fragments=fragments, context=context, judged_with=judged_with
-        )
+        seen = assemble.seen(evidence, verdicts, faults, fragments=fragments, context=context)
     except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
-        diagnosis = not_fully_judged(diagnosis, [describe_caught("finding", error)])
-        return assemble.bare_finding(evidence, diagnosis, run_id)
+        faults = [describe_caught("finding", error)]
+    if faults:
+        diagnosis = not_fully_judged(diagnosis, faults)
+    return assemble.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scanner.diagnosis.case import Claim
 from scanner.diagnosis.catalogue import rank
+from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.engine import MAX_FURTHER, Context, _add, _Entry, diagnose, flight_of
 from scanner.model.evidence import DnsStatus, Evidence, Failure, Stage
 from tests.helpers import pki

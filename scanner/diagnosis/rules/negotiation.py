@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, accepted_of, flight_of, followup
+from scanner.caching import bounded_memo
+from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiation_bytes
+from scanner.diagnosis.case import Case, accepted_of, flight_of, followup
+from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.rules.refusal import answer_word
-from scanner.model.evidence import ServerFlight
+from scanner.model.evidence import Negotiation, ServerFlight
 from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
+from scanner.trust.verdicts import ChainVerdict
 
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024
@@ -31,71 +35,71 @@ _REFUSED_BY: Final = {
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
 
 
-def negotiation_claims(case: Case) -> Iterator[Claim]:
-    """What speaks against the parameters that the server chose when it answered the first hello."""
-    flight = case.endpoint.probe.flight
-    if flight is None or not case.endpoint.probe.ok:
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
+def group_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
+    """Return what speaks against the group that the server chose."""
+    if negotiation.dh_bits is not None and negotiation.dh_bits < MIN_DH_BITS:
+        return (Claim("no-shared-group", {"dh_bits": negotiation.dh_bits}),)
+    return ()
+
+
+def key_claims(case: Case) -> Iterator[Claim]:
+    """Yield ``no-shared-signature-scheme`` where mainstream clients do not take the kind of key that the leaf has."""
+    flight = case.probe.flight
+    refused_by = key_refused_by(case.verdict, browsers=case.browsers)
+    if flight is None or not case.probe.ok or not refused_by or _another_key(case, flight):
         return
-    yield from _no_forward_secrecy(case, flight)
-    yield from _group(flight)
-    yield from _schemes(case, flight)
-    no_sni = followup(case.endpoint, "no-sni")
-    if case.probe.sni is not None and no_sni is not None and not no_sni.ok:
-        yield Claim("sni-required", {"how": answer_word(no_sni)})
+    facts: dict[str, Any] = {"refused_by": list(refused_by)}
+    if case.verdict is not None and case.verdict.leaf is not None:
+        facts["key"] = case.verdict.leaf.key
+    if flight.negotiation.signature_scheme is not None:
+        facts["scheme"] = scheme_name(flight.negotiation.signature_scheme)
+    yield Claim("no-shared-signature-scheme", facts)
 
 
-def _no_forward_secrecy(case: Case, flight: ServerFlight) -> Iterator[Claim]:
-    """Only RSA key transport: Go (1.22) and Python (3.10) do not offer it, browsers still do."""
+def comparison_claims(case: Case) -> Iterator[Claim]:
+    """Yield what further connections show of the parameters that the server chose in the first."""
+    flight = case.probe.flight
+    if flight is None or not case.probe.ok:
+        return
+    negotiation = flight.negotiation
     answer = followup(case.endpoint, "forward-secret")
-    if flight.negotiation.cipher in RSA_KX and answer is not None and not answer.ok:
+    if negotiation.cipher in RSA_KX and answer is not None and not answer.ok:
+        # only RSA key transport: Go (1.22) and Python (3.10) do not offer it, browsers still do
         yield Claim(
             "no-shared-cipher",
             {
-                "cipher": cipher_name(flight.negotiation.cipher),
-                "cipher_code": flight.negotiation.cipher,
-                "rsa_cipher": cipher_name(flight.negotiation.cipher),
+                "cipher": cipher_name(negotiation.cipher),
+                "cipher_code": negotiation.cipher,
+                "rsa_cipher": cipher_name(negotiation.cipher),
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )
-
-
-def _group(flight: ServerFlight) -> Iterator[Claim]:
-    if flight.negotiation.dh_bits is not None and flight.negotiation.dh_bits < MIN_DH_BITS:
-        yield Claim("no-shared-group", {"dh_bits": flight.negotiation.dh_bits})
-
-
-def _schemes(case: Case, flight: ServerFlight) -> Iterator[Claim]:
-    refused_by = key_refused_by(case)
-    if refused_by and not _another_key(case, flight):
-        leaf = case.verdict.leaf if case.verdict is not None else None
-        facts: dict[str, Any] = {"refused_by": list(refused_by)}
-        if leaf is not None:
-            facts["key"] = leaf.key
-        if flight.negotiation.signature_scheme is not None:
-            facts["scheme"] = scheme_name(flight.negotiation.signature_scheme)
-        yield Claim("no-shared-signature-scheme", facts)
-    if flight.negotiation.version == TLS12 and flight.negotiation.signature_scheme in SHA1_SCHEMES:
-        answer = followup(case.endpoint, "no-sha1")
+    answer = followup(case.endpoint, "no-sha1")
+    if negotiation.version == TLS12 and negotiation.signature_scheme in SHA1_SCHEMES:
         if answer is not None and not answer.ok:
             yield Claim(
                 "no-shared-signature-scheme",
                 {
-                    "scheme": scheme_name(flight.negotiation.signature_scheme),
+                    "scheme": scheme_name(negotiation.signature_scheme),
                     "refused_by": ["Chrome", "Go", "OpenSSL"],
                     "tried": {"no-sha1": answer_word(answer)},
                 },
             )
+    answer = followup(case.endpoint, "no-sni")
+    if case.probe.sni is not None and answer is not None and not answer.ok:
+        yield Claim("sni-required", {"how": answer_word(answer)})
 
 
-def key_refused_by(case: Case) -> tuple[str, ...]:
-    """The mainstream clients that speak this protocol and do not take the kind of key which the leaf has."""
-    leaf = case.verdict.leaf if case.verdict is not None else None
+def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str, ...]:
+    """Return the mainstream clients that do not take the kind of key which the leaf has, of those that speak the protocol."""
+    leaf = verdict.leaf if verdict is not None else None
     if leaf is None:
         return ()
     clients = _REFUSED_BY.get(leaf.key)
     if clients is None:
         clients = _REFUSED_BY.get(leaf.key.partition(":")[0], ())
-    return tuple(client for client in clients if case.browsers or client not in _BROWSERS)
+    return tuple([client for client in clients if browsers or client not in _BROWSERS]) if clients else ()
 
 
 def _another_key(case: Case, flight: ServerFlight) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of, moment
+from scanner.diagnosis.case import Case, flight_of, moment
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
 from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of

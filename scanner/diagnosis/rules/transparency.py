@@ -9,29 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of, moment
+from scanner.diagnosis.case import Case, flight_of, moment
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import part_of
 from scanner.model.findings import SctRecord, Severity
-from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
 
 DAY: Final = 86400.0
 
 
 def transparency_of(case: Case) -> TransparencyVerdict | None:
-    """The judgement on this address's certificate; ``None`` where it is not held to public rules."""
-    verdict, transparency = case.verdict, case.context.transparency
-    if verdict is None or transparency is None or not verdict.publicly_trusted:
+    """Return the verdict on the SCTs of this address's certificate; ``None`` where it is not held to public rules."""
+    verdict, judge, at = case.verdict, case.context.transparency, case.context.at
+    if verdict is None or judge is None or not verdict.publicly_trusted:
         return None
     leaf, flight = verdict.leaf, flight_of(case.endpoint)
     if leaf is None or flight is None or len(verdict.path) < 2:
         return None
+    part = part_of(verdict)
     # without an issuer whose signature verifies nothing inside the certificate can be verified either
-    issuer = issuer_of_leaf(verdict)
-    return transparency.evaluate(leaf, issuer, at=case.context.at, tls=flight.scts, staple=flight.ocsp_response)
+    return part.transparency.get(
+        (judge, at, flight.scts, flight.ocsp_response),
+        lambda: judge.evaluate(leaf, part.issuer, at=at, tls=flight.scts, staple=flight.ocsp_response),
+    )
 
 
 def sct_records(case: Case) -> list[SctRecord]:
-    """The SCTs of this address as its finding shows them."""
+    """Return the SCTs of this address as its finding shows them."""
     judged = transparency_of(case)
     if judged is not None:
         return judged.records
