@@ -24,12 +24,12 @@ from scanner.codec.encode import (
 )
 from scanner.codec.json_safe import clean, tags, text, timestamp
 from scanner.diagnosis.application_records import NOT_REQUESTED, application_record, client_auth_record
-from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
+from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
+from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.revocation_records import revocation_records
-from scanner.diagnosis.rules.transparency import sct_records
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
     DnsAnswer,
@@ -55,6 +55,7 @@ from scanner.model.findings import (
     TlsaRecord,
 )
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
+from scanner.trust.transparency import unjudged
 from scanner.trust.verdicts import ChainVerdict
 
 
@@ -70,33 +71,21 @@ class Seen(Struct, frozen=True):
 NOTHING_SEEN: Final = Seen()
 
 
-def seen(
-    evidence: Evidence,
-    verdicts: Sequence[ChainVerdict | None],
-    failed: list[str],
-    *,
-    fragments: Fragments | None = None,
-    context: Context | None = None,
-) -> Seen:
-    """Describe what was seen of a target. ``verdicts`` is parallel to ``evidence.endpoints``; bugs of ours are added to ``failed``.
+def seen(evidence: Evidence, cases: Sequence[Case], failed: list[str], fragments: Fragments | None = None) -> Seen:
+    """Describe what was seen of a target, whose addresses are ``cases``. Bugs of ours are added to ``failed``.
 
-    Without ``fragments`` it is complete by itself; ``context`` is what it was judged in.
+    Without ``fragments`` the description is complete by itself.
     """
-    context = context or Context(at=evidence.started)
     certificates = Certificates(fragments)
-    cases = [
-        Case(evidence, endpoint, verdicts[place] if place < len(verdicts) else None, context)
-        for place, endpoint in enumerate(evidence.endpoints)
-    ]
     # certificates that were sent come before those that follow-ups and paths add
-    chains = [_chain(flight_of(case.endpoint), case.verdict, certificates) for case in cases]
+    chains = [_chain(case.flight, case.verdict, certificates) for case in cases]
     endpoints = []
     for case, chain in zip(cases, chains, strict=True):
         record = endpoint_record(case, chain, certificates)
         endpoints.append(record)
-        verdict, flight = case.verdict, flight_of(case.endpoint)
+        verdict, flight = case.verdict, case.flight
         if verdict is not None and not verdict.trusted:
-            _add(failed, "untrusted issuer", add_untrusted_issuer, record, case, verdict, verdicts)
+            _add(failed, "untrusted issuer", add_untrusted_issuer, record, case, verdict, cases)
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
             _add(failed, "revocation", _add_revocation, record, case)
         if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
@@ -125,7 +114,7 @@ def finding(
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
         "cause": diagnosis.cause,
-        "diagnoses": cast(Any, clean(diagnosis.diagnoses)) if diagnosis.diagnoses else [],
+        "diagnoses": diagnosis.diagnoses,
         "clients": diagnosis.clients,
         "dns": seen.dns,
         "endpoints": seen.endpoints,
@@ -263,7 +252,7 @@ def timing_record(probe: Probe) -> dict[str, float]:
 def endpoint_record(case: Case, chain: list[str], certificates: Certificates) -> EndpointRecord:
     """Return the record of one address; what further connections showed is added to ``certificates``."""
     endpoint, verdict, probe = case.endpoint, case.verdict, case.probe
-    flight = flight_of(endpoint)
+    flight = case.flight
     part = None if verdict is None else part_of(verdict)
     record: EndpointRecord = {
         **negotiation_record(NO_NEGOTIATION if flight is None else flight.negotiation),
@@ -342,7 +331,9 @@ def _add(failed: list[str], what: str, add: Callable[..., None], *about: Any) ->
 
 
 def _add_scts(record: EndpointRecord, case: Case) -> None:
-    scts = sct_records(case)
+    report = report_of(case)
+    judged = None if report is None else report.transparency
+    scts = judged.records if judged is not None else unjudged(case.flight.scts) if case.flight is not None else []
     if scts:
         record["scts"] = scts
 

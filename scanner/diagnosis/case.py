@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from scanner.diagnosis.parts import ChainReport
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
 from scanner.tls.offers import OFFERS
@@ -51,13 +52,23 @@ class Context(Struct, frozen=True, kw_only=True):
     transparency: Transparency | None = None
 
 
-class Case(Struct, frozen=True):
-    """One address of a target: what was seen there, and the judges' verdict on its certificates, if any came."""
+class Case:
+    """One address of a target: what was seen there, and the verdict on its certificates, if any came.
 
-    evidence: Evidence
-    endpoint: EndpointEvidence
-    verdict: ChainVerdict | None
-    context: Context
+    ``flight`` is the one that counts for the address (``flight_of``); ``report`` is what rules say of its chain, once asked.
+    """
+
+    __slots__ = ("context", "endpoint", "evidence", "flight", "report", "verdict")
+
+    def __init__(
+        self, evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict | None, context: Context
+    ) -> None:
+        self.evidence = evidence
+        self.endpoint = endpoint
+        self.verdict = verdict
+        self.context = context
+        self.flight = flight_of(endpoint)
+        self.report: ChainReport | None = None
 
     @property
     def target(self) -> Target:
@@ -71,6 +82,14 @@ class Case(Struct, frozen=True):
     def browsers(self) -> bool:
         """Whether browsers speak this target's protocol."""
         return self.evidence.target.protocol in BROWSER_PROTOCOLS
+
+
+def cases_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> list[Case]:
+    """Return a case for each address. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
+    return [
+        Case(evidence, endpoint, verdicts[place] if place < len(verdicts) else None, context)
+        for place, endpoint in enumerate(evidence.endpoints)
+    ]
 
 
 def followup(endpoint: EndpointEvidence, name: str) -> Probe | None:

@@ -14,9 +14,7 @@ from scanner.trust.verdicts import ChainVerdict
 _WHERE_TRUE: Final = ("keyed", "named", "own_key", "operated", "on_the_spot")
 
 
-def add_untrusted_issuer(
-    record: EndpointRecord, case: Case, verdict: ChainVerdict, verdicts: Sequence[ChainVerdict | None]
-) -> None:
+def add_untrusted_issuer(record: EndpointRecord, case: Case, verdict: ChainVerdict, cases: Sequence[Case]) -> None:
     """Write ``untrusted_issuer`` into the record of one address, where there is one."""
     found = None if reaches_anchor(verdict) else untrusted_issuer_of(verdict, case.endpoint)
     if found is None:
@@ -26,7 +24,9 @@ def add_untrusted_issuer(
         "leaf_key": found.leaf_key,
         **{name: True for name in _WHERE_TRUE if getattr(found, name)},
     }
-    if case.evidence.elsewhere or any(each is not None and each.publicly_trusted and each.trusted for each in verdicts):
+    if case.evidence.elsewhere or any(
+        other.verdict is not None and other.verdict.publicly_trusted and other.verdict.trusted for other in cases
+    ):
         issuer["elsewhere"] = True
     if found.product is not None:
         issuer["product"] = text(found.product)

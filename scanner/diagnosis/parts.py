@@ -26,10 +26,9 @@ from msgspec import Struct
 from scanner.codec.json_safe import text
 from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
-from scanner.model.evidence import FetchedIssuer
+from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
 from scanner.model.findings import CertificateSource, TrustRecord
-from scanner.trust.revocation import issuer_of_leaf
-from scanner.trust.transparency import TransparencyVerdict
+from scanner.trust.transparency import Transparency, TransparencyVerdict
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 from scanner.x509.certificate import Certificate
 
@@ -52,25 +51,55 @@ class Last(Generic[_V]):
             self._key = key
         return cast(_V, self._value)
 
-    def forget(self) -> None:
-        """Make the value anew the next time."""
-        self._key = self._value = None
-
 
 class ChainSetting(Struct, frozen=True):
-    """What claims on a chain depend on beside the chain.
+    """All that claims on a chain depend on beside the chain: what came with it, what was looked up, the moment, the options.
 
-    ``at`` is the moment in whole seconds, as certificates have them; ``browsers`` says that browsers speak the target's protocol,
-    ``transports_key`` that the server chose RSA key transport; ``issuers`` is what was fetched. The rest is of the context.
+    ``at`` is in whole seconds, as certificates have them. ``sent``: certificates came with the flight. ``browsers``: browsers speak
+    the target's protocol. ``answered``: the first connection gave the flight; ``transports_key``: it chose RSA key transport;
+    ``has_another_key``: to a browser's schemes the server shows another certificate. ``answers`` and ``issuers`` are what was
+    looked up; ``clock`` is what the fleet says of ours. The rest is of the context.
     """
 
     at: float
-    browsers: bool
-    transports_key: bool
+    negotiation: Negotiation
+    sent: bool
+    staple: bytes | None
+    scts: tuple[bytes, ...]
+    answers: tuple[RevocationAnswer, ...]
     issuers: tuple[FetchedIssuer, ...]
+    browsers: bool
+    answered: bool
+    transports_key: bool
+    has_another_key: bool
     clock: ClockVerdict
     public: bool
     expiry_warning_days: float | None
+    revocation: str
+    transparency: Transparency | None
+
+
+class ChainReport:
+    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it; ``conclusions`` keeps what is
+    concluded from just these claims.
+    """
+
+    __slots__ = ("claims", "conclusions", "failed", "setting", "staple", "transparency")
+
+    def __init__(
+        self,
+        setting: ChainSetting,
+        claims: tuple[Claim, ...],
+        failed: tuple[str, ...],
+        transparency: TransparencyVerdict | None,
+        staple: RevocationAnswer | None,
+    ) -> None:
+        self.setting = setting
+        self.claims = claims
+        self.failed = failed
+        self.transparency = transparency
+        self.staple = staple
+        self.conclusions: dict[Any, Any] = {}
 
 
 class ChainPart:
@@ -78,9 +107,7 @@ class ChainPart:
     be parsed; ``completing`` are certificates that a path needed and the server did not send.
     """
 
-    __slots__ = (
-        "certificates", "chain", "claims", "completing", "issuer", "revocation", "sent", "transparency", "trust",
-    )  # fmt: skip
+    __slots__ = ("certificates", "chain", "completing", "reports", "revocation", "sent", "trust")
 
     def __init__(self, verdict: ChainVerdict) -> None:
         sent = [certificate for certificate in verdict.sent if certificate is not None]
@@ -90,11 +117,10 @@ class ChainPart:
         self.chain = [certificate.sha256 for certificate in sent]
         self.trust = trust_records(verdict)
         self.completing = _completing(verdict)
-        self.issuer = issuer_of_leaf(verdict)
-        # by whether browsers speak the protocol: a fleet has web and mail servers with one chain
-        self.claims: tuple[Last[tuple[Claim, ...]], Last[tuple[Claim, ...]]] = Last(), Last()
-        self.transparency: Last[TransparencyVerdict] = Last()
+        # what responders and lists said, as findings show it
         self.revocation: Last[Any] = Last()
+        # the last report, by whether browsers speak the protocol: a fleet has web and mail servers with one chain
+        self.reports: dict[bool, ChainReport] = {}
 
 
 _parts: Final[WeakKeyDictionary[ChainIdentity, ChainPart]] = WeakKeyDictionary()

@@ -8,9 +8,9 @@ from typing import Any, Final
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
 from scanner.codec.json_safe import text
-from scanner.diagnosis.case import Case, flight_of, moment
+from scanner.diagnosis.case import Case, moment
+from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.parts import part_of
-from scanner.diagnosis.rules.revocation import staple_of
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
 from scanner.trust.revocation import answer_bytes
@@ -21,14 +21,15 @@ _TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
 
 def revocation_records(case: Case) -> tuple[OcspRecord | None, CrlRecord | None]:
     """Return the fields ``ocsp`` and ``crl`` of one address; ``None`` where there is nothing to say."""
-    verdict, flight, answers = case.verdict, flight_of(case.endpoint), case.evidence.revocation
+    verdict, flight, answers = case.verdict, case.flight, case.evidence.revocation
     asked = (
         None if verdict is None or not answers else part_of(verdict).revocation.get(answers, _records, verdict, answers)
     )
     ocsp, crl = asked or (None, None)
     if flight is not None and flight.ocsp_response is not None:
         stapled = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
-        staple = None if case.context.revocation == "off" or verdict is None else staple_of(case, verdict)
+        report = report_of(case)
+        staple = None if report is None else report.staple
         if staple is not None:
             stapled["status"] = staple.status
             stapled.update(_facts(staple))

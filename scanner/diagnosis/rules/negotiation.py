@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiation_bytes
-from scanner.diagnosis.case import Case, accepted_of, flight_of, followup
+from scanner.diagnosis.case import Case, accepted_of, followup
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainSetting
 from scanner.diagnosis.rules.refusal import answer_word
-from scanner.model.evidence import Negotiation, ServerFlight
+from scanner.model.evidence import EndpointEvidence, Negotiation
 from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.trust.verdicts import ChainVerdict
@@ -43,17 +44,14 @@ def group_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
     return ()
 
 
-def key_claims(case: Case) -> Iterator[Claim]:
+def key_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
     """Yield ``no-shared-signature-scheme`` where mainstream clients do not take the kind of key that the leaf has."""
-    flight = case.probe.flight
-    refused_by = key_refused_by(case.verdict, browsers=case.browsers)
-    if flight is None or not case.probe.ok or not refused_by or _another_key(case, flight):
+    refused_by = key_refused_by(chain, browsers=setting.browsers)
+    if chain.leaf is None or not refused_by or not setting.answered or setting.has_another_key:
         return
-    facts: dict[str, Any] = {"refused_by": list(refused_by)}
-    if case.verdict is not None and case.verdict.leaf is not None:
-        facts["key"] = case.verdict.leaf.key
-    if flight.negotiation.signature_scheme is not None:
-        facts["scheme"] = scheme_name(flight.negotiation.signature_scheme)
+    facts: dict[str, Any] = {"refused_by": list(refused_by), "key": chain.leaf.key}
+    if setting.negotiation.signature_scheme is not None:
+        facts["scheme"] = scheme_name(setting.negotiation.signature_scheme)
     yield Claim("no-shared-signature-scheme", facts)
 
 
@@ -102,14 +100,13 @@ def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str
     return tuple([client for client in clients if browsers or client not in _BROWSERS]) if clients else ()
 
 
-def _another_key(case: Case, flight: ServerFlight) -> bool:
-    """Asked with a browser's schemes, the server shows another certificate: it has one of each kind."""
-    answer = followup(case.endpoint, "browser-schemes")
-    if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates:
+def has_another_key(endpoint: EndpointEvidence) -> bool:
+    """Whether the server, asked with a browser's schemes, shows another certificate: it has one of each kind."""
+    answer, flight = followup(endpoint, "browser-schemes"), endpoint.probe.flight
+    if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates or flight is None:
         return False
-    return answer.flight.certificates[0] != flight.certificates[0] and answer.flight.negotiation.signature_scheme in (
-        None,
-        *BROWSER_SCHEMES,
+    return answer.flight.certificates[:1] != flight.certificates[:1] and (
+        answer.flight.negotiation.signature_scheme in (None, *BROWSER_SCHEMES)
     )
 
 
@@ -141,22 +138,24 @@ def enumeration_claims(case: Case) -> Iterator[Claim]:
         )
 
 
-def server_claims(case: Case) -> Iterator[Claim]:
-    """A flight that came whole and is wrong in itself."""
-    flight = flight_of(case.endpoint)
-    if flight is None or not flight.negotiation.complete:
+def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Iterator[Claim]:
+    """Yield what is wrong in itself with a flight that came whole and has certificates."""
+    if not negotiation.complete:
         return
-    if not flight.certificates:
-        facts = {} if flight.negotiation.cipher is None else {"cipher": cipher_name(flight.negotiation.cipher)}
-        yield Claim("no-certificate", facts)
-        return
-    if flight.negotiation.signature_valid is False:
+    if negotiation.signature_valid is False:
         mismatch: dict[str, Any] = {}
-        if flight.negotiation.signature_scheme is not None:
-            mismatch["scheme"] = scheme_name(flight.negotiation.signature_scheme)
-        leaf = case.verdict.leaf if case.verdict is not None else None
-        if leaf is not None:
-            mismatch.update(certificate=leaf.sha256, subject=leaf.subject, key=leaf.key)
+        if negotiation.signature_scheme is not None:
+            mismatch["scheme"] = scheme_name(negotiation.signature_scheme)
+        if chain is not None and chain.leaf is not None:
+            mismatch.update(certificate=chain.leaf.sha256, subject=chain.leaf.subject, key=chain.leaf.key)
         yield Claim("key-mismatch", mismatch)
-    elif flight.negotiation.finished_valid is False:
+    elif negotiation.finished_valid is False:
         yield Claim("malformed-handshake", {"detail": "the server's Finished does not verify"})
+
+
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
+def bare_flight_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
+    """Return ``no-certificate``, of a flight that came whole and has none."""
+    if not negotiation.complete:
+        return ()
+    return (Claim("no-certificate", {} if negotiation.cipher is None else {"cipher": cipher_name(negotiation.cipher)}),)
