@@ -8,8 +8,9 @@ from typing import Any
 import click
 import orjson
 
-from scanner.cli import UsageProblem, language_option, standard_output
+from scanner.cli import language_option, standard_output
 from scanner.cli import options as opt
+from scanner.errors import UsageProblem
 from scanner.model.findings import Finding
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import click
 
-from scanner.cli import UsageProblem, standard_output
+from scanner.cli import standard_output
+from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True, short_help="What is new, fixed, changed and still broken between runs.")

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
-from scanner.cli import UsageProblem
+from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scanner.cli import UsageProblem
 from scanner.cli import options as opt
 from scanner.cli.run_scan import material, say
 from scanner.cli.stopping import run_until_signal
+from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target

@@ -15,11 +15,12 @@ import click
 import trio
 from msgspec.structs import replace
 
-from scanner.cli import INTERRUPTED, UsageProblem
+from scanner.cli import INTERRUPTED
 from scanner.cli.run_scan import Run
 from scanner.cli.scan import scan
 from scanner.cli.stopping import run_until_signal
 from scanner.demo.fleet import Fleet, run_fleet
+from scanner.errors import UsageProblem
 from scanner.fleet.stats.stats_tables import as_table
 from scanner.model.findings import CAUSES, DiagnosisRecord, Finding
 from scanner.output import Unreadable, read_findings

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final, cast
 
-from scanner.cli import INTERRUPTED, UsageProblem
+from scanner.cli import INTERRUPTED
 from scanner.cli import options as opt
 from scanner.cli.run_scan import matches_fail_on, parse_fail_on, same_file, say
 from scanner.codec.certificate_dedup import Fragments
+from scanner.errors import UsageProblem
 from scanner.language import current_language
 from scanner.lines import close_binary, open_binary
 from scanner.output import NotFindings, OutputClosed, OutputExists, Unreadable, Writer, check_output, open_output

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 import trio
 from msgspec import Struct, field
 
-from scanner.cli import INTERRUPTED, UsageProblem
+from scanner.cli import INTERRUPTED
 from scanner.cli import options as opt
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.catalogue import CODES
-from scanner.errors import innermost
+from scanner.errors import UsageProblem, innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.fleet.stats.counts import Stats
 from scanner.inventory import count_rows_hint, read_inventory

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scanner.cli import UsageProblem
 from scanner.cli.check import check
 from scanner.cli.run_check import check_files, check_targets
 from scanner.demo.pki import pem
+from scanner.errors import UsageProblem
 from tests.cli.test_options import an_anchor
 from tests.helpers.evidence import AT, HOST, chain, issuing
 from tests.helpers.scts import ARGON, YETI, log_list, with_scts
