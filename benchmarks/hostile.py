@@ -37,6 +37,7 @@ from scanner.net.dns.message_wire import Question
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, open_session
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
@@ -305,7 +306,8 @@ def _records(record: bytes) -> Callable[[], object]:
         buffer = RecordBuffer()
         for at in range(0, len(data), 1400):
             buffer.feed(data[at : at + 1400])
-            buffer.ready()
+            while buffer.next_untrusted() is not None:
+                pass
 
     return read
 
@@ -490,7 +492,9 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
     async def main() -> None:
-        async with open_session(config, Material(), run_id="bench", verifier=verifier, emit=emit) as session:
+        async with open_session(
+            config, Material(), run_id="bench", verifier=verifier, callbacks=Callbacks(on_finding=emit)
+        ) as session:
             await session.run(iter(rows))
 
     begun = time.perf_counter()
@@ -518,11 +522,11 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
             assert endpoint.probe.flight is not None
             parts = endpoint.probe.flight.certificates
             read = _seconds(lambda: verifier.leaf_key(parts[0]))  # noqa: B023
-            judged = _seconds(lambda: scan.ask(evidence.target, endpoint, AT))  # noqa: B023
-            said = ",".join(
-                {item.code for item in scan.verdict(evidence.target, endpoint, AT).stores["mozilla"].problems}
-            )  # type: ignore[union-attr]
-            written = _seconds(lambda: scan._conclude(evidence, owned=False, final=True))  # noqa: B023
+            judged = _seconds(lambda: scan.judgement.next_question(evidence.target, endpoint, AT))  # noqa: B023
+            verdicts = scan.judgement.verdicts(evidence)
+            assert verdicts[0] is not None
+            said = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})
+            written = _seconds(lambda: scan._conclude(evidence, verdicts, owned=False, final=True))  # noqa: B023
             best = [min(old, new) for old, new in zip(best, (read, judged, written), strict=True)]
         rows.append((label, best[0] * 1e3, best[1] * 1e3, best[2] * 1e3, said))
     for label, call in others():

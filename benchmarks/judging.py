@@ -17,12 +17,10 @@ import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Final, cast
 
 from benchmarks.measure import table
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.case import Context
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import (
     DnsAnswer,
@@ -38,7 +36,8 @@ from scanner.model.evidence import (
 from scanner.model.findings import Finding
 from scanner.net.pacing import Pacer
 from scanner.output import dumps_line
-from scanner.run.scan import Scan
+from scanner.run.judgement import Judgement
+from scanner.run.scan import Callbacks, Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.transparency import Transparency
@@ -51,8 +50,6 @@ CHAINS: Final = 10
 PORTION: Final = 250
 LOGS: Final = (scts.ARGON, scts.XENON, scts.YETI)
 AT: Final = pki.NOW
-
-KEY: Final = ("", 0, "", None, None)
 
 Chains = Sequence[tuple[bytes, ...]]
 
@@ -138,21 +135,11 @@ def _way(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[S
     def emit(finding: Finding) -> None:
         sizes[0] += len(dumps_line(finding))
 
-    context = partial(Context, expiry_warning_days=None, revocation=cast(Any, mode), transparency=transparency)
     pacer = Pacer(
         concurrency=1, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
     )
-    scan = Scan(
-        config,
-        run_id="bench",
-        verifier=verifier,
-        pacer=pacer,
-        emit=emit,
-        fragments=Fragments(),
-        clock=lambda: AT,
-        context=context,
-    )
-    return scan, sizes
+    judgement = Judgement(config, verifier, run_id="bench", transparency=transparency, fragments=Fragments())
+    return Scan(config, judgement, pacer, Callbacks(on_finding=emit), clock=lambda: AT), sizes
 
 
 def judging(*, hosts: int, rounds: int) -> list[dict[str, Any]]:
@@ -220,9 +207,7 @@ def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> f
         if stub is not None:
             stub.chain = evidence.target.row % CHAINS
         (endpoint,) = evidence.endpoints
-        scan.ask(evidence.target, endpoint, evidence.started)
-        healthy = scan._healthy
-        assert healthy is not None and healthy[0] is endpoint
-        if not scan._conclude_at_once(evidence, healthy[1], KEY, owned=False):
-            scan._conclude(evidence, owned=False, final=False)
+        question = scan.judgement.next_question(evidence.target, endpoint, evidence.started)
+        assert question is None
+        scan._conclude(evidence, scan.judgement.verdicts(evidence), owned=False, final=False)
     return time.process_time() - begun

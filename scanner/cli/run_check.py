@@ -14,8 +14,10 @@ from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
+from scanner.run.judgement import FILE_OFFER
 from scanner.run.row_queue import Row
-from scanner.run.wiring import FILE_OFFER, judge_file, make_transparency, make_verifier, new_run_id, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import make_judgement, make_verifier, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.x509.certificate_files import read_chain
 
@@ -32,7 +34,12 @@ def check_targets(texts: Sequence[str], given: dict[str, Any]) -> list[Finding]:
 
     async def run(rows: Iterator[Row]) -> None:
         async with open_session(
-            config, what, run_id=new_run_id(time.time()), verifier=verifier, emit=findings.append, warn=say
+            config,
+            what,
+            run_id=new_run_id(time.time()),
+            verifier=verifier,
+            callbacks=Callbacks(on_finding=findings.append),
+            warn=say,
         ) as session:
             await session.run(rows)
 
@@ -44,7 +51,7 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     """Judge a chain file as if a server had sent it; nothing is contacted."""
     config = opt.scan_config(given)
     what = material(given)
-    verifier, transparency = make_verifier(what), make_transparency(what)
+    judgement = make_judgement(config, what, make_verifier(what), run_id=new_run_id(now))
     certificates = read_chain(given["chain"])
     host, is_ip = given["host"], False
     if host is not None:
@@ -59,6 +66,4 @@ def check_files(given: dict[str, Any], now: float) -> Finding:
     flight = ServerFlight(certificates=certificates, complete=True)
     probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(given["chain"], probe),))
-    return judge_file(
-        config, verifier, evidence, name=host, run_id=new_run_id(now), transparency=transparency, material=what
-    )
+    return judgement.file_finding(evidence, name=host)

@@ -35,7 +35,7 @@ from scanner.process.limits import MAX_WORKERS, collect_seldom, cores, raise_fil
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import WORDS, words_of
 from scanner.run.row_queue import Row
-from scanner.run.scan import ScanStatistics
+from scanner.run.scan import Callbacks, ScanStatistics
 from scanner.run.wiring import Material, make_transparency, make_verifier, new_run_id, open_session
 from scanner.starttls import PROTOCOLS
 from scanner.text import quoted, span
@@ -338,10 +338,12 @@ class Run(Struct):
             run_id=self.run_id,
             verifier=self.verifier,
             transparency=self.transparency,
-            emit=self.emit,
-            judged=None if self.certificates is None else self.keep_certificates,
+            callbacks=Callbacks(
+                on_finding=self.emit,
+                on_judged=None if self.certificates is None else self.keep_certificates,
+                on_clock_wrong=lambda fleet: self.tell_clock(fleet.clock),
+            ),
             fragments=self.fragments,
-            notify=lambda fleet: self.tell_clock(fleet.clock),
             warn=say,
             clock=self.clock,
         ) as session:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from scanner.codec.json_safe import text
 from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.model.findings import EndpointRecord
-from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
 _WHERE_TRUE: Final = ("keyed", "named", "own_key", "operated", "on_the_spot")
@@ -22,7 +22,7 @@ def add_untrusted_issuer(
     verdicts: Sequence[ChainVerdict | None],
 ) -> None:
     """Write ``untrusted_issuer`` into the record of one address, where there is one."""
-    found = None if anchored(verdict) else lineage_of(verdict, endpoint)
+    found = None if reaches_anchor(verdict) else untrusted_issuer_of(verdict, endpoint)
     if found is None:
         return
     issuer: dict[str, Any] = {

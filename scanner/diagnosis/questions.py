@@ -33,7 +33,7 @@ from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUES
 from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
 from scanner.tls import offers
 from scanner.tls.offers import Offer
-from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
 __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "accepted_from", "next_question"]
@@ -242,7 +242,7 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
 
 def _may_be_made(verdict: ChainVerdict) -> bool:
     """Nobody vouches for the issuer: does it make certificates for whatever is asked? A name that cannot exist tells."""
-    return not verdict.trusted and not anchored(verdict) and lineage_of(verdict) is not None
+    return not verdict.trusted and not reaches_anchor(verdict) and untrusted_issuer_of(verdict) is not None
 
 
 def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict: ChainVerdict | None = None) -> Case:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 
 class Stage(StrEnum):
@@ -44,7 +44,7 @@ class Target(Struct, frozen=True):
 
     row: int
     host: str
-    port: int
+    port: Annotated[int, Meta(ge=0, le=0xFFFF)]
     protocol: str
     sni: str | None
     address: str | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from scanner.codec.typed import Reading, RecordedError, take
+from scanner.codec.decode import RecordedError, decode
 from scanner.model.config import ScanConfig
 from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
 from scanner.text import quoted
@@ -20,7 +20,6 @@ TRUST_STORE: Final = "trust_store"
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
 # Options whose values name files.
 _FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_MATERIAL})
-_NO_CERTIFICATES: Final = Reading(lambda _: None)
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -104,14 +103,23 @@ def _shown(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class _Endpoint(Struct):
+    trust: dict[str, Any] = field(default_factory=dict)
+
+
+class _Finding(Struct):
+    endpoints: tuple[_Endpoint, ...]
+    judged_with: dict[str, Any] = field(default_factory=dict)
+
+
 def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
     """What the run judged this finding with."""
-    written = take(finding, "judged_with", dict[str, Any], _NO_CERTIFICATES, default={})
-    hints = _hints()
-    options = {name: take(written, name, hints[name], _NO_CERTIFICATES) for name in written if name in hints}
-    for endpoint in take(finding, "endpoints", tuple[dict[str, Any], ...], _NO_CERTIFICATES):
-        stores = tuple(take(endpoint, "trust", dict[str, Any], _NO_CERTIFICATES, default={}))
-        if stores:
+    written = decode(finding, _Finding, "finding")
+    kinds = _kinds()
+    options = {name: decode(value, kinds[name], name) for name, value in written.judged_with.items() if name in kinds}
+    for endpoint in written.endpoints:
+        if endpoint.trust:
+            stores = tuple(endpoint.trust)
             if stores != Material().trust_stores:
                 options[TRUST_STORE] = stores
             break
@@ -119,14 +127,13 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _hints() -> dict[str, Any]:
-    """How the value of each option stands in JSON."""
-    config, known = get_type_hints(ScanConfig), {field.name for field in fields(Material)}
-    hints: dict[str, Any] = {name: config[field] for name, field in JUDGED_BY_CONFIG.items()}
-    for name, field in JUDGED_BY_MATERIAL.items():
-        assert field in known
-        hints[name] = tuple[str, ...] if isinstance(getattr(Material(), field), tuple) else str
-    return hints
+def _kinds() -> dict[str, Any]:
+    """The type of each option's value in JSON."""
+    config = {each.name: each.type for each in fields(ScanConfig)}
+    kinds: dict[str, Any] = {name: config[each] for name, each in JUDGED_BY_CONFIG.items()}
+    for name, each in JUDGED_BY_MATERIAL.items():
+        kinds[name] = tuple[str, ...] if isinstance(getattr(Material(), each), tuple) else str
+    return kinds
 
 
 __all__ = ["Options", "RecordedError", "Setup"]

@@ -31,6 +31,7 @@ from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
 from scanner.run.ipc import MessageStream, encode_message, read_message
 from scanner.run.row_queue import Row
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, Session, make_verifier, open_session
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
@@ -180,11 +181,13 @@ async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoi
                     assignment.material,
                     run_id=assignment.run_id,
                     verifier=verifier,
-                    emit=reporter.on_finding,
-                    judged=reporter.on_judged if assignment.certificates else None,
+                    callbacks=Callbacks(
+                        on_finding=reporter.on_finding,
+                        on_judged=reporter.on_judged if assignment.certificates else None,
+                        on_clock_wrong=reporter.on_clock_wrong,
+                    ),
                     fragments=Fragments(),
                     clock=WallClock(assignment.wall_offset),
-                    notify=reporter.on_clock_wrong,
                     warn=reporter.log,
                 ) as session,
                 trio.open_nursery() as nursery,

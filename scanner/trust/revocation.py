@@ -43,7 +43,7 @@ LONGEST_STAPLE: Final = 65_536
 _WEB: Final = ("http://", "https://")
 
 
-class Sources(Struct, frozen=True):
+class RevocationSources(Struct, frozen=True):
     """Where a certificate says that one can ask. ``none_needed`` says why nobody has to be asked, in words.
 
     ``unusable`` are addresses that are no HTTP ones (LDAP).
@@ -55,11 +55,11 @@ class Sources(Struct, frozen=True):
     unusable: tuple[str, ...] = ()
 
 
-def sources_of(certificate: Certificate, issuer: Certificate) -> Sources:
+def sources_of(certificate: Certificate, issuer: Certificate) -> RevocationSources:
     """Where to ask whether ``certificate``, issued by ``issuer``, is revoked."""
     every = (*dict.fromkeys(certificate.ocsp_urls), *dict.fromkeys(certificate.crl_urls))
     unusable = tuple(url for url in every if not url.lower().startswith(_WEB))
-    return Sources(
+    return RevocationSources(
         tuple(url for url in dict.fromkeys(certificate.ocsp_urls) if url not in unusable),
         tuple(url for url in dict.fromkeys(certificate.crl_urls) if url not in unusable),
         none_needed(certificate, issuer),

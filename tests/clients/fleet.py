@@ -18,6 +18,7 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
@@ -191,7 +192,9 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []
         verifier = make_verifier(material)
-        async with open_session(config, material, run_id="variants", verifier=verifier, emit=written.append) as session:
+        async with open_session(
+            config, material, run_id="variants", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
+        ) as session:
             await session.run(rows)
         written.sort(key=lambda finding: finding["target"]["row"] or 0)
         met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}

@@ -21,6 +21,7 @@ from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 
@@ -70,7 +71,12 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
             of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
             clock = functools.partial(a_clock, off)
             async with open_session(
-                config, material, run_id="demo", verifier=verifier, emit=written.append, clock=clock
+                config,
+                material,
+                run_id="demo",
+                verifier=verifier,
+                callbacks=Callbacks(on_finding=written.append),
+                clock=clock,
             ) as session:
                 with trio.fail_after(40):
                     await session.run(of_this_clock)

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose

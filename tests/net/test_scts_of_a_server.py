@@ -17,6 +17,7 @@ from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
@@ -86,7 +87,7 @@ async def scanned(directory: Path, port: int) -> Finding:
     findings: list[Finding] = []
     config = ScanConfig(revocation="off")
     async with open_session(
-        config, material, run_id="t", verifier=make_verifier(material), emit=findings.append
+        config, material, run_id="t", verifier=make_verifier(material), callbacks=Callbacks(on_finding=findings.append)
     ) as session:
         with trio.fail_after(20):
             await session.run(iter([target]))

@@ -16,9 +16,9 @@ from scanner.model.evidence import Completion, Evidence, Failure, FetchedIssuer,
 from scanner.output import Unreadable, dumps_line
 from scanner.rejudge import judging
 from scanner.rejudge.certificate_store import Certificates
-from scanner.rejudge.judging import Judged, Rejudge
+from scanner.rejudge.judging import Judged, RecordedRun, Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.run.wiring import Material, file_finding, make_verifier, offline_scan
+from scanner.run.wiring import Material, make_judgement, make_verifier
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
 from tests.helpers import pki
@@ -39,11 +39,13 @@ def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConf
     """The findings file of a run that saw this."""
     material = Material(trust_stores=(str(roots),))
     verifier = make_verifier(material, Intermediates(shipped=False))
-    scan = offline_scan(config or ScanConfig(), material, verifier, run_id="run-1", fragments=Fragments())
+    config = config or ScanConfig()
+    judgement = make_judgement(config, material, verifier, run_id="run-1", fragments=Fragments())
+    whole = RecordedRun(judgement, judge_clock=config.at is None)
     for one in seen:
-        scan.fold.add(scan.facts(one, scan.verdicts(one)))
+        whole.add(one)
     path = path or roots.with_name("findings.ndjson")
-    path.write_bytes(b"".join(dumps_line(scan.judged_again(one)) for one in seen))
+    path.write_bytes(b"".join(dumps_line(whole.finding(one)) for one in seen))
     return path
 
 
@@ -205,12 +207,12 @@ def test_certificates_that_no_server_sent(roots: Path) -> None:
     """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
     material = Material(trust_stores=(str(roots),))
     verifier = make_verifier(material, Intermediates(shipped=False))
-    scan = offline_scan(ScanConfig(), material, verifier, run_id="r")
+    judgement = make_judgement(ScanConfig(), material, verifier, run_id="r")
     path = roots.with_name("file.ndjson")
     for sni, name in ((None, None), ("wrong.example", "wrong.example")):
         row = replace(target("chain.pem" if sni is None else sni), sni=sni)
         seen = evidence(answered(offer="file", sni=sni), of=row)
-        path.write_bytes(dumps_line(file_finding(scan, verifier, seen, name=name)))
+        path.write_bytes(dumps_line(judgement.file_finding(seen, name=name)))
         assert lines(again(path)) == path.read_bytes()
 
 

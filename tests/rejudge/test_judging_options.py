@@ -9,7 +9,7 @@ import click
 import pytest
 
 from scanner.cli.options import JUDGING_OPTIONS
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
 from scanner.model.config import ScanConfig
 from scanner.rejudge.judging_options import Options
 from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material, judged_with

@@ -19,6 +19,7 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
@@ -92,7 +93,9 @@ class Network:
             )
             verifier = make_verifier(material)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
-            async with open_session(CONFIG, material, run_id="run", verifier=verifier, emit=written.append) as session:
+            async with open_session(
+                CONFIG, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
+            ) as session:
                 with trio.fail_after(50):
                     await session.run(iter(rows))
         return {finding["target"]["host"] or "": finding for finding in written}

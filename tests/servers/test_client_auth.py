@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
@@ -35,7 +36,9 @@ def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
 
     async def main() -> None:
         verifier = make_verifier(material)
-        async with open_session(config, material, run_id="test", verifier=verifier, emit=findings.append) as session:
+        async with open_session(
+            config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+        ) as session:
             await session.run(iter([target]))
 
     trio.run(main)

@@ -16,6 +16,7 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from tests.helpers import pki
 from tests.servers.conftest import Start
@@ -86,7 +87,9 @@ def scanned(
         verifier = make_verifier(material)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_session(config, material, run_id="t", verifier=verifier, emit=findings.append) as session:
+            async with open_session(
+                config, material, run_id="t", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+            ) as session:
                 await session.run(iter([target]))
             nursery.cancel_scope.cancel()
 

@@ -20,6 +20,7 @@ from scanner.demo.services import points
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from tests.servers.interception import NAMES, Network
 from tests.servers.running import free_port, loopback_address
@@ -107,7 +108,9 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
             rows = [Target(number, site, port, "https", site) for number, site in enumerate(SITES, 1)]
             config = ScanConfig(retries=0, private_urls=True)
             verifier = make_verifier(material)
-            async with open_session(config, material, run_id="run", verifier=verifier, emit=written.append) as session:
+            async with open_session(
+                config, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
+            ) as session:
                 with trio.fail_after(50):
                     await session.run(iter(rows))
             nursery.cancel_scope.cancel()

@@ -10,6 +10,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, Probe, Target
 from scanner.model.findings import Finding
 from scanner.net.probe import Prober, Timing
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
@@ -79,7 +80,9 @@ async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
     findings: list[Finding] = []
     material = Material(trust_stores=(roots,))
     verifier = make_verifier(material)
-    async with open_session(config, material, run_id="test", verifier=verifier, emit=findings.append) as session:
+    async with open_session(
+        config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+    ) as session:
         await session.run(iter([target]))
     (finding,) = findings
     return finding

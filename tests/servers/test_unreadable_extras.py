@@ -23,6 +23,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.tls import constants as c
 from scanner.tls import offers
@@ -69,7 +70,11 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
         async with serving_files(answers) as files, serving(script(files.port)) as server:
             config = ScanConfig(private_urls=True, retries=0, at=NOW)
             async with open_session(
-                config, material, run_id="test", verifier=make_verifier(material), emit=findings.append
+                config,
+                material,
+                run_id="test",
+                verifier=make_verifier(material),
+                callbacks=Callbacks(on_finding=findings.append),
             ) as session:
                 row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
                 await session.run(iter([row]))

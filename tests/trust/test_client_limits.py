@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.client_limits import limits_exceeded, minority_problems
+from scanner.trust.client_limits import client_limit_problems, limits_exceeded
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.paths import PathBuilder, surroundings
+from scanner.trust.paths import PathBuilder, chain_context
 from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
@@ -75,8 +75,8 @@ def test_a_ca_as_a_server() -> None:
 def test_the_anchor_s_own_signature_means_nothing() -> None:
     top = pki.root("Modern Root", private=pki.key("modern root", "ed25519"))
     below = pki.certificate("leaf.example", issuer=top)
-    assert [problem.certificate for problem in minority_problems(1, [below.parsed, top.parsed])] == [below.sha256]
-    assert list(minority_problems(1, [top.parsed])) == []
+    assert [problem.certificate for problem in client_limit_problems(1, [below.parsed, top.parsed])] == [below.sha256]
+    assert list(client_limit_problems(1, [top.parsed])) == []
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_anchor_s_own_signature_means_nothing() -> None:
 def test_limits_on_what_is_sent(sizes: list[int], clients: list[str]) -> None:
     builder = PathBuilder(Intermediates(shipped=False))
     leaf = pki.certificate("leaf.example", issuer=pki.root()).parsed
-    around = surroundings(pki.store(pki.root("Other")), ())
-    found, words = limits_exceeded(leaf, sizes, builder, [around], NOW)
+    context = chain_context(pki.store(pki.root("Other")), ())
+    found, words = limits_exceeded(leaf, sizes, builder, [context], NOW)
     assert found == clients
     assert len(words) == len({client for client in clients if client not in ("curl", "python")})

@@ -148,7 +148,7 @@ def test_random_webs_of_cross_signs(seed: int) -> None:
     anchors = dice.sample(roots, 2)
     sent: list[pki.Issued] = []
     for _ in range(dice.randrange(1, 9)):
-        lower, upper = dice.sample(range(5), 2)
+        lower, above_path = dice.sample(range(5), 2)
         changes: dict[str, object] = {}
         if dice.random() < 0.3:
             changes["not_after"] = NOW + dice.choice([-DAY, DAY])
@@ -156,7 +156,9 @@ def test_random_webs_of_cross_signs(seed: int) -> None:
             changes["break_signature"] = True
         if dice.random() < 0.2:
             changes["path_length"] = dice.randrange(3)
-        sent.append(pki.authority(f"Web {lower}", roots[upper], private=keys[lower], serial=len(sent) + 1, **changes))
+        sent.append(
+            pki.authority(f"Web {lower}", roots[above_path], private=keys[lower], serial=len(sent) + 1, **changes)
+        )
     leaf = pki.certificate("leaf.example", issuer=dice.choice(roots))
     dice.shuffle(sent)
     judging = ChainVerifier([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))

@@ -101,7 +101,7 @@ def verdicts(
 def compare(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) -> None:
     found = verdicts(*arguments, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(verifier, "usual_way", lambda *_: None)
+        patch.setattr(verifier, "cacheable_path", lambda *_: None)
         expected = verdicts(*arguments, **options)
     assert found == expected
     assert [list(verdict.stores) for verdict in found] == [list(verdict.stores) for verdict in expected]
@@ -148,7 +148,7 @@ def test_the_way_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nearly every leaf is spared: it is judged without looking for paths."""
     judging = a_verifier(STORES["two"], public=False)
     judging.verify((FIRST.der, CA.der), name=None, at=NOW)
-    monkeypatch.setattr(judging, "_surroundings", lambda *_: pytest.fail("judged at length"))
+    monkeypatch.setattr(judging, "_contexts_of", lambda *_: pytest.fail("judged at length"))
     verdict = judging.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted and verdict.path == (LEAVES["usual"].parsed, CA.parsed, ROOT.parsed)
     assert verdict.name is not None and verdict.name.matches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.path_check import CLOSED, UNKNOWN, WeighedPath
+from scanner.trust.path_check import CLOSED, UNKNOWN, CheckedPath
 from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
@@ -18,8 +18,8 @@ LEAF = pki.certificate("leaf.example", issuer=CA)
 def test_rank() -> None:
     leaf = LEAF.parsed
     short, long = (leaf,), (leaf, leaf)
-    assert WeighedPath(CLOSED, short, [], {}, None).rank < WeighedPath(CLOSED, long, [], {}, None).rank
-    assert WeighedPath(UNKNOWN, long, [], {}, None).rank < WeighedPath(UNKNOWN, short, [], {}, None).rank
+    assert CheckedPath(CLOSED, short, [], {}, None).rank < CheckedPath(CLOSED, long, [], {}, None).rank
+    assert CheckedPath(UNKNOWN, long, [], {}, None).rank < CheckedPath(UNKNOWN, short, [], {}, None).rank
 
 
 def test_a_forged_signature_leads_to_no_anchor() -> None:

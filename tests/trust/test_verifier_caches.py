@@ -7,8 +7,8 @@ import pytest
 from scanner.caching import Cache
 from scanner.trust import verifier_caches as judge_caches
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, Climb, UpperPath, surroundings
-from scanner.trust.step_budget import Bill
+from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, IssuerPath, PathSet, chain_context
+from scanner.trust.step_budget import Charges
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
@@ -57,15 +57,15 @@ def test_issuers_surroundings_and_usual_paths_count_their_certificates() -> None
     issuer = Certificate.parse_untrusted(CA.der)
     cache.put(CA.der, issuer)
     assert cache.bytes == 7 * len(CA.der)
-    around = judge_caches.around()
-    around.put(("a",), (surroundings(pki.store(ROOT), (issuer,)),))
-    assert around.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
+    context = judge_caches.context()
+    context.put(("a",), (chain_context(pki.store(ROOT), (issuer,)),))
+    assert context.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
 
 
 def test_paths_above_the_issuers_of_one_server_are_bounded() -> None:
-    around = surroundings(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
-    path = UpperPath((), "unknown", (), (), 0.0, 0.0, False)
-    assert around.has_room(Climb([path] * (MAX_PATHS_KEPT - 1), Bill(), 0))
-    assert not around.has_room(Climb([path] * 2, Bill(), 0))
-    assert around.has_room(Climb([path], Bill(), 0))
-    assert not around.has_room(Climb([path], Bill(), 0))
+    context = chain_context(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
+    path = IssuerPath((), "unknown", (), (), 0.0, 0.0, False)
+    assert context.has_room(PathSet([path] * (MAX_PATHS_KEPT - 1), Charges(), 0))
+    assert not context.has_room(PathSet([path] * 2, Charges(), 0))
+    assert context.has_room(PathSet([path], Charges(), 0))
+    assert not context.has_room(PathSet([path], Charges(), 0))

@@ -69,7 +69,7 @@ def _bundle_bytes(_key: object, bundle: Bundle) -> int:
     return 400 + len(bundle.error or "") + PARSED * sum([len(item.der) for item in bundle.certificates])
 
 
-class Sources:
+class RevocationSources:
     """Belongs to one run. ``clock`` gives seconds since the epoch, for what the cache keeps."""
 
     def __init__(self, fetcher: Fetcher, cache: DiskCache | None, clock: Callable[[], float]) -> None:

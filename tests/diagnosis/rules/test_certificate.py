@@ -310,7 +310,7 @@ def test_a_chain_too_costly_to_judge_is_an_error_where_a_client_gives_up_too() -
     maze = [pki.authority("Below", issuers[0], serial=200 + place) for place in range(24)]
     deep = pki.certificate(HOST, issuer=maze[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget.Budget.__init__, "__defaults__", (200,))
+        patch.setattr(budget.StepBudget.__init__, "__defaults__", (200,))
         many = diagnosed(sent(deep, *maze, *issuers))
         few = diagnosed(sent(deep, maze[0], issuers[0]))
     assert (codes(many)[-1], many.outcome) == ("too-costly-to-judge", "fail")

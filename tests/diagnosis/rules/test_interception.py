@@ -10,7 +10,7 @@ from scanner.diagnosis.questions import UNKNOWABLE_NAME
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict, InterceptionVerdict
 from scanner.model.evidence import Completion, Elsewhere, EndpointEvidence, Stage
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_key, made_on_the_spot
+from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_id, made_on_the_spot
 from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, proof, root, verifier
@@ -31,7 +31,7 @@ def seen(ca: pki.Issued, *, host: str = HOST, spot: bool = False) -> EndpointEvi
 
 
 def fleet(ca: pki.Issued, *, certain: bool = True) -> FleetVerdict:
-    key = issuer_key(ca.subject_der, ca.parsed.spki_der)
+    key = issuer_id(ca.subject_der, ca.parsed.spki_der)
     words = {"names_count": 7, "names": ["a.example"], "reasons": ["it makes them on the spot"]}
     return FleetVerdict(interceptors={key: InterceptionVerdict("CN=x", words, certain)})
 
