@@ -171,7 +171,7 @@ def _report_failure(error: BaseException) -> int:
     """Report what a person can mend in one line, and a bug with all that is needed to find it."""
     problem = reported_error(error)
     if problem is not None:
-        return _report(str(problem), USAGE_ERROR)
+        return _report(str(problem), problem.exit_status)
     if signals.came():
         return _report("interrupted", INTERRUPTED)
     import traceback

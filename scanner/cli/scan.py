@@ -60,7 +60,7 @@ def scan(inventory: str, **given: Any) -> int:
     """  # fmt: skip
     import trio
 
-    from scanner.cli.messages import log
+    from scanner.cli.user_log import log
     from scanner.net.clocks import LoopClock
     from scanner.process import signals
     from scanner.run.inventory_scan import prepare
@@ -68,7 +68,7 @@ def scan(inventory: str, **given: Any) -> int:
     run = prepare(scan_options(inventory, given), log)
     watched = not given["no_progress"] and cast("TextIO | None", sys.stderr) is not None
     with signals.deferred():
-        trio.run(run.run, _progress() if watched and sys.stderr.isatty() else None, clock=LoopClock())
+        trio.run(run.run, progress() if watched and sys.stderr.isatty() else None, clock=LoopClock())
     if watched:
         from scanner.fleet.stats.stats_tables import as_table
 
@@ -105,7 +105,8 @@ def scan_options(inventory: str, given: dict[str, Any]) -> ScanOptions:
     return options
 
 
-def _progress() -> ShowProgress:
+def progress() -> ShowProgress:
+    """Return what shows the progress on standard error."""
     from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal
 
     return partial(show_progress, stream=sys.stderr)
