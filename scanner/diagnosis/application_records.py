@@ -16,7 +16,7 @@ from scanner.x509.distinguished import name_text
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:
     """Whether a client certificate is asked for, by whom it should be issued, and what becomes of who has none."""
-    request = flight.client_auth
+    request = flight.negotiation.client_auth
     if request is None:
         return {"requested": False, "required": False, "authorities": []}
     record: ClientAuthRecord = {

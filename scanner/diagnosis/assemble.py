@@ -287,7 +287,7 @@ def endpoint_record(
     }
     if flight is not None:
         _negotiated(record, flight)
-        if flight.complete:
+        if flight.negotiation.complete:
             record["client_auth"] = client_auth_record(endpoint, flight, target.protocol)
     if endpoint.completions and (application := application_record(endpoint)) is not None:
         record["application"] = application
@@ -356,18 +356,18 @@ def _alert(alert: tuple[int, int]) -> AlertRecord:
 
 
 def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
-    if flight.version is not None:
-        record["version"] = version_name(flight.version)
-    if flight.cipher is not None:
-        record["cipher"] = cipher_name(flight.cipher)
-    if flight.group is not None:
-        record["group"] = group_name(flight.group)
-    if flight.alpn is not None:
-        record["alpn"] = text(flight.alpn)
-    record["sni_accepted"] = flight.sni_acknowledged
-    if flight.signature_scheme is not None:
-        record["signature_scheme"] = scheme_name(flight.signature_scheme)
-    if flight.hello_retry:
+    if flight.negotiation.version is not None:
+        record["version"] = version_name(flight.negotiation.version)
+    if flight.negotiation.cipher is not None:
+        record["cipher"] = cipher_name(flight.negotiation.cipher)
+    if flight.negotiation.group is not None:
+        record["group"] = group_name(flight.negotiation.group)
+    if flight.negotiation.alpn is not None:
+        record["alpn"] = text(flight.negotiation.alpn)
+    record["sni_accepted"] = flight.negotiation.sni_acknowledged
+    if flight.negotiation.signature_scheme is not None:
+        record["signature_scheme"] = scheme_name(flight.negotiation.signature_scheme)
+    if flight.negotiation.hello_retry:
         record["hello_retry"] = True
 
 
@@ -391,10 +391,10 @@ def _followup(name: str, answer: Probe, certificates: Certificates) -> FollowupR
         "result": "ok" if answer.failure is None else answer.failure.value,
     }
     flight = answer.flight
-    if flight is not None and flight.version is not None:
-        record["version"] = version_name(flight.version)
-    if flight is not None and flight.cipher is not None:
-        record["cipher"] = cipher_name(flight.cipher)
+    if flight is not None and flight.negotiation.version is not None:
+        record["version"] = version_name(flight.negotiation.version)
+    if flight is not None and flight.negotiation.cipher is not None:
+        record["cipher"] = cipher_name(flight.negotiation.cipher)
     if answer.alert is not None:
         record["alert"] = alert_name(answer.alert[1])
     record["observed"] = facts_of_followup(answer, certificates)

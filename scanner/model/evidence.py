@@ -158,8 +158,11 @@ class ClientAuthRequest(Struct, frozen=True):
     schemes: tuple[int, ...] = ()
 
 
-class ServerFlight(Struct, frozen=True):
-    """What the server said in its first flight, decrypted where TLS 1.3 hid it; code points stay numbers.
+class Negotiation(Struct, frozen=True):
+    """What a server chose in its first flight, and how it proved itself; code points stay numbers.
+
+    All that a fleet's servers have in common: flights differ in their certificates and random numbers, while versions, suites,
+    groups and schemes combine to some dozens. So what depends on a negotiation alone is computed once for each of these.
 
     ``signature_valid`` is whether CertificateVerify (TLS 1.3) or ServerKeyExchange (TLS <= 1.2) verifies with
     the leaf's key; ``None`` where the exchange has no signature (RSA key transport) or the key could not be used.
@@ -173,15 +176,21 @@ class ServerFlight(Struct, frozen=True):
     alpn: str | None = None
     sni_acknowledged: bool | None = None
     hello_retry: bool = False
-    random: bytes | None = None
     signature_scheme: int | None = None
     signature_valid: bool | None = None
     finished_valid: bool | None = None
+    client_auth: ClientAuthRequest | None = None
+    complete: bool = False
+
+
+class ServerFlight(Struct, frozen=True):
+    """What the server said in its first flight, decrypted where TLS 1.3 hid it."""
+
+    negotiation: Negotiation = Negotiation()
+    random: bytes | None = None
     certificates: tuple[bytes, ...] = ()
     ocsp_response: bytes | None = None
     scts: tuple[bytes, ...] = ()  # SerializedSCTs of the TLS extension (RFC 6962 section 3.3)
-    client_auth: ClientAuthRequest | None = None
-    complete: bool = False
 
 
 class Probe(Struct, frozen=True):

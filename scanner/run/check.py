@@ -9,7 +9,7 @@ from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Stage, Target
+from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
 from scanner.run.judgement import FILE_OFFER
 from scanner.run.scan import Callbacks
@@ -53,7 +53,7 @@ def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: 
         row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
-    flight = ServerFlight(certificates=certificates, complete=True)
+    flight = ServerFlight(Negotiation(complete=True), certificates=certificates)
     probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(path, probe),))
     return judgement.file_finding(evidence, name=host)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from scanner.codec.certificate_dedup import Fragments
 from scanner.errors import UsageProblem, innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.inventory import count_rows_hint, read_inventory
 from scanner.model.config import ScanConfig
 from scanner.net.clocks import WallClock
@@ -94,7 +94,7 @@ class InventoryScan:
         self._run_id = new_run_id(time.time())
 
     @property
-    def counts(self) -> Stats:
+    def counts(self) -> RunCounts:
         """The counts over all findings of the output."""
         return self._outputs.counts
 

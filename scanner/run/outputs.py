@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Completed, Writer, certificates_in, check_output, completed, open_output
@@ -27,7 +27,7 @@ class ScanOutputs:
     """The open outputs of one scan, and what is counted on their way."""
 
     def __init__(self, findings: Writer, certificates: Writer | None, fail_on: Set[str]) -> None:
-        self.counts = Stats()
+        self.counts = RunCounts()
         self.fail_on = FailOn(fail_on)
         self.known_certificates: set[bytes] = set()  # SHA-256 of those that are in the certificates file
         self._findings = findings
@@ -43,7 +43,7 @@ class ScanOutputs:
         self._findings.write(finding)
         if finding["outcome"] == "ok" and not finding["diagnoses"]:
             # the table at the end has neither runs nor the inventory's own columns
-            self.counts.total.add_quiet("ok", 1)
+            self.counts.total.add("ok", None, ())
         else:
             self.count(finding)
 

@@ -19,7 +19,7 @@ from scanner.codec.certificate_dedup import Fragments
 from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
@@ -63,7 +63,7 @@ class Report(Struct):
     phase: Phase = "working"
     rows: list[int] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
-    stats: Stats = field(default_factory=Stats)
+    stats: RunCounts = field(default_factory=RunCounts)
     words: set[str] = field(default_factory=set)
     certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
     learnt: list[bytes] = field(default_factory=list)

@@ -12,10 +12,10 @@ left to learn without a client's own secrets, so the handshake is not completed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scanner.tls import constants as c
-from scanner.tls import messages, signatures
+from scanner.tls import messages
 from scanner.tls.constants import APPLICATION_DATA, HANDSHAKE
 from scanner.tls.events import (
     NEED_DATA,
@@ -36,14 +36,17 @@ from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.record_layer import MAX_FRAGMENT, HandshakeBuffer, RecordBuffer
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
+from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT, verify_handshake_signature
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
 MAX_WARNING_ALERTS: Final = 5
 _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
-
-PublicKeyOf = Callable[[bytes], Any]
+PublicKeyOf = Callable[[bytes], "CertificatePublicKeyTypes | None"]
 
 
 class ClientHandshake:
@@ -352,7 +355,7 @@ class ClientHandshake:
             raise DecodeError("CertificateStatus", "comes a second time", 0)
         self.ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
-    def _leaf_key(self) -> Any:
+    def _leaf_key(self) -> CertificatePublicKeyTypes | None:
         return self._public_key_of(self.certificates[0]) if self.certificates else None
 
     def _server_key_exchange(self, message: bytes) -> None:
@@ -367,10 +370,7 @@ class ClientHandshake:
         if exchange.signature is None or key is None:
             return
         content = self._random + (self.server_random or b"") + exchange.params
-        if exchange.scheme is not None:
-            self.signature_valid = signatures.verifies(key, exchange.scheme, exchange.signature, content)
-        else:
-            self.signature_valid = signatures.verifies_before_tls12(key, exchange.signature, content)
+        self.signature_valid = verify_handshake_signature(key, exchange.scheme, exchange.signature, content)
 
     def _server_hello_done(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
@@ -378,14 +378,14 @@ class ClientHandshake:
     def _certificate_verify(self, message: bytes) -> None:
         scheme, signature = messages.certificate_verify_untrusted(message[4:])
         self.signature_scheme = scheme
-        if scheme in signatures.NOT_IN_TLS13:
+        if scheme in NOT_IN_TLS13:
             raise DecodeError(
                 "CertificateVerify", f"is signed with {scheme_name(scheme)}, which TLS 1.3 does not have", 0
             )
         key = self._leaf_key()
         if key is not None:
-            content = signatures.VERIFY_CONTEXT + self._transcript.digest()
-            self.signature_valid = signatures.verifies(key, self.signature_scheme, signature, content)
+            content = VERIFY_CONTEXT + self._transcript.digest()
+            self.signature_valid = verify_handshake_signature(key, scheme, signature, content)
         self._transcript.update(message)
 
     def _finished(self, message: bytes) -> None:

@@ -7,7 +7,9 @@ Code points stay numbers and unknown extensions stay bytes.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from scanner.tls import constants as c
 from scanner.tls.wire import DecodeError, Reader, whole_vector
@@ -18,7 +20,7 @@ MAX_CERTIFICATES: Final = 100
 _EXTENSION: Final = struct.Struct(">HH")
 
 
-class ServerHello(NamedTuple):
+class ServerHello(Struct, frozen=True):
     """A ServerHello or HelloRetryRequest. ``version`` is the one selected, from supported_versions where it is there."""
 
     version: int
@@ -135,7 +137,7 @@ def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
     return _vectors_untrusted(whole_vector(body, 2, what), what)
 
 
-class CertificateMessage(NamedTuple):
+class CertificateMessage(Struct, frozen=True):
     """Certificates as sent, leaf first. The extensions are those of the leaf's entry (TLS 1.3), else empty."""
 
     certificates: tuple[bytes, ...]
@@ -162,7 +164,7 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     return CertificateMessage(tuple(certificates), leaf_extensions)
 
 
-class CertificateRequest(NamedTuple):
+class CertificateRequest(Struct, frozen=True):
     """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
 
     authorities: tuple[bytes, ...]
@@ -201,7 +203,7 @@ def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
     return scheme, signature
 
 
-class ServerKeyExchange(NamedTuple):
+class ServerKeyExchange(Struct, frozen=True):
     """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
 
     ``scheme`` is ``None`` before TLS 1.2; ``signature`` is ``None`` for anonymous exchanges.

@@ -39,20 +39,23 @@ _BLOCK_SIZES: Final[dict[Hash, int]] = {hashlib.sha256: 64, hashlib.sha384: 128}
 class Secret:
     """A secret of the key schedule: a key for HMAC, and by way of HMAC for both steps of HKDF.
 
-    The padded key is kept, since one secret is expanded up to three times.
+    What is kept is the state of the inner and the outer hash once they have read the padded key (RFC 2104 section 4).
     """
 
-    __slots__ = ("_hash", "_inner", "_outer")
+    __slots__ = ("_inner", "_outer")
 
     def __init__(self, key: bytes, hash: Hash) -> None:
-        self._hash = hash
         padded = key.ljust(_BLOCK_SIZES[hash], b"\x00")
-        self._inner = padded.translate(_INNER)
-        self._outer = padded.translate(_OUTER)
+        self._inner = hash(padded.translate(_INNER))
+        self._outer = hash(padded.translate(_OUTER))
 
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC of ``message``. With this secret as the salt, that is HKDF-Extract."""
-        return self._hash(self._outer + self._hash(self._inner + message).digest()).digest()
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
     def expand(self, info: bytes, length: int) -> bytes:
         """Return HKDF-Expand of at most one hash length. With ``hkdf_label`` as ``info``, that is HKDF-Expand-Label."""

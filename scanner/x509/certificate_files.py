@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from scanner.errors import TlsweepError
 from scanner.x509 import der
 from scanner.x509.pem import blocks, certificates_in_pem
-from scanner.x509.signatures import NOT_TAKEN
+from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS
 
 # A full chain has some 10 KB.
 MAX_CHAIN_FILE_BYTES: Final = 8 << 20
@@ -59,7 +59,7 @@ def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
             warnings.simplefilter("ignore")  # about BER, which many tools write here
             certificates = pkcs7.load_der_pkcs7_certificates(content)
         return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-    except NOT_TAKEN:  # of one certificate in it, too
+    except CRYPTOGRAPHY_ERRORS:  # of one certificate in it, too
         return ()
 
 

@@ -21,7 +21,7 @@ from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.x509.distinguished import comparable, name_text
 from scanner.x509.ocsp import MAX_MESSAGE, reason_untrusted, what_instead
 from scanner.x509.pem import blocks
-from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verify_signature
 
 # The longest lists of public CAs have some 20 MB; the fetcher gives up before this.
 MAX_CRL_BYTES: Final = 64 << 20
@@ -186,7 +186,7 @@ class Crl:
         except CertificateError:
             return False
         start, stop = self._tbs
-        return verifies(key, self.algorithm, self.signature, self._data[start:stop]) is True
+        return verify_signature(key, self.algorithm, self.signature, self._data[start:stop]) is True
 
     # --- entries -----------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question
-from tests.demo.test_every_case import scanned
+from tests.demo.test_every_case import run_and_scan
 from tests.helpers import pki
 
 # Addresses that nothing else of the tests uses: 127.95.x.y.
@@ -138,11 +138,11 @@ async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: P
 async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
     """The demo's fleet."""
     met = Meetings()
-    async with scanned(scratch / "demo") as (fleet, findings):
+    async with run_and_scan(scratch / "demo") as (fleet, findings):
         for row in fleet.rows:
             if not row.addresses or row.case.protocol not in ("tls", "https"):
                 continue
-            if row.case.clock_off:  # the clients here have the right clock
+            if row.case.clock_offset:  # the clients here have the right clock
                 continue
             met.findings[row.case.name] = findings[row.case.name]
             host = str(findings[row.case.name]["target"]["host"])

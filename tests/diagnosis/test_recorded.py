@@ -26,6 +26,7 @@ from scanner.model.evidence import (
     Evidence,
     Failure,
     FetchedIssuer,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
@@ -80,7 +81,7 @@ def comparable(seen: Evidence) -> Evidence:
             for name in ("connect_seconds", "starttls_seconds", "handshake_seconds")
         }
         changes: dict[str, Any] = {**times, "bytes_received": 0} if one.failure is None else dict(times)
-        if one.failure is None and one.flight is not None and one.flight.version == 0x0304:
+        if one.failure is None and one.flight is not None and one.flight.negotiation.version == 0x0304:
             changes["flight"] = replace(one.flight, random=None)
         return replace(one, **changes)
 
@@ -101,6 +102,7 @@ def comparable(seen: Evidence) -> Evidence:
 
 FLIGHT = answered().flight
 assert FLIGHT is not None
+CUT = replace(FLIGHT, negotiation=replace(FLIGHT.negotiation, complete=False, finished_valid=None))
 CASES = {
     "healthy": evidence(answered()),
     "nothing at all": evidence(answer=dns(DnsStatus.NXDOMAIN, cname=("gone.example",), detail="no such name")),
@@ -115,10 +117,10 @@ CASES = {
         failed(Failure.PLAINTEXT, recognised="ssh", first_bytes=b"SSH-2.0-\xff", bytes_received=40, detail="SSH-2.0")
     ),
     "half a flight": evidence(
-        failed(Failure.RESET, bytes_received=90, flight=ServerFlight(version=0x0303, cipher=0xC02F, random=b"r" * 32))
+        failed(Failure.RESET, bytes_received=90, flight=ServerFlight(Negotiation(version=0x0303, cipher=0xC02F), random=b"r" * 32))
     ),
     "certificates, then an alert": evidence(
-        replace(alerted(42), stage=Stage.CERTIFICATE, flight=replace(FLIGHT, complete=False, finished_valid=None))
+        replace(alerted(42), stage=Stage.CERTIFICATE, flight=CUT)
     ),
     "a follow-up that worked": evidence(
         at(alerted(40), everything=answered(version=0x0303, cipher=0x009E, group=None, dh_bits=1024), no_sni=alerted(112, sni=None))

@@ -37,7 +37,7 @@ from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import UsageProblem
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
 from scanner.net.http.response import NotHttp, read_answer_untrusted
@@ -276,7 +276,7 @@ def _read_finding(line: bytes) -> None:
     found = finding_of(line)
     if isinstance(found, str):
         return
-    statistics = Statistics(("owner",))
+    statistics = FleetStats(("owner",))
     statistics.add(found)
     orjson.dumps(statistics.to_json())
     facts = facts_of_finding(found)

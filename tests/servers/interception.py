@@ -12,8 +12,8 @@ from typing import Final
 
 import trio
 
-from scanner.demo.cases import Workshop
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.cases import ServerFactory
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Authority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
@@ -50,8 +50,8 @@ class Network:
         self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
         """One server for all the names, each with a certificate and key of its own; gives its port."""
-        with Workshop(self.pki) as shop:
-            contexts = {name: shop.context(self.pki.leaf(name, issuer=issuer)) for name in names}
+        with ServerFactory(self.pki) as factory:
+            contexts = {name: factory.context(self.pki.leaf(name, issuer=issuer)) for name in names}
 
             def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
                 connection.context = contexts.get(name or "", contexts[names[0]])

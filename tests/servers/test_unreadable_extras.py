@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from trio.testing import MockClock
 
-from scanner.demo import wire
-from scanner.demo.hello import parse_hello_untrusted
+from scanner.demo import server_messages
+from scanner.demo.client_hello import parse_hello_untrusted
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
@@ -51,8 +51,8 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         hello = parse_hello_untrusted(said[5:], len(said))
-        suite = wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        await peer.say(wire.server_flight(hello, wire.TLS12, suite, credential, staple=staple))
+        suite = server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        await peer.say(server_messages.server_flight(hello, server_messages.TLS12, suite, credential, staple=staple))
         await peer.silence()
 
     return script

@@ -12,7 +12,7 @@ import pytest
 from scanner.x509 import crl as lists
 from scanner.x509.crl import SEARCHES, Crl, CrlError, RevokedEntry, load_untrusted, look_up_untrusted
 from scanner.x509.ocsp import MAX_MESSAGE
-from scanner.x509.signatures import SignatureAlgorithm, verifies
+from scanner.x509.signatures import SignatureAlgorithm, verify_signature
 from tests.helpers import revocation as made
 from tests.helpers.pki import (
     DAY,
@@ -136,9 +136,9 @@ def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counting(key: Any, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
         verified.append(signature)
-        return verifies(key, algorithm, signature, signed)
+        return verify_signature(key, algorithm, signature, signed)
 
-    monkeypatch.setattr(lists, "verifies", counting)
+    monkeypatch.setattr(lists, "verify_signature", counting)
     loaded = load_untrusted(crl(CA, entry(SERIAL)))
     leaf, ca = WORLD.parsed()
     for _ in range(3):

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, respond
+from scanner.demo.dns_server import Node, respond
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire as dns_wire
 from scanner.net.dns import pace as dns_pace

@@ -1,4 +1,4 @@
-"""Statistics of parts add up to those of the whole, in any order; nothing in a file is too odd to be counted."""
+"""FleetStats of parts add up to those of the whole, in any order; nothing in a file is too odd to be counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.stats_tables import FORMATS
 from scanner.output import Unreadable
 from tests.helpers.hostile import hostile_finding
@@ -74,14 +74,14 @@ def answered(*urls: str) -> list[dict[str, Any]]:
     ]
 
 
-def folded(findings: list[dict[str, Any]], size: int = 1000) -> Statistics:
-    statistics = Statistics(COLUMNS)
+def folded(findings: list[dict[str, Any]], size: int = 1000) -> FleetStats:
+    statistics = FleetStats(COLUMNS)
     for start in range(0, len(findings), size):
         statistics.add_batch(findings[start : start + size])
     return statistics
 
 
-def shown(statistics: Statistics) -> Any:
+def shown(statistics: FleetStats) -> Any:
     read = orjson.loads(orjson.dumps(statistics.to_json()))
     validate_statistics(read)
     return read
@@ -90,7 +90,7 @@ def shown(statistics: Statistics) -> Any:
 WHOLE = shown(folded(estate()))
 
 
-def test_the_whole() -> None:
+def test_all_counts_of_an_estate() -> None:
     assert list(WHOLE)[:7] == ["schema", "findings", "unreadable_lines", "runs", "outcomes", "causes", "by"]
     assert WHOLE["findings"] == 28 and WHOLE["repeated"] == 2
     assert WHOLE["outcomes"] == {"ok": 16, "warn": 0, "fail": 11, "invalid": 1}
@@ -108,7 +108,7 @@ def test_the_whole() -> None:
     assert WHOLE["latency_ms"]["handshake"]["count"] == 26
 
 
-def test_what_the_fleet_says() -> None:
+def test_verdicts_on_the_fleet() -> None:
     correlation = WHOLE["correlation"]
     (box,) = correlation["interceptors"]
     assert box["issuer"] == "CN=Box" and box["certain"] and box["evidence"]["names_count"] == 5
@@ -126,46 +126,46 @@ def test_what_the_fleet_says() -> None:
 def test_parts_add_up_in_any_order(findings: list[dict[str, Any]], cuts: list[int], size: int) -> None:
     edges = [0, *sorted(cuts), len(findings)]
     parts = [folded(findings[start:end], size) for start, end in pairwise(edges)]
-    total = Statistics(COLUMNS)
+    total = FleetStats(COLUMNS)
     for part in parts[::-1]:
         total.merge(pickle.loads(pickle.dumps(part)))
     assert shown(total) == WHOLE
 
 
-def test_it_goes_to_another_process_whole() -> None:
-    folded = Statistics(COLUMNS)
+def test_statistics_can_be_pickled() -> None:
+    folded = FleetStats(COLUMNS)
     folded.add_batch(estate())
     assert pickle.loads(pickle.dumps(folded)).to_json() == folded.to_json()
     folded.add_batch(estate())
-    assert pickle.loads(pickle.dumps(folded)).total.findings == 2 * len(estate())
+    assert pickle.loads(pickle.dumps(folded)).counts.total.findings == 2 * len(estate())
 
 
-def test_one_by_one_is_the_same() -> None:
-    statistics = Statistics(COLUMNS)
+def test_counting_one_by_one_gives_the_same() -> None:
+    statistics = FleetStats(COLUMNS)
     for one in estate():
         statistics.add(one)
     assert shown(statistics) == WHOLE
 
 
-def test_lines_that_are_no_findings_are_told_apart() -> None:
-    statistics = Statistics()
+def test_unreadable_lines_are_counted_by_reason() -> None:
+    statistics = FleetStats()
     for reason in ("not JSON (unexpected end)", "not JSON (a lone surrogate)", "not an object"):
         statistics.add_line(Unreadable("f", 1, reason))
-    other = Statistics()
+    other = FleetStats()
     other.add({"schema": "tlsweep/1"})
     statistics.merge(other)
-    assert statistics.unreadable_lines == 4
+    assert statistics.counts.unreadable_lines == 4
     assert shown(statistics)["unreadable"] == {"not JSON": 2, "has no target or no outcome": 1, "not an object": 1}
 
 
-def test_reasons_are_bounded() -> None:
-    statistics = Statistics()
+def test_reasons_beyond_the_limit_count_under_one_name() -> None:
+    statistics = FleetStats()
     for number in range(100):
         statistics.add_line(Unreadable("f", 1, f"reason {number}"))
-    assert len(statistics.reasons) == 21 and statistics.reasons["(other reasons)"] == 80
+    assert len(statistics.unreadable) == 21 and statistics.unreadable["(other reasons)"] == 80
 
 
-def test_times_that_are_none() -> None:
+def test_a_start_that_is_no_time_is_not_reported() -> None:
     statistics = folded([finding(started="9999-99-99T99:99:99Z")])
     assert statistics.last_started() is None and shown(statistics)["last_started"] is None
     assert "expired" not in shown(statistics)["expiry"]
@@ -195,11 +195,11 @@ def test_no_value_of_any_field_is_too_odd(changes: dict[str, Any], base: dict[st
     sound = finding(77, "sound.example")
     odd = orjson.loads(orjson.dumps({**base, **changes}))
     statistics = folded([sound, odd])
-    assert statistics.total.findings + statistics.unreadable_lines == 2
+    assert statistics.counts.total.findings + statistics.counts.unreadable_lines == 2
     assert statistics.expiry.days["2027-02-11"] >= 1
     read = shown(statistics)
     for render in FORMATS.values():
-        render(statistics)
+        render(statistics.counts, statistics)
     left, right = folded([odd]), folded([sound])
     left.merge(right)
     assert shown(left) == read
@@ -211,7 +211,7 @@ def test_no_value_of_any_field_is_too_odd(changes: dict[str, Any], base: dict[st
     JSON,
     st.data(),
 )
-def test_nor_is_any_value_within(where: list[str], value: Any, data: st.DataObject) -> None:
+def test_no_value_within_a_field_is_too_odd(where: list[str], value: Any, data: st.DataObject) -> None:
     odd = orjson.loads(orjson.dumps(FULL))
     for name in where:
         inner = odd[name]
@@ -223,27 +223,27 @@ def test_nor_is_any_value_within(where: list[str], value: Any, data: st.DataObje
                 break
             inner = inner[key]
     statistics = folded([odd, finding(77, "sound.example")])
-    assert statistics.total.findings + statistics.unreadable_lines == 2
+    assert statistics.counts.total.findings + statistics.counts.unreadable_lines == 2
     shown(statistics)
 
 
-def test_hostile_texts_are_told_in_every_format() -> None:
-    statistics = Statistics(["owner", "host", "server"])
+def test_hostile_texts_are_escaped_in_every_format() -> None:
+    statistics = FleetStats(["owner", "host", "server"])
     statistics.add_batch([hostile_finding(number) for number in range(30)])
-    assert statistics.total.findings == 30
+    assert statistics.counts.total.findings == 30
     shown(statistics)
     for form, render in FORMATS.items():
-        text = render(statistics)
+        text = render(statistics.counts, statistics)
         if form != "json":
             assert not any(ord(character) < 32 and character != "\n" for character in text) or form == "prometheus"
 
 
 def test_only_statistics_over_the_same_columns_add_up() -> None:
     with pytest.raises(ValueError, match="different columns"):
-        Statistics(["owner"]).merge(Statistics())
+        FleetStats(["owner"]).merge(FleetStats())
 
 
 def test_a_scan_loads_none_of_it() -> None:
     code = "import sys, scanner.run.inventory_scan; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert {"ddsketch", "scanner.fleet.stats.statistics"} & set(done.stdout.split()) == set()
+    assert {"scanner.fleet.stats.fleet_stats"} & set(done.stdout.split()) == set()

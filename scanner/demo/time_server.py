@@ -1,4 +1,4 @@
-"""The demo's time servers: SNTP (RFC 4330), as much of it as a client needs that asks what time it is."""
+"""The demo's time servers: the part of SNTP (RFC 4330) that answers a client's request for the time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Final
 
 import trio
 
-# leap indicator, version and mode; stratum 1; poll; precision; root delay and dispersion; where the time comes from
+# leap indicator, version and mode; stratum; poll; precision; root delay and dispersion; reference identifier
 _HEAD: Final = struct.Struct(">BBbbII4s")
 _TIMESTAMP: Final = struct.Struct(">II")
 _REQUEST_BYTES: Final = 48
 _CLIENT_MODE: Final = 3
-# From the epoch of NTP (1900) to that of Unix (1970)
+# Seconds from the epoch of NTP (1900) to that of Unix (1970)
 _EPOCH: Final = 2_208_988_800
-# One server for each party that a verdict on the clock takes.
-SERVERS: Final = 3
+# As many independent servers as a verdict on the clock needs.
+TIME_SERVERS: Final = 3
 
 
-def answer(request: bytes, now: float) -> bytes | None:
-    """The answer at ``now`` (seconds since the Unix epoch); ``None`` for what is no client's question."""
+def time_reply(request: bytes, now: float) -> bytes | None:
+    """Return the reply at ``now`` (seconds since the Unix epoch), or ``None`` if ``request`` is not a client's."""
     if len(request) < _REQUEST_BYTES or request[0] & 7 != _CLIENT_MODE:
         return None
     seconds = now + _EPOCH
@@ -31,9 +31,9 @@ def answer(request: bytes, now: float) -> bytes | None:
 
 
 async def serve_time(sock: trio.socket.SocketType, clock: Callable[[], float] = time.time) -> None:
-    """Answer until cancelled."""
+    """Answer time requests until cancelled."""
     while True:
         request, peer = await sock.recvfrom(1024)
-        reply = answer(request, clock())
+        reply = time_reply(request, clock())
         if reply is not None:
             await sock.sendto(reply, peer)

@@ -1,4 +1,4 @@
-"""The whole catalogue of the demo, in the order of a connection: this is the order of the inventory."""
+"""All cases of the demo in the order of the inventory, which follows the steps of a connection."""
 
 from __future__ import annotations
 

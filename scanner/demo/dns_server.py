@@ -1,10 +1,10 @@
-"""A small DNS server on loopback for the demo and the tests: behaves like a resolver that knows only its zone.
+"""A small DNS server on loopback for the demo and the tests. It acts as a resolver that only knows its own zone.
 
-:func:`respond` is pure: a query's octets and a zone in, a response or ``None`` (silence) out. A zone is a dictionary from
-lower-case names without a final dot to a :class:`Node`; a key ``*.example`` answers for every name below ``example``
-that has no node of its own, and ``*`` for every name. Whatever is not in the zone does not exist (NXDOMAIN).
+:func:`respond` is a pure function from a query and a zone to a response, or ``None`` for silence. A zone maps lower-case
+names without a final dot to a :class:`Node`; ``*.example`` answers for every name below ``example`` without a node of
+its own, and ``*`` for every name. Other names do not exist (NXDOMAIN).
 
-As real resolvers do, it follows CNAMEs within its zone, answers a loop with SERVFAIL unless the CNAME itself is asked
+Like real resolvers, it follows CNAMEs within its zone, answers a loop with SERVFAIL unless the CNAME itself is asked
 for, and answers bogus names only when checking is disabled.
 """
 
@@ -28,27 +28,27 @@ import dns.rrset
 import trio
 from msgspec import Struct
 
-# The chain that is followed before it is called endless; common resolvers stop at 8 to 16.
+# CNAMEs followed before a chain counts as endless; common resolvers stop at 8 to 16.
 MAX_CHAIN: Final = 12
-# What an answer may have over UDP when the query brings no EDNS (RFC 1035 section 2.3.4).
+# The largest answer over UDP to a query without EDNS (RFC 1035 section 2.3.4).
 PLAIN_UDP_SIZE: Final = 512
-# Over TCP, seconds for a client to send its query: nobody may hold a connection of the demo open for nothing.
+# Seconds that an idle TCP connection is kept open.
 TCP_TIMEOUT: Final = 10.0
-# The same port number has to be free for UDP and TCP; the kernel picks the first, so the second is tried this often.
+# UDP and TCP need the same port. The kernel picks the UDP port; attempts until it is free for TCP too.
 BIND_ATTEMPTS: Final = 32
 NEGATIVE_TTL: Final = 30
-# Queries answered before other tasks get their turn. One at a time, each would wait for a round of all the handshakes
-# that a fleet in one process is busy with, and a hundred at once would be given up.
+# Queries answered before other tasks run. If it were one, each query would wait for all the handshakes of a fleet in
+# the same process, and a hundred concurrent ones would time out.
 READ_BATCH: Final = 64
 
 
 class Node(Struct, frozen=True):
-    """What the server says about one name. Without any field the name exists and has no records (NODATA).
+    """The records of one name. By default the name exists and has no records (NODATA).
 
     ``caa`` is (flags, tag, value), ``tlsa`` (usage, selector, matching type, data). ``rcode`` replaces the answer
-    by an error ("SERVFAIL", "REFUSED", "NXDOMAIN", ...). ``extended_errors`` is (code, text) of RFC 8914. ``bogus`` answers
-    SERVFAIL unless the query disables checking. ``silent`` drops the query; ``silent_types`` drops questions of some types only.
-    ``truncated`` answers over UDP with TC and no records. ``stops`` leaves the target of the CNAME to the client.
+    by an error ("SERVFAIL", "REFUSED", "NXDOMAIN", ...). ``extended_errors`` is (code, text) of RFC 8914. ``bogus``
+    answers SERVFAIL unless the query disables checking. ``silent`` drops every query, ``silent_types`` those for some
+    types. ``truncated`` answers over UDP with TC and no records. ``stops_at_cname`` does not follow the CNAME.
     """
 
     a: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Node(Struct, frozen=True):
     silent_types: tuple[str, ...] = ()
     failing_types: tuple[str, ...] = ()  # SERVFAIL for questions of these types
     truncated: bool = False
-    stops: bool = False
+    stops_at_cname: bool = False
 
 
 Zone = Mapping[str, Node]
@@ -73,8 +73,8 @@ Zone = Mapping[str, Node]
 _NO_NODE = Node(rcode="NXDOMAIN")
 
 
-def find(zone: Zone, name: str) -> Node | None:
-    """The node that answers for ``name``: its own, or the wildcard of the nearest ancestor."""
+def find_node(zone: Zone, name: str) -> Node | None:
+    """Return the node for ``name``: its own, or the wildcard of its nearest ancestor."""
     node = zone.get(name)
     while node is None and name:
         _, _, name = name.partition(".")
@@ -83,9 +83,9 @@ def find(zone: Zone, name: str) -> Node | None:
 
 
 def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -> bytes | None:
-    """The response to ``query``, or ``None`` for silence, which is also what unreadable octets get.
+    """Return the response to ``query``, or ``None`` for silence and for malformed queries.
 
-    ``edns=False`` is a server from before EDNS: it answers FORMERR to a query that has an OPT record.
+    With ``edns=False`` it acts as a server without EDNS: a query with an OPT record gets FORMERR.
     """
     try:
         message = dns.message.from_wire(query)
@@ -98,12 +98,12 @@ def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -
         response.use_edns(-1)
         response.set_rcode(dns.rcode.FORMERR)
         return response.to_wire()
-    silent = _fill(response, message, zone, tcp)
+    silent = _build_answer(response, message, zone, tcp)
     if silent:
         return None
     size = 65535 if tcp else max(PLAIN_UDP_SIZE, message.payload) if message.edns >= 0 else PLAIN_UDP_SIZE
     try:
-        return response.to_wire(max_size=size, want_shuffle=False)  # the zone says the order
+        return response.to_wire(max_size=size, want_shuffle=False)  # in the order of the zone
     except dns.exception.TooBig:
         response.answer.clear()
         response.authority.clear()
@@ -111,8 +111,8 @@ def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -
         return response.to_wire()
 
 
-def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone, tcp: bool) -> bool:
-    """Put the answer into ``response``; true where there is to be none at all."""
+def _build_answer(response: dns.message.Message, query: dns.message.Message, zone: Zone, tcp: bool) -> bool:
+    """Fill in ``response``; return True if the query must not be answered at all."""
     question = query.question[0]
     rdtype = dns.rdatatype.to_text(question.rdtype)
     name = question.name.canonicalize().to_text(omit_final_dot=True)
@@ -121,7 +121,7 @@ def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone,
     authenticated = True
     seen = {name}
     while True:
-        node = find(zone, name) or _NO_NODE
+        node = find_node(zone, name) or _NO_NODE
         if node.silent or rdtype in node.silent_types:
             return True
         if node.truncated and not tcp:
@@ -136,7 +136,7 @@ def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone,
         if rcode is not None:
             response.set_rcode(dns.rcode.from_text(rcode))
             if rcode == "NXDOMAIN":
-                _deny(response)
+                _add_soa(response)
             elif rcode == "SERVFAIL":
                 response.answer.clear()
             break
@@ -144,7 +144,7 @@ def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone,
         if node.cname is not None:
             target = dns.name.from_text(node.cname)
             _add(response, owner, node.ttl, "CNAME", [target.to_text()])
-            if rdtype == "CNAME" or node.stops:
+            if rdtype == "CNAME" or node.stops_at_cname:
                 break
             name = target.canonicalize().to_text(omit_final_dot=True)
             if name in seen or len(seen) > MAX_CHAIN:
@@ -153,11 +153,11 @@ def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone,
                 break
             seen.add(name)
             continue
-        texts = _texts(node, rdtype)
+        texts = _record_texts(node, rdtype)
         if texts:
             _add(response, owner, node.ttl, rdtype, texts)
         else:
-            _deny(response)
+            _add_soa(response)
         break
     if query.edns >= 0 and errors:
         response.use_edns(
@@ -170,7 +170,7 @@ def _fill(response: dns.message.Message, query: dns.message.Message, zone: Zone,
     return False
 
 
-def _texts(node: Node, rdtype: str) -> list[str]:
+def _record_texts(node: Node, rdtype: str) -> list[str]:
     if rdtype == "A":
         return list(node.a)
     if rdtype == "AAAA":
@@ -191,8 +191,8 @@ def _add(response: dns.message.Message, owner: dns.name.Name, ttl: int, rdtype: 
     response.answer.append(dns.rrset.from_text_list(owner, ttl, "IN", rdtype, texts))
 
 
-def _deny(response: dns.message.Message) -> None:
-    """The SOA that goes with every "no such name" and "no such record" (RFC 2308)."""
+def _add_soa(response: dns.message.Message) -> None:
+    """Add the SOA of a negative answer (RFC 2308)."""
     texts = [f"ns.invalid. admin.invalid. 1 3600 600 86400 {NEGATIVE_TTL}"]
     response.authority.append(dns.rrset.from_text_list(dns.name.root, NEGATIVE_TTL, "IN", "SOA", texts))
 
@@ -201,7 +201,7 @@ def _deny(response: dns.message.Message) -> None:
 
 
 class DnsServer(Struct):
-    """A running server. ``queries`` counts the questions by what they asked, for tests and the curious."""
+    """A running server; ``queries`` lists (name, type) of the questions received."""
 
     zone: Zone
     address: str
@@ -211,11 +211,11 @@ class DnsServer(Struct):
 
     @property
     def text(self) -> str:
-        """As ``--resolver`` takes it."""
+        """The address and port in the form of ``--resolver``."""
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     def respond(self, query: bytes, *, tcp: bool) -> bytes | None:
-        """The response of this server's zone."""
+        """Return the response from this server's zone, and record the question."""
         response = respond(query, self.zone, tcp=tcp, edns=self.edns)
         if response is not None:
             asked = dns.message.from_wire(response, question_only=True).question
@@ -231,7 +231,7 @@ async def run_dns(
     edns: bool = True,
     task_status: trio.TaskStatus[DnsServer] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve ``zone`` over UDP and TCP until cancelled; for ``nursery.start``, which gets the :class:`DnsServer`."""
+    """Serve ``zone`` over UDP and TCP until cancelled; ``nursery.start`` returns the :class:`DnsServer`."""
     datagrams, listener = await _bind(host, port)
     server = DnsServer(zone, host, datagrams.getsockname()[1], [], edns)
     with datagrams:
@@ -245,7 +245,7 @@ async def run_dns(
 async def serve_dns(
     zone: Zone, host: str = "127.0.0.1", port: int = 0, *, edns: bool = True
 ) -> AsyncIterator[DnsServer]:
-    """A server for the length of the block."""
+    """Run a server for the block."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
 
@@ -292,9 +292,9 @@ async def _serve_datagrams(datagrams: socket.socket, server: DnsServer) -> None:
                 if response is not None:
                     datagrams.sendto(response, client)
             except BlockingIOError:
-                break  # nothing is left to read, or the answer finds no room and is lost, as datagrams may be
+                break  # nothing left to read, or the send buffer is full and the answer is dropped
             except OSError:
-                continue  # a client that is gone by now
+                continue  # the client is gone
 
 
 async def _serve_stream(stream: trio.SocketStream, server: DnsServer) -> None:

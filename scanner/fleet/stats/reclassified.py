@@ -1,4 +1,4 @@
-"""What a verdict of the fleet changes: under which causes its targets would stand each by itself, and under which they do."""
+"""What a verdict on the whole fleet changes: the causes that its targets would have without it, and those that they have."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ FLEET_CODES: Final[Mapping[str, str]] = {
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-class Explained:
+class Reclassified:
     """Targets that a verdict of cause ``cause`` explains."""
 
     def __init__(self, cause: str) -> None:
         self.cause = cause
         self.targets = 0
-        self.said = 0  # findings that say so already
-        # (the cause of its first error if the fleet were not asked, the cause that the finding is named by)
+        self.said = 0  # findings that have the verdict's code already
+        # (the cause of the first error that is not the verdict's, the cause that the finding is named by)
         self._causes: Counter[tuple[str, str]] = Counter()
 
     def add(self, errors: Iterable[str], named: str, *, said: bool = False) -> None:
-        """Count a target by the causes of its errors, in order, and the one that its finding is named by (or nothing)."""
+        """Count a target by the causes of its errors, as they are ordered, and the one that its finding is named by ("": none)."""
         self.targets += 1
         self.said += said
         self._causes[next((cause for cause in errors if cause != self.cause), ""), named] += 1
 
-    def merge(self, other: Explained) -> None:
-        """Add what another counted."""
+    def merge(self, other: Reclassified) -> None:
+        """Add what ``other`` counted."""
         self.targets += other.targets
         self.said += other.said
         self._causes.update(other._causes)
 
     def to_json(self) -> dict[str, Any]:
-        """``reclassified``: targets that the findings put under the verdict's cause, by the cause they would have without it;
-        ``otherwise``: those that the findings put under another cause, by that one."""
+        """Return the counts. ``reclassified``: targets that the findings put under the verdict's cause, by the cause they would
+        have without it; ``otherwise``: those that the findings put under another cause, by that one."""
         reclassified: Counter[str] = Counter()
         otherwise: Counter[str] = Counter()
         for (alone, named), count in self._causes.items():
@@ -60,15 +60,15 @@ class Explained:
         }
 
 
-class _Adds(Protocol):
+class _Mergeable(Protocol):
     def merge(self, other: Self, /) -> None: ...
 
 
-_Fold = TypeVar("_Fold", bound=_Adds)
+_Fold = TypeVar("_Fold", bound=_Mergeable)
 
 
-def of_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int) -> None:
-    """Merge folds by key; new keys up to ``limit``."""
+def merge_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int) -> None:
+    """Merge folds by key; new keys are taken in up to ``limit``."""
     for key, fold in theirs.items():
         known = mine.get(key)
         if known is not None:
@@ -82,7 +82,7 @@ def _most_first(counts: Counter[str]) -> dict[str, int]:
 
 
 def causes_of(finding: Mapping[str, Any]) -> tuple[list[str], str]:
-    """The causes of a finding's errors, in order, and the one that it is named by, empty where there is none."""
+    """Return the causes of a finding's errors, as they are ordered, and the one that it is named by ("": none)."""
     diagnoses = finding.get("diagnoses")
     errors: list[str] = [
         cause

@@ -1,6 +1,6 @@
-"""Enough of a ClientHello for the scripted servers to decide by (RFC 8446 section 4.1.2).
+"""Parser of the parts of a ClientHello that the scripted servers depend on (RFC 8446 section 4.1.2).
 
-This reader is the demo's own: were it the engine's, a mistake there would be answered in kind and stay unseen.
+It is independent of the scanner's own TLS code, so that a mistake there is not hidden by the same mistake here.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ SUPPORTED_VERSIONS: Final = 43
 RENEGOTIATION_INFO: Final = 0xFF01
 EMPTY_RENEGOTIATION_INFO_SCSV: Final = 0x00FF
 
-# Browsers send about 1.8 KB with a post-quantum share; a demo server has no reason to wait for more than this.
+# Browsers send about 1.8 KB with a post-quantum share; no client sends nearly this much.
 MAX_HELLO: Final = 16384
 
 
 class HelloError(Exception):
-    """What came is not a ClientHello that can be read."""
+    """The received bytes are not a valid ClientHello."""
 
 
 class ClientHello(Struct, frozen=True):
-    """What a client offers. ``size`` counts bytes on the wire, record headers included."""
+    """What a client offers; ``size`` is in bytes on the wire, including record headers."""
 
     legacy_version: int
     random: bytes
@@ -43,23 +43,23 @@ class ClientHello(Struct, frozen=True):
 
     @property
     def offers_tls13(self) -> bool:
-        """supported_versions names TLS 1.3."""
+        """Whether supported_versions contains TLS 1.3."""
         return 0x0304 in self.supported_versions
 
     @property
     def secure_renegotiation(self) -> bool:
-        """The client speaks RFC 5746, and wants to hear that the server does."""
+        """Whether the client supports RFC 5746, so that the server has to confirm it."""
         return RENEGOTIATION_INFO in self.extensions or EMPTY_RENEGOTIATION_INFO_SCSV in self.suites
 
     def allows(self, version: int) -> bool:
-        """Whether a server may choose the version: it is listed, or no list was sent and it is not above the maximum."""
+        """Return whether a server may choose ``version``: it is listed, or there is no list and it is not too high."""
         if self.supported_versions:
             return version in self.supported_versions
         return version <= self.legacy_version
 
 
 class _Reader:
-    """A cursor that never reads past its end."""
+    """A cursor over bytes; raises ``HelloError`` instead of reading past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -84,7 +84,7 @@ class _Reader:
 
 
 def complete_hello_untrusted(received: bytes) -> bytes | None:
-    """The ClientHello message joined from its records, or ``None`` while bytes are missing. Raises ``HelloError``."""
+    """Return the ClientHello message joined from its records, ``None`` if it is incomplete. Raises ``HelloError``."""
     message = b""
     at = 0
     while len(received) - at >= 5:
@@ -107,7 +107,7 @@ def complete_hello_untrusted(received: bytes) -> bytes | None:
 
 
 def parse_hello_untrusted(message: bytes, size: int) -> ClientHello:
-    """Reads a whole ClientHello message (with its four-byte header). Raises ``HelloError``."""
+    """Parse a whole ClientHello message, including its four-byte header. Raises ``HelloError``."""
     body = _Reader(message[4:])
     version = body.number_untrusted(2)
     random = body.take_untrusted(32)

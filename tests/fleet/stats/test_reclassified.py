@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.stats.explained import Explained, causes_of, of_each
+from scanner.fleet.stats.reclassified import Reclassified, causes_of, merge_each
 from tests.helpers.made import diagnosis, finding
 
 UNTRUSTED = diagnosis("untrusted-root", root="CN=Box")
@@ -14,14 +14,14 @@ ACROSS = diagnosis("issuer-across-unrelated-names", issuer="CN=Box")
 MISMATCH = diagnosis("name-not-in-san")
 
 
-def explained(*findings: dict[str, Any], **options: Any) -> Explained:
-    found = Explained("interception")
+def explained(*findings: dict[str, Any], **options: Any) -> Reclassified:
+    found = Reclassified("interception")
     for one in findings:
         found.add(*causes_of(one), **options)
     return found
 
 
-def test_what_it_replaced_and_what_it_would_replace() -> None:
+def test_targets_by_the_cause_they_would_have_and_by_the_one_they_have() -> None:
     found = explained(
         finding(1, "a", ACROSS, UNTRUSTED, MISMATCH),
         finding(2, "b", ACROSS, MISMATCH),
@@ -37,7 +37,7 @@ def test_what_it_replaced_and_what_it_would_replace() -> None:
     }
 
 
-def test_a_warning_that_the_fleet_gives_replaces_nothing() -> None:
+def test_a_warning_of_the_fleet_reclassifies_nothing() -> None:
     warned = diagnosis("issuer-across-unrelated-names", "warning", issuer="CN=Box")
     assert explained(finding(1, "a", warned, UNTRUSTED), said=True).to_json() == {
         "targets": 1,
@@ -47,16 +47,16 @@ def test_a_warning_that_the_fleet_gives_replaces_nothing() -> None:
     }
 
 
-def test_what_the_diagnoses_do_not_show_any_more() -> None:
-    found = Explained("clock-skew")
+def test_errors_are_those_given_not_those_of_the_diagnoses() -> None:
+    found = Reclassified("clock-skew")
     found.add(["expired-or-self-signed"], "clock-skew", said=True)
     assert found.to_json()["reclassified"] == {"expired-or-self-signed": 1}
 
 
-def test_parts_add_up() -> None:
+def test_merging_does_not_change_what_is_merged_in() -> None:
     whole = {"a": explained(finding(1, "a", UNTRUSTED))}
     part = {"a": explained(finding(2, "b", UNTRUSTED)), "b": explained(finding(3, "c")), "c": explained()}
-    of_each(whole, part, 2)
+    merge_each(whole, part, 2)
     assert {key: found.targets for key, found in whole.items()} == {"a": 2, "b": 1}
     whole["b"].merge(part["a"])
     assert part["b"].targets == 1, "what was added to is not what was added"
@@ -65,5 +65,5 @@ def test_parts_add_up() -> None:
 @pytest.mark.parametrize(
     "made", [{}, {"cause": [], "diagnoses": 5}, {"cause": "x", "diagnoses": [5, {"severity": "error", "cause": {}}]}]
 )
-def test_nothing_is_too_odd(made: dict[str, Any]) -> None:
+def test_odd_findings_have_no_causes(made: dict[str, Any]) -> None:
     assert explained(made).to_json() == {"targets": 1, "said": 0, "reclassified": {}, "otherwise": {}}

@@ -1,10 +1,10 @@
-"""The catalogue agrees with itself and with the catalogue of codes."""
+"""The list of cases is consistent, and covers the catalogue of codes."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from scanner.demo.catalogue import CASES
+from scanner.demo.case_list import CASES
 from scanner.diagnosis.catalogue import CODES
 
 # Codes that one row on loopback cannot show, and why.
@@ -27,7 +27,7 @@ def test_names_and_hosts_are_unique() -> None:
         assert [value for value, count in Counter(values).items() if count > 1] == []
 
 
-def test_codes_are_codes_of_their_causes() -> None:
+def test_codes_belong_to_their_causes() -> None:
     for case in CASES:
         assert case.codes <= set(CODES), case.name
         if case.code is not None:
@@ -35,7 +35,7 @@ def test_codes_are_codes_of_their_causes() -> None:
             assert case.cause in (None, entry.cause), case.name
 
 
-def test_outcome_fits_cause_and_severity() -> None:
+def test_outcomes_match_cause_and_severity() -> None:
     for case in CASES:
         assert (case.outcome == "fail") is (case.cause is not None), case.name
         severity = None if case.code is None else CODES[case.code].severity

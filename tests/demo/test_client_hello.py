@@ -1,4 +1,4 @@
-"""Reading a ClientHello: what OpenSSL sends, and what nobody should."""
+"""Parsing of ClientHellos: OpenSSL's, and malformed ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.demo.hello import MAX_HELLO, HelloError, complete_hello_untrusted, parse_hello_untrusted
+from scanner.demo.client_hello import MAX_HELLO, HelloError, complete_hello_untrusted, parse_hello_untrusted
 from tests.demo.clients import hello_bytes, old_hello, unchecked
 
 
@@ -16,7 +16,7 @@ def message_of(received: bytes) -> bytes:
     return message
 
 
-def test_what_openssl_sends() -> None:
+def test_the_hello_of_openssl() -> None:
     received = hello_bytes(unchecked(), "www.demo.test")
     hello = parse_hello_untrusted(message_of(received), len(received))
     assert hello.server_name == "www.demo.test"
@@ -29,7 +29,7 @@ def test_what_openssl_sends() -> None:
     assert hello.size == len(received)
 
 
-def test_without_extensions() -> None:
+def test_a_hello_without_extensions() -> None:
     received = old_hello(0x0300, 0x0005)
     hello = parse_hello_untrusted(message_of(received), len(received))
     assert hello.server_name is None
@@ -44,7 +44,7 @@ def test_every_prefix_is_incomplete() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_fragments_in_many_records(size: int) -> None:
+def test_a_hello_in_many_records(size: int) -> None:
     received = hello_bytes(unchecked(), "www.demo.test")
     message = message_of(received)
     parts = [message[i : i + size] for i in range(0, len(message), size)]
@@ -62,12 +62,12 @@ def test_fragments_in_many_records(size: int) -> None:
         b"\x16\x03\x03\x00\x00" * (MAX_HELLO // 5 + 1),
     ],
 )
-def test_what_is_no_hello(received: bytes) -> None:
+def test_other_data_is_refused(received: bytes) -> None:
     with pytest.raises(HelloError):
         complete_hello_untrusted(received)
 
 
-def test_cut_short_inside() -> None:
+def test_a_truncated_hello_is_refused() -> None:
     message = message_of(hello_bytes(unchecked(), "www.demo.test"))
     for end in range(4, len(message)):
         if end == 4 + 2 + 32 + 1 + message[38] + 2 + int.from_bytes(message[39 + message[38] : 41 + message[38]]) + 2:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.fleet.stats import clusters as module
-from scanner.fleet.stats.clusters import EXAMPLES, Clusters, roots_of, target_of
+from scanner.fleet.stats import shared_causes as module
+from scanner.fleet.stats.shared_causes import EXAMPLES, Root, SharedCauses, root_finders, roots_of, target_of
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
 CA: dict[str, Any] = {"certificate": "ca" * 32, "subject": "CN=Old CA", "leaf": False}
@@ -70,9 +70,13 @@ ROOTS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
+def roots(made: dict[str, Any]) -> dict[Root, str]:
+    return roots_of(made, root_finders(made.get("diagnoses")))
+
+
 @pytest.mark.parametrize(("told", "kind", "key", "name"), ROOTS, ids=[root[0]["code"] for root in ROOTS])
-def test_roots(told: dict[str, Any], kind: str, key: str, name: str) -> None:
-    assert roots_of(finding(1, "www.a.example", told)) == {(told["code"], kind, key): name}
+def test_the_root_of_each_code(told: dict[str, Any], kind: str, key: str, name: str) -> None:
+    assert roots(finding(1, "www.a.example", told)) == {(told["code"], kind, key): name}
 
 
 @pytest.mark.parametrize("code", [code.code for code in CODES.values() if code.severity != "note"])
@@ -82,26 +86,26 @@ def test_every_code_has_a_root(code: str) -> None:
         "certificate": "aa" * 32, "subject": "CN=a", "issuer": "CN=i", "product": "P", "page": "p", "last": "l.example",
         "addresses": ["192.0.2.1"], "log": "log", "refused_by": ["system"],
     }  # fmt: skip
-    assert [root[0] for root in roots_of(finding(1, "a.example", diagnosis(code, None, "192.0.2.1", **evidence)))] == [
+    assert [root[0] for root in roots(finding(1, "a.example", diagnosis(code, None, "192.0.2.1", **evidence)))] == [
         code
     ]
 
 
-def test_the_certificate_of_a_second_address() -> None:
+def test_the_root_is_the_certificate_that_the_evidence_names() -> None:
     """Not the one that the first address sent, which is in order."""
     expired = diagnosis("certificate-expired", None, "192.0.2.2", certificate="bb" * 32, subject="CN=b")
-    assert list(roots_of(finding(1, "a.example", expired))) == [("certificate-expired", "certificate", "bb" * 32)]
+    assert list(roots(finding(1, "a.example", expired))) == [("certificate-expired", "certificate", "bb" * 32)]
 
 
-def test_further_cases_of_a_code_and_further_addresses() -> None:
+def test_further_cases_of_a_code_are_roots_too() -> None:
     also = diagnosis("certificate-expired", certificate="b1", also=[{"certificate": "b2"}, {"certificate": "b3"}, 7])
-    assert [key for _, _, key in roots_of(finding(1, "a", also))] == ["b1", "b2", "b3"]
+    assert [key for _, _, key in roots(finding(1, "a", also))] == ["b1", "b2", "b3"]
     dead = diagnosis("connection-refused", None, *(f"192.0.2.{number}" for number in range(9)))
-    assert len(roots_of(finding(1, "a", dead))) == module.MAX_ROOTS
+    assert len(roots(finding(1, "a", dead))) == module.ROOTS_OF_ONE
 
 
-def test_notes_are_nobody_s_trouble() -> None:
-    assert roots_of(finding(1, "a", diagnosis("root-sent", certificate="aa"))) == {}
+def test_notes_have_no_roots() -> None:
+    assert roots(finding(1, "a", diagnosis("root-sent", certificate="aa"))) == {}
 
 
 def estate() -> list[dict[str, Any]]:
@@ -132,11 +136,11 @@ def estate() -> list[dict[str, Any]]:
     return [*made, finding(99, "fine.example")]
 
 
-def folded(findings: list[dict[str, Any]]) -> Clusters:
-    clusters = Clusters()
+def folded(findings: list[dict[str, Any]]) -> SharedCauses:
+    shared = SharedCauses()
     for one in findings:
-        clusters.add(roots_of(one), target_of(one))
-    return clusters
+        shared.add(roots(one), target_of(one))
+    return shared
 
 
 def test_largest_first_with_examples() -> None:
@@ -160,16 +164,16 @@ def test_parts_add_up_in_any_order(findings: list[dict[str, Any]], cut: int) -> 
     assert left.to_json() == folded(estate()).to_json() and left.complete
 
 
-def test_the_many_that_nobody_shares_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CLUSTERS", 20)
+def test_roots_of_one_target_are_dropped_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ROOTS", 20)
     findings = estate()
     rare = [finding(row, f"r{row}.example", diagnosis("weak-key", certificate=f"{row}")) for row in range(100, 400)]
     mixed = [one for pair in zip(rare, findings * 4, strict=False) for one in pair]
-    clusters = folded(mixed)
-    assert len(clusters._found) <= 20 and not clusters.complete
-    assert clusters.to_json()[0]["key"] == "ca" * 32
-    whole = Clusters()
-    whole.merge(clusters)
+    shared = folded(mixed)
+    assert len(shared._found) <= 20 and not shared.complete
+    assert shared.to_json()[0]["key"] == "ca" * 32
+    whole = SharedCauses()
+    whole.merge(shared)
     assert not whole.complete
 
 
@@ -204,5 +208,5 @@ def test_no_evidence_is_too_odd(code: str, evidence: Any, endpoints: Any, target
         "certificates": endpoints,
         "run": target,
     }
-    clusters = folded([made, made])
-    assert all(isinstance(one["key"], str) and one["targets"] >= 2 for one in clusters.to_json())
+    shared = folded([made, made])
+    assert all(isinstance(one["key"], str) and one["targets"] >= 2 for one in shared.to_json())

@@ -1,7 +1,7 @@
-"""Shared causes: findings with one root, so that one repair mends many. The same expired intermediate, default certificate,
+"""Causes that several targets share, so that one repair mends many: the same expired intermediate, default certificate,
 dead address, unknown issuer.
 
-A root is a code and a key: what would be the same on every target that it hurts. Which that is hangs on the code.
+A root is a code with a key: what would be the same on every target that it affects. What the key is depends on the code.
 """
 
 from __future__ import annotations
@@ -14,66 +14,69 @@ from typing import Any, Final
 from scanner.fleet.correlate.domains import host_of
 from scanner.fleet.keys import domain_of, leaf_of
 
-# Roots told apart. Beyond it those met once are dropped first: a root that hurts many is met again soon.
-MAX_CLUSTERS: Final = 20_000
+# Roots counted apart. Beyond it those of one target are dropped first: a root of many targets is met again soon.
+MAX_ROOTS: Final = 20_000
 EXAMPLES: Final = 5
 # Roots listed, the largest first.
 MAX_LISTED: Final = 200
 MAX_KEY: Final = 300
 # Roots of one diagnosis: a name with many dead addresses shares each of them with others.
-MAX_ROOTS: Final = 4
-
+ROOTS_OF_ONE: Final = 4
 
 # (code, what the key is, key); a certificate's key is its SHA-256
 Root = tuple[str, str, str]
 
-# What the evidence of a diagnosis gives: (kind, key, name for people), none or some; what is beyond ``MAX_ROOTS`` counts nothing
+# (kind, key, name for people) of each root that a diagnosis has; those beyond ``ROOTS_OF_ONE`` are not counted
 _Found = Sequence[tuple[str, Any, Any]]
-Rooting = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], _Found]
+# Finds them in a finding, the diagnosis, and its evidence.
+RootFinder = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], _Found]
 
 
-def _by_certificate(finding: Mapping[str, Any], _: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
-    """The certificate that the evidence names, which may be a CA's; else the one that was sent first."""
+def _by_certificate(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
+    """Return the certificate that the evidence names, which may be a CA's; else the one that was sent first."""
     sha256, subject = evidence.get("certificate"), evidence.get("subject") or evidence.get("common_name")
     if not isinstance(sha256, str):
         leaf = leaf_of(finding) or {}
         sha256, subject = leaf.get("sha256"), leaf.get("subject")
     found = [("certificate", sha256, subject)]
     if "also" in evidence:
-        for other in islice(_items(evidence["also"]), MAX_ROOTS):
+        for other in islice(_items(evidence["also"]), ROOTS_OF_ONE):
             found.append(("certificate", other.get("certificate"), other.get("subject") or other.get("common_name")))
     return found
 
 
-def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], _: Mapping[str, Any]) -> _Found:
+def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     addresses = diagnosis.get("endpoints") or [one.get("address") for one in _items(finding.get("endpoints"))]
-    return [("address", one, None) for one in addresses[:MAX_ROOTS]] if isinstance(addresses, list) else ()
+    return [("address", one, None) for one in addresses[:ROOTS_OF_ONE]] if isinstance(addresses, list) else ()
 
 
-def _by_addresses(_: Mapping[str, Any], diagnosis: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
+def _by_certificate_or_address(
+    finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]
+) -> _Found:
+    find = _by_certificate if "certificate" in evidence else _by_address
+    return find(finding, diagnosis, evidence)
+
+
+def _by_addresses(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     addresses = diagnosis.get("endpoints")
     if not isinstance(addresses, list):
         return ()
     return [("addresses", ", ".join(sorted([one for one in addresses if isinstance(one, str)])), None)]
 
 
-def _by_domain(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
+def _by_domain(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     return [("domain", domain_of(finding), None)]
 
 
-def _by_run(kind: str) -> Rooting:
-    """The machine that scanned, or its network: one for each run."""
-
-    def rooting(finding: Mapping[str, Any], _: Mapping[str, Any], __: Mapping[str, Any]) -> _Found:
-        return [(kind, finding.get("run"), None)]
-
-    return rooting
+def _by_run(kind: str) -> RootFinder:
+    """Return a finder of the machine that scanned, or its network: one for each run."""
+    return lambda finding, diagnosis, evidence: [(kind, finding.get("run"), None)]
 
 
-def _by_evidence(kind: str, *fields: str) -> Rooting:
-    """The first field of the evidence that is there."""
+def _by_evidence(kind: str, *fields: str) -> RootFinder:
+    """Return a finder of the first of these fields that the evidence has."""
 
-    def rooting(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
+    def find(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
         for field in fields:
             value = evidence.get(field)
             if isinstance(value, list) and value:
@@ -82,24 +85,27 @@ def _by_evidence(kind: str, *fields: str) -> Rooting:
                 return [(kind, value, None)]
         return ()
 
-    return rooting
+    return find
 
 
-def _by_missing(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
-    """The first certificate that the server leaves out."""
+_missing_by_name: Final = _by_evidence("issuer", "missing_subjects", "issuer")
+
+
+def _by_missing(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
+    """Return the first certificate that the server leaves out."""
     for missing in _items(evidence.get("missing")):
         return [("certificate", missing.get("sha256"), missing.get("subject"))]
-    return _MISSING_BY_NAME(_, __, evidence)
+    return _missing_by_name(finding, diagnosis, evidence)
 
 
-def _by_hosts(_: Mapping[str, Any], __: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
-    """Hosts of addresses in certificates from which nothing usable came."""
+def _by_hosts(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
+    """Return the hosts of URLs in certificates that gave nothing usable."""
     found: list[tuple[str, Any, Any]] = []
     for source in _items(evidence.get("sources")):
         url = source.get("url")
         if isinstance(url, str) and source.get("status") not in ("good", "revoked"):
             found.append(("host", host_of(url), None))
-            if len(found) == MAX_ROOTS:
+            if len(found) == ROOTS_OF_ONE:
                 break
     return found
 
@@ -108,10 +114,8 @@ def _items(value: Any) -> Iterator[Mapping[str, Any]]:
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
-_MISSING_BY_NAME: Final = _by_evidence("issuer", "missing_subjects", "issuer")
-
 # Codes whose root is neither a certificate that the evidence names nor the address at which it was seen
-_ROOTINGS: Final[Mapping[str, Rooting]] = {
+_FINDERS: Final[Mapping[str, RootFinder]] = {
     **dict.fromkeys(("nxdomain", "no-address", "servfail", "refused", "dns-timeout", "dnssec-bogus"), _by_domain),
     **dict.fromkeys(("caa-forbids-issuer", "dane-mismatch"), _by_domain),
     **dict.fromkeys(("dangling-cname", "cname-loop"), _by_evidence("name", "last")),
@@ -129,114 +133,96 @@ _ROOTINGS: Final[Mapping[str, Rooting]] = {
     **dict.fromkeys(("unknown-log", "log-retired", "sct-invalid"), _by_evidence("log", "log", "log_id")),
     "revocation-unknown": _by_hosts,
 }
-# Codes that are notes, and of one root behind many of which there should be word all the same: a dead host.
-NOTES: Final = ("revocation-unknown",)
+# Codes that are notes, and whose root is reported all the same where many targets share it: a dead host.
+NOTE_CODES_WITH_ROOTS: Final = ("revocation-unknown",)
 
 
-def is_rooted(code: str, severity: Any) -> bool:
-    """Whether a root is sought for a diagnosis: for each error and warning, and for few notes."""
-    return severity == "error" or severity == "warning" or code in NOTES
+def root_finders(diagnoses: Any) -> list[tuple[int, str, RootFinder]]:
+    """Return place, code and finder of each diagnosis that can have roots: errors, warnings, and few notes.
 
-
-def rooting_of(code: str) -> Rooting | None:
-    """What finds the roots of a code; ``None`` where that hangs on the evidence."""
-    return _ROOTINGS.get(code)
-
-
-def roots_of(finding: Mapping[str, Any]) -> dict[Root, str]:
-    """The roots of each error and warning, with a name for people where the key is none."""
-    found = finding.get("diagnoses")
-    diagnoses = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    rootings = [
-        (place, code[:MAX_KEY], rooting_of(code))
-        for place, diagnosis in enumerate(diagnoses)
-        if isinstance(code := diagnosis.get("code"), str) and is_rooted(code, diagnosis.get("severity"))
+    It depends on nothing but code and severity of each; ``diagnoses`` is what a finding has there, of whatever shape.
+    """
+    return [
+        (place, code[:MAX_KEY], _FINDERS.get(code, _by_certificate_or_address))
+        for place, diagnosis in enumerate(diagnoses if isinstance(diagnoses, list) else ())
+        if isinstance(diagnosis, dict) and isinstance(code := diagnosis.get("code"), str)
+        if diagnosis.get("severity") in ("error", "warning") or code in NOTE_CODES_WITH_ROOTS
     ]
-    return roots_among(finding, diagnoses, rootings)
 
 
-def roots_among(
-    finding: Mapping[str, Any],
-    diagnoses: Sequence[Mapping[str, Any]],
-    rootings: Iterable[tuple[int, str, Rooting | None]],
-) -> dict[Root, str]:
-    """The roots of some diagnoses, told by their place, code, and what ``rooting_of`` gives for that."""
+def roots_of(finding: Mapping[str, Any], finders: Iterable[tuple[int, str, RootFinder]]) -> dict[Root, str]:
+    """Return the roots that ``finders`` find, with a name for people where the key is not one."""
     found: dict[Root, str] = {}
-    for place, code, rooting in rootings:
-        diagnosis = diagnoses[place]
+    for place, code, find in finders:
+        diagnosis = finding["diagnoses"][place]
         evidence = diagnosis.get("evidence")
         if type(evidence) is not dict:
             evidence = {}
-        if rooting is None:
-            rooting = _by_certificate if "certificate" in evidence else _by_address
-        for kind, key, name in rooting(finding, diagnosis, evidence)[:MAX_ROOTS]:
+        for kind, key, name in find(finding, diagnosis, evidence)[:ROOTS_OF_ONE]:
             if key and type(key) is str:
                 found[code, kind, key[:MAX_KEY]] = name[:MAX_KEY] if type(name) is str else ""
     return found
 
 
-class Clusters:
-    """The fold: how many targets share each root, and some of them by name."""
+class SharedCauses:
+    """How many targets share each root, and some of them by name."""
 
     def __init__(self) -> None:
-        self._found: dict[Root, _Cluster] = {}
+        self._found: dict[Root, _Targets] = {}
         self.complete = True  # no root was dropped to make room: all counts are exact
 
     def add(self, roots: Mapping[Root, str], target: str) -> None:
-        """Count one target that has these roots; the examples are the alphabetically first, so that they do not depend on
-        the order of files."""
-        clusters = self._found
+        """Count one target that has these roots. Examples are the first in the alphabet, whatever the order of the files."""
         for root, name in roots.items():
-            cluster = clusters.get(root)
-            if cluster is None:
-                cluster = self._of(root)
-                clusters = self._found
-            cluster.targets += 1
-            if name != cluster.name:
-                cluster.call(name)
-            examples = cluster.examples
+            sharing = self._of(root)
+            sharing.targets += 1
+            if name != sharing.name:
+                sharing.call(name)
+            examples = sharing.examples
             if len(examples) < EXAMPLES or target < examples[-1]:
-                cluster.show(target)
+                sharing.show(target)
 
-    def _of(self, root: Root) -> _Cluster:
-        cluster = self._found.get(root)
-        if cluster is None:
-            if len(self._found) >= MAX_CLUSTERS:
+    def _of(self, root: Root) -> _Targets:
+        sharing = self._found.get(root)
+        if sharing is None:
+            if len(self._found) >= MAX_ROOTS:
                 self._shrink()
-            cluster = self._found[root] = _Cluster()
-        return cluster
+            sharing = self._found[root] = _Targets()
+        return sharing
 
     def _shrink(self) -> None:
         self.complete = False
         floor = 1
-        while len(self._found) > MAX_CLUSTERS // 2:
-            self._found = {root: cluster for root, cluster in self._found.items() if cluster.targets > floor}
+        while len(self._found) > MAX_ROOTS // 2:
+            self._found = {root: sharing for root, sharing in self._found.items() if sharing.targets > floor}
             floor *= 2
 
-    def merge(self, other: Clusters) -> None:
+    def merge(self, other: SharedCauses) -> None:
         """Add what ``other`` counted."""
         self.complete = self.complete and other.complete
         for root, theirs in other._found.items():
             self._of(root).merge(theirs)
 
     def to_json(self, count: int = MAX_LISTED) -> list[dict[str, Any]]:
-        """Roots that more than one target shares, the largest first; examples in alphabetical order."""
-        shared = [(root, cluster) for root, cluster in self._found.items() if cluster.targets > 1]
+        """Return the roots that more than one target shares, the largest first; examples in alphabetical order."""
+        shared = [(root, sharing) for root, sharing in self._found.items() if sharing.targets > 1]
         shared.sort(key=lambda item: (-item[1].targets, item[0]))
         return [
             {
                 "code": code,
                 "kind": kind,
                 "key": key,
-                **({"name": cluster.name} if cluster.name else {}),
-                "targets": cluster.targets,
-                "examples": list(cluster.examples),
+                **({"name": sharing.name} if sharing.name else {}),
+                "targets": sharing.targets,
+                "examples": list(sharing.examples),
             }
-            for (code, kind, key), cluster in shared[: min(count, MAX_LISTED)]
+            for (code, kind, key), sharing in shared[: min(count, MAX_LISTED)]
         ]
 
 
-class _Cluster:
+class _Targets:
+    """The targets that share one root."""
+
     __slots__ = ("examples", "name", "targets")
 
     def __init__(self) -> None:
@@ -244,26 +230,26 @@ class _Cluster:
         self.name = ""
         self.examples: list[str] = []  # in alphabetical order
 
-    def merge(self, other: _Cluster) -> None:
+    def merge(self, other: _Targets) -> None:
         self.targets += other.targets
         self.call(other.name)
         for target in other.examples:
             self.show(target)
 
     def show(self, target: str) -> None:
-        """Take a target among the examples, if it is one of the first."""
+        """Add a target to the examples if it is one of the first."""
         if target not in self.examples:
             insort(self.examples, target)
             del self.examples[EXAMPLES:]
 
     def call(self, name: str) -> None:
-        """Give it this name, unless it has one that is before it in the alphabet."""
+        """Name the root, unless it has a name that comes first in the alphabet."""
         if name and (not self.name or name < self.name):
             self.name = name
 
 
 def target_of(finding: Mapping[str, Any]) -> str:
-    """A target by host and port, as examples name it."""
+    """Return host and port of a target, as examples name it."""
     target = finding.get("target")
     if not isinstance(target, dict):
         return ""

@@ -1,7 +1,7 @@
-"""The demo's Certificate Transparency logs: keys, the SCTs that they would hand out, and the list that names them.
+"""The demo's Certificate Transparency logs: their keys, the SCTs that they issue, and the log list.
 
-No log keeps anything; an SCT is a signature over what a log would take in (RFC 6962 section 3.2). It is made here from the
-certificate as the CA has it before the SCTs go in, so nothing has to be taken out again.
+The logs store nothing: an SCT is a signature over a precertificate entry (RFC 6962 section 3.2), which is made here
+from the certificate as it is before the SCTs are added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct, field
 
 SCT_LIST: Final = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
-# How long before the demo starts its list was made, and its logs came to their states.
+# Age of the log list and of the logs' states when the demo starts.
 LIST_AGE: Final = timedelta(days=1)
 IN_USE_SINCE: Final = timedelta(days=900)
 RETIRED_SINCE: Final = timedelta(days=200)
@@ -40,7 +40,7 @@ def _new_key() -> ec.EllipticCurvePrivateKey:
 
 
 class DemoLog(Struct, frozen=True):
-    """A log with its key; ``tiled`` is a static one."""
+    """A log with its key; ``tiled`` means a static-ct-api log."""
 
     name: str
     operator: str
@@ -50,13 +50,13 @@ class DemoLog(Struct, frozen=True):
 
     @property
     def spki(self) -> bytes:
-        """Its public key."""
+        """The log's public key (DER)."""
         return self.key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
-    def promise(self, tbs: bytes, issuer_spki: bytes, at: datetime) -> bytes:
-        """A SerializedSCT over a precertificate: the part of it that is signed, and its issuer's key."""
+    def sign_sct(self, tbs: bytes, issuer_spki: bytes, at: datetime) -> bytes:
+        """Return a SerializedSCT for a precertificate, given its TBSCertificate and its issuer's public key."""
         timestamp = round(at.timestamp() * 1000).to_bytes(8, "big")
         entry = _PRECERT_ENTRY + hashlib.sha256(issuer_spki).digest() + _vector(tbs, 3)
         signed = _V1 + _CERTIFICATE_TIMESTAMP + timestamp + entry + _vector(b"")
@@ -65,7 +65,7 @@ class DemoLog(Struct, frozen=True):
 
 
 class Logs:
-    """The logs of one fleet. All but ``unlisted`` stand in the list."""
+    """The logs of one fleet; all but ``unlisted`` are in the log list."""
 
     def __init__(self) -> None:
         self.alder: Final = DemoLog("Demo Alder", "Demo Trees")
@@ -76,21 +76,21 @@ class Logs:
 
     @property
     def listed(self) -> tuple[DemoLog, ...]:
-        """Those that browsers would know."""
+        """The logs in the log list."""
         return self.alder, self.birch, self.basalt, self.retired
 
     @property
-    def usual(self) -> tuple[DemoLog, ...]:
-        """Enough for a certificate of up to 180 days: two logs, two operators, one of RFC 6962."""
+    def sufficient(self) -> tuple[DemoLog, ...]:
+        """Enough logs for a certificate of up to 180 days: two operators, and one log of RFC 6962."""
         return self.alder, self.basalt
 
     @property
     def three(self) -> tuple[DemoLog, ...]:
-        """Enough for one that lives longer."""
+        """Enough logs for a longer validity."""
         return self.alder, self.birch, self.basalt
 
     def as_json(self, now: datetime) -> bytes:
-        """The log list, version 3 of Google's format."""
+        """Return the log list in version 3 of Google's format."""
         operators: dict[str, dict[str, Any]] = {}
         for log in self.listed:
             operator = operators.setdefault(
@@ -102,15 +102,19 @@ class Logs:
                 "log_id": base64.b64encode(hashlib.sha256(log.spki).digest()).decode(),
                 "key": base64.b64encode(log.spki).decode(),
                 "mmd": 86400,
-                "state": {name: {"timestamp": _text(since)} for name, since in state.items()},
+                "state": {name: {"timestamp": _rfc3339(since)} for name, since in state.items()},
             }
             operator["tiled_logs" if log.tiled else "logs"].append(entry)
-        listed = {"version": "3.0", "log_list_timestamp": _text(now - LIST_AGE), "operators": list(operators.values())}
+        listed = {
+            "version": "3.0",
+            "log_list_timestamp": _rfc3339(now - LIST_AGE),
+            "operators": list(operators.values()),
+        }
         return json.dumps(listed, indent=1).encode() + b"\n"
 
 
 def sct_list(scts: Sequence[bytes]) -> x509.UnrecognizedExtension:
-    """The extension that holds them (RFC 6962 section 3.3)."""
+    """Return the extension with these SCTs (RFC 6962 section 3.3)."""
     content = _vector(b"".join(map(_vector, scts)))
     if len(content) < 0x80:
         return x509.UnrecognizedExtension(SCT_LIST, bytes((0x04, len(content))) + content)
@@ -119,5 +123,5 @@ def sct_list(scts: Sequence[bytes]) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(SCT_LIST, b"\x04" + length + content)
 
 
-def _text(moment: datetime) -> str:
+def _rfc3339(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")

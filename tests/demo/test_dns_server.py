@@ -1,4 +1,4 @@
-"""The small DNS server behaves as resolvers do, and survives what is sent to it."""
+"""The small DNS server behaves like a resolver, and survives malformed queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import trio_test
 
-from scanner.demo.dnsserver import DnsServer, Node, find, respond, run_dns, serve_dns
+from scanner.demo.dns_server import DnsServer, Node, find_node, respond, run_dns, serve_dns
 
 ZONE = {
     "a.example": Node(a=("127.0.0.1",), aaaa=("::1",), ttl=77),
@@ -29,7 +29,7 @@ ZONE = {
     "large.example": Node(a=tuple(f"192.0.2.{n}" for n in range(250))),
     "quiet.example": Node(silent=True),
     "half.example": Node(a=("127.0.0.1",), silent_types=("AAAA",), failing_types=("CAA",)),
-    "stops.example": Node(cname="a.example", stops=True),
+    "stops.example": Node(cname="a.example", stops_at_cname=True),
     "refused.example": Node(rcode="REFUSED"),
     "caa.example": Node(caa=((0, "issue", "ca.example"), (128, "iodef", "mailto:a@example"))),
     "_443._tcp.a.example": Node(tlsa=((3, 1, 1, b"\1" * 32),)),
@@ -76,7 +76,7 @@ def test_chains_loops_and_dangling_names() -> None:
     assert dangling.rcode() == dns.rcode.NXDOMAIN and texts(dangling) == ["dangling.example. gone.example."]
 
 
-def test_dnssec_as_a_resolver_shows_it() -> None:
+def test_bogus_and_authenticated_names() -> None:
     bogus = ask("bogus.example")
     assert bogus.rcode() == dns.rcode.SERVFAIL and [int(option.code) for option in bogus.extended_errors()] == [6]
     assert texts(ask("bogus.example", cd=True)) == ["bogus.example. 127.0.0.1"]
@@ -102,12 +102,12 @@ def test_silence_and_refusal() -> None:
 
 def test_wildcards() -> None:
     assert texts(ask("x.y.wild.example")) == ["x.y.wild.example. 127.0.0.9"]
-    assert find(ZONE, "wild.example") is None
-    assert find({"*": Node(ttl=1)}, "any.thing") == Node(ttl=1)
-    assert find({}, "") is None
+    assert find_node(ZONE, "wild.example") is None
+    assert find_node({"*": Node(ttl=1)}, "any.thing") == Node(ttl=1)
+    assert find_node({}, "") is None
 
 
-def test_a_server_from_before_edns() -> None:
+def test_a_server_without_edns_answers_formerr() -> None:
     query = dns.message.make_query("a.example", "A", use_edns=0)
     response = respond(query.to_wire(), ZONE, edns=False)
     assert response is not None and dns.message.from_wire(response).rcode() == dns.rcode.FORMERR
@@ -116,7 +116,7 @@ def test_a_server_from_before_edns() -> None:
     assert ask("a.example", edns=False).edns == -1
 
 
-def test_octets_that_are_no_query_get_nothing() -> None:
+def test_malformed_queries_get_no_answer() -> None:
     rng = random.Random(3)
     good = dns.message.make_query("a.example", "A").to_wire()
     assert respond(b"", ZONE) is None
@@ -148,7 +148,7 @@ def test_real_sockets(host: str) -> None:
 
 
 @trio_test
-async def test_started_by_a_nursery_and_undisturbed_by_broken_clients() -> None:
+async def test_broken_clients_do_not_disturb_the_server() -> None:
     async with trio.open_nursery() as nursery:
         server: DnsServer = await nursery.start(run_dns, ZONE)
         for data in (b"", b"\0", b"\xff\xffabc", b"\0\3abc", os.urandom(300)):

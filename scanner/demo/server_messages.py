@@ -1,7 +1,7 @@
-"""Server messages of SSL 3.0 to TLS 1.2, written byte by byte (RFC 6101, RFC 2246, RFC 4346, RFC 5246, RFC 8422).
+"""Encoders of server messages of SSL 3.0 to TLS 1.2 (RFC 6101, RFC 2246, RFC 4346, RFC 5246, RFC 8422).
 
-OpenSSL as distributed no longer speaks the old versions and suites, and would never send what is broken. These functions do.
-They go as far as ServerHelloDone, which is all that a scanner reads and all that a refusal needs.
+OpenSSL no longer supports the old versions and suites, and never sends malformed messages. The messages go up to
+ServerHelloDone, which is all that a scanner reads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from scanner.demo.hello import RENEGOTIATION_INFO, STATUS_REQUEST, ClientHello
+from scanner.demo.client_hello import RENEGOTIATION_INFO, STATUS_REQUEST, ClientHello
 from scanner.demo.pki import Credential, PrivateKey
 
 SSL30: Final = 0x0300
@@ -43,7 +43,7 @@ class Suite(IntEnum):
 
     @property
     def signs(self) -> bool:
-        """A ServerKeyExchange with a signature belongs to the suite."""
+        """Whether the suite has a signed ServerKeyExchange."""
         return self >= 0xC000
 
 
@@ -59,26 +59,27 @@ class Alert(IntEnum):
 
 
 def records(kind: int, version: int, payload: bytes) -> bytes:
-    """The payload in as few records as it takes."""
+    """Return ``payload`` in as few records as possible."""
     parts = [payload[i : i + MAX_FRAGMENT] for i in range(0, len(payload), MAX_FRAGMENT)]
     return b"".join(struct.pack(">BHH", kind, version, len(part)) + part for part in parts)
 
 
 def alert(description: Alert, version: int = TLS12) -> bytes:
-    """A fatal alert record."""
+    """Return a fatal alert in a record."""
     return records(21, version, bytes([2, description]))
 
 
 def handshake(kind: int, body: bytes) -> bytes:
-    """A handshake message with its header."""
+    """Return a handshake message with its header."""
     return bytes([kind]) + len(body).to_bytes(3) + body
 
 
 def server_hello(
     hello: ClientHello, version: int, suite: Suite, server_random: bytes, *, stapling: bool = False
 ) -> bytes:
-    """A ServerHello without a session; of extensions only renegotiation_info, where the client can take it, and
-    status_request, where a staple is to follow.
+    """Return a ServerHello without a session id.
+
+    Its only extensions are renegotiation_info, if the client supports it, and status_request, if a staple follows.
     """
     body = struct.pack(">H", version) + server_random + b"\x00" + struct.pack(">HB", suite, 0)
     extensions = b""
@@ -92,27 +93,27 @@ def server_hello(
 
 
 def certificate(chain: Sequence[bytes]) -> bytes:
-    """A Certificate message (RFC 5246 section 7.4.2) of any certificates, or none."""
+    """Return a Certificate message (RFC 5246 section 7.4.2) with any number of certificates."""
     entries = b"".join(len(entry).to_bytes(3) + entry for entry in chain)
     return handshake(11, len(entries).to_bytes(3) + entries)
 
 
 def certificate_status(response: bytes) -> bytes:
-    """A CertificateStatus message (RFC 6066 section 8) with any bytes for an OCSP response."""
+    """Return a CertificateStatus message (RFC 6066 section 8); ``response`` may be any bytes."""
     return handshake(22, b"\x01" + len(response).to_bytes(3) + response)
 
 
 def server_hello_done() -> bytes:
-    """A ServerHelloDone."""
+    """Return a ServerHelloDone."""
     return handshake(14, b"")
 
 
 def server_key_exchange(
     key: PrivateKey, version: int, hello: ClientHello, server_random: bytes, scheme: int | None = None
 ) -> bytes:
-    """An ephemeral P-256 share, signed with the key (RFC 8422 section 5.4).
+    """Return a ServerKeyExchange with an ephemeral P-256 share, signed with ``key`` (RFC 8422 section 5.4).
 
-    ``scheme`` is what a TLS 1.2 server signs with; ``None`` is SHA-256 with the key's algorithm.
+    ``scheme`` is the TLS 1.2 signature scheme; ``None`` means SHA-256 with the key's algorithm.
     """
     share = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = share.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
@@ -136,7 +137,7 @@ def _sign(key: PrivateKey, scheme: int | None, content: bytes) -> bytes:
 
 
 def _sign_md5_sha1(key: rsa.RSAPrivateKey, content: bytes) -> bytes:
-    """RSA over MD5 and SHA-1 side by side without a DigestInfo (RFC 4346 section 7.4.3), which no library offers alone."""
+    """Sign with RSA over MD5 and SHA-1 without a DigestInfo (RFC 4346 section 7.4.3), which libraries do not offer."""
     digest = _digest(hashes.MD5(), content) + _digest(hashes.SHA1(), content)
     size = key.key_size // 8
     block = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
@@ -158,9 +159,9 @@ def server_flight(
     scheme: int | None = None,
     staple: bytes | None = None,
 ) -> bytes:
-    """ServerHello to ServerHelloDone, each message in a record of its own, as most servers do.
+    """Return ServerHello to ServerHelloDone, each message in a record of its own, as most servers do.
 
-    ``staple`` goes to clients that ask for one.
+    ``staple`` is sent to clients that ask for one.
     """
     server_random = os.urandom(32)
     stapling = staple is not None and STATUS_REQUEST in hello.extensions
