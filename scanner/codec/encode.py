@@ -161,11 +161,11 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
 def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
     """Fields of a whole flight that the endpoint's own fields do not say."""
     observed = facts_of_negotiation(flight.negotiation)
+    if flight.ocsp_response is not None:
+        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     # before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2)
     if flight.random is not None and flight.negotiation.version != TLS13:
         observed["random"] = _encoded(flight.random, certificates)
-    if flight.ocsp_response is not None:
-        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     return observed
 
 
