@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import (
+    checkouts,
     compare,
     counting,
     crowd,
@@ -76,11 +77,26 @@ def _stages(options: argparse.Namespace) -> Results:
     )
 
 
+def _checkouts(options: argparse.Namespace) -> Results:
+    if options.against is None:
+        print("\ncheckouts: skipped, --against names no other checkout")
+        return []
+    return checkouts.against(
+        options.against.resolve(),
+        hosts=options.hosts,
+        rounds=options.rounds,
+        concurrency=options.concurrency[0],
+        versions=options.tls,
+        kinds=options.certificates,
+    )
+
+
 PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
     "startup": ("tlsweep --help, beside an idle interpreter", lambda o: [startup.start_up(rounds=max(o.rounds, 11))]),
     "handshake": ("the TLS engine beside trio's connect-and-close", _handshake),
     "compare": ("the same scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
     "names": ("the same scan by tlsweep and zgrab2, by name through a local name server", _names),
+    "checkouts": ("this checkout beside another, --against DIR: scans, stats, --help and memory", _checkouts),
     "crowd": (
         "many names through one resolver with its defaults: false findings, and wall time beside zgrab2",
         lambda o: [crowd.crowd(hosts=2 * o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
@@ -137,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--concurrency", type=int, nargs="+", default=[1000], metavar="N", help="connections in flight (default 1000)"
     )
+    parser.add_argument("--against", type=Path, metavar="DIR", help="checkouts: the other one")
     parser.add_argument("--tls", nargs="+", default=list(farm.VERSIONS), choices=farm.VERSIONS, help="TLS versions")
     parser.add_argument("--certificates", nargs="+", default=list(farm.USUAL_KINDS), choices=farm.KINDS)
     parser.add_argument(

@@ -50,7 +50,8 @@ class Authority:
     leaf_key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def create(cls) -> Authority:
+    def create(cls, *, expired: bool = False) -> Authority:
+        """Make new keys and certificates; ``expired`` is the intermediate's fault, and the only one."""
         now = datetime.datetime.now(datetime.UTC)
         root_key, key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         root_name, name = _name("Benchmark Root X1"), _name("Benchmark Issuer E1")
@@ -67,7 +68,7 @@ class Authority:
         intermediate = (
             x509.CertificateBuilder(root_name, name, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=500))
-            .not_valid_after(now + datetime.timedelta(days=1000))
+            .not_valid_after(now + datetime.timedelta(days=-1 if expired else 1000))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(ca=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,9 @@ ZONE: Final = "bench.test"
 # In the certificate of every host, for tools that send the same server name to all targets.
 COMMON_NAME: Final = f"any.{ZONE}"
 VERSIONS: Final = ("1.3", "1.2")
-KINDS: Final = ("shared", "distinct", "reread")
+KINDS: Final = ("shared", "distinct", "reread", "expired")
+# Kinds with a server block and a certificate for each host, and the directory of its chains.
+CHAINS_OF: Final = {"distinct": "chains", "expired": "expired"}
 USUAL_KINDS: Final = ("shared", "distinct")
 # Addresses 127.16.0.0 onwards: away from 127.0.0.1 and from the resolver stubs of Linux distributions.
 FIRST_ADDRESS: Final = 16 << 16
@@ -130,9 +132,9 @@ def _configuration(directory: Path, ports: dict[tuple[str, str], int], hosts: Se
         # The one socket of the port; nginx tells by the address that was connected to which of its blocks is meant.
         chain = directory / ("chains/$server_addr.pem" if kind == "reread" else "shared.pem")
         servers.append(_server(f"0.0.0.0:{port} backlog=8192", version, chain, key))
-        if kind == "distinct":
+        if (chains := CHAINS_OF.get(kind)) is not None:
             servers += [
-                _server(f"{item.address}:{port}", version, directory / "chains" / f"{item.address}.pem", key)
+                _server(f"{item.address}:{port}", version, directory / chains / f"{item.address}.pem", key)
                 for item in hosts
             ]
     # Workers of a server started by root run as another user, who could not read a private directory.
@@ -179,6 +181,18 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -> None:
+    """Write a chain for each host below one expired intermediate, whose root the file of anchors then has too."""
+    authority = replace(Authority.create(expired=True), leaf_key=healthy.leaf_key)
+    (directory / "expired").mkdir()
+    for item in hosts:
+        authority.write_chain(directory / "expired" / f"{item.address}.pem", [item.name, COMMON_NAME])
+    other = directory / "expired-root.pem"
+    authority.write_root(other)
+    with (directory / "root.pem").open("ab") as roots:
+        roots.write(other.read_bytes())
+
+
 @contextmanager
 def running_farm(
     hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = USUAL_KINDS
@@ -194,12 +208,14 @@ def running_farm(
         authority.write_root(directory / "root.pem")
         authority.write_key(directory / "leaf.key")
         authority.write_chain(directory / "shared.pem", [f"*.{ZONE}", ZONE])
-        if set(kinds) != {"shared"}:
+        if not {"distinct", "reread"}.isdisjoint(kinds):
             (directory / "chains").mkdir()
             for item in everyone:
                 authority.write_chain(directory / "chains" / f"{item.address}.pem", [item.name, COMMON_NAME])
             # For the check that the server is up, which asks at 127.0.0.1
             authority.write_chain(directory / "chains" / "127.0.0.1.pem", [COMMON_NAME])
+        if "expired" in kinds:
+            _write_expired(directory, everyone, authority)
         ports = {(version, kind): free_port() for version in versions for kind in kinds}
         configuration = directory / "nginx.conf"
         configuration.write_text(_configuration(directory, ports, everyone), encoding="ascii")

@@ -88,10 +88,10 @@ def engine(port: int) -> Work:
             timing=timing,
         )
         flight = seen.flight
-        if flight is None or not flight.complete or not flight.signature_valid:
+        if flight is None or not flight.negotiation.complete or not flight.negotiation.signature_valid:
             return False
         # Only TLS 1.3 has a Finished in the server's first flight.
-        return flight.version != 0x0304 or flight.finished_valid is True
+        return flight.negotiation.version != 0x0304 or flight.negotiation.finished_valid is True
 
     return work
 

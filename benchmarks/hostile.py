@@ -37,6 +37,7 @@ from scanner.net.dns.message_wire import Question
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import Material, open_session
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
@@ -44,7 +45,7 @@ from scanner.tls.record_layer import RecordBuffer
 from scanner.trust.hostname import nearest_names
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import load_store
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
 from scanner.x509.distinguished import name_text
 from scanner.x509.ocsp_request import digest, key_bits
@@ -305,7 +306,8 @@ def _records(record: bytes) -> Callable[[], object]:
         buffer = RecordBuffer()
         for at in range(0, len(data), 1400):
             buffer.feed(data[at : at + 1400])
-            buffer.ready()
+            while buffer.next_untrusted() is not None:
+                pass
 
     return read
 
@@ -487,10 +489,12 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
         if finding["target"]["row"] < healthy:
             outcomes[finding["outcome"]] += 1
 
-    judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
     async def main() -> None:
-        async with open_session(config, Material(), run_id="bench", judge=judge, emit=emit) as session:
+        async with open_session(
+            config, Material(), run_id="bench", verifier=verifier, callbacks=Callbacks(on_finding=emit)
+        ) as session:
             await session.run(iter(rows))
 
     begun = time.perf_counter()
@@ -511,18 +515,18 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
         best = [float("inf")] * 3
         said = ""
         for _ in range(rounds):
-            judge = Judge([mozilla], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-            scan, _ = _way(judge, None, "off")
+            verifier = ChainVerifier([mozilla], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+            scan, _ = _way(verifier, None, "off")
             evidence = _evidence(0, chain, ())
             (endpoint,) = evidence.endpoints
             assert endpoint.probe.flight is not None
             parts = endpoint.probe.flight.certificates
-            read = _seconds(lambda: judge.leaf_key(parts[0]))  # noqa: B023
-            judged = _seconds(lambda: scan.ask(evidence.target, endpoint, AT))  # noqa: B023
-            said = ",".join(
-                {item.code for item in scan.verdict(evidence.target, endpoint, AT).stores["mozilla"].problems}
-            )  # type: ignore[union-attr]
-            written = _seconds(lambda: scan._conclude(evidence, owned=False, final=True))  # noqa: B023
+            read = _seconds(lambda: verifier.leaf_key(parts[0]))  # noqa: B023
+            judged = _seconds(lambda: scan.judgement.next_question(evidence.target, endpoint, AT))  # noqa: B023
+            verdicts = scan.judgement.verdicts(evidence)
+            assert verdicts[0] is not None
+            said = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})
+            written = _seconds(lambda: scan._conclude(evidence, verdicts, owned=False, final=True))  # noqa: B023
             best = [min(old, new) for old, new in zip(best, (read, judged, written), strict=True)]
         rows.append((label, best[0] * 1e3, best[1] * 1e3, best[2] * 1e3, said))
     for label, call in others():

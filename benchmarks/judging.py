@@ -17,18 +17,17 @@ import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Final, cast
 
 from benchmarks.measure import table
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.case import Context
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
     Evidence,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
@@ -38,12 +37,13 @@ from scanner.model.evidence import (
 from scanner.model.findings import Finding
 from scanner.net.pacing import Pacer
 from scanner.output import dumps_line
-from scanner.run.scan import Scan
+from scanner.run.judgement import Judgement
+from scanner.run.scan import Callbacks, Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
 
 CHAINS: Final = 10
@@ -52,27 +52,25 @@ PORTION: Final = 250
 LOGS: Final = (scts.ARGON, scts.XENON, scts.YETI)
 AT: Final = pki.NOW
 
-KEY: Final = ("", 0, "", None, None)
-
 Chains = Sequence[tuple[bytes, ...]]
 
 
 class _Given:
     """Verdicts that are there beforehand, by leaf and name."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, verifier: ChainVerifier) -> None:
+        self._verifier = verifier
         self._known: dict[tuple[int, str | None], ChainVerdict] = {}
         self.chain = 0
 
     @property
     def intermediates(self) -> Intermediates:
-        return self._judge.intermediates
+        return self._verifier.intermediates
 
     def learn(self, number: int, chain: tuple[bytes, ...], name: str) -> None:
-        self._known[number, name] = self._judge.judge(chain, name=name, at=AT)
+        self._known[number, name] = self._verifier.verify(chain, name=name, at=AT)
 
-    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         return self._known[self.chain, name]
 
 
@@ -86,8 +84,8 @@ def _chains() -> tuple[pki.Issued, list[tuple[bytes, ...]]]:
     return root, made
 
 
-def _answers(judge: Judge, chain: tuple[bytes, ...]) -> tuple[RevocationAnswer, ...]:
-    path = judge.judge(chain, name=None, at=AT).path
+def _answers(verifier: ChainVerifier, chain: tuple[bytes, ...]) -> tuple[RevocationAnswer, ...]:
+    path = verifier.verify(chain, name=None, at=AT).path
     return tuple(
         RevocationAnswer(
             certificate.sha256,
@@ -105,17 +103,19 @@ def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAn
     """One target as a probe leaves it: nothing of it is shared with another, but the answers."""
     host = f"h{number}.fleet{number % CHAINS}.example"
     flight = ServerFlight(
-        version=0x0304,
-        cipher=0x1301,
-        group=0x11EC,
-        alpn="h2",
-        sni_acknowledged=True,
+        Negotiation(
+            version=0x0304,
+            cipher=0x1301,
+            group=0x11EC,
+            alpn="h2",
+            sni_acknowledged=True,
+            signature_scheme=0x0403,
+            signature_valid=True,
+            finished_valid=True,
+            complete=True,
+        ),
         random=number.to_bytes(32, "big"),
-        signature_scheme=0x0403,
-        signature_valid=True,
-        finished_valid=True,
         certificates=tuple([bytes(bytearray(certificate)) for certificate in chain]),
-        complete=True,
     )
     probe = Probe(
         "modern", host, Stage.DONE, flight=flight, connect_seconds=0.001, handshake_seconds=0.004, bytes_received=4000
@@ -131,28 +131,18 @@ def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAn
     )
 
 
-def _way(judge: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
+def _way(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
     config = ScanConfig(revocation=cast(Any, mode))
     sizes = [0]
 
     def emit(finding: Finding) -> None:
         sizes[0] += len(dumps_line(finding))
 
-    context = partial(Context, expiry_warning_days=None, revocation=cast(Any, mode), transparency=transparency)
     pacer = Pacer(
         concurrency=1, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
     )
-    scan = Scan(
-        config,
-        run_id="bench",
-        judge=judge,
-        pacer=pacer,
-        emit=emit,
-        fragments=Fragments(),
-        clock=lambda: AT,
-        context=context,
-    )
-    return scan, sizes
+    judgement = Judgement(config, verifier, run_id="bench", transparency=transparency, fragments=Fragments())
+    return Scan(config, judgement, pacer, Callbacks(on_finding=emit), clock=lambda: AT), sizes
 
 
 def judging(*, hosts: int, rounds: int) -> list[dict[str, Any]]:
@@ -181,15 +171,15 @@ def _round(root: pki.Issued, chains: Chains, hosts: int) -> Mapping[str, float]:
     listed = log_list_untrusted(json.dumps(scts.log_list(*LOGS)).encode(), "benchmark")
 
     # each way has a judge and logs of its own, so that none finds what another has remembered
-    def judge() -> Judge:
-        return Judge(
+    def verifier() -> ChainVerifier:
+        return ChainVerifier(
             [pki.store(root)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
         )
 
-    answers = [_answers(judge(), chain) for chain in chains]
-    given, unjudged = _Given(judge()), _Given(judge())
+    answers = [_answers(verifier(), chain) for chain in chains]
+    given, unjudged = _Given(verifier()), _Given(verifier())
     ways: dict[str, tuple[Scan, list[int], Any]] = {
-        "judged": (*_way(judge(), Transparency(listed), "online"), None),
+        "judged": (*_way(verifier(), Transparency(listed), "online"), None),
         "given": (*_way(given, Transparency(listed), "online"), given),
         "unjudged": (*_way(unjudged, None, "off"), unjudged),
     }
@@ -220,9 +210,7 @@ def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> f
         if stub is not None:
             stub.chain = evidence.target.row % CHAINS
         (endpoint,) = evidence.endpoints
-        scan.ask(evidence.target, endpoint, evidence.started)
-        healthy = scan._healthy
-        assert healthy is not None and healthy[0] is endpoint
-        if not scan._conclude_at_once(evidence, healthy[1], KEY, owned=False):
-            scan._conclude(evidence, owned=False, final=False)
+        question = scan.judgement.next_question(evidence.target, endpoint, evidence.started)
+        assert question is None
+        scan._conclude(evidence, scan.judgement.verdicts(evidence), owned=False, final=False)
     return time.process_time() - begun

@@ -35,7 +35,7 @@ STAGES: Final = (
     ("scanner.x509.certificate", "parse certificates"),
     ("scanner.x509.der", "parse certificates"),
     ("scanner.x509.distinguished", "parse certificates"),
-    ("scanner.trust", "judge"),
+    ("scanner.trust", "verify"),
     ("scanner.diagnosis.assemble", "assemble finding"),
     ("scanner.diagnosis", "diagnose"),
     ("scanner.model.findings", "write"),

@@ -1,7 +1,7 @@
-"""The languages of words for people: which one is wanted, and short phrases in it.
+"""The language of text for people: which language is wanted, and short phrases in it.
 
-The catalogue's words on causes and codes are in ``scanner/data/catalogue.toml`` and ``catalogue.zh.toml``; the phrases between
-them (headings, labels) are in ``phrases.zh.toml``, by the English one. Codes, causes and keys are the same in all languages.
+The catalogue's texts on causes and codes are in ``scanner/data/catalogue.toml`` and ``catalogue.zh.toml``; the phrases around
+them (headings, labels) are in ``phrases.zh.toml``, keyed by the English phrase. Codes, causes and keys are not translated.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ LANGUAGES: Final = (ENGLISH, "zh")
 _VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
-def of_locale(environ: Mapping[str, str]) -> str:
-    """The language of the locale that ``environ`` names, English where there are no words in it."""
+def locale_language(environ: Mapping[str, str]) -> str:
+    """Return the language of the locale that ``environ`` names, or English if there is no translation."""
     locale = next((environ[name] for name in _VARIABLES if environ.get(name)), "")
     language = locale.replace("-", "_").partition("_")[0].partition(".")[0].lower()
     return language if language in LANGUAGES else ENGLISH
 
 
-class _Spoken:
-    """The language of this process: a person's choice, made once at its start."""
+class _Current:
+    """The language of this process: the user's choice, made once at its start."""
 
     language = ENGLISH
 
 
-def speak(language: str) -> None:
-    """From now on phrases are in ``language``."""
-    _Spoken.language = language
+def set_language(language: str) -> None:
+    """Set the language of this process."""
+    _Current.language = language
 
 
-def spoken() -> str:
-    """The language of this process."""
-    return _Spoken.language
+def current_language() -> str:
+    """Return the language of this process."""
+    return _Current.language
 
 
-def say(phrase: str, language: str | None = None) -> str:
-    """``phrase``, which is English, in ``language`` (``None``: the one that is spoken); as it is where there is no other."""
-    wanted = language or _Spoken.language
+def translate(phrase: str, language: str | None = None) -> str:
+    """Return an English phrase in ``language`` (default: that of this process), or unchanged if there is no translation."""
+    wanted = language or _Current.language
     return phrase if wanted == ENGLISH else _phrases(wanted).get(phrase, phrase)
 
 
-@cache
+@cache  # of shipped files, one for each language
 def _phrases(language: str) -> Mapping[str, str]:
-    import tomllib  # English needs none
+    import tomllib  # not needed for English
 
     text = shipped(f"phrases.{language}.toml").decode()
     table: dict[str, str] = tomllib.loads(text)

@@ -12,7 +12,7 @@ import io
 import select
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Final, Literal, cast
 
 # One read. Larger blocks gain nothing measurable; with zlib and the split list this stays within a few MB.
@@ -169,24 +169,15 @@ def _unzstd(start: bytes, file: BinaryIO) -> Iterator[bytes]:
             pending = memoryview(frame.unused_data + bytes(pending))
 
 
-def batches_of_lines(source: Iterator[bytes], limit: int, newline: bytes = b"\n") -> Iterator[list[bytes]]:
-    """The lines in ``source`` without their line ends, in lists, as they come; the last one may lack its end.
+def batches_of_lines(
+    source: Iterator[bytes], limit: int, newline: bytes = b"\n", *, with_ends: bool = False
+) -> Iterator[list[bytes]]:
+    """Yield the lines in ``source``, in lists, as they come, without their line ends; the last one may lack its end.
 
     No line is longer than ``limit + 1`` bytes; one of that length was cut. What was read before ``StreamBroken``
-    is yielded before it is raised, a last torn line included.
+    is yielded before it is raised, a last torn line included. ``with_ends`` keeps the ends of lines that end in a line feed:
+    they are then found by ``memchr``, which for lines of 4 KB costs a third of what ``bytes.split`` does.
     """
-
-    def split(block: bytes) -> tuple[list[bytes], bytes]:
-        lines = block.split(newline)
-        return lines, lines.pop()
-
-    return batches_by(source, limit, split)
-
-
-def batches_by(
-    source: Iterator[bytes], limit: int, split: Callable[[bytes], tuple[list[bytes], bytes]]
-) -> Iterator[list[bytes]]:
-    """The same by a ``split`` of one's own: of a block it gives the lines that end in it, and the start of one that goes on."""
     pieces: list[bytes] = []  # of an unfinished line, joined once: a long line must not cost quadratic copying
     held = 0
     skipping = False
@@ -198,7 +189,12 @@ def batches_by(
             broken, block = error, b""
         if not block:
             break
-        lines, tail = split(block)
+        if with_ends:
+            lines = io.BytesIO(block).readlines()
+            tail = b"" if lines[-1].endswith(newline) else lines.pop()
+        else:
+            lines = block.split(newline)
+            tail = lines.pop()
         if lines:
             if skipping:
                 del lines[0]

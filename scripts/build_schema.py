@@ -28,8 +28,7 @@ from typing import (
     is_typeddict,
 )
 
-from scanner.fleet.stats import counts as stats
-from scanner.fleet.stats import stats_schema
+from scanner.fleet.stats import run_counts, stats_schema
 from scanner.model import findings
 
 DATA: Final = Path(__file__).resolve().parent.parent / "scanner" / "data"
@@ -46,7 +45,7 @@ class Source(NamedTuple):
 
 SOURCES: Final[dict[str, Source]] = {
     "finding": Source(findings, findings.Finding, findings.SCHEMA, "Finding"),
-    "stats": Source(stats_schema, stats_schema.StatisticsRecord, stats.SCHEMA, "Statistics"),
+    "stats": Source(stats_schema, stats_schema.StatisticsRecord, run_counts.SCHEMA, "Statistics"),
 }
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}

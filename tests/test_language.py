@@ -1,4 +1,4 @@
-"""Which language is wanted, and phrases in it."""
+"""The language of the locale, and phrases in it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.explain.fixes import SOFTWARE, recipes
-from scanner.language import ENGLISH, LANGUAGES, of_locale, say, speak, spoken
+from scanner.language import ENGLISH, LANGUAGES, current_language, locale_language, set_language, translate
 
 PACKAGE = Path(__file__).resolve().parent.parent / "scanner"
-# Names that are the same in every language
+# Names that are not translated
 NAMES = {"nginx", "Apache httpd", "HAProxy", "IIS", "Java", "Linux", "Windows", "macOS"}
 
 
@@ -31,35 +31,33 @@ NAMES = {"nginx", "Apache httpd", "HAProxy", "IIS", "Java", "Linux", "Windows", 
         ({"LANG": "en_US", "LC_MESSAGES": "zh_CN", "LC_ALL": ""}, "zh"),
     ],
 )
-def test_the_locale(environ: dict[str, str], language: str) -> None:
-    assert of_locale(environ) == language
+def test_language_of_the_locale(environ: dict[str, str], language: str) -> None:
+    assert locale_language(environ) == language
 
 
-def test_phrases() -> None:
+def test_unknown_and_english_phrases_are_unchanged() -> None:
     for language in LANGUAGES:
-        assert say("nothing that anybody says", language) == "nothing that anybody says"
-    assert say("What clients say", "en") == "What clients say"
-    assert say("What clients say", "zh") == "各客户端的报错"
+        assert translate("not a known phrase", language) == "not a known phrase"
+    assert translate("What clients say", "en") == "What clients say"
+    assert translate("What clients say", "zh") == "各客户端的报错"
 
 
-def test_what_is_spoken() -> None:
+def test_the_language_of_the_process_is_the_default() -> None:
     try:
-        speak("zh")
-        assert spoken() == "zh" and say("What clients say") == "各客户端的报错"
+        set_language("zh")
+        assert current_language() == "zh" and translate("What clients say") == "各客户端的报错"
     finally:
-        speak(ENGLISH)
-    assert say("What clients say") == "What clients say"
+        set_language(ENGLISH)
+    assert translate("What clients say") == "What clients say"
 
 
-def said() -> set[str]:
-    """Every phrase that the program says: the literals given to ``say``, and those that it takes from tables."""
+def translated_phrases() -> set[str]:
+    """Return every phrase that is translated: the literals given to ``translate``, and those that come from tables."""
     literals = {
         argument.value
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") in ("say", "_said")
-        and path.name != "running.py"  # where it is another function
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("translate", "_translated")
         for argument in node.args
         if isinstance(argument, ast.Constant)
     }
@@ -68,7 +66,7 @@ def said() -> set[str]:
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != ENGLISH])
-def test_every_phrase_is_there(language: str) -> None:
+def test_every_phrase_is_translated(language: str) -> None:
     table = tomllib.loads((PACKAGE / "data" / f"phrases.{language}.toml").read_text("utf-8"))
-    assert said() - set(table) - NAMES == set()
+    assert translated_phrases() - set(table) - NAMES == set()
     assert all(text and text == " ".join(text.split()) for text in table.values())

@@ -37,6 +37,25 @@ def test_chunking_never_changes_the_lines(data: bytes, sizes: list[int]) -> None
     assert got == expected
 
 
+pieces = st.lists(st.sampled_from([b"\n", b"\r", b"\0", b"abc", b"x" * 30, b"y" * 100]), max_size=20).map(b"".join)
+
+
+@given(pieces, st.lists(st.integers(1, 50), max_size=20), st.integers(1, 120))
+def test_lines_with_their_ends_are_those_without(data: bytes, sizes: list[int], limit: int) -> None:
+    def chunks() -> Iterator[bytes]:
+        source = io.BytesIO(data)
+        for size in (*sizes, len(data)):
+            if chunk := source.read(size):
+                yield chunk
+
+    got = [line for batch in batches_of_lines(chunks(), limit, with_ends=True) for line in batch]
+    assert [line.removesuffix(b"\n") for line in got] == [
+        line for batch in batches_of_lines(chunks(), limit) for line in batch
+    ]
+    if limit >= 100:
+        assert all(line.endswith(b"\n") for line in got[:-1] if len(line) <= limit)
+
+
 @pytest.mark.parametrize("block", [1, 7, 64, 10_000])
 def test_a_long_line_is_cut_and_the_next_ones_are_whole(block: int) -> None:
     data = b"first\n" + b"x" * 5000 + b"\nafter\n" + b"y" * 101

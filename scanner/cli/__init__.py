@@ -12,8 +12,8 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner.errors import TlsweepError, reported_error
-from scanner.language import LANGUAGES, of_locale, speak
+from scanner.errors import UsageProblem, reported_error
+from scanner.language import LANGUAGES, locale_language, set_language
 from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
 
@@ -52,7 +52,7 @@ OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h: not one of those that script
 
 def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        speak(value)
+        set_language(value)
 
 
 language_option = click.option(
@@ -62,10 +62,6 @@ language_option = click.option(
     callback=_speak,
     help="Language of the words for people. Default: the locale's (LC_ALL, LC_MESSAGES, LANG), else English.",
 )
-
-
-class UsageProblem(TlsweepError):
-    """The command or its options cannot be used: one line on standard error, exit status 2."""
 
 
 def standard_output() -> TextIO:
@@ -136,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
-    speak(of_locale(os.environ))
+    set_language(locale_language(os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
@@ -175,7 +171,7 @@ def _report_failure(error: BaseException) -> int:
     """Report what a person can mend in one line, and a bug with all that is needed to find it."""
     problem = reported_error(error)
     if problem is not None:
-        return _report(str(problem), USAGE_ERROR)
+        return _report(str(problem), problem.exit_status)
     if signals.came():
         return _report("interrupted", INTERRUPTED)
     import traceback

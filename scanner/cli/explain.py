@@ -7,8 +7,9 @@ from typing import Final
 
 import click
 
-from scanner.cli import USAGE_ERROR, UsageProblem, language_option, standard_output
-from scanner.language import spoken
+from scanner.cli import USAGE_ERROR, language_option, standard_output
+from scanner.errors import UsageProblem
+from scanner.language import current_language
 
 # Of standard input so much is read; what decides stands at the beginning or the end of what a person pastes.
 MAX_INPUT: Final = 1 << 20
@@ -47,7 +48,7 @@ def explain(text: tuple[str, ...], as_json: bool) -> int:
     pasted = _standard_input() if text == ("-",) else " ".join(text)
     if not pasted.strip():
         raise UsageProblem("there is nothing to explain")
-    answer = answer_to(pasted, spoken())
+    answer = answer_to(pasted, current_language())
     if as_json:
         import orjson
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from scanner.explain.answers import CauseAnswer, CodeAnswer, CodeBrief, ErrorAnswer, FixRecord, SearchAnswer
 from scanner.explain.fixes import SOFTWARE
-from scanner.language import say
+from scanner.language import translate
 from scanner.text import printable
 
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -41,24 +41,24 @@ class _Page:
     def code(self, answer: CodeAnswer) -> None:
         self._head(answer)
         self._paragraph(answer["meaning"])
-        self._labelled(say("proof: "), answer["proof"])
-        self._labelled(say("do: "), answer["remedy"])
+        self._labelled(translate("proof: "), answer["proof"])
+        self._labelled(translate("do: "), answer["remedy"])
         if answer["confirm"]:
-            self._line(say("confirm: "), answer["confirm"])
+            self._line(translate("confirm: "), answer["confirm"])
         if answer["clients"]:
-            self._title(say("What clients say"))
+            self._title(translate("What clients say"))
             for client, text in answer["clients"].items():
                 self._line(f"{client}: ", text)
         self._fixes(answer["fixes"])
         if answer["errors"]:
-            self._title(say("Errors that can mean it"))
+            self._title(translate("Errors that can mean it"))
             self._paragraph("; ".join(answer["errors"]))
 
     def cause(self, answer: CauseAnswer) -> None:
         self._console.print(Text(answer["cause"], style="bold").append(f"  {answer['title']}", style="not bold"))
         self._paragraph(answer["means"])
         self._paragraph(answer["tell"])
-        self._title(say("Codes"))
+        self._title(translate("Codes"))
         self._codes(answer["codes"])
         self._fixes(answer["fixes"])
         self._more()
@@ -71,17 +71,17 @@ class _Page:
             )
         for meaning in answer["meanings"]:
             self._paragraph(meaning["means"])
-        self._title(say("It can mean, the likeliest first"))
+        self._title(translate("It can mean, the likeliest first"))
         self._codes(answer["codes"], numbered=True)
-        self._title(say("How to tell them apart"))
-        self._line(say("decides: "), answer["check"])
+        self._title(translate("How to tell them apart"))
+        self._line(translate("decides: "), answer["check"])
         for meaning in answer["meanings"]:
             if meaning["tell"]:
                 self._paragraph(meaning["tell"])
         self._more()
 
     def search(self, answer: SearchAnswer) -> None:
-        self._console.print(Text(say("No cause, code or error is just that; these codes are about it:")))
+        self._console.print(Text(translate("No cause, code or error is just that; these codes are about it:")))
         self._codes(answer["codes"])
         self._more()
 
@@ -90,7 +90,7 @@ class _Page:
     def _head(self, brief: CodeBrief) -> None:
         head = Text(brief["code"], style="bold").append(f"  {brief['title']}", style="not bold")
         self._console.print(head)
-        kind = Text(say(brief["severity"]), style=_COLOURS[brief["severity"]]).append(
+        kind = Text(translate(brief["severity"]), style=_COLOURS[brief["severity"]]).append(
             f"  {brief['cause']}", style="dim"
         )
         self._console.print(Padding(kind, (0, 0, 0, 2), expand=False))
@@ -101,18 +101,20 @@ class _Page:
             head = Text(f"{place}. " if numbered else "", style="dim").append(brief["code"], style="bold")
             head.append(f"  {brief['title']}", style="not bold").append(f"  ({brief['cause']})", style="dim")
             self._console.print(Padding(head, (0, 0, 0, 2), expand=False))
-            proof = Text(f"{say('when: ')}{brief['proof']}", style="dim")
+            proof = Text(f"{translate('when: ')}{brief['proof']}", style="dim")
             self._console.print(Padding(proof, (0, 0, 0, 7 if numbered else 4), expand=False))
             command = brief["confirm"]
             if numbered and command and command not in shown:
                 shown.add(command)
-                self._console.print(Text(f"       {say('see: ')}{command}", style="dim"), soft_wrap=True)
+                self._console.print(Text(f"       {translate('see: ')}{command}", style="dim"), soft_wrap=True)
 
     def _fixes(self, fixes: Iterable[FixRecord]) -> None:
         for fix in fixes:
-            self._title(say(fix["title"]))
+            self._title(translate(fix["title"]))
             for software, lines in fix["software"].items():
-                self._console.print(Padding(Text(say(SOFTWARE[software]), style="bold"), (0, 0, 0, 2), expand=False))
+                self._console.print(
+                    Padding(Text(translate(SOFTWARE[software]), style="bold"), (0, 0, 0, 2), expand=False)
+                )
                 for line in lines:
                     # never wrapped: commands and settings are there to be copied
                     self._console.print(Text(f"    {line}"), soft_wrap=True)
@@ -134,4 +136,4 @@ class _Page:
 
     def _more(self) -> None:
         self._console.print()
-        self._console.print(Text(f"{say('Each in full')}: tlsweep explain CODE", style="dim"))
+        self._console.print(Text(f"{translate('Each in full')}: tlsweep explain CODE", style="dim"))

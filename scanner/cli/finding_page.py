@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scanner.language import say
+from scanner.language import translate
 from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
 
@@ -81,7 +81,7 @@ def _page(console: Console, finding: Finding, file: str | None) -> None:
         title.append(f"  {finding['cause']}", style=_COLOURS[outcome])
     console.print(title)
     if file is not None:
-        note = say("A file of certificates, judged as if a server had sent it; nothing was contacted.")
+        note = translate("A file of certificates, judged as if a server had sent it; nothing was contacted.")
         console.print(_indented(Text(note, style="dim"), (0, 0, 0, 2)))
     console.print(_stages(finding, file))
     error = finding.get("error")
@@ -91,7 +91,7 @@ def _page(console: Console, finding: Finding, file: str | None) -> None:
     for diagnosis in sorted(finding["diagnoses"], key=lambda item: SEVERITIES.index(item["severity"])):
         _diagnosis(console, diagnosis, show_endpoints=file is None)
     if finding["clients"]:
-        console.print(_indented(Text(say("What clients say"), style="bold"), (1, 0, 0, 2)))
+        console.print(_indented(Text(translate("What clients say"), style="bold"), (1, 0, 0, 2)))
         console.print(_indented(_grid(finding["clients"].items()), (0, 0, 0, 4)))
 
 
@@ -130,9 +130,9 @@ def _stages(finding: Finding, file: str | None) -> Padding:
 
 
 def _label(text: str) -> str:
-    """The label of a stage, in the language that is spoken; some have a number."""
+    """Return the translated label of a stage; some have a number."""
     word, space, number = text.partition(" ") if text[-1:].isdigit() else (text, "", "")
-    return f"{say(word)}{space}{number}"
+    return f"{translate(word)}{space}{number}"
 
 
 def _seen(value: object) -> object:
@@ -193,7 +193,7 @@ def _judged(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iterab
 
 def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: bool) -> None:
     colour = _COLOURS[diagnosis["severity"]]
-    head = Text(f"{say(diagnosis['severity'])}  ", style=colour)
+    head = Text(f"{translate(diagnosis['severity'])}  ", style=colour)
     head.append(diagnosis["code"], style=f"bold {colour}")
     if show_endpoints and diagnosis.get("endpoints"):
         head.append(f"  at {', '.join(diagnosis['endpoints'][:CERTIFICATES_SHOWN])}", style="dim")
@@ -205,11 +205,13 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: 
     if diagnosis.get("remedy"):
         console.print(
             _indented(
-                Text(say("do: "), style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
+                Text(translate("do: "), style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
                 (0, 0, 0, 4),
             )
         )
     if diagnosis.get("confirm"):
         # one line, however long: it is there to be copied
-        line = Text(f"    {say('confirm: ')}", style="bold").append(printable(diagnosis["confirm"]), style="not bold")
+        line = Text(f"    {translate('confirm: ')}", style="bold").append(
+            printable(diagnosis["confirm"]), style="not bold"
+        )
         console.print(line, soft_wrap=True)

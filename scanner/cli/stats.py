@@ -49,11 +49,11 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
       tlsweep stats findings.ndjson --by issuer --by version --workers auto
       tlsweep stats shard-*.ndjson.zst --format json
     """
-    from scanner.fleet.stats import stats_tables as tables
+    from scanner.fleet.stats import stats_tables
     from scanner.fleet.stats.parallel import MAX_WORKERS, fold_files
     from scanner.process.limits import cores
 
     count = min(cores(), MAX_WORKERS) if workers == "auto" else workers
     folded = fold_files(findings, by, count)
-    folded.require_columns()
-    standard_output().write(tables.FORMATS[form](folded).rstrip("\n") + "\n")
+    folded.counts.require_columns()
+    standard_output().write(stats_tables.FORMATS[form](folded.counts, folded).rstrip("\n") + "\n")

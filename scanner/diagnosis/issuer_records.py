@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import safe_text
 from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.model.findings import EndpointRecord
-from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
 _WHERE_TRUE: Final = ("keyed", "named", "own_key", "operated", "on_the_spot")
@@ -22,7 +22,7 @@ def add_untrusted_issuer(
     verdicts: Sequence[ChainVerdict | None],
 ) -> None:
     """Write ``untrusted_issuer`` into the record of one address, where there is one."""
-    found = None if anchored(verdict) else lineage_of(verdict, endpoint)
+    found = None if reaches_anchor(verdict) else untrusted_issuer_of(verdict, endpoint)
     if found is None:
         return
     issuer: dict[str, Any] = {
@@ -33,5 +33,5 @@ def add_untrusted_issuer(
     if evidence.elsewhere or any(each is not None and each.publicly_trusted and each.trusted for each in verdicts):
         issuer["elsewhere"] = True
     if found.product is not None:
-        issuer["product"] = text(found.product)
+        issuer["product"] = safe_text(found.product)
     record["untrusted_issuer"] = issuer

@@ -1,6 +1,6 @@
-"""What ``tlsweep explain`` answers, as plain records: for a cause, a code, a pasted error, or words to search by.
+"""The answers of ``tlsweep explain`` about a cause, a code, a pasted error, or words to search for.
 
-The shapes are those of its ``--json``; ``kind`` says which one it is.
+Answers are dictionaries in the form of ``--json``; ``kind`` distinguishes them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from scanner.diagnosis.catalogue import CAUSES, CODES, Code, translated, words_o
 from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.wording import Wording
 from scanner.explain.fixes import recipes_for
-from scanner.explain.meanings import Reading, about, meanings, nearest, read
-from scanner.explain.recognise import clean, squeezed
+from scanner.explain.meanings import Interpretation, interpret, meanings, search, similar_names
+from scanner.explain.recognise import alphanumerics, sanitise
 from scanner.language import ENGLISH
 from scanner.model.evidence import Target
 from scanner.model.findings import Cause, DiagnosisRecord, Severity
 from scanner.tls.registry_names import alert_name
 
-# A general answer speaks of somebody's host: these words stand for it.
+# Placeholders for the host in answers that are not about a particular one.
 HOST: Final = "HOST"
 ADDRESS: Final = "ADDRESS"
-_ANYWHERE: Final = Target(row=1, host=HOST, port=443, protocol="https", sni=HOST)
-# Facts of one host that a general answer does not know, by the words that stand for them
-_STAND_INS: Final[Mapping[str, Any]] = {
+_PLACEHOLDER_TARGET: Final = Target(row=1, host=HOST, port=443, protocol="https", sni=HOST)
+# Placeholders for the evidence that confirmation commands and client messages quote
+_PLACEHOLDERS: Final[Mapping[str, Any]] = {
     "not_after": "DATE",
     "not_before": "DATE",
     "nearest": ["OTHER-NAMES"],
@@ -39,19 +39,19 @@ _STAND_INS: Final[Mapping[str, Any]] = {
     "sent": "N",
 }
 CHECK: Final = "tlsweep check HOST[:PORT]"
-# Of the names of errors that can mean a code, so many are shown.
-ERRORS_SHOWN: Final = 24
+# Client errors listed for one code.
+MAX_ERRORS: Final = 24
 
 
 class FixRecord(TypedDict):
-    """What is done, and how with each software: lines of text, commands and settings among them."""
+    """A fix, and for each software the lines of text, commands and settings that apply it."""
 
     title: str
     software: dict[str, list[str]]
 
 
 class CodeBrief(TypedDict):
-    """A code in short."""
+    """The summary of a code."""
 
     code: str
     cause: Cause
@@ -62,7 +62,7 @@ class CodeBrief(TypedDict):
 
 
 class CodeAnswer(CodeBrief):
-    """Everything about a code; ``clients`` is what each says to it where that does not depend on the host."""
+    """All about a code; ``clients`` has each client's message where it does not depend on the host."""
 
     kind: Literal["code"]
     meaning: str
@@ -73,7 +73,7 @@ class CodeAnswer(CodeBrief):
 
 
 class CauseAnswer(TypedDict):
-    """A cause, its codes, and how it is told from its neighbours."""
+    """A cause, its codes, and how to tell it from similar ones."""
 
     kind: Literal["cause"]
     cause: Cause
@@ -85,7 +85,7 @@ class CauseAnswer(TypedDict):
 
 
 class RecognisedRecord(TypedDict):
-    """An error that the text names; ``number`` where it has one."""
+    """An error that the text names, with its number if it has one."""
 
     whose: str
     name: str
@@ -93,7 +93,7 @@ class RecognisedRecord(TypedDict):
 
 
 class MeaningRecord(TypedDict):
-    """One thing that the text can mean, its codes in the order of likelihood."""
+    """One possible meaning of the text, with its codes in order of likelihood."""
 
     means: str
     tell: str | None
@@ -101,7 +101,7 @@ class MeaningRecord(TypedDict):
 
 
 class ErrorAnswer(TypedDict):
-    """A pasted error: what it was taken for, what it can mean, and all codes, the likeliest first."""
+    """A pasted error: the errors recognised in it, their possible meanings, and all codes, the likeliest first."""
 
     kind: Literal["error"]
     recognised: list[RecognisedRecord]
@@ -111,14 +111,14 @@ class ErrorAnswer(TypedDict):
 
 
 class SearchAnswer(TypedDict):
-    """Codes whose names or titles have the words."""
+    """Codes whose name or title contains the words."""
 
     kind: Literal["search"]
     codes: list[CodeBrief]
 
 
 class UnknownAnswer(TypedDict):
-    """Nothing in the text is known; ``nearest`` are names that resemble it."""
+    """A text without anything known; ``nearest`` has similar names."""
 
     kind: Literal["unknown"]
     recognised: list[RecognisedRecord]
@@ -129,35 +129,37 @@ Answer = CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer | UnknownAnswer
 
 
 def explain(text: str, language: str = ENGLISH) -> Answer:
-    """The answer to ``text``: the name of a cause or code however it is spelt, an error, or words to search by.
+    """Explain ``text``: the name of a cause or code in any spelling, an error, or words to search for.
 
-    Words on causes and codes are in ``language``; recipes and what errors mean are English.
+    Texts on causes and codes are in ``language``; recipes and the meanings of errors are in English.
     """
-    word = squeezed(clean(text))
-    names = _named(language)
+    word = alphanumerics(sanitise(text))
+    names = _by_spelling(language)
     if word in names:
         name = names[word]
         return code_answer(CODES[name], language) if name in CODES else cause_answer(name, language)
-    reading = read(text)
-    if reading.meanings:
-        return _error(reading, language)
-    if codes := about(text, language):
+    interpretation = interpret(text)
+    if interpretation.meanings:
+        return _error_answer(interpretation, language)
+    if codes := search(text, language):
         return {"kind": "search", "codes": [brief(CODES[code], language) for code in codes]}
-    return {"kind": "unknown", "recognised": _recognised(reading), "nearest": list(nearest(text))}
+    return {"kind": "unknown", "recognised": _recognised_records(interpretation), "nearest": list(similar_names(text))}
 
 
 @cache
-def _named(language: str) -> dict[str, str]:
+def _by_spelling(language: str) -> dict[str, str]:
     titles = {} if language == ENGLISH else {words_of(code, language).title: code for code in CODES}
     titles |= {cause_words(cause, language)["title"]: cause for cause in CAUSES}
-    return {squeezed(name): found for name, found in {**titles, **{name: name for name in (*CODES, *CAUSES)}}.items()}
+    return {
+        alphanumerics(name): found for name, found in {**titles, **{name: name for name in (*CODES, *CAUSES)}}.items()
+    }
 
 
 # --- codes and causes ----------------------------------------------------------------------------
 
 
 def brief(code: Code, language: str = ENGLISH) -> CodeBrief:
-    """``code`` in short."""
+    """Return the summary of ``code``."""
     words = words_of(code.code, language)
     return {
         "code": code.code,
@@ -165,25 +167,25 @@ def brief(code: Code, language: str = ENGLISH) -> CodeBrief:
         "severity": code.severity,
         "title": words.title,
         "proof": words.proof,
-        "confirm": Wording(_ANYWHERE, HOST).confirm(code.code, _STAND_INS),
+        "confirm": Wording(_PLACEHOLDER_TARGET, HOST).confirm(code.code, _PLACEHOLDERS),
     }
 
 
 def code_answer(code: Code, language: str = ENGLISH) -> CodeAnswer:
-    """Everything about ``code``."""
+    """Return the full answer about ``code``."""
     return {
         "kind": "code",
         **brief(code, language),
         "meaning": cause_words(code.cause, language)["means"],
-        "remedy": Wording(_ANYWHERE, ADDRESS, language=language).remedy(code.code, {}),
+        "remedy": Wording(_PLACEHOLDER_TARGET, ADDRESS, language=language).remedy(code.code, {}),
         "clients": _clients(code),
         "fixes": _fixes([code.code]),
-        "errors": list(_errors_of(code.code))[:ERRORS_SHOWN],
+        "errors": list(_errors_of(code.code))[:MAX_ERRORS],
     }
 
 
 def cause_answer(name: str, language: str = ENGLISH) -> CauseAnswer:
-    """Everything about the cause ``name``."""
+    """Return the full answer about the cause ``name``."""
     words = cause_words(name, language)
     codes = [code for code in CODES.values() if code.cause == name]
     return {
@@ -199,12 +201,12 @@ def cause_answer(name: str, language: str = ENGLISH) -> CauseAnswer:
 
 @cache
 def causes() -> Mapping[str, Mapping[str, str]]:
-    """``scanner/data/causes.toml``: title, means and tell of each cause."""
+    """Return ``scanner/data/causes.toml``: title, means and tell of each cause."""
     return tomllib.loads(files("scanner").joinpath("data/causes.toml").read_text("utf-8"))
 
 
 def cause_words(name: str, language: str = ENGLISH) -> Mapping[str, str]:
-    """Title, means and tell of the cause ``name``."""
+    """Return title, means and tell of the cause ``name``."""
     words: Mapping[str, str] = (causes() if language == ENGLISH else translated(language)["causes"])[name]
     return words
 
@@ -217,10 +219,10 @@ def _clients(code: Code) -> dict[str, str]:
         cause=code.cause,
         severity=code.severity,
         summary="",
-        evidence=dict(_STAND_INS),
+        evidence=dict(_PLACEHOLDERS),
         endpoints=[ADDRESS],
     )
-    return predict(_ANYWHERE, [record])
+    return predict(_PLACEHOLDER_TARGET, [record])
 
 
 def _fixes(codes: Iterable[str]) -> list[FixRecord]:
@@ -231,7 +233,7 @@ def _fixes(codes: Iterable[str]) -> list[FixRecord]:
 
 
 def _errors_of(code: str) -> Iterable[str]:
-    """Names of errors that this code is the likeliest reason of, then those that it is the second likeliest of."""
+    """Yield the errors whose likeliest reason is this code, then those whose second likeliest it is."""
     for place in range(2):
         for meaning in meanings():
             if meaning.codes[place : place + 1] == (code,) and meaning.level > 0:
@@ -242,23 +244,26 @@ def _errors_of(code: str) -> Iterable[str]:
 # --- errors --------------------------------------------------------------------------------------
 
 
-def _error(reading: Reading, language: str) -> ErrorAnswer:
+def _error_answer(interpretation: Interpretation, language: str) -> ErrorAnswer:
     return {
         "kind": "error",
-        "recognised": _recognised(reading),
+        "recognised": _recognised_records(interpretation),
         "meanings": [
-            {"means": meaning.means, "tell": meaning.tell, "codes": list(meaning.codes)} for meaning in reading.meanings
+            {"means": meaning.means, "tell": meaning.tell, "codes": list(meaning.codes)}
+            for meaning in interpretation.meanings
         ],
-        "codes": [brief(CODES[code], language) for code in reading.codes],
+        "codes": [brief(CODES[code], language) for code in interpretation.codes],
         "check": CHECK,
     }
 
 
-def _recognised(reading: Reading) -> list[RecognisedRecord]:
+def _recognised_records(interpretation: Interpretation) -> list[RecognisedRecord]:
     found: list[RecognisedRecord] = [
-        {"whose": known.group, "name": known.name, "number": known.number} for known in reading.recognised.errors
+        {"whose": known.group, "name": known.name, "number": known.number} for known in interpretation.recognised.errors
     ]
-    found += [{"whose": "alert", "name": alert_name(number), "number": number} for number in reading.recognised.alerts]
+    found += [
+        {"whose": "alert", "name": alert_name(number), "number": number} for number in interpretation.recognised.alerts
+    ]
     return found + [
-        {"whose": "http", "name": f"HTTP {number}", "number": number} for number in reading.recognised.statuses
+        {"whose": "http", "name": f"HTTP {number}", "number": number} for number in interpretation.recognised.statuses
     ]

@@ -1,4 +1,4 @@
-"""How to put a code right, software by software: ``scanner/data/fixes.toml``."""
+"""Recipes that fix a code, for each kind of software, from ``scanner/data/fixes.toml``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOFTWARE: Final[Mapping[str, str]] = {
 
 
 class Recipe(Struct, frozen=True):
-    """What is done (``title``), and how with each software: lines of text, commands and settings among them."""
+    """A fix (``title``), and for each software the lines of text, commands and settings that apply it."""
 
     id: str
     title: str
@@ -36,7 +36,7 @@ class Recipe(Struct, frozen=True):
 
 @cache
 def recipes() -> tuple[Recipe, ...]:
-    """All of them, in the order of the file."""
+    """Return all recipes, in the order of the file."""
     table: dict[str, dict[str, Any]] = tomllib.loads(files("scanner").joinpath("data/fixes.toml").read_text("utf-8"))
     return tuple(
         Recipe(
@@ -50,7 +50,7 @@ def recipes() -> tuple[Recipe, ...]:
 
 
 def recipes_for(codes: Iterable[str]) -> tuple[Recipe, ...]:
-    """Those that put one of ``codes`` right: the one for most of them first."""
+    """Return the recipes that fix any of ``codes``, those that fix most of them first."""
     wanted = frozenset(codes)
     found = [recipe for recipe in recipes() if recipe.codes & wanted]
     return tuple(sorted(found, key=lambda recipe: -len(recipe.codes & wanted)))

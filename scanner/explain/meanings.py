@@ -1,4 +1,4 @@
-"""What a pasted error can mean: the entries of ``scanner/data/meanings.toml`` that a text matches, and their codes."""
+"""Finds the possible meanings of a pasted error: the entries of ``scanner/data/meanings.toml`` that match it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.diagnosis.catalogue import CAUSES, CODES, words_of
-from scanner.explain.recognise import Recognised, by_name, clean, in_pieces, meanings_table, recognise, squeezed
+from scanner.explain.recognise import (
+    Recognised,
+    alphanumerics,
+    by_name,
+    long_names_in,
+    meanings_table,
+    recognise,
+    sanitise,
+)
 from scanner.language import ENGLISH
 
-# A phrase of fewer letters and digits is looked for as whole words, since it could begin or end within others.
-LETTERS_ENOUGH: Final = 9
-# One of Chinese characters says as much with fewer.
-IDEOGRAPHS_ENOUGH: Final = 3
-# Of an unknown text, so much is compared with what is known: that costs the product of both lengths.
-COMPARED: Final = 120
-# How alike a name must be to be offered, from 0 to 1.
-ALIKE: Final = 0.7
-OFFERED: Final = 5
+# Shorter phrases must match whole words, since they may occur inside other words.
+MIN_PHRASE_LETTERS: Final = 9
+# The corresponding length of phrases in Chinese.
+MIN_PHRASE_IDEOGRAPHS: Final = 3
+# Characters of an unknown text that are compared with known names; the cost is the product of both lengths.
+MAX_COMPARED: Final = 120
+# How similar a suggested name must be, from 0 to 1.
+MIN_SIMILARITY: Final = 0.7
+MAX_SUGGESTIONS: Final = 5
 
 
 class Meaning(Struct, frozen=True):
-    """One entry; ``codes`` in the order of likelihood, ``level`` 0 where it says no more than that something is wrong."""
+    """One entry; ``codes`` are in order of likelihood, ``level`` is 0 if it only says that something is wrong."""
 
     id: str
     codes: tuple[str, ...]
@@ -40,15 +48,15 @@ class Meaning(Struct, frozen=True):
     level: int
 
 
-class Reading(Struct, frozen=True):
-    """What a text was taken for: the errors in it, the meanings that are left, all their codes once, the likeliest first."""
+class Interpretation(Struct, frozen=True):
+    """The errors recognised in a text, and its possible meanings."""
 
     recognised: Recognised
     meanings: tuple[Meaning, ...]
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """All codes once: in turn the likeliest of each meaning, then each one's second, and so on."""
+        """All codes without duplicates: the likeliest of each meaning, then the second likeliest of each, and so on."""
         longest = max((len(meaning.codes) for meaning in self.meanings), default=0)
         turns = (
             meaning.codes[place] for place in range(longest) for meaning in self.meanings if place < len(meaning.codes)
@@ -58,7 +66,7 @@ class Reading(Struct, frozen=True):
 
 @cache
 def meanings() -> tuple[Meaning, ...]:
-    """All entries, in the order of the file."""
+    """Return all entries, in the order of the file."""
     return tuple(
         Meaning(
             id=identifier,
@@ -76,17 +84,17 @@ def meanings() -> tuple[Meaning, ...]:
     )
 
 
-def read(text: str) -> Reading:
-    """What ``text``, pasted by anybody, can mean; a reading without meanings where nothing in it is known."""
-    cleaned = clean(text)
+def interpret(text: str) -> Interpretation:
+    """Return the possible meanings of a pasted ``text``; there are none if nothing in it is known."""
+    cleaned = sanitise(text)
     recognised = recognise(cleaned)
     found = {meaning.id for meaning in _matching(cleaned, recognised)}
     if not found and not recognised.errors:
-        # a name that a terminal has broken in two
-        recognised = replace(recognised, errors=tuple(in_pieces(recognised.rest)))
+        # a terminal may have wrapped a name
+        recognised = replace(recognised, errors=tuple(long_names_in(recognised.rest)))
         found = {meaning.id for meaning in _matching(cleaned, recognised)}
     ordered = [meaning for meaning in meanings() if meaning.id in found]
-    return Reading(recognised, tuple(_sharpest(ordered)))
+    return Interpretation(recognised, tuple(_most_specific(ordered)))
 
 
 def _matching(text: str, recognised: Recognised) -> Iterator[Meaning]:
@@ -97,8 +105,8 @@ def _matching(text: str, recognised: Recognised) -> Iterator[Meaning]:
         ):
             yield meaning
     rest = recognised.rest
-    words = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.casefold()).split())} "
-    # The longest first, each taken out where it was found: "self-signed certificate" is part of another error's text.
+    words = _as_words(text)
+    # The longest first, each removed where it matches: "self-signed certificate" is part of another error's text.
     for phrase, meaning in _phrases():
         if phrase[0] == " ":
             if phrase in words:
@@ -108,51 +116,58 @@ def _matching(text: str, recognised: Recognised) -> Iterator[Meaning]:
             yield meaning
 
 
+def _as_words(text: str) -> str:
+    """Return the words of ``text`` in one case, with a space before and after each."""
+    return f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.casefold()).split())} "
+
+
 @cache
 def _phrases() -> tuple[tuple[str, Meaning], ...]:
     found = []
     for meaning in meanings():
         for phrase in meaning.match:
-            joined = squeezed(phrase)
-            if len(joined) < (LETTERS_ENOUGH if joined.isascii() else IDEOGRAPHS_ENOUGH):
-                joined = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in phrase.casefold()).split())} "
+            joined = alphanumerics(phrase)
+            if len(joined) < (MIN_PHRASE_LETTERS if joined.isascii() else MIN_PHRASE_IDEOGRAPHS):
+                joined = _as_words(phrase)
             found.append((joined, meaning))
     return tuple(sorted(found, key=lambda item: -len(item[0])))
 
 
-def _sharpest(found: Sequence[Meaning]) -> Iterator[Meaning]:
-    """Without those that only say that something is wrong, where others say what, and those that others sharpen."""
+def _most_specific(found: Sequence[Meaning]) -> Iterator[Meaning]:
+    """Drop the meanings that only say that something is wrong, and those that a more specific one covers."""
     said = [meaning for meaning in found if meaning.level > 0] or list(found)
     for meaning in said:
         if not any(other.level > meaning.level and set(other.codes) & set(meaning.codes) for other in said):
             yield meaning
 
 
-# --- what is not known ---------------------------------------------------------------------------
+# --- suggestions ---------------------------------------------------------------------------------
 
 
-def nearest(text: str) -> tuple[str, ...]:
-    """Causes, codes and names of errors that resemble ``text``; none where nothing does."""
-    cleaned = " ".join(clean(text).split())[:COMPARED]
-    wanted = [cleaned, *sorted(set(cleaned.split()), key=len, reverse=True)[:OFFERED]]
+def similar_names(text: str) -> tuple[str, ...]:
+    """Return the causes, codes and error names that are most similar to ``text``."""
+    cleaned = " ".join(sanitise(text).split())[:MAX_COMPARED]
+    wanted = [cleaned, *sorted(set(cleaned.split()), key=len, reverse=True)[:MAX_SUGGESTIONS]]
     found: dict[str, None] = {}
     for place, word in enumerate(wanted):
-        # a word inside of a longer text must be a long one to say anything
-        if len(word) > 3 and (place == 0 or len(word) > LETTERS_ENOUGH):
-            for key in difflib.get_close_matches(squeezed(word), _known_words(), OFFERED, ALIKE):
-                found.setdefault(_known_words()[key])
-    return tuple(found)[:OFFERED]
+        # a word within a longer text has to be long to be meaningful
+        if len(word) > 3 and (place == 0 or len(word) > MIN_PHRASE_LETTERS):
+            for key in difflib.get_close_matches(alphanumerics(word), _names_by_key(), MAX_SUGGESTIONS, MIN_SIMILARITY):
+                found.setdefault(_names_by_key()[key])
+    return tuple(found)[:MAX_SUGGESTIONS]
 
 
 @cache
-def _known_words() -> dict[str, str]:
-    return {squeezed(word): word for word in (*by_name(), *CODES, *CAUSES)}
+def _names_by_key() -> dict[str, str]:
+    return {alphanumerics(word): word for word in (*by_name(), *CODES, *CAUSES)}
 
 
-def about(text: str, language: str = ENGLISH) -> tuple[str, ...]:
-    """Codes whose own name or title, in ``language`` or in English, has every word of ``text``: for a search by words."""
-    words = [squeezed(word) for word in clean(text).split()[:8]]
+def search(text: str, language: str = ENGLISH) -> tuple[str, ...]:
+    """Return the codes whose name or title, in ``language`` or in English, contains every word of ``text``."""
+    words = [alphanumerics(word) for word in sanitise(text).split()[:8]]
     if not words or not all(len(word) > 1 for word in words):
         return ()
-    names = {code: squeezed(f"{code} {entry.title} {words_of(code, language).title}") for code, entry in CODES.items()}
+    names = {
+        code: alphanumerics(f"{code} {entry.title} {words_of(code, language).title}") for code, entry in CODES.items()
+    }
     return tuple(code for code, name in names.items() if all(word in name for word in words))

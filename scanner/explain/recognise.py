@@ -1,7 +1,7 @@
-"""Which errors of which clients a pasted text names: by their names, by their numbers, by the alerts and statuses in it.
+"""Recognises client errors, TLS alerts and HTTP statuses in a pasted text, by name or by number.
 
-The text is a stranger's: it may be long, broken over lines, coloured, or hostile. It is only searched, with patterns that
-take time linear in its length, and only so much of it is looked at.
+The text is untrusted: it may be long, wrapped, coloured, or hostile. It is only searched, up to a maximum length, and
+with patterns that take linear time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from msgspec import Struct
 
 from scanner.tls.registry_names import alert_name
 
-# A trace of Java with all its causes has some thousand lines; what decides stands at its beginning or at its end.
-LOOKED_AT: Final = 1 << 16
+# A Java stack trace with all its causes has some thousand lines, the first and last of which name the error.
+MAX_TEXT: Final = 1 << 16
 
-# Sequences that colour a terminal, set its title, or otherwise act instead of showing (ECMA-48)
+# Terminal control sequences (ECMA-48), which set colours, titles and the like
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
-class Known(Struct, frozen=True):
-    """An error that has a name: ``group`` is whose ("curl", "nss", ...), ``number`` the one it has there."""
+class KnownError(Struct, frozen=True):
+    """A named error; ``group`` is the software that defines it ("curl", "nss", ...) and its ``number``."""
 
     group: str
     name: str
@@ -35,21 +35,21 @@ class Known(Struct, frozen=True):
 
 
 class Recognised(Struct, frozen=True):
-    """What a text names: errors, TLS alerts and HTTP statuses; ``rest`` is the text without what named the alerts."""
+    """The errors, TLS alerts and HTTP statuses that a text names; ``rest`` is the text without the alerts."""
 
-    errors: tuple[Known, ...] = ()
+    errors: tuple[KnownError, ...] = ()
     alerts: tuple[int, ...] = ()
     statuses: tuple[int, ...] = ()
     rest: str = ""
 
 
-def clean(text: str) -> str:
-    """``text`` without terminal sequences and control characters, its look-alike forms made one (NFKC), cut in its middle."""
-    if len(text) > LOOKED_AT:
-        text = f"{text[: LOOKED_AT // 2]}\n{text[-LOOKED_AT // 2 :]}"
+def sanitise(text: str) -> str:
+    """Remove terminal sequences and control characters, normalise to NFKC, and cut the middle of a long text."""
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]}\n{text[-MAX_TEXT // 2 :]}"
     text = unicodedata.normalize("NFKC", _ESCAPES.sub("", text))
-    if len(text) > LOOKED_AT:  # a few characters stand for many
-        text = text[:LOOKED_AT]
+    if len(text) > MAX_TEXT:  # NFKC expands some characters
+        text = text[:MAX_TEXT]
     kept = (character if unicodedata.category(character)[0] != "C" or character == "\n" else " " for character in text)
     return "".join(kept).replace("\u2019", "'")
 
@@ -59,7 +59,7 @@ def clean(text: str) -> str:
 
 @cache
 def meanings_table() -> Mapping[str, Any]:
-    """``scanner/data/meanings.toml``."""
+    """Return ``scanner/data/meanings.toml``."""
     return tomllib.loads(files("scanner").joinpath("data/meanings.toml").read_text("utf-8"))
 
 
@@ -70,31 +70,31 @@ def _errors() -> Mapping[str, Mapping[str, Any]]:
 
 
 @cache
-def by_name() -> Mapping[str, Known]:
-    """All errors, by their whole names."""
-    found: dict[str, Known] = {}
+def by_name() -> Mapping[str, KnownError]:
+    """Return all errors by their full names."""
+    found: dict[str, KnownError] = {}
     for group, content in _errors().items():
         for name, number in content["names"].items():
             full = content["prefix"] + name
-            found.setdefault(full, Known(group, full, number))
+            found.setdefault(full, KnownError(group, full, number))
     table = meanings_table()
     for group, numbers in table["numbers"].items():
         for number, name in numbers.items():
-            found.setdefault(name, Known(group, name, int(number)))
+            found.setdefault(name, KnownError(group, name, int(number)))
     for identifier, entry in table.items():
         if identifier != "numbers":
             for name in entry["names"]:
                 if "*" not in name:
-                    found.setdefault(name, Known("other", name))
+                    found.setdefault(name, KnownError("other", name))
     return found
 
 
-# Shorter names are parts of ordinary words.
-_LONG_NAME: Final = 16
+# Shorter names may be parts of ordinary words.
+MIN_LONG_NAME: Final = 16
 
 
-def in_pieces(rest: str) -> Iterator[Known]:
-    """Errors whose long names stand in ``rest`` (letters and digits alone), the longest of those that share a place."""
+def long_names_in(rest: str) -> Iterator[KnownError]:
+    """Yield the errors whose long names occur in ``rest`` (letters and digits only), the longest where they overlap."""
     for name, known in _long_names():
         if name in rest:
             rest = rest.replace(name, "\0")
@@ -102,14 +102,14 @@ def in_pieces(rest: str) -> Iterator[Known]:
 
 
 @cache
-def _long_names() -> tuple[tuple[str, Known], ...]:
-    names = ((squeezed(name), known) for name, known in by_name().items())
-    return tuple(sorted((item for item in names if len(item[0]) >= _LONG_NAME), key=lambda item: -len(item[0])))
+def _long_names() -> tuple[tuple[str, KnownError], ...]:
+    names = ((alphanumerics(name), known) for name, known in by_name().items())
+    return tuple(sorted((item for item in names if len(item[0]) >= MIN_LONG_NAME), key=lambda item: -len(item[0])))
 
 
 @cache
-def _by_number() -> Mapping[tuple[str, int], Known]:
-    found: dict[tuple[str, int], Known] = {}
+def _by_number() -> Mapping[tuple[str, int], KnownError]:
+    found: dict[tuple[str, int], KnownError] = {}
     for known in by_name().values():
         if known.number is not None:
             found.setdefault((known.group, known.number), known)
@@ -118,15 +118,15 @@ def _by_number() -> Mapping[tuple[str, int], Known]:
 
 @cache
 def _alert_names() -> Mapping[str, int]:
-    """Alerts by their names as they are written without spaces; the longest first."""
+    """Return the alerts by their names in letters and digits only, the longest first."""
     named = {number: alert_name(number) for number in range(256)}
-    names = {squeezed(name): number for number, name in named.items() if not name.startswith("0x")}
-    names.update(_ALERTS_OTHERWISE)
+    names = {alphanumerics(name): number for number, name in named.items() if not name.startswith("0x")}
+    names.update(_OTHER_ALERT_NAMES)
     return dict(sorted(names.items(), key=lambda item: -len(item[0])))
 
 
-# As Go and others put them
-_ALERTS_OTHERWISE: Final = {
+# Names that Go and others use
+_OTHER_ALERT_NAMES: Final = {
     "protocolversionnotsupported": 70,
     "insufficientsecuritylevel": 71,
     "errordecodingmessage": 50,
@@ -142,14 +142,14 @@ _ALERTS_OTHERWISE: Final = {
 }
 
 
-def squeezed(text: str) -> str:
-    """The letters and digits of ``text``, in one case: what is broken over lines, spaced or joined looks the same."""
+def alphanumerics(text: str) -> str:
+    """Return the letters and digits of ``text`` in one case, so that line breaks, spaces and hyphens do not matter."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 # --- patterns ------------------------------------------------------------------------------------
 
-_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{4,80}")
+_NAME_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{4,80}")
 _OPENSSL_CODE: Final = re.compile(r"\b(?:error:|0x)?(0A[0-9A-F]{6}|14[0-9A-F]{6})\b", re.I)
 _REASON: Final = re.compile(r"\bSSL routines:[^:\n]{0,80}:([^:\n]{3,80})", re.I)
 _PYTHON: Final = re.compile(r"\[(?:SSL|X509)\s*:\s*([A-Z0-9_/]{3,80})\]")
@@ -178,20 +178,20 @@ _ALERT_NUMBERS: Final = (
     re.compile(r"\bTLS alert,[^\n(]{0,60}\((\d{3})\)", re.I),
     re.compile(r"\bfatal alert[^\n\d]{0,40}(\d{1,3})\b", re.I),
 )
-_ABOUT_ALERTS: Final = re.compile(r"alert|remote error: tls", re.I)
+_MENTIONS_ALERT: Final = re.compile(r"alert|remote error: tls", re.I)
 _STATUS: Final = re.compile(
     r"\b(?:HTTP(?:/[\d.]+)?|status(?: code)?|error|code)[ :=]*(4\d{2})\b|(?<![\d.])(49[56])(?![\d.])", re.I
 )
-_BARE: Final = re.compile(r"\s*\(?(-?\d{1,10}|0x[0-9A-F]{8})\)?\s*", re.I)
+_NUMBER_ONLY: Final = re.compile(r"\s*\(?(-?\d{1,10}|0x[0-9A-F]{8})\)?\s*", re.I)
 
 
 def recognise(text: str) -> Recognised:
-    """What ``text`` names; ``text`` is as ``clean`` gives it."""
-    errors: dict[Known, None] = {}
-    bare = _BARE.fullmatch(text)
+    """Return the errors, alerts and statuses named in a sanitised ``text``."""
+    errors: dict[KnownError, None] = {}
+    bare = _NUMBER_ONLY.fullmatch(text)
     if bare is not None:
-        return _of_number(bare[1])
-    for known in _named(text):
+        return _recognise_number(bare[1])
+    for known in _errors_by_name_or_code(text):
         errors.setdefault(known)
     numbers = _by_number()
     for group, pattern in _NUMBERS:
@@ -203,29 +203,29 @@ def recognise(text: str) -> Recognised:
                 errors.setdefault(numbers[group, number])
     alerts = dict.fromkeys(_alerts(text))
     for known in list(errors):
-        if known.group == "openssl" and known.number is not None and known.number > _OPENSSL_ALERTS:
-            alerts.setdefault(known.number - _OPENSSL_ALERTS)
+        if known.group == "openssl" and known.number is not None and known.number > _OPENSSL_ALERT_OFFSET:
+            alerts.setdefault(known.number - _OPENSSL_ALERT_OFFSET)
             del errors[known]
-    rest = squeezed(text)
-    if alerts or _ABOUT_ALERTS.search(text):
+    rest = alphanumerics(text)
+    if alerts or _MENTIONS_ALERT.search(text):
         rest = _without_alert_names(rest, alerts)
     statuses = tuple(dict.fromkeys(int(found[1] or found[2]) for found in _STATUS.finditer(text)))
     return Recognised(tuple(errors), tuple(alerts), statuses, rest)
 
 
-# OpenSSL's reason for an alert that came is the alert's number and this.
-_OPENSSL_ALERTS: Final = 1000
+# OpenSSL's reason code for a received alert is the alert's number plus this.
+_OPENSSL_ALERT_OFFSET: Final = 1000
 
 
-def _named(text: str) -> Iterator[Known]:
+def _errors_by_name_or_code(text: str) -> Iterator[KnownError]:
     names = by_name()
-    for found in _TOKEN.finditer(text):
+    for found in _NAME_TOKEN.finditer(text):
         known = names.get(found[0]) or names.get(found[0].upper()) if len(found[0]) > 7 else names.get(found[0])
         if known is not None:
             yield known
     for found in _OPENSSL_CODE.finditer(text):
         code = int(found[1], 16)
-        # OpenSSL 1: library, function, reason in 8, 12 and 12 bits; 3: library in the upper 9 of 32, the reason below
+        # OpenSSL 1: library, function and reason in 8, 12 and 12 bits; OpenSSL 3: library and reason in 9 and 23 bits
         reason = code & 0xFFF if code >> 24 == 0x14 else code & 0x7FFFFF
         known = _by_number().get(("openssl", reason))
         if known is not None:
@@ -233,17 +233,19 @@ def _named(text: str) -> Iterator[Known]:
     reasons = _reasons()
     for pattern in (_REASON, _PYTHON, _NODE):
         for found in pattern.finditer(text):
-            known = reasons.get(squeezed(found[1])) or reasons.get(
-                squeezed(found[1]).replace("ssltlsalert", "sslv3alert")
+            known = reasons.get(alphanumerics(found[1])) or reasons.get(
+                alphanumerics(found[1]).replace("ssltlsalert", "sslv3alert")
             )
             if known is not None and f"ERR_SSL_{found[1]}" not in names:
                 yield known
 
 
 @cache
-def _reasons() -> Mapping[str, Known]:
+def _reasons() -> Mapping[str, KnownError]:
     return {
-        squeezed(known.name.removeprefix("SSL_R_")): known for known in by_name().values() if known.group == "openssl"
+        alphanumerics(known.name.removeprefix("SSL_R_")): known
+        for known in by_name().values()
+        if known.group == "openssl"
     }
 
 
@@ -251,13 +253,13 @@ def _alerts(text: str) -> Iterator[int]:
     for pattern in _ALERT_NUMBERS:
         for found in pattern.finditer(text):
             number = int(found[1])
-            number = number & 0xFF if number >= 256 else number  # curl -v: level and number in one
+            number = number & 0xFF if number >= 256 else number  # curl -v prints level and number as one
             if number in _alert_names().values():
                 yield number
 
 
 def _without_alert_names(rest: str, alerts: dict[int, None]) -> str:
-    """``rest`` without the alerts' names, which other texts use too; each that is found is added to ``alerts``."""
+    """Return ``rest`` without the names of alerts, which other errors contain too; add those found to ``alerts``."""
     for name, number in _alert_names().items():
         for form in (f"alert{name}", f"fatalalert{name}", f"remoteerrortls{name}", f"received{name}", name):
             if form in rest and (form != name or number in alerts):
@@ -267,8 +269,8 @@ def _without_alert_names(rest: str, alerts: dict[int, None]) -> str:
     return rest
 
 
-def _of_number(word: str) -> Recognised:
-    """A number alone: whatever has it."""
+def _recognise_number(word: str) -> Recognised:
+    """Return every error, alert and status that has the number ``word``."""
     number = int(word, 16) if word[:2].lower() == "0x" else int(word)
     groups = ("curl", "windows", "nss", "chrome", "gnutls", "apple", "winsock")
     numbers = _by_number()

@@ -351,7 +351,8 @@ class EndpointRecord(TypedDict):
     alone."""
     untrusted_issuer: NotRequired[dict[str, Any]]
     """The issuer, where nobody vouches for it and something in between may have made the certificate: what tells it from
-    others, and the signs of either (fields of ``Lineage`` in scanner/trust/untrusted_issuer.py by name; what is false is left out)."""
+    others, and the signs of either (fields of ``UntrustedIssuer`` in scanner/trust/untrusted_issuer.py by name; what is false
+    is left out)."""
     followups: NotRequired[list[FollowupRecord]]
     """Further connections, in the order they were made."""
     observed: NotRequired[dict[str, Any]]

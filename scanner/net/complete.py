@@ -55,7 +55,7 @@ CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 1
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.trust.client_certificate`` says whether
+    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.x509.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 
@@ -159,8 +159,8 @@ class _Course:
         self._protocol = protocol
         self._host = host
         self._port = port
-        self._asked = flight is not None and flight.client_auth is not None
-        self._expected = None if flight is None else flight.version
+        self._asked = flight is not None and flight.negotiation.client_auth is not None
+        self._expected = None if flight is None else flight.negotiation.version
         self._clock = clock
         self._stage = Stage.CONNECT
         self._failure: Failure | None = None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.errors import describe_caught
-from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
+from scanner.model.evidence import ClientAuthRequest, Failure, Negotiation, Probe, ServerFlight, Stage
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
@@ -380,20 +380,22 @@ class Connection:
 def _flight(conn: hs.ClientHandshake) -> ServerFlight:
     request = conn.request
     return ServerFlight(
-        version=conn.version,
-        cipher=conn.suite,
-        group=conn.group,
-        dh_bits=conn.dh_bits,
-        alpn=conn.alpn,
-        sni_acknowledged=conn.sni_acknowledged,
-        hello_retry=conn.hello_retry,
+        Negotiation(
+            version=conn.version,
+            cipher=conn.suite,
+            group=conn.group,
+            dh_bits=conn.dh_bits,
+            alpn=conn.alpn,
+            sni_acknowledged=conn.sni_acknowledged,
+            hello_retry=conn.hello_retry,
+            signature_scheme=conn.signature_scheme,
+            signature_valid=conn.signature_valid,
+            finished_valid=conn.finished_valid,
+            client_auth=None if request is None else ClientAuthRequest(request.authorities, request.schemes),
+            complete=conn.state is events.State.COMPLETE,
+        ),
         random=conn.server_random,
-        signature_scheme=conn.signature_scheme,
-        signature_valid=conn.signature_valid,
-        finished_valid=conn.finished_valid,
         certificates=conn.certificates,
         ocsp_response=conn.ocsp_response,
         scts=conn.scts,
-        client_auth=None if request is None else ClientAuthRequest(request.authorities, request.schemes),
-        complete=conn.state is events.State.COMPLETE,
     )

@@ -8,15 +8,15 @@ frames (RFC 8878), each appended whole, in one write. ``reading`` streams findin
 
 from scanner.output.encoding import dumps_line
 from scanner.output.reader import (
-    FOREIGN,
+    BAD_SHAPE_ERRORS,
     MAX_FINDING_LINE,
     NotFindings,
     Unreadable,
     certificates_in,
+    list_of_findings,
     read_batches,
     read_certificates,
     read_findings,
-    read_made,
     read_part,
 )
 from scanner.output.repair import repair_torn_tail
@@ -34,7 +34,8 @@ from scanner.output.writer import (
 )
 
 __all__ = [
-    "Completed", "FOREIGN", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists", "OutputFull",
-    "OutputLost", "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed", "dumps_line",
-    "open_output", "read_batches", "read_certificates", "read_findings", "read_made", "read_part", "repair_torn_tail",
+    "BAD_SHAPE_ERRORS", "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists",
+    "OutputFull", "OutputLost", "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed",
+    "dumps_line", "list_of_findings", "open_output", "read_batches", "read_certificates", "read_findings", "read_part",
+    "repair_torn_tail",
 ]  # fmt: skip

@@ -14,7 +14,6 @@ from msgspec import Struct
 from scanner.errors import TlsweepError
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
 from scanner.model.findings import SCHEMA
-from scanner.output.splitting import lines_with_ends
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
@@ -23,17 +22,15 @@ MAX_FINDING_LINE: Final = 8 * 1024 * 1024
 # A file without one finding in so many lines is not a findings file: said early instead of after gigabytes.
 MAX_LINES_BEFORE_FINDING: Final = 10_000
 
-# Findings parsed together: some 10 KB each as objects, so that a portion stays in a processor's cache until it is folded.
-PORTION: Final = 32
-# Bytes of lines of which something is made together: beside so many, what each time costs by itself is little.
-TOGETHER: Final = 1 << 20
+# Bytes of lines that are parsed together: some 30 findings, which as objects stay in a processor's cache until they are used.
+BATCH_BYTES: Final = 128 << 10
 # Bytes read at a time of a part of a file.
 PART_BLOCK: Final = 256 * 1024
 
-# What values that are not where ours are may raise.
-FOREIGN: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
-
-Made = TypeVar("Made")
+# What reading values raises where they are not shaped like those of our own findings.
+BAD_SHAPE_ERRORS: Final = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError
+)  # fmt: skip
 
 _OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
 _SHAPE: Final = itemgetter("schema", "outcome", "target")
@@ -51,6 +48,13 @@ class Unreadable(Struct, frozen=True):
     path: str
     line: int
     reason: str
+
+
+Made = TypeVar("Made")
+# Makes something of the findings in a batch, which are parsed one by one as it asks for them. Raises ``BAD_SHAPE_ERRORS``.
+Make = Callable[[Iterator[dict[str, Any]]], Made]
+# What was made of a batch, or of one for which ``Make`` raised the findings and the lines that are not findings.
+Batch = tuple[Made | None, list[dict[str, Any] | Unreadable]]
 
 
 def finding_of(raw: bytes) -> dict[str, Any] | str:
@@ -128,56 +132,34 @@ def _lines(path: str) -> Iterator[bytes]:
 
 
 def read_findings(paths: Iterable[str]) -> Iterator[dict[str, Any] | Unreadable]:
-    """Every finding in the files (``-``: standard input; plain, gzip or zstd by content), in order.
+    """Yield every finding in the files (``-``: standard input; plain, gzip or zstd by content), and an ``Unreadable`` for each
+    line that is not one; blank lines are passed over.
 
-    What is no finding becomes an ``Unreadable``; blank lines are nothing. A torn end of a compressed file is no error,
-    only its torn last line is unreadable. Raises ``NotFindings`` for a file that cannot be opened or in which no
-    line is a finding.
+    A torn end of a compressed file is no error, only its torn last line is unreadable. Raises ``NotFindings`` for a file
+    that cannot be opened or in which no line is a finding.
     """
-    for findings, unreadable in read_batches(paths):
-        yield from findings
-        yield from unreadable
+    for findings, others in read_batches(paths, list_of_findings):
+        yield from findings or others
 
 
-def read_batches(paths: Iterable[str]) -> Iterator[tuple[list[dict[str, Any]], list[Unreadable]]]:
-    """The same, as lists of what was read together: findings, or lines that are none."""
-    for path in paths:
-        for together, findings, unreadable in _read(path, 0, None, _all_findings, _portions):
-            yield together or findings, unreadable
+def read_batches(paths: Iterable[str], make: Make[Made], *, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch[Made]]:
+    """Like ``read_findings``, but yield what ``make`` makes of some findings together.
 
-
-def read_made(
-    paths: Iterable[str], make: Callable[[Iterator[dict[str, Any]]], Made]
-) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
-    """The same, as what ``make`` makes of some findings, each of which may be gone before it asks for the next one; that
-    keeps memory small and fast. ``None`` goes with what nothing can be made of: findings for which ``make`` raises one of
-    ``FOREIGN``, and lines that are none.
+    ``make`` may drop each finding before it asks for the next one, which keeps memory small and in the processor's cache. Where
+    it raises one of ``BAD_SHAPE_ERRORS``, its findings are yielded by themselves instead.
     """
     for path in paths:
-        yield from _read_made(path, 0, None, make)
+        yield from _read(path, 0, None, make, batch_bytes)
 
 
 def read_part(
-    path: str, start: int, end: int, make: Callable[[Iterator[dict[str, Any]]], Made]
-) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
-    """The same, of the lines that begin at the bytes from ``start`` up to ``end`` of a file that is not compressed.
+    path: str, start: int, end: int, make: Make[Made], *, batch_bytes: int = BATCH_BYTES
+) -> Iterator[Batch[Made]]:
+    """Like ``read_batches``, for the lines that begin at the bytes from ``start`` up to ``end`` of a file that is not compressed.
 
     A part without a finding is no error; line numbers are those within the part.
     """
-    return _read_made(path, start, end, make)
-
-
-def _read_made(
-    path: str, start: int, end: int | None, make: Callable[[Iterator[dict[str, Any]]], Made]
-) -> Iterator[tuple[Made | None, list[dict[str, Any] | Unreadable]]]:
-    def together(lines: list[bytes]) -> Made | None:
-        try:
-            return make(map(orjson.loads, lines))
-        except FOREIGN:
-            return None
-
-    for made, findings, unreadable in _read(path, start, end, together, _gathered):
-        yield made, [*findings, *unreadable]
+    return _read(path, start, end, make, batch_bytes)
 
 
 def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
@@ -196,14 +178,7 @@ def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
         yield block
 
 
-def _read(
-    path: str,
-    start: int,
-    end: int | None,
-    together: Callable[[list[bytes]], Made | None],
-    portions: Callable[[Iterator[list[bytes]]], Iterable[list[bytes]]] = iter,
-) -> Iterator[tuple[Made | None, list[dict[str, Any]], list[Unreadable]]]:
-    """What ``together`` makes of lines; of those for which it makes nothing, each by itself: a finding, or not."""
+def _read(path: str, start: int, end: int | None, make: Make[Any], batch_bytes: int) -> Iterator[Batch[Any]]:
     shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
     try:
         file = open_binary(path)
@@ -214,12 +189,15 @@ def _read(
     found = False
     try:
         source = blocks(file) if end is None else _part(file, start, end)
-        for batch in portions(lines_with_ends(source, MAX_FINDING_LINE)):
-            made = together(batch)
-            if made is not None:
+        for batch in _batches(batches_of_lines(source, MAX_FINDING_LINE, with_ends=True), batch_bytes):
+            try:
+                made = make(map(orjson.loads, batch))
+            except BAD_SHAPE_ERRORS:
+                pass
+            else:
                 number += len(batch)
                 found = True
-                yield made, [], []
+                yield made, []
                 continue
             for raw in batch:
                 number += 1
@@ -228,53 +206,47 @@ def _read(
                 item = finding_of(raw.removesuffix(b"\n"))
                 if not isinstance(item, str):
                     found = True
-                    yield None, [item], []
+                    yield None, [item]
                     continue
                 if not found and end is None and number >= MAX_LINES_BEFORE_FINDING:
                     raise NotFindings(f"{shown} holds no findings: none in its first {number} lines")
-                yield None, [], [Unreadable(path, number, item)]
+                yield None, [Unreadable(path, number, item)]
     except StreamBroken as error:
         if not error.truncated:
             if not found:
                 raise NotFindings(f"{shown} {error.reason}") from error
-            yield None, [], [Unreadable(path, number + 1, f"the file {error.reason}")]
+            yield None, [Unreadable(path, number + 1, f"the file {error.reason}")]
     finally:
         close_binary(file)
     if not found and end is None:
         raise NotFindings(f"{shown} holds no findings")
 
 
-def _portions(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
-    for batch in batches:
-        for start in range(0, len(batch), PORTION):
-            yield batch[start : start + PORTION]
-
-
-def _gathered(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
-    lines: list[bytes] = []
+def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
+    """Yield lines in lists of ``least`` bytes or a little more; the last one may have less."""
+    batch: list[bytes] = []
     size = 0
+    broken: StreamBroken | None = None
     try:
-        for batch in batches:
-            lines += batch
-            size += sum(map(len, batch))
-            if size >= TOGETHER:
-                yield lines
-                lines, size = [], 0
-    except StreamBroken:
-        if lines:
-            yield lines
-        raise
-    if lines:
-        yield lines
+        for lines in lists:
+            for line in lines:
+                batch.append(line)
+                size += len(line)
+                if size >= least:
+                    yield batch
+                    batch, size = [], 0
+    except StreamBroken as error:
+        broken = error
+    if batch:
+        yield batch
+    if broken is not None:
+        raise broken
 
 
-def _all_findings(batch: list[bytes]) -> list[dict[str, Any]] | None:
-    """The findings of a batch in which every line is one, the common case; ``None`` where that is not so."""
-    try:
-        findings: list[dict[str, Any]] = [*map(orjson.loads, batch)]
-        schemas, outcomes, targets = zip(*map(_SHAPE, findings), strict=True)
-        if {*schemas} == _SCHEMAS and _OUTCOMES.issuperset(outcomes) and {*map(type, targets)} == _OBJECTS:
-            return findings
-    except (ValueError, TypeError, KeyError):
-        pass
-    return None
+def list_of_findings(findings: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings of a batch in which every line is one, the common case. Raises ``BAD_SHAPE_ERRORS`` otherwise."""
+    found = list(findings)
+    schemas, outcomes, targets = zip(*map(_SHAPE, found), strict=True)
+    if {*schemas} == _SCHEMAS and _OUTCOMES.issuperset(outcomes) and {*map(type, targets)} == _OBJECTS:
+        return found
+    raise ValueError

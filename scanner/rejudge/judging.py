@@ -1,7 +1,7 @@
-"""Recorded findings judged again: the same judge, rules and fold as a run has, over what its findings say was seen.
+"""Recorded findings judged again: the same verifier, rules and fold as a run has, over what its findings say was seen.
 
 The files are read three times: for the certificates, which stand whole in the first finding that has them; for what the
-fleet as a whole says; and to judge and write. Memory is bounded whatever they hold.
+fleet as a whole says; and to verifier and write. Memory is bounded whatever they hold.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from scanner.codec.certificate_dedup import Fragments
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
+from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
-from scanner.errors import describe_bug
+from scanner.errors import describe_bug, describe_caught
 from scanner.fleet.correlate.facts import Witness, seconds
+from scanner.fleet.correlate.fold import Fold
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
-from scanner.run.scan import Scan
-from scanner.run.wiring import FILE_OFFER, file_finding, make_judge, make_transparency, offline_scan
+from scanner.run.judgement import FILE_OFFER, Judgement
+from scanner.run.wiring import make_judgement, make_transparency, make_verifier
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate, CertificateError
 
-# Runs in one file, and sets of options among them: each has a fold or a judge of its own. Real files have a handful.
+# Runs in one file, and sets of options among them: each has a fold or a verifier of its own. Real files have a handful.
 MAX_RUNS: Final = 256
 MAX_SETUPS: Final = 16
 # Targets remembered so that one that several rows name counts once for the fleet, as it does in a run.
@@ -50,6 +52,30 @@ class Judged(Struct, frozen=True):
     problem: str | None = None
 
 
+class RecordedRun:
+    """One run of the files: its judgement, and the fold over what its targets say."""
+
+    def __init__(self, judgement: Judgement, *, judge_clock: bool) -> None:
+        self.judgement = judgement
+        self.fold = Fold(judge_clock=judge_clock)
+
+    def add(self, evidence: Evidence) -> None:
+        """Fold what one target says."""
+        self.fold.add(self.judgement.facts(evidence, self.judgement.verdicts(evidence)))
+
+    def finding(self, evidence: Evidence) -> Finding:
+        """ChainVerifier one target, by what all targets of the run say."""
+        judgement, fleet, failed = self.judgement, NO_FLEET, list[str]()
+        verdicts = judgement.verdicts(evidence)
+        try:
+            if judgement.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
+                fleet = self.fold.verdict()
+                verdicts = judgement.verdicts(evidence, fleet)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
+            failed.append(describe_caught("fleet", error))
+        return judgement.finding(evidence, verdicts, fleet, failed)
+
+
 class Rejudge:
     """Findings in ``paths``, which can be read several times, and certificates in further files."""
 
@@ -60,8 +86,8 @@ class Rejudge:
         self._options = options
         self._certificates = certificates
         self._fragments = fragments
-        self._judges: dict[Key, tuple[Judge, Callable[[str], Scan]]] = {}
-        self._scans: dict[tuple[str, Key], Scan] = {}
+        self._verifiers: dict[Key, tuple[ChainVerifier, Callable[[str], RecordedRun]]] = {}
+        self._runs: dict[tuple[str, Key], RecordedRun] = {}
 
     def collect(self, certificate_files: Sequence[str] = ()) -> None:
         """First reading: the certificates. Raises ``NotFindings``, ``CertificatesError``."""
@@ -80,7 +106,7 @@ class Rejudge:
             if finding["outcome"] == "invalid":
                 continue
             try:
-                evidence, scan, judge = self._read(finding)
+                evidence, run, verifier = self._read(finding)
                 target = evidence.target
                 same = (finding["run"], target.host, target.port, target.protocol, target.sni, evidence.started)
                 if same in met:
@@ -88,10 +114,10 @@ class Rejudge:
                 met[same] = None
                 if len(met) > REMEMBERED:
                     met.popitem(last=False)
-                _learn_fetched(evidence, judge, self._certificates)
-                scan.fold.add(scan.facts(evidence, scan.verdicts(evidence)))
+                _learn_fetched(evidence, verifier, self._certificates)
+                run.add(evidence)
                 for witness in _servers_of_time(finding):
-                    scan.fold.clock.hear(witness)
+                    run.fold.clock.hear(witness)
             except RecordedError:
                 continue  # told when it is to be written
             except Exception:  # noqa: BLE001 - as in `findings`, which tells of it
@@ -114,8 +140,8 @@ class Rejudge:
 
     def _judged(self, before: dict[str, Any]) -> Judged:
         try:
-            evidence, scan, judge = self._read(before)
-            now = _file_finding(evidence, scan, judge) if _is_file(evidence) else scan.judged_again(evidence)
+            evidence, run, _ = self._read(before)
+            now = _file_finding(evidence, run.judgement) if _is_file(evidence) else run.finding(evidence)
         except RecordedError as error:
             return Judged(before, None, str(error))
         except _OURS:
@@ -130,39 +156,49 @@ class Rejudge:
             record[name] = before[name]
         return Judged(before, now)
 
-    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, Scan, Judge]:
-        scan, judge = self._scan_of(finding)
-        return evidence_of(finding, self._certificates.get), scan, judge
+    def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, RecordedRun, ChainVerifier]:
+        run, verifier = self._run_of(finding)
+        return evidence_of(finding, self._certificates.get), run, verifier
 
-    def _scan_of(self, finding: Mapping[str, Any]) -> tuple[Scan, Judge]:
-        run = finding.get("run")
-        if not isinstance(run, str):
+    def _run_of(self, finding: Mapping[str, Any]) -> tuple[RecordedRun, ChainVerifier]:
+        name = finding.get("run")
+        if not isinstance(name, str):
             raise RecordedError("run: not what a finding has there")
         key = self._options.key(finding)
-        if key not in self._judges:
-            if len(self._judges) >= MAX_SETUPS:
+        if key not in self._verifiers:
+            if len(self._verifiers) >= MAX_SETUPS:
                 raise RecordedError(f"its options are unlike those of {MAX_SETUPS} others in these files")
-            self._judges[key] = self._judge_for(key)
-        judge, make_scan = self._judges[key]
-        scan = self._scans.get((run, key))
-        if scan is None:
-            if len(self._scans) >= MAX_RUNS:
+            self._verifiers[key] = self._verifier_for(key)
+        verifier, make_run = self._verifiers[key]
+        run = self._runs.get((name, key))
+        if run is None:
+            if len(self._runs) >= MAX_RUNS:
                 raise RecordedError(f"it is of one run more than the {MAX_RUNS} that are told apart")
-            scan = self._scans[run, key] = make_scan(run)
-        return scan, judge
+            run = self._runs[name, key] = make_run(name)
+        return run, verifier
 
-    def _judge_for(self, key: Key) -> tuple[Judge, Callable[[str], Scan]]:
+    def _verifier_for(self, key: Key) -> tuple[ChainVerifier, Callable[[str], RecordedRun]]:
         setup = self._options.setup(key)
         try:
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
         except (StoreError, LogListError) as error:
             if not setup.recorded:
                 raise
             setup = self._options.without_recorded_files(setup, str(error))
-            judge, transparency = make_judge(setup.material, Intermediates()), make_transparency(setup.material)
-        return judge, lambda run: offline_scan(
-            setup.config, setup.material, judge, run_id=run, transparency=transparency, fragments=self._fragments
-        )
+            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
+
+        def make_run(name: str) -> RecordedRun:
+            judgement = make_judgement(
+                setup.config,
+                setup.material,
+                verifier,
+                run_id=name,
+                transparency=transparency,
+                fragments=self._fragments,
+            )
+            return RecordedRun(judgement, judge_clock=setup.config.at is None)
+
+        return verifier, make_run
 
 
 def _is_file(evidence: Evidence) -> bool:
@@ -170,10 +206,10 @@ def _is_file(evidence: Evidence) -> bool:
     return any(endpoint.probe.offer == FILE_OFFER for endpoint in evidence.endpoints)
 
 
-def _file_finding(evidence: Evidence, scan: Scan, judge: Judge) -> Finding:
+def _file_finding(evidence: Evidence, judgement: Judgement) -> Finding:
     target = evidence.target
     name = target.name if target.sni is not None or target.host_is_ip else None
-    return file_finding(scan, judge, evidence, name=name)
+    return judgement.file_finding(evidence, name=name)
 
 
 def _der(entry: Any) -> bytes | None:
@@ -186,7 +222,7 @@ def _der(entry: Any) -> bytes | None:
         return None
 
 
-def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates) -> None:
+def _learn_fetched(evidence: Evidence, verifier: ChainVerifier, certificates: Certificates) -> None:
     """What the run fetched completes paths here too."""
     fetched_by_hash: dict[str, Certificate] = {}
     for fetched in evidence.issuers:
@@ -195,7 +231,7 @@ def _learn_fetched(evidence: Evidence, judge: Judge, certificates: Certificates)
         below = [] if child is None else [child]
         for certificate in map(_parsed, fetched.certificates):
             # each signs the one that it was fetched for, or one that came with it
-            if certificate is not None and any(judge.intermediates.learn_fetched(certificate, one) for one in below):
+            if certificate is not None and any(verifier.intermediates.learn_fetched(certificate, one) for one in below):
                 below.append(certificate)
                 fetched_by_hash[certificate.sha256] = certificate
 

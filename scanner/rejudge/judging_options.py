@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from scanner.codec.typed import Reading, RecordedError, take
+from scanner.codec.decode import RecordedError, decode
 from scanner.model.config import ScanConfig
 from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
 from scanner.text import quoted
@@ -20,7 +20,6 @@ TRUST_STORE: Final = "trust_store"
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
 # Options whose values name files.
 _FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_MATERIAL})
-_NO_CERTIFICATES: Final = Reading(lambda _: None)
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -37,11 +36,11 @@ class Options:
     """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``Material`` hold
     them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
 
-    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), say: Callable[[str], None]) -> None:
+    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), log: Callable[[str], None]) -> None:
         self._given = dict(given)
         self._beside = tuple(beside)
-        self._say = say
-        self._said: set[str] = set()
+        self._log = log
+        self._logged: set[str] = set()
 
     def key(self, finding: Mapping[str, Any]) -> Key:
         """What tells the options of this finding from others. Raises ``RecordedError``."""
@@ -68,15 +67,15 @@ class Options:
         """The setup with the default wherever a run named a file that is there and of no use."""
         plain = Material()
         names = sorted(_FILES & setup.recorded)
-        self.say_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
+        self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
         kept = {_MATERIAL[name]: getattr(plain, _MATERIAL[name]) for name in names}
         return replace(setup, material=replace(setup.material, **kept))
 
-    def say_once(self, text: str) -> None:
-        """Tell the person, however many findings it concerns."""
-        if text not in self._said:
-            self._said.add(text)
-            self._say(text)
+    def log_once(self, text: str) -> None:
+        """Log a line once, however many findings it concerns."""
+        if text not in self._logged:
+            self._logged.add(text)
+            self._log(text)
 
     def _found(self, name: str, value: str | tuple[str, ...]) -> Any:
         if isinstance(value, str):
@@ -90,10 +89,10 @@ class Options:
             # A findings file may come from anybody: nothing but a plain file is opened for its sake.
             if "\0" not in candidate and os.path.isfile(candidate):
                 if name == TRUST_STORE:
-                    self.say_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
+                    self.log_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
                 return candidate
         instead = "mozilla in its place" if name == TRUST_STORE else "done without"
-        self.say_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
+        self.log_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
         return None
 
 
@@ -104,14 +103,23 @@ def _shown(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class _Endpoint(Struct):
+    trust: dict[str, Any] = field(default_factory=dict)
+
+
+class _Finding(Struct):
+    endpoints: tuple[_Endpoint, ...]
+    judged_with: dict[str, Any] = field(default_factory=dict)
+
+
 def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
     """What the run judged this finding with."""
-    written = take(finding, "judged_with", dict[str, Any], _NO_CERTIFICATES, default={})
-    hints = _hints()
-    options = {name: take(written, name, hints[name], _NO_CERTIFICATES) for name in written if name in hints}
-    for endpoint in take(finding, "endpoints", tuple[dict[str, Any], ...], _NO_CERTIFICATES):
-        stores = tuple(take(endpoint, "trust", dict[str, Any], _NO_CERTIFICATES, default={}))
-        if stores:
+    written = decode(finding, _Finding, "finding")
+    kinds = _kinds()
+    options = {name: decode(value, kinds[name], name) for name, value in written.judged_with.items() if name in kinds}
+    for endpoint in written.endpoints:
+        if endpoint.trust:
+            stores = tuple(endpoint.trust)
             if stores != Material().trust_stores:
                 options[TRUST_STORE] = stores
             break
@@ -119,14 +127,13 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _hints() -> dict[str, Any]:
-    """How the value of each option stands in JSON."""
-    config, known = get_type_hints(ScanConfig), {field.name for field in fields(Material)}
-    hints: dict[str, Any] = {name: config[field] for name, field in JUDGED_BY_CONFIG.items()}
-    for name, field in JUDGED_BY_MATERIAL.items():
-        assert field in known
-        hints[name] = tuple[str, ...] if isinstance(getattr(Material(), field), tuple) else str
-    return hints
+def _kinds() -> dict[str, Any]:
+    """The type of each option's value in JSON."""
+    config = {each.name: each.type for each in fields(ScanConfig)}
+    kinds: dict[str, Any] = {name: config[each] for name, each in JUDGED_BY_CONFIG.items()}
+    for name, each in JUDGED_BY_MATERIAL.items():
+        kinds[name] = tuple[str, ...] if isinstance(getattr(Material(), each), tuple) else str
+    return kinds
 
 
 __all__ = ["Options", "RecordedError", "Setup"]

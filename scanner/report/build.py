@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 from msgspec import Struct
 
+from scanner.output.draft import Draft, refuse
 from scanner.report import html_page as page
 from scanner.report.changes import changes
 from scanner.report.collect import collect
 from scanner.report.context import context_of
 from scanner.report.csv_export import Beside
-from scanner.report.output_files import Draft, refuse
 from scanner.text import quoted
 
 

@@ -12,8 +12,9 @@ from itertools import chain, islice
 from typing import Any, Final, Protocol
 
 from scanner.fleet.keys import Identity, identity, leaf_of
-from scanner.fleet.stats.statistics import Statistics
-from scanner.output import Unreadable, read_batches
+from scanner.fleet.stats.fleet_stats import FleetStats
+from scanner.output import Unreadable, list_of_findings, read_batches
+from scanner.output.reader import Batch
 from scanner.report.table_rows import MAX_NAME, Row, name_of, plain, row_of, short_name
 
 # Rows of the table: what a browser sorts and searches without a pause, and what stays below 3 MB with all its evidence.
@@ -32,7 +33,8 @@ EXAMPLES: Final = 3
 # Codes told apart when rows are picked: the catalogue has some hundred, more can only come from files that are not ours.
 MAX_CODES: Final = 1000
 
-Batch = tuple[list[dict[str, Any]], list[Unreadable]]
+
+_Split = tuple[list[dict[str, Any]], list[Unreadable]]
 
 
 class Sink(Protocol):
@@ -46,7 +48,7 @@ class Collected:
 
     def __init__(self, owner: str | None) -> None:
         self.owner = owner
-        self.statistics = Statistics(("version", "issuer", *(() if owner is None else (owner,))))
+        self.statistics = FleetStats(("version", "issuer", *(() if owner is None else (owner,))))
         self.picker = Picker()
         self.upcoming = Upcoming()
         self.first: str | None = None
@@ -84,18 +86,26 @@ def collect(
 
     Raises what reading findings raises, and ``UnknownColumn`` for a ``by`` that no finding has.
     """
-    batches = read_batches(paths)
+    batches = map(_findings, read_batches(paths, list_of_findings))
     ahead = list(_ahead(batches))
     found = Collected(owner_column(chain.from_iterable(findings for findings, _ in ahead)) if by is None else by)
     for findings, unreadable in chain(ahead, batches):
         found.add(findings, fresh, sink)
-        found.statistics.add_unreadable(len(unreadable))
+        for line in unreadable:
+            found.statistics.add_line(line)
     if by is not None:
-        found.statistics.require_columns()
+        found.statistics.counts.require_columns()
     return found
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _findings(batch: Batch[list[dict[str, Any]]]) -> _Split:
+    findings, others = batch
+    if findings is not None:
+        return findings, []
+    return [one for one in others if isinstance(one, dict)], [one for one in others if isinstance(one, Unreadable)]
+
+
+def _ahead(batches: Iterator[_Split]) -> Iterator[_Split]:
     seen = 0
     for batch in batches:
         yield batch

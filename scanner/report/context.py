@@ -35,18 +35,18 @@ def context_of(
     collected: Collected, compared: Changes | None, names: Sequence[str], *, left_out: int, beside: str | None
 ) -> dict[str, Any]:
     """All that the template prints, but for the rows."""
-    statistics = collected.statistics
-    total, told = statistics.total, statistics.to_json()
+    counts, shown = collected.statistics.counts, collected.statistics.to_json()
+    total = counts.total
     since = None if compared is None else views.moment_text(compared.since.started)
     causes = views.causes(total)
     owners, owners_left_out = (
-        views.groups(statistics.by[collected.owner], worst_first=True) if collected.owner is not None else ([], 0)
+        views.groups(counts.by[collected.owner], worst_first=True) if collected.owner is not None else ([], 0)
     )
-    versions, versions_left_out = views.groups(statistics.by["version"])
-    issuers, issuers_left_out = views.groups(statistics.by["issuer"])
-    expiry, expiring = views.expiry(told["expiry"]["by_day"], collected.last), views.expiring(collected)
-    shared, shared_left_out = views.shared(told["shared_causes"])
-    verdicts = list(views.verdicts(told["correlation"]))
+    versions, versions_left_out = views.groups(counts.by["version"])
+    issuers, issuers_left_out = views.groups(counts.by["issuer"])
+    expiry, expiring = views.expiry(shown["expiry"]["by_day"], collected.last), views.expiring(collected)
+    shared, shared_left_out = views.shared(shown["shared_causes"])
+    verdicts = list(views.verdicts(shown["correlation"]))
     nights = [
         {
             "label": views.moment_text(night.started) if night.started is not None else night.name,
@@ -93,9 +93,9 @@ def context_of(
         "findings_words": _findings_words(collected.picker.offered, left_out),
         "beside": None if beside is None else os.path.basename(beside),
         "sources": [plain("standard input" if name == "-" else os.path.basename(name), MAX_NAME) for name in names],
-        "unreadable": statistics.unreadable_lines,
-        "runs": [plain(run, MAX_NAME) for run in list(statistics.runs)[:MAX_RUNS]],
-        "runs_left_out": max(len(statistics.runs) - MAX_RUNS, 0),
+        "unreadable": counts.unreadable_lines,
+        "runs": [plain(run, MAX_NAME) for run in list(counts.runs)[:MAX_RUNS]],
+        "runs_left_out": max(len(counts.runs) - MAX_RUNS, 0),
     }
 
 

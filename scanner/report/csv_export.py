@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.report.output_files import Draft
+from scanner.output.draft import Draft
 from scanner.report.table_rows import MAX_NAME, MAX_SENTENCE, plain
 
 HEADER: Final = (

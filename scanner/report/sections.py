@@ -12,8 +12,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.diagnosis.catalogue import CODES
-from scanner.fleet.stats.counts import largest_first
-from scanner.fleet.stats.tally import Tally, met, percent
+from scanner.fleet.stats.counts import GroupCounts, causes_seen, percent
+from scanner.fleet.stats.run_counts import largest_first
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
 from scanner.report.table_rows import MAX_NAME, plain
@@ -79,7 +79,7 @@ class Expiry(Struct, frozen=True):
     total: int
 
 
-def causes(total: Tally) -> list[Cause]:
+def causes(total: GroupCounts) -> list[Cause]:
     """Causes that some target has: first those that make most targets fail."""
     found = [
         Cause(
@@ -93,33 +93,33 @@ def causes(total: Tally) -> list[Cause]:
                 for code, number in sorted(count.codes.items(), key=lambda item: (-item[1], item[0]))[:MAX_CODES]
             ),
         )
-        for name, count in met(total)
+        for name, count in causes_seen(total)
     ]
     return sorted(found, key=lambda cause: (-cause.primary, -cause.targets))
 
 
 def groups(
-    found: Mapping[str, Tally], limit: int = MAX_GROUPS, *, worst_first: bool = False
+    found: Mapping[str, GroupCounts], limit: int = MAX_GROUPS, *, worst_first: bool = False
 ) -> tuple[list[Group], int]:
     """Groups, the largest first (or those in which most targets fail), and how many are left out."""
     ordered = largest_first(found)
     if worst_first:
         ordered.sort(key=lambda item: -item[1].outcomes["fail"])
-    return [_group(value, tally) for value, tally in ordered[:limit]], max(len(ordered) - limit, 0)
+    return [_group(value, counts) for value, counts in ordered[:limit]], max(len(ordered) - limit, 0)
 
 
-def _group(value: str, tally: Tally) -> Group:
-    outcomes = tally.outcomes
-    leading = sorted((item for item in met(tally) if item[1].primary), key=lambda item: -item[1].primary)[:3]
+def _group(value: str, counts: GroupCounts) -> Group:
+    outcomes = counts.outcomes
+    leading = sorted((item for item in causes_seen(counts) if item[1].primary), key=lambda item: -item[1].primary)[:3]
     return Group(
         plain(value, MAX_NAME) or NO_VALUE,
-        tally.findings,
+        counts.findings,
         outcomes["fail"],
         outcomes["warn"],
         outcomes["ok"],
         outcomes["invalid"],
-        percent(outcomes["fail"], tally.findings),
-        round(100 * outcomes["fail"] / tally.findings, 1) if tally.findings else 0.0,
+        percent(outcomes["fail"], counts.findings),
+        round(100 * outcomes["fail"] / counts.findings, 1) if counts.findings else 0.0,
         ", ".join(f"{plain(name, MAX_NAME)} {count.primary:,}" for name, count in leading),
     )
 
@@ -218,7 +218,7 @@ def nights(collected: Collected, changes: Changes | None) -> list[Night]:
     """The runs of the trend, this one last; none where there is nothing to compare it with."""
     if changes is None:
         return []
-    this = Night("this run", collected.first, dict(collected.statistics.total.outcomes))
+    this = Night("this run", collected.first, dict(collected.statistics.counts.total.outcomes))
     return [*changes.nights[:-1], this]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from scanner.fleet.stats.tally import Tally, percent
+from scanner.fleet.stats.counts import GroupCounts, percent
 from scanner.report.changes import Changes
 from scanner.report.sections import NO_VALUE, Cause, Expiring, Expiry, Group
 
@@ -27,7 +27,7 @@ class Tile(Struct, frozen=True):
     change: str | None
 
 
-def headline(total: Tally) -> str:
+def headline(total: GroupCounts) -> str:
     """The one sentence."""
     failing, findings = total.outcomes["fail"], total.findings
     if not failing:
@@ -35,7 +35,7 @@ def headline(total: Tally) -> str:
     return f"{failing:,} of {findings:,} targets {'fails' if failing == 1 else 'fail'}"
 
 
-def tiles(total: Tally, compared: Changes | None) -> list[Tile]:
+def tiles(total: GroupCounts, compared: Changes | None) -> list[Tile]:
     """The four numbers; unusable rows only where there are any."""
     before: Mapping[str, int] | None = None if compared is None else compared.since.outcomes
     return [

@@ -12,7 +12,7 @@ from scanner.model.evidence import DnsAnswer, Evidence
 from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver
 from scanner.run.baseline import Baseline
-from scanner.trust.untrusted_issuer import unvouched
+from scanner.trust.untrusted_issuer import is_untrusted
 from scanner.trust.verdicts import ChainVerdict
 
 
@@ -44,7 +44,7 @@ class PostProbeLookups:
         dns = evidence.dns
         if dns is None or dns.source != "dns":
             return evidence
-        if self._others is not None and any(map(unvouched, verdicts)):
+        if self._others is not None and any(map(is_untrusted, verdicts)):
             evidence = await _attempt("other resolvers", self._seen_elsewhere, evidence)
         if any(verdict is not None and self._wants_caa(verdict) for verdict in verdicts):
             evidence = await _attempt("CAA", self._with_caa, evidence)

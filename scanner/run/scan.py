@@ -1,6 +1,25 @@
-"""The only conductor: rows in, findings out. Workers in a nursery observe; judging, diagnosing and writing are plain calls.
+"""The nursery of a run: rows in, findings out.
 
-Memory is bounded: rows are read when workers want them, and what waits for the fleet's knowledge goes to disk.
+Problem: a hundred thousand targets, each a few round trips away, each to be answered by exactly one finding, in bounded
+memory and whatever happens: to the target, to this machine, to us.
+
+Design: a row queue is filled by a thread (``row_queue``); workers in one nursery take a row each, observe its target
+(``net.observe``), and have it judged by plain calls (``judgement``). Nothing is awaited between judging and writing, so a
+finding is never half made when a run is stopped. There are more workers than may be connected, since one that waits for a
+resolver or for the turn of its address needs no connection.
+
+Some findings cannot be final when their target was observed. They wait, in memory and beyond a bound on disk (``spool``):
+
+- what only other targets can settle (is our clock wrong, does an issuer sign for unrelated names?): ``_held``, looked at again
+  whenever something is learnt, and written at the end in any case;
+- what failed while this machine may have been the cause: ``_reprobes``, probed again at the end, in passes;
+- what failed before anything worked: ``_early``.
+
+Rows that name a target which is in flight wait for it (``_in_flight``), those that name one of a moment ago copy its finding
+(``_recent``): each target is probed once.
+
+What breaks if touched: ``_conclude`` must stay synchronous; each path that takes a row must come to ``_write`` or to a spool
+exactly once; ``owned`` must travel with the evidence into every spool, or rows that share a target are lost.
 """
 
 from __future__ import annotations
@@ -10,38 +29,32 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.caching import Cache, given_size
-from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
-from scanner.diagnosis.engine import Context, flight_of
-from scanner.diagnosis.finding import finding_of
-from scanner.diagnosis.healthy import plainly_healthy
-from scanner.diagnosis.questions import Question, next_question
-from scanner.diagnosis.readymade import ReadyMade
 from scanner.errors import describe_caught, joined
-from scanner.fleet.correlate.facts import Facts, facts_of
+from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, ServerFlight, Target
+from scanner.model.evidence import Evidence, InvalidRow, RevocationAnswer, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
-from scanner.net.lookups.plan import Enquiries, with_answers
+from scanner.net.lookups.plan import Enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
+from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
-from scanner.trust.leaf_only import judge_or_leaf
+from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
@@ -55,15 +68,21 @@ MAX_EARLY: Final = 5000
 NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
+# Answers on revocation that were counted for the fleet: a leaf of its own needs one entry, a shared one saves thousands.
+MAX_COUNTED: Final = 4096
+MAX_COUNTED_BYTES: Final = 8 << 20
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
-Emit = Callable[[Finding], None]
-Judged = Callable[[Evidence, Sequence[ChainVerdict | None]], None]
-Notify = Callable[[FleetVerdict], None]
+Verdicts = Sequence[ChainVerdict | None]  # parallel to the endpoints of some evidence
+Answers = tuple[RevocationAnswer, ...]
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
+
+
+def _counted_bytes(_key: int, counted: tuple[Answers, float]) -> int:
+    return sum(map(answer_bytes, counted[0]))
 
 
 class ScanStatistics(Struct, frozen=True):
@@ -77,55 +96,55 @@ class ScanStatistics(Struct, frozen=True):
     reading_finished: bool
 
 
+class Callbacks(Struct, frozen=True, kw_only=True):
+    """Whom a run calls. An exception of one of these ends the run."""
+
+    # each finding, as it becomes final
+    on_finding: Callable[[Finding], None]
+    # before that, what it is made from
+    on_judged: Callable[[Evidence, Sequence[ChainVerdict | None]], None] | None = None
+    # once, when the fleet knows that the local clock is wrong
+    on_clock_wrong: Callable[[FleetVerdict], None] | None = None
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """What a run asks the network with. Only ``observer`` is needed; tests leave the rest out."""
+
+    observer: Observer
+    post_probe: PostProbeLookups | None = None
+    enquiries: Enquiries | None = None
+    # with these a target whose failure may be this machine's doing is probed again near the end
+    conditions: Conditions | None = None
+
+
 class Scan:
-    """One run. ``emit`` is called with each finding, in the order in which they become final, and ``judged`` before it
-    with what the finding was made from; ``clock`` gives seconds since the epoch. With ``fragments`` findings hold certificates
-    as JSON already written, which is for writing and not for reading. ``judged_with`` stands in each finding. ``load`` is called
-    in a thread before the first certificate that is not in order is concluded.
+    """The nursery of one run. ``clock`` gives seconds since the epoch; ``waiting_workers`` may wait for DNS or for the turn of their
+    address beside the ``config.concurrency`` that may be connected. ``load`` is called in a thread before the first certificate that
+    is not healthy is concluded: it reads what only such findings need.
     """
 
     def __init__(
         self,
         config: ScanConfig,
-        *,
-        run_id: str,
-        judge: Judge,
+        judgement: Judgement,
         pacer: Pacer,
-        emit: Emit,
-        judged: Judged | None = None,
-        fragments: Fragments | None = None,
+        callbacks: Callbacks,
+        *,
         clock: Callable[[], float] = time.time,
-        context: Callable[..., Context] | None = None,
-        judged_with: Mapping[str, Any] | None = None,
-        notify: Notify | None = None,
-        waiting_workers: int | None = None,
+        waiting_workers: int = WAITING_WORKERS,
         load: Callable[[], object] | None = None,
     ) -> None:
+        self.judgement = judgement
+        self.fold = Fold(judge_clock=config.at is None)
         self._config = config
+        self._pacer = pacer
+        self._clock = clock
+        self._most_workers = config.concurrency + waiting_workers
+        self._emit = callbacks.on_finding
+        self._on_judged = callbacks.on_judged
+        self._on_clock_wrong = callbacks.on_clock_wrong
         self._load = load
         self._loading = trio.Lock()
-        self._most_workers = config.concurrency + (WAITING_WORKERS if waiting_workers is None else waiting_workers)
-        self._run_id = run_id
-        self._judge = judge
-        self._pacer = pacer
-        self._emit = emit
-        self._judged = judged
-        self._fragments = fragments
-        self._clock = clock
-        self._context = context or partial(
-            Context, expiry_warning_days=config.expiry_warning_days, revocation=config.revocation
-        )
-        self._judged_with = judged_with
-        self._notify = notify
-        some_context = self._context(at=0.0)
-        self._transparency = some_context.transparency
-        self._ready_made = ReadyMade(run_id, some_context, fragments=fragments, judged_with=judged_with)
-        self.fold = Fold(judge_clock=config.at is None)
-        self._observer: Observer | None = None
-        self._post_probe: PostProbeLookups | None = None
-        self._enquiries: Enquiries | None = None
-        self._last: tuple[ServerFlight, str, float, ChainVerdict] | None = None
-        self._healthy: tuple[EndpointEvidence, ChainVerdict] | None = None  # what was found plainly healthy last
         # Targets probed a moment ago, whose findings later rows copy; and those being probed, with the rows that wait for them.
         self._recent: Cache[TargetKey, tuple[Finding, int]] = Cache(REMEMBERED, REMEMBERED_BYTES, given_size)
         self._in_flight: dict[TargetKey, list[Target]] = {}
@@ -133,11 +152,12 @@ class Scan:
         self._held: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
         self._reprobes: Spool[tuple[Target, bool]] = Spool(lambda item: ROW_BYTES)
-        self._conditions: Conditions | None = None
         # what failed before anything worked
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
+        # answers on revocation by identity (which the reference keeps from being reused), and when a target with them was begun
+        self._counted: Cache[int, tuple[Answers, float]] = Cache(MAX_COUNTED, MAX_COUNTED_BYTES, _counted_bytes)
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -157,104 +177,26 @@ class Scan:
             reading_finished=feed is not None and feed.finished,
         )
 
+    def restart_clock(self) -> None:
+        """Forget what was learnt of the local clock, which was set just now."""
+        self.fold.restart_clock()
+        self._counted.clear()
+
     def spill(self) -> None:
         """Write to disk what waits."""
         self._held.spill()
         self._reprobes.spill()
         self._early.spill()
 
-    # --- pure steps ----------------------------------------------------------------------------
-
-    def moment(self, evidence_started: float, fleet: FleetVerdict = NO_FLEET) -> float:
-        """The time at which certificates are judged: our clock's, corrected where the fleet knows that it is wrong."""
-        return fleet.clock.corrected(evidence_started) if self._config.at is None else self._config.at
-
-    def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
-        """What the judges say of the certificates that one address sent; ``None`` where it sent none."""
-        probe = endpoint.probe
-        flight = probe.flight if probe.failure is None else flight_of(endpoint)
-        if flight is None or not flight.certificates:
-            return None
-        name = target.sni or target.host  # as Target.name
-        # asked for the same flight several times in a row: for follow-ups, for CAA, for the finding
-        last = self._last
-        if last is None or last[0] is not flight or last[2] != at or last[1] != name:
-            last = self._last = flight, name, at, judge_or_leaf(self._judge, flight.certificates, name=name, at=at)
-        return last[3]
-
-    def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
-        """The same for a target that was begun at ``started``."""
-        return self.verdict(target, endpoint, self.moment(started))
-
-    def ask(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
-        """The next follow-up for an address, if any."""
-        config = self._config
-        verdict = self.verdict(target, endpoint, started if config.at is None else config.at)
-        if verdict is not None and not config.enumerate and plainly_healthy(endpoint, verdict):
-            self._healthy = endpoint, verdict
-            return None
-        return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
-
-    def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
-        """The verdicts of all addresses, parallel to ``evidence.endpoints``."""
-        at = self.moment(evidence.started, fleet)
-        return [self.verdict(evidence.target, endpoint, at) for endpoint in evidence.endpoints]
-
-    def finding(
-        self,
-        evidence: Evidence,
-        verdicts: Sequence[ChainVerdict | None],
-        fleet: FleetVerdict = NO_FLEET,
-        failed: Sequence[str] = (),
-    ) -> Finding:
-        """Evidence, verdicts and what the fleet says to the finding; ``failed`` is what our own bugs have cost already."""
-        return finding_of(
-            evidence,
-            verdicts,
-            self._context(at=self.moment(evidence.started, fleet), fleet=fleet),
-            self._run_id,
-            failed=failed,
-            fragments=self._fragments,
-            judged_with=self._judged_with,
-        )
-
-    def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
-        """What one target tells the fleet; of chains that could not be judged, nothing."""
-        judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
-        return facts_of(evidence, judged, self._transparency)
-
-    def judged_again(self, evidence: Evidence) -> Finding:
-        """The finding of what was seen in a run that is over: ``fold`` holds what all its targets say."""
-        verdicts, fleet, failed = self.verdicts(evidence), NO_FLEET, list[str]()
-        try:
-            if self.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
-                fleet = self.fold.verdict()
-                verdicts = self.verdicts(evidence, fleet)
-        except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
-            failed.append(describe_caught("fleet", error))
-        return self.finding(evidence, verdicts, fleet, failed)
-
     # --- the run -------------------------------------------------------------------------------
 
     async def run(
-        self,
-        rows: RowSource,
-        observer: Observer,
-        post_probe: PostProbeLookups | None = None,
-        *,
-        enquiries: Enquiries | None = None,
-        conditions: Conditions | None = None,
-        before_settling: Callable[[], Awaitable[None]] | None = None,
+        self, rows: RowSource, services: Services, *, before_settling: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Every row to one finding. Returns when all are emitted; cancelling it keeps what was emitted.
+        """Turn every row into one finding. Returns when all are emitted; cancelling it keeps what was emitted.
 
-        With ``conditions`` a target whose failure may be this machine's doing is probed again near the end.
-        ``before_settling`` is awaited when only what was held is left.
+        ``before_settling`` is awaited when only what waits for the fleet is left.
         """
-        self._observer = observer
-        self._post_probe = post_probe
-        self._enquiries = enquiries
-        self._conditions = conditions
         feed = self._feed = RowQueue(rows)
         async with trio.open_nursery() as nursery:
 
@@ -263,21 +205,21 @@ class Scan:
                 useful = min(self._config.concurrency + self._pacer.standing_aside, self._most_workers)
                 for _ in range(min(ready - feed.idle, useful - self._workers)):
                     self._workers += 1
-                    nursery.start_soon(self._work, feed)
+                    nursery.start_soon(self._work, feed, services)
 
             self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
             await feed.read_all(hire)
-        await self._settle_early()
-        await self._reprobe()
+        await self._settle_early(services.conditions)
+        await self._reprobe(services)
         if before_settling is not None:
             await before_settling()
         await self._settle()
 
-    async def _work(self, feed: RowQueue) -> None:
+    async def _work(self, feed: RowQueue, services: Services) -> None:
         in_flight, recent = self._in_flight, self._recent
         while (row := await feed.get()) is not None:
             if isinstance(row, InvalidRow):
-                self._write(assemble.invalid_finding(row, self._run_id, started=self._clock()))
+                self._write(assemble.invalid_finding(row, self.judgement.run_id, started=self._clock()))
                 continue
             key = _key_of(row)
             owned = key not in in_flight
@@ -291,11 +233,11 @@ class Scan:
                 continue
             if owned:
                 in_flight[key] = []
-            await self._probe(row, owned=owned, attempt=1)
+            await self._probe(row, services, owned=owned, attempt=1)
 
-    async def _probe(self, target: Target, *, owned: bool, attempt: int) -> None:
+    async def _probe(self, target: Target, services: Services, *, owned: bool, attempt: int) -> None:
         """Observe a target and write its finding, or keep it for whatever it waits for."""
-        evidence, verdict = await self._observe(target, attempt)
+        evidence, verdicts = await self._observe(target, services, attempt)
         if evidence.dns is not None:
             if evidence.dns.doubt is None:
                 self._resolved = True
@@ -304,20 +246,16 @@ class Scan:
         if evidence.doubt is not None and attempt < MAX_ATTEMPTS:
             self._reprobes.put((target, owned), str(attempt + 1))
             return
-        if attempt == 1 and verdict is None and self._conditions is not None and self._conditions.is_early(evidence):
+        conditions = services.conditions
+        if attempt == 1 and conditions is not None and conditions.is_early(evidence):
             self._early.put((evidence, owned), "early")
             self._early_loopback = self._early_loopback or any(is_loopback(each.address) for each in evidence.endpoints)
             if self._early.waiting >= MAX_EARLY:
-                await self._settle_early()
+                await self._settle_early(conditions)
             return
-        if (
-            verdict is None
-            and self._load is not None
-            and any(each.probe.flight is not None for each in evidence.endpoints)
-        ):
+        if self._load is not None and not all(verdict is None or verdict.in_order for verdict in verdicts):
             await self._read_ahead()
-        if verdict is None or not self._conclude_at_once(evidence, verdict, _key_of(target), owned=owned):
-            self._conclude(evidence, owned=owned, final=False)
+        self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
             await self._release()
@@ -329,26 +267,26 @@ class Scan:
                 await trio.to_thread.run_sync(self._load)
                 self._load = None
 
-    async def _settle_early(self) -> None:
+    async def _settle_early(self, conditions: Conditions | None) -> None:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
-        if not self._early.waiting or self._conditions is None:
+        if not self._early.waiting or conditions is None:
             return
-        stand = await self._conditions.early_ones_count(loopback=self._early_loopback)
-        nobody = self._unresolved and not self._resolved and not self._conditions.outages.has_worked
+        stand = await conditions.early_ones_count(loopback=self._early_loopback)
+        nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
             if stand:
                 evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
-                self._conclude(evidence, owned=owned, final=False)
+                self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:
                 self._reprobes.put((evidence.target, owned), "2")
 
-    async def _reprobe(self) -> None:
+    async def _reprobe(self, services: Services) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
 
         async def work(targets: Iterator[tuple[Target, bool]], attempt: int) -> None:
             for target, owned in targets:
-                await self._probe(target, owned=owned, attempt=attempt)
+                await self._probe(target, services, owned=owned, attempt=attempt)
 
         for attempt in range(2, MAX_ATTEMPTS + 1):
             workers = min(self._reprobes.count(str(attempt)), self._config.concurrency)
@@ -357,101 +295,91 @@ class Scan:
                 for _ in range(workers):
                     nursery.start_soon(work, targets, attempt)
 
-    def _verdicts_anew(self, evidence: Evidence) -> list[ChainVerdict | None]:
-        """The verdicts, now that more issuers are known."""
-        self._last = None
-        return self.verdicts(evidence)
-
-    async def _observe(self, target: Target, attempt: int) -> tuple[Evidence, ChainVerdict | None]:
-        """What a target gave; and the verdict on its only address, where that was found plainly healthy."""
-        assert self._observer is not None
-        conditions = self._conditions
+    async def _observe(self, target: Target, services: Services, attempt: int) -> tuple[Evidence, Verdicts]:
+        """Return what a target gave, with all that was looked up about it, and the verdicts on it."""
+        judgement, conditions = self.judgement, services.conditions
         evidence: Evidence | None = None
         if conditions is not None and conditions.outages.down:
             await conditions.ready()
         mark = None if conditions is None else conditions.mark()
         try:
             started = self._clock()
-            evidence = await self._observer.observe(target, started, unhurried=attempt > 1)
-            healthy, endpoints = self._healthy, evidence.endpoints
-            verdict = healthy[1] if healthy and len(endpoints) == 1 and endpoints[0] is healthy[0] else None
-            # of what is in order an earlier run has nothing to say, and without DNS nothing else is asked
-            if self._post_probe is not None and (verdict is None or evidence.dns is not None):
-                evidence = await self._post_probe.look_up(evidence, [verdict] if verdict else self.verdicts(evidence))
-            if self._enquiries is not None:
-                known = None if verdict is None else self._enquiries.at_hand(verdict)
-                if known is None:
-                    at, verdicts = self.moment(started), self.verdicts(evidence)
-                    evidence = await self._enquiries.ask(evidence, verdicts, at, partial(self._verdicts_anew, evidence))
-                elif known:
-                    evidence = with_answers(evidence, known)
+            evidence = await services.observer.observe(target, started, unhurried=attempt > 1)
+            verdicts: Verdicts = judgement.verdicts(evidence)
+            if services.post_probe is not None:
+                evidence = await services.post_probe.look_up(evidence, verdicts)
+            if services.enquiries is not None:
+                judge = partial(judgement.verdicts, evidence)  # anew, once more issuers are known
+                evidence, verdicts = await services.enquiries.ask(evidence, verdicts, judgement.moment(started), judge)
             if conditions is not None and mark is not None:
-                if verdict is not None and not evidence.revocation:
-                    conditions.reached(evidence, mark)
-                elif (doubt := await conditions.doubt(evidence, mark, first=attempt == 1)) is not None:
-                    return replace(evidence, doubt=doubt), None
-            return evidence, verdict
+                doubt = await conditions.doubt(evidence, mark, first=attempt == 1)
+                if doubt is not None:
+                    evidence = replace(evidence, doubt=doubt)
+            return evidence, verdicts
         except BaseException as error:  # noqa: BLE001 - our own bug costs what was not seen yet, never the run
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
-            return replace(seen, bug=joined(seen.bug, bug)), None
-
-    def _conclude_at_once(self, evidence: Evidence, verdict: ChainVerdict, key: TargetKey, *, owned: bool) -> bool:
-        """Write the finding of a target that is in order and news to nobody; false, and nothing done, where a rule may differ."""
-        try:
-            wrong = self.fold.clock.verdict().state == "wrong"
-            if wrong or (evidence.revocation and not self.fold.heard(evidence, verdict)):
-                return False
-            at = self._config.at
-            finding = self._ready_made.finding(evidence, verdict, evidence.started if at is None else at)
-            if finding is None:
-                return False
-            self.fold.add(None)
-        except BaseException as error:  # noqa: BLE001 - all rules are asked then, and what they say stands
-            failed = [describe_caught("a finding in order", error)]
-            self._conclude(evidence, owned=owned, final=False, failed=failed)
-            return True
-        if self._judged is not None:
-            self._judged(evidence, (verdict,))
-        self._write(finding)
-        if owned:
-            self._answer_others(key, finding, evidence)
-        return True
+            seen = replace(seen, bug=joined(seen.bug, bug))
+            return seen, judgement.verdicts(seen)
 
     def _conclude(
-        self, evidence: Evidence, *, owned: bool, final: bool, again: bool = False, failed: Sequence[str] = ()
+        self, evidence: Evidence, verdicts: Verdicts, *, owned: bool, final: bool, again: bool = False
     ) -> None:
-        """Judge and write, or hold what others may settle. ``owned``: rows that name the same target may wait for it;
-        ``again``: it was held already, for something else; ``failed``: what our own bugs have cost already."""
-        fleet = NO_FLEET
-        verdicts = self.verdicts(evidence)
+        """Write a target's finding, or hold its evidence for what other targets may settle.
+
+        ``owned``: rows that name the same target may wait for it; ``again``: it was held already, for something else.
+        """
+        judgement, fold = self.judgement, self.fold
+        fleet, failed = NO_FLEET, list[str]()
         try:
-            facts = self.facts(evidence, verdicts) if evidence.doubt is None else None
+            facts: Facts | None = None
+            if evidence.doubt is None:
+                facts = judgement.facts(evidence, verdicts) if final or again else self._news(evidence, verdicts)
             if not final:
                 if not again:
-                    self.fold.add(facts)
+                    fold.add(facts)
                     self._learnt = self._learnt or facts is not None
-                reason = self.fold.waits_for(facts)
+                reason = fold.waits_for(facts)
                 if reason is not None:
                     self._held.put((evidence, owned), reason)
                     return
-            # by a clock that is known to be wrong even what seems to be in order may not be
-            if facts is not None or self.fold.clock.verdict().state == "wrong":
-                fleet = self.fold.verdict()
+            # by a clock that is known to be wrong even what seems to be healthy may not be
+            if facts is not None or fold.clock.verdict().state == "wrong":
+                fleet = fold.verdict()
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
-                    verdicts = self.verdicts(evidence, fleet)
+                    verdicts = judgement.verdicts(evidence, fleet)
         except SpoolError:
             raise  # a full disk is no fault of a target
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
-            failed = [*failed, describe_caught("fleet", error)]
-        finding = self.finding(evidence, verdicts, fleet, failed)
+            failed.append(describe_caught("fleet", error))
+        finding = judgement.finding(evidence, verdicts, fleet, failed)
         # not among what is caught: a full disk stops the run, as it does with findings
-        if self._judged is not None:
-            self._judged(evidence, verdicts)
+        if self._on_judged is not None:
+            self._on_judged(evidence, verdicts)
         self._write(finding)
         if owned:
             self._answer_others(_key_of(evidence.target), finding, evidence)
+
+    def _news(self, evidence: Evidence, verdicts: Verdicts) -> Facts | None:
+        """Return what a target tells the fleet; ``None`` where that was counted for an earlier target.
+
+        Targets under one issuer share their answers on revocation, which witness less of our clock the later, by our clock, they
+        are met again. Most healthy targets have nothing else to tell.
+        """
+        if (
+            evidence.revocation
+            and len(verdicts) == 1
+            and not evidence.issuers
+            and not evidence.endpoints[0].completions
+        ):
+            verdict, answers = verdicts[0], evidence.revocation
+            if verdict is not None and verdict.in_order:
+                counted = self._counted.get(id(answers))
+                if counted is not None and counted[1] <= evidence.started:
+                    return None
+                self._counted.put(id(answers), (answers, evidence.started))
+        return self.judgement.facts(evidence, verdicts)
 
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""
@@ -461,10 +389,10 @@ class Scan:
         self._recent.put(key, (finding, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:
-        """Once a run: that the clock by which everything is judged is wrong."""
-        if self._notify is not None and fleet.clock.state == "wrong":
-            notify, self._notify = self._notify, None
-            notify(fleet)
+        """Report, once a run, that the clock by which everything is judged is wrong."""
+        if self._on_clock_wrong is not None and fleet.clock.state == "wrong":
+            call, self._on_clock_wrong = self._on_clock_wrong, None
+            call(fleet)
 
     async def _release(self) -> None:
         """Write what was held for something that is known by now, unless it waits for something else too."""
@@ -474,14 +402,14 @@ class Scan:
             for _ in range(self._held.count(reason)):
                 if not self.fold.settled(reason) or (item := next(held, None)) is None:
                     break
-                self._conclude(item[0], owned=item[1], final=False, again=True)
+                evidence, owned = item
+                self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False, again=True)
                 await trio.lowlevel.checkpoint()  # there may be thousands
 
     async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
-        self._last = None
         for evidence, owned in self._held.drain():
-            self._conclude(evidence, owned=owned, final=True)
+            self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=True)
             await trio.lowlevel.checkpoint()
 
     def _write(self, finding: Finding) -> None:

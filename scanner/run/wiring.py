@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import trio
@@ -20,14 +19,12 @@ from msgspec.structs import replace
 
 from scanner.caching import clear_all, share_of_all
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.case import Context
 from scanner.diagnosis.rules.caa import authority_of
 from scanner.fleet.correlate import domains
 from scanner.fleet.correlate.facts import sntp_witness
 from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Evidence, InvalidRow, Target
-from scanner.model.findings import Finding
+from scanner.model.evidence import InvalidRow, Target
 from scanner.net.clocks import WallClock
 from scanner.net.complete import Completer
 from scanner.net.conditions import Conditions, connects
@@ -35,7 +32,7 @@ from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_resolver
 from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
-from scanner.net.lookups.plan import Enquiries, open_enquiries
+from scanner.net.lookups.plan import open_enquiries
 from scanner.net.observe import Observer
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
@@ -44,20 +41,20 @@ from scanner.net.readiness import current_readiness
 from scanner.process import memory
 from scanner.process.limits import files_left, places
 from scanner.run.baseline import read_baseline
+from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import Row, RowSource
-from scanner.run.scan import WAITING_WORKERS, Emit, Judged, Notify, Scan
+from scanner.run.scan import WAITING_WORKERS, Callbacks, Scan, Services
 from scanner.starttls import PROTOCOLS, Dialogue, dialogue
 from scanner.text import span
 from scanner.tls.plaintext import recognise
 from scanner.trust.ct_logs import load_log_list
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.leaf_only import judge_or_leaf
 from scanner.trust.stores import load_public_roots, load_store, load_store_file
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 
 
 class Material(Struct, frozen=True, kw_only=True):
@@ -89,8 +86,6 @@ JUDGED_BY_CONFIG: Final = {
 JUDGED_BY_MATERIAL: Final = {"public_roots": "public_roots", "private_ca": "private_cas", "ct_logs": "ct_logs"}
 # Seconds between two looks at whether the system's clock was set.
 CLOCK_LOOK_EVERY: Final = 1.0
-# What stands for a ClientHello where certificates come from a file.
-FILE_OFFER: Final = "file"
 # Files for all but targets and their names: held findings, the cache, fetches, output.
 RESERVED_FILES: Final = 10
 
@@ -112,9 +107,9 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def make_judge(material: Material, intermediates: Intermediates | None = None) -> Judge:
+def make_verifier(material: Material, intermediates: Intermediates | None = None) -> ChainVerifier:
     """The judge over the chosen stores. Raises ``StoreError``."""
-    return Judge(
+    return ChainVerifier(
         [load_store(spec) for spec in material.trust_stores],
         public_roots=load_public_roots(material.public_roots),
         intermediates=intermediates or Intermediates(),
@@ -127,13 +122,23 @@ def make_transparency(material: Material) -> Transparency:
     return Transparency(None if material.ct_logs is None else load_log_list(material.ct_logs))
 
 
-def _contexts(config: ScanConfig, transparency: Transparency) -> Callable[..., Context]:
-    return partial(
-        Context,
-        language=config.language,
-        expiry_warning_days=config.expiry_warning_days,
-        revocation=config.revocation,
-        transparency=transparency,
+def make_judgement(
+    config: ScanConfig,
+    material: Material,
+    verifier: ChainVerifier,
+    *,
+    run_id: str,
+    transparency: Transparency | None = None,
+    fragments: Fragments | None = None,
+) -> Judgement:
+    """Return what judges evidence by these options. Without ``transparency`` the log list of ``material`` is read: ``LogListError``."""
+    return Judgement(
+        config,
+        verifier,
+        run_id=run_id,
+        transparency=transparency or make_transparency(material),
+        fragments=fragments,
+        judged_with=judged_with(config, material),
     )
 
 
@@ -142,7 +147,7 @@ def make_completer(material: Material, clock: Callable[[], float] = time.time) -
     certificate, key = material.client_cert, material.client_key
     if certificate is None:
         return Completer(clock=clock)
-    from scanner.trust.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
+    from scanner.x509.client_certificate import ClientCertificateError, load_client_certificate  # most runs have none
 
     completer = Completer(certificate, key, presented=load_client_certificate(certificate, key), clock=clock)
     try:
@@ -201,24 +206,14 @@ class Session(Struct):
     """An open run: give it rows."""
 
     scan: Scan
-    _observer: Observer
-    _post_probe: PostProbeLookups
-    _enquiries: Enquiries
+    _services: Services
     _exclusions: Exclusions
-    _conditions: Conditions
 
     async def run(self, rows: RowSource, *, before_settling: Callable[[], Awaitable[None]] | None = None) -> None:
         """Every row to one finding. Whoever gives rows by a call has left out what is excluded."""
         if len(self._exclusions) and not callable(rows):
             rows = without_excluded(rows, self._exclusions)
-        await self.scan.run(
-            rows,
-            self._observer,
-            self._post_probe,
-            enquiries=self._enquiries,
-            conditions=self._conditions,
-            before_settling=before_settling,
-        )
+        await self.scan.run(rows, self._services, before_settling=before_settling)
 
 
 async def _stay_below(limit: int, config: ScanConfig, scan: Scan, pacer: Pacer, say: Callable[[str], None]) -> None:
@@ -262,60 +257,6 @@ def _pacer(config: ScanConfig) -> Pacer:
     )
 
 
-def judge_file(
-    config: ScanConfig,
-    judge: Judge,
-    evidence: Evidence,
-    *,
-    name: str | None,
-    run_id: str,
-    transparency: Transparency | None = None,
-    material: Material | None = None,
-) -> Finding:
-    """The finding of certificates that no server sent, for ``name`` or (``None``) for any. Nothing is contacted.
-
-    Without ``transparency`` SCTs are judged by the log list that is shipped.
-    """
-    material = material or Material()
-    scan = offline_scan(config, material, judge, run_id=run_id, transparency=transparency)
-    return file_finding(scan, judge, evidence, name=name)
-
-
-def offline_scan(
-    config: ScanConfig,
-    material: Material,
-    judge: Judge,
-    *,
-    run_id: str,
-    transparency: Transparency | None = None,
-    fragments: Fragments | None = None,
-) -> Scan:
-    """A scan that judges and contacts nobody. Without ``transparency`` the log list of ``material`` is read."""
-    return Scan(
-        config,
-        run_id=run_id,
-        judge=judge,
-        pacer=_pacer(config),
-        emit=lambda finding: None,
-        fragments=fragments,
-        context=_contexts(config, transparency or make_transparency(material)),
-        judged_with=judged_with(config, material),
-    )
-
-
-def file_finding(scan: Scan, judge: Judge, evidence: Evidence, *, name: str | None) -> Finding:
-    """The finding of certificates from a file, without the commands that connect: nothing is deployed yet."""
-    at = scan.moment(evidence.started)
-    verdicts = [
-        None if flight is None else judge_or_leaf(judge, flight.certificates, name=name, at=at)
-        for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
-    ]
-    finding = scan.finding(evidence, verdicts)
-    for diagnosis in finding["diagnoses"]:
-        diagnosis.pop("confirm", None)
-    return finding
-
-
 async def _ask_the_time(
     scan: Scan,
     servers: Sequence[str],
@@ -339,7 +280,7 @@ async def _watch_clock(clock: WallClock, scan: Scan, warn: Callable[[str], None]
         await trio.sleep(CLOCK_LOOK_EVERY)
         moved = clock.jump()
         if moved is not None:
-            scan.fold.restart_clock()
+            scan.restart_clock()
             if warn is not None:
                 warn(
                     f"THE CLOCK OF THIS MACHINE WAS SET {'AHEAD' if moved > 0 else 'BACK'} by {span(abs(moved))} during the run;"
@@ -353,17 +294,15 @@ async def open_session(
     material: Material,
     *,
     run_id: str,
-    judge: Judge,
-    emit: Emit,
-    judged: Judged | None = None,
+    verifier: ChainVerifier,
+    callbacks: Callbacks,
+    transparency: Transparency | None = None,
     fragments: Fragments | None = None,
     clock: Callable[[], float] = time.time,
-    notify: Notify | None = None,
-    transparency: Transparency | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Session]:
-    """Everything that a run needs, open for the length of the block. ``notify`` is told once if the local clock is wrong,
-    ``warn`` what did not work and stops nothing, a line each.
+    """Everything that a run needs, open for the length of the block. ``warn`` gets a line about each thing that did not work and
+    stops nothing.
 
     Without ``transparency`` the log list of ``material`` is read. Raises ``ResolverConfigError``, ``LogListError``, ``NotFindings``,
     ``NetworkLost``.
@@ -371,21 +310,10 @@ async def open_session(
     current_readiness()  # its file is open before others want all that there are
     config, waiting_workers = within_files(config, files_left())
     pacer = _pacer(config)
-    scan = Scan(
-        config,
-        run_id=run_id,
-        judge=judge,
-        pacer=pacer,
-        emit=emit,
-        waiting_workers=waiting_workers,
-        load=domains.load,
-        judged=judged,
-        fragments=fragments,
-        clock=clock,
-        notify=notify,
-        context=_contexts(config, transparency or make_transparency(material)),
-        judged_with=judged_with(config, material),
+    judgement = make_judgement(
+        config, material, verifier, run_id=run_id, transparency=transparency, fragments=fragments
     )
+    scan = Scan(config, judgement, pacer, callbacks, clock=clock, waiting_workers=waiting_workers, load=domains.load)
 
     baseline = None
     if material.earlier is not None:
@@ -408,10 +336,10 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(judge.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+            Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
             resolver,
             pacer,
-            ask=scan.ask,
+            ask=judgement.next_question,
             open_dialogue=_open_dialogue,
             alpn_of=_alpn_of,
             banned=banned if len(exclusions) else None,
@@ -419,11 +347,11 @@ async def open_session(
             completer=make_completer(material, clock),
         )
         # those of the system are spares of each other; those that were named may be views of their own
-        others = OtherResolvers(resolver, observer, scan.verdict_at_start) if len(material.resolvers) > 1 else None
+        others = OtherResolvers(resolver, observer, judgement.verdict_at_start) if len(material.resolvers) > 1 else None
         post_probe = PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others)
         async with open_enquiries(
             resolver,
-            judge.intermediates,
+            verifier.intermediates,
             pacer,
             config,
             banned=exclusions.host,
@@ -448,7 +376,11 @@ async def open_session(
                         share_of_all(config.max_memory / memory.CACHES)
                         say = warn or (lambda line: None)
                         nursery.start_soon(_stay_below, config.max_memory, config, scan, pacer, say)
-                    yield Session(scan, observer, post_probe, enquiries, exclusions, conditions)
+                    yield Session(
+                        scan,
+                        Services(observer=observer, post_probe=post_probe, enquiries=enquiries, conditions=conditions),
+                        exclusions,
+                    )
                     nursery.cancel_scope.cancel()
             finally:
                 share_of_all(1.0)

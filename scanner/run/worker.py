@@ -19,7 +19,7 @@ from scanner.codec.certificate_dedup import Fragments
 from scanner.errors import innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
@@ -31,7 +31,8 @@ from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
 from scanner.run.ipc import MessageStream, encode_message, read_message
 from scanner.run.row_queue import Row
-from scanner.run.wiring import Material, Session, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, Session, make_verifier, open_session
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -62,7 +63,7 @@ class Report(Struct):
     phase: Phase = "working"
     rows: list[int] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
-    stats: Stats = field(default_factory=Stats)
+    stats: RunCounts = field(default_factory=RunCounts)
     words: set[str] = field(default_factory=set)
     certificates: list[tuple[bytes, bytes]] = field(default_factory=list)
     learnt: list[bytes] = field(default_factory=list)
@@ -152,7 +153,7 @@ async def work(rows: int, control: int, reports: int) -> None:
 async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoing: trio.abc.SendStream) -> None:
     intermediates = Intermediates()
     reporter = _Reporter(outgoing, intermediates)
-    judge = make_judge(assignment.material, intermediates)
+    verifier = make_verifier(assignment.material, intermediates)
     others_learnt: list[bytes] = []
     settle = trio.Event()
     finished = False
@@ -179,12 +180,14 @@ async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoi
                     assignment.config,
                     assignment.material,
                     run_id=assignment.run_id,
-                    judge=judge,
-                    emit=reporter.on_finding,
-                    judged=reporter.on_judged if assignment.certificates else None,
+                    verifier=verifier,
+                    callbacks=Callbacks(
+                        on_finding=reporter.on_finding,
+                        on_judged=reporter.on_judged if assignment.certificates else None,
+                        on_clock_wrong=reporter.on_clock_wrong,
+                    ),
                     fragments=Fragments(),
                     clock=WallClock(assignment.wall_offset),
-                    notify=reporter.on_clock_wrong,
                     warn=reporter.log,
                 ) as session,
                 trio.open_nursery() as nursery,

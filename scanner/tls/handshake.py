@@ -11,11 +11,11 @@ left to learn without a client's own secrets, so the handshake is not completed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from scanner.tls import constants as c
-from scanner.tls import messages, signatures
+from scanner.tls import messages
 from scanner.tls.constants import APPLICATION_DATA, HANDSHAKE
 from scanner.tls.events import (
     NEED_DATA,
@@ -35,15 +35,18 @@ from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.record_layer import MAX_FRAGMENT, HandshakeBuffer, RecordBuffer
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
-from scanner.tls.schedule import HASHES, SUITES, HandshakeKeys, Protection
+from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
+from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT, verify_handshake_signature
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
 MAX_WARNING_ALERTS: Final = 5
 _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
-
-PublicKeyOf = Callable[[bytes], Any]
+PublicKeyOf = Callable[[bytes], "CertificatePublicKeyTypes | None"]
 
 
 class ClientHandshake:
@@ -76,7 +79,7 @@ class ClientHandshake:
     _warnings = 0
     _transcript: Any = None
     _secrets: HandshakeKeys | None = None
-    _protection: Protection | None = None
+    _protection: RecordProtection | None = None
     _suite_record: Any = None
 
     def __init__(
@@ -122,9 +125,7 @@ class ClientHandshake:
         records = self._records
         records.feed(data)
         try:
-            # what is left then is part of a record, or none at all
-            if self._records_untrusted(records.ready()) and not records.exhausted:
-                self._records_untrusted(records.take_untrusted())
+            self._records_untrusted(records)
         except DecodeError as error:
             self._fail(Broken(str(error)))
             return
@@ -158,10 +159,11 @@ class ClientHandshake:
         self.state = State.FAILED
         self.ended = True
 
-    def _records_untrusted(self, records: Iterable[tuple[int, bytes, bytes]]) -> bool:
+    def _records_untrusted(self, records: RecordBuffer) -> bool:
         """Read records until the handshake has ended; ``True`` where it goes on."""
         handshake, happened = self._handshake, self._events.append
-        for content_type, header, body in records:
+        while (record := records.next_untrusted()) is not None:
+            content_type, header, body = record
             protection = self._protection
             if protection is not None:
                 if content_type == APPLICATION_DATA:
@@ -172,8 +174,8 @@ class ClientHandshake:
             if content_type == HANDSHAKE:
                 if not body:
                     raise DecodeError("record", "empty handshake record", 0)
-                only = handshake.only(body)
-                for message in (only,) if only is not None else handshake.take_untrusted(body):
+                handshake.feed_untrusted(body)
+                while (message := handshake.next_untrusted()) is not None:
                     kind = message[0]
                     found = _HANDLERS[self.state].get(kind)
                     if found is None:
@@ -223,12 +225,6 @@ class ClientHandshake:
         raise DecodeError("handshake", f"message of type {kind} while awaiting {self.state.name}", 0)
 
     def _server_hello(self, message: bytes) -> None:
-        known = None if self.hello_retry else self._template.known(message, self._session_id)
-        if known is not None:
-            self.version, self.suite, self.group, share = known
-            self.server_random = message[6:38]
-            self._agree_untrusted(message, share)
-            return
         hello = messages.server_hello_untrusted(message[4:])
         self.version = hello.version
         self.suite = hello.suite
@@ -297,7 +293,7 @@ class ClientHandshake:
                 reason = f"asks for a cookie of {len(cookie)} bytes back, and a ClientHello has room for {room}"
                 raise DecodeError("HelloRetryRequest", reason, 0)
             answer = self._template.retry(group, cookie)
-        digest = HASHES[hello.suite]
+        digest = SUITES[hello.suite].hash
         first = digest(self._hello).digest()
         self._transcript = digest(bytes([c.MESSAGE_HASH]) + vector24(first) + message)
         self._hello = again = answer.message(self._random, self._session_id, self._sni)
@@ -317,8 +313,6 @@ class ClientHandshake:
             raise DecodeError("ServerHello", f"answers with group {group}, for which no share was sent", 0)
         self.group = group
         self._agree_untrusted(message, share)
-        if not self.hello_retry and next(reversed(hello.extensions)) == c.EXT_KEY_SHARE:
-            self._template.learn(message, share, (hello.version, hello.suite, group))
 
     def _agree_untrusted(self, message: bytes, share: bytes) -> None:
         """Keys out of the ServerHello's share."""
@@ -327,7 +321,7 @@ class ClientHandshake:
         if self._handshake.pending:
             raise DecodeError("handshake", "unencrypted data follows ServerHello", 0)
         if self._transcript is None:
-            self._transcript = HASHES[self.suite](self._hello)
+            self._transcript = SUITES[self.suite].hash(self._hello)
         self._transcript.update(message)
         self._secrets = HandshakeKeys(self.suite, secret, self._transcript.digest())
         self._protection = self._secrets.server_protection()
@@ -361,7 +355,7 @@ class ClientHandshake:
             raise DecodeError("CertificateStatus", "comes a second time", 0)
         self.ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
-    def _leaf_key(self) -> Any:
+    def _leaf_key(self) -> CertificatePublicKeyTypes | None:
         return self._public_key_of(self.certificates[0]) if self.certificates else None
 
     def _server_key_exchange(self, message: bytes) -> None:
@@ -376,10 +370,7 @@ class ClientHandshake:
         if exchange.signature is None or key is None:
             return
         content = self._random + (self.server_random or b"") + exchange.params
-        if exchange.scheme is not None:
-            self.signature_valid = signatures.verifies(key, exchange.scheme, exchange.signature, content)
-        else:
-            self.signature_valid = signatures.verifies_before_tls12(key, exchange.signature, content)
+        self.signature_valid = verify_handshake_signature(key, exchange.scheme, exchange.signature, content)
 
     def _server_hello_done(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
@@ -387,14 +378,14 @@ class ClientHandshake:
     def _certificate_verify(self, message: bytes) -> None:
         scheme, signature = messages.certificate_verify_untrusted(message[4:])
         self.signature_scheme = scheme
-        if scheme in signatures.NOT_IN_TLS13:
+        if scheme in NOT_IN_TLS13:
             raise DecodeError(
                 "CertificateVerify", f"is signed with {scheme_name(scheme)}, which TLS 1.3 does not have", 0
             )
         key = self._leaf_key()
         if key is not None:
-            content = signatures.VERIFY_CONTEXT + self._transcript.digest()
-            self.signature_valid = signatures.verifies(key, self.signature_scheme, signature, content)
+            content = VERIFY_CONTEXT + self._transcript.digest()
+            self.signature_valid = verify_handshake_signature(key, scheme, signature, content)
         self._transcript.update(message)
 
     def _finished(self, message: bytes) -> None:

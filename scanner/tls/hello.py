@@ -18,10 +18,6 @@ _INTOLERANT_FROM: Final = 256
 _INTOLERANT_BELOW: Final = 512
 # The first record says TLS 1.0 where 1.3 or 1.2 is offered (RFC 8446 appendix D.4): old servers look only there.
 _COMPATIBLE_RECORD_VERSION: Final = 0x0301
-# Servers of the world answer one hello in some dozen ways; whoever makes up more is read with care each time.
-_SHAPES_KEPT: Final = 256
-# Of the session ids that we send with TLS 1.3 (RFC 8446 appendix D.4)
-_SESSION_ID_SIZE: Final = 32
 
 
 def _extension(kind: int, body: bytes) -> bytes:
@@ -31,10 +27,7 @@ def _extension(kind: int, body: bytes) -> bytes:
 class HelloTemplate:
     """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
 
-    __slots__ = (
-        "_alpn", "_extensions", "_head", "_keys", "_shapes", "_share_sizes", "_tail", "modern", "offer", "record_head",
-        "record_version",
-    )  # fmt: skip
+    __slots__ = ("_alpn", "_extensions", "_head", "_keys", "_tail", "modern", "offer", "record_head", "record_version")
 
     def __init__(
         self,
@@ -53,9 +46,6 @@ class HelloTemplate:
         self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
         self.record_head = bytes([c.HANDSHAKE]) + u16(self.record_version)
         self._head = u16(legacy_version)
-        # Answers of TLS 1.3 that were read with care and found in order; and the length of each to that of the share at its end.
-        self._shapes: dict[bytes, tuple[int, int, int]] = {}
-        self._share_sizes: dict[int, int] = {}
         # 0x00FF: TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746) for hellos that carry no extension
         suites = offer.suites if offer.extensions else (*offer.suites, 0x00FF)
         self._tail = codes(suites) + b"\x01\x00"
@@ -71,26 +61,6 @@ class HelloTemplate:
         # the extensions of a ClientHello together have a length of 16 bits, and the cookie's extension a head of 6 bytes
         name = 0 if sni is None else 9 + len(sni)
         return 0xFFFF - len(self._extensions or b"") - name - 6
-
-    def known(self, message: bytes, session_id: bytes) -> tuple[int, int, int, bytes] | None:
-        """(version, suite, group, share) of a ServerHello of a kind that was met before; ``None``: it has to be read."""
-        size = self._share_sizes.get(len(message))
-        if size is None or message[39:71] != session_id or message[6:38] == c.HELLO_RETRY_RANDOM:
-            return None
-        meaning = self._shapes.get(message[:6] + message[38:39] + message[71:-size])
-        return None if meaning is None else (*meaning, message[-size:])
-
-    def learn(self, message: bytes, share: bytes, meaning: tuple[int, int, int]) -> None:
-        """Remember the (version, suite, group) of a ServerHello that echoes a session id of 32 bytes and ends with a share."""
-        size = len(share)
-        if (
-            message[38] == _SESSION_ID_SIZE
-            and message.endswith(share)
-            and len(self._shapes) < _SHAPES_KEPT
-            and self._share_sizes.setdefault(len(message), size) == size
-        ):
-            # what is the same each time: all but the random, the session id and the share
-            self._shapes[message[:6] + message[38:39] + message[71:-size]] = meaning
 
     @staticmethod
     def _fixed_extensions(

@@ -2,28 +2,25 @@
 
 A decoder takes the message body without its header and raises ``DecodeError`` alone.
 Code points stay numbers and unknown extensions stay bytes.
-
-The messages of every handshake are read by plain arithmetic where they are in order. What is not is left to the careful reading
-with a ``Reader`` behind it, which alone decides what is wrong, and says so.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import struct
+from typing import Final
 
-from scanner.caching import bounded_memo
+from msgspec import Struct
+
 from scanner.tls import constants as c
-from scanner.tls.wire import DecodeError, Reader
+from scanner.tls.wire import DecodeError, Reader, whole_vector
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
-# What servers say in the same words to everybody is read once: that many of each message, of at most that many bytes together
-# with what differs. Some dozens are enough for all servers of the world, and a hello without a share has a hundred bytes.
-MEMO_ENTRIES: Final = 256
-MEMO_SIZE: Final = 512
+# type and length
+_EXTENSION: Final = struct.Struct(">HH")
 
 
-class ServerHello(NamedTuple):
+class ServerHello(Struct, frozen=True):
     """A ServerHello or HelloRetryRequest. ``version`` is the one selected, from supported_versions where it is there."""
 
     version: int
@@ -40,52 +37,36 @@ class ServerHello(NamedTuple):
 
 
 def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
-    """An extension block without its length. A type that comes twice is an error (RFC 8446 section 4.2)."""
-    reader = Reader(block, what)
+    """Decode an extension block without its length. A type that comes twice is an error (RFC 8446 section 4.2)."""
     found: dict[int, bytes] = {}
-    while len(reader):
-        kind = reader.u16()
+    at, end = 0, len(block)
+    while at < end:
+        if end - at < _EXTENSION.size:
+            raise DecodeError(what, "ends early", at)
+        kind, size = _EXTENSION.unpack_from(block, at)
+        at += _EXTENSION.size
         if kind in found:
-            raise reader.error(f"extension {kind} comes twice")
-        found[kind] = reader.vector16()
+            raise DecodeError(what, f"extension {kind} comes twice", at)
+        if size > end - at:
+            raise DecodeError(what, f"{size} bytes wanted, {end - at} left", at)
+        found[kind] = block[at : at + size]
+        at += size
     return found
 
 
 def server_hello_untrusted(body: bytes) -> ServerHello:
     """ServerHello of SSL 3.0 to TLS 1.3."""
-    # version, random, session id; the same server says the rest in the same words to every client, but for a share
-    if len(body) >= 38 and (size := body[34]) <= 32 and 38 <= 35 + size + 3 <= len(body) <= MEMO_SIZE:
-        try:
-            version, suite, compression, extensions = _hello_rest_untrusted(body[:2], body[35 + size :])
-        except DecodeError:
-            pass  # at another byte of this one
-        else:
-            return ServerHello(version, body[2:34], body[35 : 35 + size], suite, compression, extensions)
-    return _server_hello_carefully_untrusted(body)
-
-
-def _rest_bytes(_version: bytes, rest: bytes) -> int:
-    return len(rest)
-
-
-@bounded_memo(MEMO_ENTRIES, MEMO_SIZE, _rest_bytes)
-def _hello_rest_untrusted(version: bytes, rest: bytes) -> tuple[int, int, int, dict[int, bytes]]:
-    hello = _server_hello_carefully_untrusted(version + bytes(33) + rest)
-    return hello.version, hello.suite, hello.compression, hello.extensions
-
-
-def _server_hello_carefully_untrusted(body: bytes) -> ServerHello:
     reader = Reader(body, "ServerHello")
-    version = reader.u16()
+    version = reader.number(2)
     random = reader.take(32)
-    session_id = reader.vector8()
+    session_id = reader.vector(1)
     if len(session_id) > 32:
         raise reader.error("session id of more than 32 bytes")
-    suite = reader.u16()
-    compression = reader.u8()
+    suite = reader.number(2)
+    compression = reader.number(1)
     extensions = {}
-    if len(reader):
-        extensions = extensions_untrusted(reader.vector16(), "ServerHello extensions")
+    if reader.position < reader.end:
+        extensions = extensions_untrusted(reader.vector(2), "ServerHello extensions")
         reader.done()
     selected = extensions.get(c.EXT_SUPPORTED_VERSIONS)
     if selected is not None:
@@ -98,8 +79,8 @@ def _server_hello_carefully_untrusted(body: bytes) -> ServerHello:
 def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
     """(group, key_exchange) of a ServerHello's key_share."""
     reader = Reader(body, "key_share")
-    group = reader.u16()
-    share = reader.vector16()
+    group = reader.number(2)
+    share = reader.vector(2)
     reader.done()
     return group, share
 
@@ -107,61 +88,56 @@ def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
 def retry_group_untrusted(body: bytes) -> int:
     """The group that a HelloRetryRequest wants."""
     reader = Reader(body, "HelloRetryRequest key_share")
-    group = reader.u16()
+    group = reader.number(2)
     reader.done()
     return group
 
 
 def cookie_untrusted(body: bytes) -> bytes:
     """The cookie of a HelloRetryRequest (RFC 8446 section 4.2.2)."""
-    reader = Reader(body, "cookie")
-    cookie = reader.vector16()
-    reader.done()
-    return cookie
+    return whole_vector(body, 2, "cookie")
 
 
 def alpn_untrusted(body: bytes) -> str:
     """The one protocol that the server chose (RFC 7301 section 3.1); bytes that are no UTF-8 are shown escaped."""
-    reader = Reader(body, "ALPN")
-    names = Reader(reader.vector16(), "ALPN")
-    reader.done()
-    name = names.vector8()
-    names.done()
+    name = whole_vector(whole_vector(body, 2, "ALPN"), 1, "ALPN")
     return name.decode("utf-8", "backslashreplace")
 
 
-@bounded_memo(MEMO_ENTRIES, MEMO_SIZE)
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
     """EncryptedExtensions (RFC 8446 section 4.3.1): whether the server name was acknowledged, and the ALPN name chosen."""
-    reader = Reader(body, "EncryptedExtensions")
-    found = extensions_untrusted(reader.vector16(), "EncryptedExtensions")
-    reader.done()
+    what = "EncryptedExtensions"
+    found = extensions_untrusted(whole_vector(body, 2, what), what)
     return c.EXT_SERVER_NAME in found, alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
 
 
 def ocsp_response_untrusted(body: bytes) -> bytes:
     """CertificateStatus: the DER of an OCSPResponse, as message or as extension (RFC 6066 section 8)."""
     reader = Reader(body, "CertificateStatus")
-    kind = reader.u8()
+    kind = reader.number(1)
     if kind != 1:
         raise reader.error(f"status type {kind} is not ocsp")
-    response = reader.vector24()
+    response = reader.vector(3)
     reader.done()
     return response
 
 
+def _vectors_untrusted(block: bytes, what: str) -> tuple[bytes, ...]:
+    """Decode vectors with 16-bit lengths, one after the other."""
+    reader = Reader(block, what)
+    vectors = []
+    while reader.position < reader.end:
+        vectors.append(reader.vector(2))
+    return tuple(vectors)
+
+
 def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
     """The SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3)."""
-    reader = Reader(body, "SignedCertificateTimestampList")
-    block = Reader(reader.vector16(), "SignedCertificateTimestampList")
-    reader.done()
-    scts = []
-    while len(block):
-        scts.append(block.vector16())
-    return tuple(scts)
+    what = "SignedCertificateTimestampList"
+    return _vectors_untrusted(whole_vector(body, 2, what), what)
 
 
-class CertificateMessage(NamedTuple):
+class CertificateMessage(Struct, frozen=True):
     """Certificates as sent, leaf first. The extensions are those of the leaf's entry (TLS 1.3), else empty."""
 
     certificates: tuple[bytes, ...]
@@ -170,64 +146,29 @@ class CertificateMessage(NamedTuple):
 
 def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     """Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
-    end = len(body)
-    position = 4 if tls13 else 3
-    if end >= position and int.from_bytes(body[:position], "big") == end - position:  # and an empty context
-        certificates: list[bytes] = []
-        leaf_extensions: dict[int, bytes] = {}
-        while position + 3 <= end and len(certificates) < MAX_CERTIFICATES:
-            start = position + 3
-            position = start + int.from_bytes(body[position:start], "big")
-            certificate = body[start:position]
-            if tls13:
-                start = position + 2
-                if start > end:
-                    break
-                position = start + (body[start - 2] << 8 | body[start - 1])
-                if position > end:
-                    break
-                if position > start:
-                    extensions = extensions_untrusted(body[start:position], "CertificateEntry extensions")
-                    if not certificates:
-                        leaf_extensions = extensions
-            certificates.append(certificate)
-        if position == end:
-            return CertificateMessage(tuple(certificates), leaf_extensions)
-    return _certificate_carefully_untrusted(body, tls13=tls13)
-
-
-def _certificate_carefully_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     reader = Reader(body, "Certificate")
-    if tls13 and reader.vector8():
+    if tls13 and reader.vector(1):
         raise reader.error("request context is not empty")
-    entries = Reader(reader.vector24(), "Certificate")
+    entries = Reader(reader.vector(3), "Certificate")
     reader.done()
     certificates: list[bytes] = []
     leaf_extensions: dict[int, bytes] = {}
-    while len(entries):
+    while entries.position < entries.end:
         if len(certificates) == MAX_CERTIFICATES:
             raise entries.error(f"more than {MAX_CERTIFICATES} certificates")
-        certificates.append(entries.vector24())
+        certificates.append(entries.vector(3))
         if tls13:
-            extensions = extensions_untrusted(entries.vector16(), "CertificateEntry extensions")
+            extensions = extensions_untrusted(entries.vector(2), "CertificateEntry extensions")
             if len(certificates) == 1:
                 leaf_extensions = extensions
     return CertificateMessage(tuple(certificates), leaf_extensions)
 
 
-class CertificateRequest(NamedTuple):
+class CertificateRequest(Struct, frozen=True):
     """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
 
     authorities: tuple[bytes, ...]
     schemes: tuple[int, ...]
-
-
-def _names_untrusted(block: bytes) -> tuple[bytes, ...]:
-    reader = Reader(block, "certificate authorities")
-    names = []
-    while len(reader):
-        names.append(reader.vector16())
-    return tuple(names)
 
 
 def certificate_request_untrusted(body: bytes, version: int) -> CertificateRequest:
@@ -235,36 +176,34 @@ def certificate_request_untrusted(body: bytes, version: int) -> CertificateReque
     reader = Reader(body, "CertificateRequest")
     schemes: tuple[int, ...] = ()
     if version >= 0x0304:
-        reader.vector8()  # request context
-        extensions = extensions_untrusted(reader.vector16(), "CertificateRequest")
+        reader.vector(1)  # request context
+        extensions = extensions_untrusted(reader.vector(2), "CertificateRequest")
         reader.done()
         if c.EXT_SIGNATURE_ALGORITHMS in extensions:
             schemes = Reader(extensions[c.EXT_SIGNATURE_ALGORITHMS], "signature_algorithms").codes16()
         names = b""
         if c.EXT_CERTIFICATE_AUTHORITIES in extensions:
-            names = Reader(extensions[c.EXT_CERTIFICATE_AUTHORITIES], "certificate_authorities").vector16()
-        return CertificateRequest(_names_untrusted(names), schemes)
-    reader.vector8()  # certificate types
+            names = Reader(extensions[c.EXT_CERTIFICATE_AUTHORITIES], "certificate_authorities").vector(2)
+        return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
+    reader.vector(1)  # certificate types
     if version >= 0x0303:
         schemes = reader.codes16()
     # some SSL 3.0 and TLS 1.0 servers leave the empty list out altogether
-    names = reader.vector16() if len(reader) else b""
+    names = reader.vector(2) if reader.position < reader.end else b""
     reader.done()
-    return CertificateRequest(_names_untrusted(names), schemes)
+    return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
 
 
 def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
     """(scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
-    if len(body) >= 4 and 4 + (body[2] << 8 | body[3]) == len(body):
-        return body[0] << 8 | body[1], body[4:]
     reader = Reader(body, "CertificateVerify")
-    scheme = reader.u16()
-    signature = reader.vector16()
+    scheme = reader.number(2)
+    signature = reader.vector(2)
     reader.done()
     return scheme, signature
 
 
-class ServerKeyExchange(NamedTuple):
+class ServerKeyExchange(Struct, frozen=True):
     """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
 
     ``scheme`` is ``None`` before TLS 1.2; ``signature`` is ``None`` for anonymous exchanges.
@@ -279,41 +218,30 @@ class ServerKeyExchange(NamedTuple):
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
     """ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
-    if kx == "ECDHE" and version == 0x0303 and not anonymous and len(body) >= 4 and body[0] == 3 and body[3]:
-        start = 8 + body[3]
-        if start <= len(body) and start + (body[start - 2] << 8 | body[start - 1]) == len(body):
-            scheme = body[start - 4] << 8 | body[start - 3]
-            return ServerKeyExchange(body[: start - 4], body[1] << 8 | body[2], None, scheme, body[start:])
-    return _server_key_exchange_carefully_untrusted(body, version, kx, anonymous=anonymous)
-
-
-def _server_key_exchange_carefully_untrusted(
-    body: bytes, version: int, kx: str, *, anonymous: bool
-) -> ServerKeyExchange:
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
     if kx == "ECDHE":
-        kind = reader.u8()
+        kind = reader.number(1)
         if kind != 3:
             raise reader.error(f"curve type {kind} is not a named curve")
-        group = reader.u16()
-        if not reader.vector8():
+        group = reader.number(2)
+        if not reader.vector(1):
             raise reader.error("empty public point")
     elif kx == "DHE":
-        prime = int.from_bytes(reader.vector16(), "big")
+        prime = int.from_bytes(reader.vector(2), "big")
         dh_bits = prime.bit_length()
-        reader.vector16()
-        reader.vector16()
+        reader.vector(2)
+        reader.vector(2)
     elif kx == "RSA":
-        reader.vector16()
-        reader.vector16()
+        reader.vector(2)
+        reader.vector(2)
     else:
         raise DecodeError("ServerKeyExchange", f"not expected with key exchange {kx}", 0)
     params = body[: reader.position]
     scheme = signature = None
     if not anonymous:
         if version >= 0x0303:
-            scheme = reader.u16()
-        signature = reader.vector16()
+            scheme = reader.number(2)
+        signature = reader.vector(2)
     reader.done()
     return ServerKeyExchange(params, group, dh_bits, scheme, signature)

@@ -1,9 +1,13 @@
-"""Records out of a byte stream, and handshake messages out of records (RFC 8446 section 5.1): any fragmentation, any coalescing."""
+"""Split a byte stream into records, and records into handshake messages (RFC 8446 section 5.1).
+
+Both buffers yield what is whole and keep the rest, so that how the peer's bytes were cut into segments and records never
+changes what is yielded, nor the error. What is wrong is an error as soon as it is seen: a header that cannot be TLS is
+refused at its first byte, since a peer that does not speak TLS may send no more.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 from scanner.tls.constants import CONTENT_TYPES
@@ -25,7 +29,7 @@ MAX_RECORDS: Final = 4096
 
 
 class RecordBuffer:
-    """Feed it bytes, take whole records. ``not_tls`` is set where the very first bytes are no TLS record."""
+    """Splits what the peer sent into records. ``not_tls`` becomes True where its very first bytes are not a TLS record."""
 
     __slots__ = ("_buffer", "_position", "_records", "not_tls")
 
@@ -43,65 +47,48 @@ class RecordBuffer:
             self._buffer = self._buffer[self._position :] + data
         self._position = 0
 
-    def ready(self) -> list[tuple[int, bytes, bytes]]:
-        """What ``take_untrusted`` would give up to the first record that is not whole or not in order.
-
-        All at once, since a flight of six records is read so once for each target.
-        """
-        buffer, start = self._buffer, self._position
-        end = len(buffer)
-        found: list[tuple[int, bytes, bytes]] = []
-        while (content := start + HEADER_LENGTH) <= end and self._records + len(found) < MAX_RECORDS:
-            kind, major, length = _HEADER(buffer, start)
-            stop = content + length
-            if stop > end or major != 3 or kind not in CONTENT_TYPES or length > MAX_RECORD:
-                break
-            found.append((kind, buffer[start:content], buffer[content:stop]))
-            start = stop
-        self._records += len(found)
-        self._position = start
-        return found
-
-    @property
-    def exhausted(self) -> bool:
-        """Nothing is left, not even part of a record."""
-        return self._position == len(self._buffer)
-
     def unread(self) -> bytes:
-        """All bytes that no record has taken."""
+        """Return the bytes that belong to no record yet."""
         return self._buffer[self._position :]
 
-    def take_untrusted(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """(content type, header, body) of each whole record in turn. Raises ``DecodeError``."""
+    def next_untrusted(self) -> tuple[int, bytes, bytes] | None:
+        """Return (content type, header, body) of the next whole record, or None. Raises ``DecodeError``."""
         buffer, start = self._buffer, self._position
-        end = len(buffer)
-        while start < end:
-            if buffer[start] not in CONTENT_TYPES or (start + 1 < end and buffer[start + 1] != 3):
-                if not self._records:
-                    self.not_tls = True
-                    return
-                # only what is wrong is shown: how much more has arrived must not matter
-                wrong = buffer[start : start + (1 if buffer[start] not in CONTENT_TYPES else 2)]
-                raise DecodeError("record", f"header that begins with {wrong.hex()} is not TLS", 0)
-            content = start + HEADER_LENGTH
-            if content > end:
-                return
-            header = buffer[start:content]
-            length = header[3] << 8 | header[4]
-            if length > MAX_RECORD:
-                raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
-            if content + length > end:
-                return
-            # counted by what was taken, not by what has arrived, so that chunking does not matter
-            self._records += 1
-            if self._records > MAX_RECORDS:
-                raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
-            self._position = start = content + length
-            yield header[0], header, buffer[content:start]
+        content = start + HEADER_LENGTH
+        if content > len(buffer):
+            self._check_first_bytes_untrusted(buffer[start:])
+            return None
+        kind, major, length = _HEADER(buffer, start)
+        if major != 3 or kind not in CONTENT_TYPES:
+            self._check_first_bytes_untrusted(buffer[start:content])
+            return None
+        if length > MAX_RECORD:
+            raise DecodeError("record", f"{length} bytes are more than a record may have", 3)
+        stop = content + length
+        if stop > len(buffer):
+            return None
+        # counted by what was taken, not by what has arrived, so that chunking does not matter
+        self._records += 1
+        if self._records > MAX_RECORDS:
+            raise DecodeError("record", f"more than {MAX_RECORDS} records in one flight", 0)
+        self._position = stop
+        return kind, buffer[start:content], buffer[content:stop]
+
+    def _check_first_bytes_untrusted(self, header: bytes) -> None:
+        # only what is wrong is shown, of a header or of the part of one that has arrived
+        if header[:1] and header[0] not in CONTENT_TYPES:
+            wrong = header[:1]
+        elif header[1:2] not in (b"", b"\x03"):
+            wrong = header[:2]
+        else:
+            return
+        if self._records:
+            raise DecodeError("record", f"header that begins with {wrong.hex()} is not TLS", 0)
+        self.not_tls = True
 
 
 class HandshakeBuffer:
-    """Feed it the content of handshake records, take whole messages with their headers."""
+    """Splits the content of handshake records into messages."""
 
     __slots__ = ("_buffer", "_position", "_total")
 
@@ -112,35 +99,28 @@ class HandshakeBuffer:
 
     @property
     def pending(self) -> bool:
-        """Part of a message is waiting."""
+        """Whether part of a message is waiting."""
         return self._position < len(self._buffer)
 
-    def only(self, content: bytes) -> bytes | None:
-        """``content``, where it is just one message and none is waiting, as most servers send them; else ``None``, untouched."""
-        size = len(content)
-        if self._position < len(self._buffer) or int.from_bytes(content[1:4], "big") != size - 4:
-            return None
-        if self._total + size > MAX_FLIGHT:
-            return None
-        self._total += size
-        return content
-
-    def take_untrusted(self, content: bytes) -> Iterator[bytes]:
-        """Append the content of one handshake record, and give each message that is whole now. Raises ``DecodeError``."""
+    def feed_untrusted(self, content: bytes) -> None:
+        """Append the content of one record. Raises ``DecodeError``."""
         self._total += len(content)
         if self._total > MAX_FLIGHT:
             raise DecodeError("handshake", f"flight of more than {MAX_FLIGHT} bytes", 0)
-        buffer = self._buffer[self._position :] + content if self.pending else content
-        self._buffer = buffer
-        self._position = start = 0
-        end = len(buffer)
-        while end - start >= 4:
-            length = buffer[start + 1] << 16 | buffer[start + 2] << 8 | buffer[start + 3]
-            if length > MAX_MESSAGE:
-                raise DecodeError("handshake", f"message of {length} bytes", 1)
-            stop = start + 4 + length
-            if stop > end:
-                return
-            message = buffer[start:stop]
-            self._position = start = stop
-            yield message
+        self._buffer = self._buffer[self._position :] + content
+        self._position = 0
+
+    def next_untrusted(self) -> bytes | None:
+        """Return the next whole message, header included, or None. Raises ``DecodeError``."""
+        buffer, start = self._buffer, self._position
+        body = start + 4
+        if body > len(buffer):
+            return None
+        length = int.from_bytes(buffer[start + 1 : body], "big")
+        if length > MAX_MESSAGE:
+            raise DecodeError("handshake", f"message of {length} bytes", 1)
+        stop = body + length
+        if stop > len(buffer):
+            return None
+        self._position = stop
+        return buffer[start:stop]

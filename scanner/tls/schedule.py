@@ -1,153 +1,147 @@
 """The TLS 1.3 key schedule and record protection (RFC 8446 sections 5.2, 7.1 and 7.3), without PSK.
 
-Every output here fits one block of the hash, so one HMAC is the whole HKDF expansion.
+::
+
+    shared secret -> Handshake Secret -> server traffic secret -> key, iv, finished key
+                                      -> client traffic secret -> key, iv
+
+Each arrow is one HKDF step (RFC 5869). All outputs fit into one block of the hash, so that HKDF-Expand is a single HMAC,
+and ``Secret`` is the only place where HMAC is computed. It is spelled out over ``hashlib``: 0.65 us, where
+``hmac.digest`` takes 1.17 and ``HKDFExpand`` of ``cryptography`` 1.23, since both have OpenSSL look the hash up each
+time. A handshake computes nine.
+
+The vectors of RFC 8448 (``tests/tls/test_schedule.py``) hold all of this.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from scanner.tls.wire import DecodeError
 
-# suite -> (hash name, key length in bytes, AEAD)
-SUITES: Final[dict[int, tuple[str, int, Any]]] = {
-    0x1301: ("sha256", 16, AESGCM),
-    0x1302: ("sha384", 32, AESGCM),
-    0x1303: ("sha256", 32, ChaCha20Poly1305),
-}
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
-# suite -> its hash
-HASHES: Final = {suite: getattr(hashlib, name) for suite, (name, _, _) in SUITES.items()}
-
+Hash = Callable[..., "_Hash"]
 IV_LENGTH: Final = 12
-
 
 # HMAC's inner and outer padding (RFC 2104), as translations of a key's bytes
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
-# (hash, its block size in bytes)
-_HASHES: Final = {"sha256": (hashlib.sha256, 64), "sha384": (hashlib.sha384, 128)}
+_BLOCK_SIZES: Final[dict[Hash, int]] = {hashlib.sha256: 64, hashlib.sha384: 128}
 
 
 class Secret:
-    """A secret as HMAC key. The padded keys are kept, since one secret is expanded up to three times.
+    """A secret of the key schedule: a key for HMAC, and by way of HMAC for both steps of HKDF.
 
-    Two calls of ``hashlib`` are faster than ``hmac.digest``, which has OpenSSL look the algorithm up each time.
+    What is kept is the state of the inner and the outer hash once they have read the padded key (RFC 2104 section 4).
     """
 
-    __slots__ = ("_hash", "_inner", "_outer")
+    __slots__ = ("_inner", "_outer")
 
-    def __init__(self, key: bytes, hash_name: str) -> None:
-        self._hash, block = _HASHES[hash_name]
-        padded = key.ljust(block, b"\x00")
-        self._inner = padded.translate(_INNER)
-        self._outer = padded.translate(_OUTER)
-
-    @property
-    def padded(self) -> tuple[bytes, bytes]:
-        """The key with HMAC's inner and outer padding."""
-        return self._inner, self._outer
+    def __init__(self, key: bytes, hash: Hash) -> None:
+        padded = key.ljust(_BLOCK_SIZES[hash], b"\x00")
+        self._inner = hash(padded.translate(_INNER))
+        self._outer = hash(padded.translate(_OUTER))
 
     def mac(self, message: bytes) -> bytes:
-        """HMAC of ``message``; also HKDF-Extract with this secret as the salt (RFC 5869)."""
-        digest = self._hash
-        return digest(self._outer + digest(self._inner + message).digest()).digest()
+        """Return the HMAC of ``message``. With this secret as the salt, that is HKDF-Extract."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
     def expand(self, info: bytes, length: int) -> bytes:
-        """HKDF-Expand for an output of at most one hash length; ``info`` as ``label`` makes it."""
-        return self.mac(info)[:length]
+        """Return HKDF-Expand of at most one hash length. With ``hkdf_label`` as ``info``, that is HKDF-Expand-Label."""
+        return self.mac(info + b"\x01")[:length]  # the counter of the first and only block
 
 
-def label(name: str, length: int, context: bytes = b"") -> bytes:
-    """The HkdfLabel of RFC 8446 section 7.1, and the counter of the first and only block."""
+def hkdf_label(name: str, length: int, context_length: int = 0) -> bytes:
+    """Return an HkdfLabel (RFC 8446 section 7.1) up to its context, which the caller appends."""
     full = b"tls13 " + name.encode()
-    return length.to_bytes(2, "big") + bytes([len(full)]) + full + bytes([len(context)]) + context + b"\x01"
+    return length.to_bytes(2, "big") + bytes((len(full),)) + full + bytes((context_length,))
 
 
-def expand_label(secret: bytes, name: str, context: bytes, length: int, hash_name: str) -> bytes:
-    """HKDF-Expand-Label for an output of at most one hash length (RFC 8446 section 7.1)."""
-    return Secret(secret, hash_name).expand(label(name, length, context), length)
-
-
-class _Suite:
-    """What is the same in every handshake with one suite: hash, AEAD, and the labels of what is derived."""
+class Tls13Suite:
+    """A cipher suite of TLS 1.3 (RFC 8446 appendix B.4), and all of the key schedule that depends on nothing else."""
 
     __slots__ = (
-        "aead", "block", "client", "digest", "early_inner", "early_outer", "finished", "iv", "key", "key_length", "server",
-    )  # fmt: skip
+        "aead",
+        "client_label",
+        "finished_label",
+        "hash",
+        "iv_label",
+        "key_label",
+        "key_length",
+        "salt",
+        "server_label",
+    )
 
-    def __init__(self, hash_name: str, key_length: int, aead: Any) -> None:
-        self.digest, self.block = _HASHES[hash_name]
+    def __init__(self, hash: Hash, key_length: int, aead: Any) -> None:
+        self.hash = hash
         self.key_length = key_length
         self.aead = aead
-        size = self.digest().digest_size
-        early = Secret(bytes(size), hash_name).mac(bytes(size))  # no PSK
-        # ``Derive-Secret(Early Secret, "derived", "")``: the salt of the handshake secret
-        salt = Secret(expand_label(early, "derived", self.digest().digest(), size, hash_name), hash_name)
-        self.early_inner, self.early_outer = salt.padded
-        # up to the transcript's hash, which is the end of the context; the counter follows it
-        self.server = label("s hs traffic", size, bytes(size))[: -size - 1]
-        self.client = label("c hs traffic", size, bytes(size))[: -size - 1]
-        self.key = label("key", key_length)
-        self.iv = label("iv", IV_LENGTH)
-        self.finished = label("finished", size)
+        empty = hash().digest()
+        size = len(empty)
+        early = Secret(Secret(bytes(size), hash).mac(bytes(size)), hash)  # no PSK
+        # of the Handshake Secret
+        self.salt = Secret(early.expand(hkdf_label("derived", size, size) + empty, size), hash)
+        self.server_label = hkdf_label("s hs traffic", size, size)
+        self.client_label = hkdf_label("c hs traffic", size, size)
+        self.finished_label = hkdf_label("finished", size)
+        self.key_label = hkdf_label("key", key_length)
+        self.iv_label = hkdf_label("iv", IV_LENGTH)
 
 
-_SUITES: Final = {suite: _Suite(*parts) for suite, parts in SUITES.items()}
+SUITES: Final = {
+    0x1301: Tls13Suite(hashlib.sha256, 16, AESGCM),
+    0x1302: Tls13Suite(hashlib.sha384, 32, AESGCM),
+    0x1303: Tls13Suite(hashlib.sha256, 32, ChaCha20Poly1305),
+}
 
 
 class HandshakeKeys:
-    """Secrets of one handshake, from the shared secret and the hash of ClientHello..ServerHello.
+    """Keys of one handshake, from the shared secret and the hash of ClientHello..ServerHello."""
 
-    HKDF stands here in full (each ``digest(outer + digest(inner + info).digest()).digest()`` is one HKDF-Expand, see
-    ``Secret``), since nine calls for each of them would be a tenth of what a target costs.
-    """
-
-    __slots__ = ("_client_info", "_finished", "_inner", "_iv", "_key", "_outer", "_suite")
+    __slots__ = ("_handshake", "_hello_hash", "_server", "_suite")
 
     def __init__(self, suite: int, shared_secret: bytes, hello_hash: bytes) -> None:
-        self._suite = parts = _SUITES[suite]
-        digest, block = parts.digest, parts.block
-        hello_hash += b"\x01"
-        secret = digest(parts.early_outer + digest(parts.early_inner + shared_secret).digest()).digest()
-        padded = secret.ljust(block, b"\x00")
-        self._inner = inner = padded.translate(_INNER)
-        self._outer = outer = padded.translate(_OUTER)
-        self._client_info = parts.client + hello_hash
-        secret = digest(outer + digest(inner + parts.server + hello_hash).digest()).digest()
-        padded = secret.ljust(block, b"\x00")
-        inner, outer = padded.translate(_INNER), padded.translate(_OUTER)
-        self._key = digest(outer + digest(inner + parts.key).digest()).digest()[: parts.key_length]
-        self._iv = digest(outer + digest(inner + parts.iv).digest()).digest()[:IV_LENGTH]
-        self._finished = digest(outer + digest(inner + parts.finished).digest()).digest()
+        self._suite = parts = SUITES[suite]
+        self._hello_hash = hello_hash
+        self._handshake = Secret(parts.salt.mac(shared_secret), parts.hash)
+        self._server = self._traffic_secret(parts.server_label)
 
-    def server_protection(self) -> Protection:
-        """For the records that the server sends until its Finished."""
-        return Protection(self._suite.aead(self._key), self._iv)
+    def _traffic_secret(self, label: bytes) -> Secret:
+        secret = self._handshake.expand(label + self._hello_hash, len(self._hello_hash))
+        return Secret(secret, self._suite.hash)
 
-    def client_protection(self) -> Protection:
-        """For what the client sends before the handshake is complete."""
-        parts, digest = self._suite, self._suite.digest
-        secret = digest(self._outer + digest(self._inner + self._client_info).digest()).digest()
-        padded = secret.ljust(parts.block, b"\x00")
-        inner, outer = padded.translate(_INNER), padded.translate(_OUTER)
-        key = digest(outer + digest(inner + parts.key).digest()).digest()[: parts.key_length]
-        iv = digest(outer + digest(inner + parts.iv).digest()).digest()[:IV_LENGTH]
-        return Protection(parts.aead(key), iv)
+    def _protection(self, traffic: Secret) -> RecordProtection:
+        parts = self._suite
+        key = traffic.expand(parts.key_label, parts.key_length)
+        return RecordProtection(parts.aead(key), traffic.expand(parts.iv_label, IV_LENGTH))
+
+    def server_protection(self) -> RecordProtection:
+        """Return the protection of what the server sends until its Finished."""
+        return self._protection(self._server)
+
+    def client_protection(self) -> RecordProtection:
+        """Return the protection of what the client sends before the handshake is complete."""
+        return self._protection(self._traffic_secret(self._suite.client_label))
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
-        """The verify_data that the server's Finished must hold (RFC 8446 section 4.4.4)."""
-        parts, digest = self._suite, self._suite.digest
-        padded = self._finished.ljust(parts.block, b"\x00")
-        return digest(padded.translate(_OUTER) + digest(padded.translate(_INNER) + transcript_hash).digest()).digest()
+        """Return the verify_data that the server's Finished must hold (RFC 8446 section 4.4.4)."""
+        finished_key = self._server.expand(self._suite.finished_label, len(transcript_hash))
+        return Secret(finished_key, self._suite.hash).mac(transcript_hash)
 
 
-class Protection:
-    """Record protection in one direction: the AEAD, its nonce base and the sequence number."""
+class RecordProtection:
+    """Protects the records of one direction (RFC 8446 section 5.2): the AEAD, its nonce base and the sequence number."""
 
     __slots__ = ("_aead", "_iv", "_sequence")
 
@@ -157,7 +151,7 @@ class Protection:
         self._sequence = 0
 
     def decrypt_untrusted(self, header: bytes, body: bytes) -> tuple[int, bytes]:
-        """Open one record; returns (inner content type, content). Raises ``DecodeError``."""
+        """Return (inner content type, content) of one record. Raises ``DecodeError``."""
         nonce = (self._iv ^ self._sequence).to_bytes(IV_LENGTH, "big")
         self._sequence += 1
         try:
@@ -170,7 +164,7 @@ class Protection:
         return inner[-1], inner[:-1]
 
     def encrypt(self, content_type: int, content: bytes) -> bytes:
-        """One whole record, header included."""
+        """Return one protected record, header included."""
         inner = content + bytes([content_type])
         header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
         nonce = (self._iv ^ self._sequence).to_bytes(IV_LENGTH, "big")

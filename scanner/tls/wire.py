@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Final
+
+# big-endian
+_number: Final = int.from_bytes
+
 
 class DecodeError(Exception):
     """Peer bytes are not what the protocol says. ``what`` names the structure, ``offset`` the byte where it broke."""
@@ -17,121 +23,98 @@ class DecodeError(Exception):
 
 
 class Reader:
-    """A cursor over one structure; ``what`` is its name in error messages. Raises ``DecodeError`` on every misstep."""
+    """A cursor over one structure, named ``what`` in error messages. Every method raises ``DecodeError``.
 
-    __slots__ = ("_data", "_end", "_pos", "_what")
+    ``position`` is the offset of the next byte, ``end`` that behind the last.
+    """
+
+    __slots__ = ("_data", "_what", "end", "position")
 
     def __init__(self, data: bytes, what: str) -> None:
         self._data = data
-        self._end = len(data)
-        self._pos = 0
         self._what = what
-
-    @property
-    def position(self) -> int:
-        """Offset of the next byte."""
-        return self._pos
-
-    def __len__(self) -> int:
-        return self._end - self._pos
+        self.position = 0
+        self.end = len(data)
 
     def error(self, reason: str) -> DecodeError:
-        """The error to raise for ``reason`` at the present place."""
-        return DecodeError(self._what, reason, self._pos)
+        """Return the error to raise for ``reason`` at the present position."""
+        return DecodeError(self._what, reason, self.position)
 
     def take(self, count: int) -> bytes:
-        """Exactly ``count`` bytes."""
-        start = self._pos
+        """Return the next ``count`` bytes."""
+        start = self.position
         stop = start + count
-        if stop > self._end:
-            raise self.error(f"{count} bytes wanted, {self._end - start} left")
-        self._pos = stop
+        if stop > self.end:
+            raise self.error(f"{count} bytes wanted, {self.end - start} left")
+        self.position = stop
         return self._data[start:stop]
 
-    def u8(self) -> int:
-        """One byte."""
-        pos = self._pos
-        if pos >= self._end:
+    def number(self, width: int) -> int:
+        """Return the next ``width`` bytes as a number, big-endian."""
+        start = self.position
+        stop = start + width
+        if stop > self.end:
             raise self.error("ends early")
-        self._pos = pos + 1
-        return self._data[pos]
+        self.position = stop
+        return _number(self._data[start:stop])
 
-    # The readers below do by hand what ``take`` and ``from_bytes`` would: they run some sixty times for each handshake.
-
-    def u16(self) -> int:
-        """Two bytes, big-endian."""
-        pos = self._pos
-        if pos + 2 > self._end:
-            raise self.error("ends early")
-        self._pos = pos + 2
-        data = self._data
-        return data[pos] << 8 | data[pos + 1]
-
-    def u24(self) -> int:
-        """Three bytes, big-endian."""
-        return int.from_bytes(self.take(3), "big")
-
-    def u32(self) -> int:
-        """Four bytes, big-endian."""
-        return int.from_bytes(self.take(4), "big")
-
-    def vector8(self) -> bytes:
-        """``opaque <0..2^8-1>``."""
-        return self.take(self.u8())
-
-    def vector16(self) -> bytes:
-        """``opaque <0..2^16-1>``."""
-        start = self._pos + 2
-        if start > self._end:
-            raise self.error("ends early")
-        data = self._data
-        stop = start + (data[start - 2] << 8 | data[start - 1])
-        if stop > self._end:
-            raise self.error(f"{stop - start} bytes wanted, {self._end - start} left")
-        self._pos = stop
-        return data[start:stop]
-
-    def vector24(self) -> bytes:
-        """``opaque <0..2^24-1>``."""
-        return self.take(int.from_bytes(self.take(3), "big"))
+    def vector(self, width: int) -> bytes:
+        """Return the content of a vector whose length has ``width`` bytes: ``opaque <0..2^(8 * width)-1>``."""
+        start = self.position + width
+        stop = start + _number(self._data[self.position : start])
+        if stop > self.end:
+            if start > self.end:
+                raise self.error("ends early")
+            self.position = start
+            raise self.error(f"{stop - start} bytes wanted, {self.end - start} left")
+        self.position = stop
+        return self._data[start:stop]
 
     def codes16(self) -> tuple[int, ...]:
-        """A 16-bit length, then 16-bit code points to its end."""
-        block = self.vector16()
+        """Return the 16-bit code points of a vector with a 16-bit length."""
+        block = self.vector(2)
         if len(block) % 2:
             raise self.error("odd length of a list of 16-bit codes")
-        return tuple(int.from_bytes(block[i : i + 2], "big") for i in range(0, len(block), 2))
-
-    def rest(self) -> bytes:
-        """All that is left."""
-        return self.take(self._end - self._pos)
+        return struct.unpack(f">{len(block) // 2}H", block)
 
     def done(self) -> None:
-        """Refuse leftovers: a block must be consumed exactly."""
-        if self._pos != self._end:
-            raise self.error(f"{self._end - self._pos} bytes left over")
+        """Raise ``DecodeError`` if anything is left: a block must be consumed exactly."""
+        if self.position != self.end:
+            raise self.error(f"{self.end - self.position} bytes left over")
+
+
+def whole_vector(data: bytes, width: int, what: str) -> bytes:
+    """Return the content of a vector that fills ``data`` exactly. Raises ``DecodeError``."""
+    size, left = _number(data[:width]), len(data) - width
+    if size != left:
+        if left < 0:
+            raise DecodeError(what, "ends early", 0)
+        if size > left:
+            raise DecodeError(what, f"{size} bytes wanted, {left} left", width)
+        raise DecodeError(what, f"{left - size} bytes left over", width + size)
+    return data[width:]
 
 
 def u16(value: int) -> bytes:
-    """Two bytes, big-endian."""
+    """Return ``value`` in two bytes, big-endian."""
     return value.to_bytes(2, "big")
 
 
 def vector8(body: bytes) -> bytes:
-    """``body`` behind an 8-bit length."""
+    """Return ``body`` behind an 8-bit length."""
     return len(body).to_bytes(1, "big") + body
 
 
 def vector16(body: bytes) -> bytes:
-    """``body`` behind a 16-bit length."""
+    """Return ``body`` behind a 16-bit length."""
     return len(body).to_bytes(2, "big") + body
 
 
 def vector24(body: bytes) -> bytes:
-    """``body`` behind a 24-bit length."""
+    """Return ``body`` behind a 24-bit length."""
     return len(body).to_bytes(3, "big") + body
 
 
 def codes(values: tuple[int, ...]) -> bytes:
-    """16-bit code points behind a 16-bit length."""
+    """Return 16-bit code points behind a 16-bit length."""
     return vector16(b"".join(value.to_bytes(2, "big") for value in values))

@@ -13,7 +13,7 @@ from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
-    from scanner.trust.paths import PathBuilder, Surroundings
+    from scanner.trust.paths import ChainContext, PathBuilder
 
 # CA certificates between leaf and anchor: mozilla::pkix follows 6, Chromium 19.
 FIREFOX_INTERMEDIATES: Final = 6
@@ -35,7 +35,7 @@ _UNVERIFIED: Final = {
 }
 
 
-def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
+def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
     """What is wrong with a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came, for some."""
     between = max(0, len(path) - 2)
     refusing = [
@@ -60,7 +60,7 @@ def minority_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Proble
 
 
 def limits_exceeded(
-    leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, surroundings: Sequence[Surroundings], at: float
+    leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, contexts: Sequence[ChainContext], at: float
 ) -> tuple[list[str], list[str]]:
     """The clients whose own limits a chain of certificates of so many bytes exceeds, and these limits in words.
 
@@ -72,7 +72,7 @@ def limits_exceeded(
     if message > OPENSSL_MESSAGE:
         clients += ["openssl", "curl", "python"]
         limits.append(f"OpenSSL takes {OPENSSL_MESSAGE} bytes of certificates, {message} came")
-    if all(_go_gives_up(leaf, around, builder, at) for around in surroundings):
+    if all(_exceeds_go_limit(leaf, context, builder, at) for context in contexts):
         clients.append("go")
         limits.append(
             f"Go makes {GO_SIGNATURE_CHECKS} signature checks for a chain, and finds no path to a root by then"
@@ -89,7 +89,7 @@ def limits_exceeded(
     return clients, limits
 
 
-def _go_gives_up(leaf: Certificate, around: Surroundings, builder: PathBuilder, at: float) -> bool:
+def _exceeds_go_limit(leaf: Certificate, context: ChainContext, builder: PathBuilder, at: float) -> bool:
     """Whether buildChains() of Go counts to its limit before it meets a root: depth first, nothing remembered."""
     checks = 0
     waiting: list[tuple[Certificate, ...]] = [(leaf,)]
@@ -97,7 +97,7 @@ def _go_gives_up(leaf: Certificate, around: Surroundings, builder: PathBuilder, 
         path = waiting.pop()
         last = path[-1]
         above: list[tuple[Certificate, ...]] = []
-        for issuer in (*around.store.with_subject(last.issuer_der), *around.sent.get(last.issuer_der, ())):
+        for issuer in (*context.store.with_subject(last.issuer_der), *context.sent.get(last.issuer_der, ())):
             checks += 1
             if checks > GO_SIGNATURE_CHECKS:
                 return True
@@ -107,7 +107,7 @@ def _go_gives_up(leaf: Certificate, around: Surroundings, builder: PathBuilder, 
                 continue
             if not issuer.not_before <= at <= issuer.not_after:
                 continue
-            if issuer in around.store:
+            if issuer in context.store:
                 return False
             above.append((*path, issuer))
         waiting.extend(reversed(above))

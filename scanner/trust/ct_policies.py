@@ -27,7 +27,7 @@ LONG_LOGS: Final = 3
 APPLE_PER_OPERATOR: Final[Mapping[int, int]] = {SHORT_LOGS: 1, LONG_LOGS: 2}
 
 
-class Promise(Struct, frozen=True):
+class VerifiedSct(Struct, frozen=True):
     """A verified SCT: whose, how it came, and when it was made (seconds since the epoch)."""
 
     log: CtLog
@@ -82,14 +82,14 @@ def apple_standing(log: CtLog, at: float, *, known: bool) -> Standing:
 # --- Chrome --------------------------------------------------------------------------------------
 
 
-def chrome(promises: Sequence[Promise], lifetime: float, at: float) -> PolicyVerdict:
+def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float) -> PolicyVerdict:
     """Chrome since 148: from the certificate or the TLS extension, none from staples."""
     needed = logs_needed(lifetime)
     shown = [(promise, standing(promise.log.state, promise.log.since, at)) for promise in promises]
     shown = [(promise, how) for promise, how in shown if promise.source != "staple" and how != "never"]
     issued = min((promise.time for promise, how in shown if how == "approved"), default=None)
 
-    def counts(promise: Promise, how: Standing) -> bool:
+    def counts(promise: VerifiedSct, how: Standing) -> bool:
         if how == "approved":
             return True
         since = promise.log.since
@@ -117,7 +117,7 @@ def chrome(promises: Sequence[Promise], lifetime: float, at: float) -> PolicyVer
 # --- Apple ---------------------------------------------------------------------------------------
 
 
-def apple(promises: Sequence[Promise], lifetime: float, at: float, *, known: bool) -> PolicyVerdict:
+def apple(promises: Sequence[VerifiedSct], lifetime: float, at: float, *, known: bool) -> PolicyVerdict:
     """Apple's policy; ``None`` where it depends on logs of which it is not known what Apple holds of them today."""
     judged = [(promise, apple_standing(promise.log, at, known=known)) for promise in promises]
     strict = _apple(judged, lifetime)
@@ -131,7 +131,7 @@ def apple(promises: Sequence[Promise], lifetime: float, at: float, *, known: boo
     return PolicyVerdict(None, lenient.needed, lenient.count, reason)
 
 
-def _apple(judged: Sequence[tuple[Promise, Standing]], lifetime: float) -> PolicyVerdict:
+def _apple(judged: Sequence[tuple[VerifiedSct, Standing]], lifetime: float) -> PolicyVerdict:
     approved = [promise for promise, how in judged if how == "approved"]
     logs = {promise.log.log_id for promise in approved}
     classic = any(not promise.log.tiled for promise in approved)
@@ -163,7 +163,7 @@ def _apple(judged: Sequence[tuple[Promise, Standing]], lifetime: float) -> Polic
     return PolicyVerdict(True, needed, count)
 
 
-def _before_retirement(promise: Promise) -> bool:
+def _before_retirement(promise: VerifiedSct) -> bool:
     log = promise.log
     since = log.apple_since if log.apple_state == "retired" else log.since
     return since is not None and promise.time < since

@@ -17,12 +17,12 @@ from scanner.x509 import extensions
 from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
-    from scanner.trust.path_check import WeighedPath
-    from scanner.trust.paths import PathBuilder, Surroundings
+    from scanner.trust.path_check import CheckedPath
+    from scanner.trust.paths import ChainContext, PathBuilder
     from scanner.trust.untrusted_issuer import OwnAuthorities
 
 
-class UsualWay:
+class CachedIssuerPath:
     """What the leaves share that name one issuer and one key of it, and are sent with the same certificates."""
 
     __slots__ = (
@@ -32,7 +32,7 @@ class UsualWay:
     def __init__(
         self,
         leaf: Certificate,
-        found: Sequence[tuple[Surroundings, WeighedPath]],
+        found: Sequence[tuple[ChainContext, CheckedPath]],
         verdict: ChainVerdict,
         anchors: frozenset[str],
     ) -> None:
@@ -45,13 +45,13 @@ class UsualWay:
         self._is_public = verdict.publicly_trusted
         self._begins, self._ends, self._distrusted = float("-inf"), float("inf"), float("inf")
         self._stores: list[tuple[str, str, tuple[str, ...]]] = []
-        for around, path in found:
+        for context, path in found:
             above = path.certificates[1:]
             anchor = above[-1].sha256
             self._begins = max(self._begins, *[item.not_before for item in above])
             self._ends = min(self._ends, *[item.not_after for item in above])
-            self._distrusted = min(self._distrusted, around.store.distrust_after.get(anchor, self._distrusted))
-            self._stores.append((around.store.name, anchor, tuple([item.sha256 for item in above])))
+            self._distrusted = min(self._distrusted, context.store.distrust_after.get(anchor, self._distrusted))
+            self._stores.append((context.store.name, anchor, tuple([item.sha256 for item in above])))
 
     def verdict(
         self, leaf: Certificate, at: float, builder: PathBuilder, own: OwnAuthorities | None
@@ -82,16 +82,16 @@ class UsualWay:
             None,
             self._is_public,
             path,
-            own is not None and own.vouch_for((*sent, *path)),
+            own is not None and own.covers((*sent, *path)),
         )
 
 
-def usual_way(
+def cacheable_path(
     leaf: Certificate,
-    found: Sequence[tuple[Surroundings, WeighedPath]],
+    found: Sequence[tuple[ChainContext, CheckedPath]],
     verdict: ChainVerdict,
     anchors: frozenset[str],
-) -> UsualWay | None:
+) -> CachedIssuerPath | None:
     """What others can share of the way of this leaf; ``None`` where something is to be said, or another leaf's may differ."""
     if verdict.leaf_problems or verdict.shape or not found:
         return None
@@ -112,10 +112,10 @@ def usual_way(
         return None
     if verdict.publicly_trusted and not _chrome_agrees(paths):
         return None
-    return UsualWay(leaf, found, verdict, anchors)
+    return CachedIssuerPath(leaf, found, verdict, anchors)
 
 
-def _chrome_agrees(paths: Sequence[WeighedPath]) -> bool:
+def _chrome_agrees(paths: Sequence[CheckedPath]) -> bool:
     """Chrome takes one of them whenever the leaf was logged: it ends at a root of somebody's own, or at one without a date."""
     store = chrome_store()
     if any(path.certificates[-1].sha256 not in store.mozilla for path in paths):

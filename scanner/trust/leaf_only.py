@@ -8,14 +8,14 @@ from scanner.errors import describe_caught, joined
 from scanner.trust import certificate_rules as rules
 from scanner.trust.hostname import match_name
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 
 
-def judge_or_leaf(judge: Judge, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+def verify_or_leaf(verifier: ChainVerifier, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
     """``judge.judge``, or, where that fails by a fault of ours, the verdict on the leaf by itself with the ``error``."""
     try:
-        return judge.judge(chain, name=name, at=at)
+        return verifier.verify(chain, name=name, at=at)
     except BaseException as error:  # noqa: BLE001 - our own bug costs the judgement of the path, not of the leaf
         return leaf_verdict(chain, name=name, at=at, error=describe_caught("certificates", error))
 
@@ -37,12 +37,12 @@ def leaf_verdict(chain: Sequence[bytes], *, name: str | None, at: float, error: 
     problems: list[Problem] = []
     matched: NameVerdict | None = None
     if leaf is not None:
-        for judge in (rules.leaf_problems, rules.date_problems):
+        for rule in (rules.leaf_problems, rules.date_problems):
             try:
-                problems = judge(leaf, at // 1.0)
+                problems = rule(leaf, at // 1.0)
                 break
             except BaseException as problem:  # noqa: BLE001 - the dates are what is left
-                failed.append(describe_caught(judge.__name__, problem))
+                failed.append(describe_caught(rule.__name__, problem))
         try:
             matched = None if name is None else match_name(leaf, name)
         except BaseException as problem:  # noqa: BLE001 - the rest stands without the name

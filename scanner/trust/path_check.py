@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from scanner.trust import certificate_rules as rules
 from scanner.trust.certificate_rules import Violation
-from scanner.trust.paths import NOT_SENT, Step, Surroundings, UpperPath
+from scanner.trust.paths import NOT_SENT, ChainContext, IssuerPath, Link
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -22,7 +22,7 @@ CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
 
-class WeighedPath(Struct):
+class CheckedPath(Struct):
     """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong.
     ``first``: it was the first one that was tried, and is closed."""
 
@@ -41,45 +41,45 @@ class WeighedPath(Struct):
         return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
 
 
-def weigh(
-    leaf: Certificate, step: Step, upper: UpperPath, around: Surroundings, at: float, *, violation: Violation
-) -> WeighedPath:
+def check_path(
+    leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: Violation
+) -> CheckedPath:
     """One path for one leaf at one moment: all that is wrong above the leaf."""
-    problems = [*step.problems, *upper.problems]
-    if not upper.not_before <= at <= upper.not_after:
-        problems += rules.validity_problems(upper.certificates, at)
-    if upper.constrained:
-        for authority in upper.certificates:
+    problems = [*link.problems, *above_path.problems]
+    if not above_path.not_before <= at <= above_path.not_after:
+        problems += rules.validity_problems(above_path.certificates, at)
+    if above_path.constrained:
+        for authority in above_path.certificates:
             problems += rules.constraint_problems(authority, leaf, violation)
-    top = upper.certificates[-1]
-    completed = dict(upper.completed)
-    if step.source in NOT_SENT:
-        completed[step.issuer.sha256] = step.source
-    certificates = (leaf, *upper.certificates)
+    top = above_path.certificates[-1]
+    completed = dict(above_path.completed)
+    if link.source in NOT_SENT:
+        completed[link.issuer.sha256] = link.source
+    certificates = (leaf, *above_path.certificates)
     anchor = None
     if any(problem.code in _BROKEN_STEPS for problem in problems):
-        kind = ROOT if upper.end in ("anchor", "self-signed") else UNKNOWN
+        kind = ROOT if above_path.end in ("anchor", "self-signed") else UNKNOWN
         completed = {}
-    elif upper.end == "anchor":
+    elif above_path.end == "anchor":
         anchor = top
         kind = CLOSED
         completed.pop(top.sha256, None)
-        distrusted = around.store.distrust_after.get(top.sha256)
+        distrusted = context.store.distrust_after.get(top.sha256)
         if distrusted is not None and leaf.not_before > distrusted:
             problems.append(_distrusted(leaf, top, distrusted))
         if completed:
             kind = COMPLETED
             problems.append(_not_sent(certificates, completed))
-    elif upper.end == "self-signed":
+    elif above_path.end == "self-signed":
         kind = ROOT
-        problems.append(_untrusted_root(top, around.store))
-    elif upper.end == "limit":
+        problems.append(_untrusted_root(top, context.store))
+    elif above_path.end == "limit":
         kind = LIMIT
         problems.append(given_up(top))
     else:
         kind = UNKNOWN
         problems.append(unknown_issuer(top))
-    return WeighedPath(kind, certificates, problems, completed, anchor)
+    return CheckedPath(kind, certificates, problems, completed, anchor)
 
 
 # --- problems that end a path ----------------------------------------------------------------------
@@ -134,7 +134,7 @@ def _not_sent(path: tuple[Certificate, ...], completed: dict[str, str]) -> Probl
         for certificate in path
         if certificate.sha256 in completed
     ]
-    child = next(lower for lower, upper in pairwise(path) if upper.sha256 in completed)
+    child = next(lower for lower, above_path in pairwise(path) if above_path.sha256 in completed)
     evidence = {
         "subject": child.subject,
         "issuer": child.issuer,

@@ -16,13 +16,13 @@ from scanner.trust.path_check import (
     LIMIT,
     ROOT,
     UNKNOWN,
-    WeighedPath,
+    CheckedPath,
+    check_path,
     given_up,
     self_signed,
     unknown_issuer,
-    weigh,
 )
-from scanner.trust.paths import PathBuilder, Step, Surroundings, UpperPath
+from scanner.trust.paths import ChainContext, IssuerPath, Link, PathBuilder
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -40,7 +40,7 @@ class PathSearch:
         self,
         builder: PathBuilder,
         leaf: Certificate,
-        surroundings: Sequence[Surroundings],
+        contexts: Sequence[ChainContext],
         at: float,
         sizes: Sequence[int] = (),
     ) -> None:
@@ -49,36 +49,36 @@ class PathSearch:
         self._leaf = leaf
         self._at = at
         self._sizes = sizes
-        self.surroundings = surroundings
+        self.contexts = contexts
         self.exhausted = False
-        self._weighed: dict[int, list[WeighedPath]] = {}
-        self._rest: dict[int, Iterator[WeighedPath]] = {}
+        self._checked: dict[int, list[CheckedPath]] = {}
+        self._rest: dict[int, Iterator[CheckedPath]] = {}
 
-    def best(self, around: Surroundings) -> WeighedPath:
+    def best(self, context: ChainContext) -> CheckedPath:
         """The first valid path through anchors and what was sent, else the best failing one."""
         leaf = self._leaf
-        if leaf in around.store:
-            return WeighedPath(CLOSED, (leaf,), [], {}, leaf)
-        best: WeighedPath | None = None
+        if leaf in context.store:
+            return CheckedPath(CLOSED, (leaf,), [], {}, leaf)
+        best: CheckedPath | None = None
         try:
-            self._builder.steps(leaf, around, complete=False)
+            self._builder.links(leaf, context, complete=False)
             given_up_at_once = self._builder.cut
-            for path in self._paths(around):
+            for path in self._paths(context):
                 if path.kind == CLOSED and not path.problems:
                     return path
                 if best is None or path.rank < best.rank:
                     best = path
             if best is None:
                 if self._builder.self_signed(leaf):
-                    return WeighedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
+                    return CheckedPath(ROOT, (leaf,), [self_signed(leaf, None)], {}, None)
                 if given_up_at_once:
-                    return WeighedPath(LIMIT, (leaf,), [given_up(leaf)], {}, None)
-                return WeighedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
+                    return CheckedPath(LIMIT, (leaf,), [given_up(leaf)], {}, None)
+                return CheckedPath(UNKNOWN, (leaf,), [unknown_issuer(leaf)], {}, None)
         except TooCostly:
-            return WeighedPath(LIMIT, (leaf,), [self.too_costly()], {}, None)
+            return CheckedPath(LIMIT, (leaf,), [self.too_costly()], {}, None)
         return best
 
-    def best_completion(self, around: Surroundings, failing: WeighedPath) -> WeighedPath:
+    def best_completion(self, context: ChainContext, failing: CheckedPath) -> CheckedPath:
         """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
 
         Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
@@ -86,9 +86,9 @@ class PathSearch:
         only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
         if self.exhausted or (failing.kind == CLOSED and not only_expired):
             return failing
-        best: WeighedPath | None = None
+        best: CheckedPath | None = None
         try:
-            for path in self._completions(around):
+            for path in self._completions(context):
                 if best is None or path.rank < best.rank:
                     best = path
         except TooCostly:
@@ -108,8 +108,8 @@ class PathSearch:
 
     def valid_paths(self) -> Iterator[tuple[Certificate, ...]]:
         """All valid paths through anchors and what was sent, of all stores; raises ``TooCostly``."""
-        for around in self.surroundings:
-            for path in self._paths(around):
+        for context in self.contexts:
+            for path in self._paths(context):
                 if path.kind == CLOSED and not path.problems:
                     yield path.certificates
 
@@ -117,10 +117,10 @@ class PathSearch:
         """The certificates above the leaf on which its verdict depends; with ``complete`` those that were not sent too."""
         found: set[Certificate] = set()
         try:
-            for around in self.surroundings:
-                found.update(step.issuer for step in self._builder.steps(self._leaf, around, complete=complete))
-                for climb in (*around.closed.values(), *around.completed.values()):
-                    for path in climb.paths:
+            for context in self.contexts:
+                found.update(link.issuer for link in self._builder.links(self._leaf, context, complete=complete))
+                for path_set in (*context.closed.values(), *context.completed.values()):
+                    for path in path_set.paths:
                         self._builder.budget.charge(len(path.certificates))
                         found.update(path.certificates)
         except TooCostly:
@@ -133,54 +133,56 @@ class PathSearch:
 
     # --- all paths -------------------------------------------------------------------------------
 
-    def _paths(self, around: Surroundings) -> Iterator[WeighedPath]:
+    def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
         """All paths through anchors and what was sent, those weighed before first."""
-        key = id(around)
-        weighed = self._weighed.setdefault(key, [])
+        key = id(context)
+        checked = self._checked.setdefault(key, [])
         rest = self._rest.get(key)
         if rest is None:
-            rest = self._rest[key] = self._weigh_all(around)
+            rest = self._rest[key] = self._check_all(context)
         place = 0
         while True:
-            if place == len(weighed):
+            if place == len(checked):
                 path = next(rest, None)
                 if path is None:
                     if self.exhausted:
                         raise TooCostly  # the generator that raised it has ended
                     return
-                weighed.append(path)
-            yield weighed[place]
+                checked.append(path)
+            yield checked[place]
             place += 1
 
-    def _weigh_all(self, around: Surroundings) -> Iterator[WeighedPath]:
+    def _check_all(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder, leaf = self._builder, self._leaf
         first = True
-        for place, step in enumerate(builder.steps(leaf, around, complete=False)):
-            if step.problems and builder.self_signed(leaf):
+        for place, link in enumerate(builder.links(leaf, context, complete=False)):
+            if link.problems and builder.self_signed(leaf):
                 continue  # a namesake of its own: what it is counts, not what it is not signed by
-            for upper in builder.upper_paths(step.issuer, around, step.source):
-                path = self._weigh(step, upper, around)
+            for above_path in builder.issuer_paths(link.issuer, context, link.source):
+                path = self._check(link, above_path, context)
                 path.first = first and place == 0
                 first = False
                 yield path
 
-    def _completions(self, around: Surroundings) -> Iterator[WeighedPath]:
+    def _completions(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder = self._builder
-        for step in builder.steps(self._leaf, around, complete=True):
-            for upper in builder.completions(step.issuer, around, step.source):
-                if upper.end != "anchor" and {step.source, *dict(upper.completed).values()}.isdisjoint(_ITS_OWN):
+        for link in builder.links(self._leaf, context, complete=True):
+            for above_path in builder.completions(link.issuer, context, link.source):
+                if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
+                    _ITS_OWN
+                ):
                     continue
-                path = self._weigh(step, upper, around)
-                if path.kind == COMPLETED or upper.end != "anchor":
+                path = self._check(link, above_path, context)
+                if path.kind == COMPLETED or above_path.end != "anchor":
                     yield path
 
-    def _weigh(self, step: Step, upper: UpperPath, around: Surroundings) -> WeighedPath:
+    def _check(self, link: Link, above_path: IssuerPath, context: ChainContext) -> CheckedPath:
         budget = self._builder.budget
         budget.paths += 1
-        length = len(upper.certificates)
-        timely = upper.not_before <= self._at <= upper.not_after
-        budget.charge(8 + length * (1 if timely and not upper.constrained else 4))
-        return weigh(self._leaf, step, upper, around, self._at, violation=self._builder.violation)
+        length = len(above_path.certificates)
+        timely = above_path.not_before <= self._at <= above_path.not_after
+        budget.charge(8 + length * (1 if timely and not above_path.constrained else 4))
+        return check_path(self._leaf, link, above_path, context, self._at, violation=self._builder.violation)
 
     # --- the end of the budget -------------------------------------------------------------------
 
@@ -188,7 +190,7 @@ class PathSearch:
         """``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds besides."""
         self.exhausted = True
         budget = self._builder.budget
-        clients, limits = limits_exceeded(self._leaf, self._sizes, self._builder, self.surroundings, self._at)
+        clients, limits = limits_exceeded(self._leaf, self._sizes, self._builder, self.contexts, self._at)
         detail = (
             f"{len(self._sizes)} certificates, {budget.signatures} signatures verified, {budget.paths} paths looked at "
             f"when {budget.limit} steps were spent"

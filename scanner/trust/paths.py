@@ -28,7 +28,7 @@ from scanner.trust.link_problems import (
     other_spelling,
 )
 from scanner.trust.onecrl import Blocklist
-from scanner.trust.step_budget import BYTES_A_STEP, Bill, Budget
+from scanner.trust.step_budget import BYTES_A_STEP, Charges, StepBudget
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -62,7 +62,7 @@ Source = Literal["sent", "anchor", "run", "shipped", "aia"]
 NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 
 
-class UpperPath(Struct, frozen=True):
+class IssuerPath(Struct, frozen=True):
     """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
     Where the search was given up it is as far as it came.
 
@@ -79,7 +79,7 @@ class UpperPath(Struct, frozen=True):
     constrained: bool
 
 
-class Step(Struct, frozen=True):
+class Link(Struct, frozen=True):
     """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
 
     issuer: Certificate
@@ -87,14 +87,14 @@ class Step(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
-class Surroundings(Struct):
+class ChainContext(Struct):
     """The issuers that one server sent, against one store, and what is known of the paths above them."""
 
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
     cut: bool = False  # more was sent than takes part
-    closed: dict[str, Climb] = field(default_factory=dict)
-    completed: dict[str, Climb] = field(default_factory=dict)
+    closed: dict[str, PathSet] = field(default_factory=dict)
+    completed: dict[str, PathSet] = field(default_factory=dict)
     kept: int = 0  # paths in both
     _by_name: dict[object, list[Certificate]] | None = None
 
@@ -105,11 +105,11 @@ class Surroundings(Struct):
         paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
         return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
 
-    def has_room(self, climb: Climb) -> bool:
+    def has_room(self, path_set: PathSet) -> bool:
         """Return True if these paths may be kept too, and count them."""
-        if self.kept + len(climb.paths) > MAX_PATHS_KEPT:
+        if self.kept + len(path_set.paths) > MAX_PATHS_KEPT:
             return False
-        self.kept += len(climb.paths)
+        self.kept += len(path_set.paths)
         return True
 
     def similar(self, name: bytes) -> list[Certificate]:
@@ -126,11 +126,11 @@ class Surroundings(Struct):
         return sum(map(len, self.sent))
 
 
-class Climb(Struct):
+class PathSet(Struct):
     """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
 
-    paths: list[UpperPath]
-    bill: Bill
+    paths: list[IssuerPath]
+    charges: Charges
     pool: int
 
 
@@ -151,16 +151,16 @@ class PathBuilder:
         self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(
             MAX_KNOWN_SIGNATURES, MAX_SIGNATURES_BYTES, _signature_bytes
         )
-        self.budget = Budget()
+        self.budget = StepBudget()
         self.cut = False
         # of this chain: issuers found, names made ready, and whom they break with
-        self._found: dict[tuple[str, int, bool], tuple[bool, list[Step], Surroundings]] = {}
+        self._found: dict[tuple[str, int, bool], tuple[bool, list[Link], ChainContext]] = {}
         self._names: dict[str, tuple[int, ConstrainedNames]] = {}
         self._violations: dict[tuple[str, str], str | None] = {}
 
     def begin(self) -> None:
         """A new chain is judged: it has its own budget."""
-        self.budget = Budget()
+        self.budget = StepBudget()
         self._found.clear()
         self._names.clear()
         self._violations.clear()
@@ -206,68 +206,68 @@ class PathBuilder:
 
     # --- paths -----------------------------------------------------------------------------------
 
-    def upper_paths(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+    def issuer_paths(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
         """All paths from ``issuer`` up through anchors and what was sent."""
-        found = around.closed.get(issuer.sha256)
+        found = context.closed.get(issuer.sha256)
         if found is None:
-            found = self._climb(issuer, around, source, complete=False)
-            if around.has_room(found):
-                around.closed[issuer.sha256] = found
+            found = self._path_set(issuer, context, source, complete=False)
+            if context.has_room(found):
+                context.closed[issuer.sha256] = found
         else:
-            self.budget.charge_bill(found.bill)
+            self.budget.charge_again(found.charges)
         return found.paths
 
-    def completions(self, issuer: Certificate, around: Surroundings, source: Source) -> list[UpperPath]:
+    def completions(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
         """All paths from ``issuer`` up, with the help of certificates that were not sent."""
-        found = around.completed.get(issuer.sha256)
+        found = context.completed.get(issuer.sha256)
         if found is None or found.pool != self._intermediates.size:
             if found is not None:  # of a smaller pool
-                del around.completed[issuer.sha256]
-                around.kept -= len(found.paths)
-            found = self._climb(issuer, around, source, complete=True)
-            if around.has_room(found):
-                around.completed[issuer.sha256] = found
+                del context.completed[issuer.sha256]
+                context.kept -= len(found.paths)
+            found = self._path_set(issuer, context, source, complete=True)
+            if context.has_room(found):
+                context.completed[issuer.sha256] = found
         else:
-            self.budget.charge_bill(found.bill)
+            self.budget.charge_again(found.charges)
         return found.paths
 
-    def steps(self, child: Certificate, around: Surroundings, *, complete: bool) -> list[Step]:
+    def links(self, child: Certificate, context: ChainContext, *, complete: bool) -> list[Link]:
         """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong.
 
         Afterwards ``cut`` says whether a limit kept candidates from being tried, so that none is found for all we know.
         """
-        key = child.sha256, id(around), complete
+        key = child.sha256, id(context), complete
         known = self._found.get(key)
         if known is None:
             # with the surroundings themselves, so that nothing else can have their id
-            known = self._found[key] = *self._issuers_of(child, around, complete=complete), around
+            known = self._found[key] = *self._issuers_of(child, context, complete=complete), context
         self.cut = known[0]
         return known[1]
 
-    def _issuers_of(self, child: Certificate, around: Surroundings, *, complete: bool) -> tuple[bool, list[Step]]:
-        cut = around.cut
+    def _issuers_of(self, child: Certificate, context: ChainContext, *, complete: bool) -> tuple[bool, list[Link]]:
+        cut = context.cut
         name = child.issuer_der
-        candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in around.store.with_subject(name)]
-        candidates += [(item, "sent") for item in around.sent.get(name, ())]
+        candidates: list[tuple[Certificate, Source]] = [(item, "anchor") for item in context.store.with_subject(name)]
+        candidates += [(item, "sent") for item in context.sent.get(name, ())]
         if complete:
             candidates += [(item, "run") for item in self._intermediates.learnt(name)]
             candidates += [(item, "shipped") for item in self._intermediates.shipped(name)]
             candidates += [(item, "aia") for item in self._intermediates.fetched(name)]
         spelled_otherwise = not candidates
         if spelled_otherwise:
-            self.budget.charge_once(("similar", id(around)), around.subject_bytes // 2)
+            self.budget.charge_once(("similar", id(context)), context.subject_bytes // 2)
             self.budget.charge_once(("similar", name), len(name) // 2)
-            candidates = [(item, "anchor") for item in around.store.with_similar_subject(name)]
-            candidates += [(item, "sent") for item in around.similar(name)]
+            candidates = [(item, "anchor") for item in context.store.with_similar_subject(name)]
+            candidates += [(item, "sent") for item in context.similar(name)]
         self.budget.charge(4 + 6 * len(candidates))
         if len(candidates) > 1:
             candidates = _sorted_candidates(child, candidates)
         if len(candidates) > MAX_CANDIDATES:
             cut = True
             candidates = candidates[:MAX_CANDIDATES]
-        good: list[Step] = []
-        doubtful: list[Step] = []
-        failing: list[Step] = []
+        good: list[Link] = []
+        doubtful: list[Link] = []
+        failing: list[Link] = []
         for issuer, source in candidates:
             if issuer.sha256 == child.sha256:
                 continue
@@ -275,15 +275,15 @@ class PathBuilder:
             verified = self.signed_by(child, issuer)
             matches = key_identifiers_match(child, issuer)
             if verified and spelled_otherwise:
-                doubtful.append(Step(issuer, source, (other_spelling(child, issuer),)))
+                doubtful.append(Link(issuer, source, (other_spelling(child, issuer),)))
             elif verified and matches and self._names_another_certificate(child, issuer):
-                doubtful.append(Step(issuer, source, (other_certificate(child, issuer),)))
+                doubtful.append(Link(issuer, source, (other_certificate(child, issuer),)))
             elif verified and matches:
-                good.append(Step(issuer, source))
+                good.append(Link(issuer, source))
             elif verified:
-                doubtful.append(Step(issuer, source, (other_key(child, issuer),)))
+                doubtful.append(Link(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
-                failing.append(Step(issuer, source, (bad_signature(child, issuer, verified),)))
+                failing.append(Link(issuer, source, (bad_signature(child, issuer, verified),)))
         # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
         # verifies.
         if cut:
@@ -302,82 +302,82 @@ class PathBuilder:
         self.budget.charge((len(named_issuer) + len(issuer.issuer_der)) // 2)
         return comparable(named_issuer) != comparable(issuer.issuer_der)
 
-    def _climb(self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool) -> Climb:
-        bill = self.budget.open_bill()
+    def _path_set(self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool) -> PathSet:
+        charges = self.budget.record_charges()
         try:
-            found = self._paths_above(issuer, around, source, complete=complete)
+            found = self._paths_above(issuer, context, source, complete=complete)
         finally:
-            self.budget.close_bill()
-        return Climb(found, bill, self._intermediates.size)
+            self.budget.stop_recording()
+        return PathSet(found, charges, self._intermediates.size)
 
     def _paths_above(
-        self, issuer: Certificate, around: Surroundings, source: Source, *, complete: bool
-    ) -> list[UpperPath]:
-        found: list[UpperPath] = []
+        self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool
+    ) -> list[IssuerPath]:
+        found: list[IssuerPath] = []
         visited = 0
-        seen: dict[str, tuple[bool, list[Step]]] = {}
-        first = Step(issuer, source)
+        seen: dict[str, tuple[bool, list[Link]]] = {}
+        first = Link(issuer, source)
         # Breadth first: the short paths that honest chains have are found before any labyrinth is walked.
-        waiting: deque[tuple[Step, ...]] = deque([(first,)])
+        waiting: deque[tuple[Link, ...]] = deque([(first,)])
         while waiting and len(found) < MAX_PATHS and visited < MAX_VISITED:
             path = waiting.popleft()
             visited += 1
             self.budget.charge(3 + len(path))
             last = path[-1].issuer
-            if last in around.store:
-                found.append(self._finish(path, "anchor", around.store.blocked))
+            if last in context.store:
+                found.append(self._finish(path, "anchor", context.store.blocked))
                 continue
             if self.self_signed(last):
                 found.append(self._finish(path, "self-signed"))
                 continue
-            taken = {(step.issuer.subject_der, step.issuer.spki_der) for step in path}
+            taken = {(link.issuer.subject_der, link.issuer.spki_der) for link in path}
             onward = []
             at_limit = len(path) >= MAX_DEPTH
             if not at_limit:
                 known = seen.get(last.sha256)
                 if known is None:
                     # not the issuers that this chain may know: what a climb is charged must not depend on what came before
-                    known = seen[last.sha256] = self._issuers_of(last, around, complete=complete)
+                    known = seen[last.sha256] = self._issuers_of(last, context, complete=complete)
                 onward = [
-                    step
-                    for step in known[1]
+                    link
+                    for link in known[1]
                     # The same name with the same key is the same authority: going there again only goes in circles.
-                    if (step.issuer.subject_der, step.issuer.spki_der) not in taken
+                    if (link.issuer.subject_der, link.issuer.spki_der) not in taken
                 ]
                 at_limit = known[0]
                 self.budget.charge(len(known[1]))
             if not onward:
                 found.append(self._finish(path, "limit" if at_limit else "unknown"))
-            waiting.extend((*path, step) for step in onward)
+            waiting.extend((*path, link) for link in onward)
         if waiting and all(path.end != "anchor" for path in found):
             found.append(self._finish(waiting[0], "limit"))
         return found
 
-    def _finish(self, path: tuple[Step, ...], end: End, blocked: Blocklist | None = None) -> UpperPath:
-        certificates = tuple(step.issuer for step in path)
+    def _finish(self, path: tuple[Link, ...], end: End, blocked: Blocklist | None = None) -> IssuerPath:
+        certificates = tuple(link.issuer for link in path)
         constrained = 0
         for certificate in certificates:
             if certificate.name_constraints is not None:
                 constrained += 1
                 self.budget.charge_once(("tables", certificate.sha256), certificate.name_constraints.steps)
         self.budget.charge(4 + (4 + constrained) * len(path))
-        problems = [problem for step in path for problem in step.problems]
+        problems = [problem for link in path for problem in link.problems]
         closed = end in ("anchor", "self-signed")
         problems += rules.issuer_problems(certificates, closed=closed, violation=self.violation)
         if blocked is not None:
             problems += [_blocked(certificate, blocked) for certificate in certificates if certificate in blocked]
-        return UpperPath(
+        return IssuerPath(
             certificates,
             end,
             tuple(problems),
-            tuple((step.issuer.sha256, step.source) for step in path if step.source in NOT_SENT),
+            tuple((link.issuer.sha256, link.source) for link in path if link.source in NOT_SENT),
             max(certificate.not_before for certificate in certificates),
             min(certificate.not_after for certificate in certificates),
             constrained > 0,
         )
 
 
-def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroundings:
+def chain_context(store: TrustStore, issuers: tuple[Certificate, ...]) -> ChainContext:
     """Index what was sent after the leaf."""
     sent: dict[bytes, list[Certificate]] = {}
     seen: set[str] = set()
@@ -385,7 +385,7 @@ def surroundings(store: TrustStore, issuers: tuple[Certificate, ...]) -> Surroun
         if certificate.sha256 not in seen:
             seen.add(certificate.sha256)
             sent.setdefault(certificate.subject_der, []).append(certificate)
-    return Surroundings(store, sent, len(issuers) > MAX_SENT)
+    return ChainContext(store, sent, len(issuers) > MAX_SENT)
 
 
 def _san_bytes(certificate: Certificate) -> int:

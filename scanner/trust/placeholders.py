@@ -26,7 +26,7 @@ _LONGEST_MATCHED: Final = 256
 _NAMES_EXAMINED: Final = 16
 
 
-class Entry(Struct, frozen=True):
+class Placeholder(Struct, frozen=True):
     """One product's certificate. ``decides``: known well enough to name a target's fault by it."""
 
     product: str
@@ -53,7 +53,7 @@ def _conditions(match: dict[str, object]) -> Iterator[tuple[str, str, re.Pattern
 
 
 @lru_cache(maxsize=1)
-def catalogue() -> tuple[Entry, ...]:
+def catalogue() -> tuple[Placeholder, ...]:
     """The entries that can be matched, those that decide first."""
     text = shipped("placeholders.json")
     entries = []
@@ -64,7 +64,7 @@ def catalogue() -> tuple[Entry, ...]:
             self_signed = row["match"].get("self_signed") is True
             places = frozenset((where, attribute) for where, attribute, _ in conditions)
             entries.append(
-                Entry(
+                Placeholder(
                     row["product"],
                     row["kind"],
                     row["source"],
@@ -111,7 +111,7 @@ def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pat
     return any(len(value) <= _LONGEST_MATCHED and pattern.fullmatch(value) is not None for value in values)
 
 
-def match(certificate: Certificate) -> tuple[str, Entry] | None:
+def match(certificate: Certificate) -> tuple[str, Placeholder] | None:
     """(product, entry) of the first entry whose every condition holds; ``None`` where there is none."""
     found = _places(certificate)
     if not found:

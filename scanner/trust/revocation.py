@@ -35,6 +35,8 @@ SHORT_LIVED: Final = (
     (datetime(2026, 3, 15, tzinfo=UTC).timestamp(), 7 * DAY),
     (datetime(2024, 3, 15, tzinfo=UTC).timestamp(), 10 * DAY),
 )
+# Statuses of answers that settle whether a certificate is revoked.
+SETTLED: Final = frozenset({"good", "revoked"})
 # Staples verified: the same one comes from each address and host of a certificate. Some 10 KB each.
 MAX_STAPLES: Final = 512
 # Bytes of one with both certificates, parsed: usual ones have 20 kB.
@@ -43,7 +45,7 @@ LONGEST_STAPLE: Final = 65_536
 _WEB: Final = ("http://", "https://")
 
 
-class Sources(Struct, frozen=True):
+class RevocationSources(Struct, frozen=True):
     """Where a certificate says that one can ask. ``none_needed`` says why nobody has to be asked, in words.
 
     ``unusable`` are addresses that are no HTTP ones (LDAP).
@@ -55,11 +57,11 @@ class Sources(Struct, frozen=True):
     unusable: tuple[str, ...] = ()
 
 
-def sources_of(certificate: Certificate, issuer: Certificate) -> Sources:
+def sources_of(certificate: Certificate, issuer: Certificate) -> RevocationSources:
     """Where to ask whether ``certificate``, issued by ``issuer``, is revoked."""
     every = (*dict.fromkeys(certificate.ocsp_urls), *dict.fromkeys(certificate.crl_urls))
     unusable = tuple(url for url in every if not url.lower().startswith(_WEB))
-    return Sources(
+    return RevocationSources(
         tuple(url for url in dict.fromkeys(certificate.ocsp_urls) if url not in unusable),
         tuple(url for url in dict.fromkeys(certificate.crl_urls) if url not in unusable),
         none_needed(certificate, issuer),

@@ -14,7 +14,7 @@ from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
 
-def shape_problems(
+def sent_chain_problems(
     sent: Sequence[Certificate | None],
     path: Sequence[Certificate],
     used: Collection[str],

@@ -39,17 +39,17 @@ class TooCostly(Exception):
     """The budget of a chain is spent. Raised by ``Budget`` and caught by the judge; never leaves it."""
 
 
-class Bill(Struct):
+class Charges(Struct):
     """What some work is charged: ``steps`` each time, and what ``once`` names once for a chain, however often it is met."""
 
     steps: int = 0
     once: dict[tuple[object, ...], int] = field(default_factory=dict)
 
 
-class Budget:
+class StepBudget:
     """Steps that are left for one chain, and what was done with the others."""
 
-    __slots__ = ("_bill", "_charged", "left", "limit", "paths", "signatures")
+    __slots__ = ("_charged", "_charges", "left", "limit", "paths", "signatures")
 
     def __init__(self, limit: int = MAX_STEPS) -> None:
         self.limit = limit
@@ -57,20 +57,20 @@ class Budget:
         self.signatures = 0
         self.paths = 0
         self._charged: set[tuple[object, ...]] = set()
-        self._bill: Bill | None = None
+        self._charges: Charges | None = None
 
     def charge(self, steps: int) -> None:
         """Take ``steps``; raises ``TooCostly`` where there are not as many."""
-        if self._bill is not None:
-            self._bill.steps += steps
+        if self._charges is not None:
+            self._charges.steps += steps
         self.left -= steps
         if self.left < 0:
             raise TooCostly
 
     def charge_once(self, what: tuple[object, ...], steps: int) -> bool:
         """Take ``steps`` if ``what`` was not charged before, and return whether it was not."""
-        if self._bill is not None:
-            self._bill.once[what] = steps
+        if self._charges is not None:
+            self._charges.once[what] = steps
         if what in self._charged:
             return False
         self._charged.add(what)
@@ -85,19 +85,19 @@ class Budget:
         if self.charge_once((_VERIFIED, child.sha256, issuer.spki_der), steps):
             self.signatures += 1
 
-    def open_bill(self) -> Bill:
+    def record_charges(self) -> Charges:
         """Note on a bill what is charged from now on, for who does the same work later and finds it done."""
-        self._bill = Bill()
-        return self._bill
+        self._charges = Charges()
+        return self._charges
 
-    def close_bill(self) -> None:
+    def stop_recording(self) -> None:
         """End what ``open_bill`` began."""
-        self._bill = None
+        self._charges = None
 
-    def charge_bill(self, bill: Bill) -> None:
+    def charge_again(self, charges: Charges) -> None:
         """Take what the same work was charged before."""
-        self.charge(bill.steps)
-        for what, steps in bill.once.items():
+        self.charge(charges.steps)
+        for what, steps in charges.once.items():
             if self.charge_once(what, steps) and what[0] == _VERIFIED:
                 self.signatures += 1
 

@@ -18,7 +18,7 @@ from scanner.caching import Cache
 from scanner.model.findings import SctRecord
 from scanner.trust import ct_policies as ctpolicy
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
-from scanner.trust.ct_policies import PolicyVerdict, Promise, Source
+from scanner.trust.ct_policies import PolicyVerdict, Source, VerifiedSct
 from scanner.x509 import sct
 from scanner.x509.certificate import Certificate
 from scanner.x509.sct import Sct, SctError
@@ -121,7 +121,7 @@ class Transparency:
         self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
         self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
 
-    def judge(
+    def evaluate(
         self,
         leaf: Certificate,
         issuer: Certificate | None,
@@ -223,7 +223,7 @@ class Transparency:
     ) -> tuple[TransparencyVerdict, float, float]:
         judged = tuple([_now(item, leaf, at) for item in found])
         counted = [
-            Promise(item.log, item.source, item.sct.time)
+            VerifiedSct(item.log, item.source, item.sct.time)
             for item in judged
             if item.log is not None and item.sct is not None and item.status in ("valid", "retired")
         ]

@@ -34,7 +34,7 @@ _LONGEST: Final = 131_072
 _DIGITS: Final = 32
 
 
-class Lineage(Struct, frozen=True):
+class UntrustedIssuer(Struct, frozen=True):
     """The issuer of one leaf that no public CA vouches for.
 
     ``key`` tells it from others: its name with its key, or with the identifier of its key, whichever is known;
@@ -58,12 +58,12 @@ class Lineage(Struct, frozen=True):
     sure: bool = False
 
 
-def issuer_key(name: bytes, key: bytes | None) -> str:
+def issuer_id(name: bytes, key: bytes | None) -> str:
     """What tells an issuer from others: DER of its name, and its SubjectPublicKeyInfo or key identifier."""
     return hashlib.sha256(name + b"\0" + (key or b"")).hexdigest()[:_DIGITS]
 
 
-def lineage_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) -> Lineage | None:
+def untrusted_issuer_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) -> UntrustedIssuer | None:
     """The issuer of what came from ``endpoint``, where it can be an interceptor's; ``None`` where it cannot.
 
     It cannot where a public CA or one of ``--private-ca`` vouches, where the leaf vouches for itself, and where a
@@ -85,7 +85,7 @@ def _certificate_bytes(leaf: Certificate, above: tuple[Certificate, ...]) -> int
 
 
 @bounded_memo(_REMEMBERED, _LONGEST, _certificate_bytes)
-def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> Lineage | None:
+def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> UntrustedIssuer | None:
     placeholder = match(leaf)
     if placeholder is not None and (placeholder[1].decides or placeholder[1].kind in _PRIVATE_ISSUERS):
         return None
@@ -93,8 +93,8 @@ def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> Lineage | N
     known = middlebox_of(leaf, above)
     own_key = _own_key(leaf, issuer)
     key = leaf.spki_der if own_key else leaf.authority_key_id if issuer is None else issuer.spki_der
-    return Lineage(
-        issuer_key(leaf.issuer_der, key),
+    return UntrustedIssuer(
+        issuer_id(leaf.issuer_der, key),
         leaf.issuer,
         key is not None,
         leaf.sha256,
@@ -106,14 +106,14 @@ def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> Lineage | N
     )
 
 
-def anchored(verdict: ChainVerdict) -> bool:
+def reaches_anchor(verdict: ChainVerdict) -> bool:
     """Some selected store vouches for the issuer, whatever else may be wrong with the certificates."""
     return any(store.anchor is not None for store in verdict.stores.values())
 
 
-def unvouched(verdict: ChainVerdict | None) -> bool:
+def is_untrusted(verdict: ChainVerdict | None) -> bool:
     """A certificate came, and no selected store, nor anybody whose CA is known as their own, vouches for its issuer."""
-    return verdict is not None and verdict.leaf is not None and not verdict.own_ca and not anchored(verdict)
+    return verdict is not None and verdict.leaf is not None and not verdict.own_ca and not reaches_anchor(verdict)
 
 
 def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
@@ -149,7 +149,7 @@ class OwnAuthorities:
     def __bool__(self) -> bool:
         return bool(self._by_subject)
 
-    def vouch_for(self, sent: Iterable[Certificate | None]) -> bool:
+    def covers(self, sent: Iterable[Certificate | None]) -> bool:
         """One of the certificates sent was signed by one of these, or is one of them, or shares subject and key with one."""
         for certificate in sent:
             if certificate is None:

@@ -17,14 +17,14 @@ from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust import verifier_caches as judge_caches
 from scanner.trust.chrome_store import chrome_problem, chrome_store
-from scanner.trust.client_limits import authority_as_server, minority_problems
+from scanner.trust.client_limits import authority_as_server, client_limit_problems
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.issuer_paths import usual_way
-from scanner.trust.path_check import CLOSED, LIMIT, WeighedPath, self_signed
+from scanner.trust.issuer_paths import cacheable_path
+from scanner.trust.path_check import CLOSED, LIMIT, CheckedPath, self_signed
 from scanner.trust.path_search import PathSearch, interval
-from scanner.trust.paths import MAX_SENT, PathBuilder, Surroundings, surroundings
-from scanner.trust.sent_chain import shape_problems
+from scanner.trust.paths import MAX_SENT, ChainContext, PathBuilder, chain_context
+from scanner.trust.sent_chain import sent_chain_problems
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.stores import TrustStore
 from scanner.trust.untrusted_issuer import OwnAuthorities
@@ -49,7 +49,7 @@ class _Judged(Struct):
     named: dict[str, ChainVerdict] = field(default_factory=dict)
 
 
-class Judge:
+class ChainVerifier:
     """Judges chains against some stores; belongs to one thread."""
 
     def __init__(
@@ -74,15 +74,15 @@ class Judge:
         self._last_leaf: Certificate | None = None
         # what was judged last: most often the same comes again
         self._last: tuple[tuple[bytes, ...], _Judged] | None = None
-        self._around = judge_caches.around()
-        self._ways = judge_caches.ways()
+        self._contexts = judge_caches.context()
+        self._issuer_paths = judge_caches.issuer_paths()
 
     @property
     def intermediates(self) -> Intermediates:
         """What completes paths, to which whoever fetches issuers adds."""
         return self._intermediates
 
-    def judge(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
+    def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         last = self._last
@@ -142,19 +142,19 @@ class Judge:
         leaf = verdict.leaf
         certificates = {item for item in verdict.sent if item is not None}
         if leaf is not None:
-            search = PathSearch(self._builder, leaf, self._surroundings(verdict.sent), at)
+            search = PathSearch(self._builder, leaf, self._contexts_of(verdict.sent), at)
             certificates |= search.taking_part(complete=complete)
             if search.exhausted:
                 return search.short_window(verdict.sent)
         return interval(certificates, at)
 
-    def _surroundings(self, sent: tuple[Certificate | None, ...]) -> tuple[Surroundings, ...]:
+    def _contexts_of(self, sent: tuple[Certificate | None, ...]) -> tuple[ChainContext, ...]:
         issuers = tuple(certificate for certificate in sent[1:] if certificate is not None)
         key = tuple([certificate.sha256 for certificate in issuers])
-        found = self._around.get(key)
+        found = self._contexts.get(key)
         if found is None:
-            found = tuple([surroundings(store, issuers) for store in self._stores])
-            self._around.put(key, found)
+            found = tuple([chain_context(store, issuers) for store in self._stores])
+            self._contexts.put(key, found)
         return found
 
     def _parse(self, data: bytes, *, is_leaf: bool) -> Certificate | CertificateError:
@@ -180,8 +180,8 @@ class Judge:
     def _judge_chain(self, chain: tuple[bytes, ...], at: float) -> _Judged:
         first = self._parse(chain[0], is_leaf=True) if chain else None
         if isinstance(first, Certificate):
-            way = self._ways.get((first.issuer_der, *chain[1:]))
-            if way is not None and (known := way.verdict(first, at, self._builder, self._own)) is not None:
+            cached = self._issuer_paths.get((first.issuer_der, *chain[1:]))
+            if cached is not None and (known := cached.verdict(first, at, self._builder, self._own)) is not None:
                 return _Judged(known, at, None)
         self._builder.begin()
         sent: list[Certificate | None] = []
@@ -203,20 +203,20 @@ class Judge:
 
         own = rules.leaf_problems(leaf, at)
         verdicts: dict[str, StoreVerdict] = {}
-        found: list[tuple[Surroundings, WeighedPath]] = []
-        best: WeighedPath | None = None
+        found: list[tuple[ChainContext, CheckedPath]] = []
+        best: CheckedPath | None = None
         looked_further = False
         is_public = False
-        search = PathSearch(self._builder, leaf, self._surroundings(everything), at, [len(data) for data in chain])
-        for around in search.surroundings:
-            path = search.best(around)
+        search = PathSearch(self._builder, leaf, self._contexts_of(everything), at, [len(data) for data in chain])
+        for context in search.contexts:
+            path = search.best(context)
             if path.kind != CLOSED or path.problems:
-                path = search.best_completion(around, path)
+                path = search.best_completion(context, path)
                 looked_further = True
-            found.append((around, path))
-            problems = (_as_anchor(own) if leaf in around.store else own) + path.problems
-            verdicts[around.store.name] = StoreVerdict(
-                around.store.name,
+            found.append((context, path))
+            problems = (_as_anchor(own) if leaf in context.store else own) + path.problems
+            verdicts[context.store.name] = StoreVerdict(
+                context.store.name,
                 not problems,
                 path.anchor.sha256 if path.anchor else None,
                 tuple([certificate.sha256 for certificate in path.certificates]),
@@ -234,21 +234,21 @@ class Judge:
         refused = None
         try:
             if len(everything) > 1:
-                shape = self._shape(search, everything, best, at)
+                shape = self._sent_chain_problems(search, everything, best, at)
             if trusted and is_public:
                 refused = chrome_problem(search.valid_paths(), everything, chrome_store())
         except TooCostly:
             shape = (search.too_costly(),)
         if trusted and best is not None:
-            shape = (*minority_problems(len(everything), best.certificates), *shape)
+            shape = (*client_limit_problems(len(everything), best.certificates), *shape)
             if refused is not None:
                 shape = (refused, *shape)
         shape = (*malformed, *shape) if malformed else shape
         path_found = best.certificates if best is not None else ()
-        own_ca = self._own is not None and self._own.vouch_for((*everything, *path_found))
+        own_ca = self._own is not None and self._own.covers((*everything, *path_found))
         verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found, own_ca)
-        if not looked_further and (new_way := usual_way(leaf, found, verdict, self._anchors)) is not None:
-            self._ways.put((leaf.issuer_der, *chain[1:]), new_way)
+        if not looked_further and (cacheable := cacheable_path(leaf, found, verdict, self._anchors)) is not None:
+            self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
         window = search.short_window(everything) if search.exhausted else None
         search.close()
         judged = _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
@@ -294,14 +294,14 @@ class Judge:
                 problems.append(too_long)
         return tuple(problems)
 
-    def _learn(self, path: WeighedPath, sent: Iterable[Certificate | None]) -> None:
+    def _learn(self, path: CheckedPath, sent: Iterable[Certificate | None]) -> None:
         """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
         if path.kind == CLOSED and len(path.certificates) > 2:
             for certificate in path.certificates[1:-1]:
                 self._intermediates.learn(certificate)
 
-    def _shape(
-        self, search: PathSearch, sent: tuple[Certificate | None, ...], best: WeighedPath | None, at: float
+    def _sent_chain_problems(
+        self, search: PathSearch, sent: tuple[Certificate | None, ...], best: CheckedPath | None, at: float
     ) -> tuple[Problem, ...]:
         if best is None or best.kind == LIMIT:
             return ()  # what lies beyond a limit is needed for all we know
@@ -313,7 +313,7 @@ class Judge:
         for certificate in sent[1:MAX_SENT]:
             if certificate is not None:
                 self._builder.self_signed(certificate)
-        return shape_problems(sent[:MAX_SENT], path, used, self._anchors, at)
+        return sent_chain_problems(sent[:MAX_SENT], path, used, self._anchors, at)
 
 
 def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:

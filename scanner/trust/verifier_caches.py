@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from scanner.caching import PARSED, Cache
 
 if TYPE_CHECKING:
-    from scanner.trust.issuer_paths import UsualWay
-    from scanner.trust.paths import Surroundings
+    from scanner.trust.issuer_paths import CachedIssuerPath
+    from scanner.trust.paths import ChainContext
     from scanner.x509.certificate import Certificate
 
 # Chains judged: the same one is met on many hosts. An entry holds some 20 kB with its certificates; one of 236 kB
@@ -27,11 +27,11 @@ MAX_ISSUERS_BYTES: Final = 48 << 20
 MAX_LEAVES: Final = 1024
 MAX_LEAVES_BYTES: Final = 32 << 20
 # Sets of issuers as sent, with the paths above them.
-MAX_SURROUNDINGS: Final = 2048
-MAX_SURROUNDINGS_BYTES: Final = 32 << 20
+MAX_CONTEXTS: Final = 2048
+MAX_CONTEXTS_BYTES: Final = 32 << 20
 # Issuers, with what is sent beside them, whose usual path is known: as many as there are surroundings, 2 KB each.
-MAX_WAYS: Final = 2048
-MAX_WAYS_BYTES: Final = 32 << 20
+MAX_ISSUER_PATHS: Final = 2048
+MAX_ISSUER_PATHS_BYTES: Final = 32 << 20
 
 
 def chains() -> Cache[tuple[bytes, ...], Any]:
@@ -54,14 +54,14 @@ def leaves() -> Cache[bytes, Certificate]:
     return Cache(MAX_LEAVES, MAX_LEAVES_BYTES, _certificate_bytes, on_second_put=True)
 
 
-def around() -> Cache[tuple[str, ...], tuple[Surroundings, ...]]:
+def context() -> Cache[tuple[str, ...], tuple[ChainContext, ...]]:
     """Issuers as sent, for each store, by their SHA-256."""
-    return Cache(MAX_SURROUNDINGS, MAX_SURROUNDINGS_BYTES, _surroundings_bytes)
+    return Cache(MAX_CONTEXTS, MAX_CONTEXTS_BYTES, _context_bytes)
 
 
-def ways() -> Cache[tuple[bytes, ...], UsualWay]:
+def issuer_paths() -> Cache[tuple[bytes, ...], CachedIssuerPath]:
     """Usual paths, by the issuer's name and what was sent after the leaf."""
-    return Cache(MAX_WAYS, MAX_WAYS_BYTES, _way_bytes)
+    return Cache(MAX_ISSUER_PATHS, MAX_ISSUER_PATHS_BYTES, _issuer_path_bytes)
 
 
 def _chain_bytes(chain: tuple[bytes, ...], _judged: object) -> int:
@@ -73,9 +73,9 @@ def _certificate_bytes(der: bytes, _certificate: object) -> int:
     return PARSED * len(der)
 
 
-def _surroundings_bytes(_key: tuple[str, ...], found: tuple[Surroundings, ...]) -> int:
+def _context_bytes(_key: tuple[str, ...], found: tuple[ChainContext, ...]) -> int:
     return sum([each.size for each in found])
 
 
-def _way_bytes(key: tuple[bytes, ...], _way: object) -> int:
+def _issuer_path_bytes(key: tuple[bytes, ...], _way: object) -> int:
     return PARSED * sum(map(len, key)) + CHAIN_BYTES

@@ -19,7 +19,7 @@ from scanner.model.findings import CertificateRecord
 from scanner.x509 import certificate_exact, certificate_fast, der, extensions
 from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import NameText, name_text
-from scanner.x509.signatures import NOT_TAKEN, verifies
+from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, verify_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -122,7 +122,7 @@ class Certificate:
                         self._x509 = x509.load_der_x509_certificate(self.der)
                 else:
                     self._x509 = x509.load_der_x509_certificate(self.der)
-            except NOT_TAKEN as error:
+            except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(_one_line(error)) from None
         return self._x509
 
@@ -139,7 +139,7 @@ class Certificate:
         if self._public_key is None:
             try:
                 self._public_key = (self._x509 or self._load()).public_key()
-            except NOT_TAKEN as error:
+            except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key
 
@@ -192,7 +192,7 @@ class Certificate:
             key = issuer._public_key or issuer.public_key
         except CertificateError:
             return None
-        return verifies(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
+        return verify_signature(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der

@@ -21,7 +21,7 @@ from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.x509.distinguished import comparable, name_text
 from scanner.x509.ocsp import MAX_MESSAGE, reason_untrusted, what_instead
 from scanner.x509.pem import blocks
-from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verify_signature
 
 # The longest lists of public CAs have some 20 MB; the fetcher gives up before this.
 MAX_CRL_BYTES: Final = 64 << 20
@@ -61,7 +61,7 @@ class CrlError(Exception):
         super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
 
 
-class Entry(Struct, frozen=True):
+class RevokedEntry(Struct, frozen=True):
     """A revoked certificate. ``reason`` is of RFC 5280 section 5.3.1, ``None`` where the list gives none."""
 
     revoked_at: float
@@ -186,11 +186,11 @@ class Crl:
         except CertificateError:
             return False
         start, stop = self._tbs
-        return verifies(key, self.algorithm, self.signature, self._data[start:stop]) is True
+        return verify_signature(key, self.algorithm, self.signature, self._data[start:stop]) is True
 
     # --- entries -----------------------------------------------------------------------------------
 
-    def entry_untrusted(self, serial: int) -> Entry | None:
+    def entry_untrusted(self, serial: int) -> RevokedEntry | None:
         """What the list says of a serial number, ``None`` where it is not there; raises only ``CrlError``."""
         if self._entries is None:
             return None
@@ -241,7 +241,7 @@ class Crl:
             yield at, number_stop, end
             start = end
 
-    def _entry(self, content: bytes) -> Entry | None:
+    def _entry(self, content: bytes) -> RevokedEntry | None:
         data = self._data
         for at, number_stop, end in self._rows():
             if data[at:number_stop] != content:
@@ -256,7 +256,7 @@ class Crl:
                 if _REASON in found:
                     value = found[_REASON][1]
                     reason = reason_untrusted(value, *der.whole_untrusted(value, _ENUMERATED, "reasonCode"))
-            return Entry(revoked_at, reason)
+            return RevokedEntry(revoked_at, reason)
         return None
 
     def _refuse_critical_entries(self) -> None:
@@ -319,7 +319,7 @@ def _issuing_point_untrusted(value: bytes) -> IssuingPoint:
 # --- believing -------------------------------------------------------------------------------------
 
 
-def look_up_untrusted(crl: Crl, certificate: Certificate, issuer: Certificate, url: str | None) -> Entry | None:
+def look_up_untrusted(crl: Crl, certificate: Certificate, issuer: Certificate, url: str | None) -> RevokedEntry | None:
     """What the list says of ``certificate``: an entry, or ``None`` where it is complete and has none.
 
     ``url`` is the distribution point that it was fetched for, if any. Raises only ``CrlError``; nothing here depends

@@ -17,7 +17,7 @@ from scanner.x509 import der, extensions
 from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
 from scanner.x509.distinguished import comparable, name_text
 from scanner.x509.ocsp_request import HASHES, digest, key_bits
-from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verifies
+from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verify_signature
 
 # A response for one certificate has 300 bytes to 3 KB; those with a chain of signers in them some 10 KB.
 MAX_RESPONSE_BYTES: Final = 256 << 10
@@ -350,7 +350,7 @@ def _signed(response: Response, signer: Certificate) -> bool:
         key = signer.public_key
     except CertificateError:
         return False
-    return verifies(key, response.algorithm, response.signature, response.tbs_der) is True
+    return verify_signature(key, response.algorithm, response.signature, response.tbs_der) is True
 
 
 def _objection(signer: Certificate, issuer: Certificate) -> str | None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from scanner.x509 import der
 from scanner.x509.certificate import Certificate
-from scanner.x509.signatures import SignatureAlgorithm, verifies
+from scanner.x509.signatures import SignatureAlgorithm, verify_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -269,5 +269,7 @@ def signature_flaw(sct: Sct, entry: bytes, key: CertificatePublicKeyTypes) -> st
         )
     )
     return (
-        None if verifies(key, algorithm, sct.signature, signed) else "its signature does not verify with the log's key"
+        None
+        if verify_signature(key, algorithm, sct.signature, signed)
+        else "its signature does not verify with the log's key"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from scanner.cli import main
 from scanner.demo.fleet import Fleet
-from scanner.language import ENGLISH, speak
+from scanner.language import ENGLISH, set_language
 from tests.helpers.fleet import fleet_of, named
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,7 +50,7 @@ def call(capfd: pytest.CaptureFixture[str]) -> Iterator[Call]:
     yield run
     gc.set_threshold(*threshold)
     gc.unfreeze()
-    speak(ENGLISH)
+    set_language(ENGLISH)
 
 
 def command(*words: object) -> list[str]:

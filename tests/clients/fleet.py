@@ -18,11 +18,12 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question
-from tests.demo.test_every_case import scanned
+from tests.demo.test_every_case import run_and_scan
 from tests.helpers import pki
 
 # Addresses that nothing else of the tests uses: 127.95.x.y.
@@ -137,11 +138,11 @@ async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: P
 async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
     """The demo's fleet."""
     met = Meetings()
-    async with scanned(scratch / "demo") as (fleet, findings):
+    async with run_and_scan(scratch / "demo") as (fleet, findings):
         for row in fleet.rows:
             if not row.addresses or row.case.protocol not in ("tls", "https"):
                 continue
-            if row.case.clock_off:  # the clients here have the right clock
+            if row.case.clock_offset:  # the clients here have the right clock
                 continue
             met.findings[row.case.name] = findings[row.case.name]
             host = str(findings[row.case.name]["target"]["host"])
@@ -190,8 +191,10 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []
-        judge = make_judge(material)
-        async with open_session(config, material, run_id="variants", judge=judge, emit=written.append) as session:
+        verifier = make_verifier(material)
+        async with open_session(
+            config, material, run_id="variants", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
+        ) as session:
             await session.run(rows)
         written.sort(key=lambda finding: finding["target"]["row"] or 0)
         met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}

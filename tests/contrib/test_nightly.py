@@ -21,8 +21,8 @@ import pytest
 from scanner.demo.fleet import Fleet
 from scanner.fleet.diff.comparison import Diff
 from scanner.fleet.diff.diff_tables import as_prometheus as metrics_of
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.prometheus import as_prometheus
-from scanner.fleet.stats.statistics import Statistics
 from scanner.output import Unreadable, read_findings
 from tests.cli.test_diff import receiver
 from tests.fleet.diff.test_comparison import seen, write
@@ -273,12 +273,12 @@ def test_alerts_ask_for_what_is_printed(tmp_path: Path) -> None:
     finding.update(started="2026-11-01T00:00:00.000Z", attempts=1, duration_ms=1.0)
     finding["endpoints"][0]["timing_ms"] = {"connect": 1.0}
     path = write(tmp_path / "f.ndjson", [finding] * 3)
-    statistics = Statistics()
+    statistics = FleetStats()
     for item in read_findings([path]):
         assert not isinstance(item, Unreadable)
         statistics.add(item)
     with Diff([path, path]) as diff:
-        printed = as_prometheus(statistics) + "".join(metrics_of(diff))
+        printed = as_prometheus(statistics.counts, statistics) + "".join(metrics_of(diff))
     names = set(re.findall(r"(?m)^# TYPE (\S+)", printed)) | set(
         re.findall(r"metric (tlsweep_\w+)", SCRIPT.read_text())
     )

@@ -13,7 +13,7 @@ from scanner.diagnosis import engine, questions
 from scanner.diagnosis.healthy import plainly_healthy
 from scanner.model.evidence import EndpointEvidence, Evidence, Failure, ServerFlight
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
-from tests.helpers.evidence import ADDRESS, AT, HOST, answered, chain, judge, target
+from tests.helpers.evidence import ADDRESS, AT, HOST, answered, chain, target, verifier
 
 # Values that each field may take beside its healthy one
 FLIGHT: dict[str, list[Any]] = {
@@ -47,10 +47,13 @@ def case(*changes: tuple[str, str, Any]) -> tuple[EndpointEvidence, ChainVerdict
     probe = answered()
     flight: ServerFlight | None = probe.flight
     assert flight is not None
-    verdict = judge().judge(chain(), name=HOST, at=AT)
+    verdict = verifier().verify(chain(), name=HOST, at=AT)
     for where, field, value in changes:
         if where == "flight":
-            flight = replace(flight, **{field: value})
+            if field == "certificates":
+                flight = replace(flight, certificates=value)
+            else:
+                flight = replace(flight, negotiation=replace(flight.negotiation, **{field: value}))
         else:
             verdict = replace(verdict, **{field: value})
     return EndpointEvidence(ADDRESS, replace(probe, flight=flight)), verdict

@@ -5,14 +5,14 @@ from __future__ import annotations
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Evidence
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, chain, evidence, judge, root, verdicts
+from tests.helpers.evidence import HOST, answered, at, chain, evidence, root, verdicts, verifier
 
 BOX = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
 
 
-def written(seen: Evidence, by: Judge | None = None) -> list[object]:
+def written(seen: Evidence, by: ChainVerifier | None = None) -> list[object]:
     judged = verdicts(seen, by)
     record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run")
     return [endpoint.get("untrusted_issuer") for endpoint in record["endpoints"]]
@@ -24,7 +24,7 @@ def test_an_issuer_that_nobody_trusts() -> None:
     assert isinstance(issuer, dict)
     assert issuer["named"] and issuer["own_key"] and issuer["product"] == "Zscaler" and "operated" not in issuer
     both = evidence(at(boxed), at(answered(chain()), "192.0.2.2"))
-    issuer, other = written(both, judge(root(), public=True))
+    issuer, other = written(both, verifier(root(), public=True))
     assert isinstance(issuer, dict) and issuer["elsewhere"] is True and other is None
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
+from scanner.codec.decode import RecordedError
 from scanner.codec.encode import PUBLISHED
-from scanner.codec.typed import RecordedError
 from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import flight_of
 from scanner.diagnosis.engine import Context, diagnose
@@ -26,6 +26,7 @@ from scanner.model.evidence import (
     Evidence,
     Failure,
     FetchedIssuer,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
@@ -42,17 +43,17 @@ from tests.helpers.evidence import (
     evidence,
     failed,
     issuing,
-    judge,
     leaf,
     target,
     verdicts,
+    verifier,
 )
 from tests.helpers.schema import validate
 
 
 def line(seen: Evidence) -> bytes:
     """The finding, as it stands in a file."""
-    said = verdicts(seen, judge())
+    said = verdicts(seen, verifier())
     return orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run"))
 
 
@@ -80,7 +81,7 @@ def comparable(seen: Evidence) -> Evidence:
             for name in ("connect_seconds", "starttls_seconds", "handshake_seconds")
         }
         changes: dict[str, Any] = {**times, "bytes_received": 0} if one.failure is None else dict(times)
-        if one.failure is None and one.flight is not None and one.flight.version == 0x0304:
+        if one.failure is None and one.flight is not None and one.flight.negotiation.version == 0x0304:
             changes["flight"] = replace(one.flight, random=None)
         return replace(one, **changes)
 
@@ -101,6 +102,7 @@ def comparable(seen: Evidence) -> Evidence:
 
 FLIGHT = answered().flight
 assert FLIGHT is not None
+CUT = replace(FLIGHT, negotiation=replace(FLIGHT.negotiation, complete=False, finished_valid=None))
 CASES = {
     "healthy": evidence(answered()),
     "nothing at all": evidence(answer=dns(DnsStatus.NXDOMAIN, cname=("gone.example",), detail="no such name")),
@@ -115,10 +117,10 @@ CASES = {
         failed(Failure.PLAINTEXT, recognised="ssh", first_bytes=b"SSH-2.0-\xff", bytes_received=40, detail="SSH-2.0")
     ),
     "half a flight": evidence(
-        failed(Failure.RESET, bytes_received=90, flight=ServerFlight(version=0x0303, cipher=0xC02F, random=b"r" * 32))
+        failed(Failure.RESET, bytes_received=90, flight=ServerFlight(Negotiation(version=0x0303, cipher=0xC02F), random=b"r" * 32))
     ),
     "certificates, then an alert": evidence(
-        replace(alerted(42), stage=Stage.CERTIFICATE, flight=replace(FLIGHT, complete=False, finished_valid=None))
+        replace(alerted(42), stage=Stage.CERTIFICATE, flight=CUT)
     ),
     "a follow-up that worked": evidence(
         at(alerted(40), everything=answered(version=0x0303, cipher=0x009E, group=None, dh_bits=1024), no_sni=alerted(112, sni=None))
@@ -272,11 +274,11 @@ def broken(path: str, value: Any) -> dict[str, Any]:
     [
         ("target", 1, "target: not what a finding has there"),
         ("target.host", None, "host: not what"),
-        ("target.port", 70000, "port: 70000 is none"),
+        ("target.port", 70000, "port: not what"),
         ("target.port", True, "port: not what"),
         ("target.row", ..., "row: missing"),
         ("target.tags", [], "tags: not what"),
-        ("started", "yesterday", "started: not a time"),
+        ("started", "yesterday", "started: not what"),
         ("duration_ms", "1", "duration_ms: not what"),
         ("dns.status", "FINE", "status: not what"),
         ("dns.source", "rumour", "source: not what"),
@@ -288,7 +290,7 @@ def broken(path: str, value: Any) -> dict[str, Any]:
         ("endpoints.0.stage", "moon", "stage: not what"),
         ("endpoints.0.alert", {"level": 2}, "code: missing"),
         ("endpoints.0.observed", [], "observed: not what"),
-        ("endpoints.0.timing_ms", {"connect": "fast"}, "timing_ms: not what"),
+        ("endpoints.0.timing_ms", {"connect": "fast"}, "connect: not what"),
         ("endpoints.0.followups.0.question", "enumerate-zzzz-1", "question: not a name"),
         ("endpoints.0.followups.0.result", "perhaps", "result: not what"),
         ("endpoints.0.followups.0.observed.flight.certificates", ["ab" * 32], "the certificate 'abababababababab' is in none"),
@@ -370,7 +372,7 @@ def test_what_failed_in_judging_is_judged_again(bug: str | None, probe: Probe, m
     seen = evidence(probe, bug=bug)
     with monkeypatch.context() as patched:
         patched.setattr("scanner.diagnosis.engine.dns_claims", broken)
-        said = verdicts(seen, judge())
+        said = verdicts(seen, verifier())
         record = orjson.loads(orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run")))
     assert "judging: injected" not in record["error"] and "KeyError: 'injected'" in record["error"]
     assert read_back(record).bug == bug

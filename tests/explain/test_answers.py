@@ -1,4 +1,4 @@
-"""Answers to causes, codes, errors and words, as records."""
+"""Answers about causes, codes, errors and words."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from scanner.explain.answers import causes, code_answer, explain
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_code(code: str) -> None:
+def test_every_code_has_an_answer(code: str) -> None:
     answer = explain(code)
     assert answer["kind"] == "code"
     assert answer["code"] == code and answer["fixes"]
     assert "{" not in f"{answer['remedy']}{answer['meaning']}{answer['clients']}".replace("{'", "").replace("{}", "")
-    assert answer["confirm"] is None or "ADDRESS" not in answer["confirm"] or "nc" in answer["confirm"]
+    assert answer["confirm"] is None or "ADDRESS" not in answer["confirm"] or answer["confirm"].startswith("nc ")
     orjson.dumps(answer)
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_every_cause(cause: str) -> None:
+def test_every_cause_has_an_answer(cause: str) -> None:
     answer = explain(cause)
     assert answer["kind"] == "cause"
     assert [brief["code"] for brief in answer["codes"]] == [code.code for code in CODES.values() if code.cause == cause]
     assert answer["fixes"] and answer["means"].endswith(".") and answer["tell"].endswith(".")
 
 
-def test_causes_are_those_of_the_findings() -> None:
+def test_every_cause_of_the_catalogue_is_described() -> None:
     assert list(causes()) == list(CAUSES)
 
 
 @pytest.mark.parametrize(
     "spelt", ["certificate_expired", "Certificate Expired", " certificate-expired\n", "CERTIFICATE-EXPIRED"]
 )
-def test_however_it_is_spelt(spelt: str) -> None:
+def test_codes_are_found_in_any_spelling(spelt: str) -> None:
     answer = explain(spelt)
     assert answer["kind"] == "code" and answer["code"] == "certificate-expired"
 
 
-def test_an_error() -> None:
+def test_a_pasted_error_is_recognised() -> None:
     answer = explain("curl: (60) SSL certificate problem: unable to get local issuer certificate")
     assert answer["kind"] == "error"
     assert answer["recognised"] == [{"whose": "curl", "name": "CURLE_PEER_FAILED_VERIFICATION", "number": 60}]
@@ -48,27 +48,27 @@ def test_an_error() -> None:
     assert answer["check"].startswith("tlsweep check")
 
 
-def test_an_alert_has_its_name() -> None:
+def test_an_alert_number_is_named() -> None:
     answer = explain("SSL alert number 112")
     assert answer["kind"] == "error"
     assert answer["recognised"] == [{"whose": "alert", "name": "unrecognized_name", "number": 112}]
 
 
-def test_words_and_the_unknown() -> None:
+def test_words_are_searched_and_unknown_ones_get_suggestions() -> None:
     found = explain("wildcard reach")
     assert found["kind"] == "search" and [brief["code"] for brief in found["codes"]] == ["wildcard-depth"]
     unknown = explain("certificat-expird")
     assert unknown["kind"] == "unknown" and "certificate-expired" in unknown["nearest"]
 
 
-def test_clients_words_where_they_do_not_depend_on_the_host() -> None:
+def test_client_messages_that_do_not_depend_on_the_host() -> None:
     assert code_answer(CODES["certificate-expired"])["clients"]["curl"].startswith("(60) ")
     assert code_answer(CODES["expires-soon"])["clients"] == {}
 
 
 @pytest.mark.parametrize("word", [*CODES, *CAUSES])
-def test_in_chinese(word: str) -> None:
-    """Names, proofs and remedies are Chinese; codes, causes, commands and what clients say are as they were."""
+def test_answers_in_chinese(word: str) -> None:
+    """Names, proofs and remedies are in Chinese; codes, causes, commands and client messages are not translated."""
     english, chinese = explain(word), explain(word, "zh")
     assert english["kind"] == chinese["kind"]
     assert english["kind"] in ("code", "cause") and chinese["kind"] in ("code", "cause")

@@ -1,4 +1,4 @@
-"""What errors can mean: every mainstream client's words lead to the cause that they are of."""
+"""The messages of every mainstream client lead to the causes that they stand for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.endings import CLOSED, OK, RESET, alert_texts
 from scanner.diagnosis.clients.texts import NAME_TEXTS, TEXTS
-from scanner.explain.meanings import about, meanings, nearest, read
+from scanner.explain.meanings import interpret, meanings, search, similar_names
 from scanner.explain.recognise import by_name
 
 LONG_TRACE = (
@@ -78,24 +78,24 @@ PASTED = {
 
 
 @pytest.mark.parametrize(("text", "likeliest"), PASTED.items(), ids=[text[:40] for text in PASTED])
-def test_pasted_errors(text: str, likeliest: str) -> None:
-    assert read(text).codes[0] == likeliest
+def test_pasted_errors_lead_to_their_likeliest_code(text: str, likeliest: str) -> None:
+    assert interpret(text).codes[0] == likeliest
 
 
-# Two clients say to these what they say to everything: only the trace of it is in the codes.
+# For these codes, two clients give a message that they give for everything.
 @pytest.mark.parametrize("code", TEXTS)
-def test_what_clients_are_predicted_to_say_leads_back(code: str) -> None:
-    """Every text of the table of clients' words can mean the code that it is predicted for."""
+def test_predicted_client_messages_lead_back_to_their_cause(code: str) -> None:
+    """Every predicted client message can mean the code that it is predicted for."""
     for client, text in TEXTS[code].items():
-        if text == OK or (code, client) in SAY_LESS:
+        if text == OK or (code, client) in TOO_GENERAL:
             continue
-        reading = read(text)
+        interpretation = interpret(text)
         cause = CODES[code].cause
-        assert cause in {CODES[found].cause for found in reading.codes}, (client, text, reading.codes)
+        assert cause in {CODES[found].cause for found in interpretation.codes}, (client, text, interpretation.codes)
 
 
-# (code, client) -> the client's words are about something else, or about nothing
-SAY_LESS = {
+# (code, client) pairs where the client's message is about something else or too general
+TOO_GENERAL = {
     ("path-length-exceeded", "chrome"),
     ("name-constraint-violated", "chrome"),
     ("no-certificate", "openssl"),
@@ -103,20 +103,20 @@ SAY_LESS = {
 
 
 @pytest.mark.parametrize("texts", [RESET, CLOSED, NAME_TEXTS])
-def test_endings_lead_somewhere(texts: dict[str, str]) -> None:
-    assert [text for text in texts.values() if text != "EOF" and not read(text).codes] == []
+def test_messages_about_closed_connections_have_meanings(texts: dict[str, str]) -> None:
+    assert [text for text in texts.values() if text != "EOF" and not interpret(text).codes] == []
 
 
 @pytest.mark.parametrize("alert", [0, 10, 20, 40, 42, 46, 47, 48, 50, 51, 70, 71, 80, 112, 116])
-def test_alerts_in_every_clients_words(alert: int) -> None:
+def test_alert_messages_of_every_client_are_understood(alert: int) -> None:
     expected = {meaning.id for meaning in meanings() if alert in meaning.alerts}
     for client, text in alert_texts(alert).items():
-        found = {meaning.id for meaning in read(text).meanings}
+        found = {meaning.id for meaning in interpret(text).meanings}
         assert found & expected or client in ("chrome", "firefox"), (client, text, found)
 
 
-def test_the_table() -> None:
-    """Codes exist, names are names of errors, and every code is what something can mean, where clients say anything."""
+def test_meanings_name_existing_codes_and_errors() -> None:
+    """Codes and error names exist, and every code that clients report is the meaning of some entry."""
     assert len({meaning.id for meaning in meanings()}) == len(meanings())
     for meaning in meanings():
         assert meaning.codes and set(meaning.codes) <= set(CODES), meaning.id
@@ -130,13 +130,13 @@ def test_the_table() -> None:
     assert errors - reached == set()
 
 
-def test_what_nobody_knows() -> None:
-    assert read("the quick brown fox").meanings == ()
-    assert nearest("the quick brown fox") == ()
-    assert "certificate-expired" in nearest("certificat-expird")
-    assert nearest("ERR_CERT_DATE_INVALD")[0] == "ERR_CERT_DATE_INVALID"
+def test_unknown_texts_have_no_meaning_but_suggestions() -> None:
+    assert interpret("the quick brown fox").meanings == ()
+    assert similar_names("the quick brown fox") == ()
+    assert "certificate-expired" in similar_names("certificat-expird")
+    assert similar_names("ERR_CERT_DATE_INVALD")[0] == "ERR_CERT_DATE_INVALID"
 
 
-def test_a_search_by_words() -> None:
-    assert set(about("staple")) >= {"must-staple-missing", "staple-invalid"}
-    assert about("nothing at all") == () == about("")
+def test_search_needs_every_word() -> None:
+    assert set(search("staple")) >= {"must-staple-missing", "staple-invalid"}
+    assert search("nothing at all") == () == search("")

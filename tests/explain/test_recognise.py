@@ -1,4 +1,4 @@
-"""Names, numbers, alerts and statuses in pasted texts; and nothing that a stranger writes does harm."""
+"""Names, numbers, alerts and statuses are recognised in pasted texts, including hostile ones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.explain.recognise import LOOKED_AT, by_name, clean, recognise, squeezed
+from scanner.explain.recognise import MAX_TEXT, alphanumerics, by_name, recognise, sanitise
 
 
 def named(text: str) -> list[str]:
-    return [known.name for known in recognise(clean(text)).errors]
+    return [known.name for known in recognise(sanitise(text)).errors]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def named(text: str) -> list[str]:
         ("-9814", "errSSLCertExpired"),
     ],
 )  # fmt: skip
-def test_errors(text: str, name: str) -> None:
+def test_errors_are_recognised(text: str, name: str) -> None:
     assert name in named(text)
 
 
@@ -66,29 +66,29 @@ def test_errors(text: str, name: str) -> None:
         ("40", 40),
     ],
 )
-def test_alerts(text: str, alert: int) -> None:
-    assert alert in recognise(clean(text)).alerts
+def test_alerts_are_recognised(text: str, alert: int) -> None:
+    assert alert in recognise(sanitise(text)).alerts
 
 
-def test_an_alert_is_not_taken_for_the_certificate() -> None:
-    """ "certificate expired" as an alert is said of the other side's."""
-    found = recognise(clean("error:0A000415:SSL routines::sslv3 alert certificate expired"))
+def test_an_alert_about_a_certificate_is_not_about_the_servers() -> None:
+    """ "certificate expired" as an alert is about the other side's certificate."""
+    found = recognise(sanitise("error:0A000415:SSL routines::sslv3 alert certificate expired"))
     assert found.alerts == (45,)
     assert "certificateexpired" not in found.rest
 
 
-def test_statuses() -> None:
+def test_http_statuses_are_recognised() -> None:
     assert recognise("HTTP/1.1 400 Bad Request").statuses == (400,)
     assert recognise("nginx 495 SSL Certificate Error").statuses == (495,)
     assert recognise("took 400 ms").statuses == ()
 
 
-def test_a_name_over_two_lines() -> None:
-    assert squeezed("CERTIFICATE_VERIFY_\n  FAILED") == squeezed("certificate verify failed")
+def test_line_breaks_do_not_matter() -> None:
+    assert alphanumerics("CERTIFICATE_VERIFY_\n  FAILED") == alphanumerics("certificate verify failed")
 
 
-def test_numbers_of_the_tables() -> None:
-    """The tables are whole: each family has its errors, and nothing has two meanings."""
+def test_every_group_of_errors_is_known() -> None:
+    """Every group of errors is present."""
     groups = {known.group for known in by_name().values()}
     assert groups >= {
         "openssl",
@@ -107,8 +107,8 @@ def test_numbers_of_the_tables() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=400))
-def test_any_text_is_only_read(text: str) -> None:
-    cleaned = clean(text)
+def test_any_text_can_be_recognised(text: str) -> None:
+    cleaned = sanitise(text)
     assert not any(ord(character) < 32 and character != "\n" for character in cleaned)
     recognise(cleaned)
 
@@ -127,7 +127,7 @@ def test_any_text_is_only_read(text: str) -> None:
         "ERR_SSL_" + "A" * 300_000,
     ],
 )
-def test_long_texts_cost_little(text: str) -> None:
-    cleaned = clean(text)
-    assert len(cleaned) <= LOOKED_AT + 1
+def test_long_texts_are_truncated(text: str) -> None:
+    cleaned = sanitise(text)
+    assert len(cleaned) <= MAX_TEXT + 1
     recognise(cleaned)

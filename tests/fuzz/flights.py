@@ -6,7 +6,6 @@ taken apart. The client's randomness is fixed, so a flight stays an answer to th
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.handshake import ClientHandshake
 from scanner.tls.key_share import ffdhe_prime
-from scanner.tls.schedule import SUITES, HandshakeKeys, Protection
+from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.helpers import pki
@@ -54,7 +53,7 @@ class Flight:
 
     def hash(self, messages: Sequence[bytes]) -> bytes:
         """The transcript hash after these inner messages."""
-        return hashlib.new(SUITES[self.suite][0], self.before + b"".join(messages)).digest()
+        return SUITES[self.suite].hash(self.before + b"".join(messages)).digest()
 
     def finished(self, messages: Sequence[bytes]) -> bytes:
         """A Finished that is right after these inner messages."""
@@ -67,7 +66,7 @@ class Flight:
         scheme, signature = self.sign(VERIFY_CONTEXT + self.hash(messages))
         return message(c.CERTIFICATE_VERIFY, u16(scheme) + vector16(signature))
 
-    def protection(self) -> Protection:
+    def protection(self) -> RecordProtection:
         """Keys for a first encrypted record."""
         assert self.keys is not None
         return self.keys.server_protection()
@@ -126,7 +125,7 @@ def modern(kind: str = "ec", suite: int = 0x1301, *, asks: bool = False, retry: 
     if retry:
         clear.append(_hello(suite, offers.SECP256R1, b"", c.HELLO_RETRY_RANDOM))
         conn.receive_data(record(c.HANDSHAKE, clear[0]))
-        digest = hashlib.new(SUITES[suite][0], first).digest()
+        digest = SUITES[suite].hash(first).digest()
         before = bytes([c.MESSAGE_HASH]) + vector24(digest) + clear[0] + conn.data_to_send()[5:]
         own = ec.generate_private_key(ec.SECP256R1())
         point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), KEYS.share(offers.SECP256R1))
@@ -140,7 +139,7 @@ def modern(kind: str = "ec", suite: int = 0x1301, *, asks: bool = False, retry: 
         shared = private.exchange(x25519.X25519PublicKey.from_public_bytes(KEYS.share(offers.X25519)))
         clear.append(_hello(suite, offers.X25519, private.public_key().public_bytes_raw()))
     before += clear[-1]
-    keys = HandshakeKeys(suite, shared, hashlib.new(SUITES[suite][0], before).digest())
+    keys = HandshakeKeys(suite, shared, SUITES[suite].hash(before).digest())
     staple = _extension(c.EXT_STATUS_REQUEST, b"\x01" + vector24(b"staple"))
     scts = _extension(c.EXT_SCT, vector16(vector16(b"one") + vector16(b"two")))
     entries = vector24(_leaf(kind)) + vector16(staple + scts) + vector24(_leaf("rsa")) + vector16(b"")

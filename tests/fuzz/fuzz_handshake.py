@@ -189,7 +189,7 @@ def make_case(key: str) -> Case:
 @cache
 def leaf_key() -> Callable[[bytes], Any]:
     """How a real run reads the leaf's key."""
-    return evidence.judge().leaf_key
+    return evidence.verifier().leaf_key
 
 
 @cache

@@ -27,17 +27,17 @@ import orjson
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
-from scanner.codec.typed import RecordedError
+from scanner.codec.decode import RecordedError
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
+from scanner.errors import UsageProblem
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.correlate.fold import Fold
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
 from scanner.net.http.response import NotHttp, read_answer_untrusted
@@ -51,13 +51,13 @@ from scanner.tls import constants as c
 from scanner.tls import messages, offers
 from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
 from scanner.trust.transparency import Transparency
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
 from scanner.x509.certificate import Certificate, CertificateError, describe
+from scanner.x509.certificate_files import ChainFileError, chain_untrusted
 from scanner.x509.crl import CrlError
 from scanner.x509.ocsp import OcspError
 from scanner.x509.sct import SctError
@@ -243,8 +243,8 @@ def _authority() -> pki.Issued:
 
 
 @cache
-def _judge() -> Judge:
-    return evidence.judge(public=True)
+def _verifier() -> ChainVerifier:
+    return evidence.verifier(public=True)
 
 
 @cache
@@ -254,7 +254,7 @@ def _transparency() -> Transparency:
 
 def _finding(random: Random, seen: Evidence) -> Finding:
     """The finding of what was seen, through every judge and rule, and as the line that is written."""
-    verdicts = evidence.verdicts(seen, _judge())
+    verdicts = evidence.verdicts(seen, _verifier())
     context = Context(at=evidence.AT, transparency=_transparency())
     diagnosis = diagnose(seen, verdicts, context)
     found = assemble.finding(seen, verdicts, diagnosis, "fuzz", context=context)
@@ -276,7 +276,7 @@ def _read_finding(line: bytes) -> None:
     found = finding_of(line)
     if isinstance(found, str):
         return
-    statistics = Statistics(("owner",))
+    statistics = FleetStats(("owner",))
     statistics.add(found)
     orjson.dumps(statistics.to_json())
     facts = facts_of_finding(found)
@@ -289,7 +289,7 @@ def _read_finding(line: bytes) -> None:
         seen = evidence_of(found, _known().get)
     except RecordedError:
         return
-    verdicts = evidence.verdicts(seen, _judge())
+    verdicts = evidence.verdicts(seen, _verifier())
     orjson.dumps(assemble.finding(seen, verdicts, diagnose(seen, verdicts, Context(at=seen.started)), "fuzz"))
 
 
@@ -382,7 +382,7 @@ def _pkcs7(random: Random) -> None:
     bundle = bundle_untrusted(data, "text/html")
     fetched = FetchedIssuer(_leaf().sha256, "http://aia.test", tuple(each.der for each in bundle.certificates))
     if fetched.certificates:
-        _judge().intermediates.learn_fetched(bundle.certificates[0], _leaf().parsed)
+        _verifier().intermediates.learn_fetched(bundle.certificates[0], _leaf().parsed)
 
 
 def _sct(random: Random) -> None:

@@ -17,6 +17,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -24,7 +25,7 @@ from scanner.model.evidence import (
 )
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 
 HOST = "www.example.org"
@@ -65,6 +66,7 @@ def target(host: str = HOST, *, protocol: str = "https", port: int = 443, **chan
 
 def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: Any) -> ServerFlight:
     """A whole TLS 1.3 flight."""
+    of_flight = {name: changes.pop(name) for name in ("random", "ocsp_response", "scts") if name in changes}
     given: dict[str, Any] = {
         "version": 0x0304,
         "cipher": 0x1301,
@@ -76,7 +78,7 @@ def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: 
         **changes,
     }
     sent = chain() if certificates is None else [c if isinstance(c, bytes) else c.der for c in certificates]
-    return ServerFlight(certificates=tuple(sent), **given)
+    return ServerFlight(Negotiation(**given), certificates=tuple(sent), **of_flight)
 
 
 def answered(
@@ -141,33 +143,33 @@ def evidence(
     return Evidence(of or target(), AT, answer or dns(addresses=[e.address for e in placed]), placed, 0.05, 1, bug)
 
 
-def judge(
+def verifier(
     *anchors: pki.Issued, public: bool = False, stores: Mapping[str, Sequence[pki.Issued]] | None = None
-) -> Judge:
+) -> ChainVerifier:
     """A judge over one store with these anchors (``ROOT`` where none is given), or over several."""
     given = stores or {"test": anchors or (root(),)}
-    return Judge(
+    return ChainVerifier(
         [pki.store(*members, name=name) for name, members in given.items()],
         public_roots=frozenset({root().sha256}) if public else frozenset(),
         intermediates=Intermediates(),
     )
 
 
-def verdicts(seen: Evidence, by: Judge | None = None, when: float = AT) -> list[ChainVerdict | None]:
+def verdicts(seen: Evidence, by: ChainVerifier | None = None, when: float = AT) -> list[ChainVerdict | None]:
     """What the judge says of each address."""
-    by = by or judge()
+    by = by or verifier()
     found: list[ChainVerdict | None] = []
     for endpoint in seen.endpoints:
         sent = flight_of(endpoint)
         found.append(
-            by.judge(sent.certificates, name=seen.target.name, at=when)
+            by.verify(sent.certificates, name=seen.target.name, at=when)
             if sent is not None and sent.certificates
             else None
         )
     return found
 
 
-def diagnosed(seen: Evidence | Probe, by: Judge | None = None, **context: Any) -> Diagnosis:
+def diagnosed(seen: Evidence | Probe, by: ChainVerifier | None = None, **context: Any) -> Diagnosis:
     """The diagnosis of what was seen."""
     if isinstance(seen, Probe):
         seen = evidence(seen)

@@ -15,8 +15,9 @@ from trio.testing import MockClock
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Probe, Target
 from scanner.model.findings import Finding
+from scanner.run.judgement import Judgement
 from scanner.run.row_queue import Row
-from scanner.run.scan import Scan
+from scanner.run.scan import WAITING_WORKERS, Callbacks, Scan, Services
 from tests.helpers import evidence, pki
 from tests.helpers.network import Connection, Scenario, Step, observer_in, pacer_for
 from tests.helpers.schema import validate
@@ -74,29 +75,33 @@ class Run:
     def __post_init__(self) -> None:
         given = dict(self.options)
         self.pacer = pacer_for(self.config)
-        self.judge = given.pop("judge", None) or evidence.judge()
+        self.verifier = given.pop("verifier", None) or evidence.verifier()
+        self.judgement = Judgement(self.config, self.verifier, run_id="test")
         self.scan = Scan(
             self.config,
-            run_id="test",
-            judge=self.judge,
-            pacer=self.pacer,
-            emit=given.pop("emit", self.findings.append),
-            judged=given.pop("judged", None),
+            self.judgement,
+            self.pacer,
+            Callbacks(on_finding=given.pop("emit", self.findings.append), on_judged=given.pop("judged", None)),
             clock=lambda: evidence.AT,
             load=given.pop("load", None),
+            waiting_workers=given.pop("waiting_workers", WAITING_WORKERS),
         )
         self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
-        self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, ask=self.scan.ask, **given)
+        self.observer = observer_in(
+            self.scenario, self.config, pacer=self.pacer, ask=self.judgement.next_question, **given
+        )
 
     async def of(self, rows: Any) -> list[Finding]:
         """Scan these rows to the end."""
         try:
             await self.scan.run(
                 iter(rows) if isinstance(rows, list) else rows,
-                self.observer,
-                self.post_probe,
-                conditions=self.conditions() if self.conditions is not None else None,
+                Services(
+                    observer=self.observer,
+                    post_probe=self.post_probe,
+                    conditions=self.conditions() if self.conditions is not None else None,
+                ),
             )
         finally:
             self.scenario.check_closed()

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.demo.ctlogs import DemoLog
+from scanner.demo.demo_logs import DemoLog
 from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -34,7 +35,9 @@ def over_certificate(log: DemoLog, certificate: bytes, pki: Pki) -> bytes:
     timestamp = round((pki.now.timestamp() - 3600) * 1000).to_bytes(8, "big")
     entry = b"\0\0" + len(certificate).to_bytes(3, "big") + certificate
     signature = log.key.sign(b"\0\0" + timestamp + entry + b"\0\0", ec.ECDSA(hashes.SHA256()))
-    return log.promise(b"", b"", pki.now)[:33] + timestamp + b"\0\0\4\3" + len(signature).to_bytes(2, "big") + signature
+    return (
+        log.sign_sct(b"", b"", pki.now)[:33] + timestamp + b"\0\0\4\3" + len(signature).to_bytes(2, "big") + signature
+    )
 
 
 def vector(data: bytes) -> bytes:
@@ -85,7 +88,9 @@ async def scanned(directory: Path, port: int) -> Finding:
     target = Target(row=1, host="www.demo.test", port=port, protocol="tls", sni="www.demo.test", address="127.0.0.1")
     findings: list[Finding] = []
     config = ScanConfig(revocation="off")
-    async with open_session(config, material, run_id="t", judge=make_judge(material), emit=findings.append) as session:
+    async with open_session(
+        config, material, run_id="t", verifier=make_verifier(material), callbacks=Callbacks(on_finding=findings.append)
+    ) as session:
         with trio.fail_after(20):
             await session.run(iter([target]))
     return findings[0]
@@ -95,7 +100,7 @@ async def scanned(directory: Path, port: int) -> Finding:
 def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare = pki.leaf("www.demo.test", logs=())
-    scts = [over_certificate(log, bare.leaf, pki) for log in pki.logs.usual]
+    scts = [over_certificate(log, bare.leaf, pki) for log in pki.logs.sufficient]
 
     finding = served(tmp_path, pki, bare, scts, version)
 
@@ -111,7 +116,7 @@ def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
 def test_those_of_another_certificate(tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare, other = pki.leaf("www.demo.test", logs=()), pki.leaf("www.demo.test", logs=())
-    scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.usual]
+    scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.sufficient]
 
     finding = served(tmp_path, pki, bare, scts, "tls1_3")
 

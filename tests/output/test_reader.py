@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.lines import StreamBroken
-from scanner.output import NotFindings, Unreadable, read_findings, read_made, read_part
+from scanner.output import NotFindings, Unreadable, read_batches, read_findings, read_part
 from scanner.output import reader as module
 from tests.output.made import finding, line
 
@@ -141,36 +141,36 @@ def numbers(findings: Iterable[dict[str, Any]]) -> list[int]:
     return made
 
 
-def test_what_is_made_of_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_which_nothing_can_be_made_is_yielded_by_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [line(1), line(2), line(3), b"{}\n", line(4), line(13), line(5), line(6)]
     in_twos = [lines[start : start + 2] for start in range(0, 8, 2)]
-    monkeypatch.setattr(module, "lines_with_ends", lambda source, limit: iter(in_twos))
-    monkeypatch.setattr(module, "TOGETHER", 1)
+    monkeypatch.setattr(module, "_batches", lambda lists, least: iter(in_twos))
     path = tmp_path / "findings"
     path.write_bytes(b"".join(lines))
     made = []
     others = []
-    for some, rest in read_made([str(path)], numbers):
+    for some, rest in read_batches([str(path)], numbers):
         made += some or []
         others += rows(rest)
     assert made == [1, 2, 5, 6]
     assert others == [3, "not of schema tlsweep/1", 4, 13], "each by itself, in order"
     with pytest.raises(NotFindings):
-        list(read_made([str(tmp_path / "none")], numbers))
+        list(read_batches([str(tmp_path / "none")], numbers))
 
 
-def test_what_is_made_of_many_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER", 3 * len(line(1)))
+def test_lines_are_read_together_up_to_so_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_ones = [[line(row)] for row in range(1, 6)]
 
-    def torn(source: object, limit: int) -> Iterator[list[bytes]]:
+    def torn(source: object, limit: int, with_ends: bool) -> Iterator[list[bytes]]:
         yield from in_ones
         raise StreamBroken("is damaged")
 
-    monkeypatch.setattr(module, "lines_with_ends", torn)
+    monkeypatch.setattr(module, "batches_of_lines", torn)
     path = tmp_path / "findings"
     path.write_bytes(b"")
-    made = list(read_made([str(path)], numbers))
+    made = list(read_batches([str(path)], numbers, batch_bytes=3 * len(line(1))))
     assert [some for some, _ in made[:-1]] == [[1, 2, 3], [4, 5]]
     assert made[-1][0] is None and rows(made[-1][1]) == ["the file is damaged"]
 

@@ -16,9 +16,9 @@ from scanner.model.evidence import Completion, Evidence, Failure, FetchedIssuer,
 from scanner.output import Unreadable, dumps_line
 from scanner.rejudge import judging
 from scanner.rejudge.certificate_store import Certificates
-from scanner.rejudge.judging import Judged, Rejudge
+from scanner.rejudge.judging import Judged, RecordedRun, Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.run.wiring import Material, file_finding, make_judge, offline_scan
+from scanner.run.wiring import Material, make_judgement, make_verifier
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
 from tests.helpers import pki
@@ -38,12 +38,14 @@ def roots(tmp_path: Path) -> Path:
 def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConfig | None = None) -> Path:
     """The findings file of a run that saw this."""
     material = Material(trust_stores=(str(roots),))
-    judge = make_judge(material, Intermediates(shipped=False))
-    scan = offline_scan(config or ScanConfig(), material, judge, run_id="run-1", fragments=Fragments())
+    verifier = make_verifier(material, Intermediates(shipped=False))
+    config = config or ScanConfig()
+    judgement = make_judgement(config, material, verifier, run_id="run-1", fragments=Fragments())
+    whole = RecordedRun(judgement, judge_clock=config.at is None)
     for one in seen:
-        scan.fold.add(scan.facts(one, scan.verdicts(one)))
+        whole.add(one)
     path = path or roots.with_name("findings.ndjson")
-    path.write_bytes(b"".join(dumps_line(scan.judged_again(one)) for one in seen))
+    path.write_bytes(b"".join(dumps_line(whole.finding(one)) for one in seen))
     return path
 
 
@@ -53,7 +55,7 @@ def again(
     """Everything that comes of judging the file again."""
     told: list[str] = [] if said is None else said
     with Certificates() as certificates:
-        work = Rejudge([str(path)], Options(given or {}, say=told.append), certificates, fragments=Fragments())
+        work = Rejudge([str(path)], Options(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
         work.fold()
         return list(work.findings())
@@ -204,13 +206,13 @@ def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPat
 def test_certificates_that_no_server_sent(roots: Path) -> None:
     """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
     material = Material(trust_stores=(str(roots),))
-    judge = make_judge(material, Intermediates(shipped=False))
-    scan = offline_scan(ScanConfig(), material, judge, run_id="r")
+    verifier = make_verifier(material, Intermediates(shipped=False))
+    judgement = make_judgement(ScanConfig(), material, verifier, run_id="r")
     path = roots.with_name("file.ndjson")
     for sni, name in ((None, None), ("wrong.example", "wrong.example")):
         row = replace(target("chain.pem" if sni is None else sni), sni=sni)
         seen = evidence(answered(offer="file", sni=sni), of=row)
-        path.write_bytes(dumps_line(file_finding(scan, judge, seen, name=name)))
+        path.write_bytes(dumps_line(judgement.file_finding(seen, name=name)))
         assert lines(again(path)) == path.read_bytes()
 
 
@@ -247,12 +249,12 @@ def test_issuers_fetched_in_steps(roots: Path) -> None:
         FetchedIssuer(lower.sha256, "http://a/upper", (upper.der,)),
     )
     seen = replace(evidence(answered((host,))), issuers=steps)
-    judge = make_judge(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
+    verifier = make_verifier(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
     with Certificates() as certificates:
         certificates.put(host.der)
-        judging._learn_fetched(seen, judge, certificates)
-        assert len(judge.intermediates.fetched(lower.parsed.subject_der)) == 1
-        assert len(judge.intermediates.fetched(upper.parsed.subject_der)) == 1
+        judging._learn_fetched(seen, verifier, certificates)
+        assert len(verifier.intermediates.fetched(lower.parsed.subject_der)) == 1
+        assert len(verifier.intermediates.fetched(upper.parsed.subject_der)) == 1
     path = run(roots, seen)
     (item,) = again(path)
     assert isinstance(item, Judged) and item.now is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.fleet.stats.counts import UnknownColumn
+from scanner.fleet.stats.run_counts import UnknownColumn
 from scanner.output import read_findings
 from scanner.report import collect as collecting
 from scanner.report.collect import Picker, Upcoming, collect, owner_column
@@ -16,9 +16,9 @@ from tests.report.conftest import finding, write
 
 def test_the_counts_are_those_of_the_statistics(nights: list[str]) -> None:
     found = collect(nights)
-    assert found.statistics.total.findings == 1500
-    assert found.picker.offered == 1500 - found.statistics.total.outcomes["ok"]
-    assert found.owner == "owner" and found.statistics.by["owner"]
+    assert found.statistics.counts.total.findings == 1500
+    assert found.picker.offered == 1500 - found.statistics.counts.total.outcomes["ok"]
+    assert found.owner == "owner" and found.statistics.counts.by["owner"]
     assert (found.first or "") < (found.last or "") and (found.last or "").startswith("2026-11-04")
 
 
@@ -38,7 +38,7 @@ def test_the_owners_column(tags: dict[str, str], column: str | None) -> None:
 
 def test_a_column_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "f.ndjson", [finding(tags={"site": "north"})])
-    assert set(collect([path], by="site").statistics.by["site"]) == {"north"}
+    assert set(collect([path], by="site").statistics.counts.by["site"]) == {"north"}
     with pytest.raises(UnknownColumn, match="there are: site"):
         collect([path], by="owner")
 
@@ -97,4 +97,4 @@ def test_findings_of_strangers(tmp_path: Path) -> None:
     found = collect([path], by=None)
     readable = sum(isinstance(one, dict) for one in read_findings([path]))
     assert found.picker.offered == readable == len(given)
-    assert found.statistics.unreadable_lines == 1
+    assert found.statistics.counts.unreadable_lines == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scanner.output.draft import Draft
 from scanner.report.csv_export import HEADER, Beside, cell, values_of
-from scanner.report.output_files import Draft
 from tests.helpers.hostile import hostile_finding, misshapen
 from tests.report.conftest import finding
 

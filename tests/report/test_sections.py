@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from scanner.fleet.stats.tally import Tally
+from scanner.fleet.stats.counts import GroupCounts
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
 from scanner.report.sections import (
@@ -24,8 +24,8 @@ from scanner.report.sections import (
 from tests.report.conftest import finding
 
 
-def tally(*given: tuple[str, str | None, str]) -> Tally:
-    made = Tally()
+def tally(*given: tuple[str, str | None, str]) -> GroupCounts:
+    made = GroupCounts()
     for outcome, cause, code in given:
         made.add(outcome, cause if outcome == "fail" else None, [(cause, code)] if cause is not None else [])
     return made

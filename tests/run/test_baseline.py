@@ -13,15 +13,15 @@ from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Elsewhere, Evidence, Target
 from scanner.output import NotFindings
 from scanner.run.baseline import Baseline, read_baseline
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, evidence, issuing, judge, leaf, root, target, verdicts
+from tests.helpers.evidence import HOST, answered, at, evidence, issuing, leaf, root, target, verdicts, verifier
 
 PUBLIC = frozenset({root().sha256})
 
 
-def found(seen: Evidence, by: Judge | None = None) -> dict[str, Any]:
-    judged = verdicts(seen, by or judge(public=True))
+def found(seen: Evidence, by: ChainVerifier | None = None) -> dict[str, Any]:
+    judged = verdicts(seen, by or verifier(public=True))
     record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run 7")
     again: dict[str, Any] = orjson.loads(orjson.dumps(record))
     return again
@@ -42,7 +42,7 @@ def test_a_certificate_that_was_not_publicly_trusted_is_not_kept() -> None:
     box = pki.root("Box CA")
     for seen, by in (
         (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), None),
-        (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), judge(box)),
+        (evidence(at(answered([pki.certificate(HOST, issuer=box), box]))), verifier(box)),
         (evidence(), None),
     ):
         baseline.add(found(seen, by))

@@ -16,7 +16,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.inventory import read_inventory
 from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
@@ -42,7 +42,7 @@ class Watched:
         self.findings: list[dict[str, Any]] = []
         self.reports: list[Report] = []
         self.logged: list[str] = []
-        self.stats = Stats()
+        self.stats = RunCounts()
         assignment = Assignment(
             config=replace(CONFIG, **changes),
             material=material or Material(trust_stores=["system"]),

@@ -15,7 +15,7 @@ from scanner.net.dns.resolver import Resolver
 from scanner.run.baseline import Baseline
 from scanner.run.post_probe import PostProbeLookups
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, dns, evidence, judge, root, verdicts
+from tests.helpers.evidence import HOST, answered, dns, evidence, root, verdicts, verifier
 
 SEEN = Elsewhere("the resolver 192.0.2.1's address 192.0.2.9", "ab" * 32, "CN=Public CA")
 BEFORE = Elsewhere("the run 7", "cd" * 32, "CN=Public CA")
@@ -67,7 +67,7 @@ def asked(seen: Evidence, records: Records, *, others: Others | None = None, bas
     )
 
     async def main() -> Evidence:
-        return await lookups.look_up(seen, verdicts(seen, judge(public=True)))
+        return await lookups.look_up(seen, verdicts(seen, verifier(public=True)))
 
     return trio.run(main)
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from scanner.trust import paths
-from scanner.trust.step_budget import MAX_STEPS, Budget
+from scanner.trust.step_budget import MAX_STEPS, StepBudget
 from scanner.x509.certificate import Certificate
 from scanner.x509.name_constraints import ConstrainedNames
 from tests.helpers import pki
@@ -21,10 +21,10 @@ LAST_PIECE = 10_000
 
 
 def test_healthy_targets_beside_mazes_are_all_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    budgets: list[Budget] = []
+    budgets: list[StepBudget] = []
     made = Counter[str]()
 
-    class Watched(Budget):
+    class Watched(StepBudget):
         def __init__(self, limit: int = MAX_STEPS) -> None:
             super().__init__(limit)
             budgets.append(self)
@@ -37,7 +37,7 @@ def test_healthy_targets_beside_mazes_are_all_ok(monkeypatch: pytest.MonkeyPatch
         assert made[certificate.sha256] == 1, "the names of a certificate are prepared once for a chain"
         return prepare(certificate)
 
-    monkeypatch.setattr(paths, "Budget", Watched)
+    monkeypatch.setattr(paths, "StepBudget", Watched)
     monkeypatch.setattr(paths, "constrained_names", counted)
     nowhere = pki.root("Nowhere")
     shapes = [(kind, *shape) for kind in ("directory", "address", "dns") for shape in ((4, 2), (24, 10), (24, 3))]

@@ -15,7 +15,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow
 from scanner.run import scan as module
 from scanner.run.row_queue import ROWS_AHEAD, ROWS_PER_READ, Row
-from scanner.run.scan import WAITING_WORKERS
+from scanner.run.scan import WAITING_WORKERS, Services
 from tests.helpers import evidence, pki
 from tests.helpers.network import Scenario, Step, most_within
 from tests.helpers.scanning import (
@@ -58,10 +58,9 @@ def test_what_is_asked_differently_is_another_target(change: dict[str, Any]) -> 
 
 def test_a_target_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
-    monkeypatch.setattr(module, "WAITING_WORKERS", 0)
     scenario = everywhere()
     hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0], HOSTS[2]]
-    scanned(scenario, rows_of(hosts), ScanConfig(retries=0, concurrency=1))
+    scanned(scenario, rows_of(hosts), ScanConfig(retries=0, concurrency=1), waiting_workers=0)
     assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0]]
 
 
@@ -147,7 +146,7 @@ def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
             await trio.sleep(1)
             seen.append((len(watched.findings), watched.scan.statistics().held))
 
-        await watched.scan.run(iter(rows), watched.observer, before_settling=before)
+        await watched.scan.run(iter(rows), Services(observer=watched.observer), before_settling=before)
         # only the one that is in order waits for nobody
         assert seen == [(1, 4)]
         check_complete(rows, watched.findings)

@@ -27,17 +27,18 @@ from scanner.net.dns import liveness as dns_life
 from scanner.net.dns.resolver_config import ResolverConfigError
 from scanner.run import wiring as module
 from scanner.run.row_queue import Row
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import (
     Material,
     ipv6_usable,
-    judge_file,
-    make_judge,
+    make_judgement,
+    make_verifier,
     new_run_id,
     open_session,
     without_excluded,
 )
-from scanner.trust.client_certificate import ClientCertificateError
 from scanner.trust.stores import StoreError
+from scanner.x509.client_certificate import ClientCertificateError
 from tests.helpers import evidence
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import HOST, Peer, flight, serving
@@ -69,7 +70,11 @@ def row(number: int, port: int, **changes: Any) -> Target:
 async def scanned(rows: list[Row], material: Material = MATERIAL, config: ScanConfig = CONFIG) -> list[Finding]:
     findings: list[Finding] = []
     async with open_session(
-        config, material, run_id="test", judge=make_judge(material), emit=findings.append
+        config,
+        material,
+        run_id="test",
+        verifier=make_verifier(material),
+        callbacks=Callbacks(on_finding=findings.append),
     ) as session:
         await session.run(iter(rows))
         assert session.scan.statistics().done == len(rows)
@@ -163,7 +168,7 @@ def test_run_ids_sort_by_time_and_differ() -> None:
 
 def test_stores_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        make_judge(Material(trust_stores=[str(tmp_path / "none.pem")]))
+        make_verifier(Material(trust_stores=[str(tmp_path / "none.pem")]))
 
 
 def test_resolvers_that_cannot_be_used() -> None:
@@ -186,7 +191,12 @@ def test_a_resolver_that_answers_nobody_is_said_once(monkeypatch: pytest.MonkeyP
 
     async def main() -> None:
         async with open_session(
-            CONFIG, material, run_id="test", judge=make_judge(material), emit=findings.append, warn=said.append
+            CONFIG,
+            material,
+            run_id="test",
+            verifier=make_verifier(material),
+            callbacks=Callbacks(on_finding=findings.append),
+            warn=said.append,
         ) as session:
             rows = [row(number, 9, host=f"n{number}.test", address=None) for number in range(20)]
             await session.run(iter(rows))
@@ -213,7 +223,9 @@ def test_ipv6_is_used_where_there_is_a_route(monkeypatch: pytest.MonkeyPatch, wo
 )
 def test_a_file_is_judged_without_a_network(name: str | None, expected: list[str]) -> None:
     seen = evidence.evidence(evidence.answered())
-    finding = judge_file(ScanConfig(at=evidence.AT), evidence.judge(), seen, name=name, run_id="again")
+    finding = make_judgement(ScanConfig(at=evidence.AT), Material(), evidence.verifier(), run_id="again").file_finding(
+        seen, name=name
+    )
     assert codes(finding) == expected
     assert finding["run"] == "again"
     check_whole(finding)
@@ -226,16 +238,17 @@ import json, resource, sys, trio
 from scanner.caching import Cache
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 
 port, store, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
 async def main():
     material = Material(trust_stores=[store])
-    judge = make_judge(material)
+    verifier = make_verifier(material)
     findings = []
     config = ScanConfig(concurrency=500, retries=0)
-    async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+    async with open_session(config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)) as session:
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
         await session.run(
             Target(row=n, host=f"h{n}.test", port=port, protocol="tls", sni=f"h{n}.test", address="127.0.0.1")
@@ -390,7 +403,13 @@ def test_caches_of_a_run_with_little_memory_are_smaller_for_its_length() -> None
 
     async def run() -> int:
         config = replace(CONFIG, max_memory=180 << 20)
-        async with open_session(config, MATERIAL, run_id="r", judge=make_judge(MATERIAL), emit=lambda finding: None):
+        async with open_session(
+            config,
+            MATERIAL,
+            run_id="r",
+            verifier=make_verifier(MATERIAL),
+            callbacks=Callbacks(on_finding=lambda finding: None),
+        ):
             return kept()
 
     assert (trio.run(run), kept()) == (100, 1000)

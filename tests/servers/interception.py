@@ -12,14 +12,15 @@ from typing import Final
 
 import trio
 
-from scanner.demo.cases import Workshop
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.cases import ServerFactory
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Authority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.
@@ -49,8 +50,8 @@ class Network:
         self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
         """One server for all the names, each with a certificate and key of its own; gives its port."""
-        with Workshop(self.pki) as shop:
-            contexts = {name: shop.context(self.pki.leaf(name, issuer=issuer)) for name in names}
+        with ServerFactory(self.pki) as factory:
+            contexts = {name: factory.context(self.pki.leaf(name, issuer=issuer)) for name in names}
 
             def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
                 connection.context = contexts.get(name or "", contexts[names[0]])
@@ -90,9 +91,11 @@ class Network:
                 public_roots=str(self.roots) if public else None,
                 earlier=None if earlier is None else str(earlier),
             )
-            judge = make_judge(material)
+            verifier = make_verifier(material)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
-            async with open_session(CONFIG, material, run_id="run", judge=judge, emit=written.append) as session:
+            async with open_session(
+                CONFIG, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
+            ) as session:
                 with trio.fail_after(50):
                     await session.run(iter(rows))
         return {finding["target"]["host"] or "": finding for finding in written}

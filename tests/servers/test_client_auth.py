@@ -13,7 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
 from tests.servers.pki import Credential, Pki
@@ -34,8 +35,10 @@ def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
     findings: list[Finding] = []
 
     async def main() -> None:
-        judge = make_judge(material)
-        async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+        verifier = make_verifier(material)
+        async with open_session(
+            config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+        ) as session:
             await session.run(iter([target]))
 
     trio.run(main)

@@ -23,7 +23,8 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing
@@ -230,7 +231,11 @@ def scanned(
     async def main(address: str, port: int) -> None:
         settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
         async with open_session(
-            settings, material, run_id="test", judge=make_judge(material), emit=findings.append
+            settings,
+            material,
+            run_id="test",
+            verifier=make_verifier(material),
+            callbacks=Callbacks(on_finding=findings.append),
         ) as session:
             name = leaf.parsed.dns_names[0]
             await session.run(

@@ -16,7 +16,8 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.helpers import pki
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec
@@ -83,10 +84,12 @@ def scanned(
         port = listener.socket.getsockname()[1]
         target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
         material = Material(trust_stores=stores(root))
-        judge = make_judge(material)
+        verifier = make_verifier(material)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_session(config, material, run_id="t", judge=judge, emit=findings.append) as session:
+            async with open_session(
+                config, material, run_id="t", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+            ) as session:
                 await session.run(iter([target]))
             nursery.cancel_scope.cancel()
 

@@ -11,7 +11,8 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
 from tests.servers.conftest import Start
 from tests.servers.running import Server
@@ -31,9 +32,14 @@ def scan(servers: Iterable[Server], config: ScanConfig = CONFIG) -> list[Finding
     findings: list[Finding] = []
 
     async def main() -> None:
-        judge = make_judge(material)
+        verifier = make_verifier(material)
         async with open_session(
-            config, material, run_id="test", judge=judge, emit=findings.append, clock=time.time
+            config,
+            material,
+            run_id="test",
+            verifier=verifier,
+            callbacks=Callbacks(on_finding=findings.append),
+            clock=time.time,
         ) as session:
             await session.run(iter(rows))
 

@@ -10,7 +10,8 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, Probe, Target
 from scanner.model.findings import Finding
 from scanner.net.probe import Prober, Timing
-from scanner.run.wiring import Material, make_judge, open_session
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import Material, make_verifier, open_session
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
 from scanner.tls.plaintext import recognise
@@ -78,8 +79,10 @@ def test_no_tls_is_said(service: Service, pki: Pki) -> None:
 async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
     findings: list[Finding] = []
     material = Material(trust_stores=(roots,))
-    judge = make_judge(material)
-    async with open_session(config, material, run_id="test", judge=judge, emit=findings.append) as session:
+    verifier = make_verifier(material)
+    async with open_session(
+        config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
+    ) as session:
         await session.run(iter([target]))
     (finding,) = findings
     return finding

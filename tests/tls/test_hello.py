@@ -18,15 +18,15 @@ class Hello:
 
     def __init__(self, message: bytes) -> None:
         reader = Reader(message, "ClientHello")
-        assert reader.u8() == 1
-        body = Reader(reader.vector24(), "ClientHello body")
+        assert reader.number(1) == 1
+        body = Reader(reader.vector(3), "ClientHello body")
         reader.done()
-        self.version = body.u16()
+        self.version = body.number(2)
         self.random = body.take(32)
-        self.session_id = body.vector8()
+        self.session_id = body.vector(1)
         self.suites = body.codes16()
-        assert body.vector8() == b"\x00"
-        self.extensions = extensions_untrusted(body.vector16(), "extensions") if len(body) else None
+        assert body.vector(1) == b"\x00"
+        self.extensions = extensions_untrusted(body.vector(2), "extensions") if body.position < body.end else None
         body.done()
 
 
@@ -48,11 +48,11 @@ def test_every_offer_is_said_as_it_stands(offer: offers.Offer) -> None:
     assert Reader(said.extensions[10], "groups").codes16() == offer.groups
     assert (43 in said.extensions) == (offers.TLS13 in offer.versions) == (51 in said.extensions)
     if offers.TLS13 in offer.versions:
-        shares = Reader(Reader(said.extensions[51], "shares").vector16(), "shares")
+        shares = Reader(Reader(said.extensions[51], "shares").vector(2), "shares")
         groups = []
-        while len(shares):
-            groups.append(shares.u16())
-            assert shares.vector16() == KEYS.share(groups[-1])
+        while shares.position < shares.end:
+            groups.append(shares.number(2))
+            assert shares.vector(2) == KEYS.share(groups[-1])
         assert tuple(groups) == offer.key_shares
         assert said.extensions[43] == bytes([2 * len(offer.versions)]) + b"".join(
             version.to_bytes(2, "big") for version in offer.versions

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from scanner.tls.constants import HELLO_RETRY_RANDOM
-from scanner.tls.schedule import SUITES, HandshakeKeys, Protection, expand_label
+from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection, Secret, hkdf_label
 from scanner.tls.wire import DecodeError
 from tests.tls.rfc8448 import SIMPLE, shared_secret
 
@@ -28,9 +28,9 @@ def test_the_server_finished_of_the_trace() -> None:
 
 @pytest.mark.parametrize("side", ["server", "client"])
 def test_write_keys_and_ivs_of_the_trace(side: str) -> None:
-    secret = SIMPLE[f"{side}_handshake_traffic_secret"]
-    assert expand_label(secret, "key", b"", 16, "sha256") == SIMPLE[f"{side}_write_key"]
-    assert expand_label(secret, "iv", b"", 12, "sha256") == SIMPLE[f"{side}_write_iv"]
+    secret = Secret(SIMPLE[f"{side}_handshake_traffic_secret"], hashlib.sha256)
+    assert secret.expand(hkdf_label("key", 16), 16) == SIMPLE[f"{side}_write_key"]
+    assert secret.expand(hkdf_label("iv", 12), 12) == SIMPLE[f"{side}_write_iv"]
 
 
 def test_a_record_sealed_with_the_keys_of_the_trace_opens() -> None:
@@ -42,7 +42,7 @@ def test_a_record_sealed_with_the_keys_of_the_trace_opens() -> None:
 
 @pytest.mark.parametrize("suite", sorted(SUITES))
 def test_each_suite_seals_and_opens_in_sequence(suite: int) -> None:
-    digest = hashlib.new(SUITES[suite][0]).digest()
+    digest = SUITES[suite].hash().digest()
     sender = HandshakeKeys(suite, b"s" * 32, digest).client_protection()
     receiver = HandshakeKeys(suite, b"s" * 32, digest).client_protection()
     for text in (b"\x01\x5a", b"\x01\x00", b""):
@@ -54,10 +54,10 @@ def test_padding_is_taken_off_and_only_padding_is_refused() -> None:
     aead = AESGCM(bytes(16))
     header = b"\x17\x03\x03\x00\x20"
     padded = aead.encrypt(bytes(12), b"hi\x16" + bytes(100), header)
-    assert Protection(aead, bytes(12)).decrypt_untrusted(header, padded) == (22, b"hi")
+    assert RecordProtection(aead, bytes(12)).decrypt_untrusted(header, padded) == (22, b"hi")
     empty = aead.encrypt(bytes(12), bytes(9), header)
     with pytest.raises(DecodeError, match="only padding"):
-        Protection(aead, bytes(12)).decrypt_untrusted(header, empty)
+        RecordProtection(aead, bytes(12)).decrypt_untrusted(header, empty)
 
 
 def test_a_changed_byte_does_not_open() -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from scanner.tls.signatures import VERIFY_CONTEXT, verifies, verifies_before_tls12
+from scanner.tls.signatures import VERIFY_CONTEXT, verify_handshake_signature
 from tests.tls.peers import public_key_of
 from tests.tls.rfc8448 import SIMPLE
 
@@ -53,30 +53,30 @@ GOOD: list[tuple[Any, int, Any]] = [
 @pytest.mark.parametrize(("key", "scheme", "sign"), GOOD, ids=[f"{scheme:04x}" for _, scheme, _ in GOOD])
 def test_good_signatures_verify_and_changed_ones_do_not(key: Any, scheme: int, sign: Any) -> None:
     signature, public = sign(), key().public_key()
-    assert verifies(public, scheme, signature, TEXT) is True
-    assert verifies(public, scheme, signature, TEXT + b"!") is False
-    assert verifies(public, scheme, signature[:-1], TEXT) is False
-    assert verifies(public, scheme, b"", TEXT) is False
+    assert verify_handshake_signature(public, scheme, signature, TEXT) is True
+    assert verify_handshake_signature(public, scheme, signature, TEXT + b"!") is False
+    assert verify_handshake_signature(public, scheme, signature[:-1], TEXT) is False
+    assert verify_handshake_signature(public, scheme, b"", TEXT) is False
 
 
 @pytest.mark.parametrize(("private", "scheme"), [(ed25519.Ed25519PrivateKey, 0x0807), (ed448.Ed448PrivateKey, 0x0808)])
 def test_edwards_keys(private: Any, scheme: int) -> None:
     key = private.generate()
-    assert verifies(key.public_key(), scheme, key.sign(TEXT), TEXT) is True
-    assert verifies(key.public_key(), scheme, key.sign(TEXT), b"") is False
-    assert verifies(key.public_key(), 0x0403, key.sign(TEXT), TEXT) is False
+    assert verify_handshake_signature(key.public_key(), scheme, key.sign(TEXT), TEXT) is True
+    assert verify_handshake_signature(key.public_key(), scheme, key.sign(TEXT), b"") is False
+    assert verify_handshake_signature(key.public_key(), 0x0403, key.sign(TEXT), TEXT) is False
 
 
 def test_a_scheme_of_another_kind_of_key_is_false() -> None:
     for key in (rsa_key(), ec_key(), dsa_key()):
         for scheme in (0x0807, 0x1A1A, 0x0000, 0xFFFF):
-            assert verifies(key.public_key(), scheme, b"x", TEXT) is False
+            assert verify_handshake_signature(key.public_key(), scheme, b"x", TEXT) is False
 
 
 def test_a_key_that_cannot_sign_is_not_judged() -> None:
     public = x25519.X25519PrivateKey.generate().public_key()
-    assert verifies(public, 0x0403, b"x", TEXT) is None
-    assert verifies_before_tls12(public, b"x", TEXT) is None
+    assert verify_handshake_signature(public, 0x0403, b"x", TEXT) is None
+    assert verify_handshake_signature(public, None, b"x", TEXT) is None
 
 
 def test_before_tls12_rsa_signs_md5_and_sha1_joined() -> None:
@@ -87,15 +87,15 @@ def test_before_tls12_rsa_signs_md5_and_sha1_joined() -> None:
     block = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest
     signature = pow(int.from_bytes(block, "big"), numbers.d, numbers.public_numbers.n).to_bytes(size, "big")
     public = rsa_key().public_key()
-    assert verifies_before_tls12(public, signature, TEXT) is True
-    assert verifies_before_tls12(public, signature, TEXT + b"!") is False
-    assert verifies_before_tls12(public, b"short", TEXT) is False
+    assert verify_handshake_signature(public, None, signature, TEXT) is True
+    assert verify_handshake_signature(public, None, signature, TEXT + b"!") is False
+    assert verify_handshake_signature(public, None, b"short", TEXT) is False
 
 
 def test_before_tls12_ecdsa_and_dsa_sign_sha1() -> None:
     signature = ec_key().sign(hashlib.sha1(TEXT).digest(), ec.ECDSA(Prehashed(hashes.SHA1())))
-    assert verifies_before_tls12(ec_key().public_key(), signature, TEXT) is True
-    assert verifies_before_tls12(dsa_key().public_key(), dsa_key().sign(TEXT, hashes.SHA1()), TEXT) is True
+    assert verify_handshake_signature(ec_key().public_key(), None, signature, TEXT) is True
+    assert verify_handshake_signature(dsa_key().public_key(), None, dsa_key().sign(TEXT, hashes.SHA1()), TEXT) is True
 
 
 def test_the_certificate_verify_of_rfc_8448() -> None:
@@ -103,4 +103,4 @@ def test_the_certificate_verify_of_rfc_8448() -> None:
     content = VERIFY_CONTEXT + hashlib.sha256(b"".join(messages)).digest()
     key = public_key_of(SIMPLE["certificate"][11:443])
     message = SIMPLE["certificate_verify"]
-    assert verifies(key, int.from_bytes(message[4:6], "big"), message[8:], content) is True
+    assert verify_handshake_signature(key, int.from_bytes(message[4:6], "big"), message[8:], content) is True

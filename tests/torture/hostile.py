@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from scanner.tls import constants as c
 from scanner.tls import offers
-from scanner.tls.schedule import HandshakeKeys, Protection
+from scanner.tls.schedule import HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.fuzz.fuzz_handshake import make_case
@@ -103,7 +103,7 @@ class Credential:
         self.key = loaded
 
 
-def begin_flight(hello: Hello) -> tuple[bytes, Protection, HandshakeKeys, bytes]:
+def begin_flight(hello: Hello) -> tuple[bytes, RecordProtection, HandshakeKeys, bytes]:
     """ServerHello in records, the protection of what follows, the keys, and the transcript so far."""
     own = x25519.X25519PrivateKey.generate()
     shared = own.exchange(x25519.X25519PublicKey.from_public_bytes(hello.share))

@@ -10,7 +10,7 @@ from scanner.trust.chrome_store import ChromeStore, chrome_problem, chrome_store
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
-from tests.trust.test_verifier import CA, ROOT, judge
+from tests.trust.test_verifier import CA, ROOT, verdict_on
 
 OTHER = pki.root("Other Root")
 CROSS = pki.authority("Test CA", OTHER, private=CA.private)
@@ -107,9 +107,9 @@ def test_the_judge_says_it_beside_a_verdict_that_stays_trusted(monkeypatch: pyte
     leaf = logged(YESTERDAY)
     monkeypatch.setattr("scanner.trust.verifier.chrome_store", lambda: chrome({ROOT: LAST_WEEK}))
 
-    verdict = judge(leaf, CA, public=True)
+    verdict = verdict_on(leaf, CA, public=True)
     assert verdict.trusted
     assert [problem.code for problem in verdict.shape] == ["untrusted-root"]
 
-    assert judge(leaf, CA, ROOT, OTHER, CROSS, public=False).trusted
-    assert not [p for p in judge(leaf, CA, public=False).shape if p.code == "untrusted-root"]
+    assert verdict_on(leaf, CA, ROOT, OTHER, CROSS, public=False).trusted
+    assert not [p for p in verdict_on(leaf, CA, public=False).shape if p.code == "untrusted-root"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.client_limits import limits_exceeded, minority_problems
+from scanner.trust.client_limits import client_limit_problems, limits_exceeded
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.paths import PathBuilder, surroundings
+from scanner.trust.paths import PathBuilder, chain_context
 from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
-from tests.trust.test_verifier import ROOT, judge
+from tests.trust.test_verifier import ROOT, verdict_on
 
 
 def ladder(count: int) -> list[Issued]:
@@ -39,14 +39,14 @@ def refusing(verdict: ChainVerdict) -> list[str]:
     ],
 )
 def test_long_paths_are_trusted_and_said_to_be_long(count: int, clients: list[str]) -> None:
-    verdict = judge(*ladder(count))
+    verdict = verdict_on(*ladder(count))
     assert verdict.trusted
     assert refusing(verdict) == clients
     assert {problem.code for problem in verdict.shape} <= {"path-length-exceeded"}
 
 
 def test_a_path_beyond_the_limit_is_never_called_unsent() -> None:
-    verdict = judge(*ladder(40))
+    verdict = verdict_on(*ladder(40))
     problems = verdict.stores["test"].problems
     assert [problem.code for problem in problems] == ["path-length-exceeded"]
     assert "detail" in problems[0].evidence
@@ -57,7 +57,7 @@ def test_more_certificates_than_take_part() -> None:
     """The one that is needed comes after more than are read: that it is missing cannot be said."""
     leaf, authority = ladder(1)
     others = [pki.authority(f"Other {number}", ROOT, private=authority.private) for number in range(70)]
-    verdict = judge(leaf, *others, authority)
+    verdict = verdict_on(leaf, *others, authority)
     assert [problem.code for problem in verdict.stores["test"].problems] == ["path-length-exceeded"]
 
 
@@ -65,7 +65,7 @@ def test_a_ca_as_a_server() -> None:
     leaf = pki.certificate(
         "leaf.example", issuer=ROOT, ca=True, san=["leaf.example"], usages=("digitalSignature", "keyCertSign")
     )
-    verdict = judge(leaf)
+    verdict = verdict_on(leaf)
     assert verdict.trusted
     assert [(problem.code, problem.evidence["refused_by"]) for problem in verdict.leaf_problems] == [
         ("not-for-server-auth", ["firefox"])
@@ -75,8 +75,8 @@ def test_a_ca_as_a_server() -> None:
 def test_the_anchor_s_own_signature_means_nothing() -> None:
     top = pki.root("Modern Root", private=pki.key("modern root", "ed25519"))
     below = pki.certificate("leaf.example", issuer=top)
-    assert [problem.certificate for problem in minority_problems(1, [below.parsed, top.parsed])] == [below.sha256]
-    assert list(minority_problems(1, [top.parsed])) == []
+    assert [problem.certificate for problem in client_limit_problems(1, [below.parsed, top.parsed])] == [below.sha256]
+    assert list(client_limit_problems(1, [top.parsed])) == []
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_anchor_s_own_signature_means_nothing() -> None:
 def test_limits_on_what_is_sent(sizes: list[int], clients: list[str]) -> None:
     builder = PathBuilder(Intermediates(shipped=False))
     leaf = pki.certificate("leaf.example", issuer=pki.root()).parsed
-    around = surroundings(pki.store(pki.root("Other")), ())
-    found, words = limits_exceeded(leaf, sizes, builder, [around], NOW)
+    context = chain_context(pki.store(pki.root("Other")), ())
+    found, words = limits_exceeded(leaf, sizes, builder, [context], NOW)
     assert found == clients
     assert len(words) == len({client for client in clients if client not in ("curl", "python")})

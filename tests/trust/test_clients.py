@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW
-from tests.trust.test_verifier import CASES, Case, judge
+from tests.trust.test_verifier import CASES, Case, verdict_on
 
 OPENSSL = shutil.which("openssl")
 CERTTOOL = shutil.which("certtool")
@@ -48,7 +48,7 @@ def test_openssl_agrees(label: str, tmp_path: Path) -> None:
         text=True,
         timeout=20,
     )
-    ours = judge(*case.chain, anchors=case.anchors, at=case.at).trusted
+    ours = verdict_on(*case.chain, anchors=case.anchors, at=case.at).trusted
     theirs = ended.returncode == 0
     if label in NOT_OPENSSL:
         assert (ours, theirs) == (False, True)
@@ -81,7 +81,7 @@ def test_gnutls_agrees(label: str, tmp_path: Path) -> None:
         timeout=20,
         env={**os.environ, "LD_PRELOAD": str(FAKETIME), "FAKETIME": moment, "TZ": "UTC"},
     )
-    ours = judge(*case.chain, anchors=case.anchors, at=case.at).trusted
+    ours = verdict_on(*case.chain, anchors=case.anchors, at=case.at).trusted
     theirs = ended.returncode == 0
     if label in NOT_GNUTLS:
         assert (ours, theirs) == (False, True)
@@ -104,7 +104,7 @@ def test_cryptography_agrees_on_good_chains(label: str) -> None:
         verifier = builder.build_server_verifier(x509.DNSName("leaf.example"))
         leaf, *issuers = (x509.load_der_x509_certificate(item.der) for item in case.chain)
     path = verifier.verify(leaf, issuers)
-    verdict = judge(*case.chain, anchors=case.anchors, at=case.at)
+    verdict = verdict_on(*case.chain, anchors=case.anchors, at=case.at)
     assert verdict.trusted
     fingerprints = [certificate.fingerprint(SHA256()).hex() for certificate in path]
     assert list(verdict.stores["test"].path) == fingerprints
@@ -148,7 +148,7 @@ def test_random_webs_of_cross_signs(seed: int) -> None:
     anchors = dice.sample(roots, 2)
     sent: list[pki.Issued] = []
     for _ in range(dice.randrange(1, 9)):
-        lower, upper = dice.sample(range(5), 2)
+        lower, above_path = dice.sample(range(5), 2)
         changes: dict[str, object] = {}
         if dice.random() < 0.3:
             changes["not_after"] = NOW + dice.choice([-DAY, DAY])
@@ -156,13 +156,17 @@ def test_random_webs_of_cross_signs(seed: int) -> None:
             changes["break_signature"] = True
         if dice.random() < 0.2:
             changes["path_length"] = dice.randrange(3)
-        sent.append(pki.authority(f"Web {lower}", roots[upper], private=keys[lower], serial=len(sent) + 1, **changes))
+        sent.append(
+            pki.authority(f"Web {lower}", roots[above_path], private=keys[lower], serial=len(sent) + 1, **changes)
+        )
     leaf = pki.certificate("leaf.example", issuer=dice.choice(roots))
     dice.shuffle(sent)
-    judging = Judge([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    judging = ChainVerifier([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     for at in (NOW, NOW + 2 * DAY, NOW - 2 * DAY, NOW):
-        verdict = judging.judge((leaf.der, *(item.der for item in sent)), name=None, at=at)
+        verdict = judging.verify((leaf.der, *(item.der for item in sent)), name=None, at=at)
         assert verdict.trusted is _cryptography_trusts([leaf, *sent], anchors, at)
-        again = Judge([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-        fresh = again.judge((leaf.der, *(item.der for item in sent)), name=None, at=at)
+        again = ChainVerifier(
+            [pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False)
+        )
+        fresh = again.verify((leaf.der, *(item.der for item in sent)), name=None, at=at)
         assert fresh.stores["test"].trusted is verdict.trusted

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scanner.trust.ct_logs import CtLog
-from scanner.trust.ct_policies import Promise, Source, apple, apple_standing, chrome, logs_needed, standing
+from scanner.trust.ct_policies import Source, VerifiedSct, apple, apple_standing, chrome, logs_needed, standing
 from tests.helpers.pki import DAY, NOW
 
 SHORT, LONG = 90 * DAY, 200 * DAY
@@ -26,8 +26,8 @@ GONE = log("gone", "B", state="retired", since=NOW - 5 * DAY)
 LONG_GONE = log("long gone", "B", state="retired", since=NOW - 300 * DAY)
 
 
-def promises(*logs: CtLog, source: Source = "certificate", at: float = ISSUED) -> list[Promise]:
-    return [Promise(item, source, at) for item in logs]
+def promises(*logs: CtLog, source: Source = "certificate", at: float = ISSUED) -> list[VerifiedSct]:
+    return [VerifiedSct(item, source, at) for item in logs]
 
 
 def test_lifetimes() -> None:

@@ -11,7 +11,7 @@ import scanner
 from scanner.trust import intermediates
 from scanner.trust.intermediates import ENTRY, MAGIC, Intermediates, subject_key
 from scanner.trust.stores import load_store
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW
@@ -57,8 +57,8 @@ def test_the_shipped_set_completes_a_real_public_path() -> None:
         for item in found
         if item.issuer_der in subjects and not store.with_subject(item.issuer_der) and not item.flaws
     )
-    judging = Judge([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
-    verdict = judging.judge((lower.der,), name=None, at=lower.not_before + 86_400)
+    judging = ChainVerifier([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+    verdict = judging.verify((lower.der,), name=None, at=lower.not_before + 86_400)
     codes = [problem.code for problem in verdict.stores["mozilla"].problems]
     assert not verdict.trusted
     assert "intermediate-not-sent" in codes or "intermediate-unobtainable" in codes or "issuer-unknown" in codes
@@ -80,8 +80,8 @@ def test_roots_that_no_store_has_yet_need_their_cross_certificate_sent(lower: st
     at = max(issuing.not_before, cross.not_before) + 86_400
 
     def above(*sent: Certificate) -> tuple[list[str], str | None]:
-        judging = Judge([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
-        verdict = judging.judge(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
+        judging = ChainVerifier([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+        verdict = judging.verify(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
         # a CA in the place of a leaf has faults of its own
         problems = [problem for problem in verdict.problems if problem.code != "wrong-key-usage"]
         missing = [each["subject"] for problem in problems for each in problem.evidence["missing"]]
@@ -115,20 +115,20 @@ def test_only_verified_paths_teach() -> None:
     stranger_ca = pki.authority("CA", stranger, private=CA.private)
     forged = pki.authority("CA", ROOT, private=CA.private, break_signature=True)
     held = Intermediates(shipped=False)
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
     for ca in (stranger_ca, forged):
-        judging.judge((pki.certificate("a.example", issuer=ca).der, ca.der), name=None, at=NOW)
+        judging.verify((pki.certificate("a.example", issuer=ca).der, ca.der), name=None, at=NOW)
         assert held.size == 0
-    judging.judge((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    judging.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
     assert held.size == 1
 
 
 def test_an_expired_authority_says_what_would_replace_it() -> None:
     old = pki.authority("CA", ROOT, private=CA.private, not_after=NOW - 1)
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    judging.judge((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    judging.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
     leaf = pki.certificate("b.example", issuer=CA)
-    verdict = judging.judge((leaf.der, old.der), name=None, at=NOW)
+    verdict = judging.verify((leaf.der, old.der), name=None, at=NOW)
     (problem,) = verdict.stores["test"].problems
     assert problem.code == "intermediate-expired" and problem.certificate == old.sha256
     assert problem.evidence["replacement"] == [{"sha256": CA.sha256, "subject": "CN=CA", "from": "run"}]
@@ -158,17 +158,17 @@ def test_a_fetched_issuer_completes_the_path_or_shows_where_it_ends() -> None:
         "www.example.org", issuer=CA, extra=[pki.authority_info_access(issuers=["http://ca.example/"])]
     )
     pool = Intermediates(shipped=False)
-    trusting = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
-    doubting = Judge([pki.store(pki.root("Other"))], public_roots=frozenset(), intermediates=pool)
+    trusting = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
+    doubting = ChainVerifier([pki.store(pki.root("Other"))], public_roots=frozenset(), intermediates=pool)
 
-    def said(judging: Judge) -> list[str]:
-        [store] = judging.judge((leaf.der,), name=None, at=NOW).stores.values()
+    def said(judging: ChainVerifier) -> list[str]:
+        [store] = judging.verify((leaf.der,), name=None, at=NOW).stores.values()
         return [problem.code for problem in store.problems]
 
     assert said(trusting) == said(doubting) == ["intermediate-unobtainable"]
     assert pool.learn_fetched(_parsed(CA), _parsed(leaf))
     assert (said(trusting), said(doubting)) == (["intermediate-not-sent"], ["issuer-unknown"])
-    [store] = trusting.judge((leaf.der,), name=None, at=NOW).stores.values()
+    [store] = trusting.verify((leaf.der,), name=None, at=NOW).stores.values()
     assert dict(store.completed_from) == {_parsed(CA).sha256: "aia"}
     assert pool.learn_fetched(_parsed(ROOT), _parsed(CA))
     assert said(doubting) == ["untrusted-root"]

@@ -8,13 +8,13 @@ import pytest
 
 from scanner.trust import chrome_store as chrome
 from scanner.trust import issuer_paths as usual
-from scanner.trust import verifier as judge
+from scanner.trust import verifier as verifier
 from scanner.trust.chrome_store import ChromeStore
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import TrustStore
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 from tests.trust.test_chrome_store import logged
@@ -79,9 +79,9 @@ STORES = {
 }
 
 
-def a_judge(stores: list[TrustStore], *, public: bool, own: OwnAuthorities | None = None) -> Judge:
+def a_verifier(stores: list[TrustStore], *, public: bool, own: OwnAuthorities | None = None) -> ChainVerifier:
     roots = frozenset({ROOT.parsed.sha256, CA.parsed.sha256} if public else ())
-    return Judge(stores, public_roots=roots, intermediates=Intermediates(shipped=False), own=own)
+    return ChainVerifier(stores, public_roots=roots, intermediates=Intermediates(shipped=False), own=own)
 
 
 def verdicts(
@@ -92,16 +92,16 @@ def verdicts(
     own: OwnAuthorities | None = None,
     moments: tuple[float, ...] = (NOW, NOW + 3000 * DAY),
 ) -> list[ChainVerdict]:
-    judging = a_judge(stores, public=public, own=own)
+    judging = a_verifier(stores, public=public, own=own)
     after = tuple(item.der for item in sent)
     chains = [(FIRST.der, *after), *((item.der, *after) for item in LEAVES.values())]
-    return [judging.judge(chain, name="leaf.example", at=at) for at in moments for chain in chains]
+    return [judging.verify(chain, name="leaf.example", at=at) for at in moments for chain in chains]
 
 
 def compare(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) -> None:
     found = verdicts(*arguments, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(judge, "usual_way", lambda *_: None)
+        patch.setattr(verifier, "cacheable_path", lambda *_: None)
         expected = verdicts(*arguments, **options)
     assert found == expected
     assert [list(verdict.stores) for verdict in found] == [list(verdict.stores) for verdict in expected]
@@ -130,7 +130,7 @@ def test_constraints_are_asked_for_each_leaf(monkeypatch: pytest.MonkeyPatch) ->
 def test_chrome_s_dates(monkeypatch: pytest.MonkeyPatch, until: float | None) -> None:
     root = ROOT.parsed.sha256
     table = ChromeStore({root: until}, frozenset(), frozenset({root}))
-    monkeypatch.setattr(judge, "chrome_store", lambda: table)
+    monkeypatch.setattr(verifier, "chrome_store", lambda: table)
     monkeypatch.setattr(usual, "chrome_store", lambda: table)
     compare(monkeypatch, STORES["one"], (CA,), public=True)
     assert chrome.chrome_store() is not table
@@ -146,9 +146,9 @@ def test_a_moment_at_which_another_path_is_valid(monkeypatch: pytest.MonkeyPatch
 
 def test_the_way_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nearly every leaf is spared: it is judged without looking for paths."""
-    judging = a_judge(STORES["two"], public=False)
-    judging.judge((FIRST.der, CA.der), name=None, at=NOW)
-    monkeypatch.setattr(judging, "_surroundings", lambda *_: pytest.fail("judged at length"))
-    verdict = judging.judge((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
+    judging = a_verifier(STORES["two"], public=False)
+    judging.verify((FIRST.der, CA.der), name=None, at=NOW)
+    monkeypatch.setattr(judging, "_contexts_of", lambda *_: pytest.fail("judged at length"))
+    verdict = judging.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted and verdict.path == (LEAVES["usual"].parsed, CA.parsed, ROOT.parsed)
     assert verdict.name is not None and verdict.name.matches

@@ -6,7 +6,7 @@ import pytest
 
 from scanner.trust import certificate_rules as rules
 from scanner.trust import leaf_only as module
-from scanner.trust.leaf_only import judge_or_leaf, leaf_verdict
+from scanner.trust.leaf_only import leaf_verdict, verify_or_leaf
 from scanner.x509.certificate import Certificate
 from tests.helpers import evidence, pki
 from tests.helpers.evidence import AT, HOST
@@ -19,17 +19,17 @@ def broken(*_: object, **__: object) -> object:
 
 
 def test_without_a_fault_it_is_the_judges_verdict() -> None:
-    judge = evidence.judge()
+    verifier = evidence.verifier()
     sent = evidence.chain()
-    assert judge_or_leaf(judge, sent, name=HOST, at=AT) == judge.judge(sent, name=HOST, at=AT)
-    assert judge_or_leaf(judge, sent, name=HOST, at=AT).error is None
+    assert verify_or_leaf(verifier, sent, name=HOST, at=AT) == verifier.verify(sent, name=HOST, at=AT)
+    assert verify_or_leaf(verifier, sent, name=HOST, at=AT).error is None
 
 
 @pytest.mark.parametrize("name", [HOST, "other.example", None])
 def test_the_leaf_is_judged_by_itself(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = evidence.judge()
-    monkeypatch.setattr(judge, "judge", broken)
-    verdict = judge_or_leaf(judge, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
+    verifier = evidence.verifier()
+    monkeypatch.setattr(verifier, "verify", broken)
+    verdict = verify_or_leaf(verifier, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
     assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
     assert verdict.error is not None and "certificates: OverflowError: injected" in verdict.error
     assert not verdict.trusted and not verdict.in_order and not verdict.stores

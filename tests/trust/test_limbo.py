@@ -18,7 +18,7 @@ import pytest
 
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import TrustStore
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from scanner.x509.pem import certificates_in_pem
 from tests.helpers.pki import NOW
@@ -108,12 +108,12 @@ def _der(pem: str) -> bytes:
 def test_case(identity: str) -> None:
     case = CASES[identity]
     store = TrustStore("limbo", [Certificate.parse_untrusted(_der(pem)) for pem in case["trusted_certs"]])
-    judging = Judge([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    judging = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     at = datetime.fromisoformat(case["validation_time"]).timestamp() if case["validation_time"] else NOW
     name = (case["expected_peer_name"] or {}).get("value")
     chain = tuple(_der(pem) for pem in (case["peer_certificate"], *case["untrusted_intermediates"]))
     started = time.process_time()
-    verdict = judging.judge(chain, name=name, at=at)
+    verdict = judging.verify(chain, name=name, at=at)
     assert time.process_time() - started < 1.0
     accepted = verdict.trusted and (verdict.name is None or verdict.name.matches)
     expected = case["expected_result"] == "SUCCESS"

@@ -8,7 +8,7 @@ from scanner.trust.intermediates import Intermediates
 from scanner.trust.onecrl import DIGEST_BYTES, Blocklist, key_entry, onecrl, serial_entry
 from scanner.trust.stores import TrustStore, load_store
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
 from tests.trust.test_verifier import CA, LEAF, ROOT
@@ -16,8 +16,8 @@ from tests.trust.test_verifier import CA, LEAF, ROOT
 
 def judged(chain: tuple[Issued, ...], *entries: bytes) -> ChainVerdict:
     store = TrustStore("test", [ROOT.parsed], blocked=Blocklist("a list", frozenset(entries)))
-    judge = Judge([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    return judge.judge(tuple(item.der for item in chain), name="leaf.example", at=NOW)
+    verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    return verifier.verify(tuple(item.der for item in chain), name="leaf.example", at=NOW)
 
 
 def by_serial(issued: Issued) -> bytes:

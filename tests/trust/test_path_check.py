@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.path_check import CLOSED, UNKNOWN, WeighedPath
-from scanner.trust.verifier import Judge
+from scanner.trust.path_check import CLOSED, UNKNOWN, CheckedPath
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
-from tests.trust.test_verifier import codes, judge
+from tests.trust.test_verifier import codes, verdict_on
 
 ROOT = pki.root()
 TOP = pki.authority("Top", ROOT)
@@ -18,13 +18,13 @@ LEAF = pki.certificate("leaf.example", issuer=CA)
 def test_rank() -> None:
     leaf = LEAF.parsed
     short, long = (leaf,), (leaf, leaf)
-    assert WeighedPath(CLOSED, short, [], {}, None).rank < WeighedPath(CLOSED, long, [], {}, None).rank
-    assert WeighedPath(UNKNOWN, long, [], {}, None).rank < WeighedPath(UNKNOWN, short, [], {}, None).rank
+    assert CheckedPath(CLOSED, short, [], {}, None).rank < CheckedPath(CLOSED, long, [], {}, None).rank
+    assert CheckedPath(UNKNOWN, long, [], {}, None).rank < CheckedPath(UNKNOWN, short, [], {}, None).rank
 
 
 def test_a_forged_signature_leads_to_no_anchor() -> None:
     forged = pki.certificate("leaf.example", issuer=ROOT, break_signature=True)
-    verdict = judge(forged, anchors=(ROOT,), public=True)
+    verdict = verdict_on(forged, anchors=(ROOT,), public=True)
     assert codes(verdict) == ["bad-signature"]
     assert verdict.stores["test"].anchor is None
     assert not verdict.publicly_trusted
@@ -32,11 +32,11 @@ def test_a_forged_signature_leads_to_no_anchor() -> None:
 
 def test_a_stranger_that_borrows_a_known_name_misses_no_intermediate() -> None:
     held = Intermediates(shipped=False)
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
-    judging.judge((LEAF.der, CA.der, TOP.der), name=None, at=NOW)
+    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    judging.verify((LEAF.der, CA.der, TOP.der), name=None, at=NOW)
     assert held.size == 2
     stranger = pki.certificate("leaf.example", issuer=CA, signed_by=pki.key("proxy"), without=["aki"])
-    verdict = judging.judge((stranger.der,), name=None, at=NOW)
+    verdict = judging.verify((stranger.der,), name=None, at=NOW)
     assert verdict.stores["test"].completed_from == {}
     assert "intermediate-not-sent" not in codes(verdict)
 
@@ -45,8 +45,8 @@ def _after(known: tuple[Issued, ...], *chain: Issued) -> tuple[str | None, list[
     held = Intermediates(shipped=False)
     for item in known:
         assert held.learn(item.parsed)
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
-    verdict = judging.judge(tuple(item.der for item in chain), name=None, at=NOW)
+    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    verdict = judging.verify(tuple(item.der for item in chain), name=None, at=NOW)
     (problem,) = verdict.stores["test"].problems
     assert problem.code == "intermediate-not-sent"
     return problem.certificate, [item["subject"] for item in problem.evidence["missing"]]
@@ -60,7 +60,7 @@ def test_the_certificate_whose_issuer_is_missing_is_named() -> None:
 
 def test_an_untrusted_root_that_borrows_the_name_of_an_anchor() -> None:
     fake = pki.root("Test Root", private=pki.key("fake"))
-    verdict = judge(pki.certificate("leaf.example", issuer=fake), fake, anchors=(ROOT,))
+    verdict = verdict_on(pki.certificate("leaf.example", issuer=fake), fake, anchors=(ROOT,))
     (problem,) = verdict.stores["test"].problems
     assert problem.code == "untrusted-root"
     assert problem.evidence["anchor_of_same_name"] == ROOT.sha256
@@ -68,4 +68,4 @@ def test_an_untrusted_root_that_borrows_the_name_of_an_anchor() -> None:
 
 def test_a_self_signed_leaf_that_borrows_the_name_of_an_anchor() -> None:
     fake = pki.certificate("Test Root", private=pki.key("fake"), without=["aki"])
-    assert codes(judge(fake, anchors=(ROOT,))) == ["self-signed-leaf"]
+    assert codes(verdict_on(fake, anchors=(ROOT,))) == ["self-signed-leaf"]

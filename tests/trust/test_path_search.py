@@ -12,15 +12,15 @@ from scanner.trust.path_search import PathSearch, interval
 from scanner.trust.step_budget import MAX_STEPS
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued, name, network, tlv
 
 ROOT = pki.root()
 
 
-def judge_in(*stores: TrustStore) -> Judge:
-    return Judge(stores, public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+def verifier_of(*stores: TrustStore) -> ChainVerifier:
+    return ChainVerifier(stores, public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
 
 @cache
@@ -49,8 +49,8 @@ def maze(
     return (leaf, *second, *first, *reversed(line))
 
 
-def problems_of(judge: Judge, chain: tuple[Issued, ...], at: float = NOW) -> list[Problem]:
-    verdict = judge.judge(tuple(item.der for item in chain), name="leaf.example", at=at)
+def problems_of(verifier: ChainVerifier, chain: tuple[Issued, ...], at: float = NOW) -> list[Problem]:
+    verdict = verifier.verify(tuple(item.der for item in chain), name="leaf.example", at=at)
     assert verdict.name is not None and verdict.name.matches
     return [problem for store in verdict.stores.values() for problem in store.problems]
 
@@ -58,19 +58,19 @@ def problems_of(judge: Judge, chain: tuple[Issued, ...], at: float = NOW) -> lis
 @pytest.mark.parametrize("kind", ["directory", "address", "dns"])
 def test_constraints_times_names_times_paths_are_judged_to_the_end(kind: str) -> None:
     chain = maze(4, 2, kind=kind, names=200, constraints=150)
-    judge = judge_in(pki.store(ROOT))
+    verifier = verifier_of(pki.store(ROOT))
     # Go does not understand constraints on directory names that are critical, which are no matter here
-    codes = {problem.code for problem in problems_of(judge, chain)}
+    codes = {problem.code for problem in problems_of(verifier, chain)}
     assert codes <= ({"unknown-critical-extension"} if kind == "directory" else set())
-    assert judge._builder.budget.left > 0
-    codes = {problem.code for problem in problems_of(judge_in(pki.store(pki.root("Other"))), chain)}
+    assert verifier._builder.budget.left > 0
+    codes = {problem.code for problem in problems_of(verifier_of(pki.store(pki.root("Other"))), chain)}
     assert "issuer-unknown" in codes and "too-costly-to-judge" not in codes
 
 
 @pytest.mark.parametrize("kind", ["directory", "address", "dns"])
 def test_a_maze_without_end_is_too_costly_and_says_who_gives_up(kind: str) -> None:
     chain = maze(24, 10, kind=kind, names=200, constraints=150, top=pki.root("Nowhere"))
-    (problem,) = problems_of(judge_in(pki.store(ROOT)), chain)
+    (problem,) = problems_of(verifier_of(pki.store(ROOT)), chain)
     assert problem.code == "too-costly-to-judge"
     assert problem.evidence["sent"] == 59
     assert problem.evidence["steps"] == MAX_STEPS
@@ -80,16 +80,16 @@ def test_a_maze_without_end_is_too_costly_and_says_who_gives_up(kind: str) -> No
 
 def test_the_same_chain_ends_the_same_way_each_time() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
-    judge = judge_in(pki.store(ROOT))
-    first = problems_of(judge, chain)
+    verifier = verifier_of(pki.store(ROOT))
+    first = problems_of(verifier, chain)
     for at in (NOW, NOW + 1, NOW + DAY):  # of another day it is judged anew, with all signatures known
-        assert problems_of(judge, chain, at) == first
+        assert problems_of(verifier, chain, at) == first
 
 
 def test_what_is_known_of_the_leaf_is_said_besides() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
     leaf = pki.certificate("leaf.example", issuer=chain[1], not_after=NOW - DAY)
-    verdict = judge_in(pki.store(ROOT)).judge(
+    verdict = verifier_of(pki.store(ROOT)).verify(
         (leaf.der, *[item.der for item in chain[1:]]), name="other.example", at=NOW
     )
     (store,) = verdict.stores.values()
@@ -101,7 +101,7 @@ def test_go_is_not_named_where_it_finds_a_root_in_time() -> None:
     """What is sent beside a path costs us, and no client: the path is found, and the rest is not looked through."""
     chain = maze(24, 10, top=pki.root("Nowhere"))
     direct = pki.authority("A", ROOT, private=chain[1].private)
-    verdict = judge_in(pki.store(ROOT)).judge(
+    verdict = verifier_of(pki.store(ROOT)).verify(
         (chain[0].der, direct.der, *[i.der for i in chain[1:]]), name=None, at=NOW
     )
     assert verdict.trusted
@@ -112,18 +112,18 @@ def test_go_is_not_named_where_it_finds_a_root_in_time() -> None:
 def test_one_store_that_cannot_be_judged_leaves_the_others_as_they_are() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
     stores = pki.store(chain[1], name="near"), pki.store(ROOT, name="far")
-    verdict = judge_in(*stores).judge(tuple(item.der for item in chain), name=None, at=NOW)
+    verdict = verifier_of(*stores).verify(tuple(item.der for item in chain), name=None, at=NOW)
     assert verdict.stores["near"].trusted
     assert [problem.code for problem in verdict.stores["far"].problems] == ["too-costly-to-judge"]
 
 
 def test_more_comparisons_than_openssl_makes_are_refused_by_it() -> None:
     chain = maze(1, 1, names=1100, constraints=1000)
-    (problem,) = problems_of(judge_in(pki.store(ROOT)), chain)
+    (problem,) = problems_of(verifier_of(pki.store(ROOT)), chain)
     assert problem.code == "too-costly-to-judge"
     assert problem.evidence["comparisons"] == 1102 * 1000
     assert problem.evidence["refused_by"] == ["openssl", "curl", "python", "gnutls"]
-    assert problems_of(judge_in(pki.store(ROOT)), maze(1, 1, names=900, constraints=1000)) == []
+    assert problems_of(verifier_of(pki.store(ROOT)), maze(1, 1, names=900, constraints=1000)) == []
 
 
 def test_interval_ends_where_a_certificate_begins_or_ends() -> None:
@@ -136,21 +136,21 @@ def test_interval_ends_where_a_certificate_begins_or_ends() -> None:
 def test_a_costly_chain_is_judged_once_for_a_target() -> None:
     """Its verdict is kept at first sight, whatever else is judged before it is asked for again."""
     chain = tuple(item.der for item in maze(24, 10, top=pki.root("Nowhere")))
-    judge = judge_in(pki.store(ROOT))
-    first = judge.judge(chain, name="leaf.example", at=NOW)
-    budget = judge._builder.budget
-    judge.judge((pki.certificate("b.example", issuer=ROOT).der,), name="b.example", at=NOW)
-    assert judge._builder.budget is not budget
-    budget = judge._builder.budget
-    assert judge.judge(chain, name="leaf.example", at=NOW) is first
-    assert judge._builder.budget is budget
+    verifier = verifier_of(pki.store(ROOT))
+    first = verifier.verify(chain, name="leaf.example", at=NOW)
+    budget = verifier._builder.budget
+    verifier.verify((pki.certificate("b.example", issuer=ROOT).der,), name="b.example", at=NOW)
+    assert verifier._builder.budget is not budget
+    budget = verifier._builder.budget
+    assert verifier.verify(chain, name="leaf.example", at=NOW) is first
+    assert verifier._builder.budget is budget
 
 
 def test_nothing_of_a_search_is_left_when_a_chain_was_judged() -> None:
     """A search that ended early held itself, and with it certificates of any size."""
-    judge = judge_in(pki.store(ROOT))
+    verifier = verifier_of(pki.store(ROOT))
     for number in range(3):
         issuer = pki.certificate(f"Issuing {number}", issuer=ROOT, ca=True)
         chain = pki.certificate("leaf.example", issuer=issuer).der, issuer.der
-        assert judge.judge(chain, name="leaf.example", at=NOW).trusted
+        assert verifier.verify(chain, name="leaf.example", at=NOW).trusted
     assert not [each for each in gc.get_objects() if isinstance(each, PathSearch)]

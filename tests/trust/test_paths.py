@@ -7,8 +7,8 @@ import pytest
 from scanner.trust import paths
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.path_search import PathSearch
-from scanner.trust.paths import End, PathBuilder, surroundings
-from scanner.trust.step_budget import MAX_STEPS, Budget, TooCostly
+from scanner.trust.paths import End, PathBuilder, chain_context
+from scanner.trust.step_budget import MAX_STEPS, StepBudget, TooCostly
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Issued
@@ -28,15 +28,15 @@ class Counting(PathBuilder):
         return super().signed_by(child, issuer)
 
 
-def climb(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (ROOT,)) -> tuple[Counting, list[End]]:
+def path_set(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (ROOT,)) -> tuple[Counting, list[End]]:
     """All ends of all paths from a leaf, whatever that costs, and the builder that counted."""
     builder = Counting()
-    builder.budget = Budget(10_000_000)
-    around = surroundings(pki.store(*anchors), tuple(item.parsed for item in sent))
+    builder.budget = StepBudget(10_000_000)
+    context = chain_context(pki.store(*anchors), tuple(item.parsed for item in sent))
     ends = [
-        upper.end
-        for step in builder.steps(leaf.parsed, around, complete=False)
-        for upper in builder.upper_paths(step.issuer, around, step.source)
+        above_path.end
+        for link in builder.links(leaf.parsed, context, complete=False)
+        for above_path in builder.issuer_paths(link.issuer, context, link.source)
     ]
     return builder, ends
 
@@ -44,18 +44,18 @@ def climb(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (ROOT,
 def test_a_mesh_of_cross_signs_is_bounded() -> None:
     authorities = [pki.root(f"Mesh {number}") for number in range(8)]
     mesh = [
-        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        pki.authority(f"Mesh {lower}", authorities[above_path], private=authorities[lower].private)
         for lower in range(8)
-        for upper in range(8)
-        if lower != upper
+        for above_path in range(8)
+        if lower != above_path
     ]
     leaf = pki.certificate("leaf.example", issuer=authorities[0])
-    _, ends = climb(leaf, mesh)
+    _, ends = path_set(leaf, mesh)
     assert len(ends) <= paths.MAX_CANDIDATES * paths.MAX_PATHS
     builder = PathBuilder(Intermediates(shipped=False))
-    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in mesh))
-    search = PathSearch(builder, leaf.parsed, [around], NOW)
-    assert [problem.code for problem in search.best(around).problems] == ["too-costly-to-judge"]
+    context = chain_context(pki.store(ROOT), tuple(item.parsed for item in mesh))
+    search = PathSearch(builder, leaf.parsed, [context], NOW)
+    assert [problem.code for problem in search.best(context).problems] == ["too-costly-to-judge"]
     assert search.exhausted
     assert len(builder._signatures) * 100 <= MAX_STEPS
 
@@ -63,24 +63,24 @@ def test_a_mesh_of_cross_signs_is_bounded() -> None:
 def test_the_anchor_is_found_beside_a_mesh() -> None:
     authorities = [pki.root(f"Mesh {number}") for number in range(8)]
     mesh = [
-        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private)
+        pki.authority(f"Mesh {lower}", authorities[above_path], private=authorities[lower].private)
         for lower in range(8)
-        for upper in range(8)
-        if lower != upper
+        for above_path in range(8)
+        if lower != above_path
     ]
     leaf = pki.certificate("leaf.example", issuer=authorities[0])
-    _, ends = climb(leaf, mesh, anchors=(authorities[7],))
+    _, ends = path_set(leaf, mesh, anchors=(authorities[7],))
     assert "anchor" in ends
-    around = surroundings(pki.store(authorities[7]), tuple(item.parsed for item in mesh))
-    search = PathSearch(PathBuilder(Intermediates(shipped=False)), leaf.parsed, [around], NOW)
-    assert search.best(around).problems == []
+    context = chain_context(pki.store(authorities[7]), tuple(item.parsed for item in mesh))
+    search = PathSearch(PathBuilder(Intermediates(shipped=False)), leaf.parsed, [context], NOW)
+    assert search.best(context).problems == []
 
 
 def test_a_flood_of_one_name_with_other_keys() -> None:
     ca = pki.authority("Flood", ROOT)
     flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(200)]
     leaf = pki.certificate("leaf.example", issuer=ca)
-    builder, ends = climb(leaf, [ca, *flood])
+    builder, ends = path_set(leaf, [ca, *flood])
     assert ends == ["anchor"]
     assert builder.asked <= 2 * paths.MAX_CANDIDATES
 
@@ -89,7 +89,7 @@ def test_a_flood_of_one_name_and_one_key() -> None:
     ca = pki.authority("Flood", ROOT)
     flood = [pki.authority("Flood", ca, private=ca.private, serial=number + 1) for number in range(200)]
     leaf = pki.certificate("leaf.example", issuer=ca)
-    builder, ends = climb(leaf, [*flood[:20], ca, *flood[20:]])
+    builder, ends = path_set(leaf, [*flood[:20], ca, *flood[20:]])
     assert "anchor" in ends
     assert builder.asked < 1000
 
@@ -103,7 +103,7 @@ def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
         issuer = pki.authority(subject, issuer, private=pki.key(f"ladder {number}"))
         ladder.append(issuer)
     leaf = pki.certificate("leaf.example", issuer=issuer)
-    _, ends = climb(leaf, ladder)
+    _, ends = path_set(leaf, ladder)
     assert set(ends) == {"limit"}
 
 
@@ -112,13 +112,13 @@ def test_two_authorities_that_sign_each_other() -> None:
     one = pki.authority("One", pki.root("Two", private=second), private=first)
     two = pki.authority("Two", pki.root("One", private=first), private=second)
     leaf = pki.certificate("leaf.example", issuer=one)
-    _, ends = climb(leaf, [one, two])
+    _, ends = path_set(leaf, [one, two])
     assert ends == ["unknown"]
 
 
 def test_a_certificate_is_never_its_own_issuer_by_name_alone() -> None:
     fake = pki.certificate("Self", ca=True, signed_by=pki.key("not its own"))
-    _, ends = climb(fake, [fake])
+    _, ends = path_set(fake, [fake])
     assert ends == []
 
 
@@ -141,10 +141,10 @@ def test_keys_that_would_cost_too_much_are_not_used() -> None:
     )
     ca = pki.authority("Huge", ROOT, public_key=huge)
     leaf = pki.certificate("leaf.example", issuer=ca, authority_key_id=pki.key_id(ca.private))
-    around = surroundings(pki.store(ROOT), (ca.parsed,))
-    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
-    assert [problem.code for problem in step.problems] == ["bad-signature"]
-    assert "cannot be checked" in step.problems[0].evidence["reason"]
+    context = chain_context(pki.store(ROOT), (ca.parsed,))
+    (link,) = PathBuilder(Intermediates(shipped=False)).links(leaf.parsed, context, complete=False)
+    assert [problem.code for problem in link.problems] == ["bad-signature"]
+    assert "cannot be checked" in link.problems[0].evidence["reason"]
 
 
 def test_when_the_budget_is_spent_nothing_half_found_is_kept() -> None:
@@ -153,14 +153,14 @@ def test_when_the_budget_is_spent_nothing_half_found_is_kept() -> None:
         for number in range(60)
     ]
     builder = PathBuilder(Intermediates(shipped=False))
-    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
-    builder.budget = Budget(50)
+    context = chain_context(pki.store(ROOT), tuple(item.parsed for item in flood))
+    builder.budget = StepBudget(50)
     with pytest.raises(TooCostly):
-        builder.upper_paths(flood[0].parsed, around, "sent")
-    assert around.closed == {}
+        builder.issuer_paths(flood[0].parsed, context, "sent")
+    assert context.closed == {}
     builder.begin()
-    assert builder.upper_paths(flood[0].parsed, around, "sent")
-    assert len(around.closed) == 1
+    assert builder.issuer_paths(flood[0].parsed, context, "sent")
+    assert len(context.closed) == 1
 
 
 @pytest.mark.parametrize("complete", [False, True])
@@ -168,19 +168,19 @@ def test_paths_found_before_are_charged_as_if_they_were_new(complete: bool) -> N
     authorities = [pki.root(f"Mesh {number}") for number in range(5)]
     limit = pki.name_constraints(permitted=["example"])
     mesh = [
-        pki.authority(f"Mesh {lower}", authorities[upper], private=authorities[lower].private, extra=[limit])
+        pki.authority(f"Mesh {lower}", authorities[above_path], private=authorities[lower].private, extra=[limit])
         for lower in range(5)
-        for upper in range(5)
-        if lower != upper
+        for above_path in range(5)
+        if lower != above_path
     ]
     leaf = pki.certificate("leaf.example", issuer=authorities[0]).parsed
     builder = PathBuilder(Intermediates(shipped=False))
-    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in mesh))
+    context = chain_context(pki.store(ROOT), tuple(item.parsed for item in mesh))
     spent = []
     for _ in range(3):
         builder.begin()
-        for step in builder.steps(leaf, around, complete=complete):
-            (builder.completions if complete else builder.upper_paths)(step.issuer, around, step.source)
+        for link in builder.links(leaf, context, complete=complete):
+            (builder.completions if complete else builder.issuer_paths)(link.issuer, context, link.source)
         spent.append((builder.budget.left, builder.budget.signatures))
     assert len(set(spent)) == 1
     assert spent[0][1] > 5
@@ -191,7 +191,7 @@ def test_a_long_straight_path_is_found() -> None:
     for number in range(31):
         issuer = pki.authority(f"Straight {number}", issuer)
         ladder.append(issuer)
-    builder, ends = climb(pki.certificate("leaf.example", issuer=issuer), ladder)
+    builder, ends = path_set(pki.certificate("leaf.example", issuer=issuer), ladder)
     assert ends == ["anchor"]
     assert builder.asked <= 2 * 32
 
@@ -202,20 +202,20 @@ def test_candidates_that_were_not_tried_may_be_the_right_ones() -> None:
     other = pki.authority("Flood", ROOT, private=pki.key("the right one"))
     leaf = pki.certificate("leaf.example", issuer=other, without=["aki"])
     builder = PathBuilder(Intermediates(shipped=False))
-    around = surroundings(pki.store(ROOT), tuple(item.parsed for item in flood))
-    assert builder.steps(leaf.parsed, around, complete=False) == []
+    context = chain_context(pki.store(ROOT), tuple(item.parsed for item in flood))
+    assert builder.links(leaf.parsed, context, complete=False) == []
     assert builder.cut
 
 
 def test_names_written_in_another_way_lead_on_and_say_so() -> None:
     ca = pki.authority(pki.name(O="Some  Org", CN="Some CA"), ROOT)  # type: ignore[arg-type]
     leaf = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O=pki.tlv(0x13, b"some org"), CN="SOME CA"))
-    around = surroundings(pki.store(ROOT), (ca.parsed,))
-    (step,) = PathBuilder(Intermediates(shipped=False)).steps(leaf.parsed, around, complete=False)
-    assert step.issuer.sha256 == ca.sha256
-    assert step.problems[0].evidence["refused_by"] == ["go", "firefox"]
+    context = chain_context(pki.store(ROOT), (ca.parsed,))
+    (link,) = PathBuilder(Intermediates(shipped=False)).links(leaf.parsed, context, complete=False)
+    assert link.issuer.sha256 == ca.sha256
+    assert link.problems[0].evidence["refused_by"] == ["go", "firefox"]
     stranger = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O="Another"))
-    assert PathBuilder(Intermediates(shipped=False)).steps(stranger.parsed, around, complete=False) == []
+    assert PathBuilder(Intermediates(shipped=False)).links(stranger.parsed, context, complete=False) == []
 
 
 def test_the_certificate_that_the_key_identifier_names() -> None:
@@ -227,8 +227,8 @@ def test_the_certificate_that_the_key_identifier_names() -> None:
     identifier = pki.extension("2.5.29.35", pki.sequence(named[2:]))
     leaf = pki.certificate("leaf.example", issuer=old, without=["aki"], extra=[identifier])
     builder = PathBuilder(Intermediates(shipped=False))
-    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed,)), complete=False)
-    assert [problem.code for problem in step.problems] == ["issuer-unknown"]
-    assert step.problems[0].evidence["refused_by"] == ["openssl", "curl", "python"]
-    (step,) = builder.steps(leaf.parsed, surroundings(pki.store(ROOT), (new.parsed, old.parsed)), complete=False)
-    assert (step.issuer.sha256, step.problems) == (old.sha256, ())
+    (link,) = builder.links(leaf.parsed, chain_context(pki.store(ROOT), (new.parsed,)), complete=False)
+    assert [problem.code for problem in link.problems] == ["issuer-unknown"]
+    assert link.problems[0].evidence["refused_by"] == ["openssl", "curl", "python"]
+    (link,) = builder.links(leaf.parsed, chain_context(pki.store(ROOT), (new.parsed, old.parsed)), complete=False)
+    assert (link.issuer.sha256, link.problems) == (old.sha256, ())

@@ -10,7 +10,7 @@ from scanner.model.evidence import Completion, EndpointEvidence, Stage
 from scanner.trust.portal_pages import Page, page_of
 from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, evidence, judge, root, verdicts
+from tests.helpers.evidence import HOST, answered, evidence, root, verdicts, verifier
 
 PORTAL = pki.certificate("login.hotel.example", issuer=root())
 
@@ -18,7 +18,7 @@ PORTAL = pki.certificate("login.hotel.example", issuer=root())
 def endpoint(leaf: pki.Issued = PORTAL, **answer: Any) -> tuple[EndpointEvidence, ChainVerdict]:
     completions = {"http": Completion(Stage.DONE, **answer)} if answer else {}
     seen = EndpointEvidence("192.0.2.1", answered([leaf]), completions=completions)
-    (verdict,) = verdicts(evidence(seen), judge())
+    (verdict,) = verdicts(evidence(seen), verifier())
     assert verdict is not None
     return seen, verdict
 

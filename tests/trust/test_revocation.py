@@ -9,7 +9,7 @@ from scanner.trust import revocation as judges
 from scanner.trust.revocation import (
     TOLERANCE,
     WITHOUT_NEXT_UPDATE,
-    Sources,
+    RevocationSources,
     issuer_of_leaf,
     judge_crl_untrusted,
     judge_ocsp_untrusted,
@@ -41,10 +41,10 @@ def test_sources() -> None:
     urls = ["http://ocsp.test", "ldap://ocsp.test", "http://ocsp.test"]
     lists = points(URL, "HTTPS://crl.test/2", "ldap:///cn=x")
     leaf = certificate("leaf.example", issuer=CA, extra=[authority_info_access(ocsp=urls), lists])
-    assert sources_of(leaf.parsed, CA.parsed) == Sources(
+    assert sources_of(leaf.parsed, CA.parsed) == RevocationSources(
         ("http://ocsp.test",), (URL, "HTTPS://crl.test/2"), None, ("ldap://ocsp.test", "ldap:///cn=x")
     )
-    assert sources_of(WORLD.other_leaf.parsed, CA.parsed) == Sources()
+    assert sources_of(WORLD.other_leaf.parsed, CA.parsed) == RevocationSources()
 
 
 def short(begins: float, seconds: float, *, ca: bool = False, extra: Sequence[bytes] = ()) -> str | None:

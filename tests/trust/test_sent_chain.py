@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
-from tests.trust.test_verifier import judge
+from tests.trust.test_verifier import verdict_on
 
 ROOT = pki.root()
 TOP = pki.authority("Top", ROOT)
@@ -14,7 +14,7 @@ STRANGER = pki.authority("Stranger", pki.root("Elsewhere"))
 
 
 def shape(*chain: Issued) -> list[str]:
-    verdict = judge(*chain, anchors=(ROOT,))
+    verdict = verdict_on(*chain, anchors=(ROOT,))
     assert verdict.trusted
     return [problem.code for problem in verdict.shape]
 
@@ -29,7 +29,7 @@ def test_root_sent() -> None:
 
 
 def test_misordered() -> None:
-    verdict = judge(LEAF, TOP, CA, anchors=(ROOT,))
+    verdict = verdict_on(LEAF, TOP, CA, anchors=(ROOT,))
     (problem,) = verdict.shape
     assert problem.code == "chain-misordered"
     assert problem.evidence["sent"] == ["CN=leaf.example", "CN=Top", "CN=CA"]
@@ -37,7 +37,7 @@ def test_misordered() -> None:
 
 
 def test_extras_and_duplicates() -> None:
-    verdict = judge(LEAF, CA, STRANGER, CA, TOP, LEAF, anchors=(ROOT,))
+    verdict = verdict_on(LEAF, CA, STRANGER, CA, TOP, LEAF, anchors=(ROOT,))
     (problem,) = verdict.shape
     assert problem.code == "chain-has-extras"
     assert [(extra["position"], extra["why"]) for extra in problem.evidence["extras"]] == [
@@ -49,7 +49,7 @@ def test_extras_and_duplicates() -> None:
 
 def test_an_expired_extra_is_called_that() -> None:
     old = pki.authority("CA", TOP, private=CA.private, not_after=NOW - DAY)
-    verdict = judge(LEAF, CA, TOP, old, anchors=(ROOT,))
+    verdict = verdict_on(LEAF, CA, TOP, old, anchors=(ROOT,))
     (problem,) = verdict.shape
     assert problem.evidence["extras"][0]["why"] == "outside its validity"
 
@@ -57,9 +57,9 @@ def test_an_expired_extra_is_called_that() -> None:
 def test_a_cross_sign_that_closes_another_path_is_no_extra() -> None:
     other = pki.root("Other")
     cross = pki.authority("Test Root", other, private=ROOT.private)
-    verdict = judge(LEAF, CA, TOP, cross, anchors=(ROOT, other))
+    verdict = verdict_on(LEAF, CA, TOP, cross, anchors=(ROOT, other))
     assert verdict.trusted and verdict.shape == ()
-    assert [problem.code for problem in judge(LEAF, CA, TOP, cross, anchors=(ROOT,)).shape] == ["chain-has-extras"]
+    assert [problem.code for problem in verdict_on(LEAF, CA, TOP, cross, anchors=(ROOT,)).shape] == ["chain-has-extras"]
 
 
 def test_every_fault_at_once() -> None:
@@ -67,5 +67,5 @@ def test_every_fault_at_once() -> None:
 
 
 def test_thousands_of_certificates() -> None:
-    verdict = judge(LEAF, CA, TOP, *([STRANGER] * 3000), anchors=(ROOT,))
+    verdict = verdict_on(LEAF, CA, TOP, *([STRANGER] * 3000), anchors=(ROOT,))
     assert verdict.trusted and len(verdict.sent) == 3003

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.step_budget import Budget, TooCostly, signature_steps
+from scanner.trust.step_budget import StepBudget, TooCostly, signature_steps
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 
@@ -31,7 +31,7 @@ def test_a_signature_is_charged_by_its_key() -> None:
 
 
 def test_what_is_charged_once_is_charged_once() -> None:
-    budget = Budget(100)
+    budget = StepBudget(100)
     assert budget.charge_once(("a",), 60)
     assert not budget.charge_once(("a",), 60)
     assert budget.left == 40
@@ -43,19 +43,19 @@ def test_what_is_charged_once_is_charged_once() -> None:
 
 def test_a_bill_is_charged_like_the_work_that_it_was_for() -> None:
     leaf = pki.certificate("leaf.example", issuer=ROOT).parsed
-    worked = Budget()
+    worked = StepBudget()
     worked.charge_once(("known before",), 5)
-    bill = worked.open_bill()
+    charges = worked.record_charges()
     worked.charge(7)
     worked.charge_once(("known before",), 5)
     worked.charge_once(("new", b"x"), 3)
     worked.charge_signature(leaf, ROOT.parsed)
-    worked.close_bill()
+    worked.stop_recording()
     worked.charge(1)
-    again = Budget()
-    again.charge_bill(bill)
+    again = StepBudget()
+    again.charge_again(charges)
     again.charge(1)
     assert again.left == worked.left
     assert again.signatures == worked.signatures == 1
-    again.charge_bill(bill)
+    again.charge_again(charges)
     assert again.left == worked.left - 7

@@ -10,8 +10,8 @@ import certifi
 import pytest
 
 from scanner.trust import stores
-from scanner.trust.path_check import weigh
-from scanner.trust.paths import Step, Surroundings, UpperPath
+from scanner.trust.path_check import check_path
+from scanner.trust.paths import ChainContext, IssuerPath, Link
 from scanner.trust.stores import StoreError, load_public_roots, load_store
 from tests.helpers import pki
 
@@ -93,9 +93,11 @@ def test_certificates_under_a_root_that_mozilla_distrusts_by_date() -> None:
     assert datetime.fromtimestamp(until, UTC).date().isoformat() == "2026-04-15"
     for begins, trusted in ((until, True), (until + 1, False)):
         leaf = pki.certificate("a.example", issuer=pki.root("x"), not_before=begins, not_after=until + 10**7).parsed
-        around = Surroundings(store, {})
-        upper = UpperPath((root,), "anchor", (), (), root.not_before, root.not_after, constrained=False)
-        path = weigh(leaf, Step(root, "anchor"), upper, around, until + 86_400, violation=lambda authority, lower: None)
+        context = ChainContext(store, {})
+        above_path = IssuerPath((root,), "anchor", (), (), root.not_before, root.not_after, constrained=False)
+        path = check_path(
+            leaf, Link(root, "anchor"), above_path, context, until + 86_400, violation=lambda authority, lower: None
+        )
         assert [problem.code for problem in path.problems] == ([] if trusted else ["untrusted-root"])
         assert path.anchor == root
 

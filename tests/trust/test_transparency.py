@@ -38,8 +38,8 @@ def listed(*logs: Log, **changes: Any) -> LogList:
 
 
 def judged(leaf: Issued, by: LogList | None = None, at: float = NOW, **beside: Any) -> TransparencyVerdict:
-    judge = Transparency(by or listed(ARGON, XENON, YETI, TILES, OLD))
-    return judge.judge(leaf.parsed, CA.parsed, at=at, **beside)
+    transparency = Transparency(by or listed(ARGON, XENON, YETI, TILES, OLD))
+    return transparency.evaluate(leaf.parsed, CA.parsed, at=at, **beside)
 
 
 def statuses(verdict: TransparencyVerdict) -> list[str]:
@@ -62,7 +62,7 @@ def test_a_certificate_in_order() -> None:
 
 def test_a_real_certificate_by_the_shipped_list() -> None:
     leaf, issuer = real()
-    verdict = Transparency(load_log_list(None)).judge(leaf, issuer, at=NOW)
+    verdict = Transparency(load_log_list(None)).evaluate(leaf, issuer, at=NOW)
     assert statuses(verdict) == ["valid"] * 3
     assert verdict.chrome.complies and verdict.apple.complies is not False and verdict.certain
     assert [operator for operator, _ in verdict.times] == ["Sectigo", "Cloudflare", "Let's Encrypt"]
@@ -137,7 +137,7 @@ def test_what_cannot_be_read() -> None:
 
 def test_without_an_issuer_nothing_is_verified() -> None:
     leaf = with_scts([ARGON, YETI], issuer=CA).parsed
-    verdict = Transparency(listed(ARGON, YETI)).judge(leaf, None, at=NOW)
+    verdict = Transparency(listed(ARGON, YETI)).evaluate(leaf, None, at=NOW)
     assert statuses(verdict) == ["unverified", "unverified"] and not verdict.chrome.complies
 
 
@@ -176,7 +176,7 @@ def test_moments() -> None:
     keeping = Transparency(logs)
     for days in (0, 0.5, 1, 2, 5, 6, 10, 12, 0, 6):
         at = NOW + days * DAY
-        assert keeping.judge(leaf.parsed, CA.parsed, at=at) == judged(leaf, logs, at=at), days
+        assert keeping.evaluate(leaf.parsed, CA.parsed, at=at) == judged(leaf, logs, at=at), days
 
 
 def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,16 +188,16 @@ def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return verify(read, entry, key)
 
     monkeypatch.setattr(sct, "signature_flaw", counted)
-    judge = Transparency(listed(ARGON, YETI))
+    transparency = Transparency(listed(ARGON, YETI))
     leaf = with_scts([ARGON, YETI], issuer=CA).parsed
-    first = judge.judge(leaf, CA.parsed, at=NOW)
+    first = transparency.evaluate(leaf, CA.parsed, at=NOW)
     assert len(asked) == 2
     for hour in range(1, 4):
-        assert judge.judge(leaf, CA.parsed, at=NOW + hour * 3600) is first
+        assert transparency.evaluate(leaf, CA.parsed, at=NOW + hour * 3600) is first
     assert len(asked) == 2
     others = [with_scts([ARGON], f"h{number}.example", issuer=CA).parsed for number in range(40)]
     for other in (*others, leaf, *others, leaf, leaf):
-        judge.judge(other, CA.parsed, at=NOW)
+        transparency.evaluate(other, CA.parsed, at=NOW)
     # met for the second time it is kept, however many come between
     assert len(asked) == 2 + 40 + 2 + 40
 

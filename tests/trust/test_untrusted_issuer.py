@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_key, lineage_of, made_for_untrusted
+from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_id, made_for_untrusted, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 from tests.helpers import pki
 
@@ -17,27 +17,30 @@ def verdict(*sent: pki.Issued) -> ChainVerdict:
 
 
 def test_the_key_is_the_issuers_name_and_key() -> None:
-    one, other = lineage_of(verdict(LEAF, CA)), lineage_of(verdict(pki.certificate("b.example", issuer=CA), CA))
+    one, other = (
+        untrusted_issuer_of(verdict(LEAF, CA)),
+        untrusted_issuer_of(verdict(pki.certificate("b.example", issuer=CA), CA)),
+    )
     assert one is not None and other is not None
-    assert one.key == other.key == issuer_key(CA.subject_der, CA.parsed.spki_der)
+    assert one.key == other.key == issuer_id(CA.subject_der, CA.parsed.spki_der)
     assert one.keyed and one.leaf_key != other.leaf_key and not one.own_key and not one.operated
     namesake = pki.root("Box CA", private=pki.key("another box"))
-    third = lineage_of(verdict(pki.certificate("c.example", issuer=namesake), namesake))
+    third = untrusted_issuer_of(verdict(pki.certificate("c.example", issuer=namesake), namesake))
     assert third is not None and third.key != one.key and third.issuer == one.issuer
 
 
 def test_without_the_issuer_its_identifier_counts() -> None:
-    alone = lineage_of(verdict(LEAF))
+    alone = untrusted_issuer_of(verdict(LEAF))
     assert alone is not None and alone.keyed
-    assert alone.key == issuer_key(CA.subject_der, LEAF.parsed.authority_key_id)
-    bare = lineage_of(verdict(pki.certificate("www.example.org", issuer=CA, without=["aki"])))
+    assert alone.key == issuer_id(CA.subject_der, LEAF.parsed.authority_key_id)
+    bare = untrusted_issuer_of(verdict(pki.certificate("www.example.org", issuer=CA, without=["aki"])))
     assert bare is not None and not bare.keyed
 
 
 def test_the_issuers_own_key_in_the_leaf() -> None:
     leaf = pki.certificate("www.example.org", issuer=CA, private=CA.private)
     for sent in ((leaf, CA), (leaf,)):
-        found = lineage_of(verdict(*sent))
+        found = untrusted_issuer_of(verdict(*sent))
         assert found is not None and found.own_key
 
 
@@ -45,26 +48,26 @@ def test_an_operated_ca_says_where_it_publishes() -> None:
     url = pki.tlv(0x86, b"http://crl.example/1.crl")
     points = pki.sequence(pki.sequence(pki.tlv(0xA0, pki.tlv(0xA0, url))))
     leaf = pki.certificate("www.example.org", issuer=CA, extra=[pki.extension("2.5.29.31", points)])
-    found = lineage_of(verdict(leaf, CA))
+    found = untrusted_issuer_of(verdict(leaf, CA))
     assert found is not None and found.operated
 
 
 def test_who_is_left_out() -> None:
-    assert lineage_of(ChainVerdict(())) is None
-    assert lineage_of(verdict(pki.certificate("www.example.org"))) is None  # vouches for itself
-    assert lineage_of(replace(verdict(LEAF, CA), publicly_trusted=True)) is None
-    assert lineage_of(replace(verdict(LEAF, CA), own_ca=True)) is None
+    assert untrusted_issuer_of(ChainVerdict(())) is None
+    assert untrusted_issuer_of(verdict(pki.certificate("www.example.org"))) is None  # vouches for itself
+    assert untrusted_issuer_of(replace(verdict(LEAF, CA), publicly_trusted=True)) is None
+    assert untrusted_issuer_of(replace(verdict(LEAF, CA), own_ca=True)) is None
     origin = pki.certificate(
         pki.name(O="CloudFlare, Inc.", CN="CloudFlare Origin Certificate"),
         san=["www.example.org"],
         issuer_name=pki.name(O="CloudFlare, Inc.", OU="CloudFlare Origin SSL Certificate Authority"),
         signed_by=pki.key("origin"),
     )
-    assert lineage_of(verdict(origin)) is None  # one CA for a hosting platform's customers
+    assert untrusted_issuer_of(verdict(origin)) is None  # one CA for a hosting platform's customers
     factory = pki.certificate(
         pki.name(CN="fw"), issuer_name=pki.name(CN="ASA Temporary Self Signed Certificate"), signed_by=pki.key("x")
     )
-    assert lineage_of(verdict(factory)) is None
+    assert untrusted_issuer_of(verdict(factory)) is None
 
 
 def test_made_for_a_name_that_cannot_exist() -> None:
@@ -81,9 +84,9 @@ def test_own_authorities() -> None:
     deep = pki.certificate("deep.example", issuer=issuing)
     own = OwnAuthorities([CA.parsed])
     assert own and not OwnAuthorities()
-    assert own.vouch_for([LEAF.parsed])
-    assert own.vouch_for([deep.parsed, issuing.parsed])
-    assert own.vouch_for([None, CA.parsed])
-    assert not own.vouch_for([deep.parsed])
+    assert own.covers([LEAF.parsed])
+    assert own.covers([deep.parsed, issuing.parsed])
+    assert own.covers([None, CA.parsed])
+    assert not own.covers([deep.parsed])
     namesake = pki.root("Box CA", private=pki.key("another box"))
-    assert not own.vouch_for([pki.certificate("c.example", issuer=namesake).parsed, namesake.parsed])
+    assert not own.covers([pki.certificate("c.example", issuer=namesake).parsed, namesake.parsed])

@@ -9,7 +9,7 @@ import pytest
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import ChainVerdict
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW, Issued
 
@@ -18,20 +18,20 @@ CA = pki.authority("Test CA", ROOT)
 LEAF = pki.certificate("leaf.example", issuer=CA)
 
 
-def judge(
+def verdict_on(
     *chain: Issued,
     anchors: tuple[Issued, ...] = (ROOT,),
     name: str | None = "leaf.example",
     at: float = NOW,
     public: bool = False,
 ) -> ChainVerdict:
-    """One verdict from a fresh judge with one store called ``test``."""
-    judging = Judge(
+    """Return the verdict of a new verifier with one store called ``test``."""
+    verifier = ChainVerifier(
         [pki.store(*anchors)],
         public_roots=frozenset(anchor.sha256 for anchor in anchors) if public else frozenset(),
         intermediates=Intermediates(shipped=False),
     )
-    return judging.judge(tuple(item.der for item in chain), name=name, at=at)
+    return verifier.verify(tuple(item.der for item in chain), name=name, at=at)
 
 
 def codes(verdict: ChainVerdict) -> list[str]:
@@ -173,7 +173,7 @@ CASES = {
 @pytest.mark.parametrize("label", CASES)
 def test_catalogue(label: str) -> None:
     case = CASES[label]
-    verdict = judge(*case.chain, anchors=case.anchors, at=case.at)
+    verdict = verdict_on(*case.chain, anchors=case.anchors, at=case.at)
     store = verdict.stores["test"]
     assert store.trusted is (not case.expected), store.problems
     found = [(problem.code, problem.certificate) for problem in store.problems]
@@ -191,14 +191,14 @@ def test_catalogue(label: str) -> None:
 
 def test_all_problems_of_a_path_are_listed_worst_first() -> None:
     ca = _ca(not_after=NOW - DAY, purposes=("clientAuth",))
-    verdict = judge(_below(ca, not_after=NOW - 1), ca)
+    verdict = verdict_on(_below(ca, not_after=NOW - 1), ca)
     assert codes(verdict) == ["certificate-expired", "intermediate-expired", "not-for-server-auth"]
 
 
 def test_a_good_path_wins_over_an_expired_cross_sign() -> None:
     old_root = pki.root("Old Root")
     cross = pki.authority("Test Root", old_root, private=ROOT.private, not_after=NOW - DAY)
-    verdict = judge(LEAF, CA, cross, anchors=(old_root, ROOT))
+    verdict = verdict_on(LEAF, CA, cross, anchors=(old_root, ROOT))
     assert verdict.trusted
     assert verdict.stores["test"].path == (LEAF.sha256, CA.sha256, ROOT.sha256)
     assert [problem.code for problem in verdict.shape] == ["chain-has-extras"]
@@ -210,18 +210,18 @@ def test_the_good_cross_sign_is_found_whichever_comes_first() -> None:
     good = pki.authority("Test CA", other, private=CA.private)
     bad = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW - DAY)
     for chain in ((LEAF, bad, good), (LEAF, good, bad)):
-        verdict = judge(*chain, anchors=(ROOT, other))
+        verdict = verdict_on(*chain, anchors=(ROOT, other))
         assert verdict.trusted
         assert verdict.stores["test"].anchor == other.sha256
 
 
 def test_validity_is_judged_at_the_moment_given_whatever_was_cached() -> None:
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     chain = (LEAF.der, CA.der)
     leaf = LEAF.parsed
 
     def at(moment: float) -> list[str]:
-        return codes(judging.judge(chain, name=None, at=moment))
+        return codes(verifier.verify(chain, name=None, at=moment))
 
     assert at(NOW) == at(NOW + 1) == []
     assert at(leaf.not_after) == at(leaf.not_after + 0.9) == []
@@ -236,21 +236,21 @@ def test_validity_is_judged_at_the_moment_given_whatever_was_cached() -> None:
 def test_caching_never_crosses_a_boundary_of_any_certificate() -> None:
     late = pki.authority("Test CA", ROOT, private=CA.private, not_before=NOW + 10, not_after=NOW + 20 * DAY)
     early = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW + 5)
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     for moment in (NOW, NOW + 5, NOW + 6, NOW + 9, NOW + 10, NOW + 11, NOW + 7, NOW, NOW + 30 * DAY, NOW + 12):
         chain = (LEAF.der, early.der, late.der)
-        fresh = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-        assert judging.judge(chain, name=None, at=moment) == fresh.judge(chain, name=None, at=moment)
+        fresh = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+        assert verifier.verify(chain, name=None, at=moment) == fresh.verify(chain, name=None, at=moment)
 
 
 def test_an_intermediate_of_another_host_completes_a_path_and_is_never_trust() -> None:
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     alone = (LEAF.der,)
-    first = judging.judge(alone, name="leaf.example", at=NOW)
+    first = verifier.verify(alone, name="leaf.example", at=NOW)
     assert codes(first) == ["issuer-unknown"]
     other = pki.certificate("other.example", issuer=CA)
-    assert judging.judge((other.der, CA.der), name="other.example", at=NOW).trusted
-    second = judging.judge(alone, name="leaf.example", at=NOW)
+    assert verifier.verify((other.der, CA.der), name="other.example", at=NOW).trusted
+    second = verifier.verify(alone, name="leaf.example", at=NOW)
     store = second.stores["test"]
     assert codes(second) == ["intermediate-not-sent"]
     assert not second.trusted
@@ -263,12 +263,12 @@ def test_an_intermediate_of_another_host_completes_a_path_and_is_never_trust() -
 
 
 def test_a_store_of_its_own_is_judged_for_itself() -> None:
-    judging = Judge(
+    verifier = ChainVerifier(
         [pki.store(ROOT, name="ours"), pki.store(STRANGER, name="theirs")],
         public_roots=frozenset(),
         intermediates=Intermediates(shipped=False),
     )
-    verdict = judging.judge((LEAF.der, CA.der), name=None, at=NOW)
+    verdict = verifier.verify((LEAF.der, CA.der), name=None, at=NOW)
     assert verdict.stores["ours"].trusted
     assert not verdict.stores["theirs"].trusted
     assert verdict.trusted
@@ -277,8 +277,8 @@ def test_a_store_of_its_own_is_judged_for_itself() -> None:
 def test_leaf_after_the_distrust_date_of_its_root() -> None:
     for since, trusted in ((NOW - 31 * DAY, False), (NOW - 29 * DAY, True)):
         store = pki.store(ROOT, distrust_after={ROOT.sha256: since})
-        judging = Judge([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-        verdict = judging.judge((LEAF.der, CA.der), name=None, at=NOW)
+        verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+        verdict = verifier.verify((LEAF.der, CA.der), name=None, at=NOW)
         assert verdict.trusted is trusted
         assert codes(verdict) == ([] if trusted else ["untrusted-root"])
 
@@ -302,46 +302,48 @@ def test_lifetimes_by_date_of_issue(issued: str, days: int, too_long: bool) -> N
     start = datetime.fromisoformat(issued).replace(tzinfo=UTC).timestamp()
     root = pki.root("Long Root", not_before=start - DAY, not_after=start + 9000 * DAY)
     leaf = pki.certificate("leaf.example", issuer=root, not_before=start, not_after=start + days * DAY - 1)
-    verdict = judge(leaf, anchors=(root,), at=start + DAY, public=True)
+    verdict = verdict_on(leaf, anchors=(root,), at=start + DAY, public=True)
     assert verdict.trusted and verdict.publicly_trusted
     assert [problem.code for problem in verdict.leaf_problems] == (["validity-too-long"] if too_long else [])
-    assert judge(leaf, anchors=(root,), at=start + DAY).leaf_problems == ()
+    assert verdict_on(leaf, anchors=(root,), at=start + DAY).leaf_problems == ()
 
 
 def test_bytes_that_are_no_certificate() -> None:
-    judging = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    verdict = judging.judge((b"\x30\x03nonsense", CA.der), name="leaf.example", at=NOW)
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verdict = verifier.verify((b"\x30\x03nonsense", CA.der), name="leaf.example", at=NOW)
     assert verdict.leaf is None and not verdict.trusted
     assert [problem.code for problem in verdict.leaf_problems] == ["malformed-certificate"]
     assert codes(verdict) == ["malformed-certificate"]
-    verdict = judging.judge((LEAF.der, b"", CA.der), name="leaf.example", at=NOW)
+    verdict = verifier.verify((LEAF.der, b"", CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted
     assert verdict.sent[1] is None
     assert [(problem.code, problem.evidence["position"]) for problem in verdict.shape] == [("malformed-certificate", 1)]
 
 
 def test_nothing_sent() -> None:
-    verdict = judge()
+    verdict = verdict_on()
     assert verdict == ChainVerdict(())
     assert not verdict.trusted
 
 
 def test_the_name_is_judged_apart_from_the_path() -> None:
-    verdict = judge(LEAF, CA, name="wrong.example")
+    verdict = verdict_on(LEAF, CA, name="wrong.example")
     assert verdict.trusted
     assert verdict.name is not None and verdict.name.code == "name-not-in-san"
 
 
 def test_placeholder_is_named_before_what_else_is_wrong() -> None:
     fake = pki.name(O="Acme Co", CN="Kubernetes Ingress Controller Fake Certificate")
-    verdict = judge(pki.certificate(fake, san=["ingress.local"]), name="leaf.example")
+    verdict = verdict_on(pki.certificate(fake, san=["ingress.local"]), name="leaf.example")
     assert [problem.code for problem in verdict.leaf_problems] == ["placeholder-certificate", "self-signed-leaf"]
     assert verdict.leaf_problems[0].evidence["product"] == "ingress-nginx (Kubernetes)"
     assert codes(verdict) == ["self-signed-leaf"]
 
 
 def test_a_placeholder_known_only_by_hearsay_is_but_a_hint() -> None:
-    verdict = judge(pki.certificate(pki.name(C="AU", ST="Some-State", O="Internet Widgits Pty Ltd"), san=["a.example"]))
+    verdict = verdict_on(
+        pki.certificate(pki.name(C="AU", ST="Some-State", O="Internet Widgits Pty Ltd"), san=["a.example"])
+    )
     (problem,) = verdict.leaf_problems
     assert problem.code == "self-signed-leaf"
     assert problem.evidence["resembles"] == "OpenSSL defaults"

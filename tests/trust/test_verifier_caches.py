@@ -7,9 +7,9 @@ import pytest
 from scanner.caching import Cache
 from scanner.trust import verifier_caches as judge_caches
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, Climb, UpperPath, surroundings
-from scanner.trust.step_budget import Bill
-from scanner.trust.verifier import Judge
+from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, IssuerPath, PathSet, chain_context
+from scanner.trust.step_budget import Charges
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW
@@ -27,25 +27,28 @@ def test_judged_chains_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> 
     leaf = large(0)
     monkeypatch.setattr(judge_caches, "MAX_CHAINS_BYTES", 10 * 9 * (len(leaf) + len(CA.der) + 1000))
     monkeypatch.setattr(judge_caches, "MAX_LEAVES_BYTES", 10 * 7 * (len(leaf) + 1000))
-    judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     for number in range(20):
         der = large(number)
         for _ in range(2):  # kept the second time
-            judge._last = judge._last_leaf = None
-            judge.judge((der, CA.der), name=None, at=NOW)
-    for cache, most in ((judge._chains, judge_caches.MAX_CHAINS_BYTES), (judge._leaves, judge_caches.MAX_LEAVES_BYTES)):
+            verifier._last = verifier._last_leaf = None
+            verifier.verify((der, CA.der), name=None, at=NOW)
+    for cache, most in (
+        (verifier._chains, judge_caches.MAX_CHAINS_BYTES),
+        (verifier._leaves, judge_caches.MAX_LEAVES_BYTES),
+    ):
         assert isinstance(cache, Cache)
         assert 5 <= len(cache) <= 10
         assert most / 2 < cache.bytes <= most
 
 
 def test_a_shared_chain_of_the_usual_size_is_judged_once() -> None:
-    judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     chain = (pki.certificate("one.example", issuer=CA).der, CA.der)
     verdicts = []
     for _ in range(3):
-        judge._last = None
-        verdicts.append(judge.judge(chain, name=None, at=NOW))
+        verifier._last = None
+        verdicts.append(verifier.verify(chain, name=None, at=NOW))
     assert verdicts[1] is verdicts[2]
 
 
@@ -54,15 +57,15 @@ def test_issuers_surroundings_and_usual_paths_count_their_certificates() -> None
     issuer = Certificate.parse_untrusted(CA.der)
     cache.put(CA.der, issuer)
     assert cache.bytes == 7 * len(CA.der)
-    around = judge_caches.around()
-    around.put(("a",), (surroundings(pki.store(ROOT), (issuer,)),))
-    assert around.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
+    context = judge_caches.context()
+    context.put(("a",), (chain_context(pki.store(ROOT), (issuer,)),))
+    assert context.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
 
 
 def test_paths_above_the_issuers_of_one_server_are_bounded() -> None:
-    around = surroundings(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
-    path = UpperPath((), "unknown", (), (), 0.0, 0.0, False)
-    assert around.has_room(Climb([path] * (MAX_PATHS_KEPT - 1), Bill(), 0))
-    assert not around.has_room(Climb([path] * 2, Bill(), 0))
-    assert around.has_room(Climb([path], Bill(), 0))
-    assert not around.has_room(Climb([path], Bill(), 0))
+    context = chain_context(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
+    path = IssuerPath((), "unknown", (), (), 0.0, 0.0, False)
+    assert context.has_room(PathSet([path] * (MAX_PATHS_KEPT - 1), Charges(), 0))
+    assert not context.has_room(PathSet([path] * 2, Charges(), 0))
+    assert context.has_room(PathSet([path], Charges(), 0))
+    assert not context.has_room(PathSet([path], Charges(), 0))

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509 as cryptography_x509
 
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
 from scanner.x509.distinguished import name_text
 from tests.helpers import pki
@@ -220,7 +220,7 @@ def test_mutations_never_escape() -> None:
     generator = random.Random(20261123)
     root = ROOT.parsed
     sources = [LEAF.der, ROOT.der, pki.certificate("m", issuer=ROOT, private=pki.key("m", "rsa:2048")).der]
-    judging = Judge(
+    judging = ChainVerifier(
         [pki.store(ROOT)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
     )
     parsed = 0
@@ -240,13 +240,13 @@ def test_mutations_never_escape() -> None:
         try:
             certificate = Certificate.parse_untrusted(bytes(data))
         except CertificateError:
-            assert judging.judge((bytes(data),), name="leaf.example", at=NOW).leaf is None
+            assert judging.verify((bytes(data),), name="leaf.example", at=NOW).leaf is None
             continue
         parsed += 1
         json.dumps(describe(certificate), ensure_ascii=False).encode()
         _ = certificate.must_staple, certificate.crl_urls, certificate.self_signed
-        verdict = judging.judge((bytes(data), ROOT.der), name="leaf.example", at=NOW)
+        verdict = judging.verify((bytes(data), ROOT.der), name="leaf.example", at=NOW)
         assert verdict.leaf == certificate
         assert not verdict.trusted or bytes(data) in sources
-        judging.judge((LEAF.der, bytes(data)), name="leaf.example", at=NOW)
+        judging.verify((LEAF.der, bytes(data)), name="leaf.example", at=NOW)
     assert parsed > 150

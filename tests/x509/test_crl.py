@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from scanner.x509 import crl as lists
-from scanner.x509.crl import SEARCHES, Crl, CrlError, Entry, load_untrusted, look_up_untrusted
+from scanner.x509.crl import SEARCHES, Crl, CrlError, RevokedEntry, load_untrusted, look_up_untrusted
 from scanner.x509.ocsp import MAX_MESSAGE
-from scanner.x509.signatures import SignatureAlgorithm, verifies
+from scanner.x509.signatures import SignatureAlgorithm, verify_signature
 from tests.helpers import revocation as made
 from tests.helpers.pki import (
     DAY,
@@ -37,7 +37,7 @@ SERIAL = int(LEAF.parsed.serial, 16)
 OPENSSL = shutil.which("openssl")
 
 
-def says(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA, url: str | None = URL) -> Entry | None:
+def says(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA, url: str | None = URL) -> RevokedEntry | None:
     return look_up_untrusted(load_untrusted(data), leaf.parsed, issuer.parsed, url)
 
 
@@ -55,7 +55,7 @@ def test_listed_or_not(version: int | None) -> None:
     others = [entry(number) for number in (1, SERIAL + 1, SERIAL << 8)]
     assert says(crl(CA, version=version)) is None
     assert says(crl(CA, *others, version=version)) is None
-    assert says(crl(CA, *others, entry(SERIAL), version=version)) == Entry(NOW - 10 * DAY)
+    assert says(crl(CA, *others, entry(SERIAL), version=version)) == RevokedEntry(NOW - 10 * DAY)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_listed_or_not(version: int | None) -> None:
 )
 def test_why(number: int, reason: str) -> None:
     found = says(crl(CA, entry(1), entry(SERIAL, reason=number), entry(2)))
-    assert found == Entry(NOW - 10 * DAY, reason)
+    assert found == RevokedEntry(NOW - 10 * DAY, reason)
 
 
 def test_taken_off_again() -> None:
@@ -86,7 +86,7 @@ def test_searched_or_indexed() -> None:
     loaded = load_untrusted(crl(CA, *(entry(number, reason=1) for number in listed)))
     for _ in range(SEARCHES):
         for number in listed:
-            assert loaded.entry_untrusted(number) == Entry(NOW - 10 * DAY, "keyCompromise")
+            assert loaded.entry_untrusted(number) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
             assert loaded.entry_untrusted(number + 1) is None
 
 
@@ -100,7 +100,7 @@ def test_entries_that_cannot_be_understood() -> None:
     elsewhere = entry(1, extensions=[made.UNHEARD_OF])
     assert "an entry has a critical extension" in refused(crl(CA, entry(SERIAL), elsewhere))
     critical_reason = entry(SERIAL, extensions=[extension("2.5.29.21", tlv(0x0A, b"\x01"), critical=True)])
-    assert says(crl(CA, critical_reason)) == Entry(NOW - 10 * DAY, "keyCompromise")
+    assert says(crl(CA, critical_reason)) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
     indirect = entry(SERIAL, extensions=[extension("2.5.29.29", sequence(tlv(0xA4, WORLD.root.subject_der)))])
     assert "another issuer's certificate" in refused(crl(CA, indirect))
     broken = sequence(integer(SERIAL), tlv(0x17, b"yesterday"))
@@ -136,9 +136,9 @@ def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counting(key: Any, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
         verified.append(signature)
-        return verifies(key, algorithm, signature, signed)
+        return verify_signature(key, algorithm, signature, signed)
 
-    monkeypatch.setattr(lists, "verifies", counting)
+    monkeypatch.setattr(lists, "verify_signature", counting)
     loaded = load_untrusted(crl(CA, entry(SERIAL)))
     leaf, ca = WORLD.parsed()
     for _ in range(3):
@@ -172,7 +172,7 @@ def test_scopes() -> None:
 
 def test_some_reasons_only() -> None:
     some = issuing_point(reasons=("keyCompromise", "cACompromise"))
-    assert says(crl(CA, entry(SERIAL, reason=1), extensions=[some])) == Entry(NOW - 10 * DAY, "keyCompromise")
+    assert says(crl(CA, entry(SERIAL, reason=1), extensions=[some])) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
     words = refused(crl(CA, extensions=[some]))
     assert words == "it covers only some reasons (keyCompromise, cACompromise) and does not have the certificate"
 
@@ -271,7 +271,7 @@ def test_a_huge_list_is_cheap() -> None:
     assert len(data) > 8_000_000
     loaded = load_untrusted(data)
     leaf, ca = WORLD.parsed()
-    assert look_up_untrusted(loaded, leaf, ca, URL) == Entry(NOW - 10 * DAY, "keyCompromise")
+    assert look_up_untrusted(loaded, leaf, ca, URL) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
     for serial in range(2**100, 2**100 + 50):
         assert loaded.entry_untrusted(serial) is None
 

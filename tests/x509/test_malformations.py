@@ -7,7 +7,7 @@ import pytest
 from scanner.x509 import malformations as flaws
 from tests.helpers import pki
 from tests.helpers.pki import Issued, sequence, tlv
-from tests.trust.test_verifier import CA, judge
+from tests.trust.test_verifier import CA, verdict_on
 
 
 def leaf(**changes: object) -> Issued:
@@ -34,13 +34,13 @@ CASES = {
 @pytest.mark.parametrize("label", CASES)
 def test_who_refuses(label: str) -> None:
     certificate, clients = CASES[label]
-    (problem,) = judge(certificate, CA).stores["test"].problems
+    (problem,) = verdict_on(certificate, CA).stores["test"].problems
     assert (problem.code, problem.evidence["refused_by"]) == ("malformed-certificate", clients)
 
 
 def test_an_empty_subject_is_fine_where_the_names_are_critical() -> None:
     names = pki.subject_alt_name(["leaf.example"], critical=True)
-    assert judge(leaf(subject=pki.name(), without=["san"], extra=[names]), CA).trusted
+    assert verdict_on(leaf(subject=pki.name(), without=["san"], extra=[names]), CA).trusted
 
 
 def test_what_is_not_known_of_one_flaw_is_not_known_of_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.x509.der import DerError
-from scanner.x509.signatures import algorithm_untrusted, verifies
+from scanner.x509.signatures import algorithm_untrusted, verify_signature
 from tests.helpers import pki
 from tests.helpers.pki import sequence, tlv
 
@@ -17,12 +17,12 @@ def test_a_signature_verifies_with_its_key_alone(kind: str) -> None:
     private = pki.key("s", kind)
     scheme = algorithm_untrusted(pki.algorithm(private))
     signature = pki.sign(private, b"data")
-    assert verifies(private.public_key(), scheme, signature, b"data") is True
-    assert verifies(private.public_key(), scheme, signature, b"other") is False
-    assert verifies(private.public_key(), scheme, b"", b"data") is False
+    assert verify_signature(private.public_key(), scheme, signature, b"data") is True
+    assert verify_signature(private.public_key(), scheme, signature, b"other") is False
+    assert verify_signature(private.public_key(), scheme, b"", b"data") is False
     for other in KINDS:
         if other.partition(":")[0] != kind.partition(":")[0]:
-            assert verifies(pki.key("s", other).public_key(), scheme, signature, b"data") is False
+            assert verify_signature(pki.key("s", other).public_key(), scheme, signature, b"data") is False
 
 
 @pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])
@@ -31,8 +31,8 @@ def test_pss(hash_name: str) -> None:
     scheme = algorithm_untrusted(pki.algorithm(private, hash_name, pss=True))
     assert scheme.name == f"rsassa-pss-{hash_name}"
     signature = pki.sign(private, b"data", hash_name, pss=True)
-    assert verifies(private.public_key(), scheme, signature, b"data") is True
-    assert verifies(private.public_key(), scheme, bytes(256), b"data") is False
+    assert verify_signature(private.public_key(), scheme, signature, b"data") is True
+    assert verify_signature(private.public_key(), scheme, bytes(256), b"data") is False
 
 
 def test_weak_hashes() -> None:
@@ -53,7 +53,7 @@ def test_what_cannot_be_checked_is_none_not_false() -> None:
         sequence(pki.oid("1.2.840.113549.1.1.10"), sequence(tlv(0xA2, pki.integer(1 << 40)))),
         sequence(pki.oid("1.2.840.113549.1.1.10"), tlv(0x04, b"x")),
     ):
-        assert verifies(public, algorithm_untrusted(identifier), b"", b"") is None
+        assert verify_signature(public, algorithm_untrusted(identifier), b"", b"") is None
 
 
 @pytest.mark.parametrize("identifier", [b"", b"\x30\x00", sequence(tlv(0x05)), sequence(tlv(0x06)), tlv(0x04)])

@@ -88,7 +88,7 @@ def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
 
 def _transports_key(case: Case) -> bool:
     flight = case.endpoint.probe.flight
-    return flight is not None and flight.cipher in RSA_KX
+    return flight is not None and flight.negotiation.cipher in RSA_KX
 
 
 def _transport_claims(leaf: Certificate) -> Iterator[Claim]:

@@ -125,8 +125,8 @@ def clocks_of(evidence: Evidence, endpoint: EndpointEvidence) -> Iterator[tuple[
             for flight in flights
             if flight is not None
             and flight.random is not None
-            and flight.version is not None
-            and flight.version <= TLS12
+            and flight.negotiation.version is not None
+            and flight.negotiation.version <= TLS12
         ]
         time = unix_time(randoms, evidence.duration)
         if time is not None:

@@ -14,7 +14,7 @@ from scanner.model.evidence import Elsewhere, Evidence
 from scanner.model.findings import Severity
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.portal_pages import page_of
-from scanner.trust.untrusted_issuer import lineage_of, unvouched
+from scanner.trust.untrusted_issuer import is_untrusted, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
 
@@ -26,7 +26,7 @@ def interception_claims(case: Case) -> Iterator[Claim]:
         return
     if verdict.trusted and by_issuer(verdict.leaf.issuer_name.attributes) is None:
         return  # one of a trusted private CA's many: most of such a fleet
-    lineage = lineage_of(verdict, case.endpoint)
+    lineage = untrusted_issuer_of(verdict, case.endpoint)
     if lineage is None:
         return
     fleet = case.context.fleet.interceptors.get(lineage.key)
@@ -71,7 +71,7 @@ def path_claims(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> 
     if not others:
         return
     for position, verdict in enumerate(verdicts):
-        if verdict is None or verdict.leaf is None or not unvouched(verdict):
+        if verdict is None or verdict.leaf is None or not is_untrusted(verdict):
             continue
         yield (
             position,

@@ -19,15 +19,15 @@ DAY: Final = 86400.0
 
 def transparency_of(case: Case) -> TransparencyVerdict | None:
     """The judgement on this address's certificate; ``None`` where it is not held to public rules."""
-    verdict, judge = case.verdict, case.context.transparency
-    if verdict is None or judge is None or not verdict.publicly_trusted:
+    verdict, transparency = case.verdict, case.context.transparency
+    if verdict is None or transparency is None or not verdict.publicly_trusted:
         return None
     leaf, flight = verdict.leaf, flight_of(case.endpoint)
     if leaf is None or flight is None or len(verdict.path) < 2:
         return None
     # without an issuer whose signature verifies nothing inside the certificate can be verified either
     issuer = issuer_of_leaf(verdict)
-    return judge.judge(leaf, issuer, at=case.context.at, tls=flight.scts, staple=flight.ocsp_response)
+    return transparency.evaluate(leaf, issuer, at=case.context.at, tls=flight.scts, staple=flight.ocsp_response)
 
 
 def sct_records(case: Case) -> list[SctRecord]:

@@ -144,7 +144,7 @@ def _scts_of(
     if verdict.leaf is None or not verdict.publicly_trusted:
         return
     tls, staple = (flight.scts, flight.ocsp_response) if flight is not None else ((), None)
-    judged = transparency.judge(verdict.leaf, issuer_of_leaf(verdict), at=at, tls=tls, staple=staple)
+    judged = transparency.evaluate(verdict.leaf, issuer_of_leaf(verdict), at=at, tls=tls, staple=staple)
     for item in judged.scts:
         if item.verified and item.log is not None and item.sct is not None and item.log.state in _LOGS_IN_USE:
             yield item.log.operator_at(item.sct.time), item.sct.time

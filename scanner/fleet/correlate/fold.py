@@ -14,8 +14,6 @@ from scanner.fleet.correlate.interceptors_fold import IssuersFold
 from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.reachability import ReachFold
 from scanner.fleet.correlate.shared_pages import PortalsFold
-from scanner.model.evidence import Evidence
-from scanner.trust.verdicts import ChainVerdict
 
 # Why a target is held: what must be known before its finding is final.
 Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
@@ -48,15 +46,6 @@ class Fold:
             self.issuers.add(facts.sightings)
             self.portals.add(facts.pages)
             self.reach.add(facts.reach)
-
-    def heard(self, evidence: Evidence, verdict: ChainVerdict) -> bool:
-        """Whether what was asked about the revocation of these certificates was heard before: the later by our clock the same
-        answer comes again, the less it says of that clock, and nothing is learnt. Whoever is told that it was not adds it."""
-        last, now = verdict.parts.get(self), int(evidence.started)
-        if last is not None and last[0] is evidence.revocation and last[1] <= now:
-            return True
-        verdict.parts[self] = evidence.revocation, now
-        return False
 
     def restart_clock(self) -> None:
         """Drop the clock's witnesses: the clock was set, so what was right before may be wrong now."""

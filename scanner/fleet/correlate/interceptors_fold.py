@@ -17,7 +17,7 @@ from msgspec import Struct
 from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
 from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.trust.untrusted_issuer import anchored, lineage_of
+from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
 # Unrelated names that make a sign of interception a proof: two can be one owner's under two brands, three with a CA that
@@ -57,7 +57,7 @@ class Sighting(Struct, frozen=True):
     """One certificate under an issuer that nobody trusts, as one address showed it. Times in seconds since the epoch.
 
     ``place`` is address and port. ``elsewhere``: another path or an earlier run saw a publicly trusted one for this name.
-    The rest is as in ``scanner.trust.untrusted_issuer.Lineage``.
+    The rest is as in ``scanner.trust.untrusted_issuer.UntrustedIssuer``.
     """
 
     key: str
@@ -335,9 +335,9 @@ def sighting_of(
     evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict, *, elsewhere: bool = False
 ) -> Sighting | None:
     """What one address tells of an issuer that nobody trusts; ``None`` where its issuer is no matter of interception."""
-    if verdict.leaf is None or anchored(verdict):
+    if verdict.leaf is None or reaches_anchor(verdict):
         return None
-    found = lineage_of(verdict, endpoint)
+    found = untrusted_issuer_of(verdict, endpoint)
     if found is None:
         return None
     target, leaf = evidence.target, verdict.leaf

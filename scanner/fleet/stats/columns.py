@@ -1,20 +1,30 @@
-"""Findings by column: a list for each field that is counted, out of many findings at once.
+"""What statistics count of many findings, by column: a list for each field, taken out of a batch at once.
 
-Of each finding only what is counted is taken, and it is gone before the next one is read, whose parts then take the same places
-in the memory that the processor has at hand: the fewer of its texts are kept, the faster. What follows is done for a whole
-column at a time. That is several times faster than finding by finding. It holds for findings as runs of ours write them;
-anything else raises ``FOREIGN`` before anything was counted, and is then looked at one by one.
+Counting finding by finding is several times slower than parsing them. Two things make this fast, and both break easily:
+
+- Only what is counted is taken out of a finding, and the finding is gone before the next one is parsed, whose parts then
+  take the same places in memory, which the processor has in its cache. So ``findings`` is an iterator, and nothing here may
+  keep a part of a finding alive: each text that is kept costs a new place for the next.
+- What follows is done for a whole column at a time, by functions that are written in C (``Counter``, ``sum``, ``join``).
+
+Types are checked by column too, and only for findings as our own runs write them: anything else raises one of
+``BAD_SHAPE_ERRORS`` before anything is counted, and the caller counts the batch finding by finding instead. Making columns
+changes nothing but them, so that doing it in vain does no harm.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-from scanner.fleet.stats.tally import OUTCOMES
+from scanner.fleet.stats.counts import OUTCOMES
+from scanner.fleet.stats.finding_kinds import Kind, kind_of
+from scanner.fleet.stats.fleet_correlation import Seen, seen_of
+from scanner.fleet.stats.run_counts import group_names
+from scanner.fleet.stats.shared_causes import Root, roots_of, target_of
 from scanner.model.findings import SCHEMA
 
 _FIELDS: Final = itemgetter(
@@ -27,109 +37,111 @@ _LEAF: Final = itemgetter("not_after", "sha256")
 _OUTCOMES: Final = {outcome: outcome for outcome in OUTCOMES}
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
-Finding = Mapping[str, Any]
-Kept = TypeVar("Kept")
-# Makes of a finding that has a diagnosis (``True``), or whose answers may say more than that all is in order, what is to be kept
-Look = Callable[[Finding, bool], Kept]
-# Gives the names of the groups that a finding belongs to, one for each column to group by
-Naming = Callable[[Finding, Mapping[str, Any]], Sequence[str]]
+# A finding with a diagnosis: its kind, the groups it belongs to, its roots, its name if it has roots, what it tells the fleet.
+Diagnosed = tuple[Kind, Sequence[str | None], Mapping[Root, str], str, Seen | None]
 
 
-class Batch(Generic[Kept]):
-    """Some findings, at least one. Raises ``FOREIGN``, or what reading them raises.
+class Columns:
+    """What is counted of some findings, at least one.
 
-    ``telling`` is what was kept of those with a diagnosis; ``outcomes`` and ``groups`` are of the others, and ``asked_more`` is
-    what was kept of these. The rest is of all: ``columns`` of the inventory, ``leaves`` are (not_after, SHA-256), ``durations``
-    milliseconds by stage, ``rows`` those of the inventory by run, ``last`` is when the last of them was started, to the second.
+    ``outcomes`` and ``groups`` are of those without a diagnosis, ``seen`` is what these tell the fleet, if anything. The rest
+    is of all: ``columns`` of the inventory, ``leaves`` are (not_after, SHA-256), ``durations`` milliseconds by stage, ``rows``
+    those of the inventory by run, ``last`` is when the last of them was started, to the second.
     """
 
-    __slots__ = ("asked_more", "columns", "durations", "groups", "last", "leaves", "outcomes", "rows", "telling")
+    __slots__ = ("columns", "diagnosed", "durations", "groups", "last", "leaves", "outcomes", "rows", "seen")
 
-    def __init__(self, findings: Iterable[Finding], look: Look[Kept], naming: Naming | None = None) -> None:
-        rows_by_run: dict[str, list[int]] = {}
-        rows: list[int] = []
-        known_run: object = _NO_RUN  # whose rows these are
-        columns: set[str] = set()
-        leaves: list[tuple[Any, Any]] = []
-        connects: list[float] = []
-        starttls: list[float] = []
-        handshakes: list[float] = []
-        totals: list[float] = []
-        outcomes: list[str] = []
-        groups: list[Sequence[str]] = []
-        telling: list[Kept] = []
-        asked_more: list[Kept] = []
-        latest = ""
-        finding: Any
-        for finding in findings:
-            (
-                schema, outcome, run, attempts, duration, started, diagnoses, cause, target, certificates, endpoints
-            ) = _FIELDS(finding)  # fmt: skip
-            outcome = _OUTCOMES[outcome]
-            if schema != SCHEMA:
-                raise ValueError
-            tags, row = _OF_TARGET(target)
-            if type(tags) is not dict:
-                raise ValueError
-            if tags:
-                columns.update(tags)
-            if run != known_run:
-                if type(run) is not str:
-                    raise ValueError
-                rows = rows_by_run.setdefault(run, [])
-                known_run = run
-            rows.append(row)
-            if started > latest:
-                latest = started
-            if certificates:
-                leaves.append(_LEAF(certificates[0]))
-            for endpoint in endpoints:
-                timing = endpoint["timing_ms"]
-                if type(timing) is not dict:
-                    raise ValueError
-                if "connect" in timing:
-                    connects.append(timing["connect"])
-                if "handshake" in timing:
-                    handshakes.append(timing["handshake"])
-                if "starttls" in timing:
-                    starttls.append(timing["starttls"])
-            more = attempts > 1
-            if attempts:
-                totals.append(duration)
-            if diagnoses or cause is not None:
-                telling.append(look(finding, True))
-            else:
-                outcomes.append(outcome)
-                if naming is not None:
-                    groups.append(naming(finding, tags))
-                if more or "observed" in finding:
-                    kept = look(finding, False)
-                    if kept is not None:
-                        asked_more.append(kept)
-            # what is still held of a finding could not be taken by the next one
-            finding = diagnoses = target = tags = certificates = endpoints = endpoint = timing = None
-        self._check(latest, rows_by_run.values())
-        self.last: str = latest[:19]
-        self.rows: Mapping[str, Sequence[int]] = rows_by_run
-        self.columns = columns
-        self.leaves = _texts(leaves)
-        self.durations = {"connect": connects, "starttls": starttls, "handshake": handshakes, "total": totals}
-        for measured in self.durations.values():
-            sum(measured)  # raises where one of them is no number
-        self.outcomes, self.groups = outcomes, groups
-        self.telling, self.asked_more = telling, asked_more
+    def __init__(self) -> None:
+        self.diagnosed: list[Diagnosed] = []
+        self.outcomes: list[str] = []
+        self.groups: list[Sequence[str | None]] = []
+        self.seen: list[Seen] = []
+        self.columns: set[str] = set()
+        self.leaves: list[tuple[str, str]] = []
+        self.durations: dict[str, list[float]] = {"connect": [], "starttls": [], "handshake": [], "total": []}
+        self.rows: dict[str, list[int]] = {}
+        self.last = ""
 
-    @staticmethod
-    def _check(latest: str, rows: Iterable[Sequence[int]]) -> None:
-        if _TIME.fullmatch(latest) is None:
+
+def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = ()) -> Columns:
+    """Return the columns of some findings, with groups ``by`` columns. Raises ``BAD_SHAPE_ERRORS``, and what reading them raises."""
+    made = Columns()
+    connects, starttls, handshakes, totals = made.durations.values()
+    columns, leaves, outcomes = made.columns, made.leaves, made.outcomes
+    rows: list[int] = []
+    known_run: object = _NO_RUN  # whose rows these are
+    latest = ""
+    finding: Any
+    for finding in findings:
+        (
+            schema, outcome, run, attempts, duration, started, diagnoses, cause, target, certificates, endpoints
+        ) = _FIELDS(finding)  # fmt: skip
+        outcome = _OUTCOMES[outcome]
+        if schema != SCHEMA:
             raise ValueError
-        for some in rows:
-            if type(sum(some)) is not int or min(some) < 0:  # the sum is one of nothing but whole numbers
+        tags, row = _OF_TARGET(target)
+        if type(tags) is not dict:
+            raise ValueError
+        if tags:
+            columns.update(tags)
+        if run != known_run:
+            if type(run) is not str:
                 raise ValueError
+            rows = made.rows.setdefault(run, [])
+            known_run = run
+        rows.append(row)
+        if started > latest:
+            latest = started
+        if certificates:
+            leaves.append(_LEAF(certificates[0]))
+        for endpoint in endpoints:
+            timing = endpoint["timing_ms"]
+            if type(timing) is not dict:
+                raise ValueError
+            if "connect" in timing:
+                connects.append(timing["connect"])
+            if "handshake" in timing:
+                handshakes.append(timing["handshake"])
+            if "starttls" in timing:
+                starttls.append(timing["starttls"])
+        more = attempts > 1
+        if attempts:
+            totals.append(duration)
+        if diagnoses or cause is not None:
+            made.diagnosed.append(diagnosed_of(finding, group_names(by, finding, tags) if by else ()))
+        else:
+            outcomes.append(outcome)
+            if by:
+                made.groups.append(group_names(by, finding, tags))
+            if (more or "observed" in finding) and (seen := seen_of(finding)) is not None:
+                made.seen.append(seen)
+        # what is still held of a finding could not be taken by the next one
+        finding = diagnoses = target = tags = certificates = endpoints = endpoint = timing = None
+    _check(latest, made.rows.values())
+    made.last = latest[:19]
+    made.leaves = _texts(leaves)
+    for measured in made.durations.values():
+        sum(measured)  # raises where one of them is no number
+    return made
+
+
+def diagnosed_of(finding: Mapping[str, Any], groups: Sequence[str | None]) -> Diagnosed:
+    """Return what is counted of one finding that has an outcome, whatever its shape. Never raises."""
+    kind = kind_of(finding)
+    roots = roots_of(finding, kind.root_finders) if kind.root_finders else {}
+    return kind, groups, roots, target_of(finding) if roots else "", seen_of(finding, kind)
+
+
+def _check(latest: str, rows: Iterable[Sequence[int]]) -> None:
+    if _TIME.fullmatch(latest) is None:
+        raise ValueError
+    for some in rows:
+        if type(sum(some)) is not int or min(some) < 0:  # the sum is one of nothing but whole numbers
+            raise ValueError
 
 
 def _texts(leaves: list[tuple[Any, Any]]) -> list[tuple[str, str]]:
-    """What each service sent first, where it can be read."""
+    """Return what each service sent first, without those that cannot be read. Raises ``TypeError``."""
     try:
         "".join(chain.from_iterable(leaves))  # raises where one of them is no text
     except TypeError:

@@ -1,188 +1,126 @@
-"""Statistics over findings: a fold that takes one finding at a time and can be added to another.
-
-Its JSON form is schema ``tlsweep-stats/1``. Memory does not grow with the number of findings: whatever is counted
-by a text from outside has a limit, beyond which everything counts under one common name.
-"""
+"""Counts of one group of targets, or of all: outcomes, causes, codes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
+from scanner.model.findings import CAUSES
 
-from scanner.errors import TlsweepError
-from scanner.fleet.stats.dimensions import BUILT_IN
-from scanner.fleet.stats.tally import Tally
+OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 
-SCHEMA: Final = "tlsweep-stats/1"
+# Codes of one cause, and causes beyond the fifteen, that are counted apart: the catalogue has a dozen a cause; more can
+# only come from files that are not ours.
+MAX_CODES: Final = 100
+MAX_CAUSES: Final = 50
+OTHER_CODES: Final = "(other codes)"
+OTHER_CAUSES: Final = "(other causes)"
 
-# Values of one column that are told apart. Owners, teams and sites are some hundreds; a column of host names is no
-# grouping, and 10,000 groups of about 1 KB are still a small process.
-MAX_VALUES: Final = 10_000
-OTHER: Final = "(other values)"
-
-# Column names remembered to tell a misspelt one; runs listed by name.
-MAX_COLUMNS: Final = 1000
-MAX_RUNS: Final = 1000
-
-# Characters of a value that make its group's name.
-MAX_VALUE_LENGTH: Final = 200
+_SHARE_DIGITS: Final = 6
 
 
-class UnknownColumn(TlsweepError):
-    """A column to group by that no finding has; the message is one line and names those that exist."""
+class CauseCounts:
+    """Targets with any diagnosis of one cause, targets named by it, and targets by code."""
 
+    __slots__ = ("codes", "primary", "targets")
 
-class CountingFailed(TlsweepError):
-    """A process that counted has gone; the message is one line."""
+    def __init__(self) -> None:
+        self.targets = 0
+        self.primary = 0
+        self.codes: dict[str, int] = {}
 
+    def merge(self, other: CauseCounts) -> None:
+        self.targets += other.targets
+        self.primary += other.primary
+        for code, count in other.codes.items():
+            _count(self.codes, code, count)
 
-class Stats:
-    """The fold: ``add`` findings one by one, ``merge`` with another over the same columns, read at any moment."""
-
-    of_fleet = False  # more than a scan counts: ``scanner.fleet.stats.statistics``
-
-    def __init__(self, by: Sequence[str] = ()) -> None:
-        self.total = Tally()
-        self.unreadable_lines = 0
-        self.runs: dict[str, None] = {}
-        self.by: dict[str, dict[str, Tally]] = {column: {} for column in by}
-        self.columns: dict[str, None] = {}  # tags that some finding has
-        self._met: set[str] = set()  # columns of ``by`` that some finding has
-
-    def add(self, finding: Mapping[str, Any]) -> None:
-        """Count one finding; one that is not shaped like a finding counts as an unreadable line."""
-        outcome = finding.get("outcome")
-        target = finding.get("target")
-        if not isinstance(outcome, str) or outcome not in self.total.outcomes or not isinstance(target, dict):
-            self.unreadable_lines += 1
-            return
-        primary = finding.get("cause")
-        if not isinstance(primary, str):
-            primary = None
-        codes = codes_of(finding) if finding.get("diagnoses") else ()
-        self.total.add(outcome, primary, codes)
-        run = finding.get("run")
-        tags = target.get("tags")
-        if not isinstance(tags, dict):
-            tags = {}
-        self.note((run,) if isinstance(run, str) else (), tags)
-        for column, value in zip(self.by, self.names(finding, tags), strict=True):
-            self.group(column, value).add(outcome, primary, codes)
-
-    def note(self, runs: Iterable[str], columns: Iterable[str]) -> None:
-        """Remember the names of runs and of the inventory's own columns."""
-        for run in runs:
-            if run not in self.runs and len(self.runs) < MAX_RUNS:
-                self.runs[run] = None
-        for name in columns:
-            if name not in self.columns and len(self.columns) < MAX_COLUMNS:
-                self.columns[name] = None
-
-    def names(self, finding: Mapping[str, Any], tags: Mapping[str, Any]) -> list[str]:
-        """The names of the groups that a finding belongs to, one for each column."""
-        found = []
-        for column in self.by:
-            built_in = BUILT_IN.get(column)
-            if column in tags:
-                value = tags[column]
-            elif built_in is not None:
-                value = built_in(finding)
-            else:
-                found.append("")
-                continue
-            if column not in self._met:
-                self._met.add(column)
-            found.append(value if type(value) is str and len(value) <= MAX_VALUE_LENGTH else _name(value))
-        return found
-
-    def group(self, column: str, value: str) -> Tally:
-        """The counts of one value of a column, made on first use."""
-        return _group(self.by[column], value)
-
-    def add_unreadable(self, count: int = 1) -> None:
-        """Count lines that held no finding."""
-        self.unreadable_lines += count
-
-    def merge(self, other: Stats) -> None:
-        """Add what ``other`` counted; it must have been made for the same columns."""
-        if self.by.keys() != other.by.keys():
-            raise ValueError("statistics over different columns cannot be added")
-        self.total.merge(other.total)
-        self.unreadable_lines += other.unreadable_lines
-        for run in other.runs:
-            if len(self.runs) < MAX_RUNS:
-                self.runs.setdefault(run)
-        for name in other.columns:
-            if len(self.columns) < MAX_COLUMNS:
-                self.columns.setdefault(name)
-        self._met |= other._met
-        for column, groups in other.by.items():
-            for value, tally in groups.items():
-                _group(self.by[column], value).merge(tally)
-
-    def require_columns(self) -> None:
-        """Raise ``UnknownColumn`` for a column to group by that no finding had."""
-        for column in self.by:
-            if column not in self._met:
-                exist = [*self.columns, *(name for name in BUILT_IN if name not in self.columns)]
-                raise UnknownColumn(f'no finding has a column "{column}"; there are: {", ".join(exist)}')
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form of schema ``tlsweep-stats/1``; groups by size, the largest first."""
+    def to_json(self, findings: int) -> dict[str, Any]:
         return {
-            "schema": SCHEMA,
-            "findings": self.total.findings,
-            "unreadable_lines": self.unreadable_lines,
-            "runs": sorted(self.runs),
-            "outcomes": dict(self.total.outcomes),
-            "causes": {name: count.to_json(self.total.findings) for name, count in self.total.in_order()},
-            "by": {
-                column: {value: tally.to_json() for value, tally in largest_first(groups)}
-                for column, groups in self.by.items()
-            },
+            "targets": self.targets,
+            "share": share(self.targets, findings),
+            "primary": self.primary,
+            "codes": dict(sorted(self.codes.items(), key=_most_first)),
         }
 
 
-def largest_first(groups: Mapping[str, Tally]) -> list[tuple[str, Tally]]:
-    """Groups by how many findings they have, then by name; the common one of ``OTHER`` values last."""
-    return sorted(groups.items(), key=lambda item: (item[0] == OTHER, -item[1].findings, item[0]))
+class GroupCounts:
+    """Findings, outcomes and causes of one group of targets, or of all."""
+
+    __slots__ = ("causes", "findings", "outcomes")
+
+    def __init__(self) -> None:
+        self.findings = 0
+        self.outcomes = dict.fromkeys(OUTCOMES, 0)
+        self.causes: dict[str, CauseCounts] = {}
+
+    def cause(self, name: str) -> CauseCounts:
+        """Return the counts of one cause; they are made on first use."""
+        found = self.causes.get(name)
+        if found is None:
+            if name not in CAUSES and len(self.causes) >= len(CAUSES) + MAX_CAUSES:
+                name = OTHER_CAUSES
+            found = self.causes.setdefault(name, CauseCounts())
+        return found
+
+    def add(self, outcome: str, primary: str | None, codes: Sequence[tuple[str, str]], targets: int = 1) -> None:
+        """Count ``targets`` of one outcome, the cause that names them, and their distinct (cause, code) pairs."""
+        self.findings += targets
+        self.outcomes[outcome] += targets
+        if not codes and primary is None:
+            return
+        if primary is not None:
+            self.cause(primary).primary += targets
+        causes = set()
+        for cause, code in codes:
+            count = self.cause(cause)
+            if cause not in causes:
+                causes.add(cause)
+                count.targets += targets
+            _count(count.codes, code, targets)
+        if primary is not None and primary not in causes:
+            self.cause(primary).targets += targets
+
+    def merge(self, other: GroupCounts) -> None:
+        self.findings += other.findings
+        for outcome, count in other.outcomes.items():
+            self.outcomes[outcome] += count
+        for name, cause in other.causes.items():
+            self.cause(name).merge(cause)
+
+    def by_precedence(self) -> list[tuple[str, CauseCounts]]:
+        """Return all fifteen causes by precedence, then any other that was counted."""
+        known = [(name, self.causes.get(name) or CauseCounts()) for name in CAUSES]
+        return known + [(name, count) for name, count in sorted(self.causes.items()) if name not in CAUSES]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "findings": self.findings,
+            "outcomes": dict(self.outcomes),
+            "causes": {name: count.to_json(self.findings) for name, count in self.by_precedence()},
+        }
 
 
-def codes_of(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Distinct (cause, code) pairs of a finding; whatever is not shaped like a diagnosis is passed over."""
-    diagnoses = finding.get("diagnoses")
-    if not isinstance(diagnoses, list):
-        return []
-    if len(diagnoses) == 1 and type(diagnoses[0]) is dict:  # the common case
-        cause, code = diagnoses[0].get("cause"), diagnoses[0].get("code")
-        return [(cause, code)] if isinstance(cause, str) and isinstance(code, str) else []
-    pairs: dict[tuple[str, str], None] = {}
-    for diagnosis in diagnoses:
-        if isinstance(diagnosis, dict):
-            cause, code = diagnosis.get("cause"), diagnosis.get("code")
-            if isinstance(cause, str) and isinstance(code, str):
-                pairs[cause, code] = None
-    return list(pairs)
+def share(count: int, total: int) -> float:
+    """Return ``count`` of ``total`` as a fraction, 0 if ``total`` is 0."""
+    return round(count / total, _SHARE_DIGITS) if total else 0.0
 
 
-def _group(groups: dict[str, Tally], value: str) -> Tally:
-    tally = groups.get(value)
-    if tally is None:
-        if len(groups) >= MAX_VALUES:
-            value = OTHER
-        tally = groups.setdefault(value, Tally())
-    return tally
+def percent(count: int, total: int) -> str:
+    """Return the share as text for a person."""
+    return f"{100 * count / total:.1f} %" if total else "-"
 
 
-def _name(value: Any) -> str:
-    """The name of the group that a value of any JSON type belongs to; a missing one belongs to the empty one."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value if len(value) <= MAX_VALUE_LENGTH else value[: MAX_VALUE_LENGTH - 1] + "…"
-    try:
-        return _name(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
-    except (TypeError, RecursionError):  # deeper than orjson goes, or not JSON
-        return f"({type(value).__name__})"
+def causes_seen(counts: GroupCounts) -> list[tuple[str, CauseCounts]]:
+    """Return the causes that some target has, the most frequent first."""
+    return sorted((item for item in counts.by_precedence() if item[1].targets), key=lambda item: -item[1].targets)
+
+
+def _count(codes: dict[str, int], code: str, count: int) -> None:
+    if code not in codes and len(codes) >= MAX_CODES:
+        code = OTHER_CODES
+    codes[code] = codes.get(code, 0) + count
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]

@@ -1,7 +1,7 @@
 """What the fleet says as a whole: one issuer across unrelated names, a wrong local clock, login pages, blocked revocation hosts.
 
-Beside each verdict stands what it changes: how many targets it explains, under which causes they would stand each by itself,
-and how many stand under another one in the findings as they were written, because not all was known then.
+Beside each verdict is what it changes: how many targets it explains, under which causes they would be each by itself,
+and how many are under another one in the findings as they were written, because not all was known then.
 
 Clocks and what can be reached belong to one run, from one machine; issuers are followed through all runs.
 """
@@ -10,19 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from scanner.caching import bounded_memo
-from scanner.fleet.correlate.domains import host_of, registrable
-from scanner.fleet.correlate.facts import Facts, ReachSign, Witness, facts_of_finding, seconds, told_by_servers
-from scanner.fleet.correlate.glance import addresses_tell
+from scanner.fleet.correlate.facts import Facts, Witness, facts_of_finding, told_by_servers
 from scanner.fleet.correlate.interceptors_fold import MAX_ISSUERS, IssuersFold
 from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.reachability import ReachFold
-from scanner.fleet.stats.explained import FLEET_CODES, Explained, of_each
-from scanner.fleet.stats.finding_kinds import Sort
-from scanner.output import FOREIGN
+from scanner.fleet.stats.finding_kinds import Kind
+from scanner.fleet.stats.reclassified import FLEET_CODES, Reclassified, merge_each
 
 # Runs of which the clock and what can be reached are judged: two months of nights.
 MAX_RUNS: Final = 64
@@ -37,14 +32,14 @@ _EARLY: Final = "certificate-not-yet-valid"
 
 
 class _Run:
-    """What is judged of one run."""
+    """What is judged of each run by itself."""
 
     def __init__(self) -> None:
         self.clock = ClockFold()
         self.reach = ReachFold()
-        self.early = Explained("clock-skew")  # certificates that are not valid yet by the local clock
-        self.late = Explained("clock-skew")
-        self.blocked = Explained("network-blocked")
+        self.early = Reclassified("clock-skew")  # certificates that are not valid yet by the local clock
+        self.late = Reclassified("clock-skew")
+        self.blocked = Reclassified("network-blocked")
 
     def merge(self, other: _Run) -> None:
         self.clock.merge(other.clock)
@@ -55,10 +50,10 @@ class _Run:
 
 
 class _Recorded:
-    """Findings that say one verdict of the fleet already, and the evidence of one of them, always the same."""
+    """Findings that have one verdict of the fleet already, and the evidence of one of them, whichever the order."""
 
     def __init__(self, cause: str) -> None:
-        self.explained = Explained(cause)
+        self.explained = Reclassified(cause)
         self._evidence: tuple[int, str] = (-1, "")
         self.evidence: dict[str, Any] = {}
 
@@ -73,85 +68,56 @@ class _Recorded:
 
 
 class Seen(NamedTuple):
-    """What one target tells: its facts, and of each code of the fleet that its finding has what it is about (``None``: the
-    run) and the evidence. ``errors`` are the causes of its errors, ``named`` is the one that the finding is named by."""
+    """What one target tells the fleet: its facts, and of each code of the fleet that its finding has what it is about (``None``:
+    the run) and the evidence. ``errors`` are the causes of its errors, ``named`` is the cause that the finding is named by."""
 
     run: str
     facts: Facts | None
-    told: Mapping[str, tuple[str | None, dict[str, Any]]]
+    recorded: Mapping[str, tuple[str | None, dict[str, Any]]]
     errors: Sequence[str]
     named: str
     judged_now: bool
     witnesses: Sequence[Witness]
 
 
+def seen_of(finding: Mapping[str, Any], kind: Kind | None = None) -> Seen | None:
+    """Return what a target tells the fleet, ``None`` if nothing. ``kind`` is its finding's, if that has a diagnosis."""
+    if finding.get("outcome") == "invalid":
+        return None
+    facts = facts_of_finding(finding)
+    recorded = _recorded(finding) if kind is not None and kind.has_fleet_code else {}
+    if facts is None and not recorded:
+        return None
+    run = finding.get("run")
+    return Seen(
+        run[:MAX_ABOUT] if isinstance(run, str) else "",
+        facts,
+        {code: (_about(code, evidence), _kept(evidence)) for code, evidence in recorded.items()},
+        () if kind is None else kind.errors,
+        "" if kind is None else kind.named,
+        _judges_now(finding),
+        () if kind is None else told_by_servers(finding),
+    )
+
+
 class Correlation:
-    """The fold."""
+    """What the targets of all runs tell together."""
 
     def __init__(self) -> None:
-        self.targets = 0
+        self.targets = 0  # all that were probed, counted by the caller
         self.said: Counter[str] = Counter()  # findings by code of ``FLEET_CODES``
         self._issuers = IssuersFold(early=False)
-        self._by_issuer: dict[str, Explained] = {}
+        self._by_issuer: dict[str, Reclassified] = {}
         self._runs: dict[str, _Run] = {}
         self._recorded: dict[tuple[str, str], _Recorded] = {}
 
-    # --- taking in -------------------------------------------------------------------------------
-
-    def look(self, finding: Mapping[str, Any], sort: Sort | None = None) -> Seen | None:
-        """What a target tells, ``None`` if nothing beside what is taken in here: answers on revocation, which may be all that
-        most have. ``sort`` is its finding's, ``None`` where that has no diagnosis."""
-        told = _told(finding) if sort is not None and sort.says else {}
-        if not told and not addresses_tell(finding):
-            if "observed" not in finding:
-                return None
-            try:
-                if self._hear_answers(finding):
-                    return None
-            except FOREIGN:
-                pass  # what is heard twice counts once
-        facts = facts_of_finding(finding)
-        if facts is None and not told:
-            return None
-        run = finding.get("run")
-        return Seen(
-            run[:MAX_ABOUT] if isinstance(run, str) else "",
-            facts,
-            {code: (_about(code, evidence), _kept(evidence)) for code, evidence in told.items()},
-            () if sort is None else sort.errors,
-            "" if sort is None else sort.named,
-            _judges_now(finding),
-            told_by_servers(finding),
-        )
-
     def add(self, seen: Seen) -> None:
-        """Take in what a target tells; ``targets`` counts all, and is the caller's."""
-        for code, (about, evidence) in seen.told.items():
+        """Take in what a target tells."""
+        for code, (about, evidence) in seen.recorded.items():
             self.said[code] += 1
             self._record(seen, code, seen.run if about is None else about, evidence)
         if seen.facts is not None:
             self._fold(seen, seen.facts)
-
-    def _hear_answers(self, finding: Mapping[str, Any]) -> bool:
-        observed = finding["observed"]
-        answers = observed["revocation"]
-        run = self._run(finding["run"])
-        local = _second(finding["started"])
-        if len(observed) > 1 or run is None or local is None or any("blocked" in answer for answer in answers):
-            return False
-        judged = _judges_now(finding)
-        for answer in answers:
-            host, party = _party(answer["url"])
-            if host and not run.reach.settled:
-                run.reach.add((ReachSign(host, True),))
-            made, until = answer.get("this_update"), answer.get("next_update")
-            if not host or made is None or not judged:
-                continue
-            made = int(max(made, answer.get("produced_at") or made))
-            until = None if until is None else int(until)
-            if until is None or run.clock.matters(party, made - local, until - local):
-                run.clock.hear(Witness(answer["source"], party, made, local, until))
-        return True
 
     def _run(self, name: str) -> _Run | None:
         run = self._runs.get(name)
@@ -172,26 +138,26 @@ class Correlation:
 
     def _fold(self, seen: Seen, facts: Facts) -> None:
         self._issuers.add(facts.sightings)
-        said = "issuer-across-unrelated-names" in seen.told
+        said = "issuer-across-unrelated-names" in seen.recorded
         for key in {sighting.key for sighting in facts.sightings}:
             explained = self._by_issuer.get(key)
             if explained is None:
                 if len(self._by_issuer) >= MAX_ISSUERS:
                     continue
-                explained = self._by_issuer[key] = Explained("interception")
+                explained = self._by_issuer[key] = Reclassified("interception")
             explained.add(seen.errors, seen.named, said=said)
         run = self._run(seen.run)
         if run is None:
             return
         run.reach.add(facts.reach)
-        if any(not host.reached for host in facts.reach) and "revocation-blocked" not in seen.told:
+        if any(not host.reached for host in facts.reach) and "revocation-blocked" not in seen.recorded:
             run.blocked.add(seen.errors, seen.named)
         if not seen.judged_now:
             return
         run.clock.add(facts)
         for witness in seen.witnesses:
             run.clock.hear(witness)
-        if facts.validity and "local-clock-wrong" not in seen.told:
+        if facts.validity and "local-clock-wrong" not in seen.recorded:
             early = any(one.code == _EARLY for one in facts.validity)
             (run.early if early else run.late).add(seen.errors, seen.named)
 
@@ -200,14 +166,14 @@ class Correlation:
         self.targets += other.targets
         self.said.update(other.said)
         self._issuers.merge(other._issuers)
-        of_each(self._by_issuer, other._by_issuer, MAX_ISSUERS)
-        of_each(self._runs, other._runs, MAX_RUNS)
-        of_each(self._recorded, other._recorded, MAX_RECORDED)
+        merge_each(self._by_issuer, other._by_issuer, MAX_ISSUERS)
+        merge_each(self._runs, other._runs, MAX_RUNS)
+        merge_each(self._recorded, other._recorded, MAX_RECORDED)
 
-    # --- telling ---------------------------------------------------------------------------------
+    # --- verdicts --------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """The verdicts: of each what it is about, its evidence, and what it changes."""
+        """Return the verdicts: of each what it is about, its evidence, and what it changes."""
         clocks = {name: shown for name in self._names() if (shown := self._clock(name))["state"] != "unknown"}
         worst = sorted(clocks, key=lambda name: (clocks[name]["state"] != "wrong", -clocks[name]["targets"], name))
         return {
@@ -227,9 +193,9 @@ class Correlation:
         return sorted({*self._runs, *recorded})
 
     def _clock(self, name: str) -> dict[str, Any]:
-        """The clock of the machine that made a run. A run that knew it to be wrong corrected it, and its findings say so."""
+        """Return what is known of the clock that made a run. A run that knew it to be wrong corrected it: its findings say so."""
         run, recorded = self._runs.get(name), self._recorded.get(("local-clock-wrong", name))
-        explained = Explained("clock-skew")
+        explained = Reclassified("clock-skew")
         shown = _unknown_clock()
         if run is not None:
             verdict = run.clock.verdict()
@@ -252,7 +218,7 @@ class Correlation:
         known = set()
         for key, verdict in self._issuers.verdict(self.targets).items():
             known.add(verdict.issuer[:MAX_ABOUT])
-            explained = self._by_issuer.get(key) or Explained("interception")
+            explained = self._by_issuer.get(key) or Reclassified("interception")
             shown.append(
                 {
                     "issuer": verdict.issuer,
@@ -269,7 +235,7 @@ class Correlation:
         return sorted(shown, key=lambda one: (-one["targets"], one["issuer"]))
 
     def _blocked(self) -> dict[str, Any] | None:
-        explained = Explained("network-blocked")
+        explained = Reclassified("network-blocked")
         found: dict[str, dict[str, Any]] = {}
         for name, run in sorted(self._runs.items()):
             evidence = run.reach.verdict()
@@ -290,11 +256,11 @@ class Correlation:
 
 
 def _unknown_clock() -> dict[str, Any]:
-    return {"state": "unknown", "witnesses": [], **Explained("clock-skew").to_json()}
+    return {"state": "unknown", "witnesses": [], **Reclassified("clock-skew").to_json()}
 
 
 def _about(code: str, evidence: Mapping[str, Any]) -> str | None:
-    """What a recorded verdict is about; ``None`` where that is its run."""
+    """Return what a recorded verdict is about; ``None`` if that is its run."""
     field = {"issuer-across-unrelated-names": "issuer", "captive-portal": "page"}.get(code)
     if field is None:
         return None
@@ -302,16 +268,16 @@ def _about(code: str, evidence: Mapping[str, Any]) -> str | None:
     return about[:MAX_ABOUT] if isinstance(about, str) else ""
 
 
-def _told(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The evidence of each code of the fleet that a finding has."""
-    told: dict[str, Mapping[str, Any]] = {}
+def _recorded(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the evidence of each code of the fleet that a finding has."""
+    found: dict[str, Mapping[str, Any]] = {}
     diagnoses = finding.get("diagnoses")
     for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
         code = diagnosis.get("code") if isinstance(diagnosis, dict) else None
         if isinstance(code, str) and code in FLEET_CODES:
             evidence = diagnosis.get("evidence")
-            told[code] = evidence if isinstance(evidence, dict) else {}
-    return told
+            found[code] = evidence if isinstance(evidence, dict) else {}
+    return found
 
 
 # What the evidence of a verdict says of this target alone
@@ -322,7 +288,7 @@ _OF_THE_TARGET: Final = frozenset(
 
 
 def _kept(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """What it says of the fleet, cut to what a record may be."""
+    """Return what evidence says of the fleet, with limits on all texts and lists."""
     kept: dict[str, Any] = {}
     for name, value in list(evidence.items())[: 4 * MAX_ITEMS]:
         if name in _OF_THE_TARGET or not isinstance(name, str):
@@ -346,27 +312,10 @@ def _item(item: Any) -> str | dict[str, str] | None:
 
 
 def _judges_now(finding: Mapping[str, Any]) -> bool:
-    """Whether our clock decided what was said of certificates: it did not where a run judged them at a given moment."""
+    """Return True if certificates were judged by our clock, False if at a given moment (``--at``)."""
     options = finding.get("judged_with")
     return not (isinstance(options, dict) and options.get("at") is not None)
 
 
 def _count(value: Any) -> int:
     return value if type(value) is int else 0
-
-
-@bounded_memo(4096, 512)
-def _party(url: str) -> tuple[str, str]:
-    """The host of a URL, and whose it is."""
-    host = host_of(url)
-    return host, registrable(host) if host else ""
-
-
-def _second(started: str) -> int | None:
-    """Whole seconds of a time; all those of one second are looked up together."""
-    if len(started) == len("2026-11-23T20:15:44.476Z") and started[19] == "." and started[23] == "Z":
-        return _seconds(f"{started[:19]}Z")
-    return seconds(started)
-
-
-_seconds: Final = lru_cache(maxsize=1024)(seconds)

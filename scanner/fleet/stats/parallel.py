@@ -1,4 +1,4 @@
-"""Statistics by several processes: files are cut into parts, each is folded by itself, and the folds are added."""
+"""FleetStats by several processes: files are cut into parts, each is counted by itself, and the statistics are merged."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import pairwise
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
-from typing import Any, Final
+from typing import Final
 
-from scanner.fleet.stats.columns import Batch
-from scanner.fleet.stats.counts import CountingFailed
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.columns import Columns, columns_of
+from scanner.fleet.stats.fleet_stats import FleetStats
+from scanner.fleet.stats.run_counts import CountingFailed
 from scanner.lines import compression_of
-from scanner.output import NotFindings, Unreadable, read_made, read_part
+from scanner.output import NotFindings, Unreadable, read_batches, read_part
+from scanner.output.reader import Batch
 from scanner.process.limits import collect_seldom
 from scanner.process.signals import SIGNALS
 from scanner.text import quoted
@@ -32,25 +34,27 @@ PARTS_EACH: Final = 4
 ENOUGH: Final = 8 * LEAST_PART
 # More processes than this read one disk no faster.
 MAX_WORKERS: Final = 64
+# Bytes of lines that are counted together: beside the work on so many, what each batch costs by itself is little.
+BATCH_BYTES: Final = 1 << 20
 
 Part = tuple[str, int, int]  # path, first byte, byte after the last; an end below zero is all of the file
 
 
-def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Statistics:
-    """Statistics of all findings in the files. Raises what reading them raises, and ``CountingFailed``."""
+def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> FleetStats:
+    """Return statistics of all findings in the files. Raises what reading them raises, and ``CountingFailed``."""
     parts = [part for path in paths for part in parts_of(path, workers)] if workers > 1 else []
     if len(parts) < 2:
         return _fold_here(paths, by)
-    total = Statistics(by)
+    total = FleetStats(by)
     found: dict[str, int] = dict.fromkeys(paths, 0)
     try:
         with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=_begin) as pool:
             try:
                 for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
-                    found[part[0]] += folded.total.findings
+                    found[part[0]] += folded.counts.total.findings
                     total.merge(folded)
             except BaseException:
-                for child in multiprocessing.active_children():  # nobody wants what they are at any more
+                for child in multiprocessing.active_children():  # their results are not needed any more
                     child.kill()
                 raise
     except BrokenProcessPool as error:
@@ -62,7 +66,7 @@ def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> Sta
 
 
 def _begin() -> None:
-    """Prepare a process of the pool: a signal to all of them ends only their parent, and they end when it does."""
+    """Prepare a process of the pool: a signal to all processes ends only their parent, and they end when it does."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     collect_seldom()
@@ -77,13 +81,13 @@ def _end_with_parent() -> None:
 
 
 def _context() -> BaseContext:
-    """A fork has all modules at hand, which saves the second that loading them again takes; with threads it may hang."""
+    """Return how to start processes: a fork need not load all modules again, which takes a second; with threads it may hang."""
     forks = sys.platform == "linux" and threading.active_count() == 1
     return multiprocessing.get_context("fork" if forks else "spawn")
 
 
 def parts_of(path: str, workers: int) -> list[Part]:
-    """A plain file in parts of whole lines; anything else (compressed, standard input, a pipe) as one."""
+    """Return a plain file in parts of whole lines; anything else (compressed, standard input, a pipe) as one."""
     whole = [(path, 0, -1)]
     if path == "-" or not os.path.isfile(path):
         return whole
@@ -101,25 +105,22 @@ def parts_of(path: str, workers: int) -> list[Part]:
     return [(path, start, end) for start, end in pairwise(edges)]
 
 
-def _fold_here(paths: Sequence[str], by: Sequence[str]) -> Statistics:
-    statistics = Statistics(by)
-    return _fold(statistics, read_made(paths, statistics.batch))
+def _fold_here(paths: Sequence[str], by: Sequence[str]) -> FleetStats:
+    return _fold(by, read_batches(paths, partial(columns_of, by=by), batch_bytes=BATCH_BYTES))
 
 
-def _fold_part(part: Part, by: Sequence[str]) -> Statistics:
+def _fold_part(part: Part, by: Sequence[str]) -> FleetStats:
     path, start, end = part
     if end < 0:
         return _fold_here([path], by)
-    statistics = Statistics(by)
-    return _fold(statistics, read_part(path, start, end, statistics.batch))
+    return _fold(by, read_part(path, start, end, partial(columns_of, by=by), batch_bytes=BATCH_BYTES))
 
 
-def _fold(
-    statistics: Statistics, read: Iterator[tuple[Batch[Any] | None, list[dict[str, Any] | Unreadable]]]
-) -> Statistics:
-    for batch, others in read:
-        if batch is not None:
-            statistics.fold(batch)
+def _fold(by: Sequence[str], batches: Iterable[Batch[Columns]]) -> FleetStats:
+    statistics = FleetStats(by)
+    for columns, others in batches:
+        if columns is not None:
+            statistics.fold(columns)
         for one in others:
             if isinstance(one, Unreadable):
                 statistics.add_line(one)

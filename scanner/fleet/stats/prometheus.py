@@ -1,15 +1,15 @@
-"""Statistics in Prometheus' text exposition format 0.0.4, for a textfile collector. Names and labels stay as they are."""
+"""FleetStats in Prometheus' text exposition format 0.0.4, for a textfile collector. Names and labels stay as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from scanner.fleet.stats.counts import Stats, largest_first
-from scanner.fleet.stats.tally import OUTCOMES, met
+from scanner.fleet.stats.counts import OUTCOMES, causes_seen
+from scanner.fleet.stats.run_counts import RunCounts, largest_first
 
 if TYPE_CHECKING:
-    from scanner.fleet.stats.statistics import Statistics
+    from scanner.fleet.stats.fleet_stats import FleetStats
 
 # Shared causes that are exported: each is a time series that Prometheus keeps for long.
 MAX_SHARED: Final = 20
@@ -18,10 +18,10 @@ QUANTILES: Final = {"p50": "0.5", "p90": "0.9", "p99": "0.99", "max": "1"}
 _Metric = Callable[[str, str, Sequence[tuple[Mapping[str, str], float]]], None]
 
 
-def as_prometheus(stats: Stats) -> str:
-    """The statistics in the text exposition format 0.0.4, for a textfile collector."""
+def as_prometheus(counts: RunCounts, fleet: FleetStats | None = None) -> str:
+    """Return the statistics in the text exposition format 0.0.4, for a textfile collector."""
     lines: list[str] = []
-    total = stats.total
+    total = counts.total
 
     def metric(name: str, text: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
         lines.append(f"# HELP {name} {text}")
@@ -31,8 +31,8 @@ def as_prometheus(stats: Stats) -> str:
             lines.append(f"{name}{{{inside}}} {value}" if inside else f"{name} {value}")
 
     metric("tlsweep_findings", "Targets by outcome.", [({"outcome": o}, total.outcomes[o]) for o in OUTCOMES])
-    metric("tlsweep_unreadable_lines", "Lines that held no finding.", [({}, stats.unreadable_lines)])
-    causes = total.in_order()
+    metric("tlsweep_unreadable_lines", "Lines that held no finding.", [({}, counts.unreadable_lines)])
+    causes = total.by_precedence()
     metric(
         "tlsweep_cause_targets",
         "Targets with any diagnosis of the cause.",
@@ -48,7 +48,7 @@ def as_prometheus(stats: Stats) -> str:
         "Targets with a diagnosis of the code.",
         [({"cause": n, "code": code}, count) for n, c in causes for code, count in sorted(c.codes.items())],
     )
-    groups = [(column, value, tally) for column, values in stats.by.items() for value, tally in largest_first(values)]
+    groups = [(column, value, group) for column, values in counts.by.items() for value, group in largest_first(values)]
     if groups:
         metric(
             "tlsweep_group_findings",
@@ -58,22 +58,26 @@ def as_prometheus(stats: Stats) -> str:
         metric(
             "tlsweep_group_cause_targets",
             "Targets with any diagnosis of the cause, by value of a column.",
-            [({"column": c, "value": v, "cause": n}, count.targets) for c, v, t in groups for n, count in met(t)],
+            [
+                ({"column": c, "value": v, "cause": n}, count.targets)
+                for c, v, t in groups
+                for n, count in causes_seen(t)
+            ],
         )
-    if stats.of_fleet:
-        _of_the_fleet(cast("Statistics", stats), metric)
+    if fleet is not None:
+        _of_the_fleet(fleet, metric)
     return "\n".join(lines) + "\n"
 
 
-def _of_the_fleet(stats: Statistics, metric: _Metric) -> None:
-    last = stats.last_started()
+def _of_the_fleet(fleet: FleetStats, metric: _Metric) -> None:
+    last = fleet.last_started()
     if last is not None:
         metric(
             "tlsweep_last_started_timestamp_seconds",
             "When the last target was taken up, in seconds since the epoch.",
             [({}, int(last.timestamp()))],
         )
-        expired, within = stats.expiry.within(last.date())
+        expired, within = fleet.expiry.within(last.date())
         metric("tlsweep_services_expired", "Services whose certificate had expired by then.", [({}, expired)])
         metric(
             "tlsweep_services_expiring",
@@ -83,14 +87,14 @@ def _of_the_fleet(stats: Statistics, metric: _Metric) -> None:
     metric(
         "tlsweep_repeated_findings",
         "Findings of a run and a row of the inventory that another one was of already.",
-        [({}, stats.repeats.count)],
+        [({}, fleet.duplicates.count)],
     )
     metric(
         "tlsweep_stage_duration_seconds",
         "Quantiles of the time that the stages of a probe took.",
         [
             ({"stage": stage, "quantile": quantile}, round(values[name] / 1000, 6))
-            for stage, values in stats.latency.to_json().items()
+            for stage, values in fleet.latency.to_json().items()
             for name, quantile in QUANTILES.items()
         ],
     )
@@ -99,10 +103,10 @@ def _of_the_fleet(stats: Statistics, metric: _Metric) -> None:
         "Targets that share one root, the largest few.",
         [
             ({"code": one["code"], "kind": one["kind"], "key": one["key"]}, one["targets"])
-            for one in stats.clusters.to_json(MAX_SHARED)
+            for one in fleet.shared_causes.to_json(MAX_SHARED)
         ],
     )
-    correlation = stats.correlation()
+    correlation = fleet.correlation.to_json()
     wrong = sum(clock["state"] == "wrong" for clock in correlation["clocks"].values())
     metric("tlsweep_runs_with_wrong_clock", "Runs of machines whose clock is wrong, as witnesses say.", [({}, wrong)])
     metric(
@@ -115,6 +119,6 @@ def _of_the_fleet(stats: Statistics, metric: _Metric) -> None:
 
 
 def prometheus_label(text: str) -> str:
-    """A label's value: backslash, quote and line feed escaped, as the format demands; what is not UTF-8 replaced."""
+    """Return a label's value: backslash, quote and line feed escaped, as the format demands; what is not UTF-8 replaced."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return escaped.encode("utf-8", "replace").decode("utf-8")

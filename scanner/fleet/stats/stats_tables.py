@@ -1,25 +1,26 @@
-"""Statistics for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
+"""FleetStats for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
 
-Values come from inventories and files of strangers, so each format escapes what would act in it.
+Each format takes what a scan counted, and for ``tlsweep stats`` the statistics of the fleet too. Values come from inventories
+and files of strangers, so each format escapes what would act in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 from msgspec import Struct
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
-from scanner.fleet.stats.counts import Stats, largest_first
+from scanner.fleet.stats.counts import OUTCOMES, CauseCounts, GroupCounts, causes_seen, percent
 from scanner.fleet.stats.prometheus import as_prometheus
-from scanner.fleet.stats.tally import OUTCOMES, CauseCount, Tally, met, percent
-from scanner.language import say
+from scanner.fleet.stats.run_counts import RunCounts, largest_first
+from scanner.language import translate
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
-    from scanner.fleet.stats.statistics import Statistics  # with all that it needs; a scan prints tables without it
+    from scanner.fleet.stats.fleet_stats import FleetStats  # with all that it needs; a scan prints tables without it
 
 # Groups shown to a person, the largest first; JSON and Prometheus have them all.
 MAX_GROUPS_SHOWN: Final = 50
@@ -43,42 +44,48 @@ class Section(Struct, frozen=True):
     note: str = ""
 
 
-def as_json(stats: Stats) -> str:
-    """The statistics as indented JSON, schema ``tlsweep-stats/1``."""
-    return orjson.dumps(stats.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+def as_json(counts: RunCounts, fleet: FleetStats | None = None) -> str:
+    """Return the statistics as indented JSON, schema ``tlsweep-stats/1``."""
+    return orjson.dumps((fleet or counts).to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def as_table(stats: Stats) -> str:
-    """The statistics as tables of plain text."""
-    parts = [_headline(stats)]
-    for section in _sections(stats):
+def as_table(counts: RunCounts, fleet: FleetStats | None = None) -> str:
+    """Return the statistics as tables of plain text."""
+    parts = [_headline(counts, fleet)]
+    for section in _sections(counts, fleet):
         parts.append("")
         if section.title:
             parts.append(printable(section.title))
         parts.append(text_table(section.header, section.rows, section.right))
         if section.note:
             parts.append(printable(section.note))
-    if not met(stats.total):
-        parts.append(say("No diagnosis at all."))
+    if not causes_seen(counts.total):
+        parts.append(translate("No diagnosis at all."))
     return "\n".join(parts) + "\n"
 
 
-def as_markdown(stats: Stats) -> str:
-    """The statistics as Markdown tables (GitHub's dialect), with everything from outside escaped."""
-    parts = [_headline(stats)]
-    for section in _sections(stats):
+def as_markdown(counts: RunCounts, fleet: FleetStats | None = None) -> str:
+    """Return the statistics as Markdown tables (GitHub's dialect), with everything from outside escaped."""
+    parts = [_headline(counts, fleet)]
+    for section in _sections(counts, fleet):
         parts.append("")
         if section.title:
             parts += [f"### {markdown_text(section.title)}", ""]
         parts.append(markdown_table(section.header, section.rows, section.right))
         if section.note:
             parts += ["", markdown_text(section.note)]
-    if not met(stats.total):
-        parts += ["", say("No diagnosis at all.")]
+    if not causes_seen(counts.total):
+        parts += ["", translate("No diagnosis at all.")]
     return "\n".join(parts) + "\n"
 
 
-FORMATS: Final[dict[str, Callable[[Stats], str]]] = {
+class Format(Protocol):
+    """FleetStats as text."""
+
+    def __call__(self, counts: RunCounts, fleet: FleetStats | None = None) -> str: ...
+
+
+FORMATS: Final[dict[str, Format]] = {
     "table": as_table,
     "json": as_json,
     "markdown": as_markdown,
@@ -89,22 +96,22 @@ FORMATS: Final[dict[str, Callable[[Stats], str]]] = {
 # --- what is shown -----------------------------------------------------------------------------------
 
 
-def _sections(stats: Stats) -> Iterator[Section]:
-    total = stats.total
+def _sections(counts: RunCounts, fleet: FleetStats | None) -> Iterator[Section]:
+    total = counts.total
     causes = [
         [name, str(count.targets), percent(count.targets, total.findings), str(count.primary), _codes_text(count)]
-        for name, count in met(total)
+        for name, count in causes_seen(total)
     ]
     if causes:
         yield Section("", _said("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
-    for column, groups in stats.by.items():
+    for column, groups in counts.by.items():
         yield _groups(column, groups)
-    if stats.of_fleet:
-        yield from _of_the_fleet(cast("Statistics", stats))
+    if fleet is not None:
+        yield from _of_the_fleet(fleet)
 
 
-def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
-    shared = stats.clusters.to_json()
+def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
+    shared = fleet.shared_causes.to_json()
     if shared:
         rows = [
             [one["code"], one["kind"], _which(one), str(one["targets"]), ", ".join(one["examples"])]
@@ -113,24 +120,24 @@ def _of_the_fleet(stats: Statistics) -> Iterator[Section]:
         left_out = len(shared) - MAX_SHARED_SHOWN
         note = f"and {left_out} more in --format json" if left_out > 0 else ""
         header = _said("code", "shared", "which", "targets", "for example")
-        yield Section(say("Causes that several targets share"), header, rows, (3,), note)
-    verdicts = list(_verdicts(stats.correlation()))
+        yield Section(translate("Causes that several targets share"), header, rows, (3,), note)
+    verdicts = list(_verdicts(fleet.correlation.to_json()))
     if verdicts:
         header = _said("verdict", "about", "targets", "that say so", "causes that it changes")
-        yield Section(say("What the fleet says as a whole"), header, verdicts, (2, 3))
-    expiry = list(_expiring(stats))
+        yield Section(translate("What the fleet says as a whole"), header, verdicts, (2, 3))
+    expiry = list(_expiring(fleet))
     if expiry:
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
         header = _said("month", "services")
-        yield Section(say("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
-    latency = stats.latency.to_json()
+        yield Section(translate("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
+    latency = fleet.latency.to_json()
     if latency:
         rows = [
             [stage, *(f"{values[name]:.1f}" for name in ("p50", "p90", "p99", "max"))]
             for stage, values in latency.items()
         ]
         header = _said("stage", "median", "90 %", "99 %", "most")
-        yield Section(say("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
+        yield Section(translate("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
 
 
 def _which(shared: Mapping[str, Any]) -> str:
@@ -139,21 +146,21 @@ def _which(shared: Mapping[str, Any]) -> str:
     return f"{shorten(name, MAX_NAME)} ({key[:8]})" if name else str(key)
 
 
-def _expiring(stats: Statistics) -> Iterator[list[str]]:
-    """Services by month, those from before the last run together."""
-    months = stats.expiry.to_json()["by_month"]
-    last = stats.last_started()
+def _expiring(fleet: FleetStats) -> Iterator[list[str]]:
+    """Yield services by month, those from before the last run together."""
+    months = fleet.expiry.to_json()["by_month"]
+    last = fleet.last_started()
     if last is None:
         yield from ([month, str(services)] for month, services in months.items())
         return
     today = last.date()
-    expired, _ = stats.expiry.within(today)
+    expired, _ = fleet.expiry.within(today)
     if expired:
-        yield [say("expired already"), str(expired)]
+        yield [translate("expired already"), str(expired)]
     this = f"{today:%Y-%m}"
     for month, services in months.items():
         if month == this:
-            services -= sum(n for day, n in stats.expiry.days.items() if day[:7] == this and day < today.isoformat())
+            services -= sum(n for day, n in fleet.expiry.days.items() if day[:7] == this and day < today.isoformat())
         if month >= this and services:
             yield [month, str(services)]
 
@@ -162,16 +169,16 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
     for run, clock in correlation["clocks"].items():
         if clock["state"] == "wrong":
             off = f"{clock['offset_seconds']:+.0f} s, {run}" if "offset_seconds" in clock else run
-            yield [say("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
+            yield [translate("the scanning machine's clock is wrong"), off, *_changes(clock, "clock-skew")]
     interceptors = correlation["interceptors"]
     for one in interceptors[:MAX_VERDICTS_SHOWN]:
         words = "one issuer across unrelated names" if one["certain"] else "one issuer across names, perhaps an own CA"
-        yield [say(words), one["issuer"], *_changes(one, "interception")]
+        yield [translate(words), one["issuer"], *_changes(one, "interception")]
     for one in correlation["portals"][:MAX_VERDICTS_SHOWN]:
-        yield [say("a captive portal or block page"), one["to"], *_changes(one, "interception")]
+        yield [translate("a captive portal or block page"), one["to"], *_changes(one, "interception")]
     blocked = correlation["revocation_blocked"]
     if blocked is not None:
-        yield [say("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
+        yield [translate("revocation hosts cannot be reached from here"), "", *_changes(blocked, "network-blocked")]
 
 
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
@@ -184,37 +191,36 @@ def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
 
 def _said(*words: str) -> tuple[str, ...]:
     """Headings, in the language that is spoken."""
-    return tuple(say(word) for word in words)
+    return tuple(translate(word) for word in words)
 
 
-def _headline(stats: Stats) -> str:
-    total = stats.total
+def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
+    total = counts.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    told = f"{total.findings:,} {say('findings')}: {outcomes}"
-    unreadable = f"{stats.unreadable_lines:,} {say('unreadable lines')}" if stats.unreadable_lines else ""
-    if stats.of_fleet:
-        found = cast("Statistics", stats)
-        told += f"; {say('runs')}: {len(found.runs):,}" if len(found.runs) > 1 else ""
-        told += f"; {say('met twice')}: {found.repeats.count:,}" if found.repeats.count else ""
-        why = ", ".join(f"{reason}: {count:,}" for reason, count in found.why_unreadable())
+    told = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    unreadable = f"{counts.unreadable_lines:,} {translate('unreadable lines')}" if counts.unreadable_lines else ""
+    if fleet is not None:
+        told += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
+        told += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
+        why = ", ".join(f"{reason}: {count:,}" for reason, count in fleet.why_unreadable())
         unreadable += f" ({why})" if why else ""
     told += f"; {unreadable}" if unreadable else ""
     return printable(told)
 
 
-def _codes_text(count: CauseCount) -> str:
+def _codes_text(count: CauseCounts) -> str:
     ordered = sorted(count.codes.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{code} {number}" for code, number in ordered)
 
 
-def _groups(column: str, groups: Mapping[str, Tally]) -> Section:
+def _groups(column: str, groups: Mapping[str, GroupCounts]) -> Section:
     ordered = largest_first(groups)
     rows = []
-    for value, tally in ordered[:MAX_GROUPS_SHOWN]:
-        causes = ", ".join(f"{name} {count.targets}" for name, count in met(tally)[:3])
-        counts = [str(tally.outcomes[outcome]) for outcome in OUTCOMES]
-        failing = percent(tally.outcomes["fail"], tally.findings)
-        rows.append([value or NO_VALUE, str(tally.findings), *counts, failing, causes])
+    for value, counts in ordered[:MAX_GROUPS_SHOWN]:
+        causes = ", ".join(f"{name} {count.targets}" for name, count in causes_seen(counts)[:3])
+        outcomes = [str(counts.outcomes[outcome]) for outcome in OUTCOMES]
+        failing = percent(counts.outcomes["fail"], counts.findings)
+        rows.append([value or NO_VALUE, str(counts.findings), *outcomes, failing, causes])
     left_out = len(ordered) - MAX_GROUPS_SHOWN
     note = f"and {left_out} smaller groups (--format json has them all)" if left_out > 0 else ""
     header = (column, *_said("targets"), *OUTCOMES, *_said("failing", "most frequent causes"))

@@ -20,7 +20,7 @@ from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Pr
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
+from scanner.trust.revocation import SETTLED, answer_bytes, judge_staple_untrusted, pairs_of, sources_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
 from scanner.x509.certificate import Certificate
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
     from scanner.net.http.backend import Resolver
     from scanner.net.http.fetch import Fetcher
-    from scanner.net.lookups.sources import Sources
+    from scanner.net.lookups.sources import RevocationSources
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
 MAX_LEVELS: Final = 6
@@ -41,8 +41,6 @@ MAX_REMEMBERED_BYTES: Final = 16 << 20
 # Of one answer beside its texts
 ANSWER_BYTES: Final = 400
 
-# Answers that settle whether a certificate is revoked.
-SETTLED: Final = frozenset({"good", "revoked"})
 # What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
 NOT_HTTP: Final = "not asked: no http or https address"
 
@@ -63,7 +61,7 @@ class Enquiries:
 
     def __init__(
         self,
-        sources: Callable[[], Sources],
+        sources: Callable[[], RevocationSources],
         intermediates: Intermediates,
         *,
         online: bool,
@@ -71,7 +69,7 @@ class Enquiries:
     ) -> None:
         """``sources`` is called when something is asked first."""
         self._make_sources = sources
-        self._opened: Sources | None = None
+        self._opened: RevocationSources | None = None
         self._intermediates = intermediates
         self._online = online
         self._aside = aside
@@ -85,8 +83,6 @@ class Enquiries:
         self._at_hand: Cache[tuple[str, ...], tuple[RevocationAnswer, ...]] = Cache(
             MAX_REMEMBERED, MAX_REMEMBERED_BYTES, _answers_bytes
         )
-        self._last_path: tuple[Certificate, ...] | None = None  # the last of those, and what is at hand about it
-        self._last_found: tuple[RevocationAnswer, ...] = ()
         self._nothing_to_ask: Cache[tuple[str, str], bool] = Cache(
             MAX_REMEMBERED, MAX_REMEMBERED_BYTES, lambda _key, _value: ANSWER_BYTES
         )
@@ -100,33 +96,24 @@ class Enquiries:
         self._issuers.clear()
         self._revocation.clear()
         self._at_hand.clear()
-        self._last_path = None
 
-    def _sources(self) -> Sources:
+    def _sources(self) -> RevocationSources:
         if self._opened is None:
             self._opened = self._make_sources()
         return self._opened
 
-    def at_hand(self, verdict: ChainVerdict) -> tuple[RevocationAnswer, ...] | None:
-        """All there is to tell about certificates that are in order, where nobody has to be asked for it; else ``None``."""
-        if not verdict.in_order:
-            return None
-        if not self._online:
-            return ()
-        if verdict.path is not self._last_path:
-            found = self._at_hand.get(tuple([certificate.sha256 for certificate in verdict.path]))
-            if found is None:
-                return None
-            self._last_path, self._last_found = verdict.path, found
-        return self._last_found
+    async def ask(
+        self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]
+    ) -> tuple[Evidence, Verdicts]:
+        """Return the evidence with what was looked up about its certificates, and the verdicts with it.
 
-    async def ask(self, evidence: Evidence, verdicts: Verdicts, at: float, judge: Callable[[], Verdicts]) -> Evidence:
-        """The evidence with what was asked about its certificates. ``verdicts`` is parallel to its endpoints, ``at`` the moment
-        to judge at (epoch seconds); ``judge`` gives the verdicts anew, after issuers were found."""
+        ``verdicts`` is parallel to the endpoints of ``evidence``, ``at`` the moment to judge at (epoch seconds); ``judge`` gives the
+        verdicts anew, after issuers were found.
+        """
         if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
             at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
             if at_hand is not None:
-                return with_answers(evidence, at_hand) if at_hand else evidence
+                return replace(evidence, revocation=at_hand) if at_hand else evidence, verdicts
         bugs: list[str] = []
         issuers: tuple[FetchedIssuer, ...] = ()
         try:
@@ -144,10 +131,10 @@ class Enquiries:
                     await self._about_path(endpoint, verdict, at, revocation)
             except BaseException as error:  # noqa: BLE001 - our own bug costs what was still to be asked about this path
                 bugs.append(describe_caught("revocation", error))
-        if not issuers and not revocation and not bugs:
-            return evidence
-        answers = tuple(answer for each in revocation.values() for answer in each)
-        return replace(evidence, issuers=issuers, revocation=answers, bug=joined(evidence.bug, *bugs))
+        if issuers or revocation or bugs:
+            answers = tuple(answer for each in revocation.values() for answer in each)
+            evidence = replace(evidence, issuers=issuers, revocation=answers, bug=joined(evidence.bug, *bugs))
+        return evidence, verdicts
 
     # --- issuers -------------------------------------------------------------------------------
 
@@ -232,7 +219,6 @@ class Enquiries:
                 found[certificate.sha256] = answers
         if verdict.trusted and not stapled:
             names = tuple([certificate.sha256 for certificate in verdict.path])
-            self._last_path = None
             self._at_hand.put(names, tuple(answer for name in names for answer in found.get(name, ())))
 
     async def _known_revoked(
@@ -290,24 +276,6 @@ class Enquiries:
         return tuple(answers)
 
 
-def with_answers(evidence: Evidence, answers: tuple[RevocationAnswer, ...]) -> Evidence:
-    """``dataclasses.replace``, which takes as long as all the rest that is done for a target whose answers are at hand."""
-    seen = evidence
-    return Evidence(
-        target=seen.target,
-        started=seen.started,
-        dns=seen.dns,
-        endpoints=seen.endpoints,
-        duration=seen.duration,
-        attempts=seen.attempts,
-        bug=seen.bug,
-        issuers=seen.issuers,
-        revocation=answers,
-        elsewhere=seen.elsewhere,
-        doubt=seen.doubt,
-    )
-
-
 def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
     """Certificates whose issuer is nowhere at hand, and that say where it is published."""
     for verdict in verdicts:
@@ -359,17 +327,17 @@ async def open_enquiries(
 ) -> AsyncIterator[Enquiries]:
     """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
     directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
-    opened: list[tuple[Sources, Fetcher]] = []
+    opened: list[tuple[RevocationSources, Fetcher]] = []
 
     async def turn(host: str) -> None:
         await pacer.acquire(host)
         pacer.release(host)
 
-    def sources() -> Sources:
+    def sources() -> RevocationSources:
         if not opened:
             from scanner.net.http.disk_cache import DiskCache
             from scanner.net.http.fetch import Fetcher
-            from scanner.net.lookups.sources import Sources
+            from scanner.net.lookups.sources import RevocationSources
 
             ipv6 = config.ipv6 and ipv6_usable
             fetcher = Fetcher(
@@ -381,7 +349,9 @@ async def open_enquiries(
                 ipv4=config.ipv4 or not ipv6,
                 ipv6=ipv6,
             )
-            opened.append((Sources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher))
+            opened.append(
+                (RevocationSources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher)
+            )
         return opened[0][0]
 
     try:

@@ -20,15 +20,15 @@ from scanner.model.evidence import RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
-from scanner.net.lookups.plan import SETTLED
-from scanner.trust.certificate_files import ChainFileError, chain_untrusted
 from scanner.trust.revocation import (
+    SETTLED,
     judge_crl,
     judge_ocsp_untrusted,
     load_crl_untrusted,
     ocsp_request,
 )
 from scanner.x509.certificate import Certificate, CertificateError
+from scanner.x509.certificate_files import ChainFileError, chain_untrusted
 from scanner.x509.crl import Crl, CrlError
 from scanner.x509.ocsp_request import get_url
 
@@ -69,7 +69,7 @@ def _bundle_bytes(_key: object, bundle: Bundle) -> int:
     return 400 + len(bundle.error or "") + PARSED * sum([len(item.der) for item in bundle.certificates])
 
 
-class Sources:
+class RevocationSources:
     """Belongs to one run. ``clock`` gives seconds since the epoch, for what the cache keeps."""
 
     def __init__(self, fetcher: Fetcher, cache: DiskCache | None, clock: Callable[[], float]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from scanner.diagnosis.rules.caa import authorities, authority_of
 from tests.helpers import pki
-from tests.helpers.evidence import AT, HOST, answered, codes, diagnosed, dns, evidence, judge, proof, root, target
+from tests.helpers.evidence import AT, HOST, answered, codes, diagnosed, dns, evidence, proof, root, target, verifier
 
 ISSUER = pki.certificate(
     pki.name(C="US", O="Let's Encrypt", CN="E7"), issuer=root(), ca=True, not_after=AT + 900 * pki.DAY
@@ -24,7 +24,7 @@ def judged(
 ) -> list[str]:
     certificate = pki.certificate("x", issuer=ISSUER, san=names)
     seen = evidence(answered((certificate, ISSUER)), of=target(host), answer=dns(caa=records, caa_owner=owner))
-    return codes(diagnosed(seen, judge(public=public)))
+    return codes(diagnosed(seen, verifier(public=public)))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_is_told() -> None:
         answered((pki.certificate(HOST, issuer=ISSUER), ISSUER)),
         answer=dns(caa=((0, "issue", "digicert.com"),), caa_owner="example.org"),
     )
-    diagnosis = diagnosed(seen, judge(public=True))
+    diagnosis = diagnosed(seen, verifier(public=True))
     assert diagnosis.diagnoses[0]["summary"] == (
         "The CAA records at example.org do not allow Let's Encrypt, which issued this certificate; they allow digicert.com."
     )

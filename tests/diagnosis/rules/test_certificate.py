@@ -26,11 +26,11 @@ from tests.helpers.evidence import (
     diagnosed,
     evidence,
     issuing,
-    judge,
     leaf,
     proof,
     root,
     target,
+    verifier,
 )
 
 DAY = pki.DAY
@@ -71,7 +71,7 @@ def test_self_signed() -> None:
 def test_self_signed_and_trusted() -> None:
     """The very certificate is an anchor of the selected store."""
     own = pki.certificate(HOST)
-    assert codes(diagnosed(sent(own), judge(own))) == []
+    assert codes(diagnosed(sent(own), verifier(own))) == []
 
 
 def test_self_signed_and_expired() -> None:
@@ -108,8 +108,8 @@ def test_expires_soon(lifetime: float, left: float, warning_days: float | None, 
 
 def test_intermediate_not_sent_and_known_from_this_run() -> None:
     """Another server of the run sent it: the path closes, and the server is at fault all the same."""
-    by = judge()
-    by.judge((leaf("other.example.org").der, issuing().der), name=None, at=AT)
+    by = verifier()
+    by.verify((leaf("other.example.org").der, issuing().der), name=None, at=AT)
     seen = evidence(sent(leaf()))
     diagnosis = diagnosed(seen, by)
     assert codes(diagnosis) == ["intermediate-not-sent"]
@@ -146,7 +146,7 @@ def test_untrusted_root() -> None:
 
 def test_stores_differ() -> None:
     """One of two stores trusts: a warning that names both, since nobody knows which one a client has."""
-    by = judge(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
+    by = verifier(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
     diagnosis = diagnosed(sent(leaf(), issuing()), by)
     assert codes(diagnosis) == ["store-differs?"]
     facts = proof(diagnosis, "store-differs")
@@ -156,7 +156,7 @@ def test_stores_differ() -> None:
 
 def test_no_store_trusts() -> None:
     """Two stores say the same: one error, not two."""
-    by = judge(stores={"a": [pki.root("A")], "b": [pki.root("B")]})
+    by = verifier(stores={"a": [pki.root("A")], "b": [pki.root("B")]})
     diagnosis = diagnosed(sent(leaf(), issuing()), by)
     assert codes(diagnosis) == ["issuer-unknown"]
     assert proof(diagnosis, "issuer-unknown")["stores"] == ["a", "b"]
@@ -164,7 +164,7 @@ def test_no_store_trusts() -> None:
 
 def test_an_expired_leaf_is_said_once_for_all_stores() -> None:
     """What is wrong with the leaf holds in every store; a store that lacks the root as well differs."""
-    by = judge(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
+    by = verifier(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
     diagnosis = diagnosed(sent(of(not_after=AT - DAY), issuing()), by)
     assert codes(diagnosis) == ["certificate-expired", "store-differs?"]
 
@@ -263,7 +263,7 @@ def test_a_leaf_that_cannot_be_read() -> None:
 def test_too_long_for_the_public() -> None:
     """400 days, from a root that is held to public rules; a private one may."""
     certificate = of(not_before=AT - DAY, not_after=AT + 400 * DAY)
-    assert codes(diagnosed(sent(certificate, issuing()), judge(public=True))) == ["validity-too-long?"]
+    assert codes(diagnosed(sent(certificate, issuing()), verifier(public=True))) == ["validity-too-long?"]
     assert codes(diagnosed(sent(certificate, issuing()))) == []
 
 
@@ -310,7 +310,7 @@ def test_a_chain_too_costly_to_judge_is_an_error_where_a_client_gives_up_too() -
     maze = [pki.authority("Below", issuers[0], serial=200 + place) for place in range(24)]
     deep = pki.certificate(HOST, issuer=maze[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget.Budget.__init__, "__defaults__", (200,))
+        patch.setattr(budget.StepBudget.__init__, "__defaults__", (200,))
         many = diagnosed(sent(deep, *maze, *issuers))
         few = diagnosed(sent(deep, maze[0], issuers[0]))
     assert (codes(many)[-1], many.outcome) == ("too-costly-to-judge", "fail")

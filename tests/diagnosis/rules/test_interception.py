@@ -10,10 +10,10 @@ from scanner.diagnosis.questions import UNKNOWABLE_NAME
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict, InterceptionVerdict
 from scanner.model.evidence import Completion, Elsewhere, EndpointEvidence, Stage
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_key, made_on_the_spot
-from scanner.trust.verifier import Judge
+from scanner.trust.untrusted_issuer import OwnAuthorities, issuer_id, made_on_the_spot
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, judge, proof, root
+from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, proof, root, verifier
 
 ZSCALER = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
 BURP = pki.certificate(pki.name(O="PortSwigger", CN="PortSwigger CA"), ca=True)
@@ -31,7 +31,7 @@ def seen(ca: pki.Issued, *, host: str = HOST, spot: bool = False) -> EndpointEvi
 
 
 def fleet(ca: pki.Issued, *, certain: bool = True) -> FleetVerdict:
-    key = issuer_key(ca.subject_der, ca.parsed.spki_der)
+    key = issuer_id(ca.subject_der, ca.parsed.spki_der)
     words = {"names_count": 7, "names": ["a.example"], "reasons": ["it makes them on the spot"]}
     return FleetVerdict(interceptors={key: InterceptionVerdict("CN=x", words, certain)})
 
@@ -56,22 +56,22 @@ def test_a_product_under_its_own_name_is_not_in_between() -> None:
 
 
 def test_who_trusts_the_issuer_is_warned() -> None:
-    diagnosis = diagnosed(evidence(seen(ZSCALER)), judge(ZSCALER))
+    diagnosis = diagnosed(evidence(seen(ZSCALER)), verifier(ZSCALER))
     assert [code for code in codes(diagnosis) if "middlebox" in code] == ["known-middlebox?"]
     assert diagnosis.outcome == "warn"
     plain = at(answered([pki.certificate(HOST, issuer=ZSCALER)]))
-    assert codes(diagnosed(evidence(plain), judge(ZSCALER))) == ["known-middlebox?"]
+    assert codes(diagnosed(evidence(plain), verifier(ZSCALER))) == ["known-middlebox?"]
 
 
 def test_never_on_a_public_chain() -> None:
     box = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler CA"), issuer=root(), ca=True)
     leaf = pki.certificate(HOST, issuer=box)
     plain = evidence(at(answered([leaf, box])))
-    assert codes(diagnosed(plain, judge(public=True))) == []
+    assert codes(diagnosed(plain, verifier(public=True))) == []
 
 
 def test_never_on_an_estates_own_ca() -> None:
-    by = Judge(
+    by = ChainVerifier(
         [pki.store(root())],
         public_roots=frozenset(),
         intermediates=Intermediates(),
@@ -102,7 +102,7 @@ def test_made_on_the_spot() -> None:
 def test_another_address_of_the_name() -> None:
     boxed = answered([pki.certificate(HOST, issuer=PLAIN), PLAIN])
     both = evidence(at(boxed), at(answered(), "192.0.2.2"))
-    diagnosis = diagnosed(both, judge(public=True))
+    diagnosis = diagnosed(both, verifier(public=True))
     record = next(each for each in diagnosis.diagnoses if each["code"] == "certificate-differs-by-path")
     assert record["endpoints"] == ["192.0.2.1"] and record["evidence"]["where"] == "the address 192.0.2.2"
     # a root that is nobody's public one is no witness
@@ -118,7 +118,7 @@ def test_an_earlier_run() -> None:
     assert "CN=Public CA" in diagnosis.diagnoses[1]["summary"]
     assert codes(diagnosed(replace(evidence(at(answered())), elsewhere=(earlier,)))) == []
     own = replace(evidence(at(boxed)), elsewhere=(earlier,))
-    by = Judge(
+    by = ChainVerifier(
         [pki.store(root())], public_roots=frozenset(), intermediates=Intermediates(), own=OwnAuthorities([BURP.parsed])
     )
     assert "certificate-differs-by-path?" not in codes(diagnosed(own, by))

@@ -12,7 +12,7 @@ from scanner.model.evidence import ServerFlight
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.transparency import Transparency
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, codes, diagnosed, evidence, issuing, judge, proof, target
+from tests.helpers.evidence import HOST, answered, codes, diagnosed, evidence, issuing, proof, target, verifier
 from tests.helpers.pki import DAY, NOW, Issued
 from tests.helpers.scts import (
     ARGON,
@@ -53,7 +53,7 @@ def said(
     **flight: Any,
 ) -> Diagnosis:
     seen = evidence(answered([certificate, issuing()], **flight), of=target(protocol=protocol))
-    return diagnosed(seen, judge(public=public), transparency=list_ or by())
+    return diagnosed(seen, verifier(public=public), transparency=list_ or by())
 
 
 def test_in_order() -> None:
@@ -67,8 +67,8 @@ def test_only_public_cas_are_held_to_it() -> None:
     assert codes(said(bare)) == ["no-scts"]
     assert codes(said(bare, public=False)) == []
     seen = evidence(answered([bare, issuing()]))
-    assert codes(diagnosed(seen, judge(public=True), transparency=by(), public=False)) == []
-    assert codes(diagnosed(seen, judge(public=True))) == []  # no log list, no word
+    assert codes(diagnosed(seen, verifier(public=True), transparency=by(), public=False)) == []
+    assert codes(diagnosed(seen, verifier(public=True))) == []  # no log list, no word
 
 
 @pytest.mark.parametrize(("protocol", "mark"), [("tls", ""), ("https", ""), ("smtp", "."), ("imaps", ".")])
@@ -207,5 +207,5 @@ def test_a_certificate_that_nobody_signed_is_not_judged() -> None:
 
 
 def test_flights_without_certificates() -> None:
-    assert codes(diagnosed(evidence(answered([])), judge(public=True), transparency=by())) != []
+    assert codes(diagnosed(evidence(answered([])), verifier(public=True), transparency=by())) != []
     assert ServerFlight().scts == ()

@@ -27,9 +27,9 @@ from scanner.fleet.correlate.facts import (
 from scanner.model.evidence import Completion, EndpointEvidence, Evidence, FetchedIssuer, RevocationAnswer, Stage
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.transparency import Transparency
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
-from tests.helpers.evidence import ADDRESS, AT, HOST, answered, at, chain, evidence, issuing, judge, verdicts
+from tests.helpers.evidence import ADDRESS, AT, HOST, answered, at, chain, evidence, issuing, verdicts, verifier
 
 DAY = 86_400.0
 
@@ -39,7 +39,7 @@ def leaf(**changes: Any) -> pki.Issued:
 
 
 def both(
-    seen: Evidence, by: Judge | None = None, transparency: Transparency | None = None
+    seen: Evidence, by: ChainVerifier | None = None, transparency: Transparency | None = None
 ) -> tuple[Facts | None, Facts | None]:
     """The facts from the evidence, and from its finding as a file holds it."""
     judged = verdicts(seen, by)
@@ -199,7 +199,7 @@ def test_scts_ahead_of_our_clock() -> None:
     """Only verified ones, of logs in use, where the certificate is not valid yet; and only what lies ahead says anything."""
     gone = dataclasses.replace(scts.STRANGER, state="rejected")
     logs = log_list_untrusted(json.dumps(scts.log_list(scts.ARGON, scts.YETI, scts.XENON, gone)).encode(), "list")
-    by = judge(public=True)
+    by = verifier(public=True)
 
     def told(begins: float) -> set[Witness]:
         certificate = scts.with_scts(

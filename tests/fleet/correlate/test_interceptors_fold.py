@@ -27,7 +27,7 @@ from scanner.fleet.correlate.interceptors_fold import (
 )
 from scanner.model.evidence import Elsewhere
 from tests.helpers import pki
-from tests.helpers.evidence import answered, at, chain, evidence, judge, root, target, verdicts
+from tests.helpers.evidence import answered, at, chain, evidence, root, target, verdicts, verifier
 
 NOW = int(pki.NOW)
 DAY = 86_400
@@ -272,7 +272,7 @@ def test_no_sighting_of_what_is_trusted_or_its_own_issuer() -> None:
 def test_seen_elsewhere() -> None:
     boxed = answered([pki.certificate("www.example.org", issuer=CA), CA])
     seen = evidence(at(boxed), at(answered(chain()), "192.0.2.2"))
-    assert seen_elsewhere(seen, verdicts(seen, judge(root(), public=True)))
+    assert seen_elsewhere(seen, verdicts(seen, verifier(root(), public=True)))
     assert not seen_elsewhere(seen, verdicts(seen))
     alone = evidence(at(boxed))
     assert not seen_elsewhere(alone, verdicts(alone))

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from scanner.fleet.stats.columns import Batch, Naming
-from scanner.output import FOREIGN
+from scanner.fleet.stats.columns import columns_of
+from scanner.output import BAD_SHAPE_ERRORS
 from tests.helpers.made import RUN, certificate, diagnosis, finding, invalid, sha256
 
 
-def batch_of(findings: Iterable[dict[str, Any]], naming: Naming | None = None) -> Batch[str]:
-    return Batch(findings, lambda made, told: f"{made['target']['row']} {told}", naming)
-
-
-def test_columns() -> None:
-    batch = batch_of(
+def test_columns_of_findings_with_and_without_a_diagnosis() -> None:
+    columns = columns_of(
         iter(
             [
                 finding(1, "a.example", timing={"connect": 1.0, "handshake": 2.0}),
@@ -27,50 +23,61 @@ def test_columns() -> None:
             ]
         )
     )
-    assert list(batch.outcomes) == ["ok", "invalid"] and batch.telling == ["2 True"]
-    assert batch.asked_more == []
-    assert batch.durations == {"connect": [1.0, 3.0], "starttls": [4.0], "handshake": [2.0], "total": [12.5, 12.5]}
-    assert batch.leaves == [("2027-02-11T02:00:00Z", sha256(name)) for name in ("a.example", "b.example")]
-    assert batch.last == "2026-11-23T02:00:01"
-    assert batch.rows == {RUN: [1, 2, 3]}
+    assert columns.outcomes == ["ok", "invalid"] and columns.seen == []
+    ((kind, groups, roots, name, seen),) = columns.diagnosed
+    assert (kind.outcome, groups, name, seen) == ("warn", (), "b.example:443", None)
+    assert list(roots) == [("expires-soon", "address", "192.0.2.1")]
+    assert columns.durations == {"connect": [1.0, 3.0], "starttls": [4.0], "handshake": [2.0], "total": [12.5, 12.5]}
+    assert columns.leaves == [("2027-02-11T02:00:00Z", sha256(name)) for name in ("a.example", "b.example")]
+    assert columns.last == "2026-11-23T02:00:01"
+    assert columns.rows == {RUN: [1, 2, 3]}
 
 
-def test_all_addresses_were_waited_for() -> None:
+def test_durations_are_of_all_addresses() -> None:
     two = finding(1, timing={"connect": 1.0})
     two["endpoints"].append({**two["endpoints"][0], "timing_ms": {"connect": 2.0}})
-    assert batch_of([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [1.0, 2.0, 3.0]
+    assert columns_of([two, finding(2, timing={"connect": 3.0})]).durations["connect"] == [1.0, 2.0, 3.0]
 
 
-def test_several_runs() -> None:
-    batch = batch_of([finding(1), finding(2, run="other"), finding(3)])
-    assert batch.rows == {RUN: [1, 3], "other": [2]}
+def test_rows_are_kept_by_run() -> None:
+    assert columns_of([finding(1), finding(2, run="other"), finding(3)]).rows == {RUN: [1, 3], "other": [2]}
 
 
-def test_columns_of_the_inventory() -> None:
-    assert batch_of([finding(1, tags={"owner": "a"}), finding(2, tags={"site": None, "owner": 5})]).columns == {
-        "owner",
-        "site",
-    }
+def test_names_of_the_inventory_s_columns() -> None:
+    made = [finding(1, tags={"owner": "a"}), finding(2, tags={"site": None, "owner": 5})]
+    assert columns_of(made).columns == {"owner", "site"}
 
 
-def test_those_about_which_more_was_asked() -> None:
-    once, twice = finding(1), finding(2, attempts=2)
-    observed = finding(3, observed={"revocation": []})
-    assert batch_of([once, twice, observed]).asked_more == ["2 False", "3 False"]
-    assert batch_of([once]).asked_more == []
-    assert Batch([twice], lambda made, told: None).asked_more == []
+def test_findings_without_a_diagnosis_may_tell_the_fleet_something() -> None:
+    asked = {"source": "ocsp", "url": "http://ocsp.ca.test/", "this_update": 1.0}
+    told = {"observed": {"completions": {"http": {"date": 5.0, "local_time": 5.0}}}}
+    nothing = [finding(1), finding(2, attempts=2), finding(3, observed={"revocation": []})]
+    something = [finding(4, observed={"revocation": [asked]}), finding(5, attempts=2, endpoint=told)]
+    assert columns_of(nothing).seen == []
+    assert [[one.kind for one in seen.facts.witnesses] for seen in columns_of(something).seen if seen.facts] == [
+        ["ocsp"],
+        ["http-date"],
+    ]
 
 
-def test_groups_are_those_of_findings_without_a_diagnosis() -> None:
-    batch = batch_of(
-        [
-            finding(1, tags={"owner": "web"}),
-            finding(2, "b", diagnosis("expires-soon")),
-            finding(3, tags={"owner": "mail"}),
-        ],
-        lambda made, tags: [tags.get("owner", "")],
-    )
-    assert list(batch.groups) == [["web"], ["mail"]] and list(batch.outcomes) == ["ok", "ok"]
+def test_groups_of_findings_without_a_diagnosis_are_apart() -> None:
+    made = [
+        finding(1, tags={"owner": "web"}),
+        finding(2, "b", diagnosis("expires-soon"), tags={"owner": "other"}),
+        finding(3, tags={"owner": None}),
+        finding(4),
+    ]
+    columns = columns_of(made, ("owner", "port"))
+    assert columns.groups == [["web", "443"], ["", "443"], [None, "443"]] and columns.outcomes == ["ok", "ok", "ok"]
+    assert [groups for _, groups, *_ in columns.diagnosed] == [["other", "443"]]
+
+
+def test_making_columns_again_gives_the_same() -> None:
+    """Nothing is counted by it: what was made in vain does no harm."""
+    made = [finding(1), finding(2, "b", diagnosis("nxdomain")), finding(3, observed={"revocation": []})]
+    one, two = columns_of(made, ("owner",)), columns_of(made, ("owner",))
+    for name in type(one).__slots__:
+        assert getattr(one, name) == getattr(two, name)
 
 
 def test_a_finding_is_gone_before_the_next_one_is_read() -> None:
@@ -86,12 +93,12 @@ def test_a_finding_is_gone_before_the_next_one_is_read() -> None:
             alive.append(weakref.ref(made[0]))
             yield made.pop()
 
-    batch_of(read())
+    assert columns_of(read()).rows == {RUN: [0, 1, 2]}
 
 
-def test_a_certificate_that_cannot_be_read_expires_never() -> None:
+def test_a_certificate_without_a_date_has_no_expiry() -> None:
     broken = {**certificate("b"), "not_after": None}
-    assert len(batch_of([finding(1), finding(2, leaf=broken)]).leaves) == 1
+    assert len(columns_of([finding(1), finding(2, leaf=broken)]).leaves) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,6 +129,6 @@ def test_a_certificate_that_cannot_be_read_expires_never() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(FOREIGN):
-        batch_of([finding(), finding(2, **changes)])
+def test_findings_of_another_shape_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(BAD_SHAPE_ERRORS):
+        columns_of([finding(), finding(2, **changes)])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.dimensions import BUILT_IN
+from scanner.fleet.stats.run_counts import RunCounts
 from tests.helpers.made import RUN, certificate, diagnosis, finding, sha256
 
 MADE = finding(
@@ -83,7 +83,7 @@ ANYTHING = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["endpoints", "certificates", "cause", "stage", "run"]), ANYTHING), ANYTHING)
 def test_no_finding_is_too_odd(made: dict[str, Any], value: Any) -> None:
-    stats = Stats([*BUILT_IN, "tag"])
+    stats = RunCounts([*BUILT_IN, "tag"])
     stats.add({**finding(tags={"tag": value}), **made})
     stats.add({"outcome": "ok", "target": {"host": value, "port": value, "tags": value}})
     assert stats.total.findings == 2
@@ -94,7 +94,7 @@ def test_values_deeper_than_anything_written() -> None:
     deep: Any = 0
     for _ in range(900):
         deep = [deep]
-    stats = Stats(["tag"])
+    stats = RunCounts(["tag"])
     stats.add(finding(tags={"tag": deep}))
     stats.add(finding(tags={"tag": {"b": 1, "a": 2}}))
     stats.add(finding(tags={"tag": {"a": 2, "b": 1}}))

@@ -16,7 +16,7 @@ from scanner.fleet.stats.expiry import OTHER_DAYS, Expiry, week_of
 LEAVES = [("2027-02-11T20:15:44Z", "aa")] * 3 + [("2026-12-31T00:00:00Z", "bb"), ("2027-01-01T00:00:00Z", "cc")]
 
 
-def test_the_calendar() -> None:
+def test_services_by_day_week_and_month() -> None:
     expiry = Expiry()
     expiry.add(LEAVES)
     shown = expiry.to_json()
@@ -32,7 +32,7 @@ def test_the_calendar() -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "2027-02-30", "2027-W06-1", "20270211T0", "２０２７-02-11", ""])
-def test_what_is_no_day(text: str) -> None:
+def test_dates_that_are_not_dates_count_under_one_name(text: str) -> None:
     expiry = Expiry()
     expiry.add([(text, "aa"), ("2027-02-11T00:00:00Z", "bb")])
     shown = expiry.to_json()
@@ -63,7 +63,7 @@ def test_the_first_to_expire_are_exact_beyond_every_bound(leaves: list[tuple[str
         module.MAX_LISTED, module.MAX_KEPT = before  # type: ignore[misc]
 
 
-def test_days_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_beyond_the_limit_count_under_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_DAYS", 2)
     expiry = Expiry()
     expiry.add([(f"2027-01-0{day}T", "aa") for day in range(1, 8)])

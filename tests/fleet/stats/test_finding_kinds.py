@@ -1,4 +1,4 @@
-"""What is remembered of a sort of findings is what each of them would give by itself, and it is bounded."""
+"""What is memoised of a kind of finding is what each of them would give by itself, and it is bounded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.caching import Cache
 from scanner.fleet.stats import finding_kinds as module
-from scanner.fleet.stats.clusters import NOTES, roots_among, roots_of
-from scanner.fleet.stats.counts import codes_of
-from scanner.fleet.stats.explained import causes_of
-from scanner.fleet.stats.finding_kinds import sort_of
+from scanner.fleet.stats.finding_kinds import Kind, kind_of
+from scanner.fleet.stats.shared_causes import NOTE_CODES_WITH_ROOTS, roots_of
 from tests.helpers.made import diagnosis, finding
 
 odd = st.sampled_from([None, True, 1, 1.0, "", "x", [], {}, ["x"], {"code": "nxdomain"}])
-codes = st.sampled_from(["nxdomain", "certificate-expired", "revocation-unknown", "captive-portal", "strange", *NOTES])
+codes = st.sampled_from(
+    ["nxdomain", "certificate-expired", "revocation-unknown", "captive-portal", "strange", *NOTE_CODES_WITH_ROOTS]
+)
 causes = st.sampled_from(["dns", "expired-or-self-signed", "strange"])
 severities = st.sampled_from(["error", "warning", "note", "strange"])
 diagnoses = st.fixed_dictionaries(
@@ -27,32 +28,33 @@ outcomes = st.sampled_from(["ok", "warn", "fail", "invalid"])
 
 
 @given(outcomes, causes | odd, st.lists(diagnoses | odd, max_size=4) | odd)
-def test_what_is_remembered_is_what_each_gives(outcome: str, cause: Any, given: Any) -> None:
+def test_a_memoised_kind_is_what_the_finding_itself_gives(outcome: str, cause: Any, given: Any) -> None:
     made = finding(1, "a.example", outcome=outcome, cause=cause, diagnoses=given)
+    fresh = Kind(made)
     for _ in range(2):
-        sort = sort_of(made)
-        assert (sort.outcome, list(sort.codes)) == (outcome, codes_of(made))
-        assert sort.primary == (cause if type(cause) is str else None)
-        assert (list(sort.errors), sort.named) == causes_of(made)
-        assert sort.says == any(code == "captive-portal" for _, code in codes_of(made))
-        if sort.codes and (outcome != "ok" or any(code in NOTES for _, code in sort.codes)):
-            found = roots_of(made) if sort.rootings is None else roots_among(made, given, sort.rootings)
-            assert found == roots_of(made)
-        else:
-            assert not sort.rootings
+        kind = kind_of(made)
+        for name in set(Kind.__slots__) - {"root_finders"}:
+            assert getattr(kind, name) == getattr(fresh, name)
+        assert roots_of(made, kind.root_finders) == roots_of(made, fresh.root_finders)
 
 
-def test_it_is_found_once() -> None:
-    one = sort_of(finding(1, "a.example", diagnosis("nxdomain")))
-    assert sort_of(finding(2, "b.example", diagnosis("nxdomain"))) is one
-    assert sort_of(finding(2, "b.example", diagnosis("nxdomain", severity="warning"))) is not one
+def test_equal_outcome_cause_and_codes_share_one_kind() -> None:
+    one = kind_of(finding(1, "a.example", diagnosis("nxdomain")))
+    assert kind_of(finding(2, "b.example", diagnosis("nxdomain"))) is one
+    assert kind_of(finding(2, "b.example", diagnosis("nxdomain", severity="warning"))) is not one
 
 
-def test_sorts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SORTS", 10)
+def test_findings_in_order_have_no_roots_but_those_of_some_notes() -> None:
+    assert kind_of(finding(1, "a", diagnosis("root-sent"))).root_finders == []
+    (found,) = kind_of(finding(1, "a", diagnosis("revocation-unknown"))).root_finders
+    assert found[:2] == (0, "revocation-unknown")
+
+
+def test_kinds_are_bounded_in_number_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_kinds", Cache(10, module.MAX_BYTES, module._size))
     for number in range(100):
         strange = {**diagnosis("nxdomain"), "code": f"code-{number}"}
-        assert [code for _, code in sort_of(finding(1, "a", strange)).codes] == [f"code-{number}"]
-        assert len(module._SORTS) <= 10
-    long = finding(1, "a", {**diagnosis("nxdomain"), "code": "x" * module.MAX_CHARACTERS})
-    assert sort_of(long) is not sort_of(long)
+        assert [code for _, code in kind_of(finding(1, "a", strange)).codes] == [f"code-{number}"]
+        assert len(module._kinds) <= 10
+    long = finding(1, "a", {**diagnosis("nxdomain"), "code": "x" * module.MAX_BYTES})
+    assert kind_of(long) is not kind_of(long)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.stats import fleet_correlation as module
-from scanner.fleet.stats.explained import FLEET_CODES
-from scanner.fleet.stats.finding_kinds import sort_of
-from scanner.fleet.stats.fleet_correlation import Correlation, Seen
+from scanner.fleet.stats.finding_kinds import kind_of
+from scanner.fleet.stats.fleet_correlation import Correlation, seen_of
+from scanner.fleet.stats.reclassified import FLEET_CODES
 from tests.helpers.made import RUN, certificate, diagnosis, finding, untrusted
 
 AT = 1_795_399_200  # 2026-11-23T02:00:00Z
@@ -28,7 +27,7 @@ def correlated(*findings: dict[str, Any]) -> Correlation:
 
 def take(found: Correlation, one: dict[str, Any]) -> None:
     found.targets += 1
-    seen = found.look(one, sort_of(one))
+    seen = seen_of(one, kind_of(one))
     if seen is not None:
         found.add(seen)
 
@@ -53,7 +52,7 @@ def told_time(row: int, name: str, offset: int, **changes: Any) -> dict[str, Any
     return finding(row, f"www.{name}.test", address=f"192.0.2.{row}", endpoint={"observed": told}, **changes)
 
 
-def test_nothing_at_all() -> None:
+def test_no_targets_say_nothing() -> None:
     assert Correlation().to_json() == {
         "clock": {
             "state": "unknown",
@@ -159,41 +158,7 @@ def test_revocation_hosts_that_one_run_cannot_reach() -> None:
     assert blocked["evidence"] == {"hosts_count": 4, "hosts": ["a"]} and blocked["said"] == 1
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        [answer("http://ocsp.ca.test/")],
-        [answer("http://ocsp.ca.test/", this_update=AT + 7200.0), answer("http://crl.ca.test/", source="crl")],
-        [answer("http://ocsp.ca.test/", next_update=None, produced_at=AT + 60.0)],
-        [answer("http://ocsp.ca.test/", this_update=None)],
-        [answer("http://ocsp.ca.test/", blocked=True)],
-        [answer("no address")],
-        [{}],
-        [],
-        [5],
-        {},
-        None,
-        [answer("http://ocsp.ca.test/", this_update="soon")],
-        [answer("http://ocsp.ca.test/", this_update=1e300)],
-    ],
-    ids=str,
-)
-def test_answers_are_heard_the_same_in_either_way(given: Any) -> None:
-    quick, slow = Correlation(), Correlation()
-    for started in ("2026-11-23T02:00:00.000Z", "2026-11-23T02:00:01.500Z", "2026-11-23T02:00:01.900+00:00", "soon"):
-        for others in ({}, {"issuers": [{"url": "http://aia.ca.test/", "blocked": True}]}):
-            made = finding(1, "a.example", observed={"revocation": given, **others}, started=started)
-            take(quick, made)
-            slow.targets += 1
-            facts = facts_of_finding(made)
-            if facts is not None:
-                slow.add(Seen(made["run"], facts, {}, [], "", True, ()))
-    assert quick.to_json() == slow.to_json()
-    for name, run in slow._runs.items():
-        assert vars(run.clock) == vars(quick._runs[name].clock) and vars(run.reach) == vars(quick._runs[name].reach)
-
-
-def test_what_it_is_about_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_issuers_and_recorded_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_RUNS", 3)
     monkeypatch.setattr(module, "MAX_RECORDED", 4)
     monkeypatch.setattr(module, "MAX_ISSUERS", 5)
@@ -210,7 +175,7 @@ def test_what_it_is_about_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(twice._runs), len(twice._recorded), len(twice._by_issuer)) == (3, 4, 5) and twice.targets == 40
 
 
-def test_runs_are_named_once() -> None:
+def test_what_findings_say_and_show_of_one_run_is_one_verdict() -> None:
     """What findings say and what they show of one run is one verdict."""
     said = finding(1, "a", diagnosis("local-clock-wrong", offset_seconds=7200))
     told = [told_time(row, name, 7200) for row, name in enumerate(NAMES)]

@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from scanner.fleet.stats import parallel as module
-from scanner.fleet.stats.counts import CountingFailed, UnknownColumn
 from scanner.fleet.stats.parallel import fold_files, parts_of
+from scanner.fleet.stats.run_counts import CountingFailed, UnknownColumn
 from scanner.output import NotFindings
-from tests.fleet.stats.test_statistics import COLUMNS, estate
+from tests.fleet.stats.test_fleet_stats import COLUMNS, estate
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def test_several_processes(files: list[str]) -> None:
     assert len(parts_of(files[0], 3)) == 3
     alone, together = fold_files(files, COLUMNS), fold_files(files, COLUMNS, 3)
     assert alone.to_json() == together.to_json()
-    assert together.total.findings == 2 * len(estate()) + 9 and together.unreadable_lines == 2
-    together.require_columns()
+    assert together.counts.total.findings == 2 * len(estate()) + 9 and together.counts.unreadable_lines == 2
+    together.counts.require_columns()
 
 
 def test_parts(tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,4 +68,4 @@ def test_a_process_that_is_ended(files: list[str], monkeypatch: pytest.MonkeyPat
 
 def test_columns_that_no_part_has(files: list[str]) -> None:
     with pytest.raises(UnknownColumn, match="there are: owner"):
-        fold_files(files, ["ownr"], 2).require_columns()
+        fold_files(files, ["ownr"], 2).counts.require_columns()

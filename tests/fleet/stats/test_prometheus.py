@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from scanner.fleet.stats.counts import Stats
+from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.prometheus import MAX_SHARED, as_prometheus, prometheus_label
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.findings import CAUSES
-from tests.fleet.stats.test_clusters import estate as shared_estate
-from tests.fleet.stats.test_statistics import estate
+from tests.fleet.stats.test_fleet_stats import estate
+from tests.fleet.stats.test_shared_causes import estate as shared_estate
 from tests.helpers.hostile import TEXTS
 from tests.helpers.made import diagnosis, finding
 
@@ -38,10 +38,14 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
-def folded(findings: list[dict[str, Any]], *by: str) -> Statistics:
-    statistics = Statistics(by)
+def folded(findings: list[dict[str, Any]], *by: str) -> FleetStats:
+    statistics = FleetStats(by)
     statistics.add_batch(findings)
     return statistics
+
+
+def printed(statistics: FleetStats) -> str:
+    return as_prometheus(statistics.counts, statistics)
 
 
 NAMES = {
@@ -53,13 +57,13 @@ NAMES = {
 }  # fmt: skip
 
 
-def test_names_stay() -> None:
-    """Alerts and dashboards hang on them."""
-    assert {name for name, _ in samples(as_prometheus(folded(estate(), "owner")))} == NAMES
+def test_metric_names_are_these() -> None:
+    """Alerts and dashboards depend on them."""
+    assert {name for name, _ in samples(printed(folded(estate(), "owner")))} == NAMES
 
 
-def test_values() -> None:
-    found = samples(as_prometheus(folded(estate(), "owner")))
+def test_values_of_an_estate() -> None:
+    found = samples(printed(folded(estate(), "owner")))
     assert value(found, "tlsweep_findings", outcome="fail") == 11
     assert value(found, "tlsweep_repeated_findings") == 2
     assert value(found, "tlsweep_group_findings", column="owner", value="web", outcome="fail") == 4
@@ -75,10 +79,10 @@ def test_values() -> None:
     assert [value(found, "tlsweep_cause_targets", cause=cause) for cause in CAUSES]
 
 
-def test_shared_causes_are_bounded() -> None:
+def test_at_most_max_shared_roots_are_exported() -> None:
     rows = range(1, 101)
     many = [finding(row, f"h{row}", diagnosis("weak-key", certificate=f"{row % 50}")) for row in rows]
-    found = samples(as_prometheus(folded([*shared_estate(), *many])))
+    found = samples(printed(folded([*shared_estate(), *many])))
     shared = [key for key in found if key[0] == "tlsweep_shared_cause_targets"]
     assert len(shared) == MAX_SHARED
     assert value(
@@ -86,9 +90,9 @@ def test_shared_causes_are_bounded() -> None:
     ) == 40  # fmt: skip
 
 
-def test_nothing_at_all() -> None:
-    for stats in (Stats(), Statistics()):
-        assert value(samples(as_prometheus(stats)), "tlsweep_findings", outcome="ok") == 0
+def test_no_findings_are_zeros() -> None:
+    for text in (as_prometheus(RunCounts()), printed(FleetStats())):
+        assert value(samples(text), "tlsweep_findings", outcome="ok") == 0
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from((*TEXTS, "\\", '"', "\n", "\r", "\\n", "}")))
@@ -103,7 +107,7 @@ def test_hostile_groups_and_roots() -> None:
         finding(row, text, diagnosis("known-middlebox", product=text), tags={"owner": text})
         for row, text in enumerate([*TEXTS, *TEXTS])
     ]
-    found = samples(as_prometheus(folded(made, "owner", "host")))
+    found = samples(printed(folded(made, "owner", "host")))
     for text in TEXTS[:-1]:
         assert value(found, "tlsweep_group_findings", column="owner", value=text, outcome="fail") == 2
         assert value(found, "tlsweep_shared_cause_targets", code="known-middlebox", kind="product", key=text) == 2

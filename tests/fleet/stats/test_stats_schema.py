@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from scanner.fleet.stats import stats_schema
-from scanner.fleet.stats.counts import SCHEMA
-from scanner.fleet.stats.statistics import Statistics
+from scanner.fleet.stats.fleet_stats import FleetStats
+from scanner.fleet.stats.run_counts import SCHEMA
 from scanner.model.findings import CAUSES
 from scripts import build_schema
 from tests.helpers.schema import validate_statistics
@@ -25,7 +25,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_the_fields_are_those_of_the_types() -> None:
-    empty = orjson.loads(orjson.dumps(Statistics().to_json()))
+    empty = orjson.loads(orjson.dumps(FleetStats().to_json()))
     validate_statistics(empty)
     assert list(empty) == list(get_type_hints(stats_schema.StatisticsRecord))
     assert empty["schema"] == SCHEMA and tuple(empty["causes"]) == CAUSES

@@ -9,18 +9,18 @@ import pytest
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.layout import markdown_text
-from scanner.fleet.stats.counts import Stats
 from scanner.fleet.stats.prometheus import as_prometheus, prometheus_label
+from scanner.fleet.stats.run_counts import RunCounts
 from scanner.fleet.stats.stats_tables import FORMATS, as_json, as_markdown, as_table
 from scanner.model.findings import CAUSES
-from tests.fleet.stats.test_counts import FLEET, finding, fold
+from tests.fleet.stats.test_run_counts import FLEET, finding, fold
 
 EVIL = '\x1b[31m|<script>alert(1)</script>\n"q"\\ `x` [l](http://a.example) @all \u202e'
 
 
 def test_table() -> None:
     stats = fold(FLEET, "owner")
-    stats.add_unreadable()
+    stats.unreadable_lines += 1
     assert as_table(stats).splitlines() == [
         "4 findings: 1 ok, 1 warn, 1 fail, 1 invalid; 1 unreadable lines",
         "",
@@ -37,10 +37,10 @@ def test_table() -> None:
     ]
 
 
-def test_nothing_to_show() -> None:
+def test_every_format_prints_empty_statistics() -> None:
     for render in FORMATS.values():
-        assert render(Stats()).endswith("\n")
-    assert "No diagnosis" in as_table(Stats())
+        assert render(RunCounts()).endswith("\n")
+    assert "No diagnosis" in as_table(RunCounts())
 
 
 def test_json_is_the_contract_form() -> None:

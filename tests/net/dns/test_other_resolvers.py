@@ -63,7 +63,7 @@ def asked(
     """What they lead to, and the connections that were made."""
     config = config or ScanConfig(retries=0)
     scenario = Scenario({address: Step(*step) for address, step in behind.items()})
-    judge = evidence.judge(public=public)
+    judge = evidence.verifier(public=public)
     several = Several(singles)
     probe = replace(evidence.answered(), handshake_seconds=spent)
     seen = Evidence(
@@ -81,7 +81,7 @@ def asked(
             lambda target, endpoint, at: (
                 None
                 if endpoint.probe.flight is None
-                else judge.judge(endpoint.probe.flight.certificates, name=target.name, at=at)
+                else judge.verify(endpoint.probe.flight.certificates, name=target.name, at=at)
             ),
         )
         return await others.ask(seen)

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import pace, resolver_config
 from scanner.net.dns import resolver as resolver_module

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, respond
+from scanner.demo.dns_server import Node, respond
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import health, message_wire, pace, resolver_config
 from scanner.net.dns.resolver import Service, open_resolver
@@ -64,7 +64,10 @@ async def test_bogus_is_what_goes_away_without_checking(clock: MockClock) -> Non
 
 @trio_test
 async def test_a_bogus_name_at_the_end_of_a_chain_that_was_asked_on(clock: MockClock) -> None:
-    zone = {"to-bogus.example": Node(cname="bogus.example", stops=True), "bogus.example": ZONE["bogus.example"]}
+    zone = {
+        "to-bogus.example": Node(cname="bogus.example", stops_at_cname=True),
+        "bogus.example": ZONE["bogus.example"],
+    }
     async with memory_resolver([serving(zone)]) as (resolver, _network):
         answer = await resolver.resolve("to-bogus.example")
         assert (answer.status, answer.bogus, answer.cname) == (DnsStatus.SERVFAIL, True, ("bogus.example",))

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node
+from scanner.demo.dns_server import Node
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import servfail as servfail_module
 from tests.net.dns.dns_memory import ZONE, Arrivals, memory_resolver, serving

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, respond
+from scanner.demo.dns_server import Node, respond
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire, pace, udp_pool
 from scanner.net.dns.health import Service

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node
+from scanner.demo.dns_server import Node
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import health, tcp_exchange, upstream
 from scanner.net.dns import resolver as resolver_module

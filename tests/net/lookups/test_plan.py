@@ -9,16 +9,15 @@ from typing import Any, cast
 
 import pytest
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import DnsAnswer, DnsStatus, Elsewhere, Evidence, FetchedIssuer, Probe, RevocationAnswer
-from scanner.net.lookups.plan import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries, with_answers
+from scanner.model.evidence import Evidence, Probe, RevocationAnswer
+from scanner.net.lookups.plan import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries
 from scanner.net.lookups.sources import Bundle
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.verifier import Judge
+from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from tests.helpers import evidence, pki, revocation
 from tests.helpers.evidence import AT, answered, codes
@@ -92,21 +91,22 @@ class Fakes:
 
 
 class Run:
-    """One run: a judge, its intermediates, and who asks."""
+    """One run: a verifier, its intermediates, and who asks."""
 
     def __init__(self, fakes: Fakes, *anchors: Issued, online: bool = True) -> None:
         self.fakes = fakes
         pool = Intermediates(shipped=False)
-        self.judge = Judge([pki.store(*(anchors or (ROOT,)))], public_roots=frozenset(), intermediates=pool)
+        self.verifier = ChainVerifier([pki.store(*(anchors or (ROOT,)))], public_roots=frozenset(), intermediates=pool)
         self.enquiries = Enquiries(lambda: cast(Any, fakes), pool, online=online, aside=fakes.stand_aside)
 
     async def of(self, *probes: Probe, at: float = AT) -> Evidence:
         seen = evidence.evidence(*[evidence.at(probe, f"192.0.2.{place}") for place, probe in enumerate(probes, 1)])
-        again = partial(evidence.verdicts, seen, self.judge, at)
-        return await self.enquiries.ask(seen, again(), at, again)
+        again = partial(evidence.verdicts, seen, self.verifier, at)
+        found, _ = await self.enquiries.ask(seen, again(), at, again)
+        return found
 
     def said(self, seen: Evidence) -> list[str]:
-        return [code for code in codes(evidence.diagnosed(seen, self.judge)) if code != "name-not-in-san"]
+        return [code for code in codes(evidence.diagnosed(seen, self.verifier)) if code != "name-not-in-san"]
 
 
 def sent(*certificates: Issued, **changes: Any) -> Probe:
@@ -132,7 +132,7 @@ def test_issuers_are_fetched_level_by_level() -> None:
         assert [issuer.certificates for issuer in seen.issuers] == [(LOWER.der,), (UPPER.der,)]
         assert "intermediate-not-sent" in here.said(seen)
         [diagnosis] = [
-            d for d in evidence.diagnosed(seen, here.judge).diagnoses if d["code"] == "intermediate-not-sent"
+            d for d in evidence.diagnosed(seen, here.verifier).diagnoses if d["code"] == "intermediate-not-sent"
         ]
         assert diagnosis["evidence"]["completed_from"] == ["aia"]
 
@@ -177,7 +177,7 @@ def test_an_issuer_that_cannot_be_had(there: Bundle, error: str) -> None:
             assert error in str(issuer.error)
             assert issuer.blocked is there.blocked
             assert here.said(seen) == ["intermediate-unobtainable"]
-            facts = evidence.proof(evidence.diagnosed(seen, here.judge), "intermediate-unobtainable")
+            facts = evidence.proof(evidence.diagnosed(seen, here.verifier), "intermediate-unobtainable")
             assert facts["fetched"] is True
             assert facts["answers"] == [{"url": f"{AIA}/lower", "error": issuer.error}]
         assert len(here.fakes.asked) == 1
@@ -253,40 +253,6 @@ def test_nothing_is_asked_where_no_answer_is_needed() -> None:
         assert here.fakes.asked == []
 
     run(main)
-
-
-def test_what_is_at_hand_about_certificates_in_order_is_what_would_be_asked() -> None:
-    async def main() -> None:
-        for online, chain in (
-            (True, (CHECKED, CHECKED_CA)),
-            (True, (LEAF, LOWER, UPPER)),
-            (False, (CHECKED, CHECKED_CA)),
-        ):
-            here = Run(Fakes(), online=online)
-            name, ders = chain[0].parsed.common_name, tuple(certificate.der for certificate in chain)
-            in_order = here.judge.judge(ders, name=name, at=AT)
-            assert in_order.in_order
-            assert here.enquiries.at_hand(in_order) == (None if online else ())
-            seen = await here.of(sent(*chain))
-            asked = list(here.fakes.asked)
-            for _ in range(2):
-                assert here.enquiries.at_hand(in_order) == seen.revocation
-            assert bool(seen.revocation) is (online and chain[0] is CHECKED)
-            assert here.enquiries.at_hand(here.judge.judge(ders, name="other.test", at=AT)) is None
-            assert here.fakes.asked == asked
-
-    run(main)
-
-
-def test_nothing_but_the_answers_is_changed() -> None:
-    seen = Evidence(evidence.target(), 1.0, None, (), 2.0, 3, "bug", elsewhere=(Elsewhere("x", "00", "CN=y"),))
-    answers = (RevocationAnswer("00", "crl", "http://crl.test/", "good"),)
-    for each in (
-        seen,
-        replace(seen, issuers=(FetchedIssuer("00", "http://ca.test/"),), dns=DnsAnswer(DnsStatus.NOERROR), doubt="why"),
-    ):
-        assert with_answers(each, answers) == replace(each, revocation=answers)
-    assert [name for name in Evidence.__struct_fields__ if getattr(seen, name) is None] == ["dns", "doubt"]
 
 
 # --- revocation ----------------------------------------------------------------------------------
@@ -460,7 +426,7 @@ def test_over_the_network() -> None:
             server.answers["/upper.cer"] = ok(UPPER.der)
             server.answers["/upper.crl"] = ok(revocation.crl(UPPER, revocation.entry(int(leaf.parsed.serial, 16))))
             pool = Intermediates(shipped=False)
-            judge = Judge([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
+            verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
             config = ScanConfig(private_urls=private, rate=1000)
             pacer = Pacer(
                 concurrency=1, rate=1000, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=True
@@ -476,9 +442,9 @@ def test_over_the_network() -> None:
                 clock=lambda: AT,
             ) as enquiries:
                 seen = evidence.evidence(sent(leaf))
-                again = partial(evidence.verdicts, seen, judge)
-                found = await enquiries.ask(seen, again(), AT, again)
-            return codes(evidence.diagnosed(found, judge)), server.targets
+                again = partial(evidence.verdicts, seen, verifier)
+                found, _ = await enquiries.ask(seen, again(), AT, again)
+            return codes(evidence.diagnosed(found, verifier)), server.targets
 
     assert trio.run(main, True) == (
         ["intermediate-not-sent", "name-not-in-san", "revoked-crl"],

@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from scanner.model.evidence import RevocationAnswer
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Kind
-from scanner.net.lookups.sources import Sources, bundle_untrusted
+from scanner.net.lookups.sources import RevocationSources, bundle_untrusted
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, NOW
 from tests.helpers.revocation import URL, WORLD
@@ -43,19 +43,19 @@ class Pages:
         page = self.pages.get(where, Fetched(url, error="HTTP status 404", status=404))
         return page if isinstance(page, Fetched) else Fetched(url, page, status=200)
 
-    def sources(self, cache: DiskCache | None = None) -> Sources:
-        return Sources(cast(Any, self), cache, lambda: NOW)
+    def sources(self, cache: DiskCache | None = None) -> RevocationSources:
+        return RevocationSources(cast(Any, self), cache, lambda: NOW)
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     trio.run(main)
 
 
-async def crl(sources: Sources, at: float = NOW) -> RevocationAnswer:
+async def crl(sources: RevocationSources, at: float = NOW) -> RevocationAnswer:
     return await sources.crl(LEAF, CA, URL, at)
 
 
-async def ocsp(sources: Sources, at: float = NOW) -> RevocationAnswer:
+async def ocsp(sources: RevocationSources, at: float = NOW) -> RevocationAnswer:
     return await sources.ocsp(LEAF, CA, RESPONDER, at)
 
 
@@ -259,7 +259,7 @@ def _pages() -> Pages:
     return Pages({"http://ca.test/": WORLD.ca.der, RESPONDER: GOOD, URL: revocation.crl(WORLD.ca)})
 
 
-async def _all(sources: Sources, at: float = NOW) -> list[str]:
+async def _all(sources: RevocationSources, at: float = NOW) -> list[str]:
     bundle = await sources.bundle("http://ca.test/")
     return [str(len(bundle.certificates)), (await ocsp(sources, at)).status, (await crl(sources, at)).status]
 

@@ -1,0 +1,131 @@
+"""From evidence to finding, without a network: verdicts on certificates, facts for the fleet, the next question, the finding.
+
+A run asks for these in the order observe, judge, diagnose, write (``scanner.run.scan``); ``tlsweep check --chain`` and
+``tlsweep diagnose`` ask for them with evidence from a file. Everything here is a pure function of the evidence, the options,
+the trust material and a moment. What is kept between calls saves work and changes no answer, with one exception: the
+intermediates that a run has met complete the paths of later targets.
+
+One instance serves one run in one thread. It does not know the fleet: whoever has a ``Fold`` hands in its verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from scanner.codec.certificate_dedup import Fragments
+from scanner.diagnosis.case import NO_FLEET, Context
+from scanner.diagnosis.engine import flight_of
+from scanner.diagnosis.finding import finding_of
+from scanner.diagnosis.questions import Question, next_question
+from scanner.fleet.correlate.facts import Facts, facts_of
+from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import EndpointEvidence, Evidence, Target
+from scanner.model.findings import Finding
+from scanner.trust.leaf_only import verify_or_leaf
+from scanner.trust.transparency import Transparency
+from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verifier import ChainVerifier
+
+# The name of the ClientHello in evidence whose certificates come from a file.
+FILE_OFFER: Final = "file"
+
+
+class Judgement:
+    """Judges evidence by the options of one run and writes its findings.
+
+    With ``fragments`` the findings hold certificates as JSON text: they can be written, not read. ``judged_with`` goes into each
+    finding.
+    """
+
+    def __init__(
+        self,
+        config: ScanConfig,
+        verifier: ChainVerifier,
+        *,
+        run_id: str,
+        transparency: Transparency | None = None,
+        fragments: Fragments | None = None,
+        judged_with: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self._config = config
+        self._verifier = verifier
+        self._transparency = transparency
+        self._fragments = fragments
+        self._judged_with = judged_with
+
+    def moment(self, started: float, fleet: FleetVerdict = NO_FLEET) -> float:
+        """Return the time to judge certificates at: ``--at``, else ``started``, corrected where the fleet knows the clock is wrong."""
+        return fleet.clock.corrected(started) if self._config.at is None else self._config.at
+
+    def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
+        """Verify the certificates that one address sent; ``None`` where it sent none."""
+        probe = endpoint.probe
+        flight = probe.flight if probe.failure is None else flight_of(endpoint)
+        if flight is None or not flight.certificates:
+            return None
+        return verify_or_leaf(self._verifier, flight.certificates, name=target.name, at=at)
+
+    def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
+        """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
+        at = self.moment(evidence.started, fleet)
+        return [self.verdict(evidence.target, endpoint, at) for endpoint in evidence.endpoints]
+
+    def verdict_at_start(self, target: Target, endpoint: EndpointEvidence, started: float) -> ChainVerdict | None:
+        """Verify what one address sent for a target that was begun at ``started``."""
+        return self.verdict(target, endpoint, self.moment(started))
+
+    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
+        """Return the follow-up to make next at an address; ``None`` if nothing is open."""
+        config = self._config
+        verdict = self.verdict_at_start(target, endpoint, started)
+        return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
+
+    def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
+        """Return what one target tells the fleet. A chain that could not be judged for a bug of ours tells nothing."""
+        judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
+        return facts_of(evidence, judged, self._transparency)
+
+    def finding(
+        self,
+        evidence: Evidence,
+        verdicts: Sequence[ChainVerdict | None],
+        fleet: FleetVerdict = NO_FLEET,
+        failed: Sequence[str] = (),
+    ) -> Finding:
+        """Diagnose a target and write its finding. ``failed`` names bugs of ours that have already cost a part of the judgement."""
+        config = self._config
+        context = Context(
+            at=self.moment(evidence.started, fleet),
+            language=config.language,
+            expiry_warning_days=config.expiry_warning_days,
+            fleet=fleet,
+            revocation=config.revocation,
+            transparency=self._transparency,
+        )
+        return finding_of(
+            evidence,
+            verdicts,
+            context,
+            self.run_id,
+            failed=failed,
+            fragments=self._fragments,
+            judged_with=self._judged_with,
+        )
+
+    def file_finding(self, evidence: Evidence, *, name: str | None) -> Finding:
+        """Write the finding of certificates from a file, for ``name`` or (``None``) for any.
+
+        It has no commands that connect: nothing is deployed yet.
+        """
+        at = self.moment(evidence.started)
+        verdicts = [
+            None if flight is None else verify_or_leaf(self._verifier, flight.certificates, name=name, at=at)
+            for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
+        ]
+        finding = self.finding(evidence, verdicts)
+        for diagnosis in finding["diagnoses"]:
+            diagnosis.pop("confirm", None)
+        return finding
