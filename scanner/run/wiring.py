@@ -33,7 +33,7 @@ from scanner.net.dns.resolver import Resolver, ResolverState, Service, open_reso
 from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import open_enquiries
-from scanner.net.observe import Observer
+from scanner.net.observe import Observer, ProbeServices
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
@@ -254,6 +254,7 @@ def _pacer(config: ScanConfig) -> Pacer:
         concurrency_per_address=config.concurrency_per_address,
         rate_per_address=config.rate_per_address,
         polite_to_loopback=config.polite_to_loopback,
+        now=trio.lowlevel.current_clock().current_time,
     )
 
 
@@ -336,15 +337,18 @@ async def open_session(
             await _ask_the_time(scan, material.ntp, resolver, clock, warn)
         observer = Observer(
             config,
-            Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
-            resolver,
-            pacer,
-            ask=judgement.next_question,
-            open_dialogue=_open_dialogue,
-            alpn_of=_alpn_of,
-            banned=banned if len(exclusions) else None,
-            ipv6_usable=has_ipv6,
-            completer=make_completer(material, clock),
+            ProbeServices(
+                prober=Prober(verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+                completer=make_completer(material, clock),
+                resolver=resolver,
+                pacer=pacer,
+                next_question=judgement.next_question,
+                open_dialogue=_open_dialogue,
+                alpn_of=_alpn_of,
+                is_banned=banned if len(exclusions) else None,
+                ipv6_usable=has_ipv6,
+                now=trio.lowlevel.current_clock().current_time,
+            ),
         )
         # those of the system are spares of each other; those that were named may be views of their own
         others = OtherResolvers(resolver, observer, judgement.verdict_at_start) if len(material.resolvers) > 1 else None
@@ -366,7 +370,7 @@ async def open_session(
                 report=warn,
                 forget=enquiries.forget,
             )
-            conditions = Conditions(outages, pacer.aside)
+            conditions = Conditions(outages, pacer.yield_slot)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(outages.watch)

@@ -375,7 +375,7 @@ async def test_a_run_that_grows_has_fewer_in_flight_until_there_is_room(
     cache: Cache[int, int] = Cache(10, 1000, lambda key, value: 1)
     cache.put(1, 1)
     for number in range(40):
-        assert pacer.enter(f"192.0.2.{number}")
+        assert pacer._start_at_once(f"192.0.2.{number}")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(module._stay_below, limit, config, watched, pacer, said.append)
         await trio.sleep(3)
