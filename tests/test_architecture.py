@@ -32,6 +32,7 @@ HELPERS: Final = {
     "lines": "lines of files that may be huge, compressed or torn",
     "shipped": "the content of scanner/data",
     "text": "text from outside, made safe for a terminal",
+    "times": "moments as text",
 }
 
 # Package (the first name below `scanner`) -> packages that it may import, beside helpers. From the bottom to the top.
