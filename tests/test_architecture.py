@@ -92,14 +92,15 @@ ARROWS: Final[dict[str, frozenset[str]]] = {
     "shipped": frozenset(),
     "starttls": frozenset(),
     "text": frozenset(),
-    # one module verifies the signatures of certificates and of handshakes
-    "tls": frozenset({"x509"}),
+    # What the engine has seen is evidence. One module verifies the signatures of certificates and of handshakes.
+    "tls": frozenset({"model", "x509"}),
     "trust": frozenset({"model", "x509"}),
     "warehouse": frozenset({"fleet", "model", "output", "text"}),
     "x509": frozenset({"model"}),
 }
 # Rooms of which another may see one part only.
 ONLY_PARTS: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("tls", "model"): frozenset({"scanner.model.evidence"}),
     ("tls", "x509"): frozenset({"scanner.x509.signatures"}),
     # What only the fleet can say; never how it came to say so.
     ("diagnosis", "fleet"): frozenset({"scanner.fleet.correlate.fleet_verdicts"}),
