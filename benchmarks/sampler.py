@@ -28,7 +28,7 @@ STAGES: Final = (
     ("scanner.tls.hello", "hello"),
     ("scanner.tls.offers", "hello"),
     ("scanner.tls.record_layer", "decrypt"),
-    ("scanner.tls.schedule", "key schedule, Finished"),
+    ("scanner.tls.key_schedule", "key schedule, Finished"),
     ("scanner.tls.key_share", "key exchange"),
     ("scanner.tls.signatures", "verify signatures"),
     ("scanner.x509.signatures", "verify signatures"),

@@ -46,11 +46,11 @@ from scanner.tls.events import (
     State,
 )
 from scanner.tls.hello import HelloTemplate
+from scanner.tls.key_schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.record_layer import MAX_FRAGMENT, HandshakeBuffer, RecordBuffer
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
-from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT, verify_handshake_signature
 from scanner.tls.wire import DecodeError, Reader, vector16, vector24
 

@@ -35,6 +35,8 @@ SHORT_LIVED: Final = (
     (datetime(2026, 3, 15, tzinfo=UTC).timestamp(), 7 * DAY),
     (datetime(2024, 3, 15, tzinfo=UTC).timestamp(), 10 * DAY),
 )
+# Statuses of answers that settle whether a certificate is revoked.
+SETTLED: Final = frozenset({"good", "revoked"})
 # Staples verified: the same one comes from each address and host of a certificate. Some 10 KB each.
 MAX_STAPLES: Final = 512
 # Bytes of one with both certificates, parsed: usual ones have 20 kB.

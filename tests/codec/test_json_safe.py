@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from scanner.codec.json_safe import clean, text, timestamp
+from scanner.codec.json_safe import safe_text, safe_value, timestamp
 
 
 def test_text() -> None:
-    assert text("plain") == "plain" and text("müller") == "müller" and text("a\x1bb") == "a\x1bb"
-    assert text("\ud800") == "\\ud800"
+    assert safe_text("plain") == "plain" and safe_text("müller") == "müller" and safe_text("a\x1bb") == "a\x1bb"
+    assert safe_text("\ud800") == "\\ud800"
 
 
 def test_clean_ends() -> None:
@@ -19,8 +19,8 @@ def test_clean_ends() -> None:
     deep: list[Any] = []
     for _ in range(100):
         deep = [deep]
-    assert orjson.dumps(clean(deep))
-    assert clean({1: b"x", "y": (1, 2.5, None, True)}) == {"1": "b'x'", "y": [1, 2.5, None, True]}
+    assert orjson.dumps(safe_value(deep))
+    assert safe_value({1: b"x", "y": (1, 2.5, None, True)}) == {"1": "b'x'", "y": [1, 2.5, None, True]}
 
 
 def test_timestamps() -> None:
