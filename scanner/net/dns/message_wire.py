@@ -91,8 +91,7 @@ ENVELOPES: Final = {
 }
 
 
-# Questions and answers are made for every name, and a frozen dataclass takes three times as long to make.
-class Question(Struct):
+class Question(Struct, frozen=True):
     """One question of class IN: ``name`` as text, and ``wire`` as it stands in the message."""
 
     name: str
@@ -100,7 +99,7 @@ class Question(Struct):
     wire: bytes
 
 
-class Answer(Struct):
+class Answer(Struct, frozen=True):
     """What a response says about its question.
 
     ``rcode`` is the response code with the upper bits of OPT. ``cname`` is the chain of names after the one asked for.

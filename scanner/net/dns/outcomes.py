@@ -42,7 +42,7 @@ _TELLING: Final = (
 _RANK: Final = {status: rank for rank, status in enumerate(_TELLING)}
 
 
-class Outcome(Struct):  # not frozen: several are made for many a name, and that would take three times as long
+class Outcome(Struct, frozen=True):
     """How one question ended. ``unfinished`` says that the answer stops at a CNAME whose target was not looked up.
 
     ``explained`` says that a failure is our own word for something known, so that nobody needs to be asked about it.
