@@ -26,9 +26,6 @@ from scanner.x509.sct import Sct, SctError
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048
 MAX_JUDGED_BYTES: Final = 16 << 20
-# Judgements of a moment ago: the rule asks for one, and then the finding does, for each address of a target.
-RECENT: Final = 16
-MAX_RECENT_BYTES: Final = 4 << 20
 # Of one judgement beside what was sent
 JUDGEMENT_BYTES: Final = 2048
 
@@ -92,7 +89,7 @@ class TransparencyVerdict(Struct, frozen=True):
         )
 
 
-class _Judged(Struct):
+class _CachedScts(Struct):
     """SCTs with their signatures verified, and the verdict of the last moment with the time in which it holds."""
 
     scts: tuple[JudgedSct, ...]
@@ -105,7 +102,7 @@ class _Judged(Struct):
 _Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
 
 
-def _judgement_bytes(key: _Key, judged: _Judged) -> int:
+def _judgement_bytes(key: _Key, judged: _CachedScts) -> int:
     size = JUDGEMENT_BYTES + (0 if key[3] is None else len(key[3]))
     for item in judged.scts:
         size += 4 * len(item.raw)  # as it came, decoded, and in base64
@@ -118,8 +115,9 @@ class Transparency:
     def __init__(self, logs: LogList | None = None) -> None:
         """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
         self._given = logs
-        self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
-        self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
+        self._judged: Cache[_Key, _CachedScts] = Cache(
+            MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True
+        )
 
     def evaluate(
         self,
@@ -135,15 +133,12 @@ class Transparency:
         ``tls`` are the SerializedSCTs of the TLS extension, ``staple`` is the OCSPResponse of the handshake.
         """
         key = (leaf.sha256, None if issuer is None else issuer.sha256, tls, staple)
-        judged = self._recent.get(key)
+        judged = self._judged.get(key)
         if judged is None:
-            judged = self._judged.get(key)
-            if judged is None:
-                found = tuple(self._verified(leaf, issuer, tls, staple))
-                changes = self._changes(found)
-                judged = _Judged(found, changes, *self._at(leaf, found, changes, at))
-                self._judged.put(key, judged)
-            self._recent.put(key, judged)
+            found = tuple(self._verified(leaf, issuer, tls, staple))
+            changes = self._changes(found)
+            judged = _CachedScts(found, changes, *self._at(leaf, found, changes, at))
+            self._judged.put(key, judged)
         if not judged.low <= at < judged.high:
             judged.verdict, judged.low, judged.high = self._at(leaf, judged.scts, judged.changes, at)
         return judged.verdict
