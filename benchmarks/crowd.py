@@ -7,64 +7,22 @@ connection-refused, and whatever else a tool says is of its own making.
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import peers
-from benchmarks.farm import ZONE, Host, find_program, free_port, host, stop, wait_for
+from benchmarks.farm import Host, host
 from benchmarks.measure import Cost, against_bar, run, table, tlsweep
+from benchmarks.nameserver import running_nameserver
+from benchmarks.server_programs import free_port
 
 # The most time that a scan may take of what zgrab2 takes in the same run.
 BAR_TIME: Final = 1.15
 RUN_SECONDS: Final = 300.0
-
-
-@contextmanager
-def _plain_unbound(hosts: Sequence[Host]) -> Iterator[int]:
-    """unbound with one thread and the default sizes of everything; gives its port."""
-    directory = Path(tempfile.mkdtemp(prefix="tlsweep-crowd-"))
-    try:
-        port = free_port()
-        records = "\n".join(f'  local-data: "{item.name}. 300 IN A {item.address}"' for item in hosts)
-        configuration = directory / "unbound.conf"
-        configuration.write_text(
-            f"""server:
-  directory: "{directory}"
-  chroot: ""
-  username: ""
-  pidfile: "{directory}/unbound.pid"
-  logfile: "{directory}/unbound.log"
-  use-syslog: no
-  interface: 127.0.0.1
-  port: {port}
-  local-zone: "{ZONE}." static
-{records}
-remote-control:
-  control-enable: no
-""",
-            encoding="ascii",
-        )
-        with (directory / "start.log").open("wb") as log:
-            server = subprocess.Popen(
-                [find_program("unbound"), "-d", "-c", str(configuration)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            wait_for(port, server, what="unbound")
-            yield port
-        finally:
-            stop(server)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _commands(directory: Path, hosts: Sequence[Host], resolver: int, concurrency: int) -> dict[str, list[str]]:
@@ -121,7 +79,10 @@ def crowd(*, hosts: int, rounds: int, concurrency: int) -> dict[str, Any]:
     false: dict[str, list[int]] = {}
     dropped: dict[str, list[int]] = {}
     others: Counter[str] = Counter()
-    with _plain_unbound(everyone) as resolver, tempfile.TemporaryDirectory(prefix="tlsweep-crowd-") as home:
+    with (
+        running_nameserver(everyone, options=()) as resolver,
+        tempfile.TemporaryDirectory(prefix="tlsweep-crowd-") as home,
+    ):
         directory = Path(home)
         commands = _commands(directory, everyone, resolver, concurrency)
         for _ in range(rounds):

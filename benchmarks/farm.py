@@ -10,13 +10,10 @@ the address at every handshake, which slows the server down to the pace of a sca
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.certificates import Authority
+from benchmarks.server_programs import Unavailable, free_port, nginx_command, nginx_server, stop, wait_for
 
 ZONE: Final = "bench.test"
 # In the certificate of every host, for tools that send the same server name to all targets.
@@ -38,10 +36,6 @@ FIRST_ADDRESS: Final = 16 << 16
 MOST_HOSTS: Final = 1_000_000
 # Loading ten thousand certificates takes nginx some seconds.
 START_SECONDS: Final = 120.0
-
-
-class Unavailable(Exception):
-    """Something that this benchmark needs is not on the machine; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,94 +85,18 @@ class Farm:
         return path
 
 
-def free_port() -> int:
-    """A TCP and UDP port that nothing has on any address just now."""
-    for _ in range(100):
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-            stream.bind(("0.0.0.0", 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagram.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-    raise Unavailable("no free port")
-
-
-def find_program(name: str) -> str:
-    """Where a server program is; Debian keeps some in directories that are not on everybody's PATH."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
-    if found is None:
-        raise Unavailable(f"{name} is not installed")
-    return found
-
-
-def _server(listen: str, version: str, chain: Path, key: Path) -> str:
-    return f"""
-  server {{
-    listen {listen} ssl;
-    server_name {ZONE};
-    ssl_protocols TLSv{version};
-    ssl_certificate {chain};
-    ssl_certificate_key {key};
-    location / {{ return 200 "ok\\n"; }}
-  }}"""
-
-
-def _configuration(directory: Path, ports: dict[tuple[str, str], int], hosts: Sequence[Host]) -> str:
-    servers = []
+def _server_blocks(directory: Path, ports: dict[tuple[str, str], int], hosts: Sequence[Host]) -> Iterator[str]:
+    """Yield nginx's server blocks, one per port, and one per address for kinds with a certificate for each host."""
     key = directory / "leaf.key"
     for (version, kind), port in ports.items():
-        # The one socket of the port; nginx tells by the address that was connected to which of its blocks is meant.
+        # The one socket of the port; nginx selects the block by the address that the client connected to.
         chain = directory / ("chains/$server_addr.pem" if kind == "reread" else "shared.pem")
-        servers.append(_server(f"0.0.0.0:{port} backlog=8192", version, chain, key))
+        protocols = f"TLSv{version}"
+        yield nginx_server(f"0.0.0.0:{port} backlog=8192", protocols=protocols, chain=chain, key=key)
         if (chains := CHAINS_OF.get(kind)) is not None:
-            servers += [
-                _server(f"{item.address}:{port}", version, directory / chains / f"{item.address}.pem", key)
-                for item in hosts
-            ]
-    # Workers of a server started by root run as another user, who could not read a private directory.
-    user = "user root;" if os.geteuid() == 0 else ""
-    return f"""{user}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 16384;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log error;
-events {{ worker_connections 12000; multi_accept on; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-{"".join(servers)}
-}}
-"""
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], *, what: str, seconds: float = 10.0) -> None:
-    """Until a TCP port answers, or the process that should answer has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise Unavailable(f"{what} ended with status {process.returncode}")
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise Unavailable(f"{what} does not answer on port {port}")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            for item in hosts:
+                chain = directory / chains / f"{item.address}.pem"
+                yield nginx_server(f"{item.address}:{port}", protocols=protocols, chain=chain, key=key)
 
 
 def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -> None:
@@ -200,7 +118,6 @@ def running_farm(
     """Make the certificates, start nginx in a temporary directory, and take all of it away at the end."""
     if not 0 < hosts <= MOST_HOSTS:
         raise Unavailable(f"a farm has 1 to {MOST_HOSTS} hosts")
-    program = find_program("nginx")
     directory = Path(tempfile.mkdtemp(prefix="tlsweep-farm-"))
     try:
         authority = Authority.create()
@@ -217,15 +134,9 @@ def running_farm(
         if "expired" in kinds:
             _write_expired(directory, everyone, authority)
         ports = {(version, kind): free_port() for version in versions for kind in kinds}
-        configuration = directory / "nginx.conf"
-        configuration.write_text(_configuration(directory, ports, everyone), encoding="ascii")
+        command = nginx_command(directory, _server_blocks(directory, ports, everyone))
         with (directory / "nginx.log").open("wb") as log:
-            server = subprocess.Popen(
-                [program, "-c", str(configuration), "-p", str(directory), "-e", str(directory / "error.log")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
             for port in ports.values():
                 wait_for(port, server, what="nginx", seconds=START_SECONDS)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from typing import Final
 
-from benchmarks.farm import Unavailable
 from benchmarks.measure import raise_file_limit
+from benchmarks.server_programs import Unavailable
 
 # As long as the kernel lets a queue be: connections must be taken at once, only answers are to be missing.
 BACKLOG: Final = 65535

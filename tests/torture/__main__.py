@@ -21,9 +21,10 @@ from typing import Final
 import zstandard
 
 from benchmarks.measure import raise_file_limit
+from benchmarks.server_programs import Unavailable
 from tests.torture import namespaces
 from tests.torture.cases import FAULTS, Case, make_case
-from tests.torture.farm import Farm, FarmFailed, start_farm
+from tests.torture.farm import Farm, start_farm
 from tests.torture.namespaces import Slot, make_slot
 from tests.torture.playing import Limits, Usual, play
 from tests.torture.rows import make_rows, write_inventory
@@ -103,7 +104,7 @@ def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
     resolver.wait()
     farm.processes.remove(resolver)
     if status != 0:
-        raise FarmFailed(f"an undisturbed scan ended with {status}: {scanner.last_words()}")
+        raise Unavailable(f"an undisturbed scan ended with {status}: {scanner.last_words()}")
     content = (directory / "disk" / "findings.ndjson").read_bytes()
     sizes = {
         "ndjson": len(content),
@@ -135,7 +136,7 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[R
         slot = slots.get()
         try:
             result = play(case, slot, farm, namespaces.WORK, usual, limits)
-        except (OSError, subprocess.SubprocessError, FarmFailed) as error:
+        except (OSError, subprocess.SubprocessError, Unavailable) as error:
             with lock:
                 failures.append(f"{case.describe()}: the harness itself failed: {error}")
             return
@@ -215,7 +216,7 @@ def main(arguments: Sequence[str]) -> int:
     cases = plan(options)
     try:
         results, failures = play_all(options, cases)
-    except FarmFailed as error:
+    except Unavailable as error:
         print(f"torture: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -19,22 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.server_programs import PROGRAM_PATH, find_program
 from tests.torture.rows import ADDRESSES
 
 _PIPE: Final = "TLSWEEP_TORTURE_PIPE"
 _PROGRAMS: Final = {"unshare": "util-linux", "nsenter": "util-linux", "mount": "mount", "ip": "iproute2"}
 SERVERS: Final = {"nginx": "nginx", "unbound": "unbound"}
-_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 # A directory that every Linux has and nothing in the harness uses; seen from outside it stays as it is.
 WORK: Final = Path("/mnt")
 _LINK: Final = "torture"
 # Seconds for the table of what was done, after Ctrl-C
 _LAST_WORDS: Final = 10.0
-
-
-def find_program(name: str) -> str:
-    """The path of a program; Debian keeps some in directories that are not on everybody's PATH."""
-    return shutil.which(name, path=_PATH) or name
 
 
 def run(*command: str) -> None:
@@ -56,11 +51,11 @@ def _unshare() -> list[str]:
 def unavailable() -> str | None:
     """Why the harness cannot run on this machine, in one sentence; None where it can."""
     for program, package in (_PROGRAMS | SERVERS).items():
-        if shutil.which(program, path=_PATH) is None:
+        if shutil.which(program, path=PROGRAM_PATH) is None:
             return f"{program} is not installed (Debian: apt-get install {package})"
     tried = subprocess.run(
         [*_unshare(), "sh", "-c", f"mount -t tmpfs tmpfs {WORK} && ip link add torture0 type veth peer name torture1"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PATH": _PATH},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PATH": PROGRAM_PATH},
     )  # fmt: skip
     if tried.returncode:
         words = tried.stderr.strip().splitlines() or [f"status {tried.returncode}"]
@@ -77,7 +72,7 @@ def run_inside(arguments: Sequence[str]) -> int:
     """Run the harness in namespaces of its own with these arguments; returns its exit status."""
     reader, writer = os.pipe()
     command = [*_unshare(), sys.executable, "-m", "tests.torture", *arguments]
-    environment = os.environ | {_PIPE: str(reader), "PATH": _PATH}
+    environment = os.environ | {_PIPE: str(reader), "PATH": PROGRAM_PATH}
     harness = subprocess.Popen(command, pass_fds=[reader], env=environment)
     os.close(reader)
     # Not a default action: the pipe is closed by the way out of here, whatever asked for it.

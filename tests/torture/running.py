@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.torture.namespaces import Slot, find_program
+from benchmarks.server_programs import PROGRAM_PATH, find_program
+from tests.torture.namespaces import Slot
 
 # Seconds between two looks at a scanner.
 TICK: Final = 0.01
@@ -178,6 +179,6 @@ def read_output(path: Path) -> tuple[list[bytes], str | None]:
 def missing_readers() -> str | None:
     """Why outputs cannot be read on this machine; None where they can."""
     for program, *_ in _READERS.values():
-        if shutil.which(find_program(program)) is None:
+        if shutil.which(program, path=PROGRAM_PATH) is None:
             return f"{program} is not installed (Debian: apt-get install {program})"
     return None
