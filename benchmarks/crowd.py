@@ -1,7 +1,7 @@
-"""Many names through one resolver with its defaults: how many findings are false, and how long it takes beside zgrab2.
+"""Scans many names through one resolver with its default limits: false findings, and wall time compared with zgrab2.
 
-Every name has one address of 127.0.0.0/8 on whose port nobody listens. So there is one true finding for each name,
-connection-refused, and whatever else a tool says is of its own making.
+Every name has one address in 127.0.0.0/8 on whose port nothing listens, so the only true finding is
+connection-refused. Everything else that a tool reports is false.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.measure import Cost, against_bar, run, table, tlsweep
 from benchmarks.nameserver import running_nameserver
 from benchmarks.server_programs import free_port
 
-# The most time that a scan may take of what zgrab2 takes in the same run.
+# Bar: the most wall time that a scan may take, relative to zgrab2 in the same run.
 BAR_TIME: Final = 1.15
 RUN_SECONDS: Final = 300.0
 
@@ -50,7 +50,7 @@ def _commands(directory: Path, hosts: Sequence[Host], resolver: int, concurrency
 
 
 def _found(tool: str, output: Path) -> Counter[str]:
-    """How often each finding was made."""
+    """Return how often a tool reported each result."""
     found: Counter[str] = Counter()
     with output.open(encoding="utf-8") as lines:
         for line in lines:
@@ -65,14 +65,14 @@ def _found(tool: str, output: Path) -> Counter[str]:
 
 
 def _dropped() -> int:
-    """Datagrams for which the receive buffer of a socket of this machine was full, since it was started."""
+    """Return how many datagrams this machine has dropped since boot because a receive buffer was full."""
     lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
     names, values = (line.split() for line in lines if line.startswith("Udp:"))
     return int(values[names.index("RcvbufErrors")])
 
 
 def crowd(*, hosts: int, rounds: int, concurrency: int) -> dict[str, Any]:
-    """Tools take turns; the findings of every round are counted."""
+    """Run the tools in turn and count the findings of every round."""
     print(f"\nCrowd: {hosts} names through one unbound, concurrency {concurrency}, {rounds} rounds", flush=True)
     everyone = [host(index) for index in range(hosts)]
     costs: dict[str, list[Cost]] = {}

@@ -1,10 +1,10 @@
-"""The farm: one real nginx that answers on every address of 127.0.0.0/8, a host for each.
+"""The farm: one nginx that answers on every address of 127.0.0.0/8, each of which is a host.
 
-A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one
-server and no configuration of the machine. Four ports give the four kinds of farm: TLS 1.3 or 1.2, and one
-certificate for all hosts or a different one for every host: a server block for each address, its certificate loaded
-when nginx starts, as with any site. Where certificates are ``reread``, one block serves all and nginx reads the file of
-the address at every handshake, which slows the server down to the pace of a scanner.
+A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one server and
+no configuration of the machine. There is a port for each TLS version and kind of certificates: ``shared`` by all hosts;
+``distinct``, with a server block for each address, whose certificate nginx loads at start; ``expired``, which is distinct
+certificates below an expired intermediate; or ``reread``, where nginx reads the file of the address at every handshake,
+which makes it as slow as the scanners.
 """
 
 from __future__ import annotations
@@ -24,36 +24,37 @@ from benchmarks.certificates import Authority
 from benchmarks.server_programs import Unavailable, free_port, nginx_command, nginx_server, stop, wait_for
 
 ZONE: Final = "bench.test"
-# In the certificate of every host, for tools that send the same server name to all targets.
+# In the certificate of every host, for tools that send one server name to all targets.
 COMMON_NAME: Final = f"any.{ZONE}"
 VERSIONS: Final = ("1.3", "1.2")
 KINDS: Final = ("shared", "distinct", "reread", "expired")
-# Kinds with a server block and a certificate for each host, and the directory of its chains.
+# Kinds with a server block and a certificate for each host, and the directory of the chains.
 CHAINS_OF: Final = {"distinct": "chains", "expired": "expired"}
 USUAL_KINDS: Final = ("shared", "distinct")
-# Addresses 127.16.0.0 onwards: away from 127.0.0.1 and from the resolver stubs of Linux distributions.
+# Addresses start at 127.16.0.0, away from 127.0.0.1 and from the resolver stubs of Linux distributions.
 FIRST_ADDRESS: Final = 16 << 16
 MOST_HOSTS: Final = 1_000_000
-# Loading ten thousand certificates takes nginx some seconds.
+# nginx takes some seconds to load ten thousand certificates.
 START_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host of the farm: the name in its certificate, the address where it answers."""
+    """A host of the farm: the name in its certificate, and its address."""
 
     name: str
     address: str
 
 
 def host(index: int) -> Host:
+    """Return the host with this index."""
     number = FIRST_ADDRESS + index
     return Host(f"h{index}.{ZONE}", f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Farm:
-    """A running farm. ``ports`` is by (version, kind); ``root`` is the PEM file of the anchor."""
+    """A running farm; ``ports`` is by (version, kind), ``root`` the PEM file of the trust anchors."""
 
     directory: Path
     hosts: tuple[Host, ...]
@@ -61,7 +62,7 @@ class Farm:
     root: Path
 
     def inventory(self, tool: str, version: str, kind: str, *, by_name: bool = False, first: int | None = None) -> Path:
-        """The targets in the form that ``tool`` reads; each gets the same hosts in the same order."""
+        """Write the targets in the format of ``tool``, in the same order for all tools, and return the path."""
         port = self.ports[version, kind]
         suffix = f"{tool}-{version}-{kind}-{'name' if by_name else 'ip'}-{first or 'all'}"
         path = self.directory / f"targets-{suffix}.{'csv' if tool in ('tlsweep', 'zgrab2') else 'txt'}"
@@ -100,7 +101,7 @@ def _server_blocks(directory: Path, ports: dict[tuple[str, str], int], hosts: Se
 
 
 def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -> None:
-    """Write a chain for each host below one expired intermediate, whose root the file of anchors then has too."""
+    """Write a chain for each host below one expired intermediate, and add its root to the trust anchors."""
     authority = replace(Authority.create(expired=True), leaf_key=healthy.leaf_key)
     (directory / "expired").mkdir()
     for item in hosts:
@@ -115,7 +116,7 @@ def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -
 def running_farm(
     hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = USUAL_KINDS
 ) -> Iterator[Farm]:
-    """Make the certificates, start nginx in a temporary directory, and take all of it away at the end."""
+    """Issue the certificates, and run nginx in a temporary directory for the block."""
     if not 0 < hosts <= MOST_HOSTS:
         raise Unavailable(f"a farm has 1 to {MOST_HOSTS} hosts")
     directory = Path(tempfile.mkdtemp(prefix="tlsweep-farm-"))
@@ -129,7 +130,7 @@ def running_farm(
             (directory / "chains").mkdir()
             for item in everyone:
                 authority.write_chain(directory / "chains" / f"{item.address}.pem", [item.name, COMMON_NAME])
-            # For the check that the server is up, which asks at 127.0.0.1
+            # For ``wait_for``, which connects to 127.0.0.1
             authority.write_chain(directory / "chains" / "127.0.0.1.pem", [COMMON_NAME])
         if "expired" in kinds:
             _write_expired(directory, everyone, authority)
@@ -148,7 +149,7 @@ def running_farm(
 
 
 def serve(hosts: int) -> None:
-    """Keep a farm up for looking at it by hand; Ctrl-C ends it."""
+    """Run a farm until Ctrl-C, to examine it by hand."""
     with running_farm(hosts) as farm:
         described = {
             "directory": str(farm.directory),

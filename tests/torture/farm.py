@@ -1,4 +1,4 @@
-"""The farm: nginx, SMTP and hostile servers that answer on every address of the network, and a resolver for each slot."""
+"""The farm: nginx, SMTP and hostile servers on every address of the network, and a resolver for each scanner."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.torture.rows import HOSTILE_URL_ADDRESS, HOSTILE_URL_PORT, KINDS, ZON
 
 START_SECONDS: Final = 30.0
 _NAMES: Final = (f"*.{ZONE}", ZONE)
-# Shape of the chain that is made to cost: issuers of one name above the leaf and above those, CAs with constraints,
-# names in the leaf, constraints in each of the CAs.
+# Shape of the chain that is expensive to verify: issuers of one name above the leaf and above those, CAs with name
+# constraints, names in the leaf, constraints in each CA.
 HOSTILE_CHAIN: Final = (4, 4, 2, 800, 300)
 SMALL_HOSTILE_CHAIN: Final = (3, 3, 2, 150, 100)
 
@@ -86,7 +86,7 @@ def _write_chain(path: Path, *certificates: x509.Certificate) -> None:
 def hostile_chain(
     key: ec.EllipticCurvePrivateKey, first: int, second: int, depth: int, names: int, constraints: int
 ) -> list[x509.Certificate]:
-    """A chain in which every path has every constraint, and every constraint meets every name."""
+    """Return a chain in which every path has all constraints, each of which is checked against every name."""
     sans = [x509.DNSName(ZONE), *(x509.DirectoryName(_name(f"{number:x}")) for number in range(names))]
     excluded = [x509.DirectoryName(_name(f"z{number:x}")) for number in range(constraints)]
     a, b, upper = _key(), _key(), [_key() for _ in range(depth + 1)]
@@ -101,7 +101,7 @@ def hostile_chain(
 
 
 def write_certificates(directory: Path, chain_shape: tuple[int, int, int, int, int]) -> None:
-    """The root, the leaf's key and the chain of each kind of server."""
+    """Write the root, the leaf's key and the chain of each kind of server."""
     root_key, issuer_key, key = _key(), _key(), _key()
     root = _certificate("Torture Root", root_key, "Torture Root", root_key, ca=True, days=(-1000, 4000))
     issuer = _certificate("Torture Issuer", issuer_key, "Torture Root", root_key, ca=True, days=(-900, 2000))
@@ -157,7 +157,7 @@ def _server_blocks(directory: Path) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Farm:
-    """The running servers. They end with the namespace of the harness."""
+    """The running servers, which end with the namespace of the harness."""
 
     directory: Path
     seed: int
@@ -176,7 +176,7 @@ class Farm:
         return process
 
     def start(self) -> None:
-        """Start all but the resolvers."""
+        """Start all servers but the resolvers."""
         nginx = self._start("nginx", *nginx_command(self.directory, _server_blocks(self.directory)))
         files = ("--chain", str(self.directory / "good.pem"), "--key", str(self.directory / "leaf.key"))
         mutes = (f"--mute-port={KINDS['mute'].port}", f"--mute-port={KINDS['silent'].port}")
@@ -189,7 +189,7 @@ class Farm:
         wait_for(KINDS["garbage"].port, hostile, what="the hostile servers", seconds=START_SECONDS)
 
     def start_resolver(self, slot: Slot, rows: Sequence[Row], mode: str) -> subprocess.Popen[bytes]:
-        """The slot's resolver: unbound, or the fake one in a mode of its own."""
+        """Start the resolver of a slot: unbound, or the fake one in another ``mode``."""
         what = f"resolver-{slot.number}"
         if mode == "unbound":
             command = unbound_command(
