@@ -36,11 +36,11 @@ class Options:
     """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``Material`` hold
     them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
 
-    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), say: Callable[[str], None]) -> None:
+    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), log: Callable[[str], None]) -> None:
         self._given = dict(given)
         self._beside = tuple(beside)
-        self._say = say
-        self._said: set[str] = set()
+        self._log = log
+        self._logged: set[str] = set()
 
     def key(self, finding: Mapping[str, Any]) -> Key:
         """What tells the options of this finding from others. Raises ``RecordedError``."""
@@ -67,15 +67,15 @@ class Options:
         """The setup with the default wherever a run named a file that is there and of no use."""
         plain = Material()
         names = sorted(_FILES & setup.recorded)
-        self.say_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
+        self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
         kept = {_MATERIAL[name]: getattr(plain, _MATERIAL[name]) for name in names}
         return replace(setup, material=replace(setup.material, **kept))
 
-    def say_once(self, text: str) -> None:
-        """Tell the person, however many findings it concerns."""
-        if text not in self._said:
-            self._said.add(text)
-            self._say(text)
+    def log_once(self, text: str) -> None:
+        """Log a line once, however many findings it concerns."""
+        if text not in self._logged:
+            self._logged.add(text)
+            self._log(text)
 
     def _found(self, name: str, value: str | tuple[str, ...]) -> Any:
         if isinstance(value, str):
@@ -89,10 +89,10 @@ class Options:
             # A findings file may come from anybody: nothing but a plain file is opened for its sake.
             if "\0" not in candidate and os.path.isfile(candidate):
                 if name == TRUST_STORE:
-                    self.say_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
+                    self.log_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
                 return candidate
         instead = "mozilla in its place" if name == TRUST_STORE else "done without"
-        self.say_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
+        self.log_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
         return None
 
 

@@ -55,7 +55,7 @@ def again(
     """Everything that comes of judging the file again."""
     told: list[str] = [] if said is None else said
     with Certificates() as certificates:
-        work = Rejudge([str(path)], Options(given or {}, say=told.append), certificates, fragments=Fragments())
+        work = Rejudge([str(path)], Options(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
         work.fold()
         return list(work.findings())

@@ -22,7 +22,7 @@ def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
 
 def setup_of(finding: dict[str, Any], given: dict[str, Any] | None = None, beside: tuple[str, ...] = ()) -> Any:
     said: list[str] = []
-    options = Options(given or {}, beside=beside, say=said.append)
+    options = Options(given or {}, beside=beside, log=said.append)
     return options.setup(options.key(finding)), said
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_was_moved_with_the_findings(tmp_path: Path) -> None:
 
 def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> None:
     said: list[str] = []
-    options = Options({}, say=said.append)
+    options = Options({}, log=said.append)
     finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
     setup = options.setup(options.key(finding))
     assert options.setup(options.key(finding)).material.trust_stores == setup.material.trust_stores
@@ -96,7 +96,7 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
 
 def test_a_store_that_is_no_store_any_more() -> None:
     said: list[str] = []
-    options = Options({"public_roots": "p"}, say=said.append)
+    options = Options({"public_roots": "p"}, log=said.append)
     setup = options.setup(options.key(recorded(("system",), public_roots="x")))
     without = options.without_recorded_files(setup, "trust store system: none")
     assert (without.material.public_roots, without.material.trust_stores) == ("p", ("mozilla",))
@@ -119,8 +119,8 @@ def test_a_store_that_is_no_store_any_more() -> None:
 )
 def test_what_cannot_be_read(finding: dict[str, Any]) -> None:
     with pytest.raises(RecordedError):
-        Options({}, say=print).key(finding)
+        Options({}, log=print).key(finding)
 
 
 def test_options_of_a_newer_version_are_passed_over() -> None:
-    assert Options({}, say=print).key(recorded(mood="grim")) == ()
+    assert Options({}, log=print).key(recorded(mood="grim")) == ()
