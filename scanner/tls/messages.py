@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.wire import DecodeError, Reader, whole_vector
 
@@ -164,14 +165,7 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     return CertificateMessage(tuple(certificates), leaf_extensions)
 
 
-class CertificateRequest(Struct, frozen=True):
-    """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
-
-    authorities: tuple[bytes, ...]
-    schemes: tuple[int, ...]
-
-
-def certificate_request_untrusted(body: bytes, version: int) -> CertificateRequest:
+def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthRequest:
     """CertificateRequest of any version (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4)."""
     reader = Reader(body, "CertificateRequest")
     schemes: tuple[int, ...] = ()
@@ -184,14 +178,14 @@ def certificate_request_untrusted(body: bytes, version: int) -> CertificateReque
         names = b""
         if c.EXT_CERTIFICATE_AUTHORITIES in extensions:
             names = Reader(extensions[c.EXT_CERTIFICATE_AUTHORITIES], "certificate_authorities").vector(2)
-        return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
+        return ClientAuthRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
     reader.vector(1)  # certificate types
     if version >= 0x0303:
         schemes = reader.codes16()
     # some SSL 3.0 and TLS 1.0 servers leave the empty list out altogether
     names = reader.vector(2) if reader.position < reader.end else b""
     reader.done()
-    return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
+    return ClientAuthRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
 
 
 def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:

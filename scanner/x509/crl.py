@@ -106,7 +106,7 @@ class Crl:
         """Use ``load_untrusted``."""
         self._data = data
         self.bytes = len(data)
-        self._verified: dict[bytes, bool] = {}
+        self._verified: tuple[bytes, bool] | None = None  # the last key that was tried, and whether it fits
         self._entries: tuple[int, int] | None = None
         self._understood = False
         self._asked = 0
@@ -172,11 +172,11 @@ class Crl:
         return name_text(self.issuer_der).text
 
     def signed_by(self, issuer: Certificate) -> bool:
-        """Whether the issuer's key verifies the list; computed once for each key."""
-        known = self._verified.get(issuer.spki_der)
-        if known is None:
-            known = self._verified[issuer.spki_der] = self._verify(issuer)
-        return known
+        """Return True if the issuer's key verifies the list."""
+        known = self._verified
+        if known is None or known[0] != issuer.spki_der:
+            known = self._verified = issuer.spki_der, self._verify(issuer)
+        return known[1]
 
     def _verify(self, issuer: Certificate) -> bool:
         if self.algorithm.hash in _BROKEN_HASHES or (issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS):

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from scanner.tls import constants as c
 from scanner.tls import offers
-from scanner.tls.schedule import HandshakeKeys, RecordProtection
+from scanner.tls.key_schedule import HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.fuzz.fuzz_handshake import make_case
