@@ -37,8 +37,9 @@ from scanner.net.dns.message_wire import Question
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
 from scanner.tls.record_layer import RecordBuffer
@@ -492,10 +493,13 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
     async def main() -> None:
-        async with open_session(
-            config, Material(), run_id="bench", verifier=verifier, callbacks=Callbacks(on_finding=emit)
-        ) as session:
-            await session.run(iter(rows))
+        async with open_run(
+            config,
+            RunInputs(),
+            make_judgement(config, RunInputs(), verifier, run_id="bench"),
+            Callbacks(on_finding=emit),
+        ) as run:
+            await run.run(iter(rows))
 
     begun = time.perf_counter()
     trio.run(main, instruments=[stretches])
