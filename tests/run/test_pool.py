@@ -22,9 +22,9 @@ from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Target
 from scanner.run import pool as workers
+from scanner.run.inputs import RunInputs
 from scanner.run.pool import WorkerPool, WorkersFailed, shard_of, shares
 from scanner.run.row_queue import Row
-from scanner.run.wiring import Material
 from scanner.run.worker import Assignment, Report
 from scanner.starttls import PROTOCOLS
 from tests.helpers.dying_worker import DEADLY
@@ -38,14 +38,14 @@ CONFIG = ScanConfig(connect_timeout=1.0, timeout=3.0, retries=0, rate_per_addres
 class Watched:
     """A crew whose findings are kept."""
 
-    def __init__(self, count: int = 2, material: Material | None = None, **changes: Any) -> None:
+    def __init__(self, count: int = 2, inputs: RunInputs | None = None, **changes: Any) -> None:
         self.findings: list[dict[str, Any]] = []
         self.reports: list[Report] = []
         self.logged: list[str] = []
         self.stats = RunCounts()
         assignment = Assignment(
             config=replace(CONFIG, **changes),
-            material=material or Material(trust_stores=["system"]),
+            inputs=inputs or RunInputs(trust_stores=["system"]),
             run_id="test",
             certificates=True,
         )
@@ -127,7 +127,7 @@ def test_every_row_has_one_finding(closed_port: int) -> None:
 def test_excluded_rows_reach_no_process(closed_port: int) -> None:
     exclusions = Exclusions()
     exclusions.add("host1.test")
-    watched = Watched(material=Material(trust_stores=["system"], exclusions=exclusions))
+    watched = Watched(inputs=RunInputs(trust_stores=["system"], exclusions=exclusions))
 
     trio.run(watched.pool.run, targets(1, closed_port))
 
@@ -276,10 +276,10 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
         "sends-intermediate", "intermediate-not-sent", "untrusted-root", "malformed-certificate",
     )  # fmt: skip
     with fleet_of(tmp_path, cases) as fleet:
-        material = Material(resolvers=[fleet.resolver], trust_stores=[str(fleet.roots)])
+        inputs = RunInputs(resolvers=[fleet.resolver], trust_stores=[str(fleet.roots)])
         found = []
         for count in (1, 2, 5):
-            watched = Watched(count, material, **fleet.config_hints)
+            watched = Watched(count, inputs, **fleet.config_hints)
             trio.run(watched.pool.run, read_inventory(str(fleet.inventory), protocols=PROTOCOLS))
             found.append(
                 sorted((comparable(each) for each in watched.findings), key=lambda each: each["target"]["row"])
