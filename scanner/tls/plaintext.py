@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 # every signature decides within the first line or header; more would only cost time
-MOST_BYTES: Final = 512
+MAX_BYTES: Final = 512
 
 
 class Signature(Struct, frozen=True):
@@ -34,7 +34,7 @@ def recognise(first: bytes) -> str | None:
     """
     if looks_like_tls(first):
         return None
-    head = bytes(first[:MOST_BYTES])
+    head = bytes(first[:MAX_BYTES])
     for protocol, matches in _matchers():
         if matches(head):
             return protocol
