@@ -112,7 +112,7 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("report", "diagnosis"): frozenset({"catalogue"}),
     # which target a finding is about
     ("warehouse", "fleet"): frozenset({"keys"}),
-    ("rejudge", "run"): frozenset({"judgement", "wiring"}),
+    ("rejudge", "run"): frozenset({"inputs", "judgement"}),
     ("demo", "run"): frozenset({"inventory_scan"}),
 }
 

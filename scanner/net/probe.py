@@ -262,7 +262,7 @@ class Connection:
         self.starttls_seconds = self._lap()
 
     def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
-        self._detail = answer.words
+        self._detail = answer.text
         self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT]
         if isinstance(answer, NotOffered):
             self.failure = Failure.STARTTLS_NOT_OFFERED
