@@ -32,6 +32,7 @@ HELPERS: Final = {
     "lines": "lines of files that may be huge, compressed or torn",
     "shipped": "the content of scanner/data",
     "text": "text from outside, made safe for a terminal",
+    "times": "moments as text",
 }
 
 # Package (the first name below `scanner`) -> packages that it may import, beside helpers. From the bottom to the top.
@@ -44,7 +45,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # bytes to certificates, CRLs, OCSP responses and SCTs
     "x509": frozenset({"model"}),
     # sans-IO: bytes to events
-    "tls": frozenset({"x509"}),
+    "tls": frozenset({"model", "x509"}),
     # certificates to verdicts
     "trust": frozenset({"model", "x509"}),
     "inventory": frozenset({"model"}),
@@ -105,11 +106,13 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("explain", "tls"): frozenset({"registry_names"}),
     # one module verifies the signatures of certificates and of handshakes
     ("tls", "x509"): frozenset({"signatures"}),
+    # what the engine has seen is evidence
+    ("tls", "model"): frozenset({"evidence"}),
     ("run", "tls"): frozenset({"plaintext"}),
     ("report", "diagnosis"): frozenset({"catalogue"}),
     # which target a finding is about
     ("warehouse", "fleet"): frozenset({"keys"}),
-    ("rejudge", "run"): frozenset({"judgement", "wiring"}),
+    ("rejudge", "run"): frozenset({"inputs", "judgement"}),
     ("demo", "run"): frozenset({"inventory_scan"}),
 }
 
@@ -120,7 +123,6 @@ RELATED: Final[dict[str, str]] = {
     "certificate": "what a certificate is, and the rule that says what is wrong with it",
     "revocation": "the verdict, and the rule about it",
     "transparency": "the verdict, and the rule about it",
-    "schedule": "of keys (TLS), and of retries (DNS)",
     "signatures": "of handshakes, and of certificates",
     "postgres": "the protocol whose TLS is probed, and the database that is loaded",
 }

@@ -15,7 +15,7 @@ from scanner.errors import UsageProblem
 from scanner.language import current_language
 from scanner.text import quoted
 
-# Options whose values name files -> fields of ``Material``
+# Options whose values name files -> fields of ``RunInputs``
 _FIELDS: Final = {
     "trust_store": "trust_stores",
     "public_roots": "public_roots",
@@ -80,12 +80,12 @@ def diagnose(findings: tuple[str, ...], **given: Any) -> int:
 
 
 def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, by name, as ``ScanConfig`` and ``Material`` have them.
+    """Return the options that were given, by name, as ``ScanConfig`` and ``RunInputs`` have them.
 
     Raises a ``TlsweepError`` if a file that they name cannot be used.
     """
     from scanner.cli.option_values import parse_time
-    from scanner.run.wiring import Material, make_transparency, make_verifier
+    from scanner.run.inputs import RunInputs, make_transparency, make_verifier
 
     ctx = click.get_current_context()
     default = (click.core.ParameterSource.DEFAULT, None)
@@ -99,8 +99,8 @@ def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: value for name, value in values.items() if ctx.get_parameter_source(name) not in default}
     files = {_FIELDS[name]: value for name, value in chosen.items() if name in _FIELDS and value}
     if files:  # checked before findings are read for minutes
-        make_verifier(Material(**files))
-        make_transparency(Material(**files))
+        make_verifier(RunInputs(**files))
+        make_transparency(RunInputs(**files))
     return chosen
 
 

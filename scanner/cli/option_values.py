@@ -14,7 +14,7 @@ from scanner.model.config import ScanConfig
 from scanner.net.dns.resolver_config import parse_servers
 from scanner.process import memory
 from scanner.process.limits import MAX_WORKERS, cores
-from scanner.run.wiring import Material
+from scanner.run.inputs import RunInputs
 from scanner.text import quoted
 
 
@@ -105,7 +105,7 @@ def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
     )
 
 
-def run_inputs(given: dict[str, Any]) -> Material:
+def run_inputs(given: dict[str, Any]) -> RunInputs:
     """Return the resolvers, stores and other inputs that the options name. Raises a ``TlsweepError`` if one cannot be used."""
     if given["resolver"]:
         parse_servers(given["resolver"])
@@ -119,7 +119,7 @@ def run_inputs(given: dict[str, Any]) -> Material:
         from scanner.x509.client_certificate import load_client_certificate
 
         load_client_certificate(given["client_cert"], given["client_key"])
-    return Material(
+    return RunInputs(
         resolvers=given["resolver"],
         trust_stores=given["trust_store"] or ("mozilla",),
         public_roots=given["public_roots"],

@@ -12,14 +12,14 @@ from msgspec.structs import fields, replace
 
 from scanner.codec.decode import RecordedError, decode
 from scanner.model.config import ScanConfig
-from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
+from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs
 from scanner.text import quoted
 
 TRUST_STORE: Final = "trust_store"
 # Stores that are no files.
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
 # Options whose values name files.
-_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_MATERIAL})
+_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_INPUTS})
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -28,12 +28,12 @@ class Setup(Struct, frozen=True):
     """Everything that judging takes. ``recorded`` are the options that the run left to us, not the caller."""
 
     config: ScanConfig
-    material: Material
+    inputs: RunInputs
     recorded: frozenset[str]
 
 
 class Options:
-    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``Material`` hold
+    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``RunInputs`` hold
     them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
 
     def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), log: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class Options:
 
     def setup(self, key: Key) -> Setup:
         """The options themselves. A file that only the run named and that is not here any more is done without, which is said."""
-        config, material, recorded = ScanConfig(), Material(), set[str]()
+        config, inputs, recorded = ScanConfig(), RunInputs(), set[str]()
         for name, value in key:
             if name not in self._given:
                 recorded.add(name)
@@ -60,16 +60,16 @@ class Options:
             if name in JUDGED_BY_CONFIG:
                 config = replace(config, **{JUDGED_BY_CONFIG[name]: value})
             else:
-                material = replace(material, **{_MATERIAL[name]: value})
-        return Setup(config, material, frozenset(recorded))
+                inputs = replace(inputs, **{_INPUTS[name]: value})
+        return Setup(config, inputs, frozenset(recorded))
 
     def without_recorded_files(self, setup: Setup, why: str) -> Setup:
         """The setup with the default wherever a run named a file that is there and of no use."""
-        plain = Material()
+        plain = RunInputs()
         names = sorted(_FILES & setup.recorded)
         self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
-        kept = {_MATERIAL[name]: getattr(plain, _MATERIAL[name]) for name in names}
-        return replace(setup, material=replace(setup.material, **kept))
+        kept = {_INPUTS[name]: getattr(plain, _INPUTS[name]) for name in names}
+        return replace(setup, inputs=replace(setup.inputs, **kept))
 
     def log_once(self, text: str) -> None:
         """Log a line once, however many findings it concerns."""
@@ -96,7 +96,7 @@ class Options:
         return None
 
 
-_MATERIAL: Final = {**JUDGED_BY_MATERIAL, TRUST_STORE: "trust_stores"}
+_INPUTS: Final = {**JUDGED_BY_INPUTS, TRUST_STORE: "trust_stores"}
 
 
 def _shown(name: str) -> str:
@@ -120,7 +120,7 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
     for endpoint in written.endpoints:
         if endpoint.trust:
             stores = tuple(endpoint.trust)
-            if stores != Material().trust_stores:
+            if stores != RunInputs().trust_stores:
                 options[TRUST_STORE] = stores
             break
     return options
@@ -131,8 +131,8 @@ def _kinds() -> dict[str, Any]:
     """The type of each option's value in JSON."""
     config = {each.name: each.type for each in fields(ScanConfig)}
     kinds: dict[str, Any] = {name: config[each] for name, each in JUDGED_BY_CONFIG.items()}
-    for name, each in JUDGED_BY_MATERIAL.items():
-        kinds[name] = tuple[str, ...] if isinstance(getattr(Material(), each), tuple) else str
+    for name, each in JUDGED_BY_INPUTS.items():
+        kinds[name] = tuple[str, ...] if isinstance(getattr(RunInputs(), each), tuple) else str
     return kinds
 
 

@@ -11,37 +11,31 @@ from scanner.inventory.hosts import Unusable, parse_host
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, new_run_id
 from scanner.run.judgement import FILE_OFFER
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_judgement, make_verifier, new_run_id, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 from scanner.x509.certificate_files import read_chain
 
 
 async def check_targets(
-    texts: Sequence[str], config: ScanConfig, inputs: Material, log: Callable[[str], None]
+    texts: Sequence[str], config: ScanConfig, inputs: RunInputs, log: Callable[[str], None]
 ) -> list[Finding]:
     """Probe the targets and return their findings in the given order. Raises a ``TlsweepError`` if an input cannot be used."""
-    verifier = make_verifier(inputs)
+    judgement = make_judgement(config, inputs, run_id=new_run_id(time.time()))
     rows = parse_targets(
         texts, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
     )
     findings: list[Finding] = []
-    async with open_session(
-        config,
-        inputs,
-        run_id=new_run_id(time.time()),
-        verifier=verifier,
-        callbacks=Callbacks(on_finding=findings.append),
-        warn=log,
-    ) as session:
-        await session.run(rows)
+    async with open_run(config, inputs, judgement, Callbacks(on_finding=findings.append, log=log)) as run:
+        await run.run(rows)
     return sorted(findings, key=lambda finding: finding["target"]["row"])
 
 
-def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: Material, now: float) -> Finding:
+def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: RunInputs, now: float) -> Finding:
     """Judge the certificates in a file as if a server had sent them, for ``host`` or, without one, for any name."""
-    judgement = make_judgement(config, inputs, make_verifier(inputs), run_id=new_run_id(now))
+    judgement = make_judgement(config, inputs, run_id=new_run_id(now))
     certificates = read_chain(path)
     is_ip = False
     if host is not None:

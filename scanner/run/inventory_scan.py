@@ -26,10 +26,11 @@ from scanner.output import Completed, OutputClosed
 from scanner.output.reader import read_findings
 from scanner.process import signals
 from scanner.process.limits import collect_seldom, raise_file_limit
+from scanner.run.inputs import RunInputs, make_judgement, make_transparency, make_verifier, new_run_id
 from scanner.run.outputs import ScanOutputs, open_outputs
 from scanner.run.row_queue import Row
 from scanner.run.scan import Callbacks, ScanStatistics
-from scanner.run.wiring import Material, make_transparency, make_verifier, new_run_id, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 from scanner.text import span
 from scanner.trust.transparency import Transparency
@@ -52,7 +53,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
 
     inventory: str
     config: ScanConfig
-    inputs: Material
+    inputs: RunInputs
     fail_on: frozenset[str] = frozenset()
     output: str | None = None
     certificates: str | None = None
@@ -134,24 +135,24 @@ class InventoryScan:
                 nursery.cancel_scope.cancel()
 
     async def _scan(self, nursery: trio.Nursery) -> None:
+        options = self._options
+        judgement = make_judgement(
+            options.config,
+            options.inputs,
+            self._verifier,
+            run_id=self._run_id,
+            transparency=self._transparency,
+            fragments=self.fragments,
+        )
         callbacks = Callbacks(
             on_finding=self._outputs.on_finding,
             on_judged=self._outputs.on_judged,
             on_clock_wrong=lambda fleet: self._on_clock_wrong(fleet.clock),
+            log=self._log,
         )
-        async with open_session(
-            self._options.config,
-            self._options.inputs,
-            run_id=self._run_id,
-            verifier=self._verifier,
-            transparency=self._transparency,
-            callbacks=callbacks,
-            fragments=self.fragments,
-            warn=self._log,
-            clock=self.clock,
-        ) as session:
-            self._show(nursery, session.scan.statistics)
-            await session.run(self.rows)
+        async with open_run(options.config, options.inputs, judgement, callbacks, clock=self.clock) as run:
+            self._show(nursery, run.scan.statistics)
+            await run.run(self.rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery) -> None:
         from scanner.run.pool import WorkerPool
@@ -159,7 +160,7 @@ class InventoryScan:
 
         assignment = Assignment(
             config=self._options.config,
-            material=self._options.inputs,
+            inputs=self._options.inputs,
             run_id=self._run_id,
             certificates=self._outputs.on_judged is not None,
             wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,

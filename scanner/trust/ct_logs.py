@@ -22,6 +22,7 @@ from msgspec import Struct
 from scanner.caching import bounded_memo
 from scanner.errors import TlsweepError
 from scanner.shipped import shipped
+from scanner.times import DAY
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der
 
@@ -30,7 +31,7 @@ LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 # Google's list of all logs there ever were has some 200 KB.
 MAX_LIST_BYTES: Final = 16 << 20
 # Chrome holds its own list current for ten weeks (policy of July 2026); after that it enforces nothing.
-STALE_AFTER: Final = 70 * 86400.0
+STALE_AFTER: Final = 70 * DAY
 
 State = Literal["pending", "qualified", "usable", "readonly", "retired", "rejected"]
 STATES: Final[frozenset[str]] = frozenset(("pending", "qualified", "usable", "readonly", "retired", "rejected"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
@@ -16,6 +15,7 @@ from msgspec import Struct, field
 
 from scanner.caching import Cache
 from scanner.model.findings import SctRecord
+from scanner.times import moment
 from scanner.trust import ct_policies as ctpolicy
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Source, VerifiedSct
@@ -250,7 +250,7 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     else:
         status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
         if status == "retired":
-            why = "the log was retired" + (f" on {_text(log.since)[:10]}" if log.since is not None else "")
+            why = "the log was retired" + (f" on {moment(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":
             why = f"the log is {log.state}" if log.state is not None else "the log is not one that browsers accept"
     return JudgedSct(item.source, item.raw, read, log, True, status, why)
@@ -279,7 +279,7 @@ def sct_record(item: JudgedSct) -> SctRecord:
         "log_id": None if read is None else base64.b64encode(read.log_id).decode("ascii"),
         "log": None if log is None else log.name,
         "operator": None if log is None else log.operator if read is None else log.operator_at(read.time),
-        "timestamp": None if read is None else _text(read.time, "milliseconds"),
+        "timestamp": None if read is None else moment(read.time, "milliseconds"),
         "status": item.status,
     }
     if log is not None and log.state is not None:
@@ -289,11 +289,3 @@ def sct_record(item: JudgedSct) -> SctRecord:
     if item.source == "tls":
         shown["raw"] = base64.b64encode(item.raw).decode("ascii")
     return shown
-
-
-def _text(seconds: float, precision: str = "seconds") -> str:
-    """RFC 3339; the end of the calendar where a log's clock is beyond it."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return "9999-12-31T23:59:59Z"

@@ -425,7 +425,6 @@ def _cookie(random: Random) -> None:
             raise Violation(f"a record of {length} bytes was sent")
         sent = sent[5 + length :]
     conn.receive_data(b"")
-    conn.all_events()
 
 
 def _status_message(random: Random) -> None:
