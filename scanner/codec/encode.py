@@ -20,7 +20,7 @@ from msgspec.structs import fields
 
 from scanner.caching import bounded_memo
 from scanner.codec.certificate_dedup import Certificates
-from scanner.codec.json_safe import clean, text
+from scanner.codec.json_safe import safe_text, safe_value
 from scanner.model.evidence import (
     DnsAnswer,
     EndpointEvidence,
@@ -62,7 +62,7 @@ LONGEST_NEGOTIATION: Final = 16 << 10
 
 
 class _Fields:
-    """Fields of a kind of record, and the values with which they are not written: their defaults, or those in ``plain``."""
+    """Fields of a kind of record, with their plain values: those in ``plain``, else their defaults."""
 
     __slots__ = ("get", "names", "plain")
 
@@ -73,7 +73,7 @@ class _Fields:
         self.get = attrgetter(*self.names)
 
     def changed(self, record: Struct, certificates: Certificates | None) -> dict[str, Any]:
-        """Those that do not have their plain values, as JSON."""
+        """Return as JSON the fields of ``record`` that do not have their plain values."""
         values = self.get(record)
         if values == self.plain:
             return {}
@@ -118,12 +118,12 @@ def negotiation_bytes(negotiation: Negotiation) -> int:
 
 
 def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str, Any]:
-    """Fields of ``Evidence`` that are not published and not plain."""
+    """Return the fields of ``Evidence`` that are neither published nor plain."""
     return _TARGET.changed(evidence, certificates)
 
 
 def facts_of_answer(answer: DnsAnswer) -> dict[str, Any]:
-    """Fields of ``DnsAnswer`` that are not published and not plain."""
+    """Return the fields of ``DnsAnswer`` that are neither published nor plain."""
     return _ANSWER.changed(answer, None)
 
 
@@ -133,9 +133,10 @@ def facts_of_endpoint(
     accepted: Mapping[int, tuple[int, ...]] | None,
     certificates: Certificates,
 ) -> dict[str, Any]:
-    """Fields of ``EndpointEvidence`` that are not published and not plain; of its first connection under ``probe``.
+    """Return the fields of ``EndpointEvidence`` that are neither published nor plain; those of its first connection are in
+    ``probe``.
 
-    ``accepted`` is what ``--enumerate`` found, from its questions too.
+    ``accepted`` is what ``--enumerate`` found: ``EndpointEvidence.accepted`` and the answers to its questions.
     """
     observed = _ENDPOINT.changed(endpoint, certificates)
     if accepted is not None:
@@ -147,7 +148,7 @@ def facts_of_endpoint(
 
 
 def facts_of_followup(probe: Probe, certificates: Certificates) -> dict[str, Any]:
-    """All fields of a further connection that are not plain, but how long it took, and what names it."""
+    """Return the fields of a further connection that are not plain, without its times and what names it."""
     return _FOLLOWUP.changed(probe, certificates)
 
 
@@ -163,26 +164,27 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
         if probe.failure is None:
             observed["flight"] = None
     if probe.offer != FIRST_OFFER:
-        observed["offer"] = text(probe.offer)
+        observed["offer"] = safe_text(probe.offer)
     if probe.sni != target.sni:
         observed["sni"] = _encoded(probe.sni, certificates)
     return observed
 
 
 def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
-    """Fields of a whole flight that the endpoint's own fields do not say."""
+    """Return what the endpoint's own fields do not say of a flight that was read to its end."""
     observed = facts_of_negotiation(flight.negotiation).copy()
+    if flight.ocsp_response is not None:
+        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     # before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2)
     if flight.random is not None and flight.negotiation.version != TLS13:
         observed["random"] = _encoded(flight.random, certificates)
-    if flight.ocsp_response is not None:
-        observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     return observed
 
 
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
 def facts_of_negotiation(negotiation: Negotiation) -> dict[str, Any]:
-    """Fields of the negotiation of a whole flight that the endpoint's own fields do not say. Not to be changed: it is kept."""
+    """Return what the endpoint's own fields do not say of the negotiation of a flight that was read to its end. Not to be changed:
+    it is kept."""
     observed = _NEGOTIATION.changed(negotiation, None)
     version, finished = negotiation.version, negotiation.finished_valid
     if finished is not (True if version == TLS13 else None):
@@ -200,7 +202,7 @@ def facts_of_negotiation(negotiation: Negotiation) -> dict[str, Any]:
 
 
 def _encoded(value: Any, certificates: Certificates | None) -> Any:
-    """A field's value as JSON."""
+    """Return the value of a field as JSON."""
     if isinstance(value, RevocationAnswer):
         return _encoded_answer(value)
     if isinstance(value, Struct):
@@ -208,8 +210,8 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
     if isinstance(value, (tuple, list)):
         return [_encoded(item, certificates) for item in value]
     if isinstance(value, Mapping):
-        return {text(str(key)): _encoded(item, certificates) for key, item in value.items()}
-    return clean(to_builtins(value))
+        return {safe_text(str(key)): _encoded(item, certificates) for key, item in value.items()}
+    return safe_value(to_builtins(value))
 
 
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)

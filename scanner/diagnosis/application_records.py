@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.codec.json_safe import text, timestamp
+from scanner.codec.json_safe import safe_text, timestamp
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
 from scanner.diagnosis.rules.client_auth import ours_taken, required, said
 from scanner.model.evidence import Completion, EndpointEvidence, ServerFlight, Stage
@@ -26,7 +26,7 @@ def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protoco
     record: ClientAuthRecord = {
         "requested": True,
         "required": required(endpoint, protocol),
-        "authorities": [text(name_text(name).text) for name in request.authorities],
+        "authorities": [safe_text(name_text(name).text) for name in request.authorities],
     }
     if AUTHENTICATED in endpoint.completions:
         record["accepted"] = ours_taken(endpoint, protocol)
@@ -54,12 +54,12 @@ def _application(question: str, completion: Completion) -> ApplicationRecord:
     if completion.presented:
         record["authenticated"] = True
     if completion.server is not None:
-        record["server"] = text(completion.server)
+        record["server"] = safe_text(completion.server)
     if completion.location is not None:
-        record["location"] = text(completion.location)
+        record["location"] = safe_text(completion.location)
     if completion.date is not None:
         record["date"] = timestamp(completion.date)
     refused = completion.stage is Stage.APPLICATION or (completion.status or 0) >= 400
     if refused and (words := said(completion)):
-        record["words"] = text(words)
+        record["words"] = safe_text(words)
     return record

@@ -22,7 +22,7 @@ from scanner.codec.encode import (
     facts_of_target,
     negotiation_bytes,
 )
-from scanner.codec.json_safe import clean, tags, text, timestamp
+from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
 from scanner.diagnosis.application_records import NOT_REQUESTED, application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
 from scanner.diagnosis.chain_report import report_of
@@ -125,7 +125,7 @@ def finding(
     if judged_with:
         record["judged_with"] = dict(judged_with)
     if diagnosis.error is not None:
-        record["error"] = text(diagnosis.error)
+        record["error"] = safe_text(diagnosis.error)
     return record
 
 
@@ -148,13 +148,13 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
         "run": run_id,
         "target": {
             "row": row.row,
-            "id": clean(row.id),
-            "host": None if row.host is None else text(row.host),
+            "id": safe_value(row.id),
+            "host": None if row.host is None else safe_text(row.host),
             "port": row.port,
-            "protocol": None if row.protocol is None else text(row.protocol),
+            "protocol": None if row.protocol is None else safe_text(row.protocol),
             "sni": None,
             "address": None,
-            "tags": clean(dict(row.tags)),
+            "tags": safe_value(dict(row.tags)),
         },
         "started": timestamp(started),
         "duration_ms": 0.0,
@@ -167,7 +167,7 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
         "dns": None,
         "endpoints": [],
         "certificates": [],
-        "error": text(row.reason),
+        "error": safe_text(row.reason),
     }
 
 
@@ -177,23 +177,23 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
 def target_record(target: Target) -> TargetRecord:
     """Return the row that a finding answers."""
     host, sni, protocol = target.host, target.sni, target.protocol
-    shown = host if host.isascii() else text(host)
+    shown = host if host.isascii() else safe_text(host)
     return {
         "row": target.row,
-        "id": clean(target.id) if target.id is not None else None,
+        "id": safe_value(target.id) if target.id is not None else None,
         "host": shown,
         "port": target.port,
-        "protocol": protocol if protocol.isascii() else text(protocol),
-        "sni": None if sni is None else shown if sni == host else text(sni),
+        "protocol": protocol if protocol.isascii() else safe_text(protocol),
+        "sni": None if sni is None else shown if sni == host else safe_text(sni),
         "address": target.address,
-        "tags": cast(dict[str, Any], tags(target.tags)) if target.tags else {},
+        "tags": cast(dict[str, Any], safe_tags(target.tags)) if target.tags else {},
     }
 
 
 def dns_record(answer: DnsAnswer) -> DnsRecord:
     record: DnsRecord = {
         "status": f"{answer.status}",  # plain text, without the two calls of ``value``
-        "cname": [text(name) for name in answer.cname] if answer.cname else [],
+        "cname": [safe_text(name) for name in answer.cname] if answer.cname else [],
         "addresses": list(answer.addresses),
         "dnssec": "bogus"
         if answer.bogus
@@ -202,15 +202,17 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
         else "insecure"
         if answer.status in _ANSWERED and answer.source == "dns"
         else "indeterminate",
-        "resolver": None if answer.resolver is None else text(answer.resolver),
+        "resolver": None if answer.resolver is None else safe_text(answer.resolver),
         "source": answer.source,
     }
     if answer.extended_errors:
         record["extended_errors"] = [
-            ExtendedErrorRecord(code=code, text=text(words)) for code, words in answer.extended_errors
+            ExtendedErrorRecord(code=code, text=safe_text(words)) for code, words in answer.extended_errors
         ]
     if answer.caa is not None:
-        record["caa"] = [CaaRecord(flags=flags, tag=text(tag), value=text(value)) for flags, tag, value in answer.caa]
+        record["caa"] = [
+            CaaRecord(flags=flags, tag=safe_text(tag), value=safe_text(value)) for flags, tag, value in answer.caa
+        ]
     if answer.tlsa is not None:
         record["tlsa"] = [
             TlsaRecord(usage=usage, selector=selector, matching_type=matching, data=data.hex())
@@ -305,7 +307,7 @@ def negotiation_record(negotiation: Negotiation) -> EndpointRecord:
         "version": None if negotiation.version is None else version_name(negotiation.version),
         "cipher": None if negotiation.cipher is None else cipher_name(negotiation.cipher),
         "group": None if negotiation.group is None else group_name(negotiation.group),
-        "alpn": None if negotiation.alpn is None else text(negotiation.alpn),
+        "alpn": None if negotiation.alpn is None else safe_text(negotiation.alpn),
         "sni_accepted": negotiation.sni_acknowledged,
         "client_auth": NOT_REQUESTED if negotiation.complete else None,
         "chain": [],
@@ -354,7 +356,7 @@ def _followup(name: str, answer: Probe, certificates: Certificates) -> FollowupR
     record: FollowupRecord = {
         "question": name,
         "offer": answer.offer,
-        "sni": None if answer.sni is None else text(answer.sni),
+        "sni": None if answer.sni is None else safe_text(answer.sni),
         "result": "ok" if answer.failure is None else answer.failure.value,
     }
     flight = answer.flight

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from scanner.codec.json_safe import clean
+from scanner.codec.json_safe import safe_value
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.clients.predict import predict
@@ -90,7 +90,7 @@ def conclude(target: Target, entries: Iterable[Entry], resolver: str | None, lan
             clients = predict(target, records)
         except BaseException as problem:  # noqa: BLE001 - a bug costs what clients would say
             failed.append(describe_caught("clients", problem))
-    return Conclusion(cast(Any, clean(records)), clients, first, healthy, tuple(failed))
+    return Conclusion(cast(Any, safe_value(records)), clients, first, healthy, tuple(failed))
 
 
 def conclude_chain(

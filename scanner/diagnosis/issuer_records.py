@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import safe_text
 from scanner.diagnosis.case import Case
 from scanner.model.findings import EndpointRecord
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -29,5 +29,5 @@ def add_untrusted_issuer(record: EndpointRecord, case: Case, verdict: ChainVerdi
     ):
         issuer["elsewhere"] = True
     if found.product is not None:
-        issuer["product"] = text(found.product)
+        issuer["product"] = safe_text(found.product)
     record["untrusted_issuer"] = issuer

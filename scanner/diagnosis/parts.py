@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import safe_text
 from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
@@ -144,7 +144,7 @@ def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:
             record["error"] = store.problems[0].code
             if len(store.problems) > 1:
                 record["errors"] = list(dict.fromkeys(problem.code for problem in store.problems))
-        trust[text(name)] = record
+        trust[safe_text(name)] = record
     return trust
 
 

@@ -1,11 +1,11 @@
 """Evidence read back out of a finding: the inverse of ``scanner.diagnosis.assemble``.
 
-A findings file may be old, made by another version, cut about with tools, or made to do harm. Whatever it holds, what
-comes of it is evidence of the right types or one ``RecordedError``; what a newer version wrote under names that are not
-known here is passed over.
+A findings file may be old, written by another version, edited with tools, or made to do harm. Whatever it holds, the result
+is evidence of the right types or a ``RecordedError``. Fields with unknown names, which a newer version may have written, are
+ignored.
 
-The records below are what a finding publishes in words of its own, as far as evidence is made of it. Every other field of the
-evidence stands under ``observed``, by its own name (``scanner.codec.encode``).
+The records below are the published fields of a finding from which evidence is made. All other fields of the evidence are in
+``observed`` under their own names (``scanner.codec.encode``).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Finding(Struct):
 
 
 def evidence_of(finding: Mapping[str, Any], certificate_of: CertificateOf) -> Evidence:
-    """What was seen, as far as ``finding`` (of a target that was probed) holds it. Raises only ``RecordedError``."""
+    """Return the evidence in the finding of a target that was probed. Raises ``RecordedError`` and nothing else."""
 
     @cache
     def der_of(sha256: str) -> bytes:
@@ -159,19 +159,19 @@ def evidence_of(finding: Mapping[str, Any], certificate_of: CertificateOf) -> Ev
 
 
 def _with_certificates(record: Any, der_of: DerOf) -> Any:
-    """``record``, as JSON has it, with certificates in the place of their SHA-256."""
+    """Return a JSON record with certificates in place of their SHA-256."""
     if isinstance(record, dict) and isinstance(named := record.get("certificates"), list):
         return record | {"certificates": [der_of(each) if isinstance(each, str) else each for each in named]}
     return record
 
 
 def _flight(record: Any, der_of: DerOf) -> Any:
-    """A flight, as JSON has it, with its certificates, and its negotiation (written among its fields) as a field of its own."""
+    """Return a JSON flight with its certificates, and with its negotiation, whose fields are written beside them, as a field."""
     return _with_certificates(record, der_of) | {"negotiation": record} if isinstance(record, dict) else record
 
 
 def _bug(error: str | None, endpoints: tuple[EndpointEvidence, ...]) -> str | None:
-    """Our own exception that concerned the whole target; that of an address stands there."""
+    """Return the exception of ours that concerned the whole target; that of one address is in its own ``detail``."""
     if error is None or not error.startswith(OWN_FAULT):
         return None
     # what failed in judging is judged again
@@ -240,7 +240,7 @@ def _endpoint(written: _Endpoint, target: Target, der_of: DerOf) -> EndpointEvid
 
 
 def _first(written: _Endpoint, target: Target, der_of: DerOf) -> Probe:
-    """The first connection. Its flight is in the endpoint's own fields where it is whole, else among what was observed."""
+    """Return the first connection. A flight that was read to its end is in the endpoint's own fields, another in ``observed``."""
     probe = decode(written.observed.get("probe", {}), dict[str, Any], "probe")
     whole = written.error is None
     flight = _flight(probe.get("flight", {} if whole else None), der_of)
@@ -269,7 +269,7 @@ def _seconds(milliseconds: float | None) -> float | None:
 
 
 def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], der_of: DerOf) -> ServerFlight:
-    """A whole flight: what the endpoint's own fields say of it, and what was observed beside that."""
+    """Return a flight that was read to its end, from the endpoint's own fields and ``observed``."""
     version = _code("version", written.version, names.version_code)
     facts = decode_fields(observed, Negotiation, (), "flight")
     negotiation: dict[str, Any] = {
@@ -286,7 +286,7 @@ def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], der_of: DerOf
     }
     flight: dict[str, Any] = {
         "certificates": tuple(map(der_of, written.chain)),
-        # those of the TLS extension; others stand in certificates and staples
+        # those of the TLS extension; others are in certificates and staples
         "scts": tuple(
             each if isinstance(each, bytes) else each.raw
             for each in written.scts
@@ -299,7 +299,7 @@ def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], der_of: DerOf
 
 def _code(field: str, name: str | None, code_of: Callable[[str], int | None]) -> int | None:
     if name is None or name == names.GREASE:
-        return None  # the number stands among what was observed
+        return None  # the number is in ``observed``
     code = code_of(name)
     if code is None:
         raise RecordedError(f"{field}: not known by that name")

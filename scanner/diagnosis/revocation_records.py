@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
-from scanner.codec.json_safe import text
-from scanner.diagnosis.case import Case, moment
+from scanner.codec.json_safe import safe_text
+from scanner.diagnosis.case import Case
 from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.parts import part_of
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.times import moment
 from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
 
@@ -53,7 +54,7 @@ def _records(verdict: ChainVerdict, answers: Sequence[RevocationAnswer]) -> tupl
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _record(answer: RevocationAnswer) -> RevocationRecord:
     """One answer; nobody changes what is shared by all findings that have it."""
-    record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)
+    record = RevocationRecord(certificate=answer.certificate, url=safe_text(answer.url), status=answer.status)
     record.update(_facts(answer))
     if answer.blocked:
         record["blocked"] = True
@@ -70,5 +71,5 @@ def _facts(answer: RevocationAnswer) -> Any:
     for name in ("reason", "responder", "error"):
         words = getattr(answer, name)
         if words is not None:
-            facts[name] = text(words)
+            facts[name] = safe_text(words)
     return facts

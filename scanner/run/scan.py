@@ -105,6 +105,8 @@ class Callbacks(Struct, frozen=True, kw_only=True):
     on_judged: Callable[[Evidence, Sequence[ChainVerdict | None]], None] | None = None
     # once, when the fleet knows that the local clock is wrong
     on_clock_wrong: Callable[[FleetVerdict], None] | None = None
+    # lines for the user about what does not work and stops nothing
+    log: Callable[[str], None] = lambda line: None
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -177,6 +179,10 @@ class Scan:
             reading_finished=feed is not None and feed.finished,
         )
 
+    def replace_fold(self, fold: Fold) -> None:
+        """Replace what this process knows about the fleet by what all processes of the run do."""
+        self.fold = fold
+
     def restart_clock(self) -> None:
         """Forget what was learnt of the local clock, which was set just now."""
         self.fold.restart_clock()
@@ -202,12 +208,12 @@ class Scan:
 
             def hire(ready: int) -> None:
                 # as many as may be in flight, and one more for each that waits without a place
-                useful = min(self._config.concurrency + self._pacer.standing_aside, self._most_workers)
+                useful = min(self._config.concurrency + self._pacer.waiting_without_slot, self._most_workers)
                 for _ in range(min(ready - feed.idle, useful - self._workers)):
                     self._workers += 1
                     nursery.start_soon(self._work, feed, services)
 
-            self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
+            self._pacer.on_slot_yielded = lambda: hire(min(feed.ready, 1))
             await feed.read_all(hire)
         await self._settle_early(services.conditions)
         await self._reprobe(services)

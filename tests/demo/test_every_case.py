@@ -21,8 +21,9 @@ from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 
 # Seconds for a target on a busy machine.
@@ -52,7 +53,7 @@ async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, 
     written: list[Finding] = []
     async with run_fleet(directory) as fleet:
         config = replace(ScanConfig(), **{**fleet.config_hints, "timeout": PATIENCE})
-        material = Material(
+        inputs = RunInputs(
             resolvers=(fleet.resolver,),
             trust_stores=(str(fleet.roots),),
             public_roots=str(fleet.roots),
@@ -60,7 +61,7 @@ async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, 
             ntp=fleet.time_servers,
         )
         clocks = {row.host: row.case.clock_offset.total_seconds() for row in fleet.rows}
-        verifier = make_verifier(material)
+        verifier = make_verifier(inputs)
         for off in sorted(set(clocks.values())):
             rows = read_inventory(
                 str(fleet.inventory),
@@ -70,16 +71,15 @@ async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, 
             )
             of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
             clock = functools.partial(wrong_clock, off)
-            async with open_session(
+            async with open_run(
                 config,
-                material,
-                run_id="demo",
-                verifier=verifier,
-                callbacks=Callbacks(on_finding=written.append),
+                inputs,
+                make_judgement(config, inputs, verifier, run_id="demo"),
+                Callbacks(on_finding=written.append),
                 clock=clock,
-            ) as session:
+            ) as run:
                 with trio.fail_after(40):
-                    await session.run(of_this_clock)
+                    await run.run(of_this_clock)
         by_row = {finding["target"]["row"]: finding for finding in written}
         assert len(by_row) == len(written) == len(fleet.rows)
         yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}

@@ -27,7 +27,6 @@ import orjson
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
 from scanner.codec.decode import RecordedError
@@ -35,6 +34,7 @@ from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
+from scanner.errors import UsageProblem
 from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.correlate.fold import Fold
 from scanner.fleet.stats.fleet_stats import FleetStats
@@ -425,7 +425,6 @@ def _cookie(random: Random) -> None:
             raise Violation(f"a record of {length} bytes was sent")
         sent = sent[5 + length :]
     conn.receive_data(b"")
-    conn.all_events()
 
 
 def _status_message(random: Random) -> None:
@@ -559,7 +558,7 @@ def _starttls(random: Random) -> None:
         talk.receive_data(piece)
         talk.wrap(talk.data_to_send())
     talk.unwrap(talk.leftover + data)
-    repr(talk.next())
+    repr(talk.outcome)
     recognise(data[:512])
 
 

@@ -17,8 +17,9 @@ from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -84,15 +85,15 @@ def wait_for(port: int) -> None:
 async def scanned(directory: Path, port: int) -> Finding:
     roots = str(directory / "roots.pem")
     logs = str(directory / "ctlogs.json")
-    material = Material(resolvers=("127.0.0.1:9",), trust_stores=(roots,), public_roots=roots, ct_logs=logs)
+    inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(roots,), public_roots=roots, ct_logs=logs)
     target = Target(row=1, host="www.demo.test", port=port, protocol="tls", sni="www.demo.test", address="127.0.0.1")
     findings: list[Finding] = []
     config = ScanConfig(revocation="off")
-    async with open_session(
-        config, material, run_id="t", verifier=make_verifier(material), callbacks=Callbacks(on_finding=findings.append)
-    ) as session:
+    async with open_run(
+        config, inputs, make_judgement(config, inputs, run_id="t"), Callbacks(on_finding=findings.append)
+    ) as run:
         with trio.fail_after(20):
-            await session.run(iter([target]))
+            await run.run(iter([target]))
     return findings[0]
 
 

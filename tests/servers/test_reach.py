@@ -20,8 +20,9 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.servers.interception import NAMES, Network
 from tests.servers.running import free_port, loopback_address
 
@@ -103,16 +104,19 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
             handler = partial(run_handler, openssl(contexts[SITES[0]], "ready"))
             nursery.start_soon(trio.serve_listeners, handler, [listener])
             roots = str(network.roots)
-            material = Material(resolvers=(dns.text,), trust_stores=(roots,), public_roots=roots, ct_logs=str(logs))
+            inputs = RunInputs(resolvers=(dns.text,), trust_stores=(roots,), public_roots=roots, ct_logs=str(logs))
             port = listener.socket.getsockname()[1]
             rows = [Target(number, site, port, "https", site) for number, site in enumerate(SITES, 1)]
             config = ScanConfig(retries=0, private_urls=True)
-            verifier = make_verifier(material)
-            async with open_session(
-                config, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
-            ) as session:
+            verifier = make_verifier(inputs)
+            async with open_run(
+                config,
+                inputs,
+                make_judgement(config, inputs, verifier, run_id="run"),
+                Callbacks(on_finding=written.append),
+            ) as run:
                 with trio.fail_after(50):
-                    await session.run(iter(rows))
+                    await run.run(iter(rows))
             nursery.cancel_scope.cancel()
     assert len(written) == len(SITES)
     return written

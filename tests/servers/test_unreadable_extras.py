@@ -23,8 +23,9 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.wire import u16, vector8, vector16
@@ -63,21 +64,17 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
     findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
-    material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
+    inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
 
     async def main() -> None:
         files: Server
         async with serving_files(answers) as files, serving(script(files.port)) as server:
             config = ScanConfig(private_urls=True, retries=0, at=NOW)
-            async with open_session(
-                config,
-                material,
-                run_id="test",
-                verifier=make_verifier(material),
-                callbacks=Callbacks(on_finding=findings.append),
-            ) as session:
+            async with open_run(
+                config, inputs, make_judgement(config, inputs, run_id="test"), Callbacks(on_finding=findings.append)
+            ) as run:
                 row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
-                await session.run(iter([row]))
+                await run.run(iter([row]))
 
     # nothing but loopback is waited for, and what these servers leave open ends with the probe's own deadlines
     trio.run(main, clock=MockClock(autojump_threshold=0.02))

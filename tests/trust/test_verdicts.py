@@ -51,3 +51,10 @@ def test_verdicts_for_different_names_share_the_identity_of_their_chain() -> Non
     assert named.identity is one.identity is named.for_name(NameVerdict(False)).identity
     assert one == other and one.identity is not other.identity
     assert replace(one).identity is not one.identity
+
+
+def test_equal_verdicts_have_one_hash() -> None:
+    stores = {"a": StoreVerdict("a", True, "x", ("y", "x"), (Problem("weak-signature", None, {"bits": 1024}),))}
+    leaf = pki.certificate("www.example.org").parsed
+    made = [ChainVerdict((leaf,), stores=dict(stores), name=NameVerdict(True), path=(leaf,)) for _ in range(2)]
+    assert made[0] is not made[1] and set(made) == {made[1]}

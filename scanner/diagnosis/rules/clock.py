@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, moment
+from scanner.diagnosis.case import Case
 from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.text import span
+from scanner.times import moment
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time
 from scanner.trust.verdicts import ChainVerdict

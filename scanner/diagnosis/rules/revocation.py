@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import moment
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
+from scanner.times import moment
 from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.case import moment
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
 from scanner.model.findings import Severity
+from scanner.times import DAY, moment
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 
-DAY: Final = 86400.0
 # Certificates know whole seconds, SCTs milliseconds.
 END_OF_SECOND: Final = 0.999
 

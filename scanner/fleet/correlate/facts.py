@@ -19,14 +19,13 @@ from scanner.fleet.correlate.glance import tells
 from scanner.fleet.correlate.interceptors_fold import Sighting, seen_elsewhere, sighting_of, sighting_of_record
 from scanner.fleet.correlate.shared_pages import PageSighting, page_sighting
 from scanner.model.evidence import EndpointEvidence, Evidence
+from scanner.trust.certificate_rules import TIME_CODES
 from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import AHEAD, Transparency
 from scanner.trust.verdicts import ChainVerdict
 
-# Codes of the judge by which a certificate is outside of its validity: a wrong clock makes them.
-TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
-# ... and those by which nobody vouches for it: an interceptor makes them.
+# Codes by which nobody vouches for a certificate: an interceptor makes them.
 ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
 EARLY: Final = "certificate-not-yet-valid"
 # States of logs whose promises browsers believe, or believed when they were made

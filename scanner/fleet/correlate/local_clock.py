@@ -12,11 +12,11 @@ nothing, nor does one CA or log whose own clock is off.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from scanner.fleet.correlate.facts import Facts, Witness
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
+from scanner.times import moment
 
 # Two may be in one hand, or wrong by the same fault (a virtual machine host, a time zone); three unrelated ones hardly.
 MIN_WITNESSES: Final = 3
@@ -240,11 +240,3 @@ def _describe(witness: Witness) -> dict[str, Any]:
         shown["until"] = moment(witness.until)
     shown["local_time"] = moment(witness.local)
     return shown
-
-
-def moment(seconds: float) -> str:
-    """RFC 3339 text; the ends of the calendar for what lies beyond."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return "9999-12-31T23:59:59Z" if seconds > 0 else "0001-01-01T00:00:00Z"

@@ -20,13 +20,13 @@ from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Pr
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
+from scanner.trust.revocation import SETTLED, answer_bytes, judge_staple_untrusted, pairs_of, sources_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
 from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
-    from scanner.net.http.backend import Resolver
+    from scanner.net.dns.resolver import AddressResolver
     from scanner.net.http.fetch import Fetcher
     from scanner.net.lookups.sources import RevocationSources
 
@@ -41,8 +41,6 @@ MAX_REMEMBERED_BYTES: Final = 16 << 20
 # Of one answer beside its texts
 ANSWER_BYTES: Final = 400
 
-# Answers that settle whether a certificate is revoked.
-SETTLED: Final = frozenset({"good", "revoked"})
 # What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
 NOT_HTTP: Final = "not asked: no http or https address"
 
@@ -317,7 +315,7 @@ def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certi
 
 @asynccontextmanager
 async def open_enquiries(
-    resolver: Resolver,
+    resolver: AddressResolver,
     intermediates: Intermediates,
     pacer: Pacer,
     config: ScanConfig,
@@ -357,7 +355,7 @@ async def open_enquiries(
         return opened[0][0]
 
     try:
-        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.aside)
+        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.yield_slot)
     finally:
         for _, fetcher in opened:
             await fetcher.aclose()

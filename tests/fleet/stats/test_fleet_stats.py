@@ -244,6 +244,6 @@ def test_only_statistics_over_the_same_columns_add_up() -> None:
 
 
 def test_a_scan_loads_none_of_it() -> None:
-    code = "import sys, scanner.cli.run_scan; print(*sorted(sys.modules))"
+    code = "import sys, scanner.run.inventory_scan; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert {"scanner.fleet.stats.fleet_stats"} & set(done.stdout.split()) == set()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from scanner.demo.dns_server import Node, Zone, respond
-from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import resolver_config
 from scanner.net.dns.resolver import Resolver, open_resolver
 from scanner.net.dns.resolver_config import Server, SystemResolvers
 from scanner.net.readiness import DeadlinePassed
@@ -228,7 +228,7 @@ async def memory_resolver(
         patience=patience,
         network=network,
         system=SystemResolvers(servers, rotate=rotate),
-        hosts=dns_config.Hosts(),
+        hosts=resolver_config.Hosts(),
     ) as resolver:
         yield resolver, network
     assert network.open == 0, "a socket was left open"

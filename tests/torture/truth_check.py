@@ -1,4 +1,4 @@
-"""Findings compared with the truth."""
+"""Compares findings with the truth."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from tests.torture.rows import ANY, Row, Truth
 
-# The scanner says that the machine's own clock is at fault: nothing false is said of the server.
-_OWN_CLOCK: Final = "local-clock-wrong"
+# Blames the machine's own clock, so it says nothing false about the server.
+LOCAL_CLOCK: Final = "local-clock-wrong"
 
 
 @dataclass(slots=True)
 class Counts:
-    """What is wrong with the findings of one case; ``false`` names the kind of row and what was said instead."""
+    """Counts of wrong findings of one case; ``false`` is by the kind of row and the wrong statement."""
 
     false: Counter[str] = field(default_factory=Counter)
     not_judged: Counter[str] = field(default_factory=Counter)
@@ -25,33 +25,33 @@ class Counts:
     unreadable: int = 0
 
 
-def said(finding: dict[str, Any]) -> Truth:
-    """What the finding says of its target."""
+def statement_of(finding: dict[str, Any]) -> Truth:
+    """Return what a finding says about its target."""
     codes = tuple(sorted(each["code"] for each in finding.get("diagnoses") or ()))
     return Truth(finding["outcome"], finding.get("cause"), codes)
 
 
 def is_not_judged(finding: dict[str, Any]) -> bool:
-    """Whether the finding says that its target could not be judged, and blames nobody for it."""
+    """Return whether a finding says that its target could not be judged, without naming a cause."""
     if finding["outcome"] == "warn" and finding.get("cause") is None and finding.get("error"):
         return True
-    return any(each["code"] == _OWN_CLOCK for each in finding.get("diagnoses") or ())
+    return any(each["code"] == LOCAL_CLOCK for each in finding.get("diagnoses") or ())
 
 
 def agrees(seen: Truth, truth: Truth) -> bool:
-    """Whether what was said is the truth."""
+    """Return whether a statement matches the truth."""
     return seen.outcome == truth.outcome and truth.cause in (ANY, seen.cause) and truth.codes in (ANY, seen.codes)
 
 
-def judge(rows: Sequence[Row], lines: Iterable[bytes]) -> Counts:
-    """Count what is wrong in the lines of an output."""
+def count_wrong(rows: Sequence[Row], lines: Iterable[bytes]) -> Counts:
+    """Count the wrong findings in the lines of an output."""
     counts = Counts()
     seen: Counter[int] = Counter()
     for line in lines:
         try:
             finding = json.loads(line)
             number = int(finding["target"]["id"])
-            row, statement = rows[number], said(finding)
+            row, statement = rows[number], statement_of(finding)
         except (ValueError, KeyError, TypeError, IndexError):
             counts.unreadable += 1
             continue

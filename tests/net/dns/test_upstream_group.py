@@ -11,10 +11,8 @@ from trio.testing import MockClock, trio_test
 
 from scanner.demo.dns_server import Node
 from scanner.model.evidence import DnsAnswer, DnsStatus
-from scanner.net.dns import health as dns_health
-from scanner.net.dns import resolver as resolve
-from scanner.net.dns import tcp_exchange as dns_stream
-from scanner.net.dns import upstream as dns_upstream
+from scanner.net.dns import health, tcp_exchange, upstream
+from scanner.net.dns import resolver as resolver_module
 from scanner.net.dns.resolver import Resolver, ResolverState, Service
 from tests.net.dns.dns_memory import ONE, TWO, Arrivals, Script, memory_resolver, serving, silent
 
@@ -125,7 +123,7 @@ async def test_tcp_is_left_alone_where_it_brings_nothing(clock: MockClock) -> No
         answers = await resolve_all(resolver, *(f"dead{number}.example" for number in range(100)))
         await ask_again(resolver, answers)
         tcp = resolver.statistics().upstreams[0].over_tcp
-        assert 0 < tcp <= 2 * (dns_stream.FRUITLESS_TRIES + dns_stream.LAST_TRY_LIMIT)
+        assert 0 < tcp <= 2 * (tcp_exchange.FRUITLESS_TRIES + tcp_exchange.LAST_TRY_LIMIT)
 
 
 @trio_test
@@ -137,7 +135,7 @@ async def test_dead_names_take_bounded_time_unhurried(clock: MockClock) -> None:
         final = await ask_again(resolver, answers)
         assert all(final[f"dead{number}.example"].status is DnsStatus.TIMEOUT for number in range(320))
         # two rounds of 3 and 6 seconds, a pause between them, and TCP for the first few
-        assert trio.current_time() - started < 320 / resolve.UNHURRIED_LIMIT * 9.5 + 30
+        assert trio.current_time() - started < 320 / resolver_module.UNHURRIED_LIMIT * 9.5 + 30
 
 
 @trio_test
@@ -283,7 +281,7 @@ async def test_a_resolver_that_stays_away_costs_each_name_no_patience_of_its_own
         assert "answered nobody since" in (again["n99.example"].doubt or ""), "this is no name's"
         assert trio.current_time() - started < 20
         server.instead = None
-        await trio.sleep(dns_health.LONGEST_PROBE_PAUSE + 2)
+        await trio.sleep(health.LONGEST_PROBE_PAUSE + 2)
         assert (await resolver.resolve("n99.example", unhurried=True)).addresses
 
 
@@ -340,4 +338,4 @@ async def test_the_run_ends_cleanly_while_names_wait_for_a_resolver(clock: MockC
 
 
 def test_a_crowd_is_more_than_a_person_asks() -> None:
-    assert dns_upstream.CROWD < 10
+    assert upstream.CROWD < 10

@@ -1,4 +1,4 @@
-"""A scanner under observation: start, progress, signals, end; and its output as standard tools read it."""
+"""Starts and observes a scanner process, and reads its output with standard tools."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.torture.namespaces import Slot, find_program
+from benchmarks.server_programs import PROGRAM_PATH, find_program
+from tests.torture.namespaces import Slot
 
-# Seconds between two looks at a scanner.
-TICK: Final = 0.01
-# A run that has sent packets and none for so long waits for something, or has less to do than an undisturbed one.
+# Seconds between two checks of a scanner.
+POLL_SECONDS: Final = 0.01
+# A run that has sent packets, but none for so long, waits for something or is nearly done.
 QUIET_SECONDS: Final = 1.0
-# Of standard error, what is kept for the report
-LAST_WORDS: Final = 300
-# Before what each start wrote there
+# Characters of standard error that are kept for the report
+MAX_ERROR_TEXT: Final = 300
+# Separates the output of each start in that file
 _HEADING: Final = "--- "
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and that still run."""
+    """Return the running child processes of a process."""
     try:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except OSError:
@@ -34,7 +35,7 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process's children, and theirs."""
+    """Return the child processes of a process, and theirs."""
     found: list[int] = []
     for child in children(pid):
         found += [child, *descendants(child)]
@@ -42,7 +43,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def send(pids: Sequence[int], number: signal.Signals) -> None:
-    """Send a signal; a process that has ended meanwhile needs none."""
+    """Send a signal to those of the processes that still exist."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -64,25 +65,25 @@ class Scanner:
         return self.process.poll() is None
 
     def packets(self) -> int:
-        """How many packets it has sent since its start."""
+        """Return how many packets the scanner has sent since its start."""
         return self.slot.packets() - self.first_packets
 
     def workers(self) -> list[int]:
-        """Its processes but the first."""
+        """Return its processes except for the first."""
         return descendants(self.process.pid)
 
-    def everyone(self) -> list[int]:
+    def all_processes(self) -> list[int]:
         return [self.process.pid, *self.workers()]
 
-    def wait_for_moment(self, moment: float, usual_packets: int, deadline: float) -> bool:
-        """Wait for a moment of ``cases.Blow``; False where it does not come."""
+    def wait_for_moment(self, moment: float, undisturbed_packets: int, deadline: float) -> bool:
+        """Wait for a moment as in ``cases.Injection``; return False if it does not come."""
         if moment < 0:
             wanted, after = 0, -moment
         elif moment < 1:
-            wanted, after = int(moment * usual_packets), 0.0
+            wanted, after = int(moment * undisturbed_packets), 0.0
         else:
-            # the last packets of a run differ from run to run
-            wanted, after = int(0.97 * usual_packets), moment - 1
+            # the exact number of packets differs between runs
+            wanted, after = int(0.97 * undisturbed_packets), moment - 1
         last, last_change = -1, time.monotonic()
         while self.is_running() and (seen := self.packets()) < wanted:
             if time.monotonic() > deadline:
@@ -91,27 +92,27 @@ class Scanner:
                 last, last_change = seen, time.monotonic()
             elif seen and time.monotonic() - last_change > QUIET_SECONDS:
                 break
-            time.sleep(TICK)
+            time.sleep(POLL_SECONDS)
         base = self.started if moment < 0 else time.monotonic()
         while self.is_running() and time.monotonic() < base + after:
-            time.sleep(TICK)
+            time.sleep(POLL_SECONDS)
         return self.is_running()
 
     def wait(self, deadline: float) -> int | None:
-        """Its exit status; None where it did not end in time and had to be killed, workers and all."""
+        """Wait for the exit status; after ``deadline``, kill all processes and return ``None``."""
         while self.is_running() and time.monotonic() < deadline:
-            time.sleep(TICK)
+            time.sleep(POLL_SECONDS)
         if self.is_running():
-            send(self.everyone(), signal.SIGKILL)
+            send(self.all_processes(), signal.SIGKILL)
             self.process.wait()
             return None
         return self.process.returncode
 
-    def last_words(self) -> str:
-        """The end of what it wrote to standard error, in one line."""
+    def error_text(self) -> str:
+        """Return the end of its standard error in one line."""
         _, _, text = self.errors.read_text(encoding="utf-8", errors="replace").rpartition(_HEADING)
         _, _, text = text.partition("\n")
-        return " / ".join(line.strip() for line in text.splitlines() if line.strip())[-LAST_WORDS:]
+        return " / ".join(line.strip() for line in text.splitlines() if line.strip())[-MAX_ERROR_TEXT:]
 
 
 def start_scanner(
@@ -127,9 +128,9 @@ def start_scanner(
     before: Sequence[str] = (),
     tree: Path | None = None,
 ) -> Scanner:
-    """Start a scan at its defaults at the slot's end of the link.
+    """Start a scan with default options in the namespace of a slot.
 
-    ``before`` stands before the command (``prlimit``); ``tree`` is the source tree whose scanner it is.
+    ``before`` is a command that runs the scanner (``prlimit``); ``tree`` is the source tree of the scanner.
     """
     errors = output.parent.parent / "stderr.log"
     command = slot.command(
@@ -153,11 +154,11 @@ _READERS: Final = {".gz": ("gzip", "-dc"), ".zst": ("zstd", "-dcq")}
 
 
 def read_output(path: Path) -> tuple[list[bytes], str | None]:
-    """The lines of an output as the usual tool reads it, and what is wrong with the file, if anything is."""
+    """Return the lines of an output, as gzip or zstd reads it, and what is wrong with the file, or ``None``."""
     if not path.exists():
         return [], "no output"
     if not path.stat().st_size:
-        return [], None  # nothing was written: no member is broken, though the tools want one
+        return [], None  # not damaged, although gzip and zstd refuse an empty file
     reader = _READERS.get(path.suffix)
     if reader is None:
         content, problem = path.read_bytes(), None
@@ -176,8 +177,8 @@ def read_output(path: Path) -> tuple[list[bytes], str | None]:
 
 
 def missing_readers() -> str | None:
-    """Why outputs cannot be read on this machine; None where they can."""
+    """Return the reason why outputs cannot be read on this machine, or ``None``."""
     for program, *_ in _READERS.values():
-        if shutil.which(find_program(program)) is None:
+        if shutil.which(program, path=PROGRAM_PATH) is None:
             return f"{program} is not installed (Debian: apt-get install {program})"
     return None

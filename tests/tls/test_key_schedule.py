@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from scanner.tls.constants import HELLO_RETRY_RANDOM
-from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection, Secret, hkdf_label
+from scanner.tls.key_schedule import SUITES, HandshakeKeys, RecordProtection, Secret, hkdf_label
 from scanner.tls.wire import DecodeError
 from tests.tls.rfc8448 import SIMPLE, shared_secret
 

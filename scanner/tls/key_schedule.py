@@ -10,7 +10,7 @@ and ``Secret`` is the only place where HMAC is computed. It is spelled out over 
 ``hmac.digest`` takes 1.17 and ``HKDFExpand`` of ``cryptography`` 1.23, since both have OpenSSL look the hash up each
 time. A handshake computes nine.
 
-The vectors of RFC 8448 (``tests/tls/test_schedule.py``) hold all of this.
+The vectors of RFC 8448 (``tests/tls/test_key_schedule.py``) hold all of this.
 """
 
 from __future__ import annotations

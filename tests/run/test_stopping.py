@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from scanner.cli.stopping import run_until_signal
 from scanner.process import signals
+from scanner.run.stopping import run_until_signal
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)
