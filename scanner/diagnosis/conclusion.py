@@ -112,9 +112,10 @@ def conclude_chain(
             report.conclusions[key] = kept
     try:
         return _for_target(kept, target, address, resolver, language)
-    except BaseException as error:  # noqa: BLE001 - a bug in this is none in words written for the target
-        describe_caught("words", error)
-        return _of_claims(report.claims, target, address, resolver, language)
+    except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
+        bug = describe_caught("words", error)
+        concluded = _of_claims(report.claims, target, address, resolver, language)
+        return replace(concluded, failed=(*concluded.failed, bug))
 
 
 def _of_claims(
