@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scanner.cli.progress import postfix
 from scanner.net.pacing import PacingStatistics
 from scanner.run.scan import ScanStatistics
 from tests.cli.conftest import command, environment
