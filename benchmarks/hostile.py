@@ -339,7 +339,7 @@ def _words(line: bytes) -> Callable[[], object]:
         assert words is not None
         for at in range(0, len(data), 1400):
             words.receive_data(data[at : at + 1400])
-            if not isinstance(words.next(), NeedData):
+            if not isinstance(words.outcome, NeedData):
                 return
 
     return talk

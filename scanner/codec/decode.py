@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Struct
 
+from scanner.errors import TlsweepError
+
 _T = TypeVar("_T")
 
 # msgspec says where a value is wrong by a path such as `$.endpoints[0].stage`, whose last name is the field.
@@ -21,7 +23,7 @@ _FIELD: Final = re.compile(r"\.(\w+)(?:\[[^\]]*\])*`$")
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
 
 
-class RecordedError(Exception):
+class RecordedError(TlsweepError):
     """A finding cannot be judged again. The message says why, for a person."""
 
 

@@ -249,7 +249,7 @@ class Connection:
         try:
             while True:
                 await send(self._ready, sock, dialogue.data_to_send(), self.deadline)
-                answer = dialogue.next()
+                answer = dialogue.outcome
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
                     break
@@ -262,7 +262,7 @@ class Connection:
         self.starttls_seconds = self._lap()
 
     def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
-        self._detail = answer.words
+        self._detail = answer.text
         self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT]
         if isinstance(answer, NotOffered):
             self.failure = Failure.STARTTLS_NOT_OFFERED

@@ -558,7 +558,7 @@ def _starttls(random: Random) -> None:
         talk.receive_data(piece)
         talk.wrap(talk.data_to_send())
     talk.unwrap(talk.leftover + data)
-    repr(talk.next())
+    repr(talk.outcome)
     recognise(data[:512])
 
 

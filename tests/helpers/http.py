@@ -119,7 +119,7 @@ class Names:
     zone: Mapping[str, Sequence[str] | Sequence[Sequence[str]]]
     asked: list[str] = field(default_factory=list)
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         turn = self.asked.count(name)
         self.asked.append(name)
         await trio.lowlevel.checkpoint()

@@ -31,8 +31,9 @@ from scanner.model.evidence import (
     Stage,
     Target,
 )
+from scanner.net.complete import Completer, CompletionRequest, TargetService
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
-from scanner.net.observe import Observer, Question
+from scanner.net.observe import FollowUp, Observer, ProbeServices
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing
 from scanner.net.sockets import OutOfResources
@@ -129,7 +130,9 @@ class Scenario:
             connection.ended = trio.current_time()
         return replace(probe, offer=offer.name, sni=sni)
 
-    async def complete(self, address: str, port: int, **_: Any) -> Completion:
+    async def complete(
+        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing
+    ) -> Completion:
         """Replaces ``Completer.complete``; the server closes."""
         self.completions += 1
         await trio.lowlevel.checkpoint()
@@ -217,7 +220,7 @@ def most_within(starts: Sequence[float], seconds: float) -> int:
     return most
 
 
-def no_question(target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
+def no_question(target: Target, endpoint: EndpointEvidence, started: float) -> FollowUp | None:
     """Ask no follow-up."""
     return None
 
@@ -234,18 +237,20 @@ def pacer_for(config: ScanConfig) -> Pacer:
 
 
 def observer_in(scenario: Scenario, config: ScanConfig | None = None, **changes: Any) -> Observer:
-    """Return an observer on this network; ``changes`` are arguments of ``Observer``."""
+    """Return an observer on this network; ``changes`` are fields of ``ProbeServices``."""
     config = config or ScanConfig()
-    pacer = changes.pop("pacer", None) or pacer_for(config)
     given: dict[str, Any] = {
-        "ask": no_question,
+        "prober": cast(Prober, scenario),
+        "completer": cast(Completer, scenario),
+        "resolver": scenario,
+        "pacer": changes.pop("pacer", None) or pacer_for(config),
+        "next_question": no_question,
         "open_dialogue": lambda protocol, host: None,
         "alpn_of": lambda protocol: (),
         "jitter": Random(1),
-        "completer": scenario,
         **changes,
     }
-    return Observer(config, cast(Prober, scenario), scenario, pacer, **given)
+    return Observer(config, ProbeServices(**given))
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -188,7 +187,7 @@ def test_a_killed_process_loses_nothing(closed_port: int, silent_port: int) -> N
 
 
 def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, silent_port: int) -> None:
-    watched = Watched(timeout=60.0)
+    watched = Watched(timeout=600.0)  # a run that does not stop outlasts the limit of this test
     pids: list[int] = []
 
     async def main() -> None:
@@ -198,10 +197,8 @@ def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, s
             pids.extend(watched.pool.processes())
             nursery.cancel_scope.cancel()
 
-    began = time.monotonic()
     trio.run(main)
 
-    assert time.monotonic() - began < 15
     assert watched.rows == list(range(21, 51))
     assert watched.logged == []
     assert len(pids) == 2
