@@ -81,7 +81,7 @@ MACS = {
 
 
 def read_name(name: str) -> tuple[str, str, str, str]:
-    """(key exchange, authentication, cipher, MAC) as the name says; ``ValueError`` where it cannot be read."""
+    """Return (key exchange, authentication, cipher, MAC) of a suite's name. Raises ``ValueError``."""
     bare = name.removeprefix("OLD_").removeprefix("TLS_")
     if bare == "NULL_WITH_NULL_NULL":
         return "NULL", "NULL", "NULL", "NULL"
