@@ -12,6 +12,7 @@ from scanner.diagnosis import chain_report as module
 from scanner.diagnosis.case import Case, Context, cases_of
 from scanner.diagnosis.chain_report import chain_report, plain_claims, report_of
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainReport
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.model.evidence import FetchedIssuer, RevocationAnswer
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
@@ -29,7 +30,7 @@ def case(*, when: float = AT, options: dict[str, Any] | None = None, of: Any = N
     return found
 
 
-def report(of: Case) -> module.ChainReport:
+def report(of: Case) -> ChainReport:
     assert of.verdict is not None
     return chain_report(of, of.verdict)
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scanner.diagnosis import conclusion as module
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.conclusion import MAX_CONCLUSIONS, MAX_FURTHER, Entry, conclude, conclude_chain, merge
 from scanner.diagnosis.parts import ChainReport
+from scanner.diagnosis.wording import Wording
 from scanner.model.evidence import Target
 from tests.helpers.evidence import ADDRESS, target
 
@@ -73,7 +73,7 @@ def test_bug_in_the_words_costs_the_words(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(*_: object) -> str:
         raise OverflowError("injected")
 
-    monkeypatch.setattr(module.Wording, "summary", broken)
+    monkeypatch.setattr(Wording, "summary", broken)
     kept = report(Claim("certificate-expired", {}))
     found = conclude_chain(kept, target(), ADDRESS, None, "en")
     assert found.records[0]["summary"] == CODES["certificate-expired"].title
