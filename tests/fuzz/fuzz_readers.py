@@ -52,7 +52,7 @@ from scanner.tls import messages, offers
 from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
 from scanner.trust.ct_logs import log_list_untrusted
-from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
+from scanner.trust.revocation import judge_crl, judge_ocsp_untrusted
 from scanner.trust.transparency import Transparency
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
@@ -354,11 +354,11 @@ def _crl(random: Random) -> None:
     good = revocation.crl(WORLD.ca, *entries, extensions=[revocation.issuing_point(URL, reasons=["keyCompromise"])])
     data = signed(random, good, WORLD.ca.private)
     try:
-        read = crl.load_untrusted(data)
+        read = crl.load_crl_untrusted(data)
+        judge_crl(read, leaf, issuer, pki.NOW, URL)
         crl.look_up_untrusted(read, leaf, issuer, URL)
     except CrlError:
         pass
-    judge_crl_untrusted(data, leaf, issuer, pki.NOW, URL)
 
 
 @cache
