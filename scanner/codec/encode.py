@@ -16,12 +16,14 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
+import orjson
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
 from scanner.caching import bounded_memo
 from scanner.codec.certificate_dedup import Certificates
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import clean, text
 from scanner.model.evidence import (
     DnsAnswer,
     EndpointEvidence,
@@ -269,3 +271,12 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _encoded_answer(answer: RevocationAnswer) -> dict[str, Any]:
     return _facts(answer, None, frozenset())
+
+
+def encode_record(record: Struct) -> dict[str, Any]:
+    """Return a record of text and numbers as JSON has it."""
+    try:
+        encoded: dict[str, Any] = orjson.loads(msgspec.json.encode(record))
+    except UnicodeEncodeError:  # of a stranger's text that no UTF-8 can hold
+        encoded = clean(msgspec.to_builtins(record))
+    return encoded

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Certificates, Fragments
-from scanner.codec.encode import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
+from scanner.codec.encode import encode_record, facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
 from scanner.codec.json_safe import clean, tags, text, timestamp
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis, not_fully_judged
-from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.diagnosis.rules.transparency import sct_records
 from scanner.errors import describe_caught
@@ -53,14 +54,15 @@ def finding(
     diagnosis: Diagnosis,
     run_id: str,
     *,
+    facts: Struct | None = None,
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
     context: Context | None = None,
 ) -> Finding:
     """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
-    ``judged_with`` are the options that are not the default; without ``fragments`` the finding is complete by itself;
-    ``context`` is what it was judged in.
+    ``facts`` is what the target tells the fleet, if anything; ``judged_with`` are the options that are not the default; without
+    ``fragments`` the finding is complete by itself; ``context`` is what it was judged in.
     """
     certificates = Certificates(fragments)
     seen = []
@@ -70,9 +72,11 @@ def finding(
         seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
     endpoints = [endpoint_record(evidence.target, *parts, certificates) for parts in seen]
     failed: list[str] = []
+    told = None if facts is None else encode_record(facts)
+    issuers = {} if told is None else {sighting["place"]: sighting for sighting in told.get("sightings", ())}
     for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
-        if verdict is not None and not verdict.trusted:
-            _add(failed, "untrusted issuer", add_untrusted_issuer, made, evidence, endpoint, verdict, verdicts)
+        if (issuer := issuers.get(f"{endpoint.address} {evidence.target.port}")) is not None:
+            made["untrusted_issuer"] = {name: issuer[name] for name in _UNTRUSTED_ISSUER if name in issuer}
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
             _add(failed, "revocation", _add_revocation, made, evidence, endpoint, verdict, context)
         if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
@@ -84,6 +88,8 @@ def finding(
                 Case(evidence, endpoint, verdict, context or Context(at=evidence.started)),
             )
     observed = facts_of_target(evidence, certificates)
+    if told is not None:
+        observed = {**observed, "facts": told}
     if failed:
         diagnosis = not_fully_judged(diagnosis, failed)
     record: Finding = {
@@ -109,6 +115,12 @@ def finding(
     if diagnosis.error is not None:
         record["error"] = text(diagnosis.error)
     return record
+
+
+# What of the facts about an issuer that no store trusts is published with the address that showed it.
+_UNTRUSTED_ISSUER: Final = (
+    "key", "leaf_key", "keyed", "named", "own_key", "operated", "on_the_spot", "elsewhere", "product",
+)  # fmt: skip
 
 
 def bare_finding(evidence: Evidence, diagnosis: Diagnosis, run_id: str) -> Finding:

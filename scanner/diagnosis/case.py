@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from msgspec import Struct, field
@@ -137,11 +136,3 @@ def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:
         if probe.ok and probe.sni == first.sni and probe.flight is not None:
             return probe.flight
     return first.flight
-
-
-def moment(seconds: float) -> str:
-    """A time of a certificate as text (RFC 3339, UTC); the ends of the calendar where it lies beyond."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return "9999-12-31T23:59:59Z" if seconds > 0 else "0001-01-01T00:00:00Z"

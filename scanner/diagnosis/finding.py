@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
@@ -22,13 +24,14 @@ def finding_of(
     run_id: str,
     *,
     failed: Sequence[str] = (),
+    facts: Struct | None = None,
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:
     """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
-    ``failed`` is what of the judgement our own bugs have cost already; those met here are added to the finding's error, and
-    what does not depend on them stands.
+    ``facts`` is what the target tells the fleet, if anything. ``failed`` is what of the judgement our own bugs have cost already;
+    those met here are added to the finding's error, and what does not depend on them stands.
     """
     try:
         diagnosis = diagnose(evidence, verdicts, context)
@@ -39,7 +42,14 @@ def finding_of(
         diagnosis = not_fully_judged(diagnosis, failed)
     try:
         return assemble.finding(
-            evidence, verdicts, diagnosis, run_id, fragments=fragments, context=context, judged_with=judged_with
+            evidence,
+            verdicts,
+            diagnosis,
+            run_id,
+            facts=facts,
+            fragments=fragments,
+            context=context,
+            judged_with=judged_with,
         )
     except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
         diagnosis = not_fully_judged(diagnosis, [describe_caught("finding", error)])

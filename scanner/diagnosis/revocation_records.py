@@ -8,10 +8,11 @@ from typing import Any, Final
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
 from scanner.codec.json_safe import text
-from scanner.diagnosis.case import Case, Context, flight_of, moment
+from scanner.diagnosis.case import Case, Context, flight_of
 from scanner.diagnosis.rules.revocation import staple_of
 from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer
 from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.text import moment
 from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
 

@@ -280,7 +280,7 @@ async def _watch_clock(clock: WallClock, scan: Scan, warn: Callable[[str], None]
         await trio.sleep(CLOCK_LOOK_EVERY)
         moved = clock.jump()
         if moved is not None:
-            scan.restart_clock()
+            scan.fold.restart_clock()
             if warn is not None:
                 warn(
                     f"THE CLOCK OF THIS MACHINE WAS SET {'AHEAD' if moved > 0 else 'BACK'} by {span(abs(moved))} during the run;"

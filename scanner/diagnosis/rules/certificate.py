@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, moment
+from scanner.diagnosis.case import Case, Claim
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import Evidence
+from scanner.text import moment
 from scanner.tls.offers import RSA_KX
 from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final
 
-from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of, moment
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
+from scanner.text import moment
 from scanner.tls.registry_names import alert_name, version_name
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.distinguished import name_text

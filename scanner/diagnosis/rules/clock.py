@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, moment
+from scanner.diagnosis.case import Case, Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.text import span
+from scanner.text import moment, span
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time
 from scanner.trust.verdicts import ChainVerdict

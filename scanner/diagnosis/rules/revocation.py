@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of, moment
+from scanner.diagnosis.case import Case, Claim, flight_of
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
+from scanner.text import moment
 from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of, moment
+from scanner.diagnosis.case import Case, Claim, flight_of
 from scanner.model.findings import SctRecord, Severity
+from scanner.text import moment
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
 
