@@ -1,1 +1,1 @@
-"""Benchmarks that a person runs by hand: ``python -m benchmarks``. See README.md beside this file."""
+"""Benchmarks, run by hand: ``python -m benchmarks``. See README.md in this directory."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [PART ...]``: every part by itself or all of them, on loopback only, bounded in count and time."""
+"""``python -m benchmarks [PART ...]``: run some or all benchmarks, on loopback only, bounded in count and time."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _one_part(name: str, options: argparse.Namespace) -> Results:
-    """A part that cannot be measured here says so and leaves the others alone."""
+    """Run one part; if it fails, print why and return the error, so that the other parts still run."""
     try:
         return PARTS[name][1](options)
     except Exception as error:
@@ -198,7 +198,7 @@ def main() -> int:
     if unknown := [part for part in asked if part not in (*PARTS, "peers", "farm")]:
         parser.error(f"no such part: {unknown[0]}")
     raise_file_limit()
-    # Terminated like interrupted: servers are stopped and temporary directories taken away.
+    # As an exception, so that servers are stopped and temporary directories removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if asked == ["farm"]:
         farm.serve(options.hosts)

@@ -1,6 +1,6 @@
-"""A root, an intermediate and leaf certificates for the farm, as ordinary as public ones: ECDSA P-256, 90 days.
+"""A root, an intermediate and leaf certificates for the farm, similar to public ones: ECDSA P-256, 90 days.
 
-No certificate names an address for AIA, OCSP or CRL: a peer that always looks those up would measure the lookups.
+They have no URLs for AIA, OCSP or CRLs, so that scanners that always look those up do not measure the lookups.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A root and the intermediate that signs the leaves. All leaves have one key: what differs is the certificate."""
+    """A root and the intermediate that signs the leaves. All leaves share one key."""
 
     root: x509.Certificate
     intermediate: x509.Certificate
@@ -51,7 +51,7 @@ class Authority:
 
     @classmethod
     def create(cls, *, expired: bool = False) -> Authority:
-        """Make new keys and certificates; ``expired`` is the intermediate's fault, and the only one."""
+        """Create keys and certificates; with ``expired``, the intermediate has expired."""
         now = datetime.datetime.now(datetime.UTC)
         root_key, key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         root_name, name = _name("Benchmark Root X1"), _name("Benchmark Issuer E1")
@@ -79,7 +79,7 @@ class Authority:
         return cls(root, intermediate, key, leaf_key)
 
     def leaf(self, names: list[str]) -> x509.Certificate:
-        """A server certificate for DNS names, valid from ten days ago for ninety."""
+        """Issue a server certificate for DNS names, valid for ninety days, ten of which have passed."""
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder(
@@ -102,11 +102,13 @@ class Authority:
         )
 
     def write_chain(self, path: Path, names: list[str]) -> None:
-        """A new leaf and the intermediate, as a server is given them."""
+        """Issue a leaf and write it with the intermediate as PEM."""
         path.write_bytes(self.leaf(names).public_bytes(Encoding.PEM) + self.intermediate.public_bytes(Encoding.PEM))
 
     def write_root(self, path: Path) -> None:
+        """Write the root as PEM."""
         path.write_bytes(self.root.public_bytes(Encoding.PEM))
 
     def write_key(self, path: Path) -> None:
+        """Write the leaves' key as PEM."""
         path.write_bytes(self.leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -1,7 +1,7 @@
-"""This checkout beside another one, in turns over the same farm: CPU of a target, statistics, ``--help``, and memory.
+"""Compares this checkout with another over one farm: CPU per target, statistics, ``--help``, and memory.
 
-Every figure is the median of the ratios of its rounds, this checkout to the other: both halves of a ratio are taken within
-seconds of each other, so a machine that is slow for a minute disturbs neither.
+Every figure is the median of the ratios of its rounds, this checkout to the other. Both are measured within seconds of
+each other, so that a machine that is slow for a minute does not distort the ratio.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from benchmarks.measure import ROOT, CommandError, Cost, run, table, tlsweep
 from benchmarks.nameserver import running_nameserver
 from benchmarks.tools import Job, command
 
-# The most that an estate under one expired intermediate may cost, to a healthy one with as many certificates.
+# Bar: the most that an estate under one expired intermediate may cost, relative to a healthy one.
 EXPIRED_BAR: Final = 1.25
-# The most that a change may add to the CPU of a target.
+# Bar: the most CPU per target, relative to the other checkout.
 BAR: Final = 1.03
 TIMEOUT: Final = 300.0
 
 
 @dataclass(slots=True)
 class Row:
-    """One command in both checkouts; ``targets`` is what its CPU is divided by."""
+    """One command in both checkouts; its CPU is divided by ``targets``."""
 
     title: str
     targets: int
@@ -38,12 +38,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """CPU here to CPU there."""
+        """CPU of this checkout relative to the other."""
         return statistics.median(one.cpu / other.cpu for one, other in zip(self.here, self.there, strict=True))
 
     @property
     def memory(self) -> float:
-        """Peak memory here to peak memory there; 1 where commands end before their memory is looked at."""
+        """Peak memory relative to the other checkout; 1 if the commands end before their memory is sampled."""
         pairs = zip(self.here, self.there, strict=True)
         return statistics.median(one.peak / other.peak if other.peak else 1.0 for one, other in pairs)
 
@@ -61,7 +61,7 @@ class Row:
         )
 
     def record(self) -> dict[str, Any]:
-        """Every round's CPU seconds, for the results file."""
+        """Return every round's CPU seconds, for the results file."""
         return {
             "what": self.title,
             "ratio": round(self.ratio, 4),
@@ -74,7 +74,7 @@ class Row:
 def against(
     other: Path, *, hosts: int, rounds: int, concurrency: int, versions: Sequence[str], kinds: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Compare with the checkout in ``other``. Raises ``CommandError`` where the two do not find the same."""
+    """Compare with the checkout in ``other``. Raises ``CommandError`` if the two have different findings."""
     if not (other / "scanner" / "__main__.py").exists():
         raise CommandError(f"{other} is no checkout of tlsweep")
     print(f"\nThis checkout beside {other}: {hosts} hosts, concurrency {concurrency}, {rounds} rounds", flush=True)
@@ -118,7 +118,7 @@ def _scans(row: Row, other: Path, job: Job, *, rounds: int) -> None:
 def _take_turns(
     row: Row, other: Path, farm: Farm, arguments: list[str], *, rounds: int, output: Path | None = None
 ) -> None:
-    """Run one command in each checkout, in turns, after one run of each that counts for nothing."""
+    """Run one command in each checkout in turn, after a warm-up run of each."""
     said: list[Any] = [None, None]
     for number in range(rounds + 1):
         for place, (tree, costs) in enumerate(((other, row.there), (ROOT, row.here))):

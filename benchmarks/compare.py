@@ -1,4 +1,4 @@
-"""The same scan by every tool, side by side in one run: hosts per second, per CPU-second, and ratios."""
+"""Compares scanners that scan one farm in turn: hosts per second, hosts per CPU second, and ratios."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.measure import CommandError, Cost, against_bar, run, table
 from benchmarks.nameserver import running_nameserver
 from benchmarks.tools import Check, Job
 
-# The most CPU per target that this scanner may take of what the peer takes.
+# Bars: the most CPU per target that tlsweep may take, relative to the peer.
 BARS: Final = {
     ("shared", "tlsx"): 0.6,
     ("shared", "zgrab2"): 0.4,
@@ -25,13 +25,13 @@ BARS: Final = {
     ("name", "zgrab2"): 0.6,
 }
 RUN_SECONDS: Final = 300.0
-# sslyze makes many handshakes for each host, a few a second: some dozen hosts show what there is to see.
+# sslyze makes many handshakes per host and takes seconds for a few, so it gets fewer hosts.
 SSLYZE_HOSTS: Final = 40
 
 
 @dataclass(slots=True)
 class Line:
-    """One tool in one comparison. ``start`` is the CPU of a scan of one target, which is mostly starting up."""
+    """One tool in a comparison; ``starts`` is the CPU of scans of a single target, which is mostly start-up."""
 
     tool: str
     job: Job
@@ -50,12 +50,12 @@ class Line:
 
     @property
     def per_target(self) -> float:
-        """CPU seconds of the whole process by target, starting up included."""
+        """CPU seconds of the whole process per target, including start-up."""
         return self.cpu / self.job.targets
 
     @property
     def marginal(self) -> float:
-        """CPU seconds for one more target: starting up taken out."""
+        """CPU seconds per additional target, without start-up."""
         start = statistics.median(self.starts) if self.starts else 0.0
         return max(0.0, self.cpu - start) / max(1, self.job.targets - 1)
 
@@ -67,7 +67,7 @@ class Line:
         return self.check.good == self.job.targets and self.check.leaves == leaves
 
     def record(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return the figures for the results file."""
         return {
             "tool": self.tool,
             "skipped": self.skipped,
@@ -81,7 +81,7 @@ class Line:
 
 
 def _once(line: Line, job: Job, output: Path, *, look: bool) -> Cost | None:
-    """One run of one tool; its output is read when ``look`` says so, and taken away."""
+    """Run one tool once and return its cost; with ``look``, check its output. The output is removed."""
     argv = tools.command(line.tool, job, output)
     if argv is None:
         line.skipped = tools.why_not(line.tool, job)
@@ -104,7 +104,7 @@ def _once(line: Line, job: Job, output: Path, *, look: bool) -> Cost | None:
 
 
 def compare(title: str, lines: Sequence[Line], *, rounds: int) -> dict[str, Any]:
-    """Run the tools in turn, round after round, and print what came of it."""
+    """Run the tools in turn for some rounds, and print a table."""
     print(f"\n{title}", flush=True)
     directory = lines[0].job.farm.directory
     for number in range(rounds):
@@ -139,7 +139,7 @@ def compare(title: str, lines: Sequence[Line], *, rounds: int) -> dict[str, Any]
         elif not line.complete and line.check is not None:
             print(f"{line.tool}: not compared, its output is not complete: {line.check.wrong or 'hosts are missing'}")
     result = {"title": title, "lines": [line.record() for line in lines], "ratios": _ratios(done)}
-    # Without the scanner itself there is nothing to compare: that is an error, a peer that is not there is none.
+    # It is an error if the scanner itself did not complete, but not if a peer is missing.
     if not any(line.tool == "tlsweep" and line.complete for line in lines):
         result["error"] = "tlsweep did not complete the scan"
     return result
@@ -173,7 +173,7 @@ def by_address(
     kinds: Sequence[str],
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Every host by its address, with its name as SNI."""
+    """Scan every host by its address, with its name as SNI."""
     results = []
     with running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm:
         for limit in concurrency:
@@ -205,7 +205,7 @@ def by_name(
     kinds: Sequence[str],
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Every host by its name: A and AAAA are asked of a local name server."""
+    """Scan every host by its name, resolved by a local name server."""
     results = []
     with (
         running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm,

@@ -1,7 +1,6 @@
-"""What ``tlsweep stats`` takes beside merely parsing each line, by itself and with two processes, and its memory for small
-and large fleets.
+"""Measures ``tlsweep stats`` relative to parsing each line, with one process and with two, and its memory.
 
-Parsing and counting take turns in one process: ``python -m benchmarks.counting FILE ROUNDS``.
+Parsing and counting alternate in one process: ``python -m benchmarks.counting FILE ROUNDS``.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ FARM_HOSTS: Final = 500
 BROKEN: Final = 0.1
 FEW: Final = 10_000
 TIMEOUT: Final = 3600.0
-# Lines from which those of a pipe are made, each with a certificate, host and row of its own.
+# Findings from which the others are derived, each with a certificate, host and row of its own.
 TEMPLATES: Final = 500
 
 
 def counts(*, findings: int, rounds: int, most: int) -> dict[str, Any]:
-    """Ratios on so many findings of a scan of the farm and of an estate, memory up to ``most`` of them."""
+    """Measure ratios on findings of the farm and of a made-up estate, and memory for up to ``most`` findings."""
     print(f"\nStatistics over {findings:,} findings, medians of {rounds} rounds", flush=True)
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="tlsweep-counting-") as name:
@@ -71,7 +70,7 @@ def counts(*, findings: int, rounds: int, most: int) -> dict[str, Any]:
 
 
 def _scanned(home: Path) -> list[bytes]:
-    """Findings of a scan of the farm, each host with a certificate of its own."""
+    """Scan the farm, each host with a certificate of its own, and return the findings."""
     with running_farm(FARM_HOSTS, versions=("1.3",), kinds=("distinct",)) as farm:
         path = home / "scanned.ndjson"
         inventory = farm.inventory("tlsweep", "1.3", "distinct")
@@ -94,7 +93,7 @@ def _written(path: Path, lines: Iterator[bytes]) -> Path:
 
 
 def _alike(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Findings without end, made from these: each with a row, a host and a leaf certificate of its own."""
+    """Yield findings without end, derived from ``lines``, each with its own row, host and leaf certificate."""
     cut = [_cut(line) for line in lines[:TEMPLATES]]
     number = 0
     while True:
@@ -133,7 +132,7 @@ def _ratios(path: Path, home: Path, rounds: int) -> dict[str, float]:
 
 
 def _peak(lines: Iterator[bytes], home: Path) -> int:
-    """The most memory that ``stats`` has while it reads these lines from a pipe, in bytes."""
+    """Return the peak memory of ``stats`` while it reads these lines from a pipe, in bytes."""
     process = subprocess.Popen(
         tlsweep("stats", "-", "--format", "json"),
         stdin=subprocess.PIPE,
@@ -154,11 +153,11 @@ def _peak(lines: Iterator[bytes], home: Path) -> int:
 
 
 def main(path: str, rounds: str) -> None:
-    """CPU seconds of parsing each line and of counting, in turns."""
+    """Print the CPU seconds of parsing each line and of counting, measured in turn."""
     from scanner.fleet.stats.parallel import fold_files
     from scanner.process.limits import GC_THRESHOLD
 
-    gc.set_threshold(GC_THRESHOLD)  # as the command line has it
+    gc.set_threshold(GC_THRESHOLD)  # as the command line does
     times = []
     for _ in range(int(rounds)):
         started = time.process_time()

@@ -1,70 +1,28 @@
-"""Many names through one resolver with its defaults: how many findings are false, and how long it takes beside zgrab2.
+"""Scans many names through one resolver with its default limits: false findings, and wall time compared with zgrab2.
 
-Every name has one address of 127.0.0.0/8 on whose port nobody listens. So there is one true finding for each name,
-connection-refused, and whatever else a tool says is of its own making.
+Every name has one address in 127.0.0.0/8 on whose port nothing listens, so the only true finding is
+connection-refused. Everything else that a tool reports is false.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import peers
-from benchmarks.farm import ZONE, Host, find_program, free_port, host, stop, wait_for
+from benchmarks.farm import Host, host
 from benchmarks.measure import Cost, against_bar, run, table, tlsweep
+from benchmarks.nameserver import running_nameserver
+from benchmarks.server_programs import free_port
 
-# The most time that a scan may take of what zgrab2 takes in the same run.
+# Bar: the most wall time that a scan may take, relative to zgrab2 in the same run.
 BAR_TIME: Final = 1.15
 RUN_SECONDS: Final = 300.0
-
-
-@contextmanager
-def _plain_unbound(hosts: Sequence[Host]) -> Iterator[int]:
-    """unbound with one thread and the default sizes of everything; gives its port."""
-    directory = Path(tempfile.mkdtemp(prefix="tlsweep-crowd-"))
-    try:
-        port = free_port()
-        records = "\n".join(f'  local-data: "{item.name}. 300 IN A {item.address}"' for item in hosts)
-        configuration = directory / "unbound.conf"
-        configuration.write_text(
-            f"""server:
-  directory: "{directory}"
-  chroot: ""
-  username: ""
-  pidfile: "{directory}/unbound.pid"
-  logfile: "{directory}/unbound.log"
-  use-syslog: no
-  interface: 127.0.0.1
-  port: {port}
-  local-zone: "{ZONE}." static
-{records}
-remote-control:
-  control-enable: no
-""",
-            encoding="ascii",
-        )
-        with (directory / "start.log").open("wb") as log:
-            server = subprocess.Popen(
-                [find_program("unbound"), "-d", "-c", str(configuration)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            wait_for(port, server, what="unbound")
-            yield port
-        finally:
-            stop(server)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _commands(directory: Path, hosts: Sequence[Host], resolver: int, concurrency: int) -> dict[str, list[str]]:
@@ -92,7 +50,7 @@ def _commands(directory: Path, hosts: Sequence[Host], resolver: int, concurrency
 
 
 def _found(tool: str, output: Path) -> Counter[str]:
-    """How often each finding was made."""
+    """Return how often a tool reported each result."""
     found: Counter[str] = Counter()
     with output.open(encoding="utf-8") as lines:
         for line in lines:
@@ -107,21 +65,24 @@ def _found(tool: str, output: Path) -> Counter[str]:
 
 
 def _dropped() -> int:
-    """Datagrams for which the receive buffer of a socket of this machine was full, since it was started."""
+    """Return how many datagrams this machine has dropped since boot because a receive buffer was full."""
     lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
     names, values = (line.split() for line in lines if line.startswith("Udp:"))
     return int(values[names.index("RcvbufErrors")])
 
 
 def crowd(*, hosts: int, rounds: int, concurrency: int) -> dict[str, Any]:
-    """Tools take turns; the findings of every round are counted."""
+    """Run the tools in turn and count the findings of every round."""
     print(f"\nCrowd: {hosts} names through one unbound, concurrency {concurrency}, {rounds} rounds", flush=True)
     everyone = [host(index) for index in range(hosts)]
     costs: dict[str, list[Cost]] = {}
     false: dict[str, list[int]] = {}
     dropped: dict[str, list[int]] = {}
     others: Counter[str] = Counter()
-    with _plain_unbound(everyone) as resolver, tempfile.TemporaryDirectory(prefix="tlsweep-crowd-") as home:
+    with (
+        running_nameserver(everyone, options=()) as resolver,
+        tempfile.TemporaryDirectory(prefix="tlsweep-crowd-") as home,
+    ):
         directory = Path(home)
         commands = _commands(directory, everyone, resolver, concurrency)
         for _ in range(rounds):

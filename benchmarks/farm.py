@@ -1,22 +1,19 @@
-"""The farm: one real nginx that answers on every address of 127.0.0.0/8, a host for each.
+"""The farm: one nginx that answers on every address of 127.0.0.0/8, each of which is a host.
 
-A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one
-server and no configuration of the machine. Four ports give the four kinds of farm: TLS 1.3 or 1.2, and one
-certificate for all hosts or a different one for every host: a server block for each address, its certificate loaded
-when nginx starts, as with any site. Where certificates are ``reread``, one block serves all and nginx reads the file of
-the address at every handshake, which slows the server down to the pace of a scanner.
+A socket that listens on 0.0.0.0 accepts connections to any loopback address, so thousands of hosts need one server and
+no configuration of the machine. There is a port for each TLS version and kind of certificates: ``shared`` by all hosts;
+``distinct``, with a server block for each address, whose certificate nginx loads at start; ``expired``, which is distinct
+certificates below an expired intermediate; or ``reread``, where nginx reads the file of the address at every handshake,
+which makes it as slow as the scanners.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,42 +21,40 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.certificates import Authority
+from benchmarks.server_programs import Unavailable, free_port, nginx_command, nginx_server, stop, wait_for
 
 ZONE: Final = "bench.test"
-# In the certificate of every host, for tools that send the same server name to all targets.
+# In the certificate of every host, for tools that send one server name to all targets.
 COMMON_NAME: Final = f"any.{ZONE}"
 VERSIONS: Final = ("1.3", "1.2")
 KINDS: Final = ("shared", "distinct", "reread", "expired")
-# Kinds with a server block and a certificate for each host, and the directory of its chains.
+# Kinds with a server block and a certificate for each host, and the directory of the chains.
 CHAINS_OF: Final = {"distinct": "chains", "expired": "expired"}
 USUAL_KINDS: Final = ("shared", "distinct")
-# Addresses 127.16.0.0 onwards: away from 127.0.0.1 and from the resolver stubs of Linux distributions.
+# Addresses start at 127.16.0.0, away from 127.0.0.1 and from the resolver stubs of Linux distributions.
 FIRST_ADDRESS: Final = 16 << 16
 MOST_HOSTS: Final = 1_000_000
-# Loading ten thousand certificates takes nginx some seconds.
+# nginx takes some seconds to load ten thousand certificates.
 START_SECONDS: Final = 120.0
-
-
-class Unavailable(Exception):
-    """Something that this benchmark needs is not on the machine; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host of the farm: the name in its certificate, the address where it answers."""
+    """A host of the farm: the name in its certificate, and its address."""
 
     name: str
     address: str
 
 
 def host(index: int) -> Host:
+    """Return the host with this index."""
     number = FIRST_ADDRESS + index
     return Host(f"h{index}.{ZONE}", f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Farm:
-    """A running farm. ``ports`` is by (version, kind); ``root`` is the PEM file of the anchor."""
+    """A running farm; ``ports`` is by (version, kind), ``root`` the PEM file of the trust anchors."""
 
     directory: Path
     hosts: tuple[Host, ...]
@@ -67,7 +62,7 @@ class Farm:
     root: Path
 
     def inventory(self, tool: str, version: str, kind: str, *, by_name: bool = False, first: int | None = None) -> Path:
-        """The targets in the form that ``tool`` reads; each gets the same hosts in the same order."""
+        """Write the targets in the format of ``tool``, in the same order for all tools, and return the path."""
         port = self.ports[version, kind]
         suffix = f"{tool}-{version}-{kind}-{'name' if by_name else 'ip'}-{first or 'all'}"
         path = self.directory / f"targets-{suffix}.{'csv' if tool in ('tlsweep', 'zgrab2') else 'txt'}"
@@ -91,98 +86,22 @@ class Farm:
         return path
 
 
-def free_port() -> int:
-    """A TCP and UDP port that nothing has on any address just now."""
-    for _ in range(100):
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-            stream.bind(("0.0.0.0", 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagram.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-    raise Unavailable("no free port")
-
-
-def find_program(name: str) -> str:
-    """Where a server program is; Debian keeps some in directories that are not on everybody's PATH."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
-    if found is None:
-        raise Unavailable(f"{name} is not installed")
-    return found
-
-
-def _server(listen: str, version: str, chain: Path, key: Path) -> str:
-    return f"""
-  server {{
-    listen {listen} ssl;
-    server_name {ZONE};
-    ssl_protocols TLSv{version};
-    ssl_certificate {chain};
-    ssl_certificate_key {key};
-    location / {{ return 200 "ok\\n"; }}
-  }}"""
-
-
-def _configuration(directory: Path, ports: dict[tuple[str, str], int], hosts: Sequence[Host]) -> str:
-    servers = []
+def _server_blocks(directory: Path, ports: dict[tuple[str, str], int], hosts: Sequence[Host]) -> Iterator[str]:
+    """Yield nginx's server blocks, one per port, and one per address for kinds with a certificate for each host."""
     key = directory / "leaf.key"
     for (version, kind), port in ports.items():
-        # The one socket of the port; nginx tells by the address that was connected to which of its blocks is meant.
+        # The one socket of the port; nginx selects the block by the address that the client connected to.
         chain = directory / ("chains/$server_addr.pem" if kind == "reread" else "shared.pem")
-        servers.append(_server(f"0.0.0.0:{port} backlog=8192", version, chain, key))
+        protocols = f"TLSv{version}"
+        yield nginx_server(f"0.0.0.0:{port} backlog=8192", protocols=protocols, chain=chain, key=key)
         if (chains := CHAINS_OF.get(kind)) is not None:
-            servers += [
-                _server(f"{item.address}:{port}", version, directory / chains / f"{item.address}.pem", key)
-                for item in hosts
-            ]
-    # Workers of a server started by root run as another user, who could not read a private directory.
-    user = "user root;" if os.geteuid() == 0 else ""
-    return f"""{user}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 16384;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log error;
-events {{ worker_connections 12000; multi_accept on; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-{"".join(servers)}
-}}
-"""
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], *, what: str, seconds: float = 10.0) -> None:
-    """Until a TCP port answers, or the process that should answer has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise Unavailable(f"{what} ended with status {process.returncode}")
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise Unavailable(f"{what} does not answer on port {port}")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            for item in hosts:
+                chain = directory / chains / f"{item.address}.pem"
+                yield nginx_server(f"{item.address}:{port}", protocols=protocols, chain=chain, key=key)
 
 
 def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -> None:
-    """Write a chain for each host below one expired intermediate, whose root the file of anchors then has too."""
+    """Write a chain for each host below one expired intermediate, and add its root to the trust anchors."""
     authority = replace(Authority.create(expired=True), leaf_key=healthy.leaf_key)
     (directory / "expired").mkdir()
     for item in hosts:
@@ -197,10 +116,9 @@ def _write_expired(directory: Path, hosts: Sequence[Host], healthy: Authority) -
 def running_farm(
     hosts: int, *, versions: tuple[str, ...] = VERSIONS, kinds: tuple[str, ...] = USUAL_KINDS
 ) -> Iterator[Farm]:
-    """Make the certificates, start nginx in a temporary directory, and take all of it away at the end."""
+    """Issue the certificates, and run nginx in a temporary directory for the block."""
     if not 0 < hosts <= MOST_HOSTS:
         raise Unavailable(f"a farm has 1 to {MOST_HOSTS} hosts")
-    program = find_program("nginx")
     directory = Path(tempfile.mkdtemp(prefix="tlsweep-farm-"))
     try:
         authority = Authority.create()
@@ -212,20 +130,14 @@ def running_farm(
             (directory / "chains").mkdir()
             for item in everyone:
                 authority.write_chain(directory / "chains" / f"{item.address}.pem", [item.name, COMMON_NAME])
-            # For the check that the server is up, which asks at 127.0.0.1
+            # For ``wait_for``, which connects to 127.0.0.1
             authority.write_chain(directory / "chains" / "127.0.0.1.pem", [COMMON_NAME])
         if "expired" in kinds:
             _write_expired(directory, everyone, authority)
         ports = {(version, kind): free_port() for version in versions for kind in kinds}
-        configuration = directory / "nginx.conf"
-        configuration.write_text(_configuration(directory, ports, everyone), encoding="ascii")
+        command = nginx_command(directory, _server_blocks(directory, ports, everyone))
         with (directory / "nginx.log").open("wb") as log:
-            server = subprocess.Popen(
-                [program, "-c", str(configuration), "-p", str(directory), "-e", str(directory / "error.log")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
             for port in ports.values():
                 wait_for(port, server, what="nginx", seconds=START_SECONDS)
@@ -237,7 +149,7 @@ def running_farm(
 
 
 def serve(hosts: int) -> None:
-    """Keep a farm up for looking at it by hand; Ctrl-C ends it."""
+    """Run a farm until Ctrl-C, to examine it by hand."""
     with running_farm(hosts) as farm:
         described = {
             "directory": str(farm.directory),

@@ -1,11 +1,10 @@
-"""The handshake alone: our engine's, with CertificateVerify and Finished checked, beside trio connecting and closing.
+"""Compares the handshake of our engine, with CertificateVerify and Finished verified, with connecting and closing.
 
-trio does that in two ways: by a bare ``trio.socket``, the least that a connection can cost, and by
-``trio.open_tcp_stream``, its own interface for it, which is what the bar is held against.
+Connecting is measured with a bare ``trio.socket``, the least that a connection can cost, and with
+``trio.open_tcp_stream``, trio's high-level interface, to which the bar refers.
 
-Each runs in a process of its own (``python -m benchmarks.handshake KIND PORT HOSTS CONCURRENCY ROOT`` prints one line
-of JSON), which counts its own CPU around the probes alone, so that starting up is no part of it. The same workers
-under the same loop make the connections; what differs is what happens on each.
+Each kind runs in a process of its own (``python -m benchmarks.handshake KIND PORT HOSTS CONCURRENCY ROOT`` prints a line
+of JSON) that measures its CPU around the probes only, without start-up. All kinds share the code that runs the workers.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Work = Callable[[Host], Awaitable[bool]]
 
 
 def floor(port: int) -> Work:
-    """Connect and close, nothing else."""
+    """Return a function that connects and closes with ``trio.socket``."""
     import trio
 
     async def work(target: Host) -> bool:
@@ -52,7 +51,7 @@ def floor(port: int) -> Work:
 
 
 def stream(port: int) -> Work:
-    """The same by trio's own interface for connecting, which programs on trio use."""
+    """Return a function that connects and closes with ``trio.open_tcp_stream``."""
     import trio
 
     async def work(target: Host) -> bool:
@@ -88,16 +87,16 @@ def engine(port: int) -> Work:
             timing=timing,
         )
         flight = seen.flight
-        if flight is None or not flight.complete or not flight.signature_valid:
+        if flight is None or not flight.negotiation.complete or not flight.negotiation.signature_valid:
             return False
         # Only TLS 1.3 has a Finished in the server's first flight.
-        return flight.version != 0x0304 or flight.finished_valid is True
+        return flight.negotiation.version != 0x0304 or flight.negotiation.finished_valid is True
 
     return work
 
 
 def openssl(port: int, root: str) -> Work:
-    """A whole handshake by OpenSSL, validated against the root, for scale."""
+    """Return a function that completes a handshake with OpenSSL, validated against the root, for scale."""
     import ssl
 
     import trio
@@ -126,7 +125,7 @@ async def _all(work: Work, hosts: int, concurrency: int) -> int:
     async def worker() -> None:
         nonlocal good
         for index in indexes:
-            # The await stands alone: `good += await ...` would add to the sum of before the wait.
+            # Not `good += await ...`, which would read `good` before the wait.
             done = await work(host(index))
             good += done
 
@@ -137,7 +136,7 @@ async def _all(work: Work, hosts: int, concurrency: int) -> int:
 
 
 def worker(kind: str, port: int, hosts: int, concurrency: int, root: str) -> dict[str, Any]:
-    """Do one measurement in this process."""
+    """Run one measurement in this process."""
     import trio
 
     raise_file_limit()
@@ -172,7 +171,7 @@ def _measure(farm: Farm, kind: str, version: str, certificates: str, concurrency
 def handshakes(
     *, hosts: int, rounds: int, concurrency: int, versions: Sequence[str], kinds: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Every kind in turn, round after round; medians of CPU per connection, and ratios to connect-and-close."""
+    """Measure all kinds in turn; print medians of CPU per connection, and ratios to connecting and closing."""
     results = []
     with running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm:
         for certificates in kinds:

@@ -1,7 +1,7 @@
-"""What the worst 256 KB that one peer can send cost: each input is made to be dear at one place of the code.
+"""Measures the CPU cost of the worst 256 KB that one peer can send; each input is made expensive for one piece of code.
 
-Three numbers for each: reading (the bytes of one message, as they are read on the event loop), judging (a chain, with its name)
-and writing (rules, finding and line). Each of the three is one stretch in which the loop does nothing else. No network in it.
+Three figures for each: reading (parsing one message on the event loop), judging (verifying a chain and its name) and
+writing (rules, finding and line). During each, the event loop is blocked. No network is involved.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from scanner.net.dns.message_wire import Question
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages
 from scanner.tls.record_layer import RecordBuffer
@@ -62,7 +63,7 @@ Chain = tuple[bytes, ...]
 
 
 def _filled(piece: Callable[[int], bytes], size: int = BYTES - 2048) -> list[bytes]:
-    """So many different pieces that they fill ``size`` bytes."""
+    """Return as many different pieces as fit in ``size`` bytes."""
     found: list[bytes] = []
     total = number = 0
     while total < size:
@@ -97,7 +98,7 @@ def _maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraint
 
 
 def _issued_maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraints: int = 0) -> list[Issued]:
-    """Issuers of one name and key twice over, below a line of CAs with constraints, and no root above."""
+    """Return two levels of issuers that share a name and key, below a line of CAs with constraints, without a root."""
     subtrees = {
         "directory": lambda n: tlv(0xA4, name(CN=f"z{n:x}")),
         "address": lambda n: network(f"192.{n >> 8}.{n & 255}.0/24"),
@@ -132,7 +133,7 @@ def _mesh(size: int) -> Chain:
 
 
 def _dear_keys(bits: int, exponent_bits: int, count: int = 60) -> Chain:
-    """Namesakes of the leaf's issuer, each with another key that it takes long to verify with."""
+    """Return CAs with the name of the leaf's issuer, each with another key that is slow to verify with."""
     flood = []
     for number in range(count):
         modulus = (1 << bits - 1) + (1 << 64) + 2 * number + 1
@@ -158,7 +159,7 @@ def _self_issued(count: int = 90) -> Chain:
 
 
 def _constrained_line(depth: int = 28, each: int = 5500) -> Chain:
-    """A line of CAs, each with as many constraints as there is room for."""
+    """Return a line of CAs, each with as many name constraints as fit."""
     above, line = ROOT, []
     for place in range(depth):
         excluded: list[str | bytes] = [tlv(0xA4, content) for content in _filled(lambda n: name(CN=f"{n:x}"), each)]
@@ -168,14 +169,14 @@ def _constrained_line(depth: int = 28, each: int = 5500) -> Chain:
 
 
 def _spelled_otherwise(count: int = 30) -> Chain:
-    """Nobody's subject is the issuer's name as it stands: all names are compared as names."""
+    """Return CAs none of whose subjects is byte-identical to the issuer's name, so that all are compared as names."""
     long = [tlv(0x30, *_filled(_attribute, 7000), _attribute(n, "2.5.4.10")) for n in range(count)]
     flood = [pki.authority(subject, ROOT) for subject in long]  # type: ignore[arg-type]
     return tuple(item.der for item in (pki.certificate(HOST, issuer=ROOT, issuer_name=name(CN="x")), *flood))
 
 
 def chains() -> Iterator[tuple[str, Chain]]:
-    """Certificates as one server sends them, by what is dear in them."""
+    """Yield (label, certificates of one server) for everything that is expensive in certificates."""
     for kind in ("directory", "address", "dns"):
         yield f"maze 4 x 4 x 2, 300 excluded x 800 names ({kind})", _maze(4, 2, kind, 800, 300)
         yield f"maze 24 x 24 x 10, 300 excluded x 800 names ({kind})", _maze(24, 10, kind, 800, 300)
@@ -236,7 +237,7 @@ def _scts() -> bytes:
     return pki.extension("1.3.6.1.4.1.11129.2.4.2", pki.octets(struct.pack(">H", len(packed)) + packed))
 
 
-# --- everything else -------------------------------------------------------------------------------
+# --- other messages --------------------------------------------------------------------------------
 
 
 def _ocsp_entries() -> Callable[[], object]:
@@ -313,7 +314,7 @@ def _records(record: bytes) -> Callable[[], object]:
 
 
 def _dns(kind: str, data: bytes) -> Callable[[], object]:
-    """An answer of 64 kB to one question: as many records of one type as there is room for."""
+    """Return a call that reads an answer of 64 kB: as many records of one type as fit."""
     rdtype = dns.rdatatype.from_text(kind)
     wire = dns.name.from_text(HOST).to_wire() or b""
     record = b"\xc0\x0c" + struct.pack(">HHIH", rdtype, 1, 300, len(data)) + data
@@ -330,7 +331,7 @@ def _dns(kind: str, data: bytes) -> Callable[[], object]:
 
 
 def _words(line: bytes) -> Callable[[], object]:
-    """What a mail server says before TLS, without an end, in pieces as they come from the network."""
+    """Return a call that reads an endless SMTP greeting in pieces, as they come from the network."""
     data = line * (BYTES // len(line))
 
     def talk() -> None:
@@ -345,7 +346,7 @@ def _words(line: bytes) -> Callable[[], object]:
 
 
 def others() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Messages beside certificates, by what is dear in them."""
+    """Yield (label, call) for everything that is expensive in other messages."""
     yield "OCSP: 256 kB of entries", _ocsp_entries()
     yield "OCSP: 10 certificates of 24 kB", _ocsp_certificates()
     yield "CRL: entries", _crl(_revoked)
@@ -401,7 +402,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 class _Stretches(trio.abc.Instrument):
-    """The most CPU seconds for which one task had the event loop: of a busy machine wall time would say less."""
+    """Records the most CPU seconds of one task step; wall time would depend on the load of the machine."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -415,7 +416,7 @@ class _Stretches(trio.abc.Instrument):
 
 
 def serve() -> None:
-    """A TLS server on loopback for each kind of credentials named on standard input, until that ends."""
+    """Run a TLS server on loopback for each PEM file named on standard input, and print the ports."""
     given = json.load(sys.stdin.buffer)
 
     async def answer(stream: trio.SSLStream[trio.SocketStream]) -> None:
@@ -438,7 +439,7 @@ def serve() -> None:
 
 
 def beside(*, rounds: int, healthy: int = 500) -> dict[str, Any]:
-    """Healthy targets alone, and beside ten that send mazes, in turn: wall seconds and the loop's longest stretch."""
+    """Scan healthy targets alone and together with ten hostile ones; measure wall time and the longest task step."""
     title = f"{healthy} healthy targets, alone and beside ten hostile ones; {rounds} rounds"
     print(f"\n{title}", flush=True)
     fleet = pki.certificate("fleet", issuer=ROOT, san=["*.fleet.example"], not_after=time.time() + 90 * 86400)
@@ -492,10 +493,13 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
 
     async def main() -> None:
-        async with open_session(
-            config, Material(), run_id="bench", verifier=verifier, callbacks=Callbacks(on_finding=emit)
-        ) as session:
-            await session.run(iter(rows))
+        async with open_run(
+            config,
+            RunInputs(),
+            make_judgement(config, RunInputs(), verifier, run_id="bench"),
+            Callbacks(on_finding=emit),
+        ) as run:
+            await run.run(iter(rows))
 
     begun = time.perf_counter()
     trio.run(main, instruments=[stretches])
@@ -505,7 +509,7 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
 
 
 def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
-    """The least of some rounds, each with a judge of its own."""
+    """Measure each input in some rounds, each with a new verifier, and print the least."""
     title = f"What 256 KB of one peer can cost: CPU milliseconds, the least of {rounds} rounds"
     print(f"\n{title}", flush=True)
     mozilla = load_store("mozilla")

@@ -1,13 +1,14 @@
-"""What judging costs a fleet that shares its certificates: each distinct chain is to be judged once in a run.
+"""Measures what verification costs a fleet that shares its certificates: each distinct chain is verified once per run.
 
-No network: the evidence of each target is made as a probe would leave it (bytes of its own, as they come from a socket), and goes
-the way that it goes in a run, from verdict to the line of the findings file. Three ways of it take turns in one process:
+No network is involved: the evidence of each target is as a probe returns it (its own bytes, as from a socket), and passes
+through the same steps as in a run, from verification to the line of the findings file. Three variants alternate in one
+process:
 
-- *judged*: the judge, the judge of SCTs, and what was asked about revocation;
-- *given*: the same, but that the verdict of each chain and name is there beforehand;
-- *unjudged*: a verdict that is there beforehand, and neither SCTs nor revocation are looked at.
+- *judged*: chains, SCTs and revocation answers are verified;
+- *given*: like *judged*, but the verdict of each chain and name is given beforehand;
+- *unjudged*: verdicts are given beforehand, and neither SCTs nor revocation are checked.
 
-Beside them stands what a whole scan costs for each target, where a network is in it (``python -m benchmarks compare``).
+Compare with the cost of a whole scan per target (``python -m benchmarks compare``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scanner.model.evidence import (
     DnsStatus,
     EndpointEvidence,
     Evidence,
+    Negotiation,
     Probe,
     RevocationAnswer,
     ServerFlight,
@@ -55,7 +57,7 @@ Chains = Sequence[tuple[bytes, ...]]
 
 
 class _Given:
-    """Verdicts that are there beforehand, by leaf and name."""
+    """A verifier that returns verdicts computed beforehand, by leaf and name."""
 
     def __init__(self, verifier: ChainVerifier) -> None:
         self._verifier = verifier
@@ -99,20 +101,22 @@ def _answers(verifier: ChainVerifier, chain: tuple[bytes, ...]) -> tuple[Revocat
 
 
 def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAnswer, ...]) -> Evidence:
-    """One target as a probe leaves it: nothing of it is shared with another, but the answers."""
+    """Return the evidence of one target as a probe returns it; only the revocation answers are shared."""
     host = f"h{number}.fleet{number % CHAINS}.example"
     flight = ServerFlight(
-        version=0x0304,
-        cipher=0x1301,
-        group=0x11EC,
-        alpn="h2",
-        sni_acknowledged=True,
+        Negotiation(
+            version=0x0304,
+            cipher=0x1301,
+            group=0x11EC,
+            alpn="h2",
+            sni_acknowledged=True,
+            signature_scheme=0x0403,
+            signature_valid=True,
+            finished_valid=True,
+            complete=True,
+        ),
         random=number.to_bytes(32, "big"),
-        signature_scheme=0x0403,
-        signature_valid=True,
-        finished_valid=True,
         certificates=tuple([bytes(bytearray(certificate)) for certificate in chain]),
-        complete=True,
     )
     probe = Probe(
         "modern", host, Stage.DONE, flight=flight, connect_seconds=0.001, handshake_seconds=0.004, bytes_received=4000
@@ -143,7 +147,7 @@ def _way(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[S
 
 
 def judging(*, hosts: int, rounds: int) -> list[dict[str, Any]]:
-    """Every round all ways take ``hosts`` targets, a portion each in turn."""
+    """Run ``hosts`` targets through all variants in each round, a portion each in turn."""
     title = f"Judging: {hosts} hosts under {CHAINS} certificates, {rounds} rounds"
     print(f"\n{title}", flush=True)
     root, chains = _chains()
@@ -201,7 +205,7 @@ def _round(root: pki.Issued, chains: Chains, hosts: int) -> Mapping[str, float]:
 
 
 def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> float:
-    """CPU seconds from what was seen to the written lines, as in a run: for follow-ups, for what is asked, for the finding."""
+    """Return the CPU seconds from evidence to encoded findings, as in a run, including the choice of follow-ups."""
     begun = time.process_time()
     for evidence in portion:
         if stub is not None:

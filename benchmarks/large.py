@@ -1,7 +1,7 @@
-"""Servers on loopback of which each has a very large certificate of its own: what a scan of them takes in memory.
+"""Measures the memory of scanning servers that each have a very large certificate of their own.
 
-One process listens on 0.0.0.0, hence on every address of 127.0.0.0/8, and makes the certificate of an address when it is
-asked first: one template with thousands of names, whose serial number and address are replaced before it is signed anew.
+One process listens on 0.0.0.0, hence on every address of 127.0.0.0/8, and creates the certificate of an address for each
+connection: a template with thousands of names, whose serial number and address are replaced before it is signed again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benchmarks.measure import CommandError, run, table, tlsweep
 
-# What stands in the template where each certificate has something of its own
+# Placeholders in the template for the parts that differ between certificates
 ADDRESS: Final = bytes([203, 0, 113, 77])
 SERIAL: Final = bytes(range(0x51, 0x61))
-# Handshakes at a time; each holds the interpreter for the 2 ms that OpenSSL reads such a certificate.
+# Concurrent handshakes; each holds the GIL for 2 ms while OpenSSL reads such a certificate.
 THREADS: Final = 8
 PATIENCE: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class LargeFarm:
-    """Where the servers listen, the root that signed their certificates, and how long one of these is."""
+    """The servers' port, the root that signed their certificates, and the size of a certificate."""
 
     port: int
     root: Path
@@ -47,12 +47,12 @@ class LargeFarm:
 
 
 def address_of(number: int) -> str:
-    """The address of the server with this number."""
+    """Return the address of the server with this number."""
     return str(ipaddress.IPv4Address("127.20.0.1") + number)
 
 
 class _Maker:
-    """Makes certificates out of a template. The root signs them directly: no issuer is missing."""
+    """Creates certificates from a template; the root signs them directly, so that no intermediate is needed."""
 
     def __init__(self, names: int) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -85,12 +85,12 @@ class _Maker:
             .sign(self._key, hashes.SHA256())
         )
         self._tbs = template.tbs_certificate_bytes
-        # what stands between the signed part and the signature
+        # the AlgorithmIdentifier between the TBSCertificate and the signature
         self._identifier = bytes.fromhex("300a06082a8648ce3d040302")
         self.size = len(template.public_bytes(serialization.Encoding.DER))
 
     def certificate(self, address: bytes) -> bytes:
-        """The DER of the certificate for one address."""
+        """Return the DER of the certificate for an address."""
         tbs = self._tbs.replace(SERIAL, b"\x51" + address * 3 + address[:3], 1).replace(ADDRESS, address, 1)
         signature = self._key.sign(tbs, ec.ECDSA(hashes.SHA256()))
         bits = b"\x03" + bytes([len(signature) + 1, 0]) + signature
@@ -135,7 +135,7 @@ def _serve(listener: socket.socket, names: int, root: str, ready: Connection) ->
         )
         key.flush()
         ready.send(maker.size)
-        # no more in the pool than a few times its threads: connections wait in the kernel's queue
+        # bounds the pool's queue, so that further connections wait in the kernel
         places = threading.Semaphore(4 * THREADS)
         while True:
             places.acquire()
@@ -145,7 +145,7 @@ def _serve(listener: socket.socket, names: int, root: str, ready: Connection) ->
 
 @contextmanager
 def large_farm(directory: Path, *, names: int) -> Iterator[LargeFarm]:
-    """Servers on all loopback addresses, each with a certificate of ``names`` names (21 bytes each) of its own."""
+    """Run servers on all loopback addresses, each with its own certificate of ``names`` names (21 bytes each)."""
     root = directory / "large-root.pem"
     ours, theirs = multiprocessing.Pipe()
     with socket.socket() as listener:
@@ -164,7 +164,7 @@ def large_farm(directory: Path, *, names: int) -> Iterator[LargeFarm]:
 
 
 def scan_of_large_certificates(*, hosts: int, limit: str, names: int = 11_230) -> dict[str, Any]:
-    """Scan ``hosts`` servers that each have a certificate of their own of 236 kB, with ``--max-memory`` as ``limit``."""
+    """Scan ``hosts`` servers, each with its own certificate of 236 kB, with ``limit`` as ``--max-memory``."""
     print(
         f"\nMemory: {hosts} servers, each with a certificate of its own with {names} names, --max-memory {limit}",
         flush=True,

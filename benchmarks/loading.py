@@ -1,6 +1,6 @@
-"""What ``tlsweep load`` takes for a large estate: memory above DuckDB's own, and CPU beside merely parsing the findings.
+"""Measures ``tlsweep load`` on a large estate: memory beyond DuckDB's own, and CPU relative to parsing the findings.
 
-DuckDB's own is a process that does nothing but hand the same staged rows to DuckDB, by the same statements:
+DuckDB's own is that of a process that only passes the same staged rows to DuckDB with the same statements:
 ``python -m benchmarks.loading STAGED RUN DATABASE``.
 """
 
@@ -24,7 +24,7 @@ OWN: Final = "DuckDB's part alone"
 
 
 def loads(*, findings: int) -> dict[str, Any]:
-    """Load so many findings, made from those of the demo, into DuckDB twice and into Parquet files."""
+    """Load findings derived from those of the demo into DuckDB, twice, and into Parquet files."""
     print(f"\nLoading {findings:,} findings", flush=True)
     with tempfile.TemporaryDirectory(prefix="tlsweep-loading-") as name:
         home = Path(name)
@@ -59,7 +59,7 @@ def loads(*, findings: int) -> dict[str, Any]:
 
 def _run(argv: list[str], home: Path) -> Cost:
     log = home / "log"
-    # staged rows go where the findings are, not to a small /tmp
+    # staged rows go where the findings are, since /tmp may be too small
     cost = run(argv, home=home, timeout=TIMEOUT, environment={"TMPDIR": str(home)}, log=log)
     if cost.exit != 0:
         raise CommandError(f"{argv[3:5]}: {log.read_text('utf-8', 'replace')[-500:]}")
@@ -79,7 +79,7 @@ def _own(path: Path, home: Path) -> Cost:
 
 
 def main(directory: str, name: str, database: str) -> None:
-    """Only DuckDB's part, of rows that were staged before."""
+    """Load rows that were staged before into DuckDB."""
     from scanner.warehouse.duck import load_duckdb
     from scanner.warehouse.stage import RunSummary, StagedRows
 

@@ -1,34 +1,33 @@
-"""What a command costs: wall time, CPU of its own process with all of its threads, and memory."""
+"""Measures commands: wall time, CPU of the process with all of its threads, and memory."""
 
 from __future__ import annotations
 
 import os
 import resource
 import select
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-# How often memory is looked at while a command runs: enough for a plateau of seconds, too rarely to cost anything.
+# Between two samples of memory: often enough for a plateau of seconds, and too rare to cost anything.
 SAMPLE_SECONDS: Final = 0.1
 
 
 class CommandError(Exception):
-    """A command that should have run did not: it failed, or did not end in its time."""
+    """A command failed or did not end in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run of a command used. Times are seconds, memory is bytes.
+    """The resources that one run of a command used, in seconds and bytes.
 
-    ``samples`` are (seconds since the start, resident bytes); ``peak`` is the kernel's own high-water mark.
+    ``samples`` are (seconds since the start, resident bytes); ``peak`` is the kernel's high-water mark.
     """
 
     wall: float
@@ -43,30 +42,8 @@ class Cost:
         return self.user + self.system
 
 
-@dataclass(slots=True)
-class Series:
-    """The same command several times; figures are medians, so that one disturbed round does not decide."""
-
-    costs: list[Cost] = field(default_factory=list)
-
-    def add(self, cost: Cost) -> None:
-        self.costs.append(cost)
-
-    @property
-    def wall(self) -> float:
-        return statistics.median(cost.wall for cost in self.costs)
-
-    @property
-    def cpu(self) -> float:
-        return statistics.median(cost.cpu for cost in self.costs)
-
-    @property
-    def peak(self) -> float:
-        return statistics.median(cost.peak for cost in self.costs)
-
-
 def clean_environment(home: Path) -> dict[str, str]:
-    """No proxy, no configuration of whoever runs this: every tool starts as freshly installed."""
+    """Return an environment without proxies and user configuration, so that every tool runs with its defaults."""
     return {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "HOME": str(home),
@@ -78,7 +55,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def tlsweep(*arguments: str) -> list[str]:
-    """The scanner as a command, run by the interpreter that runs this."""
+    """Return the command line of the scanner, run by this interpreter."""
     return [sys.executable, "-m", "scanner", *arguments]
 
 
@@ -90,7 +67,10 @@ def run(
     environment: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> Cost:
-    """Run a command to its end. Standard output and error go to ``log`` or nowhere; standard input is empty."""
+    """Run a command and return its cost. Output goes to ``log`` or is discarded; standard input is empty.
+
+    Raises ``CommandError`` if it does not end within ``timeout`` seconds.
+    """
     with open(log or os.devnull, "wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -118,7 +98,7 @@ def run(
                     process.wait()
                     raise CommandError(f"{argv[0]}: not done after {timeout:.0f} s")
             wall = time.perf_counter() - started
-            # wait4 counts this child alone, with its threads and the children that it waited for.
+            # wait4 counts this child with its threads and the children that it waited for.
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -127,7 +107,7 @@ def run(
 
 
 def memory_of(pid: int) -> tuple[int, int]:
-    """Resident bytes of a process now and at their highest; zeros when it has gone."""
+    """Return the current and the highest resident bytes of a process; zeros if it has ended."""
     now = high = 0
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
@@ -142,20 +122,20 @@ def memory_of(pid: int) -> tuple[int, int]:
 
 
 def own_cpu() -> float:
-    """CPU seconds that this process has used, user and system."""
+    """Return the CPU seconds (user and system) that this process has used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def raise_file_limit() -> int:
-    """Every loopback peer and probe is a file: take all that the hard limit gives, and say how many that is."""
+    """Raise the limit of open files to the hard limit, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain columns: the first to the left, the others to the right."""
+    """Return a plain text table; the first column is left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = []
     for row in (head, *rows):
@@ -166,5 +146,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def against_bar(value: float, bar: float) -> str:
-    """A ratio beside the most that it should be."""
+    """Return a ratio with its bar, and whether it is within."""
     return f"{value:.2f} (bar {bar:g}: {'within' if value <= bar else 'ABOVE'})"

@@ -1,4 +1,4 @@
-"""Targets that never answer: memory of each probe in flight, and time lost beyond the timeouts themselves."""
+"""Scans targets that never answer: memory per probe in flight, and time lost beyond the timeouts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmarks.quiet import accepting_and_silent, dropping
 
 BAR_BYTES: Final = 20_000
 BAR_TIME: Final = 1.15
-# Long enough that all probes are in flight together for a while before the first one ends.
+# Long enough for all probes to be in flight before the first one times out.
 MEMORY_TIMEOUT: Final = 12
 DEAD_TIMEOUT: Final = 3
-# Files that a process needs beside its probes.
+# Files that a process has open in addition to its probes.
 SPARE_FILES: Final = 200
 
 
@@ -33,7 +33,7 @@ def _inventory(path: Path, targets: int, port: int) -> Path:
 def _scan(
     directory: Path, port: int, *, targets: int, concurrency: int, timeout: float, expected: float
 ) -> tuple[Cost, Counter[str]]:
-    """Scan silent targets; gives the cost, and findings by ``stage/cause``."""
+    """Scan silent targets; return the cost, and the number of findings by ``stage/cause``."""
     inventory = _inventory(directory / "targets.csv", targets, port)
     output = directory / "findings.ndjson"
     output.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def _scan(
 
 
 def memory(*, probes: int, rounds: int) -> dict[str, Any]:
-    """Resident memory with ``probes`` connections waiting for an answer, less that of the same scan of one target."""
+    """Measure resident memory with ``probes`` connections waiting, less that of a scan of one target."""
     probes = min(probes, raise_file_limit() - SPARE_FILES)
     print(f"\nMemory: {probes} probes in flight against peers that take the connection and never answer", flush=True)
     rows = []
@@ -72,7 +72,7 @@ def memory(*, probes: int, rounds: int) -> dict[str, Any]:
                 timeout=MEMORY_TIMEOUT,
                 expected=MEMORY_TIMEOUT,
             )
-            # What is held while waiting: the samples before the first timeout can have struck.
+            # Memory while waiting: samples before the first timeout.
             flying = max(resident for when, resident in many.samples if when < MEMORY_TIMEOUT)
             base = max(resident for _, resident in one.samples)
             each.append((flying - base) / probes)
@@ -97,7 +97,7 @@ def memory(*, probes: int, rounds: int) -> dict[str, Any]:
 
 
 def dead(*, targets: int, concurrency: int, rounds: int) -> dict[str, Any]:
-    """Wall time for targets that all time out, by the arithmetic ``targets x timeout / concurrency``."""
+    """Measure wall time for targets that all time out, relative to ``targets x timeout / concurrency``."""
     concurrency = min(concurrency, raise_file_limit() - SPARE_FILES)
     arithmetic = targets * DEAD_TIMEOUT / concurrency
     print(

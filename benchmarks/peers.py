@@ -1,9 +1,8 @@
-"""The scanners that this one is measured beside: where they come from, and how they are put into ``benchmarks/.peers``.
+"""Builds the scanners that tlsweep is compared with into ``benchmarks/.peers``.
 
-tlsx and zgrab2 come through the Go module proxy, sslyze from PyPI into an environment of its own. The versions are
-pinned, and the two Go modules by their content too: their hashes stand below and are compared, so that the checksum
-database, which not every network reaches, is not asked about these two. Everything that they depend on is checked
-against the ``go.sum`` inside the pinned module.
+tlsx and zgrab2 are fetched through the Go module proxy, sslyze from PyPI into a virtual environment. All versions are
+pinned. The hashes of the two Go modules are pinned below, so that the checksum database, which not every network
+reaches, is not needed for them. Their dependencies are checked against the ``go.sum`` inside the pinned module.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ BUILD_SECONDS: Final = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class GoModule:
-    """``sum`` is the h1 hash of the module's zip, as ``go.sum`` would have it."""
+    """A pinned Go module; ``sum`` is the h1 hash of its zip, as in ``go.sum``."""
 
     name: str
     path: str
@@ -42,11 +41,11 @@ VERSIONS: Final = {**{module.name: module.version for module in GO_MODULES}, "ss
 
 
 class CannotBuild(Exception):
-    """A peer could not be had; the message says why in one line."""
+    """A peer could not be built; the message gives the reason in one line."""
 
 
 def command(name: str) -> list[str] | None:
-    """How to start a peer, or None where it has not been built."""
+    """Return the command that starts a peer, or ``None`` if it has not been built."""
     program = CACHE / "sslyze" / "bin" / "python" if name == "sslyze" else CACHE / "bin" / name
     if not os.access(program, os.X_OK):
         return None
@@ -54,7 +53,7 @@ def command(name: str) -> list[str] | None:
 
 
 def missing(name: str) -> str:
-    """Why a peer is not there, as the last attempt to build it left it."""
+    """Return why a peer is missing, according to the last attempt to build it."""
     try:
         return (CACHE / f"{name}.missing").read_text(encoding="utf-8").strip()
     except OSError:
@@ -62,7 +61,7 @@ def missing(name: str) -> str:
 
 
 def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
-    """Standard output of a build step; the last line of what it complained about becomes the error."""
+    """Run a build step and return its standard output. Raises ``CannotBuild`` with its last line of errors."""
     try:
         done = subprocess.run(
             argv,
@@ -81,7 +80,7 @@ def _run(argv: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
 
 
 def build_go(module: GoModule) -> None:
-    """Fetch one module, compare its hash, build its command from a copy so that its own ``go.sum`` rules."""
+    """Fetch a module, compare its hash, and build its command from a copy, so that its own ``go.sum`` applies."""
     if shutil.which("go") is None:
         raise CannotBuild("no Go toolchain on this machine")
     work = CACHE / f"build-{module.name}"
@@ -113,6 +112,7 @@ def build_go(module: GoModule) -> None:
 
 
 def build_sslyze() -> None:
+    """Install sslyze into a virtual environment of its own."""
     home = CACHE / "sslyze"
     shutil.rmtree(home, ignore_errors=True)
     try:
@@ -125,9 +125,9 @@ def build_sslyze() -> None:
 
 
 def build(names: tuple[str, ...] = NAMES, *, again: bool = False) -> bool:
-    """Build what is not there yet; says what was done. True when every peer asked for is there at the end."""
+    """Build the peers that are missing and print the results. Return True if all of ``names`` are built."""
     CACHE.mkdir(exist_ok=True)
-    # The directory keeps itself out of version control.
+    # Keeps the directory out of version control.
     (CACHE / ".gitignore").write_text("*\n", encoding="ascii")
     modules = {module.name: module for module in GO_MODULES}
     complete = True

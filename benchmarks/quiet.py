@@ -1,8 +1,8 @@
-"""Peers that never answer, on loopback: they take the connection and say nothing, or do not even take it.
+"""Peers on loopback that never answer: they accept connections and stay silent, or do not even accept them.
 
-The second kind is a listening socket whose queue of connections is full: Linux then drops further SYNs without a
-word (net/ipv4/tcp_input.c, tcp_conn_request), which to a client looks exactly like an address where nothing is.
-Both listen on 0.0.0.0, hence on every address of 127.0.0.0/8.
+The second kind is a listening socket whose queue of connections is full: Linux then silently drops further SYNs
+(net/ipv4/tcp_input.c, tcp_conn_request), which to a client looks like an unused address. Both listen on 0.0.0.0, hence
+on every address of 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from typing import Final
 
-from benchmarks.farm import Unavailable
 from benchmarks.measure import raise_file_limit
+from benchmarks.server_programs import Unavailable
 
-# As long as the kernel lets a queue be: connections must be taken at once, only answers are to be missing.
+# The kernel's maximum: connections must be accepted at once.
 BACKLOG: Final = 65535
-# Connections that fill a queue of length zero: Linux takes one more than the length, and some may be in between.
+# Connections that fill a queue of length zero: Linux accepts one more than the length.
 FILLERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A peer that never answers. ``most`` is how many connections were open together (0 where none is ever taken)."""
+    """A peer that never answers; ``most`` is the highest number of open connections, ``None`` if it accepts none."""
 
     port: int
     most: Synchronized[int] | None
@@ -69,7 +69,7 @@ def _accept_and_say_nothing(listener: socket.socket, most: Synchronized[int]) ->
 
 @contextmanager
 def accepting_and_silent() -> Iterator[Quiet]:
-    """Connections succeed; whatever is sent is read, and nothing is ever sent back."""
+    """Run a peer that accepts connections, reads what is sent, and never answers."""
     most: Synchronized[int] = multiprocessing.Value("i", 0)
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))
@@ -85,7 +85,7 @@ def accepting_and_silent() -> Iterator[Quiet]:
 
 @contextmanager
 def dropping() -> Iterator[Quiet]:
-    """Connections are never answered: every SYN is dropped."""
+    """Run a peer that drops every SYN."""
     with socket.socket() as listener, ExitStack() as stack:
         listener.bind(("0.0.0.0", 0))
         listener.listen(0)

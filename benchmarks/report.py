@@ -1,4 +1,4 @@
-"""What ``tlsweep report`` takes for a large estate: CPU, memory, and the bytes of the page."""
+"""Measures ``tlsweep report`` on a large estate: CPU, memory, and the size of the page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.helpers.estate import estate
 
 BAR_CPU_SECONDS: Final = 10.0
 BAR_BYTES: Final = 3_000_000
-# Share of targets that are not in order: of an estate that is looked after, and of the demo's own fleet.
+# Share of unhealthy targets: of a well-kept estate, and of the demo's fleet.
 BROKEN: Final = (0.1, 0.75)
 
 
 def page(*, findings: int, rounds: int) -> dict[str, Any]:
-    """The report on so many findings, made from those of the demo, and the same compared with the night before."""
+    """Measure reports on findings derived from those of the demo, also with a comparison to the night before."""
     results: list[dict[str, Any]] = []
     print(f"\nA report on {findings:,} findings, best of {rounds} rounds", flush=True)
     with tempfile.TemporaryDirectory(prefix="tlsweep-report-") as name:

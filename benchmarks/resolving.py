@@ -1,7 +1,7 @@
-"""What one name costs our resolver: A and AAAA asked side by side of a local name server.
+"""Measures the CPU that our resolver takes per name, with A and AAAA queried in parallel from a local name server.
 
-Beside it, for scale, stands what the general codec of dnspython alone takes for the same two questions and answers,
-without a socket. Each is measured in a process of its own: ``python -m benchmarks.resolving KIND PORT NAMES CONCURRENCY``.
+For scale, dnspython's codec alone encodes and decodes the same messages, without a socket. Each measurement runs in a
+process of its own: ``python -m benchmarks.resolving KIND PORT NAMES CONCURRENCY``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from benchmarks.nameserver import running_nameserver
 
 WORKER_SECONDS: Final = 120.0
 KINDS: Final = {"resolver": "resolver, A and AAAA", "codec": "dnspython's codec alone"}
-# Names that are asked before the measurement, and never again: sockets are open and code is loaded.
+# Names resolved before the measurement, so that sockets are open and code is loaded.
 WARM_UP: Final = 50
 
 
 async def _resolve(port: int, first: int, hosts: int, concurrency: int) -> tuple[int, float, float]:
-    """Good answers, CPU seconds and wall seconds for names that were not asked before."""
+    """Resolve ``hosts`` new names; return the number of right answers, CPU seconds and wall seconds."""
     import trio
 
     from scanner.net.dns.resolver import open_resolver
@@ -52,13 +52,13 @@ async def _resolve(port: int, first: int, hosts: int, concurrency: int) -> tuple
 
 
 def _codec(hosts: int) -> tuple[int, float, float]:
-    """Two questions and two answers of each name through dnspython, made and read."""
+    """Encode two queries and decode two answers per name with dnspython; return the same figures."""
     import dns.flags
     import dns.message
     import dns.rdatatype
     import dns.rrset
 
-    # What the server would send, made beforehand: only reading it is to be counted.
+    # The server's answers are encoded beforehand, as only decoding them is measured.
     exchanges = []
     for index in range(hosts):
         target = host(index)
@@ -75,7 +75,7 @@ def _codec(hosts: int) -> tuple[int, float, float]:
 
 
 def worker(kind: str, port: int, hosts: int, concurrency: int) -> dict[str, Any]:
-    """Do one measurement in this process."""
+    """Run one measurement in this process."""
     import trio
 
     raise_file_limit()
@@ -87,7 +87,7 @@ def worker(kind: str, port: int, hosts: int, concurrency: int) -> dict[str, Any]
 
 
 def names(*, hosts: int, rounds: int, concurrency: int) -> dict[str, Any]:
-    """Medians of CPU for each name."""
+    """Measure the resolver and the codec in turn, and print medians of the CPU per name."""
     print(f"\nResolver: {hosts} names, A and AAAA, concurrency {concurrency}, {rounds} rounds", flush=True)
     measured: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     everyone = [host(index) for index in range(hosts + WARM_UP)]

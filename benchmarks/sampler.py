@@ -1,7 +1,7 @@
-"""Run the scanner with a statistical sampler inside: ``python -m benchmarks.sampler OUT.json scan ...``.
+"""Runs the scanner with a sampling profiler: ``python -m benchmarks.sampler OUT.json scan ...``.
 
-A timer of the process's own CPU time interrupts it, and the stack says which stage was at work. That costs next to
-nothing, while a tracing profiler would charge small functions with its own time.
+A timer of the process's CPU time interrupts it, and the stack shows which stage is running. That costs next to nothing,
+while a tracing profiler would add its own time to small functions.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections import Counter
 from types import FrameType
 from typing import Final
 
-# Linux delivers these at its clock tick, 100 to 1000 a second, however short the interval.
+# Linux rounds this up to its clock tick, 100 to 1000 per second.
 INTERVAL_SECONDS: Final = 0.001
 
-# The first prefix that a module has decides; the innermost frame of the scanner decides which module it is.
+# The stage of a sample is that of the first prefix that matches the module of the scanner's innermost frame.
 STAGES: Final = (
     ("scanner.inventory", "read inventory"),
     ("scanner.lines", "read inventory"),
@@ -28,9 +28,10 @@ STAGES: Final = (
     ("scanner.tls.hello", "hello"),
     ("scanner.tls.offers", "hello"),
     ("scanner.tls.record_layer", "decrypt"),
-    ("scanner.tls.schedule", "key schedule, Finished"),
+    ("scanner.tls.key_schedule", "key schedule, Finished"),
     ("scanner.tls.key_share", "key exchange"),
-    ("scanner.tls.signatures", "CertificateVerify"),
+    ("scanner.tls.signatures", "verify signatures"),
+    ("scanner.x509.signatures", "verify signatures"),
     ("scanner.tls", "parse messages"),
     ("scanner.x509.certificate", "parse certificates"),
     ("scanner.x509.der", "parse certificates"),
@@ -49,7 +50,7 @@ _modules: Counter[str] = Counter()
 
 
 def _stage_of(frame: FrameType | None) -> tuple[str, str]:
-    """The stage, and the module with its function, of the innermost frame that is the scanner's."""
+    """Return the stage and the qualified function of the scanner's innermost frame."""
     inner = frame.f_globals.get("__name__", "?") if frame is not None else "?"
     while frame is not None:
         module = frame.f_globals.get("__name__", "?")

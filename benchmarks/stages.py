@@ -1,4 +1,4 @@
-"""Where the scanner's own CPU goes, by stage of a probe."""
+"""Samples which stages of a probe the scanner's CPU time goes to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.nameserver import running_nameserver
 from benchmarks.tools import Job, check, command
 
 RUN_SECONDS: Final = 300.0
-# How many single functions are listed below the stages.
+# Functions listed below the stages.
 PLACES: Final = 12
 
 
@@ -41,7 +41,7 @@ def _one(job: Job, how: str, *, places: bool) -> dict[str, Any]:
     output, profile, log = directory / "out.json", directory / "profile.json", directory / "scan.log"
     argv = command("tlsweep", job, output)
     assert argv is not None
-    # The command line after ``python -m scanner`` stays as it is.
+    # The arguments after ``python -m scanner`` are unchanged.
     cost = run(
         [sys.executable, "-m", "benchmarks.sampler", str(profile), *argv[3:]],
         home=directory,

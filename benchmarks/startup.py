@@ -1,4 +1,4 @@
-"""How long ``tlsweep --help`` takes, beside an interpreter that does nothing."""
+"""Measures the start of ``tlsweep --help``, and of an idle interpreter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BAR_SECONDS: Final = 0.25
 
 
 def start_up(*, rounds: int) -> dict[str, Any]:
-    """The median of ``rounds`` starts, in turn, after one that warms the caches of files."""
+    """Measure ``rounds`` starts of each in turn, after one that fills the file system cache; print the medians."""
     commands = {"tlsweep --help": tlsweep("--help"), "python -c pass": [sys.executable, "-c", "pass"]}
     walls: dict[str, list[float]] = {name: [] for name in commands}
     cpus: dict[str, list[float]] = {name: [] for name in commands}

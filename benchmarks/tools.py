@@ -1,7 +1,7 @@
-"""The scanners as the benchmark runs them: the command line of each, and whether it really did the work.
+"""The command lines of the compared scanners, and a check that each did the work.
 
-A figure is only compared when every host of the farm came back reached, with its path validated against the
-farm's root and its name matched, as far as the tool says such things at all.
+A figure is only compared if every host of the farm was reached, its path validated against the farm's root and its name
+matched, as far as the tool reports this.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from benchmarks import peers
 from benchmarks.farm import COMMON_NAME, Farm
 from benchmarks.measure import tlsweep
 
-TOOLS: Final = ("tlsweep", "tlsx", "zgrab2", "sslyze")
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One way of scanning the farm. ``resolver`` is the port of a name server on 127.0.0.1, for scans by name."""
+    """A way of scanning the farm; ``resolver`` is the port of a name server on 127.0.0.1, for scans by name."""
 
     farm: Farm
     version: str
@@ -41,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a tool's output says: ``good`` hosts were reached, trusted and matched; ``leaves`` differ among them."""
+    """What a tool's output shows: the number of good hosts, of distinct leaves among them, and the first bad record."""
 
     good: int
     leaves: int
@@ -49,7 +47,7 @@ class Check:
 
 
 def command(tool: str, job: Job, output: Path) -> list[str] | None:
-    """The command line, or None where the tool is not there or cannot do such a job."""
+    """Return the command line of a tool, or ``None`` if it is not installed or cannot do the job."""
     root = str(job.farm.root)
     if tool == "tlsweep":
         argv = tlsweep(
@@ -87,14 +85,14 @@ def command(tool: str, job: Job, output: Path) -> list[str] | None:
 
 
 def why_not(tool: str, job: Job) -> str:
-    """Why ``command`` gave none, in words for the output."""
+    """Return the reason why ``command`` returned ``None``."""
     if tool != "tlsweep" and peers.command(tool) is None:
         return peers.missing(tool)
     return "cannot be given a resolver of its own alone" if job.resolver is not None else "cannot do this"
 
 
 def check(tool: str, job: Job, output: Path) -> Check:
-    """Read what a tool wrote."""
+    """Check a tool's output."""
     good = 0
     leaves: set[str] = set()
     wrong = ""

@@ -20,8 +20,10 @@ from typing import Any, Final, Generic, TypeVar, cast
 PARSED: Final = 7
 # A value of more than this part of a cache is not kept.
 LARGEST_PART: Final = 8
-# Keys that are remembered without their values: about 4 MB.
+# Keys whose hashes a doorkeeper remembers: about 4 MB.
 NOTED: Final = 65_536
+# Values that were put once and are likely to be asked for again in a moment: one for each target that is between two steps.
+RECENT: Final = 32
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -37,46 +39,67 @@ _share = FULL_SHARE
 
 
 class Cache(Generic[_K, _V]):
-    """At most ``entries`` values of at most ``max_bytes`` together; the one not used for longest goes first.
+    """LRU cache of at most ``entries`` values of at most ``max_bytes`` together.
 
-    ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` a value is kept only
-    when its key comes a second time: for what most often is met once (a leaf on its own host) and sometimes a thousand
-    times (one certificate for all), so that what is never asked for again pushes nothing out.
+    ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a doorkeeper,
+    as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a leaf on its own host)
+    does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest ones, since whoever put it
+    asks for it again in a moment; these take ``1 / LARGEST_PART`` of the bytes.
 
     There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_noted", "_size", "bytes")
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_entries",
+        "_kept",
+        "_largest",
+        "_limit",
+        "_noted",
+        "_recent",
+        "_size",
+        "bytes",
+    )
 
     def __init__(
         self, entries: int, max_bytes: int, size: Callable[[_K, _V], int], *, on_second_put: bool = False
     ) -> None:
         self._entries = entries
-        self._asked = max_bytes
-        self._take(_share)
         self._size = size
         self._kept: dict[_K, tuple[_V, int]] = {}
-        self._noted: dict[int, None] | None = {} if on_second_put else None
+        self._noted: dict[int, None] | None = None
+        self._recent: Cache[_K, _V] | None = None
+        if on_second_put:
+            self._noted = {}
+            self._recent = Cache(RECENT, max_bytes // LARGEST_PART, size)
+            max_bytes -= max_bytes // LARGEST_PART
+        self._asked = max_bytes
         self.bytes = 0  # estimated, of all that is kept
+        self._take(_share)
         _caches.add(self)
 
     def _take(self, share: float) -> None:
         self._limit = int(self._asked * share)
         self._largest = self._limit // LARGEST_PART
+        if self._recent is not None:
+            self._recent._largest = self._recent._limit  # what may be kept may be recent
 
     def get(self, key: _K) -> _V | None:
-        """Return what is kept under ``key``; being asked for makes it the youngest."""
+        """Return the value of ``key``, which is the last to be evicted now; ``None`` if there is none."""
         kept = self._kept
         entry = kept.pop(key, None)
         if entry is None:
-            return None
+            return None if self._recent is None else self._recent.get(key)
         kept[key] = entry
         return entry[0]
 
     def put(self, key: _K, value: _V) -> None:
-        """Keep ``value``, and forget the oldest where there is no room."""
-        if self._noted is None or self._came_before(key):
+        """Keep ``value``, and evict what was not used for longest if there is no room."""
+        if self._recent is None or self._came_before(key):
             self._keep(key, value)
+        else:
+            self._recent._keep(key, value)
 
     def offer(self, key: _K, make: Callable[[], _V]) -> bool:
         """Like ``put`` for a value that is only made if its key was put before; return True if it was."""
@@ -111,7 +134,7 @@ class Cache(Generic[_K, _V]):
         self.bytes = total
 
     def clear(self) -> None:
-        """Forget all values; which keys came before is still known."""
+        """Forget all values; the doorkeeper still knows its keys."""
         self._kept = {}
         self.bytes = 0
 

@@ -19,6 +19,12 @@ MAX_MESSAGE: Final = 500
 class TlsweepError(Exception):
     """Base of the errors that are reported to a person. The text is one line that says what is wrong, and with which file."""
 
+    exit_status = 2  # of the command that it ends
+
+
+class UsageProblem(TlsweepError):
+    """The command or its options cannot be used."""
+
 
 def describe_bug(error: BaseException) -> str:
     """Return one line for a finding's ``error``: the kind of exception, its message, and where it was raised."""

@@ -8,7 +8,6 @@ reads it, it goes through ``printable`` first.
 from __future__ import annotations
 
 import unicodedata
-from datetime import UTC, datetime
 from typing import Final
 
 # Long enough for any host name or sensible cell, short enough that a message stays one line of a log.
@@ -87,11 +86,3 @@ def span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{round(seconds / length):,} {name}"
     return f"{round(seconds):,} seconds"
-
-
-def moment(seconds: float) -> str:
-    """Return seconds since the epoch as text (RFC 3339, UTC); the ends of the calendar for what lies beyond."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return "9999-12-31T23:59:59Z" if seconds > 0 else "0001-01-01T00:00:00Z"

@@ -27,13 +27,11 @@ WAREHOUSE: Final = ROOT / "docs" / "warehouse.md"
 BEGIN: Final = "<!-- made by scripts/build_docs.py from scanner/tls/events.py -->\n"
 END: Final = "<!-- end -->\n"
 
-# A ServerHello alone leads to several states, so its handler chooses; what it goes by stands here.
-CHOSEN: Final[dict[str, tuple[tuple[str, State], ...]]] = {
-    "_server_hello": (
-        ("HelloRetryRequest", State.SERVER_HELLO),
-        ("ServerHello of TLS 1.3", State.ENCRYPTED_EXTENSIONS),
-        ("ServerHello of TLS 1.2 and older", State.OLD_CERTIFICATE),
-    ),
+# A ServerHello alone leads to one of several states; what is in it for each of them
+SERVER_HELLOS: Final[dict[State, str]] = {
+    State.SERVER_HELLO: "HelloRetryRequest",
+    State.ENCRYPTED_EXTENSIONS: "ServerHello of TLS 1.3",
+    State.OLD_CERTIFICATE: "ServerHello of TLS 1.2 and older",
 }
 
 HEAD: Final = """# The fields of a finding
@@ -115,9 +113,10 @@ def states() -> str:
         if key in MESSAGES
     }
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.SERVER_HELLO.name}"]
-    for (state, kind), (handler, following) in TRANSITIONS.items():
-        for said, to in CHOSEN.get(handler, ((names[kind], following),)):
-            lines.append(f"    {state.name} --> {to.name}: {said}")
+    for (state, kind), following in TRANSITIONS.items():
+        for after in following:
+            content = SERVER_HELLOS[after] if kind == constants.SERVER_HELLO else names[kind]
+            lines.append(f"    {state.name} --> {after.name}: {content}")
     return "\n".join([*lines, f"    {State.COMPLETE.name} --> [*]", "```", ""])
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from scanner.demo.catalogue import CASES
+from scanner.demo.case_list import CASES
 from scanner.diagnosis.catalogue import CAUSES, CODES
 from tests.servers.catalogue import ALL_SERVERS
 from tests.servers.client_auth_services import WEB

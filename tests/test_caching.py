@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner import caching
-from scanner.caching import LARGEST_PART, NOTED, Cache, bounded_memo, clear_all, share_of_all
+from scanner.caching import LARGEST_PART, NOTED, RECENT, Cache, bounded_memo, clear_all, share_of_all
 
 
 def length(key: object, value: bytes) -> int:
@@ -56,12 +56,28 @@ def test_a_value_that_grew_too_large_replaces_the_old_one_by_nothing() -> None:
     assert (len(cache), cache.get(1), cache.bytes) == (0, None, 0)
 
 
-def test_on_second_put_keeps_what_comes_twice() -> None:
-    cache = numbers(2, on_second_put=True)
+def test_a_value_that_is_put_once_is_evicted_by_the_next_ones_and_one_put_twice_is_not() -> None:
+    cache: Cache[int, int] = Cache(10, 1000, lambda key, value: 1, on_second_put=True)
     cache.put(1, 1)
-    assert cache.get(1) is None
-    cache.put(1, 2)
-    assert cache.get(1) == 2
+    cache.put(2, 2)
+    cache.put(2, 3)
+    assert (cache.get(1), cache.get(2), len(cache)) == (1, 3, 1)
+    for key in range(100, 100 + RECENT):
+        cache.put(key, key)
+    assert (cache.get(1), cache.get(2), cache.get(100)) == (None, 3, 100)
+    assert len(cache) == 1
+
+
+def test_recent_values_are_bounded_in_bytes_and_forgotten_with_the_others() -> None:
+    cache: Cache[int, bytes] = Cache(1000, 800, length, on_second_put=True)
+    cache.put(1, bytes(800 // LARGEST_PART))
+    assert cache.get(1) is not None
+    cache.put(2, bytes(10))
+    assert (cache.get(1), cache.get(2)) == (None, bytes(10))
+    cache.put(3, bytes(800 // LARGEST_PART + 1))
+    assert cache.get(3) is None
+    clear_all()
+    assert cache.get(2) is None
 
 
 def test_offer_makes_only_what_it_keeps() -> None:
@@ -82,9 +98,9 @@ def test_keys_that_were_only_seen_are_forgotten_too() -> None:
     for key in range(NOTED):
         cache.put(key, 1)
     cache.put(-5, 2)
-    assert cache.get(-5) is None
+    assert len(cache) == 0
     cache.put(NOTED - 1, 3)
-    assert cache.get(NOTED - 1) == 3
+    assert (len(cache), cache.get(NOTED - 1)) == (1, 3)
 
 
 def test_clear_forgets_the_values_and_counts_anew() -> None:

@@ -12,7 +12,7 @@ from typing import Final, TextIO, cast
 
 import click
 
-from scanner.errors import TlsweepError, reported_error
+from scanner.errors import UsageProblem, reported_error
 from scanner.language import LANGUAGES, locale_language, set_language
 from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
@@ -62,10 +62,6 @@ language_option = click.option(
     callback=_speak,
     help="Language of the words for people. Default: the locale's (LC_ALL, LC_MESSAGES, LANG), else English.",
 )
-
-
-class UsageProblem(TlsweepError):
-    """The command or its options cannot be used: one line on standard error, exit status 2."""
 
 
 def standard_output() -> TextIO:
@@ -175,7 +171,7 @@ def _report_failure(error: BaseException) -> int:
     """Report what a person can mend in one line, and a bug with all that is needed to find it."""
     problem = reported_error(error)
     if problem is not None:
-        return _report(str(problem), USAGE_ERROR)
+        return _report(str(problem), problem.exit_status)
     if signals.came():
         return _report("interrupted", INTERRUPTED)
     import traceback

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import orjson
 
-from scanner.cli import UsageProblem, language_option, standard_output
+from scanner.cli import language_option, standard_output
 from scanner.cli import options as opt
+from scanner.errors import UsageProblem
 from scanner.model.findings import Finding
 
 
@@ -33,22 +34,29 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
       tlsweep check smtp://mail.example.org:587 192.0.2.7:8443 --json
       tlsweep check --chain fullchain.pem --host www.example.org --at 2027-01-01
     """  # fmt: skip
-    from scanner.cli.run_check import check_files, check_targets
-    from scanner.cli.run_scan import matches_fail_on, parse_fail_on
+    from scanner.cli.option_values import run_inputs, scan_config
+    from scanner.cli.user_log import log
+    from scanner.run.check import check_certificates, check_targets
+    from scanner.run.fail_on import FailOn, parse_fail_on
+    from scanner.run.stopping import run_until_signal
 
-    fail_on = parse_fail_on(given["fail_on"])
-    if given["chain"]:
-        if targets:
-            raise UsageProblem("--chain judges files without a network: name no targets with it")
-        findings = [check_files(given, time.time())]
+    fail_on = FailOn(parse_fail_on(given["fail_on"]))
+    chain = given["chain"]
+    if chain and targets:
+        raise UsageProblem("--chain judges files without a network: name no targets with it")
+    if not chain and not targets:
+        raise UsageProblem("name at least one HOST[:PORT], or a file with --chain")
+    if not chain and given["host"]:
+        raise UsageProblem("--host goes with --chain")
+    config, inputs = scan_config(given), run_inputs(given)
+    if chain:
+        findings = [check_certificates(chain, given["host"], config, inputs, time.time())]
     else:
-        if not targets:
-            raise UsageProblem("name at least one HOST[:PORT], or a file with --chain")
-        if given["host"]:
-            raise UsageProblem("--host goes with --chain")
-        findings = check_targets(targets, given)
-    _print(findings, as_json=given["as_json"], file=given["chain"])
-    return 1 if any(matches_fail_on(finding, fail_on) for finding in findings) else 0
+        findings = run_until_signal(check_targets, targets, config, inputs, log)
+    _print(findings, as_json=given["as_json"], file=chain)
+    for finding in findings:
+        fail_on.add(finding)
+    return 1 if fail_on.matched else 0
 
 
 def _print(findings: list[Finding], *, as_json: bool, file: str | None) -> None:

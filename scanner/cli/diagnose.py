@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
-from scanner.cli import language_option
+from scanner.cli import INTERRUPTED, language_option
 from scanner.cli import options as opt
+from scanner.cli.output_paths import refuse_overwriting
+from scanner.errors import UsageProblem
+from scanner.language import current_language
+from scanner.text import quoted
+
+# Options whose values name files -> fields of ``RunInputs``
+_FIELDS: Final = {
+    "trust_store": "trust_stores",
+    "public_roots": "public_roots",
+    "private_ca": "private_cas",
+    "ct_logs": "ct_logs",
+}
 
 
 @click.command(no_args_is_help=True, short_help="Judge recorded findings again, without the network.")
@@ -44,9 +58,65 @@ def diagnose(findings: tuple[str, ...], **given: Any) -> int:
       tlsweep diagnose findings.ndjson --trust-store new-roots.pem | tlsweep stats -
       tlsweep diagnose findings.ndjson --at 2027-03-01 --fail-on expired-or-self-signed -o /dev/null
     """  # fmt: skip
-    from scanner.cli.run_diagnose import rejudge
+    from scanner.cli.user_log import log
+    from scanner.output import OutputClosed
+    from scanner.rejudge.judging_options import Options
+    from scanner.rejudge.rewrite import rewrite
+    from scanner.run.fail_on import FailOn, parse_fail_on
+
+    fail_on = FailOn(parse_fail_on(given["fail_on"]))
+    _refuse_output(findings, given)
+    directories = list(dict.fromkeys(os.path.dirname(path) or "." for path in findings if path != "-"))
+    options = Options(_chosen_values(given), beside=directories, log=log)
+    try:
+        changes = rewrite(
+            findings, options, given["certificates"], given["output"], force=given["force"], on_finding=fail_on.add
+        )
+    except OutputClosed:  # the reader of our standard output has gone, as after `| head`
+        return INTERRUPTED
+    for line in changes.lines():
+        log(line)
+    return 1 if fail_on.matched else 0
+
+
+def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by name, as ``ScanConfig`` and ``RunInputs`` have them.
+
+    Raises a ``TlsweepError`` if a file that they name cannot be used.
+    """
+    from scanner.cli.option_values import parse_time
+    from scanner.run.inputs import RunInputs, make_transparency, make_verifier
 
     ctx = click.get_current_context()
     default = (click.core.ParameterSource.DEFAULT, None)
-    chosen = {name for name in (*given, "lang") if ctx.get_parameter_source(name) not in default}
-    return rejudge(findings, given, chosen)
+    values = {
+        "at": None if given["at"] is None else parse_time(given["at"]),
+        "expiry_warning": given["expiry_warning"],
+        "revocation": given["revocation"],
+        "lang": current_language(),
+        **{name: given[name] for name in _FIELDS},
+    }
+    chosen = {name: value for name, value in values.items() if ctx.get_parameter_source(name) not in default}
+    files = {_FIELDS[name]: value for name, value in chosen.items() if name in _FIELDS and value}
+    if files:  # checked before findings are read for minutes
+        make_verifier(RunInputs(**files))
+        make_transparency(RunInputs(**files))
+    return chosen
+
+
+def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
+    """Raise a ``TlsweepError`` if the output is read too, or exists already."""
+    from scanner.output import OutputExists, check_output
+
+    output = given["output"]
+    if output in (None, "-"):
+        return
+    read = [*paths, *given["certificates"]]
+    for name in _FIELDS:
+        read += [given[name]] if isinstance(given[name], str) else list(given[name] or ())
+    refuse_overwriting("output", output, [(f"{quoted(path, 200)[1:-1]}, which is read", path) for path in read])
+    try:
+        check_output(output, force=given["force"])
+    except OutputExists:
+        shown = quoted(output, 200)[1:-1]
+        raise UsageProblem(f"the output {shown} exists already: --force overwrites it") from None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import click
 
-from scanner.cli import UsageProblem, standard_output
+from scanner.cli import standard_output
+from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True, short_help="What is new, fixed, changed and still broken between runs.")
@@ -73,8 +74,8 @@ def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
     """What posts a message there. Raises ``UsageProblem``, now and then."""
     if not webhook:
         return None
-    from scanner.cli.stopping import run_until_signal
     from scanner.net.http.webhook import WebhookError, deliver, read_hook
+    from scanner.run.stopping import run_until_signal
 
     try:
         hook = read_hook(webhook)

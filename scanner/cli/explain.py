@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from scanner.cli import USAGE_ERROR, UsageProblem, language_option, standard_output
+from scanner.cli import USAGE_ERROR, language_option, standard_output
+from scanner.errors import UsageProblem
 from scanner.language import current_language
 
 # Of standard input so much is read; what decides stands at the beginning or the end of what a person pastes.

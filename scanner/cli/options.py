@@ -1,23 +1,17 @@
-"""Options that ``scan`` and ``check`` share, and how they become a ``ScanConfig``. Names as in the contract."""
+"""The options that ``scan``, ``check`` and ``diagnose`` share, on the command line and in a ``--config`` file."""
 
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final, TypeVar
 
 import click
 
-from scanner.cli import UsageProblem
-from scanner.language import current_language
-from scanner.process import memory
+from scanner.errors import UsageProblem
 from scanner.text import printable, quoted, shorten
-
-if TYPE_CHECKING:
-    from scanner.model.config import ScanConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -249,92 +243,3 @@ def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
         return function
 
     return decorate
-
-
-def cache_directory(given: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
-    """Where what was fetched is kept between runs: as the options say, else by the XDG base directory specification;
-    ``None`` is nowhere. Raises ``UsageProblem``."""
-    if given["no_cache"]:
-        if given["cache"]:
-            raise UsageProblem("--cache and --no-cache exclude each other")
-        return None
-    if given["cache"]:
-        if os.path.exists(given["cache"]) and not os.path.isdir(given["cache"]):
-            raise UsageProblem(f"--cache: {given['cache']} is not a directory")
-        from scanner.net.http.disk_cache import why_refused
-
-        refusal = why_refused(given["cache"])
-        if refusal is not None:
-            raise UsageProblem(f"--cache: {quoted(given['cache'], 200)[1:-1]} is not used: {refusal}")
-        return str(given["cache"])
-    base = environment.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # the specification has relative ones ignored
-        home = environment.get("HOME", "")
-        if not os.path.isabs(home):
-            return None
-        base = os.path.join(home, ".cache")
-    return os.path.join(base, "tlsweep")
-
-
-def parse_time(text: str) -> float:
-    """RFC 3339 (a date alone is midnight; no offset is UTC) or seconds since the epoch. Raises ``UsageProblem``."""
-    try:
-        if text[:1].isdigit() and "-" not in text:
-            return datetime.fromtimestamp(float(text), UTC).timestamp()
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        raise UsageProblem(f"--at: '{text}' is no time such as 2026-11-23T06:00:00Z") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()
-
-
-def max_memory(given: dict[str, Any], workers: int = 1) -> int | None:
-    """Bytes that a run with so many processes may take, by ``--max-memory``; ``None`` where nothing limits it. Raises
-    ``UsageProblem``."""
-    text = given["max_memory"]
-    least = memory.LEAST * (workers + 1 if workers > 1 else 1)  # one more process collects
-    if text is None:
-        default = memory.default_limit()
-        return None if default is None else max(default, least)
-    size = memory.parse_size(text)
-    if size is None:
-        raise UsageProblem(f"--max-memory: {quoted(text)} is no size such as 512M or 2G")
-    if size < least:
-        processes = f" for {workers} processes" if workers > 1 else ""
-        raise UsageProblem(
-            f"--max-memory: {quoted(text)} is too little{processes}, at least {memory.size_text(least)} is needed"
-        )
-    return size
-
-
-def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
-    """The options of the command line as a record, for a run of so many processes. Raises ``UsageProblem``."""
-    from scanner.model.config import ScanConfig  # the help does without records
-
-    both = given["ipv4"] == given["ipv6"]
-    rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
-    return ScanConfig(
-        concurrency=given["concurrency"],
-        rate=given["rate"] or None,
-        rate_per_address=20.0 if rate_per_address is None else rate_per_address or None,
-        concurrency_per_address=8 if per_address is None else per_address or None,
-        polite_to_loopback=rate_per_address is not None or per_address is not None,
-        connect_timeout=given["connect_timeout"],
-        timeout=given["timeout"],
-        network_patience=given["network_patience"],
-        retries=given["retries"],
-        max_memory=max_memory(given, workers),
-        all_addresses=given["all_addresses"],
-        ipv4=both or given["ipv4"],
-        ipv6=both or given["ipv6"],
-        enumerate=given["enumerate"],
-        authenticate=bool(given["client_cert"]),
-        at=None if given["at"] is None else parse_time(given["at"]),
-        expiry_warning_days=given["expiry_warning"],
-        revocation=given["revocation"],
-        private_urls=given["private_urls"],
-        language=current_language(),
-        default_protocol=given["protocol"],
-        default_port=given["port"],
-    )

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
-from scanner.cli import UsageProblem
+from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
@@ -64,10 +64,10 @@ def _twice(path: str) -> Iterator[str]:
     if path != "-" and (os.path.isfile(path) or not os.path.exists(path)):
         yield path
         return
-    from scanner.cli.run_diagnose import readable_again
+    from scanner.output.rereadable import rereadable
 
-    with readable_again(path) as again:
-        yield again
+    with rereadable(path) as copy:
+        yield copy
 
 
 def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
-from scanner.cli import language_option
+from scanner.cli import INTERRUPTED, language_option
 from scanner.cli import options as opt
+from scanner.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from scanner.run.inventory_scan import ScanOptions, ShowProgress
 
 
 @click.command(no_args_is_help=True, short_help="Probe a whole inventory, one finding per target.")
@@ -53,7 +58,55 @@ def scan(inventory: str, **given: Any) -> int:
       tlsweep scan hosts.csv -o findings.ndjson --resume
       zcat names.gz | tlsweep scan - --trust-store corp-ca.pem > findings.ndjson
     """  # fmt: skip
-    from scanner.cli.run_scan import Run
+    import trio
 
-    run = Run.prepare(inventory, given)
-    return run.execute(show=not given["no_progress"], stream=sys.stderr)
+    from scanner.cli.user_log import log
+    from scanner.net.clocks import LoopClock
+    from scanner.process import signals
+    from scanner.run.inventory_scan import prepare
+
+    run = prepare(scan_options(inventory, given), log)
+    watched = not given["no_progress"] and cast("TextIO | None", sys.stderr) is not None
+    with signals.deferred():
+        trio.run(run.run, progress() if watched and sys.stderr.isatty() else None, clock=LoopClock())
+    if watched:
+        from scanner.fleet.stats.stats_tables import as_table
+
+        print(as_table(run.counts).rstrip("\n"), file=sys.stderr)
+    if run.interrupted:
+        rest = "" if given["output"] in (None, "-") else "; --resume goes on from here"
+        log(f"interrupted, what was done is kept{rest}")
+        return INTERRUPTED
+    return 1 if run.matched else 0
+
+
+def scan_options(inventory: str, given: dict[str, Any]) -> ScanOptions:
+    """Return what the command line asks for. Raises ``UsageProblem``."""
+    from scanner.cli.option_values import parse_workers, run_inputs, scan_config
+    from scanner.cli.output_paths import refuse_scan_outputs
+    from scanner.run.fail_on import parse_fail_on
+    from scanner.run.inventory_scan import ScanOptions
+
+    workers = parse_workers(given["workers"])
+    options = ScanOptions(
+        inventory=inventory,
+        config=scan_config(given, workers),
+        inputs=run_inputs(given),
+        fail_on=parse_fail_on(given["fail_on"]),
+        output=given["output"],
+        certificates=given["certificates"] or None,
+        force=given["force"],
+        resume=given["resume"],
+        workers=workers,
+    )
+    if given["force"] and given["resume"]:
+        raise UsageProblem("--force and --resume exclude each other")
+    refuse_scan_outputs(given, inventory)
+    return options
+
+
+def progress() -> ShowProgress:
+    """Return what shows the progress on standard error."""
+    from scanner.cli.progress import show_progress  # tqdm is only loaded for a terminal
+
+    return partial(show_progress, stream=sys.stderr)

@@ -6,7 +6,8 @@ from importlib import resources
 
 import click
 
-from scanner.cli import UsageProblem, standard_output
+from scanner.cli import standard_output
+from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True, short_help="Print the output's schema, machine-readable.")

@@ -1,4 +1,4 @@
-"""The certificates of findings: each described once in a finding, and written whole once in an output."""
+"""Certificates of findings, deduplicated: described once in each finding, and with their DER once in each output."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any, Final
 import orjson
 
 from scanner.caching import Cache, given_size
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import safe_text
 from scanner.errors import describe_caught
 from scanner.model.findings import CertificateRecord, CertificateSource
 from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
 
-# Issuers repeat on every host, leaves do not: enough for all the intermediates there are, and some shared leaves.
+# Enough for all intermediates in use and some shared leaves: issuers repeat on every host, leaves do not.
 FRAGMENTS_KEPT: Final = 4096
 MAX_FRAGMENTS_BYTES: Final = 16 << 20
-# Of one, beside what is written
+# Of one entry, beside its JSON
 FRAGMENT_BYTES: Final = 250
 
 
 class Fragments:
-    """What an output holds of certificates already: the first record has the DER, later ones are copied without it.
+    """The certificates that one output has already: their first record has the DER, later ones are JSON kept without it.
 
-    The findings made with it hold ``orjson.Fragment``s where ``certificates`` has records, so they are for writing, and in
-    the order in which they are made. Bounded: what was last met very long ago is written whole once more.
+    Findings made with it have ``orjson.Fragment``s among their ``certificates``, so they can only be written, and must be
+    written in the order in which they were made. It is bounded: a certificate not met for very long is written with its DER
+    once more.
     """
 
     __slots__ = ("_kept",)
 
     def __init__(self, limit: int = FRAGMENTS_KEPT) -> None:
-        # with the length of each
+        # with the estimated size of each
         self._kept: Cache[str, tuple[orjson.Fragment, int]] = Cache(
             limit, MAX_FRAGMENTS_BYTES, given_size, on_second_put=True
         )
@@ -40,7 +41,7 @@ class Fragments:
         return len(self._kept)
 
     def all_of(self, certificates: Sequence[Certificate]) -> list[Any]:
-        """The same for some certificates, no two of which are one."""
+        """Return the records of certificates that are all different."""
         kept = self._kept
         found: list[Any] = []
         for certificate in certificates:
@@ -49,7 +50,7 @@ class Fragments:
         return found
 
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
-        """The record of ``certificate``, as JSON without its DER if it was met before."""
+        """Return the record of ``certificate``: JSON without its DER if it was met before."""
         known = self._kept.get(certificate.sha256)
         return self._first_or_second(certificate) if known is None else known[0]
 
@@ -65,7 +66,7 @@ def _fragment(certificate: Certificate) -> tuple[orjson.Fragment, int]:
 
 
 class Certificates:
-    """The certificates of one finding. Those that a server sent are added first: they have no ``source``."""
+    """The certificates of one finding. Add those that a server sent first: they get no ``source``."""
 
     __slots__ = ("_fragments", "_records")
 
@@ -74,11 +75,11 @@ class Certificates:
         self._records: dict[str, CertificateRecord] = {}
 
     def records(self) -> list[CertificateRecord]:
-        """All of them, in the order in which they were added."""
+        """Return all records in the order in which they were added."""
         return list(self._records.values())
 
     def sent(self, certificate: Certificate) -> str:
-        """One that was sent; returns its SHA-256."""
+        """Add a certificate that was sent. Return its SHA-256."""
         sha256 = certificate.sha256
         if sha256 not in self._records:
             fragments = self._fragments
@@ -87,19 +88,19 @@ class Certificates:
         return sha256
 
     def sent_bytes(self, data: bytes) -> str:
-        """One that was sent, or what was sent in the place of one; returns its SHA-256."""
+        """Add what was sent as a certificate, whether or not it is one. Return its SHA-256."""
         try:
             return self.sent(Certificate.parse_untrusted(data))
         except CertificateError as error:
             why = str(error)
         except BaseException as error:  # noqa: BLE001 - our own bug costs the description, not the certificate
             why = f"tlsweep cannot read it; {describe_caught('a bug', error)}"
-        malformed = describe_malformed(data, text(why))
+        malformed = describe_malformed(data, safe_text(why))
         malformed["der"] = b2a_base64(data, newline=False).decode("ascii")
         return self._records.setdefault(malformed["sha256"], malformed)["sha256"]
 
     def further(self, certificate: Certificate, source: CertificateSource) -> str:
-        """One that this finding needs and no server sent in its first flight; returns its SHA-256."""
+        """Add a certificate that no server sent in its first flight, but that this finding needs. Return its SHA-256."""
         sha256 = certificate.sha256
         if sha256 not in self._records:
             known = self._fragments is not None and "der" not in _fields(self._fragments.of(certificate))
@@ -109,7 +110,7 @@ class Certificates:
         return sha256
 
     def further_bytes(self, data: bytes, source: CertificateSource) -> str:
-        """The same for bytes that may be no certificate."""
+        """Add bytes, which need not be a certificate, that no server sent in its first flight. Return their SHA-256."""
         try:
             return self.further(Certificate.parse_untrusted(data), source)
         except BaseException as error:  # noqa: BLE001 - as above, which says why

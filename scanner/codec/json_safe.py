@@ -1,4 +1,4 @@
-"""Text, numbers and times as JSON holds them: exact, and always valid."""
+"""Text, numbers and times made into what JSON can hold, and otherwise kept exactly."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-# Values nested deeper than this in a row's own columns are no inventory; they are written as text.
+# What an inventory has in its own columns is flat, or nested a few times; anything deeper is written as text.
 MAX_TAG_DEPTH: Final = 16
-# What JSON readers take for a number without loss, and what orjson writes.
+# Integers that orjson writes, and that readers of JSON take without loss.
 _INTEGERS: Final = range(-(2**63), 2**63)
 
 
-def text(value: str) -> str:
-    """``value``, with lone surrogates, which UTF-8 cannot hold, written as escapes."""
+def safe_text(value: str) -> str:
+    """Return ``value`` with each lone surrogate, which UTF-8 cannot hold, written as an escape."""
     if value.isascii():
         return value
     try:
@@ -24,42 +24,42 @@ def text(value: str) -> str:
     return value
 
 
-def clean(value: Any, depth: int = MAX_TAG_DEPTH) -> Any:
-    """``value`` as JSON can hold it: valid text, integers of 64 bits, text for what is anything else."""
+def safe_value(value: Any, depth: int = MAX_TAG_DEPTH) -> Any:
+    """Return ``value`` as JSON can hold it: valid text, integers of 64 bits, and text in place of other types."""
     if isinstance(value, str):
-        return text(value)
+        return safe_text(value)
     if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
         return value if value in _INTEGERS else str(value)
     if depth > 0:
         if isinstance(value, Mapping):
-            return {text(str(key)): clean(item, depth - 1) for key, item in value.items()}
+            return {safe_text(str(key)): safe_value(item, depth - 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [clean(item, depth - 1) for item in value]
-    return text(str(value))
+            return [safe_value(item, depth - 1) for item in value]
+    return safe_text(str(value))
 
 
-def tags(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row's own columns as JSON can hold them: themselves where they are plain text, as those of a table are."""
+def safe_tags(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row's own columns as JSON can hold them. Plain ASCII text, which is all that most tables have, is not copied."""
     for name, cell in value.items():
         if type(cell) is not str or type(name) is not str or not cell.isascii() or not name.isascii():
-            cleaned: Mapping[str, Any] = clean(value)
+            cleaned: Mapping[str, Any] = safe_value(value)
             return cleaned
     return value
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 text with milliseconds, in UTC."""
+    """Format seconds since the epoch as RFC 3339 text in UTC, with milliseconds. What is not finite becomes the epoch."""
     whole = seconds // 1
-    if whole != whole:  # of what is not finite nothing is left
+    if whole != whole:  # the remainder of an infinity or NaN is NaN
         whole = seconds = 0.0
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 
 
 @lru_cache(maxsize=16)
 def _second(whole: float) -> str:
-    """The second as text; thousands of findings begin within the same one."""
+    """Format the second without its zone. Thousands of findings begin within one second."""
     try:
         moment = datetime.fromtimestamp(whole, UTC)
     except (OverflowError, ValueError, OSError):

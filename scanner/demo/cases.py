@@ -1,7 +1,7 @@
-"""What a case of the demo is, and the workshop in which its servers are made.
+"""The record of a demo case, and the helpers that build its servers.
 
-A case is one row of the demo's inventory: a host, how it is broken, and the finding that it must get. The catalogue
-is in the modules ``cases_*``, one for each part of a connection; ``scanner.demo.fleet`` brings it to life.
+A case is one row of the demo's inventory: a host, what is wrong with it, and the finding that it must get. The cases
+are in the modules ``cases_*``, one per part of a connection; ``scanner.demo.fleet`` runs them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from msgspec import Struct
 from scanner.demo.pki import Credential, Pki
 from scanner.demo.servers import Handler, openssl
 
-# A name that no public DNS will ever have (RFC 6761 section 6.2).
+# Reserved: no public DNS will ever have this name (RFC 6761 section 6.2).
 DOMAIN: Final = "demo.test"
 
 Outcome = Literal["ok", "warn", "fail"]
 
 
 class DnsBehaviour(Enum):
-    """What the demo's DNS server does for a name that is not simply there."""
+    """How the demo's DNS server misbehaves for a name."""
 
     NXDOMAIN = auto()
     NO_ADDRESS = auto()
@@ -40,15 +40,15 @@ class DnsBehaviour(Enum):
     BOGUS = auto()
 
 
-class Socket(Enum):
-    """An address and port without a server."""
+class DeadSocket(Enum):
+    """An address and port that no server answers."""
 
     REFUSES = auto()  # bound, not listening: the kernel answers RST
     NEVER_ACCEPTS = auto()  # listening with its queue full: the kernel drops SYNs
 
 
-class Place(Struct, frozen=True):
-    """Where a server stands: the name it is asked for, and its address."""
+class Endpoint(Struct, frozen=True):
+    """The host name, address and port of a server, and the story that its page shows."""
 
     host: str
     address: str
@@ -57,21 +57,21 @@ class Place(Struct, frozen=True):
 
     @property
     def named(self) -> bool:
-        """The inventory has a name for it, not the address itself."""
+        """Whether the inventory names a host rather than an address."""
         return self.host != self.address
 
 
-Opening = Callable[["Workshop", Place], Handler]
+HandlerFactory = Callable[["ServerFactory", Endpoint], Handler]
 
 
 class Case(Struct, frozen=True, kw_only=True):
     """One row of the demo's inventory.
 
-    ``code`` is what the case is there to show, ``also`` further codes that are true of it; the finding must list these
-    and no others. ``cause`` is the finding's, so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under
-    ``DOMAIN`` unless given; "" stands for the address itself. ``servers`` has one entry for each address of the host.
-    ``needs_time``: it shows only if several time servers are asked. ``clock_off`` is by how much the clock of the machine
-    that scans must be off: such a case is scanned by itself.
+    ``code`` is the code that the case demonstrates, ``also`` further ones that apply; the finding must have exactly
+    these. ``cause`` is the finding's, so ``None`` unless ``outcome`` is "fail". ``host`` is ``name`` under ``DOMAIN``
+    unless given; "" stands for the address itself. ``servers`` has one entry per address of the host. With
+    ``needs_time`` the code only appears if time servers are asked. ``clock_offset`` is the error that the scanning
+    machine's clock must have; such a case is scanned by itself.
     """
 
     name: str
@@ -80,35 +80,35 @@ class Case(Struct, frozen=True, kw_only=True):
     code: str | None = None
     cause: str | None = None
     also: tuple[str, ...] = ()
-    servers: tuple[Opening | Socket, ...] = ()
+    servers: tuple[HandlerFactory | DeadSocket, ...] = ()
     dns: DnsBehaviour | None = None
     host: str | None = None
     protocol: str = "tls"
     owner: str = "web"
     ipv6: bool = False
     needs_time: bool = False
-    clock_off: timedelta = timedelta(0)
+    clock_offset: timedelta = timedelta(0)
 
     @property
     def codes(self) -> frozenset[str]:
-        """Every code that the finding must list."""
+        """All codes that the finding must have."""
         return frozenset(self.also) if self.code is None else frozenset((self.code, *self.also))
 
     @property
     def full_host(self) -> str | None:
-        """The host of the inventory; ``None`` where it is the address, not known before there is one."""
+        """The host in the inventory, or ``None`` if it is the address, which is assigned later."""
         return f"{self.name}.{DOMAIN}" if self.host is None else self.host or None
 
 
-class Workshop:
-    """Makes servers: holds the PKI, and a directory that OpenSSL can load from, gone when the workshop closes."""
+class ServerFactory:
+    """Creates the TLS contexts of servers; holds the PKI, and a temporary directory for OpenSSL to load files from."""
 
     def __init__(self, pki: Pki) -> None:
         self.pki: Final = pki
         self._directory: Final = tempfile.TemporaryDirectory(prefix="tlsweep-demo-")
         self._contexts = 0
 
-    def __enter__(self) -> Workshop:
+    def __enter__(self) -> ServerFactory:
         return self
 
     def __exit__(
@@ -125,7 +125,7 @@ class Workshop:
         ciphers: str | None = None,
         curve: str | None = None,
     ) -> ssl.SSLContext:
-        """A server's context. ``ciphers`` is OpenSSL's list for TLS 1.2, ``curve`` the only group it will take."""
+        """Return a server context; ``ciphers`` is OpenSSL's list for TLS 1.2, ``curve`` the only group to accept."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = minimum
         context.maximum_version = maximum
@@ -144,11 +144,11 @@ class Workshop:
 
     @cached_property
     def default_context(self) -> ssl.SSLContext:
-        """What the demo's servers show to whoever asks for a name they do not know, as shared hosting does."""
+        """The context for clients that ask for an unknown name: a default site, as shared hosting has."""
         return self.context(self.pki.leaf(f"default-site.{DOMAIN}"))
 
     def only_for(self, host: str, context: ssl.SSLContext) -> ssl.SSLContext:
-        """The context, to be shown to clients that ask for the host; others get the default site's."""
+        """Make ``context`` serve only clients that ask for ``host``; others get the default site. Returns ``context``."""
 
         others = self.default_context
 
@@ -160,38 +160,40 @@ class Workshop:
         return context
 
 
-# Certificates that OpenSSL would not load at its default level are served at level 0.
-ANY_STRENGTH: Final = "DEFAULT@SECLEVEL=0"
+# OpenSSL loads some of the weak certificates only at security level 0.
+ANY_SECURITY_LEVEL: Final = "DEFAULT@SECLEVEL=0"
 
 
 def presenting(
-    make: Callable[[Pki, Place], Credential],
+    make: Callable[[Pki, Endpoint], Credential],
     *,
     for_any_name: bool = False,
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     ciphers: str | None = None,
     curve: str | None = None,
-) -> Opening:
-    """A working server with the certificates that ``make`` gives.
+) -> HandlerFactory:
+    """Return a factory for a working server with the credential that ``make`` returns.
 
-    Asked for another name than the case's it shows its default site, unless ``for_any_name``.
+    Clients that ask for another name than the case's get the default site, unless ``for_any_name``.
     """
 
-    def build(shop: Workshop, place: Place) -> Handler:
-        context = shop.context(make(shop.pki, place), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve)
-        if place.named and not for_any_name:
-            shop.only_for(place.host, context)
-        return openssl(context, place.story)
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(
+            make(factory.pki, endpoint), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve
+        )
+        if endpoint.named and not for_any_name:
+            factory.only_for(endpoint.host, context)
+        return openssl(context, endpoint.story)
 
     return build
 
 
-def sound(pki: Pki, place: Place) -> Credential:
-    """A certificate without a fault."""
-    return pki.leaf(place.host)
+def valid_credential(pki: Pki, endpoint: Endpoint) -> Credential:
+    """Return a credential whose certificate has no fault."""
+    return pki.leaf(endpoint.host)
 
 
-def always(handler: Handler) -> Opening:
-    """A server that needs no certificate."""
-    return lambda shop, place: handler
+def without_certificate(handler: Handler) -> HandlerFactory:
+    """Return a factory for a server that needs no certificate."""
+    return lambda factory, endpoint: handler

@@ -9,69 +9,69 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scanner.demo.cases import ANY_STRENGTH, DOMAIN, Case, Opening, Place, Workshop, presenting
+from scanner.demo.cases import ANY_SECURITY_LEVEL, DOMAIN, Case, Endpoint, HandlerFactory, ServerFactory, presenting
 from scanner.demo.pki import (
     DAY,
     Credential,
     Pki,
     name,
-    named_sha1,
-    truncated,
     with_broken_signature,
+    with_sha1_name,
     with_sha1_signature,
+    without_last_bytes,
 )
+from scanner.demo.server_messages import Suite
 from scanner.demo.servers import Handler, scripted
-from scanner.demo.wire import Suite
 
-# Below private enterprise number 32473, which is set aside for examples (RFC 5612).
-UNHEARD_OF: Final = x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3")
+# Below private enterprise number 32473, which is reserved for examples (RFC 5612).
+UNKNOWN_EXTENSION: Final = x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3")
 
 
-def _self_signed(pki: Pki, at: Place) -> Credential:
+def _self_signed(pki: Pki, at: Endpoint) -> Credential:
     return pki.self_signed(name(at.host), at.host)
 
 
-def _forgets_intermediate(pki: Pki, at: Place) -> Credential:
-    credential = pki.leaf(at.host, issuer=pki.forgotten)
+def _without_intermediate(pki: Pki, at: Endpoint) -> Credential:
+    credential = pki.leaf(at.host, issuer=pki.unsent)
     return credential.sending(credential.leaf)
 
 
-def _issuer_nowhere(pki: Pki, at: Place, url: str | None) -> Credential:
+def _unobtainable_issuer(pki: Pki, at: Endpoint, url: str | None) -> Credential:
     hidden = pki.authority(f"Demo Hidden CA for {at.host}")
     credential = pki.leaf(at.host, issuer=hidden, issuer_url=url)
     return credential.sending(credential.leaf)
 
 
-def _untrusted_root(pki: Pki, at: Place) -> Credential:
+def _untrusted_root(pki: Pki, at: Endpoint) -> Credential:
     root = pki.new_root("Demo Root that nobody trusts")
     issuing = pki.authority("Demo Issuing CA under the other root", issuer=root)
     credential = pki.leaf(at.host, issuer=issuing)
     return credential.sending(*credential.chain, root.der)
 
 
-def _bad_signature(pki: Pki, at: Place) -> Credential:
+def _bad_signature(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host)
     return credential.sending(with_broken_signature(credential.leaf), *credential.chain[1:])
 
 
-def _path_too_long(pki: Pki, at: Place) -> Credential:
+def _path_too_long(pki: Pki, at: Endpoint) -> Credential:
     last = pki.authority("Demo CA with path length 0", path_length=0)
     return pki.leaf(at.host, issuer=pki.authority("Demo CA one level too low", issuer=last))
 
 
-def _wrong_names_permitted(pki: Pki, at: Place) -> Credential:
+def _wrong_names_permitted(pki: Pki, at: Endpoint) -> Credential:
     return pki.leaf(at.host, issuer=pki.authority("Demo CA for example.com", permitted_names=["example.com"]))
 
 
-def _sha1(pki: Pki, at: Place) -> Credential:
-    credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, logged_as=named_sha1)
+def _sha1(pki: Pki, at: Endpoint) -> Credential:
+    credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, tbs_for_logs=with_sha1_name)
     return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
 
 
-def _malformed(shop: Workshop, place: Place) -> Handler:
-    # OpenSSL will not load it, so a scripted server sends it.
-    credential = shop.pki.leaf(place.host)
-    broken = credential.sending(truncated(credential.leaf), *credential.chain[1:])
+def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    # OpenSSL does not load it, so a scripted server sends it.
+    credential = factory.pki.leaf(endpoint.host)
+    broken = credential.sending(without_last_bytes(credential.leaf), *credential.chain[1:])
     return scripted(broken, suites=[Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
 
 
@@ -172,7 +172,7 @@ ISSUERS: Final = (
         cause="missing-intermediate",
         code="intermediate-not-sent",
         owner="mail",
-        servers=(presenting(_forgets_intermediate),),
+        servers=(presenting(_without_intermediate),),
     ),
     Case(
         name="intermediate-unobtainable",
@@ -181,7 +181,7 @@ ISSUERS: Final = (
         cause="missing-intermediate",
         code="intermediate-unobtainable",
         owner="mail",
-        servers=(presenting(lambda pki, at: _issuer_nowhere(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),),
+        servers=(presenting(lambda pki, at: _unobtainable_issuer(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),),
     ),
     Case(
         name="untrusted-root",
@@ -199,12 +199,12 @@ ISSUERS: Final = (
         cause="untrusted-ca",
         code="issuer-unknown",
         owner="platform",
-        servers=(presenting(lambda pki, at: _issuer_nowhere(pki, at, None)),),
+        servers=(presenting(lambda pki, at: _unobtainable_issuer(pki, at, None)),),
     ),
 )
 
 
-def _chain_case(code: str, story: str, server: Opening, owner: str = "web") -> Case:
+def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> Case:
     return Case(
         name=code,
         story=story,
@@ -250,15 +250,21 @@ CHAIN: Final = (
         "unknown-critical-extension",
         "A critical extension that no client knows.",
         presenting(
-            lambda pki, at: pki.leaf(at.host, extensions=[(x509.UnrecognizedExtension(UNHEARD_OF, b"\x05\x00"), True)])
+            lambda pki, at: pki.leaf(
+                at.host, extensions=[(x509.UnrecognizedExtension(UNKNOWN_EXTENSION, b"\x05\x00"), True)]
+            )
         ),
     ),
     _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
-    _chain_case("weak-signature", "Signed with SHA-1.", presenting(_sha1, ciphers=ANY_STRENGTH), owner="payments"),
+    _chain_case(
+        "weak-signature", "Signed with SHA-1.", presenting(_sha1, ciphers=ANY_SECURITY_LEVEL), owner="payments"
+    ),
     _chain_case(
         "weak-key",
         "An RSA key of 1024 bits.",
-        presenting(lambda pki, at: pki.leaf(at.host, key=rsa.generate_private_key(65537, 1024)), ciphers=ANY_STRENGTH),
+        presenting(
+            lambda pki, at: pki.leaf(at.host, key=rsa.generate_private_key(65537, 1024)), ciphers=ANY_SECURITY_LEVEL
+        ),
         owner="payments",
     ),
 )

@@ -1,11 +1,11 @@
-"""Servers that ask clients for a certificate, and what they do about those that have none."""
+"""Servers that ask for a client certificate, and how they treat clients that have none."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Final
 
-from scanner.demo.cases import Case, Opening, Place, Workshop, sound
+from scanner.demo.cases import Case, Endpoint, HandlerFactory, ServerFactory, valid_credential
 from scanner.demo.pki import pem
 from scanner.demo.servers import Handler, openssl
 
@@ -13,7 +13,7 @@ _PAGE: Final = (
     b"<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>\r\n"
     b"<center><h1>400 Bad Request</h1></center>\r\n</body>\r\n</html>\r\n"
 )
-# What nginx answers where ssl_verify_client is on
+# nginx's answer with ssl_verify_client on
 _REFUSAL: Final = (
     b"HTTP/1.1 400 Bad Request\r\nServer: demo\r\nContent-Type: text/html\r\n"
     + f"Content-Length: {len(_PAGE)}\r\n".encode()
@@ -22,14 +22,19 @@ _REFUSAL: Final = (
 )
 
 
-def _asking(mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, refusal: bytes = b"") -> Opening:
-    """A sound server that asks for a certificate of the fleet's own CA; ``refusal`` is its answer to those without."""
+def _asking_for_certificate(
+    mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, refusal: bytes = b""
+) -> HandlerFactory:
+    """Return a factory for a server that asks for a certificate of the fleet's CA.
 
-    def build(shop: Workshop, place: Place) -> Handler:
-        context = shop.context(sound(shop.pki, place), maximum=maximum)
-        context.load_verify_locations(cadata=pem(shop.pki.root.der).decode())
+    ``refusal`` is the answer to clients that have none.
+    """
+
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
+        context.load_verify_locations(cadata=pem(factory.pki.root.der).decode())
         context.verify_mode = mode
-        return openssl(shop.only_for(place.host, context), place.story, refusal=refusal)
+        return openssl(factory.only_for(endpoint.host, context), endpoint.story, refusal=refusal)
 
     return build
 
@@ -42,7 +47,7 @@ CASES: Final = (
         code="client-certificate-required",
         cause="client-certificate",
         owner="payments",
-        servers=(_asking(ssl.CERT_REQUIRED),),
+        servers=(_asking_for_certificate(ssl.CERT_REQUIRED),),
     ),
     Case(
         name="client-cert-required-tls12",
@@ -51,7 +56,7 @@ CASES: Final = (
         code="client-certificate-required",
         cause="client-certificate",
         owner="payments",
-        servers=(_asking(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),),
+        servers=(_asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
     Case(
         name="client-cert-page",
@@ -61,7 +66,7 @@ CASES: Final = (
         cause="client-certificate",
         protocol="https",
         owner="payments",
-        servers=(_asking(ssl.CERT_OPTIONAL, refusal=_REFUSAL),),
+        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),),
     ),
     Case(
         name="client-cert-optional",
@@ -69,13 +74,13 @@ CASES: Final = (
         code="client-certificate-optional",
         protocol="https",
         owner="payments",
-        servers=(_asking(ssl.CERT_OPTIONAL),),
+        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL),),
     ),
     Case(
         name="client-cert-optional-tls12",
         story="Asks for a client certificate in TLS 1.2 and serves everybody.",
         code="client-certificate-optional",
         owner="payments",
-        servers=(_asking(ssl.CERT_OPTIONAL, maximum=ssl.TLSVersion.TLSv1_2),),
+        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
 )

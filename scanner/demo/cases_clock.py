@@ -1,21 +1,24 @@
-"""Clocks that are wrong: a server's own, and that of the machine that scans."""
+"""Wrong clocks: a server's, and that of the scanning machine."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Final
 
-from scanner.demo.cases import Case, Place, Workshop, presenting, sound
+from scanner.demo.cases import Case, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.pki import DAY, pem
 from scanner.demo.servers import Handler, openssl
 
 
-def _slow(shop: Workshop, place: Place) -> Handler:
-    """Sound but for its clock. It welcomes client certificates, so it is spoken to, and says what time it takes it to be."""
-    context = shop.context(sound(shop.pki, place))
-    context.load_verify_locations(cadata=pem(shop.pki.root.der).decode())
+def _slow_clock(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    """Serve a valid certificate with a Date header that is two days slow.
+
+    Asking for a client certificate makes the scanner send a request, whose answer has the Date.
+    """
+    context = factory.context(valid_credential(factory.pki, endpoint))
+    context.load_verify_locations(cadata=pem(factory.pki.root.der).decode())
     context.verify_mode = ssl.CERT_OPTIONAL
-    return openssl(shop.only_for(place.host, context), place.story, date_off=(-2 * DAY).total_seconds())
+    return openssl(factory.only_for(endpoint.host, context), endpoint.story, date_offset=(-2 * DAY).total_seconds())
 
 
 CASES: Final = (
@@ -28,7 +31,7 @@ CASES: Final = (
         protocol="https",
         owner="payments",
         needs_time=True,
-        servers=(_slow,),
+        servers=(_slow_clock,),
     ),
     Case(
         name="new-certificate",
@@ -37,7 +40,7 @@ CASES: Final = (
         cause="clock-skew",
         code="local-clock-wrong",
         needs_time=True,
-        clock_off=-3 * DAY,
+        clock_offset=-3 * DAY,
         servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-DAY, 89 * DAY))),),
     ),
 )

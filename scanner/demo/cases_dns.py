@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.demo.cases import Case, DnsBehaviour, presenting, sound
+from scanner.demo.cases import Case, DnsBehaviour, presenting, valid_credential
 
 CASES: Final = (
     Case(
@@ -81,6 +81,6 @@ CASES: Final = (
         code="private-address",
         host="intranet.example.net",
         owner="platform",
-        servers=(presenting(sound),),
+        servers=(presenting(valid_credential),),
     ),
 )

@@ -1,38 +1,38 @@
-"""Servers with nothing wrong: what must not be reported is tested like what must."""
+"""Servers with nothing wrong, which must get no codes."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, Case, Place, Workshop, presenting, sound
+from scanner.demo.cases import DOMAIN, Case, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.servers import Handler, imap, openssl, postgres, smtp
 
 
-def _sound_context(shop: Workshop, place: Place) -> ssl.SSLContext:
-    return shop.only_for(place.host, shop.context(sound(shop.pki, place)))
+def _sound_context(factory: ServerFactory, endpoint: Endpoint) -> ssl.SSLContext:
+    return factory.only_for(endpoint.host, factory.context(valid_credential(factory.pki, endpoint)))
 
 
-def _smtp(shop: Workshop, place: Place) -> Handler:
-    return smtp(_sound_context(shop, place))
+def _smtp(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return smtp(_sound_context(factory, endpoint))
 
 
-def _imap(shop: Workshop, place: Place) -> Handler:
-    return imap(_sound_context(shop, place))
+def _imap(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return imap(_sound_context(factory, endpoint))
 
 
-def _postgres(shop: Workshop, place: Place) -> Handler:
-    return postgres(_sound_context(shop, place))
+def _postgres(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return postgres(_sound_context(factory, endpoint))
 
 
-def _needs_sni(shop: Workshop, place: Place) -> Handler:
-    context = shop.context(sound(shop.pki, place))
+def _needs_sni(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    context = factory.context(valid_credential(factory.pki, endpoint))
 
     def choose(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, __: ssl.SSLContext) -> int | None:
-        return None if name == place.host else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        return None if name == endpoint.host else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
     context.sni_callback = choose
-    return openssl(context, place.story)
+    return openssl(context, endpoint.story)
 
 
 CASES: Final = (
@@ -40,17 +40,17 @@ CASES: Final = (
         name="healthy",
         story="TLS 1.3 and 1.2, an ECDSA certificate and its intermediate.",
         protocol="https",
-        servers=(presenting(sound),),
+        servers=(presenting(valid_credential),),
     ),
     Case(
         name="tls12",
         story="TLS 1.2 only, which every client still takes.",
-        servers=(presenting(sound, maximum=ssl.TLSVersion.TLSv1_2),),
+        servers=(presenting(valid_credential, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
     Case(
         name="tls13",
         story="TLS 1.3 only, which every current client has.",
-        servers=(presenting(sound, minimum=ssl.TLSVersion.TLSv1_3),),
+        servers=(presenting(valid_credential, minimum=ssl.TLSVersion.TLSv1_3),),
     ),
     Case(
         name="rsa",
@@ -62,7 +62,7 @@ CASES: Final = (
         name="hello-retry",
         story="Takes P-384 alone and asks for another hello: one round trip more, nothing wrong.",
         owner="payments",
-        servers=(presenting(sound, curve="secp384r1"),),
+        servers=(presenting(valid_credential, curve="secp384r1"),),
     ),
     Case(
         name="shop.wildcard",
@@ -87,12 +87,12 @@ CASES: Final = (
         story="A name with an IPv6 address alone.",
         owner="data",
         ipv6=True,
-        servers=(presenting(sound),),
+        servers=(presenting(valid_credential),),
     ),
     Case(
         name="sends-intermediate",
         story="Sends the intermediate that another server of the fleet forgets.",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.forgotten)),),
+        servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.unsent)),),
     ),
     Case(
         name="needs-sni",

@@ -1,17 +1,17 @@
-"""Something stands in between: certificates that no CA of the site's made, and a page that answers for everybody."""
+"""Interception: certificates reissued by a middlebox, and a captive portal that answers for every site."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, Case, Place, Workshop, presenting, sound
+from scanner.demo.cases import DOMAIN, Case, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.pki import Authority, Credential, Pki
 from scanner.demo.servers import Handler, openssl
 
-# The name by which Chrome knows the interceptor that badssl.com has for tests.
+# The name of badssl.com's test interceptor in Chrome's list.
 KNOWN_INTERCEPTOR: Final = "BadSSL MITM Software Test"
-# Sites that have nothing in common but what stands before them; no public DNS will ever have them (RFC 6761 section 6.2).
-UNRELATED: Final = ("www.alpha-bank.test", "www.bravo-mail.test", "www.charlie-news.test", "www.delta-shop.test")
+# Sites that have nothing in common but the interceptor; no public DNS will ever have them (RFC 6761 section 6.2).
+UNRELATED_HOSTS: Final = ("www.alpha-bank.test", "www.bravo-mail.test", "www.charlie-news.test", "www.delta-shop.test")
 PORTAL_PAGE: Final = b"<html><title>Sign in to the hotel's network</title></html>"
 PORTAL_ANSWER: Final = (
     b"HTTP/1.1 511 Network Authentication Required\r\nContent-Type: text/html\r\n"
@@ -19,28 +19,28 @@ PORTAL_ANSWER: Final = (
 )
 
 
-def _boxed(authority: Authority, credential: Credential) -> Credential:
-    """With the interceptor's root, as they send it."""
+def _with_root(authority: Authority, credential: Credential) -> Credential:
+    """Append the interceptor's root, as interceptors do."""
     return credential.sending(*credential.chain, authority.der)
 
 
-def _known(pki: Pki, at: Place) -> Credential:
+def _known_interceptor(pki: Pki, at: Endpoint) -> Credential:
     box = pki.new_root(KNOWN_INTERCEPTOR)
-    return _boxed(box, pki.leaf(at.host, issuer=box))
+    return _with_root(box, pki.leaf(at.host, issuer=box))
 
 
-def _made_on_the_spot(pki: Pki, at: Place) -> Credential:
-    # Interceptors have one key, and put it into every certificate that they make.
-    return _boxed(pki.interceptor, pki.leaf(at.host, issuer=pki.interceptor, key=pki.interceptor.key))
+def _reissued(pki: Pki, at: Endpoint) -> Credential:
+    # Interceptors have one key, which is in every certificate that they issue.
+    return _with_root(pki.interceptor, pki.leaf(at.host, issuer=pki.interceptor, key=pki.interceptor.key))
 
 
-def _elsewhere(pki: Pki, at: Place) -> Credential:
+def _on_one_path(pki: Pki, at: Endpoint) -> Credential:
     box = pki.new_root("Demo CA of one path")
-    return _boxed(box, pki.leaf(at.host, issuer=box))
+    return _with_root(box, pki.leaf(at.host, issuer=box))
 
 
-def _portal(shop: Workshop, place: Place) -> Handler:
-    return openssl(shop.context(shop.pki.leaf(f"login.{DOMAIN}")), place.story, refusal=PORTAL_ANSWER)
+def _portal(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return openssl(factory.context(factory.pki.leaf(f"login.{DOMAIN}")), endpoint.story, refusal=PORTAL_ANSWER)
 
 
 CASES: Final = (
@@ -52,7 +52,7 @@ CASES: Final = (
         code="known-middlebox",
         also=("untrusted-root",),
         owner="corp",
-        servers=(presenting(_known),),
+        servers=(presenting(_known_interceptor),),
     ),
     *(
         Case(
@@ -64,9 +64,9 @@ CASES: Final = (
             code="issuer-across-unrelated-names",
             also=("untrusted-root",),
             owner="partners",
-            servers=(presenting(_made_on_the_spot),),
+            servers=(presenting(_reissued),),
         )
-        for host in UNRELATED
+        for host in UNRELATED_HOSTS
     ),
     Case(
         name="portal",
@@ -86,6 +86,6 @@ CASES: Final = (
         code="untrusted-root",
         also=("certificate-differs-by-path", "endpoints-disagree"),
         owner="corp",
-        servers=(presenting(sound), presenting(_elsewhere)),
+        servers=(presenting(valid_credential), presenting(_on_one_path)),
     ),
 )

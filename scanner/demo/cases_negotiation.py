@@ -8,49 +8,59 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from scanner.demo.cases import Case, Opening, Place, Workshop, always, presenting, sound
-from scanner.demo.hello import ClientHello
+from scanner.demo.cases import (
+    Case,
+    Endpoint,
+    HandlerFactory,
+    ServerFactory,
+    presenting,
+    valid_credential,
+    without_certificate,
+)
+from scanner.demo.client_hello import ClientHello
+from scanner.demo.server_messages import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, Suite, alert, server_flight
 from scanner.demo.servers import (
     Handler,
-    answering,
-    refuse_with_alert,
-    refuse_with_close,
+    answer_hello_with,
+    close_with_alert,
+    close_without_answer,
+    refuse_if,
     scripted,
-    unless,
 )
-from scanner.demo.wire import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, Suite, alert, server_flight
 
 
-def _old(version: int, *suites: Suite, answers_any_version: bool = False) -> Opening:
-    def build(shop: Workshop, place: Place) -> Handler:
-        pki = shop.pki
+def _old(version: int, *suites: Suite, answers_any_version: bool = False) -> HandlerFactory:
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        pki = factory.pki
         ecdsa = Suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA in suites
-        credential = pki.leaf(place.host) if ecdsa else pki.leaf(place.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+        credential = (
+            pki.leaf(endpoint.host) if ecdsa else pki.leaf(endpoint.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+        )
         return scripted(credential, version=version, suites=suites, answers_any_version=answers_any_version)
 
     return build
 
 
-def _intolerant(refuse: Handler) -> Opening:
+def _intolerant(refuse: Handler) -> HandlerFactory:
     def offers_tls13(hello: ClientHello) -> bool:
         return hello.offers_tls13
 
-    def build(shop: Workshop, place: Place) -> Handler:
-        context = shop.context(sound(shop.pki, place), maximum=ssl.TLSVersion.TLSv1_2)
-        return unless(offers_tls13, refuse, context, place.story)
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=ssl.TLSVersion.TLSv1_2)
+        return refuse_if(offers_tls13, refuse, context, endpoint.story)
 
     return build
 
 
-def _sha1_signatures(shop: Workshop, place: Place) -> Handler:
-    credential = shop.pki.leaf(place.host, issuer=shop.pki.issuing_rsa, key=shop.pki.rsa_key)
+def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
     flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
     suites = [Suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
     return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
 
 
-def _triple_des_only(shop: Workshop, place: Place) -> Handler:
-    credential = shop.pki.leaf(place.host, issuer=shop.pki.issuing_rsa, key=shop.pki.rsa_key)
+def _triple_des_only(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
     return scripted(credential, suites=[Suite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, Suite.TLS_RSA_WITH_RC4_128_SHA])
 
 
@@ -95,7 +105,7 @@ CASES: Final = (
         outcome="fail",
         cause="protocol-version",
         code="version-rejected",
-        servers=(always(answering(alert(Alert.PROTOCOL_VERSION))),),
+        servers=(without_certificate(answer_hello_with(alert(Alert.PROTOCOL_VERSION))),),
     ),
     Case(
         name="version-intolerant",
@@ -104,7 +114,7 @@ CASES: Final = (
         cause="protocol-version",
         code="version-intolerant",
         owner="payments",
-        servers=(_intolerant(refuse_with_alert(Alert.PROTOCOL_VERSION)),),
+        servers=(_intolerant(close_with_alert(Alert.PROTOCOL_VERSION)),),
     ),
     Case(
         name="version-intolerant-close",
@@ -113,7 +123,7 @@ CASES: Final = (
         cause="protocol-version",
         code="version-intolerant",
         owner="payments",
-        servers=(_intolerant(refuse_with_close),),
+        servers=(_intolerant(close_without_answer),),
     ),
     Case(
         name="retired-suites",
@@ -122,7 +132,9 @@ CASES: Final = (
         cause="cipher-mismatch",
         code="no-shared-cipher",
         servers=(
-            presenting(sound, for_any_name=True, maximum=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA384"),
+            presenting(
+                valid_credential, for_any_name=True, maximum=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA384"
+            ),
         ),
     ),
     Case(
@@ -156,7 +168,7 @@ CASES: Final = (
         outcome="fail",
         cause="cipher-mismatch",
         code="no-shared-group",
-        servers=(presenting(sound, for_any_name=True, curve="secp521r1"),),
+        servers=(presenting(valid_credential, for_any_name=True, curve="secp521r1"),),
     ),
     Case(
         name="ed25519",
@@ -181,7 +193,7 @@ CASES: Final = (
         outcome="fail",
         cause="cipher-mismatch",
         code="handshake-failure",
-        servers=(always(answering(alert(Alert.HANDSHAKE_FAILURE))),),
+        servers=(without_certificate(answer_hello_with(alert(Alert.HANDSHAKE_FAILURE))),),
     ),
     Case(
         name="insufficient-security",
@@ -189,6 +201,6 @@ CASES: Final = (
         outcome="fail",
         cause="cipher-mismatch",
         code="handshake-failure",
-        servers=(always(answering(alert(Alert.INSUFFICIENT_SECURITY))),),
+        servers=(without_certificate(answer_hello_with(alert(Alert.INSUFFICIENT_SECURITY))),),
     ),
 )

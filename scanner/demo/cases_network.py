@@ -1,27 +1,42 @@
-"""Addresses that cannot be reached, and things in between that swallow a hello."""
+"""Unreachable addresses, and middleboxes that drop a ClientHello."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from scanner.demo.cases import Case, Place, Socket, Workshop, always, presenting, sound
+from scanner.demo.cases import (
+    Case,
+    DeadSocket,
+    Endpoint,
+    ServerFactory,
+    presenting,
+    valid_credential,
+    without_certificate,
+)
 from scanner.demo.servers import (
     ONE_PACKET,
     Handler,
+    close_with_reset,
     drain,
-    refuse_with_reset,
-    resetting,
+    refuse_if,
+    reset_after_hello,
     silent,
-    unless,
 )
 
 
-def _sni_filtered(shop: Workshop, place: Place) -> Handler:
-    return unless(lambda hello: hello.server_name == place.host, refuse_with_reset, shop.default_context, place.story)
+def _sni_filtered(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return refuse_if(
+        lambda hello: hello.server_name == endpoint.host, close_with_reset, factory.default_context, endpoint.story
+    )
 
 
-def _drops_large_hello(shop: Workshop, place: Place) -> Handler:
-    return unless(lambda hello: hello.size > ONE_PACKET, drain, shop.context(sound(shop.pki, place)), place.story)
+def _drops_large_hello(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return refuse_if(
+        lambda hello: hello.size > ONE_PACKET,
+        drain,
+        factory.context(valid_credential(factory.pki, endpoint)),
+        endpoint.story,
+    )
 
 
 CASES: Final = (
@@ -31,7 +46,7 @@ CASES: Final = (
         outcome="fail",
         cause="network-blocked",
         code="connection-refused",
-        servers=(Socket.REFUSES,),
+        servers=(DeadSocket.REFUSES,),
     ),
     Case(
         name="firewalled",
@@ -40,7 +55,7 @@ CASES: Final = (
         cause="network-blocked",
         code="connect-timeout",
         owner="platform",
-        servers=(Socket.NEVER_ACCEPTS,),
+        servers=(DeadSocket.NEVER_ACCEPTS,),
     ),
     Case(
         name="reset-after-hello",
@@ -48,7 +63,7 @@ CASES: Final = (
         outcome="fail",
         cause="network-blocked",
         code="reset-after-hello",
-        servers=(always(resetting),),
+        servers=(without_certificate(reset_after_hello),),
     ),
     Case(
         name="silent-after-hello",
@@ -56,7 +71,7 @@ CASES: Final = (
         outcome="fail",
         cause="network-blocked",
         code="silent-after-hello",
-        servers=(always(silent),),
+        servers=(without_certificate(silent),),
     ),
     Case(
         name="sni-filtered",
@@ -80,6 +95,6 @@ CASES: Final = (
         story="Two addresses, and one of them refuses connections.",
         outcome="warn",
         code="some-addresses-unreachable",
-        servers=(Socket.REFUSES, presenting(sound)),
+        servers=(DeadSocket.REFUSES, presenting(valid_credential)),
     ),
 )

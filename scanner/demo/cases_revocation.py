@@ -1,7 +1,7 @@
-"""Certificates that were revoked, or of which nobody can say, and staples of every kind.
+"""Revoked certificates, certificates of unknown status, and all kinds of OCSP staples.
 
-Python's ``ssl`` cannot staple, so the servers that do are scripted up to ServerHelloDone. What is asked online is
-answered by the demo's own ``services``.
+Python's ``ssl`` cannot staple, so the servers that do are scripted up to ServerHelloDone. ``ca_services`` answers OCSP
+and CRL requests.
 """
 
 from __future__ import annotations
@@ -13,32 +13,34 @@ from typing import Final
 
 from cryptography import x509
 
-from scanner.demo import wire
-from scanner.demo.cases import Case, Opening, Place, Workshop, presenting
+from scanner.demo import server_messages
+from scanner.demo.ca_services import authority_url, crl_url, distribution_points, ocsp_staple, ocsp_url
+from scanner.demo.cases import Case, Endpoint, HandlerFactory, ServerFactory, presenting
 from scanner.demo.pki import DAY, Credential, Pki
 from scanner.demo.servers import Handler, scripted
-from scanner.demo.services import crl_url, issuer_url, ocsp_url, points, staple
 
 MUST_STAPLE: Final = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
 
 
-def _stapling(make: Callable[[Pki, Credential], bytes], *extensions: tuple[x509.ExtensionType, bool]) -> Opening:
-    """A server with a sound certificate and the staple that ``make`` gives for it."""
+def _stapling(make: Callable[[Pki, Credential], bytes], *extensions: tuple[x509.ExtensionType, bool]) -> HandlerFactory:
+    """Return a factory for a server with a valid certificate and the staple that ``make`` returns for it."""
 
-    def build(shop: Workshop, place: Place) -> Handler:
-        credential = shop.pki.leaf(place.host, extensions=extensions)
-        flight = partial(wire.server_flight, staple=make(shop.pki, credential))
-        return scripted(credential, suites=[wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], flight=flight)
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        credential = factory.pki.leaf(endpoint.host, extensions=extensions)
+        flight = partial(server_messages.server_flight, staple=make(factory.pki, credential))
+        return scripted(
+            credential, suites=[server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], flight=flight
+        )
 
     return build
 
 
 def _good(pki: Pki, credential: Credential) -> bytes:
-    return staple(pki, credential.leaf, pki.issuing)
+    return ocsp_staple(pki, credential.leaf, pki.issuing)
 
 
-def _of_another(pki: Pki, credential: Credential) -> bytes:
-    return staple(pki, pki.leaf("another.example").leaf, pki.issuing)
+def _about_another(pki: Pki, credential: Credential) -> bytes:
+    return ocsp_staple(pki, pki.leaf("another.example").leaf, pki.issuing)
 
 
 def _badly_signed(pki: Pki, credential: Credential) -> bytes:
@@ -46,38 +48,40 @@ def _badly_signed(pki: Pki, credential: Credential) -> bytes:
     return response[:-1] + bytes([response[-1] ^ 1])
 
 
-def _revoked_by_ocsp(pki: Pki, at: Place) -> Credential:
+def _revoked_by_ocsp(pki: Pki, at: Endpoint) -> Credential:
     return pki.revoke(pki.leaf(at.host, extensions=[(ocsp_url(pki), False)]), x509.ReasonFlags.superseded)
 
 
-def _revoked_by_crl(pki: Pki, at: Place) -> Credential:
+def _revoked_by_crl(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host, extensions=[(crl_url(pki, pki.issuing), False)])
     return pki.revoke(credential, x509.ReasonFlags.key_compromise)
 
 
-def _under_revoked(pki: Pki, at: Place) -> Credential:
+def _under_revoked(pki: Pki, at: Endpoint) -> Credential:
     authority = pki.authority("Demo Revoked CA", extensions=[(crl_url(pki, pki.root), False)])
     pki.revoked[authority.certificate.serial_number] = x509.ReasonFlags.ca_compromise
     return pki.leaf(at.host, issuer=authority)
 
 
-def _good_by_both(pki: Pki, at: Place) -> Credential:
+def _good_by_ocsp_and_crl(pki: Pki, at: Endpoint) -> Credential:
     return pki.leaf(at.host, extensions=[(ocsp_url(pki), False), (crl_url(pki, pki.issuing), False)])
 
 
-def _nobody_knows(pki: Pki, at: Place) -> Credential:
-    lists = points(f"{pki.services}/crl/lost", f"{pki.services}/page")
+def _unobtainable_lists(pki: Pki, at: Endpoint) -> Credential:
+    lists = distribution_points(f"{pki.services_url}/crl/lost", f"{pki.services_url}/page")
     return pki.leaf(at.host, extensions=[(lists, False)])
 
 
-def _short_lived(pki: Pki, at: Place) -> Credential:
+def _short_lived(pki: Pki, at: Endpoint) -> Credential:
     validity = (-DAY, timedelta(days=5, hours=20))
-    return pki.leaf(at.host, validity=validity, extensions=[(points(f"{pki.services}/crl/lost"), False)])
+    return pki.leaf(
+        at.host, validity=validity, extensions=[(distribution_points(f"{pki.services_url}/crl/lost"), False)]
+    )
 
 
-def _issuer_published(pki: Pki, at: Place) -> Credential:
+def _issuer_published(pki: Pki, at: Endpoint) -> Credential:
     authority = pki.authority("Demo Published CA")
-    credential = pki.leaf(at.host, issuer=authority, issuer_url=issuer_url(pki, authority))
+    credential = pki.leaf(at.host, issuer=authority, issuer_url=authority_url(pki, authority))
     return credential.sending(credential.leaf)
 
 
@@ -94,7 +98,7 @@ CASES: Final = (
         cause="revoked",
         code="revoked-ocsp-staple",
         owner="payments",
-        servers=(_stapling(lambda pki, own: staple(pki, own.leaf, pki.issuing, revoked=True)),),
+        servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, revoked=True)),),
     ),
     Case(
         name="revoked-ocsp",
@@ -137,7 +141,7 @@ CASES: Final = (
         outcome="fail",
         cause="revoked",
         code="staple-invalid",
-        servers=(_stapling(lambda pki, own: staple(pki, own.leaf, pki.issuing, age=6 * DAY)),),
+        servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, age=6 * DAY)),),
     ),
     Case(
         name="staple-of-another",
@@ -145,7 +149,7 @@ CASES: Final = (
         outcome="fail",
         cause="revoked",
         code="staple-invalid",
-        servers=(_stapling(_of_another),),
+        servers=(_stapling(_about_another),),
     ),
     Case(
         name="staple-badly-signed",
@@ -158,13 +162,13 @@ CASES: Final = (
     Case(
         name="asked-and-good",
         story="The CA's responder was asked, and says: good.",
-        servers=(presenting(_good_by_both),),
+        servers=(presenting(_good_by_ocsp_and_crl),),
     ),
     Case(
         name="revocation-unknown",
         story="One of the CA's lists is not there, and the other is a web page.",
         code="revocation-unknown",
-        servers=(presenting(_nobody_knows),),
+        servers=(presenting(_unobtainable_lists),),
     ),
     Case(
         name="short-lived",

@@ -1,30 +1,39 @@
-"""Servers that are set up wrongly: they speak something else, break off, or send the wrong certificates."""
+"""Misconfigured servers: they speak another protocol, close early, or send the wrong certificates."""
 
 from __future__ import annotations
 
 import secrets
 from typing import Final
 
-from scanner.demo import wire
-from scanner.demo.cases import DOMAIN, Case, Opening, Place, Workshop, always, presenting, sound
-from scanner.demo.hello import ClientHello
+from scanner.demo import server_messages
+from scanner.demo.cases import (
+    DOMAIN,
+    Case,
+    Endpoint,
+    HandlerFactory,
+    ServerFactory,
+    presenting,
+    valid_credential,
+    without_certificate,
+)
+from scanner.demo.client_hello import ClientHello
 from scanner.demo.pki import DAY, Credential, Pki, name, new_key
 from scanner.demo.servers import (
     Handler,
-    answering,
-    greeting,
+    answer_hello_with,
+    close_with_alert,
+    greet_with,
     plain_http,
     postgres,
-    refuse_with_alert,
+    refuse_if,
     scripted,
     smtp,
-    unless,
 )
 
-_SUITES: Final = [wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
+_SUITES: Final = [server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
 
-# What is true of every placeholder as well.
-_NOT_THEIR_OWN: Final = ("self-signed-leaf", "name-not-in-san", "default-certificate")
+# Codes that also apply to every placeholder certificate.
+_ALSO_TRUE: Final = ("self-signed-leaf", "name-not-in-san", "default-certificate")
 
 _BAD_REQUEST: Final = (
     b"HTTP/1.1 400 Bad Request\r\nServer: demo\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n"
@@ -32,75 +41,75 @@ _BAD_REQUEST: Final = (
 )
 
 
-def _ingress(pki: Pki, at: Place) -> Credential:
-    # What ingress-nginx makes for itself where no secret is configured.
+def _ingress(pki: Pki, at: Endpoint) -> Credential:
+    # The certificate that ingress-nginx generates when no secret is configured.
     common_name = "Kubernetes Ingress Controller Fake Certificate"
     subject = name(common_name, organization="Acme Co")
     return pki.self_signed(subject, "ingress.local", validity=(-10 * DAY, 355 * DAY))
 
 
-def _traefik(pki: Pki, at: Place) -> Credential:
+def _traefik(pki: Pki, at: Endpoint) -> Credential:
     subject = name("TRAEFIK DEFAULT CERT", organization=None)
     host = f"{secrets.token_hex(16)}.{secrets.token_hex(16)}.traefik.default"
     return pki.self_signed(subject, host, validity=(-10 * DAY, 355 * DAY))
 
 
-def _sni_unrecognized(shop: Workshop, place: Place) -> Handler:
-    refuse = refuse_with_alert(wire.Alert.UNRECOGNIZED_NAME)
-    return unless(
-        lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, shop.default_context, place.story
+def _sni_unrecognized(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    refuse = close_with_alert(server_messages.Alert.UNRECOGNIZED_NAME)
+    return refuse_if(
+        lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, factory.default_context, endpoint.story
     )
 
 
-def _closes_midway(shop: Workshop, place: Place) -> Handler:
-    def half(hello: ClientHello, version: int, suite: wire.Suite, credential: Credential) -> bytes:
-        flight = wire.server_flight(hello, version, suite, credential)
+def _closes_midway(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def half(hello: ClientHello, version: int, suite: server_messages.Suite, credential: Credential) -> bytes:
+        flight = server_messages.server_flight(hello, version, suite, credential)
         return flight[: len(flight) // 2]
 
-    return scripted(shop.pki.leaf(place.host), suites=_SUITES, flight=half, hangs_up=True)
+    return scripted(factory.pki.leaf(endpoint.host), suites=_SUITES, flight=half, closes_after_flight=True)
 
 
-def _malformed(shop: Workshop, place: Place) -> Handler:
-    def flight(hello: ClientHello, version: int, suite: wire.Suite, credential: Credential) -> bytes:
-        # The session id claims 255 bytes, of 32 at most and a few that are there.
+def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def flight(hello: ClientHello, version: int, suite: server_messages.Suite, credential: Credential) -> bytes:
+        # The session id claims 255 bytes, where 32 are allowed and a few are present.
         body = version.to_bytes(2) + secrets.token_bytes(32) + b"\xff" + suite.to_bytes(2) + b"\x00"
-        return wire.records(22, version, wire.handshake(2, body))
+        return server_messages.records(22, version, server_messages.handshake(2, body))
 
-    return scripted(shop.pki.leaf(place.host), suites=_SUITES, flight=flight)
+    return scripted(factory.pki.leaf(endpoint.host), suites=_SUITES, flight=flight)
 
 
-def _no_certificate(shop: Workshop, place: Place) -> Handler:
-    credential = shop.pki.leaf(place.host)
+def _no_certificate(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    credential = factory.pki.leaf(endpoint.host)
     return scripted(credential.sending(), suites=_SUITES)
 
 
-def _key_mismatch(shop: Workshop, place: Place) -> Handler:
-    return scripted(Credential(shop.pki.leaf(place.host).chain, new_key()), suites=_SUITES)
+def _key_mismatch(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return scripted(Credential(factory.pki.leaf(endpoint.host).chain, new_key()), suites=_SUITES)
 
 
-def _misordered(pki: Pki, at: Place) -> Credential:
+def _misordered(pki: Pki, at: Endpoint) -> Credential:
     upper = pki.authority("Demo Policy CA")
     credential = pki.leaf(at.host, issuer=pki.authority("Demo Department CA", issuer=upper))
     leaf, lower_der, upper_der = credential.chain
     return credential.sending(leaf, upper_der, lower_der)
 
 
-def _with_extras(pki: Pki, at: Place) -> Credential:
+def _with_extras(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host)
     leftover = pki.authority("Demo CA of last year", validity=(-700 * DAY, -20 * DAY))
     return credential.sending(*credential.chain, leftover.der)
 
 
-def _with_root(pki: Pki, at: Place) -> Credential:
+def _with_root(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host)
     return credential.sending(*credential.chain, pki.root.der)
 
 
-def _smtp_without_starttls(shop: Workshop, place: Place) -> Handler:
+def _smtp_without_starttls(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return smtp(None, offered=False)
 
 
-def _smtp_refusing(shop: Workshop, place: Place) -> Handler:
+def _smtp_refusing(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return smtp(None, refusal="454 4.7.0 TLS not available due to local problem")
 
 
@@ -108,7 +117,7 @@ def _case(
     case: str,
     code: str,
     story: str,
-    *servers: Opening,
+    *servers: HandlerFactory,
     protocol: str = "tls",
     owner: str = "web",
     also: tuple[str, ...] = (),
@@ -131,21 +140,21 @@ CASES: Final = (
         "plain-http",
         "plaintext-on-tls-port",
         "An HTTP server that takes the hello for a bad request.",
-        always(plain_http(_BAD_REQUEST)),
+        without_certificate(plain_http(_BAD_REQUEST)),
         protocol="https",
     ),
     _case(
         "plain-ssh",
         "plaintext-on-tls-port",
         "An SSH server on the port.",
-        always(greeting(b"SSH-2.0-demo\r\n")),
+        without_certificate(greet_with(b"SSH-2.0-demo\r\n")),
         owner="platform",
     ),
     _case(
         "plain-smtp",
         "plaintext-on-tls-port",
         "An SMTP server that waits for STARTTLS, on the port for TLS from the first byte.",
-        always(greeting(b"220 mx.demo.test ESMTP ready\r\n", b"500 5.5.1 Command unrecognized\r\n")),
+        without_certificate(greet_with(b"220 mx.demo.test ESMTP ready\r\n", b"500 5.5.1 Command unrecognized\r\n")),
         protocol="smtps",
         owner="mail",
     ),
@@ -155,7 +164,7 @@ CASES: Final = (
         "A Kubernetes ingress controller without a certificate of its own.",
         presenting(_ingress, for_any_name=True),
         owner="platform",
-        also=_NOT_THEIR_OWN,
+        also=_ALSO_TRUE,
     ),
     _case(
         "traefik",
@@ -163,7 +172,7 @@ CASES: Final = (
         "A Traefik proxy without a certificate of its own.",
         presenting(_traefik, for_any_name=True),
         owner="platform",
-        also=_NOT_THEIR_OWN,
+        also=_ALSO_TRUE,
     ),
     _case(
         "no-starttls",
@@ -185,7 +194,7 @@ CASES: Final = (
         "plain-database",
         "starttls-not-offered",
         "A PostgreSQL server without TLS.",
-        always(postgres(None)),
+        without_certificate(postgres(None)),
         protocol="postgres",
         owner="data",
     ),
@@ -199,9 +208,11 @@ CASES: Final = (
         "internal-error",
         "internal-error",
         "An internal_error alert.",
-        always(answering(wire.alert(wire.Alert.INTERNAL_ERROR))),
+        without_certificate(answer_hello_with(server_messages.alert(server_messages.Alert.INTERNAL_ERROR))),
     ),
-    _case("hangs-up", "closed-during-handshake", "Hangs up on every hello.", always(answering(b""))),
+    _case(
+        "hangs-up", "closed-during-handshake", "Hangs up on every hello.", without_certificate(answer_hello_with(b""))
+    ),
     _case("hangs-up-midway", "closed-during-handshake", "Hangs up in the middle of its flight.", _closes_midway),
     _case("malformed-handshake", "malformed-handshake", "A ServerHello whose lengths make no sense.", _malformed),
     _case("no-certificate", "no-certificate", "A Certificate message with no certificate in it.", _no_certificate),
@@ -232,7 +243,7 @@ CASES: Final = (
         story="Two addresses with two certificates, both good.",
         outcome="warn",
         code="endpoints-disagree",
-        servers=(presenting(sound), presenting(sound)),
+        servers=(presenting(valid_credential), presenting(valid_credential)),
     ),
     Case(
         name="one-expired",
@@ -242,7 +253,7 @@ CASES: Final = (
         code="certificate-expired",
         also=("endpoints-disagree",),
         servers=(
-            presenting(sound),
+            presenting(valid_credential),
             presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Servers whose certificates fall short of what browsers ask of public CAs: SCTs, and how long a certificate may live."""
+"""Certificates that break browsers' rules for public CAs: SCTs and the maximum validity."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from scanner.demo.cases import Case, Opening, presenting
-from scanner.demo.ctlogs import DemoLog, Logs
+from scanner.demo.cases import Case, HandlerFactory, presenting
+from scanner.demo.demo_logs import DemoLog, Logs
 from scanner.demo.pki import DAY, LEAF_VALIDITY
 
-# Longer than any public CA may issue since 2026-03-15, and short of the year after which nobody would take it.
-TOO_LONG: Final = (-10 * DAY, 205 * DAY)
+# Longer than public CAs may issue since 2026-03-15, but not so long that clients refuse it.
+TOO_LONG_VALIDITY: Final = (-10 * DAY, 205 * DAY)
 
 
-def _logged(
+def _with_scts_of(
     choose: Callable[[Logs], Sequence[DemoLog]],
     *,
     validity: tuple[timedelta, timedelta] = LEAF_VALIDITY,
-    logged_as: Callable[[bytes], bytes] | None = None,
-) -> Opening:
-    return presenting(lambda pki, at: pki.leaf(at.host, logs=choose(pki.logs), validity=validity, logged_as=logged_as))
+    tbs_for_logs: Callable[[bytes], bytes] | None = None,
+) -> HandlerFactory:
+    return presenting(
+        lambda pki, at: pki.leaf(at.host, logs=choose(pki.logs), validity=validity, tbs_for_logs=tbs_for_logs)
+    )
 
 
-def _another(tbs: bytes) -> bytes:
-    """What a log signs when it is given another certificate."""
+def _changed(tbs: bytes) -> bytes:
+    """Return the TBSCertificate of another certificate for a log to sign."""
     return tbs[:-1] + bytes((tbs[-1] ^ 1,))
 
 
@@ -36,7 +38,7 @@ CASES: Final = (
         cause="certificate-transparency",
         code="no-scts",
         owner="payments",
-        servers=(_logged(lambda logs: ()),),
+        servers=(_with_scts_of(lambda logs: ()),),
     ),
     Case(
         name="too-few-scts",
@@ -45,7 +47,7 @@ CASES: Final = (
         cause="certificate-transparency",
         code="too-few-scts",
         owner="payments",
-        servers=(_logged(lambda logs: (logs.alder,)),),
+        servers=(_with_scts_of(lambda logs: (logs.alder,)),),
     ),
     Case(
         name="unknown-log",
@@ -53,7 +55,7 @@ CASES: Final = (
         outcome="warn",
         code="unknown-log",
         owner="payments",
-        servers=(_logged(lambda logs: (*logs.usual, logs.unlisted)),),
+        servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.unlisted)),),
     ),
     Case(
         name="log-retired",
@@ -61,7 +63,7 @@ CASES: Final = (
         outcome="warn",
         code="log-retired",
         owner="payments",
-        servers=(_logged(lambda logs: (*logs.usual, logs.retired)),),
+        servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.retired)),),
     ),
     Case(
         name="sct-invalid",
@@ -71,7 +73,7 @@ CASES: Final = (
         code="sct-invalid",
         also=("too-few-scts",),
         owner="payments",
-        servers=(_logged(lambda logs: logs.usual, logged_as=_another),),
+        servers=(_with_scts_of(lambda logs: logs.sufficient, tbs_for_logs=_changed),),
     ),
     Case(
         name="validity-too-long",
@@ -79,6 +81,6 @@ CASES: Final = (
         outcome="warn",
         code="validity-too-long",
         owner="payments",
-        servers=(_logged(lambda logs: logs.three, validity=TOO_LONG),),
+        servers=(_with_scts_of(lambda logs: logs.three, validity=TOO_LONG_VALIDITY),),
     ),
 )

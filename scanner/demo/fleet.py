@@ -1,8 +1,8 @@
-"""The demo's fleet, running: every case of the catalogue on loopback, its DNS, and the files that describe it.
+"""Runs the demo's fleet: the servers of all cases on loopback, their DNS, and the files that describe them.
 
-Each server gets an address of its own in 127.0.0.0/8 where the system lets one bind there (Linux does; macOS has 127.0.0.1 alone),
-so that pacing by address sees a fleet and not one machine. What cannot be had here is left out of the inventory and
-said in ``Fleet.skipped``. Nothing is ever bound or named outside loopback.
+Each server has its own address in 127.0.0.0/8 if the system allows to bind it (Linux does; macOS only has 127.0.0.1), so
+that pacing per address sees many machines. Cases that this system cannot run are left out of the inventory and listed in
+``Fleet.skipped``. Nothing is bound outside loopback.
 """
 
 from __future__ import annotations
@@ -23,34 +23,35 @@ import trio
 from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec import Struct, field
 
-from scanner.demo.cases import Case, Opening, Place, Socket, Workshop
-from scanner.demo.catalogue import CASES
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.ca_services import ca_services
+from scanner.demo.case_list import CASES
+from scanner.demo.cases import Case, DeadSocket, Endpoint, HandlerFactory, ServerFactory
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Pki, pem
 from scanner.demo.servers import Handler, run_handler
-from scanner.demo.services import services
-from scanner.demo.timeserver import SERVERS, serve_time
+from scanner.demo.time_server import TIME_SERVERS, serve_time
 from scanner.demo.zone import records
 
 COLUMNS: Final = ("host", "port", "protocol", "owner", "expected", "story")
-# 127.94.x.y: clear of 127.0.0.1, where people run things, and of 127.0.1.1 and 127.0.0.53, where Debian and systemd do.
+# 127.94.x.y avoids 127.0.0.1, which other services use, and 127.0.1.1 and 127.0.0.53 of Debian and systemd.
 FIRST_ADDRESS: Final = (127 << 24) | (94 << 16) | 1
 ONLY_ADDRESS: Final = "127.0.0.1"
 IPV6_ADDRESS: Final = "::1"
-# Enough for a burst of probes from every follow-up at once.
+# Enough for all follow-ups of a target at once.
 BACKLOG: Final = 64
-# A port that is free on one address is nearly always free on the next; eight tries do not all fail by chance.
+# Attempts to find a port that is free on all addresses of a case. One that is free on one address nearly always is on
+# the next.
 PORT_TRIES: Final = 8
-# Connections from ourselves that wait in a queue of length zero; the kernel takes one or two before it drops SYNs.
+# Connections that fill a listen queue of length zero; the kernel accepts one or two before it drops SYNs.
 QUEUE_FILLERS: Final = 4
-# A connection on loopback that could be accepted is there at once.
+# How long a connection that the kernel accepts may take on loopback.
 QUEUE_TEST_SECONDS: Final = 0.1
-# Where a case has no server its port is never reached.
+# The port of cases without a server, which is never reached.
 DEFAULT_PORT: Final = 443
 
 
 class Row(Struct, frozen=True):
-    """A case as it stands in the inventory."""
+    """A case with the host, port and addresses that it has in the inventory."""
 
     case: Case
     host: str
@@ -58,7 +59,7 @@ class Row(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
 
     def curl(self, roots: Path) -> str | None:
-        """A command that shows the case to a person; ``None`` where there is no server for curl."""
+        """Return a curl command that shows the case, or ``None`` if curl cannot talk to it."""
         if not self.addresses or self.case.protocol not in ("tls", "https"):
             return None
         host, to = _a_label(self.host), ""
@@ -71,10 +72,9 @@ class Row(Struct, frozen=True):
 class Fleet(Struct, frozen=True):
     """A running fleet.
 
-    ``resolver`` is "ADDRESS:PORT" of its DNS server, ``time_servers`` are those that tell the time; ``config_hints`` are
-    options of ``ScanConfig`` under which the slowest case ends in seconds: everything is on this machine, so what has not
-    answered in a second or two never will. Few are asked at a time, since both ends share this process: on a busy machine
-    a hundred handshakes at once would all run out of time.
+    ``resolver`` and ``time_servers`` are "ADDRESS:PORT". ``config_hints`` are options of ``ScanConfig`` with which the
+    slowest case ends within seconds: on loopback, a server that has not answered in a second or two never will. The
+    concurrency is low since both ends share this process: on a busy machine, a hundred handshakes would time out.
     """
 
     directory: Path
@@ -95,26 +95,26 @@ class Fleet(Struct, frozen=True):
 
     @property
     def inventory(self) -> Path:
-        """The inventory: one row for each case."""
+        """The inventory, which has one row per case."""
         return self.directory / "inventory.csv"
 
     @property
     def roots(self) -> Path:
-        """The one root that the fleet's certificates are under, PEM."""
+        """The root certificate of the fleet (PEM)."""
         return self.directory / "roots.pem"
 
     @property
     def ct_logs(self) -> Path:
-        """The log list by which the fleet's certificates are in order, JSON."""
+        """The list of the fleet's CT logs (JSON)."""
         return self.directory / "ctlogs.json"
 
 
-class CannotHere(Exception):
-    """This system cannot stage a case; the message says why."""
+class CaseUnsupported(Exception):
+    """This system cannot run a case; the message gives the reason."""
 
 
 class Servers(Struct, frozen=True):
-    """Servers that are up, without DNS."""
+    """The running servers of a fleet, without DNS."""
 
     pki: Pki
     rows: tuple[Row, ...]
@@ -124,11 +124,11 @@ class Servers(Struct, frozen=True):
 
 @asynccontextmanager
 async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncIterator[Fleet]:
-    """Starts DNS and servers, writes ``inventory.csv``, ``roots.pem`` and ``ctlogs.json`` into ``directory``, and stops all at the end.
+    """Run DNS and servers for the block; write ``inventory.csv``, ``roots.pem`` and ``ctlogs.json`` into ``directory``.
 
-    Raises ``OSError`` where the directory cannot be written or loopback not be bound.
+    Raises ``OSError`` if the directory cannot be written or loopback cannot be bound.
     """
-    _make(directory)
+    _make_directory(directory)
     async with run_servers(cases) as servers:
         async with serve_dns(_zone(servers.rows), ONLY_ADDRESS) as dns:
             _write_files(directory, servers.rows, servers.pki)
@@ -137,31 +137,34 @@ async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncI
 
 @asynccontextmanager
 async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
-    """The servers of the cases, each on an address and port of its own. Raises ``OSError`` where loopback cannot be bound."""
+    """Run the servers of the cases for the block, each on its own address and port.
+
+    Raises ``OSError`` if loopback cannot be bound.
+    """
     rows: list[Row] = []
     skipped: list[tuple[Case, str]] = []
     addresses = _Addresses()
     listeners: list[tuple[trio.SocketListener, Handler]] = []
-    with ExitStack() as held:
-        with Workshop(Pki(time.time())) as shop:
-            # The CA's own services come first: certificates say where they are.
-            places = addresses.take(1)
-            [bound] = _bind(places)
-            held.callback(bound.close)
+    with ExitStack() as stack:
+        with ServerFactory(Pki(time.time())) as factory:
+            # The CA's services come first, since certificates contain their URLs.
+            bind_addresses = addresses.take(1)
+            [bound] = _bind(bind_addresses)
+            stack.callback(bound.close)
             bound.listen(BACKLOG)
-            shop.pki.services = f"http://{places[0]}:{bound.getsockname()[1]}"
-            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), services(shop.pki)))
-            clocks = _time_sockets(addresses, held)
+            factory.pki.services_url = f"http://{bind_addresses[0]}:{bound.getsockname()[1]}"
+            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), ca_services(factory.pki)))
+            clocks = _time_sockets(addresses, stack)
             for case in cases:
                 try:
                     if case.needs_time and not clocks:
-                        raise CannotHere(
+                        raise CaseUnsupported(
                             f"time servers need addresses of their own, and this system has {ONLY_ADDRESS} alone"
                         )
-                    with ExitStack() as kept:
-                        row, opened = _open(case, shop, addresses, kept)
-                        held.push(kept.pop_all())
-                except CannotHere as error:
+                    with ExitStack() as case_stack:
+                        row, opened = _open_case(case, factory, addresses, case_stack)
+                        stack.push(case_stack.pop_all())
+                except CaseUnsupported as error:
                     skipped.append((case, str(error)))
                 else:
                     rows.append(row)
@@ -171,16 +174,16 @@ async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
                 nursery.start_soon(trio.serve_listeners, partial(run_handler, handler), [listener])
             for bound in clocks:
                 nursery.start_soon(serve_time, trio.socket.from_stdlib_socket(bound))
-            told = tuple("{}:{}".format(*bound.getsockname()) for bound in clocks)
-            yield Servers(shop.pki, tuple(rows), tuple(skipped), told)
+            time_servers = tuple("{}:{}".format(*bound.getsockname()) for bound in clocks)
+            yield Servers(factory.pki, tuple(rows), tuple(skipped), time_servers)
             nursery.cancel_scope.cancel()
 
 
-# --- places ----------------------------------------------------------------------------------------
+# --- addresses and sockets -------------------------------------------------------------------------
 
 
 class _Addresses:
-    """Hands out loopback addresses, one after another, or the only one there is."""
+    """Allocates loopback addresses: consecutive ones, or always 127.0.0.1 if the system has no others."""
 
     def __init__(self) -> None:
         self._next = FIRST_ADDRESS
@@ -188,7 +191,7 @@ class _Addresses:
 
     @staticmethod
     def has_many() -> bool:
-        """Whether addresses beside 127.0.0.1 can be bound without being configured."""
+        """Return whether addresses other than 127.0.0.1 can be bound without being configured."""
         with socket.socket() as trial:
             try:
                 trial.bind((_text(FIRST_ADDRESS), 0))
@@ -199,7 +202,9 @@ class _Addresses:
     def take(self, count: int) -> list[str]:
         if not self._many:
             if count > 1:
-                raise CannotHere(f"{count} loopback addresses are needed, and this system has {ONLY_ADDRESS} alone")
+                raise CaseUnsupported(
+                    f"{count} loopback addresses are needed, and this system has {ONLY_ADDRESS} alone"
+                )
             return [ONLY_ADDRESS] * count
         first, self._next = self._next, self._next + count
         return [_text(first + i) for i in range(count)]
@@ -209,40 +214,40 @@ def _text(address: int) -> str:
     return socket.inet_ntoa(address.to_bytes(4))
 
 
-def _open(
-    case: Case, shop: Workshop, addresses: _Addresses, held: ExitStack
+def _open_case(
+    case: Case, factory: ServerFactory, addresses: _Addresses, stack: ExitStack
 ) -> tuple[Row, list[tuple[trio.SocketListener, Handler]]]:
-    """Binds the case's sockets, which ``held`` closes, and makes its servers."""
+    """Bind the case's sockets, which ``stack`` closes, and create its servers."""
     if not case.servers:
         return Row(case, case.full_host or "", DEFAULT_PORT), []
-    places = [IPV6_ADDRESS] if case.ipv6 else addresses.take(len(case.servers))
-    sockets = _bind(places)
+    bind_addresses = [IPV6_ADDRESS] if case.ipv6 else addresses.take(len(case.servers))
+    sockets = _bind(bind_addresses)
     for bound in sockets:
-        held.callback(bound.close)
+        stack.callback(bound.close)
     port = int(sockets[0].getsockname()[1])
-    host = case.full_host or places[0]
+    host = case.full_host or bind_addresses[0]
     listeners: list[tuple[trio.SocketListener, Handler]] = []
-    for opening, address, bound in zip(case.servers, places, sockets, strict=True):
-        if opening is Socket.NEVER_ACCEPTS:
-            _fill_queue(bound, held)
-        elif not isinstance(opening, Socket):
+    for opening, address, bound in zip(case.servers, bind_addresses, sockets, strict=True):
+        if opening is DeadSocket.NEVER_ACCEPTS:
+            _fill_queue(bound, stack)
+        elif not isinstance(opening, DeadSocket):
             bound.listen(BACKLOG)
-            place = Place(_a_label(host), address, port, case.story)
-            handler = _build(opening, shop, place)
+            endpoint = Endpoint(_a_label(host), address, port, case.story)
+            handler = _build(opening, factory, endpoint)
             listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), handler))
-    return Row(case, host, port, tuple(places)), listeners
+    return Row(case, host, port, tuple(bind_addresses)), listeners
 
 
-def _build(opening: Opening, shop: Workshop, place: Place) -> Handler:
-    """The server's handler. Raises ``CannotHere`` where this system's OpenSSL lacks or forbids what the case needs."""
+def _build(opening: HandlerFactory, factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    """Return the server's handler. Raises ``CaseUnsupported`` if this system's OpenSSL lacks what the case needs."""
     try:
-        return opening(shop, place)
+        return opening(factory, endpoint)
     except (ssl.SSLError, ValueError, UnsupportedAlgorithm) as error:
-        raise CannotHere(f"{ssl.OPENSSL_VERSION} cannot serve it here: {error}") from error
+        raise CaseUnsupported(f"{ssl.OPENSSL_VERSION} cannot serve it here: {error}") from error
 
 
 def _bind(addresses: Sequence[str]) -> list[socket.socket]:
-    """Sockets on one port that is free on all of the addresses. They hold the port whether they listen or not."""
+    """Return sockets bound to one port that is free on all of the addresses."""
     for _ in range(PORT_TRIES):
         bound: list[socket.socket] = []
         port = 0
@@ -255,35 +260,35 @@ def _bind(addresses: Sequence[str]) -> list[socket.socket]:
             for opened in bound:
                 opened.close()
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                raise CannotHere(f"{', '.join(addresses)} cannot be bound: {error.strerror}") from error
+                raise CaseUnsupported(f"{', '.join(addresses)} cannot be bound: {error.strerror}") from error
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
             for opened in bound:
                 opened.setblocking(False)
             return bound
-    raise CannotHere(f"no port was free on {', '.join(addresses)} together")
+    raise CaseUnsupported(f"no port was free on {', '.join(addresses)} together")
 
 
-def _time_sockets(addresses: _Addresses, held: ExitStack) -> list[socket.socket]:
-    """UDP sockets at addresses of their own, which ``held`` closes; none where there is one address alone."""
+def _time_sockets(addresses: _Addresses, stack: ExitStack) -> list[socket.socket]:
+    """Return UDP sockets on addresses of their own, which ``stack`` closes; none if there is only one address."""
     found: list[socket.socket] = []
     if addresses.has_many():
-        for address in addresses.take(SERVERS):
+        for address in addresses.take(TIME_SERVERS):
             bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held.callback(bound.close)
+            stack.callback(bound.close)
             bound.bind((address, 0))
             bound.setblocking(False)
             found.append(bound)
     return found
 
 
-def _fill_queue(bound: socket.socket, held: ExitStack) -> None:
-    """Makes a listening socket that takes no more connections, and proves it. Raises ``CannotHere``."""
+def _fill_queue(bound: socket.socket, stack: ExitStack) -> None:
+    """Fill the queue of a listening socket, and check that it accepts no more. Raises ``CaseUnsupported``."""
     bound.listen(0)
     for _ in range(QUEUE_FILLERS):
         filler = socket.socket()
-        held.callback(filler.close)
+        stack.callback(filler.close)
         filler.setblocking(False)
         filler.connect_ex(bound.getsockname())
     with socket.socket() as trial:
@@ -293,8 +298,8 @@ def _fill_queue(bound: socket.socket, held: ExitStack) -> None:
         except TimeoutError:
             return
         except OSError as error:
-            raise CannotHere(f"a full queue answers here: {error}") from error
-    raise CannotHere("this system accepts connections beyond a full queue")
+            raise CaseUnsupported(f"a full queue answers here: {error}") from error
+    raise CaseUnsupported("this system accepts connections beyond a full queue")
 
 
 def _a_label(host: str) -> str:
@@ -314,7 +319,7 @@ def _zone(rows: Sequence[Row]) -> dict[str, Node]:
 # --- files -------------------------------------------------------------------------------------------
 
 
-def _make(directory: Path) -> None:
+def _make_directory(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
 
 

@@ -1,8 +1,8 @@
-"""A throw-away PKI, made anew at each start: one root, a few authorities, and leaves of every kind.
+"""The demo's PKI, generated at each start: one root, a few intermediates, and leaves of every kind.
 
-``Pki`` makes sound certificates and takes each deviation as an argument, so that a case states its flaw and nothing else.
-Private keys live in memory only; the root that is written to disk can sign nothing once the process is gone.
-Elliptic-curve keys are made for each certificate (tens of microseconds); RSA keys take a hundred times as long and are shared.
+``Pki`` issues valid certificates and takes each deviation as an argument, so that a case only states its flaw. Private
+keys only exist in memory, so the root that is written to disk can sign nothing once the process has ended. Each
+certificate has its own elliptic-curve key (tens of microseconds); RSA keys take a hundred times as long and are shared.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scanner.demo.ctlogs import DemoLog, Logs, sct_list
+from scanner.demo.demo_logs import DemoLog, Logs, sct_list
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 ORGANIZATION: Final = "tlsweep demo"
 DAY: Final = timedelta(days=1)
-# Ninety days, ten of them gone: neither expiring soon by any default nor longer than a public CA may issue.
+# Ninety days, ten of which have passed: neither expiring soon nor longer than public CAs may issue.
 LEAF_VALIDITY: Final = (-10 * DAY, 80 * DAY)
 AUTHORITY_VALIDITY: Final = (-400 * DAY, 1500 * DAY)
 ROOT_VALIDITY: Final = (-800 * DAY, 3000 * DAY)
 
-# The contents of the object identifiers 1.2.840.113549.1.1.11 and .5 (RFC 8017 appendix C): they differ in the last byte.
+# Contents octets of the object identifiers 1.2.840.113549.1.1.11 and .5 (RFC 8017 appendix C).
 SHA256_WITH_RSA: Final = bytes.fromhex("2a864886f70d01010b")
 SHA1_WITH_RSA: Final = bytes.fromhex("2a864886f70d010105")
 
@@ -43,7 +43,7 @@ _FALSE_KEY_USAGE: Final = {
 
 
 class Authority(Struct, frozen=True):
-    """A CA: its certificate, its key, and the certificates between it and its root (the root left out), itself first."""
+    """A CA: its certificate, its key, and the chain from itself to below the root."""
 
     certificate: x509.Certificate
     key: PrivateKey
@@ -51,55 +51,55 @@ class Authority(Struct, frozen=True):
 
     @property
     def der(self) -> bytes:
-        """The CA's certificate."""
+        """The CA's certificate (DER)."""
         return der(self.certificate)
 
 
 class Credential(Struct, frozen=True):
-    """What a server needs to present itself: certificates in the order of sending (DER), and the key it signs with."""
+    """A server's certificates in the order of sending (DER), and the private key that it signs with."""
 
     chain: tuple[bytes, ...]
     key: PrivateKey
 
     @property
     def leaf(self) -> bytes:
-        """The end-entity certificate."""
+        """The end-entity certificate (DER)."""
         return self.chain[0]
 
     def sending(self, *chain: bytes) -> Credential:
-        """The same key, other certificates."""
+        """Return a credential with this key and other certificates."""
         return replace(self, chain=chain)
 
     def chain_pem(self) -> bytes:
-        """The certificates as a PEM bundle, in the order of sending."""
+        """Return the certificates as a PEM bundle, in the order of sending."""
         return b"".join(pem(certificate) for certificate in self.chain)
 
     def key_pem(self) -> bytes:
-        """The key, unencrypted PKCS #8."""
+        """Return the key as unencrypted PKCS #8 (PEM)."""
         return self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
 
 def der(certificate: x509.Certificate) -> bytes:
-    """The certificate's DER."""
+    """Return the DER of a certificate."""
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def pem(certificate_der: bytes) -> bytes:
-    """DER of any content in PEM armour of RFC 7468; nothing is parsed, so a malformed certificate passes."""
+    """Encode DER as PEM (RFC 7468) without parsing it, so that malformed certificates are possible."""
     text = base64.b64encode(certificate_der)
     lines = [text[i : i + 64] for i in range(0, len(text), 64)]
     return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A P-256 key."""
+    """Generate a P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def name(common_name: str | None, *, organization: str | None = ORGANIZATION, unit: str | None = None) -> x509.Name:
-    """A distinguished name of up to three attributes."""
+    """Return a distinguished name of up to three attributes."""
     attributes = ((NameOID.ORGANIZATION_NAME, organization), (NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
     parts = [x509.NameAttribute(oid, value) for oid, value in attributes if value is not None]
     if common_name is not None:
@@ -118,51 +118,51 @@ def _alternative_names(names: Iterable[str]) -> x509.SubjectAlternativeName:
 
 
 class Pki:
-    """One fleet's certificates, all relative to ``now`` (seconds since the epoch, UTC)."""
+    """Issues one fleet's certificates, all relative to ``now`` (seconds since the epoch)."""
 
     def __init__(self, now: float) -> None:
         self.now: Final = datetime.fromtimestamp(now, UTC).replace(microsecond=0)
         self.logs: Final = Logs()
-        # Where the CA's services are, and what they know: all authorities, and revoked serial numbers with their reasons.
-        self.services = ""
+        # URL and data of the CA's services: all authorities, and revoked serial numbers with their reasons.
+        self.services_url = ""
         self.authorities: list[Authority] = []
         self.revoked: dict[int, x509.ReasonFlags] = {}
         self.root: Final = self.new_root("Demo Root CA")
 
-    # Made when first asked for: RSA keys are what costs time here.
+    # Created on first use, since generating RSA keys takes time.
 
     @cached_property
     def issuing(self) -> Authority:
-        """The everyday intermediate; every server under it but the forgetful ones sends it."""
+        """The default intermediate."""
         return self.authority("Demo Issuing CA")
 
     @cached_property
     def issuing_rsa(self) -> Authority:
-        """The intermediate with an RSA key."""
+        """An intermediate with an RSA key."""
         return self.authority("Demo RSA Issuing CA", key=self.rsa_issuing_key)
 
     @cached_property
     def rsa_issuing_key(self) -> rsa.RSAPrivateKey:
-        """The key of ``issuing_rsa``, for signatures that the library will not write."""
+        """The key of ``issuing_rsa``, for signatures that the library refuses to make."""
         return rsa.generate_private_key(65537, 2048)
 
     @cached_property
     def rsa_key(self) -> rsa.RSAPrivateKey:
-        """The one 2048-bit key that all RSA leaves share."""
+        """The 2048-bit key that all RSA leaves share."""
         return rsa.generate_private_key(65537, 2048)
 
     @cached_property
     def interceptor(self) -> Authority:
-        """What stands before several sites; a root of its own."""
+        """The root of an interceptor in front of several sites."""
         return self.new_root("Demo Interception CA")
 
     @cached_property
-    def forgotten(self) -> Authority:
-        """An intermediate that one server sends and another forgets."""
+    def unsent(self) -> Authority:
+        """An intermediate that one server sends and another does not."""
         return self.authority("Demo Forgotten CA")
 
     def new_root(self, common_name: str) -> Authority:
-        """A self-signed CA. Only ``root`` goes into ``roots.pem``."""
+        """Create a self-signed CA. Only ``root`` is written to ``roots.pem``."""
         key = new_key()
         subject = name(common_name)
         builder = self._builder(subject, subject, key.public_key(), ROOT_VALIDITY)
@@ -182,7 +182,7 @@ class Pki:
         permitted_names: Sequence[str] = (),
         extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
     ) -> Authority:
-        """An intermediate, by default one that may issue anything."""
+        """Create an intermediate, by default one without constraints."""
         issuer = issuer or self.root
         key = key or new_key()
         builder = self._builder(name(common_name), issuer.certificate.subject, key.public_key(), validity)
@@ -196,7 +196,7 @@ class Pki:
         return self._registered(Authority(certificate, key, (der(certificate), *issuer.path)))
 
     def revoke(self, credential: Credential, reason: x509.ReasonFlags) -> Credential:
-        """The credential, its certificate revoked."""
+        """Revoke the credential's certificate; return the credential."""
         self.revoked[x509.load_der_x509_certificate(credential.leaf).serial_number] = reason
         return credential
 
@@ -215,15 +215,14 @@ class Pki:
         issuer_url: str | None = None,
         extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
         logs: Sequence[DemoLog] | None = None,
-        logged_as: Callable[[bytes], bytes] | None = None,
+        tbs_for_logs: Callable[[bytes], bytes] | None = None,
     ) -> Credential:
-        """A server certificate for the names (DNS names or IP literals), with the intermediates that belong to it.
+        """Issue a server certificate for DNS names or IP addresses, with its intermediates.
 
-        It holds an SCT of each of ``logs``, by default of as many as browsers want of a public CA; ``logged_as`` makes
-        what they sign out of what the CA will (the TBSCertificate).
-
-        Without names there is no subjectAltName; the subject is ``common_name``, or the first of the names.
-        ``issuer_url`` becomes the caIssuers access location (RFC 5280 section 4.2.2.1).
+        Without names there is no subjectAltName; the subject is ``common_name``, or else the first of the names.
+        ``issuer_url`` becomes the caIssuers access location (RFC 5280 section 4.2.2.1). The certificate has an SCT of
+        each of ``logs``, by default of as many as browsers require; ``tbs_for_logs`` maps the TBSCertificate to the one
+        that the logs sign.
         """
         issuer = issuer or self.issuing
         key = key or new_key()
@@ -237,15 +236,15 @@ class Pki:
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
-        chosen = self.logs.usual if logs is None else logs
+        chosen = self.logs.sufficient if logs is None else logs
         if chosen:
-            builder = self._with_scts(builder, issuer, chosen, logged_as, validity[0])
+            builder = self._with_scts(builder, issuer, chosen, tbs_for_logs, validity[0])
         return Credential((der(self._sign(builder, issuer)), *issuer.path), key)
 
     def self_signed(
         self, subject: x509.Name, *names: str, validity: tuple[timedelta, timedelta] = LEAF_VALIDITY
     ) -> Credential:
-        """An end-entity certificate that nobody vouches for, as products make for themselves at installation."""
+        """Create a self-signed end-entity certificate, as products do at installation."""
         key = new_key()
         builder = self._builder(subject, subject, key.public_key(), validity)
         builder = self._with_leaf_extensions(builder, names, (ExtendedKeyUsageOID.SERVER_AUTH,))
@@ -297,19 +296,19 @@ class Pki:
         builder: x509.CertificateBuilder,
         issuer: Authority,
         logs: Sequence[DemoLog],
-        logged_as: Callable[[bytes], bytes] | None,
+        tbs_for_logs: Callable[[bytes], bytes] | None,
         begins: timedelta,
     ) -> x509.CertificateBuilder:
-        """The same with SCTs, made when it began to be valid, or an hour ago at the latest."""
-        # `_sign` adds its extension behind all others, and what logs sign has the order of what is issued
+        """Return ``builder`` with SCTs, whose time is the notBefore of the certificate, or an hour ago if that is later."""
+        # `_sign` appends its extension, but logs sign the extensions in the order of the final certificate
         tbs = self._sign(builder, issuer).tbs_certificate_bytes
-        if logged_as is not None:
-            tbs = logged_as(tbs)
+        if tbs_for_logs is not None:
+            tbs = tbs_for_logs(tbs)
         issuer_spki = issuer.certificate.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         at = self.now + min(begins, timedelta(hours=-1))
-        return builder.add_extension(sct_list([log.promise(tbs, issuer_spki, at) for log in logs]), critical=False)
+        return builder.add_extension(sct_list([log.sign_sct(tbs, issuer_spki, at) for log in logs]), critical=False)
 
     @staticmethod
     def _sign(builder: x509.CertificateBuilder, issuer: Authority) -> x509.Certificate:
@@ -319,34 +318,34 @@ class Pki:
         return builder.add_extension(identifier, critical=False).sign(issuer.key, algorithm)
 
 
-# --- flaws that no honest library makes ----------------------------------------------------------
+# --- flaws that libraries refuse to produce ------------------------------------------------------
 
 
 def with_broken_signature(certificate_der: bytes) -> bytes:
-    """The certificate with the last bit of its signature flipped: the DER stays sound."""
+    """Flip the last bit of the certificate's signature; the DER stays valid."""
     return certificate_der[:-1] + bytes([certificate_der[-1] ^ 1])
 
 
 def with_sha1_signature(certificate_der: bytes, issuer_key: rsa.RSAPrivateKey) -> bytes:
-    """The certificate signed again with sha1WithRSAEncryption, which ``cryptography`` refuses to write.
+    """Sign the certificate again with sha1WithRSAEncryption, which ``cryptography`` refuses to do.
 
-    The certificate must have been signed with sha256WithRSAEncryption by the same key: the two names have one length,
-    and so have the signatures, so no length in the DER changes.
+    It must have been signed with sha256WithRSAEncryption by the same key: the object identifiers and the signatures
+    are of equal length, so no length in the DER changes.
     """
     to_sign = x509.load_der_x509_certificate(certificate_der).tbs_certificate_bytes
     start = certificate_der.index(to_sign)
-    # The first of the two places is in the part that is signed, ahead of the issuer's name (RFC 5280 section 4.1).
-    to_sign = named_sha1(to_sign)
+    # The first of the two identifiers is in the TBSCertificate, before the issuer's name (RFC 5280 section 4.1).
+    to_sign = with_sha1_name(to_sign)
     signature = issuer_key.sign(to_sign, padding.PKCS1v15(), hashes.SHA1())
     rest = certificate_der[start + len(to_sign) : -len(signature)].replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
     return certificate_der[:start] + to_sign + rest + signature
 
 
-def named_sha1(to_sign: bytes) -> bytes:
-    """A TBSCertificate that says sha1WithRSAEncryption where it said sha256WithRSAEncryption."""
+def with_sha1_name(to_sign: bytes) -> bytes:
+    """Replace sha256WithRSAEncryption by sha1WithRSAEncryption in a TBSCertificate."""
     return to_sign.replace(SHA256_WITH_RSA, SHA1_WITH_RSA, 1)
 
 
-def truncated(certificate_der: bytes) -> bytes:
-    """The certificate without its last bytes: the lengths inside promise more than is there."""
+def without_last_bytes(certificate_der: bytes) -> bytes:
+    """Cut off the certificate's last bytes, so that the lengths inside exceed the data."""
     return certificate_der[:-17]

@@ -1,8 +1,8 @@
-"""How the demo's servers behave, one function for each kind of behaviour: a handler takes a connection and answers it.
+"""Connection handlers of the demo's servers, one function per kind of behaviour.
 
-Handlers never clean up after a peer that goes away: ``run_handler`` does it for all of them.
-Where a server is done it says so with FIN and waits for the peer (``part``): closing a socket that still holds
-unread bytes would turn a close into a reset, and a lost alert into a different case.
+Handlers do not handle peers that go away: ``run_handler`` does so for all of them. A server that is done sends FIN and
+waits for the peer (``close_gracefully``): closing a socket with unread data would send RST, and the peer might lose an
+alert.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Final, TypeVar
 
 import trio
 
-from scanner.demo import wire
-from scanner.demo.hello import ClientHello, HelloError, complete_hello_untrusted, parse_hello_untrusted
+from scanner.demo import server_messages
+from scanner.demo.client_hello import ClientHello, HelloError, complete_hello_untrusted, parse_hello_untrusted
 from scanner.demo.pki import Credential
 
 _T = TypeVar("_T")
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
-# No connection outlives this, so that a client that forgets one costs a socket for a while and not for ever.
+# Bounds how long a client that never closes holds a socket.
 CONNECTION_SECONDS: Final = 60.0
-# How long a server that has said its last waits for the peer to go: longer than any answer on loopback takes.
-PARTING_SECONDS: Final = 2.0
+# How long a server waits for the peer to close: longer than any answer takes on loopback.
+CLOSE_SECONDS: Final = 2.0
 REQUEST_SECONDS: Final = 5.0
 MAX_REQUEST: Final = 16384
-# One Ethernet segment with room for headers: the size at which old middleboxes gave up on larger hellos.
+# A bit less than one Ethernet segment: some middleboxes drop larger hellos.
 ONE_PACKET: Final = 1400
 
 
 async def run_handler(handler: Handler, stream: trio.SocketStream) -> None:
-    """Runs one connection to its end; what peers do to it (vanish, refuse, send garbage) ends it quietly."""
+    """Run the handler of one connection; a peer that disappears, refuses or sends garbage ends it without an error."""
     with trio.move_on_after(CONNECTION_SECONDS):
         try:
             await handler(stream)
@@ -47,7 +47,7 @@ async def run_handler(handler: Handler, stream: trio.SocketStream) -> None:
 
 
 async def read_hello(stream: trio.SocketStream) -> tuple[ClientHello, bytes]:
-    """The client's hello and the bytes it came in. Raises ``HelloError`` for anything else."""
+    """Return the client's hello and the bytes read. Raises ``HelloError`` for anything else."""
     received = b""
     while True:
         chunk = await stream.receive_some()
@@ -59,40 +59,43 @@ async def read_hello(stream: trio.SocketStream) -> tuple[ClientHello, bytes]:
             return parse_hello_untrusted(message, len(received)), received
 
 
-async def part(stream: trio.SocketStream) -> None:
-    """Ends our side, and waits a moment for the peer to end its own."""
+async def close_gracefully(stream: trio.SocketStream) -> None:
+    """Send FIN and wait for the peer's, up to ``CLOSE_SECONDS``."""
     await stream.send_eof()
-    with trio.move_on_after(PARTING_SECONDS):
+    with trio.move_on_after(CLOSE_SECONDS):
         await drain(stream)
 
 
 async def drain(stream: trio.SocketStream) -> None:
-    """Reads and forgets until the peer ends."""
+    """Discard what the peer sends until it closes."""
     while await stream.receive_some():
         pass
 
 
 def reset(stream: trio.SocketStream) -> None:
-    """Closes with RST instead of FIN (SO_LINGER of zero seconds)."""
+    """Close with RST instead of FIN (SO_LINGER of zero seconds)."""
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.socket.close()
 
 
-# --- OpenSSL, as real servers have it --------------------------------------------------------------
+# --- servers that use OpenSSL ----------------------------------------------------------------------
 
 
-def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"", date_off: float | None = None) -> Handler:
-    """A real handshake, then one plain page over HTTP for whoever asks (a browser, curl); ``refusal`` instead, where there is
-    one, for clients without a certificate. With ``date_off`` the page has a Date, so many seconds off."""
+def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"", date_offset: float | None = None) -> Handler:
+    """Return a handler that performs a TLS handshake and serves one text page over HTTP.
+
+    Clients without a certificate get ``refusal`` instead, if given. With ``date_offset`` the answer has a Date header
+    that is wrong by so many seconds.
+    """
 
     async def handle(stream: trio.SocketStream) -> None:
-        await converse(stream, context, page, refusal=refusal, date_off=date_off)
+        await serve_page(stream, context, page, refusal=refusal, date_offset=date_offset)
 
     return handle
 
 
-class _Tls:
-    """The server's side of TLS over a stream. Unlike ``trio.SSLStream`` it sends the alert of a handshake that fails."""
+class _TlsServer:
+    """The server's side of TLS over a stream. Unlike ``trio.SSLStream``, it sends the alert if the handshake fails."""
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, received: bytes) -> None:
         self._stream = stream
@@ -102,22 +105,22 @@ class _Tls:
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def handshake(self) -> None:
-        await self._until_done(self._object.do_handshake)
+        await self._drive(self._object.do_handshake)
 
     @property
-    def client_is_known(self) -> bool:
+    def has_client_certificate(self) -> bool:
         return self._object.getpeercert(binary_form=True) is not None
 
     async def read(self) -> bytes:
-        return await self._until_done(lambda: self._object.read(4096))
+        return await self._drive(lambda: self._object.read(4096))
 
     async def write(self, data: bytes) -> None:
-        await self._until_done(lambda: self._object.write(data))
+        await self._drive(lambda: self._object.write(data))
 
     async def close(self) -> None:
-        await self._until_done(self._object.unwrap)
+        await self._drive(self._object.unwrap)
 
-    async def _until_done(self, step: Callable[[], _T]) -> _T:
+    async def _drive(self, step: Callable[[], _T]) -> _T:
         while True:
             try:
                 result = step()
@@ -139,17 +142,17 @@ class _Tls:
             await self._stream.send_all(data)
 
 
-async def converse(
+async def serve_page(
     stream: trio.SocketStream,
     context: ssl.SSLContext,
     page: str,
     received: bytes = b"",
     *,
     refusal: bytes = b"",
-    date_off: float | None = None,
+    date_offset: float | None = None,
 ) -> None:
-    """The server's side of TLS, of which the client's first bytes may have been read, and one HTTP answer."""
-    tls = _Tls(stream, context, received)
+    """Perform the handshake, given the bytes already ``received``, and answer one HTTP request."""
+    tls = _TlsServer(stream, context, received)
     try:
         await tls.handshake()
         request = b""
@@ -162,100 +165,100 @@ async def converse(
             else:
                 body = page.encode() + b"\n"
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-                if date_off is not None:
-                    head += f"Date: {formatdate(time.time() + date_off, usegmt=True)}\r\n"
+                if date_offset is not None:
+                    head += f"Date: {formatdate(time.time() + date_offset, usegmt=True)}\r\n"
                 answer = head.encode() + b"Connection: close\r\n\r\n" + body
-                await tls.write(refusal if refusal and not tls.client_is_known else answer)
+                await tls.write(refusal if refusal and not tls.has_client_certificate else answer)
             await tls.close()
     except ssl.SSLError:
-        await part(stream)
+        await close_gracefully(stream)
 
 
 # --- one answer to every hello -----------------------------------------------------------------------
 
 
-def answering(answer: bytes) -> Handler:
-    """Reads the hello, sends the bytes, ends."""
+def answer_hello_with(answer: bytes) -> Handler:
+    """Return a handler that reads the hello, sends ``answer`` and closes."""
 
     async def handle(stream: trio.SocketStream) -> None:
         await read_hello(stream)
         if answer:
             await stream.send_all(answer)
-        await part(stream)
+        await close_gracefully(stream)
 
     return handle
 
 
-def greeting(banner: bytes, answer: bytes = b"") -> Handler:
-    """A server of another protocol that speaks first, and answers what it does not understand."""
+def greet_with(banner: bytes, answer: bytes = b"") -> Handler:
+    """Return a handler for a protocol in which the server speaks first; ``answer`` is its reply to the hello."""
 
     async def handle(stream: trio.SocketStream) -> None:
         await stream.send_all(banner)
         if await stream.receive_some() and answer:
             await stream.send_all(answer)
-        await part(stream)
+        await close_gracefully(stream)
 
     return handle
 
 
 def plain_http(answer: bytes) -> Handler:
-    """A server that waits for a request line and takes the hello for a bad one."""
+    """Return a handler that answers the hello as a bad HTTP request."""
 
     async def handle(stream: trio.SocketStream) -> None:
         if await stream.receive_some():
             await stream.send_all(answer)
-        await part(stream)
+        await close_gracefully(stream)
 
     return handle
 
 
 async def silent(stream: trio.SocketStream) -> None:
-    """Takes everything and says nothing."""
+    """Read everything and answer nothing."""
     await drain(stream)
 
 
-async def resetting(stream: trio.SocketStream) -> None:
-    """Answers the hello with RST."""
+async def reset_after_hello(stream: trio.SocketStream) -> None:
+    """Answer the hello with RST."""
     await read_hello(stream)
     reset(stream)
 
 
-# --- what depends on the hello -------------------------------------------------------------------------
+# --- servers whose answer depends on the hello ---------------------------------------------------------
 
 Condition = Callable[[ClientHello], bool]
-Flight = Callable[[ClientHello, int, wire.Suite, Credential], bytes]
+Flight = Callable[[ClientHello, int, server_messages.Suite, Credential], bytes]
 
 
-def unless(condition: Condition, refuse: Handler, context: ssl.SSLContext, page: str) -> Handler:
-    """A real server behind something that reads the hello: where the condition holds, ``refuse`` gets the connection."""
+def refuse_if(condition: Condition, refuse: Handler, context: ssl.SSLContext, page: str) -> Handler:
+    """Return a handler that passes connections whose hello meets ``condition`` to ``refuse``, and serves others."""
 
     async def handle(stream: trio.SocketStream) -> None:
         hello, received = await read_hello(stream)
         if condition(hello):
             await refuse(stream)
         else:
-            await converse(stream, context, page, received)
+            await serve_page(stream, context, page, received)
 
     return handle
 
 
-async def refuse_with_reset(stream: trio.SocketStream) -> None:
-    """RST, as from a filter in between."""
+async def close_with_reset(stream: trio.SocketStream) -> None:
+    """Close with RST, as a filter would."""
     await trio.lowlevel.checkpoint()
     reset(stream)
 
 
-async def refuse_with_close(stream: trio.SocketStream) -> None:
-    """FIN without a word."""
-    await part(stream)
+async def close_without_answer(stream: trio.SocketStream) -> None:
+    """Close with FIN and no data."""
+    await close_gracefully(stream)
 
 
-def refuse_with_alert(description: wire.Alert) -> Handler:
-    """A fatal alert, then FIN."""
+def close_with_alert(description: server_messages.Alert) -> Handler:
+    """Return a handler that sends a fatal alert, then FIN."""
 
     async def refuse(stream: trio.SocketStream) -> None:
-        await stream.send_all(wire.alert(description))
-        await part(stream)
+        await stream.send_all(server_messages.alert(description))
+        await close_gracefully(stream)
 
     return refuse
 
@@ -263,33 +266,33 @@ def refuse_with_alert(description: wire.Alert) -> Handler:
 def scripted(
     credential: Credential,
     *,
-    version: int = wire.TLS12,
-    suites: Sequence[wire.Suite],
-    flight: Flight = wire.server_flight,
+    version: int = server_messages.TLS12,
+    suites: Sequence[server_messages.Suite],
+    flight: Flight = server_messages.server_flight,
     scheme: int | None = None,
     answers_any_version: bool = False,
-    hangs_up: bool = False,
+    closes_after_flight: bool = False,
 ) -> Handler:
-    """A server of one version and the given suites, up to ServerHelloDone.
+    """Return a handler that speaks one version and the given suites, up to ServerHelloDone.
 
-    ``answers_any_version``: replies with its own version whatever is offered, as servers from before version lists do;
-    otherwise a hello without the version gets the ``protocol_version`` alert. ``scheme``: signs with
-    this one alone, and refuses who does not offer it. ``hangs_up``: ends right after the flight.
+    With ``answers_any_version`` it replies with its version whatever is offered, as old servers do; otherwise a hello
+    without the version gets a ``protocol_version`` alert. With ``scheme`` it only signs with that scheme, and refuses
+    clients that do not offer it. With ``closes_after_flight`` it closes right after the flight.
     """
 
     async def handle(stream: trio.SocketStream) -> None:
         hello, _ = await read_hello(stream)
         chosen = next((suite for suite in suites if suite in hello.suites), None)
         if not hello.allows(version) and not (answers_any_version and hello.legacy_version >= version):
-            await stream.send_all(wire.alert(wire.Alert.PROTOCOL_VERSION, version))
+            await stream.send_all(server_messages.alert(server_messages.Alert.PROTOCOL_VERSION, version))
         elif chosen is None or (scheme is not None and scheme not in hello.schemes):
-            await stream.send_all(wire.alert(wire.Alert.HANDSHAKE_FAILURE, version))
+            await stream.send_all(server_messages.alert(server_messages.Alert.HANDSHAKE_FAILURE, version))
         else:
             await stream.send_all(flight(hello, version, chosen, credential))
-            # A client that goes on sends its key exchange: there is nobody here to finish with.
-            if not hangs_up and await stream.receive_some():
-                await stream.send_all(wire.alert(wire.Alert.ACCESS_DENIED, version))
-        await part(stream)
+            # The handshake ends here, so the client's key exchange is refused.
+            if not closes_after_flight and await stream.receive_some():
+                await stream.send_all(server_messages.alert(server_messages.Alert.ACCESS_DENIED, version))
+        await close_gracefully(stream)
 
     return handle
 
@@ -300,7 +303,7 @@ MAX_LINE: Final = 2048
 
 
 class _Lines:
-    """Lines from a stream; ``None`` when the peer is done or sends one that is too long."""
+    """Reads lines from a stream; ``next`` returns ``None`` at its end or if a line is too long."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -319,7 +322,7 @@ class _Lines:
 def smtp(
     context: ssl.SSLContext | None, *, offered: bool = True, refusal: str = "454 4.7.0 TLS not available"
 ) -> Handler:
-    """An SMTP server (RFC 5321, RFC 3207). Without a context it refuses STARTTLS in its own words."""
+    """Return the handler of an SMTP server (RFC 5321, RFC 3207). Without ``context``, STARTTLS gets ``refusal``."""
 
     async def handle(stream: trio.SocketStream) -> None:
         await stream.send_all(b"220 mx.demo.test ESMTP ready\r\n")
@@ -331,7 +334,7 @@ def smtp(
                 answer = f"250-mx.demo.test\r\n250-SIZE 10485760\r\n{capability}250 8BITMIME"
             elif verb == "STARTTLS" and context is not None and offered:
                 await stream.send_all(b"220 2.0.0 Ready to start TLS\r\n")
-                await converse(stream, context, "")
+                await serve_page(stream, context, "")
                 return
             elif verb == "STARTTLS":
                 answer = refusal if offered else "502 5.5.1 Command not implemented"
@@ -346,7 +349,7 @@ def smtp(
 
 
 def imap(context: ssl.SSLContext) -> Handler:
-    """An IMAP server (RFC 9051) as far as STARTTLS."""
+    """Return the handler of an IMAP server (RFC 9051) up to STARTTLS."""
 
     async def handle(stream: trio.SocketStream) -> None:
         await stream.send_all(b"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n")
@@ -358,7 +361,7 @@ def imap(context: ssl.SSLContext) -> Handler:
                     answer = f"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\n{tag} OK done"
                 case "STARTTLS":
                     await stream.send_all(f"{tag} OK begin TLS\r\n".encode())
-                    await converse(stream, context, "")
+                    await serve_page(stream, context, "")
                     return
                 case "LOGOUT":
                     await stream.send_all(f"* BYE\r\n{tag} OK\r\n".encode())
@@ -374,7 +377,7 @@ POSTGRES_SSL_REQUEST: Final = struct.pack(">II", 8, 80877103)
 
 
 def postgres(context: ssl.SSLContext | None) -> Handler:
-    """A PostgreSQL server asked for TLS (protocol 3.0, SSLRequest): ``S`` and a handshake, or ``N``."""
+    """Return the handler of a PostgreSQL server: SSLRequest gets ``S`` and a handshake, or ``N`` without ``context``."""
 
     async def handle(stream: trio.SocketStream) -> None:
         request = b""
@@ -385,9 +388,9 @@ def postgres(context: ssl.SSLContext | None) -> Handler:
             request += chunk
         if request == POSTGRES_SSL_REQUEST and context is not None:
             await stream.send_all(b"S")
-            await converse(stream, context, "")
+            await serve_page(stream, context, "")
         else:
             await stream.send_all(b"N")
-            await part(stream)
+            await close_gracefully(stream)
 
     return handle

@@ -1,4 +1,4 @@
-"""What the demo's DNS server knows: an address for every server, and one misbehaving name for each way to misbehave."""
+"""The zone of the demo's DNS server: the addresses of all servers, and the names that misbehave."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from scanner.demo.cases import DOMAIN, DnsBehaviour
-from scanner.demo.dnsserver import Node
+from scanner.demo.dns_server import Node
 
-# Extended DNS errors (RFC 8914 section 4) that say what a bare response code cannot.
+# Extended DNS errors (RFC 8914 section 4) that explain a SERVFAIL.
 NO_REACHABLE_AUTHORITY: Final = (22, "all name servers of the zone failed")
 DNSSEC_BOGUS: Final = (6, "signature does not verify")
 
 
 def records(host: str, addresses: Iterable[str], behaviour: DnsBehaviour | None) -> dict[str, Node]:
-    """The nodes of one host (an A-label name): its own, and those that it points at."""
+    """Return the nodes of one host (an A-label name) and of the names that it points at."""
     match behaviour:
         case None:
             listed = tuple(addresses)

@@ -5,7 +5,7 @@ All of every completed handshake stands in ``observed`` as well; this is the par
 
 from __future__ import annotations
 
-from scanner.codec.json_safe import text, timestamp
+from scanner.codec.json_safe import safe_text, timestamp
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
 from scanner.diagnosis.rules.client_auth import ours_taken, required, said
 from scanner.model.evidence import Completion, EndpointEvidence, ServerFlight, Stage
@@ -16,13 +16,13 @@ from scanner.x509.distinguished import name_text
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:
     """Whether a client certificate is asked for, by whom it should be issued, and what becomes of who has none."""
-    request = flight.client_auth
+    request = flight.negotiation.client_auth
     if request is None:
         return {"requested": False, "required": False, "authorities": []}
     record: ClientAuthRecord = {
         "requested": True,
         "required": required(endpoint, protocol),
-        "authorities": [text(name_text(name).text) for name in request.authorities],
+        "authorities": [safe_text(name_text(name).text) for name in request.authorities],
     }
     if AUTHENTICATED in endpoint.completions:
         record["accepted"] = ours_taken(endpoint, protocol)
@@ -50,12 +50,12 @@ def _application(question: str, completion: Completion) -> ApplicationRecord:
     if completion.presented:
         record["authenticated"] = True
     if completion.server is not None:
-        record["server"] = text(completion.server)
+        record["server"] = safe_text(completion.server)
     if completion.location is not None:
-        record["location"] = text(completion.location)
+        record["location"] = safe_text(completion.location)
     if completion.date is not None:
         record["date"] = timestamp(completion.date)
     refused = completion.stage is Stage.APPLICATION or (completion.status or 0) >= 400
     if refused and (words := said(completion)):
-        record["words"] = text(words)
+        record["words"] = safe_text(words)
     return record

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.codec.encode import encode_record, facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
-from scanner.codec.json_safe import clean, tags, text, timestamp
+from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
 from scanner.diagnosis.application_records import application_record, client_auth_record
 from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
 from scanner.diagnosis.engine import Diagnosis, not_fully_judged
@@ -102,7 +102,7 @@ def finding(
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
         "cause": diagnosis.cause,
-        "diagnoses": cast(Any, clean(diagnosis.diagnoses)) if diagnosis.diagnoses else [],
+        "diagnoses": cast(Any, safe_value(diagnosis.diagnoses)) if diagnosis.diagnoses else [],
         "clients": diagnosis.clients,
         "dns": None if evidence.dns is None else dns_record(evidence.dns),
         "endpoints": endpoints,
@@ -113,7 +113,7 @@ def finding(
     if judged_with:
         record["judged_with"] = dict(judged_with)
     if diagnosis.error is not None:
-        record["error"] = text(diagnosis.error)
+        record["error"] = safe_text(diagnosis.error)
     return record
 
 
@@ -135,14 +135,14 @@ def bare_finding(evidence: Evidence, diagnosis: Diagnosis, run_id: str) -> Findi
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
         "cause": diagnosis.cause,
-        "diagnoses": cast(Any, clean(diagnosis.diagnoses)),
+        "diagnoses": cast(Any, safe_value(diagnosis.diagnoses)),
         "clients": diagnosis.clients,
         "dns": None,
         "endpoints": [],
         "certificates": [],
     }
     if diagnosis.error is not None:
-        record["error"] = text(diagnosis.error)
+        record["error"] = safe_text(diagnosis.error)
     return record
 
 
@@ -165,13 +165,13 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
         "run": run_id,
         "target": {
             "row": row.row,
-            "id": clean(row.id),
-            "host": None if row.host is None else text(row.host),
+            "id": safe_value(row.id),
+            "host": None if row.host is None else safe_text(row.host),
             "port": row.port,
-            "protocol": None if row.protocol is None else text(row.protocol),
+            "protocol": None if row.protocol is None else safe_text(row.protocol),
             "sni": None,
             "address": None,
-            "tags": clean(dict(row.tags)),
+            "tags": safe_value(dict(row.tags)),
         },
         "started": timestamp(started),
         "duration_ms": 0.0,
@@ -184,7 +184,7 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
         "dns": None,
         "endpoints": [],
         "certificates": [],
-        "error": text(row.reason),
+        "error": safe_text(row.reason),
     }
 
 
@@ -198,23 +198,23 @@ def _milliseconds(seconds: float) -> float:
 def target_record(target: Target) -> TargetRecord:
     """The row that a finding answers. Nearly all of it is plain text, which is told at a glance."""
     host, sni, protocol = target.host, target.sni, target.protocol
-    shown = host if host.isascii() else text(host)
+    shown = host if host.isascii() else safe_text(host)
     return {
         "row": target.row,
-        "id": clean(target.id) if target.id is not None else None,
+        "id": safe_value(target.id) if target.id is not None else None,
         "host": shown,
         "port": target.port,
-        "protocol": protocol if protocol.isascii() else text(protocol),
-        "sni": None if sni is None else shown if sni == host else text(sni),
+        "protocol": protocol if protocol.isascii() else safe_text(protocol),
+        "sni": None if sni is None else shown if sni == host else safe_text(sni),
         "address": target.address,
-        "tags": cast(dict[str, Any], tags(target.tags)) if target.tags else {},
+        "tags": cast(dict[str, Any], safe_tags(target.tags)) if target.tags else {},
     }
 
 
 def dns_record(answer: DnsAnswer) -> DnsRecord:
     record: DnsRecord = {
         "status": f"{answer.status}",  # plain text, without the two calls of ``value``
-        "cname": [text(name) for name in answer.cname] if answer.cname else [],
+        "cname": [safe_text(name) for name in answer.cname] if answer.cname else [],
         "addresses": list(answer.addresses),
         "dnssec": "bogus"
         if answer.bogus
@@ -223,15 +223,17 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
         else "insecure"
         if answer.status in _ANSWERED and answer.source == "dns"
         else "indeterminate",
-        "resolver": None if answer.resolver is None else text(answer.resolver),
+        "resolver": None if answer.resolver is None else safe_text(answer.resolver),
         "source": answer.source,
     }
     if answer.extended_errors:
         record["extended_errors"] = [
-            ExtendedErrorRecord(code=code, text=text(words)) for code, words in answer.extended_errors
+            ExtendedErrorRecord(code=code, text=safe_text(words)) for code, words in answer.extended_errors
         ]
     if answer.caa is not None:
-        record["caa"] = [CaaRecord(flags=flags, tag=text(tag), value=text(value)) for flags, tag, value in answer.caa]
+        record["caa"] = [
+            CaaRecord(flags=flags, tag=safe_text(tag), value=safe_text(value)) for flags, tag, value in answer.caa
+        ]
     if answer.tlsa is not None:
         record["tlsa"] = [
             TlsaRecord(usage=usage, selector=selector, matching_type=matching, data=data.hex())
@@ -299,7 +301,7 @@ def endpoint_record(
     }
     if flight is not None:
         _negotiated(record, flight)
-        if flight.complete:
+        if flight.negotiation.complete:
             record["client_auth"] = client_auth_record(endpoint, flight, target.protocol)
     if endpoint.completions and (application := application_record(endpoint)) is not None:
         record["application"] = application
@@ -368,18 +370,18 @@ def _alert(alert: tuple[int, int]) -> AlertRecord:
 
 
 def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
-    if flight.version is not None:
-        record["version"] = version_name(flight.version)
-    if flight.cipher is not None:
-        record["cipher"] = cipher_name(flight.cipher)
-    if flight.group is not None:
-        record["group"] = group_name(flight.group)
-    if flight.alpn is not None:
-        record["alpn"] = text(flight.alpn)
-    record["sni_accepted"] = flight.sni_acknowledged
-    if flight.signature_scheme is not None:
-        record["signature_scheme"] = scheme_name(flight.signature_scheme)
-    if flight.hello_retry:
+    if flight.negotiation.version is not None:
+        record["version"] = version_name(flight.negotiation.version)
+    if flight.negotiation.cipher is not None:
+        record["cipher"] = cipher_name(flight.negotiation.cipher)
+    if flight.negotiation.group is not None:
+        record["group"] = group_name(flight.negotiation.group)
+    if flight.negotiation.alpn is not None:
+        record["alpn"] = safe_text(flight.negotiation.alpn)
+    record["sni_accepted"] = flight.negotiation.sni_acknowledged
+    if flight.negotiation.signature_scheme is not None:
+        record["signature_scheme"] = scheme_name(flight.negotiation.signature_scheme)
+    if flight.negotiation.hello_retry:
         record["hello_retry"] = True
 
 
@@ -391,7 +393,7 @@ def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:
             record["error"] = store.problems[0].code
             if len(store.problems) > 1:
                 record["errors"] = list(dict.fromkeys(problem.code for problem in store.problems))
-        trust[text(name)] = record
+        trust[safe_text(name)] = record
     return trust
 
 
@@ -399,14 +401,14 @@ def _followup(name: str, answer: Probe, certificates: Certificates) -> FollowupR
     record: FollowupRecord = {
         "question": name,
         "offer": answer.offer,
-        "sni": None if answer.sni is None else text(answer.sni),
+        "sni": None if answer.sni is None else safe_text(answer.sni),
         "result": "ok" if answer.failure is None else answer.failure.value,
     }
     flight = answer.flight
-    if flight is not None and flight.version is not None:
-        record["version"] = version_name(flight.version)
-    if flight is not None and flight.cipher is not None:
-        record["cipher"] = cipher_name(flight.cipher)
+    if flight is not None and flight.negotiation.version is not None:
+        record["version"] = version_name(flight.negotiation.version)
+    if flight is not None and flight.negotiation.cipher is not None:
+        record["cipher"] = cipher_name(flight.negotiation.cipher)
     if answer.alert is not None:
         record["alert"] = alert_name(answer.alert[1])
     record["observed"] = facts_of_followup(answer, certificates)

@@ -96,7 +96,7 @@ def works(endpoint: EndpointEvidence, name: str) -> bool:
     if probe is None or not probe.ok:
         return False
     offer = OFFERS.get(probe.offer)
-    return offer is None or probe.flight is None or probe.flight.version in offer.versions
+    return offer is None or probe.flight is None or probe.flight.negotiation.version in offer.versions
 
 
 def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
@@ -111,9 +111,14 @@ def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
         version = int(name.split("-")[1], 16)
         suites = found.setdefault(version, [])
         flight = answer.flight
-        if answer.ok and flight is not None and flight.version == version and flight.cipher is not None:
-            if flight.cipher not in suites:
-                suites.append(flight.cipher)
+        if (
+            answer.ok
+            and flight is not None
+            and flight.negotiation.version == version
+            and flight.negotiation.cipher is not None
+        ):
+            if flight.negotiation.cipher not in suites:
+                suites.append(flight.negotiation.cipher)
     return {version: tuple(suites) for version, suites in found.items()}
 
 

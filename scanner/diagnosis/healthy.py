@@ -31,15 +31,15 @@ def plainly_healthy(endpoint: EndpointEvidence, verdict: ChainVerdict | None) ->
     if not verdict.in_order or leaf is None or endpoint.accepted or endpoint.completions:
         return False
     return (
-        flight.complete
-        and flight.version in _VERSIONS
-        and flight.cipher in _CIPHERS
-        and flight.group in _GROUPS
-        and flight.dh_bits is None
-        and flight.signature_scheme in _SCHEMES
-        and flight.signature_valid is True
-        and flight.finished_valid is not False
-        and flight.client_auth is None
+        flight.negotiation.complete
+        and flight.negotiation.version in _VERSIONS
+        and flight.negotiation.cipher in _CIPHERS
+        and flight.negotiation.group in _GROUPS
+        and flight.negotiation.dh_bits is None
+        and flight.negotiation.signature_scheme in _SCHEMES
+        and flight.negotiation.signature_valid is True
+        and flight.negotiation.finished_valid is not False
+        and flight.negotiation.client_auth is None
         and bool(flight.certificates)
         and (leaf.key in _KEYS or leaf.key.startswith("rsa:"))
     )

@@ -30,7 +30,7 @@ from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
-from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -157,9 +157,9 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     if probe.failure not in REFUSALS or probe.stage is Stage.STARTTLS:
         return None
     flight = probe.flight
-    if flight is not None and flight.version is not None:
+    if flight is not None and flight.negotiation.version is not None:
         # It has already chosen: only an old version is left to be understood.
-        return _legacy_left(endpoint) if flight.version < offers.TLS12 else None
+        return _legacy_left(endpoint) if flight.negotiation.version < offers.TLS12 else None
     for name in _plan(probe):
         if name in SNI_QUESTIONS and target.sni is None:
             continue
@@ -193,8 +193,9 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
     asked = endpoint.followups
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
-        suite_is_strange = answer is not None and answer.cipher not in offers.MODERN_SUITES
-        group_is_strange = answer is not None and answer.group is not None and answer.group not in offers.MODERN_GROUPS
+        chosen = Negotiation() if answer is None else answer.negotiation
+        suite_is_strange = answer is not None and chosen.cipher not in offers.MODERN_SUITES
+        group_is_strange = chosen.group is not None and chosen.group not in offers.MODERN_GROUPS
         if suite_is_strange != group_is_strange:
             return None
         # Both or neither are out of the ordinary: change one at a time.
@@ -221,11 +222,15 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
     flight, asked = endpoint.probe.flight, endpoint.followups
     if flight is None:
         return None
-    if flight.version is not None and flight.version < offers.TLS12:
+    if flight.negotiation.version is not None and flight.negotiation.version < offers.TLS12:
         return _legacy_left(endpoint)
-    if flight.cipher in offers.RSA_KX and "forward-secret" not in asked:
+    if flight.negotiation.cipher in offers.RSA_KX and "forward-secret" not in asked:
         return "forward-secret"
-    if flight.version == offers.TLS12 and flight.signature_scheme in offers.SHA1_SCHEMES and "no-sha1" not in asked:
+    if (
+        flight.negotiation.version == offers.TLS12
+        and flight.negotiation.signature_scheme in offers.SHA1_SCHEMES
+        and "no-sha1" not in asked
+    ):
         return "no-sha1"
     if verdict is None:
         return None
@@ -265,9 +270,9 @@ def _completion(
 ) -> Question | None:
     """``thorough`` asks web servers in order too: what their clock says is known only so."""
     flight, asked = flight_of(endpoint), endpoint.completions
-    if flight is None or not flight.complete:
+    if flight is None or not flight.negotiation.complete:
         return None
-    if flight.client_auth is not None:
+    if flight.negotiation.client_auth is not None:
         if CLIENT_AUTH not in asked:
             return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
         if QUIET not in asked and hung_up(asked[CLIENT_AUTH]) and required(endpoint, target.protocol) is None:
@@ -309,10 +314,10 @@ def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
         open_still = True
         while (answer := followup(endpoint, _enumeration_name(version, count))) is not None:
             count += 1
-            if not answer.ok or answer.flight is None or answer.flight.version != version:
+            if not answer.ok or answer.flight is None or answer.flight.negotiation.version != version:
                 open_still = False
-            elif answer.flight.cipher is not None and answer.flight.cipher not in found:
-                found.append(answer.flight.cipher)
+            elif answer.flight.negotiation.cipher is not None and answer.flight.negotiation.cipher not in found:
+                found.append(answer.flight.negotiation.cipher)
             else:
                 open_still = False  # the same again: it does not choose from what is offered
         suites = tuple(suite for suite in _suites_of(version) if suite not in found)

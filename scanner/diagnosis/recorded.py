@@ -1,11 +1,11 @@
 """Evidence read back out of a finding: the inverse of ``scanner.diagnosis.assemble``.
 
-A findings file may be old, made by another version, cut about with tools, or made to do harm. Whatever it holds, what
-comes of it is evidence of the right types or one ``RecordedError``; what a newer version wrote under names that are not
-known here is passed over.
+A findings file may be old, written by another version, edited with tools, or made to do harm. Whatever it holds, the result
+is evidence of the right types or a ``RecordedError``. Fields with unknown names, which a newer version may have written, are
+ignored.
 
-The records below are what a finding publishes in words of its own, as far as evidence is made of it. Every other field of the
-evidence stands under ``observed``, by its own name (``scanner.codec.encode``).
+The records below are the published fields of a finding from which evidence is made. All other fields of the evidence are in
+``observed`` under their own names (``scanner.codec.encode``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, Literal
 
 from msgspec import Struct, field
@@ -28,6 +29,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -38,6 +40,8 @@ from scanner.tls.offers import TLS13
 
 # The certificate (DER) with a SHA-256 in lower-case hex, or None where it is not known.
 CertificateOf = Callable[[str], bytes | None]
+# The certificate, or RecordedError.
+DerOf = Callable[[str], bytes]
 
 _QUESTION_OF_ENUMERATION: Final = re.compile(rf"{ENUMERATION}[0-9a-f]{{4}}-[0-9]{{1,6}}")
 
@@ -127,14 +131,21 @@ class _Finding(Struct):
 
 
 def evidence_of(finding: Mapping[str, Any], certificate_of: CertificateOf) -> Evidence:
-    """What was seen, as far as ``finding`` (of a target that was probed) holds it. Raises only ``RecordedError``."""
+    """Return the evidence in the finding of a target that was probed. Raises ``RecordedError`` and nothing else."""
+
+    @cache
+    def der_of(sha256: str) -> bytes:
+        der = certificate_of(sha256)
+        if der is None:
+            raise RecordedError(f"the certificate {sha256[:16]!a} is in none of the files")
+        return der
+
     written = decode(finding, _Finding, "finding")
-    certificates = _Certificates(certificate_of)
     target = _target(written.target)
-    endpoints = tuple(_endpoint(each, target, certificates) for each in written.endpoints)
+    endpoints = tuple(_endpoint(each, target, der_of) for each in written.endpoints)
     observed = written.observed
     if isinstance(issuers := observed.get("issuers"), list):
-        observed = observed | {"issuers": [certificates.put_into(each) for each in issuers]}
+        observed = observed | {"issuers": [_with_certificates(each, der_of) for each in issuers]}
     return Evidence(
         target=target,
         started=_seconds_since_epoch(written.started),
@@ -147,31 +158,20 @@ def evidence_of(finding: Mapping[str, Any], certificate_of: CertificateOf) -> Ev
     )
 
 
-class _Certificates:
-    """The certificates of one finding: each is asked for once, however often it is named."""
+def _with_certificates(record: Any, der_of: DerOf) -> Any:
+    """Return a JSON record with certificates in place of their SHA-256."""
+    if isinstance(record, dict) and isinstance(named := record.get("certificates"), list):
+        return record | {"certificates": [der_of(each) if isinstance(each, str) else each for each in named]}
+    return record
 
-    def __init__(self, certificate_of: CertificateOf) -> None:
-        self._certificate_of = certificate_of
-        self._known: dict[str, bytes] = {}
 
-    def der(self, sha256: str) -> bytes:
-        known = self._known.get(sha256)
-        if known is None:
-            known = self._certificate_of(sha256)
-            if known is None:
-                raise RecordedError(f"the certificate {sha256[:16]!a} is in none of the files")
-            self._known[sha256] = known
-        return known
-
-    def put_into(self, record: Any) -> Any:
-        """A record of JSON with the certificates themselves where it names them by their SHA-256."""
-        if isinstance(record, dict) and isinstance(named := record.get("certificates"), list):
-            return record | {"certificates": [self.der(each) if isinstance(each, str) else each for each in named]}
-        return record
+def _flight(record: Any, der_of: DerOf) -> Any:
+    """Return a JSON flight with its certificates, and with its negotiation, whose fields are written beside them, as a field."""
+    return _with_certificates(record, der_of) | {"negotiation": record} if isinstance(record, dict) else record
 
 
 def _bug(error: str | None, endpoints: tuple[EndpointEvidence, ...]) -> str | None:
-    """Our own exception that concerned the whole target; that of an address stands there."""
+    """Return the exception of ours that concerned the whole target; that of one address is in its own ``detail``."""
     if error is None or not error.startswith(OWN_FAULT):
         return None
     # what failed in judging is judged again
@@ -224,31 +224,34 @@ def _tlsa(written: _Tlsa) -> tuple[int, int, int, bytes]:
     return written.usage, written.selector, written.matching_type, data
 
 
-def _endpoint(written: _Endpoint, target: Target, certificates: _Certificates) -> EndpointEvidence:
+def _endpoint(written: _Endpoint, target: Target, der_of: DerOf) -> EndpointEvidence:
     followups: dict[str, Probe] = {}
     for answer in written.followups:
         name = answer.question
         if name.startswith(ENUMERATION) and not _QUESTION_OF_ENUMERATION.fullmatch(name):
             raise RecordedError("question: not a name of --enumerate's")
-        followups[name] = _followup(answer, certificates)
+        followups[name] = _followup(answer, der_of)
     return EndpointEvidence(
         address=written.address,
-        probe=_first(written, target, certificates),
+        probe=_first(written, target, der_of),
         followups=followups,
         **decode_fields(written.observed, EndpointEvidence, PUBLISHED[EndpointEvidence]),
     )
 
 
-def _first(written: _Endpoint, target: Target, certificates: _Certificates) -> Probe:
-    """The first connection. Its flight is in the endpoint's own fields where it is whole, else among what was observed."""
+def _first(written: _Endpoint, target: Target, der_of: DerOf) -> Probe:
+    """Return the first connection. A flight that was read to its end is in the endpoint's own fields, another in ``observed``."""
     probe = decode(written.observed.get("probe", {}), dict[str, Any], "probe")
     whole = written.error is None
-    flight = certificates.put_into(probe.get("flight", {} if whole else None))
+    flight = _flight(probe.get("flight", {} if whole else None), der_of)
     seen: ServerFlight | None = None
-    if flight is not None:
-        facts = decode_fields(flight, ServerFlight, (), "flight")
-        seen = ServerFlight(**(_published(written, facts.get("version"), certificates) | facts if whole else facts))
-    facts = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(probe, Probe, (*PUBLISHED[Probe], "flight"))
+    if flight is not None and whole:
+        seen = _whole_flight(written, flight, der_of)
+    elif flight is not None:
+        seen = decode(flight, ServerFlight, "flight")
+    facts: dict[str, Any] = {"offer": FIRST_OFFER, "sni": target.sni} | decode_fields(
+        probe, Probe, (*PUBLISHED[Probe], "flight")
+    )
     return Probe(
         stage=written.stage,
         failure=written.error,
@@ -265,10 +268,11 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _published(written: _Endpoint, unnamed: int | None, certificates: _Certificates) -> dict[str, Any]:
-    """What the endpoint's own fields say of a whole flight. ``unnamed`` is its version where that has no name of its own."""
+def _whole_flight(written: _Endpoint, observed: Mapping[str, Any], der_of: DerOf) -> ServerFlight:
+    """Return a flight that was read to its end, from the endpoint's own fields and ``observed``."""
     version = _code("version", written.version, names.version_code)
-    return {
+    facts = decode_fields(observed, Negotiation, (), "flight")
+    negotiation: dict[str, Any] = {
         "version": version,
         "cipher": _code("cipher", written.cipher, names.cipher_code),
         "group": _code("group", written.group, names.group_code),
@@ -277,32 +281,36 @@ def _published(written: _Endpoint, unnamed: int | None, certificates: _Certifica
         "sni_acknowledged": written.sni_accepted,
         "hello_retry": written.hello_retry,
         "signature_valid": True,
-        "finished_valid": True if (unnamed or version) == TLS13 else None,
-        "certificates": tuple(map(certificates.der, written.chain)),
-        # those of the TLS extension; others stand in certificates and staples
+        "finished_valid": True if (facts.get("version") or version) == TLS13 else None,
+        "complete": True,
+    }
+    flight: dict[str, Any] = {
+        "certificates": tuple(map(der_of, written.chain)),
+        # those of the TLS extension; others are in certificates and staples
         "scts": tuple(
             each if isinstance(each, bytes) else each.raw
             for each in written.scts
             if isinstance(each, bytes) or each.raw is not None
         ),
-        "complete": True,
     }
+    flight |= decode_fields(observed, ServerFlight, ("negotiation",), "flight")
+    return ServerFlight(Negotiation(**(negotiation | facts)), **flight)
 
 
 def _code(field: str, name: str | None, code_of: Callable[[str], int | None]) -> int | None:
     if name is None or name == names.GREASE:
-        return None  # the number stands among what was observed
+        return None  # the number is in ``observed``
     code = code_of(name)
     if code is None:
         raise RecordedError(f"{field}: not known by that name")
     return code
 
 
-def _followup(written: _Followup, certificates: _Certificates) -> Probe:
+def _followup(written: _Followup, der_of: DerOf) -> Probe:
     failure = None if written.result == "ok" else decode(written.result, Failure, "result")
     observed = written.observed
     if "flight" in observed:
-        observed = observed | {"flight": certificates.put_into(observed["flight"])}
+        observed = observed | {"flight": _flight(observed["flight"], der_of)}
     facts: dict[str, Any] = {"stage": Stage.DONE if failure is None else Stage.HELLO}
     facts |= decode_fields(observed, Probe, ("offer", "sni", "failure"))
     return Probe(offer=written.offer, sni=written.sni, failure=failure, **facts)

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
-from scanner.codec.json_safe import text
+from scanner.codec.json_safe import safe_text
 from scanner.diagnosis.case import Case, Context, flight_of
 from scanner.diagnosis.rules.revocation import staple_of
 from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer
 from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
-from scanner.text import moment
+from scanner.times import moment
 from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
 
@@ -54,7 +54,7 @@ def _records(answers: Iterable[RevocationAnswer]) -> list[RevocationRecord]:
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _record(answer: RevocationAnswer) -> RevocationRecord:
     """One answer; nobody changes what is shared by all findings that have it."""
-    record = RevocationRecord(certificate=answer.certificate, url=text(answer.url), status=answer.status)
+    record = RevocationRecord(certificate=answer.certificate, url=safe_text(answer.url), status=answer.status)
     record.update(_facts(answer))
     if answer.blocked:
         record["blocked"] = True
@@ -71,5 +71,5 @@ def _facts(answer: RevocationAnswer) -> Any:
     for name in ("reason", "responder", "error"):
         words = getattr(answer, name)
         if words is not None:
-            facts[name] = text(words)
+            facts[name] = safe_text(words)
     return facts

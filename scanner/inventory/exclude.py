@@ -13,12 +13,13 @@ An IPv4 network also covers its addresses embedded in IPv6 (IPv4-mapped, or NAT6
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from scanner.errors import TlsweepError
 from scanner.inventory.hosts import Unusable, embedded_ipv4, parse_address, parse_name
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
+from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
 # Longer than any name or network with a comment.
@@ -181,3 +182,21 @@ def _load(path: str, exclusions: Exclusions) -> None:
         raise ExclusionError(f"the exclusions {shown}: the file {error.reason}") from error
     finally:
         close_binary(file)
+
+
+def mark_excluded(rows: Iterator[Target | InvalidRow], exclusions: Exclusions) -> Iterator[Target | InvalidRow]:
+    """Yield the rows, with excluded targets turned into invalid rows that say why."""
+    for row in rows:
+        if isinstance(row, Target):
+            entry = exclusions.host(row.host) or (row.address and exclusions.address(row.address))
+            if entry:
+                row = InvalidRow(
+                    row=row.row,
+                    reason=f"excluded by '{entry}': it was not contacted",
+                    host=row.host,
+                    port=row.port,
+                    protocol=row.protocol,
+                    id=row.id,
+                    tags=row.tags,
+                )
+        yield row

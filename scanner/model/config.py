@@ -1,4 +1,4 @@
-"""Every limit and choice of a run, each named and with its reason. Options of the command line become this record."""
+"""Limits and choices of a run, each with its reason. The options of the command line become this record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ScanConfig(Struct, frozen=True, kw_only=True):
     revocation: Literal["off", "staple", "online"] = "online"
     # URLs inside certificates come from strangers: without this they never lead to private or loopback addresses.
     private_urls: bool = False
-    # Of the words for people in findings (scanner.language); codes, causes and keys are the same in all of them.
+    # Language of the texts in findings (scanner.language); codes, causes and keys do not depend on it.
     language: str = "en"
     default_protocol: str = "tls"
     default_port: int | None = None

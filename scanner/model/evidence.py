@@ -1,11 +1,10 @@
-"""What was seen, and nothing else.
+"""What was observed at one target, as records.
 
-Every record here is an observation: it holds what came over the wire or went wrong on the way,
-never what it means. Judges (``scanner.trust``) and rules (``scanner.diagnosis``) read these records
-without touching a network, so the same evidence gives the same finding tomorrow.
+A record holds what came over the wire or went wrong on the way, never what it means. Verifiers (``scanner.trust``) and rules
+(``scanner.diagnosis``) read these records without a network, so the same evidence gives the same finding tomorrow.
 
-All times are seconds since the Unix epoch as ``float`` (UTC); all durations are seconds.
-Bytes from a peer are kept as they came.
+Times are seconds since the Unix epoch as ``float`` (UTC), durations are seconds. Bytes from a peer are kept as they came.
+Findings are decoded into these types (``scanner.codec``): an annotation is also what a field of a file is checked against.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class InvalidRow(Struct, frozen=True):
 
 
 class DnsStatus(StrEnum):
-    """The outcome of a resolution: a response code of RFC 1035 / RFC 6895, or how it came to none."""
+    """The outcome of a resolution: a response code of RFC 1035 / RFC 6895, or why there is none."""
 
     NOERROR = "NOERROR"
     NODATA = "NODATA"  # NOERROR with neither A nor AAAA at the end of the CNAME chain (RFC 2308)
@@ -158,8 +157,11 @@ class ClientAuthRequest(Struct, frozen=True):
     schemes: tuple[int, ...] = ()
 
 
-class ServerFlight(Struct, frozen=True):
-    """What the server said in its first flight, decrypted where TLS 1.3 hid it; code points stay numbers.
+class Negotiation(Struct, frozen=True):
+    """What a server chose in its first flight, and how it proved itself; code points stay numbers.
+
+    All that a fleet's servers have in common: flights differ in their certificates and random numbers, while versions, suites,
+    groups and schemes combine to some dozens. So what depends on a negotiation alone is computed once for each of these.
 
     ``signature_valid`` is whether CertificateVerify (TLS 1.3) or ServerKeyExchange (TLS <= 1.2) verifies with
     the leaf's key; ``None`` where the exchange has no signature (RSA key transport) or the key could not be used.
@@ -173,15 +175,21 @@ class ServerFlight(Struct, frozen=True):
     alpn: str | None = None
     sni_acknowledged: bool | None = None
     hello_retry: bool = False
-    random: bytes | None = None
     signature_scheme: int | None = None
     signature_valid: bool | None = None
     finished_valid: bool | None = None
+    client_auth: ClientAuthRequest | None = None
+    complete: bool = False
+
+
+class ServerFlight(Struct, frozen=True):
+    """What the server said in its first flight, decrypted where TLS 1.3 hid it."""
+
+    negotiation: Negotiation = Negotiation()
+    random: bytes | None = None
     certificates: tuple[bytes, ...] = ()
     ocsp_response: bytes | None = None
     scts: tuple[bytes, ...] = ()  # SerializedSCTs of the TLS extension (RFC 6962 section 3.3)
-    client_auth: ClientAuthRequest | None = None
-    complete: bool = False
 
 
 class Probe(Struct, frozen=True):
@@ -218,7 +226,7 @@ class Completion(Struct, frozen=True):
 
     ``presented`` says that a certificate of ours was offered. ``stage`` is where it ended: HELLO or CERTIFICATE (the
     handshake itself failed), CLIENT_AUTH (the server refused after it had asked for a certificate), APPLICATION (the
-    handshake stood and the application refused or hung up), DONE. ``alert`` is the description received, a number.
+    handshake was completed and the application refused or hung up), DONE. ``alert`` is the description received, a number.
     ``status``, ``server``, ``location``, ``challenge`` (WWW-Authenticate) and ``date`` are of the HTTP answer (RFC 9110),
     where one was asked for; ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said
     as it arrived. ``reply`` is the start of what the application said, of an HTTP answer the start of its body;
@@ -314,9 +322,9 @@ class Evidence(Struct, frozen=True):
     endpoints: tuple[EndpointEvidence, ...] = ()
     duration: float = 0.0
     attempts: int = 1
-    bug: str | None = None  # our own exception, were there one: costs this finding, never the run
+    bug: str | None = None  # an exception of our own, which costs this finding and never the run
     issuers: tuple[FetchedIssuer, ...] = ()
     revocation: tuple[RevocationAnswer, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
-    # why what is missing here may be this machine's doing rather than the target's, after it was probed again; None: it is not
+    # why what is missing may be this machine's fault, even after a second probe; None: nothing suggests that it is
     doubt: str | None = None

@@ -159,8 +159,8 @@ class _Course:
         self._protocol = protocol
         self._host = host
         self._port = port
-        self._asked = flight is not None and flight.client_auth is not None
-        self._expected = None if flight is None else flight.version
+        self._asked = flight is not None and flight.negotiation.client_auth is not None
+        self._expected = None if flight is None else flight.negotiation.version
         self._clock = clock
         self._stage = Stage.CONNECT
         self._failure: Failure | None = None

@@ -68,7 +68,9 @@ Server = tuple[str, int]  # address and port
 
 
 class NetworkLost(TlsweepError):
-    """This machine's network did not come back; the message is one line for a person."""
+    """This machine's network did not come back within the patience of the run."""
+
+    exit_status = 3  # as after an interrupt: what was done is kept
 
 
 class Outage(Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.errors import describe_caught
-from scanner.model.evidence import ClientAuthRequest, Failure, Probe, ServerFlight, Stage
+from scanner.model.evidence import Failure, Probe, Stage
 from scanner.net.large_flights import LONG, LargeFlights
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
@@ -262,7 +262,7 @@ class Connection:
         self.starttls_seconds = self._lap()
 
     def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
-        self._detail = answer.words
+        self._detail = answer.text
         self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT]
         if isinstance(answer, NotOffered):
             self.failure = Failure.STARTTLS_NOT_OFFERED
@@ -288,24 +288,20 @@ class Connection:
             early = dialogue.unwrap(dialogue.leftover)
             self._received = len(early)
         try:
-            try:
-                if rest:
-                    await send(self._ready, sock, rest, self.deadline)
-                elif dialogue is not None:
-                    await send(self._ready, sock, dialogue.wrap(conn.data_to_send()), self.deadline)
-                while not conn.ended:
-                    data = early or await self._receive(sock, self.deadline)
-                    if dialogue is not None and not early and data and not (data := dialogue.unwrap(data)):
-                        continue  # part of a packet, or an empty one
-                    early = b""
-                    conn.receive_data(data)
-                    if outgoing := conn.data_to_send():  # to a HelloRetryRequest
-                        data = outgoing if dialogue is None else dialogue.wrap(outgoing)
-                        await send(self._ready, sock, data, self.deadline)
-            finally:
-                for event in conn.all_events():
-                    if not isinstance(event, events.MessageReceived):
-                        self._event(event)
+            if rest:
+                await send(self._ready, sock, rest, self.deadline)
+            elif dialogue is not None:
+                await send(self._ready, sock, dialogue.wrap(conn.data_to_send()), self.deadline)
+            while not conn.ended:
+                data = early or await self._receive(sock, self.deadline)
+                if dialogue is not None and not early and data and not (data := dialogue.unwrap(data)):
+                    continue  # part of a packet, or an empty one
+                early = b""
+                for event in conn.receive_data(data):
+                    self._event(event)
+                if outgoing := conn.data_to_send():  # to a HelloRetryRequest
+                    data = outgoing if dialogue is None else dialogue.wrap(outgoing)
+                    await send(self._ready, sock, data, self.deadline)
             if self.failure is Failure.PLAINTEXT:
                 await self._plaintext(sock, conn, dialogue)
             elif self.failure is None or self.failure is Failure.MALFORMED:
@@ -314,7 +310,7 @@ class Connection:
             self._lost(error)
         self.handshake_seconds = self._lap()
 
-    def _event(self, event: object) -> None:
+    def _event(self, event: events.Event) -> None:
         if isinstance(event, events.FlightComplete):
             self.stage = Stage.DONE
         elif isinstance(event, events.AlertReceived):
@@ -331,7 +327,7 @@ class Connection:
 
     @staticmethod
     def _leave(sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
-        farewell = conn.farewell()
+        farewell = conn.close_notify()
         try:
             sock.send(farewell if dialogue is None else dialogue.wrap(farewell), WITH_WHAT_FOLLOWS)
         except OSError:
@@ -356,9 +352,8 @@ class Connection:
         stage = self.stage
         flight = None
         if conn is not None:
-            if conn.version is not None or conn.group is not None:
-                flight = _flight(conn)
-            if stage is Stage.HELLO and conn.certificates:
+            flight = conn.flight()
+            if stage is Stage.HELLO and flight is not None and flight.certificates:
                 stage = Stage.CERTIFICATE
         return Probe(
             offer=self.offer.name,
@@ -375,25 +370,3 @@ class Connection:
             starttls_seconds=self.starttls_seconds,
             handshake_seconds=self.handshake_seconds,
         )
-
-
-def _flight(conn: hs.ClientHandshake) -> ServerFlight:
-    request = conn.request
-    return ServerFlight(
-        version=conn.version,
-        cipher=conn.suite,
-        group=conn.group,
-        dh_bits=conn.dh_bits,
-        alpn=conn.alpn,
-        sni_acknowledged=conn.sni_acknowledged,
-        hello_retry=conn.hello_retry,
-        random=conn.server_random,
-        signature_scheme=conn.signature_scheme,
-        signature_valid=conn.signature_valid,
-        finished_valid=conn.finished_valid,
-        certificates=conn.certificates,
-        ocsp_response=conn.ocsp_response,
-        scts=conn.scts,
-        client_auth=None if request is None else ClientAuthRequest(request.authorities, request.schemes),
-        complete=conn.state is events.State.COMPLETE,
-    )

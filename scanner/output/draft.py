@@ -6,10 +6,12 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, TextIO, cast
+from typing import BinaryIO, Final, TextIO, cast
 
-from scanner.output.writer import OutputClosed, OutputError, OutputExists
+from scanner.output.writer import OutputClosed, OutputError, OutputExists, Writer, compressor_for, open_output
 from scanner.text import quoted
 
 # Temporary names tried before giving up.
@@ -116,6 +118,20 @@ class Draft:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+@contextmanager
+def complete_output(path: str | None, *, force: bool) -> Iterator[Writer]:
+    """Yield a writer of lines for a file that gets its name only if the block ends well; what is there stays until then."""
+    if path is None or path == "-":
+        with open_output(path) as writer:
+            yield writer
+        return
+    with Draft(path, force=force) as draft:
+        writer = Writer(cast("BinaryIO", draft), path, compress=compressor_for(path), regular=False, owned=False)
+        yield writer
+        writer.close()
+        draft.place()
 
 
 def exists(path: str) -> OutputExists:

@@ -11,7 +11,6 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -168,9 +167,9 @@ class Governor:
         return Reaction(relieve, self._admitted, OFTEN if self.slowed or size > limit * NEAR else SELDOM)
 
 
-def words(limit: int, share: Callable[[int], str] = size_text) -> str:
-    """What is said once to the person who watches, when a run becomes slower for want of memory."""
+def slowdown_message(limit: int) -> str:
+    """Return what the user is told once, when a run slows down for want of memory."""
     return (
-        f"memory is short: this run may take {share(limit)} (--max-memory), so it empties its caches, writes what waits to disk"
+        f"memory is short: this run may take {size_text(limit)} (--max-memory), so it empties its caches, writes what waits to disk"
         " and has fewer targets in flight until there is room again"
     )

@@ -25,8 +25,8 @@ from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
 from scanner.rejudge.certificate_store import Certificates, CertificatesError
 from scanner.rejudge.judging_options import Key, Options
+from scanner.run.inputs import make_judgement, make_transparency, make_verifier
 from scanner.run.judgement import FILE_OFFER, Judgement
-from scanner.run.wiring import make_judgement, make_transparency, make_verifier
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
@@ -181,17 +181,17 @@ class Rejudge:
     def _verifier_for(self, key: Key) -> tuple[ChainVerifier, Callable[[str], RecordedRun]]:
         setup = self._options.setup(key)
         try:
-            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.inputs, Intermediates()), make_transparency(setup.inputs)
         except (StoreError, LogListError) as error:
             if not setup.recorded:
                 raise
             setup = self._options.without_recorded_files(setup, str(error))
-            verifier, transparency = make_verifier(setup.material, Intermediates()), make_transparency(setup.material)
+            verifier, transparency = make_verifier(setup.inputs, Intermediates()), make_transparency(setup.inputs)
 
         def make_run(name: str) -> RecordedRun:
             judgement = make_judgement(
                 setup.config,
-                setup.material,
+                setup.inputs,
                 verifier,
                 run_id=name,
                 transparency=transparency,

@@ -12,14 +12,14 @@ from msgspec.structs import fields, replace
 
 from scanner.codec.decode import RecordedError, decode
 from scanner.model.config import ScanConfig
-from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material
+from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs
 from scanner.text import quoted
 
 TRUST_STORE: Final = "trust_store"
 # Stores that are no files.
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
 # Options whose values name files.
-_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_MATERIAL})
+_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_INPUTS})
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -28,19 +28,19 @@ class Setup(Struct, frozen=True):
     """Everything that judging takes. ``recorded`` are the options that the run left to us, not the caller."""
 
     config: ScanConfig
-    material: Material
+    inputs: RunInputs
     recorded: frozenset[str]
 
 
 class Options:
-    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``Material`` hold
+    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``RunInputs`` hold
     them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
 
-    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), say: Callable[[str], None]) -> None:
+    def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), log: Callable[[str], None]) -> None:
         self._given = dict(given)
         self._beside = tuple(beside)
-        self._say = say
-        self._said: set[str] = set()
+        self._log = log
+        self._logged: set[str] = set()
 
     def key(self, finding: Mapping[str, Any]) -> Key:
         """What tells the options of this finding from others. Raises ``RecordedError``."""
@@ -49,7 +49,7 @@ class Options:
 
     def setup(self, key: Key) -> Setup:
         """The options themselves. A file that only the run named and that is not here any more is done without, which is said."""
-        config, material, recorded = ScanConfig(), Material(), set[str]()
+        config, inputs, recorded = ScanConfig(), RunInputs(), set[str]()
         for name, value in key:
             if name not in self._given:
                 recorded.add(name)
@@ -60,22 +60,22 @@ class Options:
             if name in JUDGED_BY_CONFIG:
                 config = replace(config, **{JUDGED_BY_CONFIG[name]: value})
             else:
-                material = replace(material, **{_MATERIAL[name]: value})
-        return Setup(config, material, frozenset(recorded))
+                inputs = replace(inputs, **{_INPUTS[name]: value})
+        return Setup(config, inputs, frozenset(recorded))
 
     def without_recorded_files(self, setup: Setup, why: str) -> Setup:
         """The setup with the default wherever a run named a file that is there and of no use."""
-        plain = Material()
+        plain = RunInputs()
         names = sorted(_FILES & setup.recorded)
-        self.say_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
-        kept = {_MATERIAL[name]: getattr(plain, _MATERIAL[name]) for name in names}
-        return replace(setup, material=replace(setup.material, **kept))
+        self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
+        kept = {_INPUTS[name]: getattr(plain, _INPUTS[name]) for name in names}
+        return replace(setup, inputs=replace(setup.inputs, **kept))
 
-    def say_once(self, text: str) -> None:
-        """Tell the person, however many findings it concerns."""
-        if text not in self._said:
-            self._said.add(text)
-            self._say(text)
+    def log_once(self, text: str) -> None:
+        """Log a line once, however many findings it concerns."""
+        if text not in self._logged:
+            self._logged.add(text)
+            self._log(text)
 
     def _found(self, name: str, value: str | tuple[str, ...]) -> Any:
         if isinstance(value, str):
@@ -89,14 +89,14 @@ class Options:
             # A findings file may come from anybody: nothing but a plain file is opened for its sake.
             if "\0" not in candidate and os.path.isfile(candidate):
                 if name == TRUST_STORE:
-                    self.say_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
+                    self.log_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
                 return candidate
         instead = "mozilla in its place" if name == TRUST_STORE else "done without"
-        self.say_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
+        self.log_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
         return None
 
 
-_MATERIAL: Final = {**JUDGED_BY_MATERIAL, TRUST_STORE: "trust_stores"}
+_INPUTS: Final = {**JUDGED_BY_INPUTS, TRUST_STORE: "trust_stores"}
 
 
 def _shown(name: str) -> str:
@@ -120,7 +120,7 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
     for endpoint in written.endpoints:
         if endpoint.trust:
             stores = tuple(endpoint.trust)
-            if stores != Material().trust_stores:
+            if stores != RunInputs().trust_stores:
                 options[TRUST_STORE] = stores
             break
     return options
@@ -131,8 +131,8 @@ def _kinds() -> dict[str, Any]:
     """The type of each option's value in JSON."""
     config = {each.name: each.type for each in fields(ScanConfig)}
     kinds: dict[str, Any] = {name: config[each] for name, each in JUDGED_BY_CONFIG.items()}
-    for name, each in JUDGED_BY_MATERIAL.items():
-        kinds[name] = tuple[str, ...] if isinstance(getattr(Material(), each), tuple) else str
+    for name, each in JUDGED_BY_INPUTS.items():
+        kinds[name] = tuple[str, ...] if isinstance(getattr(RunInputs(), each), tuple) else str
     return kinds
 
 

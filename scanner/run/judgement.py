@@ -52,7 +52,7 @@ class Judgement:
     ) -> None:
         self.run_id = run_id
         self._config = config
-        self._verifier = verifier
+        self.verifier = verifier
         self._transparency = transparency
         self._fragments = fragments
         self._judged_with = judged_with
@@ -67,7 +67,7 @@ class Judgement:
         flight = probe.flight if probe.failure is None else flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return verify_or_leaf(self._verifier, flight.certificates, name=target.name, at=at)
+        return verify_or_leaf(self.verifier, flight.certificates, name=target.name, at=at)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
@@ -126,7 +126,7 @@ class Judgement:
         """
         at = self.moment(evidence.started)
         verdicts = [
-            None if flight is None else verify_or_leaf(self._verifier, flight.certificates, name=name, at=at)
+            None if flight is None else verify_or_leaf(self.verifier, flight.certificates, name=name, at=at)
             for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
         ]
         finding = self.finding(evidence, verdicts, facts=self.facts(evidence, verdicts))

@@ -25,6 +25,7 @@ from scanner.diagnosis import assemble
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.errors import TlsweepError
 from scanner.fleet.correlate.fold import Fold
+from scanner.inventory.exclude import mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
@@ -35,7 +36,6 @@ from scanner.process.signals import SIGNALS
 from scanner.run.ipc import MessageStream, encode_message
 from scanner.run.row_queue import Row, RowBatches
 from scanner.run.scan import ScanStatistics
-from scanner.run.wiring import without_excluded
 from scanner.run.worker import Assignment, Report
 
 # Batches of rows that wait for one process while another is served.
@@ -168,8 +168,8 @@ class WorkerPool:
         await self._rescan_lost()
 
     async def _distribute(self, rows: Iterator[Row], channels: list[trio.MemorySendChannel[list[Target]]]) -> None:
-        exclusions = self._assignments[0].material.exclusions
-        read = RowBatches(without_excluded(rows, exclusions) if len(exclusions) else rows)
+        exclusions = self._assignments[0].inputs.exclusions
+        read = RowBatches(mark_excluded(rows, exclusions) if len(exclusions) else rows)
         while batch := await trio.to_thread.run_sync(read, abandon_on_cancel=True):
             self._read += len(batch)
             shards: list[list[Target]] = [[] for _ in channels]

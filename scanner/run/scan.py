@@ -95,6 +95,8 @@ class Callbacks(Struct, frozen=True, kw_only=True):
     on_judged: Callable[[Evidence, Sequence[ChainVerdict | None]], None] | None = None
     # once, when the fleet knows that the local clock is wrong
     on_clock_wrong: Callable[[FleetVerdict], None] | None = None
+    # lines for the user about what does not work and stops nothing
+    log: Callable[[str], None] = lambda line: None
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -164,6 +166,14 @@ class Scan:
             pacing=self._pacer.statistics(),
             reading_finished=feed is not None and feed.finished,
         )
+
+    def replace_fold(self, fold: Fold) -> None:
+        """Replace what this process knows about the fleet by what all processes of the run do."""
+        self.fold = fold
+
+    def restart_clock(self) -> None:
+        """Forget what was learnt of the local clock, which was set just now."""
+        self.fold.restart_clock()
 
     def spill(self) -> None:
         """Write to disk what waits."""

@@ -29,10 +29,11 @@ from scanner.output import dumps_line
 from scanner.process.limits import collect_seldom, raise_file_limit
 from scanner.run.certificate_file import not_met_before
 from scanner.run.fail_on import words_of
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.ipc import MessageStream, encode_message, read_message
 from scanner.run.row_queue import Row
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, Session, make_verifier, open_session
+from scanner.run.scan import Callbacks, Scan
+from scanner.run.wiring import open_run
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -47,7 +48,7 @@ class Assignment(Struct, frozen=True, kw_only=True):
     """What a process has to do, apart from its rows."""
 
     config: ScanConfig
-    material: Material
+    inputs: RunInputs
     run_id: str
     certificates: bool = False
     wall_offset: float | None = None  # wall time minus boot time, as the run's first process read them
@@ -85,7 +86,7 @@ class _Reporter:
         self._report = Report()
         self._known: set[bytes] = set()
         self._sending = trio.Lock()
-        self.session: Session | None = None
+        self.scan: Scan | None = None
 
     def on_finding(self, finding: Finding) -> None:
         """Add a finding to the report."""
@@ -117,13 +118,13 @@ class _Reporter:
         async with self._sending:
             report, self._report = self._report, Report()
             report.phase = phase
-            if phase == "idle" and self.session is not None:
-                report.fold = self.session.scan.fold
+            if phase == "idle" and self.scan is not None:
+                report.fold = self.scan.fold
             learnt = self._intermediates.all_learnt()
             report.learnt = [certificate.der for certificate in learnt[self._learnt_sent :]]
             self._learnt_sent = len(learnt)
-            if self.session is not None:
-                now = self.session.scan.statistics()
+            if self.scan is not None:
+                now = self.scan.statistics()
                 report.in_flight, report.held = now.pacing.in_flight, now.held
             with trio.CancelScope(shield=True):  # half a message would make the rest unreadable
                 await self._out.send_all(encode_message(report))
@@ -133,8 +134,8 @@ class _Reporter:
         last = (0, 0)
         while True:
             await trio.sleep(REPORT_EVERY)
-            assert self.session is not None
-            now = self.session.scan.statistics()
+            assert self.scan is not None
+            now = self.scan.statistics()
             if self._report.rows or self._report.warnings or last != (now.pacing.in_flight, now.held):
                 last = (now.pacing.in_flight, now.held)
                 await self.send()
@@ -153,50 +154,47 @@ async def work(rows: int, control: int, reports: int) -> None:
 async def _scan(assignment: Assignment, rows: int, orders: MessageStream, outgoing: trio.abc.SendStream) -> None:
     intermediates = Intermediates()
     reporter = _Reporter(outgoing, intermediates)
-    verifier = make_verifier(assignment.material, intermediates)
-    others_learnt: list[bytes] = []
+    verifier = make_verifier(assignment.inputs, intermediates)
+    judgement = make_judgement(
+        assignment.config, assignment.inputs, verifier, run_id=assignment.run_id, fragments=Fragments()
+    )
+    callbacks = Callbacks(
+        on_finding=reporter.on_finding,
+        on_judged=reporter.on_judged if assignment.certificates else None,
+        on_clock_wrong=reporter.on_clock_wrong,
+        log=reporter.log,
+    )
+    clock = WallClock(assignment.wall_offset)
+    learnt_by_others: list[bytes] = []
     settle = trio.Event()
     finished = False
 
     async def listen(stop: trio.CancelScope) -> None:
         while (order := await orders.receive()) is not None:
             learnt, fold = order
-            others_learnt.extend(learnt)
-            assert reporter.session is not None
-            reporter.session.scan.fold = fold
+            learnt_by_others.extend(learnt)
+            assert reporter.scan is not None
+            reporter.scan.replace_fold(fold)
             settle.set()
         stop.cancel()
 
     async def on_idle() -> None:
         await reporter.send("idle")
         await settle.wait()
-        for der in others_learnt:
+        for der in learnt_by_others:
             intermediates.learn(Certificate.parse_untrusted(der))
 
     try:
         with trio.CancelScope() as stop:
             async with (
-                open_session(
-                    assignment.config,
-                    assignment.material,
-                    run_id=assignment.run_id,
-                    verifier=verifier,
-                    callbacks=Callbacks(
-                        on_finding=reporter.on_finding,
-                        on_judged=reporter.on_judged if assignment.certificates else None,
-                        on_clock_wrong=reporter.on_clock_wrong,
-                    ),
-                    fragments=Fragments(),
-                    clock=WallClock(assignment.wall_offset),
-                    warn=reporter.log,
-                ) as session,
+                open_run(assignment.config, assignment.inputs, judgement, callbacks, clock=clock) as run,
                 trio.open_nursery() as nursery,
             ):
-                reporter.session = session
+                reporter.scan = run.scan
                 await reporter.send()  # the first report says that this process has started
                 nursery.start_soon(listen, stop)
                 nursery.start_soon(reporter.keep_sending)
-                await session.run(_batches(rows), before_settling=on_idle)
+                await run.run(_batches(rows), before_settling=on_idle)
                 finished = True
                 nursery.cancel_scope.cancel()
     except* NetworkLost as group:

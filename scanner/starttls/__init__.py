@@ -1,7 +1,6 @@
-"""The words before TLS: one module for each protocol's opening dialogue, sans-IO.
+"""Opening dialogues before TLS (STARTTLS), sans-IO, one module for each protocol.
 
-``dialogue`` gives the one of a protocol, ``PROTOCOLS`` says which there are. See ``scanner.starttls.base`` for how a
-dialogue is driven.
+``dialogue`` makes the one of a protocol of ``PROTOCOLS``. ``scanner.starttls.base`` shows how a dialogue is driven.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ __all__ = [
 
 
 def dialogue(protocol: str, *, host: str, recognise: Recogniser | None = None) -> Dialogue | None:
-    """The opening dialogue of a protocol of ``PROTOCOLS``; ``None`` where TLS begins with the first byte.
+    """Return the opening dialogue of a protocol, or None where TLS begins with the first byte.
 
-    ``host`` is the name or address that was asked for; XMPP says it to the server. ``recognise`` names what a peer
-    speaks by its first bytes when it is not the protocol. ``KeyError`` for a protocol that is not in ``PROTOCOLS``.
+    ``host`` is the name or address that was asked for; XMPP sends it to the server. ``recognise`` names another protocol
+    by the peer's first bytes. Raises ``KeyError`` for a protocol that is not in ``PROTOCOLS``.
     """
     if not PROTOCOLS[protocol].starttls:
         return None

@@ -1,12 +1,12 @@
-"""What every opening dialogue has in common: bytes in, bytes out, and one answer at the end.
+"""What every opening dialogue has in common: bytes in, bytes out, and one outcome at the end.
 
-A dialogue is a value without socket, clock or randomness. Its owner does this until the answer is not ``NeedData``::
+A dialogue has no socket, clock or randomness. Its owner does this until the outcome is not ``NeedData``::
 
     send(dialogue.data_to_send())
-    answer = dialogue.next()
+    outcome = dialogue.next()
     dialogue.receive_data(read())  # b"" is the end of the stream
 
-Everything is decided in ``receive_data``, message by message, so how the bytes were cut never changes the answer.
+Everything is decided in ``receive_data``, message by message, so chunking never changes the outcome.
 ``data_to_send`` may hold bytes beside a ``Ready``: with MySQL the request is followed by the ClientHello at once.
 """
 
@@ -20,20 +20,20 @@ from msgspec import Struct
 
 # The longest opening that is read, greeting and capabilities together: the longest known are a few kB (a banner of a
 # hundred lines, the capabilities of a mail server); a peer that says more is not opening anything.
-MOST_BYTES: Final = 32_768
-# What is kept of the peer's words, in characters: they are evidence for a person, who reads a screen at most.
-MOST_WORDS: Final = 1_000
-# What is kept of the first bytes, to recognise another protocol by.
-MOST_FIRST_BYTES: Final = 512
-# How much of a message that cannot be the protocol's is waited for: enough to name it by, and no more than a greeting has.
-MOST_ALIEN_TEXT: Final = 64
-MOST_ALIEN_BINARY: Final = 9
+MAX_BYTES: Final = 32_768
+# What is kept of the peer's text, in characters: it is evidence for a person, who reads a screen at most.
+MAX_TEXT: Final = 1_000
+# What is kept of the first bytes, by which another protocol is recognised.
+MAX_FIRST_BYTES: Final = 512
+# How much of a message of another protocol is waited for: enough to recognise it by, and no more than a greeting has.
+MAX_FOREIGN_TEXT: Final = 64
+MAX_FOREIGN_BINARY: Final = 9
 # The name that we give where a protocol asks a client for one (RFC 5321 section 4.1.1.1); reserved by RFC 2606.
 CLIENT_NAME: Final = "tlsweep.invalid"
 
 
 class NeedData(Struct, frozen=True):
-    """Nothing is decided yet: send what there is to send, then read."""
+    """Nothing is decided yet: send what there is, then read."""
 
 
 class Ready(Struct, frozen=True):
@@ -41,21 +41,21 @@ class Ready(Struct, frozen=True):
 
 
 class NotOffered(Struct, frozen=True):
-    """The server speaks the protocol and does not have TLS in it. ``words`` are its own, or name its code."""
+    """The server speaks the protocol without TLS. ``text`` is what it answered, or the name of its code."""
 
-    words: str
+    text: str
 
 
 class Refused(Struct, frozen=True):
-    """The server has TLS, or never said that it has not, and will not begin it now. ``words`` are its own."""
+    """The server has TLS, or may have it, and does not begin it now. ``text`` is what it answered."""
 
-    words: str
+    text: str
 
 
 class Malformed(Struct, frozen=True):
-    """What came is not the protocol. ``recognised`` names what it is instead ("tls", "ssh", ...) where that is known."""
+    """The peer speaks another protocol: ``recognised`` ("tls", "ssh", ...) where that is known. ``text`` is what it sent."""
 
-    words: str
+    text: str
     recognised: str | None = None
 
 
@@ -71,12 +71,12 @@ Recogniser = Callable[[bytes], str | None]
 
 
 class DialogueError(Exception):
-    """What the peer sent cannot be read as the protocol; raised and caught within this package only."""
+    """The peer's bytes violate the protocol. Raised and caught within this package only."""
 
 
-def words(data: bytes) -> str:
-    """The peer's words as text: UTF-8 where they are, U+FFFD for the rest; control characters stay as they are."""
-    return data[: 4 * MOST_WORDS].decode("utf-8", "replace")[:MOST_WORDS]
+def peer_text(data: bytes) -> str:
+    """Decode what a peer sent as UTF-8, with U+FFFD for the rest. Control characters are kept."""
+    return data[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
 
 
 class Dialogue(ABC):
@@ -85,11 +85,13 @@ class Dialogue(ABC):
     ``recognise`` names another protocol by its first bytes; without it only TLS itself is recognised.
     """
 
+    opening: bytes = b""  # what the client sends before the server has said anything
+
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         self.host = host
         self._recognise = recognise
         self._outcome: Outcome = NEED_DATA
-        self._outgoing = b""
+        self._outgoing = self.opening
         self._received = bytearray()
         self._at = 0  # where the next message begins
 
@@ -97,17 +99,17 @@ class Dialogue(ABC):
         return f"<{type(self).__name__} {self.host}: {self._outcome}, {len(self._received)} bytes in>"
 
     def data_to_send(self) -> bytes:
-        """What to send now; each byte is given once."""
+        """Return what is to be sent now; each byte is returned once."""
         outgoing, self._outgoing = self._outgoing, b""
         return outgoing
 
     def receive_data(self, data: bytes) -> None:
-        """Take what the peer sent, or ``b""`` for the end of its stream. Never raises, whatever the bytes are."""
+        """Take bytes of the peer, or ``b""`` for the end of its stream. Never raises, whatever they are."""
         self._received += data
         if self._outcome is not NEED_DATA:
             return
         if len(self._received) >= 2 and self._received[0] in _TLS_RECORDS and self._received[1] == 0x03:
-            # no protocol here begins so, and none lets the server begin with TLS
+            # none of these protocols begins so, or lets the server begin with TLS
             self._at = 2
             self._outcome = Malformed(f"a TLS record: {_TLS_RECORDS[self._received[0]]}", "tls")
             return
@@ -116,45 +118,45 @@ class Dialogue(ABC):
                 self._outcome = self._message_untrusted(message)
         except DialogueError:
             self._outcome = self._malformed()
-        if self._outcome is NEED_DATA and (not data or len(self._received) >= MOST_BYTES):
+        if self._outcome is NEED_DATA and (not data or len(self._received) >= MAX_BYTES):
             # a message that is not complete within the limit never will be
-            self._at = min(len(self._received), MOST_BYTES)
+            self._at = min(len(self._received), MAX_BYTES)
             self._outcome = self._malformed()
 
     def next(self) -> Outcome:
-        """What is known now. Anything but ``NeedData`` is final."""
+        """Return the outcome so far. All but ``NeedData`` are final."""
         return self._outcome
 
     @property
     def leftover(self) -> bytes:
-        """What came after the message that decided. With ``Ready`` it should be empty: TLS is the client's to begin, so
-        a peer that already says more either speaks something else or has been written into by a third party."""
+        """What came after the message that decided. After ``Ready`` it should be empty, since the client begins TLS: a peer
+        that sends more speaks something else, or a third party has injected it."""
         return b"" if self._outcome is NEED_DATA else bytes(self._received[self._at :])
 
     @property
     def first_bytes(self) -> bytes:
         """The beginning of what the peer sent."""
-        return bytes(self._received[:MOST_FIRST_BYTES])
+        return bytes(self._received[:MAX_FIRST_BYTES])
 
     def wrap(self, data: bytes) -> bytes:
-        """TLS records on their way to the server, in what the protocol carries them in: as they are, for all but TDS."""
+        """Return TLS records as the protocol carries them to the server: as they are, for all but TDS."""
         return data
 
     def unwrap(self, data: bytes) -> bytes:
-        """Bytes from the server on their way to TLS, taken out of what the protocol carries them in. Never raises."""
+        """Return the TLS records in what the server sent. Never raises."""
         return data
 
     def _malformed(self) -> Malformed:
         seen = bytes(self._received[: self._at])
-        return Malformed(words(seen), self._recognise(seen[:MOST_FIRST_BYTES]) if self._recognise else None)
+        return Malformed(peer_text(seen), self._recognise(seen[:MAX_FIRST_BYTES]) if self._recognise else None)
 
     @abstractmethod
     def _take_untrusted(self) -> bytes | None:
-        """Take the next whole message off the buffer; ``None`` while it is not complete. Raises ``DialogueError`` only."""
+        """Return the next whole message, or None while it is incomplete. Raises ``DialogueError`` only."""
 
     @abstractmethod
     def _message_untrusted(self, message: bytes) -> Outcome:
-        """What a whole message leads to. Raises ``DialogueError`` only."""
+        """Return the outcome after a message. Raises ``DialogueError`` only."""
 
 
 class DelimitedDialogue(Dialogue):
@@ -164,12 +166,12 @@ class DelimitedDialogue(Dialogue):
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
-        self._searched = 0  # no delimiter before this, so that a byte at a time costs no more than one chunk
+        self._searched = 0  # no delimiter before this offset: bytes that come one by one are searched once
 
     def _take_untrusted(self) -> bytes | None:
-        end = self._received.find(self.delimiter, max(self._at, self._searched), MOST_BYTES)
+        end = self._received.find(self.delimiter, max(self._at, self._searched), MAX_BYTES)
         if end < 0:
-            self._searched = min(len(self._received), MOST_BYTES)
+            self._searched = min(len(self._received), MAX_BYTES)
             return None
         message = bytes(self._received[self._at : end + 1])
         self._at = end + 1
@@ -177,9 +179,9 @@ class DelimitedDialogue(Dialogue):
 
 
 class ListingDialogue(DelimitedDialogue):
-    """Lines of which one answer is awaited at a time; what the server can do is listed up to a line with a dot alone."""
+    """A protocol of commands and lines, in which capabilities are listed up to a line with a dot alone: POP3 and NNTP."""
 
-    keyword: bytes  # asks for TLS, and stands in the list of a server that has it
+    keyword: bytes  # the command for TLS, and the capability of servers that have it
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
@@ -195,7 +197,7 @@ class ListingDialogue(DelimitedDialogue):
             self._listed.append(text)
             return NEED_DATA
         self._advertised = any(line.upper().split()[:1] == [self.keyword] for line in self._listed)
-        return self._ask() if self._advertised else NotOffered(words(b"\n".join(self._listed)))
+        return self._ask() if self._advertised else NotOffered(peer_text(b"\n".join(self._listed)))
 
     def _ask(self) -> Outcome:
         self._outgoing += self.keyword + b"\r\n"
@@ -204,24 +206,24 @@ class ListingDialogue(DelimitedDialogue):
 
     @abstractmethod
     def _greeting(self, text: bytes) -> Outcome:
-        """The first line. Raises ``DialogueError`` only."""
+        """Return the outcome after the server's first line. Raises ``DialogueError`` only."""
 
     @abstractmethod
     def _answer(self, text: bytes) -> Outcome:
-        """What the server says to ``keyword``. Raises ``DialogueError`` only."""
+        """Return the outcome after the answer to ``keyword``. Raises ``DialogueError`` only."""
 
 
 class SizedDialogue(Dialogue):
-    """A protocol whose messages say how long they are."""
+    """A protocol whose messages contain their length."""
 
     def _take_untrusted(self) -> bytes | None:
-        head = bytes(self._received[self._at : self._at + MOST_ALIEN_TEXT])
+        head = bytes(self._received[self._at : self._at + MAX_FOREIGN_TEXT])
         try:
             size = self._size_untrusted(head)
-            if size is not None and self._at + size > MOST_BYTES:
+            if size is not None and self._at + size > MAX_BYTES:
                 raise DialogueError
         except DialogueError:
-            if (end := _alien_end(head)) is None:
+            if (end := _foreign_end(head)) is None:
                 return None
             self._at += end
             raise
@@ -233,19 +235,19 @@ class SizedDialogue(Dialogue):
 
     @abstractmethod
     def _size_untrusted(self, head: bytes) -> int | None:
-        """The size of the message that begins with ``head``, of which at most ``MOST_ALIEN_TEXT`` are given; ``None``
-        while it cannot be known. Raises ``DialogueError`` where the bytes cannot be a message."""
+        """Return the size of the message that begins with ``head`` (at most ``MAX_FOREIGN_TEXT`` bytes), or None while that
+        is not known. Raises ``DialogueError`` where the bytes cannot be a message."""
 
 
-def _alien_end(head: bytes) -> int | None:
-    """Where the first message of another protocol ends: after a line of text, or a few bytes of anything else."""
+def _foreign_end(head: bytes) -> int | None:
+    """Return where the first message of another protocol ends: after a line of text, or a few bytes of anything else."""
     line = head.find(b"\n") + 1
-    start = head[: min(line or MOST_ALIEN_BINARY, MOST_ALIEN_BINARY)]
+    start = head[: min(line or MAX_FOREIGN_BINARY, MAX_FOREIGN_BINARY)]
     if any(byte < 0x09 or byte == 0xFF for byte in start):
-        return MOST_ALIEN_BINARY if len(head) >= MOST_ALIEN_BINARY else None
+        return MAX_FOREIGN_BINARY if len(head) >= MAX_FOREIGN_BINARY else None
     if line:
         return line
-    return MOST_ALIEN_TEXT if len(head) >= MOST_ALIEN_TEXT else None
+    return MAX_FOREIGN_TEXT if len(head) >= MAX_FOREIGN_TEXT else None
 
 
 class ReplyDialogue(DelimitedDialogue):
@@ -278,7 +280,7 @@ class ReplyDialogue(DelimitedDialogue):
 
 
 def _reply_line_untrusted(line: bytes) -> tuple[int | None, bool]:
-    """(code, whether more lines follow) of one reply line; the code is ``None`` where the line has none."""
+    """Return (code, whether more lines follow) of one reply line; without a code, (None, False)."""
     code, separator = line[:3], line[3:4]
     if not (len(code) == 3 and code.isdigit() and b"1" <= code[:1] <= b"6" and separator in (b" ", b"-", b"\r", b"\n")):
         return None, False

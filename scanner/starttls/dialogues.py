@@ -1,4 +1,4 @@
-"""Which class holds the opening dialogue of which protocol."""
+"""The class of each protocol's opening dialogue."""
 
 from __future__ import annotations
 

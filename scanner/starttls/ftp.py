@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import NEED_DATA, READY, NotOffered, Outcome, Refused, ReplyDialogue, words
+from scanner.starttls.base import NEED_DATA, READY, NotOffered, Outcome, Refused, ReplyDialogue, peer_text
 
 # Syntax error, not implemented, bad sequence, not for that parameter (RFC 959 section 4.2.1); a server without TLS may
 # also demand a login before anything it does not know (530).
@@ -24,7 +24,7 @@ class FtpDialogue(ReplyDialogue):
         if code == 120:  # "ready in nnn minutes": another greeting follows (RFC 959 section 5.4)
             return NEED_DATA
         if code != 220:
-            return Refused(words(text))
+            return Refused(peer_text(text))
         self._outgoing += b"AUTH TLS\r\n"
         self._awaiting = self._answer
         return NEED_DATA
@@ -32,4 +32,4 @@ class FtpDialogue(ReplyDialogue):
     def _answer(self, code: int, text: bytes) -> Outcome:
         if code == 234:
             return READY
-        return NotOffered(words(text)) if code in NOT_SUPPORTED else Refused(words(text))
+        return NotOffered(peer_text(text)) if code in NOT_SUPPORTED else Refused(peer_text(text))

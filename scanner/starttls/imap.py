@@ -23,7 +23,7 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
-    words,
+    peer_text,
 )
 
 _STATUS: Final = re.compile(rb"(\S+) (OK|NO|BAD|PREAUTH|BYE)(?=[ \r\n])", re.IGNORECASE)
@@ -46,7 +46,7 @@ class ImapDialogue(DelimitedDialogue):
         if self._awaiting is None:
             return self._greeting(tag, word, text)
         if tag == b"*" and word == b"BYE":
-            return Refused(words(text))
+            return Refused(peer_text(text))
         if tag.lower() == self._tag:
             return self._awaiting(word, text)
         if listed := _CAPABILITIES.match(text):
@@ -59,9 +59,9 @@ class ImapDialogue(DelimitedDialogue):
         if tag != b"*" or word not in (b"OK", b"PREAUTH", b"BYE"):
             raise DialogueError
         if word == b"PREAUTH":  # authenticated already: STARTTLS is not allowed in that state
-            return NotOffered(words(text))
+            return NotOffered(peer_text(text))
         if word == b"BYE":
-            return Refused(words(text))
+            return Refused(peer_text(text))
         return self._command(b"c1", b"CAPABILITY", self._listed)
 
     def _command(self, tag: bytes, command: bytes, awaiting: Callable[[bytes, bytes], Outcome]) -> Outcome:
@@ -71,10 +71,10 @@ class ImapDialogue(DelimitedDialogue):
 
     def _listed(self, word: bytes, text: bytes) -> Outcome:
         if self._capabilities is None:
-            return NotOffered(words(text))
+            return NotOffered(peer_text(text))
         if b"STARTTLS" not in self._capabilities.upper().split():
-            return NotOffered(words(self._capabilities.strip()))
+            return NotOffered(peer_text(self._capabilities.strip()))
         return self._command(b"c2", b"STARTTLS", self._answer)
 
     def _answer(self, word: bytes, text: bytes) -> Outcome:
-        return READY if word == b"OK" else Refused(words(text))
+        return READY if word == b"OK" else Refused(peer_text(text))

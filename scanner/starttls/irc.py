@@ -21,12 +21,8 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
-    words,
+    peer_text,
 )
-
-# Some servers say nothing at all to a command that they do not know before registration (InspIRCd), so CAP alone could be
-# waited on for ever. LUSERS is known to all (RFC 2812 section 3.4.2) and refused with 451: no list before that is no list.
-OPENING: Final = b"CAP LS 302\r\nLUSERS\r\n"
 
 # tags, source, command, parameters (RFC 2812 section 2.3.1, IRCv3 message tags)
 _MESSAGE: Final = re.compile(rb"(?:@[^ \r\n]* +)?(?::([^ \r\n]*) +)?([A-Za-z]+|\d{3})(?= |\r?\n)([^\r\n]*)\r?\n\Z")
@@ -34,7 +30,7 @@ _MESSAGE: Final = re.compile(rb"(?:@[^ \r\n]* +)?(?::([^ \r\n]*) +)?([A-Za-z]+|\
 _LISTED: Final = re.compile(rb" +[^ ]+ +LS +(\* +)?:?(.*)\Z", re.IGNORECASE)
 STARTTLS_OK: Final = b"670"
 STARTTLS_FAILED: Final = b"691"
-# what a server may say to a client that has not registered; any other word is not IRC
+# what a server may send to a client that has not registered; any other command is not IRC
 _COMMANDS: Final = frozenset(
     {b"NOTICE", b"CAP", b"PING", b"PONG", b"ERROR", b"PRIVMSG", b"AUTHENTICATE", b"FAIL", b"NOTE", b"WARN"}
 )
@@ -43,9 +39,12 @@ _COMMANDS: Final = frozenset(
 class IrcDialogue(DelimitedDialogue):
     """The IRCv3 specification ``tls``, numerics 670 (RPL_STARTTLS) and 691 (ERR_STARTTLS)."""
 
+    # Before registration some servers (InspIRCd) do not answer commands that they do not know, so the answer to CAP alone could
+    # be waited for in vain. LUSERS is known to all (RFC 2812 section 3.4.2) and refused with 451, in any case after a list.
+    opening = b"CAP LS 302\r\nLUSERS\r\n"
+
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
-        self._outgoing = OPENING
         self._capabilities: list[bytes] = []
         self._asked = False  # STARTTLS is sent, and only its answer counts
 
@@ -58,7 +57,7 @@ class IrcDialogue(DelimitedDialogue):
         command, parameters = read[2].upper(), read[3]
         if command.isdigit() and read[1] is None:  # a reply has a source; a bare number is SMTP's or FTP's
             raise DialogueError
-        text = words(message.rstrip(b"\r\n"))
+        text = peer_text(message.rstrip(b"\r\n"))
         if command == b"ERROR":  # the server closes the link
             return Refused(text)
         if command == b"PING":
@@ -67,7 +66,7 @@ class IrcDialogue(DelimitedDialogue):
             return self._answered(command, parameters, text)
         elif command == b"CAP":
             return self._listed(parameters)
-        elif command.isdigit():  # the answer to LUSERS, or to CAP that the server does not know
+        elif command.isdigit():  # the answer to LUSERS, or to CAP where that is not known
             return NotOffered(text)
         return NEED_DATA
 
@@ -79,7 +78,7 @@ class IrcDialogue(DelimitedDialogue):
         if listed[1]:
             return NEED_DATA
         if not any(capability.split(b"=")[0].lower() == b"tls" for capability in self._capabilities):
-            return NotOffered(words(b" ".join(self._capabilities)))
+            return NotOffered(peer_text(b" ".join(self._capabilities)))
         self._asked = True
         self._outgoing += b"STARTTLS\r\n"
         return NEED_DATA

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Recogniser, Refused, SizedDialogue, words
+from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Refused, SizedDialogue, peer_text
 
 START_TLS: Final = b"1.3.6.1.4.1.1466.20037"
 MESSAGE_ID: Final = 1
@@ -44,9 +44,7 @@ NOT_SUPPORTED: Final = frozenset({2, 12, 52})
 class LdapDialogue(SizedDialogue):
     """RFC 4511 sections 4.12 (extended operations), 4.14 (StartTLS) and 4.4.1 (Notice of Disconnection)."""
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._outgoing = EXTENDED_REQUEST
+    opening = EXTENDED_REQUEST
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if not head:
@@ -65,9 +63,9 @@ class LdapDialogue(SizedDialogue):
         if not 1 <= len(result) <= 4 or not 1 <= len(number) <= 4:
             raise DialogueError
         code = int.from_bytes(result, "big", signed=True)
-        text = f"{code} {RESULTS.get(code, '')}".rstrip() + (f": {words(diagnostic)}" if diagnostic else "")
+        text = f"{code} {RESULTS.get(code, '')}".rstrip() + (f": {peer_text(diagnostic)}" if diagnostic else "")
         if int.from_bytes(number, "big", signed=True) != MESSAGE_ID:
-            # message 0 is unsolicited: the server ends the session
+            # message 0 is unsolicited: the server closes the session
             return Refused(text)
         if code == 0:
             return READY
@@ -75,7 +73,7 @@ class LdapDialogue(SizedDialogue):
 
 
 def _element_size_untrusted(data: bytes) -> int | None:
-    """The size of the BER element that begins with ``data``, header included; ``None`` while the header is incomplete."""
+    """Return the size of the BER element at the start of ``data``, header included, or None while the header is incomplete."""
     if len(data) < 2:
         return None
     if data[1] < 0x80:
@@ -89,7 +87,7 @@ def _element_size_untrusted(data: bytes) -> int | None:
 
 
 def _element_untrusted(data: bytes, tag: int | None = None) -> tuple[int, bytes, bytes]:
-    """(tag, contents, what follows) of the element at the start of ``data``, which must have ``tag`` if one is given."""
+    """Return (tag, contents, what follows) of the element at the start of ``data``, which must have ``tag`` if given."""
     size = _element_size_untrusted(data)
     if size is None or size > len(data) or (tag is not None and data[0] != tag):
         raise DialogueError

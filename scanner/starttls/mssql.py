@@ -5,21 +5,30 @@
     C: PRELOGIN with ENCRYPTION = on
     S: PRELOGIN with ENCRYPTION = on or required
 
-The TLS handshake then travels inside TDS packets of type PRELOGIN, which ``wrap`` and ``unwrap`` put around it and take off.
+The TLS handshake then travels inside TDS packets of type PRELOGIN, which ``wrap`` adds and ``unwrap`` removes.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Recogniser, Refused, SizedDialogue, words
+from scanner.starttls.base import (
+    READY,
+    DialogueError,
+    NotOffered,
+    Outcome,
+    Recogniser,
+    Refused,
+    SizedDialogue,
+    peer_text,
+)
 
 PRELOGIN: Final = 0x12
 TABULAR_RESULT: Final = 0x04
 END_OF_MESSAGE: Final = 0x01
 HEADER: Final = 8  # type, status, length, SPID, packet number, window
 # the packet size before one is negotiated (MS-TDS section 2.2.3.1)
-MOST_PACKET: Final = 4_096
+MAX_PACKET: Final = 4_096
 
 VERSION: Final = 0x00
 ENCRYPTION: Final = 0x01
@@ -35,7 +44,7 @@ def _packet(payload: bytes) -> bytes:
     return bytes([PRELOGIN, END_OF_MESSAGE]) + size + bytes([0, 0, 1, 0]) + payload
 
 
-# two options of (token, offset, length), the end, then a version of zero and the wish for encryption
+# two options of (token, offset, length), the end, then a version of zero and encryption on
 PRELOGIN_REQUEST: Final = _packet(
     bytes([VERSION, 0, 11, 0, 6, ENCRYPTION, 0, 17, 0, 1, TERMINATOR]) + bytes(6) + bytes([ENCRYPT_ON])
 )
@@ -44,9 +53,10 @@ PRELOGIN_REQUEST: Final = _packet(
 class MssqlDialogue(SizedDialogue):
     """MS-TDS section 2.2.6.5. The answer is one packet of type TABULAR_RESULT."""
 
+    opening = PRELOGIN_REQUEST
+
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
-        self._outgoing = PRELOGIN_REQUEST
         self._carrier = bytearray()  # packets of the handshake that are not complete
         self._bare = False  # the server has stopped using packets
 
@@ -56,7 +66,7 @@ class MssqlDialogue(SizedDialogue):
         if len(head) < HEADER:
             return None
         size = int.from_bytes(head[2:4], "big")
-        if head[1] & END_OF_MESSAGE == 0 or not HEADER < size <= MOST_PACKET:
+        if head[1] & END_OF_MESSAGE == 0 or not HEADER < size <= MAX_PACKET:
             raise DialogueError
         return size
 
@@ -68,12 +78,12 @@ class MssqlDialogue(SizedDialogue):
         return NotOffered("ENCRYPT_NOT_SUP") if value == ENCRYPT_NOT_SUPPORTED else READY
 
     def wrap(self, data: bytes) -> bytes:
-        """Each packet carries what fits (MS-TDS section 2.2.3.1.1); no data, no packet."""
-        room = MOST_PACKET - HEADER
+        """Return ``data`` in packets of the largest size (MS-TDS section 2.2.3.1.1); no data makes no packet."""
+        room = MAX_PACKET - HEADER
         return b"".join(_packet(data[at : at + room]) for at in range(0, len(data), room))
 
     def unwrap(self, data: bytes) -> bytes:
-        """The payloads of whole packets. What is no packet is passed on as it is: TLS will say what it thinks of it."""
+        """Return the payloads of whole packets. What is not a packet is passed on as it is, for TLS to judge."""
         self._carrier += data
         payloads = bytearray()
         at = 0
@@ -94,7 +104,7 @@ class MssqlDialogue(SizedDialogue):
 
 
 def _encryption_untrusted(payload: bytes) -> int:
-    """The value of the option ENCRYPTION: off 0, on 1, not supported 2, required 3."""
+    """Return the value of the option ENCRYPTION: off 0, on 1, not supported 2, required 3."""
     at = 0
     while at + 5 <= len(payload) and payload[at] != TERMINATOR:
         offset, size = int.from_bytes(payload[at + 1 : at + 3], "big"), int.from_bytes(payload[at + 3 : at + 5], "big")
@@ -108,9 +118,9 @@ def _encryption_untrusted(payload: bytes) -> int:
 
 
 def _error_untrusted(payload: bytes) -> str:
-    """Number and text of an ERROR token (MS-TDS section 2.2.7.10): length 2, number 4, state, class, then UTF-16 text."""
+    """Return number and text of an ERROR token (MS-TDS section 2.2.7.10): length 2, number 4, state, class, then UTF-16 text."""
     if len(payload) < 11:
         raise DialogueError
     number, size = int.from_bytes(payload[3:7], "little"), int.from_bytes(payload[9:11], "little")
     text = payload[11 : 11 + 2 * size].decode("utf-16-le", "replace")
-    return f"{number} {words(text.encode('utf-8', 'replace'))}"
+    return f"{number} {peer_text(text.encode('utf-8', 'replace'))}"

@@ -17,18 +17,18 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
-    words,
+    peer_text,
 )
 
 
 class NntpDialogue(ListingDialogue):
-    """RFC 3977 sections 5.1 and 5.2, RFC 4642 section 2.2. A server without CAPABILITIES is asked for STARTTLS all the same."""
+    """RFC 3977 sections 5.1 and 5.2, RFC 4642 section 2.2. STARTTLS is sent to servers without CAPABILITIES too."""
 
     keyword = b"STARTTLS"
 
     def _greeting(self, text: bytes) -> Outcome:
         if _code_untrusted(text) not in (200, 201):
-            return Refused(words(text))
+            return Refused(peer_text(text))
         self._outgoing += b"CAPABILITIES\r\n"
         self._awaiting = self._capabilities
         return NEED_DATA
@@ -38,13 +38,13 @@ class NntpDialogue(ListingDialogue):
         if code == 101:
             self._awaiting = self._capability
             return NEED_DATA
-        return Refused(words(text)) if code in (400, 502) else self._ask()
+        return Refused(peer_text(text)) if code in (400, 502) else self._ask()
 
     def _answer(self, text: bytes) -> Outcome:
         code = _code_untrusted(text)
         if code == 382:
             return READY
-        return Refused(words(text)) if self._advertised or code == 580 else NotOffered(words(text))
+        return Refused(peer_text(text)) if self._advertised or code == 580 else NotOffered(peer_text(text))
 
 
 def _code_untrusted(text: bytes) -> int:

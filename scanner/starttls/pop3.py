@@ -17,18 +17,18 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
-    words,
+    peer_text,
 )
 
 
 class Pop3Dialogue(ListingDialogue):
-    """RFC 2449 section 5 (CAPA) and RFC 2595 section 4. A server that does not know CAPA is asked for STLS all the same."""
+    """RFC 2449 section 5 (CAPA) and RFC 2595 section 4. STLS is sent to servers that do not know CAPA too."""
 
     keyword = b"STLS"
 
     def _greeting(self, text: bytes) -> Outcome:
         if not _positive_untrusted(text):
-            return Refused(words(text))
+            return Refused(peer_text(text))
         self._outgoing += b"CAPA\r\n"
         self._awaiting = self._capabilities
         return NEED_DATA
@@ -42,7 +42,7 @@ class Pop3Dialogue(ListingDialogue):
     def _answer(self, text: bytes) -> Outcome:
         if _positive_untrusted(text):
             return READY
-        return Refused(words(text)) if self._advertised else NotOffered(words(text))
+        return Refused(peer_text(text)) if self._advertised else NotOffered(peer_text(text))
 
 
 def _positive_untrusted(text: bytes) -> bool:

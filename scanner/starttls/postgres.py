@@ -11,28 +11,25 @@ from __future__ import annotations
 from typing import Final
 
 from scanner.starttls.base import (
-    MOST_BYTES,
+    MAX_BYTES,
     READY,
     DialogueError,
     NotOffered,
     Outcome,
-    Recogniser,
     Refused,
     SizedDialogue,
-    words,
+    peer_text,
 )
 
 SSL_REQUEST: Final = bytes.fromhex("00000008 04d2162f")
 # an ErrorResponse is a handful of short fields; a larger number is text read as one
-MOST_ERROR_BYTES: Final = 16_384
+MAX_ERROR_BYTES: Final = 16_384
 
 
 class PostgresDialogue(SizedDialogue):
     """One byte answers, or an error: of protocol 3 with typed fields, or of protocol 2 as text up to a zero byte."""
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._outgoing = SSL_REQUEST
+    opening = SSL_REQUEST
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if not head:
@@ -44,11 +41,11 @@ class PostgresDialogue(SizedDialogue):
         if len(head) < 5:
             return None
         size = int.from_bytes(head[1:5], "big")
-        if 5 <= size <= MOST_ERROR_BYTES:
+        if 5 <= size <= MAX_ERROR_BYTES:
             return 1 + size
         if b"EFATAL: "[: len(head)] != head[:8] and b"EERROR: "[: len(head)] != head[:8]:
             raise DialogueError
-        end = self._received.find(b"\0", self._at, MOST_BYTES)
+        end = self._received.find(b"\0", self._at, MAX_BYTES)
         return None if end < 0 else end + 1 - self._at
 
     def _message_untrusted(self, message: bytes) -> Outcome:
@@ -57,9 +54,9 @@ class PostgresDialogue(SizedDialogue):
         if message == b"N":
             return NotOffered("N")
         if int.from_bytes(message[1:5], "big") + 1 != len(message):
-            return Refused(words(message[1:-1].strip()))
+            return Refused(peer_text(message[1:-1].strip()))
         # fields of a type byte and a string each; M is the message, S the severity, C the SQLSTATE
         fields = {field[:1]: field[1:] for field in message[5:].split(b"\0") if field}
         if b"M" not in fields:
             raise DialogueError
-        return Refused(words(b" ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)))
+        return Refused(peer_text(b" ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)))

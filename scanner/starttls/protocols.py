@@ -8,9 +8,9 @@ from msgspec import Struct
 
 
 class Protocol(Struct, frozen=True):
-    """How TLS begins on a service. ``port`` is the one of IANA's registry, taken where a row names none.
+    """How TLS begins on a service. ``port`` is IANA's, for rows without a port.
 
-    ``starttls`` says that a dialogue comes first. ``alpn`` is what is offered (RFC 7301), in order of preference.
+    ``starttls``: a dialogue comes first. ``alpn`` is what is offered (RFC 7301), in order of preference.
     """
 
     name: str
@@ -20,8 +20,8 @@ class Protocol(Struct, frozen=True):
 
 
 # What web clients offer. The other protocols have identifiers too, but their clients do not send them, and a server
-# that knows ALPN must refuse a hello with none that it speaks (RFC 7301 section 3.2): an offer could break
-# a server that works for everybody else, and its absence never does.
+# that knows ALPN must refuse a hello that lists no protocol of its own (RFC 7301 section 3.2): an offer could fail
+# where every client succeeds, and its absence never does.
 WEB_ALPN: Final = (b"h2", b"http/1.1")
 
 PROTOCOLS: Final[dict[str, Protocol]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Recogniser, Refused, SizedDialogue
+from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Refused, SizedDialogue
 
 PROTOCOL_SSL: Final = 0x1
 PROTOCOL_HYBRID: Final = 0x2  # CredSSP, which begins with the same TLS handshake
@@ -39,16 +39,14 @@ FAILURES: Final = {
 }
 SSL_NOT_ALLOWED: Final = 2
 
-# a Connection Confirm has 11 or 19 bytes; more is text read as a length
-MOST_PACKET: Final = 1_024
+# a Connection Confirm has 11 or 19 bytes; a larger number is text read as a length
+MAX_PACKET: Final = 1_024
 
 
 class RdpDialogue(SizedDialogue):
-    """The codes of the negotiation have no words, so their names in the specification stand for them."""
+    """MS-RDPBCGR section 2.2.1.2. The negotiation has codes without text: their names in the specification are reported."""
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._outgoing = CONNECTION_REQUEST
+    opening = CONNECTION_REQUEST
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if head[:2] != b"\x03\x00"[: len(head)]:
@@ -56,7 +54,7 @@ class RdpDialogue(SizedDialogue):
         if len(head) < 4:
             return None
         size = int.from_bytes(head[2:4], "big")
-        if not 11 <= size <= MOST_PACKET:
+        if not 11 <= size <= MAX_PACKET:
             raise DialogueError
         return size
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from scanner.starttls.base import (
-    MOST_BYTES,
+    MAX_BYTES,
     NEED_DATA,
     READY,
     DelimitedDialogue,
@@ -22,7 +22,7 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
-    words,
+    peer_text,
 )
 
 _STATUS: Final = re.compile(rb"(OK|NO|BYE)(?=[ \r\n])", re.IGNORECASE)
@@ -49,7 +49,7 @@ class SieveDialogue(DelimitedDialogue):
         self._literal = 0
         if literal := _LITERAL.search(tail):
             self._literal = int(literal[1])
-            if self._literal > MOST_BYTES:
+            if self._literal > MAX_BYTES:
                 raise DialogueError
             return NEED_DATA
         line, self._line = bytes(self._line), bytearray()
@@ -63,9 +63,9 @@ class SieveDialogue(DelimitedDialogue):
             self._listed.append(text)
             return NEED_DATA
         if word != b"OK":
-            return Refused(words(text))
+            return Refused(peer_text(text))
         if not any(line.upper().split()[:1] == [b'"STARTTLS"'] for line in self._listed):
-            return NotOffered(words(b"\n".join(self._listed)))
+            return NotOffered(peer_text(b"\n".join(self._listed)))
         self._outgoing += b"STARTTLS\r\n"
         self._awaiting = self._answer
         return NEED_DATA
@@ -73,4 +73,4 @@ class SieveDialogue(DelimitedDialogue):
     def _answer(self, word: bytes, text: bytes) -> Outcome:
         if not word:
             raise DialogueError
-        return READY if word == b"OK" else Refused(words(text))
+        return READY if word == b"OK" else Refused(peer_text(text))

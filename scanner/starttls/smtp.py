@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import CLIENT_NAME, NEED_DATA, READY, NotOffered, Outcome, Refused, ReplyDialogue, words
+from scanner.starttls.base import CLIENT_NAME, NEED_DATA, READY, NotOffered, Outcome, Refused, ReplyDialogue, peer_text
 
 # the command is not known or not implemented (RFC 5321 section 4.2.2): a server from before extensions, so without TLS
 UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 503, 504, 555})
@@ -24,24 +24,24 @@ class SmtpDialogue(ReplyDialogue):
 
     def _greeting(self, code: int, text: bytes) -> Outcome:
         if code != 220:
-            return Refused(words(text))
+            return Refused(peer_text(text))
         self._outgoing += self.hello + b" " + CLIENT_NAME.encode("ascii") + b"\r\n"
         self._awaiting = self._extensions
         return NEED_DATA
 
     def _extensions(self, code: int, text: bytes) -> Outcome:
         if code != 250:
-            return NotOffered(words(text)) if code in UNKNOWN_COMMAND else Refused(words(text))
+            return NotOffered(peer_text(text)) if code in UNKNOWN_COMMAND else Refused(peer_text(text))
         # the first line is the greeting; the keyword is the first word of each other (RFC 5321 section 4.1.1.1)
         keywords = {line[4:].split(maxsplit=1)[0].upper() for line in text.splitlines()[1:] if line[4:].strip()}
         if b"STARTTLS" not in keywords:
-            return NotOffered(words(text))
+            return NotOffered(peer_text(text))
         self._outgoing += b"STARTTLS\r\n"
         self._awaiting = self._answer
         return NEED_DATA
 
     def _answer(self, code: int, text: bytes) -> Outcome:
-        return READY if code == 220 else Refused(words(text))
+        return READY if code == 220 else Refused(peer_text(text))
 
 
 class LmtpDialogue(SmtpDialogue):

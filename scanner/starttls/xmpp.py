@@ -26,7 +26,7 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
-    words,
+    peer_text,
 )
 
 STARTTLS: Final = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
@@ -64,20 +64,20 @@ class XmppClientDialogue(DelimitedDialogue):
         version = _VERSION.search(tag.attributes)
         if version is None or int(version[1]) < 1:
             # a server from before XMPP 1.0 has no stream features (RFC 6120 section 4.7.5)
-            return NotOffered(words(tag.raw))
+            return NotOffered(peer_text(tag.raw))
         self._awaiting = self._features
         return NEED_DATA
 
     def _features(self, tag: _Tag) -> Outcome:
         if self._is_end(tag):
-            return Refused(words(bytes(self._text)))
+            return Refused(peer_text(bytes(self._text)))
         if tag.name == b"error" and tag.opens:
             return self._collect(tag)
         if tag.name == b"starttls" and (tag.opens or tag.empty):
             self._offered = True
         elif tag.name == b"features" and (tag.closes or tag.empty):
             if not self._offered:
-                return NotOffered(words(bytes(self._text)))
+                return NotOffered(peer_text(bytes(self._text)))
             self._text.clear()
             self._outgoing += STARTTLS
             self._awaiting = self._answer
@@ -85,7 +85,7 @@ class XmppClientDialogue(DelimitedDialogue):
 
     def _answer(self, tag: _Tag) -> Outcome:
         if self._is_end(tag):
-            return Refused(words(bytes(self._text)))
+            return Refused(peer_text(bytes(self._text)))
         if tag.closes or tag.name not in (b"proceed", b"failure", b"error"):
             raise DialogueError
         if tag.empty:
@@ -100,10 +100,10 @@ class XmppClientDialogue(DelimitedDialogue):
     def _until_closed(self, tag: _Tag) -> Outcome:
         if tag.closes and tag.name == self._collected:
             return self._conclude(tag.name)
-        return Refused(words(bytes(self._text))) if self._is_end(tag) else NEED_DATA
+        return Refused(peer_text(bytes(self._text))) if self._is_end(tag) else NEED_DATA
 
     def _conclude(self, name: bytes) -> Outcome:
-        return READY if name == b"proceed" else Refused(words(bytes(self._text)))
+        return READY if name == b"proceed" else Refused(peer_text(bytes(self._text)))
 
     @staticmethod
     def _is_end(tag: _Tag) -> bool:

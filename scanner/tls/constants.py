@@ -49,6 +49,6 @@ ALERT_CLOSE_NOTIFY: Final = 0
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3): SHA-256 of "HelloRetryRequest"
 HELLO_RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-# The end of the random of a server that knows TLS 1.3 and yet selects less (RFC 8446 section 4.1.3): offered 1.3, a client must
-# refuse it, since somebody in between has changed the offer
+# The end of the random of a server that knows TLS 1.3 and selects less (RFC 8446 section 4.1.3). A client that offered 1.3 must
+# refuse it, since a third party has changed the offer.
 DOWNGRADE_MARKS: Final = frozenset({b"DOWNGRD\x01", b"DOWNGRD\x00"})

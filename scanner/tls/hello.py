@@ -1,7 +1,7 @@
 """Building the ClientHello (RFC 8446 section 4.1.2; RFC 5246 section 7.4.1.2; RFC 6101 for SSL 3.0).
 
-Everything but the random, the session id and the server name is the same for every target of a run,
-so an offer is turned once into a ``HelloTemplate``.
+Only the random, the session id and the server name differ between the targets of a run, so the rest of a hello is encoded
+once, as a ``HelloTemplate``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _extension(kind: int, body: bytes) -> bytes:
 
 
 class HelloTemplate:
-    """One offer, ready to be sent to anybody. ``alpn`` is the protocol names offered, in order; empty offers none."""
+    """An offer, encoded up to what differs between targets. ``alpn`` has the protocols to offer by preference, or is empty."""
 
     __slots__ = ("_alpn", "_extensions", "_head", "_keys", "_tail", "modern", "offer", "record_head", "record_version")
 
@@ -53,11 +53,11 @@ class HelloTemplate:
         self._extensions = self._fixed_extensions(offer, keys, alpn, shares, cookie) if offer.extensions else None
 
     def retry(self, group: int | None, cookie: bytes | None) -> HelloTemplate:
-        """The hello that answers a HelloRetryRequest: one share, of ``group`` where one was named, and the cookie back."""
+        """Return the hello that answers a HelloRetryRequest: with a share of ``group`` alone if one was named, and the cookie."""
         return HelloTemplate(self.offer, self._keys, self._alpn, retry_group=group, cookie=cookie)
 
     def cookie_room(self, sni: str | None) -> int:
-        """The length of the longest cookie that fits beside the extensions of this hello for ``sni``."""
+        """Return the length of the longest cookie that fits beside the extensions of this hello for ``sni``."""
         # the extensions of a ClientHello together have a length of 16 bits, and the cookie's extension a head of 6 bytes
         name = 0 if sni is None else 9 + len(sni)
         return 0xFFFF - len(self._extensions or b"") - name - 6
@@ -92,7 +92,7 @@ class HelloTemplate:
         return b"".join(parts)
 
     def message(self, random: bytes, session_id: bytes, sni: str | None) -> bytes:
-        """The ClientHello handshake message, header included. ``random`` is 32 bytes, ``session_id`` at most 32."""
+        """Return the ClientHello message, header included. ``random`` has 32 bytes, ``session_id`` at most 32."""
         body = self._head + random + len(session_id).to_bytes(1, "big") + session_id + self._tail
         if self._extensions is not None:
             extensions = self._extensions

@@ -1,7 +1,7 @@
-"""The server's handshake messages, one decoder each (RFC 8446 section 4, RFC 5246 section 7.4, RFC 6066 section 8).
+"""Decoders of the server's handshake messages (RFC 8446 section 4, RFC 5246 section 7.4, RFC 6066 section 8).
 
-A decoder takes the message body without its header and raises ``DecodeError`` alone.
-Code points stay numbers and unknown extensions stay bytes.
+A decoder takes the body of a message, without its header, and raises ``DecodeError`` alone. Code points stay numbers and
+unknown extensions stay bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
+from scanner.tls.offers import TLS12, TLS13
 from scanner.tls.wire import DecodeError, Reader, whole_vector
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
@@ -21,7 +23,7 @@ _EXTENSION: Final = struct.Struct(">HH")
 
 
 class ServerHello(Struct, frozen=True):
-    """A ServerHello or HelloRetryRequest. ``version`` is the one selected, from supported_versions where it is there."""
+    """A ServerHello or HelloRetryRequest. ``version`` is from supported_versions if that is there."""
 
     version: int
     random: bytes
@@ -32,7 +34,7 @@ class ServerHello(Struct, frozen=True):
 
     @property
     def is_retry(self) -> bool:
-        """It is a HelloRetryRequest (RFC 8446 section 4.1.4)."""
+        """Whether it is a HelloRetryRequest (RFC 8446 section 4.1.4)."""
         return self.random == c.HELLO_RETRY_RANDOM and c.EXT_SUPPORTED_VERSIONS in self.extensions
 
 
@@ -55,7 +57,7 @@ def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
 
 
 def server_hello_untrusted(body: bytes) -> ServerHello:
-    """ServerHello of SSL 3.0 to TLS 1.3."""
+    """Decode a ServerHello of SSL 3.0 to TLS 1.3."""
     reader = Reader(body, "ServerHello")
     version = reader.number(2)
     random = reader.take(32)
@@ -77,7 +79,7 @@ def server_hello_untrusted(body: bytes) -> ServerHello:
 
 
 def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
-    """(group, key_exchange) of a ServerHello's key_share."""
+    """Return (group, key_exchange) of a ServerHello's key_share."""
     reader = Reader(body, "key_share")
     group = reader.number(2)
     share = reader.vector(2)
@@ -86,7 +88,7 @@ def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
 
 
 def retry_group_untrusted(body: bytes) -> int:
-    """The group that a HelloRetryRequest wants."""
+    """Return the group that a HelloRetryRequest asks for."""
     reader = Reader(body, "HelloRetryRequest key_share")
     group = reader.number(2)
     reader.done()
@@ -94,25 +96,25 @@ def retry_group_untrusted(body: bytes) -> int:
 
 
 def cookie_untrusted(body: bytes) -> bytes:
-    """The cookie of a HelloRetryRequest (RFC 8446 section 4.2.2)."""
+    """Return the cookie of a HelloRetryRequest (RFC 8446 section 4.2.2)."""
     return whole_vector(body, 2, "cookie")
 
 
 def alpn_untrusted(body: bytes) -> str:
-    """The one protocol that the server chose (RFC 7301 section 3.1); bytes that are no UTF-8 are shown escaped."""
+    """Return the protocol that the server chose (RFC 7301 section 3.1); invalid UTF-8 is escaped."""
     name = whole_vector(whole_vector(body, 2, "ALPN"), 1, "ALPN")
     return name.decode("utf-8", "backslashreplace")
 
 
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
-    """EncryptedExtensions (RFC 8446 section 4.3.1): whether the server name was acknowledged, and the ALPN name chosen."""
+    """Return (server name acknowledged, ALPN protocol) of EncryptedExtensions (RFC 8446 section 4.3.1)."""
     what = "EncryptedExtensions"
     found = extensions_untrusted(whole_vector(body, 2, what), what)
     return c.EXT_SERVER_NAME in found, alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
 
 
 def ocsp_response_untrusted(body: bytes) -> bytes:
-    """CertificateStatus: the DER of an OCSPResponse, as message or as extension (RFC 6066 section 8)."""
+    """Return the DER of the OCSPResponse in a CertificateStatus, be that a message or an extension (RFC 6066 section 8)."""
     reader = Reader(body, "CertificateStatus")
     kind = reader.number(1)
     if kind != 1:
@@ -132,20 +134,20 @@ def _vectors_untrusted(block: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
-    """The SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3)."""
+    """Return the SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3)."""
     what = "SignedCertificateTimestampList"
     return _vectors_untrusted(whole_vector(body, 2, what), what)
 
 
 class CertificateMessage(Struct, frozen=True):
-    """Certificates as sent, leaf first. The extensions are those of the leaf's entry (TLS 1.3), else empty."""
+    """Certificates as sent, leaf first. ``leaf_extensions`` are those of the leaf's entry (TLS 1.3 only)."""
 
     certificates: tuple[bytes, ...]
     leaf_extensions: dict[int, bytes]
 
 
 def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
-    """Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
+    """Decode a Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
     reader = Reader(body, "Certificate")
     if tls13 and reader.vector(1):
         raise reader.error("request context is not empty")
@@ -164,18 +166,11 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
     return CertificateMessage(tuple(certificates), leaf_extensions)
 
 
-class CertificateRequest(Struct, frozen=True):
-    """Who may answer: DER names of authorities, and signature schemes; both may be empty."""
-
-    authorities: tuple[bytes, ...]
-    schemes: tuple[int, ...]
-
-
-def certificate_request_untrusted(body: bytes, version: int) -> CertificateRequest:
-    """CertificateRequest of any version (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4)."""
+def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthRequest:
+    """Decode a CertificateRequest of any version (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4)."""
     reader = Reader(body, "CertificateRequest")
     schemes: tuple[int, ...] = ()
-    if version >= 0x0304:
+    if version >= TLS13:
         reader.vector(1)  # request context
         extensions = extensions_untrusted(reader.vector(2), "CertificateRequest")
         reader.done()
@@ -184,18 +179,18 @@ def certificate_request_untrusted(body: bytes, version: int) -> CertificateReque
         names = b""
         if c.EXT_CERTIFICATE_AUTHORITIES in extensions:
             names = Reader(extensions[c.EXT_CERTIFICATE_AUTHORITIES], "certificate_authorities").vector(2)
-        return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
+        return ClientAuthRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
     reader.vector(1)  # certificate types
-    if version >= 0x0303:
+    if version >= TLS12:
         schemes = reader.codes16()
     # some SSL 3.0 and TLS 1.0 servers leave the empty list out altogether
     names = reader.vector(2) if reader.position < reader.end else b""
     reader.done()
-    return CertificateRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
+    return ClientAuthRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
 
 
 def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
-    """(scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
+    """Return (scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
     reader = Reader(body, "CertificateVerify")
     scheme = reader.number(2)
     signature = reader.vector(2)
@@ -206,7 +201,7 @@ def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
 class ServerKeyExchange(Struct, frozen=True):
     """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
 
-    ``scheme`` is ``None`` before TLS 1.2; ``signature`` is ``None`` for anonymous exchanges.
+    ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges.
     """
 
     params: bytes
@@ -217,7 +212,7 @@ class ServerKeyExchange(Struct, frozen=True):
 
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
-    """ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
+    """Decode a ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
     if kx == "ECDHE":
@@ -240,7 +235,7 @@ def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymo
     params = body[: reader.position]
     scheme = signature = None
     if not anonymous:
-        if version >= 0x0303:
+        if version >= TLS12:
             scheme = reader.number(2)
         signature = reader.vector(2)
     reader.done()

@@ -1,8 +1,7 @@
-"""The ClientHellos that are sent, by name: what a client of a kind would offer, and what one question needs.
+"""The offers of the ClientHellos that are sent, by name.
 
-``MODERN`` is what the strictest current browser offers (Chromium's versions, suites and groups), so that a server
-which refuses it refuses people. Only its signature schemes are wider, at the end of the list, so that a
-certificate of a rare kind is seen at once instead of asked for again.
+``MODERN`` has the versions, suites and groups of Chromium, the strictest current browser, so that a server which refuses it
+refuses people. It has more signature schemes, at the end of the list, so that a certificate of a rare kind is seen at once.
 Every other offer changes one thing; ``scanner.diagnosis.questions`` decides when one is worth a connection.
 """
 
@@ -36,7 +35,7 @@ TLS13_SUITES: Final = (0x1301, 0x1302, 0x1303)
 ECDHE_AEAD: Final = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8)
 ECDHE_CBC_SHA1: Final = (0xC013, 0xC014)
 RSA_KX: Final = (0x009C, 0x009D, 0x002F, 0x0035)
-# What Chromium and Firefox no longer offer, strongest first: ECDHE-ECDSA/RSA CBC, DHE, CCM, Camellia, ARIA, RSA CBC-SHA256
+# No longer offered by Chromium and Firefox, strongest first: ECDHE-ECDSA/RSA CBC, DHE, CCM, Camellia, ARIA, RSA CBC-SHA256
 RETIRED: Final = (
     0xC009, 0xC00A, 0xC023, 0xC027, 0xC024, 0xC028,
     0x009E, 0x009F, 0xCCAA, 0x0033, 0x0039, 0x0067, 0x006B, 0x00A2, 0x00A3, 0x0032, 0x0038, 0x0040, 0x006A,
@@ -59,17 +58,17 @@ ALL_SUITES: Final = (*MODERN_SUITES, *RETIRED, *BROKEN)
 MODERN_GROUPS: Final = (X25519MLKEM768, X25519, SECP256R1, SECP384R1)
 ALL_GROUPS: Final = (*MODERN_GROUPS, SECP521R1, X448, FFDHE2048, FFDHE3072, FFDHE4096, *RARE_CURVES)
 
-# Chromium's list first (RFC 8446 section 4.2.3 code points), then what only others take
+# Chromium's list first (RFC 8446 section 4.2.3 code points), then those of other clients
 BROWSER_SCHEMES: Final = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601)
 SHA1_SCHEMES: Final = (0x0203, 0x0201, 0x0202)
 OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602)
 
 
 class Offer(Struct, frozen=True):
-    """What one ClientHello offers. Code points as in the IANA registries, in order of preference.
+    """What one ClientHello offers: code points of the IANA registries, in order of preference.
 
-    ``versions`` of more than one entry, or TLS 1.3, go into supported_versions (RFC 8446 section 4.2.1).
-    ``key_shares`` is the subset of ``groups`` for which a share is sent. ``extensions`` False sends none at all (SSL 3.0).
+    ``versions`` that include TLS 1.3 go into supported_versions (RFC 8446 section 4.2.1). ``key_shares`` are the ``groups`` for
+    which a share is sent. Without ``extensions`` there is no extension block (SSL 3.0).
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Recognise what a peer speaks when it does not speak TLS, from the first bytes that it sent.
+"""Recognise the protocol of a peer that does not speak TLS, by the first bytes that it sent.
 
-A table of signatures, tried in order, the certain ones first. Each says what it looks for and where that is defined.
-A signature is a regular expression over bytes, anchored at the start and free of nested repetition, so that its time
-is linear, or a function for what has lengths in it. Bytes that begin like a TLS record are never claimed.
+A table of signatures is tried from top to bottom, the certain ones first. A signature is a regular expression, anchored at
+the start and without nested repetition, so that its time is linear, or a function where there are lengths to check. Bytes
+that begin like a TLS record match none.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 
 from msgspec import Struct
 
-# every signature decides within the first line or header; more would only cost time
-MOST_BYTES: Final = 512
+# Every signature decides within the first line or header; more would only cost time.
+MAX_BYTES: Final = 512
 
 
 class Signature(Struct, frozen=True):
-    """How one protocol's first bytes look. ``reference`` is the document and section that says so."""
+    """The first bytes of one protocol. ``reference`` is the document and section that defines them."""
 
     protocol: str
     looks_like: str
@@ -28,13 +28,13 @@ class Signature(Struct, frozen=True):
 
 
 def recognise(first: bytes) -> str | None:
-    """Name the protocol whose server begins with these bytes, or ``None``: unknown, too short to say, or TLS.
+    """Return the name of the protocol whose server begins with these bytes, or None: unknown, too few, or TLS.
 
-    ``first`` is whatever came first, of any length; nothing in it can raise.
+    ``first`` may have any length and content. Never raises.
     """
     if looks_like_tls(first):
         return None
-    head = bytes(first[:MOST_BYTES])
+    head = bytes(first[:MAX_BYTES])
     for protocol, matches in _matchers():
         if matches(head):
             return protocol
@@ -42,7 +42,7 @@ def recognise(first: bytes) -> str | None:
 
 
 def looks_like_tls(first: bytes) -> bool:
-    """Whether the bytes begin with a TLS record header: a content type of RFC 8446 section 5.1, then major version 3."""
+    """Return whether the bytes begin a TLS record: with a content type of RFC 8446 section 5.1, then major version 3."""
     return len(first) >= 2 and 0x14 <= first[0] <= 0x18 and first[1] == 0x03
 
 
@@ -60,7 +60,7 @@ def _matchers() -> tuple[tuple[str, Callable[[bytes], object]], ...]:
     )
 
 
-# --- signatures that have lengths in them ------------------------------------------------------
+# --- signatures with lengths -------------------------------------------------------------------
 
 
 def _is_http2(head: bytes) -> bool:
@@ -154,7 +154,7 @@ def _length(data: bytes, at: int, size: int) -> int:
 
 # --- the table ---------------------------------------------------------------------------------
 
-# The word itself, not the part of a host's name that it often is: "ftp.example ESMTP" greets for SMTP.
+# The word by itself, not as part of a host name: "ftp.example ESMTP" is a greeting of SMTP.
 _FTP_WORDS: Final = rb"[^\r\n]{0,400}?(?:ftpd?(?![\w.-])|filezilla|file transfer|control connection)"
 _SMTP_WORDS: Final = (
     rb"[^\r\n]{0,400}?(?:(?<![\w.-])e?smtp(?![\w.-])|postfix|exim|sendmail|dovecot|mail ?server|mail service|mailenable"
@@ -185,7 +185,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("amqp", "a protocol header", "AMQP 0-9-1 section 4.2.2, AMQP 1.0 section 2.2", rb"AMQP[\x00-\x03]"),
     Signature("rsync", "a greeting", "rsyncd(5), daemon protocol", rb"@RSYNCD: \d"),
     Signature("nats", "an INFO message", "NATS client protocol", rb'INFO \{"'),
-    # 220 means "ready" to both SMTP (RFC 5321 section 4.2.3) and FTP (RFC 959 section 5.4): the words decide, then
+    # 220 means "ready" to both SMTP (RFC 5321 section 4.2.3) and FTP (RFC 959 section 5.4): the text decides, then
     # whether a domain follows, which SMTP demands and FTP does not
     Signature("lmtp", "a 220 greeting that says LMTP", "RFC 2033 section 4.1", rb"(?i)220[ -][^\r\n]{0,400}?\blmtp\b"),
     Signature("ftp", "a reply that says FTP", "RFC 959 section 5.4", rb"(?i)(?:220|421|5[0-3]0)[ -]" + _FTP_WORDS),

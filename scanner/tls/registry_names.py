@@ -1,7 +1,7 @@
-"""Names of the code points of TLS, as the IANA registries spell them; the unknown stays a number in hexadecimal.
+"""Names of the code points of TLS as in the IANA registries, and codes by name; an unknown one is a number in hexadecimal.
 
-Nothing here is consulted to decide whether a handshake is right: code points stay integers everywhere else, and
-become words only where a person reads them. Reserved GREASE values (RFC 8701) are named "GREASE".
+Code points are integers everywhere else, and get names only where a person reads them. Reserved GREASE values (RFC 8701)
+are named "GREASE".
 """
 
 from __future__ import annotations
@@ -169,14 +169,14 @@ FORWARD_SECRET_EXCHANGES: Final = frozenset({"ECDHE", "DHE", "TLS13", "CECPQ1", 
 
 
 class Suite(Struct, frozen=True):
-    """A cipher suite taken apart.
+    """The parts of a cipher suite.
 
-    ``kx`` is the key exchange: "TLS13" where the suite does not say (RFC 8446 appendix B.4), "ECDHE", "DHE", "RSA",
-    "ECDH", "DH", "PSK", "SRP", ...; ``auth`` what authenticates the server: "any" for TLS 1.3, "RSA", "ECDSA", "DSS",
-    "PSK", "anon" for nobody. ``mac`` is "AEAD" where the cipher is its own. A signalling value (RFC 5746, RFC 7507)
-    has "SCSV" in every field, a code point that is not in the table "unknown".
-    ``weak`` is the word for what is broken beyond dispute ("NULL", "anon", "EXPORT", "RC4", "RC2", "DES", "3DES",
-    "IDEA"), or ``None``; the lack of forward secrecy is told by ``forward_secret``.
+    ``kx`` is the key exchange: "TLS13" where the suite does not name it (RFC 8446 appendix B.4), "ECDHE", "DHE", "RSA",
+    "ECDH", "DH", "PSK", "SRP", ...; ``auth`` is what authenticates the server: "any" for TLS 1.3, "RSA", "ECDSA", "DSS",
+    "PSK", "anon" for nothing. ``mac`` is "AEAD" where the cipher includes it. A signalling value (RFC 5746, RFC 7507) has
+    "SCSV" in every field, a code point that is not in the table "unknown".
+    ``weak`` names a part that is broken beyond dispute ("NULL", "anon", "EXPORT", "RC4", "RC2", "DES", "3DES", "IDEA"), or
+    is None. A lack of forward secrecy does not count as that.
     """
 
     code: int
@@ -191,50 +191,50 @@ class Suite(Struct, frozen=True):
 
 
 def is_grease(code: int) -> bool:
-    """Whether a 16-bit code point is one of the sixteen reserved by RFC 8701: 0x0A0A, 0x1A1A, ... 0xFAFA."""
+    """Return whether a 16-bit code point is one of the sixteen reserved by RFC 8701: 0x0A0A, 0x1A1A, ... 0xFAFA."""
     return code & 0x0F0F == 0x0A0A and code >> 8 == code & 0xFF
 
 
 def cipher_name(code: int) -> str:
-    """The IANA name of a cipher suite, or its code as "0x1a2b"."""
+    """Return the IANA name of a cipher suite, or its code as "0x1a2b"."""
     entry = SUITES.get(code)
     return entry[0] if entry is not None else _unnamed(code)
 
 
 def group_name(code: int) -> str:
-    """The IANA name of a group of supported_groups (RFC 8446 section 4.2.7), or its code as "0x1a2b"."""
+    """Return the IANA name of a group of supported_groups (RFC 8446 section 4.2.7), or its code as "0x1a2b"."""
     return GROUPS.get(code) or _unnamed(code)
 
 
 def scheme_name(code: int) -> str:
-    """The IANA name of a signature scheme (RFC 8446 section 4.2.3), or its code as "0x1a2b"."""
+    """Return the IANA name of a signature scheme (RFC 8446 section 4.2.3), or its code as "0x1a2b"."""
     return SCHEMES.get(code) or _unnamed(code)
 
 
 def version_name(code: int) -> str:
-    """A version of the protocol as "TLSv1.3"; drafts of TLS 1.3 as "TLSv1.3-draft28"; else its code as "0x1a2b"."""
+    """Return a protocol version as "TLSv1.3"; drafts of TLS 1.3 as "TLSv1.3-draft28"; else its code as "0x1a2b"."""
     if 0x7F00 < code <= 0x7F1C:
         return f"TLSv1.3-draft{code & 0xFF}"
     return VERSIONS.get(code) or _unnamed(code)
 
 
 def cipher_code(name: str) -> int | None:
-    """The code point that ``cipher_name`` calls so; ``None`` where none is."""
+    """Return the code of a name of ``cipher_name``, or None."""
     return _codes("cipher").get(name, _code_as_text(name))
 
 
 def group_code(name: str) -> int | None:
-    """The code point that ``group_name`` calls so; the first of several, ``None`` where none is."""
+    """Return the code of a name of ``group_name``, the lowest of several, or None."""
     return _codes("group").get(name, _code_as_text(name))
 
 
 def scheme_code(name: str) -> int | None:
-    """The code point that ``scheme_name`` calls so; ``None`` where none is."""
+    """Return the code of a name of ``scheme_name``, or None."""
     return _codes("scheme").get(name, _code_as_text(name))
 
 
 def version_code(name: str) -> int | None:
-    """The code point that ``version_name`` calls so; ``None`` where none is."""
+    """Return the code of a name of ``version_name``, or None."""
     draft = name.removeprefix("TLSv1.3-draft")
     if draft != name and draft.isascii() and draft.isdigit() and int(draft[:3]) <= 28:
         return 0x7F00 + int(draft)
@@ -263,14 +263,13 @@ def _code_as_text(name: str) -> int | None:
 
 
 def alert_name(code: int) -> str:
-    """The name of an AlertDescription (RFC 8446 section 6), or its code as "0x7b"."""
+    """Return the name of an AlertDescription (RFC 8446 section 6), or its code as "0x7b"."""
     return ALERTS.get(code) or f"0x{code:02x}"
 
 
 @cache  # at most one entry for each of 65,536 code points
-@cache  # of 16-bit numbers
 def cipher_suite(code: int) -> Suite:
-    """The suite of a code point of the wire; never fails: the unknown has "unknown" where nothing is known."""
+    """Return the parts of a suite by its code point, "unknown" for those that are not in the table."""
     entry = SUITES.get(code)
     if entry is None:
         return Suite(code, _unnamed(code), None, "unknown", "unknown", "unknown", "unknown", None, False)
@@ -286,10 +285,7 @@ def _weakness(name: str, auth: str, cipher: str) -> str | None:
         return "anon"
     if "_EXPORT" in name:
         return "EXPORT"
-    for prefix, word in (("RC4", "RC4"), ("RC2", "RC2"), ("DES", "DES"), ("3DES", "3DES"), ("IDEA", "IDEA")):
-        if cipher.startswith(prefix):
-            return word
-    return None
+    return next((name for name in ("RC4", "RC2", "DES", "3DES", "IDEA") if cipher.startswith(name)), None)
 
 
 def _unnamed(code: int) -> str:

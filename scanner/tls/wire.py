@@ -1,7 +1,4 @@
-"""Bytes to numbers and length-prefixed vectors, each length checked (RFC 8446 section 3).
-
-``Reader`` is the only way peer bytes are taken apart in this room, and ``DecodeError`` its only escape.
-"""
+"""Read and write numbers and vectors with a length in front (RFC 8446 section 3). Every length is checked."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ _number: Final = int.from_bytes
 
 
 class DecodeError(Exception):
-    """Peer bytes are not what the protocol says. ``what`` names the structure, ``offset`` the byte where it broke."""
+    """The peer's bytes violate the protocol. ``what`` names the structure, ``offset`` the byte at which it broke."""
 
     def __init__(self, what: str, reason: str, offset: int) -> None:
         super().__init__(f"{what}: {reason} at byte {offset}")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from scanner.times import DAY
 from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions
 from scanner.x509 import malformations as flaws
@@ -25,7 +26,6 @@ _LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC
 # A server's key is of use for one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
-_DAY: Final = 86_400
 # Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
 # they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
@@ -45,6 +45,9 @@ VALIDITY_LIMITS: Final = (
     (_epoch(2020, 9, 1), 398),
     (_epoch(2018, 3, 1), 825),
 )
+
+# Codes of certificates that are outside of their validity; a wrong clock of ours causes them too.
+TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 
 # Worst first, in the order in which causes take precedence: what stops a client before anything else would.
 ORDER: Final = {
@@ -252,11 +255,11 @@ def lifetime_problem(leaf: Certificate) -> Problem | None:
     seconds = leaf.not_after - leaf.not_before + 1  # both ends belong to it (RFC 5280 section 4.1.2.5)
     for since, days in VALIDITY_LIMITS:
         if leaf.not_before >= since:
-            if seconds > days * _DAY:
+            if seconds > days * DAY:
                 return _problem(
                     "validity-too-long",
                     leaf,
-                    days=round(seconds / _DAY, 2),
+                    days=round(seconds / DAY, 2),
                     limit_days=days,
                     not_before=leaf.not_before_text,
                 )
@@ -277,4 +280,4 @@ def usages(certificate: Certificate) -> list[str]:
 
 
 def _days(seconds: float) -> float:
-    return round(seconds / _DAY, 1)
+    return round(seconds / DAY, 1)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import Problem
+from scanner.x509 import extensions
 from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -122,3 +124,18 @@ def authority_as_server(leaf: Certificate) -> Problem | None:
     return Problem(
         "not-for-server-auth", leaf.sha256, {"subject": leaf.subject, "reason": reason, "refused_by": ["firefox"]}
     )
+
+
+def no_digital_signature(leaf: Certificate) -> Problem | None:
+    """Return ``wrong-key-usage`` for a leaf whose key usage leaves out digitalSignature."""
+    # BoringSSL (Chrome), Java and GnuTLS want it for every key exchange with forward secrecy and all of TLS 1.3; OpenSSL,
+    # NSS (Firefox) and Go take the certificate.
+    if leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE:
+        return None
+    evidence = {
+        "subject": leaf.subject,
+        "key_usage": usages(leaf),
+        "missing": "digitalSignature",
+        "refused_by": ["java", "chrome", "gnutls"],
+    }
+    return Problem("wrong-key-usage", leaf.sha256, evidence)

@@ -11,7 +11,6 @@ import binascii
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,8 +19,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from msgspec import Struct
 
+from scanner.caching import bounded_memo
 from scanner.errors import TlsweepError
 from scanner.shipped import shipped
+from scanner.times import DAY
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der
 
@@ -30,7 +31,7 @@ LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 # Google's list of all logs there ever were has some 200 KB.
 MAX_LIST_BYTES: Final = 16 << 20
 # Chrome holds its own list current for ten weeks (policy of July 2026); after that it enforces nothing.
-STALE_AFTER: Final = 70 * 86400.0
+STALE_AFTER: Final = 70 * DAY
 
 State = Literal["pending", "qualified", "usable", "readonly", "retired", "rejected"]
 STATES: Final[frozenset[str]] = frozenset(("pending", "qualified", "usable", "readonly", "retired", "rejected"))
@@ -77,7 +78,8 @@ class CtLog(Struct, frozen=True):
         return None if self.flaw is not None else _public_key(self.key)
 
 
-@lru_cache(maxsize=1024)
+# The keys of a list: loading one takes 20 microseconds, and each certificate has SCTs of two or three.
+@bounded_memo(1024, None)
 def _public_key(spki: bytes) -> LogKey | None:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 

@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from scanner.times import DAY
 from scanner.trust.ct_logs import APPROVED, CtLog
 
 Source = Literal["certificate", "tls", "staple"]
 Standing = Literal["approved", "once", "unknown", "never"]
 
-DAY: Final = 86400.0
 # Certificates that live longer need one log more, for Chrome and for Apple.
 SHORT_LIFETIME: Final = 180 * DAY
 SHORT_LOGS: Final = 2

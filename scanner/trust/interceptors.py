@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -43,13 +43,13 @@ class _Pattern(Struct, frozen=True):
     conditions: tuple[tuple[str, re.Pattern[str]], ...]  # attribute of the issuer, full-match pattern
 
 
-@lru_cache(maxsize=1)
+@cache
 def _data() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(shipped("interceptors.json"))
     return content
 
 
-@lru_cache(maxsize=1)
+@cache
 def _patterns() -> tuple[_Pattern, ...]:
     found = [
         _Pattern(
@@ -61,7 +61,7 @@ def _patterns() -> tuple[_Pattern, ...]:
     return tuple(sorted(found, key=lambda pattern: not pattern.middlebox.decides))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _portal_keys() -> frozenset[str]:
     return frozenset(_data()["portal_keys"])
 

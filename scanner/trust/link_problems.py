@@ -1,4 +1,4 @@
-"""What can be wrong with one step of a path, from a certificate to a candidate for its issuer."""
+"""The problems of one link of a path: a certificate and a candidate for its issuer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scanner.x509.certificate import Certificate
 
 
 def key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
-    """Whether the authority key identifier of ``child`` and the subject key identifier of ``issuer`` are one, or one is absent."""
+    """Return True unless the authority key identifier of ``child`` and the subject key identifier of ``issuer`` differ."""
     wanted, has = child.authority_key_id, issuer.subject_key_id
     return wanted is None or has is None or wanted == has
 
@@ -22,48 +22,50 @@ def bad_signature(child: Certificate, issuer: Certificate, verified: bool | None
 
 def other_key(child: Certificate, issuer: Certificate) -> Problem:
     """``issuer-unknown``, where the key identifiers differ though the key verifies."""
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
+    return _mismatch(
+        child,
+        issuer,
+        "the authority key identifier names another key than that of the only issuer found",
         {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the authority key identifier names another key than that of the only issuer found",
             "authority_key_id": (child.authority_key_id or b"").hex(),
             "subject_key_id": (issuer.subject_key_id or b"").hex(),
-            "refused_by": ["openssl", "curl", "python", "gnutls"],
         },
+        ["openssl", "curl", "python", "gnutls"],
     )
 
 
 def other_certificate(child: Certificate, issuer: Certificate) -> Problem:
     """``issuer-unknown``, where the authority key identifier names another certificate of the issuer."""
     # Only OpenSSL compares these: a CA that was renewed with its key leaves them pointing at its old certificate.
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
-        {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the authority key identifier names another certificate of it by its serial number",
-            "serial_named": (child.authority_key.serial or b"").hex(),
-            "serial": issuer.serial,
-            "refused_by": ["openssl", "curl", "python"],
-        },
+    return _mismatch(
+        child,
+        issuer,
+        "the authority key identifier names another certificate of it by its serial number",
+        {"serial_named": (child.authority_key.serial or b"").hex(), "serial": issuer.serial},
+        ["openssl", "curl", "python"],
     )
 
 
 def other_spelling(child: Certificate, issuer: Certificate) -> Problem:
     """``issuer-unknown``, where the names differ as bytes and not as names."""
     # RFC 5280 section 7.1 lets names differ in case, spaces and string type; Go and Firefox compare bytes.
-    return Problem(
-        "issuer-unknown",
-        child.sha256,
-        {
-            "subject": child.subject,
-            "issuer": issuer.subject,
-            "mismatch": "the certificate writes its issuer's name in another way than the issuer does",
-            "issuer_as_named": child.issuer,
-            "refused_by": ["go", "firefox"],
-        },
+    return _mismatch(
+        child,
+        issuer,
+        "the certificate writes its issuer's name in another way than the issuer does",
+        {"issuer_as_named": child.issuer},
+        ["go", "firefox"],
     )
+
+
+def _mismatch(
+    child: Certificate, issuer: Certificate, words: str, facts: dict[str, str], refused_by: list[str]
+) -> Problem:
+    evidence = {
+        "subject": child.subject,
+        "issuer": issuer.subject,
+        "mismatch": words,
+        **facts,
+        "refused_by": refused_by,
+    }
+    return Problem("issuer-unknown", child.sha256, evidence)

@@ -46,7 +46,7 @@ class PathSearch:
     ) -> None:
         """``sizes``: bytes of each certificate that the server sent, those that cannot be read among them."""
         self._builder = builder
-        self._leaf = leaf
+        self.leaf = leaf
         self._at = at
         self._sizes = sizes
         self.contexts = contexts
@@ -56,7 +56,7 @@ class PathSearch:
 
     def best(self, context: ChainContext) -> CheckedPath:
         """The first valid path through anchors and what was sent, else the best failing one."""
-        leaf = self._leaf
+        leaf = self.leaf
         if leaf in context.store:
             return CheckedPath(CLOSED, (leaf,), [], {}, leaf)
         best: CheckedPath | None = None
@@ -118,7 +118,7 @@ class PathSearch:
         found: set[Certificate] = set()
         try:
             for context in self.contexts:
-                found.update(link.issuer for link in self._builder.links(self._leaf, context, complete=complete))
+                found.update(link.issuer for link in self._builder.links(self.leaf, context, complete=complete))
                 for path_set in (*context.closed.values(), *context.completed.values()):
                     for path in path_set.paths:
                         self._builder.budget.charge(len(path.certificates))
@@ -153,7 +153,7 @@ class PathSearch:
             place += 1
 
     def _check_all(self, context: ChainContext) -> Iterator[CheckedPath]:
-        builder, leaf = self._builder, self._leaf
+        builder, leaf = self._builder, self.leaf
         first = True
         for place, link in enumerate(builder.links(leaf, context, complete=False)):
             if link.problems and builder.self_signed(leaf):
@@ -166,7 +166,7 @@ class PathSearch:
 
     def _completions(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder = self._builder
-        for link in builder.links(self._leaf, context, complete=True):
+        for link in builder.links(self.leaf, context, complete=True):
             for above_path in builder.completions(link.issuer, context, link.source):
                 if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
                     _ITS_OWN
@@ -182,7 +182,7 @@ class PathSearch:
         length = len(above_path.certificates)
         timely = above_path.not_before <= self._at <= above_path.not_after
         budget.charge(8 + length * (1 if timely and not above_path.constrained else 4))
-        return check_path(self._leaf, link, above_path, context, self._at, violation=self._builder.violation)
+        return check_path(self.leaf, link, above_path, context, self._at, violation=self._builder.violation)
 
     # --- the end of the budget -------------------------------------------------------------------
 
@@ -190,13 +190,13 @@ class PathSearch:
         """``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds besides."""
         self.exhausted = True
         budget = self._builder.budget
-        clients, limits = limits_exceeded(self._leaf, self._sizes, self._builder, self.contexts, self._at)
+        clients, limits = limits_exceeded(self.leaf, self._sizes, self._builder, self.contexts, self._at)
         detail = (
             f"{len(self._sizes)} certificates, {budget.signatures} signatures verified, {budget.paths} paths looked at "
             f"when {budget.limit} steps were spent"
         )
         evidence: dict[str, Any] = {
-            "subject": self._leaf.subject,
+            "subject": self.leaf.subject,
             "detail": detail,
             "sent": len(self._sizes),
             "signatures": budget.signatures,
@@ -205,7 +205,7 @@ class PathSearch:
         }
         if clients:
             evidence |= {"client_limits": limits, "refused_by": clients}
-        return Problem("too-costly-to-judge", self._leaf.sha256, evidence)
+        return Problem("too-costly-to-judge", self.leaf.sha256, evidence)
 
     def short_window(self, sent: Iterable[Certificate | None]) -> tuple[float, float]:
         """The open interval in which a verdict that the budget cut short is given again, for certificates as ``sent``."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -52,7 +52,7 @@ def _conditions(match: dict[str, object]) -> Iterator[tuple[str, str, re.Pattern
             yield "san", "", pattern
 
 
-@lru_cache(maxsize=1)
+@cache
 def catalogue() -> tuple[Placeholder, ...]:
     """The entries that can be matched, those that decide first."""
     text = shipped("placeholders.json")
@@ -78,7 +78,7 @@ def catalogue() -> tuple[Placeholder, ...]:
     return tuple(sorted(entries, key=lambda entry: not entry.decides))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _screens() -> dict[tuple[str, str], re.Pattern[str]]:
     """By place and attribute, one pattern for whatever any entry wants there."""
     wanted: dict[tuple[str, str], list[str]] = {}

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from scanner.caching import PARSED, bounded_memo
 from scanner.model.evidence import RevocationAnswer
+from scanner.times import DAY
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
@@ -23,7 +24,6 @@ from scanner.x509.crl import Crl, CrlError, load_untrusted
 from scanner.x509.extensions import NO_REVOCATION
 from scanner.x509.ocsp import OcspError, OcspRefusal, Verified
 
-DAY: Final = 86400.0
 # Seconds by which clocks of responders and ours may differ: responders commonly date answers some minutes back, and
 # mozilla::pkix and Go's checkers allow for about as much.
 TOLERANCE: Final = 300.0
@@ -35,6 +35,8 @@ SHORT_LIVED: Final = (
     (datetime(2026, 3, 15, tzinfo=UTC).timestamp(), 7 * DAY),
     (datetime(2024, 3, 15, tzinfo=UTC).timestamp(), 10 * DAY),
 )
+# Statuses of answers that settle whether a certificate is revoked.
+SETTLED: Final = frozenset({"good", "revoked"})
 # Staples verified: the same one comes from each address and host of a certificate. Some 10 KB each.
 MAX_STAPLES: Final = 512
 # Bytes of one with both certificates, parsed: usual ones have 20 kB.

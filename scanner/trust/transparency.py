@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, Literal
 
@@ -16,6 +15,7 @@ from msgspec import Struct, field
 
 from scanner.caching import Cache
 from scanner.model.findings import SctRecord
+from scanner.times import moment
 from scanner.trust import ct_policies as ctpolicy
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Source, VerifiedSct
@@ -26,9 +26,6 @@ from scanner.x509.sct import Sct, SctError
 # Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048
 MAX_JUDGED_BYTES: Final = 16 << 20
-# Judgements of a moment ago: the rule asks for one, and then the finding does, for each address of a target.
-RECENT: Final = 16
-MAX_RECENT_BYTES: Final = 4 << 20
 # Of one judgement beside what was sent
 JUDGEMENT_BYTES: Final = 2048
 
@@ -92,7 +89,7 @@ class TransparencyVerdict(Struct, frozen=True):
         )
 
 
-class _Judged(Struct):
+class _CachedScts(Struct):
     """SCTs with their signatures verified, and the verdict of the last moment with the time in which it holds."""
 
     scts: tuple[JudgedSct, ...]
@@ -105,7 +102,7 @@ class _Judged(Struct):
 _Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
 
 
-def _judgement_bytes(key: _Key, judged: _Judged) -> int:
+def _judgement_bytes(key: _Key, judged: _CachedScts) -> int:
     size = JUDGEMENT_BYTES + (0 if key[3] is None else len(key[3]))
     for item in judged.scts:
         size += 4 * len(item.raw)  # as it came, decoded, and in base64
@@ -118,8 +115,9 @@ class Transparency:
     def __init__(self, logs: LogList | None = None) -> None:
         """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
         self._given = logs
-        self._judged: Cache[_Key, _Judged] = Cache(MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True)
-        self._recent: Cache[_Key, _Judged] = Cache(RECENT, MAX_RECENT_BYTES, _judgement_bytes)
+        self._judged: Cache[_Key, _CachedScts] = Cache(
+            MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True
+        )
 
     def evaluate(
         self,
@@ -135,15 +133,12 @@ class Transparency:
         ``tls`` are the SerializedSCTs of the TLS extension, ``staple`` is the OCSPResponse of the handshake.
         """
         key = (leaf.sha256, None if issuer is None else issuer.sha256, tls, staple)
-        judged = self._recent.get(key)
+        judged = self._judged.get(key)
         if judged is None:
-            judged = self._judged.get(key)
-            if judged is None:
-                found = tuple(self._verified(leaf, issuer, tls, staple))
-                changes = self._changes(found)
-                judged = _Judged(found, changes, *self._at(leaf, found, changes, at))
-                self._judged.put(key, judged)
-            self._recent.put(key, judged)
+            found = tuple(self._verified(leaf, issuer, tls, staple))
+            changes = self._changes(found)
+            judged = _CachedScts(found, changes, *self._at(leaf, found, changes, at))
+            self._judged.put(key, judged)
         if not judged.low <= at < judged.high:
             judged.verdict, judged.low, judged.high = self._at(leaf, judged.scts, judged.changes, at)
         return judged.verdict
@@ -255,7 +250,7 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     else:
         status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
         if status == "retired":
-            why = "the log was retired" + (f" on {_text(log.since)[:10]}" if log.since is not None else "")
+            why = "the log was retired" + (f" on {moment(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":
             why = f"the log is {log.state}" if log.state is not None else "the log is not one that browsers accept"
     return JudgedSct(item.source, item.raw, read, log, True, status, why)
@@ -284,7 +279,7 @@ def sct_record(item: JudgedSct) -> SctRecord:
         "log_id": None if read is None else base64.b64encode(read.log_id).decode("ascii"),
         "log": None if log is None else log.name,
         "operator": None if log is None else log.operator if read is None else log.operator_at(read.time),
-        "timestamp": None if read is None else _text(read.time, "milliseconds"),
+        "timestamp": None if read is None else moment(read.time, "milliseconds"),
         "status": item.status,
     }
     if log is not None and log.state is not None:
@@ -294,11 +289,3 @@ def sct_record(item: JudgedSct) -> SctRecord:
     if item.source == "tls":
         shown["raw"] = base64.b64encode(item.raw).decode("ascii")
     return shown
-
-
-def _text(seconds: float, precision: str = "seconds") -> str:
-    """RFC 3339; the end of the calendar where a log's clock is beyond it."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return "9999-12-31T23:59:59Z"

@@ -1,12 +1,22 @@
-"""The judge: certificates as one endpoint sent them, a name and a moment in, one ``ChainVerdict`` out.
+"""Verifies certificates as one endpoint sent them, for a name and a moment: one ``ChainVerdict`` per chain.
 
-Pure but for its caches, and each of those only saves work: the answer never depends on what was judged before, save
-that intermediates met in this run may complete a later path (which is then reported as incomplete all the same).
+The work is in other modules: ``path_search`` finds the best path in each store, ``sent_chain`` compares it with what was
+sent, ``hostname`` matches the name. Here their results become one verdict, which is then kept. All caches only save work, so
+no answer depends on what was verified before, with one exception: intermediates met in this run complete later paths (which
+are reported as incomplete all the same). Each of the caches is there for a measured reason (one core, P-256, microseconds):
+
+- ``_chains``: a verdict costs 65 and more, and is asked for two or three times for each target, and again for each host that
+  has the chain;
+- ``_costly``: a chain that is made to cost takes up to 25,000, and other targets come between the times it is asked for;
+- ``_leaves``: the handshake asks for the key of a leaf (9 to read it, 15 to load the key), and then its chain is verified;
+- ``_issuers``: the certificates above a leaf are the same for thousands of leaves, 9 each;
+- ``_issuer_paths``: what is above a healthy leaf (45), see ``issuer_paths``; ``_contexts``: the same for leaves that are not
+  healthy, of which an estate under one expired intermediate has thousands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -14,10 +24,9 @@ from msgspec.structs import replace
 
 from scanner.caching import Cache
 from scanner.trust import certificate_rules as rules
-from scanner.trust import placeholders
-from scanner.trust import verifier_caches as judge_caches
+from scanner.trust import placeholders, verifier_caches
 from scanner.trust.chrome_store import chrome_problem, chrome_store
-from scanner.trust.client_limits import authority_as_server, client_limit_problems
+from scanner.trust.client_limits import authority_as_server, client_limit_problems, no_digital_signature
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.issuer_paths import cacheable_path
@@ -29,7 +38,6 @@ from scanner.trust.step_budget import TooCostly
 from scanner.trust.stores import TrustStore
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
-from scanner.x509 import extensions
 from scanner.x509.certificate import Certificate, CertificateError
 
 # What a chain must cost to be kept at first sight, in steps: some ten times what honest chains take.
@@ -38,19 +46,33 @@ COSTLY: Final = 4000
 MAX_NAMED: Final = 16
 
 
-class _Judged(Struct):
-    """A chain's verdict without the name, the moment it was made for, and what it depended on."""
+class _CachedVerdict(Struct):
+    """A chain's verdict without the name, the moment it was made for, and what it depends on."""
 
     verdict: ChainVerdict
     at: float
     pool: int | None  # size of the run's pool, where completions were looked for
     window: tuple[float, float] | None = None
-    # the verdict for each entry of the certificate that matched some name: of the names of a wildcard all have the same
+    # by the entry of the certificate that matched: all names that a wildcard matches have one verdict
     named: dict[str, ChainVerdict] = field(default_factory=dict)
 
 
+class _Paths(Struct):
+    """The best path of each store, and the best of these."""
+
+    stores: dict[str, StoreVerdict]
+    found: list[tuple[ChainContext, CheckedPath]]
+    best: CheckedPath | None = None
+    completed: bool = False  # certificates that were not sent were looked for
+    is_public: bool = False
+
+    @property
+    def trusted(self) -> bool:
+        return any(verdict.trusted for verdict in self.stores.values())
+
+
 class ChainVerifier:
-    """Judges chains against some stores; belongs to one thread."""
+    """Verifies chains against some stores; belongs to one thread."""
 
     def __init__(
         self,
@@ -67,15 +89,12 @@ class ChainVerifier:
         self._intermediates = intermediates
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
-        self._chains: Cache[tuple[bytes, ...], _Judged] = judge_caches.chains()
-        self._costly: Cache[tuple[bytes, ...], _Judged] = judge_caches.costly()
-        self._issuers = judge_caches.issuers()
-        self._leaves = judge_caches.leaves()
-        self._last_leaf: Certificate | None = None
-        # what was judged last: most often the same comes again
-        self._last: tuple[tuple[bytes, ...], _Judged] | None = None
-        self._contexts = judge_caches.context()
-        self._issuer_paths = judge_caches.issuer_paths()
+        self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.chains()
+        self._costly: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.costly()
+        self._issuers = verifier_caches.issuers()
+        self._leaves = verifier_caches.leaves()
+        self._contexts = verifier_caches.contexts()
+        self._issuer_paths = verifier_caches.issuer_paths()
 
     @property
     def intermediates(self) -> Intermediates:
@@ -83,61 +102,52 @@ class ChainVerifier:
         return self._intermediates
 
     def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
-        """Judge DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
+        """Verify DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
-        last = self._last
-        judged = last[1] if last is not None and last[0] == chain else self._chains.get(chain)
-        if judged is None and self._costly:
-            judged = self._costly.get(chain)
-        if judged is None or (
-            (judged.pool is not None or judged.window is None or not judged.window[0] < at < judged.window[1])
-            and not self._still_holds(judged, at)
+        known = self._chains.get(chain)
+        if known is None and self._costly:
+            known = self._costly.get(chain)
+        if known is None or (
+            (known.pool is not None or known.window is None or not known.window[0] < at < known.window[1])
+            and not self._still_holds(known, at)
         ):
-            judged = self._judge_chain(chain, at)
-            self._chains.put(chain, judged)
-            self._last = chain, judged
-        elif last is None or judged is not last[1]:
-            self._last = chain, judged
-        verdict = judged.verdict
+            known = self._verify_chain(chain, at)
+            self._chains.put(chain, known)
+        verdict = known.verdict
         leaf = verdict.leaf
         if name is None or leaf is None:
             return verdict
         entry = None if ":" in name or name[-1:].isdigit() else entry_for(leaf.dns_names, name)
         if entry is None:
             return _named(verdict, match_name(leaf, name))
-        named = judged.named.get(entry)
+        named = known.named.get(entry)
         if named is None:
-            if len(judged.named) >= MAX_NAMED:
-                judged.named.clear()
-            named = judged.named[entry] = _named(verdict, matched(leaf, entry))
+            named = _named(verdict, matched(leaf, entry))
+            if len(known.named) < MAX_NAMED:
+                known.named[entry] = named
         return named
 
     def leaf_key(self, data: bytes) -> Any:
-        """The public key of a leaf that will be judged, as ``cryptography`` has it; ``None`` where it cannot be read."""
-        leaf = self._last_leaf
-        if leaf is None or leaf.der != data:
-            parsed = self._parse(data, is_leaf=True)
-            if isinstance(parsed, CertificateError):
-                return None
-            leaf = parsed
+        """Return the public key of a leaf that will be verified, as ``cryptography`` has it; ``None`` if it cannot be read."""
+        leaf = self._parse(data, self._leaves)
         try:
-            return leaf.public_key
+            return leaf.public_key if isinstance(leaf, Certificate) else None
         except CertificateError:
             return None
 
     # --- caching ---------------------------------------------------------------------------------
 
-    def _still_holds(self, judged: _Judged, at: float) -> bool:
-        if judged.pool is not None and judged.pool != self._intermediates.size:
+    def _still_holds(self, known: _CachedVerdict, at: float) -> bool:
+        if known.pool is not None and known.pool != self._intermediates.size:
             return False
-        if at == judged.at:
+        if at == known.at:
             return True
-        if judged.window is None:
-            judged.window = self._window(judged.verdict, judged.at, complete=judged.pool is not None)
-        return judged.window[0] < at < judged.window[1]
+        if known.window is None:
+            known.window = self._window(known.verdict, known.at, complete=known.pool is not None)
+        return known.window[0] < at < known.window[1]
 
     def _window(self, verdict: ChainVerdict, at: float, *, complete: bool) -> tuple[float, float]:
-        """The open interval around ``at`` in which no certificate that took part begins or ends to be valid."""
+        """Return the open interval around ``at`` in which no certificate that took part begins or ends to be valid."""
         self._builder.begin()
         leaf = verdict.leaf
         certificates = {item for item in verdict.sent if item is not None}
@@ -157,66 +167,77 @@ class ChainVerifier:
             self._contexts.put(key, found)
         return found
 
-    def _parse(self, data: bytes, *, is_leaf: bool) -> Certificate | CertificateError:
-        if not is_leaf:
-            kept: Cache[bytes, Certificate] = self._issuers
-        elif self._last_leaf is not None and self._last_leaf.der is data:
-            return self._last_leaf  # asked for its key a moment ago
-        else:
-            kept = self._leaves
-        known = kept.get(data)
+    def _parse(self, data: bytes, cache: Cache[bytes, Certificate]) -> Certificate | CertificateError:
+        known = cache.get(data)
         if known is None:
             try:
                 known = Certificate.parse_untrusted(data)
             except CertificateError as error:
                 return error
-            kept.put(data, known)
-        if is_leaf:
-            self._last_leaf = known
+            cache.put(data, known)
         return known
 
-    # --- judging ---------------------------------------------------------------------------------
+    # --- verifying -------------------------------------------------------------------------------
 
-    def _judge_chain(self, chain: tuple[bytes, ...], at: float) -> _Judged:
-        first = self._parse(chain[0], is_leaf=True) if chain else None
-        if isinstance(first, Certificate):
-            cached = self._issuer_paths.get((first.issuer_der, *chain[1:]))
-            if cached is not None and (known := cached.verdict(first, at, self._builder, self._own)) is not None:
-                return _Judged(known, at, None)
+    def _verify_chain(self, chain: tuple[bytes, ...], at: float) -> _CachedVerdict:
+        if not chain:
+            return _CachedVerdict(ChainVerdict(()), at, None)
+        leaf = self._parse(chain[0], self._leaves)
+        if isinstance(leaf, Certificate):
+            cached = self._issuer_paths.get((leaf.issuer_der, *chain[1:]))
+            if cached is not None and (verdict := cached.verdict(leaf, at, self._builder, self._own)) is not None:
+                return _CachedVerdict(verdict, at, None)
         self._builder.begin()
-        sent: list[Certificate | None] = []
-        malformed: list[Problem] = []
-        for place, data in enumerate(chain):
-            parsed = self._parse(data, is_leaf=False) if place or first is None else first
-            if isinstance(parsed, Certificate):
-                sent.append(parsed)
-            else:
-                sent.append(None)
-                malformed.append(Problem("malformed-certificate", None, {"position": place, "error": str(parsed)}))
-        everything = tuple(sent)
-        if not everything:
-            return _Judged(ChainVerdict(()), at, None)
-        leaf = everything[0]
-        if leaf is None:
-            stores = {store.name: StoreVerdict(store.name, False, None, (), (malformed[0],)) for store in self._stores}
-            return _Judged(ChainVerdict(everything, (malformed[0],), stores, tuple(malformed[1:])), at, None)
+        parsed = [leaf, *[self._parse(data, self._issuers) for data in chain[1:]]]
+        sent = tuple([item if isinstance(item, Certificate) else None for item in parsed])
+        malformed = tuple(
+            [
+                Problem("malformed-certificate", None, {"position": place, "error": str(item)})
+                for place, item in enumerate(parsed)
+                if not isinstance(item, Certificate)
+            ]
+        )
+        if not isinstance(leaf, Certificate):
+            stores = {store.name: StoreVerdict(store.name, False, None, (), malformed[:1]) for store in self._stores}
+            return _CachedVerdict(ChainVerdict(sent, malformed[:1], stores, malformed[1:]), at, None)
 
-        own = rules.leaf_problems(leaf, at)
-        verdicts: dict[str, StoreVerdict] = {}
-        found: list[tuple[ChainContext, CheckedPath]] = []
-        best: CheckedPath | None = None
-        looked_further = False
-        is_public = False
-        search = PathSearch(self._builder, leaf, self._contexts_of(everything), at, [len(data) for data in chain])
+        problems = rules.leaf_problems(leaf, at)
+        search = PathSearch(self._builder, leaf, self._contexts_of(sent), at, [len(data) for data in chain])
+        paths = self._best_paths(search, problems)
+        path = () if paths.best is None else paths.best.certificates
+        verdict = ChainVerdict(
+            sent,
+            self._leaf_problems(leaf, problems, paths),
+            paths.stores,
+            (*malformed, *self._shape(search, sent, paths, at)),
+            None,
+            paths.is_public,
+            path,
+            self._own is not None and self._own.covers((*sent, *path)),
+        )
+        if not paths.completed and (cacheable := cacheable_path(leaf, paths.found, verdict, self._anchors)) is not None:
+            self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
+        window = search.short_window(sent) if search.exhausted else None
+        search.close()
+        known = _CachedVerdict(verdict, at, self._intermediates.size if paths.completed else None, window)
+        budget = self._builder.budget
+        if budget.limit - budget.left > COSTLY:
+            self._costly.put(chain, known)
+        return known
+
+    def _best_paths(self, search: PathSearch, leaf_problems: list[Problem]) -> _Paths:
+        """Find the best path of each store, through certificates that were not sent where those that were are not enough."""
+        paths = _Paths({}, [])
         for context in search.contexts:
+            store = context.store
             path = search.best(context)
             if path.kind != CLOSED or path.problems:
                 path = search.best_completion(context, path)
-                looked_further = True
-            found.append((context, path))
-            problems = (_as_anchor(own) if leaf in context.store else own) + path.problems
-            verdicts[context.store.name] = StoreVerdict(
-                context.store.name,
+                paths.completed = True
+            paths.found.append((context, path))
+            problems = (_as_anchor(leaf_problems) if search.leaf in store else leaf_problems) + path.problems
+            paths.stores[store.name] = StoreVerdict(
+                store.name,
                 not problems,
                 path.anchor.sha256 if path.anchor else None,
                 tuple([certificate.sha256 for certificate in path.certificates]),
@@ -224,87 +245,67 @@ class ChainVerifier:
                 path.completed,
             )
             if path.anchor is not None:
-                is_public = is_public or path.anchor.sha256 in self._public_roots
-                self._learn(path, everything)
-            if best is None or path.rank < best.rank:
-                best = path
-        trusted = any(verdict.trusted for verdict in verdicts.values())
-        leaf_findings = self._leaf_findings(leaf, own, trusted=trusted, is_public=is_public)
-        shape: tuple[Problem, ...] = ()
-        refused = None
-        try:
-            if len(everything) > 1:
-                shape = self._sent_chain_problems(search, everything, best, at)
-            if trusted and is_public:
-                refused = chrome_problem(search.valid_paths(), everything, chrome_store())
-        except TooCostly:
-            shape = (search.too_costly(),)
-        if trusted and best is not None:
-            shape = (*client_limit_problems(len(everything), best.certificates), *shape)
-            if refused is not None:
-                shape = (refused, *shape)
-        shape = (*malformed, *shape) if malformed else shape
-        path_found = best.certificates if best is not None else ()
-        own_ca = self._own is not None and self._own.covers((*everything, *path_found))
-        verdict = ChainVerdict(everything, leaf_findings, verdicts, shape, None, is_public, path_found, own_ca)
-        if not looked_further and (cacheable := cacheable_path(leaf, found, verdict, self._anchors)) is not None:
-            self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
-        window = search.short_window(everything) if search.exhausted else None
-        search.close()
-        judged = _Judged(verdict, at, self._intermediates.size if looked_further else None, window)
-        budget = self._builder.budget
-        if budget.limit - budget.left > COSTLY:
-            self._costly.put(chain, judged)
-        return judged
+                paths.is_public = paths.is_public or path.anchor.sha256 in self._public_roots
+            if path.kind == CLOSED:
+                # its signatures verify up to an anchor, and all of it was sent
+                for certificate in path.certificates[1:-1]:
+                    self._intermediates.learn(certificate)
+            if paths.best is None or path.rank < paths.best.rank:
+                paths.best = path
+        return paths
 
-    def _leaf_findings(
-        self, leaf: Certificate, own: list[Problem], *, trusted: bool, is_public: bool
-    ) -> tuple[Problem, ...]:
-        problems = _as_anchor(own) if leaf.sha256 in self._anchors else list(own)
-        if not trusted:
+    def _leaf_problems(self, leaf: Certificate, problems: list[Problem], paths: _Paths) -> tuple[Problem, ...]:
+        """Return what concerns the leaf alone, whatever the stores say; ``problems`` are those of its rules."""
+        is_anchor = leaf.sha256 in self._anchors
+        found = _as_anchor(problems) if is_anchor else list(problems)
+        if not paths.trusted:
             known = placeholders.match(leaf)
             resembles = None
             if known is not None:
                 product, entry = known
                 if entry.decides:
                     evidence: dict[str, Any] = {"product": product, "subject": leaf.subject, "issuer": leaf.issuer}
-                    problems.insert(0, Problem("placeholder-certificate", leaf.sha256, evidence))
+                    found.insert(0, Problem("placeholder-certificate", leaf.sha256, evidence))
                 else:
                     resembles = product
-            if leaf.sha256 not in self._anchors and leaf.self_signed:
-                problems.append(self_signed(leaf, resembles))
+            if not is_anchor and leaf.self_signed:
+                found.append(self_signed(leaf, resembles))
         if leaf.names.cut:
-            problems.append(rules.too_many_names(leaf))
-        if trusted and (as_server := authority_as_server(leaf)) is not None:
-            problems.append(as_server)
-        if leaf.key_usage is not None and not leaf.key_usage & extensions.DIGITAL_SIGNATURE:
-            # BoringSSL (Chrome), Java and GnuTLS want digitalSignature for every key exchange with forward secrecy and
-            # all of TLS 1.3; OpenSSL, NSS (Firefox) and Go take the certificate.
-            if not any(problem.code == "wrong-key-usage" for problem in own):
-                evidence = {
-                    "subject": leaf.subject,
-                    "key_usage": rules.usages(leaf),
-                    "missing": "digitalSignature",
-                    "refused_by": ["java", "chrome", "gnutls"],
-                }
-                problems.append(Problem("wrong-key-usage", leaf.sha256, evidence))
-        if is_public:
-            too_long = rules.lifetime_problem(leaf)
-            if too_long is not None:
-                problems.append(too_long)
-        return tuple(problems)
+            found.append(rules.too_many_names(leaf))
+        if paths.trusted and (as_server := authority_as_server(leaf)) is not None:
+            found.append(as_server)
+        if (without := no_digital_signature(leaf)) is not None and all(item.code != without.code for item in problems):
+            found.append(without)
+        if paths.is_public and (too_long := rules.lifetime_problem(leaf)) is not None:
+            found.append(too_long)
+        return tuple(found)
 
-    def _learn(self, path: CheckedPath, sent: Iterable[Certificate | None]) -> None:
-        """Keep the issuers of a path that verified up to an anchor, as far as this server sent them."""
-        if path.kind == CLOSED and len(path.certificates) > 2:
-            for certificate in path.certificates[1:-1]:
-                self._intermediates.learn(certificate)
+    def _shape(
+        self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
+    ) -> tuple[Problem, ...]:
+        """Return what is wrong with the chain as sent, and what only some clients refuse in a path that is valid."""
+        trusted, best = paths.trusted, paths.best
+        problems: tuple[Problem, ...] = ()
+        refused = None
+        try:
+            if len(sent) > 1:
+                problems = self._against_path(search, sent, best, at)
+            if trusted and paths.is_public:
+                refused = chrome_problem(search.valid_paths(), sent, chrome_store())
+        except TooCostly:
+            problems = (search.too_costly(),)
+        if trusted and best is not None:
+            problems = (*client_limit_problems(len(sent), best.certificates), *problems)
+            if refused is not None:
+                problems = (refused, *problems)
+        return problems
 
-    def _sent_chain_problems(
+    def _against_path(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], best: CheckedPath | None, at: float
     ) -> tuple[Problem, ...]:
+        """Compare what was sent with the paths found; raises ``TooCostly``."""
         if best is None or best.kind == LIMIT:
-            return ()  # what lies beyond a limit is needed for all we know
+            return ()  # what lies beyond a limit may be needed
         path = best.certificates
         if sent == path[: len(sent)] and sent[-1] is not None and not sent[-1].self_issued:
             return ()  # exactly a path, without its root: the healthy case
@@ -323,5 +324,5 @@ def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:
-    """Without the weakness of the leaf's own signature, which nobody verifies where the leaf itself is the anchor."""
+    """Drop the weakness of the leaf's own signature, which is not verified where the leaf itself is the anchor."""
     return [problem for problem in problems if problem.code != "weak-signature"]

@@ -54,7 +54,7 @@ def leaves() -> Cache[bytes, Certificate]:
     return Cache(MAX_LEAVES, MAX_LEAVES_BYTES, _certificate_bytes, on_second_put=True)
 
 
-def context() -> Cache[tuple[str, ...], tuple[ChainContext, ...]]:
+def contexts() -> Cache[tuple[str, ...], tuple[ChainContext, ...]]:
     """Issuers as sent, for each store, by their SHA-256."""
     return Cache(MAX_CONTEXTS, MAX_CONTEXTS_BYTES, _context_bytes)
 

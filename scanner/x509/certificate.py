@@ -19,7 +19,7 @@ from scanner.model.findings import CertificateRecord
 from scanner.x509 import certificate_exact, certificate_fast, der, extensions
 from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import NameText, name_text
-from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, verify_signature
+from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, SignatureAlgorithm, verify_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -184,15 +184,19 @@ class Certificate:
             self.name_constraints = None
             self.flaws = (*self.flaws, flaw)
 
-    def signed_by(self, issuer: Certificate) -> bool | None:
-        """Whether the issuer's key verifies the signature; ``None`` where that cannot be computed."""
-        if issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS:
+    def verifies(self, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
+        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` where that cannot be computed."""
+        if self.key_bits is not None and self.key_bits > MAX_KEY_BITS:
             return None
         try:
-            key = issuer._public_key or issuer.public_key
+            key = self._public_key or self.public_key
         except CertificateError:
             return None
-        return verify_signature(key, self.signature_algorithm, self.signature_bytes, self.tbs_der)
+        return verify_signature(key, algorithm, signature, signed)
+
+    def signed_by(self, issuer: Certificate) -> bool | None:
+        """Return whether the issuer's key verifies this certificate; ``None`` where that cannot be computed."""
+        return issuer.verifies(self.signature_algorithm, self.signature_bytes, self.tbs_der)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der

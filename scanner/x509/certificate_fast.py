@@ -24,7 +24,7 @@ from typing import Any, Final
 from scanner.caching import bounded_memo
 from scanner.x509 import der, extensions
 from scanner.x509.certificate_fields import Fields, day_untrusted, key_untrusted
-from scanner.x509.distinguished import EMPTY_NAME, plain_common_name, short_name_text
+from scanner.x509.distinguished import EMPTY_NAME, short_name_text
 from scanner.x509.extensions import GeneralNames
 from scanner.x509.signatures import USUAL_IDENTIFIERS
 
@@ -41,6 +41,9 @@ _SECOND_TIME: Final = b"Z\x17\x0d"
 _HOURS: Final = {b"%02d" % hour: (hour * 3600.0, f"T{hour:02d}:") for hour in range(24)}
 _MINUTES: Final = {b"%02d" % minute: (minute * 60.0, f"{minute:02d}:") for minute in range(60)}
 _SECONDS: Final = {b"%02d" % second: (float(second), f"{second:02d}Z") for second in range(60)}
+_COMMON_NAME: Final = b"\x06\x03\x55\x04\x03"
+# A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 _NAMES_OID: Final = b"\x06\x03" + extensions.SUBJECT_ALT_NAME
 # A key identifier of 20 bytes, in two OCTET STRINGs: the extension's and its own
 _SHA1_KEY_ID: Final = b"\x06\x03" + extensions.SUBJECT_KEY_IDENTIFIER + b"\x04\x16\x04\x14"
@@ -164,8 +167,19 @@ def read_untrusted(data: bytes) -> Fields | None:
             if length != 0x81 or data[at + 2] < 128:
                 return None
         subject_der = data[at:stop]
-        if length < 128 and data[at] == der.SEQUENCE and (common_name := plain_common_name(data, at + 2, stop)):
-            subject = "CN=" + common_name
+        if (
+            data[at + 6 : at + 11] == _COMMON_NAME
+            and data[at] == der.SEQUENCE
+            and data[at + 2] == der.SET
+            and data[at + 3] == length - 2
+            and data[at + 4] == der.SEQUENCE
+            and data[at + 5] == length - 4
+            and (data[at + 11] == der.UTF8_STRING or data[at + 11] == der.PRINTABLE_STRING)
+            and data[at + 12] == length - 11
+            and not (content := data[at + 13 : stop]).translate(None, _PLAIN)
+        ):
+            common_name: str | None = content.decode("ascii")
+            subject = f"CN={common_name}"
         else:
             name = short_name_text(subject_der)
             if name.flaw:

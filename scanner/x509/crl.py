@@ -1,8 +1,13 @@
 """Certificate revocation lists (RFC 5280 section 5), complete ones, of one issuer.
 
-A list is read once and kept as its bytes: revoked certificates are few and lists may have half a million entries, so
-entries are searched for, not turned into objects. What this module cannot process (indirect lists, deltas, critical
-extensions that are not known) it refuses in words; what it reads comes from strangers, so every escape is a ``CrlError``.
+Lists of public CAs have up to half a million entries in 20 MB, and a run asks each of them about a few of its certificates.
+So a list is kept as its bytes. A serial number that is nowhere in them is not revoked, which ``bytes.find`` shows in some
+20 ms; after ``SEARCHES`` of these an array of the hashes of all serial numbers is made, 4 MB for the longest. Entries are
+parsed only where a serial number may be found, and critical extensions of entries are looked for by their bytes.
+``cryptography`` would parse each entry into objects of its own, and says nothing of what is malformed in it.
+
+What cannot be processed (indirect lists, deltas, critical extensions that are not known) is refused in words. Lists come
+from strangers, so every error is a ``CrlError``.
 """
 
 from __future__ import annotations
@@ -17,11 +22,11 @@ from msgspec import Struct
 
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der, extensions
-from scanner.x509.certificate import MAX_KEY_BITS, Certificate, CertificateError
+from scanner.x509.certificate import Certificate
 from scanner.x509.distinguished import comparable, name_text
-from scanner.x509.ocsp import MAX_MESSAGE, reason_untrusted, what_instead
+from scanner.x509.ocsp import BROKEN_HASHES, MAX_MESSAGE, reason_untrusted, what_instead
 from scanner.x509.pem import blocks
-from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted, verify_signature
+from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted
 
 # The longest lists of public CAs have some 20 MB; the fetcher gives up before this.
 MAX_CRL_BYTES: Final = 64 << 20
@@ -36,8 +41,6 @@ _CERTIFICATE_ISSUER: Final = der.encoded_oid("2.5.29.29")
 _AUTHORITY_KEY: Final = extensions.AUTHORITY_KEY_IDENTIFIER
 # Critical, these change nothing: the list's number, whose key, where newer ones are.
 _HARMLESS: Final = frozenset({der.encoded_oid("2.5.29.20"), _AUTHORITY_KEY, der.encoded_oid("2.5.29.46")})
-_ENUMERATED: Final = 0x0A
-_BROKEN_HASHES: Final = frozenset({"md2", "md4", "md5"})
 # How an extension of an entry says that it is critical
 _CRITICAL: Final = b"\x01\x01\xff"
 # ReasonFlags: bit n (RFC 5280 section 4.2.1.13)
@@ -106,7 +109,7 @@ class Crl:
         """Use ``load_untrusted``."""
         self._data = data
         self.bytes = len(data)
-        self._verified: dict[bytes, bool] = {}
+        self._verified: tuple[bytes, bool] | None = None  # the last key that was tried, and whether it fits
         self._entries: tuple[int, int] | None = None
         self._understood = False
         self._asked = 0
@@ -172,21 +175,18 @@ class Crl:
         return name_text(self.issuer_der).text
 
     def signed_by(self, issuer: Certificate) -> bool:
-        """Whether the issuer's key verifies the list; computed once for each key."""
-        known = self._verified.get(issuer.spki_der)
-        if known is None:
-            known = self._verified[issuer.spki_der] = self._verify(issuer)
-        return known
+        """Return True if the issuer's key verifies the list."""
+        known = self._verified
+        if known is None or known[0] != issuer.spki_der:
+            known = self._verified = issuer.spki_der, self._verify(issuer)
+        return known[1]
 
     def _verify(self, issuer: Certificate) -> bool:
-        if self.algorithm.hash in _BROKEN_HASHES or (issuer.key_bits is not None and issuer.key_bits > MAX_KEY_BITS):
-            return False
-        try:
-            key = issuer.public_key
-        except CertificateError:
-            return False
         start, stop = self._tbs
-        return verify_signature(key, self.algorithm, self.signature, self._data[start:stop]) is True
+        return (
+            self.algorithm.hash not in BROKEN_HASHES
+            and issuer.verifies(self.algorithm, self.signature, self._data[start:stop]) is True
+        )
 
     # --- entries -----------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Crl:
                     raise CrlError("its entry is about another issuer's certificate")
                 if _REASON in found:
                     value = found[_REASON][1]
-                    reason = reason_untrusted(value, *der.whole_untrusted(value, _ENUMERATED, "reasonCode"))
+                    reason = reason_untrusted(value, *der.whole_untrusted(value, der.ENUMERATED, "reasonCode"))
             return RevokedEntry(revoked_at, reason)
         return None
 
@@ -316,7 +316,7 @@ def _issuing_point_untrusted(value: bytes) -> IssuingPoint:
     return IssuingPoint(names, relative, flags[0x81], flags[0x82], flags[0x85], flags[0x84], reasons)
 
 
-# --- believing -------------------------------------------------------------------------------------
+# --- verifying -------------------------------------------------------------------------------------
 
 
 def look_up_untrusted(crl: Crl, certificate: Certificate, issuer: Certificate, url: str | None) -> RevokedEntry | None:

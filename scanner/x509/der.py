@@ -13,6 +13,7 @@ INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
 OCTET_STRING: Final = 0x04
 OID: Final = 0x06
+ENUMERATED: Final = 0x0A
 UTF8_STRING: Final = 0x0C
 PRINTABLE_STRING: Final = 0x13
 TELETEX_STRING: Final = 0x14
@@ -153,6 +154,16 @@ def oid_untrusted(content: bytes) -> str:
             value = 0
     first = min(arcs[0] // 40, 2)
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def encoded(tag: int, *contents: bytes) -> bytes:
+    """Return the DER of one element that holds ``contents``."""
+    content = b"".join(contents)
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
 
 
 def encoded_oid(dotted: str) -> bytes:

@@ -11,8 +11,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
-from scanner.x509 import der
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, malformations
 
 # Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
 CACHED_NAME_BYTES: Final = 512
@@ -45,10 +44,6 @@ _SHORT: Final = {
         "1.2.840.113549.1.9.1": "emailAddress",
     }.items()
 }
-
-_COMMON_NAME: Final = b"\x06\x03" + der.encoded_oid("2.5.4.3")
-# A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
-_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
 
 _ENCODING: Final = {
     der.UTF8_STRING: "utf-8",
@@ -101,6 +96,38 @@ def _decode(tag: int, content: bytes) -> str | None:
         return None
 
 
+# The places and organisations of a fleet: 400 bytes each. A memo of whole names is of no use for subjects that differ in
+# their CN; with this one a subject of five attributes takes 4 microseconds instead of 8.
+@bounded_memo(1024, 127)
+def _relative_untrusted(content: bytes) -> tuple[str, tuple[tuple[str, str], ...], str | None]:
+    """Decode the content of a RelativeDistinguishedName: (text, attributes, flaw)."""
+    attributes: list[tuple[str, str]] = []
+    parts: list[str] = []
+    flaw = None
+    for inner, at, end in der.children_untrusted(content, 0, len(content))[: MAX_ATTRIBUTES + 1]:
+        if inner != der.SEQUENCE:
+            raise der.DerError("name: an attribute that is not a sequence")
+        oid_start, oid_stop = der.expect_untrusted(content, at, end, der.OID, "name: attribute type")
+        value_tag, value_start, value_stop = der.header_untrusted(content, oid_stop, end)
+        if value_stop != end:
+            raise der.DerError("name: an attribute with more than one value")
+        oid = content[oid_start:oid_stop]
+        kind = _SHORT.get(oid) or der.oid_untrusted(oid)
+        value = _decode(value_tag, content[value_start:value_stop])
+        if value is None:
+            raw = "#" + content[oid_stop:end].hex()
+            attributes.append((kind, raw))
+            parts.append(f"{kind}={raw}")
+            if value_tag in _ENCODING:
+                flaw = f"name: {kind} {malformations.WRONG_STRING}"
+        else:
+            if value_tag == der.UNIVERSAL_STRING:
+                flaw = f"name: {kind} is {malformations.UNIVERSAL_STRING}"
+            attributes.append((kind, value))
+            parts.append(f"{kind}={_escape(value)}")
+    return "+".join(parts), tuple(attributes), flaw
+
+
 def _read_untrusted(name: bytes) -> NameText:
     attributes: list[tuple[str, str]] = []
     written: list[str] = []
@@ -109,94 +136,19 @@ def _read_untrusted(name: bytes) -> NameText:
     for tag, rdn_start, rdn_stop in der.children_untrusted(name, start, stop):
         if tag != der.SET or rdn_start == rdn_stop:
             raise der.DerError("name: a relative name that is not a set of attributes")
-        parts = []
-        for inner, at, end in der.children_untrusted(name, rdn_start, rdn_stop)[: MAX_ATTRIBUTES + 1]:
-            if inner != der.SEQUENCE:
-                raise der.DerError("name: an attribute that is not a sequence")
-            oid_start, oid_stop = der.expect_untrusted(name, at, end, der.OID, "name: attribute type")
-            value_tag, value_start, value_stop = der.header_untrusted(name, oid_stop, end)
-            if value_stop != end:
-                raise der.DerError("name: an attribute with more than one value")
-            oid = name[oid_start:oid_stop]
-            kind = _SHORT.get(oid) or der.oid_untrusted(oid)
-            content = name[value_start:value_stop]
-            value = _decode(value_tag, content)
-            if value is None:
-                raw = "#" + name[oid_stop:end].hex()
-                attributes.append((kind, raw))
-                parts.append(f"{kind}={raw}")
-                if value_tag in _ENCODING:
-                    flaw = f"name: {kind} {flaws.WRONG_STRING}"
-            else:
-                if value_tag == der.UNIVERSAL_STRING:
-                    flaw = f"name: {kind} is {flaws.UNIVERSAL_STRING}"
-                attributes.append((kind, value))
-                parts.append(f"{kind}={_escape(value)}")
-        written.append("+".join(parts))
+        text, found, wrong = _relative_untrusted(name[rdn_start:rdn_stop])
+        attributes += found
+        written.append(text)
+        flaw = wrong or flaw
         if len(attributes) > MAX_ATTRIBUTES:
             return NameText("#" + name.hex(), ())
-    return NameText(",".join(reversed(written)), tuple(attributes), flaw, dict(attributes).get("CN"))
-
-
-# The places and organisations of a fleet: 400 bytes each.
-@bounded_memo(1024, 127)
-def _relative_untrusted(encoded: bytes) -> NameText:
-    """One RelativeDistinguishedName of at most 127 bytes."""
-    return _read_untrusted(bytes((der.SEQUENCE, len(encoded))) + encoded)
-
-
-def plain_common_name(data: bytes, at: int, end: int) -> str | None:
-    """Return the value of a RelativeDistinguishedName, from ``at`` to ``end``, that is one CN of at least one plain character.
-
-    ``None`` says only that it is something else; ``end`` must be at most ``at + 129``, and within ``data``.
-    """
-    length = end - at - 2
-    if (
-        data[at + 4 : at + 9] == _COMMON_NAME
-        and data[at] == der.SET
-        and data[at + 1] == length
-        and data[at + 2] == der.SEQUENCE
-        and data[at + 3] == length - 2
-        and (data[at + 9] == der.UTF8_STRING or data[at + 9] == der.PRINTABLE_STRING)
-        and data[at + 10] == length - 9
-        and not (content := data[at + 11 : end]).translate(None, _PLAIN)
-    ):
-        return content.decode("ascii")
-    return None
-
-
-def _put_together_untrusted(name: bytes) -> NameText | None:
-    """A name out of parts that were met before, for the most part; ``None`` where that is to be read at full length."""
-    at, stop = 2, len(name)
-    if stop < 4 or name[0] != der.SEQUENCE or name[1] != stop - 2 or stop > 129:
-        return None
-    texts: list[str] = []
-    attributes: list[tuple[str, str]] = []
-    while at < stop:
-        following = at + 2 + name[at + 1] if at + 1 < stop else at
-        if name[at] != der.SET or not at + 12 < following <= stop:
-            return None
-        if value := plain_common_name(name, at, following):
-            # another one for each host: not worth keeping
-            texts.append("CN=" + value)
-            attributes.append(("CN", value))
-        else:
-            try:
-                part = _relative_untrusted(name[at:following])
-            except der.DerError:
-                return None
-            if part.flaw:
-                return None
-            texts.append(part.text)
-            attributes += part.attributes
-        at = following
-    texts.reverse()
-    return NameText(",".join(texts), tuple(attributes), None, dict(attributes).get("CN"))
+    written.reverse()
+    return NameText(",".join(written), tuple(attributes), flaw, dict(attributes).get("CN"))
 
 
 def _name_text(name: bytes) -> NameText:
     try:
-        return _put_together_untrusted(name) or _read_untrusted(name)
+        return _read_untrusted(name)
     except der.DerError as error:
         return NameText("#" + name.hex(), (), str(error))
 

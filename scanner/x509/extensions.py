@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from scanner.caching import bounded_memo
 from scanner.x509 import der
 from scanner.x509 import malformations as flaws
 
@@ -124,8 +123,6 @@ MAX_NAMES: Final = 10_000
 # Purposes, access descriptions and distribution points: real certificates have up to five.
 MAX_PURPOSES: Final = 100
 MAX_DESCRIPTIONS: Final = 50
-# Extension values up to this size are few and repeat over a whole fleet (basicConstraints, usages): they are read once.
-_SMALL: Final = 64
 
 
 class GeneralNames(Struct, frozen=True):
@@ -201,7 +198,6 @@ def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
     return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
 
 
-@bounded_memo(256, _SMALL)
 def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
     """(cA, pathLenConstraint)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
@@ -220,7 +216,6 @@ def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
     return is_ca, length
 
 
-@bounded_memo(256, _SMALL)
 def key_usage_untrusted(value: bytes) -> int:
     """The usages as a mask."""
     start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
@@ -232,7 +227,6 @@ def key_usage_untrusted(value: bytes) -> int:
     return mask
 
 
-@bounded_memo(256, _SMALL)
 def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
     """The purposes, by name where known and dotted otherwise."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
@@ -322,8 +316,6 @@ def subject_key_identifier_untrusted(value: bytes) -> bytes:
     return value[start:stop]
 
 
-# All certificates of one issuer carry the same one.
-@bounded_memo(1024, 512)
 def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(caIssuers URLs, OCSP URLs) of an authorityInfoAccess."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")

@@ -25,15 +25,6 @@ _OIDS: Final = {name: oid for oid, name in HASHES.items()}
 _NULL: Final = b"\x05\x00"
 
 
-def _tlv(tag: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
-
-
 def key_bits(certificate: Certificate) -> bytes:
     """The content of subjectPublicKey: what key hashes are made over."""
     data = certificate.spki_der
@@ -54,15 +45,15 @@ def request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "
     CertID with SHA-1 is what every responder knows (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
     """
     number = int(certificate.serial, 16)
-    identifier = _tlv(
+    identifier = der.encoded(
         der.SEQUENCE,
-        _tlv(der.SEQUENCE, _tlv(der.OID, _OIDS[hash_name]), _NULL),
-        _tlv(der.OCTET_STRING, digest(hash_name, certificate.issuer_der)),
-        _tlv(der.OCTET_STRING, digest(hash_name, key_bits(issuer))),
-        _tlv(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
+        der.encoded(der.SEQUENCE, der.encoded(der.OID, _OIDS[hash_name]), _NULL),
+        der.encoded(der.OCTET_STRING, digest(hash_name, certificate.issuer_der)),
+        der.encoded(der.OCTET_STRING, digest(hash_name, key_bits(issuer))),
+        der.encoded(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
     )
-    listed = _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, identifier))
-    return _tlv(der.SEQUENCE, _tlv(der.SEQUENCE, listed))
+    listed = der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, identifier))
+    return der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, listed))
 
 
 def get_url(url: str, asked: bytes) -> str | None:

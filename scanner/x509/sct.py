@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from scanner.x509 import der
+from scanner.x509 import der, ocsp
 from scanner.x509.certificate import Certificate
+from scanner.x509.ocsp import OcspError, OcspRefusal
 from scanner.x509.signatures import SignatureAlgorithm, verify_signature
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 SCT_LIST: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.2")
 POISON: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.3")
 STAPLED_SCT_LIST: Final = der.encoded_oid("1.3.6.1.4.1.11129.2.4.5")
-_BASIC_RESPONSE: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
 
 # CAs embed up to six; each one costs a signature to verify, and a list of 64 KiB could hold a thousand.
 MAX_SCTS: Final = 16
@@ -137,18 +137,15 @@ def stapled_untrusted(response: bytes, certificate: Certificate) -> tuple[bytes,
     The response's own signature is not looked at: an SCT proves itself.
     """
     try:
-        for single in _single_responses_untrusted(response):
-            start, stop = der.expect_untrusted(single, 0, len(single), der.SEQUENCE, "CertID")
-            serial = der.children_untrusted(single, start, stop)[-1]
-            if single[serial[1] : serial[2]].lstrip(b"\0").hex().lstrip("0") != certificate.serial.lstrip("0"):
-                continue
-            for tag, inner_start, inner_stop in der.children_untrusted(single, stop, len(single)):
-                if tag == 0xA1:
-                    found = _extension_untrusted(single, inner_start, inner_stop)
-                    if found is not None:
-                        return _in_octets_untrusted(found)
-    except (der.DerError, IndexError) as error:
+        singles = ocsp.parse_untrusted(response).singles
+    except OcspRefusal:
+        return ()
+    except OcspError as error:
         raise SctError(f"the OCSP response: {error}") from None
+    serial = int(certificate.serial, 16)
+    for single in singles:
+        if single.serial == serial and STAPLED_SCT_LIST in single.extensions:
+            return _in_octets_untrusted(single.extensions[STAPLED_SCT_LIST][1])
     return ()
 
 
@@ -158,38 +155,6 @@ def _in_octets_untrusted(content: bytes) -> tuple[bytes, ...]:
     except der.DerError as error:
         raise SctError(str(error)) from None
     return list_untrusted(content[start:stop])
-
-
-def _single_responses_untrusted(response: bytes) -> list[bytes]:
-    """The content of each SingleResponse of an OCSPResponse (RFC 6960 section 4.2.1)."""
-    start, stop = der.whole_untrusted(response, der.SEQUENCE, "OCSPResponse")
-    outer = der.children_untrusted(response, start, stop)
-    if len(outer) < 2:
-        return []  # an error, which carries nothing
-    start, stop = der.expect_untrusted(response, outer[1][1], outer[1][2], der.SEQUENCE, "ResponseBytes")
-    parts = der.children_untrusted(response, start, stop)
-    if len(parts) != 2:
-        raise der.DerError(f"ResponseBytes: {len(parts)} elements instead of a type and a response")
-    kind, octets = parts
-    if response[kind[1] : kind[2]] != _BASIC_RESPONSE:
-        return []
-    basic = response[octets[1] : octets[2]]
-    start, stop = der.whole_untrusted(basic, der.SEQUENCE, "BasicOCSPResponse")
-    start, stop = der.expect_untrusted(basic, start, stop, der.SEQUENCE, "ResponseData")
-    # version and responder are tagged, producedAt is a time: the one SEQUENCE is that of the responses
-    for tag, list_start, list_stop in der.children_untrusted(basic, start, stop):
-        if tag == der.SEQUENCE:
-            return [basic[at:end] for _, at, end in der.children_untrusted(basic, list_start, list_stop)]
-    return []
-
-
-def _extension_untrusted(data: bytes, at: int, end: int) -> bytes | None:
-    start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "singleExtensions")
-    for _, inner_start, inner_stop in der.children_untrusted(data, start, stop):
-        parts = der.children_untrusted(data, inner_start, inner_stop)
-        if len(parts) > 1 and data[parts[0][1] : parts[0][2]] == STAPLED_SCT_LIST:
-            return data[parts[-1][1] : parts[-1][2]]
-    return None
 
 
 # --- rebuilding ----------------------------------------------------------------------------------
@@ -224,18 +189,10 @@ def _without_untrusted(tbs: bytes, oids: frozenset[bytes]) -> bytes:
                     kept += tbs[extension_at:extension_stop]
                 extension_at = extension_stop
             # `extensions` is a SEQUENCE of at least one, and left out where there is none (RFC 5280 section 4.1)
-            extensions = _element(0xA3, _element(der.SEQUENCE, bytes(kept))) if kept else b""
-            return _element(der.SEQUENCE, tbs[start:at] + extensions + tbs[inner_stop:stop])
+            extensions = der.encoded(0xA3, der.encoded(der.SEQUENCE, bytes(kept))) if kept else b""
+            return der.encoded(der.SEQUENCE, tbs[start:at] + extensions + tbs[inner_stop:stop])
         at = inner_stop
     return tbs
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
 
 
 # --- verifying -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from scanner.demo.catalogue import CASES
+from scanner.demo.case_list import CASES
 from scanner.model.findings import CAUSES
 from tests.cli.conftest import Call, command, environment, refused
 from tests.cli.test_scan import findings

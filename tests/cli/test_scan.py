@@ -219,7 +219,7 @@ def bad_inventories(tmp_path: Path) -> list[Path]:
 
 def test_a_bad_inventory_touches_no_file(tmp_path: Path, output: Path, call: Call) -> None:
     for path in bad_inventories(tmp_path):
-        assert path.name in refused(call("scan", path, "-o", output, *SAFE)) or path == tmp_path
+        assert path.name in refused(call("scan", path, "-o", output, *SAFE))
         assert not output.exists()
         output.write_text("precious\n")
         refused(call("scan", path, "-o", output, "--force", *SAFE))

@@ -18,12 +18,13 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question
-from tests.demo.test_every_case import scanned
+from tests.demo.test_every_case import run_and_scan
 from tests.helpers import pki
 
 # Addresses that nothing else of the tests uses: 127.95.x.y.
@@ -138,11 +139,11 @@ async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: P
 async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
     """The demo's fleet."""
     met = Meetings()
-    async with scanned(scratch / "demo") as (fleet, findings):
+    async with run_and_scan(scratch / "demo") as (fleet, findings):
         for row in fleet.rows:
             if not row.addresses or row.case.protocol not in ("tls", "https"):
                 continue
-            if row.case.clock_off:  # the clients here have the right clock
+            if row.case.clock_offset:  # the clients here have the right clock
                 continue
             met.findings[row.case.name] = findings[row.case.name]
             host = str(findings[row.case.name]["target"]["host"])
@@ -188,14 +189,17 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         inventory.write_text("host,port,address\n" + "".join(lines))
         config = replace(ScanConfig(), connect_timeout=2.0, timeout=10.0, retries=0)
         # Nothing is resolved: every row has its address.
-        material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
+        inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []
-        verifier = make_verifier(material)
-        async with open_session(
-            config, material, run_id="variants", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
-        ) as session:
-            await session.run(rows)
+        verifier = make_verifier(inputs)
+        async with open_run(
+            config,
+            inputs,
+            make_judgement(config, inputs, verifier, run_id="variants"),
+            Callbacks(on_finding=written.append),
+        ) as run:
+            await run.run(rows)
         written.sort(key=lambda finding: finding["target"]["row"] or 0)
         met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}
         await ask_all(met, clients, roots, scratch)

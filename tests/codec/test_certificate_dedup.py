@@ -1,4 +1,4 @@
-"""Certificates in findings: described once in each, whole once in an output."""
+"""Certificates are described once in each finding, and written with their DER once in each output."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def written(certificates: Certificates) -> list[dict[str, Any]]:
     return read
 
 
-def test_without_fragments_a_finding_is_complete() -> None:
+def test_without_fragments_each_finding_has_the_der() -> None:
     for _ in range(2):
         certificates = Certificates(None)
         assert certificates.sent(leaf().parsed) == certificates.sent_bytes(leaf().der) == leaf().sha256
         assert [base64.b64decode(entry["der"]) for entry in written(certificates)] == [leaf().der]
 
 
-def test_the_first_finding_of_an_output_has_the_certificate() -> None:
+def test_only_the_first_finding_of_an_output_has_the_der() -> None:
     fragments = Fragments()
     first, *later = [collected(fragments) for _ in range(3)]
     assert [entry.pop("der") for entry in first] == [
@@ -41,7 +41,7 @@ def collected(fragments: Fragments) -> list[dict[str, Any]]:
     return written(certificates)
 
 
-def test_what_was_pushed_out_is_still_known() -> None:
+def test_a_certificate_that_was_evicted_is_not_written_with_its_der_again() -> None:
     """Only the text is made anew: a record is whole once more when tens of thousands of others came between."""
     fragments = Fragments(limit=1)
     for _ in range(2):
@@ -50,7 +50,7 @@ def test_what_was_pushed_out_is_still_known() -> None:
     assert all("der" not in entry for entry in collected(fragments))
 
 
-def test_what_no_server_sent() -> None:
+def test_certificates_that_no_server_sent_have_a_source() -> None:
     fragments = Fragments()
     certificates = Certificates(fragments)
     certificates.sent(leaf().parsed)
@@ -73,7 +73,7 @@ def test_what_no_server_sent() -> None:
     assert [(entry["source"], "der" in entry) for entry in written(again)] == [("aia", False)]
 
 
-def test_what_is_no_certificate_is_kept_whole() -> None:
+def test_bytes_that_are_no_certificate_are_written_with_an_error() -> None:
     fragments = Fragments()
     for _ in range(2):
         certificates = Certificates(fragments)
@@ -82,7 +82,7 @@ def test_what_is_no_certificate_is_kept_whole() -> None:
         assert entry["error"] and base64.b64decode(entry["der"]) == b"garbage"
 
 
-def test_a_certificate_of_the_run_has_its_source_only_where_it_was_not_sent() -> None:
+def test_a_certificate_that_was_sent_has_no_source() -> None:
     other = pki.certificate("other.example")
     certificates = Certificates(None)
     certificates.sent(other.parsed)
@@ -90,7 +90,7 @@ def test_a_certificate_of_the_run_has_its_source_only_where_it_was_not_sent() ->
     assert "source" not in written(certificates)[0]
 
 
-def test_some_at_once_are_as_one_by_one() -> None:
+def test_all_of_returns_what_of_returns_for_each() -> None:
     at_once, one_by_one = Fragments(), Fragments()
     both = (leaf().parsed, issuing().parsed)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Values of JSON read as what a field's type says, or refused by one error."""
+"""JSON values are converted to a type or refused with one error that names the field."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from scanner.model.evidence import ClientAuthRequest, Completion, EndpointEviden
         (ClientAuthRequest, {"schemes": [5], "later": 1}, ClientAuthRequest((), (5,))),
     ],
 )
-def test_what_is_right(hint: Any, value: Any, read: Any) -> None:
+def test_values_of_the_right_type_are_converted(hint: Any, value: Any, read: Any) -> None:
     assert decode(value, hint, "field") == read
 
 
@@ -61,7 +61,7 @@ def test_what_is_right(hint: Any, value: Any, read: Any) -> None:
         (Completion, {"stage": "done", "date": []}),
     ],
 )
-def test_what_is_wrong(hint: Any, value: Any) -> None:
+def test_values_of_another_type_are_refused(hint: Any, value: Any) -> None:
     with pytest.raises(RecordedError, match=r": not what a finding has there$"):
         decode(value, hint, "field")
 

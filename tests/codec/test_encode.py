@@ -1,4 +1,4 @@
-"""What is written beside the published fields: nothing of what is plain, everything of what is not."""
+"""Beside the published fields, exactly the fields of evidence are written that do not have their plain values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def of_endpoint(probe: Any, accepted: Any = None) -> dict[str, Any]:
     return facts_of_endpoint(target(), at(probe), accepted, Certificates(None))
 
 
-def test_what_is_published_exists() -> None:
+def test_published_fields_exist() -> None:
     for kind, published in PUBLISHED.items():
         assert published < {field.name for field in fields(kind)}
 
@@ -45,12 +45,14 @@ def test_what_is_published_exists() -> None:
         ({"group": 0xFE31}, {"group": 0xFE31}),
     ],
 )  # fmt: skip
-def test_a_whole_flight(changes: dict[str, Any], flight: dict[str, Any] | None) -> None:
+def test_only_what_is_unusual_in_a_whole_flight_is_written(
+    changes: dict[str, Any], flight: dict[str, Any] | None
+) -> None:
     expected = {} if flight is None else {"probe": {"flight": flight}}
     assert of_endpoint(answered(**changes)) == expected
 
 
-def test_a_connection_that_failed_is_written_whole() -> None:
+def test_all_fields_of_a_failed_connection_are_written() -> None:
     probe = replace(alerted(40, detail="x", first_bytes=b"\x15"), flight=answered(()).flight)
     observed = of_endpoint(probe)["probe"]
     assert observed["flight"]["version"] == 0x0304
@@ -59,15 +61,15 @@ def test_a_connection_that_failed_is_written_whole() -> None:
     }  # fmt: skip
 
 
-def test_the_first_hello_and_name_are_plain() -> None:
+def test_another_offer_or_name_is_written() -> None:
     assert of_endpoint(answered(offer="file", sni=None)) == {"probe": {"offer": "file", "sni": None}}
 
 
-def test_what_is_accepted() -> None:
+def test_accepted_suites_have_their_version_as_text() -> None:
     assert of_endpoint(answered(), {0x0304: (0x1301,)}) == {"accepted": {"772": [0x1301]}}
 
 
-def test_a_followup_and_its_certificates() -> None:
+def test_a_followup_names_its_certificates_by_hash() -> None:
     certificates = Certificates(None)
     observed = facts_of_followup(answered(sni="x.invalid"), certificates)
     assert observed["flight"]["certificates"] == [leaf().sha256, issuing().sha256]
@@ -75,12 +77,12 @@ def test_a_followup_and_its_certificates() -> None:
     assert not {"sni", "offer", "failure", "connect_seconds"} & set(observed)
 
 
-def test_dns() -> None:
+def test_only_what_is_unusual_in_an_answer_is_written() -> None:
     assert facts_of_answer(dns(cname=("a",))) == {}
     assert facts_of_answer(dns(loop=True, detail="d", caa_owner="o")) == {"loop": True, "detail": "d", "caa_owner": "o"}
 
 
-def test_what_was_fetched() -> None:
+def test_fetched_issuers_are_written_with_the_target() -> None:
     certificates = Certificates(None)
     assert facts_of_target(evidence(answered()), certificates) == {}
     seen = replace(evidence(answered()), issuers=(FetchedIssuer("ab", "http://a/", (issuing().der,)),))

@@ -1,4 +1,4 @@
-"""Clients for the demo's servers, made of OpenSSL as the standard library has it and of raw sockets: nothing of the scanner."""
+"""Clients for the demo's servers: the standard library's OpenSSL and raw sockets, without any code of the scanner."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 import trio
 
+from scanner.demo.case_list import CASES
 from scanner.demo.cases import Case
-from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import Row, run_servers
 from scanner.demo.pki import Pki, pem
 
@@ -19,16 +19,16 @@ ALERT, HANDSHAKE = 21, 22
 
 
 def trusting(pki: Pki) -> ssl.SSLContext:
-    """A careful client that knows the demo's root."""
+    """Return a strictly verifying client context that trusts the demo's root."""
     context = ssl.create_default_context(cadata=pem(pki.root.der).decode())
-    # Level 2, as Debian, Fedora and OpenSSL's own default since 3.2 have it.
+    # Security level 2, the default of Debian, Fedora and OpenSSL 3.2.
     context.set_ciphers("DEFAULT@SECLEVEL=2")
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # distributions build Python without a minimum of its own
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some distributions build Python without a minimum
     return context
 
 
 def hello_bytes(context: ssl.SSLContext, name: str | None) -> bytes:
-    """The ClientHello that OpenSSL would send."""
+    """Return the ClientHello that OpenSSL sends with this context."""
     outgoing = ssl.MemoryBIO()
     client = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):
@@ -37,7 +37,7 @@ def hello_bytes(context: ssl.SSLContext, name: str | None) -> bytes:
 
 
 def unchecked(*, large: bool = False) -> ssl.SSLContext:
-    """A client that takes any certificate; ``large`` makes a hello of several packets."""
+    """Return a client context that accepts any certificate; ``large`` makes a hello of several packets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -48,14 +48,14 @@ def unchecked(*, large: bool = False) -> ssl.SSLContext:
 
 
 def old_hello(version: int, suite: int) -> bytes:
-    """A ClientHello without extensions, as SSL 3.0 had it."""
+    """Return a ClientHello without extensions, as in SSL 3.0."""
     body = struct.pack(">H32sBHHBB", version, b"r" * 32, 0, 2, suite, 1, 0)
     message = b"\x01" + len(body).to_bytes(3) + body
     return struct.pack(">BHH", HANDSHAKE, min(version, 0x0301), len(message)) + message
 
 
 async def connect(address: str, port: int) -> trio.SocketStream:
-    """One plain connection; ``OSError`` as the kernel gives it."""
+    """Open a TCP connection; raises the kernel's ``OSError``."""
     sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET)
     try:
         await sock.connect((address, port))
@@ -66,7 +66,7 @@ async def connect(address: str, port: int) -> trio.SocketStream:
 
 
 async def exchange(row: Row, sent: bytes, *, seconds: float = 1.0) -> bytes | None:
-    """What the server says to these bytes, until it ends or the time is over; ``None`` where it says nothing."""
+    """Send bytes and return the answer until the server closes or the time is up; ``None`` if it is silent."""
     received = b""
     async with await connect(row.addresses[0], row.port) as stream:
         await stream.send_all(sent)
@@ -78,14 +78,14 @@ async def exchange(row: Row, sent: bytes, *, seconds: float = 1.0) -> bytes | No
 
 
 async def flight_of(row: Row) -> bytes:
-    """The flight in answer to what OpenSSL offers."""
+    """Return the server's answer to OpenSSL's ClientHello."""
     answer = await exchange(row, hello_bytes(unchecked(), row.host), seconds=0.3)
     assert answer is not None
     return answer
 
 
 def messages(received: bytes) -> list[tuple[int, bytes]]:
-    """The handshake messages in plain records; ``IndexError`` where one is cut short."""
+    """Return (type, body) of the handshake messages in plaintext records; ``IndexError`` if one is truncated."""
     stream, at = b"", 0
     while at < len(received):
         length = int.from_bytes(received[at + 3 : at + 5])
@@ -102,7 +102,7 @@ def messages(received: bytes) -> list[tuple[int, bytes]]:
 
 
 def certificates(flight: list[tuple[int, bytes]]) -> list[bytes]:
-    """The entries of the Certificate message."""
+    """Return the certificates in the Certificate message."""
     rest = dict(flight)[11][3:]
     found = []
     while rest:
@@ -113,7 +113,7 @@ def certificates(flight: list[tuple[int, bytes]]) -> list[bytes]:
 
 
 async def leaf_for(row: Row, name: str | None, *, index: int = 0) -> bytes:
-    """The certificate that the server shows for a name."""
+    """Return the leaf that the server sends for a server name."""
     stream = await connect(row.addresses[index], row.port)
     async with stream:
         tls = trio.SSLStream(stream, unchecked(), server_hostname=name)
@@ -124,7 +124,7 @@ async def leaf_for(row: Row, name: str | None, *, index: int = 0) -> bytes:
 
 
 async def handshake(row: Row, context: ssl.SSLContext, *, index: int = 0) -> str:
-    """A handshake and an HTTP exchange: the version, or "verify N" where OpenSSL refuses the certificate."""
+    """Perform a handshake and an HTTP request; return the version, or "verify N" if OpenSSL refuses the certificate."""
     name = row.host if row.host.isascii() else "xn--bcher-kva.demo.test"
     stream = await trio.open_tcp_stream(row.addresses[index], row.port)
     tls = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
@@ -150,8 +150,8 @@ async def handshake(row: Row, context: ssl.SSLContext, *, index: int = 0) -> str
 Test = Callable[[Row, Pki], Awaitable[None]]
 
 
-def with_server(name: str) -> Callable[[Test], None]:
-    """Runs one case's servers, and the test against them; skips it where this system cannot have them."""
+def using_server_of(name: str) -> Callable[[Test], None]:
+    """Decorator that runs a test against the servers of one case, or skips it if this system does not support them."""
 
     def run(test: Test) -> None:
         async def main() -> str | None:
@@ -169,7 +169,7 @@ def with_server(name: str) -> Callable[[Test], None]:
 
 
 async def script(row: Row, *steps: tuple[bytes, bytes]) -> trio.SocketStream:
-    """Sends each line and waits for the answer to start as it should."""
+    """Send each line and check how the answer starts."""
     stream = await connect(row.addresses[0], row.port)
     for sent, start in steps:
         if sent:
@@ -180,26 +180,26 @@ async def script(row: Row, *steps: tuple[bytes, bytes]) -> trio.SocketStream:
 
 
 def check_works(name: str, version: str) -> None:
-    """A careful client completes a handshake of the version at every address, and gets the page."""
+    """Check that a strict client completes a handshake of ``version`` at every address, and gets the page."""
 
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         for index in range(len(row.addresses)):
             assert await handshake(row, trusting(pki), index=index) == version
 
 
 def check_refused(name: str, code: int) -> None:
-    """OpenSSL's verifier refuses the certificate with the code (X509_V_ERR_*)."""
+    """Check that OpenSSL refuses the certificate with ``code`` (X509_V_ERR_*)."""
 
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         assert await handshake(row, trusting(pki)) == f"verify {code}"
 
 
 def check_alert(name: str, description: int) -> None:
-    """What OpenSSL offers by default gets the fatal alert (RFC 8446 section 6) and nothing else."""
+    """Check that OpenSSL's default hello gets this fatal alert (RFC 8446 section 6) and nothing else."""
 
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
@@ -208,5 +208,5 @@ def check_alert(name: str, description: int) -> None:
 
 
 def untested(cases: Iterable[Case], source: str) -> list[str]:
-    """The names of the cases that a test module does not mention."""
+    """Return the names of the cases that a test module does not mention."""
     return [case.name for case in cases if f'"{case.name}"' not in source]

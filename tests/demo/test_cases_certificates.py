@@ -1,4 +1,4 @@
-"""Each certificate is refused by OpenSSL for its flaw and for no other."""
+"""OpenSSL refuses each certificate for its flaw and no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.demo.clients import (
     messages,
     trusting,
     untested,
-    with_server,
+    using_server_of,
 )
 
 VERIFY_CODES = {
@@ -41,7 +41,7 @@ VERIFY_CODES = {
     "issuer-not-a-ca": 79,
     "path-length-exceeded": 25,
     "name-constraint-violated": 47,
-    "wrong-key-usage": 79,  # "invalid CA certificate": OpenSSL looks at key usage when it asks whether one is a CA
+    "wrong-key-usage": 79,  # "invalid CA certificate": OpenSSL requires keyCertSign of a CA
     "not-for-server-auth": 26,
     "unknown-critical-extension": 34,
     "weak-signature": 68,
@@ -50,16 +50,16 @@ VERIFY_CODES = {
 
 
 @pytest.mark.parametrize(("name", "code"), VERIFY_CODES.items())
-def test_is_refused_for_its_flaw(name: str, code: int) -> None:
+def test_certificates_are_refused_for_their_flaw(name: str, code: int) -> None:
     check_refused(name, code)
 
 
-def test_what_expires_soon_still_works() -> None:
+def test_a_certificate_that_expires_soon_still_works() -> None:
     check_works("expires-soon", "TLSv1.3")
 
 
-def test_common_name_only_is_refused_where_it_is_not_looked_at() -> None:
-    @with_server("common-name-only")
+def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:
+    @using_server_of("common-name-only")
     async def test(row: Row, pki: Pki) -> None:
         context = trusting(pki)
         assert await handshake(row, context) == "TLSv1.3"
@@ -67,8 +67,8 @@ def test_common_name_only_is_refused_where_it_is_not_looked_at() -> None:
         assert await handshake(row, context) == "verify 62"
 
 
-def test_malformed_certificate() -> None:
-    @with_server("malformed-certificate")
+def test_the_malformed_certificate_does_not_parse() -> None:
+    @using_server_of("malformed-certificate")
     async def test(row: Row, pki: Pki) -> None:
         flight = messages(await flight_of(row))
         assert [kind for kind, _ in flight] == [2, 11, 12, 14]
@@ -78,13 +78,13 @@ def test_malformed_certificate() -> None:
 
 @pytest.mark.parametrize("name", ["wrong-name", "common-name-only", "expired-and-misnamed"])
 def test_another_name_gets_another_certificate(name: str) -> None:
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, "unheard-of.invalid")
 
 
-def test_default_certificate_is_for_every_name() -> None:
-    @with_server("not-configured-here")
+def test_the_default_certificate_is_sent_for_every_name() -> None:
+    @using_server_of("not-configured-here")
     async def test(row: Row, pki: Pki) -> None:
         assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 

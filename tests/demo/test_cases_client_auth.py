@@ -1,4 +1,4 @@
-"""Clients without a certificate, as OpenSSL has them."""
+"""How servers that ask for a client certificate treat an OpenSSL client without one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import trio
 from scanner.demo.cases_client_auth import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
-from tests.demo.clients import connect, trusting, untested, with_server
+from tests.demo.clients import connect, trusting, untested, using_server_of
 
 ASKED = b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n"
 
 
-async def answered(row: Row, pki: Pki) -> bytes:
-    """What the server answers to a request. Raises ``trio.BrokenResourceError`` where it ends the connection."""
+async def request_page(row: Row, pki: Pki) -> bytes:
+    """Return the answer to a request. Raises ``trio.BrokenResourceError`` if the server closes the connection."""
     stream = trio.SSLStream(await connect(row.addresses[0], row.port), trusting(pki), server_hostname=row.host)
     async with stream:
         await stream.send_all(ASKED)
@@ -31,11 +31,11 @@ async def answered(row: Row, pki: Pki) -> bytes:
         ("client-cert-required-tls12", "SSLV3_ALERT_HANDSHAKE_FAILURE"),
     ],
 )
-def test_required(name: str, reason: str) -> None:
-    @with_server(name)
+def test_clients_without_a_certificate_are_refused(name: str, reason: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         with pytest.raises(trio.BrokenResourceError) as caught:
-            await answered(row, pki)
+            await request_page(row, pki)
         assert isinstance(caught.value.__cause__, ssl.SSLError)
         assert caught.value.__cause__.reason == reason
 
@@ -44,10 +44,10 @@ def test_required(name: str, reason: str) -> None:
     ("name", "status"),
     [("client-cert-page", 400), ("client-cert-optional", 200), ("client-cert-optional-tls12", 200)],
 )
-def test_goes_on(name: str, status: int) -> None:
-    @with_server(name)
+def test_clients_without_a_certificate_get_an_answer(name: str, status: int) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
-        assert (await answered(row, pki)).startswith(f"HTTP/1.1 {status} ".encode())
+        assert (await request_page(row, pki)).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_every_case_is_tested_here() -> None:

@@ -1,4 +1,4 @@
-"""A server whose clock is off, and one that only a wrong clock finds fault with."""
+"""A server with a wrong clock, and a certificate that only a wrong clock rejects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scanner.demo.cases_clock import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
 from scanner.x509.certificate import Certificate
-from tests.demo.clients import leaf_for, trusting, untested, with_server
+from tests.demo.clients import leaf_for, trusting, untested, using_server_of
 
 
-def test_its_date_is_two_days_old() -> None:
-    @with_server("slow-clock")
+def test_the_date_header_is_two_days_slow() -> None:
+    @using_server_of("slow-clock")
     async def test(row: Row, pki: Pki) -> None:
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
         client = trio.SSLStream(stream, trusting(pki), server_hostname=row.host, https_compatible=True)
@@ -29,12 +29,12 @@ def test_its_date_is_two_days_old() -> None:
         await client.aclose()
 
 
-def test_the_right_clock_accepts_it() -> None:
-    @with_server("new-certificate")
+def test_a_right_clock_accepts_the_certificate() -> None:
+    @using_server_of("new-certificate")
     async def test(row: Row, pki: Pki) -> None:
         leaf = Certificate.parse_untrusted(await leaf_for(row, row.host))
         assert leaf.not_before < time.time() < leaf.not_after
-        assert leaf.not_before > time.time() + row.case.clock_off.total_seconds()
+        assert leaf.not_before > time.time() + row.case.clock_offset.total_seconds()
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
         client = trio.SSLStream(stream, trusting(pki), server_hostname=row.host, https_compatible=True)
         await client.do_handshake()

@@ -1,4 +1,4 @@
-"""The cases of names: every way to fail is there once; how each answers is tested with the zone."""
+"""The DNS cases cover every way to fail once; the answers themselves are tested with the zone."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BEHAVIOURS = {
 }
 
 
-def test_each_behaviour_once() -> None:
+def test_each_dns_behaviour_has_one_case() -> None:
     assert {case.name: case.dns for case in CASES if case.dns is not None} == BEHAVIOURS
     assert set(BEHAVIOURS.values()) == set(DnsBehaviour)
 
 
-def test_names_that_lead_nowhere_have_no_servers() -> None:
+def test_cases_that_fail_in_dns_have_no_servers() -> None:
     assert all((case.dns is None) is bool(case.servers) for case in CASES)
 
 
-def test_the_server_behind_a_private_address_is_well() -> None:
+def test_the_server_behind_a_private_address_works() -> None:
     check_works("private-address", "TLSv1.3")
 
 

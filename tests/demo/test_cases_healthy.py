@@ -1,4 +1,4 @@
-"""What is healthy works with OpenSSL, strictly verified."""
+"""Healthy servers work with a strictly verifying OpenSSL client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio
 from scanner.demo.cases_healthy import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
-from tests.demo.clients import check_works, leaf_for, script, trusting, untested, with_server
+from tests.demo.clients import check_works, leaf_for, script, trusting, untested, using_server_of
 
 WORKS = {
     "healthy": "TLSv1.3",
@@ -38,20 +38,20 @@ STARTTLS = {
 
 
 @pytest.mark.parametrize(("name", "version"), WORKS.items())
-def test_works(name: str, version: str) -> None:
+def test_healthy_servers_work(name: str, version: str) -> None:
     check_works(name, version)
 
 
 def test_another_name_gets_another_certificate() -> None:
-    @with_server("healthy")
+    @using_server_of("healthy")
     async def test(row: Row, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, "unheard-of.invalid")
         assert await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 
 
 @pytest.mark.parametrize("other", ["unheard-of.invalid", None])
-def test_needs_sni(other: str | None) -> None:
-    @with_server("needs-sni")
+def test_other_names_and_no_name_are_refused_with_an_alert(other: str | None) -> None:
+    @using_server_of("needs-sni")
     async def test(row: Row, pki: Pki) -> None:
         with pytest.raises(trio.BrokenResourceError) as caught:
             await leaf_for(row, other)
@@ -59,8 +59,8 @@ def test_needs_sni(other: str | None) -> None:
 
 
 @pytest.mark.parametrize("name", STARTTLS)
-def test_starttls(name: str) -> None:
-    @with_server(name)
+def test_starttls_works(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         stream = await script(row, *STARTTLS[name])
         tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)

@@ -1,4 +1,4 @@
-"""What stands in between is refused by OpenSSL as any issuer that nobody trusts; the login page says what it is."""
+"""OpenSSL refuses certificates of interceptors like any untrusted issuer's."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from scanner.demo.cases_interception import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
 from scanner.x509.certificate import Certificate
-from tests.demo.clients import check_refused, leaf_for, untested, with_server
+from tests.demo.clients import check_refused, leaf_for, untested, using_server_of
 
-# 19: a self-signed certificate in the chain, which no store has; 62: a certificate for another name
+# 19: an untrusted self-signed certificate in the chain; 62: a certificate for another name
 VERIFY_CODES = {"inspected": 19, "alpha-bank": 19, "delta-shop": 19, "portal": 62}
 
 
 @pytest.mark.parametrize(("name", "code"), VERIFY_CODES.items())
-def test_is_refused(name: str, code: int) -> None:
+def test_certificates_are_refused(name: str, code: int) -> None:
     check_refused(name, code)
 
 
 @pytest.mark.parametrize("name", ["bravo-mail", "charlie-news"])
-def test_certificates_hold_the_issuers_own_key(name: str) -> None:
-    @with_server(name)
+def test_certificates_have_the_issuers_key(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         leaf = Certificate.parse_untrusted(await leaf_for(row, row.host))
         assert leaf.signed_by(leaf) and not leaf.self_issued
 
 
-def test_one_path_is_intercepted() -> None:
-    @with_server("one-path-intercepted")
+def test_one_of_two_addresses_is_intercepted() -> None:
+    @using_server_of("one-path-intercepted")
     async def test(row: Row, pki: Pki) -> None:
-        sound = Certificate.parse_untrusted(await leaf_for(row, row.host, index=0))
+        public = Certificate.parse_untrusted(await leaf_for(row, row.host, index=0))
         other = Certificate.parse_untrusted(await leaf_for(row, row.host, index=1))
-        assert sound.issuer != other.issuer and sound.dns_names == other.dns_names
+        assert public.issuer != other.issuer and public.dns_names == other.dns_names
 
 
 def test_every_case_is_tested() -> None:

@@ -1,4 +1,4 @@
-"""Servers that share nothing with today's clients, and what older or odder clients get from them."""
+"""Servers that share nothing with current clients, and what older clients get from them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.demo.clients import (
     trusting,
     unchecked,
     untested,
-    with_server,
+    using_server_of,
 )
 
-# OpenSSL offers more than browsers do; test_fleet shows that the scanner's browser-like hello is refused.
+# OpenSSL offers more than browsers; test_every_case shows that the scanner's browser-like hello is refused.
 WORKS_WITH_OPENSSL = {
     "retired-suites": "TLSv1.2",
     "no-forward-secrecy": "TLSv1.2",
@@ -48,18 +48,18 @@ ALERTS = {
 
 
 @pytest.mark.parametrize(("name", "version"), WORKS_WITH_OPENSSL.items())
-def test_works_with_openssl(name: str, version: str) -> None:
+def test_servers_work_with_openssl(name: str, version: str) -> None:
     check_works(name, version)
 
 
 @pytest.mark.parametrize(("name", "description"), ALERTS.items())
-def test_alert(name: str, description: int) -> None:
+def test_hellos_get_an_alert(name: str, description: int) -> None:
     check_alert(name, description)
 
 
 @pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
-def test_intolerant_of_tls13_alone(name: str) -> None:
-    @with_server(name)
+def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         context = trusting(pki)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -76,7 +76,7 @@ def test_intolerant_of_tls13_alone(name: str) -> None:
      ("triple-des-only", 0x0303, 0x000A)],
 )  # fmt: skip
 def test_old_servers_answer_old_clients(name: str, version: int, suite: int) -> None:
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         answer = await exchange(row, old_hello(version, suite), seconds=0.3)
         assert answer is not None
@@ -88,8 +88,8 @@ def test_old_servers_answer_old_clients(name: str, version: int, suite: int) -> 
         assert row.host in leaf.subject.rfc4514_string()
 
 
-def test_tls10_answers_newer_hellos_with_its_own_version() -> None:
-    @with_server("tls10-only")
+def test_tls10_servers_answer_newer_hellos_with_their_version() -> None:
+    @using_server_of("tls10-only")
     async def test(row: Row, pki: Pki) -> None:
         answer = await exchange(row, old_hello(0x0303, 0xC013), seconds=0.3)
         assert answer is not None
@@ -99,7 +99,7 @@ def test_tls10_answers_newer_hellos_with_its_own_version() -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 @pytest.mark.parametrize(("name", "option"), [("tls11-only", "-tls1_1"), ("tls10-only", "-tls1")])
 def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) -> None:
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         command = [
             "openssl",
@@ -111,14 +111,13 @@ def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) ->
             f"{row.addresses[0]}:{row.port}",
         ]
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
-        # It has read ServerKeyExchange and gone on: what it gets then is our alert (access_denied, which nothing else
-        # here sends), not its own complaint.
+        # The client accepted ServerKeyExchange if it gets our alert (access_denied, which is sent nowhere else).
         assert b"SSL alert number 49" in done.stderr
         assert b"BEGIN CERTIFICATE" in done.stdout
 
 
-def test_intolerant_by_closing() -> None:
-    @with_server("version-intolerant-close")
+def test_version_intolerant_server_closes() -> None:
+    @using_server_of("version-intolerant-close")
     async def test(row: Row, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
 

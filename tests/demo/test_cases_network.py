@@ -1,4 +1,4 @@
-"""Addresses that cannot be reached and hellos that vanish, seen by raw sockets."""
+"""Unreachable addresses and dropped hellos, seen by raw sockets."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.demo.clients import (
     trusting,
     unchecked,
     untested,
-    with_server,
+    using_server_of,
 )
 
 
-def test_refuses_connections() -> None:
-    @with_server("port-closed")
+def test_a_closed_port_refuses_connections() -> None:
+    @using_server_of("port-closed")
     async def test(row: Row, pki: Pki) -> None:
         with pytest.raises(ConnectionRefusedError):
             await connect(row.addresses[0], row.port)
 
 
-def test_never_accepts() -> None:
-    @with_server("firewalled")
+def test_a_full_queue_never_accepts() -> None:
+    @using_server_of("firewalled")
     async def test(row: Row, pki: Pki) -> None:
         with trio.move_on_after(0.3) as scope:
             await connect(row.addresses[0], row.port)
@@ -39,35 +39,35 @@ def test_never_accepts() -> None:
 
 
 @pytest.mark.parametrize("name", ["reset-after-hello", "sni-filtered"])
-def test_resets(name: str) -> None:
-    @with_server(name)
+def test_hellos_get_a_reset(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         with pytest.raises(trio.BrokenResourceError):
             await exchange(row, hello_bytes(unchecked(), row.host))
 
 
-def test_sni_filter_lets_others_pass() -> None:
-    @with_server("sni-filtered")
+def test_the_sni_filter_passes_other_names() -> None:
+    @using_server_of("sni-filtered")
     async def test(row: Row, pki: Pki) -> None:
         await leaf_for(row, "unheard-of.invalid")
         await leaf_for(row, None)
 
 
 @pytest.mark.parametrize("name", ["silent-after-hello", "large-hello-dropped"])
-def test_says_nothing(name: str) -> None:
-    @with_server(name)
+def test_hellos_get_no_answer(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(large=True), row.host), seconds=0.3) is None
 
 
-def test_small_hello_passes() -> None:
-    @with_server("large-hello-dropped")
+def test_a_small_hello_passes() -> None:
+    @using_server_of("large-hello-dropped")
     async def test(row: Row, pki: Pki) -> None:
         assert await handshake(row, trusting(pki)) == "TLSv1.3"
 
 
-def test_one_of_two_addresses_is_dead() -> None:
-    @with_server("half-dead")
+def test_one_of_two_addresses_refuses_connections() -> None:
+    @using_server_of("half-dead")
     async def test(row: Row, pki: Pki) -> None:
         with pytest.raises(ConnectionRefusedError):
             await connect(row.addresses[0], row.port)

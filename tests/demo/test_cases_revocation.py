@@ -1,4 +1,4 @@
-"""What the cases staple, and what the demo's CA answers, by the word of OpenSSL."""
+"""Staples, OCSP responses and CRLs of the cases, checked by OpenSSL."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cryptography import x509
 from scanner.demo.cases_revocation import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Authority, Pki, pem
-from tests.demo.clients import check_refused, check_works, flight_of, leaf_for, messages, untested, with_server
+from tests.demo.clients import check_refused, check_works, flight_of, leaf_for, messages, untested, using_server_of
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
-# Case -> the words of `openssl s_client -status`
+# Case -> text in the output of `openssl s_client -status`
 STAPLES = {
     "staple-good": "Cert Status: good",
     "revoked-staple": "Cert Status: revoked",
@@ -28,7 +28,7 @@ STAPLES = {
     "must-staple": "OCSP response: no response sent",
 }
 ANSWERS = {"revoked-ocsp": "revoked", "asked-and-good": "good"}
-# Case -> what `openssl verify -crl_check` says of the certificate that has the list's address
+# Case -> what `openssl verify -crl_check` says of the certificate with the CRL's URL
 LISTS = {
     "revoked-crl": "error 23 at 0 depth lookup: certificate revoked",
     "revoked-intermediate": "error 23 at 0 depth lookup: certificate revoked",
@@ -54,24 +54,24 @@ def _write(directory: Path, pki: Pki, *authorities: Authority) -> None:
 
 @openssl
 @pytest.mark.parametrize("name", STAPLES)
-def test_what_is_stapled(name: str) -> None:
-    @with_server(name)
+def test_staples_as_seen_by_openssl(name: str) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         assert STAPLES[name] in await _connected(row, "-tls1_2")
 
 
-def test_who_does_not_ask_gets_no_staple() -> None:
-    """Python's ssl never asks: were CertificateStatus sent all the same, it would be unexpected."""
+def test_clients_that_do_not_ask_get_no_staple() -> None:
+    """Python's ssl never asks for a staple; an unsolicited CertificateStatus would be an error."""
 
-    @with_server("staple-good")
+    @using_server_of("staple-good")
     async def test(row: Row, pki: Pki) -> None:
         assert [kind for kind, _ in messages(await flight_of(row))] == [2, 11, 12, 14]
 
 
 @openssl
 @pytest.mark.parametrize("name", ANSWERS)
-def test_what_the_responder_says(name: str, tmp_path: Path) -> None:
-    @with_server(name)
+def test_ocsp_responses_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         _write(tmp_path, pki)
         (tmp_path / "leaf.pem").write_bytes(pem(await leaf_for(row, row.host)))
@@ -79,15 +79,15 @@ def test_what_the_responder_says(name: str, tmp_path: Path) -> None:
         issuer, leaf, root, between = files
         said = await _run(
             "openssl", "ocsp", "-issuer", issuer, "-cert", leaf, "-CAfile", root, "-verify_other", between,
-            "-url", f"{pki.services}/ocsp",
+            "-url", f"{pki.services_url}/ocsp",
         )  # fmt: skip
         assert "Response verify OK" in said and f"leaf.pem: {ANSWERS[name]}" in said
 
 
 @openssl
 @pytest.mark.parametrize("name", LISTS)
-def test_what_the_lists_say(name: str, tmp_path: Path) -> None:
-    @with_server(name)
+def test_crls_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         leaf = await leaf_for(row, row.host)
         issuer = x509.load_der_x509_certificate(leaf).issuer
@@ -95,7 +95,7 @@ def test_what_the_lists_say(name: str, tmp_path: Path) -> None:
         _write(tmp_path, pki, own)
         (tmp_path / "leaf.pem").write_bytes(pem(leaf))
         checked, by = ("between.pem", pki.root) if name == "revoked-intermediate" else ("leaf.pem", own)
-        url = f"{pki.services}/crl/{by.certificate.serial_number:x}"
+        url = f"{pki.services_url}/crl/{by.certificate.serial_number:x}"
         data = await trio.to_thread.run_sync(lambda: urlopen(url, timeout=5).read())
         (tmp_path / "list.der").write_bytes(data)
         files = [
@@ -122,7 +122,7 @@ def test_what_the_lists_say(name: str, tmp_path: Path) -> None:
         "short-lived",
     ],
 )
-def test_who_does_not_look_takes_it(name: str) -> None:
+def test_clients_that_check_no_revocation_accept_the_certificate(name: str) -> None:
     check_works(name, "TLSv1.3")
 
 

@@ -1,4 +1,4 @@
-"""Servers that speak something else, break off, or send the wrong certificates."""
+"""Servers that speak another protocol, close early, or send the wrong certificates."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ from tests.demo.clients import (
     trusting,
     unchecked,
     untested,
-    with_server,
+    using_server_of,
 )
 
 
 @pytest.mark.parametrize("name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates"])
-def test_works_all_the_same(name: str) -> None:
+def test_servers_with_minor_faults_work(name: str) -> None:
     check_works(name, "TLSv1.3")
 
 
 @pytest.mark.parametrize(("name", "description"), [("internal-error", 80), ("sni-unrecognized", 112)])
-def test_alert(name: str, description: int) -> None:
+def test_hellos_get_an_alert(name: str, description: int) -> None:
     check_alert(name, description)
 
 
 @pytest.mark.parametrize("name", ["ingress", "traefik"])
-def test_placeholder(name: str) -> None:
+def test_placeholder_certificates_are_self_signed(name: str) -> None:
     check_refused(name, 18)
 
-    @with_server(name)
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 
 
-def test_hangs_up() -> None:
-    @with_server("hangs-up")
+def test_the_server_closes_after_the_hello() -> None:
+    @using_server_of("hangs-up")
     async def test(row: Row, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
 
 
-def test_hangs_up_midway() -> None:
-    @with_server("hangs-up-midway")
+def test_the_server_closes_within_its_flight() -> None:
+    @using_server_of("hangs-up-midway")
     async def test(row: Row, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
@@ -67,31 +67,31 @@ def test_hangs_up_midway() -> None:
 @pytest.mark.parametrize(
     ("name", "start"), [("plain-http", b"HTTP/1.1 400 "), ("plain-ssh", b"SSH-2.0-"), ("plain-smtp", b"220 ")]
 )
-def test_plaintext(name: str, start: bytes) -> None:
-    @with_server(name)
+def test_plaintext_is_answered(name: str, start: bytes) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
         assert answer.startswith(start)
 
 
-def test_no_certificate() -> None:
-    @with_server("no-certificate")
+def test_the_certificate_message_is_empty() -> None:
+    @using_server_of("no-certificate")
     async def test(row: Row, pki: Pki) -> None:
         flight = messages(await flight_of(row))
         assert flight[1] == (11, b"\0\0\0")
 
 
-def test_malformed_handshake() -> None:
-    @with_server("malformed-handshake")
+def test_the_server_hello_has_a_wrong_length() -> None:
+    @using_server_of("malformed-handshake")
     async def test(row: Row, pki: Pki) -> None:
         ((kind, body),) = messages(await flight_of(row))
         assert kind == 2
         assert body[34] > len(body)
 
 
-def test_key_mismatch() -> None:
-    @with_server("key-mismatch")
+def test_the_signature_is_by_another_key() -> None:
+    @using_server_of("key-mismatch")
     async def test(row: Row, pki: Pki) -> None:
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
         tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
@@ -109,16 +109,16 @@ def test_key_mismatch() -> None:
         ("plain-database", [(bytes.fromhex("0000000804d2162f"), b"N")]),
     ],
 )  # fmt: skip
-def test_starttls_is_not_to_be_had(name: str, steps: list[tuple[bytes, bytes]]) -> None:
-    @with_server(name)
+def test_starttls_is_refused_or_not_offered(name: str, steps: list[tuple[bytes, bytes]]) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         await trio.aclose_forcefully(await script(row, *steps))
 
 
-def test_starttls_is_advertised_only_where_it_is_offered() -> None:
+def test_starttls_is_advertised_only_if_offered() -> None:
     for name, advertised in (("mx", True), ("starttls-refused", True), ("no-starttls", False)):
 
-        @with_server(name)
+        @using_server_of(name)
         async def test(row: Row, pki: Pki, advertised: bool = advertised) -> None:
             stream = await script(row, (b"", b"220 "))
             await stream.send_all(b"EHLO here\r\n")
@@ -127,13 +127,13 @@ def test_starttls_is_advertised_only_where_it_is_offered() -> None:
 
 
 def test_two_addresses_have_two_certificates() -> None:
-    @with_server("two-certificates")
+    @using_server_of("two-certificates")
     async def test(row: Row, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, row.host, index=1)
 
 
-def test_one_address_is_sound_and_the_other_expired() -> None:
-    @with_server("one-expired")
+def test_one_of_two_certificates_is_expired() -> None:
+    @using_server_of("one-expired")
     async def test(row: Row, pki: Pki) -> None:
         assert await handshake(row, trusting(pki)) == "TLSv1.3"
         assert await handshake(row, trusting(pki), index=1) == "verify 10"

@@ -1,4 +1,4 @@
-"""The SCTs of the cases, confirmed by OpenSSL with the fleet's own log list."""
+"""The SCTs of the cases, verified by OpenSSL with the fleet's log list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trio
 from scanner.demo.cases_transparency import CASES
 from scanner.demo.fleet import Row
 from scanner.demo.pki import Pki
-from tests.demo.clients import check_works, untested, with_server
+from tests.demo.clients import check_works, untested, using_server_of
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -31,8 +31,8 @@ STATUSES = {
 
 @openssl
 @pytest.mark.parametrize("name", STATUSES)
-def test_what_openssl_makes_of_the_scts(name: str, tmp_path: Path) -> None:
-    @with_server(name)
+def test_scts_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+    @using_server_of(name)
     async def test(row: Row, pki: Pki) -> None:
         logs = {f"log{number}": log for number, log in enumerate(pki.logs.listed)}
         lines = [f"enabled_logs = {','.join(logs)}"]
@@ -54,7 +54,7 @@ def _pem(pki: Pki) -> str:
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES])
-def test_every_client_that_asks_for_none_takes_it(name: str) -> None:
+def test_clients_that_require_no_scts_accept_the_certificate(name: str) -> None:
     check_works(name, "TLSv1.3")
 
 

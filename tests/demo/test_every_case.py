@@ -1,4 +1,4 @@
-"""The fleet is scanned as any other inventory is, and every row gets exactly the finding that its case is there to show."""
+"""The fleet is scanned like any inventory, and every row gets exactly the finding that its case demonstrates."""
 
 from __future__ import annotations
 
@@ -15,52 +15,53 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from scanner.demo.case_list import CASES
 from scanner.demo.cases import Case
-from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 
-# Seconds for a target: more than a person who watches the demo would want to wait, for a machine that does much else.
+# Seconds for a target on a busy machine.
 PATIENCE = 8.0
 SEVERITY = {"fail": "error", "warn": "warning", "ok": "note"}
 
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finding]:
-    """The finding of each case, by its name; a case that cannot be had on this system has none."""
+    """Return the finding of each case by name; cases that this system does not support have none."""
     return trio.run(functools.partial(scan_fleet, tmp_path_factory.mktemp("demo")))
 
 
 async def scan_fleet(directory: Path) -> dict[str, Finding]:
-    async with scanned(directory) as (_, findings):
+    async with run_and_scan(directory) as (_, findings):
         return findings
 
 
-def a_clock(off: float) -> float:
-    """What a clock says that is so many seconds off."""
+def wrong_clock(off: float) -> float:
+    """Return the time of a clock that is ``off`` seconds wrong."""
     return time.time() + off
 
 
 @asynccontextmanager
-async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Finding]]]:
-    """A fleet that is up, and the findings of its inventory by the names of the cases."""
+async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Finding]]]:
+    """Run a fleet for the block, and scan it; yield the fleet and its findings by the names of the cases."""
     written: list[Finding] = []
     async with run_fleet(directory) as fleet:
         config = replace(ScanConfig(), **{**fleet.config_hints, "timeout": PATIENCE})
-        material = Material(
+        inputs = RunInputs(
             resolvers=(fleet.resolver,),
             trust_stores=(str(fleet.roots),),
             public_roots=str(fleet.roots),
             ct_logs=str(fleet.ct_logs),
             ntp=fleet.time_servers,
         )
-        clocks = {row.host: row.case.clock_off.total_seconds() for row in fleet.rows}
-        verifier = make_verifier(material)
+        clocks = {row.host: row.case.clock_offset.total_seconds() for row in fleet.rows}
+        verifier = make_verifier(inputs)
         for off in sorted(set(clocks.values())):
             rows = read_inventory(
                 str(fleet.inventory),
@@ -69,17 +70,16 @@ async def scanned(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, Findi
                 protocols=PROTOCOLS,
             )
             of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
-            clock = functools.partial(a_clock, off)
-            async with open_session(
+            clock = functools.partial(wrong_clock, off)
+            async with open_run(
                 config,
-                material,
-                run_id="demo",
-                verifier=verifier,
-                callbacks=Callbacks(on_finding=written.append),
+                inputs,
+                make_judgement(config, inputs, verifier, run_id="demo"),
+                Callbacks(on_finding=written.append),
                 clock=clock,
-            ) as session:
+            ) as run:
                 with trio.fail_after(40):
-                    await session.run(of_this_clock)
+                    await run.run(of_this_clock)
         by_row = {finding["target"]["row"]: finding for finding in written}
         assert len(by_row) == len(written) == len(fleet.rows)
         yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}
@@ -92,7 +92,7 @@ def found(findings: dict[str, Finding], case: Case) -> Finding:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_finding(case: Case, findings: dict[str, Finding]) -> None:
+def test_the_finding_has_the_outcome_and_codes_of_the_case(case: Case, findings: dict[str, Finding]) -> None:
     finding = found(findings, case)
     codes = frozenset(diagnosis["code"] for diagnosis in finding["diagnoses"])
     assert (finding["outcome"], finding["cause"], codes) == (case.outcome, case.cause, case.codes)
@@ -100,28 +100,28 @@ def test_finding(case: Case, findings: dict[str, Finding]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_stands_around_it(case: Case, findings: dict[str, Finding]) -> None:
+def test_the_finding_is_complete(case: Case, findings: dict[str, Finding]) -> None:
     finding = found(findings, case)
     target = finding["target"]
     assert target["tags"]["owner"] == case.owner
     assert target["tags"]["expected"] == (case.code or "")
     assert target["protocol"] == case.protocol
-    # What decides the outcome is there with its severity, and each code of an error says what to do.
+    # The code that decides the outcome has its severity, and each error has a remedy.
     severities = [diagnosis["severity"] for diagnosis in finding["diagnoses"]]
     assert not severities or SEVERITY[case.outcome] in severities
     assert all(diagnosis["summary"] and diagnosis["remedy"] for diagnosis in finding["diagnoses"])
-    # Without servers there is nothing that could have been contacted.
+    # A case without servers has no endpoints.
     assert bool(finding["endpoints"]) is bool(case.servers)
 
 
 def test_a_healthy_server_costs_one_connection(findings: dict[str, Finding]) -> None:
     for case in CASES:
-        # whether a certificate that is asked for is demanded, only a second one shows
+        # a second connection shows whether a client certificate is required
         if case.outcome == "ok" and case.code != "client-certificate-optional" and case.name in findings:
             assert findings[case.name]["attempts"] == 1, case.name
 
 
-def test_every_finding_is_of_the_schema(findings: dict[str, Finding]) -> None:
+def test_every_finding_matches_the_schema(findings: dict[str, Finding]) -> None:
     schema = json.loads((resources.files("scanner") / "data" / "finding.schema.json").read_text("utf-8"))
     validator = jsonschema.validators.validator_for(schema)(schema)
     for name, finding in findings.items():

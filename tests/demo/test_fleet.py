@@ -1,4 +1,4 @@
-"""The fleet as a whole: its files, its DNS, its end, and what it does where loopback is small."""
+"""The fleet as a whole: its files, its DNS, its cleanup, and systems with a single loopback address."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cryptography import x509
 from msgspec.structs import replace
 
 from scanner.demo import fleet as fleet_module
-from scanner.demo.cases import Place, Workshop, presenting, sound
-from scanner.demo.catalogue import CASES
+from scanner.demo.case_list import CASES
+from scanner.demo.cases import Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.fleet import COLUMNS, Fleet, Row, run_fleet, run_servers
 from scanner.demo.servers import Handler
 from tests.demo.clients import BY_NAME, connect, handshake, trusting
 
 
-def test_files(tmp_path: Path) -> None:
+def test_the_files_describe_the_fleet(tmp_path: Path) -> None:
     async def main() -> None:
         async with run_fleet(tmp_path / "new" / "demo") as fleet:
             rows = list(csv.DictReader(fleet.inventory.read_text("utf-8").splitlines()))
@@ -65,7 +65,7 @@ def test_everything_is_on_loopback() -> None:
     trio.run(main)
 
 
-def test_nothing_is_left_when_it_ends() -> None:
+def test_all_sockets_are_closed_at_the_end() -> None:
     async def main() -> None:
         async with run_servers(CASES) as servers:
             pass
@@ -77,7 +77,7 @@ def test_nothing_is_left_when_it_ends() -> None:
     trio.run(main)
 
 
-def test_cancelling_ends_it(tmp_path: Path) -> None:
+def test_cancelling_closes_all_sockets(tmp_path: Path) -> None:
     async def main() -> None:
         with trio.move_on_after(0.3) as scope:
             async with run_fleet(tmp_path, cases=[BY_NAME["silent-after-hello"]]) as fleet:
@@ -89,8 +89,8 @@ def test_cancelling_ends_it(tmp_path: Path) -> None:
     trio.run(main)
 
 
-def test_one_address_is_enough_for_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As on macOS: nothing but 127.0.0.1 can be bound.
+def test_most_cases_run_with_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on macOS, only 127.0.0.1 can be bound.
     monkeypatch.setattr(fleet_module._Addresses, "has_many", staticmethod(lambda: False))
 
     async def main() -> None:
@@ -107,14 +107,14 @@ def test_one_address_is_enough_for_most(monkeypatch: pytest.MonkeyPatch) -> None
     trio.run(main)
 
 
-def test_hints_are_options_of_a_scan() -> None:
+def test_config_hints_are_options_of_a_scan() -> None:
     from scanner.model.config import ScanConfig
 
     hints = Fleet(Path(), "127.0.0.1:53", (), ()).config_hints
     assert ScanConfig(**hints).all_addresses
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
     async def main() -> None:
@@ -130,7 +130,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     ("name", "status"),
     [("healthy", 0), ("address", 0), ("expired", 60), ("two-certificates", 0), ("ipv6", 0), ("bücher", 0)],
 )
-def test_curl(name: str, status: int, tmp_path: Path) -> None:
+def test_the_curl_command_shows_the_case(name: str, status: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with run_fleet(tmp_path, cases=[BY_NAME[name]]) as fleet:
             if not fleet.rows:
@@ -147,16 +147,16 @@ def test_curl(name: str, status: int, tmp_path: Path) -> None:
     trio.run(main)
 
 
-def test_curl_is_for_what_it_speaks() -> None:
+def test_there_is_no_curl_command_for_other_protocols() -> None:
     assert Row(BY_NAME["mx"], "mx.demo.test", 25, ("127.94.0.1",)).curl(Path("roots.pem")) is None
     assert Row(BY_NAME["no-such-name"], "no-such-name.demo.test", 443).curl(Path("roots.pem")) is None
 
 
-def test_what_openssl_forbids_is_left_out() -> None:
-    def forbidden(shop: Workshop, place: Place) -> Handler:
+def test_cases_that_openssl_forbids_are_skipped() -> None:
+    def forbidden(factory: ServerFactory, endpoint: Endpoint) -> Handler:
         raise ssl.SSLError("no such curve")
 
-    case = replace(BY_NAME["healthy"], servers=(presenting(sound), forbidden))
+    case = replace(BY_NAME["healthy"], servers=(presenting(valid_credential), forbidden))
 
     async def main() -> None:
         async with run_servers([case, BY_NAME["tls12"]]) as servers:

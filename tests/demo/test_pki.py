@@ -13,10 +13,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from scanner.demo.cases import Place
-from scanner.demo.pki import DAY, LEAF_VALIDITY, Pki, name, pem, truncated, with_broken_signature, with_sha1_signature
+from scanner.demo.cases import Endpoint
+from scanner.demo.pki import (
+    DAY,
+    LEAF_VALIDITY,
+    Pki,
+    name,
+    pem,
+    with_broken_signature,
+    with_sha1_signature,
+    without_last_bytes,
+)
 
-AT = Place("www.demo.test", "127.0.0.1", 443, "")
+AT = Endpoint("www.demo.test", "127.0.0.1", 443, "")
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -27,7 +36,7 @@ def pki() -> Pki:
 
 
 def verify(directory: Path, pki: Pki, chain: tuple[bytes, ...], *options: str) -> str:
-    """What ``openssl verify`` says of the chain under the demo's root: "OK", or the lines with its errors."""
+    """Return the result of ``openssl verify`` for a chain under the demo's root: "OK", or the lines with errors."""
     files = {"root": (pki.root.der,), "leaf": chain[:1], "others": chain[1:]}
     for stem, certificates in files.items():
         (directory / f"{stem}.pem").write_bytes(b"".join(pem(certificate) for certificate in certificates))
@@ -41,7 +50,7 @@ def verify(directory: Path, pki: Pki, chain: tuple[bytes, ...], *options: str) -
 
 
 @openssl
-def test_a_sound_leaf_is_sound(tmp_path: Path, pki: Pki) -> None:
+def test_a_default_leaf_verifies(tmp_path: Path, pki: Pki) -> None:
     options = ("-x509_strict", "-verify_hostname", AT.host, "-auth_level", "2")
     assert verify(tmp_path, pki, pki.leaf(AT.host).chain, *options) == "OK"
     rsa_leaf = pki.leaf(AT.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
@@ -49,11 +58,11 @@ def test_a_sound_leaf_is_sound(tmp_path: Path, pki: Pki) -> None:
 
 
 @openssl
-def test_an_address_is_an_address(tmp_path: Path, pki: Pki) -> None:
+def test_ip_addresses_are_in_the_san(tmp_path: Path, pki: Pki) -> None:
     assert verify(tmp_path, pki, pki.leaf("127.94.0.1").chain, "-verify_ip", "127.94.0.1") == "OK"
 
 
-def test_a_sound_leaf_lasts_as_long_as_it_says(pki: Pki) -> None:
+def test_a_leaf_has_the_default_validity(pki: Pki) -> None:
     leaf = x509.load_der_x509_certificate(pki.leaf(AT.host).leaf)
     assert leaf.not_valid_before_utc == pki.now + LEAF_VALIDITY[0]
     assert leaf.not_valid_after_utc == pki.now + LEAF_VALIDITY[1]
@@ -68,7 +77,7 @@ def test_without_names_there_is_no_san(pki: Pki) -> None:
 
 
 @openssl
-def test_broken_signature(tmp_path: Path, pki: Pki) -> None:
+def test_a_broken_signature_does_not_verify(tmp_path: Path, pki: Pki) -> None:
     credential = pki.leaf(AT.host)
     broken = with_broken_signature(credential.leaf)
     x509.load_der_x509_certificate(broken)
@@ -76,7 +85,7 @@ def test_broken_signature(tmp_path: Path, pki: Pki) -> None:
 
 
 @openssl
-def test_sha1_signature_verifies_where_it_is_allowed(tmp_path: Path, pki: Pki) -> None:
+def test_a_sha1_signature_verifies_if_allowed(tmp_path: Path, pki: Pki) -> None:
     credential = pki.leaf(AT.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
     weak = with_sha1_signature(credential.leaf, pki.rsa_issuing_key)
     assert len(weak) == len(credential.leaf)
@@ -88,18 +97,18 @@ def test_sha1_signature_verifies_where_it_is_allowed(tmp_path: Path, pki: Pki) -
     assert "digest algorithm too weak" in verify(tmp_path, pki, chain, "-auth_level", "1")
 
 
-def test_truncated_does_not_parse(pki: Pki) -> None:
+def test_a_truncated_certificate_does_not_parse(pki: Pki) -> None:
     with pytest.raises(ValueError):
-        x509.load_der_x509_certificate(truncated(pki.leaf(AT.host).leaf))
+        x509.load_der_x509_certificate(without_last_bytes(pki.leaf(AT.host).leaf))
 
 
 @openssl
-def test_self_signed(tmp_path: Path, pki: Pki) -> None:
+def test_a_self_signed_certificate_is_refused(tmp_path: Path, pki: Pki) -> None:
     credential = pki.self_signed(name(AT.host), AT.host)
     assert "self-signed certificate" in verify(tmp_path, pki, credential.chain)
 
 
-def test_keys_are_of_the_kind_asked_for(pki: Pki) -> None:
+def test_keys_are_of_the_requested_kind(pki: Pki) -> None:
     leaf = x509.load_der_x509_certificate(pki.leaf(AT.host).leaf)
     assert isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
     small = x509.load_der_x509_certificate(pki.leaf(AT.host, key=rsa.generate_private_key(65537, 1024)).leaf)
@@ -107,7 +116,7 @@ def test_keys_are_of_the_kind_asked_for(pki: Pki) -> None:
     assert isinstance(key, rsa.RSAPublicKey) and key.key_size == 1024
 
 
-def test_pem_armour_of_anything(pki: Pki) -> None:
+def test_any_der_can_be_encoded_as_pem(pki: Pki) -> None:
     der = pki.leaf(AT.host).leaf
     assert x509.load_pem_x509_certificate(pem(der)).public_bytes(Encoding.DER) == der
     assert pem(b"not DER").startswith(b"-----BEGIN CERTIFICATE-----\n")

@@ -1,4 +1,4 @@
-"""What holds for every server of the demo, whatever its case."""
+"""Properties of every server of the demo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import pytest
 import trio
 
-from scanner.demo.catalogue import CASES
+from scanner.demo.case_list import CASES
 from scanner.demo.fleet import Row, run_servers
 from tests.demo.clients import connect
 
@@ -15,7 +15,7 @@ from tests.demo.clients import connect
 @pytest.mark.parametrize(
     "garbage", [b"", b"\x16", b"\x16\x03\x01\x00\x05\x01\x00\xff\xff\xff", b"GET / HTTP/1.0\r\n\r\n", b"\n" * 5000]
 )
-def test_no_garbage_brings_a_server_down(garbage: bytes) -> None:
+def test_no_garbage_stops_a_server(garbage: bytes) -> None:
     async def main() -> None:
         async def throw(row: Row) -> None:
             with trio.move_on_after(0.5):

@@ -1,4 +1,4 @@
-"""The demo's zone answers as its cases say, by the DNS server's own pure function."""
+"""The zone gives the answers that the DNS cases describe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dns.rdatatype
 import pytest
 
 from scanner.demo.cases import DnsBehaviour
-from scanner.demo.dnsserver import respond
+from scanner.demo.dns_server import respond
 from scanner.demo.zone import records
 
 HOST = "www.demo.test"
@@ -25,13 +25,13 @@ def ask(
     return None if answer is None else dns.message.from_wire(answer)
 
 
-def test_addresses() -> None:
+def test_all_addresses_are_answered() -> None:
     answer = ask(None)
     assert answer is not None
     assert {record.to_text() for record in answer.answer[0]} == {"127.94.0.1", "127.94.0.2"}
 
 
-def test_ipv6_is_answered_to_those_who_ask() -> None:
+def test_ipv6_addresses_are_answered_to_aaaa() -> None:
     zone = records(HOST, ["::1"], None)
     for rdtype, count in (("AAAA", 1), ("A", 0)):
         answer = respond(dns.message.make_query(HOST, rdtype).to_wire(), zone)
@@ -51,14 +51,14 @@ def test_ipv6_is_answered_to_those_who_ask() -> None:
         (DnsBehaviour.BOGUS, dns.rcode.SERVFAIL),
     ],
 )
-def test_no_address(behaviour: DnsBehaviour, rcode: dns.rcode.Rcode) -> None:
+def test_failing_names_have_no_address(behaviour: DnsBehaviour, rcode: dns.rcode.Rcode) -> None:
     answer = ask(behaviour)
     assert answer is not None
     assert answer.rcode() == rcode
     assert not any(records.rdtype == dns.rdatatype.A for records in answer.answer)
 
 
-def test_silence() -> None:
+def test_silent_names_get_no_answer() -> None:
     assert ask(DnsBehaviour.SILENT) is None
 
 
@@ -70,14 +70,14 @@ def test_bogus_names_resolve_with_checking_disabled() -> None:
 
 
 @pytest.mark.parametrize("behaviour", [DnsBehaviour.CNAME_LOOP, DnsBehaviour.DANGLING_CNAME])
-def test_the_cname_itself_can_be_had(behaviour: DnsBehaviour) -> None:
+def test_the_cname_itself_is_answered(behaviour: DnsBehaviour) -> None:
     answer = ask(behaviour, "CNAME")
     assert answer is not None
     assert answer.answer[0].rdtype == dns.rdatatype.CNAME
 
 
 @pytest.mark.parametrize(("behaviour", "code"), [(DnsBehaviour.SERVFAIL, 22), (DnsBehaviour.BOGUS, 6)])
-def test_extended_errors(behaviour: DnsBehaviour, code: int) -> None:
+def test_failures_have_extended_errors(behaviour: DnsBehaviour, code: int) -> None:
     answer = ask(behaviour)
     assert answer is not None
     assert [int(option.code) for option in answer.extended_errors()] == [code]

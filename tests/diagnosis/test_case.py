@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from scanner.diagnosis.case import Case, Context, accepted_from, accepted_of, followup, moment, works
+from scanner.diagnosis.case import Case, Context, accepted_from, accepted_of, followup, works
 from scanner.model.evidence import EndpointEvidence, Failure
+from scanner.times import moment
 from tests.helpers.evidence import answered, at, evidence, failed, target
 
 

@@ -131,7 +131,7 @@ def test_the_flight_that_stands_for_an_address() -> None:
     assert flight_of(elsewhere) is None
     old = at(reset, tls10=answered((leaf(), issuing()), version=0x0301))
     found = flight_of(old)
-    assert found is not None and found.version == 0x0301
+    assert found is not None and found.negotiation.version == 0x0301
 
 
 def test_what_an_old_server_sends_is_judged_too() -> None:

@@ -50,7 +50,10 @@ def case(*changes: tuple[str, str, Any]) -> tuple[EndpointEvidence, ChainVerdict
     verdict = verifier().verify(chain(), name=HOST, at=AT)
     for where, field, value in changes:
         if where == "flight":
-            flight = replace(flight, **{field: value})
+            if field == "certificates":
+                flight = replace(flight, certificates=value)
+            else:
+                flight = replace(flight, negotiation=replace(flight.negotiation, **{field: value}))
         else:
             verdict = replace(verdict, **{field: value})
     return EndpointEvidence(ADDRESS, replace(probe, flight=flight)), verdict

@@ -20,6 +20,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -52,8 +53,8 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 certificates = st.sampled_from([(), chain(), (leaf().der,), (b"garbage",), (*chain(), root().der)]) | st.tuples(
     st.binary(max_size=20)
 )
-flights = st.builds(
-    ServerFlight,
+negotiations = st.builds(
+    Negotiation,
     version=maybe | numbers,
     cipher=maybe | numbers,
     group=maybe | numbers,
@@ -62,13 +63,18 @@ flights = st.builds(
     signature_scheme=maybe | numbers,
     signature_valid=maybe | st.booleans(),
     finished_valid=maybe | st.booleans(),
-    certificates=certificates,
-    ocsp_response=maybe | st.binary(max_size=5),
-    scts=st.lists(st.binary(max_size=5), max_size=2).map(tuple),
     client_auth=maybe
     | st.builds(ClientAuthRequest, authorities=st.lists(st.binary(max_size=20), max_size=2).map(tuple)),
     hello_retry=st.booleans(),
     complete=st.booleans(),
+)
+flights = st.builds(
+    ServerFlight,
+    negotiation=negotiations,
+    random=maybe | st.just(b"r" * 32),
+    certificates=certificates,
+    ocsp_response=maybe | st.binary(max_size=5),
+    scts=st.lists(st.binary(max_size=5), max_size=2).map(tuple),
 )
 probes = st.builds(
     Probe,

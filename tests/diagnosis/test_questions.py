@@ -22,6 +22,7 @@ from scanner.model.evidence import (
     Completion,
     EndpointEvidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -291,5 +292,5 @@ def test_an_http_answer_is_a_witness_where_a_certificate_is_in_doubt() -> None:
 
 
 def test_what_is_not_whole_is_not_completed() -> None:
-    flight = ServerFlight(version=0x0303, client_auth=ASKS)
+    flight = ServerFlight(Negotiation(version=0x0303, client_auth=ASKS))
     assert completions(failed(Failure.CLOSED, bytes_received=1000, flight=flight)) == []

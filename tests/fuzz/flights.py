@@ -1,6 +1,6 @@
 """Server flights as lists of messages, to be changed before they are put into records, and encrypted where TLS 1.3 asks for it.
 
-The TLS 1.3 side is a tiny server made of ``scanner.tls.schedule``'s own keys; the older ones are OpenSSL's, recorded and
+The TLS 1.3 side is a tiny server made of ``scanner.tls.key_schedule``'s own keys; the older ones are OpenSSL's, recorded and
 taken apart. The client's randomness is fixed, so a flight stays an answer to the hello of every fresh ``client()``.
 """
 
@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, x255
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.handshake import ClientHandshake
+from scanner.tls.key_schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.key_share import ffdhe_prime
-from scanner.tls.schedule import SUITES, HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.helpers import pki

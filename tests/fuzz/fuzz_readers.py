@@ -27,7 +27,6 @@ import orjson
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from scanner.cli import UsageProblem
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
 from scanner.codec.decode import RecordedError
@@ -35,8 +34,10 @@ from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.recorded import evidence_of
-from scanner.fleet.correlate.facts import facts_of_finding
+from scanner.errors import UsageProblem
 from scanner.fleet.correlate.fold import Fold
+from scanner.fleet.correlate.gather import facts_of
+from scanner.fleet.stats.fleet_correlation import seen_of
 from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
@@ -257,7 +258,8 @@ def _finding(random: Random, seen: Evidence) -> Finding:
     verdicts = evidence.verdicts(seen, _verifier())
     context = Context(at=evidence.AT, transparency=_transparency())
     diagnosis = diagnose(seen, verdicts, context)
-    found = assemble.finding(seen, verdicts, diagnosis, "fuzz", context=context)
+    facts = facts_of(seen, verdicts, _transparency())
+    found = assemble.finding(seen, verdicts, diagnosis, "fuzz", facts=facts, context=context)
     if diagnosis.error is not None:
         raise Violation(diagnosis.error)
     orjson.dumps(found)  # which takes no more than JSON holds
@@ -279,9 +281,9 @@ def _read_finding(line: bytes) -> None:
     statistics = FleetStats(("owner",))
     statistics.add(found)
     orjson.dumps(statistics.to_json())
-    facts = facts_of_finding(found)
+    told = seen_of(found)
     fold = Fold()
-    fold.add(facts)
+    fold.add(None if told is None else told.facts)
     fold.verdict()
     if found["outcome"] == "invalid":
         return
@@ -425,7 +427,6 @@ def _cookie(random: Random) -> None:
             raise Violation(f"a record of {length} bytes was sent")
         sent = sent[5 + length :]
     conn.receive_data(b"")
-    conn.all_events()
 
 
 def _status_message(random: Random) -> None:

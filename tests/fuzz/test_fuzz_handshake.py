@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from scanner.tls import constants as c
-from scanner.tls.events import Broken, FlightComplete, MessageReceived
+from scanner.tls.events import Broken, FlightComplete
 from tests.fuzz.flights import Flight, flights
 from tests.fuzz.fuzz_handshake import Case, Violation, check, held_for_good, main, make_case, signed
-from tests.tls.peers import message
+from tests.tls.peers import message, seen
 
 
 @pytest.mark.parametrize("flight", flights(), ids=lambda flight: flight.name)
@@ -19,25 +19,22 @@ def test_unchanged_they_are_held_for_good(flight: Flight) -> None:
     assert events[-1] == FlightComplete()
     unsigned = "key-transport" in flight.name or "anonymous" in flight.name
     assert held_for_good(conn) is not unsigned
-    assert conn.hello_retry is flight.name.endswith("retry")
-    assert signed(flight)["suite"] == conn.suite
+    assert seen(conn).negotiation.hello_retry is flight.name.endswith("retry")
+    assert signed(flight)["cipher"] == seen(conn).negotiation.cipher
 
 
 def test_some_hundred_changes() -> None:
     ends: Counter[str] = Counter()
     said: set[str] = set()
-    deepest = 0
     for number in range(700):
         conn, events = check(make_case(f"test-{number}"))
         ends[type(events[-1]).__name__] += 1
-        deepest = max(deepest, sum(isinstance(event, MessageReceived) for event in events))
         if isinstance(events[-1], Broken):
             said.add(events[-1].detail.partition(" at byte")[0])
         assert not held_for_good(conn) or events[-1] == FlightComplete()
     # the changes reach every corner: some are harmless, most are not, and these in many different ways
     assert {"FlightComplete", "Broken", "PeerClosed", "AlertReceived"} <= set(ends)
     assert len(said) > 60
-    assert deepest >= 5
     assert sum("Certificate" in detail for detail in said) > 10
 
 
@@ -71,7 +68,8 @@ def test_finished_by_the_wrong_hand_is_not_for_good() -> None:
     flight = flights()[0]
     inner = (*flight.inner[:-1], message(c.FINISHED, bytes(32)))
     conn, _ = check(Case(flight, Flight("x", flight.offer, flight.clear, inner, flight.keys).records(), (), False))
-    assert (conn.signature_valid, conn.finished_valid) == (True, False)
+    negotiation = seen(conn).negotiation
+    assert (negotiation.signature_valid, negotiation.finished_valid) == (True, False)
 
 
 def test_by_hand(capsys: pytest.CaptureFixture[str]) -> None:

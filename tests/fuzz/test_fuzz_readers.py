@@ -46,11 +46,11 @@ def test_changed_trees_reach_deep() -> None:
 
 
 def test_it_sees_an_exception_that_a_reader_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unpack(response: bytes) -> list[bytes]:
+    def unpack(response: bytes, _certificate: object) -> list[bytes]:
         kind, octets = pki.tlv(5), response  # the reader as it was
         raise ValueError(len(kind + octets))
 
-    monkeypatch.setattr(sct, "_single_responses_untrusted", unpack)
+    monkeypatch.setattr(sct, "stapled_untrusted", unpack)
     with pytest.raises(ValueError, match=r"[0-9]"):
         play("ocsp-x-1")
 

@@ -17,6 +17,7 @@ from scanner.model.evidence import (
     EndpointEvidence,
     Evidence,
     Failure,
+    Negotiation,
     Probe,
     ServerFlight,
     Stage,
@@ -65,6 +66,7 @@ def target(host: str = HOST, *, protocol: str = "https", port: int = 443, **chan
 
 def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: Any) -> ServerFlight:
     """A whole TLS 1.3 flight."""
+    of_flight = {name: changes.pop(name) for name in ("random", "ocsp_response", "scts") if name in changes}
     given: dict[str, Any] = {
         "version": 0x0304,
         "cipher": 0x1301,
@@ -76,7 +78,7 @@ def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: 
         **changes,
     }
     sent = chain() if certificates is None else [c if isinstance(c, bytes) else c.der for c in certificates]
-    return ServerFlight(certificates=tuple(sent), **given)
+    return ServerFlight(Negotiation(**given), certificates=tuple(sent), **of_flight)
 
 
 def answered(

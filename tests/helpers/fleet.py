@@ -9,8 +9,8 @@ from pathlib import Path
 
 import trio
 
+from scanner.demo.case_list import CASES
 from scanner.demo.cases import Case
-from scanner.demo.catalogue import CASES
 from scanner.demo.fleet import Fleet, run_fleet
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.inventory.exclude import ExclusionError, Exclusions, load_exclusions
+from scanner.inventory.exclude import ExclusionError, Exclusions, load_exclusions, mark_excluded
+from scanner.model.evidence import InvalidRow, Target
 
 
 def made(*entries: str) -> Exclusions:
@@ -127,3 +128,21 @@ def test_large_lists_are_queried_by_look_up() -> None:
         exclusions.add(f"10.{number >> 8}.{number & 255}.0/24")
     assert exclusions.name("h19999.example") and not exclusions.name("h20000.example")
     assert exclusions.address("10.78.31.200") and not exclusions.address("10.200.0.1")
+
+
+def target(row: int, host: str) -> Target:
+    return Target(row=row, host=host, port=443, protocol="tls", sni=host)
+
+
+def test_only_excluded_targets_become_invalid_rows() -> None:
+    rows: list[Target | InvalidRow] = [
+        target(1, "ec.test"),
+        target(2, "a.example"),
+        InvalidRow(3, "bad", host="a.example"),
+    ]
+    assert list(mark_excluded(iter(rows), Exclusions())) == rows
+    first, second, third = mark_excluded(iter(rows), made("a.example"))
+    assert (first, third) == (rows[0], rows[2])
+    assert isinstance(second, InvalidRow)
+    assert second.reason == "excluded by 'a.example': it was not contacted"
+    assert (second.row, second.host, second.port, second.protocol) == (2, "a.example", 443, "tls")

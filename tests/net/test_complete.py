@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from scanner.demo.servers import openssl
-from scanner.model.evidence import ClientAuthRequest, Completion, Failure, ServerFlight, Stage
+from scanner.model.evidence import ClientAuthRequest, Completion, Failure, Negotiation, ServerFlight, Stage
 from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer
 from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise
@@ -23,8 +23,8 @@ from tests.tls.peers import certificate_files, server_context
 
 # --- connections -----------------------------------------------------------------------------------
 
-ASKED = ServerFlight(version=0x0304, client_auth=ClientAuthRequest(), complete=True)
-NOT_ASKED = ServerFlight(version=0x0304, complete=True)
+ASKED = ServerFlight(Negotiation(version=0x0304, client_auth=ClientAuthRequest(), complete=True))
+NOT_ASKED = ServerFlight(Negotiation(version=0x0304, complete=True))
 NOW = 1_795_435_200.0
 HEAD = b"HTTP/1.1 200 OK\r\nServer: test\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nConnection: close\r\n"
 
@@ -182,7 +182,7 @@ def test_a_certificate_that_is_asked_for(
 
         async with serving(script) as server:
             version = 0x0304 if maximum is ssl.TLSVersion.TLSv1_3 else 0x0303
-            return await completion_of(server, flight=replace(ASKED, version=version))
+            return await completion_of(server, flight=ServerFlight(replace(ASKED.negotiation, version=version)))
 
     found = trio.run(main, clock=MockClock(autojump_threshold=0.005))
     assert (found.stage, found.failure, found.alert, found.version) == expected

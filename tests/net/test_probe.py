@@ -42,8 +42,8 @@ def test_the_whole_flight_is_read_and_leave_is_taken(context: ssl.SSLContext) ->
 
     assert (probe.stage, probe.failure, probe.offer, probe.sni) == (Stage.DONE, None, "modern", "a.test")
     assert probe.flight is not None
-    assert probe.flight.complete
-    assert probe.flight.signature_valid is True
+    assert probe.flight.negotiation.complete
+    assert probe.flight.negotiation.signature_valid is True
     assert len(probe.flight.certificates) == 1
     assert probe.connect_seconds is not None
     assert probe.handshake_seconds is not None
@@ -74,8 +74,8 @@ def test_a_retry_is_answered() -> None:
 
     assert probe.ok
     assert probe.flight is not None
-    assert probe.flight.hello_retry
-    assert probe.flight.group == offers.SECP384R1
+    assert probe.flight.negotiation.hello_retry
+    assert probe.flight.negotiation.group == offers.SECP384R1
 
 
 def test_a_server_that_says_no_more_may_have_closed_its_side() -> None:
@@ -299,7 +299,11 @@ def test_a_fault_of_ours_keeps_what_was_read_before_it(monkeypatch: pytest.Monke
 
     assert (probe.failure, probe.stage) == (Failure.BUG, Stage.CERTIFICATE)
     assert probe.detail is not None and "OverflowError: in reading the key" in probe.detail
-    assert probe.flight is not None and len(probe.flight.certificates) == 1 and probe.flight.version == offers.TLS13
+    assert (
+        probe.flight is not None
+        and len(probe.flight.certificates) == 1
+        and probe.flight.negotiation.version == offers.TLS13
+    )
 
 
 def test_cancelled_while_waiting_it_leaves_no_socket() -> None:

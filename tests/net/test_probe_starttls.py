@@ -42,7 +42,7 @@ def test_words_first_and_then_tls() -> None:
     assert probe.starttls_seconds is not None
     assert probe.handshake_seconds is not None
     assert probe.flight is not None
-    assert probe.flight.signature_valid is True
+    assert probe.flight.negotiation.signature_valid is True
 
 
 def scripted(*steps: bytes | None) -> Script:
@@ -220,7 +220,7 @@ def test_tls_inside_of_tds(size: int, pieces: bool) -> None:
 
     assert probe.ok
     assert probe.flight is not None
-    assert probe.flight.signature_valid is True
+    assert probe.flight.negotiation.signature_valid is True
     assert farewells[0].startswith(b"\x12\x01")
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from scanner.demo.ctlogs import DemoLog
+from scanner.demo.demo_logs import DemoLog
 from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -35,7 +36,9 @@ def over_certificate(log: DemoLog, certificate: bytes, pki: Pki) -> bytes:
     timestamp = round((pki.now.timestamp() - 3600) * 1000).to_bytes(8, "big")
     entry = b"\0\0" + len(certificate).to_bytes(3, "big") + certificate
     signature = log.key.sign(b"\0\0" + timestamp + entry + b"\0\0", ec.ECDSA(hashes.SHA256()))
-    return log.promise(b"", b"", pki.now)[:33] + timestamp + b"\0\0\4\3" + len(signature).to_bytes(2, "big") + signature
+    return (
+        log.sign_sct(b"", b"", pki.now)[:33] + timestamp + b"\0\0\4\3" + len(signature).to_bytes(2, "big") + signature
+    )
 
 
 def vector(data: bytes) -> bytes:
@@ -82,15 +85,15 @@ def wait_for(port: int) -> None:
 async def scanned(directory: Path, port: int) -> Finding:
     roots = str(directory / "roots.pem")
     logs = str(directory / "ctlogs.json")
-    material = Material(resolvers=("127.0.0.1:9",), trust_stores=(roots,), public_roots=roots, ct_logs=logs)
+    inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(roots,), public_roots=roots, ct_logs=logs)
     target = Target(row=1, host="www.demo.test", port=port, protocol="tls", sni="www.demo.test", address="127.0.0.1")
     findings: list[Finding] = []
     config = ScanConfig(revocation="off")
-    async with open_session(
-        config, material, run_id="t", verifier=make_verifier(material), callbacks=Callbacks(on_finding=findings.append)
-    ) as session:
+    async with open_run(
+        config, inputs, make_judgement(config, inputs, run_id="t"), Callbacks(on_finding=findings.append)
+    ) as run:
         with trio.fail_after(20):
-            await session.run(iter([target]))
+            await run.run(iter([target]))
     return findings[0]
 
 
@@ -98,7 +101,7 @@ async def scanned(directory: Path, port: int) -> Finding:
 def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare = pki.leaf("www.demo.test", logs=())
-    scts = [over_certificate(log, bare.leaf, pki) for log in pki.logs.usual]
+    scts = [over_certificate(log, bare.leaf, pki) for log in pki.logs.sufficient]
 
     finding = served(tmp_path, pki, bare, scts, version)
 
@@ -114,7 +117,7 @@ def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
 def test_those_of_another_certificate(tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare, other = pki.leaf("www.demo.test", logs=()), pki.leaf("www.demo.test", logs=())
-    scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.usual]
+    scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.sufficient]
 
     finding = served(tmp_path, pki, bare, scts, "tls1_3")
 

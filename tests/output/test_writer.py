@@ -23,6 +23,7 @@ from scanner.output import (
     OutputFull,
     OutputLost,
     Writer,
+    WriterStatistics,
     certificates_in,
     dumps_line,
     open_output,
@@ -178,9 +179,10 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         open_output("-", resume=True)
 
 
-def test_devices_may_be_written(tmp_path: Path) -> None:
+def test_a_device_is_written_to() -> None:
     with open_output("/dev/null") as writer:
         writer.write(finding(1))
+    assert writer.statistics() == WriterStatistics(lines=1, bytes=len(line(1)), writes=1)
 
 
 def test_standard_output_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
 
 def test_a_write_that_blocks_is_left_by_a_later_signal() -> None:
     program = (
-        "import os, signal\nfrom scanner import signals\nsignals.GRACE = 0.0\nsignals.install()\n"
+        "import os, signal\nfrom scanner.process import signals\nsignals.GRACE = 0.0\nsignals.install()\n"
         "with signals.deferred():\n os.kill(os.getpid(), signal.SIGINT)\n print(flush=True)\n os.write(1, b'x' * 10_000_000)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

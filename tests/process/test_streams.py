@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PROGRAM = (
-    "import os, sys\nfrom scanner import streams\nstreams.prepare()\n"
+    "import os, sys\nfrom scanner.process import streams\nstreams.prepare()\n"
     "number = os.open(os.devnull, os.O_RDONLY)\n"
     "print('said', file=sys.stderr)\nsys.stderr.write('x' * 100_000)\nsys.stderr.flush()\n"
     "sys.exit(10 + number)"
@@ -25,6 +25,6 @@ def test_standard_error_never_fails_and_its_number_is_not_given_away(redirection
 
 
 def test_what_no_encoding_holds_is_written_as_an_escape() -> None:
-    program = "import sys\nfrom scanner import streams\nstreams.prepare()\nprint('\\udcff', file=sys.stderr)"
+    program = "import sys\nfrom scanner.process import streams\nstreams.prepare()\nprint('\\udcff', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=True)
     assert done.stderr == b"\\udcff\n"

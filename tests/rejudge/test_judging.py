@@ -18,7 +18,7 @@ from scanner.rejudge import judging
 from scanner.rejudge.certificate_store import Certificates
 from scanner.rejudge.judging import Judged, RecordedRun, Rejudge
 from scanner.rejudge.judging_options import Options
-from scanner.run.wiring import Material, make_judgement, make_verifier
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
 from tests.helpers import pki
@@ -37,10 +37,10 @@ def roots(tmp_path: Path) -> Path:
 
 def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConfig | None = None) -> Path:
     """The findings file of a run that saw this."""
-    material = Material(trust_stores=(str(roots),))
-    verifier = make_verifier(material, Intermediates(shipped=False))
+    inputs = RunInputs(trust_stores=(str(roots),))
+    verifier = make_verifier(inputs, Intermediates(shipped=False))
     config = config or ScanConfig()
-    judgement = make_judgement(config, material, verifier, run_id="run-1", fragments=Fragments())
+    judgement = make_judgement(config, inputs, verifier, run_id="run-1", fragments=Fragments())
     whole = RecordedRun(judgement, judge_clock=config.at is None)
     for one in seen:
         whole.add(one)
@@ -55,7 +55,7 @@ def again(
     """Everything that comes of judging the file again."""
     told: list[str] = [] if said is None else said
     with Certificates() as certificates:
-        work = Rejudge([str(path)], Options(given or {}, say=told.append), certificates, fragments=Fragments())
+        work = Rejudge([str(path)], Options(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
         work.fold()
         return list(work.findings())
@@ -205,9 +205,9 @@ def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPat
 
 def test_certificates_that_no_server_sent(roots: Path) -> None:
     """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
-    material = Material(trust_stores=(str(roots),))
-    verifier = make_verifier(material, Intermediates(shipped=False))
-    judgement = make_judgement(ScanConfig(), material, verifier, run_id="r")
+    inputs = RunInputs(trust_stores=(str(roots),))
+    verifier = make_verifier(inputs, Intermediates(shipped=False))
+    judgement = make_judgement(ScanConfig(), inputs, verifier, run_id="r")
     path = roots.with_name("file.ndjson")
     for sni, name in ((None, None), ("wrong.example", "wrong.example")):
         row = replace(target("chain.pem" if sni is None else sni), sni=sni)
@@ -231,14 +231,6 @@ def test_the_clock_of_a_run_is_judged_again(roots: Path) -> None:
     assert {finding["cause"] for finding in findings} == {"clock-skew"}
 
 
-def test_servers_of_time_are_heard_again() -> None:
-    told = {"kind": "sntp", "who": "ntp.example", "time": "2026-11-23T12:00:00Z", "local_time": "2026-11-23T13:00:00Z"}
-    other = {"kind": "http-date", "who": "a.example", "time": "x", "local_time": "y"}
-    diagnoses = [{"evidence": {"witnesses": [told, other, 5]}}, {"evidence": {"clock": {"witnesses": [told]}}}]
-    heard = list(judging._servers_of_time({"diagnoses": diagnoses}))
-    assert [(one.who, one.time - one.local) for one in heard] == [("ntp.example", -3600)] * 2
-
-
 def test_issuers_fetched_in_steps(roots: Path) -> None:
     """The second issuer was fetched for the first, which no server sent and no list of certificates has."""
     upper = pki.authority("Upper", root())
@@ -249,7 +241,7 @@ def test_issuers_fetched_in_steps(roots: Path) -> None:
         FetchedIssuer(lower.sha256, "http://a/upper", (upper.der,)),
     )
     seen = replace(evidence(answered((host,))), issuers=steps)
-    verifier = make_verifier(Material(trust_stores=(str(roots),)), Intermediates(shipped=False))
+    verifier = make_verifier(RunInputs(trust_stores=(str(roots),)), Intermediates(shipped=False))
     with Certificates() as certificates:
         certificates.put(host.der)
         judging._learn_fetched(seen, verifier, certificates)

@@ -12,7 +12,7 @@ from scanner.cli.options import JUDGING_OPTIONS
 from scanner.codec.decode import RecordedError
 from scanner.model.config import ScanConfig
 from scanner.rejudge.judging_options import Options
-from scanner.run.wiring import JUDGED_BY_CONFIG, JUDGED_BY_MATERIAL, Material, judged_with
+from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs, judged_with
 
 
 def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
 
 def setup_of(finding: dict[str, Any], given: dict[str, Any] | None = None, beside: tuple[str, ...] = ()) -> Any:
     said: list[str] = []
-    options = Options(given or {}, beside=beside, say=said.append)
+    options = Options(given or {}, beside=beside, log=said.append)
     return options.setup(options.key(finding)), said
 
 
@@ -36,12 +36,12 @@ def test_every_option_of_the_judgement_is_recorded() -> None:
     for option in JUDGING_OPTIONS:
         option(command)
     names = {parameter.name for parameter in command.params}
-    assert names == (JUDGED_BY_CONFIG.keys() | JUDGED_BY_MATERIAL.keys() | {"trust_store"}) - {"lang"}
+    assert names == (JUDGED_BY_CONFIG.keys() | JUDGED_BY_INPUTS.keys() | {"trust_store"}) - {"lang"}
 
 
 def test_the_defaults_are_not_written() -> None:
-    assert judged_with(ScanConfig(), Material()) == {}
-    assert judged_with(ScanConfig(), Material(private_cas=[])) == {}
+    assert judged_with(ScanConfig(), RunInputs()) == {}
+    assert judged_with(ScanConfig(), RunInputs(private_cas=[])) == {}
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -49,57 +49,57 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     files: dict[str, Any] = {"public_roots": str(tmp_path / "r.pem"), "ct_logs": str(tmp_path / "l.json")}
     config = ScanConfig(at=5.0, expiry_warning_days=14.0, revocation="off", language="zh")
-    material = Material(private_cas=[str(tmp_path / "c.pem")], **files)
-    setup, said = setup_of(recorded(**judged_with(config, material)))
+    inputs = RunInputs(private_cas=[str(tmp_path / "c.pem")], **files)
+    setup, said = setup_of(recorded(**judged_with(config, inputs)))
     assert setup.config == config
-    assert {name: getattr(setup.material, name) for name in files} == files
-    assert list(setup.material.private_cas) == material.private_cas and said == []
+    assert {name: getattr(setup.inputs, name) for name in files} == files
+    assert list(setup.inputs.private_cas) == inputs.private_cas and said == []
 
 
 def test_stores_are_those_by_whose_name_the_run_judged(tmp_path: Path) -> None:
     roots = tmp_path / "roots.pem"
     roots.touch()
     setup, said = setup_of(recorded((str(roots), "mozilla")))
-    assert setup.material.trust_stores == (str(roots), "mozilla")
+    assert setup.inputs.trust_stores == (str(roots), "mozilla")
     assert said == [f"trusting what the run trusted: {roots}"]
-    assert setup_of(recorded(("mozilla",)))[0].material.trust_stores == ("mozilla",)
-    assert setup_of(recorded())[0].material.trust_stores == ("mozilla",)
+    assert setup_of(recorded(("mozilla",)))[0].inputs.trust_stores == ("mozilla",)
+    assert setup_of(recorded())[0].inputs.trust_stores == ("mozilla",)
 
 
 def test_a_file_that_was_moved_with_the_findings(tmp_path: Path) -> None:
     (tmp_path / "roots.pem").touch()
     setup, _ = setup_of(recorded(("elsewhere/roots.pem",)), beside=(str(tmp_path),))
-    assert setup.material.trust_stores == (str(tmp_path / "roots.pem"),)
+    assert setup.inputs.trust_stores == (str(tmp_path / "roots.pem"),)
 
 
 def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> None:
     said: list[str] = []
-    options = Options({}, say=said.append)
+    options = Options({}, log=said.append)
     finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
     setup = options.setup(options.key(finding))
-    assert options.setup(options.key(finding)).material.trust_stores == setup.material.trust_stores
-    assert judged_with(setup.config, setup.material) == {} and setup.material.trust_stores == ("mozilla",)
+    assert options.setup(options.key(finding)).inputs.trust_stores == setup.inputs.trust_stores
+    assert judged_with(setup.config, setup.inputs) == {} and setup.inputs.trust_stores == ("mozilla",)
     assert len(said) == 3 and "mozilla in its place" in said[1] and "--ct-logs" in said[0]
 
 
 def test_nothing_but_plain_files_is_opened(tmp_path: Path) -> None:
     setup, said = setup_of(recorded((str(tmp_path), "/dev/zero")))
-    assert setup.material.trust_stores == ("mozilla",) and len(said) == 2
+    assert setup.inputs.trust_stores == ("mozilla",) and len(said) == 2
 
 
 def test_what_is_given_wins(tmp_path: Path) -> None:
     finding = recorded((str(tmp_path / "gone.pem"),), at=5, revocation="off")
     setup, said = setup_of(finding, {"trust_store": ("system",), "at": None})
-    assert (setup.material.trust_stores, setup.config.at, setup.config.revocation) == (("system",), None, "off")
+    assert (setup.inputs.trust_stores, setup.config.at, setup.config.revocation) == (("system",), None, "off")
     assert said == [] and setup.recorded == {"revocation"}
 
 
 def test_a_store_that_is_no_store_any_more() -> None:
     said: list[str] = []
-    options = Options({"public_roots": "p"}, say=said.append)
+    options = Options({"public_roots": "p"}, log=said.append)
     setup = options.setup(options.key(recorded(("system",), public_roots="x")))
     without = options.without_recorded_files(setup, "trust store system: none")
-    assert (without.material.public_roots, without.material.trust_stores) == ("p", ("mozilla",))
+    assert (without.inputs.public_roots, without.inputs.trust_stores) == ("p", ("mozilla",))
     assert said == ["trust store system: none; judged without what the run named: --trust-store"]
 
 
@@ -119,8 +119,8 @@ def test_a_store_that_is_no_store_any_more() -> None:
 )
 def test_what_cannot_be_read(finding: dict[str, Any]) -> None:
     with pytest.raises(RecordedError):
-        Options({}, say=print).key(finding)
+        Options({}, log=print).key(finding)
 
 
 def test_options_of_a_newer_version_are_passed_over() -> None:
-    assert Options({}, say=print).key(recorded(mood="grim")) == ()
+    assert Options({}, log=print).key(recorded(mood="grim")) == ()

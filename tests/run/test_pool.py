@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,9 +21,9 @@ from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Target
 from scanner.run import pool as workers
+from scanner.run.inputs import RunInputs
 from scanner.run.pool import WorkerPool, WorkersFailed, shard_of, shares
 from scanner.run.row_queue import Row
-from scanner.run.wiring import Material
 from scanner.run.worker import Assignment, Report
 from scanner.starttls import PROTOCOLS
 from tests.helpers.dying_worker import DEADLY
@@ -38,14 +37,14 @@ CONFIG = ScanConfig(connect_timeout=1.0, timeout=3.0, retries=0, rate_per_addres
 class Watched:
     """A crew whose findings are kept."""
 
-    def __init__(self, count: int = 2, material: Material | None = None, **changes: Any) -> None:
+    def __init__(self, count: int = 2, inputs: RunInputs | None = None, **changes: Any) -> None:
         self.findings: list[dict[str, Any]] = []
         self.reports: list[Report] = []
         self.logged: list[str] = []
         self.stats = RunCounts()
         assignment = Assignment(
             config=replace(CONFIG, **changes),
-            material=material or Material(trust_stores=["system"]),
+            inputs=inputs or RunInputs(trust_stores=["system"]),
             run_id="test",
             certificates=True,
         )
@@ -127,7 +126,7 @@ def test_every_row_has_one_finding(closed_port: int) -> None:
 def test_excluded_rows_reach_no_process(closed_port: int) -> None:
     exclusions = Exclusions()
     exclusions.add("host1.test")
-    watched = Watched(material=Material(trust_stores=["system"], exclusions=exclusions))
+    watched = Watched(inputs=RunInputs(trust_stores=["system"], exclusions=exclusions))
 
     trio.run(watched.pool.run, targets(1, closed_port))
 
@@ -188,7 +187,7 @@ def test_a_killed_process_loses_nothing(closed_port: int, silent_port: int) -> N
 
 
 def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, silent_port: int) -> None:
-    watched = Watched(timeout=60.0)
+    watched = Watched(timeout=600.0)  # a run that does not stop outlasts the limit of this test
     pids: list[int] = []
 
     async def main() -> None:
@@ -198,10 +197,8 @@ def test_stopping_keeps_what_was_found_and_leaves_no_process(closed_port: int, s
             pids.extend(watched.pool.processes())
             nursery.cancel_scope.cancel()
 
-    began = time.monotonic()
     trio.run(main)
 
-    assert time.monotonic() - began < 15
     assert watched.rows == list(range(21, 51))
     assert watched.logged == []
     assert len(pids) == 2
@@ -260,7 +257,19 @@ def test_output_that_fails_stops_all(closed_port: int) -> None:
 
 # Times; what servers choose anew for each connection, and the length of signatures, which goes with it; DER, which stands
 # in the first finding that has the certificate.
-NOT_SHARED = {"run", "started", "duration_ms", "timing_ms", "seconds", "local_time", "random", "bytes_received", "der"}
+NOT_SHARED = {
+    "run",
+    "local",
+    "at",
+    "started",
+    "duration_ms",
+    "timing_ms",
+    "seconds",
+    "local_time",
+    "random",
+    "bytes_received",
+    "der",
+}
 
 
 def comparable(value: Any) -> Any:
@@ -276,10 +285,10 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
         "sends-intermediate", "intermediate-not-sent", "untrusted-root", "malformed-certificate",
     )  # fmt: skip
     with fleet_of(tmp_path, cases) as fleet:
-        material = Material(resolvers=[fleet.resolver], trust_stores=[str(fleet.roots)])
+        inputs = RunInputs(resolvers=[fleet.resolver], trust_stores=[str(fleet.roots)])
         found = []
         for count in (1, 2, 5):
-            watched = Watched(count, material, **fleet.config_hints)
+            watched = Watched(count, inputs, **fleet.config_hints)
             trio.run(watched.pool.run, read_inventory(str(fleet.inventory), protocols=PROTOCOLS))
             found.append(
                 sorted((comparable(each) for each in watched.findings), key=lambda each: each["target"]["row"])

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from scanner.diagnosis import engine
-from scanner.inventory.exclude import Exclusions
+from scanner.inventory.exclude import Exclusions, mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import ROWS_AHEAD, Row
-from scanner.run.wiring import without_excluded
 from tests.helpers import evidence, pki
 from tests.helpers.network import NEVER, Connection, Scenario, Step
 from tests.helpers.scanning import (
@@ -93,7 +92,7 @@ def test_any_mix_of_rows(picked: list[tuple[str, int, bool]], kinds: list[str], 
             rows.append(row(number, host, port=port, id=f"id{number}", tags=tags))
         else:
             rows.append(InvalidRow(row=number, reason="bad", host=host, id=number, tags=tags))
-    rows = list(without_excluded(iter(rows), exclusions))
+    rows = list(mark_excluded(iter(rows), exclusions))
     scenario = weather(of)
 
     findings = scanned(scenario, rows, ScanConfig(retries=0, concurrency=concurrency))
@@ -165,7 +164,7 @@ SEAMS = [
     "scanner.diagnosis.assemble:endpoint_record",
     "scanner.diagnosis.assemble:dns_record",
     "scanner.diagnosis.assemble:facts_of_target",
-    "scanner.diagnosis.assemble:add_untrusted_issuer",
+    "scanner.run.judgement:facts_of",
     *(f"scanner.diagnosis.engine:_RULES.{rule.__name__}" for rule in engine._RULES),
 ]
 # Those without which what was seen cannot be shown; what it means is.

@@ -13,13 +13,13 @@ import trio
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
+from scanner.run.inputs import RunInputs
 from scanner.run.ipc import MessageStream, encode_message
-from scanner.run.wiring import Material
 from scanner.run.worker import Assignment, Report, main, work
 
 ASSIGNMENT = Assignment(
     config=ScanConfig(connect_timeout=1.0, timeout=2.0, retries=0),
-    material=Material(trust_stores=["system"]),
+    inputs=RunInputs(trust_stores=["system"]),
     run_id="test",
 )
 
@@ -111,7 +111,7 @@ def test_the_end_of_orders_is_the_end_of_work() -> None:
 
 def test_what_goes_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     rows, control, reports = os.pipe(), os.pipe(), os.pipe()
-    bad = Assignment(config=ASSIGNMENT.config, material=Material(trust_stores=["/no/such/roots.pem"]), run_id="test")
+    bad = Assignment(config=ASSIGNMENT.config, inputs=RunInputs(trust_stores=["/no/such/roots.pem"]), run_id="test")
     os.write(control[1], encode_message(bad))
 
     assert main([str(rows[0]), str(control[0]), str(reports[1])]) == 1

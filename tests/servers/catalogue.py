@@ -11,7 +11,6 @@ from typing import Final
 from tests.servers.spec import Expected, ServerSpec, Version
 
 # TLS 1.3 suites and groups that OpenSSL 3 and GnuTLS 3.7 pick on their own
-AES128: Final = "TLS_AES_128_GCM_SHA256"
 AES256: Final = "TLS_AES_256_GCM_SHA384"
 
 # They ask for a client certificate and go on without one.

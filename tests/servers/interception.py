@@ -12,15 +12,16 @@ from typing import Final
 
 import trio
 
-from scanner.demo.cases import Workshop
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.cases import ServerFactory
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Authority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.
@@ -50,8 +51,8 @@ class Network:
         self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
         """One server for all the names, each with a certificate and key of its own; gives its port."""
-        with Workshop(self.pki) as shop:
-            contexts = {name: shop.context(self.pki.leaf(name, issuer=issuer)) for name in names}
+        with ServerFactory(self.pki) as factory:
+            contexts = {name: factory.context(self.pki.leaf(name, issuer=issuer)) for name in names}
 
             def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
                 connection.context = contexts.get(name or "", contexts[names[0]])
@@ -84,18 +85,21 @@ class Network:
                 await stack.enter_async_context(serve_dns({name: Node(a=(at,)) for name, at in zone.items()}))
                 for zone in (addresses, *others)
             ]
-            material = Material(
+            inputs = RunInputs(
                 resolvers=tuple(resolver.text for resolver in resolvers),
                 trust_stores=tuple(map(str, stores or (self.roots,))),
                 private_cas=tuple(map(str, private_cas)),
                 public_roots=str(self.roots) if public else None,
                 earlier=None if earlier is None else str(earlier),
             )
-            verifier = make_verifier(material)
+            verifier = make_verifier(inputs)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
-            async with open_session(
-                CONFIG, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
-            ) as session:
+            async with open_run(
+                CONFIG,
+                inputs,
+                make_judgement(CONFIG, inputs, verifier, run_id="run"),
+                Callbacks(on_finding=written.append),
+            ) as run:
                 with trio.fail_after(50):
-                    await session.run(iter(rows))
+                    await run.run(iter(rows))
         return {finding["target"]["host"] or "": finding for finding in written}

@@ -13,8 +13,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
 from tests.servers.pki import Credential, Pki
@@ -31,15 +32,18 @@ def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
     """The finding of one server; ``files`` holds the certificate to show and its key."""
     config = ScanConfig(rate_per_address=None, timeout=20, retries=0, revocation="off", authenticate=files is not None)
     shown = None if files is None else str(files)
-    material = Material(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
+    inputs = RunInputs(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
     findings: list[Finding] = []
 
     async def main() -> None:
-        verifier = make_verifier(material)
-        async with open_session(
-            config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
-        ) as session:
-            await session.run(iter([target]))
+        verifier = make_verifier(inputs)
+        async with open_run(
+            config,
+            inputs,
+            make_judgement(config, inputs, verifier, run_id="test"),
+            Callbacks(on_finding=findings.append),
+        ) as run:
+            await run.run(iter([target]))
 
     trio.run(main)
     (finding,) = findings

@@ -66,28 +66,28 @@ def assert_as_expected(seen: Probe, server: Server) -> None:
     assert seen.stage is Stage.DONE
     flight = seen.flight
     assert flight is not None
-    assert flight.complete
-    assert flight.version is not None and flight.cipher is not None
-    assert version_name(flight.version) == spec.expected.version
+    assert flight.negotiation.complete
+    assert flight.negotiation.version is not None and flight.negotiation.cipher is not None
+    assert version_name(flight.negotiation.version) == spec.expected.version
     assert flight.certificates == server.chain
     if spec.expected.cipher is not None:
-        assert cipher_name(flight.cipher) == spec.expected.cipher
+        assert cipher_name(flight.negotiation.cipher) == spec.expected.cipher
     if spec.expected.group is not None:
-        assert flight.group is not None
-        assert group_name(flight.group) == spec.expected.group
-    assert flight.hello_retry == spec.expected.hello_retry
-    assert flight.alpn == spec.expected.alpn
+        assert flight.negotiation.group is not None
+        assert group_name(flight.negotiation.group) == spec.expected.group
+    assert flight.negotiation.hello_retry == spec.expected.hello_retry
+    assert flight.negotiation.alpn == spec.expected.alpn
     assert (flight.ocsp_response is not None) == spec.staple
     if spec.staple:
         assert flight.ocsp_response == server.credential.ocsp_response
-    assert (flight.client_auth is not None) == (spec.client_auth != "none")
-    if flight.client_auth is not None and spec.software != "nss":
+    assert (flight.negotiation.client_auth is not None) == (spec.client_auth != "none")
+    if flight.negotiation.client_auth is not None and spec.software != "nss":
         roots = x509.load_pem_x509_certificates(server.roots.read_bytes())
-        assert set(flight.client_auth.authorities) == {root.subject.public_bytes() for root in roots}
+        assert set(flight.negotiation.client_auth.authorities) == {root.subject.public_bytes() for root in roots}
     # RSA key transport has no signature of the server's (RFC 5246 section 7.4.3)
-    key_transport = cipher_name(flight.cipher).startswith("TLS_RSA_")
-    assert flight.signature_valid is (None if key_transport else True)
-    assert flight.finished_valid is (True if spec.expected.version == "TLSv1.3" else None)
+    key_transport = cipher_name(flight.negotiation.cipher).startswith("TLS_RSA_")
+    assert flight.negotiation.signature_valid is (None if key_transport else True)
+    assert flight.negotiation.finished_valid is (True if spec.expected.version == "TLSv1.3" else None)
 
 
 @pytest.mark.parametrize("spec", ALL_SERVERS, ids=lambda spec: spec.id)
@@ -104,8 +104,8 @@ def test_a_modern_hello_is_refused(spec: ServerSpec, start: Start) -> None:
     if spec.software == "gnutls":
         # Without TLS 1.3 of its own it does not look at supported_versions, and answers with the version that it has.
         assert seen.flight is not None
-        assert seen.flight.version is not None
-        assert version_name(seen.flight.version) == spec.expected.version
+        assert seen.flight.negotiation.version is not None
+        assert version_name(seen.flight.negotiation.version) == spec.expected.version
         return
     assert seen.failure is Failure.ALERT
     assert seen.alert is not None
@@ -160,9 +160,9 @@ def test_no_changed_key_exchange_passes_before_tls13(identifier: str, start: Sta
     for position in range(0, whole.bytes_received, max(1, whole.bytes_received // 40)):
         seen = through_relay(server, with_byte_flipped(position), HASTY)
         assert seen.failure is not Failure.BUG
-        if seen.ok and seen.flight is not None and seen.flight.signature_valid:
+        if seen.ok and seen.flight is not None and seen.flight.negotiation.signature_valid:
             # What the signature covers (RFC 5246 section 7.4.3) is as it was.
-            assert seen.flight.group == whole.flight.group
+            assert seen.flight.negotiation.group == whole.flight.negotiation.group
 
 
 # --- a relay between the engine and the server, which does to the server's bytes what a network might ---
@@ -279,7 +279,7 @@ def test_healthy_servers_take_every_current_offer(identifier: str, offer: str, s
 
     assert seen.failure is None
     assert seen.flight is not None
-    assert seen.flight.signature_valid is True
+    assert seen.flight.negotiation.signature_valid is True
 
 
 @pytest.mark.parametrize("spec", MODERN_SERVERS, ids=lambda spec: spec.id)
@@ -292,5 +292,5 @@ def test_who_asks_for_a_certificate_says_from_whom(spec: ServerSpec, start: Star
     flight = probe(start(spec)).flight
 
     assert flight is not None
-    assert flight.client_auth is not None
-    assert len(flight.client_auth.authorities) == 2
+    assert flight.negotiation.client_auth is not None
+    assert len(flight.negotiation.client_auth.authorities) == 2

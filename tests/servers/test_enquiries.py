@@ -23,8 +23,9 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing
@@ -224,21 +225,17 @@ def scanned(
     findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
-    material = Material(
+    inputs = RunInputs(
         resolvers=("127.0.0.1:9",), trust_stores=(str(roots),), cache=None if cache is None else str(cache)
     )
 
     async def main(address: str, port: int) -> None:
         settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
-        async with open_session(
-            settings,
-            material,
-            run_id="test",
-            verifier=make_verifier(material),
-            callbacks=Callbacks(on_finding=findings.append),
-        ) as session:
+        async with open_run(
+            settings, inputs, make_judgement(settings, inputs, run_id="test"), Callbacks(on_finding=findings.append)
+        ) as run:
             name = leaf.parsed.dns_names[0]
-            await session.run(
+            await run.run(
                 Target(
                     row=row, host=name, port=port, protocol="tls", sni=name, address=address, tags={"n": row}, id=row
                 )

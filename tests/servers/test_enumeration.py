@@ -16,8 +16,9 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.helpers import pki
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec
@@ -83,14 +84,17 @@ def scanned(
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
         target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
-        material = Material(trust_stores=stores(root))
-        verifier = make_verifier(material)
+        inputs = RunInputs(trust_stores=stores(root))
+        verifier = make_verifier(inputs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_session(
-                config, material, run_id="t", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
-            ) as session:
-                await session.run(iter([target]))
+            async with open_run(
+                config,
+                inputs,
+                make_judgement(config, inputs, verifier, run_id="t"),
+                Callbacks(on_finding=findings.append),
+            ) as run:
+                await run.run(iter([target]))
             nursery.cancel_scope.cancel()
 
     trio.run(main)

@@ -13,15 +13,16 @@ import pytest
 import trio
 from cryptography import x509
 
-from scanner.demo.cases import Workshop
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.ca_services import distribution_points
+from scanner.demo.cases import ServerFactory
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.servers import openssl, run_handler
-from scanner.demo.services import points
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.servers.interception import NAMES, Network
 from tests.servers.running import free_port, loopback_address
 
@@ -80,17 +81,17 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
     written: list[Finding] = []
     logs = network.directory / "ctlogs.json"
     logs.write_bytes(network.pki.logs.as_json(network.pki.now))
-    with Workshop(network.pki) as shop:
+    with ServerFactory(network.pki) as factory:
         contexts: dict[str, ssl.SSLContext] = {}
         for number, (site, port) in enumerate(zip(SITES, ports, strict=True)):
             host = f"services.ca{number}.test:{port}"
             responder = x509.AccessDescription(x509.OID_OCSP, x509.UniformResourceIdentifier(f"http://{host}/ocsp"))
             issuers = x509.AccessDescription(x509.OID_CA_ISSUERS, x509.UniformResourceIdentifier(f"http://{host}/ca"))
             extensions = (
-                (points(f"http://{host}/crl", f"http://{host}/other"), False),
+                (distribution_points(f"http://{host}/crl", f"http://{host}/other"), False),
                 (x509.AuthorityInformationAccess([responder, issuers]), False),
             )
-            contexts[site] = shop.context(network.pki.leaf(site, extensions=extensions))
+            contexts[site] = factory.context(network.pki.leaf(site, extensions=extensions))
 
         def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
             connection.context = contexts.get(name or "", contexts[SITES[0]])
@@ -103,16 +104,19 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
             handler = partial(run_handler, openssl(contexts[SITES[0]], "ready"))
             nursery.start_soon(trio.serve_listeners, handler, [listener])
             roots = str(network.roots)
-            material = Material(resolvers=(dns.text,), trust_stores=(roots,), public_roots=roots, ct_logs=str(logs))
+            inputs = RunInputs(resolvers=(dns.text,), trust_stores=(roots,), public_roots=roots, ct_logs=str(logs))
             port = listener.socket.getsockname()[1]
             rows = [Target(number, site, port, "https", site) for number, site in enumerate(SITES, 1)]
             config = ScanConfig(retries=0, private_urls=True)
-            verifier = make_verifier(material)
-            async with open_session(
-                config, material, run_id="run", verifier=verifier, callbacks=Callbacks(on_finding=written.append)
-            ) as session:
+            verifier = make_verifier(inputs)
+            async with open_run(
+                config,
+                inputs,
+                make_judgement(config, inputs, verifier, run_id="run"),
+                Callbacks(on_finding=written.append),
+            ) as run:
                 with trio.fail_after(50):
-                    await session.run(iter(rows))
+                    await run.run(iter(rows))
             nursery.cancel_scope.cancel()
     assert len(written) == len(SITES)
     return written

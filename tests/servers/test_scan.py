@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 import pytest
@@ -11,8 +10,9 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
 from tests.servers.conftest import Start
 from tests.servers.running import Server
@@ -28,20 +28,18 @@ def scan(servers: Iterable[Server], config: ScanConfig = CONFIG) -> list[Finding
         Target(row=row, host=server.name, port=server.port, protocol="tls", sni=server.name, address=server.address)
         for row, server in enumerate(servers, 1)
     ]
-    material = Material(trust_stores=[str(servers[0].roots)])
+    inputs = RunInputs(trust_stores=[str(servers[0].roots)])
     findings: list[Finding] = []
 
     async def main() -> None:
-        verifier = make_verifier(material)
-        async with open_session(
+        verifier = make_verifier(inputs)
+        async with open_run(
             config,
-            material,
-            run_id="test",
-            verifier=verifier,
-            callbacks=Callbacks(on_finding=findings.append),
-            clock=time.time,
-        ) as session:
-            await session.run(iter(rows))
+            inputs,
+            make_judgement(config, inputs, verifier, run_id="test"),
+            Callbacks(on_finding=findings.append),
+        ) as run:
+            await run.run(iter(rows))
 
     trio.run(main)
     return findings

@@ -10,8 +10,9 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, Probe, Target
 from scanner.model.findings import Finding
 from scanner.net.probe import Prober, Timing
+from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
 from scanner.tls.plaintext import recognise
@@ -78,12 +79,15 @@ def test_no_tls_is_said(service: Service, pki: Pki) -> None:
 
 async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
     findings: list[Finding] = []
-    material = Material(trust_stores=(roots,))
-    verifier = make_verifier(material)
-    async with open_session(
-        config, material, run_id="test", verifier=verifier, callbacks=Callbacks(on_finding=findings.append)
-    ) as session:
-        await session.run(iter([target]))
+    inputs = RunInputs(trust_stores=(roots,))
+    verifier = make_verifier(inputs)
+    async with open_run(
+        config,
+        inputs,
+        make_judgement(config, inputs, verifier, run_id="test"),
+        Callbacks(on_finding=findings.append),
+    ) as run:
+        await run.run(iter([target]))
     (finding,) = findings
     return finding
 

@@ -17,14 +17,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from trio.testing import MockClock
 
-from scanner.demo import wire
-from scanner.demo.hello import parse_hello_untrusted
+from scanner.demo import server_messages
+from scanner.demo.client_hello import parse_hello_untrusted
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
+from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import Material, make_verifier, open_session
+from scanner.run.wiring import open_run
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.wire import u16, vector8, vector16
@@ -51,8 +52,8 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         hello = parse_hello_untrusted(said[5:], len(said))
-        suite = wire.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        await peer.say(wire.server_flight(hello, wire.TLS12, suite, credential, staple=staple))
+        suite = server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        await peer.say(server_messages.server_flight(hello, server_messages.TLS12, suite, credential, staple=staple))
         await peer.silence()
 
     return script
@@ -63,21 +64,17 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
     findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
-    material = Material(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
+    inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
 
     async def main() -> None:
         files: Server
         async with serving_files(answers) as files, serving(script(files.port)) as server:
             config = ScanConfig(private_urls=True, retries=0, at=NOW)
-            async with open_session(
-                config,
-                material,
-                run_id="test",
-                verifier=make_verifier(material),
-                callbacks=Callbacks(on_finding=findings.append),
-            ) as session:
+            async with open_run(
+                config, inputs, make_judgement(config, inputs, run_id="test"), Callbacks(on_finding=findings.append)
+            ) as run:
                 row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
-                await session.run(iter([row]))
+                await run.run(iter([row]))
 
     # nothing but loopback is waited for, and what these servers leave open ends with the probe's own deadlines
     trio.run(main, clock=MockClock(autojump_threshold=0.02))

@@ -1,4 +1,4 @@
-"""Scripted conversations: what the server says, what the client must say in between, and how it ends."""
+"""Scripted conversations: what the server sends, what the client must send in between, and the outcome."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HOST = "a.example"
 
 
 def opened(protocol: str) -> Dialogue:
-    """A fresh dialogue that can name other protocols."""
+    """A fresh dialogue that can recognise other protocols."""
     fresh = dialogue(protocol, host=HOST, recognise=recognise)
     assert fresh is not None
     return fresh
 
 
 def play(protocol: str, *script: tuple[str, bytes]) -> Outcome:
-    """Play ``("C", what we must say)`` and ``("S", what the server says)``; the outcome, which no cutting may change."""
+    """Play ``("C", what the client must send)`` and ``("S", what the server sends)``. Return the outcome, for any chunking."""
     talk = opened(protocol)
     for speaker, said in script:
         if speaker == "C":
@@ -35,7 +35,7 @@ def play(protocol: str, *script: tuple[str, bytes]) -> Outcome:
 
 
 def answer(protocol: str, chunks: Iterable[bytes]) -> Outcome:
-    """The outcome of bytes cut in this way, all said without waiting for us."""
+    """The outcome of these chunks, all sent without waiting for the client."""
     talk = opened(protocol)
     for chunk in chunks:
         if chunk:

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.starttls import PROTOCOLS, Malformed, NeedData, Ready, dialogue
-from scanner.starttls.base import MOST_BYTES, MOST_FIRST_BYTES, MOST_WORDS
-from scanner.starttls.dialogues import DIALOGUES
+from scanner.starttls.base import MAX_BYTES, MAX_FIRST_BYTES, MAX_TEXT
 from tests.starttls.playbook import answer, cut, opened
 
 STARTTLS = sorted(name for name, protocol in PROTOCOLS.items() if protocol.starttls)
@@ -31,7 +30,7 @@ CONVERSATIONS = st.lists(st.sampled_from(PIECES) | st.binary(max_size=12), max_s
 @pytest.mark.parametrize("protocol", STARTTLS)
 @settings(max_examples=60)
 @given(said=CONVERSATIONS, places=st.lists(st.integers(0, 400), max_size=8))
-def test_cutting_changes_nothing_and_no_bytes_raise(protocol: str, said: bytes, places: list[int]) -> None:
+def test_chunking_changes_nothing_and_no_bytes_raise(protocol: str, said: bytes, places: list[int]) -> None:
     whole, pieces = opened(protocol), opened(protocol)
     whole.receive_data(said) if said else None
     for piece in cut(said, places):
@@ -48,7 +47,7 @@ def test_cutting_changes_nothing_and_no_bytes_raise(protocol: str, said: bytes, 
 
 
 @pytest.mark.parametrize("protocol", STARTTLS)
-def test_the_end_of_the_stream_is_an_answer(protocol: str) -> None:
+def test_the_end_of_the_stream_is_malformed(protocol: str) -> None:
     talk = opened(protocol)
     talk.receive_data(b"")
     assert talk.next() == Malformed("", None)
@@ -58,7 +57,7 @@ def test_the_end_of_the_stream_is_an_answer(protocol: str) -> None:
 @pytest.mark.parametrize(
     ("record", "name"), [(b"\x15\x03\x01\x00\x02\x02\x0a", "alert"), (b"\x16\x03\x03\x00\x7a\x02", "handshake")]
 )
-def test_tls_before_it_was_asked_for(protocol: str, record: bytes, name: str) -> None:
+def test_a_tls_record_before_starttls_is_recognised(protocol: str, record: bytes, name: str) -> None:
     outcome = Malformed(f"a TLS record: {name}", "tls")
     assert answer(protocol, [record]) == outcome
     assert answer(protocol, [record[at : at + 1] for at in range(len(record))]) == outcome
@@ -67,22 +66,21 @@ def test_tls_before_it_was_asked_for(protocol: str, record: bytes, name: str) ->
 @pytest.mark.parametrize("protocol", STARTTLS)
 @pytest.mark.parametrize("piece", [b"a", b"220-a\r\n", b"* a\r\n", b"+OK\r\n", b"101 a\r\n", b'"a"\r\n', b":a NOTICE a\r\n", b"<a>",
                                    b"\r\n", b"\0", b"E", b"<stream:stream version='1.0'>", b"0\x84\0\0\x7f\xff", b"EFATAL: "])  # fmt: skip
-def test_no_peer_is_listened_to_without_end(protocol: str, piece: bytes) -> None:
-    """A peer that goes on and on is given up at the limit, a chunk or a byte at a time."""
-    flood = piece * (2 * MOST_BYTES // len(piece))
+def test_an_endless_opening_is_given_up_at_the_limit(protocol: str, piece: bytes) -> None:
+    flood = piece * (2 * MAX_BYTES // len(piece))
     talk = opened(protocol)
     talk.receive_data(flood)
     outcome = talk.next()
     assert not isinstance(outcome, NeedData)
     slowly = opened(protocol)
-    for at in range(MOST_BYTES + 1):
+    for at in range(MAX_BYTES + 1):
         if not isinstance(slowly.next(), NeedData):
             break
         slowly.receive_data(flood[at : at + 1])
     assert slowly.next() == outcome
     if not isinstance(outcome, Ready):
-        assert len(getattr(outcome, "words", "")) <= MOST_WORDS
-    assert len(talk.first_bytes) <= MOST_FIRST_BYTES
+        assert len(getattr(outcome, "text", "")) <= MAX_TEXT
+    assert len(talk.first_bytes) <= MAX_FIRST_BYTES
 
 
 def test_without_a_recogniser_only_tls_is_recognised() -> None:
@@ -92,24 +90,30 @@ def test_without_a_recogniser_only_tls_is_recognised() -> None:
     assert talk.next() == Malformed("SSH-2.0-x\r\n", None)
 
 
-def test_the_table_and_the_dialogues_agree() -> None:
-    assert set(DIALOGUES) == set(STARTTLS)
-    for name, protocol in PROTOCOLS.items():
-        assert protocol.name == name
-        assert (dialogue(name, host="a.example") is None) is not protocol.starttls
-        assert 0 < protocol.port < 65536
-        assert bool(protocol.alpn) is (name in ("tls", "https"))
-    with pytest.raises(KeyError):
-        dialogue("gopher", host="a.example")
-
-
-def test_a_dialogue_says_what_it_is() -> None:
+def test_the_repr_names_host_and_outcome() -> None:
     assert repr(opened("smtp")) == "<SmtpDialogue a.example: NeedData(), 0 bytes in>"
 
 
-def test_a_binary_greeting_is_recognised_by_any_dialogue_of_binary_messages() -> None:
+def test_binary_dialogues_recognise_a_mysql_greeting() -> None:
     mysql = bytes.fromhex("4a0000000a382e302e333600080000000b5c1b2a3c4d5e6f00fff7ff0200ffdf15") + bytes(45)
     for protocol in ("ldap", "rdp", "postgres", "mssql"):
         outcome = answer(protocol, [mysql])
         assert isinstance(outcome, Malformed)
         assert outcome.recognised == "mysql"
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+@given(said=st.binary(max_size=200), places=st.lists(st.integers(0, 1000), max_size=6))
+def test_unwrap_returns_what_wrap_was_given(protocol: str, said: bytes, places: list[int]) -> None:
+    """What is wrapped comes out again, however it is cut."""
+    sender, receiver = opened(protocol), opened(protocol)
+    wrapped = sender.wrap(said)
+    got = b"".join(receiver.unwrap(piece) for piece in cut(wrapped, places))
+    assert got == said
+
+
+@given(said=st.binary(max_size=300), places=st.lists(st.integers(0, 1000), max_size=6))
+def test_unwrapping_does_not_depend_on_chunking(said: bytes, places: list[int]) -> None:
+    whole = opened("mssql").unwrap(said)
+    talk = opened("mssql")
+    assert b"".join(talk.unwrap(piece) for piece in cut(said, places)) == whole

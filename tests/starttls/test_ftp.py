@@ -15,14 +15,14 @@ def test_ready() -> None:
     assert play("ftp", ("C", b""), GREETING, AUTH, ("S", b"234 AUTH TLS OK.\r\n")) == Ready()
 
 
-def test_ready_in_a_moment() -> None:
+def test_a_120_greeting_is_followed_by_another() -> None:
     assert play("ftp", ("S", b"120 in 1 minute\r\n"), ("S", b"220 now\r\n"), AUTH, ("S", b"234 go\r\n")) == Ready()
 
 
 @pytest.mark.parametrize(
     "words", ["500 what?", "502 not implemented", "504 no", "530 Please login with USER and PASS."]
 )
-def test_not_supported(words: str) -> None:
+def test_auth_tls_is_not_known(words: str) -> None:
     assert play("ftp", GREETING, AUTH, ("S", words.encode() + b"\r\n")) == NotOffered(words)
 
 
@@ -31,7 +31,7 @@ def test_refused(words: str) -> None:
     assert play("ftp", GREETING, AUTH, ("S", words.encode() + b"\r\n")) == Refused(words)
 
 
-def test_turned_away_at_the_door() -> None:
+def test_a_refusing_greeting() -> None:
     assert play("ftp", ("S", b"421 Too many connections\r\n")) == Refused("421 Too many connections")
 
 

@@ -56,6 +56,6 @@ def test_another_protocol() -> None:
     assert play("irc", OPENING, ("S", b"HELLO there\r\n")) == Malformed("HELLO there\r\n", None)
 
 
-def test_other_words_about_capabilities_are_passed_over() -> None:
+def test_a_cap_nak_is_ignored() -> None:
     nak = ("S", b":a CAP * NAK :tls\r\n")
     assert play("irc", OPENING, nak, LISTED, STARTTLS, ("S", b":x 670 * :go\r\n")) == Ready()

@@ -61,17 +61,17 @@ def test_tls_travels_in_packets(data: bytes, places: list[int]) -> None:
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))
-def test_unwrapping_never_raises_and_cutting_does_not_matter(data: bytes, places: list[int]) -> None:
+def test_unwrapping_never_raises_or_depends_on_chunking(data: bytes, places: list[int]) -> None:
     whole, pieces = opened("mssql"), opened("mssql")
     assert b"".join(pieces.unwrap(piece) for piece in cut(data, places)) == whole.unwrap(data)
 
 
-def test_what_is_no_packet_is_passed_on() -> None:
+def test_bytes_that_are_not_packets_are_passed_on() -> None:
     alert = bytes.fromhex("15030100020228 0000000000".replace(" ", ""))
     talk = opened("mssql")
     assert talk.unwrap(packet(b"abc", kind=0x12) + alert) == b"abc" + alert
 
 
-def test_the_others_carry_tls_as_it_is() -> None:
+def test_other_protocols_carry_tls_as_it_is() -> None:
     talk = opened("smtp")
     assert talk.wrap(b"abc") == talk.unwrap(b"abc") == b"abc"

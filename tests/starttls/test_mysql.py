@@ -17,7 +17,7 @@ def greeting(capabilities: int, version: bytes = b"8.0.36") -> bytes:
     return packet(b"\x0a" + version + b"\0" + rest)
 
 
-def test_ready_and_the_request_goes_out_with_it() -> None:
+def test_the_ssl_request_is_sent_once_ready() -> None:
     assert play("mysql", ("C", b""), ("S", greeting(0xFFFF)), SSL_REQUEST) == Ready()
 
 

@@ -15,7 +15,7 @@ def test_ready() -> None:
     assert play("nntp", ("C", b""), GREETING, CAPABILITIES, LISTED, STARTTLS, ("S", b"382 go\r\n")) == Ready()
 
 
-def test_a_server_without_capabilities_is_asked_all_the_same() -> None:
+def test_starttls_is_sent_to_a_server_without_capabilities() -> None:
     unknown = ("S", b"500 what\r\n")
     assert play("nntp", GREETING, CAPABILITIES, unknown, STARTTLS, ("S", b"382 go\r\n")) == Ready()
     assert play("nntp", GREETING, CAPABILITIES, unknown, STARTTLS, ("S", b"500 what\r\n")) == NotOffered("500 what")

@@ -15,7 +15,7 @@ def test_ready() -> None:
     assert play("pop3", ("C", b""), GREETING, CAPA, LISTED, STLS, ("S", b"+OK begin\r\n")) == Ready()
 
 
-def test_a_server_without_capa_is_asked_all_the_same() -> None:
+def test_stls_is_sent_to_a_server_without_capa() -> None:
     assert play("pop3", GREETING, CAPA, ("S", b"-ERR unknown\r\n"), STLS, ("S", b"+OK\r\n")) == Ready()
     assert play("pop3", GREETING, CAPA, ("S", b"-ERR\r\n"), STLS, ("S", b"-ERR what\r\n")) == NotOffered("-ERR what")
 

@@ -15,12 +15,12 @@ IANA = {
 }  # fmt: skip
 
 
-def test_ports() -> None:
+def test_ports_are_those_of_iana() -> None:
     assert {name: protocol.port for name, protocol in PROTOCOLS.items()} == IANA
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
-def test_each_is_known_by_its_own_name(name: str) -> None:
+def test_protocols_are_keyed_by_their_lower_case_name(name: str) -> None:
     assert PROTOCOLS[name].name == name
     assert name == name.lower()
 

@@ -13,12 +13,12 @@ def test_ready() -> None:
     assert play("sieve", ("C", b""), GREETING, STARTTLS, ("S", b'OK "Begin TLS negotiation now."\r\n')) == Ready()
 
 
-def test_strings_as_literals() -> None:
+def test_strings_may_be_literals() -> None:
     greeting = ("S", b'"IMPLEMENTATION" {10+}\r\nOK\r\nNO "x"\r\n"STARTTLS"\r\nOK {2}\r\nhi\r\n')
     assert play("sieve", greeting, STARTTLS, ("S", b"OK {0}\r\n\r\n")) == Ready()
 
 
-def test_the_end_of_a_literal_may_be_the_end_of_a_line() -> None:
+def test_a_literal_may_end_with_its_line() -> None:
     assert play("sieve", ("S", b'"A" {4}\r\nab\r\n "STARTTLS"\r\nOK\r\n')) == NotOffered('"A" {4}\r\nab\r\n "STARTTLS"')
 
 
@@ -39,5 +39,5 @@ def test_another_protocol() -> None:
     )
 
 
-def test_a_literal_larger_than_the_limit_is_not_waited_for() -> None:
+def test_an_oversized_literal_is_malformed() -> None:
     assert isinstance(answer("sieve", [b'"A" {999999}\r\n']), Malformed)

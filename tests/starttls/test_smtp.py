@@ -23,11 +23,11 @@ def test_ready() -> None:
     assert outcome == Ready()
 
 
-def test_lmtp_says_lhlo() -> None:
+def test_lmtp_sends_lhlo() -> None:
     outcome = play(
         "lmtp", ("S", b"220 a LMTP\r\n"), ("C", b"LHLO tlsweep.invalid\r\n"), ("S", b"250 STARTTLS\r\n"),
     )  # fmt: skip
-    # the only line of the reply is the greeting, whatever its word is
+    # the only line of the reply is the greeting, whatever it contains
     assert outcome == NotOffered("250 STARTTLS")
 
 
@@ -56,7 +56,7 @@ def test_advertised_then_refused() -> None:
     assert outcome == Refused("454 4.7.0 TLS not available due to local problem")
 
 
-def test_turned_away_at_the_door() -> None:
+def test_a_refusing_greeting_or_answer_to_ehlo() -> None:
     assert play("smtp", ("S", b"554 no service here\r\n")) == Refused("554 no service here")
     assert play("smtp", ("S", b"421-busy\r\n421 later\r\n")) == Refused("421-busy\r\n421 later")
     assert play("smtp", ("S", GREETING), ("C", EHLO), ("S", b"550 5.7.1 who?\r\n")) == Refused("550 5.7.1 who?")
@@ -69,11 +69,11 @@ def test_another_protocol() -> None:
     assert play("smtp", ("S", b"HTTP/1.1 400 Bad Request\r\n")) == Malformed("HTTP/1.1 400 Bad Request\r\n", "http")
 
 
-def test_words_keep_control_characters_and_replace_what_is_not_text() -> None:
+def test_text_keeps_control_characters_and_replaces_invalid_utf8() -> None:
     assert answer("smtp", [b"554 \x1b[31mno\xff\r\n"]) == Refused("554 \x1b[31mno\ufffd")
 
 
-def test_what_follows_the_last_word_is_left_over() -> None:
+def test_bytes_after_the_last_reply_are_left_over() -> None:
     talk = opened("smtp")
     talk.receive_data(GREETING + EXTENSIONS + b"220 go\r\n" + b"250 injected\r\n")
     assert talk.next() == Ready()
@@ -83,7 +83,6 @@ def test_what_follows_the_last_word_is_left_over() -> None:
     assert talk.first_bytes.startswith(b"220 mail")
 
 
-def test_reply_whose_code_changes_goes_on() -> None:
-    """A line of another code inside a reply is text: only a line of the same code and a space ends it."""
+def test_a_line_with_another_code_does_not_end_a_reply() -> None:
     assert isinstance(answer("smtp", [b"220-a\r\n250 b\r\nnot a code\r\n"]), NeedData)
     assert isinstance(answer("smtp", [b"220-a\r\n250 b\r\n220 c\r\n250-x\r\n250 STARTTLS\r\n220 y\r\n"]), Ready)

@@ -26,7 +26,7 @@ def test_ready(proceed: bytes) -> None:
     assert play("xmpp", OPENING, ("S", HEADER), ("S", FEATURES), STARTTLS, ("S", proceed)) == Ready()
 
 
-def test_between_servers_the_namespace_is_another() -> None:
+def test_the_namespace_between_servers() -> None:
     talk = dialogue("xmpp-server", host="a.example")
     assert talk is not None
     assert b"xmlns='jabber:server'" in talk.data_to_send()
@@ -44,7 +44,7 @@ def test_not_offered() -> None:
     assert play("xmpp", OPENING, ("S", HEADER + b"<stream:features/>")) == NotOffered("<stream:features/>")
 
 
-def test_a_server_from_before_features() -> None:
+def test_a_server_from_before_xmpp_1_0() -> None:
     header = b"<stream:stream id='1' xmlns='jabber:client'>"
     assert play("xmpp", OPENING, ("S", header)) == NotOffered(header.decode())
 
@@ -70,6 +70,6 @@ def test_another_protocol() -> None:
     assert isinstance(play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", b"<message/>")), Malformed)
 
 
-def test_nothing_is_expanded() -> None:
+def test_entities_are_not_expanded() -> None:
     bomb = b"<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'aaaa'>"
     assert isinstance(play("xmpp", OPENING, ("S", bomb)), Malformed)

@@ -16,9 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
+from msgspec import structs
 
+from scanner.model.evidence import ServerFlight
 from scanner.tls import offers
-from scanner.tls.events import NEED_DATA, Event, NeedData
+from scanner.tls.events import Event
 from scanner.tls.handshake import ClientHandshake
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.key_share import KeyMaterial
@@ -114,15 +116,6 @@ class Conversation:
     events: list[Event] = field(default_factory=list)
 
 
-def drain(conn: ClientHandshake) -> list[Event]:
-    """All events that are ready."""
-    events: list[Event] = []
-    while not isinstance(event := conn.next_event(), NeedData):
-        events.append(event)
-    assert conn.next_event() is NEED_DATA
-    return events
-
-
 def converse(conn: ClientHandshake, context: ssl.SSLContext) -> Conversation:
     """Run ``conn`` against OpenSSL in memory until nobody has anything to say."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -138,8 +131,7 @@ def converse(conn: ClientHandshake, context: ssl.SSLContext) -> Conversation:
             pass  # its alert is in ``outgoing``
         answer = outgoing.read()
         conversation.received.append(answer)
-        conn.receive_data(answer)
-        conversation.events += drain(conn)
+        conversation.events += conn.receive_data(answer)
     return conversation
 
 
@@ -151,19 +143,25 @@ def replay(
     conn.data_to_send()
     for part in received:
         for piece in cut(part):
-            conn.receive_data(piece)
-            events += drain(conn)
+            events += conn.receive_data(piece)
         conn.data_to_send()
     if close:
-        conn.receive_data(b"")
-        events += drain(conn)
+        events += conn.receive_data(b"")
     return events
 
 
+def seen(conn: ClientHandshake) -> ServerFlight:
+    """What the server has shown, of which there must be something."""
+    flight = conn.flight()
+    assert flight is not None
+    return flight
+
+
 def learnt(conn: ClientHandshake) -> dict[str, Any]:
-    """Every public attribute of the handshake: what it knows."""
-    names = {name for name in vars(ClientHandshake) if not name.startswith("_") and name != "ended"}
-    return {name: getattr(conn, name) for name in names if not callable(getattr(conn, name))}
+    """All that a handshake knows, by name."""
+    flight = conn.flight() or ServerFlight()
+    fields = {**structs.asdict(flight), **structs.asdict(flight.negotiation)}
+    return {**fields, "state": conn.state, "plaintext": conn.plaintext}
 
 
 def record(content_type: int, body: bytes, version: int = 0x0303) -> bytes:

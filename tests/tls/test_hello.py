@@ -1,4 +1,4 @@
-"""The hello says what the offer says, and OpenSSL's reading of it agrees."""
+"""Hellos contain what their offer says; real servers read them in ``test_handshake``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def hello(offer: offers.Offer, sni: str | None = "a.test", alpn: tuple[bytes, ..
 
 
 @pytest.mark.parametrize("offer", offers.OFFERS.values(), ids=lambda offer: offer.name)
-def test_every_offer_is_said_as_it_stands(offer: offers.Offer) -> None:
+def test_a_hello_contains_its_offer(offer: offers.Offer) -> None:
     said = hello(offer)
     assert said.version == min(max(offer.versions), offers.TLS12)
     assert said.random == RANDOM[:32]
@@ -67,14 +67,14 @@ def test_the_server_name_is_a_host_name_entry() -> None:
     assert said.extensions[0] == b"\x00\x19\x00\x00\x16xn--mnchen-3ya.example"
 
 
-def test_an_address_sends_no_server_name_and_no_alpn_where_none_is_spoken() -> None:
+def test_server_name_and_alpn_may_be_absent() -> None:
     said = hello(offers.MODERN, None, ())
     assert said.extensions is not None
     assert 0 not in said.extensions
     assert 16 not in said.extensions
 
 
-def test_the_modern_hello_is_of_two_packets_and_the_small_one_of_one() -> None:
+def test_the_modern_hello_needs_two_packets_and_the_small_one_fits_into_one() -> None:
     def size(offer: offers.Offer) -> int:
         return len(HelloTemplate(offer, KEYS, ALPN).message(RANDOM[:32], RANDOM[32:], "a.test"))
 
@@ -84,13 +84,13 @@ def test_the_modern_hello_is_of_two_packets_and_the_small_one_of_one() -> None:
 
 @pytest.mark.parametrize("length", range(1, 250, 7))
 @pytest.mark.parametrize("offer", [offers.SMALL, offers.TLS12_ONLY, offers.TLS10_ONLY], ids=lambda offer: offer.name)
-def test_no_hello_has_a_length_on_which_load_balancers_hang(offer: offers.Offer, length: int) -> None:
+def test_no_hello_has_between_256_and_511_bytes(offer: offers.Offer, length: int) -> None:
     message = HelloTemplate(offer, KEYS, ALPN).message(RANDOM[:32], RANDOM[32:], "a" * length)
     assert not 256 <= len(message) < 512
     assert Hello(message).extensions is not None
 
 
-def test_a_retry_sends_the_wanted_share_alone_and_the_cookie_back() -> None:
+def test_a_retry_sends_only_the_requested_share_and_the_cookie() -> None:
     template = HelloTemplate(offers.MODERN, KEYS, ALPN)
     said = Hello(template.retry(offers.SECP384R1, b"cookie").message(RANDOM[:32], RANDOM[32:], "a.test"))
     first = Hello(template.message(RANDOM[:32], RANDOM[32:], "a.test"))

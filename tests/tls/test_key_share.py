@@ -27,11 +27,11 @@ def test_finite_field_moduli_are_the_safe_primes_of_rfc_7919(group: int) -> None
     assert pow(3, prime - 1, prime) == 1
 
 
-def test_the_first_words_of_ffdhe2048_are_those_of_the_rfc() -> None:
+def test_ffdhe2048_begins_as_in_the_rfc() -> None:
     assert f"{ffdhe_prime(offers.FFDHE2048):X}"[16:48] == "ADF85458A2BB4A9AAFDC5620273D3CF1"
 
 
-def test_every_group_with_a_share_in_an_offer_can_be_shared() -> None:
+def test_every_offered_share_can_be_made() -> None:
     for offer in offers.OFFERS.values():
         assert set(offer.key_shares) <= KEY_SHARE_GROUPS & set(offer.groups)
 
@@ -77,7 +77,7 @@ def test_finite_fields_agree() -> None:
 
 @pytest.mark.parametrize("group", sorted(KEY_SHARE_GROUPS))
 @pytest.mark.parametrize("share", [b"", b"\x00", bytes(32), bytes(65), b"\x04" + bytes(64), bytes(1120), bytes(256)])
-def test_a_share_that_is_none_of_the_group_is_the_peers_fault(group: int, share: bytes) -> None:
+def test_an_invalid_share_is_a_decode_error(group: int, share: bytes) -> None:
     with pytest.raises(DecodeError, match="key_share"):
         KEYS.shared_secret_untrusted(group, share)
 

@@ -1,4 +1,4 @@
-"""Each decoder takes what the RFCs describe and refuses the rest with ``DecodeError`` alone."""
+"""Each decoder accepts what the RFCs describe, and raises ``DecodeError`` alone for everything else."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_a_certificate_message_may_be_empty() -> None:
     assert m.certificate_untrusted(b"\x00" + vector24(b""), tls13=True).certificates == ()
 
 
-def test_only_the_leafs_extensions_are_kept() -> None:
+def test_only_the_extensions_of_the_leaf_are_kept() -> None:
     body = vector24(b"leaf") + vector16(b"\x00\x12" + vector16(b"scts")) + vector24(b"ca") + vector16(b"")
     message = m.certificate_untrusted(b"\x00" + vector24(body), tls13=True)
     assert message.certificates == (b"leaf", b"ca")
     assert message.leaf_extensions == {18: b"scts"}
 
 
-def test_a_chain_without_end_is_refused() -> None:
+def test_the_number_of_certificates_is_bounded() -> None:
     with pytest.raises(DecodeError, match="more than 100 certificates"):
         m.certificate_untrusted(vector24(vector24(b"x") * 101), tls13=False)
 
@@ -83,7 +83,7 @@ def test_a_server_hello_of_ssl3_has_no_extensions() -> None:
     assert m.server_hello_untrusted(b"\x03\x00" + bytes(32) + b"\x00\x00\x05\x00").extensions == {}
 
 
-def test_alpn_is_one_name_shown_harmlessly() -> None:
+def test_alpn_is_one_name_with_invalid_bytes_escaped() -> None:
     assert m.alpn_untrusted(vector16(vector8(b"h2"))) == "h2"
     assert m.alpn_untrusted(vector16(vector8(b"\xff\x1b"))) == "\\xff\x1b"
     with pytest.raises(DecodeError, match="left over"):
@@ -105,11 +105,11 @@ def test_certificate_requests_name_authorities_and_schemes(version: int) -> None
     assert request.schemes == ((0x0403, 0x0804) if version >= 0x0303 else ())
 
 
-def test_a_request_of_tls10_may_leave_the_names_out() -> None:
+def test_a_tls10_certificate_request_may_lack_names() -> None:
     assert m.certificate_request_untrusted(vector8(b"\x01"), 0x0301).authorities == ()
 
 
-def test_an_ecdhe_exchange_keeps_what_was_signed() -> None:
+def test_the_signed_part_of_an_ecdhe_exchange() -> None:
     params = b"\x03\x00\x17" + vector8(b"\x04point")
     exchange = m.server_key_exchange_untrusted(
         params + b"\x04\x03" + vector16(b"sig"), 0x0303, "ECDHE", anonymous=False
@@ -119,13 +119,13 @@ def test_an_ecdhe_exchange_keeps_what_was_signed() -> None:
     assert (old.scheme, old.signature) == (None, b"sig")
 
 
-def test_a_dhe_exchange_tells_the_size_of_its_modulus() -> None:
+def test_the_modulus_size_of_a_dhe_exchange() -> None:
     params = vector16(b"\x00\x80" + bytes(63)) + vector16(b"\x02") + vector16(b"\x05")
     assert m.server_key_exchange_untrusted(params, 0x0303, "DHE", anonymous=True).dh_bits == 512
 
 
 @pytest.mark.parametrize("kx", ["TLS13", "PSK", "unknown"])
-def test_an_exchange_without_parameters_has_no_message(kx: str) -> None:
+def test_a_key_exchange_without_parameters_has_no_message(kx: str) -> None:
     with pytest.raises(DecodeError, match="not expected"):
         m.server_key_exchange_untrusted(b"", 0x0303, kx, anonymous=False)
 
@@ -150,7 +150,7 @@ def test_a_valid_message_cut_or_changed_decodes_or_raises_decode_error(cut: int,
                 pass
 
 
-def test_what_was_chosen_of_the_extensions() -> None:
+def test_server_name_and_alpn_of_encrypted_extensions() -> None:
     alpn = b"\x00\x10" + vector16(vector16(vector8(b"h2")))
     assert m.encrypted_extensions_untrusted(vector16(b"")) == (False, None)
     assert m.encrypted_extensions_untrusted(vector16(alpn)) == (False, "h2")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.tls.plaintext import MOST_BYTES, SIGNATURES, looks_like_tls, recognise
+from scanner.tls.plaintext import MAX_BYTES, SIGNATURES, looks_like_tls, recognise
 
 MYSQL_8 = bytes.fromhex(
     "4a0000000a382e302e333600080000000b5c1b2a3c4d5e6f00fff7ff0200ffdf15000000000000000000003b"
@@ -96,7 +96,7 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize(("protocol", "first"), SAMPLES)
-def test_recognised(protocol: str, first: bytes) -> None:
+def test_protocols_are_recognised_by_their_first_bytes(protocol: str, first: bytes) -> None:
     assert recognise(first) == protocol
 
 
@@ -121,7 +121,7 @@ def test_every_signature_has_a_sample() -> None:
         b"\x05\x00\x01",
     ],
 )
-def test_not_recognised(first: bytes) -> None:
+def test_other_bytes_are_not_recognised(first: bytes) -> None:
     assert recognise(first) is None
 
 
@@ -133,7 +133,7 @@ def test_tls_is_never_plaintext(content_type: int, rest: bytes) -> None:
 
 
 @given(st.sampled_from([first for _, first in SAMPLES]), st.binary(max_size=40), st.integers(0, 40))
-def test_a_true_beginning_and_any_tail_never_raises(first: bytes, tail: bytes, keep: int) -> None:
+def test_a_known_beginning_with_any_tail_never_raises(first: bytes, tail: bytes, keep: int) -> None:
     recognise(first[:keep] + tail)
 
 
@@ -149,4 +149,4 @@ def test_no_bytes_raise(first: bytes) -> None:
 )  # fmt: skip
 def test_only_the_beginning_is_read(first: bytes) -> None:
     """So a long answer costs no more than a short one; a pattern that backtracks would make this test hang."""
-    assert recognise(first) == recognise(first[:MOST_BYTES])
+    assert recognise(first) == recognise(first[:MAX_BYTES])

@@ -103,6 +103,17 @@ def test_messages_may_span_and_share_records(size: int) -> None:
     assert not buffer.pending
 
 
+def test_taking_a_message_does_not_copy_the_rest() -> None:
+    """Else a record of thousands of empty messages would cost their number squared."""
+    buffer = HandshakeBuffer()
+    buffer.feed_untrusted(message(0, b"") * 4096)
+    content = buffer._buffer
+    for _ in range(4096):
+        assert buffer.next_untrusted() == message(0, b"")
+        assert buffer._buffer is content
+    assert not buffer.pending
+
+
 def test_part_of_a_message_is_pending() -> None:
     buffer = HandshakeBuffer()
     one = message(11, b"ab")

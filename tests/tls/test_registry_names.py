@@ -47,7 +47,7 @@ def test_names_are_those_of_the_registries() -> None:
     [(0x0002, "SSLv2"), (0x0300, "SSLv3"), (0x0301, "TLSv1.0"), (0x0302, "TLSv1.1"), (0x0303, "TLSv1.2"),
      (0x0304, "TLSv1.3"), (0x7F1C, "TLSv1.3-draft28"), (0x0305, "0x0305"), (0x7F00, "0x7f00"), (0x3A3A, GREASE)],
 )  # fmt: skip
-def test_versions(code: int, name: str) -> None:
+def test_version_names(code: int, name: str) -> None:
     assert version_name(code) == name
 
 
@@ -57,7 +57,7 @@ def test_versions(code: int, name: str) -> None:
      (70, "protocol_version"), (112, "unrecognized_name"), (116, "certificate_required"), (121, "ech_required"),
      (255, "0xff"), (1, "0x01")],
 )  # fmt: skip
-def test_alerts(code: int, name: str) -> None:
+def test_alert_names(code: int, name: str) -> None:
     assert alert_name(code) == name
 
 
@@ -97,7 +97,7 @@ def test_the_sixteen_grease_values() -> None:
         (0x0000, "NULL", "NULL", "NULL", "NULL", "NULL", False),
     ],
 )
-def test_suites_taken_apart(
+def test_parts_of_cipher_suites(
     code: int, kx: str, auth: str, cipher: str, mac: str, weak: str | None, forward_secret: bool
 ) -> None:
     suite = cipher_suite(code)
@@ -114,7 +114,7 @@ def test_every_code_point_that_is_offered_has_a_name() -> None:
     assert not any(cipher_suite(code).weak for code in (*offers.MODERN_SUITES, *offers.RETIRED) if code != 0x0096)
 
 
-def test_names_are_distinct_words() -> None:
+def test_names_are_distinct_and_without_spaces() -> None:
     names = [entry[0] for entry in SUITES.values()]
     assert len(set(names)) == len(names)
     assert all(" " not in name and name.isascii() for name in names)
@@ -138,7 +138,7 @@ def test_openssl_names_agree_with_openssl_itself() -> None:
 
 
 @given(st.integers(0, 0xFFFF))
-def test_no_code_point_fails(code: int) -> None:
+def test_every_code_point_has_a_name(code: int) -> None:
     for name in (cipher_name, group_name, scheme_name, version_name):
         assert name(code)
     assert alert_name(code & 0xFF)
@@ -154,7 +154,7 @@ def test_no_code_point_fails(code: int) -> None:
         (names.version_name, names.version_code, {**names.VERSIONS, 0x7F17: "draft 23", 0x7F1C: "draft 28"}),
     ],
 )
-def test_from_names_to_codes(name_of: Any, code_of: Any, table: Any) -> None:
+def test_names_lead_back_to_their_codes(name_of: Any, code_of: Any, table: Any) -> None:
     """Back to the code, but where several share a name; and the unknown, which is its own code, too."""
     shared = {code for code in table if code_of(name_of(code)) != code}
     assert shared <= {0xFE31}
@@ -162,5 +162,5 @@ def test_from_names_to_codes(name_of: Any, code_of: Any, table: Any) -> None:
     assert code_of("nonsense") is code_of(names.GREASE) is code_of("0x123") is code_of("0xzzzz") is None
 
 
-def test_drafts_that_never_were() -> None:
+def test_drafts_that_do_not_exist_have_no_code() -> None:
     assert names.version_code("TLSv1.3-draft99") is names.version_code("TLSv1.3-draft") is None

@@ -60,7 +60,7 @@ def test_good_signatures_verify_and_changed_ones_do_not(key: Any, scheme: int, s
 
 
 @pytest.mark.parametrize(("private", "scheme"), [(ed25519.Ed25519PrivateKey, 0x0807), (ed448.Ed448PrivateKey, 0x0808)])
-def test_edwards_keys(private: Any, scheme: int) -> None:
+def test_edwards_keys_verify_with_their_own_scheme_only(private: Any, scheme: int) -> None:
     key = private.generate()
     assert verify_handshake_signature(key.public_key(), scheme, key.sign(TEXT), TEXT) is True
     assert verify_handshake_signature(key.public_key(), scheme, key.sign(TEXT), b"") is False
@@ -73,7 +73,7 @@ def test_a_scheme_of_another_kind_of_key_is_false() -> None:
             assert verify_handshake_signature(key.public_key(), scheme, b"x", TEXT) is False
 
 
-def test_a_key_that_cannot_sign_is_not_judged() -> None:
+def test_a_key_that_cannot_sign_gives_none() -> None:
     public = x25519.X25519PrivateKey.generate().public_key()
     assert verify_handshake_signature(public, 0x0403, b"x", TEXT) is None
     assert verify_handshake_signature(public, None, b"x", TEXT) is None

@@ -15,7 +15,7 @@ def server_random(seconds: int, seed: int) -> bytes:
     return seconds.to_bytes(4, "big") + random.Random(seed).randbytes(28)
 
 
-def test_a_clock() -> None:
+def test_the_earliest_reading_of_a_clock() -> None:
     assert unix_time([server_random(TIME + 3, 1), server_random(TIME, 2)], 2.5) == TIME
     assert unix_time([server_random(0, 1), server_random(0, 2)], 0.1) == 0
 
@@ -31,5 +31,5 @@ def test_a_clock() -> None:
         [server_random(TIME, 1), server_random(TIME, 2), server_random(TIME - 9, 3)],
     ],
 )
-def test_no_clock(randoms: list[bytes]) -> None:
+def test_randoms_without_a_clock(randoms: list[bytes]) -> None:
     assert unix_time(randoms, 1.0) is None

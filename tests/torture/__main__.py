@@ -1,4 +1,4 @@
-"""``python -m tests.torture [FAULT ...]``: faults at random over a farm of known truth, and one table of what came of it."""
+"""``python -m tests.torture [FAULT ...]``: random faults over a farm of known truth, and a table of the results."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from typing import Final
 import zstandard
 
 from benchmarks.measure import raise_file_limit
+from benchmarks.server_programs import Unavailable
 from tests.torture import namespaces
+from tests.torture.case_run import Limits, UndisturbedRun, run_case
 from tests.torture.cases import FAULTS, Case, make_case
-from tests.torture.farm import Farm, FarmFailed, start_farm
+from tests.torture.farm import Farm, start_farm
 from tests.torture.namespaces import Slot, make_slot
-from tests.torture.playing import Limits, Usual, play
 from tests.torture.rows import make_rows, write_inventory
-from tests.torture.running import missing_readers, start_scanner
+from tests.torture.scanner_process import missing_readers, start_scanner
 from tests.torture.table import Result, details, table
 
 SECONDS_PER_START: Final = 240.0
@@ -36,7 +37,7 @@ SHORT_TARGETS: Final = 300
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     about = "\n".join(f"  {fault.name:<10} {fault.about}" for fault in FAULTS.values())
     parser = argparse.ArgumentParser(
         prog="python -m tests.torture", description=__doc__, epilog=f"faults:\n{about}",
@@ -70,7 +71,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def plan(options: argparse.Namespace) -> list[Case]:
-    """The cases to be played: the faults take turns, so that an early end has some of each."""
+    """Return the cases to run. The faults alternate, so that an early end has had some of each."""
     wanted = [fault for fault in FAULTS.values() if not options.faults or fault.name in options.faults]
     cases: list[tuple[int, Case]] = []
     for fault in wanted:
@@ -87,9 +88,9 @@ def plan(options: argparse.Namespace) -> list[Case]:
     return [case for _, case in sorted(cases, key=lambda each: each[0])]
 
 
-def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
-    """One undisturbed run, for how many packets it sends and how long its output is."""
-    directory = work / "usual"
+def measure_undisturbed(farm: Farm, slot: Slot, work: Path, limits: Limits) -> UndisturbedRun:
+    """Run a scan without faults, to measure how many packets it sends and how long its output is."""
+    directory = work / "undisturbed"
     (directory / "disk").mkdir(parents=True)
     rows = make_rows(limits.targets, seed=limits.seed)
     write_inventory(directory / "inventory.csv", rows)
@@ -103,18 +104,18 @@ def measure_usual(farm: Farm, slot: Slot, work: Path, limits: Limits) -> Usual:
     resolver.wait()
     farm.processes.remove(resolver)
     if status != 0:
-        raise FarmFailed(f"an undisturbed scan ended with {status}: {scanner.last_words()}")
+        raise Unavailable(f"an undisturbed scan ended with {status}: {scanner.error_text()}")
     content = (directory / "disk" / "findings.ndjson").read_bytes()
     sizes = {
         "ndjson": len(content),
         "ndjson.gz": len(gzip.compress(content, 6)),
         "ndjson.zst": len(zstandard.compress(content)),
     }
-    return Usual(scanner.packets(), sizes)
+    return UndisturbedRun(scanner.packets(), sizes)
 
 
-def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[Result], list[str]]:
-    """Play the cases, some side by side, until Ctrl-C; returns what came of them, and where the harness itself failed."""
+def run_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[Result], list[str]]:
+    """Run the cases, some in parallel, until Ctrl-C; return their results, and the failures of the harness itself."""
     seconds = SHORT_SECONDS_PER_START if options.short else SECONDS_PER_START
     limits = Limits(options.targets, options.seed, seconds, options.keep, options.tree)
     farm = start_farm(namespaces.WORK / "farm", seed=options.seed, small_chain=options.short)
@@ -122,20 +123,20 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[R
     first = make_slot(0)
     for number in range(1, options.together):
         slots.put(make_slot(number))
-    usual = measure_usual(farm, first, namespaces.WORK, limits)
+    undisturbed = measure_undisturbed(farm, first, namespaces.WORK, limits)
     slots.put(first)
     end = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     results: list[Result] = []
     failures: list[str] = []
     lock = threading.Lock()
 
-    def play_one(case: Case) -> None:
+    def run_one(case: Case) -> None:
         if time.monotonic() >= end:
             return
         slot = slots.get()
         try:
-            result = play(case, slot, farm, namespaces.WORK, usual, limits)
-        except (OSError, subprocess.SubprocessError, FarmFailed) as error:
+            result = run_case(case, slot, farm, namespaces.WORK, undisturbed, limits)
+        except (OSError, subprocess.SubprocessError, Unavailable) as error:
             with lock:
                 failures.append(f"{case.describe()}: the harness itself failed: {error}")
             return
@@ -149,7 +150,7 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[R
                 print(f"{state}: {case.describe()}: {figures}; {result.seconds:.0f} s", file=sys.stderr, flush=True)
 
     pool = ThreadPoolExecutor(options.together)
-    futures = [pool.submit(play_one, case) for case in cases]
+    futures = [pool.submit(run_one, case) for case in cases]
     try:
         for future in futures:
             future.result()
@@ -159,7 +160,7 @@ def play_all(options: argparse.Namespace, cases: Sequence[Case]) -> tuple[list[R
 
 
 def commit(tree: Path | None) -> str:
-    """Which commit's scanner was tried, as far as Git knows."""
+    """Return the Git description of the tested scanner."""
     command = [
         "git",
         "-C",
@@ -177,7 +178,7 @@ def commit(tree: Path | None) -> str:
 
 
 def report(options: argparse.Namespace, cases: Sequence[Case], results: Sequence[Result]) -> int:
-    """Print the table; returns the exit status."""
+    """Print the table and return the exit status."""
     print(table(results))
     if text := details(results):
         print(f"\n{text}")
@@ -195,7 +196,7 @@ def report(options: argparse.Namespace, cases: Sequence[Case], results: Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Outside: run it all in namespaces of its own. Inside: play the cases and report."""
+    """Enter namespaces by running the harness again; inside of them, run the cases and report."""
     options = parse(arguments)
     if not namespaces.is_inside():
         if reason := namespaces.unavailable() or missing_readers():
@@ -208,14 +209,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"seed {options.seed}", file=sys.stderr, flush=True)
         return namespaces.run_inside([*arguments, "--seed", str(options.seed)])
     namespaces.enter()
-    # A shell starts what it runs in the background with these ignored, which is inherited: scanners must hear them.
+    # Shells start background commands with these signals ignored, which the scanners would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     raise_file_limit()
     cases = plan(options)
     try:
-        results, failures = play_all(options, cases)
-    except FarmFailed as error:
+        results, failures = run_all(options, cases)
+    except Unavailable as error:
         print(f"torture: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -229,5 +230,5 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
-    # Threads of cases that Ctrl-C interrupted end with this process.
+    # Ends the threads of cases that Ctrl-C interrupted.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The faults, and the case that a seed and a number give: always the same, so that one can be repeated alone."""
+"""The faults, and the cases that a seed and a number determine, so that each case can be repeated alone."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-# Suffixes of the output and numbers of processes: neighbouring numbers have different ones, six have all.
-FORMS: Final = ("ndjson", "ndjson.gz", "ndjson.zst")
+# Suffixes of the output and numbers of worker processes: consecutive cases alternate, and six cover all combinations.
+OUTPUT_FORMATS: Final = ("ndjson", "ndjson.gz", "ndjson.zst")
 WORKERS: Final = (1, 2)
 DAY: Final = 86_400
-# Rows that take as long as our patience make a case long: every so many has some.
+# Rows that only end with a timeout make a case long, so only one of so many cases has some.
 SLOW_EVERY: Final = 5
 DISK_ACTIONS: Final = ("disk full", "file limit")
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
-    """One fault done to one start of the scanner.
+class Injection:
+    """One fault injected into one start of the scanner.
 
-    ``moment`` is the share of an undisturbed run's packets after which it is done; below 0 it is minus the seconds after
-    the start, from 1 on the seconds after the last packet, plus 1.
+    ``moment`` is the share of an undisturbed run's packets after which it is injected. Below 0 it is minus the seconds
+    after the start; from 1 on, it is 1 plus the seconds after the last packet.
     """
 
     action: str
@@ -30,48 +30,51 @@ class Blow:
     amount: float = 0.0
 
     @property
-    def is_of_disk(self) -> bool:
-        """Whether it takes the room for the output."""
+    def limits_disk(self) -> bool:
+        """Whether it limits the space for the output."""
         return self.action in DISK_ACTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A scan and what is done to it: each start of the scanner gets the next blow, the starts after them none."""
+    """A scan and its faults: each start of the scanner gets the next injection, and further starts get none."""
 
     fault: str
     number: int
-    form: str
+    output_format: str
     workers: int
     slow: bool
-    blows: tuple[Blow, ...]
+    injections: tuple[Injection, ...]
     hostile: bool = False
-    # The resolver that the scanner is given: unbound, or a fake one in a mode of ``tests.torture.resolver``
+    # The scanner's resolver: unbound, or a fake one in a mode of ``tests.torture.resolver``
     resolver: str = "unbound"
     options: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """The case in one line."""
-        scan = f"{self.form}, {self.workers} worker{'s' if self.workers > 1 else ''}{', slow rows' * self.slow}"
-        blows = "; ".join(
+        """Describe the case in one line."""
+        scan = (
+            f"{self.output_format}, {self.workers} worker{'s' if self.workers > 1 else ''}{', slow rows' * self.slow}"
+        )
+        injections = "; ".join(
             f"{b.action} at {b.moment:.2f}"
             + (f" for {b.seconds:g} s" if b.seconds else "")
             + (f" by {b.amount:g}" if b.amount else "")
-            for b in self.blows
+            for b in self.injections
         )
-        return f"{self.fault} {self.number}: {scan}: {blows or 'undisturbed'}"
+        return f"{self.fault} {self.number}: {scan}: {injections or 'undisturbed'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One line of the table. ``blows`` draws what is done in one case, its second argument asks for the form that takes seconds.
+    """A kind of fault, one line of the table.
 
-    ``short_number`` is the case that the ordinary tests play, with seed 1: one that has hurt.
+    ``injections`` draws the injections of a case; its second argument selects the short form, which takes seconds.
+    ``short_number`` is the case that the ordinary tests run, with seed 1: one that has found a bug.
     """
 
     name: str
     about: str
-    blows: Callable[[Random, bool], tuple[Blow, ...]]
+    injections: Callable[[Random, bool], tuple[Injection, ...]]
     default_times: int
     nightly_times: int
     short_number: int = 0
@@ -80,21 +83,22 @@ class Fault:
 
     @property
     def injects(self) -> bool:
-        """Whether something is done to a running scanner."""
-        return self.blows is not _nothing
+        """Whether anything is injected into a running scanner."""
+        return self.injections is not _nothing
 
 
-# Before a quarter of the packets few servers have answered, and a run in which nothing has worked yet proves nothing.
-WORKED: Final = 0.25
+# By a quarter of the packets many servers have answered. The scanner cannot tell an outage that begins before anything
+# has worked from targets that are down.
+ANSWERS_BY_THEN: Final = 0.25
 
 
 def _moment(random: Random, earliest: float = 0.02) -> float:
-    """Some moment while the network is used."""
+    """Draw a moment at which the scanner uses the network."""
     return random.uniform(earliest, 0.95)
 
 
 def _any_moment(random: Random) -> float:
-    """As ``_moment``, and also while the scanner starts and while it finishes."""
+    """Draw a moment during start-up, the scan, or the end."""
     chance = random.random()
     if chance < 0.1:
         return -random.uniform(0.05, 1.2)
@@ -103,31 +107,33 @@ def _any_moment(random: Random) -> float:
     return random.uniform(0.0, 1.0)
 
 
-def _nothing(_random: Random, _short: bool) -> tuple[Blow, ...]:
+def _nothing(_random: Random, _short: bool) -> tuple[Injection, ...]:
     return ()
 
 
-def _stop(random: Random, short: bool) -> tuple[Blow, ...]:
+def _stop(random: Random, short: bool) -> tuple[Injection, ...]:
     action = random.choice(("stop all", "stop all", "stop parent", "stop a worker"))
-    return (Blow(action, _moment(random), 6.0 if short else 20.0),)
+    return (Injection(action, _moment(random), 6.0 if short else 20.0),)
 
 
-def _outage(seconds: float, short_seconds: float) -> Callable[[Random, bool], tuple[Blow, ...]]:
-    def blows(random: Random, short: bool) -> tuple[Blow, ...]:
+def _outage(seconds: float, short_seconds: float) -> Callable[[Random, bool], tuple[Injection, ...]]:
+    def injections(random: Random, short: bool) -> tuple[Injection, ...]:
         kind = random.choice(("link down", "silence", "no carrier"))
-        return (Blow(kind, _moment(random, WORKED), short_seconds if short else seconds),)
+        return (Injection(kind, _moment(random, ANSWERS_BY_THEN), short_seconds if short else seconds),)
 
-    return blows
+    return injections
 
 
-def _clock(random: Random, _short: bool) -> tuple[Blow, ...]:
+def _clock(random: Random, _short: bool) -> tuple[Injection, ...]:
     minutes = random.choice((-1, 1)) * random.uniform(2, 90) * 60
     return (
-        Blow("clock jump", _moment(random), amount=random.choice((minutes, 400.0 * DAY, -400.0 * DAY, -30.0 * DAY))),
+        Injection(
+            "clock jump", _moment(random), amount=random.choice((minutes, 400.0 * DAY, -400.0 * DAY, -30.0 * DAY))
+        ),
     )
 
 
-def _kill(random: Random, short: bool) -> tuple[Blow, ...]:
+def _kill(random: Random, short: bool) -> tuple[Injection, ...]:
     actions = (
         "SIGKILL all",
         "SIGKILL parent",
@@ -139,20 +145,21 @@ def _kill(random: Random, short: bool) -> tuple[Blow, ...]:
     )
     chances = (3, 3, 2, 1, 1, 1, 1)
     count = 2 if short else random.choice((2, 3, 4))
-    return tuple(Blow(random.choices(actions, chances)[0], _any_moment(random)) for _ in range(count))
+    return tuple(Injection(random.choices(actions, chances)[0], _any_moment(random)) for _ in range(count))
 
 
-def _disk(random: Random, _short: bool) -> tuple[Blow, ...]:
-    """``amount`` is the room on the disk as a share of what the whole output takes."""
+def _disk(random: Random, _short: bool) -> tuple[Injection, ...]:
+    """Draw disk limits; ``amount`` is the free space as a share of the size of the whole output."""
     return tuple(
-        Blow(random.choice(DISK_ACTIONS), 0.0, amount=random.uniform(0.01, 0.95)) for _ in range(random.choice((1, 2)))
+        Injection(random.choice(DISK_ACTIONS), 0.0, amount=random.uniform(0.01, 0.95))
+        for _ in range(random.choice((1, 2)))
     )
 
 
-def _resolver(random: Random, short: bool) -> tuple[Blow, ...]:
+def _resolver(random: Random, short: bool) -> tuple[Injection, ...]:
     action = random.choice(("resolver killed", "resolver silent", "resolver refuses"))
     forever = random.random() < 0.4 and not short
-    return (Blow(action, random.uniform(0.02, 0.7), 0.0 if forever else 3.0 if short else random.uniform(3, 15)),)
+    return (Injection(action, random.uniform(0.02, 0.7), 0.0 if forever else 3.0 if short else random.uniform(3, 15)),)
 
 
 FAULTS: Final = {
@@ -171,23 +178,23 @@ FAULTS: Final = {
     )
 }
 
-# Short cases must not take as long as a scanner's patience.
+# Short cases must not wait for the scanner's default timeouts.
 _SHORT_OPTIONS: Final = ("--timeout", "6", "--connect-timeout", "2")
-# What hostile certificates name is in the farm, whose addresses are private.
+# The URLs in hostile certificates lead to the farm, whose addresses are private.
 _HOSTILE_OPTIONS: Final = ("--private-urls",)
 
 
 def make_case(fault: str, number: int, seed: int, *, short: bool = False) -> Case:
-    """The case ``number`` of a fault."""
+    """Return case ``number`` of a fault."""
     random = Random(f"{seed}/{fault}/{number}")
     kind = FAULTS[fault]
     return Case(
         fault=fault,
         number=number,
-        form=FORMS[number % len(FORMS)],
+        output_format=OUTPUT_FORMATS[number % len(OUTPUT_FORMATS)],
         workers=WORKERS[number % len(WORKERS)],
         slow=not short and number % SLOW_EVERY == 2,
-        blows=kind.blows(random, short),
+        injections=kind.injections(random, short),
         hostile=kind.hostile,
         resolver=kind.resolver,
         options=(*(_SHORT_OPTIONS if short else ()), *(_HOSTILE_OPTIONS if kind.hostile else ())),

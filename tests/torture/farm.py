@@ -1,14 +1,12 @@
-"""The farm: nginx, SMTP and hostile servers that answer on every address of the network, and a resolver for each slot."""
+"""The farm: nginx, SMTP and hostile servers on every address of the network, and a resolver for each scanner."""
 
 from __future__ import annotations
 
 import datetime
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,19 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from tests.torture.namespaces import Slot, find_program
+from benchmarks.server_programs import closed_zone, nginx_command, nginx_server, unbound_command, wait_for
+from tests.torture.namespaces import Slot
 from tests.torture.rows import HOSTILE_URL_ADDRESS, HOSTILE_URL_PORT, KINDS, ZONE, Row, resolver_records
 
 START_SECONDS: Final = 30.0
 _NAMES: Final = (f"*.{ZONE}", ZONE)
-# Shape of the chain that is made to cost: issuers of one name above the leaf and above those, CAs with constraints,
-# names in the leaf, constraints in each of the CAs.
+# Shape of the chain that is expensive to verify: issuers of one name above the leaf and above those, CAs with name
+# constraints, names in the leaf, constraints in each CA.
 HOSTILE_CHAIN: Final = (4, 4, 2, 800, 300)
 SMALL_HOSTILE_CHAIN: Final = (3, 3, 2, 150, 100)
-
-
-class FarmFailed(Exception):
-    """A server of the farm did not start; the message says which."""
 
 
 # --- certificates ----------------------------------------------------------------------------------
@@ -91,7 +86,7 @@ def _write_chain(path: Path, *certificates: x509.Certificate) -> None:
 def hostile_chain(
     key: ec.EllipticCurvePrivateKey, first: int, second: int, depth: int, names: int, constraints: int
 ) -> list[x509.Certificate]:
-    """A chain in which every path has every constraint, and every constraint meets every name."""
+    """Return a chain in which every path has all constraints, each of which is checked against every name."""
     sans = [x509.DNSName(ZONE), *(x509.DirectoryName(_name(f"{number:x}")) for number in range(names))]
     excluded = [x509.DirectoryName(_name(f"z{number:x}")) for number in range(constraints)]
     a, b, upper = _key(), _key(), [_key() for _ in range(depth + 1)]
@@ -106,7 +101,7 @@ def hostile_chain(
 
 
 def write_certificates(directory: Path, chain_shape: tuple[int, int, int, int, int]) -> None:
-    """The root, the leaf's key and the chain of each kind of server."""
+    """Write the root, the leaf's key and the chain of each kind of server."""
     root_key, issuer_key, key = _key(), _key(), _key()
     root = _certificate("Torture Root", root_key, "Torture Root", root_key, ca=True, days=(-1000, 4000))
     issuer = _certificate("Torture Issuer", issuer_key, "Torture Root", root_key, ca=True, days=(-900, 2000))
@@ -149,79 +144,20 @@ _NGINX_SERVERS: Final = (
 )
 
 
-def nginx_configuration(directory: Path) -> str:
-    """One server a kind, on every address."""
-    servers = "".join(
-        f"""
-  server {{
-    listen 0.0.0.0:{KINDS[kind].port} ssl backlog=8192;
-    ssl_protocols {versions};
-    ssl_certificate {directory}/{chain}.pem;
-    ssl_certificate_key {directory}/leaf.key;
-    location / {{ return 200 "ok\\n"; }}
-  }}"""
-        for kind, versions, chain in _NGINX_SERVERS
-    )
-    return f"""user root;
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 16384;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx-error.log error;
-events {{ worker_connections 12000; multi_accept on; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-{servers}
-}}
-"""
-
-
-def unbound_configuration(directory: Path, slot: Slot, rows: Sequence[Row]) -> str:
-    """A resolver at its defaults, but for where it listens and what it knows; everything else is refused."""
-    records = "\n".join(f'  local-data: "{name}. 300 IN A {address}"' for name, address in resolver_records(rows))
-    return f"""server:
-  directory: "{directory}"
-  chroot: ""
-  username: ""
-  pidfile: "{directory}/unbound-{slot.number}.pid"
-  logfile: "{directory}/unbound-{slot.number}.log"
-  use-syslog: no
-  interface: {slot.farm_address}
-  access-control: 10.0.0.0/8 allow
-  module-config: "iterator"
-  local-zone: "." refuse
-  local-zone: "{ZONE}." static
-  local-data: "{ZONE}. 300 IN SOA {ZONE}. nobody.{ZONE}. 1 3600 600 86400 300"
-{records}
-remote-control:
-  control-enable: no
-"""
+def _server_blocks(directory: Path) -> Iterator[str]:
+    """Yield nginx's server blocks, one per kind of row, on every address."""
+    key = directory / "leaf.key"
+    for kind, protocols, chain in _NGINX_SERVERS:
+        listen = f"0.0.0.0:{KINDS[kind].port} backlog=8192"
+        yield nginx_server(listen, protocols=protocols, chain=directory / f"{chain}.pem", key=key)
 
 
 # --- processes -------------------------------------------------------------------------------------
 
 
-def _wait_for(address: str, port: int, process: subprocess.Popen[bytes], what: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise FarmFailed(f"{what} ended with status {process.returncode}")
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex((address, port)) == 0:
-                return
-        time.sleep(0.02)
-    raise FarmFailed(f"{what} does not listen on port {port}")
-
-
 @dataclass(slots=True)
 class Farm:
-    """The running servers. They end with the namespace of the harness."""
+    """The running servers, which end with the namespace of the harness."""
 
     directory: Path
     seed: int
@@ -240,34 +176,31 @@ class Farm:
         return process
 
     def start(self) -> None:
-        """Start all but the resolvers."""
-        configuration = self.directory / "nginx.conf"
-        configuration.write_text(nginx_configuration(self.directory), encoding="ascii")
-        nginx = self._start(
-            "nginx", find_program("nginx"), "-c", str(configuration), "-p", str(self.directory),
-            "-e", str(self.directory / "nginx-error.log"),
-        )  # fmt: skip
+        """Start all servers but the resolvers."""
+        nginx = self._start("nginx", *nginx_command(self.directory, _server_blocks(self.directory)))
         files = ("--chain", str(self.directory / "good.pem"), "--key", str(self.directory / "leaf.key"))
         mutes = (f"--mute-port={KINDS['mute'].port}", f"--mute-port={KINDS['silent'].port}")
         module = (sys.executable, "-m")
         smtp = self._start("smtp", *module, "tests.torture.smtp", f"--port={KINDS['smtp'].port}", *mutes, *files)
         misnamed = ("--chain", str(self.directory / "misnamed.pem"), "--key", str(self.directory / "leaf.key"))
         hostile = self._start("hostile", *module, "tests.torture.hostile", *misnamed, f"--seed={self.seed}")
-        _wait_for("127.0.0.1", KINDS["tls13"].port, nginx, "nginx")
-        _wait_for("127.0.0.1", KINDS["smtp"].port, smtp, "the SMTP server")
-        _wait_for("127.0.0.1", KINDS["garbage"].port, hostile, "the hostile servers")
+        wait_for(KINDS["tls13"].port, nginx, what="nginx", seconds=START_SECONDS)
+        wait_for(KINDS["smtp"].port, smtp, what="the SMTP server", seconds=START_SECONDS)
+        wait_for(KINDS["garbage"].port, hostile, what="the hostile servers", seconds=START_SECONDS)
 
     def start_resolver(self, slot: Slot, rows: Sequence[Row], mode: str) -> subprocess.Popen[bytes]:
-        """The slot's resolver: unbound, or the fake one in a mode of its own."""
+        """Start the resolver of a slot: unbound, or the fake one in another ``mode``."""
         what = f"resolver-{slot.number}"
         if mode == "unbound":
-            configuration = self.directory / f"unbound-{slot.number}.conf"
-            configuration.write_text(unbound_configuration(self.directory, slot, rows), encoding="ascii")
-            process = self._start(what, find_program("unbound"), "-d", "-c", str(configuration))
+            command = unbound_command(
+                self.directory, name=f"unbound-{slot.number}", interface=slot.farm_address, zone=ZONE,
+                addresses=resolver_records(rows), options=("access-control: 10.0.0.0/8 allow", *closed_zone(ZONE)),
+            )  # fmt: skip
+            process = self._start(what, *command)
         else:
             fake = ("-m", "tests.torture.resolver", f"--address={slot.farm_address}", f"--mode={mode}")
             process = self._start(what, sys.executable, *fake, f"--seed={self.seed}")
-        _wait_for(slot.farm_address, 53, process, "the resolver")
+        wait_for(53, process, what="the resolver", address=slot.farm_address, seconds=START_SECONDS)
         return process
 
 

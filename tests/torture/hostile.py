@@ -1,7 +1,7 @@
-"""Servers that mean harm, one port for each kind of row: ``python -m tests.torture.hostile --help``.
+"""Hostile servers, one port for each kind of row: ``python -m tests.torture.hostile --help``.
 
-Those of TLS 1.3 speak it well enough to have a client's keys: what they send is encrypted, and signed by the leaf's key.
-Everything ends after ``PATIENCE`` seconds, so that clients without limits of their own come to an end too.
+Those for TLS 1.3 complete the key exchange, so what they send is encrypted, and signed with the leaf's key. Every
+connection ends after ``PATIENCE`` seconds, so that clients without timeouts end too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from scanner.tls import constants as c
 from scanner.tls import offers
-from scanner.tls.schedule import HandshakeKeys, RecordProtection
+from scanner.tls.key_schedule import HandshakeKeys, RecordProtection
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector8, vector16, vector24
 from tests.fuzz.fuzz_handshake import make_case
@@ -37,7 +37,7 @@ Server = Callable[[trio.SocketStream, Random], Awaitable[None]]
 
 
 class Hello:
-    """What a server needs of a ClientHello: its message, the session id, the X25519 share."""
+    """The parts of a ClientHello that a server needs: the message, the session id and the X25519 share."""
 
     def __init__(self, handshake: bytes) -> None:
         self.message = handshake
@@ -69,7 +69,7 @@ class Hello:
 
 
 async def read_hello(stream: trio.SocketStream) -> Hello | None:
-    """The client's first message; None where it hangs up before."""
+    """Return the client's first message, or ``None`` if it closes before."""
     received = b""
     while len(received) < 5 or len(received) < 5 + int.from_bytes(received[3:5], "big"):
         piece = await stream.receive_some(65536)
@@ -84,14 +84,14 @@ def _extension(kind: int, body: bytes) -> bytes:
 
 
 def server_hello(session_id: bytes, extensions: bytes, random: bytes) -> bytes:
-    """A ServerHello of TLS 1.3."""
+    """Return a ServerHello of TLS 1.3."""
     return message(
         c.SERVER_HELLO, u16(0x0303) + random + vector8(session_id) + u16(SUITE) + b"\0" + vector16(extensions)
     )
 
 
 class Credential:
-    """The chain as DER and the leaf's key."""
+    """A certificate chain (DER) and the leaf's key."""
 
     def __init__(self, chain: Path, key: Path) -> None:
         pems = chain.read_text(encoding="ascii").split("-----END CERTIFICATE-----")
@@ -104,7 +104,7 @@ class Credential:
 
 
 def begin_flight(hello: Hello) -> tuple[bytes, RecordProtection, HandshakeKeys, bytes]:
-    """ServerHello in records, the protection of what follows, the keys, and the transcript so far."""
+    """Return the records of the ServerHello, the protection of later records, the keys, and the transcript so far."""
     own = x25519.X25519PrivateKey.generate()
     shared = own.exchange(x25519.X25519PublicKey.from_public_bytes(hello.share))
     extensions = _extension(c.EXT_SUPPORTED_VERSIONS, u16(offers.TLS13))
@@ -117,7 +117,7 @@ def begin_flight(hello: Hello) -> tuple[bytes, RecordProtection, HandshakeKeys, 
 
 
 def complete_flight(hello: Hello, credential: Credential, leaf_extensions: bytes) -> bytes:
-    """A whole flight, in order but for what stands in the extensions of the leaf's entry."""
+    """Return a whole valid flight with ``leaf_extensions`` in the leaf's certificate entry."""
     sent, protection, keys, transcript = begin_flight(hello)
     entries = vector24(credential.chain[0]) + vector16(leaf_extensions)
     entries += b"".join(vector24(each) + vector16(b"") for each in credential.chain[1:])
@@ -138,7 +138,7 @@ def _der(tag: int, content: bytes) -> bytes:
 
 
 def garbage_staples(random: Random) -> list[bytes]:
-    """Stapled OCSP responses that no reader should fall over."""
+    """Return malformed OCSP responses."""
     basic = _der(0x06, bytes.fromhex("2b0601050507300101"))
     return [
         random.randbytes(random.randrange(1, 3000)),
@@ -157,7 +157,7 @@ _LARGE: Final = 6_000_000
 
 
 def garbage_issuers(random: Random) -> list[bytes]:
-    """What is said to be certificates or a PKCS #7 bag of them."""
+    """Return malformed certificates and PKCS #7 bundles."""
     signed_data = _der(0x06, bytes.fromhex("2a864886f70d010702"))
     empty = _der(0x31, b"") + _der(0x30, signed_data)
     return [
@@ -176,7 +176,7 @@ def garbage_issuers(random: Random) -> list[bytes]:
 
 
 def garbage_lists(random: Random) -> list[bytes]:
-    """What is said to be a revocation list."""
+    """Return malformed CRLs."""
     algorithm = _der(0x30, _der(0x06, bytes.fromhex("2a8648ce3d040302")))
     moment = _der(0x17, b"261101000000Z")
     return [
@@ -194,7 +194,7 @@ def garbage_lists(random: Random) -> list[bytes]:
 
 
 async def serve_urls(stream: trio.SocketStream, random: Random) -> None:
-    """HTTP: what is asked for by its path, or an answer that never ends."""
+    """Answer an HTTP request with malformed data of the kind that its path names, or with an endless body."""
     received = b""
     while b"\r\n\r\n" not in received:
         piece = await stream.receive_some(65536)
@@ -214,7 +214,7 @@ async def serve_urls(stream: trio.SocketStream, random: Random) -> None:
 
 
 def make_servers(credential: Credential) -> dict[str, Server]:
-    """What is done at the port of each kind of row."""
+    """Return the handler for each kind of row."""
 
     async def drip(stream: trio.SocketStream, random: Random) -> None:
         await stream.receive_some(65536)
@@ -285,7 +285,7 @@ def make_servers(credential: Credential) -> dict[str, Server]:
         hello = await read_hello(stream)
         if hello is None or not hello.share:
             return
-        # Framed as RFC 6962 has it: a list that is not breaks the handshake, as it does for BoringSSL.
+        # The list itself is well-formed (RFC 6962): otherwise the handshake fails, as it does with BoringSSL.
         lists = (
             vector16(b"".join(vector16(random.randbytes(47)) for _ in range(500))),
             vector16(vector16(b"\0" + random.randbytes(46) + b"\xff\xff")),
@@ -324,11 +324,11 @@ async def _serve_one(server: Server, random: Random, stream: trio.SocketStream) 
             with trio.move_on_after(PATIENCE):
                 await server(stream, Random(random.random()))
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-        pass  # the client has had enough
+        pass  # the client gave up
 
 
 async def serve(credential: Credential, seed: int) -> None:
-    """Serve every kind until cancelled."""
+    """Run all servers until cancelled."""
     random = Random(seed)
     async with trio.open_nursery() as nursery:
         for name, server in make_servers(credential).items():
@@ -339,7 +339,7 @@ async def serve(credential: Credential, seed: int) -> None:
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Run the servers with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chain", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)

@@ -1,8 +1,8 @@
-"""Namespaces: one set for the whole harness, and one network of its own for each scanner.
+"""Linux namespaces for the harness, and a network namespace for each scanner.
 
-The harness runs again inside ``unshare`` as the first process of a process namespace. When it ends, however it ends,
-the kernel ends every process, link and mount in it, so nothing has to be tidied up. It also ends when the process that
-started it does, which it sees by a pipe.
+The harness runs itself again inside ``unshare``, as the first process of a PID namespace. However it ends, the kernel
+then ends every process, link and mount in it, so nothing has to be cleaned up. It also ends when the process that
+started it does, which it detects by a pipe.
 """
 
 from __future__ import annotations
@@ -19,26 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.server_programs import PROGRAM_PATH, find_program
 from tests.torture.rows import ADDRESSES
 
 _PIPE: Final = "TLSWEEP_TORTURE_PIPE"
 _PROGRAMS: Final = {"unshare": "util-linux", "nsenter": "util-linux", "mount": "mount", "ip": "iproute2"}
 SERVERS: Final = {"nginx": "nginx", "unbound": "unbound"}
-_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-# A directory that every Linux has and nothing in the harness uses; seen from outside it stays as it is.
+# A directory that every Linux has. It is mounted over inside the namespace only.
 WORK: Final = Path("/mnt")
 _LINK: Final = "torture"
-# Seconds for the table of what was done, after Ctrl-C
-_LAST_WORDS: Final = 10.0
-
-
-def find_program(name: str) -> str:
-    """The path of a program; Debian keeps some in directories that are not on everybody's PATH."""
-    return shutil.which(name, path=_PATH) or name
+# Seconds to print the table after Ctrl-C
+_TABLE_SECONDS: Final = 10.0
 
 
 def run(*command: str) -> None:
-    """Run a short command that must succeed."""
+    """Run a short command. Raises ``CalledProcessError`` if it fails."""
     subprocess.run(
         [find_program(command[0]), *command[1:]],
         check=True,
@@ -54,13 +49,13 @@ def _unshare() -> list[str]:
 
 
 def unavailable() -> str | None:
-    """Why the harness cannot run on this machine, in one sentence; None where it can."""
+    """Return the reason why the harness cannot run on this machine, or ``None``."""
     for program, package in (_PROGRAMS | SERVERS).items():
-        if shutil.which(program, path=_PATH) is None:
+        if shutil.which(program, path=PROGRAM_PATH) is None:
             return f"{program} is not installed (Debian: apt-get install {package})"
     tried = subprocess.run(
         [*_unshare(), "sh", "-c", f"mount -t tmpfs tmpfs {WORK} && ip link add torture0 type veth peer name torture1"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PATH": _PATH},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PATH": PROGRAM_PATH},
     )  # fmt: skip
     if tried.returncode:
         words = tried.stderr.strip().splitlines() or [f"status {tried.returncode}"]
@@ -69,25 +64,25 @@ def unavailable() -> str | None:
 
 
 def is_inside() -> bool:
-    """Whether this process is the one in the namespaces."""
+    """Return whether this process runs in the namespaces."""
     return _PIPE in os.environ
 
 
 def run_inside(arguments: Sequence[str]) -> int:
-    """Run the harness in namespaces of its own with these arguments; returns its exit status."""
+    """Run the harness in new namespaces with these arguments, and return its exit status."""
     reader, writer = os.pipe()
     command = [*_unshare(), sys.executable, "-m", "tests.torture", *arguments]
-    environment = os.environ | {_PIPE: str(reader), "PATH": _PATH}
+    environment = os.environ | {_PIPE: str(reader), "PATH": PROGRAM_PATH}
     harness = subprocess.Popen(command, pass_fds=[reader], env=environment)
     os.close(reader)
-    # Not a default action: the pipe is closed by the way out of here, whatever asked for it.
+    # Turned into an exception, so that the pipe is closed below.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return harness.wait()
     except KeyboardInterrupt:
-        # The terminal told the harness too.
+        # The terminal sent SIGINT to the harness too.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return harness.wait(_LAST_WORDS)
+            return harness.wait(_TABLE_SECONDS)
         return 130
     finally:
         os.close(writer)
@@ -95,30 +90,30 @@ def run_inside(arguments: Sequence[str]) -> int:
 
 
 def enter() -> None:
-    """Set up what was unshared: loopback, the farm's addresses, a directory for files; end with the process outside."""
+    """Set up the namespaces: loopback, the farm's addresses, a file system; exit when the outer process does."""
     reader = int(os.environ.pop(_PIPE))
 
-    def end_with_the_other() -> None:
+    def end_with_outer_process() -> None:
         os.read(reader, 1)
         os._exit(3)
 
-    threading.Thread(target=end_with_the_other, daemon=True).start()
+    threading.Thread(target=end_with_outer_process, daemon=True).start()
     run("mount", "-t", "tmpfs", "tmpfs", str(WORK))
     run("ip", "link", "set", "lo", "up")
-    # Every address of the network is ours, without being set one by one.
+    # Makes every address of the network local, without configuring each.
     run("ip", "route", "add", "local", ADDRESSES, "dev", "lo")
 
 
 @dataclass(slots=True)
 class Slot:
-    """A network namespace for one scanner, and the link between it and the farm."""
+    """A network namespace for one scanner, and its link to the farm."""
 
     number: int
     holder: subprocess.Popen[bytes]
 
     @property
     def farm_address(self) -> str:
-        """Our end of the link: where the resolver listens, and the scanner's default route."""
+        """The address at the farm's end of the link: the resolver's, and the scanner's default gateway."""
         return f"10.9.{self.number}.1"
 
     @property
@@ -130,11 +125,11 @@ class Slot:
         return f"{_LINK}{self.number}"
 
     def command(self, *command: str) -> list[str]:
-        """The command line that runs a command at the scanner's end."""
+        """Return the command line that runs a command in the scanner's namespace."""
         return [find_program("nsenter"), f"--net=/proc/{self.holder.pid}/ns/net", "--", *command]
 
     def packets(self) -> int:
-        """How many packets have come from the scanner's end."""
+        """Return how many packets the scanner's end has sent."""
         for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
             name, _, figures = line.partition(":")
             if name.strip() == self.farm_link:
@@ -145,15 +140,15 @@ class Slot:
         run(*self.command(find_program(command[0]), *command[1:]))
 
     def connect(self) -> None:
-        """Bring the scanner's end up, with its route."""
+        """Bring up the scanner's end of the link and its default route."""
         self._inside("ip", "link", "set", _LINK, "up")
         self._inside("ip", "route", "replace", "default", "via", self.farm_address)
 
     def cut(self, kind: str) -> None:
-        """Take the network away.
+        """Interrupt the network.
 
-        ``link down``: the scanner's machine has no route, errors come at once. ``silence``: the farm's answers are lost,
-        nothing comes back. ``no carrier``: the other end of the cable is dead, the neighbour is not found.
+        ``link down``: the scanner has no route and gets errors at once. ``silence``: the farm's answers are dropped.
+        ``no carrier``: the other end of the link is down, so the neighbour is not found.
         """
         match kind:
             case "link down":
@@ -165,8 +160,8 @@ class Slot:
             case _:
                 raise ValueError(kind)
 
-    def mend(self, kind: str) -> None:
-        """Give it back."""
+    def restore(self, kind: str) -> None:
+        """Undo ``cut``."""
         match kind:
             case "silence":
                 run("ip", "route", "del", "blackhole", f"{self.scanner_address}/32")
@@ -177,13 +172,13 @@ class Slot:
 
 
 def make_slot(number: int) -> Slot:
-    """A new network namespace, linked to this one."""
+    """Create a network namespace that is linked to this one."""
     holder = subprocess.Popen(
         [find_program("unshare"), "--net", "sh", "-c", "echo; exec sleep infinity"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert holder.stdout is not None
-    holder.stdout.readline()  # it is in its namespace by now
+    holder.stdout.readline()  # once it prints, the namespace exists
     slot = Slot(number, holder)
     run("ip", "link", "add", slot.farm_link, "type", "veth", "peer", "name", _LINK, "netns", str(holder.pid))
     run("ip", "address", "add", f"{slot.farm_address}/30", "dev", slot.farm_link)

@@ -1,6 +1,6 @@
-"""A resolver that answers for the farm's names as it is told to: ``python -m tests.torture.resolver --help``.
+"""A resolver for the farm's names with modes of failure: ``python -m tests.torture.resolver --help``.
 
-``answer`` is honest, ``servfail`` fails at random for half of the questions, ``refuse`` refuses everybody.
+``answer`` always answers, ``servfail`` fails for a random half of the questions, ``refuse`` refuses every query.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TTL: Final = 300
 
 
 def answer_untrusted(question: bytes, mode: str, random: Random) -> bytes | None:
-    """The answer to a question; None where it is not one."""
+    """Return the answer to a query, or ``None`` if it is malformed."""
     try:
         query = dns.message.from_wire(question)
         response = dns.message.make_response(query)
@@ -56,7 +56,7 @@ async def _serve_udp(sock: trio.socket.SocketType, mode: str, random: Random) ->
             if answer is not None:
                 await sock.sendto(answer, peer)
         except OSError:
-            pass  # an earlier answer could not be delivered
+            pass  # an ICMP error for an earlier answer
 
 
 async def _serve_tcp(mode: str, random: Random, stream: trio.SocketStream) -> None:
@@ -75,7 +75,7 @@ async def _serve_tcp(mode: str, random: Random, stream: trio.SocketStream) -> No
 
 
 async def serve(address: str, mode: str, seed: int) -> None:
-    """Serve until cancelled."""
+    """Answer queries until cancelled."""
     random = Random(seed)
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         await sock.bind((address, 53))
@@ -85,7 +85,7 @@ async def serve(address: str, mode: str, seed: int) -> None:
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Run the resolver with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", required=True)
     parser.add_argument("--mode", choices=MODES, default="answer")

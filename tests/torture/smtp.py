@@ -1,6 +1,6 @@
-"""An SMTP server with STARTTLS that takes its time, as servers elsewhere do: ``python -m tests.torture.smtp --help``.
+"""An SMTP server with STARTTLS and the latency of a remote one: ``python -m tests.torture.smtp --help``.
 
-One process for every address. A mute port beside it takes connections and never greets.
+One process serves every address. On mute ports it accepts connections and never sends a greeting.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-# Seconds before each reply: long enough that a scan has most of its connections in the middle of a dialogue.
+# Seconds before each reply: long enough that most connections of a scan are in the middle of a dialogue.
 LATENCY = 0.15
 BACKLOG = 4096
 LONGEST_LINE = 2048
@@ -28,7 +28,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
 
 
 async def serve_one(context: ssl.SSLContext, stream: trio.SocketStream) -> None:
-    """One session until the client closes; only the commands that a scanner needs."""
+    """Serve one session; only the commands that a scanner needs."""
     try:
         async with stream:
             await trio.sleep(LATENCY)
@@ -51,8 +51,8 @@ async def serve_one(context: ssl.SSLContext, stream: trio.SocketStream) -> None:
         pass  # the client went away
 
 
-async def stay_mute(stream: trio.SocketStream) -> None:
-    """Read whatever comes and say nothing."""
+async def serve_mute(stream: trio.SocketStream) -> None:
+    """Read everything and send nothing."""
     try:
         async with stream:
             while await stream.receive_some(LONGEST_LINE):
@@ -62,17 +62,17 @@ async def stay_mute(stream: trio.SocketStream) -> None:
 
 
 async def serve(port: int, mute_ports: list[int], chain: str, key: str) -> None:
-    """Serve until cancelled."""
+    """Run the server until cancelled."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(trio.serve_tcp, partial(serve_one, context), port, host="0.0.0.0", backlog=BACKLOG))
         for mute_port in mute_ports:
-            nursery.start_soon(partial(trio.serve_tcp, stay_mute, mute_port, host="0.0.0.0", backlog=BACKLOG))
+            nursery.start_soon(partial(trio.serve_tcp, serve_mute, mute_port, host="0.0.0.0", backlog=BACKLOG))
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Run the server with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--mute-port", type=int, action="append", default=[])

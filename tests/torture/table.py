@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.torture.cases import FAULTS, Case
-from tests.torture.judging import Counts
+from tests.torture.truth_check import Counts
 
 COLUMNS: Final = ("cases", "done", "findings", "false", "not judged", "left", "lost", "doubled", "damaged", "hung")
 # Any of these makes the run fail.
@@ -17,7 +17,7 @@ BAD: Final = ("false", "left", "lost", "doubled", "damaged", "hung")
 
 @dataclass(slots=True)
 class Result:
-    """What came of one case. ``done`` counts faults that reached a scanner which was still running."""
+    """The result of one case; ``done`` counts the faults injected while the scanner was still running."""
 
     case: Case
     rows: int
@@ -30,9 +30,9 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, int]:
-        """The case as figures of the table's columns."""
+        """Return the figures for the columns of the table."""
         missing = self.counts.missing
-        # A scanner that says it is not through has not lost its rows.
+        # Rows are not lost if the scanner reports that it was interrupted.
         interrupted = self.hung or (bool(self.statuses) and self.statuses[-1] == 3)
         return {
             "cases": 1,
@@ -48,12 +48,12 @@ class Result:
         }
 
     def is_bad(self) -> bool:
-        """Whether the scanner did wrong in this case."""
+        """Return whether the scanner did anything wrong in this case."""
         figures = self.figures()
         return any(figures[column] for column in BAD)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Return all details as a JSON object."""
         return {
             "fault": self.case.fault,
             "number": self.case.number,
@@ -68,7 +68,7 @@ class Result:
 
 
 def totals(results: Iterable[Result]) -> dict[str, Counter[str]]:
-    """The figures of each fault, in the order of the faults."""
+    """Return the figures of each fault, in the order of the faults."""
     by_fault: dict[str, Counter[str]] = {}
     for result in sorted(results, key=lambda each: list(FAULTS).index(each.case.fault)):
         by_fault.setdefault(result.case.fault, Counter()).update(result.figures())
@@ -76,7 +76,7 @@ def totals(results: Iterable[Result]) -> dict[str, Counter[str]]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """The report as a Markdown table."""
+    """Return the report as a Markdown table."""
     lines = ["| fault | " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
     for fault, figures in totals(results).items():
         lines.append(f"| {fault} | " + " | ".join(f"{figures[column]:,}" for column in COLUMNS) + " |")
@@ -84,7 +84,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def details(results: Sequence[Result], *, most: int = 8) -> str:
-    """Under the table: what the false findings said, and which cases are worth repeating."""
+    """Return, for below the table, what the false findings said and which cases to repeat."""
     lines: list[str] = []
     for fault in totals(results):
         bad = [each for each in results if each.case.fault == fault and each.is_bad()]

@@ -41,5 +41,5 @@ def test_servfail_fails_for_about_half_of_the_questions() -> None:
 
 
 @pytest.mark.parametrize("question", [b"", b"\0" * 5, b"\xff" * 40])
-def test_what_is_no_question_gets_no_answer(question: bytes) -> None:
+def test_malformed_queries_get_no_answer(question: bytes) -> None:
     assert answer_untrusted(question, "answer", Random(1)) is None

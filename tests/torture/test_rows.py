@@ -14,14 +14,14 @@ def test_rows_of_a_seed_are_always_the_same() -> None:
     assert make_rows(500, seed=3) != make_rows(500, seed=4)
 
 
-def test_most_rows_are_healthy_and_every_usual_kind_is_there() -> None:
+def test_most_rows_are_healthy_and_every_common_kind_is_present() -> None:
     kinds = Counter(row.kind.name for row in make_rows(2000))
     assert set(kinds) == {kind.name for kind in KINDS.values() if kind.share} - SLOW
     assert sum(times for kind, times in kinds.items() if KINDS[kind].truth.outcome == "ok") > 1800
 
 
 @pytest.mark.parametrize("count", [60, 1000])
-def test_slow_and_hostile_kinds_are_in_inventories_that_ask_for_them(count: int) -> None:
+def test_slow_and_hostile_kinds_are_included_on_request(count: int) -> None:
     rows = make_rows(count, slow=True, hostile=True)
     kinds = {row.kind.name for row in rows}
     assert len(rows) == count
@@ -51,7 +51,7 @@ def test_rows_by_name_have_no_address_in_the_inventory(tmp_path: Path) -> None:
         assert line["address"] == ("" if row.kind.by_name else row.address)
 
 
-def test_resolvers_know_the_names_of_rows_but_those_of_nxdomain() -> None:
+def test_resolvers_know_all_names_except_those_of_nxdomain() -> None:
     rows = make_rows(1000)
     for row in rows:
         assert resolve(row.host) == (None if row.kind.name == "nxdomain" else row.address)

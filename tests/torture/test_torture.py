@@ -1,4 +1,4 @@
-"""One short case of each fault, and that nothing of the harness is left, whatever ends it."""
+"""One short case of each fault; and however the harness ends, no process is left."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import pytest
 
 from tests.torture import namespaces
 from tests.torture.cases import FAULTS
-from tests.torture.running import missing_readers
+from tests.torture.scanner_process import missing_readers
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# Of this seed, ``cases.FAULTS`` names the case of each fault that is played here.
+# The seed for which ``cases.FAULTS`` names the case of each fault.
 SEED: Final = "1"
 # Far more than the cases take on a busy machine
 PATIENCE: Final = 290
 
-# The faults that a scan comes through today; ``make torture`` has all of them.
+# The faults that scans withstand; ``make torture`` has all faults.
 SHORT_FAULTS: Final = (
     "none",
     "stop",
@@ -53,7 +53,7 @@ def harness(*arguments: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """One case of every fault, side by side over one farm."""
+    """Run one case of every fault in parallel over one farm, and return their results."""
     file = tmp_path_factory.mktemp("torture") / "results.json"
     done = subprocess.run(
         harness(*SHORT_FAULTS, "--together", "5", "--json", str(file)),
@@ -64,7 +64,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 
 @pytest.mark.parametrize("fault", SHORT_FAULTS)
-def test_findings_are_true_and_whole_under(fault: str, results: dict[str, dict[str, Any]]) -> None:
+def test_findings_are_true_and_complete_under(fault: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[fault]
     if any(note.startswith("skipped") for note in result["notes"]):
         pytest.skip(result["notes"][0])
@@ -75,7 +75,7 @@ def test_findings_are_true_and_whole_under(fault: str, results: dict[str, dict[s
 
 
 def _marked(mark: str) -> set[int]:
-    """The processes that have the mark in their environment."""
+    """Return the processes that have ``mark`` in their environment."""
     found = set()
     for directory in Path("/proc").iterdir():
         try:
@@ -88,7 +88,7 @@ def _marked(mark: str) -> set[int]:
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """A mark in the environment of a harness, by which its processes are known; what is left is ended."""
+    """Return a mark for the environment of a harness that identifies its processes; kill those that are left."""
     mark = uuid.uuid4().hex
     yield mark
     for pid in _marked(mark):
@@ -96,7 +96,7 @@ def mark() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_when_the_harness_is_ended_by(ending: signal.Signals, mark: str) -> None:
+def test_no_process_is_left_when_the_harness_is_ended_by(ending: signal.Signals, mark: str) -> None:
     mounts = Path("/proc/self/mounts").read_bytes()
     process = subprocess.Popen(
         harness("stop", "--targets", "100"), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,13 +107,12 @@ def _der(pem: str) -> bytes:
 def test_case(identity: str) -> None:
     case = CASES[identity]
     store = TrustStore("limbo", [Certificate.parse_untrusted(_der(pem)) for pem in case["trusted_certs"]])
-    judging = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     at = datetime.fromisoformat(case["validation_time"]).timestamp() if case["validation_time"] else NOW
     name = (case["expected_peer_name"] or {}).get("value")
     chain = tuple(_der(pem) for pem in (case["peer_certificate"], *case["untrusted_intermediates"]))
-    started = time.process_time()
-    verdict = judging.verify(chain, name=name, at=at)
-    assert time.process_time() - started < 1.0
+    verdict = verifier.verify(chain, name=name, at=at)
+    assert verifier._builder.budget.left > -5_000, "more than the last signature beyond the bound"
     accepted = verdict.trusted and (verdict.name is None or verdict.name.matches)
     expected = case["expected_result"] == "SUCCESS"
     if identity in DIFFERENT:

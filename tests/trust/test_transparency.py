@@ -198,8 +198,8 @@ def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     others = [with_scts([ARGON], f"h{number}.example", issuer=CA).parsed for number in range(40)]
     for other in (*others, leaf, *others, leaf, leaf):
         transparency.evaluate(other, CA.parsed, at=NOW)
-    # met for the second time it is kept, however many come between
-    assert len(asked) == 2 + 40 + 2 + 40
+    # evicted once, by the first 40; met for the second time it is kept, however many come between
+    assert asked.count(asked[0]) == 2
 
 
 def test_a_thousand_scts_cost_no_more_than_sixteen() -> None:

@@ -49,3 +49,10 @@ def test_what_others_made_of_it_is_no_part_of_it() -> None:
     one.parts["anything"] = 1
     assert one == other and not other.parts
     assert "parts" not in repr(one) and not replace(one).parts
+
+
+def test_equal_verdicts_have_one_hash() -> None:
+    stores = {"a": StoreVerdict("a", True, "x", ("y", "x"), (Problem("weak-signature", None, {"bits": 1024}),))}
+    leaf = pki.certificate("www.example.org").parsed
+    made = [ChainVerdict((leaf,), stores=dict(stores), name=NameVerdict(True), path=(leaf,)) for _ in range(2)]
+    assert made[0] is not made[1] and set(made) == {made[1]}

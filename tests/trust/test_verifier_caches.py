@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.caching import Cache
-from scanner.trust import verifier_caches as judge_caches
+from scanner.trust import verifier_caches as verifier_caches
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, IssuerPath, PathSet, chain_context
 from scanner.trust.step_budget import Charges
@@ -23,41 +23,36 @@ def large(number: int, names: int = 500) -> bytes:
     return pki.certificate(f"l{number}.example", issuer=CA, san=[f"n{n}.of{number}.example" for n in range(names)]).der
 
 
-def test_judged_chains_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     leaf = large(0)
-    monkeypatch.setattr(judge_caches, "MAX_CHAINS_BYTES", 10 * 9 * (len(leaf) + len(CA.der) + 1000))
-    monkeypatch.setattr(judge_caches, "MAX_LEAVES_BYTES", 10 * 7 * (len(leaf) + 1000))
+    monkeypatch.setattr(verifier_caches, "MAX_CHAINS_BYTES", 10 * 9 * (len(leaf) + len(CA.der) + 1000))
+    monkeypatch.setattr(verifier_caches, "MAX_LEAVES_BYTES", 10 * 7 * (len(leaf) + 1000))
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    for number in range(20):
-        der = large(number)
-        for _ in range(2):  # kept the second time
-            verifier._last = verifier._last_leaf = None
-            verifier.verify((der, CA.der), name=None, at=NOW)
+    for _ in range(2):  # kept the second time
+        for number in range(20):
+            verifier.verify((large(number), CA.der), name=None, at=NOW)
     for cache, most in (
-        (verifier._chains, judge_caches.MAX_CHAINS_BYTES),
-        (verifier._leaves, judge_caches.MAX_LEAVES_BYTES),
+        (verifier._chains, verifier_caches.MAX_CHAINS_BYTES),
+        (verifier._leaves, verifier_caches.MAX_LEAVES_BYTES),
     ):
         assert isinstance(cache, Cache)
         assert 5 <= len(cache) <= 10
         assert most / 2 < cache.bytes <= most
 
 
-def test_a_shared_chain_of_the_usual_size_is_judged_once() -> None:
+def test_a_chain_is_verified_once() -> None:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     chain = (pki.certificate("one.example", issuer=CA).der, CA.der)
-    verdicts = []
-    for _ in range(3):
-        verifier._last = None
-        verdicts.append(verifier.verify(chain, name=None, at=NOW))
-    assert verdicts[1] is verdicts[2]
+    verdicts = [verifier.verify(chain, name=None, at=NOW) for _ in range(3)]
+    assert verdicts[0] is verdicts[1] is verdicts[2]
 
 
-def test_issuers_surroundings_and_usual_paths_count_their_certificates() -> None:
-    cache = judge_caches.issuers()
+def test_issuers_and_contexts_count_the_bytes_of_their_certificates() -> None:
+    cache = verifier_caches.issuers()
     issuer = Certificate.parse_untrusted(CA.der)
     cache.put(CA.der, issuer)
     assert cache.bytes == 7 * len(CA.der)
-    context = judge_caches.context()
+    context = verifier_caches.contexts()
     context.put(("a",), (chain_context(pki.store(ROOT), (issuer,)),))
     assert context.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
 

@@ -131,14 +131,14 @@ def test_a_name_that_is_written_otherwise() -> None:
     )
 
 
-def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_signature_of_a_list_is_verified_once_for_its_issuer(monkeypatch: pytest.MonkeyPatch) -> None:
     verified: list[bytes] = []
 
     def counting(key: Any, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
         verified.append(signature)
         return verify_signature(key, algorithm, signature, signed)
 
-    monkeypatch.setattr(lists, "verify_signature", counting)
+    monkeypatch.setattr("scanner.x509.certificate.verify_signature", counting)
     loaded = load_untrusted(crl(CA, entry(SERIAL)))
     leaf, ca = WORLD.parsed()
     for _ in range(3):

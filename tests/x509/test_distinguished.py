@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from scanner.x509 import distinguished
-from scanner.x509.distinguished import CACHED_NAME_BYTES, NameText, name_text, normalised
+from scanner.x509.distinguished import CACHED_NAME_BYTES, name_text, normalised
 from tests.helpers import pki
 from tests.helpers.pki import name, sequence, tlv
 
@@ -73,38 +72,33 @@ def test_normalised_names_begin_as_names_do(whole: bytes, base: bytes, begins: b
     assert (longer is not None and longer[: len(shorter)] == shorter) is begins
 
 
-def read(data: bytes) -> NameText:
-    """The name, read anew and not remembered."""
-    found: NameText = distinguished._name_text(data)
-    return found
+def test_truncated_names_are_their_own_hex() -> None:
+    whole = name(C="DE", ST="Bayern", O="A, B & Söhne", OU="#x ", CN="www.example.com")
+    for length in range(len(whole)):
+        found = name_text(whole[:length])
+        assert found.text == "#" + whole[:length].hex() and found.flaw and not found.attributes
 
 
-def exactly(data: bytes) -> NameText:
-    """The name, read at full length."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinguished, "_put_together_untrusted", lambda _: None)
-        return read(data)
-
-
-def test_a_name_put_together_is_the_same_name() -> None:
-    """Whatever bytes are changed, and where it ends."""
+def test_damaged_names_stay_valid_text() -> None:
     chance = random.Random("names")
-    put_together = 0
+    read = 0
     for whole in (
         name(C="DE", ST="Bayern", O="A, B & Söhne", OU="#x ", CN="www.example.com"),
-        name(CN="a", O=tlv(0x13, b"b")),
-        sequence(*(name(CN=text)[2:] for text in ("first.example", "second, third"))),
         sequence(tlv(0x31, *(sequence(pki.oid("2.5.4.10"), tlv(0x0C, text)) for text in (b"a", b"b")))),
-        name(CN=tlv(0x14, b"t\xe9l\xe9")),
         name(O=tlv(0x1E, "x".encode("utf-16-be"))),
         name(CN=tlv(0x1C, "x".encode("utf-32-be"))),
     ):
-        assert name_text(whole) == exactly(whole)
-        for length in range(len(whole)):
-            assert read(whole[:length]) == exactly(whole[:length])
         for _ in range(400):
             changed = bytearray(whole)
             changed[chance.randrange(len(changed))] = chance.choice((0, 0x0C, 0x13, 0x30, 0x31, chance.randrange(256)))
-            put_together += distinguished._put_together_untrusted(bytes(changed)) is not None
-            assert read(bytes(changed)) == exactly(bytes(changed))
-    assert put_together > 500
+            found = name_text(bytes(changed))
+            found.text.encode()
+            read += found.flaw is None
+    assert 200 < read < 1600
+
+
+def test_attributes_that_repeat_in_other_names_are_the_same_text() -> None:
+    first, second = (name(C="DE", O="A, B & Söhne", CN=host) for host in ("a.example", "b.example"))
+    assert name_text(first).text == "CN=a.example,O=A\\, B & Söhne,C=DE"
+    assert name_text(second).text == "CN=b.example,O=A\\, B & Söhne,C=DE"
+    assert name_text(second).attributes == (("C", "DE"), ("O", "A, B & Söhne"), ("CN", "b.example"))

@@ -266,14 +266,7 @@ def test_scts_of_a_staple() -> None:
             sct.stapled_untrusted(whole[:end], leaf)
 
 
-@pytest.mark.parametrize("children", [0, 1, 3])
-def test_response_bytes_are_a_type_and_a_response(children: int) -> None:
-    leaf = certificate_of_the_ca()
-    inner = pki.sequence(*[pki.oid("1.3.6.1.5.5.7.48.1.1")] * children)
-    response = pki.sequence(pki.tlv(0x0A, b"\0"), pki.tlv(0xA0, inner))
-    with pytest.raises(SctError, match=f"ResponseBytes: {children} elements"):
-        sct.stapled_untrusted(response, leaf)
-
-
-def certificate_of_the_ca() -> Certificate:
-    return pki.certificate("leaf.example", issuer=CA).parsed
+def test_scts_of_a_staple_with_an_unknown_critical_extension_are_read() -> None:
+    leaf = pki.certificate("leaf.example", issuer=CA, serial=0x1234).parsed
+    unknown = pki.extension("1.3.6.1.4.1.32473.1", pki.octets(b""), critical=True)
+    assert sct.stapled_untrusted(staple(0x1234, unknown, extension(sct_list([b"one"]), STAPLED)), leaf) == (b"one",)

@@ -13,9 +13,9 @@ from scanner.diagnosis.case import Case, Claim
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import Evidence
-from scanner.text import moment
+from scanner.times import DAY, moment
 from scanner.tls.offers import RSA_KX
-from scanner.trust.certificate_rules import usages
+from scanner.trust.certificate_rules import TIME_CODES, usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import KEY_ENCIPHERMENT
@@ -31,9 +31,6 @@ SHOWN: Final[Mapping[str, str]] = {
     "firefox": "Firefox",
     "gnutls": "GnuTLS",
 }
-DAY: Final = 86400.0
-# What a wrong clock of ours could have made of a certificate in order
-TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # The usual warning: certificates of a year were renewed a month ahead; those of 47 days and less, at two thirds.
 DEFAULT_WARNING_DAYS: Final = 30.0
 DEFAULT_WARNING_SHARE: Final = 1 / 3
@@ -89,7 +86,7 @@ def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
 
 def _transports_key(case: Case) -> bool:
     flight = case.endpoint.probe.flight
-    return flight is not None and flight.cipher in RSA_KX
+    return flight is not None and flight.negotiation.cipher in RSA_KX
 
 
 def _transport_claims(leaf: Certificate) -> Iterator[Claim]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
-from scanner.text import moment
+from scanner.times import moment
 from scanner.tls.registry_names import alert_name, version_name
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.distinguished import name_text
@@ -49,12 +49,12 @@ _HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 def client_auth_claims(case: Case) -> Iterator[Claim]:
     """What holds of an address that asks for a client certificate; nothing of one that does not."""
     flight = flight_of(case.endpoint)
-    if flight is None or flight.client_auth is None:
+    if flight is None or flight.negotiation.client_auth is None:
         return
     without = case.endpoint.completions.get(CLIENT_AUTH)
     ours = case.endpoint.completions.get(AUTHENTICATED)
     demand = demand_without(case)
-    authorities = [name_text(name).text for name in flight.client_auth.authorities]
+    authorities = [name_text(name).text for name in flight.negotiation.client_auth.authorities]
     facts: dict[str, Any] = {"authorities": authorities} if authorities else {}
     if ours is not None:
         verdict = _rejection(case, ours, demand)
@@ -121,7 +121,7 @@ def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Dema
         if completion.failure is None:
             return Demand.REFUSED_BEHIND if _speaks_of_certificates(completion) else Demand.WELCOME
         if completion.failure in _ENDED:
-            known = protocol != "tls" or flight.alpn in _HTTP_ALPN
+            known = protocol != "tls" or flight.negotiation.alpn in _HTTP_ALPN
             return Demand.REFUSED_BEHIND if known else None
         return Demand.WELCOME  # it waits for another word than ours, and has not refused
     if completion.stage is not Stage.DONE:
@@ -154,7 +154,11 @@ def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand |
     same = plain is not None and plain.stage is Stage.DONE and plain.status == ours.status
     if same and not _speaks_of_certificates(ours) and ours.status in _REFUSALS:
         # refused alike with and without: ours is the reason only where something about it can be
-        authorities = [name_text(name).text for name in flight.client_auth.authorities] if flight.client_auth else []
+        authorities = (
+            [name_text(name).text for name in flight.negotiation.client_auth.authorities]
+            if flight.negotiation.client_auth
+            else []
+        )
         return demand if _shown(ours, authorities, case.context.at).get("reasons") else None
     return demand
 

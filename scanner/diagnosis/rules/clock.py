@@ -12,7 +12,8 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.text import moment, span
+from scanner.text import span
+from scanner.times import moment
 from scanner.tls.offers import TLS12
 from scanner.tls.unixtime import unix_time
 from scanner.trust.verdicts import ChainVerdict
@@ -125,8 +126,8 @@ def clocks_of(evidence: Evidence, endpoint: EndpointEvidence) -> Iterator[tuple[
             for flight in flights
             if flight is not None
             and flight.random is not None
-            and flight.version is not None
-            and flight.version <= TLS12
+            and flight.negotiation.version is not None
+            and flight.negotiation.version <= TLS12
         ]
         time = unix_time(randoms, evidence.duration)
         if time is not None:

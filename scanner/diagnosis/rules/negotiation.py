@@ -47,21 +47,21 @@ def negotiation_claims(case: Case) -> Iterator[Claim]:
 def _no_forward_secrecy(case: Case, flight: ServerFlight) -> Iterator[Claim]:
     """Only RSA key transport: Go (1.22) and Python (3.10) do not offer it, browsers still do."""
     answer = followup(case.endpoint, "forward-secret")
-    if flight.cipher in RSA_KX and answer is not None and not answer.ok:
+    if flight.negotiation.cipher in RSA_KX and answer is not None and not answer.ok:
         yield Claim(
             "no-shared-cipher",
             {
-                "cipher": cipher_name(flight.cipher),
-                "cipher_code": flight.cipher,
-                "rsa_cipher": cipher_name(flight.cipher),
+                "cipher": cipher_name(flight.negotiation.cipher),
+                "cipher_code": flight.negotiation.cipher,
+                "rsa_cipher": cipher_name(flight.negotiation.cipher),
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )
 
 
 def _group(flight: ServerFlight) -> Iterator[Claim]:
-    if flight.dh_bits is not None and flight.dh_bits < MIN_DH_BITS:
-        yield Claim("no-shared-group", {"dh_bits": flight.dh_bits})
+    if flight.negotiation.dh_bits is not None and flight.negotiation.dh_bits < MIN_DH_BITS:
+        yield Claim("no-shared-group", {"dh_bits": flight.negotiation.dh_bits})
 
 
 def _schemes(case: Case, flight: ServerFlight) -> Iterator[Claim]:
@@ -71,16 +71,16 @@ def _schemes(case: Case, flight: ServerFlight) -> Iterator[Claim]:
         facts: dict[str, Any] = {"refused_by": list(refused_by)}
         if leaf is not None:
             facts["key"] = leaf.key
-        if flight.signature_scheme is not None:
-            facts["scheme"] = scheme_name(flight.signature_scheme)
+        if flight.negotiation.signature_scheme is not None:
+            facts["scheme"] = scheme_name(flight.negotiation.signature_scheme)
         yield Claim("no-shared-signature-scheme", facts)
-    if flight.version == TLS12 and flight.signature_scheme in SHA1_SCHEMES:
+    if flight.negotiation.version == TLS12 and flight.negotiation.signature_scheme in SHA1_SCHEMES:
         answer = followup(case.endpoint, "no-sha1")
         if answer is not None and not answer.ok:
             yield Claim(
                 "no-shared-signature-scheme",
                 {
-                    "scheme": scheme_name(flight.signature_scheme),
+                    "scheme": scheme_name(flight.negotiation.signature_scheme),
                     "refused_by": ["Chrome", "Go", "OpenSSL"],
                     "tried": {"no-sha1": answer_word(answer)},
                 },
@@ -103,7 +103,7 @@ def _another_key(case: Case, flight: ServerFlight) -> bool:
     answer = followup(case.endpoint, "browser-schemes")
     if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates:
         return False
-    return answer.flight.certificates[0] != flight.certificates[0] and answer.flight.signature_scheme in (
+    return answer.flight.certificates[0] != flight.certificates[0] and answer.flight.negotiation.signature_scheme in (
         None,
         *BROWSER_SCHEMES,
     )
@@ -140,19 +140,19 @@ def enumeration_claims(case: Case) -> Iterator[Claim]:
 def server_claims(case: Case) -> Iterator[Claim]:
     """A flight that came whole and is wrong in itself."""
     flight = flight_of(case.endpoint)
-    if flight is None or not flight.complete:
+    if flight is None or not flight.negotiation.complete:
         return
     if not flight.certificates:
-        facts = {} if flight.cipher is None else {"cipher": cipher_name(flight.cipher)}
+        facts = {} if flight.negotiation.cipher is None else {"cipher": cipher_name(flight.negotiation.cipher)}
         yield Claim("no-certificate", facts)
         return
-    if flight.signature_valid is False:
+    if flight.negotiation.signature_valid is False:
         mismatch: dict[str, Any] = {}
-        if flight.signature_scheme is not None:
-            mismatch["scheme"] = scheme_name(flight.signature_scheme)
+        if flight.negotiation.signature_scheme is not None:
+            mismatch["scheme"] = scheme_name(flight.negotiation.signature_scheme)
         leaf = case.verdict.leaf if case.verdict is not None else None
         if leaf is not None:
             mismatch.update(certificate=leaf.sha256, subject=leaf.subject, key=leaf.key)
         yield Claim("key-mismatch", mismatch)
-    elif flight.finished_valid is False:
+    elif flight.negotiation.finished_valid is False:
         yield Claim("malformed-handshake", {"detail": "the server's Finished does not verify"})

@@ -149,17 +149,17 @@ def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if chosen is None:
         return [Claim("handshake-failure", facts)] if everything is None or everything.ok else []
     details: dict[str, Any] = dict(facts)
-    if chosen.version is not None:
-        details["version"] = version_name(chosen.version)
-    if chosen.cipher is not None:
-        details["cipher"] = cipher_name(chosen.cipher)
-        details["cipher_code"] = chosen.cipher
-    if chosen.group is not None:
-        details["group"] = group_name(chosen.group)
-    if chosen.dh_bits is not None:
-        details["dh_bits"] = chosen.dh_bits
-    strange_suite = chosen.cipher is not None and chosen.cipher not in MODERN_SUITES
-    strange_group = chosen.group is not None and chosen.group not in MODERN_GROUPS
+    if chosen.negotiation.version is not None:
+        details["version"] = version_name(chosen.negotiation.version)
+    if chosen.negotiation.cipher is not None:
+        details["cipher"] = cipher_name(chosen.negotiation.cipher)
+        details["cipher_code"] = chosen.negotiation.cipher
+    if chosen.negotiation.group is not None:
+        details["group"] = group_name(chosen.negotiation.group)
+    if chosen.negotiation.dh_bits is not None:
+        details["dh_bits"] = chosen.negotiation.dh_bits
+    strange_suite = chosen.negotiation.cipher is not None and chosen.negotiation.cipher not in MODERN_SUITES
+    strange_group = chosen.negotiation.group is not None and chosen.negotiation.group not in MODERN_GROUPS
     claims = []
     if (suites or strange_suite) and not groups:
         claims.append(Claim("no-shared-cipher", details))
@@ -170,9 +170,15 @@ def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
 
 def _legacy_facts(answers: list[Probe]) -> dict[str, Any]:
     flights = [answer.flight for answer in answers if answer.flight is not None]
-    versions = dict.fromkeys(version_name(flight.version) for flight in flights if flight.version is not None)
+    versions = dict.fromkeys(
+        version_name(flight.negotiation.version) for flight in flights if flight.negotiation.version is not None
+    )
     facts: dict[str, Any] = {"versions": list(versions)}
-    ciphers = list(dict.fromkeys(cipher_name(flight.cipher) for flight in flights if flight.cipher is not None))
+    ciphers = list(
+        dict.fromkeys(
+            cipher_name(flight.negotiation.cipher) for flight in flights if flight.negotiation.cipher is not None
+        )
+    )
     if ciphers:
         facts["ciphers"] = ciphers
     return facts
@@ -198,16 +204,21 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
 def legacy_negotiated(case: Case) -> Claim | None:
     """A server that answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
     flight = case.probe.flight
-    if flight is None or flight.version is None or not 0 < flight.version < TLS12:
+    if flight is None or flight.negotiation.version is None or not 0 < flight.negotiation.version < TLS12:
         return None
-    versions = [flight.version]
+    versions = [flight.negotiation.version]
     for name in LEGACY_QUESTIONS:
         answer = followup(case.endpoint, name)
-        if answer is not None and answer.ok and answer.flight is not None and answer.flight.version is not None:
-            versions.append(answer.flight.version)
+        if (
+            answer is not None
+            and answer.ok
+            and answer.flight is not None
+            and answer.flight.negotiation.version is not None
+        ):
+            versions.append(answer.flight.negotiation.version)
     facts: dict[str, Any] = {"versions": [version_name(version) for version in sorted(set(versions), reverse=True)]}
-    if flight.cipher is not None:
-        facts["ciphers"] = [cipher_name(flight.cipher)]
+    if flight.negotiation.cipher is not None:
+        facts["ciphers"] = [cipher_name(flight.negotiation.cipher)]
     return Claim("legacy-version-only", facts)
 
 

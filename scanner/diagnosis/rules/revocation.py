@@ -12,7 +12,7 @@ from typing import Any, Final
 from scanner.diagnosis.case import Case, Claim, flight_of
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
-from scanner.text import moment
+from scanner.times import moment
 from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -85,7 +85,7 @@ def _refused_by(case: Case, leaf: Certificate, fault: str | None) -> list[str]:
 
 def _must_staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer | None) -> Iterator[Claim]:
     flight = flight_of(case.endpoint)
-    if flight is None or not flight.complete or (staple is None and flight.ocsp_response is not None):
+    if flight is None or not flight.negotiation.complete or (staple is None and flight.ocsp_response is not None):
         return
     if staple is None or staple.status not in ("good", "revoked"):
         yield Claim("must-staple-missing", {**_about(leaf, leaf), "stapled": staple is not None}, _severity(case))

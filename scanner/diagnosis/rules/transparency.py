@@ -7,15 +7,13 @@ certificate that is valid then: an expired one's logs are closed, which is no fa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from scanner.diagnosis.case import Case, Claim, flight_of
 from scanner.model.findings import SctRecord, Severity
-from scanner.text import moment
+from scanner.times import DAY, moment
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
-
-DAY: Final = 86400.0
 
 
 def transparency_of(case: Case) -> TransparencyVerdict | None:

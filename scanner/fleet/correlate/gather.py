@@ -8,15 +8,14 @@ from typing import Final, Literal
 from scanner.fleet.correlate.domains import MAX_NAME, host_of, registrable
 from scanner.fleet.correlate.facts import MAX_TEXT, Facts, PageSighting, Reached, Sighting, Validity, Witness
 from scanner.model.evidence import EndpointEvidence, Evidence
+from scanner.trust.certificate_rules import TIME_CODES
 from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
 
-# Codes by which a certificate is outside of its validity: a wrong clock makes them.
-TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
-# ... and those by which no store trusts its issuer: an interceptor makes them.
+# Codes by which no store trusts an issuer: an interceptor makes them.
 ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
 EARLY: Final = "certificate-not-yet-valid"
 # States of logs whose promises browsers believe, or believed when they were made

@@ -38,7 +38,7 @@ from typing import Any, Final, Literal
 
 from scanner.fleet.correlate.facts import Facts, Witness
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
-from scanner.text import moment
+from scanner.times import moment
 
 # Two may be in one hand, or wrong by the same fault (a virtual machine host, a time zone); three unrelated ones hardly.
 MIN_WITNESSES: Final = 3

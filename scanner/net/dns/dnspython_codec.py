@@ -16,7 +16,7 @@ import dns.rdata
 import dns.rdatatype
 import dns.rrset
 
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.message_wire import Answer, Question
 from scanner.net.dns.wire_names import NameNotEncodable
 
@@ -46,7 +46,7 @@ def encode_escaped_name(name: str) -> bytes:
 
 
 def escaped_questions(name: str, rdtypes: tuple[int, ...]) -> tuple[Question, ...]:
-    """As :func:`dns_wire.questions_for`, for a name with escapes."""
+    """As :func:`message_wire.questions_for`, for a name with escapes."""
     wire = encode_escaped_name(name)
     return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in rdtypes)
 
@@ -75,7 +75,7 @@ def read_answer_untrusted(data: bytes, question: Question) -> Answer:
 def _digest(message: dns.message.Message, question: Question) -> Answer:
     records: dict[tuple[dns.name.Name, int], dns.rrset.RRset] = {}
     for rrset in message.answer:
-        if rrset.rdclass == dns_wire.CLASS_IN:
+        if rrset.rdclass == message_wire.CLASS_IN:
             records.setdefault((rrset.name.canonicalize(), int(rrset.rdtype)), rrset)
     owner = dns.name.from_wire(question.wire, 0)[0].canonicalize()
     seen = {owner}
@@ -83,11 +83,11 @@ def _digest(message: dns.message.Message, question: Question) -> Answer:
     ttls: list[int] = []
     loop = False
     while (
-        question.rdtype != dns_wire.CNAME
+        question.rdtype != message_wire.CNAME
         and (owner, question.rdtype) not in records
-        and len(chain) < dns_wire.MAX_CHAIN
+        and len(chain) < message_wire.MAX_CHAIN
     ):
-        link = records.get((owner, dns_wire.CNAME))
+        link = records.get((owner, message_wire.CNAME))
         if link is None or not len(link):
             break
         owner = cast("_Targeted", link[0]).target.canonicalize()
@@ -103,22 +103,22 @@ def _digest(message: dns.message.Message, question: Question) -> Answer:
         found = tuple(rrset)
         ttls.append(rrset.ttl)
     addresses: tuple[str, ...] = ()
-    if question.rdtype in (dns_wire.A, dns_wire.AAAA):
+    if question.rdtype in (message_wire.A, message_wire.AAAA):
         addresses = tuple(cast("_Addressed", rdata).address for rdata in found)
         found = ()
-    elif question.rdtype == dns_wire.CNAME and found:
+    elif question.rdtype == message_wire.CNAME and found:
         chain.append(name_text(cast("_Targeted", found[0]).target))
         loop = chain[-1] == question.name
         found = ()
     negative_ttl: int | None = None
     referral = False
     for rrset in message.authority:
-        if rrset.rdtype == dns_wire.SOA and len(rrset):
+        if rrset.rdtype == message_wire.SOA and len(rrset):
             negative_ttl = min(rrset.ttl, int(rrset[0].minimum))
-        elif rrset.rdtype == dns_wire.NS:
+        elif rrset.rdtype == message_wire.NS:
             referral = True
     errors = [
-        (int(option.code), dns_wire.extended_text((option.text or "").encode("utf-8", "replace")))
+        (int(option.code), message_wire.extended_text((option.text or "").encode("utf-8", "replace")))
         for option in message.options
         if isinstance(option, dns.edns.EDEOption)
     ]
@@ -134,8 +134,8 @@ def _digest(message: dns.message.Message, question: Question) -> Answer:
         referral
         and not message.answer
         and negative_ttl is None
-        and not message.flags & dns_wire.FLAG_AA
-        and rcode == dns_wire.NOERROR,
-        tuple(errors[: dns_wire.MAX_EXTENDED_ERRORS]),
+        and not message.flags & message_wire.FLAG_AA
+        and rcode == message_wire.NOERROR,
+        tuple(errors[: message_wire.MAX_EXTENDED_ERRORS]),
         tuple(rdata.to_wire() or b"" for rdata in found),
     )

@@ -14,9 +14,9 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.message_wire import Answer
-from scanner.net.dns.udp_channel import Failure
+from scanner.net.dns.reply import NoAnswer, Reply
 
 # Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.
 OUTAGE_PATIENCE: Final = 90.0
@@ -145,26 +145,26 @@ class Health:
         whole = OUTAGE_PATIENCE if self.state.worked else STARTUP_PATIENCE
         return max(0.0, self._declared + whole - now)
 
-    def failure(self) -> Failure:
+    def failure(self) -> NoAnswer:
         """What stands for the reply to a name that has waited long enough."""
         if self.state is None:
-            return Failure(DnsStatus.TIMEOUT)
-        return Failure(_STATUS[self.state.service], self.state.text)
+            return NoAnswer(DnsStatus.TIMEOUT)
+        return NoAnswer(_STATUS[self.state.service], self.state.text)
 
 
-def is_usable(reply: Answer | Failure) -> bool:
+def is_usable(reply: Reply) -> bool:
     """Whether ``reply`` says something of the name: neither a failure, nor REFUSED or SERVFAIL."""
-    return isinstance(reply, Answer) and reply.rcode != dns_wire.REFUSED and reply.rcode != dns_wire.SERVFAIL
+    return isinstance(reply, Answer) and reply.rcode != message_wire.REFUSED and reply.rcode != message_wire.SERVFAIL
 
 
-def service_seen(replies: list[Answer | Failure]) -> tuple[Service, str | None]:
+def service_seen(replies: list[Reply]) -> tuple[Service, str | None]:
     """What replies to questions of life show, the best of them; and the system's reason."""
     if any(is_usable(reply) for reply in replies):
         return Service.ANSWERING, None
     rcodes = {reply.rcode for reply in replies if isinstance(reply, Answer)}
     if rcodes:
-        return (Service.FAILING if dns_wire.SERVFAIL in rcodes else Service.REFUSING), None
-    failures = [reply for reply in replies if isinstance(reply, Failure)]
+        return (Service.FAILING if message_wire.SERVFAIL in rcodes else Service.REFUSING), None
+    failures = [reply for reply in replies if isinstance(reply, NoAnswer)]
     if any(failure.status is DnsStatus.MALFORMED for failure in failures):
         return Service.ANSWERING, None
     unreachable = [failure for failure in failures if failure.status is DnsStatus.UNREACHABLE]

@@ -9,20 +9,20 @@ from typing import Final
 import trio
 
 from scanner.net.dns import health as dns_health
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.message_wire import Answer, Question
-from scanner.net.dns.udp_channel import Failure
+from scanner.net.dns.message_wire import Question
+from scanner.net.dns.reply import Reply
 
 # Questions, seconds and whether over TCP, to a reply for each question.
-Ask = Callable[[Sequence[Question], float, bool], Awaitable[list["Answer | Failure"]]]
+Ask = Callable[[Sequence[Question], float, bool], Awaitable[list[Reply]]]
 # Questions that were answered lately and are asked to see life: the name of one may have died meanwhile.
 KNOWN: Final = 3
 # How often it is asked before it is said to answer nobody, and seconds between two refusals.
 TRIES: Final = 3
 TRY_PAUSE: Final = 1.0
 # Asked of a resolver that has not answered anything yet: RFC 6761 section 6.3 has resolvers answer it themselves.
-_LOCALHOST: Final = dns_wire.questions_for("localhost", (dns_wire.A,))[0]
+_LOCALHOST: Final = message_wire.questions_for("localhost", (message_wire.A,))[0]
 
 
 class LifeWatch:
@@ -74,9 +74,9 @@ class LifeWatch:
                 break
         return service, detail
 
-    async def _first_usable(self, questions: Sequence[Question], over_tcp: bool) -> list[Answer | Failure]:
+    async def _first_usable(self, questions: Sequence[Question], over_tcp: bool) -> list[Reply]:
         """All replies, or those until a usable one has come: others may be to names that are dead."""
-        replies: list[Answer | Failure] = []
+        replies: list[Reply] = []
         async with trio.open_nursery() as nursery:
 
             async def one(question: Question) -> None:

@@ -1,13 +1,14 @@
-"""What one resolution may spend, and what is to be known of its questions afterwards."""
+"""What one resolution may spend, and what is noted about its questions on the way."""
 
 from __future__ import annotations
 
 
-class Budget:
+class QueryBudget:
     """The seconds that one resolution may still spend on asking; waiting for its turn is not counted.
 
-    Counting from the call instead would make names time out that nobody was asked about yet. ``crowded`` says that a
-    question of it failed beside many others, ``mark`` where the pace of the resolver stood when the last one was sent.
+    Counting from the call instead would make names time out that no resolver was asked about yet. ``unhurried``: the name is asked
+    for a second time, with more patience. ``crowded``: one of its questions failed beside many others. ``mark`` is
+    ``Pace.sent`` after the latest question was sent.
     """
 
     __slots__ = ("crowded", "left", "mark", "unhurried")
@@ -20,5 +21,5 @@ class Budget:
 
     @property
     def spent(self) -> bool:
-        """Nothing is left."""
+        """True if nothing is left."""
         return self.left <= 0

@@ -22,21 +22,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
-from scanner.net.dns import answer_cache as dns_cache
-from scanner.net.dns import loopback_names as loopback
-from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns import outcomes as dns_outcome
-from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import answer_cache, loopback_names, message_wire, resolver_config
+from scanner.net.dns import outcomes as dns_outcomes
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns.health import ResolverState, Service
 from scanner.net.dns.outcomes import Outcome
-from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.resolver_config import ResolverConfigError, Server
-from scanner.net.dns.schedule import Asker, Begun, questions_for
 from scanner.net.dns.servfail import explain
 from scanner.net.dns.transport import Network, SystemNetwork
 from scanner.net.dns.upstream import Upstream, UpstreamStatistics
+from scanner.net.dns.upstream_group import UpstreamGroup, questions_for
 from scanner.net.dns.wire_names import NameNotEncodable
 
 __all__ = [
@@ -85,7 +82,7 @@ class Resolver:
         self,
         upstreams: Sequence[Upstream],
         *,
-        hosts: dns_config.Hosts | None,
+        hosts: resolver_config.Hosts | None,
         retries: int,
         patience: float,
         rotate: bool = False,
@@ -94,11 +91,11 @@ class Resolver:
         self._upstreams = tuple(upstreams)
         self._hosts = hosts
         self._patience = patience
-        self._asker = Asker(
+        self._group = UpstreamGroup(
             upstreams, rounds=retries + 1, rotate=rotate, problem=problem or "no resolver is configured"
         )
         self._now = trio.lowlevel.current_clock().current_time
-        self._answers = SharedAnswers(now=self._now, size=dns_outcome.bytes_of)
+        self._answers = SharedAnswers(now=self._now, size=dns_outcomes.bytes_of)
         self._names = self._from_hosts = 0
         self._single: dict[str, Resolver] = {}
         self._slots = trio.Semaphore(UNHURRIED_LIMIT)
@@ -111,7 +108,7 @@ class Resolver:
             from_hosts=self._from_hosts,
             from_cache=self._answers.from_cache,
             shared=self._answers.shared,
-            second_tries=self._asker.second_tries,
+            second_tries=self._group.second_tries,
             in_flight=self._answers.in_flight,
             peak_in_flight=self._answers.peak_in_flight,
             cache_entries=self._answers.entries,
@@ -135,64 +132,56 @@ class Resolver:
             if local is not None:
                 self._from_hosts += 1
                 return local
-        types = dns_wire.ADDRESSES if ipv4 and ipv6 else (dns_wire.A,) if ipv4 else (dns_wire.AAAA,)
+        types = message_wire.ADDRESSES if ipv4 and ipv6 else (message_wire.A,) if ipv4 else (message_wire.AAAA,)
         if unhurried and self._answers.kept((name, types)) is None:
             answer = await self._answers.once((name, types, "unhurried"), self._resolve_unhurried, name, types)
         else:
             answer = await self._answers.once((name, types), self._resolve, name, types)
-        if not answer.addresses and loopback.is_localhost(name):
-            return loopback.localhost(ipv4, ipv6)
+        if not answer.addresses and loopback_names.is_localhost(name):
+            return loopback_names.localhost(ipv4, ipv6)
         return answer
 
     @staticmethod
-    def _local(hosts: dns_config.Hosts, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
-        """What can be said without asking: the hosts file, and loopback."""
+    def _local(hosts: resolver_config.Hosts, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
+        """What can be said without asking: the hosts file, and loopback_names."""
         if name in hosts.addresses:
             addresses = hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
             if addresses:
                 return DnsAnswer(DnsStatus.NOERROR, addresses, source="hosts")
-        return loopback.localhost(ipv4, ipv6) if loopback.is_localhost(name) else None
+        return loopback_names.localhost(ipv4, ipv6) if loopback_names.is_localhost(name) else None
 
     async def _resolve_unhurried(self, name: str, types: tuple[int, ...]) -> tuple[DnsAnswer, float | None]:
         async with self._slots:
             now = self._now()
             self._next_unhurried = max(now, self._next_unhurried + UNHURRIED_INTERVAL)
             await trio.sleep(self._next_unhurried - now)
-            return await self._resolve(name, types, Budget(UNHURRIED_PATIENCE * self._patience, unhurried=True))
+            return await self._resolve(name, types, QueryBudget(UNHURRIED_PATIENCE * self._patience, unhurried=True))
 
     async def _resolve(
-        self, name: str, types: tuple[int, ...], budget: Budget | None = None
+        self, name: str, types: tuple[int, ...], budget: QueryBudget | None = None
     ) -> tuple[DnsAnswer, float | None]:
         started = self._now()
         try:
             questions = questions_for(name, types)
         except NameNotEncodable as error:
             # No question can carry it, so no server was asked; a server would have to answer FORMERR.
-            return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
+            return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
         if budget is None:
-            budget = Budget(self._patience)
-        begun: Begun | None = None
-        if self._upstreams:
-            order = self._asker.in_order() if len(self._upstreams) > 1 else self._upstreams
-            replies = await order[0].exchange(questions, budget)
-            found = dns_outcome.at_once(replies, order[0].text, self._now() - started)
-            if found is not None:
-                return found
-            begun = order, replies
-        outcomes: Sequence[Outcome] = await self._asker.look_up(questions, budget, begun=begun)
-        answer = dns_outcome.combined(outcomes, self._now() - started)
+            budget = QueryBudget(self._patience)
+        outcomes: Sequence[Outcome] = await self._group.look_up(questions, budget)
+        answer = dns_outcomes.merge_families(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
-            own = Budget(self._patience, unhurried=budget.unhurried)
-            answer, outcomes = await explain(self._asker, answer, outcomes, questions, own)
+            own = QueryBudget(self._patience, unhurried=budget.unhurried)
+            answer, outcomes = await explain(self._group, answer, outcomes, questions, own)
             budget.crowded = budget.crowded or own.crowded
             answer = replace(answer, duration=self._now() - started)
-        if answer.status not in dns_outcome.SETTLED:
-            answer = replace(answer, doubt=self._asker.doubt(answer, outcomes, budget))
-        return answer, dns_outcome.time_to_live(outcomes)
+        if answer.status not in dns_outcomes.SETTLED:
+            answer = replace(answer, doubt=self._group.doubt(answer, outcomes, budget))
+        return answer, dns_outcomes.time_to_live(outcomes)
 
     def watch(self, on_state: Callable[[ResolverState], None] | None) -> None:
         """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
-        self._asker.watch(on_state)
+        self._group.watch(on_state)
 
     def close(self) -> None:
         """Close the sockets. Names that are asked for from now on get UNREACHABLE."""
@@ -217,7 +206,7 @@ class Resolver:
             del labels[0]  # section 3: the set of a wildcard is that of the domain below the asterisk
         for start in range(len(labels)):
             owner = ".".join(labels[start:])
-            outcome = await self._records(owner, dns_wire.CAA)
+            outcome = await self._records(owner, message_wire.CAA)
             if not outcome.settled:
                 return CaaAnswer(None, None)
             if outcome.records:
@@ -227,7 +216,7 @@ class Resolver:
     async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
         """The TLSA records of a service, as at ``_443._tcp.name`` (RFC 6698 section 3)."""
         owner = f"_{port}._{transport}.{name.removesuffix('.').lower()}"
-        outcome = await self._records(owner, dns_wire.TLSA)
+        outcome = await self._records(owner, message_wire.TLSA)
         if not outcome.settled:
             return TlsaAnswer(None, False)
         return TlsaAnswer(tlsa_set_untrusted(outcome.records), outcome.authenticated)
@@ -240,9 +229,9 @@ class Resolver:
         try:
             questions = questions_for(name, (rdtype,))
         except NameNotEncodable as error:
-            return Outcome(DnsStatus.FORMERR, detail=str(error)), dns_cache.MAX_SECONDS
-        [outcome] = await self._asker.look_up(questions, Budget(self._patience))
-        return outcome, dns_outcome.time_to_live([outcome])
+            return Outcome(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
+        [outcome] = await self._group.look_up(questions, QueryBudget(self._patience))
+        return outcome, dns_outcomes.time_to_live([outcome])
 
 
 @asynccontextmanager
@@ -253,8 +242,8 @@ async def open_resolver(
     retries: int | None = None,
     patience: float = DEFAULT_PATIENCE,
     network: Network | None = None,
-    system: dns_config.SystemResolvers | None = None,
-    hosts: dns_config.Hosts | None = None,
+    system: resolver_config.SystemResolvers | None = None,
+    hosts: resolver_config.Hosts | None = None,
     on_state: Callable[[ResolverState], None] | None = None,
 ) -> AsyncIterator[Resolver]:
     """A resolver for the length of the block; its sockets are closed at the end.
@@ -265,13 +254,13 @@ async def open_resolver(
     ``network``, ``system`` and ``hosts`` replace the machine's. ``on_state`` gets what happens to a resolver as a whole: that
     it answers nobody any more, and that it does again. Raises :class:`ResolverConfigError`.
     """
-    given: tuple[Server, ...] | None = None if servers is None else dns_config.parse_servers(servers)
+    given: tuple[Server, ...] | None = None if servers is None else resolver_config.parse_servers(servers)
     if given is not None:
-        configuration = dns_config.SystemResolvers(given, DEFAULT_TIMEOUT)
+        configuration = resolver_config.SystemResolvers(given, DEFAULT_TIMEOUT)
         hosts = None
     else:
-        configuration = dns_config.read_resolv_conf() if system is None else system
-        hosts = dns_config.read_hosts() if hosts is None else hosts
+        configuration = resolver_config.read_resolv_conf() if system is None else system
+        hosts = resolver_config.read_hosts() if hosts is None else hosts
     seconds = configuration.timeout if timeout is None else timeout
     rounds = configuration.attempts - 1 if retries is None else retries
     failure: Exception | None = None

@@ -15,12 +15,12 @@ import trio
 from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
-from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns import outcomes as dns_outcome
+from scanner.net.dns import message_wire
+from scanner.net.dns import outcomes as dns_outcomes
 from scanner.net.dns.message_wire import Question
 from scanner.net.dns.outcomes import Outcome
-from scanner.net.dns.query_budget import Budget
-from scanner.net.dns.schedule import Asker, questions_for
+from scanner.net.dns.query_budget import QueryBudget
+from scanner.net.dns.upstream_group import UpstreamGroup, questions_for
 from scanner.net.dns.wire_names import NameNotEncodable
 
 # Pairs of questions, one without checking and one with it, in each series.
@@ -33,10 +33,14 @@ _Explained = tuple[DnsAnswer, Sequence[Outcome]]
 
 
 async def explain(
-    asker: Asker, answer: DnsAnswer, outcomes: Sequence[Outcome], questions: Sequence[Question], budget: Budget
+    group: UpstreamGroup,
+    answer: DnsAnswer,
+    outcomes: Sequence[Outcome],
+    questions: Sequence[Question],
+    budget: QueryBudget,
 ) -> _Explained:
     """What SERVFAIL turns out to be: the same, bogus, a loop, or an answer after all. ``budget`` is for this alone."""
-    if any(code in dns_outcome.DNSSEC_ERRORS for code, _text in answer.extended_errors):
+    if any(code in dns_outcomes.DNSSEC_ERRORS for code, _text in answer.extended_errors):
         return replace(answer, bogus=True), outcomes
     failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
     # Where the chain was followed by us, it is its last name that failed.
@@ -47,36 +51,36 @@ async def explain(
         if series:
             await trio.sleep(SERIES_PAUSE)
         for pair in range(PAIRS):
-            [without] = await asker.ask(unchecked, budget, checking_disabled=True, explaining=True)
+            [without] = await group.ask(unchecked, budget, checking_disabled=True, explaining=True)
             if not without.settled:
                 if series or pair:
                     return answer, outcomes
-                return await _walked(asker, answer, outcomes, questions[0].name, budget)
-            again = await asker.look_up(questions, budget, explaining=True)
-            confirmed = dns_outcome.combined(again)
+                return await _walked(group, answer, outcomes, questions[0].name, budget)
+            again = await group.look_up(questions, budget, explaining=True)
+            confirmed = dns_outcomes.merge_families(again)
             if confirmed.status is not DnsStatus.SERVFAIL:
                 return confirmed, again
     return replace(confirmed, bogus=True), again
 
 
 async def _walked(
-    asker: Asker, answer: DnsAnswer, outcomes: Sequence[Outcome], name: str, budget: Budget
+    group: UpstreamGroup, answer: DnsAnswer, outcomes: Sequence[Outcome], name: str, budget: QueryBudget
 ) -> _Explained:
-    chain, loop, detail = await _walk(asker, name, budget)
+    chain, loop, detail = await _walk(group, name, budget)
     if len(chain) < len(answer.cname) and not loop:
         return answer, outcomes
     return replace(answer, cname=chain, loop=loop, detail=answer.detail or detail), outcomes
 
 
-async def _walk(asker: Asker, name: str, budget: Budget) -> tuple[tuple[str, ...], bool, str | None]:
+async def _walk(group: UpstreamGroup, name: str, budget: QueryBudget) -> tuple[tuple[str, ...], bool, str | None]:
     """Ask for the CNAMEs one by one: resolvers answer a loop with SERVFAIL, but each of its links for itself."""
     chain: list[str] = []
-    while len(chain) < dns_wire.MAX_CHAIN:
+    while len(chain) < message_wire.MAX_CHAIN:
         try:
-            questions = questions_for(chain[-1] if chain else name, (dns_wire.CNAME,))
+            questions = questions_for(chain[-1] if chain else name, (message_wire.CNAME,))
         except NameNotEncodable:
             break
-        [outcome] = await asker.ask(questions, budget, explaining=True)
+        [outcome] = await group.ask(questions, budget, explaining=True)
         if not outcome.cname:
             if not chain:
                 return (), False, None

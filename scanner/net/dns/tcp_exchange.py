@@ -7,11 +7,11 @@ from typing import Final
 import trio
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.reply import NoAnswer, error_text
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.transport import Network
-from scanner.net.dns.udp_channel import Failure, words
 from scanner.net.dns.udp_pool import NO_FILES, NO_FILES_PAUSE
 
 # Connections to one resolver as the last try for silent names: unbound serves 10 at once by default.
@@ -53,7 +53,7 @@ class LastTries:
 
 async def ask_over_stream(
     network: Network, server: Server, query: bytes, question: Question, seconds: float
-) -> bytes | Failure:
+) -> bytes | NoAnswer:
     """The answer to ``query``, which asks ``question``, within ``seconds``. Raises nothing for what the network does."""
     with trio.move_on_after(seconds):
         try:
@@ -64,17 +64,17 @@ async def ask_over_stream(
             finally:
                 await trio.aclose_forcefully(stream)
         except OSError as error:
-            return Failure(DnsStatus.UNREACHABLE, f"over TCP: {words(error)}")
+            return NoAnswer(DnsStatus.UNREACHABLE, f"over TCP: {error_text(error)}")
         except trio.BrokenResourceError:
-            return Failure(DnsStatus.UNREACHABLE, "over TCP: the connection broke")
+            return NoAnswer(DnsStatus.UNREACHABLE, "over TCP: the connection broke")
         if data is None:
-            return Failure(DnsStatus.MALFORMED, "over TCP: the connection was closed within the answer")
-        if data[:2] != query[:2] or not dns_wire.answers_question(data, question):
-            return Failure(DnsStatus.MALFORMED, "over TCP: the answer is for another question")
+            return NoAnswer(DnsStatus.MALFORMED, "over TCP: the connection was closed within the answer")
+        if data[:2] != query[:2] or not message_wire.answers_question(data, question):
+            return NoAnswer(DnsStatus.MALFORMED, "over TCP: the answer is for another question")
         if data[2] & 0x02:
-            return Failure(DnsStatus.MALFORMED, "over TCP: the answer says that it is truncated")
+            return NoAnswer(DnsStatus.MALFORMED, "over TCP: the answer says that it is truncated")
         return data
-    return Failure(DnsStatus.TIMEOUT, "over TCP")
+    return NoAnswer(DnsStatus.TIMEOUT, "over TCP")
 
 
 async def _connect(network: Network, server: Server) -> trio.abc.Stream:

@@ -14,27 +14,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
-from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.reply import SILENT, NoAnswer, error_text
 from scanner.net.dns.transport import Datagram
 from scanner.net.readiness import DeadlinePassed
 
 # Datagrams read in one go before other tasks get their turn: somebody may be sending them without end.
 READ_BATCH: Final = 64
 _ONE_QUESTION: Final = b"\0\1"
-
-
-class Failure(Struct, frozen=True):
-    """Why a resolver gave no answer: TIMEOUT, UNREACHABLE or MALFORMED, with the reason in words."""
-
-    status: DnsStatus
-    detail: str | None = None
-
-
-SILENT: Final = Failure(DnsStatus.TIMEOUT)
 
 
 class UdpChannel:
@@ -60,7 +50,7 @@ class UdpChannel:
 
     async def ask_untrusted(
         self, questions: Sequence[Question], ids: bytes, envelope: tuple[bytes, bytes], deadline: float
-    ) -> Sequence[bytes | Failure]:
+    ) -> Sequence[bytes | NoAnswer]:
         """Send all of ``questions`` and wait for their answers until ``deadline``; SILENT where one did not come.
 
         ``ids`` are two random octets for each, ``envelope`` is what precedes and follows each question. Raises nothing
@@ -68,7 +58,7 @@ class UdpChannel:
         """
         header, trailer = envelope
         datagram = self._datagram
-        replies: list[bytes | Failure] = [SILENT] * len(questions)
+        replies: list[bytes | NoAnswer] = [SILENT] * len(questions)
         awaited: dict[bytes, int] = {}
         self.reusable = False
         try:
@@ -97,10 +87,11 @@ class UdpChannel:
                         question = questions[index_or_none]
                         # Nearly every answer repeats the question to the letter; the others are compared with care.
                         if (
-                            data[dns_wire.HEADER_SIZE : dns_wire.HEADER_SIZE + len(question.wire)] == question.wire
+                            data[message_wire.HEADER_SIZE : message_wire.HEADER_SIZE + len(question.wire)]
+                            == question.wire
                             and data[4:6] == _ONE_QUESTION
                             and data[2] & 0x80
-                        ) or dns_wire.answers_question(data, question):
+                        ) or message_wire.answers_question(data, question):
                             replies[index_or_none] = data
                             del awaited[data[:2]]
                             if not awaited:
@@ -116,12 +107,7 @@ class UdpChannel:
             return replies
         except OSError as error:
             # ICMP, or the machine itself, says that nothing gets through here.
-            failure = Failure(DnsStatus.UNREACHABLE, words(error))
+            failure = NoAnswer(DnsStatus.UNREACHABLE, error_text(error))
             return [failure if reply is SILENT else reply for reply in replies]
         finally:
             self._on_release(self)
-
-
-def words(error: OSError) -> str:
-    """Return the system's text for an error, without its number."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)

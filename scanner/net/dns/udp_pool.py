@@ -9,9 +9,10 @@ from typing import Final
 import trio
 
 from scanner.model.evidence import DnsStatus
+from scanner.net.dns.reply import CLOSED, NoAnswer, error_text
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.transport import Network
-from scanner.net.dns.udp_channel import Failure, UdpChannel, words
+from scanner.net.dns.udp_channel import UdpChannel
 from scanner.net.random_pool import RandomPool
 from scanner.process.limits import files_left, places
 
@@ -27,8 +28,6 @@ SOCKET_USES_SPREAD: Final = 256
 # Where no file can be opened, others of this process will close some soon: seconds until the next try.
 NO_FILES_PAUSE: Final = 0.05
 NO_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-CLOSED: Final = Failure(DnsStatus.UNREACHABLE, "the resolver is closed")
 
 
 class UdpPool:
@@ -51,7 +50,7 @@ class UdpPool:
         """Datagrams that answered nothing that was asked."""
         return self._ignored + sum(channel.ignored for channel in self._channels)
 
-    def take(self, chance: bytes) -> UdpChannel | Failure | None:
+    def take(self, chance: bytes) -> UdpChannel | NoAnswer | None:
         """Return a socket for one exchange; ``None`` where there is none until others close their files.
 
         ``chance`` is two or more random octets that decide which one.
@@ -68,7 +67,7 @@ class UdpPool:
             self._discard(channel)
         return self._open()
 
-    async def wait_for_one(self, seconds: float) -> UdpChannel | Failure:
+    async def wait_for_one(self, seconds: float) -> UdpChannel | NoAnswer:
         """Return what :meth:`take` does, waiting up to ``seconds`` for a file to open."""
         until = self._now() + seconds
         while self._now() < until:
@@ -76,7 +75,7 @@ class UdpPool:
             channel = self.take(self._random.take(2))
             if channel is not None:
                 return channel
-        return Failure(DnsStatus.UNREACHABLE, "no file descriptor was free")
+        return NoAnswer(DnsStatus.UNREACHABLE, "no file descriptor was free")
 
     def close(self) -> None:
         """Close all sockets; exchanges that are in flight end without further answers."""
@@ -85,14 +84,14 @@ class UdpPool:
         for channel in list(self._channels):
             self._discard(channel)
 
-    def _open(self) -> UdpChannel | Failure | None:
+    def _open(self) -> UdpChannel | NoAnswer | None:
         if self._closed:
             return CLOSED
         try:
             datagram = self._network.open_datagram(self._server)
         except OSError as error:
             if error.errno not in NO_FILES:
-                return Failure(DnsStatus.UNREACHABLE, words(error))
+                return NoAnswer(DnsStatus.UNREACHABLE, error_text(error))
             return self._idle.pop() if self._idle else None
         drawn = self._random.take(2)
         uses = SOCKET_USES + (drawn[0] << 8 | drawn[1]) % SOCKET_USES_SPREAD

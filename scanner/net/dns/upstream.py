@@ -17,23 +17,22 @@ from msgspec import Struct
 from trio.lowlevel import ParkingLot
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import LifeWatch
 from scanner.net.dns.message_wire import Answer, Question
 from scanner.net.dns.pace import Pace
-from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.query_budget import QueryBudget
+from scanner.net.dns.reply import CLOSED, NoAnswer, Reply
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.tcp_exchange import LastTries, ask_over_stream
 from scanner.net.dns.transport import Network
-from scanner.net.dns.udp_channel import Failure, UdpChannel
-from scanner.net.dns.udp_pool import CLOSED, UdpPool
+from scanner.net.dns.udp_channel import UdpChannel
+from scanner.net.dns.udp_pool import UdpPool
 from scanner.net.random_pool import RandomPool
 
-Reply = Answer | Failure
-
 # What a server says that does not know EDNS.
-_NO_EDNS: Final = (dns_wire.FORMERR, dns_wire.NOTIMP, dns_wire.BADVERS)
+_NO_EDNS: Final = (message_wire.FORMERR, message_wire.NOTIMP, message_wire.BADVERS)
 # Exchanges in flight above which a failure may be due to their number: a single person's browser asks as many.
 CROWD: Final = 4
 # About how many seconds a place in the window stays taken after a refusal that came at once, beside many others. Otherwise the
@@ -41,7 +40,7 @@ CROWD: Final = 4
 REFUSAL_PAUSE: Final = 0.2
 # Failures that passed when the question was asked again, from which on a resolver's refusals are known to be of that kind.
 FLAKY_AFTER: Final = 3
-_USUAL_QUESTIONS: Final = len(dns_wire.ADDRESSES)
+_USUAL_QUESTIONS: Final = len(message_wire.ADDRESSES)
 
 
 class UpstreamStatistics(Struct, frozen=True):
@@ -136,7 +135,7 @@ class Upstream:
     async def exchange(
         self,
         questions: Sequence[Question],
-        budget: Budget,
+        budget: QueryBudget,
         *,
         checking_disabled: bool = False,
         over_tcp: bool = False,
@@ -199,10 +198,10 @@ class Upstream:
         for question, raw in zip(questions, found, strict=True):
             reply: Reply | None = None
             if isinstance(raw, bytes):
-                reply = dns_wire.read_answer_untrusted(raw, question)
+                reply = message_wire.read_answer_untrusted(raw, question)
             if reply is None:
                 reply = self._read(raw, question)
-            if isinstance(reply, Answer) and (reply.rcode in _NO_EDNS or reply.flags & dns_wire.FLAG_TC):
+            if isinstance(reply, Answer) and (reply.rcode in _NO_EDNS or reply.flags & message_wire.FLAG_TC):
                 reply = await self._ask_otherwise(reply, question, seconds, edns, checking_disabled)
             replies.append(reply)
         return replies
@@ -223,7 +222,7 @@ class Upstream:
         for question, reply in zip(questions, replies, strict=True):
             if isinstance(reply, Answer):
                 answered += 1
-                if reply.rcode == dns_wire.REFUSED or reply.rcode == dns_wire.SERVFAIL:
+                if reply.rcode == message_wire.REFUSED or reply.rcode == message_wire.SERVFAIL:
                     failed = True
                 else:
                     usable = question
@@ -314,20 +313,20 @@ class Upstream:
         """Have all who wait for their turn go on without having asked."""
         self._refused.update(self._queue.unpark_all())
 
-    def _read(self, raw: bytes | Failure, question: Question) -> Reply:
-        if isinstance(raw, Failure):
+    def _read(self, raw: bytes | NoAnswer, question: Question) -> Reply:
+        if isinstance(raw, NoAnswer):
             return raw
-        answer = dns_wire.read_answer_untrusted(raw, question)
+        answer = message_wire.read_answer_untrusted(raw, question)
         if answer is not None:
             return answer
         # The general codec takes longer to import than most names take to resolve, and most runs never need it.
-        from scanner.net.dns import dnspython_codec as dns_codec
+        from scanner.net.dns import dnspython_codec
 
         self._long_way += 1
         try:
-            return dns_codec.read_answer_untrusted(raw, question)
-        except dns_codec.MalformedAnswer as error:
-            return Failure(DnsStatus.MALFORMED, str(error))
+            return dnspython_codec.read_answer_untrusted(raw, question)
+        except dnspython_codec.MalformedAnswer as error:
+            return NoAnswer(DnsStatus.MALFORMED, str(error))
 
     async def _ask_otherwise(
         self, reply: Answer, question: Question, seconds: float, edns: bool, checking_disabled: bool
@@ -338,7 +337,7 @@ class Upstream:
             # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
             [raw] = await self._over_datagrams([question], self._now() + seconds, False, checking_disabled)
             plain = self._read(raw, question)
-            if isinstance(plain, Answer) and plain.rcode not in (dns_wire.FORMERR, dns_wire.NOTIMP):
+            if isinstance(plain, Answer) and plain.rcode not in (message_wire.FORMERR, message_wire.NOTIMP):
                 self._edns = False
                 final = reply = plain
         if reply.truncated:
@@ -349,36 +348,36 @@ class Upstream:
 
     def _over_datagrams(
         self, questions: Sequence[Question], deadline: float, edns: bool, checking_disabled: bool
-    ) -> Awaitable[Sequence[bytes | Failure]]:
+    ) -> Awaitable[Sequence[bytes | NoAnswer]]:
         """Return an awaitable for the answers. No coroutine of its own: most often there is a socket, and that is all."""
         drawn = self._random.take(2 * len(questions) + 2)  # the choice of a socket, and the ids
         channel = self._pool.take(drawn)
-        envelope = dns_wire.ENVELOPES[edns, checking_disabled]
+        envelope = message_wire.ENVELOPES[edns, checking_disabled]
         if isinstance(channel, UdpChannel):
             return channel.ask_untrusted(questions, drawn[2:], envelope, deadline)
         return self._without_socket(channel, questions, drawn[2:], deadline, envelope)
 
     async def _without_socket(
         self,
-        failure: Failure | None,
+        failure: NoAnswer | None,
         questions: Sequence[Question],
         ids: bytes,
         deadline: float,
         envelope: tuple[bytes, bytes],
-    ) -> Sequence[bytes | Failure]:
+    ) -> Sequence[bytes | NoAnswer]:
         """Wait for a file, and for the answers from then on for as long as there was at first."""
         seconds = deadline - self._now()
         channel = failure or await self._pool.wait_for_one(seconds)
-        if isinstance(channel, Failure):
+        if isinstance(channel, NoAnswer):
             return [channel] * len(questions)
         return await channel.ask_untrusted(questions, ids, envelope, self._now() + seconds)
 
     async def _over_stream(
         self, question: Question, seconds: float, edns: bool, checking_disabled: bool
-    ) -> bytes | Failure:
+    ) -> bytes | NoAnswer:
         self._over_tcp += 1
         message_id = int.from_bytes(self._random.take(2), "big")
-        query = dns_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
+        query = message_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
         return await ask_over_stream(self._network, self.server, query, question, seconds)
 
     # --- life ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Pr
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.revocation import answer_bytes, judge_staple_untrusted, pairs_of, sources_of
+from scanner.trust.revocation import SETTLED, answer_bytes, judge_staple_untrusted, pairs_of, sources_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
 from scanner.x509.certificate import Certificate
 
@@ -41,8 +41,6 @@ MAX_REMEMBERED_BYTES: Final = 16 << 20
 # Of one answer beside its texts
 ANSWER_BYTES: Final = 400
 
-# Answers that settle whether a certificate is revoked.
-SETTLED: Final = frozenset({"good", "revoked"})
 # What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
 NOT_HTTP: Final = "not asked: no http or https address"
 

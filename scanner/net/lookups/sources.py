@@ -20,8 +20,8 @@ from scanner.model.evidence import RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
-from scanner.net.lookups.plan import SETTLED
 from scanner.trust.revocation import (
+    SETTLED,
     judge_crl,
     judge_ocsp_untrusted,
     load_crl_untrusted,

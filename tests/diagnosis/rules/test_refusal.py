@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scanner.model.evidence import Failure, Probe, ServerFlight, Stage
+from scanner.model.evidence import Failure, Negotiation, Probe, ServerFlight, Stage
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, proof, target
 
 RESET = failed(Failure.RESET)
@@ -128,7 +128,7 @@ def test_a_server_that_answers_with_an_old_version() -> None:
 
 def test_an_old_version_chosen_and_then_broken() -> None:
     """The same where its flight breaks off: the version is why, not the break."""
-    broken = failed(Failure.CLOSED, bytes_received=80, flight=ServerFlight(version=0x0301))
+    broken = failed(Failure.CLOSED, bytes_received=80, flight=ServerFlight(Negotiation(version=0x0301)))
     assert codes(diagnosed(broken)) == ["legacy-version-only"]
 
 

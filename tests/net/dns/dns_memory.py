@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from scanner.demo.dnsserver import Node, Zone, respond
-from scanner.net.dns import resolver_config as dns_config
+from scanner.demo.dns_server import Node, Zone, respond
+from scanner.net.dns import resolver_config
 from scanner.net.dns.resolver import Resolver, open_resolver
 from scanner.net.dns.resolver_config import Server, SystemResolvers
 from scanner.net.readiness import DeadlinePassed
@@ -25,12 +25,12 @@ ZONE: Zone = {
     "secure.example": Node(a=("127.0.0.1",), aaaa=("::1",), authenticated=True),
     "www.example": Node(cname="mid.example"),
     "mid.example": Node(cname="a.example"),
-    "stops.example": Node(cname="stops2.example", stops=True),
-    "stops2.example": Node(cname="v4.example", stops=True),
-    "stops-nowhere.example": Node(cname="gone.example", stops=True),
-    "stops-empty.example": Node(cname="nodata.example", stops=True),
-    "stops-loop.example": Node(cname="stops-loop2.example", stops=True),
-    "stops-loop2.example": Node(cname="stops-loop.example", stops=True),
+    "stops.example": Node(cname="stops2.example", stops_at_cname=True),
+    "stops2.example": Node(cname="v4.example", stops_at_cname=True),
+    "stops-nowhere.example": Node(cname="gone.example", stops_at_cname=True),
+    "stops-empty.example": Node(cname="nodata.example", stops_at_cname=True),
+    "stops-loop.example": Node(cname="stops-loop2.example", stops_at_cname=True),
+    "stops-loop2.example": Node(cname="stops-loop.example", stops_at_cname=True),
     "dangling.example": Node(cname="gone.example"),
     "loop.example": Node(cname="loop2.example"),
     "loop2.example": Node(cname="loop3.example"),
@@ -54,7 +54,7 @@ ZONE: Zone = {
     "caa-fails.test": Node(failing_types=("CAA",)),
     "_443._tcp.a.example": Node(tlsa=((3, 1, 1, b"\1" * 32), (2, 0, 2, b"\2" * 64)), authenticated=True),
     "_25._tcp.a.example": Node(rcode="SERVFAIL"),
-    **{f"long{n}.example": Node(cname=f"long{n + 1}.example", stops=True) for n in range(40)},
+    **{f"long{n}.example": Node(cname=f"long{n + 1}.example", stops_at_cname=True) for n in range(40)},
 }
 
 # What one query brings: (seconds until it arrives, octets or the error that the socket then reports), in any number.
@@ -228,7 +228,7 @@ async def memory_resolver(
         patience=patience,
         network=network,
         system=SystemResolvers(servers, rotate=rotate),
-        hosts=dns_config.Hosts(),
+        hosts=resolver_config.Hosts(),
     ) as resolver:
         yield resolver, network
     assert network.open == 0, "a socket was left open"

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.net.dns import answer_cache as dns_cache
+from scanner.net.dns import answer_cache
 from scanner.net.dns.answer_cache import SharedAnswers
 
 
@@ -60,14 +60,14 @@ async def test_time_to_live_within_limits(clock: MockClock) -> None:
         return await answers.once((key,), work)
 
     assert [await ask("zero", 0), await ask("long", 10**9), await ask("plain", 100)] == [1, 2, 3]
-    await trio.sleep(dns_cache.MIN_SECONDS - 0.1)
+    await trio.sleep(answer_cache.MIN_SECONDS - 0.1)
     assert await ask("zero", 0) == 1
     await trio.sleep(0.2)
     assert await ask("zero", 0) == 4
     assert await ask("plain", 100) == 3
     await trio.sleep(100)
     assert await ask("plain", 100) == 5
-    await trio.sleep(dns_cache.MAX_SECONDS)
+    await trio.sleep(answer_cache.MAX_SECONDS)
     assert await ask("long", 10**9) == 6
 
 
@@ -78,9 +78,9 @@ async def test_the_cache_is_bounded() -> None:
     async def work() -> tuple[int, float | None]:
         return 1, 100.0
 
-    for number in range(dns_cache.MAX_ENTRIES + 10):
+    for number in range(answer_cache.MAX_ENTRIES + 10):
         await answers.once((number,), work)
-    assert answers.entries == dns_cache.MAX_ENTRIES
+    assert answers.entries == answer_cache.MAX_ENTRIES
 
 
 @trio_test

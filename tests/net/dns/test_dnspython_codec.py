@@ -8,23 +8,22 @@ import dns.message
 import dns.rrset
 import pytest
 
-from scanner.net.dns import dnspython_codec as dns_codec
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import dnspython_codec, message_wire
 from scanner.net.dns.dnspython_codec import MalformedAnswer
 from scanner.net.dns.message_wire import Answer, Question
 from scanner.net.dns.wire_names import NameNotEncodable
 
 
-def question(rdtype: int = dns_wire.A, name: str = "www.example") -> Question:
-    return dns_wire.questions_for(name, (rdtype,))[0]
+def question(rdtype: int = message_wire.A, name: str = "www.example") -> Question:
+    return message_wire.questions_for(name, (rdtype,))[0]
 
 
 def answer_of(asked: Question, *rrsets: dns.rrset.RRset) -> Answer:
     response = dns.message.make_response(
-        dns.message.from_wire(dns_wire.build_query(1, asked)), recursion_available=True
+        dns.message.from_wire(message_wire.build_query(1, asked)), recursion_available=True
     )
     response.answer.extend(rrsets)
-    return dns_codec.read_answer_untrusted(response.to_wire(), asked)
+    return dnspython_codec.read_answer_untrusted(response.to_wire(), asked)
 
 
 def test_records_out_of_order_and_of_other_names() -> None:
@@ -54,13 +53,13 @@ def test_a_target_with_odd_octets_is_escaped_and_can_be_asked_for() -> None:
     asked = question()
     found = answer_of(asked, dns.rrset.from_text("www.example.", 60, "IN", "CNAME", r"a\.b\027.example."))
     assert found.cname == (r"a\.b\027.example",)
-    assert dns_codec.encode_escaped_name(found.cname[0]) == b"\x04a.b\x1b\x07example\0"
+    assert dnspython_codec.encode_escaped_name(found.cname[0]) == b"\x04a.b\x1b\x07example\0"
 
 
 @pytest.mark.parametrize("name", [r"a\999", "a\\", r"\256.b", "a" * 64 + r"\046"])
 def test_escapes_that_are_no_name(name: str) -> None:
     with pytest.raises(NameNotEncodable):
-        dns_codec.encode_escaped_name(name)
+        dnspython_codec.encode_escaped_name(name)
 
 
 def test_a_loop_out_of_order() -> None:
@@ -74,7 +73,7 @@ def test_a_loop_out_of_order() -> None:
 
 def test_records_of_other_types() -> None:
     found = answer_of(
-        question(dns_wire.CAA), dns.rrset.from_text("www.example.", 60, "IN", "CAA", '0 issue "ca.example"')
+        question(message_wire.CAA), dns.rrset.from_text("www.example.", 60, "IN", "CAA", '0 issue "ca.example"')
     )
     assert found.records == (b"\0\5issueca.example",)
     assert found.addresses == ()
@@ -94,7 +93,7 @@ def test_records_of_other_types() -> None:
 )
 def test_what_is_no_message_is_one_error(data: bytes) -> None:
     with pytest.raises(MalformedAnswer):
-        dns_codec.read_answer_untrusted(data, question())
+        dnspython_codec.read_answer_untrusted(data, question())
 
 
 def test_thousands_of_records_are_refused_before_they_cost_anything() -> None:
@@ -103,4 +102,4 @@ def test_thousands_of_records_are_refused_before_they_cost_anything() -> None:
     record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\1\2\3\4"
     data = struct.pack("!6H", 1, 0x8180, 1, 4000, 0, 0) + asked.wire + record * 4000
     with pytest.raises(MalformedAnswer, match="4000 records"):
-        dns_codec.read_answer_untrusted(data, asked)
+        dnspython_codec.read_answer_untrusted(data, asked)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import pytest
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import health as dns_health
-from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns.health import Health, Service, is_usable, service_seen
+from scanner.net.dns import message_wire
+from scanner.net.dns.health import (
+    OUTAGE_PATIENCE,
+    STARTUP_PATIENCE,
+    TRUSTED_SECONDS,
+    Health,
+    Service,
+    is_usable,
+    service_seen,
+)
 from scanner.net.dns.message_wire import Answer
-from scanner.net.dns.udp_channel import SILENT, Failure
+from scanner.net.dns.reply import SILENT, NoAnswer
 
-GONE = Failure(DnsStatus.UNREACHABLE, "connection refused")
-UNREADABLE = Failure(DnsStatus.MALFORMED, "unreadable")
+GONE = NoAnswer(DnsStatus.UNREACHABLE, "connection refused")
+UNREADABLE = NoAnswer(DnsStatus.MALFORMED, "unreadable")
 
 
 def answer(rcode: int) -> Answer:
@@ -40,7 +47,7 @@ def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
     assert health.failed(0.0, 3.0)
     assert health.lives(3.1) is None and not health.suspect
     assert not health.failed(3.2, 3.5)
-    assert health.failed(3.2, 3.2 + dns_health.TRUSTED_SECONDS)
+    assert health.failed(3.2, 3.2 + TRUSTED_SECONDS)
 
 
 def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
@@ -49,8 +56,8 @@ def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
     health.failed(4.0, 7.0)
     state = health.declare(Service.SILENT, 12.0)
     assert state.text == "the resolver 192.0.2.53 answered nobody since 06:12:03 UTC"
-    assert health.failure() == Failure(DnsStatus.TIMEOUT, state.text)
-    assert health.patience(12.0) == dns_health.OUTAGE_PATIENCE and health.patience(1000.0) == 0.0
+    assert health.failure() == NoAnswer(DnsStatus.TIMEOUT, state.text)
+    assert health.patience(12.0) == OUTAGE_PATIENCE and health.patience(1000.0) == 0.0
     back = health.lives(50.0)
     assert back is not None and back.service is Service.ANSWERING
     assert back.text == "the resolver 192.0.2.53 answers again, after 06:12:03 UTC"
@@ -65,23 +72,23 @@ def test_what_is_said_of_one_that_never_answered() -> None:
         "the resolver 192.0.2.53 could not be reached since 00:00:01 UTC and never before in this run: connection refused"
     )
     assert health.failure().status is DnsStatus.UNREACHABLE
-    assert health.patience(4.0) == dns_health.STARTUP_PATIENCE
+    assert health.patience(4.0) == STARTUP_PATIENCE
 
 
 @pytest.mark.parametrize(
     ("replies", "service"),
     [
-        ([SILENT, answer(dns_wire.NXDOMAIN)], Service.ANSWERING),
-        ([answer(dns_wire.REFUSED), answer(dns_wire.FORMERR)], Service.ANSWERING),
+        ([SILENT, answer(message_wire.NXDOMAIN)], Service.ANSWERING),
+        ([answer(message_wire.REFUSED), answer(message_wire.FORMERR)], Service.ANSWERING),
         ([SILENT, UNREADABLE], Service.ANSWERING),
-        ([answer(dns_wire.REFUSED), SILENT], Service.REFUSING),
-        ([answer(dns_wire.SERVFAIL), answer(dns_wire.REFUSED)], Service.FAILING),
+        ([answer(message_wire.REFUSED), SILENT], Service.REFUSING),
+        ([answer(message_wire.SERVFAIL), answer(message_wire.REFUSED)], Service.FAILING),
         ([GONE, GONE], Service.UNREACHABLE),
         ([GONE, SILENT], Service.SILENT),
         ([SILENT], Service.SILENT),
     ],
 )
-def test_what_replies_show(replies: list[Answer | Failure], service: Service) -> None:
+def test_what_replies_show(replies: list[Answer | NoAnswer], service: Service) -> None:
     assert service_seen(replies)[0] is service
 
 

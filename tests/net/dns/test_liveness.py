@@ -8,12 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.net.dns import health as dns_health
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import health, message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import KNOWN, LifeWatch
 from scanner.net.dns.message_wire import Answer, Question
-from scanner.net.dns.udp_channel import SILENT, Failure
+from scanner.net.dns.reply import SILENT, NoAnswer
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def clock() -> MockClock:
 
 
 def question(name: str) -> Question:
-    return dns_wire.questions_for(name, (dns_wire.A,))[0]
+    return message_wire.questions_for(name, (message_wire.A,))[0]
 
 
 class Asked:
@@ -34,11 +33,11 @@ class Asked:
         self.over_tcp = over_tcp
         self.asked: list[tuple[float, str, bool]] = []
 
-    async def __call__(self, questions: Sequence[Question], seconds: float, over_tcp: bool) -> list[Answer | Failure]:
+    async def __call__(self, questions: Sequence[Question], seconds: float, over_tcp: bool) -> list[Answer | NoAnswer]:
         self.asked += [(trio.current_time(), question.name, over_tcp) for question in questions]
         if trio.current_time() >= self.alive_at and over_tcp >= self.over_tcp and questions[0].name != "dead.example":
             await trio.sleep(0.01)
-            return [Answer(dns_wire.NXDOMAIN, 0)] * len(questions)
+            return [Answer(message_wire.NXDOMAIN, 0)] * len(questions)
         await trio.sleep(seconds)
         return [SILENT] * len(questions)
 
@@ -81,7 +80,7 @@ async def test_an_outage_is_reported_once_and_asked_about_at_growing_intervals(c
     assert [state.service for state in states] == [Service.SILENT, Service.ANSWERING]
     times = sorted({time for time, _name, _tcp in asked.asked})
     assert len(times) < 60 and len({name for _time, name, _tcp in asked.asked}) == KNOWN + 1
-    assert given_up and given_up[0] == pytest.approx(dns_health.OUTAGE_PATIENCE + 6, abs=6)
+    assert given_up and given_up[0] == pytest.approx(health.OUTAGE_PATIENCE + 6, abs=6)
 
 
 @trio_test

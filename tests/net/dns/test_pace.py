@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import collections
 
-from scanner.net.dns import pace as dns_pace
-from scanner.net.dns.pace import Pace
+from scanner.net.dns.pace import BURST, MIN_LIMIT, START_LIMIT, STEP, Pace
 
 # What Linux takes into a receive buffer of the default size of questions with the longest names (see the module).
 BUFFER = 166
@@ -76,8 +75,8 @@ def test_the_start_is_no_burst_that_fills_a_receive_buffer() -> None:
     let_through = 0
     while pace.take(0.0, 2):
         let_through += 2
-    assert let_through == dns_pace.BURST and 2 * let_through <= BUFFER
-    assert dns_pace.START_LIMIT * 2 < 150
+    assert let_through == BURST and 2 * let_through <= BUFFER
+    assert START_LIMIT * 2 < 150
 
 
 def test_without_answers_questions_leave_evenly() -> None:
@@ -98,14 +97,14 @@ def test_an_answer_proves_that_what_was_sent_before_it_was_read() -> None:
     freed = 0
     while pace.take(0.0, 2):
         freed += 2
-    assert freed == dns_pace.BURST - 2, "all but the one that was sent after it"
+    assert freed == BURST - 2, "all but the one that was sent after it"
 
 
 def test_a_stall_of_ours_is_no_burst() -> None:
     resolver = Resolver(interval=0.0005, latency=0.05)
     pace = Pace()
     run(resolver, pace, seconds=10, stall=(3, 5))
-    assert resolver.dropped == 0 and len(resolver.buffer) <= dns_pace.BURST
+    assert resolver.dropped == 0 and len(resolver.buffer) <= BURST
 
 
 def test_a_slow_resolver_is_not_given_a_window_that_fills_its_buffer() -> None:
@@ -113,7 +112,7 @@ def test_a_slow_resolver_is_not_given_a_window_that_fills_its_buffer() -> None:
     pace = Pace()
     assert run(resolver, pace, seconds=30) > 30 * 500 / 2 * 0.9
     assert resolver.dropped == 0
-    assert pace.limit <= dns_pace.START_LIMIT * dns_pace.STEP
+    assert pace.limit <= START_LIMIT * STEP
 
 
 def test_a_distant_resolver_gets_a_window_that_uses_it() -> None:
@@ -139,7 +138,7 @@ def test_the_first_loss_halves_the_window_and_its_companions_do_not_again() -> N
     for _ in range(10):
         pace.take(100.0, 2)
         pace.lost(pace.sent)
-    assert pace.limit == dns_pace.MIN_LIMIT
+    assert pace.limit == MIN_LIMIT
 
 
 def test_after_a_loss_the_window_comes_back_slowly() -> None:
@@ -159,7 +158,7 @@ def test_names_that_fail_do_not_narrow_the_window() -> None:
     for number in range(1000):
         if pace.take(number * 1.0, 2) and number % 10 == 0:
             pace.answered(pace.sent, 2, number * 1.0, good=True)
-    assert pace.limit >= dns_pace.START_LIMIT
+    assert pace.limit >= START_LIMIT
 
 
 def test_the_window_grows_only_where_somebody_waits() -> None:
@@ -167,4 +166,4 @@ def test_the_window_grows_only_where_somebody_waits() -> None:
     for number in range(5000):
         assert pace.take(number * 0.01, 2)
         pace.answered(pace.sent, 2, number * 0.01, good=True)
-    assert pace.limit == dns_pace.START_LIMIT
+    assert pace.limit == START_LIMIT

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from scanner.net.dns.query_budget import Budget
+from scanner.net.dns.query_budget import QueryBudget
 
 
 def test_a_budget_is_spent_when_nothing_is_left() -> None:
-    budget = Budget(3.0)
+    budget = QueryBudget(3.0)
     assert [budget.spent, budget.unhurried, budget.crowded] == [False] * 3
     budget.left -= 3.0
     assert budget.spent
-    assert Budget(1.0, unhurried=True).unhurried
+    assert QueryBudget(1.0, unhurried=True).unhurried

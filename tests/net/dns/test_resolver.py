@@ -8,11 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, serve_dns
+from scanner.demo.dns_server import Node, serve_dns
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import pace as dns_pace
-from scanner.net.dns import resolver as resolve
-from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import pace, resolver_config
+from scanner.net.dns import resolver as resolver_module
 from scanner.net.dns.resolver import ResolverConfigError, open_resolver
 from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, MemoryNetwork, memory_resolver, serving, silent
@@ -106,7 +105,7 @@ async def test_many_names_at_once_over_real_sockets() -> None:
                 nursery.start_soon(ask, name)
         assert found == {name: node.a for name, node in zone.items()}
         statistics = resolver.statistics()
-        assert statistics.names == 300 and statistics.upstreams[0].peak_in_flight >= dns_pace.START_LIMIT
+        assert statistics.names == 300 and statistics.upstreams[0].peak_in_flight >= pace.START_LIMIT
 
 
 # --- families --------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ def test_names_that_cannot_be_asked_for(name: str) -> None:
 
 @trio_test
 async def test_the_hosts_file_comes_first(clock: MockClock) -> None:
-    hosts = dns_config.parse_hosts("192.0.2.9 A.example\n192.0.2.10 localhost\n")
+    hosts = resolver_config.parse_hosts("192.0.2.9 A.example\n192.0.2.10 localhost\n")
     network = MemoryNetwork({ONE.text: serving(ZONE)})
     async with open_resolver(system=SystemResolvers((ONE,)), hosts=hosts, network=network) as resolver:
         answer = await resolver.resolve("a.example")
@@ -180,7 +179,7 @@ async def test_the_hosts_file_comes_first(clock: MockClock) -> None:
 @trio_test
 async def test_a_given_resolver_s_view_leaves_the_hosts_file_out(clock: MockClock) -> None:
     network = MemoryNetwork({ONE.text: serving({**ZONE, "own.localhost": Node(a=("127.0.0.44",))})})
-    hosts = dns_config.parse_hosts("192.0.2.9 a.example")
+    hosts = resolver_config.parse_hosts("192.0.2.9 a.example")
     async with open_resolver(servers=[ONE.text], hosts=hosts, network=network) as resolver:
         assert (await resolver.resolve("a.example")).addresses == ("127.0.0.1", "127.0.0.2", "::1")
         assert (await resolver.resolve("own.localhost")).addresses == ("127.0.0.44",)
@@ -260,7 +259,7 @@ async def test_cancellation_is_clean_at_any_moment(clock: MockClock) -> None:
 
 
 def test_the_promised_interface() -> None:
-    assert set(resolve.__all__) >= {"Resolver", "open_resolver", "ResolverConfigError", "ResolverStatistics"}
+    assert set(resolver_module.__all__) >= {"Resolver", "open_resolver", "ResolverConfigError", "ResolverStatistics"}
 
 
 @trio_test

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import resolver_config
 from scanner.net.dns.resolver_config import ResolverConfigError, Server
 
 
@@ -23,7 +23,7 @@ from scanner.net.dns.resolver_config import ResolverConfigError, Server
     ],
 )
 def test_a_resolver_as_it_is_given(text: str, server: Server, shown: str) -> None:
-    assert dns_config.parse_server(text) == server
+    assert resolver_config.parse_server(text) == server
     assert server.text == shown
 
 
@@ -36,16 +36,16 @@ def test_a_resolver_as_it_is_given(text: str, server: Server, shown: str) -> Non
 )  # fmt: skip
 def test_a_bad_resolver_is_one_line(text: str) -> None:
     with pytest.raises(ResolverConfigError) as caught:
-        dns_config.parse_servers([text])
+        resolver_config.parse_servers([text])
     assert "\n" not in str(caught.value)
 
 
 def test_lists_of_resolvers() -> None:
-    assert dns_config.parse_servers(["192.0.2.1", "192.0.2.1:53", "::1"]) == (Server("192.0.2.1"), Server("::1"))
+    assert resolver_config.parse_servers(["192.0.2.1", "192.0.2.1:53", "::1"]) == (Server("192.0.2.1"), Server("::1"))
     with pytest.raises(ResolverConfigError, match="no resolver"):
-        dns_config.parse_servers([])
+        resolver_config.parse_servers([])
     with pytest.raises(ResolverConfigError, match="at most 8"):
-        dns_config.parse_servers([f"192.0.2.{n}" for n in range(9)])
+        resolver_config.parse_servers([f"192.0.2.{n}" for n in range(9)])
 
 
 def test_scopes_become_numbers_only_when_a_socket_is_opened() -> None:
@@ -56,7 +56,7 @@ def test_scopes_become_numbers_only_when_a_socket_is_opened() -> None:
 
 
 def test_resolv_conf() -> None:
-    parsed = dns_config.parse_resolv_conf(
+    parsed = resolver_config.parse_resolv_conf(
         """# made by something
 ; also a comment
 search corp.example lab.example
@@ -81,31 +81,31 @@ options ndots:5 timeout:2 attempts:3 rotate edns0
 
 
 def test_options_are_capped_as_the_c_library_caps_them() -> None:
-    parsed = dns_config.parse_resolv_conf(
+    parsed = resolver_config.parse_resolv_conf(
         "nameserver 192.0.2.1\noptions timeout:900 attempts:99\noptions timeout:x attempts:"
     )
     assert (parsed.timeout, parsed.attempts) == (30.0, 5)
-    parsed = dns_config.parse_resolv_conf("nameserver 192.0.2.1\noptions timeout:0 attempts:0 rotate:1")
+    parsed = resolver_config.parse_resolv_conf("nameserver 192.0.2.1\noptions timeout:0 attempts:0 rotate:1")
     assert (parsed.timeout, parsed.attempts) == (1.0, 1)
-    assert dns_config.parse_resolv_conf("nameserver 192.0.2.1").timeout == 5.0
+    assert resolver_config.parse_resolv_conf("nameserver 192.0.2.1").timeout == 5.0
 
 
 def test_more_servers_than_the_c_library_takes() -> None:
-    parsed = dns_config.parse_resolv_conf("\n".join(f"nameserver 192.0.2.{n}" for n in range(20)))
+    parsed = resolver_config.parse_resolv_conf("\n".join(f"nameserver 192.0.2.{n}" for n in range(20)))
     assert len(parsed.servers) == 8
 
 
 def test_no_usable_resolv_conf_is_a_problem_and_never_a_public_resolver(tmp_path: Path) -> None:
-    missing = dns_config.read_resolv_conf(tmp_path / "none")
+    missing = resolver_config.read_resolv_conf(tmp_path / "none")
     assert missing.servers == () and "cannot be read" in (missing.problem or "")
     path = tmp_path / "resolv.conf"
     path.write_bytes(b"\xff\xfe nameserver\nsearch example\n")
-    empty = dns_config.read_resolv_conf(path)
+    empty = resolver_config.read_resolv_conf(path)
     assert empty.servers == () and "no usable nameserver" in (empty.problem or "")
 
 
 def test_hosts_of_both_families_with_aliases_case_and_comments() -> None:
-    hosts = dns_config.parse_hosts(
+    hosts = resolver_config.parse_hosts(
         """127.0.0.1 localhost Loop.Example # a comment alias.example
 ::1\tlocalhost ip6-localhost
 # 192.0.2.9 commented.example
@@ -132,14 +132,14 @@ nonsense www.example
 def test_a_hosts_file_that_is_too_large_is_read_to_its_last_whole_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dns_config, "MAX_HOSTS_BYTES", 50)
+    monkeypatch.setattr(resolver_config, "MAX_HOSTS_BYTES", 50)
     path = tmp_path / "hosts"
     path.write_text("192.0.2.1 first.example\n192.0.2.2 second.example.org\n")
-    assert dns_config.read_hosts(path).addresses == {"first.example": ("192.0.2.1",)}
-    assert dns_config.read_hosts(tmp_path / "none").addresses == {}
+    assert resolver_config.read_hosts(path).addresses == {"first.example": ("192.0.2.1",)}
+    assert resolver_config.read_hosts(tmp_path / "none").addresses == {}
 
 
 def test_octets_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_bytes(b"# caf\xe9\n192.0.2.1 a.example b\xff.example\n")
-    assert dns_config.read_hosts(path).look_up("a.example", ipv4=True, ipv6=True) == ("192.0.2.1",)
+    assert resolver_config.read_hosts(path).look_up("a.example", ipv4=True, ipv6=True) == ("192.0.2.1",)

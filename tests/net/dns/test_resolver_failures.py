@@ -8,12 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node, respond
+from scanner.demo.dns_server import Node, respond
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import health as dns_health
-from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns import pace as dns_pace
-from scanner.net.dns import resolver_config as dns_config
+from scanner.net.dns import health, message_wire, pace, resolver_config
 from scanner.net.dns.resolver import Service, open_resolver
 from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, Arrivals, memory_resolver, serving, silent
@@ -51,7 +48,7 @@ async def test_endless_chains_have_an_end(clock: MockClock) -> None:
     async with memory_resolver([serving(ZONE)]) as (resolver, network):
         answer = await resolver.resolve("long0.example")
         assert answer.status is DnsStatus.SERVFAIL and not answer.loop
-        assert len(answer.cname) == dns_wire.MAX_CHAIN and len(network.queries) < 80
+        assert len(answer.cname) == message_wire.MAX_CHAIN and len(network.queries) < 80
 
 
 @trio_test
@@ -67,7 +64,10 @@ async def test_bogus_is_what_goes_away_without_checking(clock: MockClock) -> Non
 
 @trio_test
 async def test_a_bogus_name_at_the_end_of_a_chain_that_was_asked_on(clock: MockClock) -> None:
-    zone = {"to-bogus.example": Node(cname="bogus.example", stops=True), "bogus.example": ZONE["bogus.example"]}
+    zone = {
+        "to-bogus.example": Node(cname="bogus.example", stops_at_cname=True),
+        "bogus.example": ZONE["bogus.example"],
+    }
     async with memory_resolver([serving(zone)]) as (resolver, _network):
         answer = await resolver.resolve("to-bogus.example")
         assert (answer.status, answer.bogus, answer.cname) == (DnsStatus.SERVFAIL, True, ("bogus.example",))
@@ -126,7 +126,7 @@ async def test_the_first_resolver_is_used_again_when_it_is_back(clock: MockClock
             await resolver.resolve(f"n{number}.example")
         dead = False
         assert (await resolver.resolve("n11.example")).resolver == TWO.text
-        await trio.sleep(2 * dns_health.LONGEST_PROBE_PAUSE)
+        await trio.sleep(2 * health.LONGEST_PROBE_PAUSE)
         assert (await resolver.resolve("n12.example")).resolver == ONE.text
 
 
@@ -201,7 +201,7 @@ async def test_a_dead_resolver_costs_one_try_per_name_once_it_is_known(clock: Mo
         async with trio.open_nursery() as nursery:
             for number in range(1000):
                 nursery.start_soon(resolver.resolve, f"n{number}.example")
-        arithmetic = 1000 * 3 / dns_pace.START_LIMIT
+        arithmetic = 1000 * 3 / pace.START_LIMIT
         assert trio.current_time() - started < 1.3 * arithmetic
         assert len(network.queries) < 2 * 1000 * 1.3
 
@@ -212,7 +212,7 @@ async def test_no_resolver_can_be_sent_to(clock: MockClock) -> None:
         answer = await resolver.resolve("a.example")
         assert answer.status is DnsStatus.UNREACHABLE and answer.detail
     system = SystemResolvers(problem="/etc/resolv.conf cannot be read")
-    async with open_resolver(system=system, hosts=dns_config.parse_hosts("127.0.0.3 known.example")) as resolver:
+    async with open_resolver(system=system, hosts=resolver_config.parse_hosts("127.0.0.3 known.example")) as resolver:
         answer = await resolver.resolve("a.example")
         assert (answer.status, answer.detail) == (DnsStatus.UNREACHABLE, "/etc/resolv.conf cannot be read")
         assert (await resolver.resolve("known.example")).addresses == ("127.0.0.3",)

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, trio_test
 
-from scanner.demo.dnsserver import Node
+from scanner.demo.dns_server import Node
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import servfail as dns_explain
+from scanner.net.dns import servfail as servfail_module
 from tests.net.dns.dns_memory import ZONE, Arrivals, memory_resolver, serving
 
 CHECKING_DISABLED = 0x10
@@ -30,15 +30,15 @@ async def test_a_name_that_always_fails_with_checking_and_never_without_is_bogus
         answer = await resolver.resolve("bogus.example")
         assert answer.bogus and answer.status is DnsStatus.SERVFAIL and answer.doubt is None
         unchecked = [time for time, _server, query in network.queries if query[3] & CHECKING_DISABLED]
-        assert len(unchecked) == dns_explain.SERIES * dns_explain.PAIRS
-        assert unchecked[-1] - unchecked[0] > dns_explain.SERIES_PAUSE
+        assert len(unchecked) == servfail_module.SERIES * servfail_module.PAIRS
+        assert unchecked[-1] - unchecked[0] > servfail_module.SERIES_PAUSE
 
 
 @trio_test
 async def test_an_extended_error_of_dnssec_needs_no_further_question(clock: MockClock) -> None:
     async with memory_resolver([serving(ZONE)]) as (resolver, _network):
         assert (await resolver.resolve("bogus-ede.example")).bogus
-        assert trio.current_time() < dns_explain.SERIES_PAUSE
+        assert trio.current_time() < servfail_module.SERIES_PAUSE
 
 
 @trio_test
@@ -59,7 +59,7 @@ async def test_a_failure_that_the_resolver_remembers_for_a_while_is_not_bogus(cl
 
 @trio_test
 @pytest.mark.parametrize("fails_without", [False, True])
-@pytest.mark.parametrize("pair", range(1, dns_explain.SERIES * dns_explain.PAIRS + 1))
+@pytest.mark.parametrize("pair", range(1, servfail_module.SERIES * servfail_module.PAIRS + 1))
 async def test_one_exception_is_enough(clock: MockClock, pair: int, fails_without: bool) -> None:
     """In one of the pairs the question fails without checking, or is answered with it."""
     unchecked = 0

@@ -9,10 +9,11 @@ import trio
 from trio.testing import MockClock, trio_test
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
+from scanner.net.dns import message_wire
 from scanner.net.dns.message_wire import Question
+from scanner.net.dns.reply import SILENT, NoAnswer
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_channel import READ_BATCH, SILENT, Failure, UdpChannel, words
+from scanner.net.dns.udp_channel import READ_BATCH, UdpChannel
 from scanner.net.random_pool import RandomPool
 from tests.net.dns.dns_memory import Arrivals, MemoryDatagram, MemoryNetwork, Script, silent
 
@@ -26,7 +27,7 @@ def clock() -> MockClock:
 
 
 def questions(*names: str) -> tuple[Question, ...]:
-    return tuple(dns_wire.questions_for(name, (dns_wire.A,))[0] for name in names or ("a.example",))
+    return tuple(message_wire.questions_for(name, (message_wire.A,))[0] for name in names or ("a.example",))
 
 
 def reply(message_id: bytes, asked: Question) -> bytes:
@@ -41,9 +42,9 @@ def new_channel(script: Script = silent) -> tuple[UdpChannel, MemoryDatagram, li
 
 async def ask(
     channel: UdpChannel, asked: Sequence[Question], seconds: float = float("inf"), ids: bytes | None = None
-) -> Sequence[bytes | Failure]:
+) -> Sequence[bytes | NoAnswer]:
     ids = ids or RandomPool().take(2 * len(asked))
-    return await channel.ask_untrusted(asked, ids, dns_wire.ENVELOPES[True, False], trio.current_time() + seconds)
+    return await channel.ask_untrusted(asked, ids, message_wire.ENVELOPES[True, False], trio.current_time() + seconds)
 
 
 @trio_test
@@ -57,7 +58,7 @@ async def test_each_question_gets_its_answer_in_whatever_order_they_come(clock: 
     found = await ask(channel, asked)
     sent = [query for _time, _server, query in datagram.network.queries]
     assert [
-        dns_wire.build_query(int.from_bytes(query[:2], "big"), one) for query, one in zip(sent, asked, strict=True)
+        message_wire.build_query(int.from_bytes(query[:2], "big"), one) for query, one in zip(sent, asked, strict=True)
     ] == sent
     assert found == [query[:2] + b"\x81" + query[3:] for query in sent]
     assert released == [channel] and channel.reusable and not channel.ignored
@@ -130,7 +131,7 @@ async def test_an_icmp_error_ends_the_waiting_at_once(clock: MockClock) -> None:
     started = trio.current_time()
     assert (
         await ask(channel, questions("a.example", "b.example"))
-        == [Failure(DnsStatus.UNREACHABLE, "connection refused")] * 2
+        == [NoAnswer(DnsStatus.UNREACHABLE, "connection refused")] * 2
     )
     assert trio.current_time() - started < 2 and released == [channel] and not channel.reusable
 
@@ -146,7 +147,7 @@ async def test_an_error_leaves_the_answers_that_came_before_it(clock: MockClock)
 
     channel, _datagram, _released = new_channel(script)
     found = await ask(channel, [first, second])
-    assert isinstance(found[0], bytes) and isinstance(found[1], Failure)
+    assert isinstance(found[0], bytes) and isinstance(found[1], NoAnswer)
 
 
 @trio_test
@@ -189,8 +190,3 @@ async def test_cancelling_releases_a_socket_that_is_not_reusable(clock: MockCloc
     with trio.move_on_after(1) as scope:
         await ask(channel, questions())
     assert scope.cancelled_caught and released == [channel] and not channel.reusable
-
-
-def test_words_of_errors() -> None:
-    assert words(OSError(101, "x")) == "network is unreachable"
-    assert words(OSError("told without a number")) == "told without a number"

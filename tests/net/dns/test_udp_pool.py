@@ -11,16 +11,16 @@ import trio
 from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns import message_wire as dns_wire
-from scanner.net.dns import udp_pool as dns_pool
+from scanner.net.dns import message_wire, udp_pool
+from scanner.net.dns.reply import SILENT, NoAnswer
 from scanner.net.dns.resolver_config import Server
-from scanner.net.dns.udp_channel import SILENT, Failure, UdpChannel
+from scanner.net.dns.udp_channel import UdpChannel
 from scanner.net.dns.udp_pool import UdpPool
 from scanner.net.random_pool import RandomPool
 from tests.net.dns.dns_memory import Arrivals, MemoryNetwork, Script, silent
 
 SERVER = Server("192.0.2.53")
-QUESTIONS = dns_wire.questions_for("a.example", (dns_wire.A,))
+QUESTIONS = message_wire.questions_for("a.example", (message_wire.A,))
 RANDOM = RandomPool()
 
 
@@ -45,7 +45,7 @@ async def pool_to(script: Script) -> AsyncIterator[tuple[UdpPool, MemoryNetwork]
 
 async def exchange(channel: UdpChannel, seconds: float = 3) -> object:
     deadline = trio.current_time() + seconds
-    [reply] = await channel.ask_untrusted(QUESTIONS, RANDOM.take(2), dns_wire.ENVELOPES[True, False], deadline)
+    [reply] = await channel.ask_untrusted(QUESTIONS, RANDOM.take(2), message_wire.ENVELOPES[True, False], deadline)
     return reply
 
 
@@ -59,13 +59,13 @@ async def ask(pool: UdpPool, seconds: float = 3) -> object:
 async def test_a_socket_is_lent_to_one_exchange_at_a_time(clock: MockClock) -> None:
     async with pool_to(answering) as (pool, network):
         async with trio.open_nursery() as nursery:
-            for _ in range(3 * dns_pool.POOL_SIZE):
+            for _ in range(3 * udp_pool.POOL_SIZE):
                 nursery.start_soon(ask, pool)
             await wait_all_tasks_blocked(0.001)
-            assert network.open == 3 * dns_pool.POOL_SIZE
+            assert network.open == 3 * udp_pool.POOL_SIZE
         for _ in range(100):
             assert isinstance(await ask(pool), bytes)
-        assert network.opened == pool.opened == 3 * dns_pool.POOL_SIZE, "free ones serve again"
+        assert network.opened == pool.opened == 3 * udp_pool.POOL_SIZE, "free ones serve again"
 
 
 @trio_test
@@ -115,10 +115,10 @@ async def test_a_socket_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) 
         return [] if quiet else answering(query, tcp)
 
     async with pool_to(script) as (pool, network):
-        for _ in range(dns_pool.POOL_SIZE * 20):
+        for _ in range(udp_pool.POOL_SIZE * 20):
             await ask(pool)
             await trio.sleep(0.05)
-        assert network.open == dns_pool.POOL_SIZE
+        assert network.open == udp_pool.POOL_SIZE
         quiet = True
         for seconds in (3, 1, 3, 0.2):
             started = trio.current_time()
@@ -130,12 +130,12 @@ async def test_a_socket_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) 
 async def test_sockets_that_have_served_their_time_are_closed(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dns_pool, "SOCKET_USES", 4)
-    monkeypatch.setattr(dns_pool, "SOCKET_USES_SPREAD", 4)
+    monkeypatch.setattr(udp_pool, "SOCKET_USES", 4)
+    monkeypatch.setattr(udp_pool, "SOCKET_USES_SPREAD", 4)
     async with pool_to(answering) as (pool, network):
-        for _ in range(dns_pool.POOL_SIZE * 16):
+        for _ in range(udp_pool.POOL_SIZE * 16):
             await ask(pool)
-        assert network.open == dns_pool.POOL_SIZE and network.opened > 2 * dns_pool.POOL_SIZE
+        assert network.open == udp_pool.POOL_SIZE and network.opened > 2 * udp_pool.POOL_SIZE
 
 
 @trio_test
@@ -144,7 +144,7 @@ async def test_datagrams_that_answered_nothing_are_counted_beyond_the_life_of_a_
         for _ in range(5):
             await ask(pool)
         assert pool.ignored == 0, "what comes after the answer is met by the next exchange"
-        for _ in range(dns_pool.POOL_SIZE):
+        for _ in range(udp_pool.POOL_SIZE):
             await trio.sleep(1)
             await ask(pool)
         assert pool.ignored > 0
@@ -164,7 +164,7 @@ async def test_no_file_descriptor(clock: MockClock) -> None:
         assert pool.take(RANDOM.take(2)) is channel, "one that is free serves as well"
         await exchange(channel)
         network.failures += [OSError(errno.ENETUNREACH, "no way")]
-        assert pool.take(RANDOM.take(2)) == Failure(DnsStatus.UNREACHABLE, "network is unreachable")
+        assert pool.take(RANDOM.take(2)) == NoAnswer(DnsStatus.UNREACHABLE, "network is unreachable")
 
 
 @trio_test
@@ -192,4 +192,4 @@ async def test_closing_ends_what_is_in_flight_and_opens_nothing_more(clock: Mock
         await wait_all_tasks_blocked(0.001)
         pool.close()
     assert found == [SILENT] and network.open == 0
-    assert pool.take(RANDOM.take(2)) == Failure(DnsStatus.UNREACHABLE, "the resolver is closed")
+    assert pool.take(RANDOM.take(2)) == NoAnswer(DnsStatus.UNREACHABLE, "the resolver is closed")

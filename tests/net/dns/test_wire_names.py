@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.net.dns import wire_names as dns_names
+from scanner.net.dns import wire_names
 from scanner.net.dns.wire_names import NameNotEncodable, UnusualName
 
 
@@ -29,14 +29,14 @@ from scanner.net.dns.wire_names import NameNotEncodable, UnusualName
 )
 def test_names_that_no_question_can_carry(name: str, words: str) -> None:
     with pytest.raises(NameNotEncodable, match=words):
-        dns_names.encode_name(name)
+        wire_names.encode_name(name)
 
 
 def test_the_longest_name() -> None:
     name = ".".join(["a" * 63] * 3 + ["b" * 61])
     assert len(name) == 253
-    assert len(dns_names.encode_name(name)) == 255
-    assert dns_names.encode_name("WWW.Example") == b"\3www\7example\0"
+    assert len(wire_names.encode_name(name)) == 255
+    assert wire_names.encode_name("WWW.Example") == b"\3www\7example\0"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_the_longest_name() -> None:
     ],
 )
 def test_a_name_and_what_stands_behind_it(data: bytes, position: int, name: str, after: int) -> None:
-    assert dns_names.read_name_untrusted(data, position) == (name, after)
-    assert dns_names.skip_name_untrusted(data, position) == after
+    assert wire_names.read_name_untrusted(data, position) == (name, after)
+    assert wire_names.skip_name_untrusted(data, position) == after
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,23 @@ def test_a_name_and_what_stands_behind_it(data: bytes, position: int, name: str,
 )
 def test_what_is_no_plain_name(data: bytes) -> None:
     with pytest.raises(UnusualName):
-        dns_names.read_name_untrusted(data, 0)
+        wire_names.read_name_untrusted(data, 0)
 
 
 @pytest.mark.parametrize("data", [b"", b"\3ab", b"\1a", b"\xc0", b"\x80a\0", b"\1a" * 200 + b"\0"])
 def test_what_cannot_be_passed_over(data: bytes) -> None:
     with pytest.raises(UnusualName):
-        dns_names.skip_name_untrusted(data, 0)
+        wire_names.skip_name_untrusted(data, 0)
 
 
 @given(st.binary(max_size=80), st.integers(0, 90))
 def test_whatever_is_read_the_general_codec_reads_alike(data: bytes, position: int) -> None:
     try:
-        after = dns_names.skip_name_untrusted(data, position)
+        after = wire_names.skip_name_untrusted(data, position)
     except UnusualName:
         after = -1
     try:
-        name, end = dns_names.read_name_untrusted(data, position)
+        name, end = wire_names.read_name_untrusted(data, position)
     except UnusualName:
         return
     assert end == after

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from scanner.net.http import backend as fetch_door
+from scanner.net.http import backend
 from scanner.net.http.fetch import ISSUERS, Fetcher, open_fetcher
 from tests.helpers.http import Names, Server, ok, redirect, serving
 
@@ -35,7 +35,7 @@ class World:
 @asynccontextmanager
 async def world(zone: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **options: Any) -> AsyncIterator[World]:
     dialled: list[str] = []
-    real = fetch_door._connect
+    real = backend._connect
     names = Names(zone)
     async with serving({"/x": ok(b"x")}) as server, open_fetcher(names, **options) as fetcher:
 
@@ -43,7 +43,7 @@ async def world(zone: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **options
             dialled.append(address)
             return await real("127.0.0.1", server.port)
 
-        monkeypatch.setattr(fetch_door, "_connect", connect)
+        monkeypatch.setattr(backend, "_connect", connect)
         yield World(server, fetcher, names, dialled)
 
 
@@ -156,7 +156,7 @@ def test_each_address_is_tried_and_has_its_own_deadline(monkeypatch: pytest.Monk
             raise OSError(111, "Connection refused")
         return await trio.sleep_forever()
 
-    monkeypatch.setattr(fetch_door, "_connect", connect)
+    monkeypatch.setattr(backend, "_connect", connect)
 
     async def main() -> None:
         zone = {"ca.example": [PUBLIC, "1.2.3.5", PUBLIC_6, "1.2.3.6"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.net.http import disk_cache as fetch_cache
+from scanner.net.http import disk_cache
 from scanner.net.http.disk_cache import ABANDONED, MAGIC, DiskCache, why_refused
 
 NOW = 1_800_000_000.0
@@ -108,7 +108,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_the_directory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_cache, "SWEEP_FILES", 1)
+    monkeypatch.setattr(disk_cache, "SWEEP_FILES", 1)
     cache = DiskCache(tmp_path, clock=Clock(), max_bytes=10_000)
     for number in range(30):
         cache.put(str(number), bytes(1000), NOW + 1)
@@ -137,7 +137,7 @@ def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_what_it_did_not_write_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_cache, "SWEEP_FILES", 1)
+    monkeypatch.setattr(disk_cache, "SWEEP_FILES", 1)
     cache = DiskCache(tmp_path, clock=Clock(), max_files=2, max_bytes=100)
     cache.put("a", b"a", NOW + 1)
     place = tmp_path / "fetched"

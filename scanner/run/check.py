@@ -1,0 +1,53 @@
+"""The work of ``tlsweep check``: findings for a few targets, or for certificates that are not deployed yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from scanner.errors import UsageProblem
+from scanner.inventory import parse_targets
+from scanner.inventory.hosts import Unusable, parse_host
+from scanner.model.config import ScanConfig
+from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
+from scanner.model.findings import Finding
+from scanner.run.inputs import RunInputs, make_judgement, new_run_id
+from scanner.run.judgement import FILE_OFFER
+from scanner.run.scan import Callbacks
+from scanner.run.wiring import open_run
+from scanner.starttls import PROTOCOLS
+from scanner.x509.certificate_files import read_chain
+
+
+async def check_targets(
+    texts: Sequence[str], config: ScanConfig, inputs: RunInputs, log: Callable[[str], None]
+) -> list[Finding]:
+    """Probe the targets and return their findings in the given order. Raises a ``TlsweepError`` if an input cannot be used."""
+    judgement = make_judgement(config, inputs, run_id=new_run_id(time.time()))
+    rows = parse_targets(
+        texts, default_protocol=config.default_protocol, default_port=config.default_port, protocols=PROTOCOLS
+    )
+    findings: list[Finding] = []
+    async with open_run(config, inputs, judgement, Callbacks(on_finding=findings.append, log=log)) as run:
+        await run.run(rows)
+    return sorted(findings, key=lambda finding: finding["target"]["row"])
+
+
+def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: RunInputs, now: float) -> Finding:
+    """Judge the certificates in a file as if a server had sent them, for ``host`` or, without one, for any name."""
+    judgement = make_judgement(config, inputs, run_id=new_run_id(now))
+    certificates = read_chain(path)
+    is_ip = False
+    if host is not None:
+        try:
+            host, is_ip = parse_host(host)
+        except Unusable as error:
+            raise UsageProblem(f"--host: {error.reason}") from None
+    target = Target(
+        row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
+        sni=None if is_ip else host, host_is_ip=is_ip,
+    )  # fmt: skip
+    flight = ServerFlight(Negotiation(complete=True), certificates=certificates)
+    probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
+    evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(path, probe),))
+    return judgement.file_finding(evidence, name=host)

@@ -1,0 +1,274 @@
+"""Scans a whole inventory into its outputs, in this process or in several, until the end, a signal, or a lost network.
+
+``prepare`` reads and checks everything that can be wrong before an output is touched or a target contacted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec import Struct
+
+from scanner.codec.certificate_dedup import Fragments
+from scanner.errors import UsageProblem, innermost
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
+from scanner.fleet.stats.run_counts import RunCounts
+from scanner.inventory import count_rows_hint, read_inventory
+from scanner.model.config import ScanConfig
+from scanner.net.clocks import WallClock
+from scanner.net.outage import NetworkLost
+from scanner.output import Completed, OutputClosed
+from scanner.output.reader import read_findings
+from scanner.process import signals
+from scanner.process.limits import collect_seldom, raise_file_limit
+from scanner.run.inputs import RunInputs, make_judgement, make_transparency, make_verifier, new_run_id
+from scanner.run.outputs import ScanOutputs, open_outputs
+from scanner.run.row_queue import Row
+from scanner.run.scan import Callbacks, ScanStatistics
+from scanner.run.wiring import open_run
+from scanner.starttls import PROTOCOLS
+from scanner.text import span
+from scanner.trust.transparency import Transparency
+from scanner.trust.verifier import ChainVerifier
+
+if TYPE_CHECKING:
+    from scanner.run.worker import Report
+
+# Tries, and seconds between them, for closing an inventory that a thread is reading.
+CLOSING_TRIES: Final = 250
+CLOSING_WAIT: Final = 0.02
+
+# Shows the statistics until it is cancelled: the arguments return the counts, the number of all rows if it is known, and the
+# rows that the resumed run had done.
+ShowProgress = Callable[[Callable[[], ScanStatistics], Callable[[], int | None], int], Awaitable[None]]
+
+
+class ScanOptions(Struct, frozen=True, kw_only=True):
+    """What the command line of a scan asks for."""
+
+    inventory: str
+    config: ScanConfig
+    inputs: RunInputs
+    fail_on: frozenset[str] = frozenset()
+    output: str | None = None
+    certificates: str | None = None
+    force: bool = False
+    resume: bool = False
+    workers: int = 1
+
+
+class InventoryScan:
+    """One scan of an inventory, made by ``prepare``."""
+
+    def __init__(
+        self,
+        options: ScanOptions,
+        rows: Iterator[Row],
+        outputs: ScanOutputs,
+        files: ExitStack,
+        *,
+        verifier: ChainVerifier,
+        transparency: Transparency,
+        log: Callable[[str], None],
+        already: int = 0,
+    ) -> None:
+        self.rows = rows
+        self.clock: Callable[[], float] = WallClock()
+        self.fragments = Fragments()
+        self.interrupted = False
+        self._options = options
+        self._outputs = outputs
+        self._files = files
+        self._verifier = verifier
+        self._transparency = transparency
+        self._log = log
+        self._logged: set[str] = set()
+        self._clock_logged = False
+        self._show_progress: ShowProgress | None = None
+        self._already = already
+        self._total: int | None = None
+        self._run_id = new_run_id(time.time())
+
+    @property
+    def counts(self) -> RunCounts:
+        """The counts over all findings of the output."""
+        return self._outputs.counts
+
+    @property
+    def matched(self) -> bool:
+        """Whether a finding of the output matches ``--fail-on``."""
+        return self._outputs.fail_on.matched
+
+    async def run(self, show_progress: ShowProgress | None = None) -> None:
+        """Scan to the end or to a signal, then close the files. ``interrupted`` tells which."""
+        raise_file_limit()
+        collect_seldom()
+        self._show_progress = show_progress
+        try:
+            with self._files:
+                await self._run()
+        except* OutputClosed:
+            # the reader of our standard output has gone, as after `| head`
+            self.interrupted = True
+        except* NetworkLost as group:
+            self.interrupted = True
+            self._log(str(innermost(group)))
+
+    async def _run(self) -> None:
+        async with trio.open_nursery() as nursery:
+
+            def stop() -> None:
+                self.interrupted = True
+                nursery.cancel_scope.cancel()
+
+            with signals.on_signal(partial(trio.lowlevel.current_trio_token().run_sync_soon, stop)):
+                nursery.start_soon(self._outputs.keep_flushing)
+                if self._options.workers == 1:
+                    await self._scan(nursery)
+                else:
+                    await self._scan_with_workers(nursery)
+                nursery.cancel_scope.cancel()
+
+    async def _scan(self, nursery: trio.Nursery) -> None:
+        options = self._options
+        judgement = make_judgement(
+            options.config,
+            options.inputs,
+            self._verifier,
+            run_id=self._run_id,
+            transparency=self._transparency,
+            fragments=self.fragments,
+        )
+        callbacks = Callbacks(
+            on_finding=self._outputs.on_finding,
+            on_judged=self._outputs.on_judged,
+            on_clock_wrong=lambda fleet: self._on_clock_wrong(fleet.clock),
+            log=self._log,
+        )
+        async with open_run(options.config, options.inputs, judgement, callbacks, clock=self.clock) as run:
+            self._show(nursery, run.scan.statistics)
+            await run.run(self.rows)
+
+    async def _scan_with_workers(self, nursery: trio.Nursery) -> None:
+        from scanner.run.pool import WorkerPool
+        from scanner.run.worker import Assignment  # most runs have one process
+
+        assignment = Assignment(
+            config=self._options.config,
+            inputs=self._options.inputs,
+            run_id=self._run_id,
+            certificates=self._outputs.on_judged is not None,
+            wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,
+        )
+        on_finding = self._outputs.on_finding
+        pool = WorkerPool(
+            assignment, self._options.workers, on_finding=on_finding, on_report=self._on_report, log=self._log
+        )
+        self._show(nursery, pool.statistics)
+        await pool.run(self.rows)
+
+    def _on_report(self, report: Report) -> None:
+        self._outputs.on_report(report)
+        if report.clock is not None:
+            self._on_clock_wrong(report.clock)
+        for warning in report.warnings:
+            if warning not in self._logged:  # other processes may have the same
+                self._logged.add(warning)
+                self._log(warning)
+
+    def _on_clock_wrong(self, clock: ClockVerdict) -> None:
+        if not self._clock_logged:
+            self._clock_logged = True
+            self._log(clock_warning(clock))
+
+    def _show(self, nursery: trio.Nursery, statistics: Callable[[], ScanStatistics]) -> None:
+        if self._show_progress is not None:
+            nursery.start_soon(self._count_rows)
+            nursery.start_soon(self._show_progress, statistics, lambda: self._total, self._already)
+
+    async def _count_rows(self) -> None:
+        self._total = await trio.to_thread.run_sync(count_rows_hint, self._options.inventory, abandon_on_cancel=True)
+
+
+def prepare(options: ScanOptions, log: Callable[[str], None]) -> InventoryScan:
+    """Open the inputs and outputs of a scan. Raises a ``TlsweepError`` if anything is wrong with them; nothing is contacted.
+
+    ``log`` is called with lines for the user.
+    """
+    verifier, transparency = make_verifier(options.inputs), make_transparency(options.inputs)
+    if options.inputs.earlier is not None:
+        next(read_findings([options.inputs.earlier]), None)  # raises if no line is a finding
+    with ExitStack() as files:
+        rows: Iterator[Row] = read_inventory(
+            options.inventory,
+            default_protocol=options.config.default_protocol,
+            default_port=options.config.default_port,
+            protocols=PROTOCOLS,
+        )
+        if isinstance(rows, Generator):
+            files.callback(_close_rows, rows, patient=options.inventory != "-")
+        outputs, done = open_outputs(
+            files,
+            options.output,
+            options.certificates,
+            force=options.force,
+            resume=options.resume,
+            fail_on=options.fail_on,
+        )
+        return InventoryScan(
+            options,
+            rows if done is None else _remaining(rows, done),
+            outputs,
+            files.pop_all(),
+            verifier=verifier,
+            transparency=transparency,
+            log=log,
+            already=0 if done is None else len(done),
+        )
+
+
+def _remaining(rows: Iterator[Row], done: Completed) -> Iterator[Row]:
+    """Yield the rows without a finding. Raises ``UsageProblem`` if a row's finding is about another target."""
+    for row in rows:
+        status = done.status(row)
+        if status == "changed":
+            if isinstance(rows, Generator):
+                rows.close()
+            raise UsageProblem(
+                f"cannot resume: row {row.row} of the inventory is not the target that its finding is about;"
+                " the inventory has changed, so start a new output"
+            )
+        if status == "todo":
+            yield row
+
+
+def _close_rows(rows: Generator[Row], *, patient: bool) -> None:
+    """Close the inventory, which a thread may be reading at this moment.
+
+    ``patient`` waits for the thread: the next rows of a file are there soon. Those of standard input may never come, and its
+    thread ends with the process.
+    """
+    for _ in range(CLOSING_TRIES if patient else 1):
+        try:
+            rows.close()
+        except ValueError:  # "generator already executing"
+            time.sleep(CLOSING_WAIT)
+        else:
+            return
+
+
+def clock_warning(clock: ClockVerdict) -> str:
+    """Return what a wrong local clock means for the run."""
+    witnesses = ", ".join(f"{witness.get('who')} ({witness.get('kind')})" for witness in clock.witnesses)
+    off = ""
+    if clock.offset is not None:
+        off = f" by {span(abs(clock.offset))}: it is {'behind' if clock.offset > 0 else 'ahead'}"
+    return (
+        f"THE CLOCK OF THIS MACHINE IS WRONG{off}, say {witnesses}; certificates that seem expired or not yet valid"
+        " may be in order. Set the clock and scan again"
+    )
