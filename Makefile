@@ -44,12 +44,12 @@ format: $(DEV) ## format the tree and apply the safe fixes
 	$(BIN)/ruff format .
 
 schema: $(DEV) ## write again what is made from the code and the catalogue: JSON Schemas, the catalogue as JSON, pages in docs
-	$(BIN)/python scripts/build_schema.py
-	$(BIN)/python scripts/build_catalogue.py
-	$(BIN)/python scripts/build_causes.py
-	$(BIN)/python scripts/build_docs.py
-	$(BIN)/python scripts/build_cli.py
-	PYTHONPATH=. $(BIN)/python scripts/build_matrix.py
+	$(BIN)/python -m scripts.build_schema
+	$(BIN)/python -m scripts.build_catalogue
+	$(BIN)/python -m scripts.build_causes
+	$(BIN)/python -m scripts.build_docs
+	$(BIN)/python -m scripts.build_cli
+	$(BIN)/python -m scripts.build_matrix
 
 lock: python ## resolve the dependencies again and write both lock files
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; }

@@ -287,7 +287,7 @@ def _crl(row: Callable[[int], bytes]) -> Callable[[], object]:
 
     def look_up() -> None:
         try:
-            found = crl.load_untrusted(data)
+            found = crl.load_crl_untrusted(data)
             for _ in range(20):  # beyond SEARCHES an index is made
                 crl.look_up_untrusted(found, leaf, ROOT.parsed, None)
         except crl.CrlError:
@@ -339,7 +339,7 @@ def _words(line: bytes) -> Callable[[], object]:
         assert words is not None
         for at in range(0, len(data), 1400):
             words.receive_data(data[at : at + 1400])
-            if not isinstance(words.next(), NeedData):
+            if not isinstance(words.outcome, NeedData):
                 return
 
     return talk

@@ -1,4 +1,4 @@
-"""``python -m scanner`` is ``tlsweep``. Signals and streams are seen to before the modules of the command line are loaded."""
+"""``python -m scanner`` is ``tlsweep``. Signals and streams are prepared before the command line is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scanner.process import signals, streams
 
 
 def run() -> int:
-    """The whole process; returns its exit status, or ends it where a signal came."""
+    """Run the whole process and return its exit status, or end it at once if a signal came."""
     streams.prepare()
     try:
         signals.install()
@@ -34,7 +34,7 @@ def _flush() -> None:
             if stream is not None:
                 stream.flush()
         except OSError:
-            pass  # nobody reads it any more
+            pass  # its reader has gone
 
 
 if __name__ == "__main__":

@@ -50,56 +50,46 @@ class Cache(Generic[_K, _V]):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_asked",
-        "_entries",
-        "_kept",
-        "_largest",
-        "_limit",
-        "_noted",
-        "_recent",
-        "_size",
-        "bytes",
-    )
+        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_noted", "_recent", "_recent_bytes", "_recent_limit",
+        "_size", "bytes",
+    )  # fmt: skip
 
     def __init__(
         self, entries: int, max_bytes: int, size: Callable[[_K, _V], int], *, on_second_put: bool = False
     ) -> None:
         self._entries = entries
+        self._asked = max_bytes
         self._size = size
         self._kept: dict[_K, tuple[_V, int]] = {}
-        self._noted: dict[int, None] | None = None
-        self._recent: Cache[_K, _V] | None = None
-        if on_second_put:
-            self._noted = {}
-            self._recent = Cache(RECENT, max_bytes // LARGEST_PART, size)
-            max_bytes -= max_bytes // LARGEST_PART
-        self._asked = max_bytes
         self.bytes = 0  # estimated, of all that is kept
+        self._noted: dict[int, None] | None = {} if on_second_put else None
+        self._recent: dict[_K, tuple[_V, int]] = {}
+        self._recent_bytes = 0
         self._take(_share)
         _caches.add(self)
 
     def _take(self, share: float) -> None:
-        self._limit = int(self._asked * share)
+        limit = int(self._asked * share)
+        self._recent_limit = 0 if self._noted is None else limit // LARGEST_PART
+        self._limit = limit - self._recent_limit
         self._largest = self._limit // LARGEST_PART
-        if self._recent is not None:
-            self._recent._largest = self._recent._limit  # what may be kept may be recent
 
     def get(self, key: _K) -> _V | None:
         """Return the value of ``key``, which is the last to be evicted now; ``None`` if there is none."""
         kept = self._kept
         entry = kept.pop(key, None)
-        if entry is None:
-            return None if self._recent is None else self._recent.get(key)
-        kept[key] = entry
-        return entry[0]
+        if entry is not None:
+            kept[key] = entry
+            return entry[0]
+        entry = self._recent.get(key)
+        return None if entry is None else entry[0]
 
     def put(self, key: _K, value: _V) -> None:
         """Keep ``value``, and evict what was not used for longest if there is no room."""
-        if self._recent is None or self._came_before(key):
+        if self._noted is None or self._came_before(key):
             self._keep(key, value)
         else:
-            self._recent._keep(key, value)
+            self._keep_recent(key, value)
 
     def offer(self, key: _K, make: Callable[[], _V]) -> bool:
         """Like ``put`` for a value that is only made if its key was put before; return True if it was."""
@@ -133,10 +123,22 @@ class Cache(Generic[_K, _V]):
         kept[key] = value, size
         self.bytes = total
 
+    def _keep_recent(self, key: _K, value: _V) -> None:
+        size, recent, limit = self._size(key, value), self._recent, self._recent_limit
+        if size > limit:
+            return
+        replaced = recent.pop(key, None)  # whose hash the doorkeeper has forgotten
+        total = self._recent_bytes + size - (0 if replaced is None else replaced[1])
+        while recent and (len(recent) >= RECENT or total > limit):
+            total -= recent.pop(next(iter(recent)))[1]
+        recent[key] = value, size
+        self._recent_bytes = total
+
     def clear(self) -> None:
         """Forget all values; the doorkeeper still knows its keys."""
         self._kept = {}
-        self.bytes = 0
+        self._recent = {}
+        self.bytes = self._recent_bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)

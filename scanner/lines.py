@@ -1,8 +1,8 @@
-"""Lines of a file that may be huge, compressed, torn, or no text at all, in bounded memory.
+"""Lines of a file that may be huge, compressed, torn, or not text at all, in bounded memory.
 
-Inventories and findings are both read through here. The compression is told by the first bytes, never by the
-name. A line longer than the limit is delivered as its first ``limit + 1`` bytes and the rest is skipped, so that
-``len(line) > limit`` is the one test a reader has to make.
+Inventories and findings are read through here. The compression is recognised by the first bytes, never by the name. A line
+longer than the limit is delivered as its first ``limit + 1`` bytes and the rest is skipped, so that readers only have to test
+``len(line) > limit``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Literal, cast
 
-# One read. Larger blocks gain nothing measurable; with zlib and the split list this stays within a few MB.
+# Bytes per read. Larger blocks gain nothing measurable; with zlib and the list of lines this stays within a few MB.
 BLOCK: Final = 256 * 1024
 
-# Compressed bytes taken in at once: what they expand to is bounded separately, by BLOCK.
+# Compressed bytes per read: what they expand to is limited separately, by BLOCK.
 COMPRESSED_BLOCK: Final = 64 * 1024
 
 # RFC 8878 section 3.1.1.1.2 recommends 8 MB; `zstd --long` writes 128 MB. A larger window is a memory attack.
 ZSTD_MAX_WINDOW: Final = 128 * 1024 * 1024
 
-# A block of four bytes can stand for 128 KB (RFC 8878 section 3.1.1.2), and a call returns all that its input holds:
-# so few bytes at once keep a bomb at some 16 MB, and cost nothing that shows on honest data.
+# A block of four bytes can expand to 128 KB (RFC 8878 section 3.1.1.2), and a call returns all that its input expands to:
+# input this small limits a bomb to some 16 MB, and costs nothing measurable on honest data.
 ZSTD_INPUT_STEP: Final = 512
 ZSTD_OUTPUT_STEP: Final = 16 * 1024
 
@@ -36,7 +36,7 @@ Compression = Literal["none", "gzip", "zstd"]
 
 
 class StreamBroken(Exception):
-    """The stream cannot be read further; ``truncated`` when it merely ends too soon."""
+    """The stream cannot be read further; ``truncated`` if it only ends too soon."""
 
     def __init__(self, reason: str, *, truncated: bool = False) -> None:
         super().__init__(reason)
@@ -45,10 +45,10 @@ class StreamBroken(Exception):
 
 
 def open_binary(path: str) -> BinaryIO:
-    """The file at ``path``, or standard input for ``-``; raises ``OSError``."""
+    """Open the file at ``path``, or standard input for ``-``. Raises ``OSError``."""
     if path == "-":
-        # Below the buffer, of which nothing has been read yet: a thread that waits for input inside of the buffer
-        # holds its lock, which the interpreter wants when it ends.
+        # Below the buffer, from which nothing has been read yet: a thread that waits for input inside the buffer holds its
+        # lock, which the interpreter needs when it ends.
         if cast("object", sys.stdin) is None:
             raise OSError(errno.EBADF, "it is closed")
         buffer = sys.stdin.buffer
@@ -57,23 +57,23 @@ def open_binary(path: str) -> BinaryIO:
 
 
 def close_binary(file: BinaryIO) -> None:
-    """Close what ``open_binary`` opened; standard input stays open."""
+    """Close a file from ``open_binary``; standard input stays open."""
     buffer = getattr(sys.stdin, "buffer", None)
     if file is not buffer and file is not getattr(buffer, "raw", None):
         file.close()
 
 
 def compression_of(start: bytes) -> Compression:
-    """The compression that a file with these first bytes has."""
+    """Return the compression of a file with these first bytes."""
     if start.startswith(GZIP_MAGIC):
         return "gzip"
     return "zstd" if start.startswith(ZSTD_MAGIC) else "none"
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The content of ``file``, decompressed, in non-empty blocks of at most about ``BLOCK`` bytes.
+    """Yield the content of ``file``, decompressed, in non-empty blocks of at most about ``BLOCK`` bytes.
 
-    A pipe's bytes are passed on as they come. Raises ``StreamBroken``, after all that could be read was yielded.
+    Bytes of a pipe are yielded as they come. Raises ``StreamBroken`` after everything that could be read was yielded.
     """
     start = b""
     while len(start) < len(ZSTD_MAGIC):
@@ -95,7 +95,7 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
-    """Whatever is there, up to ``size`` bytes; ``b""`` at the end."""
+    """Read what is available, up to ``size`` bytes; ``b""`` at the end."""
     try:
         if isinstance(file, (io.BufferedReader, io.BytesIO)):
             return file.read1(size)
@@ -107,7 +107,7 @@ def _read(file: BinaryIO, size: int) -> bytes:
 
 
 def _gunzip(start: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """Every member of a gzip file (RFC 1952 section 2.2); zero padding between or after them is skipped."""
+    """Decompress every member of a gzip file (RFC 1952 section 2.2); zero padding between or after them is skipped."""
     pending = start
     at_start_of_file = True
     while True:
@@ -142,7 +142,7 @@ def _gunzip(start: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unzstd(start: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """Every frame of a zstd file (RFC 8878 section 3)."""
+    """Decompress every frame of a zstd file (RFC 8878 section 3)."""
     import zstandard
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW)
@@ -223,7 +223,7 @@ def batches_of_lines(
 
 
 def decode(raw: bytes) -> str:
-    """The text of a line: UTF-8, else Latin-1, which every byte is."""
+    """Return the text of a line: UTF-8, else Latin-1, in which every byte is a character."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -1,8 +1,7 @@
-"""Text from outside, made safe for a person's terminal.
+"""Text from outside, made safe for a terminal.
 
-A certificate's subject, a banner or a cell of somebody's inventory may hold terminal escapes, line breaks or
-bidirectional overrides that make one text look like another. Findings keep such text exactly; wherever a person
-reads it, it goes through ``printable`` first.
+A certificate's subject, a banner or a cell of an inventory may contain terminal escapes, line breaks or bidirectional overrides
+that make one text look like another. Findings keep such text exactly; what is printed for people goes through ``printable``.
 """
 
 from __future__ import annotations
@@ -10,22 +9,21 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-# Long enough for any host name or sensible cell, short enough that a message stays one line of a log.
+# Long enough for any host name or sensible cell, short enough for one line of a log.
 QUOTE_LIMIT: Final = 80
 
 ELLIPSIS: Final = "…"
 
-# Marks that combine without end climb over neighbouring lines ("zalgo"); no script in use stacks more than a few.
+# Stacks of combining marks climb over neighbouring lines ("zalgo"); scripts in use stack a few at most.
 MAX_COMBINING: Final = 4
 
 
 def printable(text: str) -> str:
-    r"""``text`` with everything that acts instead of showing written as an escape (``\x1b``, ``\u202e``).
+    r"""Return ``text`` with every character that is not plainly visible as an escape (``\x1b``, ``\u202e``).
 
-    Escaped are: control characters (line breaks and tabs included), format characters (bidirectional overrides,
-    zero-width ones), lone surrogates, private and unassigned code points, separators other than the space, and
-    combining marks beyond ``MAX_COMBINING`` in a row. A backslash stays as it is, so this is for reading, not for
-    reversing: the exact text stands in the finding.
+    These are: control characters (line breaks and tabs included), format characters (bidirectional overrides, zero-width ones),
+    lone surrogates, private and unassigned code points, separators other than the space, and combining marks beyond
+    ``MAX_COMBINING`` in a row. A backslash is not escaped, so the text cannot be restored: the finding has it exactly.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -55,17 +53,17 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def shorten(text: str, limit: int) -> str:
-    """``text`` cut to at most ``limit`` characters, with an ellipsis as the last one where something is missing."""
+    """Return ``text`` cut to at most ``limit`` characters, the last of which is an ellipsis if something was cut."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + ELLIPSIS
 
 
 def quoted(text: str, limit: int = QUOTE_LIMIT) -> str:
-    """``text`` between double quotes, harmless and at most about ``limit`` characters long: for messages."""
+    """Return ``text`` for a message: printable, between double quotes, at most about ``limit`` characters long."""
     return f'"{shorten(printable(text[: limit + 1]), limit)}"'
 
 
 def display_width(text: str) -> int:
-    """Columns that printable ``text`` takes on a terminal: wide East Asian characters take two, marks none."""
+    """Return the columns that printable ``text`` takes on a terminal: two for wide East Asian characters, none for marks."""
     if text.isascii():
         return len(text)
     return sum(
@@ -75,13 +73,13 @@ def display_width(text: str) -> int:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` filled with spaces to ``width`` columns, flush right when ``right``."""
+    """Return ``text`` padded with spaces to ``width`` columns, flush right if ``right``."""
     space = " " * max(width - display_width(text), 0)
     return space + text if right else text + space
 
 
 def span(seconds: float) -> str:
-    """A length of time in the unit that suits a person: "3 days", "12 minutes", "90 seconds"."""
+    """Return a length of time in the largest suitable unit: "3 days", "12 minutes", "90 seconds"."""
     for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{round(seconds / length):,} {name}"

@@ -1,17 +1,16 @@
-"""Write docs/causes.md, the catalogue as a page to read.
+"""Write docs/causes.md, the catalogue as a page.
 
-python scripts/build_causes.py            # writes docs/causes.md
-python scripts/build_causes.py --check    # exit 1 where the file is stale
+python -m scripts.build_causes            # writes docs/causes.md
+python -m scripts.build_causes --check    # exit 1 if the file is stale
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from pathlib import Path
 
 from scanner.diagnosis.catalogue import CAUSES, CODES
+from scripts.generated import write_or_check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "causes.md"
 
@@ -38,7 +37,7 @@ lost: an expired certificate stays `certificate-expired`, `fail`. Where nothing 
 
 
 def build() -> str:
-    """The page."""
+    """Return the page."""
     parts = [HEAD]
     for cause in CAUSES:
         parts.append(f"\n## {cause}\n")
@@ -52,21 +51,9 @@ def build() -> str:
 
 
 def _general(text: str) -> str:
-    """Fields of a host shown as such."""
+    """Mark the fields of a host."""
     return re.sub(r"\{([a-z_]+)\}", lambda found: f"*{found[1].replace('_', ' ')}*", text)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
-    options = parser.parse_args(arguments)
-    text = build()
-    if options.check:
-        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_or_check(__doc__, [(TARGET, build())])

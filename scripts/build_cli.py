@@ -1,18 +1,17 @@
 """Write docs/cli.md, the reference of the command line, from each command's own help.
 
-python scripts/build_cli.py            # writes docs/cli.md
-python scripts/build_cli.py --check    # exit 1 where the file is stale
+python -m scripts.build_cli            # writes docs/cli.md
+python -m scripts.build_cli --check    # exit 1 if the file is stale
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
 import click
 
 from scanner.cli import tlsweep
+from scripts.generated import write_or_check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
@@ -36,7 +35,7 @@ WIDTH = 110
 
 
 def build() -> str:
-    """The page."""
+    """Return the page."""
     group = click.Context(tlsweep, info_name="tlsweep", max_content_width=WIDTH, terminal_width=WIDTH)
     parts = [HEAD, _block("tlsweep", tlsweep.get_help(group))]
     for name in tlsweep.list_commands(group):
@@ -55,16 +54,5 @@ def _block(title: str, text: str) -> str:
     return f"\n## {title}\n\n```\n{lines}\n```\n"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
-    options = parser.parse_args(arguments)
-    text = build()
-    if options.check:
-        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
-    TARGET.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_or_check(__doc__, [(TARGET, build())])

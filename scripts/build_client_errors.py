@@ -34,7 +34,7 @@ LEFT_OUT: Final = ("SEC_I_", "XP_", "SEC_ERROR_PKCS12_", "SEC_ERROR_JS_", "SEC_E
 
 
 def build(document: dict[str, Any]) -> str:
-    """The file: each group's names without their common beginning, with their numbers where they have any."""
+    """Return the file: each group's names without their common prefix, with their numbers if they have any."""
     groups: dict[str, dict[str, Any]] = {}
     for entry in document["entries"]:
         group = GROUPS.get(entry["client"])

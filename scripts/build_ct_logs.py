@@ -20,7 +20,7 @@ TARGET = Path(__file__).resolve().parent.parent / "scanner" / "data" / "ct-logs.
 
 
 def compact(log: dict[str, Any]) -> dict[str, Any]:
-    """What judging needs of one log. Raises ``ValueError`` where its id is not that of its key."""
+    """Return the parts of a log that verification needs. Raises ``ValueError`` if its id is not that of its key."""
     if base64.b64encode(hashlib.sha256(base64.b64decode(log["key"])).digest()).decode() != log["log_id"]:
         raise ValueError(f"{log['description']}: the id is not the hash of the key")
     kept = {name: log[name] for name in ("description", "log_id", "key")}
@@ -38,7 +38,7 @@ def compact(log: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Read the list that the argument names and write the one that is shipped."""
+    """Read the list given as argument and write the one that is shipped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     source = json.loads(parser.parse_args().source.read_bytes())
@@ -52,7 +52,7 @@ def main() -> int:
             )
             count += len(made[kind])
         operators.append(made)
-    # One log a line: a newer list shows as a small difference.
+    # One log per line, so that a newer list gives a small diff.
     lines = ["{", f' "log_list_timestamp": {json.dumps(source["log_list_timestamp"])},', ' "operators": [']
     for number, operator in enumerate(operators):
         lines.append(f'  {{"name": {json.dumps(operator["name"], ensure_ascii=False)},')

@@ -1,14 +1,12 @@
-"""Write what is made from the code: docs/finding.md, the engine's states in docs/architecture.md, the tables in docs/warehouse.md.
+"""Write the generated documentation: docs/finding.md, the diagram in docs/architecture.md, the tables in docs/warehouse.md.
 
-python scripts/build_docs.py            # writes all
-python scripts/build_docs.py --check    # exit 1 where one is stale
+python -m scripts.build_docs            # writes all
+python -m scripts.build_docs --check    # exit 1 if one is stale
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +16,7 @@ from scanner.tls.events import TRANSITIONS, State
 from scanner.warehouse.ddl import column_type, load_commands
 from scanner.warehouse.sql_views import VIEWS
 from scanner.warehouse.tables import FINDINGS, TABLES, Column
+from scripts.generated import write_or_check
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = ROOT / "scanner" / "data" / "finding.schema.json"
@@ -27,7 +26,7 @@ WAREHOUSE: Final = ROOT / "docs" / "warehouse.md"
 BEGIN: Final = "<!-- made by scripts/build_docs.py from scanner/tls/events.py -->\n"
 END: Final = "<!-- end -->\n"
 
-# A ServerHello alone leads to one of several states; what is in it for each of them
+# ServerHello alone leads to one of several states; the label of each
 SERVER_HELLOS: Final[dict[State, str]] = {
     State.SERVER_HELLO: "HelloRetryRequest",
     State.ENCRYPTED_EXTENSIONS: "ServerHello of TLS 1.3",
@@ -45,7 +44,7 @@ certificates and inventories is exact: it may hold control characters and must b
 
 
 def finding_page() -> str:
-    """The schema as a page to read."""
+    """Return the schema of a finding as a page."""
     schema = json.loads(SCHEMA.read_text("utf-8"))
     records: dict[str, Mapping[str, Any]] = {"Finding": schema, **schema["$defs"]}
     parts = [HEAD]
@@ -62,7 +61,7 @@ def finding_page() -> str:
 
 
 def _in_order(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Names of the records, each after the one that first mentions it."""
+    """Return the names of the records, each after the one that first mentions it."""
     order = ["Finding"]
     for name in order:
         order += [other for other in dict.fromkeys(_mentioned(records[name]["properties"])) if other not in order]
@@ -101,12 +100,12 @@ def _type(about: Mapping[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """reStructuredText's literals as Markdown's, and no bar that would end a cell."""
+    """Convert reStructuredText literals to Markdown, and escape bars, which would end a table cell."""
     return text.replace("``", "`").replace("|", "\\|")
 
 
 def states() -> str:
-    """The transitions as a diagram in Mermaid's language, which forges and editors draw."""
+    """Return the transitions as a Mermaid diagram."""
     names = {
         value: "".join(word.capitalize() for word in key.split("_"))
         for key, value in vars(constants).items()
@@ -134,12 +133,12 @@ MESSAGES: Final = (
 
 
 def architecture_page() -> str:
-    """docs/architecture.md with its diagram as the code is now."""
+    """Return docs/architecture.md with the current diagram."""
     return _with_part(ARCHITECTURE.read_text("utf-8"), BEGIN, states(), ARCHITECTURE.name)
 
 
 def _with_part(page: str, mark: str, part: str, name: str) -> str:
-    """A page with what stands between a mark and the next end as it is now."""
+    """Return ``page`` with the text between ``mark`` and the next end mark replaced by ``part``."""
     before, found, rest = page.partition(mark)
     _, end, after = rest.partition(END)
     if not found or not end:
@@ -148,7 +147,7 @@ def _with_part(page: str, mark: str, part: str, name: str) -> str:
 
 
 def warehouse_page() -> str:
-    """docs/warehouse.md with tables, views and load commands as the code is now."""
+    """Return docs/warehouse.md with the current tables, views and load commands."""
     page = WAREHOUSE.read_text("utf-8")
     for what, part in (("load commands", _load_commands()), ("views", _views()), ("tables", _tables())):
         page = _with_part(page, f"<!-- made by scripts/build_docs.py: {what} -->\n", part, WAREHOUSE.name)
@@ -192,19 +191,7 @@ def _origin(column: Column) -> str:
     return ", ".join(filter(None, (column.source and f"`{column.source}`", _prose(column.about))))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
-    options = parser.parse_args(arguments)
-    stale = 0
-    pages = ((FINDING, finding_page()), (ARCHITECTURE, architecture_page()), (WAREHOUSE, warehouse_page()))
-    for target, text in pages:
-        if options.check:
-            stale |= not target.is_file() or target.read_text("utf-8") != text
-        else:
-            target.write_text(text, "utf-8")
-    return int(stale)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_or_check(
+        __doc__, [(FINDING, finding_page()), (ARCHITECTURE, architecture_page()), (WAREHOUSE, warehouse_page())]
+    )

@@ -21,7 +21,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "scanner" / "data" / "intercep
 
 
 def pattern(match: dict[str, str], field: str) -> str | None:
-    """The full-match regular expression for one attribute; an exact text is a pattern of itself."""
+    """Return the full-match regular expression for an attribute; an exact text is escaped."""
     if f"{field}_regex" in match:
         re.compile(match[f"{field}_regex"])
         return match[f"{field}_regex"]
@@ -29,7 +29,7 @@ def pattern(match: dict[str, str], field: str) -> str | None:
 
 
 def entries(document: dict[str, Any], seen: dict[str, str]) -> list[dict[str, Any]]:
-    """Those that can be matched, each pattern once; whether an entry decides is read out of how it is known."""
+    """Return the entries that can be matched, each pattern once. Whether an entry is decisive follows from its source."""
     made: list[dict[str, Any]] = []
     for entry in document["entries"]:
         row: dict[str, Any] = {"product": entry["product"], "kind": entry["kind"]}
@@ -48,7 +48,7 @@ def entries(document: dict[str, Any], seen: dict[str, str]) -> list[dict[str, An
 
 
 def key_hash(text: str) -> str:
-    """``sha256/<base64>`` as lower-case hex."""
+    """Return the hex form of ``sha256/<base64>``."""
     return base64.b64decode(text.removeprefix("sha256/")).hex()
 
 

@@ -1,14 +1,12 @@
-"""Write docs/matrix.md: which test shows each code, read out of the tests themselves.
+"""Write docs/matrix.md, which says which tests show each code, from the tests themselves.
 
-python scripts/build_matrix.py            # writes docs/matrix.md
-python scripts/build_matrix.py --check    # exit 1 where the file is stale
+python -m scripts.build_matrix            # writes docs/matrix.md
+python -m scripts.build_matrix --check    # exit 1 if the file is stale
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,30 +14,41 @@ from typing import Final
 
 from scanner.demo.case_list import CASES
 from scanner.diagnosis.catalogue import CAUSES, CODES
+from scripts.generated import write_or_check
 from tests.servers.catalogue import ALL_SERVERS
 from tests.servers.client_auth_services import WEB
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs" / "matrix.md"
 
-# Tests that hold judgements, and not words about codes or the shape of files
-JUDGING: Final = ("tests/diagnosis", "tests/pki", "tests/correlate", "tests/test_scan*.py", "tests/test_workers*.py")
+# Tests of the verdicts on evidence
+JUDGING: Final = (
+    "tests/diagnosis/**/test_*.py",
+    "tests/trust/test_*.py",
+    "tests/x509/test_*.py",
+    "tests/fleet/correlate/test_*.py",
+    "tests/run/test_scan*.py",
+    "tests/run/test_pool*.py",
+)
+# Tests below these folders that are about texts and formats instead
 NOT_JUDGING: Final = frozenset(
     {
         "test_catalogue.py",
-        "test_client_texts.py",
-        "test_client_evidence.py",
-        "test_clients.py",
-        "test_client_endings.py",
+        "test_texts.py",
+        "test_by_evidence.py",
+        "test_predict.py",
+        "test_endings.py",
+        "test_wording.py",
+        "test_properties.py",
+        "test_assemble.py",
     }
-    | {"test_wording.py", "test_properties.py", "test_assemble.py", "test_plain.py"}
 )
-# Tests write a severity other than an error's behind the code (tests/helpers/evidence.py).
+# Tests mark severities other than errors after the code (tests/helpers/evidence.py).
 SEVERITY_MARKS: Final = "?."
-# Names in one cell; the rest is counted.
+# Names in one cell; the others are counted.
 SHOWN: Final = 4
 
-# Codes that no server on one machine shows, and why
+# Codes that no server on one machine can show, and why
 NO_SERVER: Final[Mapping[str, str]] = {
     "network-unreachable": "needs a machine without a route, and loopback always has one: the judge is given the error",
     "host-unreachable": "needs a router or neighbour that says so: the judge is given the error",
@@ -64,7 +73,7 @@ This page is made by `scripts/build_matrix.py` from the tests themselves, and a 
 
 
 def build() -> str:
-    """The page."""
+    """Return the page."""
     demo, software, evidence = _demo(), _software(), _evidence()
     unshown = [code for code in CODES if not demo.get(code) and not software.get(code)]
     parts = [HEAD.format(unshown=_unshown(unshown))]
@@ -86,17 +95,17 @@ def _unshown(codes: list[str]) -> str:
 
 
 def without_a_server() -> list[str]:
-    """Codes that no server of the tests shows."""
+    """Return the codes that no test server shows."""
     demo, software = _demo(), _software()
     return [code for code in CODES if not demo.get(code) and not software.get(code)]
 
 
-# --- where they stand ------------------------------------------------------------------------------
+# --- sources ---------------------------------------------------------------------------------------
 
 
 def _demo() -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    # what a case is there to show comes before what is true of it as well
+    # cases that demonstrate a code come before those to which it also applies
     for case in CASES:
         if case.code is not None:
             found[case.code].append(case.name)
@@ -121,9 +130,10 @@ def _software() -> dict[str, list[str]]:
 
 def _evidence() -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for where in JUDGING:
-        paths = (ROOT / where).rglob("test_*.py") if not where.endswith(".py") else ROOT.glob(where)
-        for path in sorted(paths):
+    for pattern in JUDGING:
+        paths = sorted(ROOT.glob(pattern))
+        assert paths, f"no test is at {pattern}"
+        for path in paths:
             if path.name not in NOT_JUDGING:
                 for code in _asserted(path):
                     found[code].append(path.relative_to(ROOT / "tests").as_posix())
@@ -131,9 +141,9 @@ def _evidence() -> dict[str, list[str]]:
 
 
 def _asserted(path: Path) -> dict[str, list[str]]:
-    """Codes that the tests of a module assert, or are given by ``parametrize``, with the names of those tests."""
+    """Return the codes that the tests of a module assert or get from ``parametrize``, with the names of the tests."""
     tree = ast.parse(path.read_bytes())
-    # constants of the module that are codes, by their names
+    # constants of the module whose value is a code
     names = {
         target.id: node.value.value
         for node in tree.body
@@ -162,7 +172,7 @@ def _codes_in(test: ast.FunctionDef | ast.AsyncFunctionDef, names: Mapping[str, 
 
 
 def _denied(node: ast.AST) -> Iterable[ast.AST]:
-    """What stands left of ``not in``: such an assertion is about a code that does not hold."""
+    """Return the operands of ``not in`` and ``!=``: such an assertion is about a code that does not apply."""
     if isinstance(node, ast.Compare) and any(isinstance(operator, ast.NotIn | ast.NotEq) for operator in node.ops):
         return ast.walk(node)
     return ()
@@ -177,16 +187,5 @@ def _cell(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in listed[:SHOWN]) + more
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is stale")
-    options = parser.parse_args(arguments)
-    text = build()
-    if options.check:
-        return 0 if TARGET.is_file() and TARGET.read_text("utf-8") == text else 1
-    TARGET.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_or_check(__doc__, [(TARGET, build())])

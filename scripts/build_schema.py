@@ -1,18 +1,16 @@
 """Write the JSON Schemas of a finding and of statistics, made from the record types of ``scanner.model.findings`` and
 ``scanner.fleet.stats.stats_schema``.
 
-    python scripts/build_schema.py            # writes scanner/data/{finding,stats}.schema.json
-    python scripts/build_schema.py --check    # exit 1 where one is stale
+    python -m scripts.build_schema            # writes scanner/data/{finding,stats}.schema.json
+    python -m scripts.build_schema --check    # exit 1 if one is stale
 
-The text under each field becomes its description. Only what those types use is understood; anything else is an error.
+The string below each field becomes its description. Only the constructs that these types use are supported.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
-import sys
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import (
@@ -30,12 +28,13 @@ from typing import (
 
 from scanner.fleet.stats import run_counts, stats_schema
 from scanner.model import findings
+from scripts.generated import write_or_check
 
 DATA: Final = Path(__file__).resolve().parent.parent / "scanner" / "data"
 
 
 class Source(NamedTuple):
-    """What one schema is made from."""
+    """The source of one schema."""
 
     module: ModuleType
     record: Any
@@ -52,7 +51,7 @@ _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneT
 
 
 def build(what: str = "finding") -> str:
-    """The schema as text. Unknown fields are allowed, since fields are only ever added within one version."""
+    """Return the schema as text. Unknown fields are allowed, since fields are only ever added within a version."""
     source = SOURCES[what]
     definitions: dict[str, Any] = {}
     root = _record(source.record, definitions, field_texts(source.module))
@@ -68,13 +67,13 @@ def build(what: str = "finding") -> str:
 
 
 def field_texts(module: ModuleType = findings) -> dict[tuple[str, str], str]:
-    """(class, field) -> the string under the field in the source."""
+    """Return the string below each (class, field) in the source."""
     tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
     texts: dict[tuple[str, str], str] = {}
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
-        # fields of another record that this one takes over have their text there
+        # inherited fields have their text in the other record
         bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
         texts |= {(node.name, field): text for (owner, field), text in texts.items() if owner in bases}
         for field, below in zip(node.body, node.body[1:], strict=False):
@@ -130,18 +129,5 @@ def _type(hint: Any, definitions: dict[str, Any], texts: dict[tuple[str, str], s
     raise TypeError(f"no JSON Schema is known for {hint!r}")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is stale")
-    options = parser.parse_args(arguments)
-    for what in SOURCES:
-        text, target = build(what), DATA / f"{what}.schema.json"
-        if not options.check:
-            target.write_text(text, "utf-8")
-        elif not target.is_file() or target.read_text("utf-8") != text:
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_or_check(__doc__, ((DATA / f"{what}.schema.json", build(what)) for what in SOURCES))

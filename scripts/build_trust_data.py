@@ -32,12 +32,12 @@ DATA = Path(__file__).resolve().parent.parent / "scanner" / "data"
 
 
 def write_json(name: str, content: Any) -> None:
-    """Write stable JSON: a newer input shows as a small difference."""
+    """Write JSON in a stable format, so that newer inputs give small diffs."""
     (DATA / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def roots(source: Path) -> None:
-    """SHA-256 of each root with its server trust and, where there is one, its distrust date. No certificate bodies."""
+    """Write the SHA-256 of each root with its server trust and its distrust date, if any, without certificates."""
     document = json.loads(source.read_text())
     table = {}
     for root in document["roots"]:
@@ -50,7 +50,7 @@ def roots(source: Path) -> None:
 
 
 def revoked(source: Path | None) -> tuple[set[tuple[bytes, str]], set[tuple[bytes, str]]]:
-    """What OneCRL revokes: (issuer, serial) and (subject, hash of the key)."""
+    """Return what OneCRL revokes: (issuer, serial) pairs and (subject, hash of the key) pairs."""
     by_serial: set[tuple[bytes, str]] = set()
     by_key: set[tuple[bytes, str]] = set()
     if source is None:
@@ -69,7 +69,7 @@ def revoked(source: Path | None) -> tuple[set[tuple[bytes, str]], set[tuple[byte
 
 
 def blocked(source: Path) -> None:
-    """OneCRL as a sorted list of truncated hashes."""
+    """Write OneCRL as a sorted list of truncated hashes."""
     by_serial, by_key = revoked(source)
     entries = {blocklist.serial_entry(issuer, serial) for issuer, serial in by_serial}
     entries |= {blocklist.key_entry(subject, bytes.fromhex(key)) for subject, key in by_key}
@@ -78,7 +78,7 @@ def blocked(source: Path) -> None:
 
 
 def chrome(source: Path, nss: Path) -> None:
-    """Chrome's anchors with the date after which nothing newly logged counts, and what of it Mozilla has."""
+    """Write Chrome's anchors with the date after which certificates are no longer accepted, and Mozilla's part of them."""
     document = json.loads(source.read_text())
     servers = {
         root["sha256"]
@@ -105,7 +105,7 @@ def chrome(source: Path, nss: Path) -> None:
 
 
 def intermediates(source: Path, onecrl: Path | None) -> None:
-    """The certificates one after another, behind an index of (hash of the subject, offset, length) in order."""
+    """Write the certificates after an index of (hash of the subject, offset, length)."""
     by_serial, by_key = revoked(onecrl)
     kept: dict[str, Certificate] = {}
     dropped = 0
@@ -134,7 +134,7 @@ def intermediates(source: Path, onecrl: Path | None) -> None:
 
 
 def placeholders(source: Path) -> None:
-    """The catalogue of factory and fallback certificates; every pattern must compile."""
+    """Write the catalogue of placeholder certificates; every pattern must compile."""
     document = json.loads(source.read_text())
     entries = []
     for entry in document["entries"]:
@@ -149,7 +149,7 @@ def placeholders(source: Path) -> None:
 
 
 def main() -> int:
-    """Parse the options and write what was asked for."""
+    """Parse the options and write the requested files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("nss", "intermediates", "onecrl", "placeholders", "chrome"):
         parser.add_argument(f"--{name}", type=Path)

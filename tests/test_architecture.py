@@ -101,7 +101,7 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     # what only the fleet can say, and not how that is found
     ("diagnosis", "fleet"): frozenset({"correlate.fleet_verdicts"}),
     # names of code points and the hellos that a question sends, never the handshake
-    ("diagnosis", "tls"): frozenset({"offers", "registry_names", "suites", "unixtime"}),
+    ("diagnosis", "tls"): frozenset({"offers", "registry_names", "unixtime"}),
     ("codec", "tls"): frozenset({"offers", "registry_names"}),
     ("explain", "tls"): frozenset({"registry_names"}),
     # one module verifies the signatures of certificates and of handshakes
@@ -143,6 +143,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "certifi": ("trust/",),
     "idna": ("inventory/", "trust/", "x509/", "demo/", "cli/"),
     "orjson": (
+        "tls/",
         "inventory/",
         "output/",
         "model/",
@@ -224,7 +225,6 @@ MAX_LINES: Final = 500
 
 # Path below scanner/ -> why it may be longer.
 LONG_FILES: Final[dict[str, str]] = {
-    "tls/suites.py": "a generated table",
     "model/findings.py": "the schema, which is read as one page and made from this one file",
     "tls/handshake.py": "one state machine for all versions: half of it could not be read alone",
 }
@@ -236,7 +236,6 @@ WITHOUT_MIRROR: Final[dict[str, str]] = {
     "fleet/correlate/fleet_verdicts.py": "records without behaviour",
     "tls/constants.py": "numbers of the registries",
     "tls/offers.py": "records without behaviour",
-    "tls/suites.py": "a generated table, tested through tls/registry_names.py",
 }
 
 

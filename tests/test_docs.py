@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 import pytest
 
-from scanner.cli import COMMANDS, NOT_YET
+from scanner.cli import COMMANDS
 from scanner.diagnosis.catalogue import CAUSES, CODES
 from scanner.model.config import ScanConfig
 from scanner.starttls import PROTOCOLS
@@ -89,11 +89,6 @@ def test_options_stand_where_their_command_has_them() -> None:
 def test_every_command_is_described() -> None:
     told = text(README) + "".join(text(page) for page in PAGES if page.name == "cli.md")
     assert [name for name in COMMANDS if f"tlsweep {name}" not in told and f"`{name}`" not in told] == []
-
-
-def test_what_is_not_there_yet_is_named() -> None:
-    sentence = re.search(r"planned and not there yet: (.*?)\.", text(README))
-    assert set(re.findall(r"`(\w+)`", sentence[1] if sentence else "")) == NOT_YET
 
 
 @page_of

@@ -42,12 +42,10 @@ SUMMARIES: Final = {
     "schema": "Print the output's schema, machine-readable.",
     "explain": "What a cause, a code or a client's error means, and how to fix it.",
 }
-# Promised by the contract and not built yet: they say so instead of "no such command".
-NOT_YET: Final = frozenset[str]()
 
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = signals.INTERRUPTED
-OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h: not one of those that scripts decide by
+OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, which no script takes for another status
 
 
 def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -65,7 +63,7 @@ language_option = click.option(
 
 
 def standard_output() -> TextIO:
-    """Standard output, or ``UsageProblem`` in a process that was started without one."""
+    """Return standard output. Raises ``UsageProblem`` if the process was started without one."""
     stream = cast("TextIO | None", sys.stdout)
     if stream is None:
         raise UsageProblem("cannot write standard output: it is closed")
@@ -81,8 +79,6 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = COMMANDS.get(cmd_name)
         if module is None:
-            if cmd_name in NOT_YET:
-                raise UsageProblem(f"'{cmd_name}' is not part of this version yet")
             return None
         command = getattr(importlib.import_module(f"scanner.cli.{module}"), cmd_name)
         assert isinstance(command, click.Command)
@@ -123,20 +119,18 @@ def tlsweep() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted,
-    70 a fault of our own)."""
+    """Run the command line and return its exit status: 0 done, 1 ``--fail-on`` matched, 2 unusable, 3 interrupted, 70 a bug."""
     with signals.installed():
         return _main(argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    # loading modules makes objects by the ten thousand and hardly any cycles: looking for them took a tenth of the start
+    # loading modules makes ten thousands of objects and hardly any cycles: collecting them took a tenth of the start
     gc.set_threshold(GC_THRESHOLD)
     set_language(locale_language(os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a name that this terminal's encoding lacks is shown all the same
+        # characters that the terminal's encoding lacks are shown as escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = tlsweep.main(list(sys.argv[1:] if argv is None else argv), prog_name="tlsweep", standalone_mode=False)
         if cast("TextIO | None", sys.stdout) is not None:
@@ -192,7 +186,7 @@ def _report(text: str, status: int) -> int:
 
 
 def _discard_output() -> None:
-    """What could not be written is not tried again when the interpreter ends."""
+    """Discard what could not be written, so that the interpreter does not try again when it ends."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):

@@ -71,7 +71,7 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
 
 
 def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
-    """What posts a message there. Raises ``UsageProblem``, now and then."""
+    """Return what posts a message to the webhook, if there is one. Raises ``UsageProblem`` if the URL cannot be used."""
     if not webhook:
         return None
     from scanner.net.http.webhook import WebhookError, deliver, read_hook

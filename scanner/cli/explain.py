@@ -11,12 +11,12 @@ from scanner.cli import USAGE_ERROR, language_option, standard_output
 from scanner.errors import UsageProblem
 from scanner.language import current_language
 
-# Of standard input so much is read; what decides stands at the beginning or the end of what a person pastes.
+# Bytes read from standard input: what identifies an error is at the beginning or the end of what is pasted.
 MAX_INPUT: Final = 1 << 20
 
 
 class _TakesPasted(click.Command):
-    """What begins with a hyphen and has a space in it is no option: lines of gnutls-cli look like that."""
+    """Takes words that begin with a hyphen and contain a space for arguments: lines of gnutls-cli look like that."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         pasted = [word for word in args if word[:1] == "-" and " " in word]

@@ -1,4 +1,4 @@
-"""What ``tlsweep explain`` prints for a person."""
+"""What ``tlsweep explain`` prints."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class _Page:
                     Padding(Text(translate(SOFTWARE[software]), style="bold"), (0, 0, 0, 2), expand=False)
                 )
                 for line in lines:
-                    # never wrapped: commands and settings are there to be copied
+                    # not wrapped, as commands and settings are there to be copied
                     self._console.print(Text(f"    {line}"), soft_wrap=True)
 
     def _title(self, text: str) -> None:

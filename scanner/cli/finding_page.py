@@ -1,4 +1,4 @@
-"""One finding as a page for a person: what was seen at each stage, the cause, the evidence, and what to do."""
+"""A finding as a page: what was seen at each stage, the cause, the evidence, and what to do."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from scanner.language import translate
 from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
 
-# A line of evidence longer than this is for the JSON.
+# Characters of a line of evidence; longer values are for the JSON.
 VALUE_LIMIT: Final = 200
-# Certificates of one chain that are shown; the rest is counted.
+# Certificates of a chain that are shown; the rest is counted.
 CERTIFICATES_SHOWN: Final = 8
-# Further questions that are shown; --enumerate asks dozens, and what they brought is shown in one.
+# Follow-up questions that are shown; --enumerate asks dozens, whose results are shown as one list.
 FOLLOWUPS_SHOWN: Final = 12
 SEVERITIES: Final = ("error", "warning", "note")
-# Of a fingerprint, so much is enough to find it again with grep in the JSON.
+# Fingerprints are cut to what suffices to find them with grep in the JSON.
 _FINGERPRINT: Final = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 _COLOURS: Final = {
     "ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta",
@@ -32,8 +32,8 @@ _COLOURS: Final = {
 
 
 def show(findings: Iterable[Finding], stream: TextIO, *, file: str | None = None) -> None:
-    """Print the pages, a blank line between them. ``file`` is where the certificates came from, if not from a server."""
-    # what is piped or copied has no trailing blanks, with which tables are padded
+    """Print the pages, with a blank line between them. ``file`` is the source of certificates that no server sent."""
+    # tables are padded with blanks, which piped and copied text does not need
     buffer = None if stream.isatty() else io.StringIO()
     console = Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     for number, finding in enumerate(findings):
@@ -87,7 +87,7 @@ def _page(console: Console, finding: Finding, file: str | None) -> None:
     error = finding.get("error")
     if error:
         console.print(_indented(Text(_text(error), style="bold"), (0, 0, 0, 2)))
-    # what stops a client comes first; among equals the order of a connection stays
+    # errors come first; within a severity the order of the connection stays
     for diagnosis in sorted(finding["diagnoses"], key=lambda item: SEVERITIES.index(item["severity"])):
         _diagnosis(console, diagnosis, show_endpoints=file is None)
     if finding["clients"]:
@@ -136,7 +136,7 @@ def _label(text: str) -> str:
 
 
 def _seen(value: object) -> object:
-    """What a peer said first, as text; hex is for the JSON."""
+    """Return the first bytes of a peer as text; the JSON has them as hex."""
     try:
         return bytes.fromhex(str(value)).decode("utf-8", "backslashreplace")
     except ValueError:
@@ -210,7 +210,7 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: 
             )
         )
     if diagnosis.get("confirm"):
-        # one line, however long: it is there to be copied
+        # one line, however long, as it is there to be copied
         line = Text(f"    {translate('confirm: ')}", style="bold").append(
             printable(diagnosis["confirm"]), style="not bold"
         )

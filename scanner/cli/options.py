@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Number(click.FloatRange):
-    """A number that is one: Python's ``nan`` lies within every range, and a wait of ``inf`` never ends."""
+    """A finite number: Python's ``nan`` lies within every range, and a wait of ``inf`` never ends."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
@@ -122,7 +122,7 @@ JUDGING_OPTIONS: Final = (
     ),
 )  # fmt: skip
 
-# What is looked up about certificates beside what servers send, and kept.
+# What is fetched about certificates beside what servers send, and kept.
 FETCHING_OPTIONS: Final = (
     click.option(
         "--earlier", type=click.Path(), metavar="FINDINGS",
@@ -141,14 +141,14 @@ FETCHING_OPTIONS: Final = (
 )  # fmt: skip
 
 
-# A file of options has some dozen lines; a list of addresses may be long.
+# Bytes of a file of options: some dozen lines, where a list of addresses may be long.
 MAX_TOML: Final = 1 << 20
-# tomllib takes time that grows with the square of the parts of a dotted key: 25 s for 20,000, 16 ms for 500.
+# Parts of a dotted key: tomllib takes time quadratic in them, 25 s for 20,000 and 16 ms for 500.
 MAX_TOML_DOTS: Final = 500
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """The table in a TOML file of a person's. Raises ``UsageProblem``, in one line, for all that may be wrong with it."""
+    """Return the table in a TOML file. Raises ``UsageProblem``, whatever is wrong with it."""
     import tomllib
 
     shown = quoted(path, 200)[1:-1]
@@ -163,11 +163,8 @@ def read_toml(path: str) -> dict[str, Any]:
         raise UsageProblem(f"{shown} has a line with more than {MAX_TOML_DOTS} dots: that is no file of options")
     try:
         return tomllib.loads(raw.decode())
-    except (
-        ValueError,
-        RecursionError,
-        OverflowError,
-    ) as error:  # a TOMLDecodeError or UnicodeDecodeError is a ValueError
+    # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError, OverflowError) as error:
         raise UsageProblem(f"{shown} is not TOML: {shorten(printable(str(error)), 200)}") from None
 
 
@@ -189,7 +186,7 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
 
 
 def _of_kind(option: click.Option, value: Any) -> Any:
-    """A value of a file as the command line would give it; ``ValueError`` says what it must be."""
+    """Return a value of a file as the command line would have it. Raises ``ValueError`` with what it must be."""
     if option.is_flag:
         if not isinstance(value, bool):
             raise ValueError("true or false")
@@ -210,7 +207,7 @@ def _of_kind(option: click.Option, value: Any) -> Any:
         value = ",".join(map(str, value))
     if option.name == "workers" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if option.name == "at" and isinstance(value, date):  # TOML has times of its own
+    if option.name == "at" and isinstance(value, date):  # TOML has dates and times
         value = value.isoformat()
     if not isinstance(value, str):
         raise ValueError("a text")
@@ -235,7 +232,7 @@ config_option = click.option(
 
 
 def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
-    """Decorate a command with groups of options, in order."""
+    """Return a decorator that adds groups of options to a command, in order."""
 
     def decorate(function: F) -> F:
         for option in reversed([option for group in groups for option in group]):

@@ -1,4 +1,4 @@
-"""Progress on standard error while a scan runs: rate, done, in flight, outcomes, and the time left when the total is known."""
+"""The progress line of a scan: rate, done, in flight, outcomes, and the time left once the total is known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERVAL: Final = 0.25
 async def show_progress(
     statistics: Callable[[], ScanStatistics], total: Callable[[], int | None], already: int, stream: TextIO
 ) -> None:
-    """Show ``statistics`` until cancelled. ``already`` is rows that an earlier run has done."""
+    """Show ``statistics`` until cancelled. ``already`` is the number of rows that the resumed scan had done."""
     with tqdm(
         unit=" targets",
         file=stream,
@@ -31,13 +31,13 @@ async def show_progress(
         while True:
             now = statistics()
             bar.total = total()
-            bar.set_postfix_str(words(now), refresh=False)
+            bar.set_postfix_str(postfix(now), refresh=False)
             bar.update(already + now.done - bar.n)
             await trio.sleep(INTERVAL)
 
 
-def words(now: ScanStatistics) -> str:
-    """In flight, held and counts by outcome, as far as there are any."""
+def postfix(now: ScanStatistics) -> str:
+    """Return the text after the bar: in flight, held, and non-zero counts by outcome."""
     parts = [f"in flight {now.pacing.in_flight}"]
     if now.held:
         parts.append(f"held {now.held}")

@@ -60,7 +60,7 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
 
 @contextmanager
 def _twice(path: str) -> Iterator[str]:
-    """A path that can be read more than once."""
+    """Yield a path that can be read more than once."""
     if path != "-" and (os.path.isfile(path) or not os.path.exists(path)):
         yield path
         return
@@ -71,7 +71,7 @@ def _twice(path: str) -> Iterator[str]:
 
 
 def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:
-    """Raise ``UsageProblem`` where the page, or the file beside it, would be written over an input."""
+    """Raise ``UsageProblem`` if the page, or the file beside it, would overwrite an input."""
     from scanner.report.build import beside_name
     from scanner.text import quoted
 

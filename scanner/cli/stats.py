@@ -10,7 +10,7 @@ from scanner.cli import language_option, standard_output
 
 
 class _Workers(click.IntRange):
-    """A number of processes, or ``auto``."""
+    """The type of ``--workers``: a number of processes, or ``auto``."""
 
     def __init__(self) -> None:
         super().__init__(1, 64)

@@ -1,8 +1,8 @@
-"""A handshake completed by OpenSSL, and a word with what is behind it: asked where the server's first flight leaves a question.
+"""Completes handshakes with OpenSSL and asks the application one question, where the server's first flight leaves something open.
 
 Whether a client certificate is demanded shows only when the client's own flight is answered (in TLS 1.3 by what is read
 first after the handshake), and what an application makes of its absence only when it is spoken to. Nothing is verified here:
-that is the judge's, and what is wrong with a certificate must not hide what the server asks of ours.
+that is the verifier's work, and what is wrong with a certificate must not hide what the server asks of ours.
 Old and weak servers are met as far as this machine's OpenSSL goes; where it does not, that is the result.
 """
 
@@ -13,9 +13,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
+from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
@@ -50,6 +51,30 @@ _NO_APPLICATION_PROTOCOL: Final = 120
 # After the handshake of TLS 1.3 these say that it is the client's certificate, or its absence, that is refused
 # (RFC 8446 section 6.2); handshake_failure and access_denied are sent by servers of older habits.
 CERTIFICATE_ALERTS: Final = frozenset({40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 116})
+
+
+class TargetService(Struct, frozen=True):
+    """A target's service: the name it goes by, port and protocol, the ALPN names, and what returns the dialogue before TLS."""
+
+    host: str
+    port: int
+    protocol: str
+    alpn: tuple[bytes, ...]
+    open_dialogue: Callable[[], Dialogue | None]
+
+
+class CompletionRequest(Protocol):
+    """The handshake to complete. ``complete`` is the flight of the server's answer to the first hello; our certificate is shown
+    if ``present``; with ``quiet`` the server has the first word after the handshake."""
+
+    @property
+    def sni(self) -> str | None: ...
+    @property
+    def complete(self) -> ServerFlight | None: ...
+    @property
+    def present(self) -> bool: ...
+    @property
+    def quiet(self) -> bool: ...
 
 
 class Completer:
@@ -97,52 +122,25 @@ class Completer:
         return context
 
     async def complete(
-        self,
-        address: str,
-        port: int,
-        *,
-        host: str,
-        sni: str | None,
-        protocol: str,
-        quiet: bool = False,
-        alpn: tuple[bytes, ...],
-        open_dialogue: Callable[[], Dialogue | None],
-        timing: Timing,
-        flight: ServerFlight | None,
-        present: bool,
+        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing
     ) -> Completion:
-        """One connection to ``address``, completed; ``flight`` is what it said to the first hello, ``quiet`` leaves it
-        the first word after the handshake, ``present`` asks for our certificate to be shown. Raises ``OutOfResources`` only."""
-        present = present and self._files[0] is not None
+        """Complete a handshake on one connection to ``address``, or more where ALPN is refused. Raises ``OutOfResources`` only."""
+        present = request.present and self._files[0] is not None
         begun = trio.current_time()
-        if quiet:
-            protocol = _UNSPOKEN
-        first, *others = _offers(alpn)
-        result = await self._once(address, port, host, sni, protocol, first, open_dialogue(), timing, flight, present)
+        first, *others = _offers(service.alpn)
+        result = await self._once(address, service, request, timing, self._context(first, present))
         for offered in others:
             if result.alert == _NO_APPLICATION_PROTOCOL:
-                result = await self._once(
-                    address, port, host, sni, protocol, offered, open_dialogue(), timing, flight, present
-                )
+                result = await self._once(address, service, request, timing, self._context(offered, present))
         return replace(
             result, presented=present, offered=self._presented if present else (), seconds=trio.current_time() - begun
         )
 
     async def _once(
-        self,
-        address: str,
-        port: int,
-        host: str,
-        sni: str | None,
-        protocol: str,
-        alpn: tuple[bytes, ...],
-        dialogue: Dialogue | None,
-        timing: Timing,
-        flight: ServerFlight | None,
-        present: bool,
+        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing, context: ssl.SSLContext
     ) -> Completion:
-        course = _Course(protocol, host, port, flight, self._clock)
-        return await course.run(address, self._context(alpn, present), sni, dialogue, timing)
+        connection = _CompletedConnection(service, request, self._clock)
+        return await connection.run(address, context, timing)
 
 
 def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:
@@ -150,15 +148,14 @@ def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:
     return ((_HTTP1,), alpn) if _HTTP1 in alpn and len(alpn) > 1 else (alpn,)
 
 
-class _Course:
-    """One connection: where it stands, and what is to be said of it."""
+class _CompletedConnection:
+    """One connection: how far it has come, and what it has shown."""
 
-    def __init__(
-        self, protocol: str, host: str, port: int, flight: ServerFlight | None, clock: Callable[[], float]
-    ) -> None:
-        self._protocol = protocol
-        self._host = host
-        self._port = port
+    def __init__(self, service: TargetService, request: CompletionRequest, clock: Callable[[], float]) -> None:
+        flight = request.complete
+        self._service = service
+        self._sni = request.sni
+        self._protocol = _UNSPOKEN if request.quiet else service.protocol
         self._asked = flight is not None and flight.negotiation.client_auth is not None
         self._expected = None if flight is None else flight.negotiation.version
         self._clock = clock
@@ -172,11 +169,10 @@ class _Course:
         self._local_time: float | None = None
         self._done = False
 
-    async def run(
-        self, address: str, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None, timing: Timing
-    ) -> Completion:
+    async def run(self, address: str, context: ssl.SSLContext, timing: Timing) -> Completion:
+        dialogue = self._service.open_dialogue()
         ready = current_readiness()
-        connection = Connection(MODERN, sni, ready)
+        connection = Connection(MODERN, self._sni, ready)
         sock = open_socket(address)
         if sock is None:
             connection.connected(errno.EAFNOSUPPORT)
@@ -187,14 +183,14 @@ class _Course:
             begun = trio.current_time()
             end = begun + timing.total
             with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
-                await connection.connect(sock, address, self._port, b"")
+                await connection.connect(sock, address, self._service.port, b"")
                 if connection.failure is None:
                     scope.deadline = min(trio.current_time() + timing.handshake, end)
                     if dialogue is not None:
                         await connection.starttls(sock, dialogue)
                     if connection.failure is None:
                         self._stage = Stage.HELLO
-                        await self._over_tls(sock, context, sni, dialogue, scope)
+                        await self._over_tls(sock, context, dialogue, scope)
             if scope.cancelled_caught:
                 if self._stage is Stage.CONNECT:
                     connection.timed_out()
@@ -211,15 +207,10 @@ class _Course:
         return Completion(stage=probe.stage, failure=probe.failure, detail=probe.detail)
 
     async def _over_tls(
-        self,
-        sock: socket.socket,
-        context: ssl.SSLContext,
-        sni: str | None,
-        dialogue: Dialogue | None,
-        scope: trio.CancelScope,
+        self, sock: socket.socket, context: ssl.SSLContext, dialogue: Dialogue | None, scope: trio.CancelScope
     ) -> None:
         try:
-            tls = Tls(sock, context, sni, dialogue)
+            tls = Tls(sock, context, self._sni, dialogue)
         except ValueError as error:  # a name that OpenSSL does not send
             self._failure, self._detail = Failure.MALFORMED, str(error)
             return
@@ -272,12 +263,12 @@ class _Course:
             else:
                 await self._ask_http(tls, scope)
         else:
-            await self._ask(tls, talk_of(self._protocol, self._host), scope)
+            await self._ask(tls, talk_of(self._protocol, self._service.host), scope)
 
     async def _ask_http(self, tls: Tls, scope: trio.CancelScope) -> None:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        if self._port != 443:
-            host = f"{host}:{self._port}"
+        host = f"[{self._service.host}]" if ":" in self._service.host else self._service.host
+        if self._service.port != 443:
+            host = f"{host}:{self._service.port}"
         await tls.write(
             f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tlsweep\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
         )

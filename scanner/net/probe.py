@@ -249,7 +249,7 @@ class Connection:
         try:
             while True:
                 await send(self._ready, sock, dialogue.data_to_send(), self.deadline)
-                answer = dialogue.next()
+                answer = dialogue.outcome
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
                     break

@@ -12,13 +12,13 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from msgspec import Struct
 
 from scanner.errors import TlsweepError
-from scanner.model.evidence import DnsAnswer
+from scanner.net.dns.resolver import AddressResolver
 
 NTP_PORT: Final = 123
 # Seconds that an answer is waited for, for each try; a packet may be lost, and servers limit how often one may ask.
@@ -71,12 +71,6 @@ class NtpAnswer(Struct, frozen=True):
     delay: float | None = None
     stratum: int | None = None
     error: str | None = None
-
-
-class Resolver(Protocol):
-    """What ``scanner.net.dns.resolver`` gives."""
-
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer: ...
 
 
 def parse_servers(texts: Iterable[str]) -> tuple[NtpServer, ...]:
@@ -159,7 +153,7 @@ def _seconds(timestamp: bytes) -> float:
 
 
 async def ask_all(
-    servers: Sequence[NtpServer], resolver: Resolver, *, clock: Callable[[], float] = time.time
+    servers: Sequence[NtpServer], resolver: AddressResolver, *, clock: Callable[[], float] = time.time
 ) -> tuple[NtpAnswer, ...]:
     """Ask each server, all at once; one that cannot be asked says so in its answer. ``clock`` gives seconds since the epoch."""
     answers: dict[NtpServer, NtpAnswer] = {}
@@ -175,7 +169,7 @@ async def ask_all(
     return tuple(answers[server] for server in servers)
 
 
-async def ask(server: NtpServer, resolver: Resolver, *, clock: Callable[[], float] = time.time) -> NtpAnswer:
+async def ask(server: NtpServer, resolver: AddressResolver, *, clock: Callable[[], float] = time.time) -> NtpAnswer:
     """Ask one server, at the first of its addresses that answers."""
     try:
         ip_address(server.host)

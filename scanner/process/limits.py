@@ -1,4 +1,4 @@
-"""What a process that scans asks of its system and of its interpreter, once, before it starts."""
+"""Limits of this process: cores, open files, and how often the interpreter collects garbage."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import gc
 import os
 from typing import Final
 
-# Objects made between two collections: twice what loading makes, or some hundred probes' worth.
+# Objects made between two garbage collections: twice what loading makes, or those of some hundred probes.
 GC_THRESHOLD: Final = 100_000
-# More processes than this would wait for the one that reads and writes.
+# More processes than this would only wait for the one that reads and writes.
 MAX_WORKERS: Final = 256
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
@@ -21,26 +21,26 @@ def cores() -> int:
 
 
 def files_left() -> int | None:
-    """How many more files this process may open; ``None`` where that cannot be told or there is no limit."""
+    """Return how many more files this process may open; ``None`` if there is no limit or it is not known."""
     try:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit == resource.RLIM_INFINITY:
             return None
-        # the listing itself is one of them
+        # the listing counts its own descriptor
         return max(limit - len(os.listdir("/dev/fd")) + 1, 0)
     except (ImportError, OSError):
         return None
 
 
 def places(wanted: int, left: int | None, *, each: int, reserved: int) -> int:
-    """As many of ``wanted`` as ``left`` files allow, at ``each`` files apiece beside those ``reserved``; at least one."""
+    """Return how many of ``wanted`` fit into ``left`` files, at ``each`` files apiece beside ``reserved`` ones; at least one."""
     return wanted if left is None else max(1, min(wanted, (left - reserved) // each))
 
 
 def raise_file_limit() -> None:
-    """The open-file limit goes up to the hard one: thousands of connections need thousands of files."""
+    """Raise the soft limit of open files to the hard one: thousands of connections need thousands of files."""
     try:
         import resource
     except ImportError:
@@ -50,11 +50,11 @@ def raise_file_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (ValueError, OSError):
-            pass  # macOS reports a hard limit that may not be set: go on with what there is
+            pass  # macOS reports a hard limit that cannot be set
 
 
 def collect_seldom() -> None:
-    """Have the cyclic collector look at what a scan makes, seldom, and never again at what was loaded before it.
+    """Make the cyclic garbage collector run seldom, and ignore what was loaded before a scan.
 
     By default it walks all modules several times a second for next to nothing: a probe leaves hardly any cycles.
     """

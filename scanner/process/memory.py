@@ -1,8 +1,9 @@
-"""How much memory a run may take, how much it takes, and what is to be done when that becomes too much.
+"""The memory limit of a run: how much memory it may take, how much it takes, and how it reacts when that is too much.
 
-A run looks at its own resident size a few times a second and reacts in steps: above a first mark it forgets what it keeps
-only to save work, and writes to disk what waits; above a second one it has fewer targets in flight, down to one, until it
-is below again. So it becomes slower, and the kernel has no reason to kill it.
+A run checks its own resident size a few times a second. Above a first threshold it empties its caches and writes what waits to
+disk; above a second one it has fewer targets in flight, down to one, until it is below again. So a run becomes slower instead
+of being killed by the kernel. Resident size, not a sum of estimates, is what counts: the estimates of the caches and the spool
+miss the interpreter, the allocator's fragmentation and what a hundred coroutines hold at the moment.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# Parts of the limit: above the first, caches are emptied; above the second, fewer targets are in flight; below the lowest,
-# more again. Between the second and the limit is what may arrive between two looks.
+# Fractions of the limit: above FIRST caches are emptied, above SECOND fewer targets are in flight, below LOWEST more again.
+# Between SECOND and the limit is room for what arrives between two checks.
 LOWEST: Final = 0.5
 FIRST: Final = 0.6
 SECOND: Final = 0.75
-# Seconds between two looks: while there is much room, and when there is little.
+# Seconds between two checks: while there is much room, and when there is little.
 SELDOM: Final = 0.5
 OFTEN: Final = 0.05
-# Part of the limit above which it is looked at often.
+# Fraction of the limit above which checks are frequent.
 NEAR: Final = 0.4
-# To this part of what is in flight goes the number that is admitted, at each look above the second mark ...
+# At each check above SECOND, this fraction of what is in flight is still admitted ...
 SHRINK: Final = 0.7
-# ... and by this part it grows, at each look below the lowest.
+# ... and at each check below LOWEST the number grows by this fraction.
 GROW: Final = 0.1
-# Caches are not emptied again within this many seconds; it becomes twice as long, up to the longest, each time that it was of
-# little use, since they are there to save work.
+# Seconds before caches are emptied again; doubled, up to LONGEST_PAUSE, each time that emptying them freed less than the
+# fraction OF_LITTLE_USE, since they save work.
 RELIEF_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 OF_LITTLE_USE: Final = 0.02
@@ -45,7 +46,7 @@ _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*([KMGT]?)(?:I?B)?",
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes that ``512M``, ``2G`` or ``1.5 GiB`` mean (powers of 1024); ``None`` for what is no size."""
+    """Return the bytes that ``512M``, ``2G`` or ``1.5 GiB`` mean (powers of 1024); ``None`` if ``text`` is not a size."""
     found = _SIZE.fullmatch(text.strip())
     return None if found is None else int(float(found[1]) * _UNITS[found[2].upper()])
 
@@ -56,8 +57,7 @@ def size_text(size: int) -> str:
 
 
 def default_limit(root: Path = Path("/")) -> int | None:
-    """Return a quarter of the machine's memory, or of its control group's limit where that is lower; ``None`` where neither
-    is known."""
+    """Return a quarter of the machine's memory or, if lower, of its control group's limit; ``None`` if neither is known."""
     known = [size for size in (_machine(), _control_group(root)) if size]
     return max(min(known) // DEFAULT_PART, LEAST) if known else None
 
@@ -70,7 +70,7 @@ def _machine() -> int | None:
 
 
 def _control_group(root: Path) -> int | None:
-    """The lowest limit of the control groups (version 2, else 1) that this process is in."""
+    """Return the lowest limit of the control groups (version 2, else 1) of this process."""
     limits = []
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -80,7 +80,7 @@ def _control_group(root: Path) -> int | None:
             ("sys/fs/cgroup", "memory.max") if not controllers else ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
         )
         group = Path(path.lstrip("/"))
-        # in a container the path can be one of the host's, which is not there: its own group is the root then
+        # in a container the path may be one of the host's, which does not exist there: the group is the root then
         for place in (group, *group.parents):
             text = _read(root / base / place / name).strip()
             if text.isdigit():
@@ -96,7 +96,7 @@ def _read(path: Path) -> str:
 
 
 def resident() -> int | None:
-    """Return the resident bytes of this process; ``None`` where the system does not say (not Linux)."""
+    """Return the resident bytes of this process; ``None`` if the system does not provide them (not Linux)."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE
@@ -108,10 +108,10 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def give_back() -> None:
-    """Collect what is unreachable, and have the C library return free memory to the system, where it can (glibc)."""
+    """Collect garbage, and have the C library return free memory to the system if it can (glibc)."""
     gc.collect()
     if sys.platform == "linux":
-        import ctypes  # only where memory is short
+        import ctypes  # only when memory is short
 
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -119,8 +119,8 @@ def give_back() -> None:
 
 
 class Reaction(NamedTuple):
-    """What is to be done after a look: ``relieve`` is to empty caches and write to disk what waits, ``admitted`` is how many
-    targets may be in flight, ``pause`` the seconds until the next look."""
+    """What to do after a check: ``relieve`` means to empty caches and spill what waits to disk, ``admitted`` is the number of
+    targets that may be in flight, ``pause`` the seconds until the next check."""
 
     relieve: bool
     admitted: int
@@ -128,10 +128,10 @@ class Reaction(NamedTuple):
 
 
 class Governor:
-    """Decides by resident size and time what a run has to do to stay below ``limit`` bytes. No clock, no system call."""
+    """Decides, from resident size and time, how a run stays below ``limit`` bytes. Has no clock and makes no system call."""
 
     def __init__(self, limit: int, concurrency: int) -> None:
-        """``concurrency`` is how many targets are in flight where memory is no concern."""
+        """``concurrency`` is the number of targets in flight when memory is not short."""
         self.limit = limit
         self._asked = concurrency
         self._admitted = concurrency
@@ -141,11 +141,11 @@ class Governor:
 
     @property
     def slowed(self) -> bool:
-        """Fewer targets than asked for are admitted."""
+        """Whether fewer targets than asked for are admitted."""
         return self._admitted < self._asked
 
     def react(self, size: int, now: float, in_flight: int) -> Reaction:
-        """Decide by ``size`` resident bytes at ``now`` (seconds), with ``in_flight`` targets begun and not finished."""
+        """Decide what to do with ``size`` resident bytes at ``now`` (seconds) and ``in_flight`` unfinished targets."""
         limit = self.limit
         if self._before_relief is not None:
             freed = self._before_relief - size
@@ -153,7 +153,7 @@ class Governor:
             self._relief_pause = RELIEF_PAUSE if useful else min(2 * self._relief_pause, LONGEST_PAUSE)
             self._before_relief = None
         if size > limit * SECOND:
-            # one at a time at the least, and none beside what is still at work: the run goes on however large it is
+            # at least one at a time, but none beside those still at work: the run goes on whatever its size
             fewer = int(min(self._admitted, in_flight) * SHRINK)
             self._admitted = max(fewer, 0 if in_flight > fewer else 1)
         elif size < limit * LOWEST and self.slowed:

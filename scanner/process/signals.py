@@ -1,9 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP end every command with the same exit status, whatever it is doing.
+"""SIGINT, SIGTERM and SIGHUP end every command with the exit status ``INTERRUPTED``, whatever it is doing.
 
-Outside an event loop the first of them raises ``KeyboardInterrupt``, as Python does for SIGINT alone. In a trio loop an
-exception out of a signal handler could hit trio's own code, so there it calls what ``on_signal`` names. A signal that comes
-when the first one has had ``GRACE`` seconds ends the process at once: something hangs, such as a write to a pipe that nobody reads.
-Signals that were ignored when the process started (``nohup``, a job in the background) stay ignored.
+Outside an event loop the first signal raises ``KeyboardInterrupt``, as Python does for SIGINT alone. In a trio loop an exception
+out of a signal handler could hit trio's own code, so there it calls the callback of ``on_signal``. A further signal more than
+``GRACE`` seconds later ends the process at once: something hangs, such as a write to a pipe without a reader. Signals that were
+ignored when the process started (``nohup``, a job in the background) stay ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Final
 
 INTERRUPTED: Final = 3
-# Seconds in which further signals mean what the first one does: a shell that loses its terminal sends two.
+# Seconds in which further signals are taken for the first one: a shell that loses its terminal sends two.
 GRACE: Final = 1.0
 SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -26,7 +26,7 @@ SIGNALS: Final = tuple(
 
 
 class _State:
-    """What a signal does, and when the first one came (``None``: none has)."""
+    """What a signal does, and when the first one came, if any has."""
 
     def __init__(self) -> None:
         self.callback: Callable[[], object] | None = None
@@ -37,7 +37,7 @@ _state = _State()
 
 
 def install() -> dict[signal.Signals, Any]:
-    """Handle the signals from now on; returns the handlers that were replaced. Does nothing outside the main thread."""
+    """Handle the signals from now on, and return the handlers that were replaced. Do nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     before = {}
@@ -50,7 +50,7 @@ def install() -> dict[signal.Signals, Any]:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """``install`` for the length of the block."""
+    """Handle the signals for the length of the block."""
     before = install()
     try:
         yield
@@ -62,19 +62,19 @@ def installed() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignore the signals from now on: all is done but for the end of the interpreter."""
+    """Ignore the signals from now on: nothing is left to do but to end the interpreter."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def came() -> bool:
-    """Whether one of the signals has come. Errors after that are its consequences: libraries wrap ``KeyboardInterrupt``."""
+    """Return whether a signal has come. Later errors are its consequences, as libraries wrap ``KeyboardInterrupt``."""
     return _state.first is not None
 
 
 @contextmanager
 def on_signal(callback: Callable[[], object]) -> Iterator[None]:
-    """Call ``callback`` instead of raising ``KeyboardInterrupt``; at once where a signal has come already.
+    """Call ``callback`` instead of raising ``KeyboardInterrupt``, at once if a signal has come already.
 
     It is called between two instructions of the main thread.
     """
@@ -88,7 +88,7 @@ def on_signal(callback: Callable[[], object]) -> Iterator[None]:
 
 
 def deferred() -> Any:
-    """A context in which a signal does nothing but call the next ``on_signal``."""
+    """Return a context in which a signal only takes effect in the next ``on_signal``."""
     return on_signal(lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""Standard streams of a process that may have been started without some, or with a standard error that takes nothing."""
+"""Standard streams of a process that may have been started without some of them, or with a standard error that is full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TextIO, cast
 
 
 class _Forgiving(io.FileIO):
-    """A descriptor whose writes never fail: what cannot be written (full disk, gone terminal) is dropped."""
+    """A file whose writes never fail: what cannot be written (full disk, closed terminal) is dropped."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -20,16 +20,16 @@ class _Forgiving(io.FileIO):
 
 
 def prepare() -> None:
-    """Occupy the descriptors 0, 1 and 2 where they are closed, and make standard error a stream that never fails.
+    """Occupy the descriptors 0, 1 and 2 if they are closed, and make standard error a stream that never fails.
 
-    Else the next file that is opened gets such a number: a findings file as standard error would take what libraries and child
-    processes write there. ``sys.stdin`` and ``sys.stdout`` stay ``None`` where they were closed.
+    Otherwise the next file that is opened would get such a number: a findings file that is descriptor 2 would receive what
+    libraries and child processes write to standard error. ``sys.stdin`` and ``sys.stdout`` stay ``None`` if they were closed.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
     before = cast("TextIO | None", sys.stderr)
     if before is None or isinstance(before, io.TextIOWrapper):
         sys.stderr = io.TextIOWrapper(

@@ -85,7 +85,10 @@ class Judgement:
         return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
-        """Return what one target tells the fleet. A chain that could not be judged for a bug of ours tells nothing."""
+        """Return what one target tells the fleet; nothing if what was seen is in doubt. A chain that could not be judged for a bug
+        of ours tells nothing either."""
+        if evidence.doubt is not None:
+            return None
         judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
         return facts_of(evidence, judged, self._transparency)
 

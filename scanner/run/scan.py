@@ -195,12 +195,12 @@ class Scan:
 
             def hire(ready: int) -> None:
                 # as many as may be in flight, and one more for each that waits without a place
-                useful = min(self._config.concurrency + self._pacer.standing_aside, self._most_workers)
+                useful = min(self._config.concurrency + self._pacer.waiting_without_slot, self._most_workers)
                 for _ in range(min(ready - feed.idle, useful - self._workers)):
                     self._workers += 1
                     nursery.start_soon(self._work, feed, services)
 
-            self._pacer.on_aside = lambda: hire(min(feed.ready, 1))
+            self._pacer.on_slot_yielded = lambda: hire(min(feed.ready, 1))
             await feed.read_all(hire)
         await self._settle_early(services.conditions)
         await self._reprobe(services)
@@ -325,8 +325,7 @@ class Scan:
         judgement, fold = self.judgement, self.fold
         fleet, failed, facts = NO_FLEET, list[str](), None
         try:
-            if evidence.doubt is None:
-                facts = judgement.facts(evidence, verdicts)
+            facts = judgement.facts(evidence, verdicts)
             if not final:
                 if not again:
                     self._learnt = fold.add(facts) or self._learnt

@@ -28,7 +28,7 @@ from scanner.net.dns.resolver import ResolverState, Service, open_resolver
 from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
 from scanner.net.lookups.plan import open_enquiries
-from scanner.net.observe import Observer
+from scanner.net.observe import Observer, ProbeServices
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
@@ -87,6 +87,7 @@ async def open_run(
         concurrency_per_address=config.concurrency_per_address,
         rate_per_address=config.rate_per_address,
         polite_to_loopback=config.polite_to_loopback,
+        now=trio.lowlevel.current_clock().current_time,
     )
     scan = Scan(config, judgement, pacer, callbacks, clock=clock, waiting_workers=waiting_workers, load=domains.load)
     async with _open_services(config, inputs, scan, pacer, log, clock) as services:
@@ -133,15 +134,18 @@ async def _open_services(
             await ask_time_servers(inputs.ntp, resolver, scan, clock, log)
         observer = Observer(
             config,
-            Prober(judgement.verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
-            resolver,
-            pacer,
-            ask=judgement.next_question,
-            open_dialogue=_open_dialogue,
-            alpn_of=_alpn_of,
-            banned=is_excluded if len(exclusions) else None,
-            ipv6_usable=has_ipv6,
-            completer=make_completer(inputs, clock),
+            ProbeServices(
+                prober=Prober(judgement.verifier.leaf_key, large=LargeFlights(places_for(config.max_memory))),
+                completer=make_completer(inputs, clock),
+                resolver=resolver,
+                pacer=pacer,
+                next_question=judgement.next_question,
+                open_dialogue=_open_dialogue,
+                alpn_of=_alpn_of,
+                is_banned=is_excluded if len(exclusions) else None,
+                ipv6_usable=has_ipv6,
+                now=trio.lowlevel.current_clock().current_time,
+            ),
         )
         # the system's resolvers are spares of each other, but those that were named may have views of their own
         others = OtherResolvers(resolver, observer, judgement.verdict_at_start) if len(inputs.resolvers) > 1 else None
@@ -166,7 +170,7 @@ async def _open_services(
                 observer=observer,
                 post_probe=PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others),
                 enquiries=enquiries,
-                conditions=Conditions(outages, pacer.aside),
+                conditions=Conditions(outages, pacer.yield_slot),
             )
 
 

@@ -3,7 +3,7 @@
 A dialogue has no socket, clock or randomness. Its owner does this until the outcome is not ``NeedData``::
 
     send(dialogue.data_to_send())
-    outcome = dialogue.next()
+    outcome = dialogue.outcome
     dialogue.receive_data(read())  # b"" is the end of the stream
 
 Everything is decided in ``receive_data``, message by message, so chunking never changes the outcome.
@@ -123,8 +123,9 @@ class Dialogue(ABC):
             self._at = min(len(self._received), MAX_BYTES)
             self._outcome = self._malformed()
 
-    def next(self) -> Outcome:
-        """Return the outcome so far. All but ``NeedData`` are final."""
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome so far. All but ``NeedData`` are final."""
         return self._outcome
 
     @property

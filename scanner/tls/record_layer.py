@@ -1,8 +1,8 @@
 """Split a byte stream into records, and records into handshake messages (RFC 8446 section 5.1).
 
-Both buffers yield what is whole and keep the rest, so that how the peer's bytes were cut into segments and records never
-changes what is yielded, nor the error. What is wrong is an error as soon as it is seen: a header that cannot be TLS is
-refused at its first byte, since a peer that does not speak TLS may send no more.
+Both buffers return what is whole and keep the rest, so how the peer's bytes were cut into segments and records never changes
+what is returned, nor the error. What is invalid is an error as soon as it is seen: a header that cannot be TLS is refused at
+its first byte, since a peer that does not speak TLS may send no more.
 """
 
 from __future__ import annotations

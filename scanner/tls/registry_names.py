@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+import orjson
 from msgspec import Struct
 
-from scanner.tls.suites import SUITES
+from scanner.shipped import shipped
 
 GREASE: Final = "GREASE"
 
@@ -164,6 +165,12 @@ SCHEMES: Final = {
         )
     ),
 }  # fmt: skip
+
+# Cipher suites by code point, made by ``scripts/build_tls_names.py``: (IANA name, OpenSSL name or "", key exchange,
+# authentication, cipher, MAC), see ``Suite``. Names that begin with ``OLD_TLS_`` were never in the registry.
+SUITES: Final[dict[int, tuple[str, str, str, str, str, str]]] = {
+    int(code, 16): tuple(fields) for code, fields in orjson.loads(shipped("cipher-suites.json")).items()
+}
 
 FORWARD_SECRET_EXCHANGES: Final = frozenset({"ECDHE", "DHE", "TLS13", "CECPQ1", "ECCPWD", "IBSDH", "SRP"})
 

@@ -32,23 +32,45 @@ MAX_LEARNT_BYTES: Final = 16_384
 
 
 def subject_key(subject: bytes) -> bytes:
-    """How the index finds a subject: the first half of its SHA-256."""
+    """Return the key of a subject in the index: the first half of its SHA-256."""
     return hashlib.sha256(subject).digest()[:16]
 
 
+class _Pool:
+    """CA certificates by subject, bounded in number, in bytes and in certificates of one name."""
+
+    def __init__(self) -> None:
+        self._by_subject: dict[bytes, list[Certificate]] = {}
+        self.certificates: dict[str, Certificate] = {}  # by SHA-256, in the order in which they were added
+        self._bytes = 0  # parsed, estimated
+
+    def with_subject(self, subject: bytes) -> tuple[Certificate, ...]:
+        return tuple(self._by_subject.get(subject, ()))
+
+    def has_room(self, certificate: Certificate) -> bool:
+        size = len(certificate.der)
+        return (
+            size <= MAX_LEARNT_BYTES
+            and len(self.certificates) < MAX_LEARNT
+            and self._bytes + PARSED * size <= MAX_POOL_BYTES
+            and len(self._by_subject.get(certificate.subject_der, ())) < MAX_LEARNT_OF_ONE_NAME
+        )
+
+    def add(self, certificate: Certificate) -> None:
+        self._by_subject.setdefault(certificate.subject_der, []).append(certificate)
+        self.certificates[certificate.sha256] = certificate
+        self._bytes += PARSED * len(certificate.der)
+
+
 class Intermediates:
-    """Look-up by subject over the shipped set (read when first needed) and the bounded pool of the run."""
+    """Look-up by subject over the shipped set (read when first needed) and the bounded pools of the run."""
 
     def __init__(self, *, shipped: bool = True) -> None:
-        """``shipped=False`` leaves the shipped set out: what is judged is then only what was sent in this run."""
+        """``shipped=False`` leaves the shipped set out: paths are then completed only by what was met in this run."""
         self._use_shipped = shipped
         self._shipped: dict[bytes, tuple[Certificate, ...]] = {}
-        self._learnt: dict[bytes, list[Certificate]] = {}
-        self._fetched: dict[bytes, list[Certificate]] = {}
-        self._known_fetched: set[str] = set()
-        self._order: list[Certificate] = []
-        self._known: set[str] = set()
-        self._learnt_bytes = self._fetched_bytes = 0  # parsed, estimated
+        self._learnt = _Pool()
+        self._fetched = _Pool()
 
     @cached_property
     def _data(self) -> bytes:
@@ -67,7 +89,7 @@ class Intermediates:
         return found
 
     def shipped(self, subject: bytes) -> tuple[Certificate, ...]:
-        """Certificates of the shipped set with this subject (DER of the Name)."""
+        """Return the certificates of the shipped set with this subject (DER of the Name)."""
         if not self._use_shipped:
             return ()
         found = self._shipped.get(subject)
@@ -85,60 +107,47 @@ class Intermediates:
         return found
 
     def learnt(self, subject: bytes) -> tuple[Certificate, ...]:
-        """Certificates with this subject that hosts of this run sent."""
-        return tuple(self._learnt.get(subject, ()))
+        """Return the certificates with this subject that hosts of this run sent."""
+        return self._learnt.with_subject(subject)
 
     def all_learnt(self) -> list[Certificate]:
-        """Everything that was learnt in this run, in the order in which it was."""
-        return list(self._order)
+        """Return everything that hosts of this run sent, in its order."""
+        return list(self._learnt.certificates.values())
 
     @property
     def size(self) -> int:
-        """How many certificates were learnt in this run; it only grows, so it also says whether anything is new."""
-        return len(self._known) + len(self._known_fetched)
+        """The number of certificates met in this run; it only grows, so it also says whether anything is new."""
+        return len(self._learnt.certificates) + len(self._fetched.certificates)
 
     def fetched(self, subject: bytes) -> tuple[Certificate, ...]:
-        """Certificates with this subject that were fetched from where a certificate said (RFC 5280 section 4.2.2.1)."""
-        return tuple(self._fetched.get(subject, ()))
+        """Return the certificates with this subject that were fetched from where a certificate said (RFC 5280 section 4.2.2.1)."""
+        return self._fetched.with_subject(subject)
 
     def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
-        """Take a certificate that was fetched as the issuer of ``child``; true when it is there now, false when it is not
-        its issuer (name or signature), no CA, or the pool is full."""
-        if certificate.sha256 in self._known_fetched:
+        """Add a certificate that was fetched as the issuer of ``child``.
+
+        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there is no room.
+        """
+        if certificate.sha256 in self._fetched.certificates:
             return certificate.subject_der == child.issuer_der
         if (
             certificate.subject_der != child.issuer_der
             or not certificate.is_ca
-            or len(certificate.der) > MAX_LEARNT_BYTES
-            or len(self._known_fetched) >= MAX_LEARNT
-            or self._fetched_bytes + PARSED * len(certificate.der) > MAX_POOL_BYTES
+            or not self._fetched.has_room(certificate)
             or child.signed_by(certificate) is not True
         ):
             return False
-        same_name = self._fetched.setdefault(certificate.subject_der, [])
-        if len(same_name) >= MAX_LEARNT_OF_ONE_NAME:
-            return False
-        same_name.append(certificate)
-        self._known_fetched.add(certificate.sha256)
-        self._fetched_bytes += PARSED * len(certificate.der)
+        self._fetched.add(certificate)
         return True
 
     def learn(self, certificate: Certificate) -> bool:
-        """Keep a CA certificate met on a verified path; true when it is new. Bounded: at worst it is not kept."""
+        """Add a CA certificate of a verified path; return True if it is new and there was room."""
         if (
-            certificate.sha256 in self._known
-            or len(self._known) >= MAX_LEARNT
-            or self._learnt_bytes + PARSED * len(certificate.der) > MAX_POOL_BYTES
-            or len(certificate.der) > MAX_LEARNT_BYTES
+            certificate.sha256 in self._learnt.certificates
             or not certificate.is_ca
             or certificate.self_issued
+            or not self._learnt.has_room(certificate)
         ):
             return False
-        same_name = self._learnt.setdefault(certificate.subject_der, [])
-        if len(same_name) >= MAX_LEARNT_OF_ONE_NAME:
-            return False
-        same_name.append(certificate)
-        self._order.append(certificate)
-        self._known.add(certificate.sha256)
-        self._learnt_bytes += PARSED * len(certificate.der)
+        self._learnt.add(certificate)
         return True

@@ -18,9 +18,8 @@ from scanner.times import DAY
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
-from scanner.x509 import ocsp_request as requests
 from scanner.x509.certificate import Certificate
-from scanner.x509.crl import Crl, CrlError, load_untrusted
+from scanner.x509.crl import Crl, CrlError
 from scanner.x509.extensions import NO_REVOCATION
 from scanner.x509.ocsp import OcspError, OcspRefusal, Verified
 
@@ -97,11 +96,6 @@ def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
     ):
         return None
     return verdict.path[1]
-
-
-def ocsp_request(certificate: Certificate, issuer: Certificate) -> bytes:
-    """The DER of the OCSPRequest to send; ``scanner.x509.ocsp_request.get_url`` makes the URL for GET of it."""
-    return requests.request(certificate, issuer)
 
 
 def answer_bytes(answer: RevocationAnswer) -> int:
@@ -200,11 +194,6 @@ def _moment(seconds: float) -> str:
 # --- CRLs ------------------------------------------------------------------------------------------
 
 
-def load_crl_untrusted(data: bytes) -> Crl:
-    """Read one CRL, to be kept for all certificates that ask for it; raises only ``CrlError``."""
-    return load_untrusted(data)
-
-
 def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float, url: str) -> RevocationAnswer:
     """What a list is worth for ``certificate`` at ``at``; ``url`` is the certificate's address for it. Never raises."""
     try:
@@ -224,14 +213,3 @@ def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float
         error=error,
         fault=fault,
     )
-
-
-def judge_crl_untrusted(
-    data: bytes, certificate: Certificate, issuer: Certificate, at: float, url: str
-) -> RevocationAnswer:
-    """``judge_crl`` for bytes that are not read yet; never raises."""
-    try:
-        crl = load_untrusted(data)
-    except CrlError as error:
-        return RevocationAnswer(certificate.sha256, "crl", url, "invalid", error=str(error))
-    return judge_crl(crl, certificate, issuer, at, url)

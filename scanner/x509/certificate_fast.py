@@ -26,7 +26,7 @@ from scanner.x509 import der, extensions
 from scanner.x509.certificate_fields import Fields, day_untrusted, key_untrusted
 from scanner.x509.distinguished import EMPTY_NAME, short_name_text
 from scanner.x509.extensions import GeneralNames
-from scanner.x509.signatures import USUAL_IDENTIFIERS
+from scanner.x509.signatures import COMMON_IDENTIFIERS
 
 # The same extensions stand in all certificates of one issuer, subjectAltName and key identifier apart: CAs of the public
 # web have some thousands, a fleet a few dozen. An entry takes some 400 bytes as a rule, 1.5 KB at the longest.
@@ -117,7 +117,7 @@ def read_untrusted(data: bytes) -> Fields | None:
         at = stop
         stop = at + 2 + data[at + 1]
         identifier = data[at:stop]
-        algorithm = USUAL_IDENTIFIERS.get(identifier)
+        algorithm = COMMON_IDENTIFIERS.get(identifier)
         at = tbs_stop + len(identifier)
         if algorithm is None or data[tbs_stop:at] != identifier:
             return None

@@ -274,7 +274,7 @@ class Crl:
                         raise CrlError(f"an entry has a critical extension that is not known: {der.oid_untrusted(oid)}")
 
 
-def load_untrusted(data: bytes) -> Crl:
+def load_crl_untrusted(data: bytes) -> Crl:
     """Read one CRL, DER or a PEM block of it; raises only ``CrlError``."""
     if len(data) > MAX_CRL_BYTES:
         raise CrlError(f"{len(data)} bytes, more than the {MAX_CRL_BYTES} read as one list")

@@ -39,7 +39,7 @@ def digest(name: str, data: bytes) -> bytes:
     return hashlib.new(name, data, usedforsecurity=False).digest()
 
 
-def request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
+def encode_request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
     """The DER of an OCSPRequest about one certificate.
 
     CertID with SHA-1 is what every responder knows (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509 import InvalidVersion
 from msgspec import Struct
 
-from scanner.caching import bounded_memo
 from scanner.x509 import der
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class SignatureAlgorithm(Struct, frozen=True):
 
 
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
-    """RSASSA-PSS-params (RFC 4055 section 3.1); absent fields are SHA-1 and a salt of 20."""
+    """Decode RSASSA-PSS-params (RFC 4055 section 3.1), where absent fields mean SHA-1 and a salt of 20."""
     hash_name, mask_hash, salt = "sha1", "sha1", 20
     if at < end:
         start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "PSS parameters")
@@ -174,13 +173,15 @@ def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
             yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
 
 
-# AlgorithmIdentifiers as certificates have them, the parameters absent or NULL
-USUAL_IDENTIFIERS: Final = dict(_identifiers())
+# AlgorithmIdentifiers as nearly all certificates have them, the parameters absent or NULL
+COMMON_IDENTIFIERS: Final = dict(_identifiers())
 
 
-@bounded_memo(256, 256)
 def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
-    """Read an AlgorithmIdentifier (its whole DER); raises only ``DerError``."""
+    """Decode an AlgorithmIdentifier, from the whole of its DER. Raises only ``DerError``."""
+    common = COMMON_IDENTIFIERS.get(identifier)
+    if common is not None:
+        return common
     start, stop = der.whole_untrusted(identifier, der.SEQUENCE, "signature algorithm")
     oid_start, oid_stop = der.expect_untrusted(identifier, start, stop, der.OID, "signature algorithm")
     oid = identifier[oid_start:oid_stop]

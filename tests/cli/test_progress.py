@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.cli.progress import words
+from scanner.cli.progress import postfix
 from scanner.net.pacing import PacingStatistics
 from scanner.run.scan import ScanStatistics
 from tests.cli.conftest import command, environment
@@ -88,9 +88,9 @@ def test_control_c(options: list[str], inventory: Path, tmp_path: Path) -> None:
     assert "worker process" not in shown
 
 
-def test_words() -> None:
+def test_postfix_has_what_is_not_zero() -> None:
     def now(held: int = 0, **outcomes: int) -> ScanStatistics:
         return ScanStatistics(0, 0, held, outcomes, PacingStatistics(7, 7, 7, 0, 0, 0), False)
 
-    assert words(now()) == "in flight 7"
-    assert words(now(2, fail=3, ok=1)) == "in flight 7, held 2, ok 1, fail 3"
+    assert postfix(now()) == "in flight 7"
+    assert postfix(now(2, fail=3, ok=1)) == "in flight 7, held 2, ok 1, fail 3"

@@ -1,4 +1,4 @@
-"""Writes docs/clients.md: what every client on this machine says to every server, beside what findings predict.
+"""Writes docs/clients.md: how every client on this machine treats every server, compared with what findings predict.
 
 python -m tests.clients
 """
@@ -21,7 +21,7 @@ from tests.clients.known import DIFFERENT
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 
 INTRODUCTION = """\
-# What clients say
+# What clients report
 
 A finding's severity is what mainstream clients do, so they were asked: every client on one machine met every server of the
 demo's fleet (`tlsweep demo`) and the servers at the edges in `tests/clients/`. Written by `python -m tests.clients` on {date}
@@ -39,7 +39,7 @@ In the tables: `+` accepts, `-` refuses, `(+)` and `(-)` where the finding predi
 
 
 def main() -> int:
-    """Asks everybody, and writes the page."""
+    """Run all clients and write the page."""
     clients = [client for client in CLIENTS if fleet.present(client)]
     absent = [client for client in CLIENTS if client not in clients]
     if absent:
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def page(demo: Meetings, edges: Meetings) -> Iterator[str]:
-    """The page, line by line."""
+    """Yield the lines of the page."""
     versions = "\n".join(f"- {client}: {named}" for client, named in sorted(fleet.versions().items()))
     yield INTRODUCTION.format(date=datetime.now(UTC).date().isoformat(), versions=versions)
     yield "## The demo's fleet\n"
@@ -73,14 +73,14 @@ def page(demo: Meetings, edges: Meetings) -> Iterator[str]:
 
 
 def notable(met: Meetings, server: str) -> bool:
-    """Somebody refuses, or the finding has something to say."""
+    """Return whether a client refuses, or the finding has codes."""
     return bool(met.findings[server]["diagnoses"]) or any(
         text != "ok" for client in CLIENTS for text in met.said(client, server)
     )
 
 
 def matrix(met: Meetings) -> Iterator[str]:
-    """A row for each server of which there is something to say, a column for each client."""
+    """Yield a table with a row for each notable server and a column for each client."""
     yield f"| server | finding | codes | {' | '.join(CLIENTS)} |"
     yield "| --- | --- | --- |" + " :-: |" * len(CLIENTS)
     for server, finding in met.findings.items():
@@ -91,7 +91,7 @@ def matrix(met: Meetings) -> Iterator[str]:
 
 
 def cell(met: Meetings, client: str, server: str) -> str:
-    """One client and one server."""
+    """Return the cell of a client and a server."""
     said = [text == "ok" for text in met.said(client, server)]
     one_address_only = len(said) > 1 and (server, client) in DIFFERENT
     if not said or one_address_only:
@@ -103,7 +103,7 @@ def cell(met: Meetings, client: str, server: str) -> str:
 
 
 def words(met: Meetings, server: str) -> Iterator[str]:
-    """What each client that refuses says to one server."""
+    """Yield what each client that refuses reports about a server."""
     codes = ", ".join(f"`{record['code']}`" for record in met.findings[server]["diagnoses"])
     yield f"### {server}\n\n{codes}\n"
     for client in CLIENTS:

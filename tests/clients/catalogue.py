@@ -1,4 +1,4 @@
-"""Every server at the edges, made when first asked for: keys of thousands of bits are among them."""
+"""All variant servers, created on first use since some have keys of thousands of bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.clients.variants import Variant
 
 @cache
 def all_variants() -> tuple[Variant, ...]:
-    """All of them, in the order of their modules."""
+    """Return all variants, in the order of their modules."""
     makers = (
         variants_leaf.keys,
         variants_leaf.names,

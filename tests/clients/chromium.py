@@ -1,4 +1,4 @@
-"""Chromium, headless, driven through its DevTools pipe: what its page loads end with."""
+"""Runs headless Chromium over its DevTools pipe and returns the results of page loads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 from tests.clients.running import Answers, Question
 
 TABS = 6
-# A browser needs its time even for servers that are known to be silent.
+# A browser needs time even for servers that are known to be silent.
 LEAST_SECONDS = 3.0
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CERTUTIL = shutil.which("certutil")
@@ -42,7 +42,7 @@ FLAGS = (
 
 
 class Pipe:
-    """The DevTools protocol over two pipes: JSON, each message ended by a zero byte."""
+    """The DevTools protocol over two pipes: JSON messages, each terminated by a zero byte."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
@@ -51,7 +51,7 @@ class Pipe:
         self._count = 0
 
     def send(self, method: str, session: str | None = None, **parameters: Any) -> int:
-        """Sends a command; the number of its answer."""
+        """Send a command and return the number of its answer."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         if session is not None:
@@ -60,7 +60,7 @@ class Pipe:
         return self._count
 
     def receive(self, until: float) -> dict[str, Any] | None:
-        """The next message, or ``None`` at the time ``until`` (monotonic)."""
+        """Return the next message, or ``None`` at the time ``until`` (monotonic)."""
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._reading], [], [], max(0.0, until - time.monotonic()))
             if not ready:
@@ -74,7 +74,7 @@ class Pipe:
         return found
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Sends a command and waits for its answer."""
+        """Send a command and return its answer."""
         number = self.send(method, session, **parameters)
         until = time.monotonic() + 60
         while (message := self.receive(until)) is not None:
@@ -86,7 +86,7 @@ class Pipe:
 
 @contextmanager
 def browser(home: Path, rules: str) -> Iterator[Pipe]:
-    """A running browser that resolves names by ``rules`` and has ``home`` for its own."""
+    """Run a browser that resolves names by ``rules`` and has ``home`` as its home directory."""
     assert PROGRAM is not None
     to_browser, from_browser = os.pipe(), os.pipe()
     command = [PROGRAM, *FLAGS, f"--user-data-dir={home / 'profile'}", f"--host-resolver-rules={rules}", "about:blank"]
@@ -113,7 +113,7 @@ def browser(home: Path, rules: str) -> Iterator[Pipe]:
 
 
 def trust(database: Path, roots: Path) -> None:
-    """Makes an NSS database in which the certificates of a PEM file are trusted for servers."""
+    """Create an NSS database in which the certificates of a PEM file are trusted for servers."""
     assert CERTUTIL is not None
     database.mkdir(parents=True)
     where = ["-d", f"sql:{database}"]
@@ -129,7 +129,7 @@ def trust(database: Path, roots: Path) -> None:
 
 
 def chromium(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """ "ok", or the name of the error on the page that Chromium shows."""
+    """Return "ok", or the name of the error on the page that Chromium shows, for each question."""
     home = scratch / "chromium"
     home.mkdir()
     trust(home / ".pki" / "nssdb", roots)
@@ -146,7 +146,7 @@ def _visit(pipe: Pipe, questions: Sequence[Question]) -> Answers:
     answers: Answers = {}
     tabs = [_new_tab(pipe) for _ in range(min(TABS, len(questions)))]
     waiting = list(questions)
-    asked: dict[int, tuple[Question, str, float]] = {}  # number of the answer -> what for, in which tab, until when
+    asked: dict[int, tuple[Question, str, float]] = {}  # number of the answer -> purpose, tab, deadline
     while waiting or asked:
         while waiting and tabs:
             question, tab = waiting.pop(0), tabs.pop()
@@ -172,6 +172,6 @@ def _visit(pipe: Pipe, questions: Sequence[Question]) -> Answers:
 def _new_tab(pipe: Pipe) -> str:
     tab = pipe.call("Target.createTarget", url="about:blank")["targetId"]
     session: str = pipe.call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
-    # The first page of a new browser takes seconds: it is not a server's.
+    # The first page of a new browser takes seconds, so it is not one of the servers.
     pipe.call("Page.navigate", session, url="data:text/plain,ready")
     return session

@@ -1,7 +1,7 @@
-"""Firefox, headless, driven by Marionette: what its page loads end with.
+"""Runs headless Firefox over Marionette and returns the results of page loads.
 
-It has no table of names, so a small proxy of ours connects it to the servers: how a connection fails below TLS shows
-as the proxy's word and not as Firefox's own, and is not compared.
+Firefox has no option to map names to addresses, so a small proxy connects it to the servers. Failures below TLS are then
+reported by the proxy and not compared.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PREFERENCES: Mapping[str, bool | int | str] = {
 
 @contextmanager
 def proxy(places: Mapping[tuple[str, int], tuple[str, int]]) -> Iterator[int]:
-    """An HTTP proxy for CONNECT on loopback that knows where each (name, port) is; yields its port."""
+    """Run an HTTP proxy for CONNECT on loopback that knows the address of each (name, port); yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     stopped = threading.Event()
 
@@ -69,7 +69,7 @@ def proxy(places: Mapping[tuple[str, int], tuple[str, int]]) -> Iterator[int]:
             if not request:
                 return
             method, asked = request.split()[:2]
-            if method != b"CONNECT":  # plain HTTP, to an OCSP responder of the demo
+            if method != b"CONNECT":  # plain HTTP, to the demo's OCSP responder
                 forward(client, request, urlsplit(asked.decode()))
                 return
             host, _, port = asked.decode().rpartition(":")
@@ -128,7 +128,7 @@ class Marionette:
         self._receive()
 
     def close(self) -> None:
-        """Ends the connection, not the browser."""
+        """Close the connection, but not the browser."""
         self._socket.close()
 
     def _receive(self) -> Any:
@@ -141,7 +141,7 @@ class Marionette:
         return json.loads(rest[: int(length)])
 
     def call(self, command: str, **parameters: Any) -> tuple[Any, Any]:
-        """(error, result) of a command; one of them is ``None``."""
+        """Return (error, result) of a command, one of which is ``None``."""
         self._count += 1
         data = json.dumps([0, self._count, command, parameters]).encode()
         self._socket.sendall(f"{len(data)}:".encode() + data)
@@ -149,7 +149,7 @@ class Marionette:
         return error, result
 
 
-# What the page of an error knows of itself: the name of NSS's or PSM's error, else the sort of page.
+# What an error page says: the name of NSS's or PSM's error, or else the kind of page.
 _ERROR_NAME = """
 for (const ask of ["getFailedCertSecurityInfo", "getNetErrorInfo"]) {
   try {
@@ -162,7 +162,7 @@ return new URLSearchParams(document.documentURI.split("?")[1]).get("e") || docum
 
 
 def firefox(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """ "ok", or the name of the error on the page that Firefox shows."""
+    """Return "ok", or the name of the error on the page that Firefox shows, for each question."""
     assert PROGRAM is not None
     profile = scratch / "firefox"
     trust(profile, roots)

@@ -1,4 +1,4 @@
-"""Servers that are up, what tlsweep finds about each, and what each client on this machine says to it."""
+"""Running servers, tlsweep's findings about them, and the results of each client on this machine."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tests.clients.running import Answers, Client, Question
 from tests.demo.test_every_case import run_and_scan
 from tests.helpers import pki
 
-# Addresses that nothing else of the tests uses: 127.95.x.y.
+# Addresses that no other test uses: 127.95.x.y.
 NETWORK = "127.95"
 
-#: The client's name in a finding's ``clients`` -> how to ask it.
+#: The client's name in ``clients`` of a finding -> the function that runs it.
 CLIENTS: Mapping[str, Client] = {
     "curl": programs.each(programs.ask_curl),
     "openssl": programs.each(programs.ask_openssl),
@@ -56,29 +56,29 @@ _PRESENT: Mapping[str, Callable[[], bool]] = {
 }
 
 
-# Cases whose servers never answer: clients are left to wait for a moment only.
-# What waits for a silent server leaves the processor to another.
+# Cases whose servers never answer, for which clients get a short timeout.
+# Clients that wait for a silent server take no CPU.
 AT_A_TIME = 3
 SILENT = frozenset({"connect-timeout", "silent-after-hello", "large-hello-dropped"})
 SILENCE = 2.0
 PATIENCE = 15.0
-# Browsers take a minute: they are asked where this is set in the environment.
+# Browsers take a minute, so they only run if this environment variable is set.
 BROWSERS_SWITCH = "TLSWEEP_BROWSERS"
 BROWSERS = frozenset({"chrome", "firefox"})
 
 
 def present(client: str) -> bool:
-    """Whether this machine has it."""
+    """Return whether a client is on this machine."""
     return _PRESENT[client]()
 
 
 def wanted(client: str) -> bool:
-    """Whether it is to be asked: browsers only on demand."""
+    """Return whether a client is to be run: browsers only on request."""
     return client not in BROWSERS or bool(os.environ.get(BROWSERS_SWITCH))
 
 
 def versions() -> dict[str, str]:
-    """The clients on this machine, as each names itself."""
+    """Return the versions of the clients on this machine."""
     asked = {
         "curl": ("curl", "--version"),
         "openssl": ("openssl", "version"),
@@ -95,7 +95,7 @@ def versions() -> dict[str, str]:
 
 @dataclass
 class Meetings:
-    """What was found and what was said, by the server's name; a case of several addresses has an answer for each."""
+    """Findings and client results by server; a case with several addresses has one result for each."""
 
     findings: dict[str, Finding] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Meetings:
     cannot: dict[str, str] = field(default_factory=dict)
 
     def said(self, client: str, server: str) -> list[str]:
-        """What a client says to a server, at each of its addresses."""
+        """Return the results of a client for a server, one per address."""
         return [
             self.answers[client][question.id]
             for question in self.questions
@@ -111,13 +111,13 @@ class Meetings:
         ]
 
     def predicted(self, client: str, server: str) -> str | None:
-        """What the finding says that the client says; ``None`` where it does not say."""
+        """Return what the finding predicts for a client, or ``None``."""
         finding = self.findings[server]
         return finding["clients"].get(client) or (None if finding["outcome"] == "fail" else "ok")
 
 
 async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: Path) -> None:
-    """Puts all questions to all clients: the browsers beside the others, and of these a few at a time."""
+    """Run all clients on all questions: the browsers in parallel to the others, and of these a few at a time."""
 
     async def ask(client: str, places: trio.CapacityLimiter | None = None) -> None:
         place = scratch / client
@@ -137,13 +137,13 @@ async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: P
 
 
 async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
-    """The demo's fleet."""
+    """Scan the demo's fleet and run all clients on it."""
     met = Meetings()
     async with run_and_scan(scratch / "demo") as (fleet, findings):
         for row in fleet.rows:
             if not row.addresses or row.case.protocol not in ("tls", "https"):
                 continue
-            if row.case.clock_offset:  # the clients here have the right clock
+            if row.case.clock_offset:  # the clients have the right clock
                 continue
             met.findings[row.case.name] = findings[row.case.name]
             host = str(findings[row.case.name]["target"]["host"])
@@ -158,7 +158,7 @@ async def meet_demo(scratch: Path, clients: Sequence[str]) -> Meetings:
 
 @asynccontextmanager
 async def serving(scratch: Path, met: Meetings) -> AsyncIterator[list[variants.Variant]]:
-    """The variants' servers, each on an address of its own; those that this OpenSSL will not serve are left out."""
+    """Run the servers of the variants, each on its own address; those that this OpenSSL refuses are left out."""
     served: list[variants.Variant] = []
     async with trio.open_nursery() as nursery:
         for number, variant in enumerate(catalogue.all_variants()):
@@ -178,7 +178,7 @@ async def serving(scratch: Path, met: Meetings) -> AsyncIterator[list[variants.V
 
 
 async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
-    """The servers at the edges."""
+    """Scan the variant servers and run all clients on them."""
     met = Meetings()
     async with serving(scratch, met) as served:
         anchors = {anchor.der: anchor for variant in served for anchor in variant.anchors}
@@ -188,7 +188,7 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         lines = [f"{item.name},{item.port},{item.address}\n" for item in met.questions]
         inventory.write_text("host,port,address\n" + "".join(lines))
         config = replace(ScanConfig(), connect_timeout=2.0, timeout=10.0, retries=0)
-        # Nothing is resolved: every row has its address.
+        # No names are resolved, since every row has its address.
         inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
         written: list[Finding] = []

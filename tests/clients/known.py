@@ -1,4 +1,4 @@
-"""Where what is found and what a client does need not agree, each with its reason."""
+"""Known differences between findings and clients, each with its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCRIPTED = "its server is scripted and ends with an alert where a client that a
 
 _LIBRARIES = ("curl", "openssl", "python", "node", "gnutls")
 
-#: (server, client) -> why the finding and the client may differ there.
+#: (server, client) -> why the finding and the client differ.
 DIFFERENT: Mapping[tuple[str, str], str] = {
     **{("large-hello-dropped", client): _VERSION for client in _LIBRARIES},
     **{
@@ -34,7 +34,7 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
             "suite-aes128-sha256",
         )
     },
-    # Node before 24 is satisfied with keys of 1024 bits.
+    # Node before version 24 accepts keys of 1024 bits.
     **{
         (server, "node"): _VERSION
         for server in ("weak-key", "key-rsa-1024", "key-rsa-1536", "ca-rsa-1024", "root-rsa-1024", "dhe-1024")

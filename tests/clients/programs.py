@@ -1,4 +1,4 @@
-"""Client programs that ask one server a run: curl, OpenSSL's s_client, gnutls-cli, and this Python's own ssl."""
+"""Clients that connect to one server per run: curl, OpenSSL's s_client, gnutls-cli, and Python's ssl."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Final
 
 from tests.clients.running import Answers, Question
 
-# They are processes of their own: a few at a time leave the servers, which are all in this one, room to answer.
+# Only a few at a time, so that the servers, which are all in this process, can keep up.
 AT_A_TIME = 4
 NO_ANSWER: Final = "no answer"
-# The scripted servers stop with this alert where a client that accepts what it saw would go on.
+# The scripted servers end the handshakes of clients that accepted their flight with this alert.
 SCRIPTED_END: Final = "Received alert [49]"
 SCRIPTED_WORDS: Final = "alert access denied"
 _REQUEST: Final = "GET / HTTP/1.0\r\n\r\n"
-# What CPython offers by itself (Modules/_ssl.c). Debian builds its Python with OpenSSL's own list instead.
+# CPython's default cipher list (Modules/_ssl.c). Debian builds Python with OpenSSL's default instead.
 PYTHON_SUITES: Final = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
 
 
@@ -37,7 +37,7 @@ def _bracketed(address: str) -> str:
 
 
 def ask_curl(question: Question, roots: Path) -> str:
-    """curl's exit status and its words."""
+    """Return curl's exit status and message."""
     target = f"{_bracketed(question.name)}:{question.port}"
     to = f"{question.name}:{question.port}:{_bracketed(question.address)}"
     options: tuple[str, ...] = ("--cacert", str(roots), "--output", "/dev/null")
@@ -48,13 +48,13 @@ def ask_curl(question: Question, roots: Path) -> str:
 
 
 def ask_openssl(question: Question, roots: Path) -> str:
-    """The first thing that s_client finds fault with."""
+    """Return the first error that s_client reports."""
     is_address = question.name == question.address
     name = ("-noservername", "-verify_ip") if is_address else ("-servername", question.name, "-verify_hostname")
     connect = f"{_bracketed(question.address)}:{question.port}"
     options = ("-connect", connect, "-CAfile", str(roots), "-verify_return_error", "-ign_eof", *name, question.name)
     _, said = _run(question, "openssl", "s_client", *options, text=_REQUEST)
-    # in TLS 1.3 a server that refuses says so only when the handshake has ended
+    # in TLS 1.3, a server refuses a client only after the handshake
     if "Verify return code: 0" in said and "Cipher is (NONE)" not in said and "SSL alert number" not in said:
         return "ok"
     if SCRIPTED_WORDS in said:
@@ -66,7 +66,7 @@ def ask_openssl(question: Question, roots: Path) -> str:
 
 
 def ask_gnutls(question: Question, roots: Path) -> str:
-    """gnutls-cli's status, or its last error."""
+    """Return gnutls-cli's certificate status, or its last error."""
     name = () if question.name == question.address else (f"--sni-hostname={question.name}",)
     options = ("-p", str(question.port), f"--x509cafile={roots}", f"--verify-hostname={question.name}", *name)
     _, said = _run(question, "gnutls-cli", *options, question.address, text=_REQUEST)
@@ -83,7 +83,7 @@ def ask_gnutls(question: Question, roots: Path) -> str:
 
 
 def ask_python(question: Question, roots: Path) -> str:
-    """The exception of ``wrap_socket``."""
+    """Return the exception of ``wrap_socket``."""
     context = ssl.create_default_context(cafile=str(roots))
     context.set_ciphers(PYTHON_SUITES)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -95,7 +95,7 @@ def ask_python(question: Question, roots: Path) -> str:
             secure.sendall(_REQUEST.encode())
             secure.recv(1)
             return "ok"
-    except OSError as error:  # of which ssl.SSLError is one
+    except OSError as error:  # ssl.SSLError is a subclass
         if SCRIPTED_WORDS in str(error):
             return "ok"
         words = re.sub(r" \(_ssl\.c:\d+\)$", "", str(error))
@@ -103,7 +103,7 @@ def ask_python(question: Question, roots: Path) -> str:
 
 
 def each(ask: Callable[[Question, Path], str]) -> Callable[[Sequence[Question], Path, Path], Answers]:
-    """A client for many servers out of one that asks one."""
+    """Return a client for many servers from one for a single server."""
 
     def ask_all(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
         with ThreadPoolExecutor(AT_A_TIME) as pool:

@@ -1,4 +1,4 @@
-"""Real clients put to many servers at once: each is one process that gets all questions and prints an answer for each."""
+"""Runs real clients on many servers at once: each client is a process that gets all questions and prints the answers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# All of a client's answers: eight servers are asked at a time, and few of them are silent.
+# For all answers of a client: it connects to eight servers at a time, and few of them are silent.
 SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One server, by the name that the client asks it for (an IP literal where it has none).
+    """A server, by the name that the client asks for (an IP address if it has none).
 
-    ``patience`` is how long, in seconds, an answer is waited for: long where one will come, however busy the machine is.
+    ``patience`` is the timeout in seconds: long if an answer is expected, however busy the machine is.
     """
 
     id: str
@@ -28,13 +28,13 @@ class Question:
     patience: float = 15.0
 
 
-#: The answer to each question by its id: "ok", or what the client says.
+#: The answer to each question by its id: "ok", or what the client reports.
 Answers = dict[str, str]
 Client = Callable[[Sequence[Question], Path, Path], Answers]
 
 
 def ask(command: Sequence[str], questions: Sequence[Question], *, environment: dict[str, str] | None = None) -> Answers:
-    """Runs one client over all questions."""
+    """Run a client over all questions."""
     lines = "".join(
         f"{item.id}\t{item.address}\t{item.port}\t{item.name}\t{round(item.patience * 1000)}\n" for item in questions
     )
@@ -52,11 +52,11 @@ def ask(command: Sequence[str], questions: Sequence[Question], *, environment: d
 
 
 def go(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """crypto/tls, built from nothing but the standard library."""
+    """Run Go's crypto/tls, built with only the standard library."""
     source = scratch / "go"
     source.mkdir()
     shutil.copy(HERE / "client.go", source)
-    # Without a module that names its release Go behaves as it did years ago (GODEBUG).
+    # Without a go.mod that names its release, Go uses years-old defaults (GODEBUG).
     release = version("go", "env", "GOVERSION").removeprefix("go").partition(" ")[0]
     (source / "go.mod").write_text(f"module client\n\ngo {release}\n")
     environment = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GO111MODULE": "on"}
@@ -72,21 +72,21 @@ def go(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
 
 
 def java(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """JSSE, from a single source file."""
+    """Run Java's JSSE from a single source file."""
     return ask(["java", "-XX:TieredStopAtLevel=1", str(HERE / "Client.java"), str(roots)], questions)
 
 
 def node(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """node:tls."""
+    """Run node:tls."""
     return ask(["node", str(HERE / "client.mjs"), str(roots)], questions)
 
 
 def version(program: str, *arguments: str) -> str:
-    """The first line that a program prints of its version."""
+    """Return the first line of a program's version output."""
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=30, check=False)
     return ((done.stdout or done.stderr).splitlines() or [""])[0].strip()
 
 
 def java_can_compile() -> bool:
-    """Whether there is a JDK: a bare runtime does not take source files."""
+    """Return whether there is a JDK, since a JRE does not run source files."""
     return shutil.which("java") is not None and shutil.which("javac") is not None

@@ -1,6 +1,6 @@
-"""What findings say of clients, held against those clients: every one on this machine meets the demo's fleet and the edges.
+"""Findings agree with real clients: every client on this machine connects to the demo's fleet and to the variant servers.
 
-Only whether a client goes on is compared, since its words change with its version; ``docs/clients.md`` has the words.
+Only whether a client accepts is compared, since messages change between versions; ``docs/clients.md`` has the messages.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tests.clients import fleet
 from tests.clients.fleet import CLIENTS, Meetings
 from tests.clients.known import DIFFERENT
 
-# All clients meet all servers once, in the first test's setup.
+# All clients connect to all servers once, in the setup of the first test.
 pytestmark = pytest.mark.timeout(300)
 
 MAINSTREAM = frozenset({"openssl", "curl", "go", "java", "chrome", "firefox"})
-# Older ones differ from what is predicted in more than can be listed.
+# Older versions differ too much from the predictions.
 OLDEST = {
     "go": (1, 24),
     "java": (17,),
@@ -36,14 +36,14 @@ EXIT_STATUS = re.compile(r"\((\d+)\) ")
 
 
 def too_old(client: str) -> bool:
-    """Whether the client on this machine is older than those that are predicted."""
+    """Return whether the client on this machine is older than those that are predicted."""
     named = re.search(r"\d+(?:\.\d+)*", fleet.versions().get(client, ""))
     return named is not None and tuple(map(int, named[0].split("."))) < OLDEST.get(client, ())
 
 
 @functools.cache
 def usable() -> tuple[str, ...]:
-    """The clients here that can be compared."""
+    """Return the clients on this machine that can be compared."""
     return tuple(client for client in CLIENTS if fleet.present(client) and fleet.wanted(client) and not too_old(client))
 
 
@@ -58,16 +58,16 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> Meetings:
 
 
 def accepts(met: Meetings, client: str, server: str) -> bool | None:
-    """Whether a client goes on; ``None`` where it was not asked."""
+    """Return whether a client accepts a server, or ``None`` if it was not run."""
     said = [text == "ok" for text in met.said(client, server)]
     if not said:
         return None
-    # A certificate that some address has wrong is an error; an address that is dead leaves the others.
+    # A wrong certificate on any address is an error, but a dead address is not.
     return all(said) if met.findings[server]["outcome"] == "fail" else any(said)
 
 
 def disagreements(met: Meetings, client: str) -> dict[str, str]:
-    """Servers of which the finding says otherwise than the client does, and what it says."""
+    """Return the servers where finding and client differ, with what the client reports."""
     found = {}
     for server in met.findings:
         predicted = met.predicted(client, server)
@@ -80,7 +80,7 @@ def disagreements(met: Meetings, client: str) -> dict[str, str]:
 
 
 def refused_without_error(met: Meetings) -> dict[str, list[str]]:
-    """Servers that a mainstream client refuses while the finding has no error."""
+    """Return the servers that a mainstream client refuses although the finding has no error."""
     found: dict[str, list[str]] = {}
     for server, finding in met.findings.items():
         for client in MAINSTREAM & met.answers.keys():
@@ -91,9 +91,9 @@ def refused_without_error(met: Meetings) -> dict[str, list[str]]:
 
 
 def error_without_refusal(met: Meetings) -> list[str]:
-    """Servers that every mainstream client accepts while the finding has an error.
+    """Return the servers that every mainstream client accepts although the finding has an error.
 
-    Behind TLS it is the answer that is none of the service, and clients show it as they would any other.
+    An error in the HTTP answer is not one: clients display any answer.
     """
     return [
         server
@@ -115,23 +115,23 @@ def need(client: str) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_demo(client: str, demo: Meetings) -> None:
+def test_clients_agree_with_findings_on_the_demo(client: str, demo: Meetings) -> None:
     need(client)
     assert disagreements(demo, client) == {}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_edges(client: str, edges: Meetings) -> None:
+def test_clients_agree_with_findings_on_the_variants(client: str, edges: Meetings) -> None:
     need(client)
     assert disagreements(edges, client) == {}
 
 
-def test_what_clients_refuse_is_an_error(demo: Meetings, edges: Meetings) -> None:
+def test_servers_that_clients_refuse_have_an_error(demo: Meetings, edges: Meetings) -> None:
     assert refused_without_error(demo) == {}
     assert refused_without_error(edges) == {}
 
 
-def test_what_all_clients_accept_is_none(demo: Meetings, edges: Meetings) -> None:
+def test_servers_that_all_clients_accept_have_no_error(demo: Meetings, edges: Meetings) -> None:
     absent = sorted(MAINSTREAM - set(usable()))
     if absent:
         pytest.skip(f"only all mainstream clients together can show it, and these are not here: {', '.join(absent)}")
@@ -139,8 +139,8 @@ def test_what_all_clients_accept_is_none(demo: Meetings, edges: Meetings) -> Non
     assert error_without_refusal(edges) == []
 
 
-def test_curl_ends_with_the_exit_status_that_is_predicted(demo: Meetings) -> None:
-    """A script sees that number and nothing else."""
+def test_curl_exits_with_the_predicted_status(demo: Meetings) -> None:
+    """Scripts only see that number."""
     need("curl")
     wrong = {}
     for server in demo.findings:
@@ -152,8 +152,8 @@ def test_curl_ends_with_the_exit_status_that_is_predicted(demo: Meetings) -> Non
     assert wrong == {}
 
 
-def test_node_names_the_error_as_predicted(demo: Meetings) -> None:
-    """The name (`CERT_HAS_EXPIRED`) is what programs look at; those of OpenSSL's own change with its version."""
+def test_node_reports_the_predicted_error_name(demo: Meetings) -> None:
+    """Programs check the name (`CERT_HAS_EXPIRED`); OpenSSL's own messages change between versions."""
     need("node")
     wrong = {}
     for server in demo.findings:
@@ -165,5 +165,5 @@ def test_node_names_the_error_as_predicted(demo: Meetings) -> None:
     assert wrong == {}
 
 
-def test_exceptions_are_of_servers_that_there_are(demo: Meetings, edges: Meetings) -> None:
+def test_known_differences_are_of_existing_servers(demo: Meetings, edges: Meetings) -> None:
     assert {server for server, _ in DIFFERENT} <= demo.findings.keys() | edges.findings.keys() | edges.cannot.keys()

@@ -1,7 +1,6 @@
-"""Servers at the edges of what clients accept, beside the demo's: odd and long chains, odd keys, old handshakes.
+"""Servers at the edge of what clients accept, in addition to the demo's: odd and long chains, odd keys, old handshakes.
 
-Each is one certificate chain and one way to serve it. Nothing says here what is right: clients do, and findings are
-held against them.
+Each is a chain and a way to serve it. Nothing here says what is right: findings are compared with real clients.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ WEAK = "DEFAULT@SECLEVEL=0"
 
 @dataclass(frozen=True)
 class Variant:
-    """One server. ``chain`` is what it sends; ``anchors`` go into the clients' trust."""
+    """A server; it sends ``chain``, and clients trust ``anchors``."""
 
     id: str
     chain: tuple[Issued, ...]
@@ -38,17 +37,17 @@ class Variant:
 
 
 def host_of(identity: str) -> str:
-    """The name that a variant's server is asked for."""
+    """Return the server name of a variant."""
     return f"{identity}.{DOMAIN}"
 
 
 def root(subject: str = "Variants Root", **changes: Any) -> Issued:
-    """A root valid now."""
+    """Return a currently valid root."""
     return pki.root(subject, **{"not_before": NOW - 1000 * DAY, "not_after": NOW + 3000 * DAY, **changes})
 
 
 def ca(subject: str, issuer: Issued, **changes: Any) -> Issued:
-    """An intermediate valid now."""
+    """Return a currently valid intermediate."""
     return pki.authority(subject, issuer, **{"not_before": NOW - 500 * DAY, "not_after": NOW + 1500 * DAY, **changes})
 
 
@@ -57,7 +56,7 @@ CA = ca("Variants CA", ROOT)
 
 
 def leaf(identity: str, issuer: Issued = CA, **changes: Any) -> Issued:
-    """A leaf valid now."""
+    """Return a currently valid leaf."""
     return pki.certificate(
         changes.pop("subject", host_of(identity)),
         **{"issuer": issuer, "not_before": NOW - 10 * DAY, "not_after": NOW + 80 * DAY, **changes},
@@ -67,13 +66,13 @@ def leaf(identity: str, issuer: Issued = CA, **changes: Any) -> Issued:
 def server(
     identity: str, *chain: Issued, host: str | None = None, anchors: Sequence[Issued] = (ROOT,), **more: Any
 ) -> Variant:
-    """One server; ``more`` is how it serves."""
+    """Return a variant; ``more`` is how it serves."""
     key_pem = more.pop("key_pem", None)
     return Variant(identity, chain, host or host_of(identity), tuple(anchors), more, key_pem)
 
 
 def odd_leaf(identity: str, *, host: str | None = None, serve: dict[str, Any] | None = None, **changes: Any) -> Variant:
-    """A server with a leaf that differs in one thing, under the common CA."""
+    """Return a variant whose leaf differs in one respect, under the common CA."""
     return server(identity, leaf(identity, **changes), CA, host=host, **(serve or {}))
 
 
@@ -83,13 +82,13 @@ def odd_ca(
     leaf_changes: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Variant:
-    """A server with a sound leaf under an intermediate that differs in one thing."""
+    """Return a variant whose intermediate differs in one respect."""
     authority = ca(f"CA of {identity}", ROOT, **changes)
     return server(identity, leaf(identity, authority, **(leaf_changes or {})), authority, **(serve or {}))
 
 
 def odd_root(identity: str, leaf_changes: dict[str, Any] | None = None, **changes: Any) -> Variant:
-    """A server under a trusted root that differs in one thing."""
+    """Return a variant whose trusted root differs in one respect."""
     top = root(f"Root of {identity}", **changes)
     authority = ca(f"CA below the root of {identity}", top)
     return server(identity, leaf(identity, authority, **(leaf_changes or {})), authority, anchors=(top,))
@@ -99,24 +98,24 @@ def policy(dotted: str, value: bytes, *, critical: bool = True) -> bytes:
     return pki.extension(dotted, value, critical=critical)
 
 
-# --- keys that only OpenSSL makes ------------------------------------------------------------------------------------------
+# --- keys that only OpenSSL can generate -------------------------------------------------------------------------------------
 
 
 @cache
 def generated(*arguments: str) -> str:
-    """A private key that only OpenSSL can make, PEM."""
+    """Generate a private key with OpenSSL (PEM)."""
     command = ["openssl", "genpkey", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def public_of(key_pem: str) -> bytes:
-    """Its SubjectPublicKeyInfo."""
+    """Return the SubjectPublicKeyInfo of a private key."""
     command = ["openssl", "pkey", "-pubout", "-outform", "DER"]
     return subprocess.run(command, input=key_pem.encode(), check=True, capture_output=True, timeout=20).stdout
 
 
 def foreign_key(identity: str, *arguments: str, **serve: Any) -> Variant:
-    """A leaf with a key that OpenSSL makes."""
+    """Return a variant whose leaf has a key that OpenSSL generates."""
     key_pem = generated(*arguments)
     return server(identity, leaf(identity, public_key=public_of(key_pem)), CA, key_pem=key_pem, **serve)
 
@@ -126,18 +125,18 @@ def foreign_key(identity: str, *arguments: str, **serve: Any) -> Variant:
 
 @cache
 def dh_parameters(bits: int) -> str:
-    """Parameters that take no time to make."""
+    """Return DH parameters that are generated quickly."""
     command = ["openssl", "dhparam", "-dsaparam", str(bits)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def server_context(variant: Variant, directory: Path, address: str) -> ssl.SSLContext:
-    """The server's side. Raises ``ssl.SSLError`` or ``ValueError`` where this OpenSSL will not serve it."""
+    """Return the server's TLS context. Raises ``ssl.SSLError`` or ``ValueError`` if this OpenSSL refuses it."""
     how = variant.context
     chain = variant.chain or (leaf(variant.id, subject=address, san=[how["san"] + address]), CA)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are the point of some
+        warnings.simplefilter("ignore", DeprecationWarning)  # some variants use old versions
         context.minimum_version = how.get("minimum", ssl.TLSVersion.TLSv1_2)
         context.maximum_version = how.get("maximum", ssl.TLSVersion.TLSv1_3)
     context.num_tickets = 0

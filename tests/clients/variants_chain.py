@@ -1,4 +1,4 @@
-"""Odd chains: intermediates, roots, spellings, and what is sent."""
+"""Variants of chains: intermediates, roots, name encodings, and the certificates that are sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.helpers.pki import DAY, name, oid, sequence, tlv
 
 
 def intermediates() -> Iterator[Variant]:
-    """The intermediate."""
+    """Return variants of the intermediate."""
     yield odd_ca("ca-no-key-usage", without=("ku",))
     yield odd_ca("ca-no-basic-constraints", without=("bc",))
     yield odd_ca("ca-v1", version=None, without=("extensions",))
@@ -124,7 +124,7 @@ def intermediates() -> Iterator[Variant]:
 
 
 def roots() -> Iterator[Variant]:
-    """The root."""
+    """Return variants of the root."""
     yield odd_root("root-v1", version=None, without=("extensions",))
     yield odd_root("root-expired", not_after=NOW - DAY)
     yield odd_root("root-not-yet", not_before=NOW + DAY)
@@ -151,7 +151,7 @@ def roots() -> Iterator[Variant]:
 
 
 def spellings() -> Iterator[Variant]:
-    """How names are written."""
+    """Return variants of name encodings."""
     printable = {"C": tlv(0x13, b"DE"), "O": tlv(0x13, b"Variants  Org"), "CN": tlv(0x13, b"Spelling CA")}
     spellings = {
         "utf8": name(C=tlv(0x13, b"DE"), O=tlv(0x0C, b"Variants  Org"), CN=tlv(0x0C, b"Spelling CA")),
@@ -194,7 +194,7 @@ def spellings() -> Iterator[Variant]:
 
 
 def sent() -> Iterator[Variant]:
-    """What is sent."""
+    """Return variants of the certificates that are sent."""
     second = ca("Second CA", CA)
     yield server("plain", leaf("plain"), CA)
     yield server("misordered", leaf("misordered", second), CA, second)

@@ -1,4 +1,4 @@
-"""Old and narrow handshakes."""
+"""Variants of handshakes: old and restricted ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.helpers import pki
 
 
 def handshakes() -> Iterator[Variant]:
-    """Handshakes."""
+    """Return variants of handshakes."""
     tls12 = {"maximum": ssl.TLSVersion.TLSv1_2}
     rsa = pki.key("rsa:2048", "rsa:2048")
     both_usages = ("digitalSignature", "keyEncipherment")

@@ -1,4 +1,4 @@
-"""Odd leaves: keys, names, extensions, serial numbers and dates."""
+"""Variants of leaves: keys, names, extensions, serial numbers and dates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.helpers.pki import DAY, name, oid, sequence, tlv
 
 
 def keys() -> Iterator[Variant]:
-    """Kinds and sizes."""
+    """Return variants of the key."""
     for kind in ("ec:P-384", "ec:P-521", "ed25519", "ed448", "rsa:2048"):
         yield odd_leaf(
             "key-" + kind.replace(":", "-").lower(),
@@ -48,7 +48,7 @@ def keys() -> Iterator[Variant]:
 
 
 def names() -> Iterator[Variant]:
-    """Names in the leaf."""
+    """Return variants of the names."""
     yield Variant("address", (), "", (ROOT,), {"san": "IP:"})
     yield odd_leaf("underscore_in_name", san=["underscore_in_name." + DOMAIN])
     yield odd_leaf("uppercase", san=["UPPERCASE.Variants.TEST"])
@@ -87,7 +87,7 @@ def names() -> Iterator[Variant]:
 
 
 def extensions() -> Iterator[Variant]:
-    """Extensions of the leaf."""
+    """Return variants of the extensions."""
     yield odd_leaf("critical-unknown", extra=[pki.extension("1.2.3.4.5", b"\x05\0", critical=True)])
     yield odd_leaf("unknown", extra=[pki.extension("1.2.3.4.5", b"\x05\0")])
     yield odd_leaf("critical-eku", without=("eku",), extra=[pki.extended_key_usage(["serverAuth"], critical=True)])
@@ -195,7 +195,7 @@ def extensions() -> Iterator[Variant]:
 
 
 def forms() -> Iterator[Variant]:
-    """Serial numbers, dates, forms."""
+    """Return variants of serial numbers, dates and encodings."""
     yield odd_leaf("serial-negative", serial=-5)
     yield odd_leaf("serial-zero", serial=0)
     yield odd_leaf("serial-20", serial=1 << 158)

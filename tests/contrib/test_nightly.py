@@ -1,4 +1,4 @@
-"""Nights as a machine has them: the script of contrib/nightly against a few servers, and the files around it."""
+"""The script of contrib/nightly, run for several nights against a few servers, and the files around it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CONTRIB: Final = ROOT / "contrib"
 SCRIPT: Final = CONTRIB / "nightly" / "tlsweep-nightly"
 UNITS: Final = sorted(CONTRIB.glob("nightly/*.service")) + sorted(CONTRIB.glob("nightly/*.timer"))
-# Enough for what waits on a loaded machine, and below what ends a test.
+# Enough for a busy machine, and less than the timeout of a test.
 PATIENCE: Final = 50
 
 
 def tool(name: str) -> str:
-    """Where a program is; the test is skipped where it is absent."""
+    """Return the path of a program, or skip the test if it is not installed."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
         pytest.skip(f"{name} is not installed")
@@ -57,7 +57,7 @@ class Nights:
         return self.home / "state"
 
     def words(self) -> list[str]:
-        """Write inventory and settings; the command."""
+        """Write inventory and settings, and return the command."""
         (self.home / "inventory.csv").write_text("host,port,protocol,owner,address\n" + "\n".join(self.rows) + "\n")
         settings = {
             "INVENTORY": self.home / "inventory.csv",
@@ -73,7 +73,7 @@ class Nights:
         return ["/bin/sh", str(SCRIPT), str(self.home / "nightly.conf")]
 
     def night(self, expected: int) -> subprocess.CompletedProcess[str]:
-        """One night, which must end so."""
+        """Run one night and check its exit status."""
         done = subprocess.run(self.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == expected, done.stderr
         assert f"tlsweep_nightly_exit_status {expected}\n" in self.metrics("tlsweep_nightly")
@@ -98,7 +98,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def nights(tmp_path: Path, fleet: Fleet) -> Nights:
-    """A healthy server, an expired one, and the script's own settings in a directory of its own."""
+    """Run a healthy and an expired server, with the script's settings in a temporary directory."""
     for program in ("flock", "find", "stat", "readlink"):
         tool(program)
     (tmp_path / "metrics").mkdir()
@@ -113,7 +113,7 @@ def nights(tmp_path: Path, fleet: Fleet) -> Nights:
 
 
 def listening() -> socket.socket:
-    """Somebody who takes connections and says nothing."""
+    """Accept connections and send nothing."""
     return socket.create_server(("127.0.0.1", 0))
 
 
@@ -121,8 +121,8 @@ def row_of(server: socket.socket) -> str:
     return f"slow.example,{server.getsockname()[1]},tls,web,127.0.0.1"
 
 
-def test_one_night_after_the_other(nights: Nights) -> None:
-    """First; nothing new; a new failure told to a webhook that is busy twice; rotation."""
+def test_consecutive_nights(nights: Nights) -> None:
+    """The first night; nothing new; a new failure sent to a webhook that is busy twice; rotation."""
     assert "no earlier night" in nights.night(0).stderr
     assert 'tlsweep_findings{outcome="fail"} 1\n' in nights.metrics("tlsweep")
     assert 'column="owner"' in nights.metrics("tlsweep")
@@ -143,13 +143,13 @@ def test_one_night_after_the_other(nights: Nights) -> None:
     assert nights.last_good() != first
     time.sleep(1.0)
 
-    nights.night(0)  # still broken is not new, and the webhook that has gone is not missed
+    nights.night(0)  # an old failure is not new, so the absent webhook does not matter
     assert len(nights.kept()) == 2
     assert Path(first) not in nights.kept()
     assert not (nights.state / "tmp").exists()
 
 
-def test_what_could_not_be_told_is_told_the_next_night(nights: Nights) -> None:
+def test_an_undelivered_message_is_sent_the_next_night(nights: Nights) -> None:
     nights.night(0)
     first = nights.last_good()
     nights.rows.append("127.0.0.1,99999,tls,web,")
@@ -174,7 +174,7 @@ def test_what_could_not_be_told_is_told_the_next_night(nights: Nights) -> None:
         ({"TLSWEEP_WEBHOOK": "nonsense"}, "no earlier night"),
     ],
 )
-def test_what_is_wrong_is_said(nights: Nights, more: dict[str, str], reason: str) -> None:
+def test_failures_are_reported(nights: Nights, more: dict[str, str], reason: str) -> None:
     nights.more.update(more)
     expected = 0 if "TLSWEEP_WEBHOOK" in more else 2
     assert reason in nights.night(expected).stderr
@@ -182,20 +182,20 @@ def test_what_is_wrong_is_said(nights: Nights, more: dict[str, str], reason: str
 
 
 @pytest.mark.parametrize("more", [{"TLSWEEP": "/nowhere/tlsweep"}, {"KEEP": "many"}, {"KEEP": "0"}])
-def test_settings_that_cannot_be_used(nights: Nights, more: dict[str, str]) -> None:
+def test_unusable_settings_are_refused(nights: Nights, more: dict[str, str]) -> None:
     nights.more.update(more)
     done = subprocess.run(nights.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_an_interrupted_night_is_gone_on_with(nights: Nights) -> None:
+def test_an_interrupted_night_is_resumed(nights: Nights) -> None:
     with listening() as server:
         healthy = nights.rows
         nights.rows = [*healthy, *[row_of(server)] * 2]
         running = subprocess.Popen(nights.words(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         unfinished = nights.state / "unfinished.ndjson.zst"
         server.settimeout(PATIENCE)
-        silent, _ = server.accept()  # the scan is at work, and waits
+        silent, _ = server.accept()  # the scan is running, and waits
         with open(nights.state / "lock", "rb") as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         other = subprocess.run(nights.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -214,7 +214,7 @@ def test_an_interrupted_night_is_gone_on_with(nights: Nights) -> None:
     assert rows == list(range(1, len(nights.rows) + 1))
 
 
-def test_an_unfinished_night_of_another_inventory_is_begun_anew(nights: Nights) -> None:
+def test_an_unfinished_night_of_another_inventory_starts_again(nights: Nights) -> None:
     nights.night(0)
     (night,) = nights.kept()
     shutil.move(night, nights.state / "unfinished.ndjson.zst")
@@ -227,7 +227,7 @@ def test_an_unfinished_night_of_another_inventory_is_begun_anew(nights: Nights) 
 
 
 @pytest.mark.parametrize("path", [SCRIPT, CONTRIB / "nightly" / "nightly.conf"], ids=lambda path: path.name)
-def test_shell(path: Path) -> None:
+def test_shellcheck_accepts_the_script(path: Path) -> None:
     run = [tool("shellcheck"), "--shell=sh", "--exclude=SC2034", str(path)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.stdout == ""
@@ -241,8 +241,8 @@ def test_settings_shown_are_those_of_the_script() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.suffix)
-def test_units(unit: Path, tmp_path: Path) -> None:
-    """What systemd finds fault with; the program that the service starts is not installed here."""
+def test_systemd_accepts_the_units(unit: Path, tmp_path: Path) -> None:
+    """Check with systemd-analyze; the program that the service starts is not installed here."""
     for each in UNITS:
         text = each.read_text().replace("/usr/local/bin/tlsweep-nightly", "/bin/true")
         (tmp_path / each.name).write_text(text)
@@ -252,7 +252,7 @@ def test_units(unit: Path, tmp_path: Path) -> None:
     assert about == [], done.stderr
 
 
-def test_the_service_can_do_little() -> None:
+def test_the_service_is_sandboxed() -> None:
     (service,) = (unit for unit in UNITS if unit.suffix == ".service")
     run = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", str(service)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -261,14 +261,14 @@ def test_the_service_can_do_little() -> None:
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
 
 
-def test_the_cron_table() -> None:
+def test_the_crontab_runs_the_script() -> None:
     *_, line = (CONTRIB / "nightly" / "tlsweep-nightly.cron").read_text().splitlines(keepends=True)
     assert re.fullmatch(r"\d+ \d+ \* \* \*  tlsweep  nice .*tlsweep-nightly /etc/tlsweep/nightly.conf\n", line)
     assert "%" not in line
 
 
-def test_alerts_ask_for_what_is_printed(tmp_path: Path) -> None:
-    """Every metric of the rules, with its labels, is one that the commands or the script print."""
+def test_alert_rules_use_existing_metrics(tmp_path: Path) -> None:
+    """Every metric of the rules, with its labels, is printed by the commands or by the script."""
     finding: dict[str, Any] = seen("a.example", "fail", "dns", tags={})
     finding.update(started="2026-11-01T00:00:00.000Z", attempts=1, duration_ms=1.0)
     finding["endpoints"][0]["timing_ms"] = {"connect": 1.0}
@@ -291,6 +291,6 @@ def test_alerts_ask_for_what_is_printed(tmp_path: Path) -> None:
         assert re.search(rf'(?m)^{name}\{{.*{label}="{value}"', printed), (name, label, value)
 
 
-def test_prometheus_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     run = [tool("promtool"), "check", "rules", str(CONTRIB / "prometheus-rules.yml")]
     assert subprocess.run(run, capture_output=True, timeout=PATIENCE, check=False).returncode == 0

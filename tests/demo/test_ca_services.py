@@ -12,8 +12,10 @@ from cryptography.x509 import ocsp
 from scanner.demo.ca_services import authority_url, ca_services, crl_url, make_crl, ocsp_answer, ocsp_staple, ocsp_url
 from scanner.demo.pki import Authority, Pki
 from scanner.demo.servers import MAX_REQUEST
-from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted, judge_staple_untrusted, ocsp_request
+from scanner.trust.revocation import judge_crl, judge_ocsp_untrusted, judge_staple_untrusted
 from scanner.x509.certificate import Certificate
+from scanner.x509.crl import load_crl_untrusted
+from scanner.x509.ocsp_request import encode_request
 
 NOW = 1_795_435_200.0
 
@@ -33,22 +35,22 @@ def test_the_responder_knows_what_was_revoked(pki: Pki) -> None:
     good, bad = pki.leaf("a.test"), pki.revoke(pki.leaf("b.test"), x509.ReasonFlags.superseded)
     for credential, status, reason in ((good, "good", None), (bad, "revoked", "superseded")):
         own = parsed(credential.leaf, pki.issuing)
-        said = judge_ocsp_untrusted(ocsp_answer(pki, ocsp_request(*own)), *own, NOW, "u")
+        said = judge_ocsp_untrusted(ocsp_answer(pki, encode_request(*own)), *own, NOW, "u")
         assert (said.status, said.reason) == (status, reason)
 
 
 def test_the_responder_answers_for_every_authority(pki: Pki) -> None:
     own = parsed(pki.issuing.der, pki.root)
-    assert judge_ocsp_untrusted(ocsp_answer(pki, ocsp_request(*own)), *own, NOW, "u").status == "good"
+    assert judge_ocsp_untrusted(ocsp_answer(pki, encode_request(*own)), *own, NOW, "u").status == "good"
     leaf = pki.leaf("rsa.test", issuer=pki.issuing_rsa).leaf
     own = parsed(leaf, pki.issuing_rsa)
-    assert judge_ocsp_untrusted(ocsp_answer(pki, ocsp_request(*own)), *own, NOW, "u").status == "good"
+    assert judge_ocsp_untrusted(ocsp_answer(pki, encode_request(*own)), *own, NOW, "u").status == "good"
 
 
 def test_the_responder_refuses(pki: Pki) -> None:
     stranger = Pki(NOW)
     own = parsed(stranger.leaf("a.test").leaf, stranger.issuing)
-    refused = ocsp.load_der_ocsp_response(ocsp_answer(pki, ocsp_request(*own)))
+    refused = ocsp.load_der_ocsp_response(ocsp_answer(pki, encode_request(*own)))
     assert refused.response_status is ocsp.OCSPResponseStatus.UNAUTHORIZED
     nonsense = ocsp.load_der_ocsp_response(ocsp_answer(pki, b"nonsense"))
     assert nonsense.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
@@ -62,7 +64,7 @@ def test_crls_list_the_revoked_certificates(pki: Pki) -> None:
     for credential, status in ((good, "good"), (bad, "revoked")):
         own = parsed(credential.leaf, pki.issuing)
         [url] = own[0].crl_urls
-        assert judge_crl_untrusted(data, *own, NOW, url).status == status
+        assert judge_crl(load_crl_untrusted(data), *own, NOW, url).status == status
 
 
 def test_staples_verify(pki: Pki) -> None:
@@ -95,7 +97,7 @@ async def _request_over_http(pki: Pki, request: bytes) -> bytes:
 
 def test_requests_over_http(pki: Pki) -> None:
     own = parsed(pki.leaf("a.test").leaf, pki.issuing)
-    asked = ocsp_request(*own)
+    asked = encode_request(*own)
     by_get = f"GET /ocsp/{quote(base64.b64encode(asked), safe='')} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     by_post = b"POST /ocsp HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(asked) + asked
     for request in (by_get, by_post):

@@ -27,7 +27,7 @@ def test_other_datagrams_get_no_reply(request_: bytes) -> None:
 
 
 class Nobody:
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         return DnsAnswer(DnsStatus.NXDOMAIN)
 
 

@@ -80,9 +80,7 @@ def test_words_without_evidence(code: str) -> None:
     assert words.summary(code, {})
 
 
-def test_the_page_is_fresh() -> None:
-    """Made again by: python scripts/build_causes.py"""
-    assert build_causes.main(["--check"]) == 0
+def test_every_code_is_on_the_page_of_causes() -> None:
     page = build_causes.build()
     assert all(f"### {code}\n" in page for code in CODES)
 

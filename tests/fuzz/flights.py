@@ -1,7 +1,7 @@
-"""Server flights as lists of messages, to be changed before they are put into records, and encrypted where TLS 1.3 asks for it.
+"""Server flights as lists of messages, to be changed before they are put into records and encrypted.
 
-The TLS 1.3 side is a tiny server made of ``scanner.tls.key_schedule``'s own keys; the older ones are OpenSSL's, recorded and
-taken apart. The client's randomness is fixed, so a flight stays an answer to the hello of every fresh ``client()``.
+The TLS 1.3 flights come from a tiny server with ``scanner.tls.schedule``'s keys; older ones are recorded from OpenSSL. The
+client's randomness is fixed, so that a flight answers the hello of every ``new_client()``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SESSION_ID: Final = RANDOM[32:64]
 
 
 def new_client(flight: Flight, public_key_of: Callable[[bytes], Any] | None = None) -> ClientHandshake:
-    """A handshake that the flight answers, its hello said."""
+    """Return a client that has sent the hello that the flight answers."""
     conn = client(flight.offer)
     if public_key_of is not None:
         conn._public_key_of = public_key_of
@@ -40,7 +40,7 @@ def new_client(flight: Flight, public_key_of: Callable[[bytes], Any] | None = No
 
 @dataclass(frozen=True)
 class Flight:
-    """``clear`` are the messages in the clear, all of them below TLS 1.3; ``inner`` those that TLS 1.3 encrypts."""
+    """A flight; ``clear`` are the messages in the clear, all of them before TLS 1.3, ``inner`` those that TLS 1.3 encrypts."""
 
     name: str
     offer: offers.Offer
@@ -48,31 +48,31 @@ class Flight:
     inner: tuple[bytes, ...] = ()
     keys: HandshakeKeys | None = None
     suite: int = 0
-    before: bytes = field(default=b"", repr=False)  # what the transcript holds before ``inner``
+    before: bytes = field(default=b"", repr=False)  # the transcript before ``inner``
     sign: Callable[[bytes], tuple[int, bytes]] | None = None
 
     def hash(self, messages: Sequence[bytes]) -> bytes:
-        """The transcript hash after these inner messages."""
+        """Return the transcript hash after these inner messages."""
         return SUITES[self.suite].hash(self.before + b"".join(messages)).digest()
 
     def finished(self, messages: Sequence[bytes]) -> bytes:
-        """A Finished that is right after these inner messages."""
+        """Return a valid Finished after these inner messages."""
         assert self.keys is not None
         return message(c.FINISHED, self.keys.server_finished(self.hash(messages)))
 
     def verify(self, messages: Sequence[bytes]) -> bytes:
-        """A CertificateVerify that is right after these inner messages: the work of whoever has the leaf's key."""
+        """Return a valid CertificateVerify after these inner messages, signed with the leaf's key."""
         assert self.sign is not None
         scheme, signature = self.sign(VERIFY_CONTEXT + self.hash(messages))
         return message(c.CERTIFICATE_VERIFY, u16(scheme) + vector16(signature))
 
     def protection(self) -> RecordProtection:
-        """Keys for a first encrypted record."""
+        """Return the protection for a first encrypted record."""
         assert self.keys is not None
         return self.keys.server_protection()
 
     def records(self) -> bytes:
-        """As an ordinary server would send it."""
+        """Return the records of an ordinary server."""
         sent = b"".join(record(c.HANDSHAKE, each) for each in self.clear)
         if self.keys is not None:
             sent += record(c.CHANGE_CIPHER_SPEC, b"\x01")
@@ -117,7 +117,7 @@ def _hello(suite: int, group: int, share: bytes, random: bytes = b"\x07" * 32) -
 
 @cache
 def modern(kind: str = "ec", suite: int = 0x1301, *, asks: bool = False, retry: bool = False) -> Flight:
-    """TLS 1.3: stapled response and SCTs, two certificates, and a CertificateRequest or HelloRetryRequest if wanted."""
+    """Return a TLS 1.3 flight with staple, SCTs and two certificates, and optionally CertificateRequest or HelloRetryRequest."""
     offer = offers.MODERN
     conn = client(offer)
     first = conn.data_to_send()[5:]
@@ -161,7 +161,7 @@ def modern(kind: str = "ec", suite: int = 0x1301, *, asks: bool = False, retry: 
 
 
 def messages_of(stream: bytes) -> tuple[bytes, ...]:
-    """The handshake messages in records in the clear."""
+    """Return the handshake messages in plaintext records."""
     content = b""
     while stream:
         length = int.from_bytes(stream[3:5], "big")
@@ -177,7 +177,7 @@ def messages_of(stream: bytes) -> tuple[bytes, ...]:
 
 @cache
 def older(name: str, offer: offers.Offer = offers.MODERN, **settings: Any) -> Flight:
-    """What OpenSSL answers with these settings."""
+    """Return OpenSSL's flight with these settings."""
     return Flight(name, offer, messages_of(b"".join(converse(client(offer), server_context(**settings)).received)))
 
 
@@ -195,7 +195,7 @@ def _finite_field() -> Flight:
 
 @cache
 def flights() -> tuple[Flight, ...]:
-    """Every kind that there is."""
+    """Return all kinds of flights."""
     v12 = ssl.TLSVersion.TLSv1_2
     return (
         modern(),

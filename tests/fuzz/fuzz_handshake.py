@@ -1,11 +1,11 @@
-"""Any bytes, in any chunks, end in events, never in an exception, and never in a flight taken for good that was not signed.
+"""Any bytes, in any chunks, result in events, never in an exception, and never in an accepted flight that was not signed.
 
-By hand: ``python -m tests.fuzz.fuzz_handshake --seconds 60``; a failure names its ``--case``, which plays it again.
+By hand: ``python -m tests.fuzz.fuzz_handshake --seconds 60``; a failure prints the ``--case`` that reproduces it.
 
-Flights are changed as messages, so that changes reach what TLS 1.3 encrypts; then as records; then as bytes. Whoever
-changes them has every key of the connection and can make a Finished that fits, but not the key of the leaf: if the
-client holds such a flight for good, what it learnt must be what was signed. In some cases it has the leaf's key too:
-then only the first half of the sentence holds.
+Flights are changed as messages, which reaches what TLS 1.3 encrypts, then as records, then as bytes. The fuzzer has all
+keys of the connection and can compute a valid Finished, but not the leaf's key: if the client accepts such a flight, what
+it read must be what was signed. In some cases the fuzzer has the leaf's key too; then only the first half of the
+invariant holds.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tests.fuzz.flights import Flight, flights, new_client
 from tests.helpers import evidence
 from tests.tls.peers import learnt, record, seen
 
-# Bytes that mean something somewhere: bounds of lengths, content and message types, versions
+# Bytes with a meaning: limits of lengths, content and message types, versions
 TELLING: Final = (0, 1, 2, 3, 4, 8, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23, 0x2B, 0x33, 0x7F, 0x80, 0xFE, 0xFF)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One changed flight. ``honest``: its signature was made by whoever has the leaf's key."""
+    """A changed flight; ``honest`` means that it was signed with the leaf's key after the change."""
 
     flight: Flight
     data: bytes
@@ -42,14 +42,14 @@ class Case:
 
 
 class Violation(AssertionError):
-    """The sentence at the top does not hold."""
+    """The invariant is violated."""
 
 
 # --- changing --------------------------------------------------------------------------------------
 
 
 def change_bytes(random: Random, data: bytes) -> bytes:
-    """Change some bytes of anything."""
+    """Change some bytes."""
     changed = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 5))):
         at = random.randrange(len(changed) + 1)
@@ -70,7 +70,7 @@ def change_bytes(random: Random, data: bytes) -> bytes:
 
 
 def _message(random: Random, message: bytes) -> bytes:
-    """Change one message, mostly so that its length still fits."""
+    """Change one message, mostly keeping its length valid."""
     body = change_bytes(random, message[4:])
     kind = message[0] if random.random() < 0.9 else random.choice(TELLING)
     if random.random() < 0.9:
@@ -102,7 +102,7 @@ def _messages(random: Random, messages: Sequence[bytes]) -> list[bytes]:
 
 
 def _pieces(random: Random, content: bytes) -> list[bytes]:
-    """Cut into the contents of records."""
+    """Cut bytes into the contents of records."""
     match random.randrange(4):
         case 0:
             size = random.choice((1, 7, 100, 1000)) if len(content) < 3000 else 1000
@@ -115,7 +115,7 @@ def _pieces(random: Random, content: bytes) -> list[bytes]:
 
 
 def _stray(random: Random) -> bytes:
-    """A record that may stand anywhere, and ought not to."""
+    """Return a record that is out of place."""
     return random.choice(
         (
             record(c.CHANGE_CIPHER_SPEC, b"\x01"),
@@ -132,7 +132,7 @@ def _stray(random: Random) -> bytes:
 
 
 def _sealed(random: Random, flight: Flight, inner: Sequence[bytes]) -> list[bytes]:
-    """Inner messages as encrypted records, sometimes of another type, empty, or not encrypted at all."""
+    """Return inner messages as encrypted records, sometimes of another type, empty, or not encrypted at all."""
     protection = flight.protection()
     records = []
     for piece in _pieces(random, b"".join(inner)):
@@ -152,12 +152,12 @@ def _sealed(random: Random, flight: Flight, inner: Sequence[bytes]) -> list[byte
                 pass
         records.append(protection.encrypt(c.HANDSHAKE, piece + bytes(random.choice((0, 0, 0, 1, 300)))))
         if piece and random.random() < 0.02:
-            protection = flight.protection()  # the sequence starts again
+            protection = flight.protection()  # the sequence number starts again
     return records
 
 
 def make_case(key: str) -> Case:
-    """The case of this name: the same whenever it is asked for, as far as keys and certificates are."""
+    """Return the case with this name, always the same except for keys and certificates."""
     random = Random(key)
     flight = random.choice(flights())
     clear = _messages(random, flight.clear) if flight.keys is None or random.random() < 0.2 else list(flight.clear)
@@ -166,7 +166,7 @@ def make_case(key: str) -> Case:
     if flight.keys is not None:
         inner = _messages(random, flight.inner) if random.random() < 0.9 else list(flight.inner)
         if random.random() < 0.8:
-            # all keys but the leaf's: whatever was changed, the Finished fits
+            # a Finished that fits the changes, made without the leaf's key
             inner = [each for each in inner if each[:1] != bytes([c.FINISHED])]
             if random.random() < 0.1:
                 honest = True
@@ -188,13 +188,13 @@ def make_case(key: str) -> Case:
 
 @cache
 def leaf_key() -> Callable[[bytes], Any]:
-    """How a real run reads the leaf's key."""
+    """Return the leaf's key, as a scan reads it."""
     return evidence.verifier().leaf_key
 
 
 @cache
 def signed(flight: Flight) -> dict[str, Any]:
-    """What is learnt of a flight as it was signed."""
+    """Return what is read from a flight as it was signed."""
     conn = new_client(flight, leaf_key())
     conn.receive_data(flight.records())
     assert conn.state is State.COMPLETE, flight.name
@@ -202,7 +202,7 @@ def signed(flight: Flight) -> dict[str, Any]:
 
 
 def run(flight: Flight, pieces: Sequence[bytes]) -> tuple[ClientHandshake, list[Event]]:
-    """Feed a fresh client, and close."""
+    """Feed a case to a new client, and close."""
     conn = new_client(flight, leaf_key())
     events: list[Event] = []
     for piece in (*pieces, b"", b"after the end"):
@@ -214,7 +214,7 @@ def run(flight: Flight, pieces: Sequence[bytes]) -> tuple[ClientHandshake, list[
 
 
 def check(case: Case) -> tuple[ClientHandshake, list[Event]]:
-    """Raise ``Violation`` where the sentence does not hold of a case."""
+    """Raise ``Violation`` if a case violates the invariant."""
     ends = (*case.cuts, len(case.data))
     pieces = [case.data[begin:end] for begin, end in zip((0, *case.cuts), ends, strict=True) if begin < end]
     conn, events = run(case.flight, pieces)
@@ -222,7 +222,7 @@ def check(case: Case) -> tuple[ClientHandshake, list[Event]]:
     if events != other or {**learnt(conn), "plaintext": b""} != {**learnt(whole), "plaintext": b""}:
         raise Violation(f"chunks matter: {events} or {other}")
     _check_end(conn, events)
-    if not case.honest and held_for_good(conn):
+    if not case.honest and accepted(conn):
         _check_signed(case.flight, conn)
     return conn, events
 
@@ -238,8 +238,8 @@ def _check_end(conn: ClientHandshake, events: Sequence[Event]) -> None:
             raise Violation(f"{event} is not the last event")
 
 
-def held_for_good(conn: ClientHandshake) -> bool:
-    """Read to its end, signed by the leaf, and in TLS 1.3 finished by whoever has the keys."""
+def accepted(conn: ClientHandshake) -> bool:
+    """Return whether a flight was accepted: complete, signed by the leaf, and in TLS 1.3 with a valid Finished."""
     if conn.state is not State.COMPLETE:
         return False
     negotiation = seen(conn).negotiation
@@ -252,7 +252,7 @@ def _check_signed(flight: Flight, conn: ClientHandshake) -> None:
     if flight.keys is not None:
         names = set(original) - {"plaintext"}
     else:
-        # below TLS 1.3 the leaf signs the randoms and the key exchange, and nothing else
+        # before TLS 1.3 the leaf only signs the randoms and the key exchange
         names = {"group", "dh_bits", "random"}
         if leaf_key()(now["certificates"][0]) != leaf_key()(original["certificates"][0]):
             raise Violation("held for good with another key")
@@ -265,7 +265,7 @@ def _check_signed(flight: Flight, conn: ClientHandshake) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run cases for some time; 1 where one fails."""
+    """Run cases for some time; return 1 if one fails."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", default="1", help="a word that all cases of this run depend on")
@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:
             sys.stdout.write(f"--case {key}\n")
             raise SystemExit(1) from error
-        ends[f"{type(events[-1]).__name__}{', for good' if held_for_good(conn) else ''}"] += 1
+        ends[f"{type(events[-1]).__name__}{', for good' if accepted(conn) else ''}"] += 1
         number += 1
         if given.case:
             sys.stdout.write(f"{case.flight.name}: {events}\n")

@@ -1,10 +1,10 @@
-"""Any bytes where a certificate, staple, list, timestamp, cookie, finding or configuration belongs end in a value or in
-the one error that the reader names, never in another exception; and a finding of them can be written.
+"""Any bytes in place of a certificate, staple, CRL, SCT, cookie, finding or configuration are parsed to a value or raise the
+reader's one error, never another exception; and the resulting finding can be written.
 
-By hand: ``python -m tests.fuzz.fuzz_readers --seconds 600``; a failure names its ``--case``, which plays it again.
+By hand: ``python -m tests.fuzz.fuzz_readers --seconds 600``; a failure prints the ``--case`` that reproduces it.
 
-DER is changed as a tree, so that changes lie deep and the lengths around them fit, and then as bytes. Certificates, OCSP
-responses and CRLs are signed again after most changes: what does not verify is not looked at any further.
+DER is changed as a tree, so that changes are deep inside while the lengths around them fit, and then as bytes.
+Certificates, OCSP responses and CRLs are mostly signed again, since what does not verify is not read any further.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from scanner.tls import messages, offers
 from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
 from scanner.trust.ct_logs import log_list_untrusted
-from scanner.trust.revocation import judge_crl_untrusted, judge_ocsp_untrusted
+from scanner.trust.revocation import judge_crl, judge_ocsp_untrusted
 from scanner.trust.transparency import Transparency
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
@@ -66,9 +66,9 @@ from tests.fuzz.fuzz_handshake import change_bytes
 from tests.helpers import evidence, pki, revocation, scts
 from tests.tls.peers import RANDOM, client, message, record
 
-# Seconds that reading one case may take.
+# The most CPU seconds that reading one case may take.
 LONGEST: Final = 2.0
-# What stands for a number, a text or a time where another does.
+# Values that replace a number, a text or a time.
 CONTENTS: Final = (
     b"", b"\0", b"\x7f", b"\x80", b"\xff" * 9, b"\x01" + bytes(3000), b"\xff" + bytes(5000), b"99991231235959Z", b"00000101000000Z",
     b"20260230000000Z", b"\xed\xa0\x80", b"\x06\x01\x80", b"a" * 70000, b"\x2a" * 127, b"*.", b"..", b"xn--\xff", b"http://[", b"ldap:///%",
@@ -100,28 +100,28 @@ TAGS: Final = (
 
 
 class Violation(AssertionError):
-    """The sentence at the top does not hold."""
+    """The invariant is violated."""
 
 
 # --- changing DER ----------------------------------------------------------------------------------
 
 
 class Node(NamedTuple):
-    """An element: its children, or its content where it has none; without a tag the content is all of the encoding."""
+    """A DER element with its children, or its content if it has none; without a tag, the content is the whole encoding."""
 
     tag: int | None
     content: bytes
     children: list[Node]
 
     def encoded(self) -> bytes:
-        """The bytes of it."""
+        """Return the encoding of the element."""
         if self.tag is None:
             return self.content
         return pki.tlv(self.tag, self.content, *[child.encoded() for child in self.children])
 
 
 def parse(data: bytes, depth: int = 0) -> list[Node]:
-    """The elements of ``data``; octet and bit strings are looked into where they hold elements themselves."""
+    """Parse the elements of ``data``, including those inside octet and bit strings."""
     found = []
     at = 0
     while at < len(data):
@@ -134,7 +134,7 @@ def parse(data: bytes, depth: int = 0) -> list[Node]:
         if len(content) < length:
             raise ValueError
         children: list[Node] = []
-        # a bit string begins with the number of unused bits
+        # a bit string starts with the number of unused bits
         skipped = 1 if tag == 0x03 else 0
         if depth < 20 and content and (tag & 0x20 or tag == 0x04 or (tag == 0x03 and content[:1] == b"\0")):
             try:
@@ -147,7 +147,7 @@ def parse(data: bytes, depth: int = 0) -> list[Node]:
 
 
 def _nodes(node: Node) -> list[tuple[Node, int]]:
-    """(parent, place) of every element below ``node``."""
+    """Yield (parent, index) of every element below ``node``."""
     found = []
     for place, child in enumerate(node.children):
         found.append((node, place))
@@ -200,7 +200,7 @@ def change(random: Random, data: bytes) -> bytes:
 
 
 def signed(random: Random, data: bytes, private: pki.PrivateKey) -> bytes:
-    """SIGNED{}: its first element changed and signed, the rest mostly as it was."""
+    """Return SIGNED{}: its first element changed and signed again, the rest mostly unchanged."""
     (top,) = parse(data)
     if len(top.children) < 3 or random.random() < 0.2:
         return change(random, data)
@@ -209,7 +209,7 @@ def signed(random: Random, data: bytes, private: pki.PrivateKey) -> bytes:
     return pki.sequence(first, pki.algorithm(private), signature, *[each.encoded() for each in top.children[3:]])
 
 
-# --- what is read ----------------------------------------------------------------------------------
+# --- inputs ----------------------------------------------------------------------------------------
 
 WORLD: Final = revocation.World()
 URL: Final = revocation.URL
@@ -222,7 +222,7 @@ def _log() -> scts.Log:
 
 @cache
 def _leaf() -> pki.Issued:
-    """A leaf with everything that is looked into."""
+    """Return a leaf with every part that is parsed."""
     return scts.with_scts(
         [_log()],
         evidence.HOST,
@@ -254,7 +254,7 @@ def _transparency() -> Transparency:
 
 
 def _finding(random: Random, seen: Evidence) -> Finding:
-    """The finding of what was seen, through every judge and rule, and as the line that is written."""
+    """Return the finding of evidence, through verification and diagnosis, encoded as a line."""
     verdicts = evidence.verdicts(seen, _verifier())
     context = Context(at=evidence.AT, transparency=_transparency())
     diagnosis = diagnose(seen, verdicts, context)
@@ -262,7 +262,7 @@ def _finding(random: Random, seen: Evidence) -> Finding:
     found = assemble.finding(seen, verdicts, diagnosis, "fuzz", facts=facts, context=context)
     if diagnosis.error is not None:
         raise Violation(diagnosis.error)
-    orjson.dumps(found)  # which takes no more than JSON holds
+    orjson.dumps(found)  # which refuses what JSON cannot represent
     line = dumps_line(found)
     if random.random() < 0.2:
         _read_finding(line)
@@ -274,7 +274,7 @@ def _seen(certificates: Sequence[bytes], **changes: Any) -> Evidence:
 
 
 def _read_finding(line: bytes) -> None:
-    """As ``stats`` and ``diagnose`` do."""
+    """Read a finding like ``stats`` and ``diagnose`` do."""
     found = finding_of(line)
     if isinstance(found, str):
         return
@@ -326,7 +326,7 @@ def _ocsp(random: Random) -> None:
     good = revocation.ocsp(WORLD.leaf, WORLD.ca, random.choice(("good", "revoked", "unknown")))
     (top,) = parse(good)
     if random.random() < 0.7:
-        # the BasicOCSPResponse: signed again
+        # the BasicOCSPResponse, signed again
         octets = top.children[1].children[0].children[1]
         inner = signed(random, octets.children[0].encoded(), WORLD.ca.private)
         data = pki.sequence(
@@ -356,11 +356,11 @@ def _crl(random: Random) -> None:
     good = revocation.crl(WORLD.ca, *entries, extensions=[revocation.issuing_point(URL, reasons=["keyCompromise"])])
     data = signed(random, good, WORLD.ca.private)
     try:
-        read = crl.load_untrusted(data)
+        read = crl.load_crl_untrusted(data)
+        judge_crl(read, leaf, issuer, pki.NOW, URL)
         crl.look_up_untrusted(read, leaf, issuer, URL)
     except CrlError:
         pass
-    judge_crl_untrusted(data, leaf, issuer, pki.NOW, URL)
 
 
 @cache
@@ -450,7 +450,7 @@ def _lines() -> tuple[bytes, ...]:
     return tuple(orjson.dumps(_finding(random, each)) for each in seen)
 
 
-# What stands in a finding where something else does
+# Values that replace others in a finding
 STRANGE: Final[tuple[Any, ...]] = (
     None, True, -1, 0, 1 << 62, 1e308, -1e308, "", "a", "9999-99-99", "0001-01-01T00:00:00Z", "\u0000\ud7ff", "f" * 64,
     [], {}, [[]], [None], {"a": 1}, ["x"] * 50, "0303", "nan",
@@ -458,7 +458,7 @@ STRANGE: Final[tuple[Any, ...]] = (
 
 
 def _change_json(random: Random, value: Any) -> Any:
-    """One value somewhere in ``value`` changed."""
+    """Change one value somewhere in ``value``."""
     if isinstance(value, dict) and value and random.random() < 0.9:
         key = random.choice(list(value))
         if random.random() < 0.1:
@@ -530,7 +530,7 @@ def _http(random: Random) -> None:
         pass
 
 
-# What servers say first, by the protocol's name
+# The greetings of servers by protocol
 SAID: Final = {
     "smtp": b"220 mail ESMTP\r\n250-mail\r\n250-SIZE 10\r\n250 STARTTLS\r\n220 ready\r\n",
     "imap": b"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n* CAPABILITY STARTTLS\r\na1 OK done\r\na2 OK begin\r\n",
@@ -560,7 +560,7 @@ def _starttls(random: Random) -> None:
         talk.receive_data(piece)
         talk.wrap(talk.data_to_send())
     talk.unwrap(talk.leftover + data)
-    repr(talk.next())
+    repr(talk.outcome)
     recognise(data[:512])
 
 
@@ -605,7 +605,10 @@ READERS: Final[dict[str, Callable[[Random], None]]] = {
 
 
 def play(key: str) -> str:
-    """Play one case, "reader-word"; returns the reader. The same key is the same case. Raises ``Violation`` and whatever escapes."""
+    """Run one case, "reader-word", and return its reader. Equal keys are equal cases.
+
+    Raises ``Violation``, and any exception of the reader that its name does not declare.
+    """
     reader = key.partition("-")[0]
     begun = time.process_time()
     READERS[reader](Random(key))
@@ -615,7 +618,7 @@ def play(key: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run cases for some time; 1 where one fails."""
+    """Run cases for some time; return 1 if one fails."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", default="1", help="a word that all cases of this run depend on")

@@ -1,4 +1,4 @@
-"""A short run of the fuzz target over the readers, always the same; and that it can see what it looks for."""
+"""A short deterministic run of the fuzz target for the readers, and proof that it detects violations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tests.fuzz import fuzz_readers as module
 from tests.fuzz.fuzz_readers import READERS, WORLD, Violation, change_tree, main, parse, play
 from tests.helpers import pki, revocation
 
-# Cases of each reader: together some three seconds.
+# Cases of each reader; all together take some three seconds.
 CASES = 150
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_some_hundred_changes(reader: str) -> None:
+def test_some_hundred_cases(reader: str) -> None:
     for number in range(CASES):
         assert play(f"{reader}-test-{number}") == reader
 
 
-def test_an_encoding_survives_being_taken_apart() -> None:
+def test_an_encoding_is_parsed_and_encoded_without_changes() -> None:
     for data in (WORLD.leaf.der, revocation.ocsp(WORLD.leaf, WORLD.ca), revocation.crl(WORLD.ca)):
         (top,) = parse(data)
         assert top.encoded() == data
@@ -33,7 +33,7 @@ def test_the_same_key_makes_the_same_change() -> None:
 
 
 def test_changed_trees_reach_deep() -> None:
-    """Many of them are read to a much later place than where changed bytes stop a reader."""
+    """Changed trees are parsed further than changed bytes."""
     said = set()
     for number in range(300):
         try:
@@ -45,9 +45,9 @@ def test_changed_trees_reach_deep() -> None:
     assert "read" in said and len(said) > 30
 
 
-def test_it_sees_an_exception_that_a_reader_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undeclared_exception_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     def unpack(response: bytes, _certificate: object) -> list[bytes]:
-        kind, octets = pki.tlv(5), response  # the reader as it was
+        kind, octets = pki.tlv(5), response  # the original reader
         raise ValueError(len(kind + octets))
 
     monkeypatch.setattr(sct, "stapled_untrusted", unpack)
@@ -55,13 +55,13 @@ def test_it_sees_an_exception_that_a_reader_does_not_name(monkeypatch: pytest.Mo
         play("ocsp-x-1")
 
 
-def test_it_sees_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_for_too_long_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST", -1.0)
     with pytest.raises(Violation, match="takes more than"):
         play("http-x-1")
 
 
-def test_by_hand(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["--seconds", "0.3", "--seed", "by hand"]) == 0
     assert main(["--case", "http-by hand-1"]) == 0
     assert "1 http" in capsys.readouterr().out

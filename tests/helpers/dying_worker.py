@@ -1,4 +1,4 @@
-"""A worker process that dies at the sight of one target, as a crash of native code would end it."""
+"""A worker process that is killed when it receives a certain target, as by a crash in native code."""
 
 from __future__ import annotations
 

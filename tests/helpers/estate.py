@@ -1,7 +1,7 @@
-"""Findings of an estate of any size, made out of a few: the same for everybody, night by night.
+"""Generates reproducible findings of an estate of any size from a few templates, night by night.
 
-For trying out what reads findings. What a target is hangs on its number alone, so that two nights can be compared: most
-targets are as they were, a few fail or are mended.
+A target depends only on its number, so that two nights can be compared: most targets are unchanged, a few start to fail
+or are fixed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ ISSUERS: Final = (
     "CN=DigiCert Global G3 TLS ECC SHA384 2020 CA1,O=DigiCert Inc,C=US", "CN=Sectigo RSA DV Secure Server CA,O=Sectigo",
     "CN=GlobalSign RSA OV SSL CA 2018,O=GlobalSign nv-sa,C=BE", "CN=Corporate Issuing CA 3,O=Example Corp",
 )  # fmt: skip
-# Of a thousand targets in order, how many fail each night that did not, and are mended only for that night.
+# Per thousand targets, how many are healthy instead of failing, or the reverse, in one night only.
 _FLICKER: Final = 4
 
 
 def estate(
     templates: Sequence[dict[str, Any]], count: int, *, broken: float = 0.1, night: int = 0, seed: str = "estate"
 ) -> Iterator[bytes]:
-    """``count`` lines of a findings file, of which the share ``broken`` is made from templates that are not in order."""
+    """Yield ``count`` lines of a findings file, the share ``broken`` of them from unhealthy templates."""
     plain = [_cut(one) for one in templates if one["outcome"] == "ok" and one["certificates"]]
     wrong = [_cut(one) for one in templates if one["outcome"] != "ok"]
-    # the first is met twice as often as the second, ... : estates have a few common faults and many rare ones
+    # Zipf-like: estates have a few common faults and many rare ones
     weights = [1 / (place + 2) for place in range(len(wrong))]
     moment = FIRST_NIGHT + timedelta(days=night)
     for number in range(1, count + 1):
@@ -47,7 +47,7 @@ def estate(
 
 
 def _cut(template: dict[str, Any]) -> tuple[bytes, str, str, str]:
-    """A template as text, and what in it is put in the place of: host, SHA-256 and last day of the leaf."""
+    """Return a template as JSON, and the parts to replace in it: the host, and the leaf's SHA-256 and notAfter."""
     leaf = template["certificates"][0] if template["certificates"] else {}
     return (
         orjson.dumps(template),

@@ -1,7 +1,7 @@
-"""Evidence by hand: what a probe, an address and a target would have left behind, with healthy defaults.
+"""Builders of evidence with healthy defaults.
 
-``answered()`` is a whole flight, ``failed(Failure.RESET)`` a connection that came to nothing; ``evidence(...)`` puts
-addresses together, and ``diagnosed(...)`` judges them with the real judge over a store with ``ROOT`` in it.
+``answered()`` is a probe with a whole flight, ``failed(Failure.RESET)`` one that failed; ``evidence(...)`` combines
+endpoints, and ``diagnosed(...)`` diagnoses them with the real verifier and a store that has ``root()``.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ AT = pki.NOW
 
 @cache
 def root() -> pki.Issued:
-    """The one trusted root."""
+    """Return the trusted root."""
     return pki.root("Trusted Root")
 
 
 @cache
 def issuing() -> pki.Issued:
-    """The intermediate that issues the leaves."""
+    """Return the intermediate that issues the leaves."""
     return pki.certificate("Issuing CA", issuer=root(), ca=True, not_after=AT + 1000 * pki.DAY)
 
 
 @cache
 def leaf(host: str = HOST) -> pki.Issued:
-    """A healthy leaf for ``host``."""
+    """Return a healthy leaf for ``host``."""
     return pki.certificate(host, issuer=issuing())
 
 
 @cache
 def chain(host: str = HOST) -> tuple[bytes, ...]:
-    """A healthy chain for ``host``."""
+    """Return a healthy chain for ``host``."""
     return leaf(host).der, issuing().der
 
 
 def target(host: str = HOST, *, protocol: str = "https", port: int = 443, **changes: Any) -> Target:
-    """A row; IP literals send no server_name."""
+    """Return a target; for an IP address it sends no server_name."""
     is_ip = ":" in host or host.replace(".", "").isdigit()
     given: dict[str, Any] = {"sni": None if is_ip else host, "host_is_ip": is_ip, **changes}
     return Target(row=1, host=host, port=port, protocol=protocol, **given)
 
 
 def flight(certificates: Sequence[bytes | pki.Issued] | None = None, **changes: Any) -> ServerFlight:
-    """A whole TLS 1.3 flight."""
+    """Return a whole TLS 1.3 flight."""
     of_flight = {name: changes.pop(name) for name in ("random", "ocsp_response", "scts") if name in changes}
     given: dict[str, Any] = {
         "version": 0x0304,
@@ -88,7 +88,7 @@ def answered(
     sni: str | None = HOST,
     **changes: Any,
 ) -> Probe:
-    """A connection whose whole flight was read."""
+    """Return a probe that read a whole flight."""
     return Probe(
         offer,
         sni,
@@ -109,24 +109,24 @@ def failed(
     sni: str | None = HOST,
     **changes: Any,
 ) -> Probe:
-    """A connection that came to nothing; ``alert`` is the description of a fatal one."""
+    """Return a failed probe; ``alert`` is the description of a fatal alert."""
     return Probe(offer, sni, stage, failure, alert=None if alert is None else (2, alert), **changes)
 
 
 def alerted(alert: int, **changes: Any) -> Probe:
-    """A connection that a fatal alert ended."""
+    """Return a probe that ended with a fatal alert."""
     return failed(Failure.ALERT, alert=alert, bytes_received=7, **changes)
 
 
 def at(probe: Probe, address: str = ADDRESS, *, accepted: Any = None, **followups: Any) -> EndpointEvidence:
-    """One address; follow-ups by the question's name, with ``_`` for ``-``."""
+    """Return the evidence of an address; follow-ups are by name, with ``_`` for ``-``."""
     return EndpointEvidence(
         address, probe, {name.replace("_", "-"): answer for name, answer in followups.items()}, accepted
     )
 
 
 def dns(status: DnsStatus = DnsStatus.NOERROR, addresses: Sequence[str] = (ADDRESS,), **changes: Any) -> DnsAnswer:
-    """What the resolver answered."""
+    """Return a DNS answer."""
     if status is not DnsStatus.NOERROR:
         addresses = ()
     return DnsAnswer(status, tuple(addresses), resolver="192.0.2.53", **changes)
@@ -138,7 +138,7 @@ def evidence(
     answer: DnsAnswer | None = None,
     bug: str | None = None,
 ) -> Evidence:
-    """Everything one target gave; a bare probe is at ``ADDRESS``."""
+    """Return the evidence of a target; a bare probe is at ``ADDRESS``."""
     placed = tuple(endpoint if isinstance(endpoint, EndpointEvidence) else at(endpoint) for endpoint in endpoints)
     return Evidence(of or target(), AT, answer or dns(addresses=[e.address for e in placed]), placed, 0.05, 1, bug)
 
@@ -146,7 +146,7 @@ def evidence(
 def verifier(
     *anchors: pki.Issued, public: bool = False, stores: Mapping[str, Sequence[pki.Issued]] | None = None
 ) -> ChainVerifier:
-    """A judge over one store with these anchors (``ROOT`` where none is given), or over several."""
+    """Return a verifier with one store of these anchors (by default ``root()``), or with several ``stores``."""
     given = stores or {"test": anchors or (root(),)}
     return ChainVerifier(
         [pki.store(*members, name=name) for name, members in given.items()],
@@ -156,7 +156,7 @@ def verifier(
 
 
 def verdicts(seen: Evidence, by: ChainVerifier | None = None, when: float = AT) -> list[ChainVerdict | None]:
-    """What the judge says of each address."""
+    """Return the verdict on the chain of each endpoint."""
     by = by or verifier()
     found: list[ChainVerdict | None] = []
     for endpoint in seen.endpoints:
@@ -170,18 +170,18 @@ def verdicts(seen: Evidence, by: ChainVerifier | None = None, when: float = AT) 
 
 
 def diagnosed(seen: Evidence | Probe, by: ChainVerifier | None = None, **context: Any) -> Diagnosis:
-    """The diagnosis of what was seen."""
+    """Return the diagnosis of evidence, or of a single probe."""
     if isinstance(seen, Probe):
         seen = evidence(seen)
     return diagnose(seen, verdicts(seen, by), Context(at=AT, **context))
 
 
 def codes(diagnosis: Diagnosis) -> list[str]:
-    """Codes in order; warnings carry "?", notes ".": ``["certificate-expired", "chain-has-extras?"]``."""
+    """Return the codes in order, warnings with "?" and notes with ".": ``["certificate-expired", "chain-has-extras?"]``."""
     marks = {"error": "", "warning": "?", "note": "."}
     return [record["code"] + marks[record["severity"]] for record in diagnosis.diagnoses]
 
 
 def proof(diagnosis: Diagnosis, code: str) -> dict[str, Any]:
-    """The evidence of one code."""
+    """Return the evidence of one code."""
     return next(record["evidence"] for record in diagnosis.diagnoses if record["code"] == code)

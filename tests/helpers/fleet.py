@@ -1,4 +1,4 @@
-"""Servers of the demo, kept up in a thread for tests that run the whole program against them."""
+"""Runs servers of the demo in a thread, for tests of the whole program."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from scanner.demo.fleet import Fleet, run_fleet
 
 
 def named(*names: str) -> list[Case]:
-    """Cases of the demo by name."""
+    """Return the demo's cases with these names."""
     by_name = {case.name: case for case in CASES}
     return [by_name[name] for name in names]
 
 
 @contextmanager
 def fleet_of(directory: Path, cases: Sequence[Case]) -> Iterator[Fleet]:
-    """The fleet of these cases, up for the length of the block."""
+    """Run the fleet of these cases for the block."""
     up, stop = threading.Event(), trio.Event()
     made: list[Fleet] = []
     tokens: list[trio.lowlevel.TrioToken] = []

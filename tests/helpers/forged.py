@@ -1,4 +1,4 @@
-"""Findings as nobody of ours would write them: real ones, each field in turn replaced by each kind of absurd value."""
+"""Malformed findings: real ones, with each field in turn replaced by each kind of absurd value."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import orjson
 
-# What acts on a terminal, in HTML, CSV, Markdown, Prometheus or SQL instead of showing.
+# Control sequences and markup of terminals, HTML, CSV, Markdown, Prometheus and SQL.
 ESCAPES: Final = (
     "\x1b]0;owned\x07\x1b[31mred\u202e\x9b2J\r\nnext\x00end<script>alert(1)</script>"
     "\"'=cmd|' /C calc'!A0|`x`\\{a=\"b\"}; DROP TABLE"
 )
 ABSENT: Final = object()
-# Written by hand: orjson writes no such numbers, lone surrogates or double keys.
+# JSON that orjson does not write: such numbers, lone surrogates, duplicate keys.
 RAW: Final = (
     b"1e400", b"-1e400", b"NaN", b"1e308", b"123456789012345678901234567890", b"-9223372036854775809", b"18446744073709551615",
     b'"\\ud800"', b'"\\udfff\\ud800x"', b'{"a":1,"a":2}', b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"-0.0",
@@ -29,7 +29,7 @@ _MARK: Final = b'"\xef\xbf\xbemark"'
 
 
 def paths(value: Any, at: tuple[str | int, ...] = (), *, items: int = 2) -> Iterator[tuple[str | int, ...]]:
-    """Where every field is; of lists only the first ``items``."""
+    """Yield the path of every field; only the first ``items`` of each list."""
     if at:
         yield at
     if isinstance(value, Mapping):
@@ -41,7 +41,7 @@ def paths(value: Any, at: tuple[str | int, ...] = (), *, items: int = 2) -> Iter
 
 
 def replaced(finding: Mapping[str, Any], at: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """A copy with another value at a place, or without it."""
+    """Return a copy with another value at a path, or without it."""
     made: Any = copy.deepcopy(finding)
     place = made
     for step in at[:-1]:
@@ -54,7 +54,7 @@ def replaced(finding: Mapping[str, Any], at: tuple[str | int, ...], value: Any) 
 
 
 def forged(findings: Iterable[Mapping[str, Any]], *, every: int = 1) -> Iterator[bytes]:
-    """Lines with one field forged, each field by each value; with ``every`` only each so many-th of them."""
+    """Yield lines with one field replaced, each field by each value; with ``every``, only every so manieth of them."""
     number = 0
     for finding in findings:
         for at in paths(finding):

@@ -1,4 +1,4 @@
-"""Findings in which every text comes from somebody who wishes the reader ill, for whatever shows findings to people."""
+"""Findings full of hostile text, for everything that displays findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXTS: Final = (
 
 
 def hostile_finding(number: int = 0) -> dict[str, Any]:
-    """A finding that is well shaped, with the texts in turn in every place that holds one."""
+    """Return a well-formed finding with hostile texts in every text field."""
     texts = [TEXTS[(number + place) % len(TEXTS)] for place in range(len(TEXTS))]
     first, second, third, fourth = texts[:4]
     leaf = f"{number:064x}"
@@ -61,7 +61,7 @@ def hostile_finding(number: int = 0) -> dict[str, Any]:
 
 
 def misshapen() -> list[dict[str, Any]]:
-    """Findings whose parts are not what they should be, as far as a reader lets them through."""
+    """Return findings with values of wrong types, as far as the reader accepts them."""
     target = {"host": "a.example", "port": 443, "tags": {}}
     plain = {"schema": "tlsweep/1", "outcome": "fail", "target": target}
     deep: Any = []

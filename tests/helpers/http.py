@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on loopback that answers as a test wants it to, however wrong, and a resolver of one's own making."""
+"""A small HTTP/1.1 server on loopback with scripted answers, which may be malformed, and a fake resolver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = bytes | Callable[[trio.abc.Stream, "Asked"], Awaitable[None]]
 
 @dataclass(slots=True)
 class Asked:
-    """One request as it came."""
+    """A received request."""
 
     method: str
     target: str
@@ -25,19 +25,19 @@ class Asked:
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer."""
+    """Return a complete response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def redirect(target: str, status: str = "302 Found") -> bytes:
-    """An answer that leads on."""
+    """Return a redirect to ``target``."""
     return ok(b"", f"Location: {target}", status=status)
 
 
 @dataclass(slots=True)
 class Server:
-    """``answers`` by path; what is not there is 404. ``asked`` is every request in its order, ``peak`` the most at once."""
+    """A server; ``answers`` is by path, others get 404; ``asked`` are the requests, ``peak`` the most at once."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Server:
 async def serving(
     answers: Mapping[str, Answer] | None = None, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Server]:
-    """A server on a free port of 127.0.0.1 for the length of the block."""
+    """Run a server on a free port of 127.0.0.1 for the block."""
     server = Server(dict(answers or {}))
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -114,12 +114,12 @@ async def serving(
 
 @dataclass(slots=True)
 class Names:
-    """A resolver: the addresses of each name, or one list after the other where the name's owner plays tricks."""
+    """A resolver that knows the addresses of names; a list of lists gives each query the next list."""
 
     zone: Mapping[str, Sequence[str] | Sequence[Sequence[str]]]
     asked: list[str] = field(default_factory=list)
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         turn = self.asked.count(name)
         self.asked.append(name)
         await trio.lowlevel.checkpoint()

@@ -1,7 +1,7 @@
-"""A resolver that works on so many questions at a time, like systemd-resolved and dnsmasq: ``python -m tests.helpers.limited_resolver``.
+"""A resolver that limits concurrent queries, like systemd-resolved and dnsmasq: ``python -m tests.helpers.limited_resolver``.
 
-Arguments: port, questions at a time, what becomes of those above (``drop`` or ``refuse``), seconds for each. It knows
-``nNUMBER.crowd.test`` by :func:`address`, and nothing for AAAA. It ends with its standard input.
+Arguments: port, limit of concurrent queries, what happens to further ones (``drop`` or ``refuse``), seconds per query.
+``nNUMBER.crowd.test`` has the A record :func:`address` and no AAAA. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ NAMES = "crowd.test"
 
 
 def address(number: int) -> str:
-    """The loopback address of that name."""
+    """Return the loopback address of ``nNUMBER.crowd.test``."""
     return f"127.{2 + number // 62500}.{number // 250 % 250}.{1 + number % 250}"
 
 
 def respond(query: bytes) -> bytes | None:
-    """The answer to a question without compression; ``None`` for what is no question."""
+    """Return the answer to an uncompressed query, or ``None`` if it is too short."""
     if len(query) < 17:
         return None
     end = query.index(b"\0", 12) + 5
@@ -39,7 +39,7 @@ def respond(query: bytes) -> bytes | None:
 
 
 def serve(sock: socket.socket, most: int, refuse: bool, seconds: float) -> None:
-    """Answer until standard input ends."""
+    """Answer queries until standard input ends."""
     sock.setblocking(False)
     working: collections.deque[tuple[float, bytes, tuple[str, int]]] = collections.deque()
     while True:

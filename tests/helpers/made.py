@@ -1,4 +1,4 @@
-"""Findings put together by hand, complete and valid, for whatever reads them."""
+"""Builders of complete and valid findings, for everything that reads them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CLIENTS: Final[dict[str, str]] = {"openssl": "ok"}
 
 
 def sha256(of: str) -> str:
-    """The SHA-256 that a certificate of this name has here."""
+    """Return the SHA-256 of the made-up certificate with this name."""
     return hashlib.sha256(of.encode()).hexdigest()
 
 
 def certificate(name: str, *, not_after: str = "2027-02-11T02:00:00Z", issuer: str = "CN=Made CA") -> dict[str, Any]:
-    """The record of a certificate."""
+    """Return the record of a made-up certificate."""
     return {
         "sha256": sha256(name), "subject": f"CN={name}", "issuer": issuer, "san": [name], "serial": "01",
         "not_before": "2026-11-13T02:00:00Z", "not_after": not_after, "key": "ec:P-256",
@@ -28,7 +28,7 @@ def certificate(name: str, *, not_after: str = "2027-02-11T02:00:00Z", issuer: s
 
 
 def diagnosis(code: str, severity: str | None = None, *endpoints: str, **evidence: Any) -> dict[str, Any]:
-    """One diagnosis; the cause is the code's."""
+    """Return a diagnosis with the cause of ``code``."""
     made: dict[str, Any] = {
         "code": code,
         "cause": CODES[code].cause,
@@ -53,7 +53,7 @@ def finding(
     endpoint: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """A finding with one endpoint that sent ``leaf`` (default: one of its own for each host)."""
+    """Return a finding with one endpoint that sent ``leaf`` (by default a certificate for ``host``)."""
     errors = [one for one in diagnoses if one["severity"] == "error"]
     warned = any(one["severity"] == "warning" for one in diagnoses)
     sent = certificate(host) if leaf is None else leaf
@@ -89,7 +89,7 @@ def finding(
 
 
 def invalid(row: int = 1, **changes: Any) -> dict[str, Any]:
-    """The finding of a row that cannot be used."""
+    """Return the finding of an invalid row."""
     return {
         "schema": "tlsweep/1", "run": RUN,
         "target": {"row": row, "id": None, "host": None, "port": None, "protocol": None, "sni": None, "address": None, "tags": {}},
@@ -100,7 +100,7 @@ def invalid(row: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def untrusted(key: str, issuer: str, **signs: Any) -> dict[str, Any]:
-    """What an endpoint says of an issuer that nobody trusts: ``trust`` and ``endpoint`` of a finding."""
+    """Return the arguments ``trust`` and ``endpoint`` of ``finding`` for an untrusted issuer."""
     return {
         "trust": {"mozilla": {"trusted": False, "anchor": None, "path": [], "error": "untrusted-root"}},
         "endpoint": {"untrusted_issuer": {"key": key, "leaf_key": key, "keyed": True, "named": True, **signs}},

@@ -1,8 +1,8 @@
-"""Network weather: what happens to connections to each address, written down as (seconds, outcome), played on trio's clock.
+"""A simulated network: the outcome of connections to each address as (seconds, outcome), on trio's clock.
 
-A ``Scenario`` is prober and resolver in one, for everything above the sockets. It keeps what a real connection keeps (the
-limits of its ``Timing``, one file while it is open) and writes down every connection, so that a test can ask when they
-began and how many were open together. Under ``MockClock`` hours of it take no time.
+A ``Scenario`` replaces the prober and the resolver, for tests of everything above the sockets. It honours the timeouts
+of ``Timing`` and a limit of open files, and records every connection, so that tests can check when they began and how
+many were open at once. Under ``MockClock``, hours take no time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from scanner.model.evidence import (
     Stage,
     Target,
 )
+from scanner.net.complete import Completer, CompletionRequest, TargetService
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
-from scanner.net.observe import Observer, Question
+from scanner.net.observe import FollowUp, Observer, ProbeServices
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing
 from scanner.net.sockets import OutOfResources
@@ -46,7 +47,7 @@ NEVER: Final = float("inf")
 
 @dataclass(slots=True)
 class Connection:
-    """One connection as it was asked for; ``ended`` is set when it is closed."""
+    """A connection with the arguments of its probe; ``ended`` is set when it is closed."""
 
     address: str
     port: int
@@ -63,7 +64,7 @@ Outcome = Failure | Probe | BaseException | Callable[[Connection], Probe]
 
 
 class Step(NamedTuple):
-    """After ``delay`` seconds this happens: a failure, an answer, an exception, or what a function of the connection says."""
+    """What happens after ``delay`` seconds: a failure, a probe, an exception, or the result of a function."""
 
     delay: float
     outcome: Outcome
@@ -74,10 +75,10 @@ Weather = Step | Sequence[Step]
 
 
 class Scenario:
-    """The network. A sequence of steps is for one connection each, the last one for all that follow.
+    """A simulated network. Of a sequence of steps, each applies to one connection, and the last to all that follow.
 
-    ``names`` are for the resolver: addresses, or an answer, after ``dns_delay`` seconds. Addresses without weather answer
-    after ``delay``. ``files`` is how many connections this machine can have open.
+    ``names`` has the addresses or the answer of each name, given after ``dns_delay`` seconds. Addresses that are not in
+    ``weather`` answer after ``delay``. ``files`` limits the connections that can be open.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Scenario:
         dialogue: Dialogue | None,
         timing: Timing,
     ) -> Probe:
-        """As ``Prober.probe``."""
+        """Replaces ``Prober.probe``."""
         if self.files is not None and self.open >= self.files:
             self.exhausted += 1
             raise OutOfResources(errno.EMFILE)
@@ -129,8 +130,10 @@ class Scenario:
             connection.ended = trio.current_time()
         return replace(probe, offer=offer.name, sni=sni)
 
-    async def complete(self, address: str, port: int, **_: Any) -> Completion:
-        """As ``Completer.complete``: whoever completes a handshake here is hung up on."""
+    async def complete(
+        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing
+    ) -> Completion:
+        """Replaces ``Completer.complete``; the server closes."""
         self.completions += 1
         await trio.lowlevel.checkpoint()
         return Completion(Stage.HELLO, failure=Failure.CLOSED)
@@ -154,7 +157,7 @@ class Scenario:
     # --- the resolver --------------------------------------------------------------------------
 
     async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
-        """As ``Resolver.resolve``."""
+        """Replaces ``Resolver.resolve``."""
         self.asked.append((name, ipv4, ipv6))
         await trio.sleep(self._dns_delay)
         found = self._names.get(name, DnsAnswer(DnsStatus.NXDOMAIN))
@@ -165,23 +168,26 @@ class Scenario:
         return DnsAnswer(DnsStatus.NOERROR, tuple(found), resolver="192.0.2.53")
 
     async def caa(self, name: str) -> CaaAnswer:
-        """As ``Resolver.caa``: there are none."""
+        """Replaces ``Resolver.caa``; there are no records."""
         await trio.lowlevel.checkpoint()
         return CaaAnswer((), None)
 
     async def tlsa(self, port: int, proto: str, name: str) -> TlsaAnswer:
-        """As ``Resolver.tlsa``: there are none."""
+        """Replaces ``Resolver.tlsa``; there are no records."""
         await trio.lowlevel.checkpoint()
         return TlsaAnswer((), authenticated=False)
 
-    # --- what a test asks ----------------------------------------------------------------------
+    # --- for assertions ------------------------------------------------------------------------
 
     def starts(self, address: str | None = None) -> list[float]:
-        """When connections began, at one address or at all."""
+        """Return when connections began, to one address or to all."""
         return [each.began for each in self.connections if address in (None, each.address)]
 
     def peak(self, address: str | None = None) -> int:
-        """How many were open together, at one address or at all; one that ends makes room for one that begins then."""
+        """Return how many connections were open at once, to one address or to all.
+
+        A connection that ends does not overlap one that begins at that moment.
+        """
         changes = []
         for each in self.connections:
             if address in (None, each.address):
@@ -194,17 +200,17 @@ class Scenario:
         return peak
 
     def order(self) -> list[str]:
-        """Addresses in the order in which they were connected to."""
+        """Return the addresses in the order of the connections."""
         return [each.address for each in self.connections]
 
     def check_closed(self) -> None:
-        """Every connection has been closed."""
+        """Check that every connection has been closed."""
         assert self.open == 0
         assert all(each.ended is not None for each in self.connections)
 
 
 def most_within(starts: Sequence[float], seconds: float) -> int:
-    """The most starts in any stretch of time of this length."""
+    """Return the most starts in any period of ``seconds``."""
     times = sorted(starts)
     most = first = 0
     for last, time in enumerate(times):
@@ -214,13 +220,13 @@ def most_within(starts: Sequence[float], seconds: float) -> int:
     return most
 
 
-def no_question(target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
-    """Nothing is ever open."""
+def no_question(target: Target, endpoint: EndpointEvidence, started: float) -> FollowUp | None:
+    """Ask no follow-up."""
     return None
 
 
 def pacer_for(config: ScanConfig) -> Pacer:
-    """The pacer that a session would make."""
+    """Return the pacer for a configuration."""
     return Pacer(
         concurrency=config.concurrency,
         rate=config.rate,
@@ -231,23 +237,25 @@ def pacer_for(config: ScanConfig) -> Pacer:
 
 
 def observer_in(scenario: Scenario, config: ScanConfig | None = None, **changes: Any) -> Observer:
-    """An observer with this network; ``changes`` are arguments of ``Observer``."""
+    """Return an observer on this network; ``changes`` are fields of ``ProbeServices``."""
     config = config or ScanConfig()
-    pacer = changes.pop("pacer", None) or pacer_for(config)
     given: dict[str, Any] = {
-        "ask": no_question,
+        "prober": cast(Prober, scenario),
+        "completer": cast(Completer, scenario),
+        "resolver": scenario,
+        "pacer": changes.pop("pacer", None) or pacer_for(config),
+        "next_question": no_question,
         "open_dialogue": lambda protocol, host: None,
         "alpn_of": lambda protocol: (),
         "jitter": Random(1),
-        "completer": scenario,
         **changes,
     }
-    return Observer(config, cast(Prober, scenario), scenario, pacer, **given)
+    return Observer(config, ProbeServices(**given))
 
 
 @asynccontextmanager
 async def everything_closed(scenario: Scenario) -> AsyncIterator[Scenario]:
-    """At the end of the block, whatever ended it, no connection is open."""
+    """Check at the end of the block, however it ends, that no connection is open."""
     try:
         yield scenario
     finally:
@@ -256,25 +264,25 @@ async def everything_closed(scenario: Scenario) -> AsyncIterator[Scenario]:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds of the run's clock since it was made."""
+    """Measures seconds of trio's clock since it was created."""
 
     began: float = field(default_factory=trio.current_time)
 
     @property
     def seconds(self) -> float:
-        """So far."""
+        """The seconds so far."""
         return trio.current_time() - self.began
 
 
 def in_network(addresses: Sequence[str], weather: dict[str, Any] | None = None, **changes: Any) -> Scenario:
-    """``HOST`` has these addresses."""
+    """Return a network in which ``HOST`` has these addresses."""
     return Scenario(weather, {HOST: addresses}, **changes)
 
 
 async def observed(
     scenario: Scenario, config: ScanConfig | None = None, of: Target | None = None, **changes: Any
 ) -> tuple[Evidence, float]:
-    """The evidence, and how long it took."""
+    """Return the evidence of a target, and the seconds that it took."""
     async with everything_closed(scenario):
         watch = Stopwatch()
         evidence = await observer_in(scenario, config, **changes).observe(of or target(), 1000.0)
@@ -283,7 +291,7 @@ async def observed(
 
 @dataclass
 class Asked:
-    """A follow-up."""
+    """A follow-up question."""
 
     name: str
     offer: Offer = offers.SMALL
@@ -294,7 +302,7 @@ class Asked:
 
 
 def asking(*names: str) -> Any:
-    """These questions, one after the other."""
+    """Return a function that asks these follow-ups, one after the other."""
 
     def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
         assert started == 1000.0
@@ -304,5 +312,5 @@ def asking(*names: str) -> Any:
 
 
 def for_ever(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
-    """There is always one more question."""
+    """Ask another follow-up each time."""
     return Asked(f"question {len(endpoint.followups)}")

@@ -1,8 +1,8 @@
-"""A certificate builder in which everything can be made wrong: any chain, any extension, any flaw, the same bytes each time.
+"""A builder of certificates with arbitrary flaws, and the same bytes in every run.
 
-``certificate("a.example", issuer=ca)`` is a healthy leaf. Every part of it can be replaced by raw DER, left out or broken, because
-nothing here checks anything: the DER is written by hand and only signed by ``cryptography``. Keys come from their label, are made
-once per process, and ECDSA signs deterministically, so a test's certificates never change from run to run.
+``certificate("a.example", issuer=ca)`` is a healthy leaf. Every part of it can be replaced by raw DER, omitted or
+corrupted: the DER is written here, without checks, and only signed by ``cryptography``. Keys are derived from labels and
+ECDSA signatures are deterministic, so that certificates do not change between runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scanner.trust.stores import TrustStore
 from scanner.x509.certificate import Certificate
 from scanner.x509.der import encoded_oid
 
-#: The moment at which tests judge: 2026-11-23T12:00:00Z.
+#: The verification time of the tests: 2026-11-23T12:00:00Z.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
 
@@ -46,7 +46,7 @@ PrivateKey = (
 
 
 def tlv(tag: int, *contents: bytes) -> bytes:
-    """One element."""
+    """Return a DER element."""
     content = b"".join(contents)
     length = len(content)
     if length < 0x80:
@@ -97,7 +97,7 @@ ATTRIBUTES = {
 
 
 def name(**attributes: str | bytes) -> bytes:
-    """A Name: ``name(C="DE", CN="x")``. Text is a UTF8String; bytes are the DER of the value as it stands."""
+    """Return a Name: ``name(C="DE", CN="x")``. Text becomes a UTF8String; bytes are the DER of the value."""
     return sequence(
         *(
             tlv(
@@ -136,12 +136,12 @@ def _stream(label: str) -> Iterable[bytes]:
 
 
 def _prime(label: str, bits: int) -> int:
-    """A prime with its two highest bits set, so that a product of two has exactly twice the bits."""
+    """Derive a prime with its two highest bits set, so that a product of two has exactly twice the bits."""
     material = b"".join(chunk for chunk, _ in zip(_stream(label), range(bits // 512 + 1), strict=False))
     candidate = int.from_bytes(material[: bits // 8], "big") | 3 << (bits - 2) | 1
     small = [p for p in range(3, 2000, 2) if all(p % q for q in range(3, int(p**0.5) + 1, 2))]
     while True:
-        # Two bases are plenty for keys that protect nothing.
+        # Two bases are enough for keys that protect nothing.
         if all(candidate % p for p in small) and all(pow(base, candidate - 1, candidate) == 1 for base in (2, 3)):
             if (candidate - 1) % 65537:
                 return candidate
@@ -150,7 +150,7 @@ def _prime(label: str, bits: int) -> int:
 
 @cache
 def key(label: str = "leaf", kind: str = "ec:P-256") -> PrivateKey:
-    """The private key of this label: ``ec:P-256``, ``rsa:2048``, ``ed25519``, ``ed448`` or ``dsa:1024``."""
+    """Return the private key of a label; kinds are ``ec:P-256``, ``rsa:2048``, ``ed25519``, ``ed448``, ``dsa:1024``."""
     algorithm, _, size = kind.partition(":")
     seed = hashlib.sha512(f"{kind}/{label}".encode()).digest()
     if algorithm == "ec":
@@ -170,12 +170,12 @@ def key(label: str = "leaf", kind: str = "ec:P-256") -> PrivateKey:
 
 
 def spki(private: PrivateKey) -> bytes:
-    """The SubjectPublicKeyInfo of a key."""
+    """Return the SubjectPublicKeyInfo of a key."""
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def key_id(private: PrivateKey) -> bytes:
-    """The key identifier that issuer and issued agree on: the first half of a hash of the key."""
+    """Return the key identifier of a key: the first 20 bytes of the SHA-256 of its SubjectPublicKeyInfo."""
     return hashlib.sha256(spki(private)).digest()[:20]
 
 
@@ -192,7 +192,7 @@ _PSS_HASHES = {"sha256": 1, "sha384": 2, "sha512": 3}
 
 
 def algorithm(private: PrivateKey, hash_name: str = "sha256", *, pss: bool = False) -> bytes:
-    """The AlgorithmIdentifier of a signature by this key."""
+    """Return the AlgorithmIdentifier of a signature by this key."""
     if isinstance(private, rsa.RSAPrivateKey) and pss:
         digest = sequence(oid(f"2.16.840.1.101.3.4.2.{_PSS_HASHES[hash_name]}"), tlv(0x05))
         mask = sequence(oid("1.2.840.113549.1.1.8"), digest)
@@ -208,7 +208,7 @@ def algorithm(private: PrivateKey, hash_name: str = "sha256", *, pss: bool = Fal
 
 
 def sign(private: PrivateKey, data: bytes, hash_name: str = "sha256", *, pss: bool = False) -> bytes:
-    """A signature as ``algorithm`` names it."""
+    """Sign with the algorithm that ``algorithm`` returns for these arguments."""
     digest = _HASHES[hash_name]()
     if isinstance(private, rsa.RSAPrivateKey):
         scheme: Any = padding.PSS(padding.MGF1(digest), digest.digest_size) if pss else padding.PKCS1v15()
@@ -240,12 +240,12 @@ PURPOSES = {
 
 
 def extension(dotted: str, value: bytes, *, critical: bool = False) -> bytes:
-    """One Extension."""
+    """Return an Extension."""
     return sequence(oid(dotted), boolean(True) if critical else b"", octets(value))
 
 
 def general_name(text: str) -> bytes:
-    """A GeneralName: ``DNS:x`` (or bare), ``IP:192.0.2.1``, ``email:a@b``, ``URI:http://x``."""
+    """Return a GeneralName for ``DNS:x`` (or ``x``), ``IP:192.0.2.1``, ``email:a@b`` or ``URI:http://x``."""
     kind, colon, value = text.partition(":")
     if not colon or kind not in ("DNS", "IP", "email", "URI"):
         return tlv(0x82, text.encode("latin-1"))
@@ -255,7 +255,7 @@ def general_name(text: str) -> bytes:
 
 
 def subject_alt_name(names: Sequence[str | bytes], *, critical: bool = False) -> bytes:
-    """subjectAltName; bytes are the DER of a GeneralName as it stands."""
+    """subjectAltName; bytes are the DER of a GeneralName."""
     entries = (entry if isinstance(entry, bytes) else general_name(entry) for entry in names)
     return extension("2.5.29.17", sequence(*entries), critical=critical)
 
@@ -310,7 +310,7 @@ def name_constraints(
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate with the key that belongs to it; ``der`` may be as broken as a test wants it."""
+    """A certificate, which may be malformed, with its private key."""
 
     der: bytes
     private: PrivateKey = field(repr=False)
@@ -318,17 +318,17 @@ class Issued:
 
     @property
     def sha256(self) -> str:
-        """Hex."""
+        """The SHA-256 of the certificate in hex."""
         return hashlib.sha256(self.der).hexdigest()
 
     @property
     def parsed(self) -> Certificate:
-        """As the judges see it."""
+        """The certificate, parsed."""
         return Certificate.parse_untrusted(self.der)
 
     @property
     def pem(self) -> str:
-        """One block."""
+        """The certificate as PEM."""
         return pem(self.der)
 
     @property
@@ -338,7 +338,7 @@ class Issued:
 
 
 def pem(*certificates: bytes | Issued) -> str:
-    """PEM blocks in their order."""
+    """Return certificates as PEM blocks."""
     blocks = []
     for item in certificates:
         body = base64.encodebytes(item.der if isinstance(item, Issued) else item).decode()
@@ -373,12 +373,12 @@ def certificate(
     break_signature: bool = False,
     trailing: bytes = b"",
 ) -> Issued:
-    """Make one certificate; without ``issuer`` it is self-signed.
+    """Create a certificate; without ``issuer`` it is self-signed.
 
-    ``subject`` text is the CN and, for a leaf, the one SAN unless ``san`` says otherwise. ``without`` names parts to leave out:
-    "san", "bc", "ku", "eku", "ski", "aki", "extensions". ``extra`` are further extensions in DER. ``version`` is the number in the
-    encoding (2 is v3; ``None`` leaves the field out, which means v1). ``issuer_name``, ``validity``, ``public_key``, ``serial`` (bytes)
-    and ``inner_algorithm`` are put in as they stand. ``signed_by`` signs with another key than the issuer's.
+    A ``subject`` text is the CN and, for a leaf, the only SAN unless ``san`` is given. ``without`` names parts to omit:
+    "san", "bc", "ku", "eku", "ski", "aki", "extensions". ``extra`` are further extensions in DER. ``version`` is the
+    encoded number (2 is v3; ``None`` omits the field, which means v1). ``issuer_name``, ``validity``, ``public_key``,
+    ``serial`` (bytes) and ``inner_algorithm`` are DER. ``signed_by`` signs with another key than the issuer's.
     """
     label = subject if isinstance(subject, str) else hashlib.sha256(subject).hexdigest()
     own = private if private is not None else key(label)
@@ -423,18 +423,18 @@ def certificate(
 
 
 def root(subject: str = "Test Root", **changes: Any) -> Issued:
-    """A self-signed CA, valid for ten years around NOW."""
+    """Create a self-signed CA, valid for ten years around ``NOW``."""
     return certificate(
         subject, **{"ca": True, "not_before": NOW - 1000 * DAY, "not_after": NOW + 3000 * DAY, **changes}
     )
 
 
 def authority(subject: str, issuer: Issued, **changes: Any) -> Issued:
-    """An intermediate CA, valid for five years around NOW."""
+    """Create an intermediate CA, valid for five years around ``NOW``."""
     dates = {"not_before": NOW - 500 * DAY, "not_after": NOW + 1500 * DAY}
     return certificate(subject, **{"issuer": issuer, "ca": True, **dates, **changes})
 
 
 def store(*anchors: Issued, name: str = "test", distrust_after: dict[str, float] | None = None) -> TrustStore:
-    """A trust store of these certificates."""
+    """Return a trust store of these certificates."""
     return TrustStore(name, [anchor.parsed for anchor in anchors], distrust_after=distrust_after or {})

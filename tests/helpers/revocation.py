@@ -1,7 +1,7 @@
-"""OCSP responses and CRLs in which everything can be made wrong, in the manner of ``tests.helpers.pki``.
+"""Builders of OCSP responses and CRLs with arbitrary flaws, like ``tests.helpers.pki`` for certificates.
 
-``ocsp(leaf, ca)`` is a good response that the CA signed itself and ``crl(ca)`` an empty list, both current at ``NOW``; every part
-can be replaced, left out or broken. The DER is written by hand: nothing here is shared with what reads it.
+``ocsp(leaf, ca)`` is a good response signed by the CA, and ``crl(ca)`` an empty CRL, both current at ``NOW``; every part
+can be replaced, omitted or corrupted. The DER is written here and shares no code with the parsers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def generalized(moment: float) -> bytes:
 
 
 def key_bits(private: PrivateKey) -> bytes:
-    """The content of subjectPublicKey."""
+    """Return the content of subjectPublicKey."""
     encoded = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     # the BIT STRING is the last element: P-256 points have 65 bytes; RSA keys are longer than any header in front
     at = len(encoded) - 65 if len(encoded) == 91 else encoded.index(b"\x00\x30\x82", 20) + 1
@@ -58,7 +58,7 @@ def key_bits(private: PrivateKey) -> bytes:
 
 
 def certificate_id(subject: Issued, issuer: Issued, *, hash_name: str = "sha1", serial: int | None = None) -> bytes:
-    """A CertID."""
+    """Return a CertID."""
     number = int(subject.parsed.serial, 16) if serial is None else serial
     return sequence(
         sequence(oid(HASHES[hash_name]), tlv(0x05)),
@@ -81,7 +81,7 @@ def single(
     serial: int | None = None,
     extensions: Sequence[bytes] = (),
 ) -> bytes:
-    """A SingleResponse."""
+    """Return a SingleResponse."""
     said = {
         "good": tlv(0x80),
         "unknown": tlv(0x82),
@@ -112,7 +112,7 @@ def ocsp_of(
     signed_by: PrivateKey | None = None,
     break_signature: bool = False,
 ) -> bytes:
-    """A successful OCSPResponse with these SingleResponses."""
+    """Return a successful OCSPResponse with these SingleResponses."""
     responder = (
         tlv(0xA1, signer.subject_der) if by_name else tlv(0xA2, octets(hashlib.sha1(key_bits(signer.private)).digest()))
     )
@@ -137,7 +137,7 @@ def ocsp_of(
 
 
 def ocsp(subject: Issued, issuer: Issued, status: str = "good", **changes: object) -> bytes:
-    """A response about one certificate, by its issuer; ``changes`` are those of ``single`` and ``ocsp_of``."""
+    """Return a response about one certificate, signed by its issuer; ``changes`` go to ``single`` and ``ocsp_of``."""
     names = {"this_update", "next_update", "revoked_at", "reason", "serial"}
     of_single = {name: value for name, value in changes.items() if name in names}
     others = {name: value for name, value in changes.items() if name not in names}
@@ -145,12 +145,12 @@ def ocsp(subject: Issued, issuer: Issued, status: str = "good", **changes: objec
 
 
 def refusal(status: int) -> bytes:
-    """An OCSPResponse that is not successful."""
+    """Return an unsuccessful OCSPResponse."""
     return sequence(tlv(0x0A, bytes([status])))
 
 
 def responder(issuer: Issued, label: str = "Responder", **changes: object) -> Issued:
-    """A certificate with which the issuer lets somebody else answer."""
+    """Create the certificate of a delegated OCSP responder."""
     return certificate(label, issuer=issuer, **{"purposes": (OCSP_SIGNING,), "without": ("san",), **changes})  # type: ignore[arg-type]
 
 
@@ -160,7 +160,7 @@ def responder(issuer: Issued, label: str = "Responder", **changes: object) -> Is
 def entry(
     serial: int, *, revoked_at: float = NOW - 10 * DAY, reason: int | None = None, extensions: Sequence[bytes] = ()
 ) -> bytes:
-    """An element of revokedCertificates."""
+    """Return an element of revokedCertificates."""
     found = [*([] if reason is None else [extension("2.5.29.21", tlv(0x0A, bytes([reason])))]), *extensions]
     return sequence(integer(serial), time(revoked_at), sequence(*found) if found else b"")
 
@@ -175,7 +175,7 @@ def issuing_point(
     indirect: bool = False,
     reasons: Sequence[str] = (),
 ) -> bytes:
-    """issuingDistributionPoint."""
+    """Return an issuingDistributionPoint extension."""
     full = [*(general_name(f"URI:{url}") for url in urls), *names]
     parts = []
     if full:
@@ -203,7 +203,7 @@ def crl(
     break_signature: bool = False,
     trailing: bytes = b"",
 ) -> bytes:
-    """A CertificateList; ``version`` 1 is v2, ``None`` leaves the field out, which means v1."""
+    """Return a CertificateList; ``version`` 1 is v2, ``None`` omits the field, which means v1."""
     private = signed_by or issuer.private
     scheme = algorithm(private, hash_name)
     number = extension("2.5.29.20", integer(7))
@@ -221,7 +221,7 @@ def crl(
 
 
 def points(*urls: str, more: Sequence[bytes] = ()) -> bytes:
-    """cRLDistributionPoints: one for each URL, then those given as DER."""
+    """Return a cRLDistributionPoints extension with a point for each URL, then those given as DER."""
     listed = [sequence(tlv(0xA0, tlv(0xA0, general_name(f"URI:{url}")))) for url in urls]
     return extension("2.5.29.31", sequence(*listed, *more))
 
@@ -233,7 +233,7 @@ UNHEARD_OF = extension("1.3.6.1.4.1.32473.1.2.3", boolean(True), critical=True)
 
 
 class World:
-    """A root, a CA, a leaf with everything in it, and a CA of the same name with another key."""
+    """A root, a CA, two leaves, and a CA with the same name and another key."""
 
     def __init__(self) -> None:
         self.root = root("Revocation Root")
@@ -243,7 +243,7 @@ class World:
         self.other_leaf = certificate("other.example", issuer=self.ca)
 
     def parsed(self) -> tuple[Certificate, Certificate]:
-        """The leaf and its issuer, as the judges see them."""
+        """Return the leaf and its issuer, parsed."""
         return self.leaf.parsed, self.ca.parsed
 
 

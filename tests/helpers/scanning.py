@@ -1,4 +1,4 @@
-"""Whole runs without a network: rows in, findings out, over the weather of a ``Scenario`` and a judge with one root."""
+"""Runs whole scans over the simulated network of a ``Scenario``, with a verifier that trusts one root."""
 
 from __future__ import annotations
 
@@ -26,45 +26,46 @@ HOSTS = [f"host{number}.example" for number in range(12)]
 
 
 def row(number: int, host: str, **changes: Any) -> Target:
-    """A row of the inventory."""
+    """Return a row of the inventory."""
     given: dict[str, Any] = {"port": 443, "protocol": "https", "sni": host, **changes}
     return Target(row=number, host=host, **given)
 
 
 def rows_of(hosts: Iterable[str]) -> list[Row]:
-    """A row for each host."""
+    """Return a row for each host."""
     return [row(number, host) for number, host in enumerate(hosts, 1)]
 
 
 def healthy(connection: Connection) -> Probe:
-    """A whole flight with a good chain for the name that was asked for."""
+    """Answer with a healthy chain for the server name of the connection."""
     return evidence.answered(evidence.chain(connection.sni or HOSTS[0]))
 
 
 def sending(*certificates: pki.Issued) -> Probe:
-    """A whole flight with just these certificates."""
+    """Return a probe with a whole flight that has only these certificates."""
     return evidence.answered(certificates)
 
 
 def address_of(host: str) -> str:
+    """Return the address of one of ``HOSTS``."""
     return f"192.0.2.{HOSTS.index(host) + 1}"
 
 
 def everywhere(outcome: Any = healthy, delay: float = 0.05) -> Scenario:
-    """The same weather for all hosts."""
+    """Return a network with one outcome for all hosts."""
     return Scenario(
         {address_of(host): Step(delay, outcome) for host in HOSTS}, {host: [address_of(host)] for host in HOSTS}
     )
 
 
 def run(main: Any, *, threshold: float = 0) -> Any:
-    """``trio.run`` on a clock that jumps when nothing has happened for ``threshold`` seconds; a reading thread needs some."""
+    """``trio.run`` on a clock that jumps after ``threshold`` idle seconds, of which a scan's reading thread needs some."""
     return trio.run(main, clock=MockClock(autojump_threshold=threshold))
 
 
 @dataclass
 class Run:
-    """One run that can be watched: ``findings`` are those emitted so far."""
+    """A scan under test; ``findings`` are those emitted so far."""
 
     scenario: Scenario
     config: ScanConfig = field(default_factory=lambda: ScanConfig(retries=0))
@@ -89,11 +90,11 @@ class Run:
         self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
         self.observer = observer_in(
-            self.scenario, self.config, pacer=self.pacer, ask=self.judgement.next_question, **given
+            self.scenario, self.config, pacer=self.pacer, next_question=self.judgement.next_question, **given
         )
 
     async def of(self, rows: Any) -> list[Finding]:
-        """Scan these rows to the end."""
+        """Scan these rows and return the findings."""
         try:
             await self.scan.run(
                 iter(rows) if isinstance(rows, list) else rows,
@@ -111,7 +112,7 @@ class Run:
 def scanned(
     scenario: Scenario, rows: Sequence[Row], config: ScanConfig | None = None, *, threshold: float = 0, **options: Any
 ) -> list[Finding]:
-    """The findings of a run from its beginning to its end, on a clock that jumps; each row has one, whole and valid."""
+    """Run a whole scan on a mock clock and return its findings, of which each row has one that is complete and valid."""
 
     async def main() -> Run:
         watched = Run(scenario, config or ScanConfig(retries=0), options=options)
@@ -129,7 +130,7 @@ def scanned(
 
 
 def check_complete(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
-    """Exactly one finding for each row, about that row."""
+    """Check that every row has exactly one valid finding."""
     assert sorted(finding["target"]["row"] for finding in findings) == sorted(each.row for each in rows)
     by_row = {each.row: each for each in rows}
     for finding in findings:
@@ -140,7 +141,7 @@ def check_complete(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
 
 
 def check_whole(finding: Finding) -> None:
-    """A finding as it would be written is valid."""
+    """Check that a finding is valid as written to a file."""
     validate(json.loads(orjson.dumps(finding)))
 
 
@@ -150,5 +151,5 @@ def codes(finding: Finding) -> list[str]:
 
 
 def by_host(findings: Iterable[Finding]) -> dict[str, Finding]:
-    """Findings by the host of their row."""
+    """Return the findings by host."""
     return {str(finding["target"]["host"]): finding for finding in findings}

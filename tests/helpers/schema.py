@@ -1,4 +1,4 @@
-"""Validation of findings and statistics against the published schemas, more strictly than a reader would: no unknown fields."""
+"""Validates findings and statistics against the published schemas, and refuses unknown fields."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def validate(finding: Any) -> None:
 
 
 def validate_statistics(statistics: Any) -> None:
-    """The same for statistics."""
+    """Raise ``jsonschema.ValidationError`` unless ``statistics`` (as read from JSON) are valid."""
     _validator("stats").validate(statistics)

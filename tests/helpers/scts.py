@@ -1,7 +1,7 @@
-"""Logs of our own: keys from their names, SCTs over any entry, certificates with SCTs inside, and log lists as JSON.
+"""CT logs for tests: keys derived from names, SCTs over any entry, certificates with embedded SCTs, and log lists.
 
-The precertificate is not rebuilt here: a certificate is made twice from the same parts, once without the list, and
-that is what the logs sign. So what the program rebuilds is held against what never had the list in it.
+The certificate that the logs sign is built without the SCT list, from the same parts as the final one. So tests compare
+the precertificate that the scanner reconstructs with one that never had the list.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ STAPLED = "1.3.6.1.4.1.11129.2.4.5"
 
 
 def vector(data: bytes, size: int = 2) -> bytes:
-    """A variable-length vector of TLS."""
+    """Return a variable-length vector of TLS."""
     return len(data).to_bytes(size, "big") + data
 
 
 def rfc3339(moment: float) -> str:
-    """As log lists write times."""
+    """Return a time in the format of log lists."""
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class Log:
-    """A log: ``kind`` is that of its key; ``changes`` go into its entry of a list as they stand."""
+    """A CT log; ``kind`` is that of its key, ``changes`` override fields of its entry in a log list."""
 
     name: str
     operator: str = "Operator A"
@@ -46,21 +46,21 @@ class Log:
 
     @property
     def private(self) -> pki.PrivateKey:
-        """The key it signs with."""
+        """The log's private key."""
         return pki.key(f"log {self.name}", self.kind)
 
     @property
     def spki(self) -> bytes:
-        """Its public key."""
+        """The log's public key (DER)."""
         return self.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def id(self) -> bytes:
-        """Its log id."""
+        """The log id."""
         return hashlib.sha256(self.spki).digest()
 
     def sct(self, entry: bytes, at: float, *, extensions: bytes = b"", version: int = 0) -> bytes:
-        """A SerializedSCT over an entry (type, and what is after it), made at ``at``."""
+        """Return a SerializedSCT over an entry (type and content) with the timestamp ``at``."""
         timestamp = round(at * 1000).to_bytes(8, "big")
         signed = bytes([version, 0]) + timestamp + entry + vector(extensions)
         signature = pki.sign(self.private, signed)
@@ -68,7 +68,7 @@ class Log:
         return bytes([version]) + self.id + timestamp + vector(extensions) + algorithm + vector(signature)
 
     def entry(self) -> dict[str, Any]:
-        """Its entry in a list."""
+        """Return the log's entry in a log list."""
         shown: dict[str, Any] = {
             "description": self.name,
             "log_id": base64.b64encode(self.id).decode(),
@@ -88,18 +88,18 @@ STRANGER = Log("Stranger", "Operator C")
 
 
 def precert_entry(tbs: bytes, issuer: Issued) -> bytes:
-    """Entry type and PreCert."""
+    """Return entry type and PreCert."""
     spki = issuer.parsed.spki_der
     return b"\x00\x01" + hashlib.sha256(spki).digest() + vector(tbs, 3)
 
 
 def x509_entry(der: bytes) -> bytes:
-    """Entry type and ASN.1Cert."""
+    """Return entry type and ASN.1Cert."""
     return b"\x00\x00" + vector(der, 3)
 
 
 def sct_list(scts: Iterable[bytes]) -> bytes:
-    """A SignedCertificateTimestampList."""
+    """Return a SignedCertificateTimestampList."""
     return vector(b"".join(vector(sct) for sct in scts))
 
 
@@ -113,7 +113,7 @@ def with_scts(
     spoil: Sequence[Log] = (),
     **changes: Any,
 ) -> Issued:
-    """A certificate with an SCT of each log, made an hour after its notBefore; ``spoil`` sign something else."""
+    """Create a certificate with an SCT of each log, an hour after its notBefore; ``spoil`` sign something else."""
     bare = pki.certificate(subject, issuer=issuer, **changes)
     made = at if at is not None else bare.parsed.not_before + 3600
     scts = []
@@ -125,12 +125,12 @@ def with_scts(
 
 
 def extension(serialized: bytes, oid: str = SCT_LIST) -> bytes:
-    """The extension that holds a list."""
+    """Return the extension with an SCT list."""
     return pki.extension(oid, pki.octets(serialized))
 
 
 def log_list(*logs: Log, timestamp: float | None = NOW - 10 * DAY, **changes: Any) -> dict[str, Any]:
-    """A log list of version 3."""
+    """Return a log list of version 3."""
     operators: dict[str, dict[str, Any]] = {}
     for log in logs:
         operator = operators.setdefault(log.operator, {"name": log.operator, "email": [], "logs": [], "tiled_logs": []})

@@ -15,9 +15,10 @@ from trio.testing import MockClock
 
 from scanner.demo.servers import openssl
 from scanner.model.evidence import ClientAuthRequest, Completion, Failure, Negotiation, ServerFlight, Stage
-from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer
+from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer, TargetService
 from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise
+from tests.helpers.network import Asked
 from tests.net.scripted import AMPLE, HOST, Peer, Script, Server, serving
 from tests.tls.peers import certificate_files, server_context
 
@@ -79,11 +80,14 @@ async def completion_of(server: Server, **changes: Any) -> Completion:
         "timing": AMPLE,
         "flight": NOT_ASKED,
         "present": False,
+        "quiet": False,
+        "opening": lambda: None,
         **changes,
     }
-    opened = given.pop("opening", lambda: None)
     completer = given.pop("completer", None) or Completer(clock=lambda: NOW)
-    return await completer.complete(server.host, server.port, open_dialogue=opened, **given)
+    service = TargetService(given["host"], server.port, given["protocol"], given["alpn"], given["opening"])
+    asked = Asked("http", sni=given["sni"], complete=given["flight"], present=given["present"], quiet=given["quiet"])
+    return await completer.complete(server.host, service, asked, given["timing"])
 
 
 def completed(script: Script, **changes: Any) -> tuple[Completion, float]:

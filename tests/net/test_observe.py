@@ -15,7 +15,9 @@ from trio.testing import MockClock, trio_test
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
 from scanner.net import observe
+from scanner.net.complete import CompletionRequest, TargetService
 from scanner.net.observe import may_be_transient
+from scanner.net.probe import Timing
 from scanner.tls import offers
 from tests.helpers.evidence import HOST, failed, target
 from tests.helpers.network import (
@@ -188,7 +190,7 @@ async def test_all_addresses_are_bounded(clock: MockClock) -> None:
 @trio_test
 async def test_banned_addresses_are_never_contacted(clock: MockClock, every: bool) -> None:
     scenario = in_network(V4[:3], dict.fromkeys(V4, REFUSED))
-    evidence, _ = await observed(scenario, ScanConfig(all_addresses=every), banned=lambda address: address == V4[1])
+    evidence, _ = await observed(scenario, ScanConfig(all_addresses=every), is_banned=lambda address: address == V4[1])
     assert sorted(scenario.order()) == [V4[0], V4[2]]
     assert [endpoint.address for endpoint in evidence.endpoints] == [V4[0], V4[2]]
 
@@ -197,7 +199,7 @@ async def test_banned_addresses_are_never_contacted(clock: MockClock, every: boo
 @trio_test
 async def test_where_all_is_banned_nothing_is_contacted(clock: MockClock, of: Target) -> None:
     scenario = in_network(V4[:3])
-    evidence, _ = await observed(scenario, of=of, banned=lambda address: True)
+    evidence, _ = await observed(scenario, of=of, is_banned=lambda address: True)
     assert scenario.connections == []
     assert evidence.endpoints == ()
 
@@ -277,10 +279,12 @@ class Completing(Scenario):
     def __init__(self, *endings: Completion) -> None:
         super().__init__(names={HOST: V4[:1]})
         self._endings = list(endings)
-        self.given: list[dict[str, Any]] = []
+        self.given: list[tuple[str, TargetService, CompletionRequest, Timing]] = []
 
-    async def complete(self, address: str, port: int, **given: Any) -> Completion:
-        self.given.append({"address": address, "port": port, **given})
+    async def complete(
+        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing
+    ) -> Completion:
+        self.given.append((address, service, request, timing))
         await trio.sleep(1.0)
         return self._endings.pop(0) if len(self._endings) > 1 else self._endings[0]
 
@@ -299,27 +303,28 @@ def completing(**changes: Any) -> Any:
 async def test_a_question_that_wants_a_completed_handshake(clock: MockClock) -> None:
     scenario = Completing(DONE)
     evidence, _ = await observed(
-        scenario, ask=completing(present=True, quiet=True), alpn_of=lambda protocol: (protocol.encode(),)
+        scenario, next_question=completing(present=True, quiet=True), alpn_of=lambda protocol: (protocol.encode(),)
     )
     (endpoint,) = evidence.endpoints
     assert endpoint.completions == {"http": DONE}
     assert endpoint.followups == {}
     assert evidence.attempts == 2
-    (given,) = scenario.given
-    wanted = {"address": V4[0], "port": 443, "host": HOST, "sni": HOST, "protocol": "https", "alpn": (b"https",)}
-    assert given | wanted == given
-    assert (given["present"], given["quiet"], given["flight"]) == (True, True, endpoint.probe.flight)
-    assert given["open_dialogue"]() is None
+    ((address, service, request, _timing),) = scenario.given
+    assert address == V4[0]
+    assert (service.host, service.port, service.protocol, service.alpn) == (HOST, 443, "https", (b"https",))
+    assert service.open_dialogue() is None
+    assert (request.sni, request.present, request.quiet) == (HOST, True, True)
+    assert request.complete is endpoint.probe.flight
 
 
 @trio_test
 async def test_a_completion_that_is_lost_on_the_way_is_tried_again(clock: MockClock) -> None:
-    evidence, _ = await observed(Completing(LOST, DONE), ask=completing())
+    evidence, _ = await observed(Completing(LOST, DONE), next_question=completing())
     assert evidence.endpoints[0].completions == {"http": DONE}
-    evidence, _ = await observed(Completing(LOST), ask=completing())
+    evidence, _ = await observed(Completing(LOST), next_question=completing())
     assert evidence.endpoints[0].completions == {"http": LOST}
     assert evidence.attempts == 3
-    evidence, _ = await observed(Completing(LOST, DONE), ScanConfig(retries=0), ask=completing())
+    evidence, _ = await observed(Completing(LOST, DONE), ScanConfig(retries=0), next_question=completing())
     assert evidence.endpoints[0].completions == {"http": LOST}
 
 
@@ -328,7 +333,7 @@ async def test_completions_are_within_the_targets_time(clock: MockClock) -> None
     def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked:
         return Asked(f"http {len(endpoint.completions)}", complete=endpoint.probe.flight)
 
-    evidence, took = await observed(Completing(DONE), ScanConfig(timeout=3.0), ask=ask)
+    evidence, took = await observed(Completing(DONE), ScanConfig(timeout=3.0), next_question=ask)
     assert took < 5.0
     assert len(evidence.endpoints[0].completions) == 3
 
@@ -351,7 +356,7 @@ async def test_a_fault_at_one_address_costs_no_other(clock: MockClock) -> None:
 @trio_test
 async def test_a_fault_in_a_follow_up_leaves_what_was_seen(clock: MockClock) -> None:
     scenario = in_network(V4[:1], {V4[0]: [OK, OK, FAULT]})
-    evidence, _ = await observed(scenario, ask=asking("one", "two", "three"))
+    evidence, _ = await observed(scenario, next_question=asking("one", "two", "three"))
     (endpoint,) = evidence.endpoints
     assert endpoint.probe.ok and list(endpoint.followups) == ["one"]
     assert evidence.bug is not None and evidence.bug.startswith("follow-up: ZeroDivisionError: injected")
@@ -360,7 +365,7 @@ async def test_a_fault_in_a_follow_up_leaves_what_was_seen(clock: MockClock) -> 
 @trio_test
 async def test_a_follow_up_that_our_own_fault_ended_answers_nothing(clock: MockClock) -> None:
     broken = Step(0.01, failed(Failure.BUG, detail="KeyError: injected"))
-    evidence, _ = await observed(in_network(V4[:1], {V4[0]: [OK, broken]}), ask=asking("one", "two"))
+    evidence, _ = await observed(in_network(V4[:1], {V4[0]: [OK, broken]}), next_question=asking("one", "two"))
     assert evidence.endpoints[0].followups == {}
     assert evidence.bug == "one: KeyError: injected"
 
@@ -375,7 +380,7 @@ async def test_a_fault_in_asking_or_completing_leaves_what_was_seen(clock: MockC
             raise KeyError("injected")
 
     for scenario, question in ((in_network(V4[:1]), ask), (Broken(DONE), completing())):
-        evidence, _ = await observed(scenario, ask=question)
+        evidence, _ = await observed(scenario, next_question=question)
         (endpoint,) = evidence.endpoints
         assert endpoint.probe.ok and not endpoint.completions
         assert evidence.bug is not None and "KeyError: 'injected'" in evidence.bug

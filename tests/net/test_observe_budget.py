@@ -11,7 +11,6 @@ from trio.testing import MockClock, trio_test
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, Failure
 from scanner.net import observe
-from scanner.net.observe import Budget
 from scanner.net.sockets import OutOfResources
 from tests.helpers.evidence import HOST, target
 from tests.helpers.network import (
@@ -46,7 +45,7 @@ def clock() -> MockClock:
 @trio_test
 async def test_questions_are_asked_at_the_same_address_until_there_is_none(clock: MockClock) -> None:
     scenario = in_network(V4[:2])
-    evidence, _ = await observed(scenario, ask=asking("a", "b", "c"))
+    evidence, _ = await observed(scenario, next_question=asking("a", "b", "c"))
     (endpoint,) = evidence.endpoints
     assert list(endpoint.followups) == ["a", "b", "c"]
     assert scenario.order() == V4[:1] * 4
@@ -58,7 +57,7 @@ async def test_questions_are_asked_at_the_same_address_until_there_is_none(clock
 @trio_test
 async def test_an_address_that_does_not_connect_is_asked_nothing(clock: MockClock) -> None:
     scenario = in_network(V4[:1], {V4[0]: REFUSED})
-    await observed(scenario, ask=for_ever)
+    await observed(scenario, next_question=for_ever)
     assert len(scenario.connections) == 1
 
 
@@ -67,7 +66,7 @@ async def test_an_address_that_does_not_connect_is_asked_nothing(clock: MockCloc
 async def test_whatever_a_server_does_the_whole_probe_ends_in_time(clock: MockClock, timeout: float) -> None:
     """Silence for the hello and for every question: no more than the whole, and the questions get some of it."""
     scenario = in_network(V4[:1], {V4[0]: SILENT})
-    evidence, took = await observed(scenario, ScanConfig(timeout=timeout, retries=3), ask=for_ever)
+    evidence, took = await observed(scenario, ScanConfig(timeout=timeout, retries=3), next_question=for_ever)
     assert took <= timeout + 1e-6
     assert len(evidence.endpoints[0].followups) >= 1
     first = scenario.connections[0]
@@ -79,7 +78,7 @@ async def test_whatever_a_server_does_the_whole_probe_ends_in_time(clock: MockCl
 @trio_test
 async def test_retries_spend_the_same_budget(clock: MockClock) -> None:
     scenario = in_network(V4[:1], {V4[0]: Step(2, Failure.RESET)})
-    _, took = await observed(scenario, ScanConfig(timeout=6, retries=100), ask=for_ever)
+    _, took = await observed(scenario, ScanConfig(timeout=6, retries=100), next_question=for_ever)
     assert took <= 6
     totals = [connection.timing.total for connection in scenario.connections]
     assert totals == sorted(totals, reverse=True)
@@ -106,18 +105,9 @@ async def test_waiting_for_ones_turn_is_not_spent(clock: MockClock) -> None:
 @trio_test
 async def test_enumeration_has_a_budget_of_its_own(clock: MockClock) -> None:
     scenario = in_network(V4[:1], {V4[0]: Step(1, SUCCESS)})
-    evidence, took = await observed(scenario, ScanConfig(timeout=5, enumerate=True), ask=for_ever)
+    evidence, took = await observed(scenario, ScanConfig(timeout=5, enumerate=True), next_question=for_ever)
     assert took == pytest.approx(5 * observe.ENUMERATE_TIMES + 1, abs=1)
     assert len(evidence.endpoints[0].followups) == 5 * observe.ENUMERATE_TIMES / 0.75
-
-
-@trio_test
-async def test_a_budget_counts_what_is_spent(clock: MockClock) -> None:
-    budget = Budget(10)
-    begun = trio.current_time()
-    await trio.sleep(4)
-    budget.spend(trio.current_time() - begun)
-    assert budget.left == pytest.approx(6)
 
 
 # --- shortage and trouble --------------------------------------------------------------------------
@@ -183,5 +173,5 @@ async def test_cancelled_at_any_moment_all_is_closed(clock: MockClock) -> None:
         pacer = pacer_for(config)
         scenario = in_network(V4, dict.fromkeys(V4, RESET) | {V4[0]: SILENT}, dns_delay=0.1)
         with trio.move_on_after(moment * 0.07):
-            await observed(scenario, config, pacer=pacer, ask=for_ever)
+            await observed(scenario, config, pacer=pacer, next_question=for_ever)
         assert pacer.statistics().in_flight == 0

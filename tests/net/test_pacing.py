@@ -287,7 +287,7 @@ async def test_a_restriction_holds_for_those_that_start_afterwards(clock: MockCl
         assert gate.statistics().limit == 5
         await trio.sleep(10)  # those in flight were let go on
         assert gate.statistics().in_flight == 5
-        assert not gate.enter(A)
+        assert not gate._start_at_once(A)
         gate.restrict(0)
         await trio.sleep(30)
         assert (gate.statistics().in_flight, len(traffic.starts)) == (0, 25)
@@ -304,7 +304,7 @@ async def test_a_restriction_holds_for_those_that_start_afterwards(clock: MockCl
 async def test_a_shortage_of_files_and_a_restriction_hold_together(clock: MockClock) -> None:
     gate = pacer(concurrency=100)
     for _ in range(100):
-        assert gate.enter(A)
+        assert gate._start_at_once(A)
     await gate.exhausted()
     assert gate.statistics().limit == 90
     gate.restrict(95)

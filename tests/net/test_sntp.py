@@ -49,7 +49,7 @@ class Names:
     def __init__(self, **known: tuple[str, ...]) -> None:
         self._known = known
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         addresses = self._known.get(name, ())
         return DnsAnswer(DnsStatus.NOERROR if addresses else DnsStatus.NXDOMAIN, addresses)
 

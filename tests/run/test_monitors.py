@@ -49,7 +49,7 @@ async def test_a_run_that_needs_too_much_memory_has_fewer_targets_in_flight(
     cache: Cache[int, int] = Cache(10, 1000, lambda key, value: 1)
     cache.put(1, 1)
     for number in range(40):
-        assert pacer.enter(f"192.0.2.{number}")
+        assert pacer._start_at_once(f"192.0.2.{number}")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(limit_memory, limit, config, watched, pacer, said.append)
         await trio.sleep(3)

@@ -1,7 +1,7 @@
-"""The real servers that tests are run against.
+"""The real servers that the tests scan.
 
-Their certificates are right in every respect. ``Expected.codes`` is all that may be held against each: an old version,
-suites or groups that current clients do not offer, a key of a kind that browsers do not take.
+Their certificates are valid. ``Expected.codes`` are the only codes that apply to each: an old version, suites or groups
+that current clients do not offer, or a kind of key that browsers do not accept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.servers.spec import Expected, ServerSpec, Version
 # TLS 1.3 suites and groups that OpenSSL 3 and GnuTLS 3.7 pick on their own
 AES256: Final = "TLS_AES_256_GCM_SHA384"
 
-# They ask for a client certificate and go on without one.
+# Servers that ask for a client certificate and continue without one.
 ASKS: Final = "client-certificate-optional"
 
 _ONLY_12: Final[tuple[Version, ...]] = ("TLSv1.2",)
@@ -34,7 +34,7 @@ def _old(version: Version) -> Expected:
     return Expected(version=version, codes=("legacy-version-only",))
 
 
-# Every current version, as people run it
+# Current configurations
 MODERN_SERVERS: Final = (
     ServerSpec(id="nginx-tls13-ecdsa", software="nginx", alpn="h2", expected=_tls13(alpn="h2")),
     ServerSpec(id="nginx-tls13-rsa", software="nginx", key="rsa:2048", expected=_tls13()),
@@ -99,7 +99,7 @@ MODERN_SERVERS: Final = (
         expected=_tls13(group="secp256r1", retry=True),
     ),
     ServerSpec(id="openssl-tls12-staple", software="openssl", versions=_ONLY_12, staple=True, expected=_tls12()),
-    # A flight of many records: every message is cut at 512 bytes of plaintext, the least that OpenSSL does.
+    # A flight of many records: 512 bytes of plaintext is the smallest fragment that OpenSSL sends.
     ServerSpec(
         id="openssl-tls13-fragments",
         software="openssl",
@@ -117,7 +117,7 @@ MODERN_SERVERS: Final = (
         max_fragment=512,
         expected=_tls12(),
     ),
-    # A certificate of many names, too large for one record of 16 KB
+    # A certificate with many names, too large for one record of 16 KB
     ServerSpec(id="nginx-tls13-many-names", software="nginx", key="rsa:2048", more_names=900, expected=_tls13()),
     ServerSpec(
         id="nginx-tls12-many-names",
@@ -165,7 +165,7 @@ MODERN_SERVERS: Final = (
     ServerSpec(id="apache-tls13-ecdsa", software="apache", alpn="h2", expected=_tls13(alpn="h2")),
     ServerSpec(id="apache-tls12-rsa", software="apache", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
     ServerSpec(id="apache-tls13-asks", software="apache", client_auth="optional", expected=_tls13(ASKS)),
-    # NSS packs its whole flight into as few records as it can.
+    # NSS packs its flight into as few records as possible.
     ServerSpec(id="nss-tls13-ecdsa", software="nss", expected=_tls13()),
     ServerSpec(id="nss-tls12-rsa", software="nss", versions=_ONLY_12, key="rsa:2048", expected=_tls12()),
     ServerSpec(id="nss-tls12-asks", software="nss", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)),
@@ -178,7 +178,7 @@ MODERN_SERVERS: Final = (
     ),
 )
 
-# They refuse a client that brings no certificate: healthy, and closed to us.
+# Healthy servers that refuse clients without a certificate.
 CLOSED_SERVERS: Final = (
     ServerSpec(id="openssl-tls13-requires", software="openssl", client_auth="required", expected=_tls13()),
     ServerSpec(
@@ -191,11 +191,11 @@ CLOSED_SERVERS: Final = (
     ServerSpec(
         id="apache-tls12-requires", software="apache", versions=_ONLY_12, client_auth="required", expected=_tls12()
     ),
-    # In HTTP, not in TLS: the handshake completes, the answer is 400.
+    # Refuses in HTTP: the handshake completes and the answer is 400.
     ServerSpec(id="nginx-tls13-requires", software="nginx", client_auth="required", expected=_tls13()),
 )
 
-# What current clients refuse, all of them or some: the version, or towards the end of the list the suites and groups
+# Servers that all or some current clients refuse, for their version or, at the end of the list, suites and groups
 LEGACY_SERVERS: Final = (
     ServerSpec(
         id="openssl-tls10", software="openssl", versions=("TLSv1.0",), key="rsa:2048", offer="tls10",
@@ -243,7 +243,7 @@ LEGACY_SERVERS: Final = (
         id="openssl-tls13-p521-only", software="openssl", versions=_ONLY_13, groups="P-521", offer="all-groups",
         expected=_tls13("no-shared-group", group="secp521r1", retry=True),
     ),
-    # Chromium and Firefox still take it; Go and Python do not.
+    # Chromium and Firefox still accept it; Go and Python do not.
     ServerSpec(
         id="nginx-tls12-rsa-kx", software="nginx", versions=_ONLY_12, key="rsa:2048", ciphers="AES256-GCM-SHA384",
         expected=_tls12("no-shared-cipher", cipher="TLS_RSA_WITH_AES_256_GCM_SHA384"),
@@ -255,7 +255,7 @@ LEGACY_SERVERS: Final = (
     ),
 )  # fmt: skip
 
-# Staples that are of no use, or say that the certificate is: what TLS 1.2 and 1.3 carry them in differs.
+# Invalid staples, and staples of revoked certificates, in the different messages of TLS 1.2 and 1.3.
 STAPLING_SERVERS: Final = tuple(
     ServerSpec(
         id=f"{software}-tls{versions[0][-3:].replace('.', '')}-staple-{stapled}",

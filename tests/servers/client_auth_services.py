@@ -1,6 +1,6 @@
-"""Servers that ask clients for a certificate, beside those of ``catalogue``: other software, other ways to refuse.
+"""More servers that ask for a client certificate: other software, and other ways to refuse.
 
-``without`` is the one code (or none) that a client without a certificate must be told.
+``without`` is the code for a client without a certificate, if there is one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPTIONAL: Final = "client-certificate-optional"
 
 
 def web(software: Software, version: Version, mode: ClientAuth) -> ServerSpec:
-    """A server of HTTP, or of what speaks like it."""
+    """Return an HTTP server, or one of a similar protocol."""
     return ServerSpec(
         id=f"{software}-{version[-1]}-{mode}",
         software=software,
@@ -33,7 +33,7 @@ def web(software: Software, version: Version, mode: ClientAuth) -> ServerSpec:
 def _without(software: Software, mode: ClientAuth) -> str:
     if mode == "required" and software != "nginx":
         return REQUIRED
-    # nginx goes on in TLS and refuses in HTTP
+    # nginx completes the handshake and refuses in HTTP
     return BEHIND if mode in ("required", "behind") else OPTIONAL
 
 
@@ -47,7 +47,7 @@ _MODES: Final[tuple[tuple[Software, tuple[ClientAuth, ...]], ...]] = (
     ("stunnel", ("optional", "required")),
 )
 _VERSIONS: Final[tuple[Version, ...]] = ("TLSv1.2", "TLSv1.3")
-#: (server, the code)
+#: (server, code)
 WEB: Final = tuple(
     (web(software, version, mode), _without(software, mode))
     for software, modes in _MODES
@@ -61,7 +61,7 @@ WEB: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A server of another protocol that asks, in one version of TLS."""
+    """A server of another protocol that asks for a certificate, in one version of TLS."""
 
     software: str
     version: Version
@@ -74,7 +74,7 @@ class Asking:
         return f"{self.software}-{self.version[-1]}-{self.mode}"
 
     def service(self, authorities: Path) -> Service:
-        """The server, asking for certificates from these CAs."""
+        """Return the server, asking for certificates of these CAs."""
         return replace(
             _usual(self.software), command=lambda site: self.configure(site, authorities, self.version, self.mode)
         )
@@ -138,7 +138,7 @@ OTHERS: Final = (
     *(Asking("postgresql", version, "optional", OPTIONAL, _postgres) for version in _VERSIONS),
     *(Asking("postfix", version, "required", BEHIND, _postfix) for version in _VERSIONS),
     *(Asking("postfix", version, "optional", OPTIONAL, _postfix) for version in _VERSIONS),
-    # Debian's slapd has GnuTLS, and hangs up without an alert
+    # Debian's slapd uses GnuTLS, and closes without an alert
     Asking("slapd", "TLSv1.3", "required", BEHIND, _slapd),
     Asking("slapd", "TLSv1.3", "optional", OPTIONAL, _slapd),
     Asking("vsftpd", "TLSv1.3", "required", REQUIRED, _vsftpd),

@@ -1,4 +1,4 @@
-"""Fixtures: one server per spec for the whole run, since none of them is changed by being probed."""
+"""Fixtures: one server per spec for the whole test run, since probing does not change a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    """The authorities of this run."""
+    """Create the CAs of this test run."""
     return Pki(tmp_path_factory.mktemp("pki"))
 
 
@@ -47,7 +47,7 @@ def _servers(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
 
 @pytest.fixture
 def start(_servers: Start, request: pytest.FixtureRequest) -> Start:
-    """``start(spec)`` gives a server that runs, or skips the test with the reason."""
+    """Return ``start(spec)``, which returns a running server or skips the test with the reason."""
 
     def start(spec: ServerSpec) -> Server:
         if (reason := running.missing(spec.software)) is not None:
@@ -63,7 +63,7 @@ def start(_servers: Start, request: pytest.FixtureRequest) -> Start:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the logs of a failed test's servers under its report."""
+    """Append the logs of a failed test's servers to its report."""
     report = yield
     if report.failed:
         for server in item.stash.get(_used, []):

@@ -1,4 +1,4 @@
-"""A network of our own: servers that are in order under unrelated names, DNS that knows them, and something in between."""
+"""A network of healthy servers under unrelated names, with its own DNS, and something that intercepts connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFIG: Final = ScanConfig(connect_timeout=5.0, timeout=15.0, retries=0, revocat
 
 
 class Network:
-    """Certificates of one fleet; ``material`` says what the scan is given."""
+    """The certificates of one fleet; ``material`` is what the scan is given."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -42,7 +42,7 @@ class Network:
         return path
 
     def private(self) -> tuple[Authority, Path]:
-        """An estate's own CA that no store knows, and the file that names it."""
+        """Return an estate's private CA, which no store has, and the file with its certificate."""
         own = self.pki.new_root("Estate Root CA")
         return own, self._written("own.pem", own)
 
@@ -50,7 +50,7 @@ class Network:
     async def serving(
         self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
-        """One server for all the names, each with a certificate and key of its own; gives its port."""
+        """Run one server for all names, each with its own certificate and key, for the block; yield its port."""
         with ServerFactory(self.pki) as factory:
             contexts = {name: factory.context(self.pki.leaf(name, issuer=issuer)) for name in names}
 
@@ -78,7 +78,7 @@ class Network:
         earlier: Path | None = None,
         others: Sequence[Mapping[str, str]] = (),
     ) -> dict[str, Finding]:
-        """Findings by name. ``public``: this network's one root counts as a public one. ``others``: what other resolvers say."""
+        """Return the findings by name. ``public``: the root counts as public. ``others``: the answers of other resolvers."""
         written: list[Finding] = []
         async with AsyncExitStack() as stack:
             resolvers = [

@@ -1,8 +1,7 @@
-"""Certificates for the real servers: two small hierarchies, one of RSA keys and one of ECDSA keys, made anew for each run.
+"""Certificates for the real servers: a hierarchy of RSA keys and one of ECDSA keys, created for each test run.
 
-Everything here is right in every respect, so that whatever a test reports about these servers is a false alarm.
-Only one thing cannot be made with ``cryptography``: a key that says it is for RSASSA-PSS alone (RFC 4055), so the
-``openssl`` command makes those.
+They are valid, so that every code for these servers that is not expected is a false alarm. ``cryptography`` cannot create
+keys restricted to RSASSA-PSS (RFC 4055), so the ``openssl`` command does.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ PrivateKey = (
 )
 
 CURVES: Final[dict[str, ec.EllipticCurve]] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
-# selfserv reads its key from a PKCS #12 file, which wants a password
+# selfserv reads its key from a PKCS #12 file, which needs a password
 PASSWORD: Final = "loopback"
 
 
 def new_key(kind: str) -> PrivateKey:
-    """A key of a kind as findings name it: ``rsa:2048``, ``ec:P-256``, ``ed25519``, ``ed448``, ``dsa:2048``."""
+    """Generate a key of a kind as in findings: ``rsa:2048``, ``ec:P-256``, ``ed25519``, ``ed448``, ``dsa:2048``."""
     family, _, parameter = kind.partition(":")
     match family:
         case "rsa":
@@ -82,7 +81,7 @@ def _usage(*, ca: bool, encipherment: bool = False) -> x509.KeyUsage:
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA certificate with its key. ``pss``: it signs with RSASSA-PSS."""
+    """A CA certificate with its key; with ``pss`` it signs with RSASSA-PSS."""
 
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -95,7 +94,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class Credential:
-    """A server's certificate, what it is sent with, and its key, as the files that servers read."""
+    """A server's certificate, its chain and its key, as the files that servers read."""
 
     certificate: x509.Certificate
     intermediates: tuple[x509.Certificate, ...]
@@ -105,7 +104,7 @@ class Credential:
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """DER, leaf first, as a server must send it."""
+        """The DER certificates in the order of sending, leaf first."""
         return tuple(each.public_bytes(Encoding.DER) for each in (self.certificate, *self.intermediates))
 
     @property
@@ -118,11 +117,11 @@ class Credential:
 
     @cached_property
     def ocsp_response(self) -> bytes:
-        """DER of a response that says "good", from the issuer itself, fresh for a week."""
+        """Return a "good" OCSP response (DER) by the issuer, valid for a week."""
         return self.stapled("good")
 
     def stapled(self, kind: str) -> bytes:
-        """DER of a response: "good"; "revoked"; "expired", three days ago; about "another" certificate, the issuer's."""
+        """Return an OCSP response (DER): "good", "revoked", "expired" three days ago, or for "another" certificate."""
         now = datetime.now(UTC)
         made = now - (timedelta(days=10) if kind == "expired" else timedelta(hours=1))
         revoked = kind == "revoked"
@@ -151,7 +150,7 @@ class Credential:
 
 
 class Pki:
-    """The roots of a test run and what they issue; ``directory`` is where ``openssl`` may put its files."""
+    """The roots of a test run and what they issue; ``directory`` is for the files of ``openssl``."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -164,7 +163,7 @@ class Pki:
 
     @cached_property
     def roots_file(self) -> Path:
-        """PEM file of both roots."""
+        """The PEM file of both roots."""
         path = self._directory / "roots.pem"
         path.write_bytes(b"".join(root.certificate.public_bytes(Encoding.PEM) for root in self._roots.values()))
         return path
@@ -181,9 +180,9 @@ class Pki:
         purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
         ended: bool = False,
     ) -> Credential:
-        """A certificate for a name and an address, under so many intermediates of the hierarchy that fits the key.
+        """Issue a certificate for a name and an address, under so many intermediates of the hierarchy that fits the key.
 
-        ``purpose`` is what it is for; ``ended``: it expired yesterday.
+        ``purpose`` is its extended key usage; with ``ended`` it expired yesterday.
         """
         family = "rsa" if kind.startswith("rsa") or signed_with_pss else "ec"
         authorities = self._intermediates(family, intermediates, signed_with_pss)
@@ -208,7 +207,7 @@ class Pki:
         return Credential(issuer.sign(builder), chain, pem(key), key, issuer)
 
     def _intermediates(self, family: str, count: int, pss: bool) -> tuple[Authority, ...]:
-        """Issuing CA first. One line of CAs per length, made when first asked for."""
+        """Return the CAs of a line of this length, issuing CA first; each line is created on first use."""
         if (family, count, pss) not in self._issuing:
             line: list[Authority] = []
             for depth in range(count, 0, -1):

@@ -1,4 +1,4 @@
-"""Starting a real server, knowing when it listens, and stopping it by its own process id."""
+"""Starts a real server, waits until it listens, and stops it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.servers.pki import Credential, Pki
 from tests.servers.software import COMMANDS, ENVIRONMENT, LISTENS_EVERYWHERE, NEEDS, Order
 from tests.servers.spec import ServerSpec, Software
 
-# The slowest of them takes well under a second; a busy machine takes its time.
+# The slowest server takes well under a second on an idle machine.
 START_TIMEOUT: Final = 20.0
 STOP_TIMEOUT: Final = 5.0
-# Of a server's log, what is worth reading under a failed test
+# Characters of a server's log that are shown with a failed test
 LOG_TAIL: Final = 4000
 
 
 class ServerFailed(Exception):
-    """The server did not start; the message has its log."""
+    """A server did not start; the message has its log."""
 
 
 def loopback_address() -> str:
-    """An address of 127.0.0.0/8 that belongs to this test run alone, so that runs at the same time do not meet."""
+    """Return an address of 127.0.0.0/8 for this process, so that concurrent test runs do not collide."""
     pid = os.getpid()
     return f"127.{64 + (pid >> 16) % 64}.{(pid >> 8) & 0xFF}.{1 + pid % 250}"
 
 
 def free_port(address: str) -> int:
-    """A port nobody listens on right now; ``""`` is every address."""
+    """Return a port that is free on ``address``; ``""`` means on all addresses."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
@@ -41,7 +41,7 @@ def free_port(address: str) -> int:
 
 
 def missing(software: Software) -> str | None:
-    """One sentence on why this software cannot be started here, or ``None``."""
+    """Return the reason why this software cannot be started here, or ``None``."""
     programs, package = NEEDS[software]
     absent = [name for name in programs if shutil.which(name, path=ENVIRONMENT["PATH"]) is None]
     if not absent:
@@ -51,7 +51,7 @@ def missing(software: Software) -> str | None:
 
 @dataclass(slots=True)
 class Server:
-    """A server that runs. Everything a client needs to judge it is here."""
+    """A running server."""
 
     spec: ServerSpec
     address: str
@@ -67,7 +67,7 @@ class Server:
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """DER certificates as the server sends them."""
+        """The DER certificates in the order of sending."""
         return self.credential.chain
 
     @property
@@ -75,7 +75,7 @@ class Server:
         return self.directory / "log"
 
     def log(self) -> str:
-        """The end of what the server wrote."""
+        """Return the end of the server's log."""
         return self.log_file.read_text("utf-8", "replace")[-LOG_TAIL:] if self.log_file.exists() else ""
 
     def running(self) -> bool:
@@ -92,7 +92,7 @@ class Server:
 
 
 def start(spec: ServerSpec, *, pki: Pki, address: str, directory: Path) -> Server:
-    """Start what the spec says on a free port and return when it accepts connections."""
+    """Start a server on a free port, and return when it accepts connections."""
     directory.mkdir(parents=True, exist_ok=True)
     credential = pki.issue(
         spec.key,
@@ -105,7 +105,7 @@ def start(spec: ServerSpec, *, pki: Pki, address: str, directory: Path) -> Serve
     port = free_port("" if spec.software in LISTENS_EVERYWHERE else address)
     order = Order(spec, address, port, credential, pki.roots_file, directory)
     command = COMMANDS[spec.software](order)
-    # A test run that is killed must not leave servers behind; every Debian has setpriv.
+    # Ends the server when the test run is killed; Debian always has setpriv.
     if (setpriv := shutil.which("setpriv")) is not None:
         command = [setpriv, "--pdeathsig", "TERM", *command]
     with (directory / "log").open("wb") as log:

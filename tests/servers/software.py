@@ -1,7 +1,7 @@
-"""How each software is told what a ``ServerSpec`` says: its files, its command.
+"""Turns a ``ServerSpec`` into the configuration files and command line of each software.
 
-Every command stays in the foreground, keeps its files in the directory it is given, and reads nothing of the machine's
-own configuration (see ``ENVIRONMENT``).
+Every command stays in the foreground, keeps its files in the given directory, and ignores the machine's configuration
+(see ``ENVIRONMENT``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from tests.servers.pki import PASSWORD, Credential
 from tests.servers.spec import ServerSpec, Software, Version
 
-# Debian's own openssl.cnf refuses TLS 1.0 and 1.1; a policy of the machine must not change what is tested.
+# Debian's openssl.cnf refuses TLS 1.0 and 1.1; the machine's policy must not affect the tests.
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
@@ -29,13 +29,13 @@ ENVIRONMENT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to start: where, with which certificate, for which spec."""
+    """What to start: the spec, address, port, credential and directory."""
 
     spec: ServerSpec
     address: str
     port: int
     credential: Credential
-    # Client certificates are asked for from these authorities
+    # Client certificates are requested from these CAs
     authorities: Path
     directory: Path
 
@@ -192,7 +192,7 @@ def apache(order: Order) -> list[str]:
             f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so"
             for name in ("mpm_event", "authz_core", "ssl", "alias", *(("http2",) if spec.alpn == "h2" else ()))
         ),
-        # As root Apache wants to become somebody; as anybody else it cannot.
+        # As root, Apache switches to another user; otherwise it cannot.
         *(("User www-data", "Group www-data") if os.geteuid() == 0 else ()),
         f"Listen {order.address}:{order.port}",
         f"ServerName {spec.name}",
@@ -228,7 +228,7 @@ NSS_NICKNAME: Final = "server"
 
 
 def nss(order: Order) -> list[str]:
-    """NSS's test server: it packs the handshake messages of a flight into one record, and still speaks SSL 3.0."""
+    """NSS's test server: it packs the messages of a flight into one record, and still supports SSL 3.0."""
     spec = order.spec
     database = order.directory / "db"
     database.mkdir()
@@ -286,7 +286,7 @@ COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "nss": nss,
     "stunnel": stunnel,
 }
-# Software -> the programs it needs and Debian's package
+# Software -> the programs that it needs, and their Debian package
 NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
     "nginx": (("nginx",), "nginx"),
     "openssl": (("openssl",), "openssl"),
@@ -296,5 +296,5 @@ NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
     "nss": (("selfserv", "certutil", "pk12util"), "libnss3-tools"),
     "stunnel": (("stunnel",), "stunnel4"),
 }
-# These listen on every address of the machine and cannot be told otherwise; their port is a free one on all of them.
+# These can only listen on all addresses of the machine, so their port is one that is free on all.
 LISTENS_EVERYWHERE: Final[frozenset[Software]] = frozenset({"gnutls", "nss"})

@@ -1,7 +1,7 @@
-"""Servers that begin TLS inside another protocol, from Debian's packages: how each is told to listen, with TLS and without.
+"""Servers from Debian's packages that start TLS within another protocol: how to run each, with TLS and without.
 
-Each keeps everything in one directory that is thrown away, reads nothing of the machine's configuration, and is stopped
-with all that it has started. Where the tests run as root, a server that refuses root runs as ``nobody``.
+Each keeps its files in a temporary directory, ignores the machine's configuration, and is stopped with all of its
+processes. If the tests run as root, a server that refuses root runs as ``nobody``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.servers.software import ENVIRONMENT
 
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 10.0
-# Debian keeps PostgreSQL's programs apart, by version
+# Debian keeps PostgreSQL's programs in a directory for each version
 PATH: Final = ":".join(
     [ENVIRONMENT["PATH"], *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 )
@@ -32,7 +32,7 @@ PATH: Final = ":".join(
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a server is to listen, and what it has. ``tls`` False: it is to speak the protocol without TLS."""
+    """Where a server listens, and its files; without ``tls`` it supports the protocol only in plain text."""
 
     protocol: str
     name: str
@@ -51,9 +51,9 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One software for one protocol. ``command`` writes the configuration and says what to run, in order; the last stays.
+    """One software for one protocol. ``command`` writes the configuration and returns the commands; the last one stays.
 
-    ``user`` is who runs it when the tests are root; ``root`` says that it cannot run as anybody else.
+    ``user`` runs it if the tests run as root; ``root`` means that it can only run as root.
     """
 
     protocol: str
@@ -69,7 +69,7 @@ class Service:
         return f"{self.protocol}-{self.software}"
 
     def missing(self) -> str | None:
-        """One sentence on why this cannot be started here, or ``None``."""
+        """Return the reason why this service cannot be started here, or ``None``."""
         absent = [program for program in self.programs if shutil.which(program, path=PATH) is None]
         if absent:
             return f"{', '.join(absent)} is not installed (Debian: apt-get install {self.package})"
@@ -143,7 +143,7 @@ def _vsftpd(site: Site) -> list[list[str]]:
     return [["vsftpd", str(site.write("vsftpd.conf", "\n".join(lines) + "\n"))]]
 
 
-# where each protocol listens; the one beside it with TLS from the first byte is switched off by port 0
+# the listener of each protocol; its variant with implicit TLS is disabled by port 0
 _DOVECOT_LISTENERS: Final = {
     "imap": ("imap-login", "imap", "inet_listener imaps {\n port = 0\n }\n"),
     "pop3": ("pop3-login", "pop3", "inet_listener pop3s {\n port = 0\n }\n"),
@@ -249,7 +249,7 @@ SERVICES: Final = (
 
 @contextmanager
 def running(service: Service, credential: Credential, *, name: str, address: str, tls: bool) -> Iterator[Site]:
-    """Start the service on a free port, and stop it again."""
+    """Run the service on a free port for the block."""
     directory = Path(tempfile.mkdtemp(prefix="tlsweep-"))
     with socket.socket() as free:
         free.bind((address, 0))
@@ -277,7 +277,7 @@ def _started(service: Service, site: Site, credential: Credential) -> Iterator[N
             for command in commands
         ]
     environment = {**ENVIRONMENT, "PATH": PATH, "HOME": str(site.directory)}
-    # The log lies outside of what the server owns.
+    # The log is outside of the directory that belongs to the server's user.
     with tempfile.TemporaryFile() as log:
         for command in commands[:-1]:
             subprocess.run(
@@ -320,7 +320,7 @@ def _listens(site: Site, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # Postfix's master leaves the group that it was started in, so the whole family is told, not one group.
+    # Postfix's master leaves its process group, so all descendants get the signal.
     family = [process.pid, *_descendants(process.pid)]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in family:
@@ -337,7 +337,7 @@ def _descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # the name in parentheses may hold anything; the state and the parent follow it
+            # the name in parentheses may contain anything; state and parent follow it
             parent = int(entry.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue

@@ -1,4 +1,4 @@
-"""Real servers that ask for a client certificate: what they do to who has none, and to who has a good, bad or foreign one."""
+"""How real servers that ask for a client certificate treat clients with none, and with a good, bad or foreign one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
-    """The finding of one server; ``files`` holds the certificate to show and its key."""
+    """Return the finding of a server; ``files`` are the client certificate to present and its key."""
     config = ScanConfig(rate_per_address=None, timeout=20, retries=0, revocation="off", authenticate=files is not None)
     shown = None if files is None else str(files)
     inputs = RunInputs(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
@@ -55,13 +55,13 @@ def codes(finding: Finding) -> list[str]:
 
 
 def check(finding: Finding, code: str) -> None:
-    """This code and no other, and what stands around it agrees."""
-    # Postfix sends what it is given to verify clients by
+    """Check that the finding has this code and no other, and is consistent."""
+    # Postfix sends the CAs that it is given to verify clients
     assert [each for each in codes(finding) if each != "root-sent"] == [code], finding["diagnoses"]
     assert finding["outcome"] == ("ok" if code == OPTIONAL else "fail")
     assert finding["cause"] == (None if code == OPTIONAL else "client-certificate")
     (endpoint,) = finding["endpoints"]
-    # the server's certificate is kept, whatever becomes of the client
+    # the server's certificate is recorded in any case
     assert endpoint["chain"]
     assert endpoint["client_auth"] is not None
     assert endpoint["client_auth"]["requested"] is True
@@ -76,7 +76,7 @@ def at(start: Start, spec: ServerSpec) -> tuple[Target, Path]:
 
 
 @pytest.mark.parametrize(("spec", "code"), WEB, ids=lambda value: value.id if isinstance(value, ServerSpec) else "")
-def test_without_a_certificate(spec: ServerSpec, code: str, start: Start) -> None:
+def test_web_servers_without_a_client_certificate(spec: ServerSpec, code: str, start: Start) -> None:
     finding = scan(*at(start, spec))
     check(finding, code)
     assert finding["endpoints"][0]["version"] == spec.expected.version
@@ -84,7 +84,7 @@ def test_without_a_certificate(spec: ServerSpec, code: str, start: Start) -> Non
 
 @pytest.fixture(params=OTHERS, ids=lambda asking: asking.id)
 def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, Target]]:
-    """A server of another protocol, and its row."""
+    """Run a server of another protocol, and return its row."""
     chosen: Asking = request.param
     service = chosen.service(pki.roots_file)
     if (reason := service.missing()) is not None:
@@ -98,7 +98,7 @@ def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, T
         )
 
 
-def test_other_protocols(asking: tuple[Asking, Target], pki: Pki) -> None:
+def test_other_protocols_without_a_client_certificate(asking: tuple[Asking, Target], pki: Pki) -> None:
     chosen, target = asking
     check(scan(target, pki.roots_file), chosen.without)
 
@@ -107,7 +107,7 @@ def test_other_protocols(asking: tuple[Asking, Target], pki: Pki) -> None:
 
 
 def bundle(directory: Path, credential: Credential, *, alone: bool = False) -> Path:
-    """One file with key and chain; ``alone`` leaves the intermediates out."""
+    """Return a file with key and chain; ``alone`` omits the intermediates."""
     path = directory / "client.pem"
     chain = credential.leaf_pem if alone else credential.leaf_pem + credential.intermediates_pem
     path.write_bytes(credential.key_pem + chain)
@@ -120,7 +120,9 @@ DEMANDING = [(spec, code) for spec, code in WEB if code in (REQUIRED, BEHIND)]
 @pytest.mark.parametrize(
     ("spec", "code"), DEMANDING, ids=lambda value: value.id if isinstance(value, ServerSpec) else ""
 )
-def test_ours_is_taken(spec: ServerSpec, code: str, start: Start, pki: Pki, tmp_path: Path) -> None:
+def test_a_certificate_of_the_servers_ca_is_accepted(
+    spec: ServerSpec, code: str, start: Start, pki: Pki, tmp_path: Path
+) -> None:
     if spec.software == "nss":
         pytest.skip("its database knows no CA of ours")
     ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
@@ -135,7 +137,7 @@ def test_ours_is_taken(spec: ServerSpec, code: str, start: Start, pki: Pki, tmp_
 @pytest.mark.parametrize(
     ("spec", "code"), DEMANDING, ids=lambda value: value.id if isinstance(value, ServerSpec) else ""
 )
-def test_a_foreign_one_is_rejected(spec: ServerSpec, code: str, start: Start, tmp_path: Path) -> None:
+def test_a_certificate_of_another_ca_is_rejected(spec: ServerSpec, code: str, start: Start, tmp_path: Path) -> None:
     others = Pki(tmp_path)
     foreign = others.issue("ec:P-256", name="client", address="127.0.0.1", intermediates=0, purpose=CLIENT_AUTH)
     target, roots = at(start, spec)
@@ -154,7 +156,7 @@ REASONS = [
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 @pytest.mark.parametrize(("software", "changes", "reason"), REASONS)
-def test_why(
+def test_the_reason_of_a_rejection_is_reported(
     software: Software, changes: dict[str, Any], reason: str, version: Version, start: Start, pki: Pki, tmp_path: Path
 ) -> None:
     ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", **{"purpose": CLIENT_AUTH, **changes})
@@ -164,7 +166,7 @@ def test_why(
     assert finding["diagnoses"][0]["evidence"]["reasons"] == [reason]
 
 
-def test_an_intermediate_that_is_left_out(start: Start, pki: Pki, tmp_path: Path) -> None:
+def test_a_missing_client_intermediate_is_reported(start: Start, pki: Pki, tmp_path: Path) -> None:
     ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
     target, roots = at(start, web("haproxy", "TLSv1.3", "required"))
     finding = scan(target, roots, bundle(tmp_path, ours, alone=True))

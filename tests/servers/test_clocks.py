@@ -1,7 +1,7 @@
-"""Clocks that are truly wrong: the command under libfaketime before and after its time, real web servers with the right one;
-and a real web server with the wrong one among others.
+"""Wrong clocks: the command under libfaketime against real web servers with the right time, and a server with the wrong
+one.
 
-Each server is a name of its own registrable domain, a certificate of its own, an address of its own.
+Each server has a name of its own registrable domain, its own certificate and its own address.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ pytestmark = [
 
 
 def at_another_time(shift: int) -> dict[str, str]:
-    """The environment of a process whose wall clock is ``shift`` seconds off; its monotonic clock goes on."""
+    """Return the environment of a process whose wall clock is ``shift`` seconds off; its monotonic clock is right."""
     if not shift:
         return dict(os.environ)
     return {
@@ -47,7 +47,7 @@ def at_another_time(shift: int) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Site:
-    """A name, its address and port, and how its certificate and its clock stand to the true time (seconds)."""
+    """A name, its address and port, and the offsets of its certificate and its clock (seconds)."""
 
     name: str
     address: str
@@ -132,13 +132,13 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
 
 
 def address_of(number: int) -> str:
-    """One address for each machine, all of them this test run's own."""
+    """Return the address of a machine, all of them for this test run only."""
     network, _, host = loopback_address().rpartition(".")
     return f"{network}.{1 + (int(host) + 40 * number) % 250}"
 
 
 def sites(count: int, **changes: Any) -> list[Site]:
-    """Sites of unrelated domains, each at an address of its own."""
+    """Return sites of unrelated domains, each on its own address."""
     found = []
     for number in range(count):
         address = address_of(number)
@@ -163,7 +163,7 @@ class Result:
 
 
 def scan(farm: Farm, targets: Sequence[Site], *, shift: int = 0, options: Sequence[str] = ()) -> Result:
-    """``tlsweep scan`` in a process of its own, its clock ``shift`` seconds off."""
+    """Run ``tlsweep scan`` in a process whose clock is ``shift`` seconds off."""
     inventory = farm.directory / "inventory.csv"
     rows = [f"{site.name},{site.port},https,{site.address}" for site in targets]
     inventory.write_text("\n".join(["host,port,protocol,address", *rows]) + "\n")
@@ -179,7 +179,7 @@ def scan(farm: Farm, targets: Sequence[Site], *, shift: int = 0, options: Sequen
     ("shift", "direction", "workers"), [(400 * DAY, "ahead", 1), (-45 * DAY, "behind", 1), (-45 * DAY, "behind", 2)]
 )
 def test_our_clock_is_wrong(farm: Farm, shift: int, direction: str, workers: int) -> None:
-    """Every certificate seems expired, or not valid yet, and none is blamed; one that truly is expired is."""
+    """Every certificate seems expired, or not yet valid, but none is blamed; one that really is expired is."""
     healthy = sites(5)
     expired = sites(6, ends=-20 * DAY)[5]
     farm.start([*healthy, expired])
@@ -199,7 +199,7 @@ def test_our_clock_is_wrong(farm: Farm, shift: int, direction: str, workers: int
 
 
 @pytest.mark.parametrize("shift", [400 * DAY, -45 * DAY])
-def test_one_target_proves_nothing_of_our_clock(farm: Farm, shift: int) -> None:
+def test_one_target_proves_nothing_about_our_clock(farm: Farm, shift: int) -> None:
     (site,) = sites(1)
     farm.start([site])
     seen = scan(farm, [site], shift=shift)
@@ -210,7 +210,7 @@ def test_one_target_proves_nothing_of_our_clock(farm: Farm, shift: int) -> None:
     assert "CLOCK" not in seen.errors
 
 
-def test_a_given_moment_is_not_our_clocks_fault(farm: Farm) -> None:
+def test_a_given_time_is_not_blamed_on_our_clock(farm: Farm) -> None:
     targets = sites(4)
     farm.start(targets)
     seen = scan(farm, targets, options=["--at", str(int(farm.now + 400 * DAY))])
@@ -228,8 +228,8 @@ def test_the_right_clock_is_confirmed(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("clock", [3600, -2 * DAY])
-def test_one_server_whose_clock_is_wrong(farm: Farm, clock: int) -> None:
-    """It serves an expired certificate as others do, and is the only one to be told so."""
+def test_one_server_with_a_wrong_clock_is_found(farm: Farm, clock: int) -> None:
+    """It serves an expired certificate like others, and is the only one with a wrong clock."""
     others = sites(4, ends=-DAY)
     off = sites(5, ends=-DAY, clock=clock)[4]
     farm.start([*others, off])
@@ -242,7 +242,7 @@ def test_one_server_whose_clock_is_wrong(farm: Farm, clock: int) -> None:
     assert told["direction"] == ("ahead" if clock > 0 else "behind")
 
 
-def test_healthy_servers_are_asked_for_their_clock_with_enumerate(farm: Farm) -> None:
+def test_enumerate_asks_healthy_servers_for_their_clock(farm: Farm) -> None:
     others = sites(4)
     off = sites(5, clock=3600)[4]
     farm.start([*others, off])
@@ -250,8 +250,8 @@ def test_healthy_servers_are_asked_for_their_clock_with_enumerate(farm: Farm) ->
     assert [host for host, codes in seen.codes().items() if "remote-clock-wrong" in codes] == [off.name]
 
 
-def test_names_of_one_domain_decide_nothing(farm: Farm) -> None:
-    """Five hosts of one organisation whose clocks are all wrong, and ours is right."""
+def test_hosts_of_one_domain_prove_nothing_about_our_clock(farm: Farm) -> None:
+    """Five hosts of one organisation have wrong clocks, and ours is right."""
     found = []
     for number in range(5):
         address = address_of(number)
@@ -277,7 +277,7 @@ while True:
 
 @pytest.fixture
 def ntp() -> Iterator[Sequence[str]]:
-    """Three servers that know the time, each at an address of its own."""
+    """Run three NTP servers with the right time, each on its own address."""
     running, found = [], []
     for number in range(3):
         address = address_of(number)
@@ -294,8 +294,8 @@ def ntp() -> Iterator[Sequence[str]]:
 
 
 @pytest.mark.parametrize("shift", [0, 400 * DAY])
-def test_servers_that_were_named_tell_the_time(farm: Farm, ntp: Sequence[str], shift: int) -> None:
-    """With them even a single target is enough."""
+def test_ntp_servers_prove_that_our_clock_is_wrong(farm: Farm, ntp: Sequence[str], shift: int) -> None:
+    """With NTP servers a single target is enough."""
     (site,) = sites(1) if shift else sites(1, ends=-DAY)
     farm.start([site])
     seen = scan(farm, [site], shift=shift, options=ntp)
@@ -303,7 +303,7 @@ def test_servers_that_were_named_tell_the_time(farm: Farm, ntp: Sequence[str], s
     assert ("CLOCK OF THIS MACHINE IS WRONG" in seen.errors) == bool(shift)
 
 
-def test_an_ntp_server_that_does_not_answer_is_told(farm: Farm) -> None:
+def test_an_ntp_server_that_does_not_answer_is_reported(farm: Farm) -> None:
     (site,) = sites(1)
     farm.start([site])
     seen = scan(farm, [site], options=["--ntp", f"{address_of(9)}:1"])

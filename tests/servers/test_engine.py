@@ -1,6 +1,6 @@
-"""Our engine against every real server: one connection, and the whole flight is read and checked.
+"""The TLS engine against every real server: the whole flight is read and verified over one connection.
 
-Then the same bytes again without the server: what a relay hands over in pieces, or cut off anywhere, is judged the same.
+The recorded bytes are then fed to the engine again in pieces, cut off or changed anywhere, as a network might do.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.servers.running import Server
 from tests.servers.spec import ServerSpec
 
 TIMING: Final = Timing(connect=10, handshake=15, total=20)
-# For peers that make the engine wait for bytes that never come
+# For connections on which the engine waits for bytes that never come
 HASTY: Final = Timing(connect=10, handshake=0.5, total=20)
 
 
 def public_key_of(der: bytes) -> Any:
-    """The leaf's key, or ``None`` where there is no use for it: certificates are damaged on purpose here."""
+    """Return the leaf's key, or ``None`` if it cannot be used: these tests damage certificates on purpose."""
     try:
         return x509.load_der_x509_certificate(der).public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -43,7 +43,7 @@ def probe(
     sni: str | None = "",
     alpn: tuple[bytes, ...] = (),
 ) -> Probe:
-    """One connection to the server with the hello its spec names; ``sni`` as given, or the server's own name."""
+    """Open a connection with the hello of the server's spec; ``sni`` is as given, or the server's own name."""
     prober = Prober(public_key_of)
 
     async def connect() -> Probe:
@@ -84,14 +84,14 @@ def assert_as_expected(seen: Probe, server: Server) -> None:
     if flight.negotiation.client_auth is not None and spec.software != "nss":
         roots = x509.load_pem_x509_certificates(server.roots.read_bytes())
         assert set(flight.negotiation.client_auth.authorities) == {root.subject.public_bytes() for root in roots}
-    # RSA key transport has no signature of the server's (RFC 5246 section 7.4.3)
+    # RSA key transport has no signature by the server (RFC 5246 section 7.4.3)
     key_transport = cipher_name(flight.negotiation.cipher).startswith("TLS_RSA_")
     assert flight.negotiation.signature_valid is (None if key_transport else True)
     assert flight.negotiation.finished_valid is (True if spec.expected.version == "TLSv1.3" else None)
 
 
 @pytest.mark.parametrize("spec", ALL_SERVERS, ids=lambda spec: spec.id)
-def test_reads_the_whole_flight(spec: ServerSpec, start: Start) -> None:
+def test_the_whole_flight_is_read(spec: ServerSpec, start: Start) -> None:
     server = start(spec)
 
     assert_as_expected(probe(server), server)
@@ -102,14 +102,14 @@ def test_a_modern_hello_is_refused(spec: ServerSpec, start: Start) -> None:
     seen = probe(start(spec), "modern")
 
     if spec.software == "gnutls":
-        # Without TLS 1.3 of its own it does not look at supported_versions, and answers with the version that it has.
+        # A server without TLS 1.3 ignores supported_versions, and answers with its own version.
         assert seen.flight is not None
         assert seen.flight.negotiation.version is not None
         assert version_name(seen.flight.negotiation.version) == spec.expected.version
         return
     assert seen.failure is Failure.ALERT
     assert seen.alert is not None
-    # protocol_version where the version is at fault, handshake_failure or insufficient_security where the suites are
+    # protocol_version because of the version; handshake_failure or insufficient_security because of the suites
     assert seen.alert[1] in ((70,) if spec.legacy else (40, 71))
 
 
@@ -117,7 +117,7 @@ CUT: Final = ("nginx-tls13-ecdsa", "openssl-tls12-fragments", "nss-tls12-rsa", "
 
 
 @pytest.mark.parametrize("identifier", CUT)
-def test_pieces_do_not_matter(identifier: str, start: Start) -> None:
+def test_a_flight_in_pieces_is_read_alike(identifier: str, start: Start) -> None:
     server = start(by_id(identifier))
 
     seen = through_relay(server, in_pieces(7))
@@ -138,7 +138,7 @@ def test_a_flight_cut_short_is_a_closed_connection(identifier: str, keep: int, s
 
 
 @pytest.mark.parametrize("identifier", ["nginx-tls13-ecdsa", "openssl-tls13-fragments"])
-def test_no_changed_byte_passes_in_tls13(identifier: str, start: Start) -> None:
+def test_no_changed_byte_is_accepted_in_tls13(identifier: str, start: Start) -> None:
     server = start(by_id(identifier))
     recorded = bytearray()
     assert through_relay(server, recording(recorded)).ok
@@ -152,7 +152,7 @@ def test_no_changed_byte_passes_in_tls13(identifier: str, start: Start) -> None:
 
 
 @pytest.mark.parametrize("identifier", ["openssl-tls12-fragments", "nss-tls12-rsa", "nss-ssl3"])
-def test_no_changed_key_exchange_passes_before_tls13(identifier: str, start: Start) -> None:
+def test_no_changed_key_exchange_is_accepted_before_tls13(identifier: str, start: Start) -> None:
     server = start(by_id(identifier))
     whole = through_relay(server, in_pieces(16384))
     assert whole.ok and whole.flight is not None
@@ -161,11 +161,11 @@ def test_no_changed_key_exchange_passes_before_tls13(identifier: str, start: Sta
         seen = through_relay(server, with_byte_flipped(position), HASTY)
         assert seen.failure is not Failure.BUG
         if seen.ok and seen.flight is not None and seen.flight.negotiation.signature_valid:
-            # What the signature covers (RFC 5246 section 7.4.3) is as it was.
+            # The signed data (RFC 5246 section 7.4.3) is unchanged.
             assert seen.flight.negotiation.group == whole.flight.negotiation.group
 
 
-# --- a relay between the engine and the server, which does to the server's bytes what a network might ---
+# --- a relay between the engine and the server that changes the server's bytes ---
 
 Mangle = Callable[[bytes, int], list[bytes] | None]
 
@@ -187,7 +187,7 @@ def recording(into: bytearray) -> Mangle:
 
 
 def record_versions(stream: bytes | bytearray) -> set[int]:
-    """Positions of legacy_record_version, which "MUST be ignored for all purposes" (RFC 8446 section 5.1)."""
+    """Return the positions of legacy_record_version, which "MUST be ignored for all purposes" (RFC 8446 section 5.1)."""
     positions = set()
     at = 0
     while at + 5 <= len(stream):
@@ -207,7 +207,7 @@ def with_byte_flipped(position: int) -> Mangle:
 
 
 def through_relay(server: Server, mangle: Mangle, timing: Timing = TIMING) -> Probe:
-    """Probe the server through a relay that hands its bytes to ``mangle`` with the count of those before them."""
+    """Probe the server through a relay that passes its bytes, with the count of those before them, to ``mangle``."""
     prober = Prober(public_key_of)
 
     async def downstream(source: trio.SocketStream, sink: trio.SocketStream) -> None:
@@ -258,7 +258,7 @@ async def quietly(
     source: trio.SocketStream,
     sink: trio.SocketStream,
 ) -> None:
-    """Copy until either end has had enough."""
+    """Copy bytes until either end closes."""
     try:
         await copy(source, sink)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -274,7 +274,7 @@ async def quietly(
 @pytest.mark.parametrize(
     "offer", ["small", "tls12", "tls13", "all-suites", "all-groups", "everything", "forward-secret", "no-sha1"]
 )
-def test_healthy_servers_take_every_current_offer(identifier: str, offer: str, start: Start) -> None:
+def test_healthy_servers_accept_every_current_offer(identifier: str, offer: str, start: Start) -> None:
     seen = probe(start(by_id(identifier)), offer)
 
     assert seen.failure is None
@@ -283,12 +283,12 @@ def test_healthy_servers_take_every_current_offer(identifier: str, offer: str, s
 
 
 @pytest.mark.parametrize("spec", MODERN_SERVERS, ids=lambda spec: spec.id)
-def test_no_server_name_is_no_trouble(spec: ServerSpec, start: Start) -> None:
+def test_a_hello_without_server_name_is_accepted(spec: ServerSpec, start: Start) -> None:
     assert probe(start(spec), sni=None).failure is None
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)
-def test_who_asks_for_a_certificate_says_from_whom(spec: ServerSpec, start: Start) -> None:
+def test_the_cas_of_a_certificate_request_are_read(spec: ServerSpec, start: Start) -> None:
     flight = probe(start(spec)).flight
 
     assert flight is not None

@@ -1,6 +1,6 @@
-"""What certificates name, asked of real servers: nginx with issuers and lists of every size, and OpenSSL's OCSP responder.
+"""URLs in certificates, fetched from real servers: issuers and CRLs of every size from nginx, and OpenSSL's OCSP responder.
 
-A whole run with its own DNS and a TLS server is behind each case: what counts is the finding.
+Each case is a whole scan with its own DNS and a TLS server, and checks the finding.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.servers.software import ENVIRONMENT
 
 START_SECONDS: Final = 20.0
 NOW: Final = time.time()
-# At least as many bytes as the largest lists of public CAs have
+# As large as the largest CRLs of public CAs
 LARGE: Final = 20 << 20
 
 
@@ -47,7 +47,7 @@ CA: Final = pki.authority("Enquiries CA", ROOT, **_dates(1000))
 
 @dataclass
 class Place:
-    """Real servers of one test run, and what they were asked."""
+    """The real servers of a test run, and the requests they received."""
 
     directory: Path
     address: str
@@ -66,7 +66,7 @@ class Place:
         return f"http://{self.address}:{self.ocsp}"
 
     def asked(self) -> list[str]:
-        """Paths that nginx was asked for, in their order."""
+        """Return the paths requested from nginx, in order."""
         return [line.split()[1] for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
     def leaf(
@@ -180,7 +180,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     ocsp_log = directory / "ocsp.log"
     with (
         _running(_nginx(place), directory / "nginx.log", lambda: _listens(address, place.web)),
-        # a connection without a request would keep it waiting for ever
+        # it would wait for ever on a connection without a request
         _running(_responder(place), ocsp_log, lambda: "waiting for" in ocsp_log.read_text()),
     ):
         yield place
@@ -188,7 +188,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @contextmanager
 def _tls_server(leaf: Issued, directory: Path, *chain: Issued) -> Iterator[tuple[str, int]]:
-    """Shakes hands with whoever comes, on loopback."""
+    """Run a TLS server on loopback that only completes handshakes."""
     path = directory / "server.pem"
     path.write_text(leaf.key_pem + leaf.pem + "".join(issued.pem for issued in chain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -221,7 +221,7 @@ def _tls_server(leaf: Issued, directory: Path, *chain: Issued) -> Iterator[tuple
 def scanned(
     leaf: Issued, directory: Path, *chain: Issued, count: int = 1, cache: Path | None = None, **config: Any
 ) -> Finding:
-    """The finding of a server with this certificate, scanned ``count`` times under different names of one certificate."""
+    """Return the finding of a server with this certificate, scanned ``count`` times under different names."""
     findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
@@ -253,7 +253,7 @@ def codes(finding: Finding) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["ca.cer", "ca.pem", "ca.p7c", "moved"])
-def test_an_issuer_that_is_published(path: str, place: Place, tmp_path: Path) -> None:
+def test_a_published_issuer_is_fetched(path: str, place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("aia.example", serial=0x2001, aia=path), tmp_path)
     assert codes(found) == ["intermediate-not-sent"]
     assert found["diagnoses"][0]["evidence"]["completed_from"] == ["aia"]
@@ -271,7 +271,7 @@ def test_an_issuer_that_is_published(path: str, place: Place, tmp_path: Path) ->
         ("large.crl", "more than the 1048576"),
     ],
 )
-def test_an_issuer_that_cannot_be_had(path: str, error: str, place: Place, tmp_path: Path) -> None:
+def test_an_issuer_that_cannot_be_fetched(path: str, error: str, place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("aia.example", serial=0x2002, aia=path), tmp_path)
     assert codes(found) == ["intermediate-unobtainable"]
     [answer] = found["diagnoses"][0]["evidence"]["answers"]
@@ -279,7 +279,7 @@ def test_an_issuer_that_cannot_be_had(path: str, error: str, place: Place, tmp_p
     assert error in answer["error"]
 
 
-def test_private_addresses_are_not_asked_without_leave(place: Place, tmp_path: Path) -> None:
+def test_private_addresses_are_not_contacted_by_default(place: Place, tmp_path: Path) -> None:
     before = len(place.asked())
     leaf = place.leaf("aia.example", serial=REVOKED, aia="ca.cer", crl="ca.crl", ocsp=True)
     found = scanned(leaf, tmp_path, private_urls=False)
@@ -289,32 +289,32 @@ def test_private_addresses_are_not_asked_without_leave(place: Place, tmp_path: P
 
 
 @pytest.mark.parametrize(("serial", "said"), [(GOOD, []), (REVOKED, ["revoked-ocsp"])])
-def test_openssls_responder(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
+def test_answers_of_openssls_responder(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("ocsp.example", serial=serial, ocsp=True), tmp_path, CA)
     assert codes(found) == said
 
 
 @pytest.mark.parametrize("path", ["ca.crl", "large.crl"])
 @pytest.mark.parametrize(("serial", "said"), [(GOOD, []), (REVOKED, ["revoked-crl"])])
-def test_lists_of_any_size(serial: int, said: list[str], path: str, place: Place, tmp_path: Path) -> None:
+def test_crls_of_any_size_are_read(serial: int, said: list[str], path: str, place: Place, tmp_path: Path) -> None:
     assert (place.directory / "www" / "large.crl").stat().st_size > LARGE
     found = scanned(place.leaf("crl.example", serial=serial, crl=path), tmp_path, CA)
     assert codes(found) == said
 
 
 @pytest.mark.parametrize("path", ["gone.crl", "page", "bomb.crl", "round", "inside"])
-def test_lists_that_are_none(path: str, place: Place, tmp_path: Path) -> None:
+def test_unusable_crls_leave_revocation_unknown(path: str, place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("crl.example", serial=REVOKED, crl=path), tmp_path, CA)
     assert (codes(found), found["outcome"]) == (["revocation-unknown"], "ok")
 
 
-def test_a_responder_that_does_not_know_and_a_list_that_does(place: Place, tmp_path: Path) -> None:
-    """OpenSSL's responder says "unknown" of serial numbers that it was not told of."""
+def test_a_crl_decides_if_the_responder_does_not_know(place: Place, tmp_path: Path) -> None:
+    """OpenSSL's responder answers "unknown" for serial numbers that it does not have."""
     found = scanned(place.leaf("both.example", serial=0x3001, ocsp=True, crl="ca.crl"), tmp_path, CA)
     assert codes(found) == []
 
 
-def test_each_address_is_asked_once_a_run_and_not_again_by_the_next(place: Place, tmp_path: Path) -> None:
+def test_each_url_is_fetched_once_and_not_again_by_the_next_run(place: Place, tmp_path: Path) -> None:
     leaf = place.leaf("once.example", serial=0x2003, aia="ca.cer", crl="ca.crl")
     before = len(place.asked())
     scanned(leaf, tmp_path, count=30, cache=tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""What only more questions show: servers that take too much, or too little, beside what is in order."""
+"""Servers that accept too much, or too little, in addition to current parameters, as ``--enumerate`` shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.servers.spec import Expected, ServerSpec
 from tests.servers.test_scan import CONFIG, codes, scan
 
 EVERYTHING = replace(CONFIG, enumerate=True)
-# All from TLS 1.0 on, and a suite without forward secrecy
+# All versions from TLS 1.0, and a suite without forward secrecy
 CAREFREE = ServerSpec(
     id="nginx-carefree",
     software="nginx",
@@ -39,24 +39,24 @@ STRICT = ServerSpec(
 )
 
 
-def test_old_versions_and_weak_suites_beside_good_ones(start: Start) -> None:
+def test_old_versions_and_weak_suites_are_reported(start: Start) -> None:
     (finding,) = scan([start(CAREFREE)], EVERYTHING)
     assert codes(finding) == {"legacy-version-enabled", "weak-cipher-enabled"}
     assert finding["outcome"] == "warn"
     assert "TLSv1.0" in finding["endpoints"][0]["versions"]
 
 
-def test_the_newest_version_alone(start: Start) -> None:
+def test_only_the_newest_version(start: Start) -> None:
     (finding,) = scan([start(STRICT)], EVERYTHING)
     assert codes(finding) == {"modern-version-only"}
     assert finding["outcome"] == "ok"
 
 
-def test_without_more_questions_nothing_is_said(start: Start) -> None:
+def test_without_enumeration_nothing_is_reported(start: Start) -> None:
     assert [codes(finding) for finding in scan([start(CAREFREE), start(STRICT)])] == [set(), set()]
 
 
-# --- a server of our own ---------------------------------------------------------------------------
+# --- a server with Python's ssl --------------------------------------------------------------------
 
 HOST = "site.servers.test"
 
@@ -67,7 +67,7 @@ def scanned(
     stores: Callable[[pki.Issued], list[str]],
     arrange: Callable[[ssl.SSLContext], None] = lambda _: None,
 ) -> Finding:
-    """The finding on a server of Python's ssl whose certificate is in order."""
+    """Return the finding on a server of Python's ssl whose certificate is valid."""
     now = time.time()
     root = pki.root("Enumeration Root")
     authority = pki.authority("Enumeration CA", root)
@@ -102,7 +102,7 @@ def scanned(
     return finding
 
 
-def test_a_server_that_wants_a_name(tmp_path: Path) -> None:
+def test_a_server_that_requires_a_name(tmp_path: Path) -> None:
     def wants_a_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
         return None if name else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 

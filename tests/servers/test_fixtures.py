@@ -1,4 +1,4 @@
-"""The servers are what their specs say, as real clients see them: before anything of ours is pointed at them."""
+"""Real clients confirm that the servers are as their specs say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SWITCHES: Final = {"TLSv1.0": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2
 
 
 def run(command: list[str], stdin: str = "") -> str:
-    """All that a client prints. Clients end by themselves when their input ends."""
+    """Run a client and return its output. Clients exit when their input ends."""
     if shutil.which(command[0], path=ENVIRONMENT["PATH"]) is None:
         pytest.skip(f"{command[0]} is not installed")
     done = subprocess.run(
@@ -40,7 +40,7 @@ def run(command: list[str], stdin: str = "") -> str:
 def s_client(server: Server, *arguments: str) -> str:
     where = ["-connect", f"{server.address}:{server.port}", "-servername", server.name]
     trust = ["-CAfile", str(server.roots), "-verify_return_error", "-verify_hostname", server.name]
-    # Nothing that the server offers is too old or too weak for this client.
+    # A client that accepts everything old and weak.
     generous = ["-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0", "-groups", "X25519:P-256:P-384:P-521:ffdhe2048"]
     return run(["openssl", "s_client", *where, *trust, *generous, "-showcerts", "-status", *arguments], stdin="Q\n")
 
@@ -72,7 +72,7 @@ def test_openssl_sees_what_the_spec_says(spec: ServerSpec, start: Start) -> None
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)
-def test_closed_servers_ask(spec: ServerSpec, start: Start) -> None:
+def test_closed_servers_ask_for_a_certificate(spec: ServerSpec, start: Start) -> None:
     server = start(spec)
 
     output = s_client(server, SWITCHES[spec.expected.version])
@@ -94,13 +94,13 @@ def test_legacy_servers_refuse_a_current_client(spec: ServerSpec, start: Start) 
         context.wrap_socket(plain, server_hostname=server.name)
 
 
-# Python's OpenSSL need not be Debian's: it judges for itself.
+# Python's OpenSSL need not be Debian's.
 @pytest.mark.parametrize(
     "spec",
     [s for s in MODERN_SERVERS if s.offer == "modern"],
     ids=lambda spec: spec.id,
 )
-def test_python_accepts_the_modern_ones(spec: ServerSpec, start: Start) -> None:
+def test_python_accepts_the_modern_servers(spec: ServerSpec, start: Start) -> None:
     server = start(spec)
     context = ssl.create_default_context(cafile=str(server.roots))
     if spec.alpn:
@@ -143,7 +143,7 @@ def test_curl_gets_an_answer(identifier: str, start: Start) -> None:
     assert output in ("200", "204")
 
 
-def test_ssl3_is_spoken(start: Start, pki: Pki, tmp_path: Path) -> None:
+def test_ssl3_is_supported(start: Start, pki: Pki, tmp_path: Path) -> None:
     server = start(by_id("nss-ssl3"))
     run(["certutil", "-N", "-d", f"sql:{tmp_path}", "--empty-password"])
 
@@ -153,7 +153,7 @@ def test_ssl3_is_spoken(start: Start, pki: Pki, tmp_path: Path) -> None:
     assert "SSL version 3.0" in output
 
 
-def test_a_server_that_cannot_start_says_why(pki: Pki, tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_with_its_log(pki: Pki, tmp_path: Path) -> None:
     broken = ServerSpec(id="broken", software="openssl", ciphers="NO-SUCH-CIPHER", expected=Expected(version="TLSv1.2"))
     if running.missing("openssl"):
         pytest.skip("openssl is not installed")
@@ -162,7 +162,7 @@ def test_a_server_that_cannot_start_says_why(pki: Pki, tmp_path: Path) -> None:
         running.start(broken, pki=pki, address=running.loopback_address(), directory=tmp_path)
 
 
-def test_a_stopped_server_is_gone(pki: Pki, tmp_path: Path) -> None:
+def test_a_stopped_server_does_not_listen(pki: Pki, tmp_path: Path) -> None:
     spec = by_id("openssl-tls13-p384")
     if (reason := running.missing(spec.software)) is not None:
         pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""A real intercepting proxy in front of servers that are in order: it is named on every finding, and nobody else ever is."""
+"""An intercepting proxy in front of healthy servers is named in every finding, and nothing else is taken for one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ needs_mitmproxy = pytest.mark.skipif(
 def intercepting(
     directory: Path, address: str, upstream: int, roots: Path, *, at: tuple[str, int] | None = None
 ) -> Iterator[int]:
-    """mitmproxy before the server at ``upstream``, with a CA of its own making, at ``at`` if given; gives its port."""
+    """Run mitmproxy with its own CA in front of ``upstream`` for the block; yield its port."""
     assert MITMDUMP is not None
     front, port = at or (address, free_port(address))
     command = [
@@ -63,7 +63,7 @@ def codes(finding: Finding) -> dict[str, str]:
 
 
 @needs_mitmproxy
-def test_mitmproxy(tmp_path: Path) -> None:
+def test_mitmproxy_is_named_in_every_finding(tmp_path: Path) -> None:
     address = loopback_address()
 
     async def main() -> None:
@@ -76,7 +76,7 @@ def test_mitmproxy(tmp_path: Path) -> None:
             port = await trio.to_thread.run_sync(proxy.__enter__)
             try:
                 found = await network.scan(dict.fromkeys(NAMES, address), port)
-                # the rows of an earlier run are known by name and port, so one that went by this port is made up
+                # rows of an earlier run are matched by name and port, so a made-up one with this port
                 moved = earlier.read_bytes().replace(b'"port":%d' % upstream, b'"port":%d' % port)
                 earlier.write_bytes(moved)
                 few = await network.scan({NAMES[0]: address}, port, public=True, earlier=earlier)
@@ -100,8 +100,8 @@ def test_mitmproxy(tmp_path: Path) -> None:
 
 
 @needs_mitmproxy
-def test_the_proxy_that_one_resolver_leads_to(tmp_path: Path) -> None:
-    """A resolver sends a name to the proxy, another one to the server itself."""
+def test_a_proxy_that_only_one_resolver_leads_to_is_found(tmp_path: Path) -> None:
+    """One resolver sends a name to the proxy, another to the server itself."""
     address = loopback_address()
     proxied = f"{address.rpartition(chr(46))[0]}.251"
 
@@ -122,15 +122,15 @@ def test_the_proxy_that_one_resolver_leads_to(tmp_path: Path) -> None:
         (proof,) = (each["evidence"] for each in found["diagnoses"] if each["code"] == "certificate-differs-by-path")
         assert proof["where"].startswith("the resolver 127.") and proof["where"].endswith(f"'s address {address}")
         assert proof["issuer"] != proof["trusted_issuer"]
-        # where all is in order nobody else is asked
+        # no other resolver is asked about healthy targets
         assert "certificate-differs-by-path" not in codes(healthy[name])
 
     trio.run(main)
 
 
 @pytest.mark.parametrize("count", [2, len(NAMES)])
-def test_an_estates_own_ca(tmp_path: Path, count: int) -> None:
-    """Its servers are untrusted, which is said; nobody is accused of standing in between."""
+def test_a_private_ca_is_not_taken_for_an_interceptor(tmp_path: Path, count: int) -> None:
+    """Its servers are reported as untrusted, but not as intercepted."""
     address = loopback_address()
 
     async def main() -> None:
@@ -143,7 +143,7 @@ def test_an_estates_own_ca(tmp_path: Path, count: int) -> None:
             trusted = await network.scan(dict.fromkeys(names, address), port, stores=[file])
         for name in names:
             assert unnamed[name]["cause"] == named[name]["cause"] == "untrusted-ca"
-            # six names of nothing in common are worth a word, until somebody says whose CA it is
+            # six unrelated names are reported, unless the user declares the CA
             expected = {"issuer-across-unrelated-names": "warning"} if count > 2 else {}
             said = codes(unnamed[name])
             assert {code: said[code] for code in said if code.startswith("issuer-across")} == expected

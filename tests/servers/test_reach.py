@@ -1,5 +1,6 @@
-"""Revocation services that refuse, hang or talk nonsense behind healthy servers: a word on the network where none can be reached,
-and never one on the servers."""
+"""Unreachable revocation services of healthy servers: reported for the network if none can be reached, never for the
+servers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ Responder = Callable[[trio.SocketStream], Awaitable[None]]
 
 
 async def _listen(stream: trio.SocketStream) -> None:
-    """All of a request: closing over unread bytes would be a reset, as something in between sends it."""
+    """Read whole requests: closing with unread bytes would send a reset, as a middlebox would."""
     with trio.move_on_after(0.1):
         while await stream.receive_some():
             pass
@@ -76,8 +77,10 @@ async def _listening(handler: Responder) -> AsyncIterator[int]:
 
 
 async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
-    """The findings of a healthy server for each of the sites, whose CAs are of three domains, each with services at one of the
-    ``ports``; the root counts as a public one, and every certificate is logged."""
+    """Return the findings of a healthy server for each of the sites, whose CAs are of three domains.
+
+    Each CA has services on one of the ``ports``. The root counts as public, and every certificate is logged.
+    """
     written: list[Finding] = []
     logs = network.directory / "ctlogs.json"
     logs.write_bytes(network.pki.logs.as_json(network.pki.now))
@@ -127,8 +130,8 @@ def _codes(finding: Finding) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("hung_up", [False, True])
-def test_none_can_be_reached(hung_up: bool, tmp_path: Path) -> None:
-    """Three unrelated CAs refuse, or hang up on whatever is asked: what lets nobody through is here, and each finding says so."""
+def test_unreachable_services_of_all_cas_are_reported(hung_up: bool, tmp_path: Path) -> None:
+    """Three unrelated CAs refuse or close every connection, so the obstacle is here, and each finding says so."""
 
     async def main() -> list[Finding]:
         async with _listening(_hangs_up) as port:
@@ -144,8 +147,8 @@ def test_none_can_be_reached(hung_up: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("responder", [_garbage, _not_http, _drips])
-def test_one_that_is_reached_is_its_own_fault(responder: Responder, tmp_path: Path) -> None:
-    """Whatever it says, nothing is in the way; and no server is blamed for what its CA's responder does."""
+def test_one_reachable_service_shows_that_nothing_is_blocked(responder: Responder, tmp_path: Path) -> None:
+    """If any service answers, nothing is blocked; and no server is blamed for its CA's responder."""
 
     async def main() -> list[Finding]:
         async with _listening(responder) as port:

@@ -1,4 +1,4 @@
-"""The whole way, from a row to a finding, against every real server: healthy ones give no alarm, others the right one."""
+"""Whole scans of every real server: healthy ones get no codes, others the right ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers.conftest import Start
 from tests.servers.running import Server
 from tests.servers.spec import ServerSpec
 
-# The servers of a run share one address: the politeness that keeps strangers' machines safe would only slow this down.
+# The servers share one address, so pacing per address would only slow this down.
 CONFIG = ScanConfig(rate_per_address=None, timeout=20, retries=0)
 
 
@@ -50,7 +50,7 @@ def codes(finding: Finding) -> set[str]:
 
 
 @pytest.mark.parametrize("spec", MODERN_SERVERS + LEGACY_SERVERS + STAPLING_SERVERS, ids=lambda spec: spec.id)
-def test_says_what_is_so_and_nothing_else(spec: ServerSpec, start: Start) -> None:
+def test_findings_have_exactly_the_expected_codes(spec: ServerSpec, start: Start) -> None:
     (finding,) = scan([start(spec)])
 
     assert codes(finding) == set(spec.expected.codes), finding["diagnoses"]
@@ -63,7 +63,7 @@ def test_says_what_is_so_and_nothing_else(spec: ServerSpec, start: Start) -> Non
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)
-def test_who_wants_a_certificate_is_not_accused_of_anything_else(spec: ServerSpec, start: Start) -> None:
+def test_servers_that_ask_for_a_certificate_have_no_other_codes(spec: ServerSpec, start: Start) -> None:
     (finding,) = scan([start(spec)])
 
     assert {diagnosis["cause"] for diagnosis in finding["diagnoses"]} <= {"client-certificate"}
@@ -72,8 +72,8 @@ def test_who_wants_a_certificate_is_not_accused_of_anything_else(spec: ServerSpe
     assert endpoint["client_auth"]["requested"]
 
 
-def test_all_of_them_together(start: Start) -> None:
-    """In one run, one after another as they come: the judges' memory of one server says nothing about the next."""
+def test_all_servers_in_one_run_have_the_same_codes(start: Start) -> None:
+    """In one run, cached verdicts of one server do not affect the next."""
     specs = [spec for spec in MODERN_SERVERS if spec.software in ("nginx", "openssl")]
 
     findings = scan([start(spec) for spec in specs])

@@ -1,4 +1,4 @@
-"""Every opening dialogue against a real server of its protocol: with TLS the certificate is reached, without it that is said."""
+"""Every opening dialogue against a real server: with TLS the certificate is reached, without it that is reported."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.servers.running import loopback_address
 from tests.servers.starttls_services import SERVICES, Service, Site, running
 
 TIMING = Timing(connect=10, handshake=15, total=20)
-# for what is not meant to end well
+# for connections that are expected to fail
 HASTY = Timing(connect=10, handshake=0.5, total=20)
-# the protocols in which the server speaks first
+# protocols in which the server speaks first
 GREETINGS = {"smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "irc", "mysql"}
 NAME = "starttls.servers.test"
 
@@ -51,7 +51,7 @@ def start_or_skip(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_tls_begins(service: Service, pki: Pki) -> None:
+def test_the_dialogue_leads_to_tls(service: Service, pki: Pki) -> None:
     start_or_skip(service)
     credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
     with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
@@ -59,7 +59,7 @@ def test_tls_begins(service: Service, pki: Pki) -> None:
         assert (seen.failure, seen.detail) == (None, None)
         assert seen.flight is not None
         assert seen.flight.certificates[0] == credential.chain[0]
-        # a client that takes it for a protocol that it is not learns what it is
+        # a client with the wrong protocol is told the right one
         if service.protocol in GREETINGS:
             wrong = probe(site, "ldap", HASTY)
             # Dovecot's LMTP greets as SMTP does
@@ -68,7 +68,7 @@ def test_tls_begins(service: Service, pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_no_tls_is_said(service: Service, pki: Pki) -> None:
+def test_a_server_without_tls_is_reported(service: Service, pki: Pki) -> None:
     start_or_skip(service)
     credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
     with running(service, credential, name=NAME, address=loopback_address(), tls=False) as site:
@@ -93,8 +93,8 @@ async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_one_that_is_in_order_gives_no_alarm(service: Service, pki: Pki) -> None:
-    """The whole way to a finding, with every question that can be asked of it."""
+def test_a_healthy_server_has_no_failures(service: Service, pki: Pki) -> None:
+    """A whole scan with every follow-up question."""
     start_or_skip(service)
     credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
     with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
@@ -103,6 +103,6 @@ def test_one_that_is_in_order_gives_no_alarm(service: Service, pki: Pki) -> None
             config = ScanConfig(retries=0, rate_per_address=None, enumerate=enumerate_)
             finding = trio.run(scanned, target, config, str(pki.roots_file))
             alarms = {each["code"] for each in finding["diagnoses"] if each["severity"] != "note"}
-            # what else a server takes from old clients is its administrator's choice, and is so
+            # what a server accepts from old clients is its administrator's choice
             assert alarms <= ({"weak-cipher-enabled", "legacy-version-enabled"} if enumerate_ else set()), alarms
             assert finding["outcome"] == ("warn" if alarms else "ok")

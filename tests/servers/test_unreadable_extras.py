@@ -1,4 +1,4 @@
-"""Servers whose staple, OCSP answer, list, published issuer or cookie nobody can read: the finding keeps what else is wrong.
+"""Servers whose staple, OCSP response, CRL, published issuer or cookie is malformed; findings keep what else is wrong.
 
 The TLS servers, responders and file servers are real ones on loopback; only their bytes are made up.
 """
@@ -46,7 +46,7 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script:
-    """A TLS 1.2 server with this chain and staple."""
+    """Return a TLS 1.2 server that sends this chain and staple."""
     credential: Any = SimpleNamespace(chain=[leaf.der, *(each.der for each in chain)], key=leaf.private)
 
     async def script(peer: Peer) -> None:
@@ -60,7 +60,7 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
 
 
 def scanned(script: Callable[[int], Script], answers: dict[str, bytes], directory: Path) -> Finding:
-    """The finding of the server that ``script`` gives for the port of a file server with these answers."""
+    """Return the finding of the server that ``script`` builds for the port of a file server with these answers."""
     findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
@@ -76,7 +76,7 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
                 row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
                 await run.run(iter([row]))
 
-    # nothing but loopback is waited for, and what these servers leave open ends with the probe's own deadlines
+    # only loopback is involved, and the probe's own timeouts end connections that these servers leave open
     trio.run(main, clock=MockClock(autojump_threshold=0.02))
     (finding,) = findings
     check_whole(finding)
@@ -84,14 +84,14 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
 
 
 def check_stands(finding: Finding, cause: str, code: str) -> None:
-    """It fails for its own reason, fully judged."""
+    """Check that the finding fails for its own reason and is complete."""
     assert (finding["outcome"], finding["cause"], codes(finding)[0]) == ("fail", cause, code), finding.get("error")
     assert "error" not in finding
     assert {"any", code, cause} <= words_of(finding)
 
 
 def leaf(*, expired: bool = False, name: str = NAME, path: str = "", port: int = 0) -> Issued:
-    """A leaf that says where its issuer, responder or list is."""
+    """Issue a leaf with the URL of its issuer, responder or CRL."""
     url = f"http://127.0.0.1:{port}/{path}"
     extra = {
         "": [],
@@ -121,18 +121,18 @@ STAPLES = {
 
 
 @pytest.mark.parametrize("staple", STAPLES.values(), ids=STAPLES)
-def test_a_staple(staple: bytes, tmp_path: Path) -> None:
+def test_a_malformed_staple(staple: bytes, tmp_path: Path) -> None:
     finding = scanned(lambda _: sending(leaf(expired=True), CA, staple=staple), {}, tmp_path)
     check_stands(finding, "expired-or-self-signed", "certificate-expired")
     assert finding["endpoints"][0]["version"] == "TLSv1.2"
 
 
 @pytest.mark.parametrize("answer", STAPLES.values(), ids=STAPLES)
-def test_an_answer_of_a_responder(answer: bytes, tmp_path: Path) -> None:
+def test_a_malformed_ocsp_response(answer: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="ocsp", port=port), CA)
 
-    # asked by GET, and where that brings nothing by POST
+    # asked by GET and, if that fails, by POST
     check_stands(scanned(script, {"/ocsp": ok(answer)}, tmp_path), "hostname-mismatch", "name-not-in-san")
 
 
@@ -148,7 +148,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("listed", LISTS.values(), ids=LISTS)
-def test_a_list(listed: bytes, tmp_path: Path) -> None:
+def test_a_malformed_crl(listed: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="crl", port=port), CA)
 
@@ -170,7 +170,7 @@ ISSUERS = {
 
 
 @pytest.mark.parametrize("published", ISSUERS.values(), ids=ISSUERS)
-def test_an_issuer_that_is_published(published: bytes, tmp_path: Path) -> None:
+def test_a_malformed_published_issuer(published: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(expired=True, path="aia", port=port))
 
@@ -180,7 +180,7 @@ def test_an_issuer_that_is_published(published: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [65_000, 65_529])
-def test_a_cookie_that_fits_no_hello(size: int, tmp_path: Path) -> None:
+def test_a_cookie_that_is_too_long_for_a_hello(size: int, tmp_path: Path) -> None:
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         session_id = said[44:76]

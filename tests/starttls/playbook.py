@@ -24,10 +24,10 @@ def play(protocol: str, *script: tuple[str, bytes]) -> Outcome:
         if speaker == "C":
             assert talk.data_to_send() == said
             continue
-        assert isinstance(talk.next(), NeedData), f"decided before {said!r}: {talk.next()}"
+        assert isinstance(talk.outcome, NeedData), f"decided before {said!r}: {talk.outcome}"
         talk.receive_data(said)
     assert talk.data_to_send() == b""
-    outcome = talk.next()
+    outcome = talk.outcome
     server = b"".join(said for speaker, said in script if speaker == "S")
     assert answer(protocol, [server]) == outcome
     assert answer(protocol, [server[at : at + 1] for at in range(len(server))]) == outcome
@@ -40,7 +40,7 @@ def answer(protocol: str, chunks: Iterable[bytes]) -> Outcome:
     for chunk in chunks:
         if chunk:
             talk.receive_data(chunk)
-    return talk.next()
+    return talk.outcome
 
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:

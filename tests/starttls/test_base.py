@@ -36,21 +36,21 @@ def test_chunking_changes_nothing_and_no_bytes_raise(protocol: str, said: bytes,
     for piece in cut(said, places):
         if piece:
             pieces.receive_data(piece)
-    assert pieces.next() == whole.next()
+    assert pieces.outcome == whole.outcome
     assert pieces.data_to_send() == whole.data_to_send()
     assert pieces.leftover == whole.leftover
-    assert answer(protocol, [said[at : at + 1] for at in range(len(said))]) == whole.next()
+    assert answer(protocol, [said[at : at + 1] for at in range(len(said))]) == whole.outcome
     for talk in (whole, pieces):
         talk.receive_data(b"")
-        assert not isinstance(talk.next(), NeedData)
-    assert pieces.next() == whole.next()
+        assert not isinstance(talk.outcome, NeedData)
+    assert pieces.outcome == whole.outcome
 
 
 @pytest.mark.parametrize("protocol", STARTTLS)
 def test_the_end_of_the_stream_is_malformed(protocol: str) -> None:
     talk = opened(protocol)
     talk.receive_data(b"")
-    assert talk.next() == Malformed("", None)
+    assert talk.outcome == Malformed("", None)
 
 
 @pytest.mark.parametrize("protocol", STARTTLS)
@@ -70,14 +70,14 @@ def test_an_endless_opening_is_given_up_at_the_limit(protocol: str, piece: bytes
     flood = piece * (2 * MAX_BYTES // len(piece))
     talk = opened(protocol)
     talk.receive_data(flood)
-    outcome = talk.next()
+    outcome = talk.outcome
     assert not isinstance(outcome, NeedData)
     slowly = opened(protocol)
     for at in range(MAX_BYTES + 1):
-        if not isinstance(slowly.next(), NeedData):
+        if not isinstance(slowly.outcome, NeedData):
             break
         slowly.receive_data(flood[at : at + 1])
-    assert slowly.next() == outcome
+    assert slowly.outcome == outcome
     if not isinstance(outcome, Ready):
         assert len(getattr(outcome, "text", "")) <= MAX_TEXT
     assert len(talk.first_bytes) <= MAX_FIRST_BYTES
@@ -87,7 +87,7 @@ def test_without_a_recogniser_only_tls_is_recognised() -> None:
     talk = dialogue("smtp", host="a.example")
     assert talk is not None
     talk.receive_data(b"SSH-2.0-x\r\n")
-    assert talk.next() == Malformed("SSH-2.0-x\r\n", None)
+    assert talk.outcome == Malformed("SSH-2.0-x\r\n", None)
 
 
 def test_the_repr_names_host_and_outcome() -> None:

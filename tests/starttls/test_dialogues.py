@@ -22,7 +22,7 @@ def test_dialogue_is_none_where_tls_begins_at_once(name: str) -> None:
         assert isinstance(talk, Dialogue)
         assert talk.host == "a.example"
         assert "a.example" in repr(talk)
-        assert isinstance(talk.next(), NeedData)
+        assert isinstance(talk.outcome, NeedData)
 
 
 def test_an_unknown_protocol_is_a_key_error() -> None:
@@ -34,5 +34,5 @@ def test_dialogues_share_no_state() -> None:
     for name in DIALOGUES:
         one, other = opened(name), opened(name)
         one.receive_data(b"\xff" * MAX_BYTES)
-        assert isinstance(other.next(), NeedData), name
+        assert isinstance(other.outcome, NeedData), name
         assert other.leftover == b""

@@ -21,7 +21,7 @@ def test_one_byte_answers() -> None:
 def test_bytes_after_the_answer_are_left_over() -> None:
     talk = opened("postgres")
     talk.receive_data(b"SSH-2.0-OpenSSH_9.2p1\r\n")
-    assert talk.next() == Ready()
+    assert talk.outcome == Ready()
     assert talk.leftover == b"SH-2.0-OpenSSH_9.2p1\r\n"
     assert talk.first_bytes.startswith(b"SSH-")
 
@@ -43,4 +43,4 @@ def test_another_protocol() -> None:
     talk = opened("postgres")
     talk.receive_data(b"220 a.example ESMTP")
     talk.receive_data(b"")
-    assert talk.next() == Malformed("220 a.example ESMTP", "smtp")
+    assert talk.outcome == Malformed("220 a.example ESMTP", "smtp")

@@ -76,7 +76,7 @@ def test_text_keeps_control_characters_and_replaces_invalid_utf8() -> None:
 def test_bytes_after_the_last_reply_are_left_over() -> None:
     talk = opened("smtp")
     talk.receive_data(GREETING + EXTENSIONS + b"220 go\r\n" + b"250 injected\r\n")
-    assert talk.next() == Ready()
+    assert talk.outcome == Ready()
     assert talk.leftover == b"250 injected\r\n"
     talk.receive_data(b"more")
     assert talk.leftover == b"250 injected\r\nmore"

@@ -110,14 +110,14 @@ def client(
 
 @dataclass
 class Conversation:
-    """What the engine received, in order and between its own sendings, and the events that it gave."""
+    """What the engine received in answer to each of its messages, and the events that it returned."""
 
     received: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
 def converse(conn: ClientHandshake, context: ssl.SSLContext) -> Conversation:
-    """Run ``conn`` against OpenSSL in memory until nobody has anything to say."""
+    """Run ``conn`` against OpenSSL in memory until neither has more to send."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(incoming, outgoing, server_side=True)
     conversation = Conversation()
@@ -151,7 +151,7 @@ def replay(
 
 
 def seen(conn: ClientHandshake) -> ServerFlight:
-    """What the server has shown, of which there must be something."""
+    """What the server has shown; there must be something."""
     flight = conn.flight()
     assert flight is not None
     return flight

@@ -15,6 +15,7 @@ from scanner.tls.registry_names import (
     GREASE,
     GROUPS,
     SCHEMES,
+    SUITES,
     alert_name,
     cipher_name,
     cipher_suite,
@@ -23,7 +24,6 @@ from scanner.tls.registry_names import (
     scheme_name,
     version_name,
 )
-from scanner.tls.suites import SUITES
 
 
 def test_names_are_those_of_the_registries() -> None:

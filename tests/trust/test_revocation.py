@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scanner.trust import revocation as judges
 from scanner.trust.revocation import (
     TOLERANCE,
     WITHOUT_NEXT_UPDATE,
     RevocationSources,
     issuer_of_leaf,
-    judge_crl_untrusted,
+    judge_crl,
     judge_ocsp_untrusted,
     judge_staple_untrusted,
     none_needed,
@@ -19,7 +18,7 @@ from scanner.trust.revocation import (
     sources_of,
 )
 from scanner.x509 import ocsp
-from scanner.x509 import ocsp_request as asking
+from scanner.x509.crl import load_crl_untrusted
 from tests.helpers import evidence as seen
 from tests.helpers import revocation as made
 from tests.helpers.pki import DAY, NOW, Issued, authority, authority_info_access, certificate, extension, key, tlv
@@ -84,10 +83,6 @@ def test_who_issued_the_leaf() -> None:
     forged = certificate(seen.HOST, issuer=seen.issuing(), break_signature=True)
     [broken] = seen.verdicts(seen.evidence(seen.answered([forged, seen.issuing()])))
     assert broken is not None and issuer_of_leaf(broken) is None
-
-
-def test_a_request() -> None:
-    assert judges.ocsp_request(*WORLD.parsed()) == asking.request(*WORLD.parsed())
 
 
 # --- OCSP at a moment --------------------------------------------------------------------------------
@@ -179,7 +174,7 @@ def test_a_staple_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def listed(data: bytes, moment: float = NOW) -> tuple[str, str | None]:
-    said = judge_crl_untrusted(data, *WORLD.parsed(), moment, URL)
+    said = judge_crl(load_crl_untrusted(data), *WORLD.parsed(), moment, URL)
     assert (said.certificate, said.source, said.url) == (LEAF.sha256, "crl", URL)
     return said.status, said.error
 
@@ -187,7 +182,7 @@ def listed(data: bytes, moment: float = NOW) -> tuple[str, str | None]:
 def test_lists() -> None:
     serial = int(LEAF.parsed.serial, 16)
     assert listed(crl(CA)) == ("good", None)
-    said = judge_crl_untrusted(crl(CA, entry(serial, reason=6)), *WORLD.parsed(), NOW, URL)
+    said = judge_crl(load_crl_untrusted(crl(CA, entry(serial, reason=6))), *WORLD.parsed(), NOW, URL)
     assert (said.status, said.reason, said.revoked_at) == ("revoked", "certificateHold", NOW - 10 * DAY)
     assert (said.this_update, said.next_update, said.produced_at) == (BEFORE, AFTER, None)
     assert listed(crl(CA, entry(serial, reason=8))) == ("good", None)
@@ -197,16 +192,15 @@ def test_lists_that_do_not_hold() -> None:
     assert listed(crl(CA), AFTER + TOLERANCE) == ("good", None)
     assert listed(crl(CA), AFTER + TOLERANCE + 1)[0] == "invalid"
     assert listed(crl(CA), BEFORE - TOLERANCE - 1)[0] == "invalid"
-    assert listed(b"<html>") == ("invalid", "not a CRL: an HTML page")
-    said = judge_crl_untrusted(crl(WORLD.other_key), *WORLD.parsed(), NOW, URL)
+    said = judge_crl(load_crl_untrusted(crl(WORLD.other_key)), *WORLD.parsed(), NOW, URL)
     assert said.status == "invalid" and said.this_update is None
-    said = judge_crl_untrusted(crl(CA, this_update=NOW + DAY), *WORLD.parsed(), NOW, URL)
+    said = judge_crl(load_crl_untrusted(crl(CA, this_update=NOW + DAY)), *WORLD.parsed(), NOW, URL)
     assert said.status == "invalid" and said.this_update == NOW + DAY  # signed, so a witness of the time
 
 
 def test_a_list_that_is_kept() -> None:
-    loaded = judges.load_crl_untrusted(crl(CA))
-    assert judges.judge_crl(loaded, *WORLD.parsed(), NOW, "").status == "good"
+    loaded = load_crl_untrusted(crl(CA))
+    assert judge_crl(loaded, *WORLD.parsed(), NOW, "").status == "good"
     ca = authority("Another CA", WORLD.root, private=key("another ca"))
     leaf = certificate("leaf.example", issuer=ca)
-    assert judges.judge_crl(loaded, leaf.parsed, ca.parsed, NOW, URL).status == "invalid"
+    assert judge_crl(loaded, leaf.parsed, ca.parsed, NOW, URL).status == "invalid"

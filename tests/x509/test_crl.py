@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scanner.x509 import crl as lists
-from scanner.x509.crl import SEARCHES, Crl, CrlError, RevokedEntry, load_untrusted, look_up_untrusted
+from scanner.x509.crl import SEARCHES, Crl, CrlError, RevokedEntry, load_crl_untrusted, look_up_untrusted
 from scanner.x509.ocsp import MAX_MESSAGE
 from scanner.x509.signatures import SignatureAlgorithm, verify_signature
 from tests.helpers import revocation as made
@@ -38,7 +38,7 @@ OPENSSL = shutil.which("openssl")
 
 
 def says(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA, url: str | None = URL) -> RevokedEntry | None:
-    return look_up_untrusted(load_untrusted(data), leaf.parsed, issuer.parsed, url)
+    return look_up_untrusted(load_crl_untrusted(data), leaf.parsed, issuer.parsed, url)
 
 
 def refused(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA, url: str | None = URL) -> str:
@@ -83,7 +83,7 @@ def test_serial_numbers_of_any_length(serial: int) -> None:
 def test_searched_or_indexed() -> None:
     """After a few searches an index is made, and the answers are the same."""
     listed = [7, 200, 2**64, 2**150 + 3, SERIAL]
-    loaded = load_untrusted(crl(CA, *(entry(number, reason=1) for number in listed)))
+    loaded = load_crl_untrusted(crl(CA, *(entry(number, reason=1) for number in listed)))
     for _ in range(SEARCHES):
         for number in listed:
             assert loaded.entry_untrusted(number) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
@@ -139,7 +139,7 @@ def test_the_signature_of_a_list_is_verified_once_for_its_issuer(monkeypatch: py
         return verify_signature(key, algorithm, signature, signed)
 
     monkeypatch.setattr("scanner.x509.certificate.verify_signature", counting)
-    loaded = load_untrusted(crl(CA, entry(SERIAL)))
+    loaded = load_crl_untrusted(crl(CA, entry(SERIAL)))
     leaf, ca = WORLD.parsed()
     for _ in range(3):
         assert look_up_untrusted(loaded, leaf, ca, URL) is not None
@@ -240,7 +240,7 @@ def test_nothing_but_one_error_escapes() -> None:
         if changes.random() < 0.2:
             del data[changes.randrange(len(data)) :]
         try:
-            loaded = load_untrusted(bytes(data))
+            loaded = load_crl_untrusted(bytes(data))
             assert isinstance(loaded.issuer, str)
             for serial in (5, SERIAL, 6):
                 try:
@@ -269,7 +269,7 @@ def test_a_huge_list_is_cheap() -> None:
     """Look-ups of what is not listed do not walk: this test would take a minute, were it otherwise."""
     data = huge(200_000, SERIAL)
     assert len(data) > 8_000_000
-    loaded = load_untrusted(data)
+    loaded = load_crl_untrusted(data)
     leaf, ca = WORLD.parsed()
     assert look_up_untrusted(loaded, leaf, ca, URL) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
     for serial in range(2**100, 2**100 + 50):
@@ -312,7 +312,7 @@ def test_lists_of_openssl(tmp_path: Path, extended: bool) -> None:
         found = says(data)
         assert found is not None and found.reason == "superseded"
         assert says(data, WORLD.other_leaf) is None
-    loaded: Crl = load_untrusted((tmp_path / "list.der").read_bytes())
+    loaded: Crl = load_crl_untrusted((tmp_path / "list.der").read_bytes())
     assert loaded.next_update == loaded.this_update + 7 * DAY
     assert (loaded.issuing_point is not None) is extended
     assert loaded.authority_key_id == (CA.parsed.subject_key_id if extended else None)
@@ -327,12 +327,12 @@ def test_octets_are_not_taken_for_extensions() -> None:
 def test_a_version_is_a_small_number(octets_of_version: int) -> None:
     data = crl(CA, version=1 << (8 * octets_of_version - 2))
     with pytest.raises(CrlError, match=f"INTEGER of {octets_of_version} bytes"):
-        load_untrusted(data)
+        load_crl_untrusted(data)
 
 
 def test_a_reason_is_a_small_number() -> None:
     huge = extension("2.5.29.21", tlv(0x0A, b"\x01" + bytes(5000)))
-    read = load_untrusted(crl(CA, entry(SERIAL, extensions=[huge])))
+    read = load_crl_untrusted(crl(CA, entry(SERIAL, extensions=[huge])))
     with pytest.raises(CrlError, match="INTEGER of 5001 bytes"):
         look_up_untrusted(read, LEAF.parsed, CA.parsed, None)
 
@@ -340,5 +340,5 @@ def test_a_reason_is_a_small_number() -> None:
 def test_an_issuers_name_does_not_make_a_message_without_end() -> None:
     name = sequence(*[tlv(0x31, sequence(oid("2.5.4.10"), tlv(0x0C, b"x" * 900)))] * 50)
     with pytest.raises(CrlError) as caught:
-        look_up_untrusted(load_untrusted(crl(CA, issuer_name=name)), LEAF.parsed, CA.parsed, None)
+        look_up_untrusted(load_crl_untrusted(crl(CA, issuer_name=name)), LEAF.parsed, CA.parsed, None)
     assert len(str(caught.value)) == MAX_MESSAGE

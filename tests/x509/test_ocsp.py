@@ -233,7 +233,7 @@ def test_responses_of_openssl(tmp_path: Path) -> None:
     leaf, ca = WORLD.parsed()
     signer, stranger = responder(CA), responder(WORLD.root, label="Stranger")
     (tmp_path / "ca.pem").write_text(CA.pem + CA.key_pem)
-    (tmp_path / "request").write_bytes(asking.request(leaf, ca))
+    (tmp_path / "request").write_bytes(asking.encode_request(leaf, ca))
     serial = leaf.serial.upper()
     lines = [
         f"R\t270101000000Z\t261101000000Z,keyCompromise\t{serial}\tunknown\t/CN=leaf.example",
@@ -269,11 +269,14 @@ def test_responses_of_openssl(tmp_path: Path) -> None:
     said = verify_untrusted(answer(signer, "-resp_key_id"), leaf, ca)
     assert (said.single.status, said.delegated) == ("revoked", True)
     other = WORLD.other_leaf.parsed
-    good = answer(signer, request=asking.request(other, ca, hash_name="sha256"))
+    good = answer(signer, request=asking.encode_request(other, ca, hash_name="sha256"))
     assert verify_untrusted(good, other, ca).single.status == "good"
     assert "another certificate" in refused(good)
     unlisted = certificate("unlisted.example", issuer=CA).parsed
-    assert verify_untrusted(answer(CA, request=asking.request(unlisted, ca)), unlisted, ca).single.status == "unknown"
+    assert (
+        verify_untrusted(answer(CA, request=asking.encode_request(unlisted, ca)), unlisted, ca).single.status
+        == "unknown"
+    )
     assert "not named by" in refused(answer(stranger))
 
 

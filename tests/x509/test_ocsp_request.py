@@ -17,7 +17,7 @@ CA = WORLD.ca
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
 def test_a_request_is_what_others_read(hash_name: str) -> None:
     leaf, ca = WORLD.parsed()
-    data = asking.request(leaf, ca, hash_name=hash_name)
+    data = asking.encode_request(leaf, ca, hash_name=hash_name)
     builder = their.OCSPRequestBuilder()
     algorithm = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()
     same = builder.add_certificate(leaf.x509, ca.x509, algorithm).build()
@@ -27,12 +27,12 @@ def test_a_request_is_what_others_read(hash_name: str) -> None:
 @pytest.mark.parametrize("serial", [1, 0x80, 0xFF00, 2**159 - 1])
 def test_serial_numbers_are_asked_about_as_they_are(serial: int) -> None:
     leaf = certificate("numbered.example", issuer=CA, serial=serial).parsed
-    assert their.load_der_ocsp_request(asking.request(leaf, CA.parsed)).serial_number == serial
+    assert their.load_der_ocsp_request(asking.encode_request(leaf, CA.parsed)).serial_number == serial
 
 
 def test_by_get_where_it_is_short() -> None:
     leaf, ca = WORLD.parsed()
-    data = asking.request(leaf, ca)
+    data = asking.encode_request(leaf, ca)
     url = asking.get_url("http://ocsp.test/x", data)
     assert url is not None and url.startswith("http://ocsp.test/x/M")
     assert not set(url.rpartition("/")[2]) & set("+/=")

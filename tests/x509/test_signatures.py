@@ -1,11 +1,12 @@
-"""Signature algorithms: named, judged weak or not, and verified with the right kind of key only."""
+"""Signature algorithms: their names and weakness, and verification with keys of the right kind only."""
 
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 
 from scanner.x509.der import DerError
-from scanner.x509.signatures import algorithm_untrusted, verify_signature
+from scanner.x509.signatures import algorithm_untrusted, key_kind, verify_signature
 from tests.helpers import pki
 from tests.helpers.pki import sequence, tlv
 
@@ -26,7 +27,7 @@ def test_a_signature_verifies_with_its_key_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])
-def test_pss(hash_name: str) -> None:
+def test_pss_verifies_with_its_hash(hash_name: str) -> None:
     private = pki.key("s", "rsa:2048")
     scheme = algorithm_untrusted(pki.algorithm(private, hash_name, pss=True))
     assert scheme.name == f"rsassa-pss-{hash_name}"
@@ -35,17 +36,17 @@ def test_pss(hash_name: str) -> None:
     assert verify_signature(private.public_key(), scheme, bytes(256), b"data") is False
 
 
-def test_weak_hashes() -> None:
-    rsa = pki.key("s", "rsa:2048")
-    assert algorithm_untrusted(pki.algorithm(rsa, "sha1")).weak
-    assert algorithm_untrusted(pki.algorithm(rsa, "md5")).weak
-    assert not algorithm_untrusted(pki.algorithm(rsa)).weak
+def test_md5_and_sha1_are_weak() -> None:
+    key = pki.key("s", "rsa:2048")
+    assert algorithm_untrusted(pki.algorithm(key, "sha1")).weak
+    assert algorithm_untrusted(pki.algorithm(key, "md5")).weak
+    assert not algorithm_untrusted(pki.algorithm(key)).weak
     assert not algorithm_untrusted(pki.algorithm(pki.key("s", "ed25519"))).weak
     default = algorithm_untrusted(sequence(pki.oid("1.2.840.113549.1.1.10"), sequence()))
     assert (default.name, default.salt_length, default.weak) == ("rsassa-pss-sha1", 20, True)
 
 
-def test_what_cannot_be_checked_is_none_not_false() -> None:
+def test_unknown_algorithms_give_none() -> None:
     public = pki.key("s", "rsa:2048").public_key()
     for identifier in (
         sequence(pki.oid("1.2.3.4")),
@@ -57,6 +58,18 @@ def test_what_cannot_be_checked_is_none_not_false() -> None:
 
 
 @pytest.mark.parametrize("identifier", [b"", b"\x30\x00", sequence(tlv(0x05)), sequence(tlv(0x06)), tlv(0x04)])
-def test_what_is_no_identifier(identifier: bytes) -> None:
+def test_malformed_identifiers_are_der_errors(identifier: bytes) -> None:
     with pytest.raises(DerError):
         algorithm_untrusted(identifier)
+
+
+def test_pss_with_a_hash_too_large_for_the_key_is_false() -> None:
+    """No key of 512 bits can make such a signature, so whatever was sent is not one."""
+    small = rsa.RSAPublicNumbers(65537, (1 << 511) + 187).public_key()
+    algorithm = algorithm_untrusted(pki.algorithm(pki.key("s", "rsa:2048"), "sha512", pss=True))
+    assert verify_signature(small, algorithm, bytes(64), b"data") is False
+
+
+def test_keys_that_cannot_sign_have_no_kind() -> None:
+    assert key_kind(type(x25519.X25519PrivateKey.generate().public_key())) is None
+    assert key_kind(type(pki.key("s", "ed448").public_key())) == "ed448"

@@ -29,8 +29,7 @@ from scanner.diagnosis.clients.texts import (
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
-from scanner.tls.registry_names import cipher_suite
-from scanner.tls.suites import SUITES
+from scanner.tls.registry_names import SUITES, cipher_suite
 
 Texts = Mapping[str, str]
 

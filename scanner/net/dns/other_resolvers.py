@@ -46,7 +46,7 @@ class OtherResolvers:
             if address is None:
                 continue
             known.add(address)
-            endpoint, left = await self._observer.glance(target, address, left)
+            endpoint, left = await self._observer.probe_once(target, address, left)
             verdict = self._judge(target, endpoint, evidence.started)
             if verdict is None or verdict.leaf is None or not (verdict.publicly_trusted and verdict.trusted):
                 continue

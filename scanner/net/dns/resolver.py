@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 from msgspec import Struct
@@ -73,6 +73,13 @@ class ResolverStatistics(Struct, frozen=True):
     peak_in_flight: int
     cache_entries: int
     upstreams: tuple[UpstreamStatistics, ...]
+
+
+class AddressResolver(Protocol):
+    """What most of the package asks of a :class:`Resolver`; tests give others."""
+
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
+        """Return the addresses of ``name``, or why there are none; raises nothing for what the network does."""
 
 
 class Resolver:

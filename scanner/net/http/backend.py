@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpcore
 import trio
 
-from scanner.model.evidence import DnsAnswer, Failure
+from scanner.model.evidence import Failure
+from scanner.net.dns.resolver import AddressResolver
 from scanner.net.http.url_policy import why_not
 from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED
 
@@ -19,12 +20,6 @@ MAX_ADDRESSES: Final = 3
 # Seconds: for one connection (the SYN is sent again after 1 s and 3 s), and between two pieces of an answer.
 CONNECT_SECONDS: Final = 4.0
 READ_SECONDS: Final = 6.0
-
-
-class Resolver(Protocol):
-    """What ``scanner.net.dns.resolver`` gives."""
-
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer: ...
 
 
 class Trouble(Exception):
@@ -41,7 +36,7 @@ class Door(httpcore.AsyncNetworkBackend):
 
     def __init__(
         self,
-        resolver: Resolver,
+        resolver: AddressResolver,
         *,
         private: bool,
         banned: Callable[[str], str | None],

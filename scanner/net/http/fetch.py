@@ -23,7 +23,8 @@ import httpcore
 import trio
 from msgspec import Struct
 
-from scanner.net.http.backend import READ_SECONDS, Door, Resolver, Trouble, one_line
+from scanner.net.dns.resolver import AddressResolver
+from scanner.net.http.backend import READ_SECONDS, Door, Trouble, one_line
 from scanner.net.http.url_policy import Refused, Url, read_url_untrusted
 
 # Redirects followed for one URL: http to https, to a canonical host, to a mirror; browsers allow 20.
@@ -95,7 +96,7 @@ class Fetcher:
 
     def __init__(
         self,
-        resolver: Resolver,
+        resolver: AddressResolver,
         *,
         private: bool,
         banned: Callable[[str], str | None],
@@ -287,7 +288,7 @@ def _joined(url: Url, location: bytes) -> str:
 
 @asynccontextmanager
 async def open_fetcher(
-    resolver: Resolver,
+    resolver: AddressResolver,
     *,
     private: bool = False,
     banned: Callable[[str], str | None] = lambda _: None,

@@ -26,7 +26,7 @@ from scanner.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
-    from scanner.net.http.backend import Resolver
+    from scanner.net.dns.resolver import AddressResolver
     from scanner.net.http.fetch import Fetcher
     from scanner.net.lookups.sources import RevocationSources
 
@@ -315,7 +315,7 @@ def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certi
 
 @asynccontextmanager
 async def open_enquiries(
-    resolver: Resolver,
+    resolver: AddressResolver,
     intermediates: Intermediates,
     pacer: Pacer,
     config: ScanConfig,
@@ -355,7 +355,7 @@ async def open_enquiries(
         return opened[0][0]
 
     try:
-        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.aside)
+        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.yield_slot)
     finally:
         for _, fetcher in opened:
             await fetcher.aclose()

@@ -20,17 +20,11 @@ from scanner.model.evidence import RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
-from scanner.trust.revocation import (
-    SETTLED,
-    judge_crl,
-    judge_ocsp_untrusted,
-    load_crl_untrusted,
-    ocsp_request,
-)
+from scanner.trust.revocation import SETTLED, judge_crl, judge_ocsp_untrusted
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.certificate_files import ChainFileError, chain_untrusted
-from scanner.x509.crl import Crl, CrlError
-from scanner.x509.ocsp_request import get_url
+from scanner.x509.crl import Crl, CrlError, load_crl_untrusted
+from scanner.x509.ocsp_request import encode_request, get_url
 
 # Certificates of one caIssuers address that are looked at; the bundles of cross-certified PKIs have some dozens.
 MAX_BUNDLE: Final = 64
@@ -115,7 +109,7 @@ class RevocationSources:
 
     async def ocsp(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
         """What a responder says, asked by GET and, where that brings nothing, by POST (RFC 6960 appendix A)."""
-        request = ocsp_request(certificate, issuer)
+        request = encode_request(certificate, issuer)
         key = f"ocsp {url} {hashlib.sha256(request).hexdigest()}"
         kept = await self._kept(key)
         if kept is not None:

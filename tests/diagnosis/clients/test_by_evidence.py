@@ -8,8 +8,7 @@ import pytest
 
 from scanner.diagnosis.clients.by_evidence import _OFFERED, texts_of
 from scanner.diagnosis.clients.endings import CLIENTS, OK, alert_texts
-from scanner.tls.registry_names import cipher_suite
-from scanner.tls.suites import SUITES
+from scanner.tls.registry_names import SUITES, cipher_suite
 from tests.helpers.evidence import target
 
 

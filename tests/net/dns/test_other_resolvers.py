@@ -28,7 +28,7 @@ class Single:
     addresses: tuple[str, ...]
     asked: int = 0
 
-    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True) -> DnsAnswer:
+    async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
         assert (name, ipv4) == (NAME, True)
         self.asked += 1
         await trio.lowlevel.checkpoint()
@@ -74,7 +74,7 @@ def asked(
     )
 
     async def main() -> tuple[Elsewhere, ...]:
-        observer = observer_in(scenario, config, pacer=pacer_for(config), ask=lambda *_: None)
+        observer = observer_in(scenario, config, pacer=pacer_for(config), next_question=lambda *_: None)
         others = OtherResolvers(
             cast(Resolver, several),
             observer,
