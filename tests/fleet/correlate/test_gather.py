@@ -10,8 +10,6 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from scanner.diagnosis import assemble
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.fleet.correlate.facts import Facts, Reached, Validity, Witness, facts_from_json
 from scanner.fleet.correlate.gather import MAX_ISSUER_TEXT, facts_of, top_issuer
 from scanner.model.evidence import (
@@ -35,6 +33,7 @@ from tests.helpers.evidence import (
     at,
     chain,
     evidence,
+    finding_of,
     issuing,
     root,
     target,
@@ -52,9 +51,8 @@ def leaf(**changes: Any) -> pki.Issued:
 def facts(seen: Evidence, by: ChainVerifier | None = None, transparency: Transparency | None = None) -> Facts | None:
     """The facts from the evidence, which a file that holds the finding gives back."""
     judged = verdicts(seen, by)
-    context = Context(at=AT, transparency=transparency)
     found = facts_of(seen, judged, transparency)
-    finding = assemble.finding(seen, judged, diagnose(seen, judged, context), "run", facts=found, context=context)
+    finding = finding_of(seen, judged, transparency=transparency, facts=found)
     read = orjson.loads(orjson.dumps(finding))
     assert found == (facts_from_json(read["observed"]["facts"]) if "facts" in read.get("observed", {}) else None)
     return found
@@ -232,7 +230,7 @@ def test_the_address_that_showed_an_untrusted_issuer_says_so() -> None:
     seen = evidence(at(boxed), at(answered(chain()), "192.0.2.2"))
     judged = verdicts(seen, verifier(root(), public=True))
     found = facts_of(seen, judged)
-    record = assemble.finding(seen, judged, diagnose(seen, judged, Context(at=AT)), "run", facts=found)
+    record = finding_of(seen, judged, facts=found)
     first, second = record["endpoints"]
     assert found is not None and "untrusted_issuer" not in second
     assert first["untrusted_issuer"] == {

@@ -8,13 +8,11 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from scanner.diagnosis import assemble
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.fleet.correlate.gather import facts_of
 from scanner.fleet.correlate.older_facts import older_facts
 from scanner.model.evidence import Completion, Evidence, FetchedIssuer, RevocationAnswer, Stage
 from tests.helpers import pki
-from tests.helpers.evidence import AT, HOST, answered, at, chain, evidence, issuing, verdicts
+from tests.helpers.evidence import AT, HOST, answered, at, chain, evidence, finding_of, issuing, verdicts
 from tests.helpers.made import certificate, finding
 
 DAY = 86_400.0
@@ -49,8 +47,7 @@ DATED = Completion(Stage.DONE, status=200, date=AT + 5, local_time=AT + 0.7)
 def test_older_findings_tell_what_new_ones_carry(seen: Evidence) -> None:
     judged = verdicts(seen)
     facts = facts_of(seen, judged)
-    made = assemble.finding(seen, judged, diagnose(seen, judged, Context(at=AT)), "run", facts=facts)
-    older = orjson.loads(orjson.dumps(made))
+    older = orjson.loads(orjson.dumps(finding_of(seen, judged, facts=facts)))
     older.get("observed", {}).pop("facts", None)
     assert older_facts(older) == facts
 
