@@ -41,7 +41,7 @@ from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
 from scanner.net.http.response import NotHttp, read_answer_untrusted
-from scanner.net.http.url_policy import Refused, read_url_untrusted
+from scanner.net.http.url_policy import UrlRefused, read_url_untrusted
 from scanner.net.lookups.sources import bundle_untrusted
 from scanner.net.sntp import NtpError, read_untrusted
 from scanner.output import dumps_line
@@ -572,7 +572,7 @@ def _url(random: Random) -> None:
     for url in (text, text * 500, text.replace("80", "9" * 5000)):
         try:
             read_url_untrusted(url)
-        except Refused:
+        except UrlRefused:
             pass
 
 

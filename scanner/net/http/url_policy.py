@@ -40,7 +40,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Refused(Exception):
+class UrlRefused(Exception):
     """A URL or an address is not followed; the message says why, for a person."""
 
 
@@ -59,27 +59,27 @@ class Url(Struct, frozen=True):
 
 
 def read_url_untrusted(text: str) -> Url:
-    """Read a URL of a certificate or of a redirect; raises only ``Refused``."""
+    """Read a URL of a certificate or of a redirect; raises only ``UrlRefused``."""
     if len(text) > MAX_URL:
-        raise Refused(f"the URL is longer than {MAX_URL} characters")
+        raise UrlRefused(f"the URL is longer than {MAX_URL} characters")
     if not text.isascii() or any(character <= " " or character in '"<>\\^`{|}\x7f' for character in text):
-        raise Refused("the URL has characters that no URL has")
+        raise UrlRefused("the URL has characters that no URL has")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise Refused("the URL cannot be read") from None
+        raise UrlRefused("the URL cannot be read") from None
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        raise Refused(
+        raise UrlRefused(
             f"{scheme or 'no'} scheme: only http and https are followed" if scheme else "the URL has no scheme"
         )
     if "@" in parts.netloc:
-        raise Refused("the URL has a user name in it")
+        raise UrlRefused("the URL has a user name in it")
     if port is None:
         port = DEFAULT_PORTS[scheme]
     if port in BAD_PORTS:
-        raise Refused(f"port {port} belongs to another protocol")
+        raise UrlRefused(f"port {port} belongs to another protocol")
     host = _host(host.removesuffix("."), bracketed="[" in parts.netloc)
     shown = f"[{host}]" if ":" in host else host
     authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
@@ -89,15 +89,15 @@ def read_url_untrusted(text: str) -> Url:
 
 def _host(host: str, *, bracketed: bool) -> str:
     if not host:
-        raise Refused("the URL names no host")
+        raise UrlRefused("the URL names no host")
     if "%" in host:
-        raise Refused("the URL's host has a zone or an escape in it")
+        raise UrlRefused("the URL's host has a zone or an escape in it")
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
         pass
     if bracketed or _NAME.fullmatch(host) is None or _NUMBER_LAST.fullmatch(host.rpartition(".")[2]):
-        raise Refused("the URL's host is neither a name nor an address")
+        raise UrlRefused("the URL's host is neither a name nor an address")
     return host
 
 

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from scanner.net.http.url_policy import Refused, Url, read_url_untrusted, why_not
+from scanner.net.http.url_policy import Url, UrlRefused, read_url_untrusted, why_not
 
 # A first, a last and a middle address of every special network, and whether --private-urls opens it.
 SPECIAL_V4 = {
@@ -165,5 +165,5 @@ def test_urls(text: str, read: Url) -> None:
     ],
 )
 def test_urls_that_are_not_followed(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(UrlRefused):
         read_url_untrusted(text)
