@@ -233,6 +233,7 @@ LONG_FILES: Final[dict[str, str]] = {
 WITHOUT_MIRROR: Final[dict[str, str]] = {
     "model/evidence.py": "records without behaviour",
     "model/config.py": "records without behaviour",
+    "diagnosis/claim.py": "records without behaviour",
     "fleet/correlate/fleet_verdicts.py": "records without behaviour",
     "tls/constants.py": "numbers of the registries",
     "tls/offers.py": "records without behaviour",

@@ -15,7 +15,7 @@ from scanner.errors import UsageProblem
 from scanner.language import current_language
 from scanner.text import quoted
 
-# Options whose values name files -> fields of ``RunInputs``
+# JudgingOptions whose values name files -> fields of ``RunInputs``
 _FIELDS: Final = {
     "trust_store": "trust_stores",
     "public_roots": "public_roots",
@@ -60,14 +60,14 @@ def diagnose(findings: tuple[str, ...], **given: Any) -> int:
     """  # fmt: skip
     from scanner.cli.user_log import log
     from scanner.output import OutputClosed
-    from scanner.rejudge.judging_options import Options
+    from scanner.rejudge.judging_options import JudgingOptions
     from scanner.rejudge.rewrite import rewrite
     from scanner.run.fail_on import FailOn, parse_fail_on
 
     fail_on = FailOn(parse_fail_on(given["fail_on"]))
     _refuse_output(findings, given)
     directories = list(dict.fromkeys(os.path.dirname(path) or "." for path in findings if path != "-"))
-    options = Options(_chosen_values(given), beside=directories, log=log)
+    options = JudgingOptions(_chosen_values(given), beside=directories, log=log)
     try:
         changes = rewrite(
             findings, options, given["certificates"], given["output"], force=given["force"], on_finding=fail_on.add

@@ -54,6 +54,11 @@ FIRST_OFFER: Final = "modern"
 MAX_ANSWERS: Final = 1024
 # Bytes of one that is kept: URL, error and responder have some 200 as a rule.
 LONGEST_ANSWER: Final = 4096
+# Negotiations whose records and claims are kept, some 2 KB each: versions, suites, groups, schemes and ALPN names of a fleet
+# combine to some dozens.
+MAX_NEGOTIATIONS: Final = 512
+# Bytes of one that is kept: a request for a client certificate may name hundreds of CAs.
+LONGEST_NEGOTIATION: Final = 16 << 10
 
 
 class _Fields:
@@ -104,6 +109,12 @@ _NEGOTIATION: Final = _Fields(
 _FOLLOWUP: Final = _Fields(
     Probe, ("offer", "sni", "failure", "connect_seconds", "starttls_seconds", "handshake_seconds")
 )
+
+
+def negotiation_bytes(negotiation: Negotiation) -> int:
+    """Return about how much memory a negotiation takes beside its fixed fields."""
+    request = negotiation.client_auth
+    return len(negotiation.alpn or "") + (0 if request is None else sum(map(len, request.authorities)))
 
 
 def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str, Any]:
@@ -161,7 +172,7 @@ def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) ->
 
 def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[str, Any]:
     """Return what the endpoint's own fields do not say of a flight that was read to its end."""
-    observed = facts_of_negotiation(flight.negotiation)
+    observed = facts_of_negotiation(flight.negotiation).copy()
     if flight.ocsp_response is not None:
         observed["ocsp_response"] = _encoded(flight.ocsp_response, certificates)
     # before TLS 1.3 some write their clock into it (RFC 5246 section 7.4.1.2)
@@ -170,8 +181,10 @@ def facts_of_flight(flight: ServerFlight, certificates: Certificates) -> dict[st
     return observed
 
 
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
 def facts_of_negotiation(negotiation: Negotiation) -> dict[str, Any]:
-    """Return what the endpoint's own fields do not say of the negotiation of a flight that was read to its end."""
+    """Return what the endpoint's own fields do not say of the negotiation of a flight that was read to its end. Not to be changed:
+    it is kept."""
     observed = _NEGOTIATION.changed(negotiation, None)
     version, finished = negotiation.version, negotiation.finished_valid
     if finished is not (True if version == TLS13 else None):

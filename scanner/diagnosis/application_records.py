@@ -5,6 +5,8 @@ All of every completed handshake stands in ``observed`` as well; this is the par
 
 from __future__ import annotations
 
+from typing import Final
+
 from scanner.codec.json_safe import safe_text, timestamp
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP
 from scanner.diagnosis.rules.client_auth import ours_taken, required, said
@@ -13,12 +15,14 @@ from scanner.model.findings import ApplicationRecord, ClientAuthRecord
 from scanner.tls.registry_names import alert_name
 from scanner.x509.distinguished import name_text
 
+NOT_REQUESTED: Final[ClientAuthRecord] = {"requested": False, "required": False, "authorities": []}
+
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:
     """Whether a client certificate is asked for, by whom it should be issued, and what becomes of who has none."""
     request = flight.negotiation.client_auth
     if request is None:
-        return {"requested": False, "required": False, "authorities": []}
+        return NOT_REQUESTED
     record: ClientAuthRecord = {
         "requested": True,
         "required": required(endpoint, protocol),

@@ -9,22 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from msgspec import Struct
+
+from scanner.caching import bounded_memo
 from scanner.codec.certificate_dedup import Certificates, Fragments
-from scanner.codec.encode import facts_of_answer, facts_of_endpoint, facts_of_followup, facts_of_target
+from scanner.codec.encode import (
+    LONGEST_NEGOTIATION,
+    MAX_NEGOTIATIONS,
+    facts_of_answer,
+    facts_of_endpoint,
+    facts_of_followup,
+    facts_of_target,
+    negotiation_bytes,
+)
 from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
-from scanner.diagnosis.application_records import application_record, client_auth_record
-from scanner.diagnosis.case import ENUMERATION, Case, Context, accepted_of, flight_of
-from scanner.diagnosis.engine import Diagnosis, not_fully_judged
+from scanner.diagnosis.application_records import NOT_REQUESTED, application_record, client_auth_record
+from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
+from scanner.diagnosis.chain_report import report_of
+from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
+from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.revocation_records import revocation_records
-from scanner.diagnosis.rules.transparency import sct_records
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,
-    EndpointEvidence,
     Evidence,
     InvalidRow,
+    Negotiation,
     Probe,
     ServerFlight,
     Target,
@@ -33,7 +45,7 @@ from scanner.model.findings import (
     SCHEMA,
     AlertRecord,
     CaaRecord,
-    CertificateSource,
+    CertificateRecord,
     DnsRecord,
     EndpointRecord,
     ExtendedErrorRecord,
@@ -41,94 +53,77 @@ from scanner.model.findings import (
     FollowupRecord,
     TargetRecord,
     TlsaRecord,
-    TrustRecord,
 )
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
+from scanner.trust.transparency import unjudged
 from scanner.trust.verdicts import ChainVerdict
+
+
+class Seen(Struct, frozen=True):
+    """What a finding says of what was seen: everything of it but the row, the diagnosis and the times."""
+
+    dns: DnsRecord | None = None
+    endpoints: list[EndpointRecord] = []
+    certificates: list[CertificateRecord] = []
+    observed: dict[str, Any] = {}
+
+
+NOTHING_SEEN: Final = Seen()
+
+
+def seen(evidence: Evidence, cases: Sequence[Case], failed: list[str], fragments: Fragments | None = None) -> Seen:
+    """Describe what was seen of a target, whose addresses are ``cases``. Bugs of ours are added to ``failed``.
+
+    Without ``fragments`` the description is complete by itself.
+    """
+    certificates = Certificates(fragments)
+    # certificates that were sent come before those that follow-ups and paths add
+    chains = [_chain(case.flight, case.verdict, certificates) for case in cases]
+    endpoints = []
+    for case, chain in zip(cases, chains, strict=True):
+        record = endpoint_record(case, chain, certificates)
+        endpoints.append(record)
+        verdict, flight = case.verdict, case.flight
+        if verdict is not None and not verdict.trusted:
+            _add(failed, "untrusted issuer", add_untrusted_issuer, record, case, verdict, cases)
+        if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
+            _add(failed, "revocation", _add_revocation, record, case)
+        if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
+            _add(failed, "SCTs", _add_scts, record, case)
+    observed = facts_of_target(evidence, certificates)
+    dns = None if evidence.dns is None else dns_record(evidence.dns)
+    return Seen(dns, endpoints, certificates.records(), observed)
 
 
 def finding(
     evidence: Evidence,
-    verdicts: Sequence[ChainVerdict | None],
     diagnosis: Diagnosis,
     run_id: str,
+    seen: Seen,
     *,
-    fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
-    context: Context | None = None,
 ) -> Finding:
-    """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
-
-    ``judged_with`` are the options that are not the default; without ``fragments`` the finding is complete by itself;
-    ``context`` is what it was judged in.
-    """
-    certificates = Certificates(fragments)
-    seen = []
-    for position, endpoint in enumerate(evidence.endpoints):
-        verdict = verdicts[position] if position < len(verdicts) else None
-        flight = flight_of(endpoint)
-        seen.append((endpoint, flight, verdict, _chain(flight, verdict, certificates)))
-    endpoints = [endpoint_record(evidence.target, *parts, certificates) for parts in seen]
-    failed: list[str] = []
-    for made, (endpoint, flight, verdict, _) in zip(endpoints, seen, strict=True):
-        if verdict is not None and not verdict.trusted:
-            _add(failed, "untrusted issuer", add_untrusted_issuer, made, evidence, endpoint, verdict, verdicts)
-        if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
-            _add(failed, "revocation", _add_revocation, made, evidence, endpoint, verdict, context)
-        if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
-            _add(
-                failed,
-                "SCTs",
-                _add_scts,
-                made,
-                Case(evidence, endpoint, verdict, context or Context(at=evidence.started)),
-            )
-    observed = facts_of_target(evidence, certificates)
-    if failed:
-        diagnosis = not_fully_judged(diagnosis, failed)
+    """Return the finding of one target. ``judged_with`` are the options that are not the default."""
     record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
         "target": target_record(evidence.target),
         "started": timestamp(evidence.started),
-        "duration_ms": _milliseconds(evidence.duration),
+        "duration_ms": round(evidence.duration * 1000, 3),
         "attempts": evidence.attempts,
         "outcome": diagnosis.outcome,
         "stage": diagnosis.stage.value,
         "cause": diagnosis.cause,
-        "diagnoses": cast(Any, safe_value(diagnosis.diagnoses)) if diagnosis.diagnoses else [],
+        "diagnoses": diagnosis.diagnoses,
         "clients": diagnosis.clients,
-        "dns": None if evidence.dns is None else dns_record(evidence.dns),
-        "endpoints": endpoints,
-        "certificates": certificates.records(),
+        "dns": seen.dns,
+        "endpoints": seen.endpoints,
+        "certificates": seen.certificates,
     }
-    if observed:
-        record["observed"] = observed
+    if seen.observed:
+        record["observed"] = seen.observed
     if judged_with:
         record["judged_with"] = dict(judged_with)
-    if diagnosis.error is not None:
-        record["error"] = safe_text(diagnosis.error)
-    return record
-
-
-def bare_finding(evidence: Evidence, diagnosis: Diagnosis, run_id: str) -> Finding:
-    """A finding with the diagnosis and without what was seen, where that cannot be put together by a fault of ours."""
-    record: Finding = {
-        "schema": SCHEMA,
-        "run": run_id,
-        "target": target_record(evidence.target),
-        "started": timestamp(evidence.started),
-        "duration_ms": _milliseconds(evidence.duration),
-        "attempts": evidence.attempts,
-        "outcome": diagnosis.outcome,
-        "stage": diagnosis.stage.value,
-        "cause": diagnosis.cause,
-        "diagnoses": cast(Any, safe_value(diagnosis.diagnoses)),
-        "clients": diagnosis.clients,
-        "dns": None,
-        "endpoints": [],
-        "certificates": [],
-    }
     if diagnosis.error is not None:
         record["error"] = safe_text(diagnosis.error)
     return record
@@ -179,12 +174,8 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
 # --- parts -----------------------------------------------------------------------------------------
 
 
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
 def target_record(target: Target) -> TargetRecord:
-    """The row that a finding answers. Nearly all of it is plain text, which is told at a glance."""
+    """Return the row that a finding answers."""
     host, sni, protocol = target.host, target.sni, target.protocol
     shown = host if host.isascii() else safe_text(host)
     return {
@@ -237,18 +228,15 @@ _ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXD
 
 
 def _chain(flight: ServerFlight | None, verdict: ChainVerdict | None, certificates: Certificates) -> list[str]:
-    """Fingerprints of what was sent; each certificate not met before on this target is added to ``certificates``."""
+    """Return fingerprints of what was sent; each certificate not met before on this target is added to ``certificates``."""
     if flight is None or not flight.certificates:
         return []
-    sent = verdict.sent if verdict is not None and len(verdict.sent) == len(flight.certificates) else None
-    chain = []
-    for position, data in enumerate(flight.certificates):
-        certificate = sent[position] if sent is not None else None
-        if certificate is None or certificate.der != data:
-            chain.append(certificates.sent_bytes(data))
-        else:
-            chain.append(certificates.sent(certificate))
-    return chain
+    part = None if verdict is None else part_of(verdict)
+    if part is not None and part.sent == flight.certificates:
+        for certificate in part.certificates:
+            certificates.sent(certificate)
+        return part.chain
+    return [certificates.sent_bytes(data) for data in flight.certificates]
 
 
 def timing_record(probe: Probe) -> dict[str, float]:
@@ -263,34 +251,23 @@ def timing_record(probe: Probe) -> dict[str, float]:
     return timing
 
 
-def endpoint_record(
-    target: Target,
-    endpoint: EndpointEvidence,
-    flight: ServerFlight | None,
-    verdict: ChainVerdict | None,
-    chain: list[str],
-    certificates: Certificates,
-) -> EndpointRecord:
-    probe = endpoint.probe
+def endpoint_record(case: Case, chain: list[str], certificates: Certificates) -> EndpointRecord:
+    """Return the record of one address; what further connections showed is added to ``certificates``."""
+    endpoint, verdict, probe = case.endpoint, case.verdict, case.probe
+    flight = case.flight
+    part = None if verdict is None else part_of(verdict)
     record: EndpointRecord = {
+        **negotiation_record(NO_NEGOTIATION if flight is None else flight.negotiation),
         "address": endpoint.address,
         "stage": probe.stage.value,
         "error": None if probe.failure is None else probe.failure.value,
         "alert": None if probe.alert is None else _alert(probe.alert),
-        "version": None,
-        "cipher": None,
-        "group": None,
-        "alpn": None,
-        "sni_accepted": None,
-        "client_auth": None,
         "chain": chain,
-        "trust": trust_records(verdict) if verdict is not None else {},
+        "trust": {} if part is None else part.trust,
         "timing_ms": timing_record(probe),
     }
-    if flight is not None:
-        _negotiated(record, flight)
-        if flight.negotiation.complete:
-            record["client_auth"] = client_auth_record(endpoint, flight, target.protocol)
+    if flight is not None and flight.negotiation.client_auth is not None and flight.negotiation.complete:
+        record["client_auth"] = client_auth_record(endpoint, flight, case.target.protocol)
     if endpoint.completions and (application := application_record(endpoint)) is not None:
         record["application"] = application
     found = accepted_of(endpoint)
@@ -309,20 +286,42 @@ def endpoint_record(
         ]
         if further:
             record["followups"] = further
-    if verdict is not None and not verdict.trusted:
-        _completing(verdict, certificates)
-    observed = facts_of_endpoint(target, endpoint, found, certificates)
+    if part is not None:
+        # what closed a path and was not sent: this target alone would not show it again
+        for certificate, source in part.completing:
+            certificates.further(certificate, source)
+    observed = facts_of_endpoint(case.target, endpoint, found, certificates)
     if observed:
         record["observed"] = observed
     return record
 
 
-def _completing(verdict: ChainVerdict, certificates: Certificates) -> None:
-    """Keep what closed a path and was not sent: this target alone would not show it again."""
-    source = {sha256: source for store in verdict.stores.values() for sha256, source in store.completed_from.items()}
-    for certificate in verdict.path if source else ():
-        if certificate.sha256 in source:
-            certificates.further(certificate, cast(CertificateSource, source[certificate.sha256]))
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
+def negotiation_record(negotiation: Negotiation) -> EndpointRecord:
+    """Return an endpoint's record with what a negotiation decides; the other fields are there, in their places, for others to set."""
+    record: EndpointRecord = {
+        "address": "",
+        "stage": "done",
+        "error": None,
+        "alert": None,
+        "version": None if negotiation.version is None else version_name(negotiation.version),
+        "cipher": None if negotiation.cipher is None else cipher_name(negotiation.cipher),
+        "group": None if negotiation.group is None else group_name(negotiation.group),
+        "alpn": None if negotiation.alpn is None else safe_text(negotiation.alpn),
+        "sni_accepted": negotiation.sni_acknowledged,
+        "client_auth": NOT_REQUESTED if negotiation.complete else None,
+        "chain": [],
+        "trust": {},
+        "timing_ms": {},
+    }
+    if negotiation.signature_scheme is not None:
+        record["signature_scheme"] = scheme_name(negotiation.signature_scheme)
+    if negotiation.hello_retry:
+        record["hello_retry"] = True
+    return record
+
+
+NO_NEGOTIATION: Final = Negotiation()
 
 
 def _add(failed: list[str], what: str, add: Callable[..., None], *about: Any) -> None:
@@ -334,19 +333,15 @@ def _add(failed: list[str], what: str, add: Callable[..., None], *about: Any) ->
 
 
 def _add_scts(record: EndpointRecord, case: Case) -> None:
-    scts = sct_records(case)
+    report = report_of(case)
+    judged = None if report is None else report.transparency
+    scts = judged.records if judged is not None else unjudged(case.flight.scts) if case.flight is not None else []
     if scts:
         record["scts"] = scts
 
 
-def _add_revocation(
-    record: EndpointRecord,
-    evidence: Evidence,
-    endpoint: EndpointEvidence,
-    verdict: ChainVerdict | None,
-    context: Context | None,
-) -> None:
-    ocsp, crl = revocation_records(evidence, endpoint, verdict, context)
+def _add_revocation(record: EndpointRecord, case: Case) -> None:
+    ocsp, crl = revocation_records(case)
     if ocsp is not None:
         record["ocsp"] = ocsp
     if crl is not None:
@@ -355,34 +350,6 @@ def _add_revocation(
 
 def _alert(alert: tuple[int, int]) -> AlertRecord:
     return {"level": alert[0], "code": alert[1], "name": alert_name(alert[1])}
-
-
-def _negotiated(record: EndpointRecord, flight: ServerFlight) -> None:
-    if flight.negotiation.version is not None:
-        record["version"] = version_name(flight.negotiation.version)
-    if flight.negotiation.cipher is not None:
-        record["cipher"] = cipher_name(flight.negotiation.cipher)
-    if flight.negotiation.group is not None:
-        record["group"] = group_name(flight.negotiation.group)
-    if flight.negotiation.alpn is not None:
-        record["alpn"] = safe_text(flight.negotiation.alpn)
-    record["sni_accepted"] = flight.negotiation.sni_acknowledged
-    if flight.negotiation.signature_scheme is not None:
-        record["signature_scheme"] = scheme_name(flight.negotiation.signature_scheme)
-    if flight.negotiation.hello_retry:
-        record["hello_retry"] = True
-
-
-def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:
-    trust: dict[str, TrustRecord] = {}
-    for name, store in verdict.stores.items():
-        record: TrustRecord = {"trusted": store.trusted, "anchor": store.anchor, "path": list(store.path)}
-        if store.problems:
-            record["error"] = store.problems[0].code
-            if len(store.problems) > 1:
-                record["errors"] = list(dict.fromkeys(problem.code for problem in store.problems))
-        trust[safe_text(name)] = record
-    return trust
 
 
 def _followup(name: str, answer: Probe, certificates: Certificates) -> FollowupRecord:

@@ -1,15 +1,15 @@
-"""What a rule is given, and what it answers with."""
+"""What a rule on one address is given: what was seen there and at its target, the verdict on its certificates, the context."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from scanner.diagnosis.parts import ChainReport
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
-from scanner.model.findings import Severity
 from scanner.tls.offers import OFFERS
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
@@ -51,21 +51,23 @@ class Context(Struct, frozen=True, kw_only=True):
     transparency: Transparency | None = None
 
 
-class Claim(Struct, frozen=True):
-    """A rule's answer: this code holds, and this proves it (JSON types only). ``severity`` None is the catalogue's."""
+class Case:
+    """One address of a target: what was seen there, and the verdict on its certificates, if any came.
 
-    code: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    severity: Severity | None = None
+    ``flight`` is the one that counts for the address (``flight_of``); ``report`` is what rules say of its chain, once asked.
+    """
 
+    __slots__ = ("context", "endpoint", "evidence", "flight", "report", "verdict")
 
-class Case(Struct, frozen=True):
-    """One address of a target: what was seen there, and the judges' verdict on its certificates, if any came."""
-
-    evidence: Evidence
-    endpoint: EndpointEvidence
-    verdict: ChainVerdict | None
-    context: Context
+    def __init__(
+        self, evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict | None, context: Context
+    ) -> None:
+        self.evidence = evidence
+        self.endpoint = endpoint
+        self.verdict = verdict
+        self.context = context
+        self.flight = flight_of(endpoint)
+        self.report: ChainReport | None = None
 
     @property
     def target(self) -> Target:
@@ -79,6 +81,14 @@ class Case(Struct, frozen=True):
     def browsers(self) -> bool:
         """Whether browsers speak this target's protocol."""
         return self.evidence.target.protocol in BROWSER_PROTOCOLS
+
+
+def cases_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> list[Case]:
+    """Return a case for each address. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
+    return [
+        Case(evidence, endpoint, verdicts[place] if place < len(verdicts) else None, context)
+        for place, endpoint in enumerate(evidence.endpoints)
+    ]
 
 
 def followup(endpoint: EndpointEvidence, name: str) -> Probe | None:

@@ -1,76 +1,92 @@
 """From evidence and verdicts to a diagnosis: every rule asked, nothing said twice, in the order of a connection.
 
-Pure: the same evidence, verdicts and context give the same diagnosis. A rule's word on one address is merged with the
-same word on another; a certificate error on any address is an error of the target, since some clients meet it, while
-addresses that cannot be reached count only where no other can.
+Problem: some forty rules know one part of a connection each. A healthy target, which most are, gives each of them nothing to
+look at; a broken one gives it the same chain as its five thousand neighbours.
+
+Design: rules say by their signature what they look at, and are asked where there is such a thing.
+
+- Of the negotiation alone (``group_claims(negotiation)``): memoised functions of it.
+- Of the chain and what comes with it (``certificate_claims(chain, setting)``): asked once for a chain, a setting and a
+  second, and kept with the chain (``chain_report``). So a fleet under one expired intermediate costs no more than a healthy one.
+- Of one address (``refusal_claims(case)``) or of the target (``dns_claims(evidence, context)``): called.
+
+Claims are merged by code. A certificate error on any address is an error of the target, since some clients meet it, while
+addresses that cannot be reached count only where no other can. Then they are put into words (``conclusion``).
+
+Pure: the same evidence, verdicts and context give the same diagnosis. Each rule is called under a guard of its own: a bug in it
+costs its answers, and is named in the finding's ``error``.
+
+What breaks if touched: a rule of the second kind may look at nothing beside its two arguments, or targets get claims that
+were made for others. That a target is healthy is told in one place, by the absence of claims: its outcome.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from scanner.diagnosis.case import Case, Claim, Context, flight_of
+from scanner.diagnosis.case import Case, Context, cases_of, flight_of
 from scanner.diagnosis.catalogue import CODES, rank
-from scanner.diagnosis.clients.predict import predict
-from scanner.diagnosis.healthy import plainly_healthy
+from scanner.diagnosis.chain_report import ask, chain_report, plain_claims
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.conclusion import Conclusion, Entry, conclude, conclude_chain, merge, without_words
 from scanner.diagnosis.rules.caa import caa_claims
-from scanner.diagnosis.rules.certificate import certificate_claims, expires_soon
 from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
-from scanner.diagnosis.rules.negotiation import enumeration_claims, negotiation_claims, server_claims
+from scanner.diagnosis.rules.negotiation import (
+    bare_flight_claims,
+    comparison_claims,
+    enumeration_claims,
+    flight_claims,
+    group_claims,
+)
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.reach import reach_claims
-from scanner.diagnosis.rules.refusal import legacy_negotiated, refusal_claims
-from scanner.diagnosis.rules.revocation import revocation_claims
-from scanner.diagnosis.rules.transparency import transparency_claims
-from scanner.diagnosis.wording import Wording
+from scanner.diagnosis.rules.refusal import legacy_claims, refusal_claims
 from scanner.errors import describe_caught, joined
 from scanner.model.evidence import Evidence, Failure, Stage
-from scanner.model.findings import Cause, DiagnosisRecord, Outcome, Severity
+from scanner.model.findings import Cause, DiagnosisRecord, Outcome
+from scanner.tls.offers import TLS12
 from scanner.trust.verdicts import ChainVerdict
-from scanner.x509.certificate import Certificate
 
-__all__ = ["Context", "Diagnosis", "diagnose", "flight_of"]
+__all__ = [
+    "Context",
+    "Diagnosis",
+    "diagnose",
+    "diagnose_cases",
+    "diagnose_certificates",
+    "flight_of",
+    "not_fully_judged",
+]
 
-# Further cases of one code (a second bad certificate, another address) that are told in its evidence.
-MAX_FURTHER: Final = 16
+Rule = Callable[[Case], Iterable[Claim]]
 
-_SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
-
-# Asked where the first probe came to nothing
-_FAILURE_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (connect_claims, refusal_claims)
-# What DNS says of the certificate
-_DNS_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (dane_claims, caa_claims)
-# Asked of every address that said anything
-_RULES: Final[tuple[Callable[[Case], Iterator[Claim]], ...]] = (
-    server_claims,
-    negotiation_claims,
-    enumeration_claims,
-    client_auth_claims,
-    interception_claims,
-    clock_claims,
-    certificate_claims,
-    name_claims,
-    revocation_claims,
-    transparency_claims,
-    *_DNS_RULES,
-)
+# Rules on one address, by what they look at.
+# A first connection that came to nothing.
+OF_FAILURE: Final[tuple[Rule, ...]] = (connect_claims, refusal_claims)
+# Certificates that no public CA vouches for, or that are not for the name.
+OF_STRANGERS: Final[tuple[Rule, ...]] = (interception_claims, name_claims)
+# Further connections, and handshakes that were completed.
+OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, client_auth_claims)
+# What the fleet says of our clock.
+OF_CLOCK: Final[tuple[Rule, ...]] = (clock_claims,)
+# What DNS says of the certificate.
+OF_DNS_RECORDS: Final[tuple[Rule, ...]] = (dane_claims, caa_claims)
 
 
 class Diagnosis(Struct, frozen=True):
     """The judgement on one target; ``diagnoses`` are in order of precedence.
 
     ``error`` says why there is no verdict: tlsweep's own failure, or that no address was contacted. The outcome then is
-    at least "warn", since a target that was never judged must not count as in order, and no cause of the target's
+    at least "warn", since a target that was never judged must not count as healthy, and no cause of the target's
     is invented for it.
     """
 
@@ -82,57 +98,66 @@ class Diagnosis(Struct, frozen=True):
     error: str | None = None
 
 
-class _Entry(Struct):
-    """One code as it will stand in the finding."""
-
-    code: str
-    severity: Severity
-    evidence: dict[str, Any]
-    endpoints: list[str]
-    further: list[dict[str, Any]]
-
-
 def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
     """Judge one target. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
-    entries: dict[str, _Entry] = {}
+    return diagnose_cases(evidence, cases_of(evidence, verdicts, context), context)
+
+
+def diagnose_cases(evidence: Evidence, cases: Sequence[Case], context: Context) -> Diagnosis:
+    """Judge one target, whose addresses are ``cases``. What the rules say of a chain is left in its case."""
     failed: list[str] = []
-    believed = evidence.doubt is None  # else what failed may be this machine's doing; what was seen stands
-    for whole in (dns_claims, reach_claims) if believed else (reach_claims,):
-        for claim in _answers(failed, whole, evidence, context):
-            _add(entries, claim, None)
-    claims_by_address = _endpoint_claims(evidence, verdicts, context, failed)
-    split = partly_unreachable(evidence.endpoints) if believed else None
-    if split is not None:
-        _add(entries, split, None)
-        entries[split.code].endpoints = [e.address for e in evidence.endpoints if unreachable(e)]
-    for endpoint, claims in zip(evidence.endpoints, claims_by_address, strict=True):
-        if split is not None and unreachable(endpoint):
-            continue
-        for claim in claims:
-            _add(entries, claim, endpoint.address)
-    disagreement = None
-    if len(evidence.endpoints) > 1:
+    believed = evidence.doubt is None  # else what failed may be this machine's doing; what was seen counts
+    of_target: list[Claim] = []
+    if believed and evidence.dns is not None:
+        ask(of_target, failed, dns_claims, evidence, context)
+    if context.fleet.revocation_blocked is not None:
+        ask(of_target, failed, reach_claims, evidence, context)
+    by_address = [_claims_of_address(case, failed) for case in cases]
+    if len(cases) > 1 or (cases and evidence.elsewhere):
         try:
-            disagreement = _disagreement(evidence, claims_by_address)
+            for position, claim in path_claims(evidence, [case.verdict for case in cases]):
+                by_address[position].append(claim)
+        except BaseException as error:  # noqa: BLE001 - a bug in comparing the paths costs the comparison
+            failed.append(describe_caught("path_claims", error))
+    if len(cases) < 2 and not of_target and not any(by_address):
+        return _nothing_claimed(evidence, failed)
+    resolver = None if evidence.dns is None else evidence.dns.resolver
+    if len(cases) == 1 and not of_target and (report := cases[0].report) is not None:
+        if len(by_address[0]) == len(report.claims):  # nothing but what the chain gives rise to
+            address = cases[0].endpoint.address
+            return _diagnosis(
+                evidence, conclude_chain(report, evidence.target, address, resolver, context.language), failed
+            )
+    entries: dict[str, Entry] = {}
+    merge(entries, of_target, None)
+    split = partly_unreachable(evidence.endpoints) if believed and len(cases) > 1 else None
+    if split is not None:
+        merge(entries, [split], None)
+        entries[split.code].endpoints = [e.address for e in evidence.endpoints if unreachable(e)]
+    for case, claims in zip(cases, by_address, strict=True):
+        if split is None or not unreachable(case.endpoint):
+            merge(entries, claims, case.endpoint.address)
+    disagreement = None
+    if len(cases) > 1:
+        try:
+            disagreement = _disagreement(evidence, by_address)
         except BaseException as error:  # noqa: BLE001 - a bug in comparing them costs the comparison
             failed.append(describe_caught("endpoints-disagree", error))
     if disagreement is not None:
-        _add(entries, disagreement, None)
+        merge(entries, [disagreement], None)
         entries[disagreement.code].endpoints = [e.address for e in evidence.endpoints if not unreachable(e)]
-    if not entries and not evidence.endpoints and evidence.bug is None and not failed and believed:
-        return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if not entries:
         return _nothing_claimed(evidence, failed)
-    return _conclude(evidence, entries, context.language, failed)
+    return _diagnosis(evidence, conclude(evidence.target, entries.values(), resolver, context.language), failed)
 
 
-def diagnose_certificates(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
-    """The diagnosis by the judges' verdicts on certificates and names alone, where ``diagnose`` itself has failed."""
+def diagnose_certificates(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Diagnosis:
+    """Return the diagnosis by the verdicts on certificates and names alone, where ``diagnose`` itself has failed."""
     records: dict[str, DiagnosisRecord] = {}
     for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):
-        for claim in [] if verdict is None else _plain_claims(verdict):
-            record = _without_words(claim.code, claim.severity or CODES[claim.code].severity, dict(claim.evidence), [])
-            records.setdefault(claim.code, record).setdefault("endpoints", []).append(endpoint.address)
+        for claim in [] if verdict is None else plain_claims(verdict):
+            entry = Entry(claim.code, claim.severity or CODES[claim.code].severity, dict(claim.evidence))
+            records.setdefault(claim.code, without_words(entry)).setdefault("endpoints", []).append(endpoint.address)
     ordered = sorted(records.values(), key=lambda record: rank(record["code"]))
     first = next((record for record in ordered if record["severity"] == "error"), None)
     if first is None:
@@ -141,7 +166,7 @@ def diagnose_certificates(evidence: Evidence, verdicts: Sequence[ChainVerdict | 
 
 
 def not_fully_judged(diagnosis: Diagnosis, failed: Sequence[str]) -> Diagnosis:
-    """The same diagnosis, with what of the judgement has failed in its ``error``; it is not in order then."""
+    """Return the diagnosis with what of the judgement has failed in its ``error``; it is not "ok" then."""
     error = diagnosis.error
     if error is None:
         error = OWN_FAULT + _judging(failed)
@@ -159,110 +184,48 @@ JUDGING: Final = "judging: "
 
 
 def _judging(failed: Sequence[str]) -> str:
-    return "; ".join(JUDGING + each for each in dict.fromkeys(failed))
+    return "; ".join([JUDGING + each for each in dict.fromkeys(failed)])
 
 
-def _answers(failed: list[str], rule: Callable[..., Iterator[Claim]], *about: Any) -> list[Claim]:
-    """What a rule answers; a bug in it costs the rest of its answers, and is noted in ``failed``."""
-    claims: list[Claim] = []
-    try:
-        claims.extend(rule(*about))
-    except BaseException as error:  # noqa: BLE001 - our own bug costs one rule, never the judgement
-        failed.append(describe_caught(rule.__name__, error))
-    return claims
+# --- claims ----------------------------------------------------------------------------------------
 
 
-def _certificate_answers(failed: list[str], case: Case) -> list[Claim]:
-    """The same for the rule on certificates, without which the judges' own words stand."""
-    before = len(failed)
-    claims = _answers(failed, certificate_claims, case)
-    if len(failed) > before and case.verdict is not None:
-        said = {claim.code for claim in claims}
-        claims += [claim for claim in _plain_claims(case.verdict) if claim.code not in said]
-    return claims
-
-
-def _plain_claims(verdict: ChainVerdict) -> list[Claim]:
-    """What the judges say of the leaf, of the paths where no store has one, and of the name, as it stands."""
-    problems = list(verdict.leaf_problems)
-    if not verdict.trusted:
-        problems += [problem for store in verdict.stores.values() for problem in store.problems]
-    claims = {problem.code: Claim(problem.code, problem.evidence) for problem in problems}
-    if verdict.name is not None and verdict.name.code is not None:
-        claims.setdefault(verdict.name.code, Claim(verdict.name.code, {"nearest": list(verdict.name.nearest)}))
-    return list(claims.values())
-
-
-def _endpoint_claims(
-    evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context, failed: list[str]
-) -> list[list[Claim]]:
-    found = []
-    for position, endpoint in enumerate(evidence.endpoints):
-        verdict = verdicts[position] if position < len(verdicts) else None
-        case = Case(evidence, endpoint, verdict, context)
-        if verdict is not None and verdict.error is not None:
+def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
+    endpoint, verdict, flight = case.endpoint, case.verdict, case.flight
+    probe, dns, claims = endpoint.probe, case.evidence.dns, list[Claim]()
+    first = probe.flight
+    if first is not None and first.negotiation.version is not None and first.negotiation.version < TLS12:
+        ask(claims, failed, legacy_claims, case)  # and that is why it came to nothing, if it did
+    if probe.failure is not None and not claims and case.evidence.doubt is None:
+        for rule in OF_FAILURE:
+            ask(claims, failed, rule, case)
+    if unreachable(endpoint):
+        return claims
+    if first is not None and probe.failure is None:
+        ask(claims, failed, group_claims, first.negotiation)
+    if flight is not None and not flight.certificates:
+        ask(claims, failed, bare_flight_claims, flight.negotiation)
+    elif flight is not None and verdict is None:
+        ask(claims, failed, flight_claims, flight.negotiation, None)
+    if verdict is not None:
+        if verdict.error is not None:
             failed.append(verdict.error)
-        claims: list[Claim] = []
-        found.append(claims)
-        try:
-            # under a wrong clock even a certificate that is in order is worth a word
-            glance = context.fleet.clock.state != "wrong"
-            if glance and verdict is not None and verdict.leaf is not None and plainly_healthy(endpoint, verdict):
-                claims += _at_a_glance(case, verdict, verdict.leaf, failed)
-                continue
-            legacy = legacy_negotiated(case)
-        except BaseException as error:  # noqa: BLE001 - then all rules are asked, each with a guard of its own
-            failed.append(describe_caught("negotiation", error))
-            legacy = None
-        if legacy is not None:
-            claims.append(legacy)  # and that is why it came to nothing, if it did
-        elif not endpoint.probe.ok and evidence.doubt is None:
-            for rule in _FAILURE_RULES:
-                claims += _answers(failed, rule, case)
-        if not unreachable(endpoint):
-            for rule in _RULES:
-                claims += (
-                    _certificate_answers(failed, case) if rule is certificate_claims else _answers(failed, rule, case)
-                )
-    if len(found) > 1 or evidence.elsewhere:
-        try:
-            for position, claim in path_claims(evidence, verdicts[: len(found)]):
-                found[position].append(claim)
-        except BaseException as error:  # noqa: BLE001 - as above
-            failed.append(describe_caught("path_claims", error))
-    return found
-
-
-def _at_a_glance(case: Case, verdict: ChainVerdict, leaf: Certificate, failed: list[str]) -> list[Claim]:
-    """What can be worth a word about an address that is plainly healthy. Rules that have nothing to look at are not asked:
-    most of a fleet comes this way."""
-    evidence, flight = case.evidence, case.endpoint.probe.flight
-    claims = _answers(failed, expires_soon, case, leaf)
-    if evidence.revocation or leaf.must_staple or (flight is not None and flight.ocsp_response is not None):
-        claims += _answers(failed, revocation_claims, case)
-    claims += _answers(failed, transparency_claims if verdict.publicly_trusted else interception_claims, case)
-    if evidence.dns is not None:
-        for rule in _DNS_RULES:
-            claims += _answers(failed, rule, case)
+        report = case.report = chain_report(case, verdict)
+        claims += report.claims
+        failed += report.failed
+        if not verdict.publicly_trusted or (verdict.name is not None and not verdict.name.matches):
+            for rule in OF_STRANGERS:
+                ask(claims, failed, rule, case)
+    if endpoint.followups or endpoint.completions or endpoint.accepted is not None:
+        for rule in OF_ANSWERS:
+            ask(claims, failed, rule, case)
+    if case.context.fleet.clock.state != "unknown":
+        for rule in OF_CLOCK:
+            ask(claims, failed, rule, case)
+    if dns is not None and (dns.caa or dns.tlsa):
+        for rule in OF_DNS_RECORDS:
+            ask(claims, failed, rule, case)
     return claims
-
-
-def _add(entries: dict[str, _Entry], claim: Claim, address: str | None) -> None:
-    severity = claim.severity or CODES[claim.code].severity
-    evidence = dict(claim.evidence)
-    entry = entries.get(claim.code)
-    if entry is None:
-        entries[claim.code] = _Entry(claim.code, severity, evidence, [] if address is None else [address], [])
-        return
-    if _SEVERITY_RANK[severity] < _SEVERITY_RANK[entry.severity]:
-        entry.severity = severity
-    if address is not None and address not in entry.endpoints:
-        entry.endpoints.append(address)
-    if evidence != entry.evidence and len(entry.further) < MAX_FURTHER:
-        if address is not None and len(entry.endpoints) > 1:
-            evidence = {"address": address, **evidence}
-        if evidence not in entry.further:
-            entry.further.append(evidence)
 
 
 def _disagreement(evidence: Evidence, claims: list[list[Claim]]) -> Claim | None:
@@ -293,96 +256,51 @@ def _fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(certificate).hexdigest()
 
 
-def _error(evidence: Evidence, failed: Sequence[str]) -> str | None:
-    """Why the target is not fully judged: our own exceptions (its own, of its first address that has one, of the judgement),
-    else what is in doubt."""
-    bug = evidence.bug
-    for endpoint in evidence.endpoints:
-        if endpoint.probe.failure is Failure.BUG:
-            bug = joined(bug, endpoint.probe.detail or "no details")
-            break
-    bug = joined(bug, _judging(failed))
-    if bug is not None:
-        return OWN_FAULT + bug
-    return None if evidence.doubt is None else DOUBTFUL + evidence.doubt
+# --- the outcome -----------------------------------------------------------------------------------
+
+
+def _diagnosis(evidence: Evidence, concluded: Conclusion, failed: list[str]) -> Diagnosis:
+    failed += concluded.failed
+    error = _error(evidence, failed)
+    first = concluded.first
+    if first is not None:
+        entry = CODES[first]
+        return Diagnosis("fail", entry.stage, entry.cause, concluded.records, concluded.clients, error)
+    outcome: Outcome = "ok" if concluded.healthy and error is None else "warn"
+    stage = Stage.DONE if error is None else _reached(evidence)
+    return Diagnosis(outcome, stage, None, concluded.records, concluded.clients, error)
 
 
 def _nothing_claimed(evidence: Evidence, failed: Sequence[str]) -> Diagnosis:
-    error = _error(evidence, failed)
-    unfinished = next((endpoint.probe for endpoint in evidence.endpoints if not endpoint.probe.ok), None)
+    error, unfinished = _error(evidence, failed), None
+    for endpoint in evidence.endpoints:
+        if endpoint.probe.failure is not None:
+            unfinished = endpoint.probe
+            break
+    if error is None and not evidence.endpoints:
+        return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if error is None and unfinished is None:
         return Diagnosis("ok", Stage.DONE, None)
     stage = _reached(evidence) if unfinished is None else unfinished.stage
     return Diagnosis("warn", stage, None, error=error or f"{OWN_FAULT}{NO_RULE}{unfinished and unfinished.failure}")
 
 
+def _error(evidence: Evidence, failed: Sequence[str]) -> str | None:
+    """Return why the target is not fully judged: our own exceptions (its own, of its first address that has one, of the
+    judgement), else what is in doubt."""
+    bug = evidence.bug
+    for endpoint in evidence.endpoints:
+        if endpoint.probe.failure is Failure.BUG:
+            bug = joined(bug, endpoint.probe.detail or "no details")
+            break
+    if failed:
+        bug = joined(bug, _judging(failed))
+    if bug is not None:
+        return OWN_FAULT + bug
+    return None if evidence.doubt is None else DOUBTFUL + evidence.doubt
+
+
 def _reached(evidence: Evidence) -> Stage:
     if evidence.endpoints:
         return evidence.endpoints[-1].probe.stage
     return Stage.DNS if evidence.dns is None else Stage.CONNECT
-
-
-def _conclude(evidence: Evidence, entries: dict[str, _Entry], language: str, failed: list[str]) -> Diagnosis:
-    ordered = sorted(entries.values(), key=lambda entry: rank(entry.code))
-    first = next((entry for entry in ordered if entry.severity == "error"), None)
-    records = [_record(evidence, entry, language, failed) for entry in ordered]
-    outcome: Outcome = "ok"
-    clients: dict[str, str] = {}
-    if first is not None or any(entry.severity == "warning" for entry in ordered):
-        outcome = "warn" if first is None else "fail"
-        try:
-            clients = predict(evidence.target, records)
-        except BaseException as problem:  # noqa: BLE001 - a bug costs what clients would say
-            failed.append(describe_caught("clients", problem))
-    error = _error(evidence, failed)
-    if error is not None and outcome == "ok":
-        outcome = "warn"
-    stage = Stage.DONE
-    if first is not None:
-        stage = CODES[first.code].stage
-    elif error is not None:
-        stage = _reached(evidence)
-    cause = None if first is None else CODES[first.code].cause
-    return Diagnosis(outcome, stage, cause, records, clients, error)
-
-
-def _record(evidence: Evidence, entry: _Entry, language: str, failed: list[str]) -> DiagnosisRecord:
-    try:
-        return _worded(evidence, entry, language)
-    except BaseException as error:  # noqa: BLE001 - a bug in the words costs the words
-        failed.append(describe_caught(f"words on {entry.code}", error))
-        return _without_words(entry.code, entry.severity, entry.evidence, entry.endpoints)
-
-
-def _without_words(code: str, severity: Severity, evidence: dict[str, Any], endpoints: list[str]) -> DiagnosisRecord:
-    """A diagnosis with the catalogue's title in place of a sentence on this host."""
-    return DiagnosisRecord(
-        code=code,
-        cause=CODES[code].cause,
-        severity=severity,
-        summary=CODES[code].title,
-        evidence=evidence,
-        endpoints=endpoints,
-    )
-
-
-def _worded(evidence: Evidence, entry: _Entry, language: str) -> DiagnosisRecord:
-    proof = entry.evidence
-    resolver = None if evidence.dns is None else evidence.dns.resolver
-    words = Wording(evidence.target, entry.endpoints[0] if entry.endpoints else None, resolver, language=language)
-    if entry.further:
-        proof = {**proof, "also": entry.further}
-    record = DiagnosisRecord(
-        code=entry.code,
-        cause=CODES[entry.code].cause,
-        severity=entry.severity,
-        summary=words.summary(entry.code, entry.evidence),
-        evidence=proof,
-        remedy=words.remedy(entry.code, entry.evidence),
-    )
-    confirm = words.confirm(entry.code, entry.evidence)
-    if confirm is not None:
-        record["confirm"] = confirm
-    if entry.endpoints:
-        record["endpoints"] = entry.endpoints
-    return record

@@ -7,8 +7,8 @@ from typing import Any
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
-from scanner.diagnosis.case import Context
-from scanner.diagnosis.engine import diagnose, diagnose_certificates, not_fully_judged
+from scanner.diagnosis.case import Context, cases_of
+from scanner.diagnosis.engine import diagnose_cases, diagnose_certificates, not_fully_judged
 from scanner.errors import describe_caught
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
@@ -30,17 +30,17 @@ def finding_of(
     ``failed`` is what of the judgement our own bugs have cost already; those met here are added to the finding's error, and
     what does not depend on them stands.
     """
+    cases = cases_of(evidence, verdicts, context)
     try:
-        diagnosis = diagnose(evidence, verdicts, context)
+        diagnosis = diagnose_cases(evidence, cases, context)
     except BaseException as error:  # noqa: BLE001 - our own bug costs all but the certificates' own diagnosis
         failed = [*failed, describe_caught("diagnosis", error)]
-        diagnosis = diagnose_certificates(evidence, verdicts, context)
-    if failed:
-        diagnosis = not_fully_judged(diagnosis, failed)
+        diagnosis = diagnose_certificates(evidence, verdicts)
+    seen, faults = assemble.NOTHING_SEEN, list(failed)
     try:
-        return assemble.finding(
-            evidence, verdicts, diagnosis, run_id, fragments=fragments, context=context, judged_with=judged_with
-        )
+        seen = assemble.seen(evidence, cases, faults, fragments)
     except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
-        diagnosis = not_fully_judged(diagnosis, [describe_caught("finding", error)])
-        return assemble.bare_finding(evidence, diagnosis, run_id)
+        faults = [*failed, describe_caught("finding", error)]
+    if faults:
+        diagnosis = not_fully_judged(diagnosis, faults)
+    return assemble.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with)

@@ -19,18 +19,15 @@ from scanner.diagnosis.case import (
     ENUMERATION,
     HTTP,
     QUIET,
-    Case,
-    Context,
     accepted_from,
     flight_of,
     followup,
     works,
 )
-from scanner.diagnosis.healthy import plainly_healthy
 from scanner.diagnosis.rules.client_auth import hung_up, required
 from scanner.diagnosis.rules.negotiation import key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
-from scanner.model.evidence import EndpointEvidence, Evidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
+from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -126,10 +123,8 @@ def next_question(
 
     ``authenticate`` says that there is a certificate of ours to show.
     """
-    if not enumerate and plainly_healthy(endpoint, verdict):
-        return None
     asked = endpoint.followups
-    plain = sum(1 for name in asked if not name.startswith(ENUMERATION))
+    plain = sum([not name.startswith(ENUMERATION) for name in asked]) if asked else 0
     if plain < MAX_QUESTIONS:
         name = _open_question(target, endpoint, verdict)
         if name is not None:
@@ -185,7 +180,7 @@ def _settled(endpoint: EndpointEvidence) -> bool:
     """An answer to another name, though no flight, that already says that the name is what is refused."""
     if not any(name in endpoint.followups for name in SNI_QUESTIONS):
         return False
-    return name_is_the_reason(_bare_case(endpoint))
+    return name_is_the_reason(endpoint)
 
 
 def _refinement(endpoint: EndpointEvidence) -> str | None:
@@ -236,11 +231,11 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         return None
     if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
         # The rule itself says whose doubt it is; only browsers' lists are worth asking with.
-        if key_refused_by(_bare_case(endpoint, target, verdict)):
+        if key_refused_by(verdict, browsers=True):
             return "browser-schemes"
     if endpoint.probe.sni is not None and "default-certificate" not in asked:
         name = verdict.name
-        if (name is not None and name.code == "name-not-in-san") or _may_be_made(verdict):
+        if not verdict.in_order and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
             return "default-certificate"
     return None
 
@@ -248,12 +243,6 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
 def _may_be_made(verdict: ChainVerdict) -> bool:
     """Nobody vouches for the issuer: does it make certificates for whatever is asked? A name that cannot exist tells."""
     return not verdict.trusted and not reaches_anchor(verdict) and untrusted_issuer_of(verdict) is not None
-
-
-def _bare_case(endpoint: EndpointEvidence, target: Target | None = None, verdict: ChainVerdict | None = None) -> Case:
-    if target is None:
-        target = Target(row=0, host="", port=0, protocol="tls", sni=endpoint.probe.sni)
-    return Case(Evidence(target, 0.0, endpoints=(endpoint,)), endpoint, verdict, Context(at=0.0))
 
 
 # --- completed handshakes --------------------------------------------------------------------------
@@ -285,7 +274,7 @@ def _completion(
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict | None) -> bool:
-    if verdict is None:
+    if verdict is None or verdict.in_order:
         return False
     if target.sni is not None and verdict.name is not None and verdict.name.code == "name-not-in-san":
         return True

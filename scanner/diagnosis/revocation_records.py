@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
 from scanner.codec.json_safe import safe_text
-from scanner.diagnosis.case import Case, Context, flight_of
-from scanner.diagnosis.rules.revocation import staple_of
-from scanner.model.evidence import EndpointEvidence, Evidence, RevocationAnswer
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.chain_report import report_of
+from scanner.diagnosis.parts import part_of
+from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
 from scanner.times import moment
 from scanner.trust.revocation import answer_bytes
@@ -19,36 +20,35 @@ from scanner.trust.verdicts import ChainVerdict
 _TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
 
 
-def revocation_records(
-    evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict | None, context: Context | None
-) -> tuple[OcspRecord | None, CrlRecord | None]:
-    """The fields ``ocsp`` and ``crl`` of one address; ``None`` where there is nothing to say.
-
-    Without a context the staple is counted and not judged.
-    """
-    flight = flight_of(endpoint)
-    answers: list[RevocationAnswer] = []
-    if evidence.revocation and verdict is not None:
-        path = {certificate.sha256 for certificate in verdict.path}
-        answers = [answer for answer in evidence.revocation if answer.certificate in path]
-    ocsp: OcspRecord | None = None
+def revocation_records(case: Case) -> tuple[OcspRecord | None, CrlRecord | None]:
+    """Return the fields ``ocsp`` and ``crl`` of one address; ``None`` where there is nothing to say."""
+    verdict, flight, answers = case.verdict, case.flight, case.evidence.revocation
+    asked = (
+        None if verdict is None or not answers else part_of(verdict).revocation.get(answers, _records, verdict, answers)
+    )
+    ocsp, crl = asked or (None, None)
     if flight is not None and flight.ocsp_response is not None:
-        ocsp = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
-        if context is not None and context.revocation != "off" and verdict is not None:
-            staple = staple_of(Case(evidence, endpoint, verdict, context), verdict)
-            if staple is not None:
-                ocsp["status"] = staple.status
-                ocsp.update(_facts(staple))
-    asked = _records(answer for answer in answers if answer.source == "ocsp")
-    if asked:
-        ocsp = ocsp or OcspRecord(stapled=False)
-        ocsp["answers"] = asked
-    listed = _records(answer for answer in answers if answer.source == "crl")
-    return ocsp, CrlRecord(answers=listed) if listed else None
+        stapled = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
+        report = report_of(case)
+        staple = None if report is None else report.staple
+        if staple is not None:
+            stapled["status"] = staple.status
+            stapled.update(_facts(staple))
+        if ocsp is not None:
+            stapled["answers"] = ocsp["answers"]
+        ocsp = stapled
+    return ocsp, crl
 
 
-def _records(answers: Iterable[RevocationAnswer]) -> list[RevocationRecord]:
-    return [_record(answer) for answer in answers]
+def _records(verdict: ChainVerdict, answers: Sequence[RevocationAnswer]) -> tuple[OcspRecord | None, CrlRecord | None]:
+    """Return what responders and lists said of the certificates of a path."""
+    path = {certificate.sha256 for certificate in verdict.path}
+    by_source: dict[str, list[RevocationRecord]] = {"ocsp": [], "crl": []}
+    for answer in answers:
+        if answer.certificate in path:
+            by_source[answer.source].append(_record(answer))
+    ocsp, crl = by_source["ocsp"], by_source["crl"]
+    return OcspRecord(stapled=False, answers=ocsp) if ocsp else None, CrlRecord(answers=crl) if crl else None
 
 
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)

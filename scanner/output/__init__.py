@@ -1,9 +1,9 @@
-"""Findings on disk: one writer that never tears or clobbers, and a reader that survives whatever it is given.
+"""Findings on disk: a writer that never tears or overwrites, and a reader that survives any input.
 
-The unit is the line. ``writing`` hands whole lines to the system in one call, so that a reader beside it, or after
-a run that was killed, sees lines or, at worst, one torn last line, which ``repairing`` removes before ``--resume``;
-``resume`` knows which rows are done. ``.gz`` and ``.zst`` files are made of independent members (RFC 1952) or
-frames (RFC 8878), each appended whole, in one write. ``reading`` streams findings back.
+``writer`` hands whole lines to the system in one call, so that a reader beside it, or after a run that was killed, sees whole
+lines and at worst one torn last line, which ``repair`` removes before ``--resume``. ``.gz`` and ``.zst`` files consist of
+independent members (RFC 1952) or frames (RFC 8878), each appended in one write. ``reader`` streams findings back, ``resume``
+knows which rows are done, and ``draft`` writes files that get their name only when they are complete.
 """
 
 from scanner.output.encoding import dumps_line

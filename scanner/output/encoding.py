@@ -1,4 +1,4 @@
-"""One record as one line of JSON."""
+"""Encodes a record as one line of JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scanner.text import shorten
 
 
 def dumps_line(record: Mapping[str, Any]) -> bytes:
-    """One record as a line of JSON. What JSON cannot hold is written as text instead of losing the record."""
+    """Return a record as a line of JSON. Values that JSON does not have are written as text."""
     try:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return orjson.dumps(_writable(record, 0), option=orjson.OPT_APPEND_NEWLINE)
 
 
-# Levels that a record of ours never reaches; deeper ones are written as their text.
+# Deeper than any record of ours; what is below is written as text.
 _MAX_DEPTH: Final = 100
 
 

@@ -16,10 +16,10 @@ from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, 
 from scanner.model.findings import SCHEMA
 from scanner.text import printable, quoted, shorten
 
-# A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are no findings.
+# A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are not findings.
 MAX_FINDING_LINE: Final = 8 * 1024 * 1024
 
-# A file without one finding in so many lines is not a findings file: said early instead of after gigabytes.
+# Without a finding in this many lines a file is not a findings file; reported early instead of after gigabytes.
 MAX_LINES_BEFORE_FINDING: Final = 10_000
 
 # Bytes of lines that are parsed together: some 30 findings, which as objects stay in a processor's cache until they are used.
@@ -39,11 +39,11 @@ _OBJECTS: Final = frozenset((dict,))
 
 
 class NotFindings(TlsweepError):
-    """A file in which no line is a finding; the message is one line for a person."""
+    """A file cannot be read, or no line in it is a finding."""
 
 
 class Unreadable(Struct, frozen=True):
-    """A line that is no finding: where, and why."""
+    """A line that is not a finding, and why."""
 
     path: str
     line: int
@@ -58,7 +58,7 @@ Batch = tuple[Made | None, list[dict[str, Any] | Unreadable]]
 
 
 def finding_of(raw: bytes) -> dict[str, Any] | str:
-    """The finding in a line, or why it is none. Never raises."""
+    """Return the finding in a line, or why it is not one. Never raises."""
     if len(raw) > MAX_FINDING_LINE:
         return f"longer than {MAX_FINDING_LINE} bytes"
     try:
@@ -76,7 +76,7 @@ def finding_of(raw: bytes) -> dict[str, Any] | str:
 
 
 def certificate_of(raw: bytes) -> bytes | str:
-    """The SHA-256 of the certificate that a line of a ``--certificates`` file describes, or why it is none."""
+    """Return the SHA-256 of the certificate in a line of a ``--certificates`` file, or why it is not one."""
     try:
         value = orjson.loads(raw)
         digest = bytes.fromhex(value["sha256"])
@@ -86,21 +86,19 @@ def certificate_of(raw: bytes) -> bytes | str:
 
 
 def certificates_in(path: str) -> set[bytes]:
-    """The SHA-256 of every certificate in a ``--certificates`` file, for going on with it; empty where it is absent.
+    """Return the SHA-256 of every certificate in a ``--certificates`` file, to resume it; nothing if it does not exist.
 
-    Torn and foreign lines are passed over. Raises ``NotFindings`` when the file cannot be read.
+    Torn and other lines are skipped. Raises ``NotFindings`` if the file cannot be read.
     """
     if not os.path.exists(path):
         return set()
-    known: set[bytes] = set()
-    known.update(digest for digest in map(certificate_of, _lines(path)) if isinstance(digest, bytes))
-    return known
+    return {digest for digest in map(certificate_of, _lines(path)) if isinstance(digest, bytes)}
 
 
 def read_certificates(paths: Iterable[str]) -> Iterator[bytes]:
-    """The DER of every certificate in ``--certificates`` files; other lines are passed over.
+    """Yield the DER of every certificate in ``--certificates`` files; other lines are skipped.
 
-    Raises ``NotFindings`` for a file that cannot be opened, or in which there is none.
+    Raises ``NotFindings`` for a file that cannot be opened or has no certificate.
     """
     for path in paths:
         found = False
@@ -116,7 +114,7 @@ def read_certificates(paths: Iterable[str]) -> Iterator[bytes]:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines of a file, as far as it can be read."""
+    """Yield the lines of a file, as far as it can be read."""
     try:
         file = open_binary(path)
     except (OSError, ValueError) as error:
@@ -163,7 +161,7 @@ def read_part(
 
 
 def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of whole lines; the first may have begun before ``start``, and then belongs to the part before."""
+    """Yield the bytes of the lines that begin in the part; a line that begins before ``start`` belongs to the part before."""
     position = start
     if start:
         file.seek(start - 1)

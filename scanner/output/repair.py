@@ -1,4 +1,4 @@
-"""A findings file that a killed run left, made whole again."""
+"""Repairs the findings file of a run that was killed: cuts off a torn last line or compressed member."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scanner.text import quoted
 
 Holds = Literal["findings", "certificates"]
 
-# How a line of each kind begins, and what reads one: what it holds, or why it is none.
+# How a line of each kind begins, and what reads one: it returns the content, or as a text why the line is of another kind.
 _KINDS: Final[dict[Holds, tuple[bytes, Callable[[bytes], object]]]] = {
     "findings": (b'{"schema":"%s"' % SCHEMA.encode(), finding_of),
     "certificates": (b'{"sha256":"', certificate_of),
@@ -30,10 +30,9 @@ _KINDS: Final[dict[Holds, tuple[bytes, Callable[[bytes], object]]]] = {
 
 
 def repair_torn_tail(path: str, holds: Holds = "findings") -> int:
-    """Make the file at ``path`` end with a whole line again; returns how many bytes were cut off.
+    """Cut the file at ``path`` after its last whole line, and return how many bytes were cut off.
 
-    Raises ``NotFindings`` and touches nothing when it holds something other than what it should.
-    An absent or empty file needs no repair.
+    An absent or empty file needs no repair. Raises ``NotFindings``, and changes nothing, if the file holds something else.
     """
     try:
         with open(path, "rb") as file:
@@ -55,7 +54,7 @@ def repair_torn_tail(path: str, holds: Holds = "findings") -> int:
 
 
 def _end_of_last_line(file: BinaryIO, size: int) -> int:
-    """The offset after the last line feed that does not end a line of zero bytes, which a power cut can leave."""
+    """Return the offset after the last line feed. Zero bytes after it, which a power cut can leave, are not a line."""
     step = 64 * 1024
     position = size
     while position > 0:
@@ -70,7 +69,7 @@ def _end_of_last_line(file: BinaryIO, size: int) -> int:
 
 
 def refuse_other_files(path: str, holds: Holds = "findings") -> None:
-    """Raise ``NotFindings`` unless the first line is of the kind that the file should hold, or the torn start of one."""
+    """Raise ``NotFindings`` unless the first line is of the kind ``holds``, or the torn start of such a line."""
     with open(path, "rb") as file:
         try:
             lines = next(batches_of_lines(blocks(file), MAX_FINDING_LINE), [b""])
@@ -85,7 +84,7 @@ def refuse_other_files(path: str, holds: Holds = "findings") -> None:
 
 
 def _repair_compressed(path: str, kind: Compression) -> int:
-    """Cut the file after its last whole member. That takes no room, so it works on a full disk too."""
+    """Cut the file after its last whole member. This needs no space, so it also works on a full disk."""
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         end = _end_before_zeros(file, size)
@@ -97,7 +96,7 @@ def _repair_compressed(path: str, kind: Compression) -> int:
 
 
 def _end_before_zeros(file: BinaryIO, size: int) -> int:
-    """The offset after which there are only zero bytes, which a power cut can leave; ``MEMBER_ZEROS`` of them may be a member's."""
+    """Return the offset after which there are only zero bytes, as a power cut leaves them, beside ``MEMBER_ZEROS``."""
     position = size
     while position > 0:
         start = max(position - _STEP, 0)
@@ -109,14 +108,14 @@ def _end_before_zeros(file: BinaryIO, size: int) -> int:
     return 0
 
 
-# No member ends with more zero bytes than its checksum and size have (RFC 1952 section 2.3.1); a frame of text with fewer.
+# Zero bytes at the end of a member that may be its checksum and size (RFC 1952 section 2.3.1); frames of text have fewer.
 MEMBER_ZEROS: Final = 8
-# What is taken in at once while members are told apart.
+# Bytes read at a time while members are separated.
 _STEP: Final = 64 * 1024
 
 
 class _Decompressor(Protocol):
-    """One gzip member (RFC 1952) or zstd frame (RFC 8878) on its way."""
+    """Decompressor of one gzip member (RFC 1952) or zstd frame (RFC 8878)."""
 
     @property
     def eof(self) -> bool: ...
@@ -126,7 +125,7 @@ class _Decompressor(Protocol):
 
 
 def _decompressors(kind: Compression) -> tuple[Callable[[], _Decompressor], type[Exception]]:
-    """What begins a member, and what it raises on damaged data."""
+    """Return what makes the decompressor of a member, and the exception that it raises for damaged data."""
     if kind == "gzip":
         return lambda: zlib.decompressobj(wbits=31), zlib.error
     import zstandard
@@ -136,7 +135,7 @@ def _decompressors(kind: Compression) -> tuple[Callable[[], _Decompressor], type
 
 
 def _end_of_whole_parts(file: BinaryIO, kind: Compression, end: int) -> int:
-    """The offset after the last whole member among the first ``end`` bytes. Raises ``NotFindings`` for damaged data."""
+    """Return the offset after the last whole member in the first ``end`` bytes. Raises ``NotFindings`` for damaged data."""
     begin, damaged = _decompressors(kind)
     step = _STEP if kind == "gzip" else ZSTD_INPUT_STEP
     whole = 0
@@ -151,7 +150,7 @@ def _end_of_whole_parts(file: BinaryIO, kind: Compression, end: int) -> int:
             try:
                 part.decompress(pending)
             except damaged as error:
-                # Cutting here would lose what follows: that is for a person to decide.
+                # cutting here would lose what follows, which only the user can decide
                 raise NotFindings(f"its {kind} data is damaged after byte {whole + used} ({error})") from error
             used += len(pending) - len(part.unused_data)
             pending = b""

@@ -1,4 +1,4 @@
-"""Which rows of an inventory a findings file already answers, in about four bytes a row."""
+"""The rows of an inventory that already have a finding in a file, in about four bytes per row."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scanner.model.evidence import InvalidRow, Target
 from scanner.output.reader import NotFindings, Unreadable, read_findings
 from scanner.output.repair import refuse_other_files
 
-# Rows are kept in pages of so many. A page holds a small dict until it is denser than _SPARSE, then an array.
+# Rows per page. A page is a dict until it has more than _SPARSE rows, then an array.
 _PAGE: Final = 1 << 16
 _SPARSE: Final = 1024
 
-# No inventory has more rows; a larger number in a damaged file is not believed.
+# No inventory has more rows; a larger number comes from a damaged file.
 MAX_ROW: Final = 1 << 40
 
-# Runs that are remembered by name; more only come from files put together by hand.
+# Names of runs that are kept; only files put together by hand have more.
 _MAX_RUNS: Final = 1000
 
 Status = Literal["done", "todo", "changed"]
 
 
 class Completed:
-    """Rows that have a finding, each with a short hash of the target that was probed for it."""
+    """Rows that have a finding, each with a short hash of the target that was probed."""
 
     def __init__(self) -> None:
         self._pages: dict[int, dict[int, int] | array[int]] = {}
@@ -35,11 +35,11 @@ class Completed:
         self.runs: list[str] = []
 
     def __len__(self) -> int:
-        """Distinct rows that are done."""
+        """Return the number of distinct rows that are done."""
         return sum(len(page) if isinstance(page, dict) else _PAGE - page.count(0) for page in self._pages.values())
 
     def add(self, finding: Mapping[str, Any]) -> None:
-        """Take note of a finding as it was read back."""
+        """Add a finding that was read from the file."""
         target = finding["target"]
         row = target.get("row")
         if not isinstance(row, int) or not 0 <= row < MAX_ROW:
@@ -62,7 +62,7 @@ class Completed:
             self._pages[number] = dense
 
     def status(self, row: Target | InvalidRow) -> Status:
-        """Whether this row of the inventory is done; ``changed`` when its finding is about another target."""
+        """Return whether this row of the inventory is done; ``changed`` means that its finding is about another target."""
         number, slot = divmod(row.row, _PAGE)
         page = self._pages.get(number)
         if page is None:
@@ -78,17 +78,15 @@ class Completed:
 
 
 def _identity(*parts: object) -> int:
-    """A hash of what is probed; never 0, which stands for no finding. It guards against mistakes, not attacks."""
+    """Return a hash of the target, never 0, which means no finding. It guards against mistakes, not attacks."""
     text = "\0".join(repr(part) for part in parts)
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
 def completed(path: str, each: Callable[[dict[str, Any]], None] | None = None) -> Completed:
-    """What the findings file at ``path`` already answers; nothing when it is absent or empty.
+    """Return the rows with a finding in the file at ``path``, which may be absent, empty, or only have a torn line.
 
-    ``each`` is called with every finding in it.
-
-    A file with nothing but a torn first line counts as empty. Raises ``NotFindings`` when it is something else.
+    ``each`` is called with every finding. Raises ``NotFindings`` if the file is something else.
     """
     done = Completed()
     try:

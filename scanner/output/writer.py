@@ -1,4 +1,4 @@
-"""The one writer: whole lines, in one call, never over something that is there."""
+"""Writes NDJSON: whole lines in one system call, and never over an existing file unless asked to."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from scanner.text import quoted
 if sys.platform != "win32":
     import fcntl
 
-# Held back at most so much, or so long: large enough that a busy run does few writes, short enough to watch it live.
-# Compressed, each is a member by itself: on findings of the demo gzip takes 8 % more room and no more time so than with
-# members of 4 MB, and 30 % more room with 32 KB.
+# Bytes and seconds that lines are buffered: large enough that a busy run does few writes, short enough to watch it live. When
+# compressed, each write is a member by itself: on findings of the demo gzip takes 8 % more space and no more time than with
+# members of 4 MB, and 30 % more space with 32 KB.
 FLUSH_BYTES: Final = 128 * 1024
 FLUSH_SECONDS: Final = 1.0
 
 
 class OutputError(TlsweepError):
-    """The output cannot be written; the message is one line for a person."""
+    """The output cannot be written."""
 
 
 class OutputExists(OutputError):
-    """The output file is there already and neither ``force`` nor ``resume`` was asked for."""
+    """The output file exists, and neither ``force`` nor ``resume`` was given."""
 
 
 class OutputFull(OutputError):
-    """No space is left. What was written before is whole."""
+    """No space is left; what was written before consists of whole lines."""
 
 
 class OutputLost(OutputError):
-    """The output was deleted, replaced or changed by somebody else while it was written."""
+    """The output was deleted, replaced or changed by another program while it was written."""
 
 
 class OutputClosed(OutputError):
-    """The reader at the other end of the pipe has gone: nobody is interested in the rest."""
+    """The reader at the other end of the pipe has gone."""
 
 
 class WriterStatistics(Struct, frozen=True):
-    """What a writer has done so far; ``bytes`` are those before compression."""
+    """Counts of a writer; ``bytes`` are counted before compression."""
 
     lines: int
     bytes: int
@@ -71,7 +71,7 @@ def _zstd_frames() -> Callable[[bytes], bytes]:
 
 
 def compressor_for(path: str) -> Callable[[bytes], bytes] | None:
-    """What makes one whole gzip member (RFC 1952) or zstd frame (RFC 8878) of lines, by the suffix of ``path``; else ``None``."""
+    """Return what compresses lines to a gzip member (RFC 1952) or zstd frame (RFC 8878), by the suffix of ``path``, if it has one."""
     lower = path.lower()
     if lower.endswith(".gz"):
         return _gzip_member
@@ -79,15 +79,14 @@ def compressor_for(path: str) -> Callable[[bytes], bytes] | None:
 
 
 class Writer:
-    """Writes one JSON object a line. Not for two tasks at once: a run has one task that writes.
+    """Writes one JSON object per line; for one task at a time.
 
-    ``write`` keeps lines back until ``FLUSH_BYTES`` or ``FLUSH_SECONDS`` are reached; whoever has nothing more to
-    write for the moment calls ``flush``, so that findings appear as they complete.
-    ``descriptor`` is a file descriptor, or a stream where there is none (standard output that was replaced); a ``regular``
-    one appends. ``compress`` makes a whole member of lines, so that a file ends with a whole member whenever the run does.
-    ``before`` is a writer that is flushed whenever this one writes: what is in this file is complete in that one.
+    ``write`` buffers lines until ``FLUSH_BYTES`` or ``FLUSH_SECONDS`` are reached; call ``flush`` when there is nothing more to
+    write for the moment, so that findings appear as they complete. ``descriptor`` is a file descriptor, or a stream if there is
+    none (a replaced standard output); a ``regular`` file is appended to. ``compress`` makes a whole member of lines, so that a
+    file always ends with a whole member. ``before`` is a writer that is flushed before this one writes.
 
-    A writer that has failed raises the same error again on every call but ``close``, and writes nothing more.
+    After a failure, every call but ``close`` raises the error again, and nothing more is written.
     """
 
     def __init__(
@@ -108,8 +107,8 @@ class Writer:
         self._size = os.fstat(self._descriptor).st_size if regular else 0
         self._owned = owned
         self._clock = clock
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._buffer: list[bytes] = []
+        self._buffered_bytes = 0
         self._flushed_at = clock()
         self._closed = False
         self._failure: OutputError | None = None
@@ -125,36 +124,36 @@ class Writer:
         self.close()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Take one record; it reaches the file with the next flush at the latest."""
+        """Add one record; it reaches the file with the next flush at the latest."""
         try:
             line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:
             line = dumps_line(record)
         size = len(line)
-        self._held.append(line)
-        self._held_bytes += size
+        self._buffer.append(line)
+        self._buffered_bytes += size
         self._lines += 1
         self._bytes += size
-        if self._held_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
+        if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
     def write_lines(self, lines: bytes, count: int) -> None:
-        """Take ``count`` lines as they stand, the last one with its line feed too."""
-        self._held.append(lines)
-        self._held_bytes += len(lines)
+        """Add ``count`` encoded lines, each with its line feed."""
+        self._buffer.append(lines)
+        self._buffered_bytes += len(lines)
         self._lines += count
         self._bytes += len(lines)
-        if self._held_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
+        if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Hand everything taken so far to the system, whole lines in one write. Raises ``OutputError``."""
+        """Write everything that is buffered, whole lines in one system call. Raises ``OutputError``."""
         self._flushed_at = self._clock()
-        if not self._held:
+        if not self._buffer:
             return
-        data = b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered_bytes = 0
         if self._failure is not None:
             raise self._failure
         try:
@@ -166,12 +165,12 @@ class Writer:
             raise
 
     def flush_due(self) -> None:
-        """``flush``, but where that would make small members not more often than every ``FLUSH_SECONDS``."""
+        """Flush; a compressed file at most every ``FLUSH_SECONDS``, to avoid small members."""
         if self._compress is None or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
     def check_reader(self) -> None:
-        """Raise ``OutputClosed`` where this is a pipe whose reader has gone, although nothing was written since."""
+        """Raise ``OutputClosed`` if this is a pipe whose reader has gone, even if nothing was written since."""
         if self._regular or self._descriptor < 0 or self._failure is not None:
             return
         poll = select.poll()
@@ -181,13 +180,13 @@ class Writer:
             raise self._failure
 
     def flush_or_fail(self) -> None:
-        """``flush``, and raise the error of an earlier one again."""
+        """Flush, or raise the error of an earlier flush again."""
         if self._failure is not None:
             raise self._failure
         self.flush()
 
     def close(self) -> None:
-        """Flush and close; closing twice does nothing. Raises ``OutputError`` unless that was raised before."""
+        """Flush and close; closing again does nothing. Raises ``OutputError``, unless it was raised before."""
         if self._closed:
             return
         self._closed = True
@@ -204,18 +203,18 @@ class Writer:
                 self._close_descriptor()
 
     def statistics(self) -> WriterStatistics:
-        """Counts so far, held-back lines included."""
+        """Return the counts so far, including buffered lines."""
         return WriterStatistics(self._lines, self._bytes, self._writes)
 
     def _close_descriptor(self) -> None:
         try:
             os.close(self._descriptor)
-        except OSError as error:  # network file systems say only now that there is no room
+        except OSError as error:  # network file systems report only now that there is no space
             self._failure = self._failed(error)
             raise self._failure from error
 
     def _check_unchanged(self) -> None:
-        """Raise ``OutputLost`` where the file was deleted, replaced, cut or written to by somebody else."""
+        """Raise ``OutputLost`` if another program deleted, replaced, cut or wrote to the file."""
         if not self._regular:
             return
         seen = os.fstat(self._descriptor)
@@ -228,7 +227,7 @@ class Writer:
             )
 
     def _put(self, data: bytes) -> None:
-        """All of ``data``, or an ``OutputError`` with the file cut back to its last whole line or member."""
+        """Write all of ``data``, or cut the file back to its last whole line or member and raise ``OutputError``."""
         self._check_unchanged()
         view = memoryview(data)
         try:
@@ -255,7 +254,7 @@ class Writer:
         return len(data)
 
     def _cut(self, size: int) -> None:
-        """Take back a partial write, so that nothing torn is left; where that fails too, resume repairs it."""
+        """Cut off a partial write; if that fails too, ``--resume`` repairs the file."""
         try:
             os.ftruncate(self._descriptor, size)
         except OSError:
@@ -266,7 +265,7 @@ class Writer:
 
 
 def _output_error(shown: str, error: OSError, *, kept: bool = False) -> OutputError:
-    """``kept``: what was written before stays in a file."""
+    """Return the error to raise. ``kept`` means that what was written before stays in a file."""
     if error.errno in (errno.EPIPE, errno.ECONNRESET):
         return OutputClosed(f"cannot write {shown}: the reader has gone")
     rest = "; what was written before is whole, and --resume goes on from it" if kept else ""
@@ -275,7 +274,7 @@ def _output_error(shown: str, error: OSError, *, kept: bool = False) -> OutputEr
 
 
 def check_output(path: str, *, force: bool = False, resume: bool = False) -> None:
-    """Raise the ``OutputError`` that ``open_output`` would, as far as that can be told without touching anything."""
+    """Raise the ``OutputError`` that ``open_output`` would raise, as far as that is known without touching anything."""
     if path == "-":
         return
     shown = quoted(path, 200)[1:-1]
@@ -306,10 +305,10 @@ def open_output(
     holds: Holds = "findings",
     clock: Callable[[], float] = time.monotonic,
 ) -> Writer:
-    """The writer for ``-o``: ``None`` and ``-`` are standard output, ``.gz`` and ``.zst`` compress.
+    """Open the writer for an output: ``None`` and ``-`` are standard output, ``.gz`` and ``.zst`` compress.
 
-    An existing regular file is only written with ``force`` (which empties it) or ``resume`` (which cuts a torn last
-    line and appends; a file that holds something else than ``holds`` is left alone and refused). Raises ``OutputError``.
+    An existing regular file is written to only with ``force``, which empties it, or ``resume``, which cuts off a torn last line
+    and appends, but refuses a file that holds something other than ``holds``. Raises ``OutputError``.
     """
     if path is None or path == "-":
         if resume:
@@ -365,7 +364,7 @@ def _standard_output() -> int | BinaryIO:
 
 
 def _lock(descriptor: int, shown: str) -> None:
-    """One writer a file: the lock goes when the process does, however it ends."""
+    """Lock the file against other writers; the lock ends with the process, however that ends."""
     if sys.platform == "win32":
         return
     try:

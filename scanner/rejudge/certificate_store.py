@@ -1,4 +1,4 @@
-"""Certificates by fingerprint: in memory up to a bound, in a temporary database on disk beyond it."""
+"""Certificates by fingerprint: in memory up to a limit, in a temporary SQLite database beyond it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from scanner.errors import TlsweepError
 MEMORY_BYTES: Final = 64 << 20
 
 
-class CertificatesError(TlsweepError):
-    """The certificates cannot be kept; the message is one line for a person."""
+class CertificateStoreError(TlsweepError):
+    """The temporary database cannot be written or read."""
 
 
-class Certificates:
-    """DER by SHA-256. To be closed, which removes what is on disk."""
+class CertificateStore:
+    """DER by SHA-256, as a context that removes what is on disk at its end."""
 
     def __init__(self, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._left = memory_bytes
         self._kept: dict[bytes, bytes] = {}
         self._database: sqlite3.Connection | None = None
 
-    def __enter__(self) -> Certificates:
+    def __enter__(self) -> CertificateStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -34,7 +34,7 @@ class Certificates:
             self._database = None
 
     def put(self, der: bytes) -> None:
-        """Keep a certificate. Raises ``CertificatesError`` where the disk is full."""
+        """Store a certificate. Raises ``CertificateStoreError``."""
         digest = hashlib.sha256(der).digest()
         if digest in self._kept:
             return
@@ -42,16 +42,18 @@ class Certificates:
             self._left -= len(der)
             self._kept[digest] = der
             return
-        self._left = 0  # so that what is small does not sort itself out from what is large
+        self._left = 0  # so that small certificates are not kept while large ones are not
         try:
             if self._database is None:
                 self._database = _temporary()
             self._database.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, der))
         except sqlite3.Error as error:
-            raise CertificatesError(f"cannot keep certificates in the directory for temporary files: {error}") from None
+            raise CertificateStoreError(
+                f"cannot keep certificates in the directory for temporary files: {error}"
+            ) from None
 
     def get(self, sha256: str) -> bytes | None:
-        """The certificate with this SHA-256 (hex), ``None`` where there is none."""
+        """Return the certificate with this SHA-256 (hex), if it is stored."""
         try:
             digest = bytes.fromhex(sha256)
         except ValueError:
@@ -62,12 +64,12 @@ class Certificates:
         try:
             row = self._database.execute("SELECT der FROM certificates WHERE sha256 = ?", (digest,)).fetchone()
         except sqlite3.Error as error:
-            raise CertificatesError(f"cannot read back certificates that were kept: {error}") from None
+            raise CertificateStoreError(f"cannot read back certificates that were kept: {error}") from None
         return None if row is None else bytes(row[0])
 
 
 def _temporary() -> sqlite3.Connection:
-    # without a name SQLite makes a file that is gone when it is closed, or the process ends
+    # without a name SQLite makes a file that is deleted when it is closed or the process ends
     database = sqlite3.connect("", isolation_level=None)
     for statement in (
         "PRAGMA journal_mode = OFF",

@@ -1,4 +1,4 @@
-"""What judging again has changed, counted and put in one line."""
+"""Counts what judging again has changed, and describes it in a line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from scanner.output import Unreadable
-from scanner.rejudge.judging import Judged
+from scanner.rejudge.judging import Rejudged
 from scanner.text import quoted, shorten
 
-# Kinds of change that are told; the rest are summed up.
-MAX_TOLD: Final = 8
+# Kinds of change that are listed; the rest are summed up.
+MAX_LISTED: Final = 8
 
 
-class Tally:
+class ChangeCounts:
     """Counts of findings judged again."""
 
     def __init__(self) -> None:
@@ -25,8 +25,8 @@ class Tally:
         self._first_problem = ""
         self._first_unreadable = ""
 
-    def add(self, item: Judged | Unreadable) -> None:
-        """Take in one line of a findings file."""
+    def add(self, item: Rejudged | Unreadable) -> None:
+        """Count one line of a findings file."""
         if isinstance(item, Unreadable):
             self.unreadable += 1
             self._first_unreadable = self._first_unreadable or f"line {item.line}: {item.reason}"
@@ -40,12 +40,12 @@ class Tally:
             self.changes[_change(item.before, item.now)] += 1
 
     def lines(self) -> list[str]:
-        """For the person: what came of it, and what could not be done."""
+        """Return lines for the user: what has changed, and what could not be judged."""
         changed = self.changes.total()
         text = f"{_count(self.same + changed, 'finding')} judged again: {self.same} the same, {changed} changed"
         if changed:
-            told = [f"{count} {change}" for change, count in self.changes.most_common(MAX_TOLD)]
-            rest = changed - sum(count for _, count in self.changes.most_common(MAX_TOLD))
+            told = [f"{count} {change}" for change, count in self.changes.most_common(MAX_LISTED)]
+            rest = changed - sum(count for _, count in self.changes.most_common(MAX_LISTED))
             text += f" ({'; '.join([*told, f'{rest} otherwise'] if rest else told)})"
         found = [text]
         if self.unjudged:
@@ -59,7 +59,7 @@ class Tally:
 
 
 def verdict_of(finding: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a finding says, without the words and facts by which it says so."""
+    """Return the outcome, cause and codes of a finding, without texts and evidence."""
     diagnoses = finding.get("diagnoses")
     told = [
         (diagnosis.get("code"), diagnosis.get("severity"), diagnosis.get("endpoints"))

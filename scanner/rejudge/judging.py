@@ -1,18 +1,18 @@
-"""Recorded findings judged again: the same verifier, rules and fold as a run has, over what its findings say was seen.
+"""Judges recorded findings again, with the verifier, rules and fold of a run, from the evidence that they contain.
 
-The files are read three times: for the certificates, which stand whole in the first finding that has them; for what the
-fleet as a whole says; and to verifier and write. Memory is bounded whatever they hold.
+The files are read three times: for the certificates, which only the first finding that has them contains in full; for what
+the fleet says as a whole; and to judge each finding. Memory is limited whatever they contain.
 """
 
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import Struct
 
+from scanner.caching import Cache
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.decode import RecordedError
 from scanner.diagnosis.case import NO_FLEET
@@ -23,8 +23,8 @@ from scanner.fleet.correlate.fold import Fold
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
-from scanner.rejudge.certificate_store import Certificates, CertificatesError
-from scanner.rejudge.judging_options import Key, Options
+from scanner.rejudge.certificate_store import CertificateStore, CertificateStoreError
+from scanner.rejudge.judging_options import JudgingOptions, Key
 from scanner.run.inputs import make_judgement, make_transparency, make_verifier
 from scanner.run.judgement import FILE_OFFER, Judgement
 from scanner.trust.ct_logs import LogListError
@@ -33,19 +33,20 @@ from scanner.trust.stores import StoreError
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate, CertificateError
 
-# Runs in one file, and sets of options among them: each has a fold or a verifier of its own. Real files have a handful.
+# Runs in the files, and different sets of options: each has its own fold or verifier. Real files have a handful.
 MAX_RUNS: Final = 256
 MAX_SETUPS: Final = 16
-# Targets remembered so that one that several rows name counts once for the fleet, as it does in a run.
+# Targets remembered, so that one that several rows name counts once for the fleet, as it does in a run; and bytes of their names.
 REMEMBERED: Final = 4096
-# What is wrong with the files that the caller named, or with this machine, is no finding's matter.
-_OURS: Final = (StoreError, LogListError, CertificatesError)
-# Taken over as they are: they say what was done, not what it means.
+REMEMBERED_BYTES: Final = 4 << 20
+# Errors of the files that the user named, or of this machine, which end the command.
+_FATAL: Final = (StoreError, LogListError, CertificateStoreError)
+# Members that are kept, as they record what was done and not what it means.
 _OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
 
 
-class Judged(Struct, frozen=True):
-    """A finding as it was, and as it is now; ``now`` is ``None`` where ``problem`` says why it could not be judged."""
+class Rejudged(Struct, frozen=True):
+    """A finding before and after; ``now`` is ``None`` if it could not be judged, for the reason in ``problem``."""
 
     before: dict[str, Any]
     now: Finding | dict[str, Any] | None
@@ -53,18 +54,18 @@ class Judged(Struct, frozen=True):
 
 
 class RecordedRun:
-    """One run of the files: its judgement, and the fold over what its targets say."""
+    """A run in the files: its judgement, and the fold over its targets."""
 
     def __init__(self, judgement: Judgement, *, judge_clock: bool) -> None:
         self.judgement = judgement
         self.fold = Fold(judge_clock=judge_clock)
 
     def add(self, evidence: Evidence) -> None:
-        """Fold what one target says."""
+        """Add the facts of one target to the fold."""
         self.fold.add(self.judgement.facts(evidence, self.judgement.verdicts(evidence)))
 
     def finding(self, evidence: Evidence) -> Finding:
-        """ChainVerifier one target, by what all targets of the run say."""
+        """Judge one target, with what the fold has learnt from all targets of the run."""
         judgement, fleet, failed = self.judgement, NO_FLEET, list[str]()
         verdicts = judgement.verdicts(evidence)
         try:
@@ -76,11 +77,16 @@ class RecordedRun:
         return judgement.finding(evidence, verdicts, fleet, failed)
 
 
-class Rejudge:
-    """Findings in ``paths``, which can be read several times, and certificates in further files."""
+class Rejudger:
+    """Judges the findings in ``paths``, which are read several times."""
 
     def __init__(
-        self, paths: Sequence[str], options: Options, certificates: Certificates, *, fragments: Fragments | None = None
+        self,
+        paths: Sequence[str],
+        options: JudgingOptions,
+        certificates: CertificateStore,
+        *,
+        fragments: Fragments | None = None,
     ) -> None:
         self._paths = tuple(paths)
         self._options = options
@@ -90,7 +96,7 @@ class Rejudge:
         self._runs: dict[tuple[str, Key], RecordedRun] = {}
 
     def collect(self, certificate_files: Sequence[str] = ()) -> None:
-        """First reading: the certificates. Raises ``NotFindings``, ``CertificatesError``."""
+        """First pass: store the certificates, also of ``--certificates`` files. Raises ``NotFindings``, ``CertificateStoreError``."""
         for der in read_certificates(certificate_files):
             self._certificates.put(der)
         for finding in self._findings():
@@ -100,8 +106,8 @@ class Rejudge:
                     self._certificates.put(whole)
 
     def fold(self) -> None:
-        """Second reading: what all targets of a run say together, and the intermediates that its servers sent."""
-        met: OrderedDict[object, None] = OrderedDict()
+        """Second pass: fold the facts of all targets of each run, and learn the intermediates that it fetched."""
+        met: Cache[tuple[object, ...], bool] = Cache(REMEMBERED, REMEMBERED_BYTES, lambda key, _: len(repr(key)))
         for finding in self._findings():
             if finding["outcome"] == "invalid":
                 continue
@@ -109,27 +115,25 @@ class Rejudge:
                 evidence, run, verifier = self._read(finding)
                 target = evidence.target
                 same = (finding["run"], target.host, target.port, target.protocol, target.sni, evidence.started)
-                if same in met:
+                if met.get(same):
                     continue
-                met[same] = None
-                if len(met) > REMEMBERED:
-                    met.popitem(last=False)
+                met.put(same, True)
                 _learn_fetched(evidence, verifier, self._certificates)
                 run.add(evidence)
                 for witness in _servers_of_time(finding):
                     run.fold.clock.hear(witness)
             except RecordedError:
-                continue  # told when it is to be written
-            except Exception:  # noqa: BLE001 - as in `findings`, which tells of it
+                continue  # reported in the third pass
+            except Exception:  # noqa: BLE001 - as in the third pass, which reports it
                 continue
 
-    def findings(self) -> Iterator[Judged | Unreadable]:
-        """Third reading: every finding judged, in the order of the files."""
+    def findings(self) -> Iterator[Rejudged | Unreadable]:
+        """Third pass: yield every finding, judged again, in the order of the files."""
         for item in read_findings(self._paths):
             if isinstance(item, Unreadable):
                 yield item
             elif item["outcome"] == "invalid":
-                yield Judged(item, item)
+                yield Rejudged(item, item)
             else:
                 yield self._judged(item)
 
@@ -138,23 +142,23 @@ class Rejudge:
             if not isinstance(item, Unreadable):
                 yield item
 
-    def _judged(self, before: dict[str, Any]) -> Judged:
+    def _judged(self, before: dict[str, Any]) -> Rejudged:
         try:
             evidence, run, _ = self._read(before)
             now = _file_finding(evidence, run.judgement) if _is_file(evidence) else run.finding(evidence)
         except RecordedError as error:
-            return Judged(before, None, str(error))
-        except _OURS:
+            return Rejudged(before, None, str(error))
+        except _FATAL:
             raise
-        except Exception as error:  # noqa: BLE001 - one finding, which may be made to do this, never costs the others
-            return Judged(before, None, f"tlsweep itself failed on it; please report this: {describe_bug(error)}")
+        except Exception as error:  # noqa: BLE001 - a finding, which may be crafted, must not cost the others
+            return Rejudged(before, None, f"tlsweep itself failed on it; please report this: {describe_bug(error)}")
         record = cast(dict[str, Any], now)
         for name in _OF_THE_RUN:
             if name in before:
                 record[name] = before[name]
         for name in before.keys() - Finding.__annotations__.keys():
             record[name] = before[name]
-        return Judged(before, now)
+        return Rejudged(before, now)
 
     def _read(self, finding: Mapping[str, Any]) -> tuple[Evidence, RecordedRun, ChainVerifier]:
         run, verifier = self._run_of(finding)
@@ -202,7 +206,7 @@ class Rejudge:
 
 
 def _is_file(evidence: Evidence) -> bool:
-    """Certificates that no server sent: ``tlsweep check --chain``."""
+    """Return whether no server sent the certificates (``tlsweep check --chain``)."""
     return any(endpoint.probe.offer == FILE_OFFER for endpoint in evidence.endpoints)
 
 
@@ -222,15 +226,15 @@ def _der(entry: Any) -> bytes | None:
         return None
 
 
-def _learn_fetched(evidence: Evidence, verifier: ChainVerifier, certificates: Certificates) -> None:
-    """What the run fetched completes paths here too."""
+def _learn_fetched(evidence: Evidence, verifier: ChainVerifier, certificates: CertificateStore) -> None:
+    """Add the intermediates that the run fetched, so that they complete paths here too."""
     fetched_by_hash: dict[str, Certificate] = {}
     for fetched in evidence.issuers:
-        # one that was fetched itself is in no list of certificates unless it closed the path
+        # a certificate that was fetched itself is among those of the finding only if it completed the path
         child = fetched_by_hash.get(fetched.certificate) or _parsed(certificates.get(fetched.certificate))
         below = [] if child is None else [child]
         for certificate in map(_parsed, fetched.certificates):
-            # each signs the one that it was fetched for, or one that came with it
+            # each signed the certificate that it was fetched for, or one that was fetched with it
             if certificate is not None and any(verifier.intermediates.learn_fetched(certificate, one) for one in below):
                 below.append(certificate)
                 fetched_by_hash[certificate.sha256] = certificate
@@ -246,7 +250,7 @@ def _parsed(der: bytes | None) -> Certificate | None:
 
 
 def _servers_of_time(finding: Mapping[str, Any]) -> Iterator[Witness]:
-    """What SNTP servers told the run: no target shows it, but findings that rest on it do."""
+    """Yield what SNTP servers told the run, which only findings that are based on it contain."""
     for diagnosis in finding["diagnoses"]:
         evidence = diagnosis["evidence"]
         for told in (*evidence.get("witnesses", ()), *evidence.get("clock", {}).get("witnesses", ())):

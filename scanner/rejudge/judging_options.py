@@ -1,4 +1,4 @@
-"""With which options a finding is judged again: those that are given now, else those of its run, else the defaults."""
+"""The options with which a finding is judged again: those given now, else those of its run, else the defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs
 from scanner.text import quoted
 
 TRUST_STORE: Final = "trust_store"
-# Stores that are no files.
+# Trust stores that are not files.
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
 # Options whose values name files.
 _FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_INPUTS})
@@ -24,17 +24,20 @@ _FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_INPUTS})
 Key = tuple[tuple[str, Any], ...]
 
 
-class Setup(Struct, frozen=True):
-    """Everything that judging takes. ``recorded`` are the options that the run left to us, not the caller."""
+class JudgingSetup(Struct, frozen=True):
+    """The options for judging. ``recorded`` are the names of those that come from the run and were not given now."""
 
     config: ScanConfig
     inputs: RunInputs
     recorded: frozenset[str]
 
 
-class Options:
-    """The options of findings. ``given`` are those that were asked for now, by name, as ``ScanConfig`` and ``RunInputs`` hold
-    them; ``beside`` are directories in which a file that a run named is looked for when it is not where it was."""
+class JudgingOptions:
+    """Finds the options of each finding.
+
+    ``given`` are the options given now, by name, with values as in ``ScanConfig`` and ``RunInputs``; ``beside`` are directories
+    to search for a file that a run named and that is not where it was; ``log`` is called with lines for the user.
+    """
 
     def __init__(self, given: Mapping[str, Any], *, beside: Sequence[str] = (), log: Callable[[str], None]) -> None:
         self._given = dict(given)
@@ -43,12 +46,12 @@ class Options:
         self._logged: set[str] = set()
 
     def key(self, finding: Mapping[str, Any]) -> Key:
-        """What tells the options of this finding from others. Raises ``RecordedError``."""
+        """Return a key of the options of this finding. Raises ``RecordedError``."""
         recorded = _recorded(finding)
         return tuple(sorted((recorded | self._given).items()))
 
-    def setup(self, key: Key) -> Setup:
-        """The options themselves. A file that only the run named and that is not here any more is done without, which is said."""
+    def setup(self, key: Key) -> JudgingSetup:
+        """Return the options for a key. A file that the run named and that no longer exists is left out, and logged."""
         config, inputs, recorded = ScanConfig(), RunInputs(), set[str]()
         for name, value in key:
             if name not in self._given:
@@ -61,10 +64,10 @@ class Options:
                 config = replace(config, **{JUDGED_BY_CONFIG[name]: value})
             else:
                 inputs = replace(inputs, **{_INPUTS[name]: value})
-        return Setup(config, inputs, frozenset(recorded))
+        return JudgingSetup(config, inputs, frozenset(recorded))
 
-    def without_recorded_files(self, setup: Setup, why: str) -> Setup:
-        """The setup with the default wherever a run named a file that is there and of no use."""
+    def without_recorded_files(self, setup: JudgingSetup, why: str) -> JudgingSetup:
+        """Return the setup with defaults in place of the files that the run named, as they cannot be used."""
         plain = RunInputs()
         names = sorted(_FILES & setup.recorded)
         self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
@@ -86,7 +89,7 @@ class Options:
         if name == TRUST_STORE and path in _NAMED_STORES:
             return path
         for candidate in (path, *(os.path.join(place, os.path.basename(path)) for place in self._beside)):
-            # A findings file may come from anybody: nothing but a plain file is opened for its sake.
+            # findings may come from anybody, so that only a regular file is opened because of them
             if "\0" not in candidate and os.path.isfile(candidate):
                 if name == TRUST_STORE:
                     self.log_once(f"trusting what the run trusted: {quoted(candidate, 200)[1:-1]}")
@@ -103,18 +106,18 @@ def _shown(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-class _Endpoint(Struct):
+class _EndpointStores(Struct):
     trust: dict[str, Any] = field(default_factory=dict)
 
 
-class _Finding(Struct):
-    endpoints: tuple[_Endpoint, ...]
+class _FindingOptions(Struct):
+    endpoints: tuple[_EndpointStores, ...]
     judged_with: dict[str, Any] = field(default_factory=dict)
 
 
 def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run judged this finding with."""
-    written = decode(finding, _Finding, "finding")
+    """Return the options that the run judged this finding with."""
+    written = decode(finding, _FindingOptions, "finding")
     kinds = _kinds()
     options = {name: decode(value, kinds[name], name) for name, value in written.judged_with.items() if name in kinds}
     for endpoint in written.endpoints:
@@ -126,9 +129,9 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-@cache
+@cache  # of two record types
 def _kinds() -> dict[str, Any]:
-    """The type of each option's value in JSON."""
+    """Return the type of each option's value in JSON."""
     config = {each.name: each.type for each in fields(ScanConfig)}
     kinds: dict[str, Any] = {name: config[each] for name, each in JUDGED_BY_CONFIG.items()}
     for name, each in JUDGED_BY_INPUTS.items():
@@ -136,4 +139,4 @@ def _kinds() -> dict[str, Any]:
     return kinds
 
 
-__all__ = ["Options", "RecordedError", "Setup"]
+__all__ = ["JudgingOptions", "RecordedError", "JudgingSetup"]

@@ -10,30 +10,30 @@ from scanner.codec.certificate_dedup import Fragments
 from scanner.output import Unreadable
 from scanner.output.draft import complete_output
 from scanner.output.rereadable import rereadable
-from scanner.rejudge.certificate_store import Certificates
-from scanner.rejudge.change_counts import Tally
-from scanner.rejudge.judging import Rejudge
-from scanner.rejudge.judging_options import Options
+from scanner.rejudge.certificate_store import CertificateStore
+from scanner.rejudge.change_counts import ChangeCounts
+from scanner.rejudge.judging import Rejudger
+from scanner.rejudge.judging_options import JudgingOptions
 
 
 def rewrite(
     paths: Sequence[str],
-    options: Options,
+    options: JudgingOptions,
     certificate_files: Sequence[str],
     output: str | None,
     *,
     force: bool,
     on_finding: Callable[[Mapping[str, Any]], None],
-) -> Tally:
+) -> ChangeCounts:
     """Judge, write and pass to ``on_finding`` every finding in ``paths``; return what has changed. Raises a ``TlsweepError``.
 
     A finding that cannot be judged again is written as it was.
     """
-    tally = Tally()
+    tally = ChangeCounts()
     with ExitStack() as stack:
         copies = [stack.enter_context(rereadable(path)) for path in paths]
-        certificates = stack.enter_context(Certificates())
-        rejudge = Rejudge(copies, options, certificates, fragments=Fragments())
+        certificates = stack.enter_context(CertificateStore())
+        rejudge = Rejudger(copies, options, certificates, fragments=Fragments())
         rejudge.collect(certificate_files)
         rejudge.fold()
         writer = stack.enter_context(complete_output(output, force=force))

@@ -1,4 +1,4 @@
-"""Each distinct certificate of a run, described once: what the ``--certificates`` file holds."""
+"""The records of the ``--certificates`` file: each distinct certificate of a run, once, with its DER."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate, CertificateError, describe, describe_malformed
 
 
-def not_met_before(
+def new_certificates(
     evidence: Evidence, verdicts: Sequence[ChainVerdict | None], known: set[bytes]
 ) -> Iterator[tuple[bytes, CertificateRecord]]:
-    """(SHA-256, description with DER) of each certificate that was sent and is not in ``known``, which then holds it.
+    """Yield (SHA-256, record) of each certificate that was sent and is not in ``known``, and add it there.
 
     ``verdicts`` is parallel to ``evidence.endpoints``.
     """

@@ -12,7 +12,7 @@ from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Completed, Writer, certificates_in, check_output, completed, open_output
-from scanner.run.certificate_file import not_met_before
+from scanner.run.certificate_file import new_certificates
 from scanner.run.fail_on import FailOn
 from scanner.trust.verdicts import ChainVerdict
 
@@ -72,7 +72,7 @@ class ScanOutputs:
 
     def _write_certificates(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
         assert self._certificates is not None
-        for _, record in not_met_before(evidence, verdicts, self.known_certificates):
+        for _, record in new_certificates(evidence, verdicts, self.known_certificates):
             self._certificates.write(record)
 
 

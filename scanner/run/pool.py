@@ -220,7 +220,7 @@ class WorkerPool:
     def _give_up(self, target: Target) -> None:
         evidence = Evidence(target=target, started=self._clock(), bug="each process that probed this target died")
         diagnosis = diagnose(evidence, [], Context(at=evidence.started))
-        self._write(assemble.finding(evidence, [], diagnosis, self._assignments[0].run_id))
+        self._write(assemble.finding(evidence, diagnosis, self._assignments[0].run_id, assemble.NOTHING_SEEN))
 
     def _write(self, finding: Finding) -> None:
         self._done += 1

@@ -27,7 +27,7 @@ from scanner.net.clocks import LoopClock, WallClock
 from scanner.net.outage import NetworkLost
 from scanner.output import dumps_line
 from scanner.process.limits import collect_seldom, raise_file_limit
-from scanner.run.certificate_file import not_met_before
+from scanner.run.certificate_file import new_certificates
 from scanner.run.fail_on import words_of
 from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.run.ipc import MessageStream, encode_message, read_message
@@ -98,7 +98,7 @@ class _Reporter:
 
     def on_judged(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> None:
         """Add the certificates of a target to the report."""
-        for digest, record in not_met_before(evidence, verdicts, self._known):
+        for digest, record in new_certificates(evidence, verdicts, self._known):
             self._report.certificates.append((digest, dumps_line(record)))
 
     def on_clock_wrong(self, fleet: FleetVerdict) -> None:

@@ -5,10 +5,10 @@
     shared secret -> Handshake Secret -> server traffic secret -> key, iv, finished key
                                       -> client traffic secret -> key, iv
 
-Each arrow is one HKDF step (RFC 5869). All outputs fit into one block of the hash, so that HKDF-Expand is a single HMAC,
-and ``Secret`` is the only place where HMAC is computed. It is spelled out over ``hashlib``: 0.65 us, where
-``hmac.digest`` takes 1.17 and ``HKDFExpand`` of ``cryptography`` 1.23, since both have OpenSSL look the hash up each
-time. A handshake computes nine.
+Each arrow is one HKDF step (RFC 5869). All outputs fit into one block of the hash, so HKDF-Expand is a single HMAC, and
+``Secret`` is the only place that computes one. It copies hash states of ``hashlib`` that have read the padded key: 0.4 us
+with SHA-256 and 0.6 with SHA-384, where ``hmac.digest`` takes 1.2 and 1.6 since it has OpenSSL look the hash up each time.
+A handshake computes nine. Tried and removed: all nine in one function, without calls in between (2 us less for a handshake).
 
 The vectors of RFC 8448 (``tests/tls/test_key_schedule.py``) hold all of this.
 """

@@ -19,7 +19,7 @@ from scanner.tls.wire import DecodeError, Reader, whole_vector
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
 # type and length
-_EXTENSION: Final = struct.Struct(">HH")
+_EXTENSION_HEADER: Final = struct.Struct(">HH").unpack_from
 
 
 class ServerHello(Struct, frozen=True):
@@ -43,16 +43,16 @@ def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     at, end = 0, len(block)
     while at < end:
-        if end - at < _EXTENSION.size:
+        start = at + 4
+        if start > end:
             raise DecodeError(what, "ends early", at)
-        kind, size = _EXTENSION.unpack_from(block, at)
-        at += _EXTENSION.size
+        kind, size = _EXTENSION_HEADER(block, at)
+        at = start + size
         if kind in found:
-            raise DecodeError(what, f"extension {kind} comes twice", at)
-        if size > end - at:
-            raise DecodeError(what, f"{size} bytes wanted, {end - at} left", at)
-        found[kind] = block[at : at + size]
-        at += size
+            raise DecodeError(what, f"extension {kind} comes twice", start)
+        if at > end:
+            raise DecodeError(what, f"{size} bytes wanted, {end - start} left", start)
+        found[kind] = block[start:at]
     return found
 
 

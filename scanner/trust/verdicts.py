@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.x509.certificate import Certificate
 
@@ -55,6 +56,12 @@ class NameVerdict(Struct, frozen=True):
     common_name: str | None = None
 
 
+class ChainIdentity:
+    """What several verdicts have in common, to keep something by: compared by identity, and may be referred to weakly."""
+
+    __slots__ = ("__weakref__",)
+
+
 class ChainVerdict(Struct, frozen=True, dict=True):
     """Everything the judges say about what one endpoint sent, before any rule weighs it.
 
@@ -67,9 +74,6 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
     the estate calls its own (``--private-ca``) issued it.
     ``error`` is our own exception that kept the stores and paths from being judged.
-
-    ``parts`` is for whoever writes findings of many targets with these certificates: what was made for one of them and serves
-    the next, whatever its name.
     """
 
     sent: tuple[Certificate | None, ...]
@@ -109,5 +113,12 @@ class ChainVerdict(Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def parts(self) -> dict[Any, Any]:
-        return {}
+    def identity(self) -> ChainIdentity:
+        """Return what verdicts on one chain for different names share, and no other verdict has."""
+        return ChainIdentity()
+
+    def for_name(self, name: NameVerdict) -> ChainVerdict:
+        """Return the verdict on this chain where ``name`` is the verdict on the name."""
+        named = replace(self, name=name)
+        named.__dict__["identity"] = self.identity
+        return named

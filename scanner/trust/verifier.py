@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from scanner.caching import Cache
 from scanner.trust import certificate_rules as rules
@@ -37,7 +36,7 @@ from scanner.trust.sent_chain import sent_chain_problems
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.stores import TrustStore
 from scanner.trust.untrusted_issuer import OwnAuthorities
-from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerdict
+from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate, CertificateError
 
 # What a chain must cost to be kept at first sight, in steps: some ten times what honest chains take.
@@ -119,10 +118,10 @@ class ChainVerifier:
             return verdict
         entry = None if ":" in name or name[-1:].isdigit() else entry_for(leaf.dns_names, name)
         if entry is None:
-            return _named(verdict, match_name(leaf, name))
+            return verdict.for_name(match_name(leaf, name))
         named = known.named.get(entry)
         if named is None:
-            named = _named(verdict, matched(leaf, entry))
+            named = verdict.for_name(matched(leaf, entry))
             if len(known.named) < MAX_NAMED:
                 known.named[entry] = named
         return named
@@ -315,12 +314,6 @@ class ChainVerifier:
             if certificate is not None:
                 self._builder.self_signed(certificate)
         return sent_chain_problems(sent[:MAX_SENT], path, used, self._anchors, at)
-
-
-def _named(verdict: ChainVerdict, name: NameVerdict) -> ChainVerdict:
-    named = replace(verdict, name=name)
-    named.__dict__["parts"] = verdict.parts
-    return named
 
 
 def _as_anchor(problems: list[Problem]) -> list[Problem]:

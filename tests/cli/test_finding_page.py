@@ -11,16 +11,12 @@ from msgspec.structs import replace
 
 from scanner.cli.finding_page import FOLLOWUPS_SHOWN, show
 from scanner.diagnosis import assemble
-from scanner.model.evidence import Evidence, Failure, InvalidRow, Stage
+from scanner.model.evidence import Failure, InvalidRow, Stage
 from scanner.model.findings import Finding
 from tests.helpers import pki
-from tests.helpers.evidence import AT, alerted, answered, at, diagnosed, evidence, failed, issuing, verdicts
+from tests.helpers.evidence import AT, alerted, answered, at, evidence, failed, finding_of, issuing
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\r\nRoot: trusted"
-
-
-def finding_of(seen: Evidence) -> Finding:
-    return assemble.finding(seen, verdicts(seen), diagnosed(seen), "run")
 
 
 def page(*findings: Finding, **given: Any) -> str:

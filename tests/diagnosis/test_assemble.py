@@ -7,8 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.diagnosis.assemble import finding, for_another_row, invalid_finding
-from scanner.diagnosis.engine import Diagnosis
+from scanner.diagnosis.assemble import for_another_row, invalid_finding
 from scanner.model.evidence import (
     ClientAuthRequest,
     DnsStatus,
@@ -23,22 +22,21 @@ from tests.helpers.evidence import (
     alerted,
     answered,
     at,
-    diagnosed,
     dns,
     evidence,
     failed,
+    finding_of,
     issuing,
     leaf,
     root,
     target,
-    verdicts,
 )
 from tests.helpers.schema import validate
 
 
 def made(seen: Evidence, **changes: Any) -> dict[str, Any]:
     """The finding as a reader gets it: written and read again, and valid."""
-    record = finding(seen, verdicts(seen), diagnosed(seen), "run-1", **changes)
+    record = finding_of(seen, **changes)
     read: dict[str, Any] = orjson.loads(orjson.dumps(record))
     validate(read)
     return read
@@ -81,7 +79,7 @@ def test_a_certificate_on_two_addresses_stands_once() -> None:
 
 
 def test_another_row_of_the_same_target() -> None:
-    record = finding(evidence(answered()), [None], Diagnosis("ok", Stage.DONE, None), "r")
+    record = finding_of(evidence(answered()), [None])
     other = for_another_row(record, target(id="again"))
     assert (other["target"]["id"], other["endpoints"]) == ("again", record["endpoints"])
     assert all("der" in entry for entry in record["certificates"])
@@ -177,5 +175,5 @@ def test_our_own_fault_is_told() -> None:
 
 def test_a_diagnosis_by_hand() -> None:
     seen = evidence(answered())
-    record = finding(seen, [None], Diagnosis("ok", Stage.DONE, None), "r")
+    record = finding_of(seen, [None])
     assert record["endpoints"][0]["trust"] == {} and len(record["certificates"]) == 2

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scanner.diagnosis.case import Claim
 from scanner.diagnosis.catalogue import rank
-from scanner.diagnosis.engine import MAX_FURTHER, Context, _add, _Entry, diagnose, flight_of
+from scanner.diagnosis.engine import Context, diagnose, flight_of
 from scanner.model.evidence import DnsStatus, Evidence, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import (
@@ -75,13 +74,6 @@ def test_two_healthy_certificates_disagree() -> None:
     other = pki.certificate("www.example.org", issuer=issuing(), serial=7)
     diagnosis = diagnosed(evidence(at(answered()), at(answered((other, issuing())), SECOND)))
     assert (codes(diagnosis), diagnosis.outcome) == (["endpoints-disagree?"], "warn")
-
-
-def test_further_cases_are_bounded() -> None:
-    entries: dict[str, _Entry] = {}
-    for number in range(100):
-        _add(entries, Claim("weak-key", {"certificate": str(number)}), ADDRESS)
-    assert len(entries["weak-key"].further) == MAX_FURTHER
 
 
 def test_our_own_fault_is_no_cause_of_theirs() -> None:

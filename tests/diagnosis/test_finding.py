@@ -41,7 +41,7 @@ def test_what_failed_before_is_in_the_error() -> None:
 
 
 def test_without_the_rules_the_judges_words_stand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scanner.diagnosis.finding.diagnose", broken)
+    monkeypatch.setattr("scanner.diagnosis.finding.diagnose_cases", broken)
     found = made()
     assert (found["outcome"], found["cause"]) == ("fail", "expired-or-self-signed")
     assert codes(found) == ["certificate-expired", "name-not-in-san"]
@@ -51,13 +51,13 @@ def test_without_the_rules_the_judges_words_stand(monkeypatch: pytest.MonkeyPatc
 
 def test_what_cannot_be_put_together_is_diagnosed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = made()
-    monkeypatch.setattr("scanner.diagnosis.assemble.finding", broken)
+    monkeypatch.setattr("scanner.diagnosis.assemble.seen", broken)
     found = made()
     assert found["diagnoses"] == whole["diagnoses"] and found["clients"] == whole["clients"]
     assert found["endpoints"] == [] and "finding: OverflowError: injected" in found["error"]
 
 
-@pytest.mark.parametrize("part", ["add_untrusted_issuer", "_add_revocation", "sct_records"])
+@pytest.mark.parametrize("part", ["add_untrusted_issuer", "_add_revocation", "_add_scts"])
 def test_a_part_that_cannot_be_made_is_left_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"scanner.diagnosis.assemble.{part}", broken)
     seen = evidence(answered([LEAF, issuing()], ocsp_response=b"", scts=(b"x",)))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from scanner.diagnosis.assemble import finding
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Evidence
 from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, chain, evidence, root, verdicts, verifier
+from tests.helpers.evidence import HOST, answered, at, chain, evidence, finding_of, root, verifier
 
 BOX = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
 
 
 def written(seen: Evidence, by: ChainVerifier | None = None) -> list[object]:
-    judged = verdicts(seen, by)
-    record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run")
-    return [endpoint.get("untrusted_issuer") for endpoint in record["endpoints"]]
+    return [endpoint.get("untrusted_issuer") for endpoint in finding_of(seen, by=by)["endpoints"]]
 
 
 def test_an_issuer_that_nobody_trusts() -> None:

@@ -8,10 +8,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients.endings import CLIENTS
-from scanner.diagnosis.engine import Context, diagnose
+from scanner.diagnosis.engine import Context
+from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.questions import next_question
 from scanner.model.evidence import (
     ClientAuthRequest,
@@ -201,8 +201,7 @@ contexts = st.builds(
 @settings(max_examples=120)
 @given(seen=evidences, said=verdict_lists, context=contexts)
 def test_one_valid_finding_whatever_was_seen(seen: Evidence, said: list[ChainVerdict | None], context: Context) -> None:
-    diagnosis = diagnose(seen, said, context)
-    record: Finding = orjson.loads(orjson.dumps(finding(seen, said, diagnosis, "run")))
+    record: Finding = orjson.loads(orjson.dumps(finding_of(seen, said, context, "run")))
     validate(record)
     agrees(record)
     for endpoint in seen.endpoints:

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from scanner.codec.decode import RecordedError
-from scanner.diagnosis.assemble import finding
 from scanner.diagnosis.case import flight_of
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.diagnosis.recorded import evidence_of
 from scanner.model.evidence import (
     ClientAuthRequest,
@@ -41,19 +39,17 @@ from tests.helpers.evidence import (
     dns,
     evidence,
     failed,
+    finding_of,
     issuing,
     leaf,
     target,
-    verdicts,
-    verifier,
 )
 from tests.helpers.schema import validate
 
 
 def line(seen: Evidence) -> bytes:
     """The finding, as it stands in a file."""
-    said = verdicts(seen, verifier())
-    return orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run"))
+    return orjson.dumps(finding_of(seen))
 
 
 def written(seen: Evidence) -> dict[str, Any]:
@@ -366,8 +362,7 @@ def test_what_failed_in_judging_is_judged_again(bug: str | None, probe: Probe, m
     seen = evidence(probe, bug=bug)
     with monkeypatch.context() as patched:
         patched.setattr("scanner.diagnosis.engine.dns_claims", broken)
-        said = verdicts(seen, verifier())
-        record = orjson.loads(orjson.dumps(finding(seen, said, diagnose(seen, said, Context(at=AT)), "run")))
+        record = orjson.loads(line(seen))
     assert "judging: injected" not in record["error"] and "KeyError: 'injected'" in record["error"]
     assert read_back(record).bug == bug
     assert written(read_back(record)).get("error") == written(seen).get("error")

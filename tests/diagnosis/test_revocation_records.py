@@ -4,11 +4,9 @@ from typing import Any
 
 import orjson
 
-from scanner.diagnosis.assemble import finding
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Evidence, RevocationAnswer
 from tests.helpers import revocation as made
-from tests.helpers.evidence import AT, answered, evidence, issuing, leaf, verdicts
+from tests.helpers.evidence import answered, evidence, finding_of, issuing, leaf
 from tests.helpers.pki import DAY, NOW
 from tests.helpers.schema import validate
 
@@ -17,9 +15,7 @@ def endpoint(staple: bytes | None = None, *answers: RevocationAnswer, **context:
     """The endpoint of a finding as a reader gets it."""
     plain = evidence(answered(ocsp_response=staple))
     seen = Evidence(plain.target, plain.started, plain.dns, plain.endpoints, revocation=tuple(answers))
-    judged, around = verdicts(seen), Context(at=AT, **context)
-    record = finding(seen, judged, diagnose(seen, judged, around), "run-1", context=around)
-    read: dict[str, Any] = orjson.loads(orjson.dumps(record))
+    read: dict[str, Any] = orjson.loads(orjson.dumps(finding_of(seen, **context)))
     validate(read)
     found: dict[str, Any] = read["endpoints"][0]
     return found

@@ -30,9 +30,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
 from scanner.codec.decode import RecordedError
-from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context
-from scanner.diagnosis.engine import diagnose
+from scanner.diagnosis.finding import finding_of as judged
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import UsageProblem
 from scanner.fleet.correlate.facts import facts_of_finding
@@ -41,7 +40,7 @@ from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
 from scanner.net.http.response import NotHttp, read_answer_untrusted
-from scanner.net.http.url_policy import Refused, read_url_untrusted
+from scanner.net.http.url_policy import UrlRefused, read_url_untrusted
 from scanner.net.lookups.sources import bundle_untrusted
 from scanner.net.sntp import NtpError, read_untrusted
 from scanner.output import dumps_line
@@ -256,10 +255,9 @@ def _finding(random: Random, seen: Evidence) -> Finding:
     """Return the finding of evidence, through verification and diagnosis, encoded as a line."""
     verdicts = evidence.verdicts(seen, _verifier())
     context = Context(at=evidence.AT, transparency=_transparency())
-    diagnosis = diagnose(seen, verdicts, context)
-    found = assemble.finding(seen, verdicts, diagnosis, "fuzz", context=context)
-    if diagnosis.error is not None:
-        raise Violation(diagnosis.error)
+    found = judged(seen, verdicts, context, "fuzz")
+    if "error" in found:
+        raise Violation(found["error"])
     orjson.dumps(found)  # which refuses what JSON cannot represent
     line = dumps_line(found)
     if random.random() < 0.2:
@@ -290,7 +288,7 @@ def _read_finding(line: bytes) -> None:
     except RecordedError:
         return
     verdicts = evidence.verdicts(seen, _verifier())
-    orjson.dumps(assemble.finding(seen, verdicts, diagnose(seen, verdicts, Context(at=seen.started)), "fuzz"))
+    orjson.dumps(judged(seen, verdicts, Context(at=seen.started), "fuzz"))
 
 
 @cache
@@ -572,7 +570,7 @@ def _url(random: Random) -> None:
     for url in (text, text * 500, text.replace("80", "9" * 5000)):
         try:
             read_url_untrusted(url)
-        except Refused:
+        except UrlRefused:
             pass
 
 

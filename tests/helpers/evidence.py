@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from scanner.diagnosis import finding
 from scanner.diagnosis.engine import Context, Diagnosis, diagnose, flight_of
 from scanner.model.evidence import (
     DnsAnswer,
@@ -23,6 +24,7 @@ from scanner.model.evidence import (
     Stage,
     Target,
 )
+from scanner.model.findings import Finding
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import ChainVerifier
@@ -174,6 +176,15 @@ def diagnosed(seen: Evidence | Probe, by: ChainVerifier | None = None, **context
     if isinstance(seen, Probe):
         seen = evidence(seen)
     return diagnose(seen, verdicts(seen, by), Context(at=AT, **context))
+
+
+def finding_of(
+    seen: Evidence, said: Sequence[ChainVerdict | None] | None = None, by: ChainVerifier | None = None, **options: Any
+) -> Finding:
+    """The finding of what was seen, by these verdicts or those of ``by``; ``options`` are of the context, or of ``finding_of``."""
+    given = {name: options.pop(name) for name in ("failed", "fragments", "judged_with") if name in options}
+    said = verdicts(seen, by) if said is None else said
+    return finding.finding_of(seen, said, Context(**{"at": AT, **options}), "run-1", **given)
 
 
 def codes(diagnosis: Diagnosis) -> list[str]:

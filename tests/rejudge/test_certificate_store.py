@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scanner.rejudge import certificate_store as kept_in
-from scanner.rejudge.certificate_store import Certificates, CertificatesError
+from scanner.rejudge.certificate_store import CertificateStore, CertificateStoreError
 
 
 def name(der: bytes) -> str:
@@ -19,7 +19,7 @@ def name(der: bytes) -> str:
 @pytest.mark.parametrize("memory", [0, 25, 1000])
 def test_found_again(memory: int) -> None:
     made = [bytes([number]) * 10 for number in range(8)]
-    with Certificates(memory_bytes=memory) as certificates:
+    with CertificateStore(memory_bytes=memory) as certificates:
         for der in (*made, *made):
             certificates.put(der)
         assert [certificates.get(name(der)) for der in made] == made
@@ -29,7 +29,7 @@ def test_found_again(memory: int) -> None:
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
-    with Certificates(memory_bytes=0) as certificates:
+    with CertificateStore(memory_bytes=0) as certificates:
         for number in range(500):
             certificates.put(number.to_bytes(2, "big") * 5000)
     assert list(tmp_path.iterdir()) == []
@@ -40,16 +40,16 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(kept_in, "_temporary", full)
-    with Certificates(memory_bytes=0) as certificates, pytest.raises(CertificatesError, match="disk is full"):
+    with CertificateStore(memory_bytes=0) as certificates, pytest.raises(CertificateStoreError, match="disk is full"):
         certificates.put(b"x")
 
 
 def test_what_cannot_be_read_back() -> None:
-    with Certificates(memory_bytes=0) as certificates:
+    with CertificateStore(memory_bytes=0) as certificates:
         certificates.put(b"x")
         assert certificates._database is not None
         certificates._database.execute("DROP TABLE certificates")
-        with pytest.raises(CertificatesError, match="cannot read back"):
+        with pytest.raises(CertificateStoreError, match="cannot read back"):
             certificates.get(name(b"x"))
-        with pytest.raises(CertificatesError, match="cannot keep"):
+        with pytest.raises(CertificateStoreError, match="cannot keep"):
             certificates.put(b"y")

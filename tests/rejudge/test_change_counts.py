@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.output import Unreadable
-from scanner.rejudge.change_counts import Tally, verdict_of
-from scanner.rejudge.judging import Judged
+from scanner.rejudge.change_counts import ChangeCounts, verdict_of
+from scanner.rejudge.judging import Rejudged
 
 
 def finding(outcome: str, cause: str | None = None, *codes: str) -> dict[str, Any]:
@@ -14,8 +14,8 @@ def finding(outcome: str, cause: str | None = None, *codes: str) -> dict[str, An
     return {"target": {"host": "a.example"}, "outcome": outcome, "cause": cause, "diagnoses": diagnoses}
 
 
-def lines(*items: Judged | Unreadable) -> list[str]:
-    tally = Tally()
+def lines(*items: Rejudged | Unreadable) -> list[str]:
+    tally = ChangeCounts()
     for item in items:
         tally.add(item)
     return tally.lines()
@@ -25,14 +25,14 @@ def test_words_and_facts_are_no_change() -> None:
     before, now = finding("fail", "dns", "nxdomain"), finding("fail", "dns", "nxdomain")
     now["diagnoses"][0] |= {"summary": "other words", "evidence": {"days": 4}}
     assert verdict_of(before) == verdict_of(now)
-    assert lines(Judged(before, now)) == ["1 finding judged again: 1 the same, 0 changed"]
+    assert lines(Rejudged(before, now)) == ["1 finding judged again: 1 the same, 0 changed"]
 
 
 def test_changes_by_cause() -> None:
     fine, expired = finding("ok"), finding("fail", "expired-or-self-signed", "certificate-expired")
     odd = finding("fail", "expired-or-self-signed", "self-signed-leaf")
     assert lines(
-        Judged(fine, expired), Judged(fine, expired), Judged(expired, finding("warn")), Judged(expired, odd), Judged(fine, fine)
+        Rejudged(fine, expired), Rejudged(fine, expired), Rejudged(expired, finding("warn")), Rejudged(expired, odd), Rejudged(fine, fine)
     ) == [
         "5 findings judged again: 1 the same, 4 changed (2 from in order to expired-or-self-signed; 1 from "
         "expired-or-self-signed to a warning; 1 still expired-or-self-signed, with other codes)"
@@ -40,14 +40,14 @@ def test_changes_by_cause() -> None:
 
 
 def test_many_kinds_of_change_are_summed_up() -> None:
-    (line,) = lines(*(Judged(finding("ok"), finding("fail", f"cause-{number}")) for number in range(12)))
+    (line,) = lines(*(Rejudged(finding("ok"), finding("fail", f"cause-{number}")) for number in range(12)))
     assert line.endswith("; 4 otherwise)")
 
 
 def test_what_could_not_be_judged_or_read() -> None:
     told = lines(
-        Judged(finding("ok"), None, "port: missing"),
-        Judged({}, None, "x"),
+        Rejudged(finding("ok"), None, "port: missing"),
+        Rejudged({}, None, "x"),
         Unreadable("f", 3, "not JSON"),
         Unreadable("f", 4, "not an object"),
     )
@@ -59,6 +59,6 @@ def test_what_could_not_be_judged_or_read() -> None:
 
 def test_crafted_findings_are_harmless() -> None:
     crafted = {"outcome": "fail", "cause": "\x1b[31m", "diagnoses": [1, {"code": []}], "target": 5}
-    (line,) = lines(Judged(crafted, finding("ok")))
+    (line,) = lines(Rejudged(crafted, finding("ok")))
     assert line.isprintable()
-    assert all(text.isprintable() for text in lines(Judged({"target": {"host": "\x1b"}}, None, "x")))
+    assert all(text.isprintable() for text in lines(Rejudged({"target": {"host": "\x1b"}}, None, "x")))

@@ -15,9 +15,9 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Completion, Evidence, Failure, FetchedIssuer, Stage
 from scanner.output import Unreadable, dumps_line
 from scanner.rejudge import judging
-from scanner.rejudge.certificate_store import Certificates
-from scanner.rejudge.judging import Judged, RecordedRun, Rejudge
-from scanner.rejudge.judging_options import Options
+from scanner.rejudge.certificate_store import CertificateStore
+from scanner.rejudge.judging import RecordedRun, Rejudged, Rejudger
+from scanner.rejudge.judging_options import JudgingOptions
 from scanner.run.inputs import RunInputs, make_judgement, make_verifier
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
@@ -51,30 +51,30 @@ def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConf
 
 def again(
     path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), said: list[str] | None = None
-) -> list[Judged | Unreadable]:
+) -> list[Rejudged | Unreadable]:
     """Everything that comes of judging the file again."""
     told: list[str] = [] if said is None else said
-    with Certificates() as certificates:
-        work = Rejudge([str(path)], Options(given or {}, log=told.append), certificates, fragments=Fragments())
+    with CertificateStore() as certificates:
+        work = Rejudger([str(path)], JudgingOptions(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
         work.fold()
         return list(work.findings())
 
 
-def lines(items: Sequence[Judged | Unreadable]) -> bytes:
+def lines(items: Sequence[Rejudged | Unreadable]) -> bytes:
     found = []
     for item in items:
-        assert isinstance(item, Judged) and item.now is not None, item
+        assert isinstance(item, Rejudged) and item.now is not None, item
         found.append(dumps_line(item.now))
     return b"".join(found)
 
 
-def problems(items: Sequence[Judged | Unreadable]) -> list[str | None]:
-    return [item.problem if isinstance(item, Judged) else item.reason for item in items]
+def problems(items: Sequence[Rejudged | Unreadable]) -> list[str | None]:
+    return [item.problem if isinstance(item, Rejudged) else item.reason for item in items]
 
 
-def causes(items: Sequence[Judged | Unreadable]) -> list[Any]:
-    return [item.now["cause"] for item in items if isinstance(item, Judged) and item.now is not None]
+def causes(items: Sequence[Rejudged | Unreadable]) -> list[Any]:
+    return [item.now["cause"] for item in items if isinstance(item, Rejudged) and item.now is not None]
 
 
 SEEN = (
@@ -129,7 +129,7 @@ def test_intermediates_that_other_hosts_sent_and_that_were_fetched(roots: Path) 
     codes = [
         [diagnosis["code"] for diagnosis in item.now["diagnoses"]]
         for item in again(path)
-        if isinstance(item, Judged) and item.now is not None
+        if isinstance(item, Rejudged) and item.now is not None
     ]
     assert codes == [["intermediate-not-sent"], []]
 
@@ -144,7 +144,7 @@ def test_certificates_from_a_file_of_their_own(roots: Path, tmp_path: Path) -> N
     whole = orjson.loads(path.read_bytes().splitlines()[0])["certificates"]
     beside.write_bytes(b"".join(map(dumps_line, whole)))
     (item,) = again(part, files=[str(beside)])
-    assert isinstance(item, Judged) and item.now is not None and item.now["outcome"] == "ok"
+    assert isinstance(item, Rejudged) and item.now is not None and item.now["outcome"] == "ok"
     assert "der" in orjson.loads(dumps_line(item.now))["certificates"][0]  # and from now on it is complete
 
 
@@ -174,7 +174,7 @@ def test_a_bug_of_ours_costs_one_finding(roots: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(judging, "evidence_of", breaks)
     (item,) = again(path)
-    assert isinstance(item, Judged) and item.now is None
+    assert isinstance(item, Rejudged) and item.now is None
     assert item.problem is not None and "KeyError: 'x' in breaks" in item.problem
 
 
@@ -182,14 +182,14 @@ def test_rows_that_were_never_probed(roots: Path) -> None:
     path = run(roots, *SEEN[:1])
     row = {**orjson.loads(path.read_bytes()), "outcome": "invalid", "target": {"row": 2, "host": None}}
     path.write_bytes(dumps_line(row))
-    assert again(path) == [Judged(row, row)]
+    assert again(path) == [Rejudged(row, row)]
 
 
 def test_what_a_newer_version_wrote_is_kept(roots: Path) -> None:
     path = run(roots, *SEEN[:1])
     path.write_bytes(dumps_line({**orjson.loads(path.read_bytes()), "later": [1]}))
     (item,) = again(path)
-    assert isinstance(item, Judged) and item.now is not None and dict(item.now)["later"] == [1]
+    assert isinstance(item, Rejudged) and item.now is not None and dict(item.now)["later"] == [1]
 
 
 def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,12 +250,12 @@ def test_issuers_fetched_in_steps(roots: Path) -> None:
     )
     seen = replace(evidence(answered((host,))), issuers=steps)
     verifier = make_verifier(RunInputs(trust_stores=(str(roots),)), Intermediates(shipped=False))
-    with Certificates() as certificates:
+    with CertificateStore() as certificates:
         certificates.put(host.der)
         judging._learn_fetched(seen, verifier, certificates)
         assert len(verifier.intermediates.fetched(lower.parsed.subject_der)) == 1
         assert len(verifier.intermediates.fetched(upper.parsed.subject_der)) == 1
     path = run(roots, seen)
     (item,) = again(path)
-    assert isinstance(item, Judged) and item.now is not None
+    assert isinstance(item, Rejudged) and item.now is not None
     assert [diagnosis["code"] for diagnosis in item.now["diagnoses"]] == ["intermediate-not-sent"]

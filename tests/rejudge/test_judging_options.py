@@ -11,7 +11,7 @@ import pytest
 from scanner.cli.options import JUDGING_OPTIONS
 from scanner.codec.decode import RecordedError
 from scanner.model.config import ScanConfig
-from scanner.rejudge.judging_options import Options
+from scanner.rejudge.judging_options import JudgingOptions
 from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs, judged_with
 
 
@@ -22,7 +22,7 @@ def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
 
 def setup_of(finding: dict[str, Any], given: dict[str, Any] | None = None, beside: tuple[str, ...] = ()) -> Any:
     said: list[str] = []
-    options = Options(given or {}, beside=beside, log=said.append)
+    options = JudgingOptions(given or {}, beside=beside, log=said.append)
     return options.setup(options.key(finding)), said
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_was_moved_with_the_findings(tmp_path: Path) -> None:
 
 def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> None:
     said: list[str] = []
-    options = Options({}, log=said.append)
+    options = JudgingOptions({}, log=said.append)
     finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
     setup = options.setup(options.key(finding))
     assert options.setup(options.key(finding)).inputs.trust_stores == setup.inputs.trust_stores
@@ -96,7 +96,7 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
 
 def test_a_store_that_is_no_store_any_more() -> None:
     said: list[str] = []
-    options = Options({"public_roots": "p"}, log=said.append)
+    options = JudgingOptions({"public_roots": "p"}, log=said.append)
     setup = options.setup(options.key(recorded(("system",), public_roots="x")))
     without = options.without_recorded_files(setup, "trust store system: none")
     assert (without.inputs.public_roots, without.inputs.trust_stores) == ("p", ("mozilla",))
@@ -119,8 +119,8 @@ def test_a_store_that_is_no_store_any_more() -> None:
 )
 def test_what_cannot_be_read(finding: dict[str, Any]) -> None:
     with pytest.raises(RecordedError):
-        Options({}, log=print).key(finding)
+        JudgingOptions({}, log=print).key(finding)
 
 
 def test_options_of_a_newer_version_are_passed_over() -> None:
-    assert Options({}, log=print).key(recorded(mood="grim")) == ()
+    assert JudgingOptions({}, log=print).key(recorded(mood="grim")) == ()

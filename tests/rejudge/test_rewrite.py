@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from scanner.output import NotFindings
-from scanner.rejudge.judging_options import Options
+from scanner.rejudge.judging_options import JudgingOptions
 from scanner.rejudge.rewrite import rewrite
 
 INVALID: dict[str, Any] = {
@@ -28,7 +28,7 @@ def test_every_finding_is_written_and_passed_on(tmp_path: Path) -> None:
     before, after = tmp_path / "before.ndjson", tmp_path / "after.ndjson"
     before.write_bytes(orjson.dumps(INVALID) + b"\nnot a finding\n" + orjson.dumps(UNKNOWN) + b"\n")
     seen: list[Any] = []
-    changes = rewrite([str(before)], Options({}, log=print), (), str(after), force=False, on_finding=seen.append)
+    changes = rewrite([str(before)], JudgingOptions({}, log=print), (), str(after), force=False, on_finding=seen.append)
     assert [orjson.loads(line) for line in after.read_bytes().splitlines()] == seen == [INVALID, UNKNOWN]
     assert (changes.same, changes.unjudged, changes.unreadable) == (1, 1, 1)
 
@@ -37,5 +37,5 @@ def test_an_input_without_findings_leaves_no_output(tmp_path: Path) -> None:
     before, after = tmp_path / "before.ndjson", tmp_path / "after.ndjson"
     before.write_text("hello\n")
     with pytest.raises(NotFindings):
-        rewrite([str(before)], Options({}, log=print), (), str(after), force=False, on_finding=print)
+        rewrite([str(before)], JudgingOptions({}, log=print), (), str(after), force=False, on_finding=print)
     assert not after.exists()

@@ -8,22 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.diagnosis.assemble import finding
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.model.evidence import Elsewhere, Evidence, Target
 from scanner.output import NotFindings
 from scanner.run.baseline import Baseline, read_baseline
 from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, at, evidence, issuing, leaf, root, target, verdicts, verifier
+from tests.helpers.evidence import HOST, answered, at, evidence, finding_of, issuing, leaf, root, target, verifier
 
 PUBLIC = frozenset({root().sha256})
 
 
 def found(seen: Evidence, by: ChainVerifier | None = None) -> dict[str, Any]:
-    judged = verdicts(seen, by or verifier(public=True))
-    record = finding(seen, judged, diagnose(seen, judged, Context(at=pki.NOW)), "run 7")
-    again: dict[str, Any] = orjson.loads(orjson.dumps(record))
+    again: dict[str, Any] = orjson.loads(orjson.dumps(finding_of(seen, by=by or verifier(public=True))))
     return again
 
 
@@ -32,7 +28,7 @@ def test_a_publicly_trusted_certificate_is_kept(tmp_path: Path) -> None:
     file.write_bytes(orjson.dumps(found(evidence(answered()))) + b"\nnot a finding\n")
     baseline = read_baseline(str(file), PUBLIC)
     assert len(baseline) == 1
-    assert baseline.seen(target()) == Elsewhere("the run run 7", leaf().sha256, issuing().parsed.subject)
+    assert baseline.seen(target()) == Elsewhere("the run run-1", leaf().sha256, issuing().parsed.subject)
     for other in (target(port=8443), target("other.example.org"), target(protocol="smtp"), target(sni="x.example")):
         assert baseline.seen(other) is None
 

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from scanner.run.certificate_file import not_met_before
+from scanner.run.certificate_file import new_certificates
 from tests.helpers.evidence import answered, at, chain, evidence, verdicts
 
 
@@ -14,18 +14,18 @@ def test_each_certificate_once_with_its_der() -> None:
     seen = evidence(at(answered(certificates), "192.0.2.1"), at(answered(certificates), "192.0.2.2"))
     known: set[bytes] = set()
 
-    found = list(not_met_before(seen, verdicts(seen), known))
+    found = list(new_certificates(seen, verdicts(seen), known))
 
     assert [digest for digest, _ in found] == [hashlib.sha256(der).digest() for der in certificates]
     assert [base64.b64decode(record["der"]) for _, record in found] == list(certificates)
     assert known == {digest for digest, _ in found}
-    assert list(not_met_before(seen, verdicts(seen), known)) == []
+    assert list(new_certificates(seen, verdicts(seen), known)) == []
 
 
 def test_what_does_not_parse_is_kept_too() -> None:
     seen = evidence(at(answered([b"\x30\x03abc"])))
 
-    ((_, record),) = not_met_before(seen, verdicts(seen), set())
+    ((_, record),) = new_certificates(seen, verdicts(seen), set())
 
     assert base64.b64decode(record["der"]) == b"\x30\x03abc"
     assert record["error"]
@@ -37,7 +37,7 @@ def test_one_that_we_cannot_describe_is_kept_too(monkeypatch: pytest.MonkeyPatch
 
     seen = evidence(at(answered()))
     monkeypatch.setattr("scanner.run.certificate_file.describe", broken)
-    found = list(not_met_before(seen, verdicts(seen), set()))
+    found = list(new_certificates(seen, verdicts(seen), set()))
     assert [base64.b64decode(record["der"]) for _, record in found] == list(chain())
     assert all("OverflowError: injected" in record["error"] for _, record in found)
 
@@ -45,4 +45,4 @@ def test_one_that_we_cannot_describe_is_kept_too(monkeypatch: pytest.MonkeyPatch
 def test_an_address_without_certificates_has_none() -> None:
     seen = evidence(at(answered([])))
 
-    assert list(not_met_before(seen, verdicts(seen), set())) == []
+    assert list(new_certificates(seen, verdicts(seen), set())) == []

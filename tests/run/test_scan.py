@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from scanner.diagnosis import engine
 from scanner.inventory.exclude import Exclusions, mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
@@ -141,7 +140,7 @@ class Once:
 SEAMS = [
     "scanner.run.judgement:next_question",
     "scanner.run.judgement:facts_of",
-    "scanner.diagnosis.finding:diagnose",
+    "scanner.diagnosis.finding:diagnose_cases",
     "scanner.run.scan:Fold.add",
     "scanner.run.scan:Fold.waits_for",
     "scanner.trust.verifier:ChainVerifier.verify",
@@ -150,25 +149,31 @@ SEAMS = [
     "scanner.trust.path_search:check_path",
     "scanner.trust.verifier:matched",
     "scanner.trust.verifier:PathBuilder.links",
-    "scanner.diagnosis.engine:plainly_healthy",
-    "scanner.diagnosis.engine:legacy_negotiated",
     "scanner.diagnosis.engine:dns_claims",
-    "scanner.diagnosis.engine:reach_claims",
-    "scanner.diagnosis.engine:predict",
-    "scanner.diagnosis.engine:_conclude",
-    "scanner.diagnosis.engine:Wording.summary",
-    "scanner.diagnosis.engine:Wording.remedy",
+    "scanner.diagnosis.engine:group_claims",
+    "scanner.diagnosis.engine:chain_report",
+    *(f"scanner.diagnosis.engine:{rules}" for rules in ("OF_STRANGERS", "OF_ANSWERS")),
+    "scanner.diagnosis.engine:_diagnosis",
+    "scanner.diagnosis.chain_report:flight_claims",
+    "scanner.diagnosis.chain_report:key_claims",
+    "scanner.diagnosis.chain_report:certificate_claims",
+    "scanner.diagnosis.chain_report:revocation_claims",
+    "scanner.diagnosis.chain_report:transparency_claims",
+    "scanner.diagnosis.chain_report:transparency_of",
+    "scanner.diagnosis.conclusion:predict",
+    "scanner.diagnosis.conclusion:Wording.summary",
+    "scanner.diagnosis.conclusion:Wording.remedy",
+    "scanner.diagnosis.conclusion:_for_target",
     "scanner.diagnosis.rules.certificate:expires_soon",
     "scanner.diagnosis.rules.certificate:_from_problem",
-    "scanner.diagnosis.assemble:finding",
+    "scanner.diagnosis.assemble:seen",
     "scanner.diagnosis.assemble:endpoint_record",
     "scanner.diagnosis.assemble:dns_record",
     "scanner.diagnosis.assemble:facts_of_target",
     "scanner.diagnosis.assemble:add_untrusted_issuer",
-    *(f"scanner.diagnosis.engine:_RULES.{rule.__name__}" for rule in engine._RULES),
 ]
 # Those without which what was seen cannot be shown; what it means is.
-WITHOUT_RECORDS = ("assemble:finding", "endpoint_record", "dns_record", "facts_of_target")
+WITHOUT_RECORDS = ("assemble:seen", "endpoint_record", "dns_record", "facts_of_target")
 EXPIRED = {HOSTS[3], HOSTS[8]}
 
 
@@ -186,11 +191,9 @@ def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
     place, _, path = seam.partition(":")
     owner: Any = importlib.import_module(place)
     *parents, name = path.split(".")
-    if parents == ["_RULES"]:
-        rule = next(each for each in owner._RULES if each.__name__ == name)
-        broken = Once(rule, always=always)
-        monkeypatch.setattr(owner, "_RULES", tuple(broken if each is rule else each for each in owner._RULES))
-        monkeypatch.setattr(owner, name, broken)
+    if name.startswith("OF_"):  # the first of some rules
+        broken = Once(getattr(owner, name)[0], always=always)
+        monkeypatch.setattr(owner, name, (broken, *getattr(owner, name)[1:]))
         return broken
     for parent in parents:
         owner = getattr(owner, parent)

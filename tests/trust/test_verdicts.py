@@ -44,11 +44,13 @@ def test_in_order_is_only_what_no_judge_has_a_word_about() -> None:
         assert not replace(verdict, **change).in_order
 
 
-def test_what_others_made_of_it_is_no_part_of_it() -> None:
+def test_verdicts_for_different_names_share_the_identity_of_their_chain() -> None:
     one, other = ChainVerdict(()), ChainVerdict(())
-    one.parts["anything"] = 1
-    assert one == other and not other.parts
-    assert "parts" not in repr(one) and not replace(one).parts
+    named = one.for_name(NameVerdict(True))
+    assert named.name == NameVerdict(True) and one.name is None
+    assert named.identity is one.identity is named.for_name(NameVerdict(False)).identity
+    assert one == other and one.identity is not other.identity
+    assert replace(one).identity is not one.identity
 
 
 def test_equal_verdicts_have_one_hash() -> None:

@@ -14,7 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
-from scanner.diagnosis.case import Case, Claim
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.claim import Claim
 from scanner.shipped import shipped
 
 # Properties that every CA knows or may pass over (registry "Certification Authority Restriction Properties").

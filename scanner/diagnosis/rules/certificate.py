@@ -6,15 +6,15 @@ is enough; where none does, what stops each path is named; where they disagree, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainSetting
 from scanner.diagnosis.rules.clock import resting_on
-from scanner.model.evidence import Evidence
+from scanner.model.evidence import FetchedIssuer
 from scanner.times import DAY, moment
-from scanner.tls.offers import RSA_KX
 from scanner.trust.certificate_rules import TIME_CODES, usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate
@@ -48,45 +48,33 @@ CONSEQUENCES: Final[Mapping[str, frozenset[str]]] = {
 }  # fmt: skip
 
 
-def certificate_claims(case: Case) -> Iterator[Claim]:
-    """Everything that the certificates sent by this address show, but for the name in them."""
-    verdict = case.verdict
-    if verdict is None or not verdict.sent:
+def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
+    """Yield everything that the certificates of a chain show, but for the name in them."""
+    if not chain.sent:
         return
-    if verdict.leaf is not None and _transports_key(case):
-        yield from _transport_claims(verdict.leaf)
-    if not verdict.leaf_problems and not verdict.shape and all(store.trusted for store in verdict.stores.values()):
-        # In order, as most are.
-        if verdict.leaf is not None:
-            yield from expires_soon(case, verdict.leaf)
-        return
-    claims = list(_claims(case, verdict))
-    present = {claim.code for claim in claims}
-    implied = {code for holds in present for code in CONSEQUENCES.get(holds, ())}
+    if chain.leaf is not None and setting.transports_key:
+        yield from _transport_claims(chain.leaf)
+    claims = list(_claims(chain, setting))
+    implied = {code for claim in claims for code in CONSEQUENCES.get(claim.code, ())}
     yield from (claim for claim in claims if claim.code not in implied)
 
 
-def _claims(case: Case, verdict: ChainVerdict) -> Iterator[Claim]:
-    by_hash = {certificate.sha256: certificate for certificate in verdict.sent if certificate is not None}
-    leaf_codes = {problem.code for problem in verdict.leaf_problems}
-    for problem in verdict.leaf_problems:
-        if problem.code == "self-signed-leaf" and verdict.trusted:
+def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
+    by_hash = {certificate.sha256: certificate for certificate in chain.sent if certificate is not None}
+    leaf_codes = {problem.code for problem in chain.leaf_problems}
+    for problem in chain.leaf_problems:
+        if problem.code == "self-signed-leaf" and chain.trusted:
             continue  # this very certificate is somebody's anchor
-        if problem.code == "validity-too-long" and not case.context.public:
+        if problem.code == "validity-too-long" and not setting.public:
             continue
-        if problem.evidence.get("missing") == "digitalSignature" and _transports_key(case):
+        if problem.evidence.get("missing") == "digitalSignature" and setting.transports_key:
             continue  # what is signed with is not asked for
-        yield _from_problem(case, problem, by_hash, verdict.leaf)
-    yield from _store_claims(case, verdict, by_hash, leaf_codes)
-    for problem in verdict.shape:
-        yield _from_problem(case, problem, by_hash, None)
-    if verdict.leaf is not None:
-        yield from expires_soon(case, verdict.leaf)
-
-
-def _transports_key(case: Case) -> bool:
-    flight = case.endpoint.probe.flight
-    return flight is not None and flight.negotiation.cipher in RSA_KX
+        yield _from_problem(chain, setting, problem, by_hash, chain.leaf)
+    yield from _store_claims(chain, setting, by_hash, leaf_codes)
+    for problem in chain.shape:
+        yield _from_problem(chain, setting, problem, by_hash, None)
+    if chain.leaf is not None:
+        yield from expires_soon(chain.leaf, setting)
 
 
 def _transport_claims(leaf: Certificate) -> Iterator[Claim]:
@@ -110,9 +98,9 @@ def _transport_claims(leaf: Certificate) -> Iterator[Claim]:
 
 
 def _store_claims(
-    case: Case, verdict: ChainVerdict, by_hash: Mapping[str, Certificate], leaf_codes: set[str]
+    chain: ChainVerdict, setting: ChainSetting, by_hash: Mapping[str, Certificate], leaf_codes: set[str]
 ) -> Iterator[Claim]:
-    stores = verdict.stores
+    stores = chain.stores
     if not stores:
         return
     left = {name: _left(store, leaf_codes) for name, store in stores.items()}
@@ -131,7 +119,7 @@ def _store_claims(
         return
     for name, problems in left.items():
         for problem in problems:
-            claim = _from_problem(case, problem, by_hash, verdict.leaf if problem.certificate is None else None)
+            claim = _from_problem(chain, setting, problem, by_hash, chain.leaf if problem.certificate is None else None)
             common: dict[str, Any] = {"stores": list(stores)}
             if stores[name].path:
                 common["path"] = list(stores[name].path)
@@ -152,30 +140,32 @@ def _left(store: StoreVerdict, leaf_codes: set[str]) -> list[Problem]:
 
 
 def _from_problem(
-    case: Case, problem: Problem, by_hash: Mapping[str, Certificate], default: Certificate | None
+    chain: ChainVerdict,
+    setting: ChainSetting,
+    problem: Problem,
+    by_hash: Mapping[str, Certificate],
+    default: Certificate | None,
 ) -> Claim:
-    """The judge's problem with the facts of the certificate it names; what the judge says itself stands."""
+    """Return the verifier's problem with the facts of the certificate it names; what the verifier says itself wins."""
     certificate = by_hash.get(problem.certificate) if problem.certificate is not None else default
     evidence: dict[str, Any] = {}
     if problem.certificate is not None:
         evidence["certificate"] = problem.certificate
     if certificate is not None:
-        public = case.verdict is not None and case.verdict.publicly_trusted
-        evidence.update(_facts(certificate, problem.code, case.context.at, public=public))
-        leaf = case.verdict.leaf if case.verdict is not None else None
-        evidence["leaf"] = leaf is not None and certificate.sha256 == leaf.sha256
+        evidence.update(_facts(certificate, problem.code, setting.at, public=chain.publicly_trusted))
+        evidence["leaf"] = chain.leaf is not None and certificate.sha256 == chain.leaf.sha256
     evidence.update(problem.evidence)
     if problem.code in TIME_CODES:
-        evidence.update(resting_on(case.context.fleet.clock))
+        evidence.update(resting_on(setting.clock))
     if problem.code == "intermediate-unobtainable":
-        evidence.update(_asked(case.evidence, problem.certificate))
+        evidence.update(_asked(setting.issuers, problem.certificate))
     arrange = _ARRANGE.get(problem.code)
     if arrange is not None:
         evidence.update(arrange(evidence, certificate))
     refusing = evidence.get("refused_by")
     if refusing:
         evidence["refused_by"] = [SHOWN.get(client, client) for client in refusing]
-    if refusing and not case.browsers and BROWSERS.issuperset(refusing):
+    if refusing and not setting.browsers and BROWSERS.issuperset(refusing):
         return Claim(problem.code, evidence, "note")
     if refusing and problem.code == "too-costly-to-judge":
         return Claim(problem.code, evidence, "error")
@@ -194,11 +184,11 @@ def _missing(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, An
     return facts
 
 
-def _asked(evidence: Evidence, certificate: str | None) -> dict[str, Any]:
+def _asked(issuers: Sequence[FetchedIssuer], certificate: str | None) -> dict[str, Any]:
     """What the addresses where the certificate says its issuer is published answered, as far as they were asked."""
     answers = [
         {"url": asked.url, "error": asked.error or "what is there leads to no anchor"}
-        for asked in evidence.issuers
+        for asked in issuers
         if asked.certificate == certificate
     ]
     return {"fetched": True, "answers": answers} if answers else {"fetched": False}
@@ -270,13 +260,13 @@ def warned_before(leaf: Certificate, days: float | None) -> float:
     return min(DEFAULT_WARNING_DAYS * DAY, (leaf.not_after - leaf.not_before) * DEFAULT_WARNING_SHARE)
 
 
-def expires_soon(case: Case, leaf: Certificate) -> Iterator[Claim]:
+def expires_soon(leaf: Certificate, setting: ChainSetting) -> Iterator[Claim]:
     """The leaf is valid, and will not be for long."""
-    at = case.context.at
+    at = setting.at
     lifetime = leaf.not_after - leaf.not_before
     if leaf.not_before <= at <= leaf.not_after:
         left = leaf.not_after - at
-        if left < warned_before(leaf, case.context.expiry_warning_days):
+        if left < warned_before(leaf, setting.expiry_warning_days):
             yield Claim(
                 "expires-soon",
                 {

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final
 
-from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, Claim, flight_of
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, flight_of
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
 from scanner.times import moment
 from scanner.tls.registry_names import alert_name, version_name

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.text import span

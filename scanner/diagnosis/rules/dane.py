@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from scanner.diagnosis.case import Case, Claim
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.claim import Claim
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
-from scanner.diagnosis.case import Claim, Context
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence
 
 # Names below these are not public: RFC 6761, RFC 6762, RFC 7686, RFC 8375, ICANN's "internal", and common home-made ones.

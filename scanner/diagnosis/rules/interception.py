@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scanner.diagnosis.case import Case, Claim
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import Elsewhere, Evidence
 from scanner.model.findings import Severity
 from scanner.trust.interceptors import by_issuer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scanner.diagnosis.case import Case, Claim, followup
+from scanner.diagnosis.case import Case, followup
+from scanner.diagnosis.claim import Claim
 
 
 def name_claims(case: Case) -> Iterator[Claim]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, accepted_of, flight_of, followup
+from scanner.caching import bounded_memo
+from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiation_bytes
+from scanner.diagnosis.case import Case, accepted_of, followup
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainSetting
 from scanner.diagnosis.rules.refusal import answer_word
-from scanner.model.evidence import ServerFlight
+from scanner.model.evidence import EndpointEvidence, Negotiation
 from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
+from scanner.trust.verdicts import ChainVerdict
 
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024
@@ -31,81 +36,77 @@ _REFUSED_BY: Final = {
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
 
 
-def negotiation_claims(case: Case) -> Iterator[Claim]:
-    """What speaks against the parameters that the server chose when it answered the first hello."""
-    flight = case.endpoint.probe.flight
-    if flight is None or not case.endpoint.probe.ok:
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
+def group_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
+    """Return what speaks against the group that the server chose."""
+    if negotiation.dh_bits is not None and negotiation.dh_bits < MIN_DH_BITS:
+        return (Claim("no-shared-group", {"dh_bits": negotiation.dh_bits}),)
+    return ()
+
+
+def key_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
+    """Yield ``no-shared-signature-scheme`` where mainstream clients do not take the kind of key that the leaf has."""
+    refused_by = key_refused_by(chain, browsers=setting.browsers)
+    if chain.leaf is None or not refused_by or not setting.answered or setting.has_another_key:
         return
-    yield from _no_forward_secrecy(case, flight)
-    yield from _group(flight)
-    yield from _schemes(case, flight)
-    no_sni = followup(case.endpoint, "no-sni")
-    if case.probe.sni is not None and no_sni is not None and not no_sni.ok:
-        yield Claim("sni-required", {"how": answer_word(no_sni)})
+    facts: dict[str, Any] = {"refused_by": list(refused_by), "key": chain.leaf.key}
+    if setting.negotiation.signature_scheme is not None:
+        facts["scheme"] = scheme_name(setting.negotiation.signature_scheme)
+    yield Claim("no-shared-signature-scheme", facts)
 
 
-def _no_forward_secrecy(case: Case, flight: ServerFlight) -> Iterator[Claim]:
-    """Only RSA key transport: Go (1.22) and Python (3.10) do not offer it, browsers still do."""
+def comparison_claims(case: Case) -> Iterator[Claim]:
+    """Yield what further connections show of the parameters that the server chose in the first."""
+    flight = case.probe.flight
+    if flight is None or not case.probe.ok:
+        return
+    negotiation = flight.negotiation
     answer = followup(case.endpoint, "forward-secret")
-    if flight.negotiation.cipher in RSA_KX and answer is not None and not answer.ok:
+    if negotiation.cipher in RSA_KX and answer is not None and not answer.ok:
+        # only RSA key transport: Go (1.22) and Python (3.10) do not offer it, browsers still do
         yield Claim(
             "no-shared-cipher",
             {
-                "cipher": cipher_name(flight.negotiation.cipher),
-                "cipher_code": flight.negotiation.cipher,
-                "rsa_cipher": cipher_name(flight.negotiation.cipher),
+                "cipher": cipher_name(negotiation.cipher),
+                "cipher_code": negotiation.cipher,
+                "rsa_cipher": cipher_name(negotiation.cipher),
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )
-
-
-def _group(flight: ServerFlight) -> Iterator[Claim]:
-    if flight.negotiation.dh_bits is not None and flight.negotiation.dh_bits < MIN_DH_BITS:
-        yield Claim("no-shared-group", {"dh_bits": flight.negotiation.dh_bits})
-
-
-def _schemes(case: Case, flight: ServerFlight) -> Iterator[Claim]:
-    refused_by = key_refused_by(case)
-    if refused_by and not _another_key(case, flight):
-        leaf = case.verdict.leaf if case.verdict is not None else None
-        facts: dict[str, Any] = {"refused_by": list(refused_by)}
-        if leaf is not None:
-            facts["key"] = leaf.key
-        if flight.negotiation.signature_scheme is not None:
-            facts["scheme"] = scheme_name(flight.negotiation.signature_scheme)
-        yield Claim("no-shared-signature-scheme", facts)
-    if flight.negotiation.version == TLS12 and flight.negotiation.signature_scheme in SHA1_SCHEMES:
-        answer = followup(case.endpoint, "no-sha1")
+    answer = followup(case.endpoint, "no-sha1")
+    if negotiation.version == TLS12 and negotiation.signature_scheme in SHA1_SCHEMES:
         if answer is not None and not answer.ok:
             yield Claim(
                 "no-shared-signature-scheme",
                 {
-                    "scheme": scheme_name(flight.negotiation.signature_scheme),
+                    "scheme": scheme_name(negotiation.signature_scheme),
                     "refused_by": ["Chrome", "Go", "OpenSSL"],
                     "tried": {"no-sha1": answer_word(answer)},
                 },
             )
+    answer = followup(case.endpoint, "no-sni")
+    if case.probe.sni is not None and answer is not None and not answer.ok:
+        yield Claim("sni-required", {"how": answer_word(answer)})
 
 
-def key_refused_by(case: Case) -> tuple[str, ...]:
-    """The mainstream clients that speak this protocol and do not take the kind of key which the leaf has."""
-    leaf = case.verdict.leaf if case.verdict is not None else None
+def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str, ...]:
+    """Return the mainstream clients that do not take the kind of key which the leaf has, of those that speak the protocol."""
+    leaf = verdict.leaf if verdict is not None else None
     if leaf is None:
         return ()
     clients = _REFUSED_BY.get(leaf.key)
     if clients is None:
         clients = _REFUSED_BY.get(leaf.key.partition(":")[0], ())
-    return tuple(client for client in clients if case.browsers or client not in _BROWSERS)
+    return tuple([client for client in clients if browsers or client not in _BROWSERS]) if clients else ()
 
 
-def _another_key(case: Case, flight: ServerFlight) -> bool:
-    """Asked with a browser's schemes, the server shows another certificate: it has one of each kind."""
-    answer = followup(case.endpoint, "browser-schemes")
-    if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates:
+def has_another_key(endpoint: EndpointEvidence) -> bool:
+    """Whether the server, asked with a browser's schemes, shows another certificate: it has one of each kind."""
+    answer, flight = followup(endpoint, "browser-schemes"), endpoint.probe.flight
+    if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates or flight is None:
         return False
-    return answer.flight.certificates[0] != flight.certificates[0] and answer.flight.negotiation.signature_scheme in (
-        None,
-        *BROWSER_SCHEMES,
+    return answer.flight.certificates[:1] != flight.certificates[:1] and (
+        answer.flight.negotiation.signature_scheme in (None, *BROWSER_SCHEMES)
     )
 
 
@@ -137,22 +138,24 @@ def enumeration_claims(case: Case) -> Iterator[Claim]:
         )
 
 
-def server_claims(case: Case) -> Iterator[Claim]:
-    """A flight that came whole and is wrong in itself."""
-    flight = flight_of(case.endpoint)
-    if flight is None or not flight.negotiation.complete:
+def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Iterator[Claim]:
+    """Yield what is wrong in itself with a flight that came whole and has certificates."""
+    if not negotiation.complete:
         return
-    if not flight.certificates:
-        facts = {} if flight.negotiation.cipher is None else {"cipher": cipher_name(flight.negotiation.cipher)}
-        yield Claim("no-certificate", facts)
-        return
-    if flight.negotiation.signature_valid is False:
+    if negotiation.signature_valid is False:
         mismatch: dict[str, Any] = {}
-        if flight.negotiation.signature_scheme is not None:
-            mismatch["scheme"] = scheme_name(flight.negotiation.signature_scheme)
-        leaf = case.verdict.leaf if case.verdict is not None else None
-        if leaf is not None:
-            mismatch.update(certificate=leaf.sha256, subject=leaf.subject, key=leaf.key)
+        if negotiation.signature_scheme is not None:
+            mismatch["scheme"] = scheme_name(negotiation.signature_scheme)
+        if chain is not None and chain.leaf is not None:
+            mismatch.update(certificate=chain.leaf.sha256, subject=chain.leaf.subject, key=chain.leaf.key)
         yield Claim("key-mismatch", mismatch)
-    elif flight.negotiation.finished_valid is False:
+    elif negotiation.finished_valid is False:
         yield Claim("malformed-handshake", {"detail": "the server's Finished does not verify"})
+
+
+@bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
+def bare_flight_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
+    """Return ``no-certificate``, of a flight that came whole and has none."""
+    if not negotiation.complete:
+        return ()
+    return (Claim("no-certificate", {} if negotiation.cipher is None else {"cipher": cipher_name(negotiation.cipher)}),)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim
+from scanner.diagnosis.case import Case
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import CONNECT_FAILURES, EndpointEvidence, Failure
 
 _CODES: Final = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scanner.diagnosis.case import Claim, Context
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import Evidence
 
 # URLs told in one finding

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import ENUMERATION, Case, Claim, followup, works
-from scanner.model.evidence import Failure, Probe, Stage
+from scanner.diagnosis.case import ENUMERATION, Case, followup, works
+from scanner.diagnosis.claim import Claim
+from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, version_name
 
@@ -97,7 +98,7 @@ def answer_word(probe: Probe) -> str:
 
 def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     endpoint, probe = case.endpoint, case.probe
-    if name_is_the_reason(case):
+    if name_is_the_reason(endpoint):
         if probe.failure in (Failure.RESET, Failure.SILENT):
             return [Claim("sni-filtered", facts)]
         return [Claim("sni-unrecognized", facts)]
@@ -116,19 +117,19 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     return []
 
 
-def name_is_the_reason(case: Case) -> bool:
+def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     """The same address answers another server_name, or none, and not this one.
 
     Against a reset or silence any answer of TLS proves it, an alert too; against an alert only a whole flight does,
     since a server may well refuse an unknown name for its own reasons.
     """
     for name in SNI_QUESTIONS:
-        answer = followup(case.endpoint, name)
-        if answer is None or answer.sni == case.probe.sni:
+        answer = followup(endpoint, name)
+        if answer is None or answer.sni == endpoint.probe.sni:
             continue
         if answer.ok:
             return True
-        if case.probe.failure in (Failure.RESET, Failure.SILENT) and answer.failure is Failure.ALERT:
+        if endpoint.probe.failure in (Failure.RESET, Failure.SILENT) and answer.failure is Failure.ALERT:
             return True
     return False
 
@@ -201,11 +202,11 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
     return Claim("closed-during-handshake", facts)
 
 
-def legacy_negotiated(case: Case) -> Claim | None:
-    """A server that answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
+def legacy_claims(case: Case) -> tuple[Claim, ...]:
+    """Return ``legacy-version-only`` where a server answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
     flight = case.probe.flight
     if flight is None or flight.negotiation.version is None or not 0 < flight.negotiation.version < TLS12:
-        return None
+        return ()
     versions = [flight.negotiation.version]
     for name in LEGACY_QUESTIONS:
         answer = followup(case.endpoint, name)
@@ -219,7 +220,7 @@ def legacy_negotiated(case: Case) -> Claim | None:
     facts: dict[str, Any] = {"versions": [version_name(version) for version in sorted(set(versions), reverse=True)]}
     if flight.negotiation.cipher is not None:
         facts["ciphers"] = [cipher_name(flight.negotiation.cipher)]
-    return Claim("legacy-version-only", facts)
+    return (Claim("legacy-version-only", facts),)
 
 
 def _plaintext_facts(probe: Probe) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainSetting
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
 from scanner.times import moment
@@ -18,49 +19,45 @@ from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 
 
-def revocation_claims(case: Case) -> Iterator[Claim]:
-    """Everything that this address's certificates have to do with revocation, as far as it may be asked about."""
-    verdict, mode = case.verdict, case.context.revocation
-    if mode == "off" or verdict is None or verdict.leaf is None:
+def revocation_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
+    """Yield everything that an address's certificates have to do with revocation, as far as it may be asked about."""
+    if setting.revocation == "off" or chain.leaf is None:
         return
-    staple = staple_of(case, verdict)
+    staple = staple_of(chain, setting)
     if staple is not None and staple.status != "good":
-        yield from _staple_claims(case, verdict.leaf, staple)
-    if verdict.leaf.must_staple:
-        yield from _must_staple_claims(case, verdict.leaf, staple)
+        yield from _staple_claims(chain.leaf, staple, setting)
+    if chain.leaf.must_staple:
+        yield from _must_staple_claims(chain.leaf, staple, setting)
     # all good, and nothing is to be said: most of a fleet
-    if mode == "online" and any(answer.status != "good" for answer in case.evidence.revocation):
-        yield from _answer_claims(case, verdict, staple)
+    if setting.revocation == "online" and any(answer.status != "good" for answer in setting.answers):
+        yield from _answer_claims(chain, staple, setting)
 
 
-def staple_of(case: Case, verdict: ChainVerdict) -> RevocationAnswer | None:
-    """What the staple is worth; ``None`` where there is none, or nobody whose signature it would need."""
-    flight = flight_of(case.endpoint)
-    if flight is None or flight.ocsp_response is None or verdict.leaf is None:
+def staple_of(chain: ChainVerdict, setting: ChainSetting) -> RevocationAnswer | None:
+    """Return what the staple is worth; ``None`` where there is none, or its signature cannot be verified for want of an issuer."""
+    issuer = None if setting.staple is None else issuer_of_leaf(chain)
+    if setting.staple is None or issuer is None or chain.leaf is None:
         return None
-    issuer = issuer_of_leaf(verdict)
-    if issuer is None:
-        return None
-    return judge_staple_untrusted(flight.ocsp_response, verdict.leaf, issuer, case.context.at)
+    return judge_staple_untrusted(setting.staple, chain.leaf, issuer, setting.at)
 
 
-def _severity(case: Case) -> Severity | None:
+def _severity(setting: ChainSetting) -> Severity | None:
     """Only browsers ask about revocation unless they are told to; of other protocols no client refuses by default."""
-    return None if case.browsers else "warning"
+    return None if setting.browsers else "warning"
 
 
 # --- staples ---------------------------------------------------------------------------------------
 
 
-def _staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer) -> Iterator[Claim]:
+def _staple_claims(leaf: Certificate, staple: RevocationAnswer, setting: ChainSetting) -> Iterator[Claim]:
     facts = {**_about(leaf, leaf), **_said(staple)}
     if staple.status == "revoked":
-        yield Claim("revoked-ocsp-staple", facts, _severity(case))
+        yield Claim("revoked-ocsp-staple", facts, _severity(setting))
     else:
         fault = "unknown" if staple.status == "unknown" else staple.fault
         words = "its responder does not know the certificate" if staple.status == "unknown" else staple.error
-        facts.update(reason=words, fault=fault, refused_by=_refused_by(case, leaf, fault))
-        refuses = case.browsers and "Firefox" in facts["refused_by"]
+        facts.update(reason=words, fault=fault, refused_by=_refused_by(leaf, fault, setting))
+        refuses = setting.browsers and "Firefox" in facts["refused_by"]
         yield Claim("staple-invalid", facts, None if refuses else "warning")
 
 
@@ -70,11 +67,11 @@ _FORGIVEN_BY_FIREFOX: Final = frozenset({"out-of-date", "without-end", "other-ce
 _REFUSED_BY_GNUTLS: Final = frozenset({"out-of-date", "other-certificate", "signature", "signer"})
 
 
-def _refused_by(case: Case, leaf: Certificate, fault: str | None) -> list[str]:
+def _refused_by(leaf: Certificate, fault: str | None, setting: ChainSetting) -> list[str]:
     refusing: list[str] = []
     if fault == "future":
         return refusing
-    asked = [answer.status for answer in case.evidence.revocation if answer.certificate == leaf.sha256]
+    asked = [answer.status for answer in setting.answers if answer.certificate == leaf.sha256]
     helped = bool(leaf.ocsp_urls) and (not asked or "good" in asked)
     if fault not in _FORGIVEN_BY_FIREFOX or not helped:
         refusing.append("Firefox")
@@ -83,22 +80,21 @@ def _refused_by(case: Case, leaf: Certificate, fault: str | None) -> list[str]:
     return refusing
 
 
-def _must_staple_claims(case: Case, leaf: Certificate, staple: RevocationAnswer | None) -> Iterator[Claim]:
-    flight = flight_of(case.endpoint)
-    if flight is None or not flight.negotiation.complete or (staple is None and flight.ocsp_response is not None):
+def _must_staple_claims(leaf: Certificate, staple: RevocationAnswer | None, setting: ChainSetting) -> Iterator[Claim]:
+    if not setting.negotiation.complete or (staple is None and setting.staple is not None):
         return
     if staple is None or staple.status not in ("good", "revoked"):
-        yield Claim("must-staple-missing", {**_about(leaf, leaf), "stapled": staple is not None}, _severity(case))
+        yield Claim("must-staple-missing", {**_about(leaf, leaf), "stapled": staple is not None}, _severity(setting))
 
 
 # --- what was asked --------------------------------------------------------------------------------
 
 
-def _answer_claims(case: Case, verdict: ChainVerdict, staple: RevocationAnswer | None) -> Iterator[Claim]:
-    leaf = verdict.leaf
+def _answer_claims(chain: ChainVerdict, staple: RevocationAnswer | None, setting: ChainSetting) -> Iterator[Claim]:
+    leaf = chain.leaf
     assert leaf is not None
-    for certificate, _ in pairs_of(verdict.path):
-        answers = [answer for answer in case.evidence.revocation if answer.certificate == certificate.sha256]
+    for certificate, _ in pairs_of(chain.path):
+        answers = [answer for answer in setting.answers if answer.certificate == certificate.sha256]
         if not answers:
             continue
         for source, code in (("ocsp", "revoked-ocsp"), ("crl", "revoked-crl")):
@@ -106,12 +102,12 @@ def _answer_claims(case: Case, verdict: ChainVerdict, staple: RevocationAnswer |
             if revoked:
                 said = min(revoked, key=lambda answer: answer.revoked_at or 0.0)
                 facts = {**_about(certificate, leaf), **_said(said), "urls": [answer.url for answer in revoked]}
-                facts["publicly_trusted"] = verdict.publicly_trusted
-                yield Claim(code, facts, _severity(case))
+                facts["publicly_trusted"] = chain.publicly_trusted
+                yield Claim(code, facts, _severity(setting))
         known = any(answer.status in ("good", "revoked") for answer in answers)
         if certificate == leaf and staple is not None and staple.status in ("good", "revoked"):
             known = True
-        if not known and certificate.not_after >= case.context.at:
+        if not known and certificate.not_after >= setting.at:
             yield Claim("revocation-unknown", _unknown(certificate, leaf, answers))
 
 

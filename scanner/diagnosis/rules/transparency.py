@@ -7,67 +7,60 @@ certificate that is valid then: an expired one's logs are closed, which is no fa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from scanner.diagnosis.case import Case, Claim, flight_of
-from scanner.model.findings import SctRecord, Severity
+from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import ChainSetting
+from scanner.model.findings import Severity
 from scanner.times import DAY, moment
 from scanner.trust.revocation import issuer_of_leaf
-from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record, unjudged
+from scanner.trust.transparency import JudgedSct, TransparencyVerdict, sct_record
+from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.certificate import Certificate
+
+# Certificates know whole seconds, SCTs milliseconds.
+END_OF_SECOND: Final = 0.999
 
 
-def transparency_of(case: Case) -> TransparencyVerdict | None:
-    """The judgement on this address's certificate; ``None`` where it is not held to public rules."""
-    verdict, transparency = case.verdict, case.context.transparency
-    if verdict is None or transparency is None or not verdict.publicly_trusted:
+def transparency_of(chain: ChainVerdict, setting: ChainSetting) -> TransparencyVerdict | None:
+    """Return the verdict on the SCTs of an address's certificate; ``None`` where it is not held to public rules."""
+    leaf, judge = chain.leaf, setting.transparency
+    if judge is None or leaf is None or not chain.publicly_trusted or len(chain.path) < 2:
         return None
-    leaf, flight = verdict.leaf, flight_of(case.endpoint)
-    if leaf is None or flight is None or len(verdict.path) < 2:
-        return None
+    # by the end of the second: an SCT that was made in it does not lie ahead
+    at = setting.at + END_OF_SECOND
     # without an issuer whose signature verifies nothing inside the certificate can be verified either
-    issuer = issuer_of_leaf(verdict)
-    return transparency.evaluate(leaf, issuer, at=case.context.at, tls=flight.scts, staple=flight.ocsp_response)
+    return judge.evaluate(leaf, issuer_of_leaf(chain), at=at, tls=setting.scts, staple=setting.staple)
 
 
-def sct_records(case: Case) -> list[SctRecord]:
-    """The SCTs of this address as its finding shows them."""
-    judged = transparency_of(case)
-    if judged is not None:
-        return judged.records
-    flight = flight_of(case.endpoint)
-    return unjudged(flight.scts) if flight is not None and flight.scts else []
-
-
-def transparency_claims(case: Case) -> Iterator[Claim]:
-    """``no-scts``, ``too-few-scts``, ``unknown-log``, ``log-retired`` and ``sct-invalid``."""
-    if not case.context.public:
+def transparency_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
+    """Yield ``no-scts``, ``too-few-scts``, ``unknown-log``, ``log-retired`` and ``sct-invalid``."""
+    leaf, at = chain.leaf, setting.at
+    judged = transparency_of(chain, setting) if setting.public else None
+    if judged is None or leaf is None:
         return
-    judged = transparency_of(case)
-    if judged is None or case.verdict is None or case.verdict.leaf is None:
-        return
-    leaf, at = case.verdict.leaf, case.context.at
     current = leaf.not_before <= at <= leaf.not_after
     if current and judged.satisfied and all(item.status == "valid" for item in judged.scts):
         return  # as most are
-    common = _common(case, judged)
+    common = _common(leaf, judged)
     if not judged.scts:
-        yield Claim("no-scts", common, _severity(case, judged, "error"))
+        yield Claim("no-scts", common, _severity(setting, judged, "error"))
         return
     if any(item.status == "unverified" for item in judged.scts):
         return  # nobody knows who issued it, which is said elsewhere
     refused = not judged.satisfied
     if current and refused:
-        yield Claim("too-few-scts", {**_shortage(judged), **common}, _severity(case, judged, "error"))
+        yield Claim("too-few-scts", {**_shortage(judged), **common}, _severity(setting, judged, "error"))
     if current:
         unknown = [item for item in judged.scts if item.status == "unknown-log"]
         if unknown:
-            yield Claim("unknown-log", {**_logs(unknown), **common}, _severity(case, judged, "warning"))
+            yield Claim("unknown-log", {**_logs(unknown), **common}, _severity(setting, judged, "warning"))
         out_of_use = [item for item in judged.scts if not _counts(item, judged)]
         if out_of_use:
             # an SCT more, of a log that is not in use yet, does no harm
             early = all(item.log is None or item.log.state in (None, "pending") for item in out_of_use)
             worst: Severity = "note" if early and judged.satisfied else "warning"
-            yield Claim("log-retired", {**_logs(out_of_use), **common}, _severity(case, judged, worst))
+            yield Claim("log-retired", {**_logs(out_of_use), **common}, _severity(setting, judged, worst))
     invalid = [
         item
         for item in judged.scts
@@ -76,7 +69,7 @@ def transparency_claims(case: Case) -> Iterator[Claim]:
     if invalid:
         # browsers pass over what they cannot verify, and count the rest
         worst = "error" if refused else "warning"
-        yield Claim("sct-invalid", {**_logs(invalid), **common}, _severity(case, judged, worst))
+        yield Claim("sct-invalid", {**_logs(invalid), **common}, _severity(setting, judged, worst))
 
 
 def _counts(item: JudgedSct, judged: TransparencyVerdict) -> bool:
@@ -90,8 +83,8 @@ def _counts(item: JudgedSct, judged: TransparencyVerdict) -> bool:
     return False
 
 
-def _severity(case: Case, judged: TransparencyVerdict, worst: Severity) -> Severity:
-    if not case.browsers:
+def _severity(setting: ChainSetting, judged: TransparencyVerdict, worst: Severity) -> Severity:
+    if not setting.browsers:
         return "note"
     return "warning" if worst == "error" and (judged.damaged or not judged.certain) else worst
 
@@ -124,10 +117,7 @@ def _logs(items: Sequence[JudgedSct]) -> dict[str, Any]:
     }
 
 
-def _common(case: Case, judged: TransparencyVerdict) -> dict[str, Any]:
-    verdict = case.verdict
-    assert verdict is not None and verdict.leaf is not None
-    leaf = verdict.leaf
+def _common(leaf: Certificate, judged: TransparencyVerdict) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "certificate": leaf.sha256,
         "subject": leaf.subject or "(empty subject)",

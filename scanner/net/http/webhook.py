@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from scanner.errors import TlsweepError
 from scanner.net.http.backend import one_line
-from scanner.net.http.url_policy import DEFAULT_PORTS, Refused, Url, read_url_untrusted
+from scanner.net.http.url_policy import DEFAULT_PORTS, Url, UrlRefused, read_url_untrusted
 
 # A receiver that restarts is back within a minute: pauses of 1, 2, 4, 8 and 16 s, each half to one and a half of it.
 TRIES: Final = 6
@@ -73,7 +73,7 @@ def read_hook(text: str) -> Hook:
     user, at, host = authority.rpartition("@")
     try:
         url = read_url_untrusted(f"{scheme}{mark}{host}{slash}{path}")
-    except Refused as refused:
+    except UrlRefused as refused:
         raise WebhookError(f"the webhook cannot be used: {refused}") from None
     return Hook(url, b"Basic " + b64encode(unquote(user).encode()) if at else None)
 
@@ -153,7 +153,7 @@ def _next(url: Url, location: bytes) -> Url:
     """Where a redirect leads, on the same host. Raises ``_Refused``."""
     try:
         following = read_url_untrusted(urljoin(url.text, location.decode("latin-1")))
-    except (Refused, ValueError):
+    except (UrlRefused, ValueError):
         raise _Refused("it redirects to what is no URL", passing=False) from None
     if (following.scheme, *following.origin) != (url.scheme, *url.origin):
         raise _Refused(f"it redirects to {_origin(following)}, which is not followed", passing=False)

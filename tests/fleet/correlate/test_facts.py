@@ -10,8 +10,6 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from scanner.diagnosis import assemble
-from scanner.diagnosis.engine import Context, diagnose
 from scanner.fleet.correlate.facts import (
     Facts,
     IssuerSign,
@@ -29,7 +27,19 @@ from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.transparency import Transparency
 from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
-from tests.helpers.evidence import ADDRESS, AT, HOST, answered, at, chain, evidence, issuing, verdicts, verifier
+from tests.helpers.evidence import (
+    ADDRESS,
+    AT,
+    HOST,
+    answered,
+    at,
+    chain,
+    evidence,
+    finding_of,
+    issuing,
+    verdicts,
+    verifier,
+)
 
 DAY = 86_400.0
 
@@ -43,8 +53,7 @@ def both(
 ) -> tuple[Facts | None, Facts | None]:
     """The facts from the evidence, and from its finding as a file holds it."""
     judged = verdicts(seen, by)
-    context = Context(at=AT, transparency=transparency)
-    finding = assemble.finding(seen, judged, diagnose(seen, judged, context), "run", context=context)
+    finding = finding_of(seen, judged, transparency=transparency)
     return facts_of(seen, judged, transparency), facts_of_finding(orjson.loads(orjson.dumps(finding)))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from scanner.diagnosis.case import cases_of
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
@@ -27,7 +28,7 @@ from scanner.fleet.correlate.interceptors_fold import (
 )
 from scanner.model.evidence import Elsewhere
 from tests.helpers import pki
-from tests.helpers.evidence import answered, at, chain, evidence, root, target, verdicts, verifier
+from tests.helpers.evidence import AT, answered, at, chain, evidence, root, target, verdicts, verifier
 
 NOW = int(pki.NOW)
 DAY = 86_400
@@ -245,7 +246,8 @@ def test_sighting_of_evidence_and_of_its_finding() -> None:
     found = sighting_of(seen, seen.endpoints[0], verdict)
     assert found is not None and found.own_key and found.named and found.place == "192.0.2.1 443"
     record: dict[str, Any] = {}
-    add_untrusted_issuer(record, seen, seen.endpoints[0], verdict, [verdict])  # type: ignore[arg-type]
+    (case,) = cases_of(seen, [verdict], Context(at=AT))
+    add_untrusted_issuer(record, case, verdict, [case])  # type: ignore[arg-type]
     again = sighting_of_record(
         record["untrusted_issuer"],
         issuer=found.issuer,

@@ -1,0 +1,159 @@
+"""What all targets with one chain have in common: described once, and kept as long as the verdict on the chain is.
+
+Problem: a fleet of ten thousand hosts has some hundreds of chains, and its findings repeat, word for word, what these decide:
+which certificates came, which stores trust them, what is wrong with them. Describing that anew for each target cost more
+than verifying its certificates.
+
+Design: parts are kept, not findings, and every finding, of a healthy target or a broken one, is put together from them
+(``scanner.diagnosis.assemble``). What a negotiation decides alone are memoised functions of it, which need no help from here:
+it is a frozen record. The part of a chain goes by ``ChainVerdict.identity``, which verdicts on one chain for different names
+share, so that the verifier's caches bound it. What depends on more than the chain (the moment, the SCTs of the handshake,
+the answers on revocation) is kept with all that it depends on, and only the last of each: targets with one chain come at
+nearly one moment with equal answers.
+
+What breaks if touched: records of a part are in all findings that have it, so nobody may change them. Whatever a value
+depends on beside the chain must be in the key that it is kept with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+
+from scanner.codec.json_safe import safe_text
+from scanner.diagnosis.claim import Claim
+from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
+from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
+from scanner.model.findings import CertificateSource, TrustRecord
+from scanner.trust.transparency import Transparency, TransparencyVerdict
+from scanner.trust.verdicts import ChainIdentity, ChainVerdict
+from scanner.x509.certificate import Certificate
+
+_V = TypeVar("_V")
+
+
+class Last(Generic[_V]):
+    """A value with the key it was made for; another key replaces it."""
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._value: _V | None = None
+
+    def get(self, key: object, make: Callable[..., _V], *arguments: Any) -> _V:
+        """Return the value for ``key`` (not None), made by ``make(*arguments)`` unless it is the last one that was."""
+        if key != self._key:
+            self._value = make(*arguments)
+            self._key = key
+        return cast(_V, self._value)
+
+
+class ChainSetting(Struct, frozen=True):
+    """All that claims on a chain depend on beside the chain: what came with it, what was looked up, the moment, the options.
+
+    ``at`` is in whole seconds, as certificates have them. ``sent``: certificates came with the flight. ``browsers``: browsers speak
+    the target's protocol. ``answered``: the first connection gave the flight; ``transports_key``: it chose RSA key transport;
+    ``has_another_key``: to a browser's schemes the server shows another certificate. ``answers`` and ``issuers`` are what was
+    looked up; ``clock`` is what the fleet says of ours. The rest is of the context.
+    """
+
+    at: float
+    negotiation: Negotiation
+    sent: bool
+    staple: bytes | None
+    scts: tuple[bytes, ...]
+    answers: tuple[RevocationAnswer, ...]
+    issuers: tuple[FetchedIssuer, ...]
+    browsers: bool
+    answered: bool
+    transports_key: bool
+    has_another_key: bool
+    clock: ClockVerdict
+    public: bool
+    expiry_warning_days: float | None
+    revocation: str
+    transparency: Transparency | None
+
+
+class ChainReport:
+    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it; ``conclusions`` keeps what is
+    concluded from just these claims.
+    """
+
+    __slots__ = ("claims", "conclusions", "failed", "setting", "staple", "transparency")
+
+    def __init__(
+        self,
+        setting: ChainSetting,
+        claims: tuple[Claim, ...],
+        failed: tuple[str, ...],
+        transparency: TransparencyVerdict | None,
+        staple: RevocationAnswer | None,
+    ) -> None:
+        self.setting = setting
+        self.claims = claims
+        self.failed = failed
+        self.transparency = transparency
+        self.staple = staple
+        self.conclusions: dict[Any, Any] = {}
+
+
+class ChainPart:
+    """What findings say of one chain. ``sent`` is its DER, ``certificates`` what was sent, both empty where something of it cannot
+    be parsed; ``completing`` are certificates that a path needed and the server did not send.
+    """
+
+    __slots__ = ("certificates", "chain", "completing", "reports", "revocation", "sent", "trust")
+
+    def __init__(self, verdict: ChainVerdict) -> None:
+        sent = [certificate for certificate in verdict.sent if certificate is not None]
+        whole = len(sent) == len(verdict.sent)
+        self.sent = tuple([certificate.der for certificate in sent]) if whole else ()
+        self.certificates = tuple(sent) if whole else ()
+        self.chain = [certificate.sha256 for certificate in sent]
+        self.trust = trust_records(verdict)
+        self.completing = _completing(verdict)
+        # what responders and lists said, as findings show it
+        self.revocation: Last[Any] = Last()
+        # the last report, by whether browsers speak the protocol: a fleet has web and mail servers with one chain
+        self.reports: dict[bool, ChainReport] = {}
+
+
+_parts: Final[WeakKeyDictionary[ChainIdentity, ChainPart]] = WeakKeyDictionary()
+
+
+def part_of(verdict: ChainVerdict) -> ChainPart:
+    """Return what all findings with this chain have in common, whatever name was asked for."""
+    identity = verdict.identity
+    part = _parts.get(identity)
+    if part is None:
+        part = _parts[identity] = ChainPart(verdict)
+    return part
+
+
+def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:
+    """Return the answer of each store, by its name."""
+    trust: dict[str, TrustRecord] = {}
+    for name, store in verdict.stores.items():
+        record: TrustRecord = {"trusted": store.trusted, "anchor": store.anchor, "path": list(store.path)}
+        if store.problems:
+            record["error"] = store.problems[0].code
+            if len(store.problems) > 1:
+                record["errors"] = list(dict.fromkeys(problem.code for problem in store.problems))
+        trust[safe_text(name)] = record
+    return trust
+
+
+def _completing(verdict: ChainVerdict) -> tuple[tuple[Certificate, CertificateSource], ...]:
+    if verdict.trusted:
+        return ()
+    source = {sha256: source for store in verdict.stores.values() for sha256, source in store.completed_from.items()}
+    return tuple(
+        (certificate, cast(CertificateSource, source[certificate.sha256]))
+        for certificate in verdict.path
+        if certificate.sha256 in source
+    )
