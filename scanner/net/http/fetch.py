@@ -24,7 +24,7 @@ import trio
 from msgspec import Struct
 
 from scanner.net.dns.resolver import AddressResolver
-from scanner.net.http.backend import READ_SECONDS, Door, Trouble, one_line
+from scanner.net.http.backend import READ_SECONDS, CheckedBackend, FetchFailed, one_line
 from scanner.net.http.url_policy import Url, UrlRefused, read_url_untrusted
 
 # Redirects followed for one URL: http to https, to a canonical host, to a mirror; browsers allow 20.
@@ -104,7 +104,7 @@ class Fetcher:
         ipv4: bool,
         ipv6: bool,
     ) -> None:
-        self._door = Door(resolver, private=private, banned=banned, ipv4=ipv4, ipv6=ipv6)
+        self._backend = CheckedBackend(resolver, private=private, banned=banned, ipv4=ipv4, ipv6=ipv6)
         self._turn = turn
         self._hosts: dict[tuple[str, int], _Host] = {}
         self._all = trio.CapacityLimiter(MAX_IN_FLIGHT)
@@ -123,7 +123,7 @@ class Fetcher:
             max_connections=2 * MAX_IN_FLIGHT,
             max_keepalive_connections=MAX_IN_FLIGHT,
             keepalive_expiry=KEEP_ALIVE,
-            network_backend=self._door,
+            network_backend=self._backend,
         )
 
     async def aclose(self) -> None:
@@ -180,10 +180,10 @@ class Fetcher:
                         words = (
                             f"no answer within {seconds:.3g} s" if silent else f"no whole answer within {seconds:.3g} s"
                         )
-                        raise Trouble(words, blocked=silent, counts=True) from None
+                        raise FetchFailed(words, blocked=silent, counts=True) from None
                     host.failures = 0
                     host.served = True
-                except Trouble as trouble:
+                except FetchFailed as trouble:
                     self._note(host, trouble)
                     answer = Fetched(url.text, error=str(trouble), blocked=trouble.blocked)
                 return answer, trio.current_time() - begun
@@ -200,7 +200,7 @@ class Fetcher:
         return host
 
     @staticmethod
-    def _note(host: _Host, trouble: Trouble) -> None:
+    def _note(host: _Host, trouble: FetchFailed) -> None:
         if not trouble.counts:
             host.failures = 0
             return
@@ -233,14 +233,14 @@ class Fetcher:
                 answered.set()
                 return await _read(url, kind, response)
         except httpcore.TimeoutException:
-            raise Trouble(f"nothing came for {READ_SECONDS:g} s", blocked=True) from None
+            raise FetchFailed(f"nothing came for {READ_SECONDS:g} s", blocked=True) from None
         except httpcore.ProtocolError as error:
-            raise Trouble(f"the answer is not HTTP: {one_line(error)}") from None
+            raise FetchFailed(f"the answer is not HTTP: {one_line(error)}") from None
         except httpcore.NetworkError as error:
             if may_repeat:
                 # the server closed a kept connection just as we used it (RFC 9112 section 9.3.1); what is asked changes nothing there
                 return await self._request(url, kind, post, answered, may_repeat=False)
-            raise Trouble(f"the connection broke: {one_line(error)}", blocked=True) from None
+            raise FetchFailed(f"the connection broke: {one_line(error)}", blocked=True) from None
 
 
 async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetched | tuple[int, str]:
@@ -268,11 +268,11 @@ async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetch
                 # httpcore's generators end in order only where the connection does
                 response.extensions["network_stream"].give_up()
     except httpcore.TimeoutException:
-        raise Trouble(f"it stopped after {len(body)} bytes", counts=True) from None
+        raise FetchFailed(f"it stopped after {len(body)} bytes", counts=True) from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         if len(body) > kind.max_bytes:
             return too_long
-        raise Trouble(f"it broke off after {len(body)} bytes") from None
+        raise FetchFailed(f"it broke off after {len(body)} bytes") from None
     if len(body) > kind.max_bytes:
         return too_long
     return Fetched(url.text, bytes(body), status=status, content_type=content_type)
