@@ -27,9 +27,9 @@ def cache_directory(given: dict[str, Any], environment: Mapping[str, str] = os.e
     if given["cache"]:
         if os.path.exists(given["cache"]) and not os.path.isdir(given["cache"]):
             raise UsageProblem(f"--cache: {given['cache']} is not a directory")
-        from scanner.net.http.disk_cache import why_refused
+        from scanner.net.http.disk_cache import unsafe_reason
 
-        refusal = why_refused(given["cache"])
+        refusal = unsafe_reason(given["cache"])
         if refusal is not None:
             raise UsageProblem(f"--cache: {quoted(given['cache'], 200)[1:-1]} is not used: {refusal}")
         return str(given["cache"])

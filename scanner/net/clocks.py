@@ -74,12 +74,6 @@ class LoopClock(trio.abc.Clock):
         return seconds
 
 
-def seconds_lost() -> float:
-    """Return how many seconds the running event loop was late so far; 0 on a clock that does not know."""
-    clock = trio.lowlevel.current_clock()
-    return clock.lost if isinstance(clock, LoopClock) else 0.0
-
-
 class WallClock:
     """Seconds since the epoch as the system had them at the start, counted on by the boot clock.
 

@@ -6,7 +6,6 @@ Only evidence of something amiss is looked at; a healthy target costs the note t
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
@@ -14,9 +13,9 @@ from typing import Final
 import trio
 
 from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
-from scanner.net.clocks import LoopClock, seconds_lost
+from scanner.net.clocks import LoopClock
 from scanner.net.outage import OutageMonitor, Server
-from scanner.net.sockets import EXHAUSTED
+from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route
 
 # Seconds for which the process did not run, while it probed a target, after which a failure of that target proves nothing: the
 # shortest time after which servers were seen to give up on a silent client is some seconds.
@@ -86,7 +85,7 @@ class Conditions:
         for endpoint in evidence.endpoints:
             if endpoint.probe.failure not in CONNECT_FAILURES:  # there is somebody to connect to, whatever came of it
                 self.outages.answered(endpoint.address, evidence.target.port, None)
-        lost = seconds_lost() - mark[1]
+        lost = self.mark()[1] - mark[1]
         if lost >= PAUSE_SECONDS:
             return f"this process did not run for {lost:.0f} s while the target was probed"
         for address in _unreached(evidence):
@@ -109,23 +108,13 @@ def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> b
     Where the system does not say so it is taken to have one.
     """
     if loopback:
-        return _routed(socket.AF_INET, "127.0.0.1")
+        return has_route("127.0.0.1")
     try:
         with open(routes, encoding="ascii") as file:
             known = len(file.readlines()) > 1  # below the heading
     except OSError:
         return True
-    return known or _routed(socket.AF_INET6, "2001:db8::1")
-
-
-def _routed(family: socket.AddressFamily, address: str) -> bool:
-    """Connecting a datagram socket looks the route up and sends nothing."""
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((address, 9))
-    except OSError as error:
-        return error.errno not in (errno.ENETUNREACH, errno.EAFNOSUPPORT)
-    return True
+    return known or has_route(GLOBAL_IPV6)
 
 
 def is_amiss(evidence: Evidence) -> bool:

@@ -27,7 +27,7 @@ from scanner.net.sockets import (
     RESET,
     STILL_CONNECTING,
     OutOfResources,
-    has_source,
+    has_route,
     open_socket,
     send,
 )
@@ -212,7 +212,7 @@ class Connection:
                     return b""
                 else:
                     number = error.errno or errno.EIO
-        if number in EXHAUSTED and (number != errno.EADDRNOTAVAIL or has_source(sock, address, port)):
+        if number in EXHAUSTED and (number != errno.EADDRNOTAVAIL or has_route(address, port)):
             raise OutOfResources(number)
         self.connected(number)
         return first

@@ -38,6 +38,10 @@ EXHAUSTED: Final = frozenset(
 )
 
 
+# An address that is in no network, for the question whether there is a route for global IPv6 (RFC 3849).
+GLOBAL_IPV6: Final = "2001:db8::1"
+
+
 class OutOfResources(Exception):
     """This machine, not the target, cannot open a connection now. ``errno`` says what it lacks."""
 
@@ -63,16 +67,16 @@ def open_socket(address: str) -> socket.socket | None:
     return sock
 
 
-def has_source(sock: socket.socket, address: str, port: int) -> bool:
-    """Return True if this machine has an address from which to reach ``address``.
+def has_route(address: str, port: int = 9) -> bool:
+    """Return True if this machine has a route and a source address for ``address``; also where it has no file to find out.
 
-    Connecting a datagram socket looks that up and sends nothing.
+    Connecting a datagram socket looks both up and sends nothing.
     """
     try:
-        with socket.socket(sock.family, socket.SOCK_DGRAM) as datagram:
-            datagram.connect((address, port))
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((address, port))
     except OSError as error:
-        return error.errno != errno.EADDRNOTAVAIL
+        return error.errno in EXHAUSTED and error.errno != errno.EADDRNOTAVAIL
     return True
 
 

@@ -6,7 +6,6 @@ and the lookups after a probe ask ``trust`` whether an answer could matter. Ever
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,6 +32,7 @@ from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober
 from scanner.net.readiness import current_readiness
+from scanner.net.sockets import GLOBAL_IPV6, has_route
 from scanner.process import memory
 from scanner.process.limits import files_left, places
 from scanner.run.baseline import read_baseline
@@ -115,7 +115,7 @@ async def _open_services(
     log: Callable[[str], None],
     clock: Callable[[], float],
 ) -> AsyncIterator[Services]:
-    judgement, exclusions, has_ipv6 = scan.judgement, inputs.exclusions, ipv6_usable()
+    judgement, exclusions, has_ipv6 = scan.judgement, inputs.exclusions, has_route(GLOBAL_IPV6)
     baseline = None
     if inputs.earlier is not None:
         public = load_public_roots(inputs.public_roots)
@@ -186,16 +186,6 @@ def within_files(config: ScanConfig, left: int | None) -> tuple[ScanConfig, int]
         return config, WAITING_WORKERS
     concurrency = min(config.concurrency, max(1, workers * 7 // 8))
     return replace(config, concurrency=concurrency), max(workers - concurrency, 0)
-
-
-def ipv6_usable() -> bool:
-    """Return whether this machine has a route for global IPv6: connecting a datagram socket looks it up and sends nothing."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.connect(("2001:db8::1", 9))
-    except OSError:
-        return False
-    return True
 
 
 def _open_dialogue(protocol: str, host: str) -> Dialogue | None:

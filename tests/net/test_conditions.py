@@ -104,7 +104,7 @@ def test_what_failed_before_anything_worked_is_early() -> None:
 def test_whether_there_is_a_network_is_read_from_the_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     routes = tmp_path / "route"
     heading = "Iface\tDestination\tGateway\n"
-    monkeypatch.setattr("scanner.net.conditions._routed", lambda family, address: address == "127.0.0.1")
+    monkeypatch.setattr("scanner.net.conditions.has_route", lambda address: address == "127.0.0.1")
     routes.write_text(heading)
     assert not has_network(routes=str(routes))
     assert has_network(loopback=True, routes=str(routes))

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from scanner.model.evidence import CONNECT_FAILURES, Failure, Probe, Stage
 from scanner.net.probe import Prober, Timing
 from scanner.net.readiness import current_readiness
-from scanner.net.sockets import CONNECT_ERRORS, READ_SIZE, OutOfResources, has_source, open_socket, receive, send
+from scanner.net.sockets import CONNECT_ERRORS, READ_SIZE, OutOfResources, has_route, open_socket, receive, send
 from scanner.tls import offers
 from tests.net.scripted import AMPLE, HOST, Peer, flight, probed
 from tests.tls.peers import public_key_of
@@ -164,6 +164,28 @@ def test_no_local_address_is_no_shortage(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
+    ("number", "routed"),
+    [
+        (0, True),
+        (errno.ENETUNREACH, False),
+        (errno.EADDRNOTAVAIL, False),
+        (errno.EACCES, False),
+        (errno.EMFILE, True),
+    ],
+)
+def test_a_route_is_what_a_datagram_socket_can_connect_by(
+    monkeypatch: pytest.MonkeyPatch, number: int, routed: bool
+) -> None:
+    class Connecting(socket.socket):
+        def connect(self, address: object) -> None:
+            if number:
+                raise OSError(number, "no")
+
+    monkeypatch.setattr(socket, "socket", Connecting)
+    assert has_route("127.0.0.1") is routed
+
+
+@pytest.mark.parametrize(
     ("number", "failure"),
     [
         (errno.ENETUNREACH, Failure.NETWORK_UNREACHABLE),
@@ -189,7 +211,7 @@ def test_sockets_do_not_block(address: str, family: int) -> None:
     assert sock is not None
     with closing(sock):
         assert (sock.family, sock.type, sock.getblocking()) == (family, socket.SOCK_STREAM, False)
-        assert has_source(sock, address, 443)
+        assert has_route(address)
 
 
 def test_much_is_sent_in_parts_and_received_in_parts() -> None:

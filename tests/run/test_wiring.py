@@ -23,11 +23,10 @@ from scanner.model.findings import Finding
 from scanner.net.dns import health as dns_health
 from scanner.net.dns import liveness as dns_life
 from scanner.net.dns.resolver_config import ResolverConfigError
-from scanner.run import wiring as module
 from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.row_queue import Row
 from scanner.run.scan import Callbacks
-from scanner.run.wiring import ipv6_usable, open_run
+from scanner.run.wiring import open_run
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import HOST, Peer, flight, serving
 from tests.tls.peers import certificate_files, server_context
@@ -165,17 +164,6 @@ def test_a_silent_resolver_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(findings) == 20
     [words] = said
     assert f"the resolver {HOST}:{port} could not be reached since" in words and words.endswith("its names wait")
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_ipv6_is_usable_if_there_is_a_route(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
-    class Routed(socket.socket):
-        def connect(self, address: Any) -> None:
-            if not works:
-                raise OSError(101, "Network is unreachable")
-
-    monkeypatch.setattr(module.socket, "socket", Routed)  # type: ignore[attr-defined]
-    assert ipv6_usable() is works
 
 
 # --- files -----------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import trio
 from scanner.net.dns import health as dns_health
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.reply import Reply
 
 # Questions, seconds and whether over TCP, to a reply for each question.
-Ask = Callable[[Sequence[Question], float, bool], Awaitable[list[Reply]]]
+Ask = Callable[[Sequence[DnsQuestion], float, bool], Awaitable[list[Reply]]]
 # Questions that were answered lately and are asked to see life: the name of one may have died meanwhile.
 KNOWN: Final = 3
 # How often it is asked before it is said to answer nobody, and seconds between two refusals.
@@ -35,8 +35,8 @@ class LifeWatch:
         self._ask = ask
         self._seconds = min(seconds, dns_health.PROBE_SECONDS)
         self._now = now
-        self.answered: deque[Question] = deque(maxlen=KNOWN)
-        self.waiting: deque[Question] = deque(maxlen=KNOWN)
+        self.answered: deque[DnsQuestion] = deque(maxlen=KNOWN)
+        self.waiting: deque[DnsQuestion] = deque(maxlen=KNOWN)
 
     async def until_it_lives(self, report: Callable[[ResolverState], None], give_up: Callable[[], None]) -> None:
         """Ask until something usable comes. ``report`` is called once when nothing does and once when it is over,
@@ -74,12 +74,12 @@ class LifeWatch:
                 break
         return service, detail
 
-    async def _first_usable(self, questions: Sequence[Question], over_tcp: bool) -> list[Reply]:
+    async def _first_usable(self, questions: Sequence[DnsQuestion], over_tcp: bool) -> list[Reply]:
         """All replies, or those until a usable one has come: others may be to names that are dead."""
         replies: list[Reply] = []
         async with trio.open_nursery() as nursery:
 
-            async def one(question: Question) -> None:
+            async def one(question: DnsQuestion) -> None:
                 replies.extend(await self._ask([question], self._seconds, over_tcp))
                 if dns_health.is_usable(replies[-1]):
                     nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Connections of :mod:`scanner.net.http.fetch`: the only way out to what certificates name, and what stands at it."""
+"""httpcore network backend that connects only to addresses which ``url_policy`` allows, resolved by the run's own resolver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trio
 
 from scanner.model.evidence import Failure
 from scanner.net.dns.resolver import AddressResolver
-from scanner.net.http.url_policy import why_not
+from scanner.net.http.url_policy import refusal_reason
 from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED
 
 # Addresses of one host that are tried.
@@ -22,8 +22,11 @@ CONNECT_SECONDS: Final = 4.0
 READ_SECONDS: Final = 6.0
 
 
-class Trouble(Exception):
-    """This request ends here; the message is for the finding."""
+class FetchFailed(Exception):
+    """A request failed; the message is for the finding.
+
+    ``blocked``: the host could not be reached or fell silent. ``counts``: the failure counts against the host.
+    """
 
     def __init__(self, message: str, *, blocked: bool = False, counts: bool = False) -> None:
         super().__init__(message)
@@ -31,8 +34,9 @@ class Trouble(Exception):
         self.counts = blocked or counts  # against the host
 
 
-class Door(httpcore.AsyncNetworkBackend):
-    """The only way out: names are asked of the run's resolver, and only addresses that were checked are connected to."""
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to hosts by the run's resolver, and only to addresses that were checked. ``banned`` returns the entry that excludes a
+    host name or address."""
 
     def __init__(
         self,
@@ -66,13 +70,13 @@ class Door(httpcore.AsyncNetworkBackend):
                     failure = error
                     continue
             failure = f"no connection within {CONNECT_SECONDS:g} s"
-        raise _trouble_of(failure)
+        raise _fetch_failed(failure)
 
     async def _addresses(self, host: str) -> list[str]:
-        """The addresses of a host, each of them checked. Raises ``Trouble``."""
+        """Return the addresses of a host, each of them checked. Raises ``FetchFailed``."""
         entry = self._banned(host)
         if entry is not None:
-            raise Trouble(f"not asked: excluded by '{entry}'")
+            raise FetchFailed(f"not asked: excluded by '{entry}'")
         ipv4, ipv6 = self._families
         if host.replace(".", "").isdigit() or ":" in host:
             addresses = [host]
@@ -81,18 +85,18 @@ class Door(httpcore.AsyncNetworkBackend):
             # IPv6 first, as whoever connects does (RFC 6724)
             addresses = sorted(answer.addresses, key=lambda address: ":" not in address)
             if not addresses:
-                raise Trouble(f"DNS says {answer.status} for {host}", blocked=True)
+                raise FetchFailed(f"DNS says {answer.status} for {host}", blocked=True)
         for address in addresses:
-            # One that may not be asked spoils the name: honest names do not mix, and others try what gets through.
-            reason = why_not(address, private=self._private)
+            # One forbidden address spoils the name: honest names do not mix them, and attackers try what gets through.
+            reason = refusal_reason(address, private=self._private)
             if reason is not None:
                 hint = "" if self._private else "; --private-urls allows private ones"
                 where = f"{host} leads to {address}" if host != address else f"{host} is"
                 comma = "," if host != address else ""
-                raise Trouble(f"not asked: {where}{comma} {reason}{hint}")
+                raise FetchFailed(f"not asked: {where}{comma} {reason}{hint}")
             entry = self._banned(address)
             if entry is not None:
-                raise Trouble(f"not asked: excluded by '{entry}'")
+                raise FetchFailed(f"not asked: excluded by '{entry}'")
         return addresses
 
 
@@ -106,19 +110,19 @@ async def _connect(address: str, port: int) -> trio.SocketStream:
         raise
 
 
-def _trouble_of(failure: OSError | str) -> Trouble:
+def _fetch_failed(failure: OSError | str) -> FetchFailed:
     if isinstance(failure, str):
-        return Trouble(failure, blocked=True)
+        return FetchFailed(failure, blocked=True)
     if failure.errno in EXHAUSTED and failure.errno not in CONNECT_ERRORS:
-        return Trouble(f"this machine has no connection left ({failure.strerror})")
+        return FetchFailed(f"this machine has no connection left ({failure.strerror})")
     known = CONNECT_ERRORS.get(failure.errno or 0, Failure.CONNECT_ERROR)
     # what the system says: trio's words name the address once more, as Python writes it
     words = os.strerror(failure.errno) if failure.errno else str(failure)
-    return Trouble(f"{known.value}: {words}", blocked=True)
+    return FetchFailed(f"{known.value}: {words}", blocked=True)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection as httpcore wants it."""
+    """A connection with the interface of httpcore."""
 
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
@@ -126,7 +130,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._given_up = False
 
     def give_up(self) -> None:
-        """What comes from now on is not wanted."""
+        """Fail every later read: what still comes is not wanted."""
         self._given_up = True
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:

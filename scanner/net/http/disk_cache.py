@@ -50,7 +50,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def why_refused(directory: str | Path) -> str | None:
+def unsafe_reason(directory: str | Path) -> str | None:
     """Why ``directory`` is not safe to keep files in, for a person; ``None`` where it is, or is not there yet.
 
     As ssh judges files that it trusts: it and what is above it belong to this user or to root, and nobody else may change it.
@@ -91,7 +91,7 @@ class DiskCache:
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_files = max_files
-        self._usable = why_refused(directory) is None
+        self._usable = unsafe_reason(directory) is None
         self._files = SWEEP_FILES  # so that the first writing sweeps
         self._bytes = 0
 

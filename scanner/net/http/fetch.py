@@ -24,8 +24,8 @@ import trio
 from msgspec import Struct
 
 from scanner.net.dns.resolver import AddressResolver
-from scanner.net.http.backend import READ_SECONDS, Door, Trouble, one_line
-from scanner.net.http.url_policy import Refused, Url, read_url_untrusted
+from scanner.net.http.backend import READ_SECONDS, CheckedBackend, FetchFailed, one_line
+from scanner.net.http.url_policy import Url, UrlRefused, read_url_untrusted
 
 # Redirects followed for one URL: http to https, to a canonical host, to a mirror; browsers allow 20.
 MAX_REDIRECTS: Final = 5
@@ -47,7 +47,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD: Final = frozenset({307, 308})
 
 
-class Kind(Struct, frozen=True):
+class FetchKind(Struct, frozen=True):
     """What is fetched: the most bytes that it may have, and the seconds that it may take with all redirects."""
 
     name: str
@@ -57,11 +57,11 @@ class Kind(Struct, frozen=True):
 
 
 # One certificate, or a PKCS #7 bundle: those of large cross-certified PKIs have some 300 kB.
-ISSUERS: Final = Kind("aia", 1 << 20, 15.0, "application/pkix-cert, application/pkcs7-mime, */*")
+ISSUERS: Final = FetchKind("aia", 1 << 20, 15.0, "application/pkix-cert, application/pkcs7-mime, */*")
 # A response with a chain of responder certificates is below 10 kB.
-OCSP: Final = Kind("ocsp", 128 << 10, 10.0, "application/ocsp-response")
+OCSP: Final = FetchKind("ocsp", 128 << 10, 10.0, "application/ocsp-response")
 # The largest lists of public CAs have some 20 MB; at 1 MB/s they arrive in time.
-CRL: Final = Kind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
+CRL: Final = FetchKind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
 
 
 class Fetched(Struct, frozen=True):
@@ -104,7 +104,7 @@ class Fetcher:
         ipv4: bool,
         ipv6: bool,
     ) -> None:
-        self._door = Door(resolver, private=private, banned=banned, ipv4=ipv4, ipv6=ipv6)
+        self._backend = CheckedBackend(resolver, private=private, banned=banned, ipv4=ipv4, ipv6=ipv6)
         self._turn = turn
         self._hosts: dict[tuple[str, int], _Host] = {}
         self._all = trio.CapacityLimiter(MAX_IN_FLIGHT)
@@ -123,7 +123,7 @@ class Fetcher:
             max_connections=2 * MAX_IN_FLIGHT,
             max_keepalive_connections=MAX_IN_FLIGHT,
             keepalive_expiry=KEEP_ALIVE,
-            network_backend=self._door,
+            network_backend=self._backend,
         )
 
     async def aclose(self) -> None:
@@ -132,19 +132,19 @@ class Fetcher:
             with trio.CancelScope(shield=True):
                 await self.pool.aclose()
 
-    async def fetch(self, url: str, kind: Kind, post: bytes | None = None) -> Fetched:
+    async def fetch(self, url: str, kind: FetchKind, post: bytes | None = None) -> Fetched:
         """Get ``url``, or post to it; never raises for what the other side does. Waiting for a turn is not in its time."""
         if kind.max_bytes > ISSUERS.max_bytes:
             async with self._large:
                 return await self._follow(url, kind, post)
         return await self._follow(url, kind, post)
 
-    async def _follow(self, text: str, kind: Kind, post: bytes | None) -> Fetched:
+    async def _follow(self, text: str, kind: FetchKind, post: bytes | None) -> Fetched:
         left = kind.seconds
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 url = read_url_untrusted(text)
-            except Refused as refused:
+            except UrlRefused as refused:
                 return Fetched(text, error=f"not asked: {refused}")
             result, spent = await self._one(url, kind, post, left)
             left -= spent
@@ -158,7 +158,7 @@ class Fetcher:
         return Fetched(text, error=f"more than {MAX_REDIRECTS} redirects")
 
     async def _one(
-        self, url: Url, kind: Kind, post: bytes | None, seconds: float
+        self, url: Url, kind: FetchKind, post: bytes | None, seconds: float
     ) -> tuple[Fetched | tuple[int, str], float]:
         """One request: its answer, or status and target of a redirect; and the seconds that it took once it had its turn."""
         host = self._host(url)
@@ -180,10 +180,10 @@ class Fetcher:
                         words = (
                             f"no answer within {seconds:.3g} s" if silent else f"no whole answer within {seconds:.3g} s"
                         )
-                        raise Trouble(words, blocked=silent, counts=True) from None
+                        raise FetchFailed(words, blocked=silent, counts=True) from None
                     host.failures = 0
                     host.served = True
-                except Trouble as trouble:
+                except FetchFailed as trouble:
                     self._note(host, trouble)
                     answer = Fetched(url.text, error=str(trouble), blocked=trouble.blocked)
                 return answer, trio.current_time() - begun
@@ -200,7 +200,7 @@ class Fetcher:
         return host
 
     @staticmethod
-    def _note(host: _Host, trouble: Trouble) -> None:
+    def _note(host: _Host, trouble: FetchFailed) -> None:
         if not trouble.counts:
             host.failures = 0
             return
@@ -210,7 +210,7 @@ class Fetcher:
             host.down_until = trio.current_time() + DOWN_SECONDS
 
     async def _request(
-        self, url: Url, kind: Kind, post: bytes | None, answered: trio.Event, *, may_repeat: bool
+        self, url: Url, kind: FetchKind, post: bytes | None, answered: trio.Event, *, may_repeat: bool
     ) -> Fetched | tuple[int, str]:
         self.requests += 1
         headers = [(b"User-Agent", b"tlsweep"), (b"Accept", kind.accept.encode()), (b"Accept-Encoding", b"identity")]
@@ -233,17 +233,17 @@ class Fetcher:
                 answered.set()
                 return await _read(url, kind, response)
         except httpcore.TimeoutException:
-            raise Trouble(f"nothing came for {READ_SECONDS:g} s", blocked=True) from None
+            raise FetchFailed(f"nothing came for {READ_SECONDS:g} s", blocked=True) from None
         except httpcore.ProtocolError as error:
-            raise Trouble(f"the answer is not HTTP: {one_line(error)}") from None
+            raise FetchFailed(f"the answer is not HTTP: {one_line(error)}") from None
         except httpcore.NetworkError as error:
             if may_repeat:
                 # the server closed a kept connection just as we used it (RFC 9112 section 9.3.1); what is asked changes nothing there
                 return await self._request(url, kind, post, answered, may_repeat=False)
-            raise Trouble(f"the connection broke: {one_line(error)}", blocked=True) from None
+            raise FetchFailed(f"the connection broke: {one_line(error)}", blocked=True) from None
 
 
-async def _read(url: Url, kind: Kind, response: httpcore.Response) -> Fetched | tuple[int, str]:
+async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetched | tuple[int, str]:
     headers = {name.lower(): value for name, value in response.headers}
     status = response.status
     if status in _REDIRECTS and b"location" in headers:
@@ -268,11 +268,11 @@ async def _read(url: Url, kind: Kind, response: httpcore.Response) -> Fetched | 
                 # httpcore's generators end in order only where the connection does
                 response.extensions["network_stream"].give_up()
     except httpcore.TimeoutException:
-        raise Trouble(f"it stopped after {len(body)} bytes", counts=True) from None
+        raise FetchFailed(f"it stopped after {len(body)} bytes", counts=True) from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         if len(body) > kind.max_bytes:
             return too_long
-        raise Trouble(f"it broke off after {len(body)} bytes") from None
+        raise FetchFailed(f"it broke off after {len(body)} bytes") from None
     if len(body) > kind.max_bytes:
         return too_long
     return Fetched(url.text, bytes(body), status=status, content_type=content_type)

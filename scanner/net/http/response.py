@@ -6,8 +6,9 @@ read or the peer ends is kept.
 
 from __future__ import annotations
 
-import calendar
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from msgspec import Struct
@@ -22,11 +23,6 @@ MOST_INTERIM: Final = 5
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# IMF-fixdate, which every sender must generate (RFC 9110 section 5.6.7)
-_DATE: Final = (  # compiled when it is wanted
-    r"[A-Z][a-z]{2}, ([0-9]{1,2}) (" + "|".join(_MONTHS) + r") ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
-)
 
 
 class NotHttp(Exception):
@@ -89,13 +85,12 @@ def _answer(status: int, head: bytes, body_at: int) -> HttpAnswer:
 
 
 def _date(text: str, age: str) -> float | None:
-    """The sender's clock: Date, and what a cache says has passed since then (Age, RFC 9111 section 5.1)."""
-    found = re.fullmatch(_DATE, text)
-    if found is None:
-        return None
-    day, month, year, hour, minute, second = found.groups()
-    at = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59))
-    if not (at[0] >= 1970 and 1 <= at[2] <= 31 and at[3] < 24 and at[4] < 60):
+    """Return the sender's clock: Date, and the seconds that a cache says have passed since (Age, RFC 9111 section 5.1)."""
+    try:
+        at = parsedate_to_datetime(text) if text.isascii() and text.endswith(" GMT") else None
+    except (ValueError, IndexError, TypeError, OverflowError):  # documented is the first of them only
+        at = None
+    if at is None or at.year < 1970:
         return None
     passed = int(age) if age.isascii() and age.isdigit() and len(age) < 11 else 0
-    return float(calendar.timegm(at) + passed)
+    return at.replace(tzinfo=at.tzinfo or UTC).timestamp() + passed

@@ -1,4 +1,4 @@
-"""What may be fetched: which URLs found inside certificates are followed, and which addresses they may lead to.
+"""Policy against server-side request forgery: which URLs of certificates are followed, and which addresses they may lead to.
 
 Certificates come from strangers, so their URLs must not make this machine speak to what only it can reach: itself, its
 network, the metadata service of its cloud. URLs are checked before anything is resolved, addresses after it, and the
@@ -33,15 +33,15 @@ BAD_PORTS: Final = frozenset({
 _NAME: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\Z"
 )
-# What ends in a number is an IPv4 address to some programs (0x7f.1, 017700000001, 2130706433) and a name to others.
+# A name that ends in a number is an IPv4 address to some programs (0x7f.1, 017700000001, 2130706433) and a name to others.
 _NUMBER_LAST: Final = re.compile(r"(?:\d+|0x[0-9a-f]*)\Z")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Refused(Exception):
-    """A URL or an address is not followed; the message says why, for a person."""
+class UrlRefused(Exception):
+    """A URL is not followed; the message says why, for a person."""
 
 
 class Url(Struct, frozen=True):
@@ -54,32 +54,32 @@ class Url(Struct, frozen=True):
 
     @property
     def origin(self) -> tuple[str, int]:
-        """Whom it asks."""
+        """Host and port."""
         return self.host, self.port
 
 
 def read_url_untrusted(text: str) -> Url:
-    """Read a URL of a certificate or of a redirect; raises only ``Refused``."""
+    """Read a URL of a certificate or of a redirect. Raises only ``UrlRefused``."""
     if len(text) > MAX_URL:
-        raise Refused(f"the URL is longer than {MAX_URL} characters")
+        raise UrlRefused(f"the URL is longer than {MAX_URL} characters")
     if not text.isascii() or any(character <= " " or character in '"<>\\^`{|}\x7f' for character in text):
-        raise Refused("the URL has characters that no URL has")
+        raise UrlRefused("the URL has characters that no URL has")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise Refused("the URL cannot be read") from None
+        raise UrlRefused("the URL cannot be read") from None
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        raise Refused(
+        raise UrlRefused(
             f"{scheme or 'no'} scheme: only http and https are followed" if scheme else "the URL has no scheme"
         )
     if "@" in parts.netloc:
-        raise Refused("the URL has a user name in it")
+        raise UrlRefused("the URL has a user name in it")
     if port is None:
         port = DEFAULT_PORTS[scheme]
     if port in BAD_PORTS:
-        raise Refused(f"port {port} belongs to another protocol")
+        raise UrlRefused(f"port {port} belongs to another protocol")
     host = _host(host.removesuffix("."), bracketed="[" in parts.netloc)
     shown = f"[{host}]" if ":" in host else host
     authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
@@ -89,15 +89,15 @@ def read_url_untrusted(text: str) -> Url:
 
 def _host(host: str, *, bracketed: bool) -> str:
     if not host:
-        raise Refused("the URL names no host")
+        raise UrlRefused("the URL names no host")
     if "%" in host:
-        raise Refused("the URL's host has a zone or an escape in it")
+        raise UrlRefused("the URL's host has a zone or an escape in it")
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
         pass
     if bracketed or _NAME.fullmatch(host) is None or _NUMBER_LAST.fullmatch(host.rpartition(".")[2]):
-        raise Refused("the URL's host is neither a name nor an address")
+        raise UrlRefused("the URL's host is neither a name nor an address")
     return host
 
 
@@ -160,20 +160,23 @@ _LOW_32: Final = 0xFFFFFFFF
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
-def why_not(text: str, *, private: bool) -> str | None:
-    """Why the address (IP text) is not connected to; ``None`` where it may be. ``private`` is ``--private-urls``:
-    it opens loopback and private addresses, never metadata services, link-local, multicast and reserved ones."""
+def refusal_reason(text: str, *, private: bool) -> str | None:
+    """Return why the address (IP text) must not be connected to, or ``None`` if it may be.
+
+    ``private`` (``--private-urls``) allows loopback and private addresses, never metadata services, link-local, multicast and
+    reserved ones.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return "not an IP address"
     if isinstance(address, ipaddress.IPv4Address):
-        return _why_not_v4(address, private=private)
+        return _refusal_reason_v4(address, private=private)
     if address.scope_id is not None:
         return "an address with a zone"
     inner, whole = _inside(address)
     for hidden in inner:
-        reason = _why_not_v4(hidden, private=private)
+        reason = _refusal_reason_v4(hidden, private=private)
         if reason is not None:
             return f"{hidden} in another form, {reason}"
     if whole:
@@ -184,7 +187,7 @@ def why_not(text: str, *, private: bool) -> str | None:
     return None if address in _GLOBAL_V6 else "an address that is not global unicast"
 
 
-def _why_not_v4(address: ipaddress.IPv4Address, *, private: bool) -> str | None:
+def _refusal_reason_v4(address: ipaddress.IPv4Address, *, private: bool) -> str | None:
     for network, what, opened in _V4:
         if address in network:
             return None if private and opened else what
@@ -192,7 +195,7 @@ def _why_not_v4(address: ipaddress.IPv4Address, *, private: bool) -> str | None:
 
 
 def _inside(address: ipaddress.IPv6Address) -> tuple[list[ipaddress.IPv4Address], bool]:
-    """The IPv4 addresses that ``address`` holds, and whether a packet to it goes to nobody but them."""
+    """Return the IPv4 addresses inside ``address``, and whether a packet to it reaches only them."""
     value = int(address)
     low = ipaddress.IPv4Address(value & _LOW_32)
     if address in _MAPPED or address in _TRANSLATED or address in _NAT64:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scanner.net.http import disk_cache
-from scanner.net.http.disk_cache import ABANDONED, MAGIC, DiskCache, why_refused
+from scanner.net.http.disk_cache import ABANDONED, MAGIC, DiskCache, unsafe_reason
 
 NOW = 1_800_000_000.0
 
@@ -174,7 +174,7 @@ def test_a_link_in_the_place_of_the_directory_is_refused(below: str, tmp_path: P
     link = tmp_path / "cache" / below if below else tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere" / below)
     directory = tmp_path / "cache" if below else link
-    assert why_refused(directory) is not None
+    assert unsafe_reason(directory) is not None
     cache = DiskCache(directory, clock=Clock())
     cache.put("a", b"a", NOW + 1)
     assert cache.get("a") is None
@@ -199,7 +199,7 @@ def test_directories_that_others_can_change_are_refused(tmp_path: Path) -> None:
         (above, 0o777, True), (above, 0o1777, False), (above, 0o775, False), (above, 0o755, False),
     ):  # fmt: skip
         path.chmod(mode)
-        assert (why_refused(place) is not None) == refused, (path, oct(mode))
+        assert (unsafe_reason(place) is not None) == refused, (path, oct(mode))
         path.chmod(0o755)
     (place / "fetched").mkdir()
     (place / "fetched").chmod(0o777)
@@ -218,7 +218,7 @@ def test_what_belongs_to_others_is_refused(tmp_path: Path) -> None:
     os.chown(path, 0, 0)
     assert cache.get("a") == b"a"
     os.chown(tmp_path / "cache", 12345, 12345)
-    assert "another user" in str(why_refused(tmp_path / "cache"))
+    assert "another user" in str(unsafe_reason(tmp_path / "cache"))
 
 
 def test_several_processes_at_once(tmp_path: Path) -> None:

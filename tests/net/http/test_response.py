@@ -5,6 +5,8 @@ from __future__ import annotations
 import calendar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scanner.net.http.response import MOST_FIELD, MOST_HEAD, NotHttp, read_answer_untrusted
 
@@ -67,16 +69,31 @@ def test_what_is_not_http(data: bytes) -> None:
     "date",
     [
         b"Mon, 99 Nov 2026 06:01:02 GMT",
-        b"Mon, 23 Nov 0026 06:01:02 GMT",
         b"Mon, 23 Nov 2026 26:01:02 GMT",
         b"yesterday",
+        b"Mon, 31 Feb 2026 06:01:02 GMT",
+        b"Mon, 23 Nov 2026 06:01:02",
+        b"Mon, " + b"9" * 900 + b" Nov 2026 06:01:02 GMT",
+        b"(" * 900 + b" GMT",
         "Mon, ２３ Nov 2026 06:01:02 GMT".encode(),
         b"",
     ],
 )
-def test_dates_that_are_none(date: bytes) -> None:
+def test_unreadable_dates_are_left_out(date: bytes) -> None:
     answer = read_answer_untrusted(b"HTTP/1.1 200 OK\r\nDate: " + date + b"\r\n\r\n")
     assert answer is not None and answer.date is None
+
+
+def test_obsolete_form_of_a_date_is_read() -> None:
+    """RFC 9110 section 5.6.7: recipients must accept the form of RFC 850."""
+    answer = read_answer_untrusted(b"HTTP/1.1 200 OK\r\nDate: Monday, 23-Nov-26 06:01:02 GMT\r\n\r\n")
+    assert answer is not None and answer.date == calendar.timegm((2026, 11, 23, 6, 1, 2))
+
+
+@given(st.text(max_size=60))
+def test_no_date_raises(text: str) -> None:
+    date = text.replace("\r", "").replace("\n", "").encode("utf-8", "replace")
+    assert read_answer_untrusted(b"HTTP/1.1 200 OK\r\nDate: " + date + b" GMT\r\n\r\n") is not None
 
 
 def test_long_and_strange_fields() -> None:

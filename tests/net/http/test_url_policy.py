@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from scanner.net.http.url_policy import Refused, Url, read_url_untrusted, why_not
+from scanner.net.http.url_policy import Url, UrlRefused, read_url_untrusted, refusal_reason
 
 # A first, a last and a middle address of every special network, and whether --private-urls opens it.
 SPECIAL_V4 = {
@@ -69,40 +69,40 @@ def test_special_ipv4_addresses_in_every_form(kind: str) -> None:
     addresses, opened = SPECIAL_V4[kind]
     for address in addresses:
         for form, text in {"plain": address, **hidden(address)}.items():
-            assert why_not(text, private=False), (form, text)
-            assert (why_not(text, private=True) is None) is opened, (form, text)
+            assert refusal_reason(text, private=False), (form, text)
+            assert (refusal_reason(text, private=True) is None) is opened, (form, text)
 
 
 @pytest.mark.parametrize("kind", SPECIAL_V6)
 def test_special_ipv6_addresses(kind: str) -> None:
     addresses, opened = SPECIAL_V6[kind]
     for address in addresses:
-        assert why_not(address, private=False), address
-        assert (why_not(address, private=True) is None) is opened, address
+        assert refusal_reason(address, private=False), address
+        assert (refusal_reason(address, private=True) is None) is opened, address
 
 
 def test_ordinary_addresses() -> None:
     for address in ORDINARY_V4:
-        assert why_not(address, private=False) is None, address
+        assert refusal_reason(address, private=False) is None, address
         for form, text in hidden(address).items():
-            assert why_not(text, private=False) is None, (form, text)
+            assert refusal_reason(text, private=False) is None, (form, text)
     for address in ORDINARY_V6:
-        assert why_not(address, private=False) is None, address
+        assert refusal_reason(address, private=False) is None, address
 
 
 def test_what_the_standard_library_holds_for_special_is_refused() -> None:
     """Its tables are another reading of the same registries."""
     for value in range(0, 1 << 32, (1 << 20) + 77_777):
         address = ipaddress.IPv4Address(value)
-        assert address.is_global or why_not(str(address), private=False), address
+        assert address.is_global or refusal_reason(str(address), private=False), address
     for value in range(0, 1 << 128, (1 << 117) + (7 << 90)):
         other = ipaddress.IPv6Address(value)
-        assert other.is_global or why_not(str(other), private=False), other
+        assert other.is_global or refusal_reason(str(other), private=False), other
 
 
 @pytest.mark.parametrize("text", ["", "www.example.org", "1.2.3", "0x7f.0.0.1", "127.1"])
 def test_what_is_no_address(text: str) -> None:
-    assert why_not(text, private=True)
+    assert refusal_reason(text, private=True)
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_urls(text: str, read: Url) -> None:
     ],
 )
 def test_urls_that_are_not_followed(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(UrlRefused):
         read_url_untrusted(text)
