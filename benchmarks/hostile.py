@@ -33,7 +33,7 @@ from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.net.dns.caa_tlsa import caa_set_untrusted
 from scanner.net.dns.dnspython_codec import read_answer_untrusted as read_long_untrusted
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.message_wire import read_answer_untrusted as read_short_untrusted
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
@@ -321,7 +321,7 @@ def _dns(kind: str, data: bytes) -> Callable[[], object]:
     count = min(60_000 // len(record), 500)  # more are refused unread
     header = struct.pack(">HHHHHH", 1, 0x8180, 1, count, 0, 0)
     message = header + wire + struct.pack(">HH", rdtype, 1) + record * count
-    question = Question(HOST, rdtype, wire + struct.pack(">HH", rdtype, 1))
+    question = DnsQuestion(HOST, rdtype, wire + struct.pack(">HH", rdtype, 1))
 
     def read() -> None:
         if read_short_untrusted(message, question) is None:

@@ -21,7 +21,7 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 def show(answer: CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer, stream: TextIO) -> None:
     """Print the answer."""
     buffer = None if stream.isatty() else io.StringIO()
-    page = _Page(Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False))
+    page = _AnswerPage(Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False))
     if answer["kind"] == "code":
         page.code(answer)
     elif answer["kind"] == "cause":
@@ -34,7 +34,7 @@ def show(answer: CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer, stream: 
         stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
 
 
-class _Page:
+class _AnswerPage:
     def __init__(self, console: Console) -> None:
         self._console = console
 

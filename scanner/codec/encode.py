@@ -61,7 +61,7 @@ MAX_NEGOTIATIONS: Final = 512
 LONGEST_NEGOTIATION: Final = 16 << 10
 
 
-class _Fields:
+class _PlainFields:
     """Fields of a kind of record, with their plain values: those in ``plain``, else their defaults."""
 
     __slots__ = ("get", "names", "plain")
@@ -94,19 +94,19 @@ def _default(field: Any) -> Any:
     return field.default if field.default_factory is NODEFAULT else field.default_factory()
 
 
-_all_fields = cache(_Fields)
+_all_fields = cache(_PlainFields)
 
-_TARGET: Final = _Fields(Evidence, PUBLISHED[Evidence])
-_ANSWER: Final = _Fields(DnsAnswer, PUBLISHED[DnsAnswer])
-_ENDPOINT: Final = _Fields(EndpointEvidence, PUBLISHED[EndpointEvidence])
+_TARGET: Final = _PlainFields(Evidence, PUBLISHED[Evidence])
+_ANSWER: Final = _PlainFields(DnsAnswer, PUBLISHED[DnsAnswer])
+_ENDPOINT: Final = _PlainFields(EndpointEvidence, PUBLISHED[EndpointEvidence])
 # Of a first connection that failed, and of one whose flight was read to its end, which is in fields of its own.
-_FAILED: Final = _Fields(Probe, PUBLISHED[Probe] | {"offer", "sni"})
-_WHOLE: Final = _Fields(Probe, PUBLISHED[Probe] | {"offer", "sni", "flight", "bytes_received"})
+_FAILED: Final = _PlainFields(Probe, PUBLISHED[Probe] | {"offer", "sni"})
+_WHOLE: Final = _PlainFields(Probe, PUBLISHED[Probe] | {"offer", "sni", "flight", "bytes_received"})
 # Of a flight that was read to its end and has nothing wrong.
-_NEGOTIATION: Final = _Fields(
+_NEGOTIATION: Final = _PlainFields(
     Negotiation, PUBLISHED[Negotiation] | {"finished_valid"}, {"signature_valid": True, "complete": True}
 )
-_FOLLOWUP: Final = _Fields(
+_FOLLOWUP: Final = _PlainFields(
     Probe, ("offer", "sni", "failure", "connect_seconds", "starttls_seconds", "handshake_seconds")
 )
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509 import ocsp
 
-from scanner.demo.pki import DAY, Authority, Pki, der
+from scanner.demo.pki import DAY, DemoAuthority, Pki, der
 from scanner.demo.servers import MAX_REQUEST, REQUEST_SECONDS, Handler
 
 # Responders commonly backdate their answers for clients with slow clocks.
@@ -34,12 +34,12 @@ def ocsp_url(pki: Pki) -> x509.AuthorityInformationAccess:
     return _access(x509.OID_OCSP, f"{pki.services_url}/ocsp")
 
 
-def authority_url(pki: Pki, authority: Authority) -> str:
+def authority_url(pki: Pki, authority: DemoAuthority) -> str:
     """Return the URL of an authority's certificate."""
     return f"{pki.services_url}/ca/{authority.certificate.serial_number:x}"
 
 
-def crl_url(pki: Pki, authority: Authority) -> x509.CRLDistributionPoints:
+def crl_url(pki: Pki, authority: DemoAuthority) -> x509.CRLDistributionPoints:
     """Return the extension with the URL of an authority's CRL."""
     return distribution_points(_list_url(pki, authority))
 
@@ -55,7 +55,7 @@ def _access(method: x509.ObjectIdentifier, url: str) -> x509.AuthorityInformatio
     return x509.AuthorityInformationAccess([x509.AccessDescription(method, x509.UniformResourceIdentifier(url))])
 
 
-def _list_url(pki: Pki, authority: Authority) -> str:
+def _list_url(pki: Pki, authority: DemoAuthority) -> str:
     return f"{pki.services_url}/crl/{authority.certificate.serial_number:x}"
 
 
@@ -65,7 +65,7 @@ def _list_url(pki: Pki, authority: Authority) -> str:
 def ocsp_staple(
     pki: Pki,
     leaf: bytes,
-    issuer: Authority,
+    issuer: DemoAuthority,
     *,
     revoked: bool = False,
     age: timedelta = BACKDATING,
@@ -86,13 +86,13 @@ def ocsp_staple(
     return _signed(builder, issuer)
 
 
-def _signed(builder: ocsp.OCSPResponseBuilder, issuer: Authority) -> bytes:
+def _signed(builder: ocsp.OCSPResponseBuilder, issuer: DemoAuthority) -> bytes:
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.certificate)
     response = builder.sign(issuer.key, _hash_for(issuer))
     return response.public_bytes(serialization.Encoding.DER)
 
 
-def _hash_for(issuer: Authority) -> hashes.SHA256 | None:
+def _hash_for(issuer: DemoAuthority) -> hashes.SHA256 | None:
     return None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
 
@@ -129,14 +129,14 @@ def _unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
     return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(serialization.Encoding.DER)
 
 
-def _key_hash(authority: Authority, algorithm: hashes.HashAlgorithm) -> bytes:
+def _key_hash(authority: DemoAuthority, algorithm: hashes.HashAlgorithm) -> bytes:
     # SubjectKeyIdentifier.from_public_key is the SHA-1 of the key's BIT STRING, which is what OCSP hashes.
     if isinstance(algorithm, hashes.SHA1):
         return x509.SubjectKeyIdentifier.from_public_key(authority.key.public_key()).digest
     return b""
 
 
-def make_crl(pki: Pki, authority: Authority) -> bytes:
+def make_crl(pki: Pki, authority: DemoAuthority) -> bytes:
     """Return an authority's CRL. It lists all revoked certificates of the demo, whose serial numbers are unique."""
     made = pki.now - BACKDATING
     own = x509.UniformResourceIdentifier(_list_url(pki, authority))

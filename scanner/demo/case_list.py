@@ -17,9 +17,9 @@ from scanner.demo import (
     cases_servers,
     cases_transparency,
 )
-from scanner.demo.cases import Case
+from scanner.demo.cases import DemoCase
 
-CASES: Final[tuple[Case, ...]] = (
+CASES: Final[tuple[DemoCase, ...]] = (
     *cases_healthy.CASES,
     *cases_dns.CASES,
     *cases_network.CASES,

@@ -64,7 +64,7 @@ class Endpoint(Struct, frozen=True):
 HandlerFactory = Callable[["ServerFactory", Endpoint], Handler]
 
 
-class Case(Struct, frozen=True, kw_only=True):
+class DemoCase(Struct, frozen=True, kw_only=True):
     """One row of the demo's inventory.
 
     ``code`` is the code that the case demonstrates, ``also`` further ones that apply; the finding must have exactly

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scanner.demo.cases import ANY_SECURITY_LEVEL, DOMAIN, Case, Endpoint, HandlerFactory, ServerFactory, presenting
+from scanner.demo.cases import ANY_SECURITY_LEVEL, DOMAIN, DemoCase, Endpoint, HandlerFactory, ServerFactory, presenting
 from scanner.demo.pki import (
     DAY,
     Credential,
@@ -20,7 +20,7 @@ from scanner.demo.pki import (
     with_sha1_signature,
     without_last_bytes,
 )
-from scanner.demo.server_messages import Suite
+from scanner.demo.server_messages import ServerSuite
 from scanner.demo.servers import Handler, scripted
 
 # Below private enterprise number 32473, which is reserved for examples (RFC 5612).
@@ -72,11 +72,11 @@ def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     # OpenSSL does not load it, so a scripted server sends it.
     credential = factory.pki.leaf(endpoint.host)
     broken = credential.sending(without_last_bytes(credential.leaf), *credential.chain[1:])
-    return scripted(broken, suites=[Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
+    return scripted(broken, suites=[ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
 
 
 VALIDITY: Final = (
-    Case(
+    DemoCase(
         name="expired",
         story="The certificate ran out nine days ago.",
         outcome="fail",
@@ -84,7 +84,7 @@ VALIDITY: Final = (
         code="certificate-expired",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),),
     ),
-    Case(
+    DemoCase(
         name="not-yet-valid",
         story="The certificate begins in three days.",
         outcome="fail",
@@ -92,7 +92,7 @@ VALIDITY: Final = (
         code="certificate-not-yet-valid",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(3 * DAY, 93 * DAY))),),
     ),
-    Case(
+    DemoCase(
         name="self-signed",
         story="Nobody but the certificate itself vouches for it.",
         outcome="fail",
@@ -101,14 +101,14 @@ VALIDITY: Final = (
         owner="platform",
         servers=(presenting(_self_signed),),
     ),
-    Case(
+    DemoCase(
         name="expires-soon",
         story="Three days are left of ninety.",
         outcome="warn",
         code="expires-soon",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-87 * DAY, timedelta(days=3, hours=1)))),),
     ),
-    Case(
+    DemoCase(
         name="expired-and-misnamed",
         story="Expired, and for another name: both are said, the first names the cause.",
         outcome="fail",
@@ -120,7 +120,7 @@ VALIDITY: Final = (
 )
 
 NAMES: Final = (
-    Case(
+    DemoCase(
         name="wrong-name",
         story="The certificate is for other names.",
         outcome="fail",
@@ -128,7 +128,7 @@ NAMES: Final = (
         code="name-not-in-san",
         servers=(presenting(lambda pki, at: pki.leaf(f"www.{DOMAIN}", f"wrong-names.{DOMAIN}")),),
     ),
-    Case(
+    DemoCase(
         name="a.b.wildcard",
         story="A wildcard covers one label, and this name is two below it.",
         outcome="fail",
@@ -136,7 +136,7 @@ NAMES: Final = (
         code="wildcard-depth",
         servers=(presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),),
     ),
-    Case(
+    DemoCase(
         name="bare",
         story="A wildcard does not cover the domain itself.",
         outcome="fail",
@@ -144,7 +144,7 @@ NAMES: Final = (
         code="wildcard-depth",
         servers=(presenting(lambda pki, at: pki.leaf(f"*.bare.{DOMAIN}")),),
     ),
-    Case(
+    DemoCase(
         name="common-name-only",
         story="The name is in the subject alone, where browsers no longer look.",
         outcome="fail",
@@ -153,7 +153,7 @@ NAMES: Final = (
         owner="platform",
         servers=(presenting(lambda pki, at: pki.leaf(common_name=at.host)),),
     ),
-    Case(
+    DemoCase(
         name="not-configured-here",
         story="The server shows its default site's certificate for whatever name it does not know.",
         outcome="fail",
@@ -165,7 +165,7 @@ NAMES: Final = (
 )
 
 ISSUERS: Final = (
-    Case(
+    DemoCase(
         name="intermediate-not-sent",
         story="The intermediate is not sent; another server of this fleet sends it.",
         outcome="fail",
@@ -174,7 +174,7 @@ ISSUERS: Final = (
         owner="mail",
         servers=(presenting(_without_intermediate),),
     ),
-    Case(
+    DemoCase(
         name="intermediate-unobtainable",
         story="The intermediate is not sent, and where the certificate says it can be had there is nothing.",
         outcome="fail",
@@ -183,7 +183,7 @@ ISSUERS: Final = (
         owner="mail",
         servers=(presenting(lambda pki, at: _unobtainable_issuer(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),),
     ),
-    Case(
+    DemoCase(
         name="untrusted-root",
         story="A complete chain to a root that is in no store.",
         outcome="fail",
@@ -192,7 +192,7 @@ ISSUERS: Final = (
         owner="platform",
         servers=(presenting(_untrusted_root),),
     ),
-    Case(
+    DemoCase(
         name="issuer-unknown",
         story="The issuer is not sent, and nothing says where to get it.",
         outcome="fail",
@@ -204,8 +204,8 @@ ISSUERS: Final = (
 )
 
 
-def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> Case:
-    return Case(
+def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> DemoCase:
+    return DemoCase(
         name=code,
         story=story,
         outcome="fail",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from scanner.demo.cases import Case, Endpoint, HandlerFactory, ServerFactory, valid_credential
+from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, valid_credential
 from scanner.demo.pki import pem
 from scanner.demo.servers import Handler, openssl
 
@@ -40,7 +40,7 @@ def _asking_for_certificate(
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="client-cert-required",
         story="TLS 1.3: the handshake ends well, and then an alert says that a certificate is required.",
         outcome="fail",
@@ -49,7 +49,7 @@ CASES: Final = (
         owner="payments",
         servers=(_asking_for_certificate(ssl.CERT_REQUIRED),),
     ),
-    Case(
+    DemoCase(
         name="client-cert-required-tls12",
         story="TLS 1.2: refuses the handshake of clients without a certificate.",
         outcome="fail",
@@ -58,7 +58,7 @@ CASES: Final = (
         owner="payments",
         servers=(_asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
-    Case(
+    DemoCase(
         name="client-cert-page",
         story="Completes the handshake without a client certificate, and answers HTTP 400 for want of it, as nginx does.",
         outcome="fail",
@@ -68,7 +68,7 @@ CASES: Final = (
         owner="payments",
         servers=(_asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),),
     ),
-    Case(
+    DemoCase(
         name="client-cert-optional",
         story="Asks for a client certificate and serves everybody.",
         code="client-certificate-optional",
@@ -76,7 +76,7 @@ CASES: Final = (
         owner="payments",
         servers=(_asking_for_certificate(ssl.CERT_OPTIONAL),),
     ),
-    Case(
+    DemoCase(
         name="client-cert-optional-tls12",
         story="Asks for a client certificate in TLS 1.2 and serves everybody.",
         code="client-certificate-optional",

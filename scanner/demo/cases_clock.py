@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from scanner.demo.cases import Case, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.cases import DemoCase, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.pki import DAY, pem
 from scanner.demo.servers import Handler, openssl
 
@@ -22,7 +22,7 @@ def _slow_clock(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="slow-clock",
         story="Its clock is two days behind, by which it judges the certificates of its clients.",
         outcome="warn",
@@ -33,7 +33,7 @@ CASES: Final = (
         needs_time=True,
         servers=(_slow_clock,),
     ),
-    Case(
+    DemoCase(
         name="new-certificate",
         story="A certificate of yesterday, seen by a machine whose clock is three days behind, and in order by any other.",
         outcome="fail",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.demo.cases import Case, DnsBehaviour, presenting, valid_credential
+from scanner.demo.cases import DemoCase, DnsBehaviour, presenting, valid_credential
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="no-such-name",
         story="The name does not exist.",
         outcome="fail",
@@ -15,7 +15,7 @@ CASES: Final = (
         code="nxdomain",
         dns=DnsBehaviour.NXDOMAIN,
     ),
-    Case(
+    DemoCase(
         name="no-address",
         story="The name exists and has neither A nor AAAA.",
         outcome="fail",
@@ -24,7 +24,7 @@ CASES: Final = (
         dns=DnsBehaviour.NO_ADDRESS,
         owner="mail",
     ),
-    Case(
+    DemoCase(
         name="dns-servfail",
         story="The resolver cannot get an answer.",
         outcome="fail",
@@ -32,7 +32,7 @@ CASES: Final = (
         code="servfail",
         dns=DnsBehaviour.SERVFAIL,
     ),
-    Case(
+    DemoCase(
         name="dns-refused",
         story="The resolver refuses the question.",
         outcome="fail",
@@ -40,7 +40,7 @@ CASES: Final = (
         code="refused",
         dns=DnsBehaviour.REFUSED,
     ),
-    Case(
+    DemoCase(
         name="dns-silent",
         story="The resolver never answers for this name.",
         outcome="fail",
@@ -48,7 +48,7 @@ CASES: Final = (
         code="dns-timeout",
         dns=DnsBehaviour.SILENT,
     ),
-    Case(
+    DemoCase(
         name="cname-loop",
         story="Two CNAME records point at each other.",
         outcome="fail",
@@ -57,7 +57,7 @@ CASES: Final = (
         dns=DnsBehaviour.CNAME_LOOP,
         owner="platform",
     ),
-    Case(
+    DemoCase(
         name="dangling",
         story="A CNAME to a name that is gone: whoever registers it gets the traffic.",
         outcome="fail",
@@ -66,7 +66,7 @@ CASES: Final = (
         dns=DnsBehaviour.DANGLING_CNAME,
         owner="platform",
     ),
-    Case(
+    DemoCase(
         name="dnssec-bogus",
         story="SERVFAIL that goes away with checking disabled: the signatures are broken.",
         outcome="fail",
@@ -74,7 +74,7 @@ CASES: Final = (
         code="dnssec-bogus",
         dns=DnsBehaviour.BOGUS,
     ),
-    Case(
+    DemoCase(
         name="private-address",
         story="A name in public DNS with an address that only works from within.",
         outcome="warn",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, Case, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.servers import Handler, imap, openssl, postgres, smtp
 
 
@@ -36,70 +36,70 @@ def _needs_sni(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="healthy",
         story="TLS 1.3 and 1.2, an ECDSA certificate and its intermediate.",
         protocol="https",
         servers=(presenting(valid_credential),),
     ),
-    Case(
+    DemoCase(
         name="tls12",
         story="TLS 1.2 only, which every client still takes.",
         servers=(presenting(valid_credential, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
-    Case(
+    DemoCase(
         name="tls13",
         story="TLS 1.3 only, which every current client has.",
         servers=(presenting(valid_credential, minimum=ssl.TLSVersion.TLSv1_3),),
     ),
-    Case(
+    DemoCase(
         name="rsa",
         story="An RSA certificate under an RSA intermediate.",
         owner="payments",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key)),),
     ),
-    Case(
+    DemoCase(
         name="hello-retry",
         story="Takes P-384 alone and asks for another hello: one round trip more, nothing wrong.",
         owner="payments",
         servers=(presenting(valid_credential, curve="secp384r1"),),
     ),
-    Case(
+    DemoCase(
         name="shop.wildcard",
         story="A wildcard that covers the name.",
         servers=(presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),),
     ),
-    Case(
+    DemoCase(
         name="bücher",
         story="An internationalized name, in the certificate as an A-label.",
         servers=(presenting(lambda pki, at: pki.leaf(f"xn--bcher-kva.{DOMAIN}")),),
         host=f"bücher.{DOMAIN}",
     ),
-    Case(
+    DemoCase(
         name="address",
         story="Asked for by address, and the certificate has the address.",
         owner="data",
         host="",
         servers=(presenting(lambda pki, at: pki.leaf(at.address)),),
     ),
-    Case(
+    DemoCase(
         name="ipv6",
         story="A name with an IPv6 address alone.",
         owner="data",
         ipv6=True,
         servers=(presenting(valid_credential),),
     ),
-    Case(
+    DemoCase(
         name="sends-intermediate",
         story="Sends the intermediate that another server of the fleet forgets.",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.unsent)),),
     ),
-    Case(
+    DemoCase(
         name="needs-sni",
         story="Refuses every name but its own, and clients that send none.",
         servers=(_needs_sni,),
     ),
-    Case(name="mx", story="SMTP with STARTTLS.", protocol="smtp", owner="mail", servers=(_smtp,)),
-    Case(name="mailbox", story="IMAP with STARTTLS.", protocol="imap", owner="mail", servers=(_imap,)),
-    Case(name="database", story="PostgreSQL with TLS.", protocol="postgres", owner="data", servers=(_postgres,)),
+    DemoCase(name="mx", story="SMTP with STARTTLS.", protocol="smtp", owner="mail", servers=(_smtp,)),
+    DemoCase(name="mailbox", story="IMAP with STARTTLS.", protocol="imap", owner="mail", servers=(_imap,)),
+    DemoCase(name="database", story="PostgreSQL with TLS.", protocol="postgres", owner="data", servers=(_postgres,)),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, Case, Endpoint, ServerFactory, presenting, valid_credential
-from scanner.demo.pki import Authority, Credential, Pki
+from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.pki import Credential, DemoAuthority, Pki
 from scanner.demo.servers import Handler, openssl
 
 # The name of badssl.com's test interceptor in Chrome's list.
@@ -19,7 +19,7 @@ PORTAL_ANSWER: Final = (
 )
 
 
-def _with_root(authority: Authority, credential: Credential) -> Credential:
+def _with_root(authority: DemoAuthority, credential: Credential) -> Credential:
     """Append the interceptor's root, as interceptors do."""
     return credential.sending(*credential.chain, authority.der)
 
@@ -44,7 +44,7 @@ def _portal(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="inspected",
         story="Security software that Chrome knows by name has made the certificate.",
         outcome="fail",
@@ -55,7 +55,7 @@ CASES: Final = (
         servers=(presenting(_known_interceptor),),
     ),
     *(
-        Case(
+        DemoCase(
             name=host.split(".")[1],
             host=host,
             story="One issuer that nobody trusts signs its own key to this site and to others of other owners.",
@@ -68,7 +68,7 @@ CASES: Final = (
         )
         for host in UNRELATED_HOSTS
     ),
-    Case(
+    DemoCase(
         name="portal",
         story="A network's login page answers in place of the site, under its own certificate.",
         outcome="fail",
@@ -78,7 +78,7 @@ CASES: Final = (
         owner="corp",
         servers=(_portal,),
     ),
-    Case(
+    DemoCase(
         name="one-path-intercepted",
         story="Two addresses: a public CA's certificate on one, on the other that of a CA that nobody trusts.",
         outcome="fail",

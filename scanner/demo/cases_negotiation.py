@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from scanner.demo.cases import (
-    Case,
+    DemoCase,
     Endpoint,
     HandlerFactory,
     ServerFactory,
@@ -18,7 +18,7 @@ from scanner.demo.cases import (
     without_certificate,
 )
 from scanner.demo.client_hello import ClientHello
-from scanner.demo.server_messages import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, Suite, alert, server_flight
+from scanner.demo.server_messages import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, ServerSuite, alert, server_flight
 from scanner.demo.servers import (
     Handler,
     answer_hello_with,
@@ -29,10 +29,10 @@ from scanner.demo.servers import (
 )
 
 
-def _old(version: int, *suites: Suite, answers_any_version: bool = False) -> HandlerFactory:
+def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) -> HandlerFactory:
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
         pki = factory.pki
-        ecdsa = Suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA in suites
+        ecdsa = ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA in suites
         credential = (
             pki.leaf(endpoint.host) if ecdsa else pki.leaf(endpoint.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
         )
@@ -55,26 +55,28 @@ def _intolerant(refuse: Handler) -> HandlerFactory:
 def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
     flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
-    suites = [Suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+    suites = [ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
     return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
 
 
 def _triple_des_only(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
-    return scripted(credential, suites=[Suite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, Suite.TLS_RSA_WITH_RC4_128_SHA])
+    return scripted(
+        credential, suites=[ServerSuite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, ServerSuite.TLS_RSA_WITH_RC4_128_SHA]
+    )
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="tls11-only",
         story="TLS 1.1 and nothing newer; says so with a protocol_version alert.",
         outcome="fail",
         cause="protocol-version",
         code="legacy-version-only",
         owner="payments",
-        servers=(_old(TLS11, Suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA),),
+        servers=(_old(TLS11, ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA),),
     ),
-    Case(
+    DemoCase(
         name="tls10-only",
         story="TLS 1.0 from before version lists: answers every hello with its own version.",
         outcome="fail",
@@ -84,22 +86,22 @@ CASES: Final = (
         servers=(
             _old(
                 TLS10,
-                Suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
-                Suite.TLS_RSA_WITH_AES_128_CBC_SHA,
+                ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+                ServerSuite.TLS_RSA_WITH_AES_128_CBC_SHA,
                 answers_any_version=True,
             ),
         ),
     ),
-    Case(
+    DemoCase(
         name="ssl3-only",
         story="SSL 3.0, broken since 2014.",
         outcome="fail",
         cause="protocol-version",
         code="legacy-version-only",
         owner="platform",
-        servers=(_old(SSL30, Suite.TLS_RSA_WITH_RC4_128_SHA),),
+        servers=(_old(SSL30, ServerSuite.TLS_RSA_WITH_RC4_128_SHA),),
     ),
-    Case(
+    DemoCase(
         name="version-rejected",
         story="A protocol_version alert for every version there is.",
         outcome="fail",
@@ -107,7 +109,7 @@ CASES: Final = (
         code="version-rejected",
         servers=(without_certificate(answer_hello_with(alert(Alert.PROTOCOL_VERSION))),),
     ),
-    Case(
+    DemoCase(
         name="version-intolerant",
         story="TLS 1.2 works, but a hello that mentions TLS 1.3 is refused instead of negotiated down.",
         outcome="fail",
@@ -116,7 +118,7 @@ CASES: Final = (
         owner="payments",
         servers=(_intolerant(close_with_alert(Alert.PROTOCOL_VERSION)),),
     ),
-    Case(
+    DemoCase(
         name="version-intolerant-close",
         story="The same, by hanging up.",
         outcome="fail",
@@ -125,7 +127,7 @@ CASES: Final = (
         owner="payments",
         servers=(_intolerant(close_without_answer),),
     ),
-    Case(
+    DemoCase(
         name="retired-suites",
         story="TLS 1.2 with ECDHE and CBC-SHA384 alone, which browsers gave up years ago.",
         outcome="fail",
@@ -137,7 +139,7 @@ CASES: Final = (
             ),
         ),
     ),
-    Case(
+    DemoCase(
         name="triple-des-only",
         story="Nothing but 3DES and RC4, which nobody offers.",
         outcome="fail",
@@ -146,7 +148,7 @@ CASES: Final = (
         owner="platform",
         servers=(_triple_des_only,),
     ),
-    Case(
+    DemoCase(
         name="no-forward-secrecy",
         story="RSA key transport alone: browsers still take it, Go and Python do not.",
         outcome="fail",
@@ -162,7 +164,7 @@ CASES: Final = (
             ),
         ),
     ),
-    Case(
+    DemoCase(
         name="no-shared-group",
         story="P-521 as the only group: OpenSSL and curl have it, Chrome does not.",
         outcome="fail",
@@ -170,7 +172,7 @@ CASES: Final = (
         code="no-shared-group",
         servers=(presenting(valid_credential, for_any_name=True, curve="secp521r1"),),
     ),
-    Case(
+    DemoCase(
         name="ed25519",
         story="An Ed25519 certificate alone: no browser takes one.",
         outcome="fail",
@@ -178,7 +180,7 @@ CASES: Final = (
         code="no-shared-signature-scheme",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, key=ed25519.Ed25519PrivateKey.generate())),),
     ),
-    Case(
+    DemoCase(
         name="sha1-signatures",
         story="Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
         outcome="fail",
@@ -187,7 +189,7 @@ CASES: Final = (
         owner="platform",
         servers=(_sha1_signatures,),
     ),
-    Case(
+    DemoCase(
         name="handshake-failure",
         story="A handshake_failure alert whatever is offered.",
         outcome="fail",
@@ -195,7 +197,7 @@ CASES: Final = (
         code="handshake-failure",
         servers=(without_certificate(answer_hello_with(alert(Alert.HANDSHAKE_FAILURE))),),
     ),
-    Case(
+    DemoCase(
         name="insufficient-security",
         story="An insufficient_security alert whatever is offered.",
         outcome="fail",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from scanner.demo.cases import (
-    Case,
     DeadSocket,
+    DemoCase,
     Endpoint,
     ServerFactory,
     presenting,
@@ -40,7 +40,7 @@ def _drops_large_hello(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="port-closed",
         story="The host is there and nothing listens.",
         outcome="fail",
@@ -48,7 +48,7 @@ CASES: Final = (
         code="connection-refused",
         servers=(DeadSocket.REFUSES,),
     ),
-    Case(
+    DemoCase(
         name="firewalled",
         story="Connection requests vanish.",
         outcome="fail",
@@ -57,7 +57,7 @@ CASES: Final = (
         owner="platform",
         servers=(DeadSocket.NEVER_ACCEPTS,),
     ),
-    Case(
+    DemoCase(
         name="reset-after-hello",
         story="The connection opens, and every hello is answered by a reset.",
         outcome="fail",
@@ -65,7 +65,7 @@ CASES: Final = (
         code="reset-after-hello",
         servers=(without_certificate(reset_after_hello),),
     ),
-    Case(
+    DemoCase(
         name="silent-after-hello",
         story="The connection opens, and every hello is answered by nothing.",
         outcome="fail",
@@ -73,7 +73,7 @@ CASES: Final = (
         code="silent-after-hello",
         servers=(without_certificate(silent),),
     ),
-    Case(
+    DemoCase(
         name="sni-filtered",
         story="A filter resets connections that ask for this name; the server behind it is well.",
         outcome="fail",
@@ -81,7 +81,7 @@ CASES: Final = (
         code="sni-filtered",
         servers=(_sni_filtered,),
     ),
-    Case(
+    DemoCase(
         name="large-hello-dropped",
         story="A middlebox drops hellos of more than one packet, which every hello with a post-quantum share is.",
         outcome="fail",
@@ -90,7 +90,7 @@ CASES: Final = (
         owner="payments",
         servers=(_drops_large_hello,),
     ),
-    Case(
+    DemoCase(
         name="half-dead",
         story="Two addresses, and one of them refuses connections.",
         outcome="warn",

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from scanner.demo import server_messages
 from scanner.demo.ca_services import authority_url, crl_url, distribution_points, ocsp_staple, ocsp_url
-from scanner.demo.cases import Case, Endpoint, HandlerFactory, ServerFactory, presenting
+from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, presenting
 from scanner.demo.pki import DAY, Credential, Pki
 from scanner.demo.servers import Handler, scripted
 
@@ -29,7 +29,7 @@ def _stapling(make: Callable[[Pki, Credential], bytes], *extensions: tuple[x509.
         credential = factory.pki.leaf(endpoint.host, extensions=extensions)
         flight = partial(server_messages.server_flight, staple=make(factory.pki, credential))
         return scripted(
-            credential, suites=[server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], flight=flight
+            credential, suites=[server_messages.ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], flight=flight
         )
 
     return build
@@ -86,12 +86,12 @@ def _issuer_published(pki: Pki, at: Endpoint) -> Credential:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="staple-good",
         story="Staples an OCSP response that says: good.",
         servers=(_stapling(_good, MUST_STAPLE),),
     ),
-    Case(
+    DemoCase(
         name="revoked-staple",
         story="The server's own staple says that the certificate is revoked.",
         outcome="fail",
@@ -100,7 +100,7 @@ CASES: Final = (
         owner="payments",
         servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, revoked=True)),),
     ),
-    Case(
+    DemoCase(
         name="revoked-ocsp",
         story="The CA's responder says that the certificate is revoked.",
         outcome="fail",
@@ -109,7 +109,7 @@ CASES: Final = (
         owner="payments",
         servers=(presenting(_revoked_by_ocsp),),
     ),
-    Case(
+    DemoCase(
         name="revoked-crl",
         story="The CA's revocation list has the certificate.",
         outcome="fail",
@@ -118,7 +118,7 @@ CASES: Final = (
         owner="payments",
         servers=(presenting(_revoked_by_crl),),
     ),
-    Case(
+    DemoCase(
         name="revoked-intermediate",
         story="The root's revocation list has the intermediate.",
         outcome="fail",
@@ -127,7 +127,7 @@ CASES: Final = (
         owner="platform",
         servers=(presenting(_under_revoked),),
     ),
-    Case(
+    DemoCase(
         name="must-staple",
         story="The certificate demands a staple, and the server has none.",
         outcome="fail",
@@ -135,7 +135,7 @@ CASES: Final = (
         code="must-staple-missing",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, extensions=[MUST_STAPLE])),),
     ),
-    Case(
+    DemoCase(
         name="staple-expired",
         story="The staple ran out days ago.",
         outcome="fail",
@@ -143,7 +143,7 @@ CASES: Final = (
         code="staple-invalid",
         servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, age=6 * DAY)),),
     ),
-    Case(
+    DemoCase(
         name="staple-of-another",
         story="The staple is about another certificate.",
         outcome="fail",
@@ -151,7 +151,7 @@ CASES: Final = (
         code="staple-invalid",
         servers=(_stapling(_about_another),),
     ),
-    Case(
+    DemoCase(
         name="staple-badly-signed",
         story="The staple's signature does not verify.",
         outcome="fail",
@@ -159,23 +159,23 @@ CASES: Final = (
         code="staple-invalid",
         servers=(_stapling(_badly_signed),),
     ),
-    Case(
+    DemoCase(
         name="asked-and-good",
         story="The CA's responder was asked, and says: good.",
         servers=(presenting(_good_by_ocsp_and_crl),),
     ),
-    Case(
+    DemoCase(
         name="revocation-unknown",
         story="One of the CA's lists is not there, and the other is a web page.",
         code="revocation-unknown",
         servers=(presenting(_unobtainable_lists),),
     ),
-    Case(
+    DemoCase(
         name="short-lived",
         story="Lives for less than seven days, so nobody has to be asked whether it is revoked.",
         servers=(presenting(_short_lived),),
     ),
-    Case(
+    DemoCase(
         name="intermediate-published",
         story="The intermediate is not sent, and can be had where the certificate says.",
         outcome="fail",

@@ -8,7 +8,7 @@ from typing import Final
 from scanner.demo import server_messages
 from scanner.demo.cases import (
     DOMAIN,
-    Case,
+    DemoCase,
     Endpoint,
     HandlerFactory,
     ServerFactory,
@@ -30,7 +30,7 @@ from scanner.demo.servers import (
     smtp,
 )
 
-_SUITES: Final = [server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
+_SUITES: Final = [server_messages.ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
 
 # Codes that also apply to every placeholder certificate.
 _ALSO_TRUE: Final = ("self-signed-leaf", "name-not-in-san", "default-certificate")
@@ -62,7 +62,7 @@ def _sni_unrecognized(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 def _closes_midway(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    def half(hello: ClientHello, version: int, suite: server_messages.Suite, credential: Credential) -> bytes:
+    def half(hello: ClientHello, version: int, suite: server_messages.ServerSuite, credential: Credential) -> bytes:
         flight = server_messages.server_flight(hello, version, suite, credential)
         return flight[: len(flight) // 2]
 
@@ -70,7 +70,7 @@ def _closes_midway(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    def flight(hello: ClientHello, version: int, suite: server_messages.Suite, credential: Credential) -> bytes:
+    def flight(hello: ClientHello, version: int, suite: server_messages.ServerSuite, credential: Credential) -> bytes:
         # The session id claims 255 bytes, where 32 are allowed and a few are present.
         body = version.to_bytes(2) + secrets.token_bytes(32) + b"\xff" + suite.to_bytes(2) + b"\x00"
         return server_messages.records(22, version, server_messages.handshake(2, body))
@@ -121,8 +121,8 @@ def _case(
     protocol: str = "tls",
     owner: str = "web",
     also: tuple[str, ...] = (),
-) -> Case:
-    return Case(
+) -> DemoCase:
+    return DemoCase(
         name=case,
         story=story,
         outcome="fail",
@@ -217,14 +217,14 @@ CASES: Final = (
     _case("malformed-handshake", "malformed-handshake", "A ServerHello whose lengths make no sense.", _malformed),
     _case("no-certificate", "no-certificate", "A Certificate message with no certificate in it.", _no_certificate),
     _case("key-mismatch", "key-mismatch", "Signs with a key that is not the certificate's.", _key_mismatch),
-    Case(
+    DemoCase(
         name="chain-misordered",
         story="The intermediates in the wrong order: TLS 1.2 demands the right one, most clients sort.",
         outcome="warn",
         code="chain-misordered",
         servers=(presenting(_misordered),),
     ),
-    Case(
+    DemoCase(
         name="chain-has-extras",
         story="Last year's intermediate is still sent along.",
         outcome="warn",
@@ -232,20 +232,20 @@ CASES: Final = (
         owner="mail",
         servers=(presenting(_with_extras),),
     ),
-    Case(
+    DemoCase(
         name="root-sent",
         story="The root is sent along, which every client has or will not believe.",
         code="root-sent",
         servers=(presenting(_with_root),),
     ),
-    Case(
+    DemoCase(
         name="two-certificates",
         story="Two addresses with two certificates, both good.",
         outcome="warn",
         code="endpoints-disagree",
         servers=(presenting(valid_credential), presenting(valid_credential)),
     ),
-    Case(
+    DemoCase(
         name="one-expired",
         story="Two addresses, and on one of them the certificate was not renewed.",
         outcome="fail",

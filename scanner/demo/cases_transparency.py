@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from scanner.demo.cases import Case, HandlerFactory, presenting
+from scanner.demo.cases import DemoCase, HandlerFactory, presenting
 from scanner.demo.demo_logs import DemoLog, Logs
 from scanner.demo.pki import DAY, LEAF_VALIDITY
 
@@ -31,7 +31,7 @@ def _changed(tbs: bytes) -> bytes:
 
 
 CASES: Final = (
-    Case(
+    DemoCase(
         name="no-scts",
         story="The CA has told no log of the certificate.",
         outcome="fail",
@@ -40,7 +40,7 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: ()),),
     ),
-    Case(
+    DemoCase(
         name="too-few-scts",
         story="One log has promised to keep the certificate, where browsers want two.",
         outcome="fail",
@@ -49,7 +49,7 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: (logs.alder,)),),
     ),
-    Case(
+    DemoCase(
         name="unknown-log",
         story="Two logs are enough; the third is one that nobody has heard of.",
         outcome="warn",
@@ -57,7 +57,7 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.unlisted)),),
     ),
-    Case(
+    DemoCase(
         name="log-retired",
         story="Two logs are enough; the third was retired long before it signed.",
         outcome="warn",
@@ -65,7 +65,7 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.retired)),),
     ),
-    Case(
+    DemoCase(
         name="sct-invalid",
         story="The SCTs are those of another certificate.",
         outcome="fail",
@@ -75,7 +75,7 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: logs.sufficient, tbs_for_logs=_changed),),
     ),
-    Case(
+    DemoCase(
         name="validity-too-long",
         story="Issued for 215 days, as public CAs may no longer do.",
         outcome="warn",

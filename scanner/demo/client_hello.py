@@ -58,7 +58,7 @@ class ClientHello(Struct, frozen=True):
         return version <= self.legacy_version
 
 
-class _Reader:
+class _HelloReader:
     """A cursor over bytes; raises ``HelloError`` instead of reading past the end."""
 
     def __init__(self, data: bytes) -> None:
@@ -108,7 +108,7 @@ def complete_hello_untrusted(received: bytes) -> bytes | None:
 
 def parse_hello_untrusted(message: bytes, size: int) -> ClientHello:
     """Parse a whole ClientHello message, including its four-byte header. Raises ``HelloError``."""
-    body = _Reader(message[4:])
+    body = _HelloReader(message[4:])
     version = body.number_untrusted(2)
     random = body.take_untrusted(32)
     body.block_untrusted(1)
@@ -116,7 +116,7 @@ def parse_hello_untrusted(message: bytes, size: int) -> ClientHello:
     body.block_untrusted(1)
     extensions: dict[int, bytes] = {}
     if body.more:
-        inner = _Reader(body.block_untrusted(2))
+        inner = _HelloReader(body.block_untrusted(2))
         while inner.more:
             kind = inner.number_untrusted(2)
             extensions[kind] = inner.block_untrusted(2)
@@ -124,7 +124,7 @@ def parse_hello_untrusted(message: bytes, size: int) -> ClientHello:
     def numbers(kind: int, length_octets: int = 2) -> tuple[int, ...]:
         if kind not in extensions:
             return ()
-        return _numbers_untrusted(_Reader(extensions[kind]).block_untrusted(length_octets))
+        return _numbers_untrusted(_HelloReader(extensions[kind]).block_untrusted(length_octets))
 
     return ClientHello(
         legacy_version=version,
@@ -148,7 +148,7 @@ def _numbers_untrusted(data: bytes) -> tuple[int, ...]:
 def _server_name_untrusted(extension: bytes | None) -> str | None:
     if not extension:
         return None
-    names = _Reader(_Reader(extension).block_untrusted(2))
+    names = _HelloReader(_HelloReader(extension).block_untrusted(2))
     while names.more:
         kind = names.number_untrusted(1)
         value = names.block_untrusted(2)

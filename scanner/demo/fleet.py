@@ -25,7 +25,7 @@ from msgspec import Struct, field
 
 from scanner.demo.ca_services import ca_services
 from scanner.demo.case_list import CASES
-from scanner.demo.cases import Case, DeadSocket, Endpoint, HandlerFactory, ServerFactory
+from scanner.demo.cases import DeadSocket, DemoCase, Endpoint, HandlerFactory, ServerFactory
 from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Pki, pem
 from scanner.demo.servers import Handler, run_handler
@@ -50,10 +50,10 @@ QUEUE_TEST_SECONDS: Final = 0.1
 DEFAULT_PORT: Final = 443
 
 
-class Row(Struct, frozen=True):
+class FleetRow(Struct, frozen=True):
     """A case with the host, port and addresses that it has in the inventory."""
 
-    case: Case
+    case: DemoCase
     host: str
     port: int
     addresses: tuple[str, ...] = ()
@@ -79,8 +79,8 @@ class Fleet(Struct, frozen=True):
 
     directory: Path
     resolver: str
-    rows: tuple[Row, ...]
-    skipped: tuple[tuple[Case, str], ...]
+    rows: tuple[FleetRow, ...]
+    skipped: tuple[tuple[DemoCase, str], ...]
     time_servers: tuple[str, ...] = ()
     config_hints: dict[str, Any] = field(
         default_factory=lambda: {
@@ -117,13 +117,13 @@ class Servers(Struct, frozen=True):
     """The running servers of a fleet, without DNS."""
 
     pki: Pki
-    rows: tuple[Row, ...]
-    skipped: tuple[tuple[Case, str], ...]
+    rows: tuple[FleetRow, ...]
+    skipped: tuple[tuple[DemoCase, str], ...]
     time_servers: tuple[str, ...] = ()
 
 
 @asynccontextmanager
-async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncIterator[Fleet]:
+async def run_fleet(directory: Path, *, cases: Sequence[DemoCase] = CASES) -> AsyncIterator[Fleet]:
     """Run DNS and servers for the block; write ``inventory.csv``, ``roots.pem`` and ``ctlogs.json`` into ``directory``.
 
     Raises ``OSError`` if the directory cannot be written or loopback cannot be bound.
@@ -136,13 +136,13 @@ async def run_fleet(directory: Path, *, cases: Sequence[Case] = CASES) -> AsyncI
 
 
 @asynccontextmanager
-async def run_servers(cases: Sequence[Case] = CASES) -> AsyncIterator[Servers]:
+async def run_servers(cases: Sequence[DemoCase] = CASES) -> AsyncIterator[Servers]:
     """Run the servers of the cases for the block, each on its own address and port.
 
     Raises ``OSError`` if loopback cannot be bound.
     """
-    rows: list[Row] = []
-    skipped: list[tuple[Case, str]] = []
+    rows: list[FleetRow] = []
+    skipped: list[tuple[DemoCase, str]] = []
     addresses = _Addresses()
     listeners: list[tuple[trio.SocketListener, Handler]] = []
     with ExitStack() as stack:
@@ -215,11 +215,11 @@ def _text(address: int) -> str:
 
 
 def _open_case(
-    case: Case, factory: ServerFactory, addresses: _Addresses, stack: ExitStack
-) -> tuple[Row, list[tuple[trio.SocketListener, Handler]]]:
+    case: DemoCase, factory: ServerFactory, addresses: _Addresses, stack: ExitStack
+) -> tuple[FleetRow, list[tuple[trio.SocketListener, Handler]]]:
     """Bind the case's sockets, which ``stack`` closes, and create its servers."""
     if not case.servers:
-        return Row(case, case.full_host or "", DEFAULT_PORT), []
+        return FleetRow(case, case.full_host or "", DEFAULT_PORT), []
     bind_addresses = [IPV6_ADDRESS] if case.ipv6 else addresses.take(len(case.servers))
     sockets = _bind(bind_addresses)
     for bound in sockets:
@@ -235,7 +235,7 @@ def _open_case(
             endpoint = Endpoint(_a_label(host), address, port, case.story)
             handler = _build(opening, factory, endpoint)
             listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), handler))
-    return Row(case, host, port, tuple(bind_addresses)), listeners
+    return FleetRow(case, host, port, tuple(bind_addresses)), listeners
 
 
 def _build(opening: HandlerFactory, factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -308,7 +308,7 @@ def _a_label(host: str) -> str:
     return host if host.isascii() else idna.encode(host).decode()
 
 
-def _zone(rows: Sequence[Row]) -> dict[str, Node]:
+def _zone(rows: Sequence[FleetRow]) -> dict[str, Node]:
     zone: dict[str, Node] = {}
     for row in rows:
         if row.host not in row.addresses:
@@ -323,7 +323,7 @@ def _make_directory(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
 
 
-def _write_files(directory: Path, rows: Sequence[Row], pki: Pki) -> None:
+def _write_files(directory: Path, rows: Sequence[FleetRow], pki: Pki) -> None:
     (directory / "roots.pem").write_bytes(pem(pki.root.der))
     (directory / "ctlogs.json").write_bytes(pki.logs.as_json(pki.now))
     with (directory / "inventory.csv").open("w", encoding="utf-8", newline="") as file:

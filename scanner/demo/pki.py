@@ -42,7 +42,7 @@ _FALSE_KEY_USAGE: Final = {
 }  # fmt: skip
 
 
-class Authority(Struct, frozen=True):
+class DemoAuthority(Struct, frozen=True):
     """A CA: its certificate, its key, and the chain from itself to below the root."""
 
     certificate: x509.Certificate
@@ -125,19 +125,19 @@ class Pki:
         self.logs: Final = Logs()
         # URL and data of the CA's services: all authorities, and revoked serial numbers with their reasons.
         self.services_url = ""
-        self.authorities: list[Authority] = []
+        self.authorities: list[DemoAuthority] = []
         self.revoked: dict[int, x509.ReasonFlags] = {}
         self.root: Final = self.new_root("Demo Root CA")
 
     # Created on first use, since generating RSA keys takes time.
 
     @cached_property
-    def issuing(self) -> Authority:
+    def issuing(self) -> DemoAuthority:
         """The default intermediate."""
         return self.authority("Demo Issuing CA")
 
     @cached_property
-    def issuing_rsa(self) -> Authority:
+    def issuing_rsa(self) -> DemoAuthority:
         """An intermediate with an RSA key."""
         return self.authority("Demo RSA Issuing CA", key=self.rsa_issuing_key)
 
@@ -152,28 +152,28 @@ class Pki:
         return rsa.generate_private_key(65537, 2048)
 
     @cached_property
-    def interceptor(self) -> Authority:
+    def interceptor(self) -> DemoAuthority:
         """The root of an interceptor in front of several sites."""
         return self.new_root("Demo Interception CA")
 
     @cached_property
-    def unsent(self) -> Authority:
+    def unsent(self) -> DemoAuthority:
         """An intermediate that one server sends and another does not."""
         return self.authority("Demo Forgotten CA")
 
-    def new_root(self, common_name: str) -> Authority:
+    def new_root(self, common_name: str) -> DemoAuthority:
         """Create a self-signed CA. Only ``root`` is written to ``roots.pem``."""
         key = new_key()
         subject = name(common_name)
         builder = self._builder(subject, subject, key.public_key(), ROOT_VALIDITY)
         builder = self._with_ca_extensions(builder, path_length=None, key_cert_sign=True, is_ca=True)
-        return self._registered(Authority(builder.sign(key, hashes.SHA256()), key))
+        return self._registered(DemoAuthority(builder.sign(key, hashes.SHA256()), key))
 
     def authority(
         self,
         common_name: str,
         *,
-        issuer: Authority | None = None,
+        issuer: DemoAuthority | None = None,
         key: PrivateKey | None = None,
         validity: tuple[timedelta, timedelta] = AUTHORITY_VALIDITY,
         path_length: int | None = None,
@@ -181,7 +181,7 @@ class Pki:
         key_cert_sign: bool = True,
         permitted_names: Sequence[str] = (),
         extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
-    ) -> Authority:
+    ) -> DemoAuthority:
         """Create an intermediate, by default one without constraints."""
         issuer = issuer or self.root
         key = key or new_key()
@@ -193,21 +193,21 @@ class Pki:
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         certificate = self._sign(builder, issuer)
-        return self._registered(Authority(certificate, key, (der(certificate), *issuer.path)))
+        return self._registered(DemoAuthority(certificate, key, (der(certificate), *issuer.path)))
 
     def revoke(self, credential: Credential, reason: x509.ReasonFlags) -> Credential:
         """Revoke the credential's certificate; return the credential."""
         self.revoked[x509.load_der_x509_certificate(credential.leaf).serial_number] = reason
         return credential
 
-    def _registered(self, authority: Authority) -> Authority:
+    def _registered(self, authority: DemoAuthority) -> DemoAuthority:
         self.authorities.append(authority)
         return authority
 
     def leaf(
         self,
         *names: str,
-        issuer: Authority | None = None,
+        issuer: DemoAuthority | None = None,
         key: PrivateKey | None = None,
         common_name: str | None = None,
         validity: tuple[timedelta, timedelta] = LEAF_VALIDITY,
@@ -294,7 +294,7 @@ class Pki:
     def _with_scts(
         self,
         builder: x509.CertificateBuilder,
-        issuer: Authority,
+        issuer: DemoAuthority,
         logs: Sequence[DemoLog],
         tbs_for_logs: Callable[[bytes], bytes] | None,
         begins: timedelta,
@@ -311,7 +311,7 @@ class Pki:
         return builder.add_extension(sct_list([log.sign_sct(tbs, issuer_spki, at) for log in logs]), critical=False)
 
     @staticmethod
-    def _sign(builder: x509.CertificateBuilder, issuer: Authority) -> x509.Certificate:
+    def _sign(builder: x509.CertificateBuilder, issuer: DemoAuthority) -> x509.Certificate:
         public_key = issuer.key.public_key()
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
         algorithm = None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

@@ -30,7 +30,7 @@ RSA_PKCS1_SHA256: Final = 0x0401
 RSA_PKCS1_SHA1: Final = 0x0201
 
 
-class Suite(IntEnum):
+class ServerSuite(IntEnum):
     """The suites that the scripted servers speak."""
 
     TLS_RSA_WITH_RC4_128_SHA = 0x0005
@@ -75,7 +75,7 @@ def handshake(kind: int, body: bytes) -> bytes:
 
 
 def server_hello(
-    hello: ClientHello, version: int, suite: Suite, server_random: bytes, *, stapling: bool = False
+    hello: ClientHello, version: int, suite: ServerSuite, server_random: bytes, *, stapling: bool = False
 ) -> bytes:
     """Return a ServerHello without a session id.
 
@@ -154,7 +154,7 @@ def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
 def server_flight(
     hello: ClientHello,
     version: int,
-    suite: Suite,
+    suite: ServerSuite,
     credential: Credential,
     scheme: int | None = None,
     staple: bytes | None = None,

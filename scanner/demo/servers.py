@@ -226,7 +226,7 @@ async def reset_after_hello(stream: trio.SocketStream) -> None:
 # --- servers whose answer depends on the hello ---------------------------------------------------------
 
 Condition = Callable[[ClientHello], bool]
-Flight = Callable[[ClientHello, int, server_messages.Suite, Credential], bytes]
+Flight = Callable[[ClientHello, int, server_messages.ServerSuite, Credential], bytes]
 
 
 def refuse_if(condition: Condition, refuse: Handler, context: ssl.SSLContext, page: str) -> Handler:
@@ -267,7 +267,7 @@ def scripted(
     credential: Credential,
     *,
     version: int = server_messages.TLS12,
-    suites: Sequence[server_messages.Suite],
+    suites: Sequence[server_messages.ServerSuite],
     flight: Flight = server_messages.server_flight,
     scheme: int | None = None,
     answers_any_version: bool = False,

@@ -12,7 +12,7 @@ from typing import Final
 
 from scanner.inventory.reading import parse_targets, read_inventory
 from scanner.inventory.row_parser import MAX_LINE, ProtocolLike
-from scanner.inventory.shapes import Columns, InventoryError, shape_of
+from scanner.inventory.shapes import CsvColumns, InventoryError, shape_of
 from scanner.lines import compression_of, decode
 
 __all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory", "parse_targets"]
@@ -52,7 +52,7 @@ def _has_header(start: bytes) -> bool:
         text = decode(line[:MAX_LINE])
         if text.strip() and not text.lstrip().startswith("#"):
             try:
-                return isinstance(shape_of(text), Columns)
+                return isinstance(shape_of(text), CsvColumns)
             except InventoryError:
                 return False
     return False

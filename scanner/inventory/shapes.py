@@ -35,7 +35,7 @@ class InventoryError(TlsweepError):
     """The inventory as a whole cannot be used; the message is one line for the user."""
 
 
-class Columns(Struct, frozen=True):
+class CsvColumns(Struct, frozen=True):
     """A CSV table: the index of each known column in a record (-1 if absent), and the columns that are tags."""
 
     delimiter: str
@@ -77,7 +77,7 @@ def strip_comment(text: str) -> str:
     return text
 
 
-def shape_of(first_line: str, delimiter: str | None = None) -> Columns | JsonLines | PlainLines:
+def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | JsonLines | PlainLines:
     """Return the format of an inventory whose first line that is not a comment is ``first_line``.
 
     ``delimiter`` is that of a preceding ``sep=`` line. Raises ``InventoryError`` for a table without a host column.
@@ -117,7 +117,7 @@ def _header_cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _columns(names: list[str], delimiter: str) -> Columns:
+def _columns(names: list[str], delimiter: str) -> CsvColumns:
     if len(names) > MAX_COLUMNS:
         raise InventoryError(f"has a header of {len(names)} columns; the most that is read is {MAX_COLUMNS}")
     places: dict[str, int] = {}
@@ -137,7 +137,7 @@ def _columns(names: list[str], delimiter: str) -> Columns:
         if current is None or PREFERENCE[folded] < PREFERENCE[names[current].casefold()]:
             places[field] = index
     used = set(places.values())
-    return Columns(
+    return CsvColumns(
         delimiter=delimiter,
         count=len(names),
         host=places.get("host", -1),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from scanner.inventory.row_parser import MAX_LINE, NumberedLines, RowCells, RowParser, invalid
-from scanner.inventory.shapes import Columns
+from scanner.inventory.shapes import CsvColumns
 from scanner.lines import StreamBroken, decode
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable
@@ -24,7 +24,7 @@ class _BadRecord(str):
     __slots__ = ()
 
 
-def _records(lines: NumberedLines, columns: Columns) -> Iterator[tuple[int, list[str] | _BadRecord]]:
+def _records(lines: NumberedLines, columns: CsvColumns) -> Iterator[tuple[int, list[str] | _BadRecord]]:
     """Yield (number of its first line, cells) for every record (RFC 4180); quoted cells may span lines.
 
     A quote that is unbalanced or not closed within ``MAX_QUOTED_LINES`` spoils only the line it is on: reading goes
@@ -96,7 +96,7 @@ def _csv_reason(error: str) -> str:
     return f"the line is not CSV ({printable(error)})"
 
 
-def parse_table(lines: NumberedLines, columns: Columns, parser: RowParser) -> Iterator[Target | InvalidRow]:
+def parse_table(lines: NumberedLines, columns: CsvColumns, parser: RowParser) -> Iterator[Target | InvalidRow]:
     """Yield the rows of a table whose header has been read."""
     row = 0
     count = columns.count

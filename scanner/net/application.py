@@ -17,7 +17,7 @@ from msgspec import Struct
 _NAME: Final = b"tlsweep.invalid"
 
 
-class Answer(Enum):
+class ReplyProgress(Enum):
     """What has been heard so far."""
 
     INCOMPLETE = auto()
@@ -31,36 +31,36 @@ class Talk(Struct, frozen=True):
 
     question: bytes = b""
     farewell: bytes = b""
-    judge: Callable[[bytes], Answer] | None = None
+    judge: Callable[[bytes], ReplyProgress] | None = None
 
 
 _REPLY: Final = re.compile(rb"^([1-6][0-9]{2})(?: [^\n]*)?\r?\n", re.MULTILINE)
 
 
-def _numeric(data: bytes) -> Answer:
+def _numeric(data: bytes) -> ReplyProgress:
     """SMTP, FTP, NNTP: the last line of a reply has a space after its code (RFC 5321 section 4.2.1)."""
     found = _REPLY.search(data)
     if found is None:
-        return Answer.INCOMPLETE
-    return Answer.REFUSED if found[1][:1] in b"45" else Answer.FINE
+        return ReplyProgress.INCOMPLETE
+    return ReplyProgress.REFUSED if found[1][:1] in b"45" else ReplyProgress.FINE
 
 
-def _words(fine: tuple[bytes, ...], refused: tuple[bytes, ...]) -> Callable[[bytes], Answer]:
+def _words(fine: tuple[bytes, ...], refused: tuple[bytes, ...]) -> Callable[[bytes], ReplyProgress]:
     """Lines that begin so decide; any other is passed over."""
 
-    def judge(data: bytes) -> Answer:
+    def judge(data: bytes) -> ReplyProgress:
         for line in data.split(b"\n")[:-1]:
             upper = line.upper()
             if upper.startswith(refused):
-                return Answer.REFUSED
+                return ReplyProgress.REFUSED
             if upper.startswith(fine):
-                return Answer.FINE
-        return Answer.INCOMPLETE
+                return ReplyProgress.FINE
+        return ReplyProgress.INCOMPLETE
 
     return judge
 
 
-def _ldap(data: bytes) -> Answer:
+def _ldap(data: bytes) -> ReplyProgress:
     """A BindResponse (RFC 4511 section 4.2.2): resultCode 0, or another."""
     # LDAPMessage { messageID 1, [APPLICATION 1] { ENUMERATED } }, lengths of one byte or in the long form
     found = re.match(
@@ -70,28 +70,28 @@ def _ldap(data: bytes) -> Answer:
     )
     if found is None:
         # a notice of disconnection (section 4.4.1) has messageID 0
-        return Answer.REFUSED if b"1.3.6.1.4.1.1466.20036" in data else Answer.INCOMPLETE
-    return Answer.FINE if found[1] == b"\0" else Answer.REFUSED
+        return ReplyProgress.REFUSED if b"1.3.6.1.4.1.1466.20036" in data else ReplyProgress.INCOMPLETE
+    return ReplyProgress.FINE if found[1] == b"\0" else ReplyProgress.REFUSED
 
 
-def _postgres(data: bytes) -> Answer:
+def _postgres(data: bytes) -> ReplyProgress:
     """AuthenticationRequest and its like, or ErrorResponse (PostgreSQL's protocol, section "Message Formats")."""
     if len(data) < 5 or len(data) < 1 + int.from_bytes(data[1:5], "big"):
-        return Answer.INCOMPLETE
-    return Answer.REFUSED if data[:1] == b"E" else Answer.FINE
+        return ReplyProgress.INCOMPLETE
+    return ReplyProgress.REFUSED if data[:1] == b"E" else ReplyProgress.FINE
 
 
-def _xmpp(data: bytes) -> Answer:
+def _xmpp(data: bytes) -> ReplyProgress:
     if b"<stream:error" in data:
-        return Answer.REFUSED
-    return Answer.FINE if b"<stream:features" in data else Answer.INCOMPLETE
+        return ReplyProgress.REFUSED
+    return ReplyProgress.FINE if b"<stream:features" in data else ReplyProgress.INCOMPLETE
 
 
-def _anything(refused: bytes) -> Callable[[bytes], Answer]:
-    def judge(data: bytes) -> Answer:
+def _anything(refused: bytes) -> Callable[[bytes], ReplyProgress]:
+    def judge(data: bytes) -> ReplyProgress:
         if b"\n" not in data:
-            return Answer.INCOMPLETE
-        return Answer.REFUSED if refused in data else Answer.FINE
+            return ReplyProgress.INCOMPLETE
+        return ReplyProgress.REFUSED if refused in data else ReplyProgress.FINE
 
     return judge
 

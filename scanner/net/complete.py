@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
-from scanner.net.application import Answer, Talk, talk_of
+from scanner.net.application import ReplyProgress, Talk, talk_of
 from scanner.net.http.response import HttpAnswer, NotHttp, read_answer_untrusted
 from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
@@ -259,7 +259,7 @@ class _CompletedConnection:
     async def _application(self, tls: Tls, scope: trio.CancelScope) -> None:
         if self._protocol in WEB:
             if tls.alpn == "h2":
-                await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: Answer.FINE), scope)
+                await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: ReplyProgress.FINE), scope)
             else:
                 await self._ask_http(tls, scope)
         else:
@@ -312,10 +312,10 @@ class _CompletedConnection:
                 return
             self._heard += data
             answer = talk.judge(self._heard)
-            if answer is Answer.FINE:
+            if answer is ReplyProgress.FINE:
                 self._done = True
                 break
-            if answer is Answer.REFUSED:
+            if answer is ReplyProgress.REFUSED:
                 self._detail = "refused"
                 break
         else:

@@ -25,7 +25,7 @@ SIGNALS: Final = tuple(
 )  # Windows has no SIGHUP
 
 
-class _State:
+class _SignalState:
     """What a signal does, and when the first one came, if any has."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class _State:
         self.first: float | None = None
 
 
-_state = _State()
+_state = _SignalState()
 
 
 def install() -> dict[signal.Signals, Any]:

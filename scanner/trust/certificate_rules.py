@@ -1,8 +1,7 @@
-"""The rules that one certificate keeps or breaks in its place in a path (RFC 5280 section 6, as mainstream clients
-apply it).
+"""The rules for one certificate in its place in a path (RFC 5280 section 6, as mainstream clients apply it).
 
-Pure functions from certificates to ``Problem``s. Time is an argument where it matters and absent everywhere else, so
-what is found without it can be kept.
+Pure functions from certificates to ``Problem``s. Time is an argument only where it matters, so that all other results can
+be kept.
 """
 
 from __future__ import annotations
@@ -22,14 +21,13 @@ from scanner.x509.name_constraints import MAX_SUBTREES
 # begins at 1962 bits of RSA. Other clients take 1024.
 MIN_RSA_BITS: Final = 1962
 MIN_EC_BITS: Final = 224
-_LEAST_BITS: Final = {"rsa": MIN_RSA_BITS, "rsa-pss": MIN_RSA_BITS, "ec": MIN_EC_BITS}
-# A server's key is of use for one of these, with whatever key exchange
+# A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
 # Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
 # they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
-# Which name of the second certificate the constraints of the first do not allow, in words
+# Returns which name of the second certificate the constraints of the first do not allow, in words; None: all are allowed.
 Violation = Callable[[Certificate, Certificate], "str | None"]
 
 
@@ -79,7 +77,7 @@ ORDER: Final = {
 
 
 def worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Sorted by precedence; the order of the path is kept within one code."""
+    """Return the problems by precedence, those of one code in the order of the path."""
     return tuple(sorted(problems, key=lambda problem: ORDER.get(problem.code, len(ORDER))))
 
 
@@ -88,7 +86,7 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
 
 
 def _contents(certificate: Certificate) -> list[Problem]:
-    """What is wrong with a certificate in whatever place it stands."""
+    """Return the problems of a certificate that do not depend on its place in the path."""
     problems = []
     certificate.load_constraints()
     if certificate.flaws:
@@ -116,32 +114,20 @@ def _contents(certificate: Certificate) -> list[Problem]:
 
 
 def _not_understood(certificate: Certificate) -> dict[str, Any]:
-    """Evidence on critical extensions that clients must understand and do not, all or some; empty where there are none."""
+    """Return evidence on critical extensions that all or some clients do not understand; empty if there are none."""
     if certificate.unknown_critical:
         return {"extensions": list(certificate.unknown_critical)}
     constraints = certificate.name_constraints
     if constraints is not None and constraints.critical and constraints.unusual:
-        # Go reads constraints of four types of names; Firefox takes an excluded directoryName for every one.
+        # Go reads constraints of four types of names; Firefox applies an excluded directoryName to every name.
         minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
         return {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
     return extensions.half_understood(certificate.critical)
 
 
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
-    """What stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
-    usage, purposes, bits = leaf.key_usage, leaf.extended_key_usage, leaf.key_bits
-    # what holds of nearly all of them, without asking one by one
-    if (
-        leaf.not_before <= at <= leaf.not_after
-        and not leaf.flaws
-        and extensions.HARMLESS_WHEN_CRITICAL.issuperset(leaf.critical)
-        and bits is not None
-        and bits >= _LEAST_BITS.get(leaf.key_type, bits + 1)
-        and not leaf.signature_algorithm.weak
-        and (usage is None or usage & _TLS_USAGES)
-        and (purposes is None or "serverAuth" in purposes)
-    ):
-        return []
+    """Return what stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
+    usage = leaf.key_usage
     problems = _contents(leaf)
     if usage is not None and not usage & _TLS_USAGES:
         # OpenSSL refuses it as "unsuitable certificate purpose".
@@ -152,7 +138,7 @@ def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
 
 
 def date_problems(leaf: Certificate, at: float) -> list[Problem]:
-    """That it is expired, or not yet valid, at ``at`` (epoch seconds)."""
+    """Return whether it is expired, or not yet valid, at ``at`` (epoch seconds)."""
     if at > leaf.not_after:
         return [_problem("certificate-expired", leaf, not_after=leaf.not_after_text, days=_days(at - leaf.not_after))]
     if at < leaf.not_before:
@@ -162,9 +148,10 @@ def date_problems(leaf: Certificate, at: float) -> list[Problem]:
 
 
 def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
-    """What the certificates above a leaf break, time apart. ``path`` begins with the leaf's issuer; ``closed`` says
-    that its last one is an anchor or a self-signed root, whose own signature means nothing. ``violation`` says which
-    name of the second certificate the first does not allow.
+    """Return the problems of the certificates above a leaf that do not depend on the time.
+
+    ``path`` begins with the leaf's issuer. ``closed``: its last one is an anchor or a self-signed root, whose own signature
+    means nothing.
     """
     problems: list[Problem] = []
     below = 0  # CA certificates between the leaf and this one that are not self-issued
@@ -192,7 +179,7 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: V
 
 
 def constraint_problems(authority: Certificate, lower: Certificate, violation: Violation) -> list[Problem]:
-    """Whether ``lower`` carries a name that ``authority`` may not vouch for."""
+    """Return the problem that ``lower`` has a name that the constraints of ``authority`` do not allow, or cannot be checked."""
     constraints = authority.name_constraints
     if constraints is None:
         return []
@@ -240,7 +227,7 @@ def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int
 
 
 def validity_problems(path: tuple[Certificate, ...], at: float) -> list[Problem]:
-    """The CA certificates of ``path`` that are outside their validity at ``at``."""
+    """Return ``intermediate-expired`` for each certificate of ``path`` that is outside its validity at ``at``."""
     problems = []
     for certificate in path:
         if at > certificate.not_after:
@@ -251,7 +238,7 @@ def validity_problems(path: tuple[Certificate, ...], at: float) -> list[Problem]
 
 
 def lifetime_problem(leaf: Certificate) -> Problem | None:
-    """``validity-too-long`` for a publicly trusted leaf, by the limit in force when it was issued."""
+    """Return ``validity-too-long`` for a publicly trusted leaf, by the limit in force when it was issued."""
     seconds = leaf.not_after - leaf.not_before + 1  # both ends belong to it (RFC 5280 section 4.1.2.5)
     for since, days in VALIDITY_LIMITS:
         if leaf.not_before >= since:
@@ -268,13 +255,13 @@ def lifetime_problem(leaf: Certificate) -> Problem | None:
 
 
 def too_many_names(leaf: Certificate) -> Problem:
-    """``too-costly-to-judge`` for a leaf of which not all names were read."""
+    """Return ``too-costly-to-judge`` for a leaf of which not all names were read."""
     detail = f"it has more than the {extensions.MAX_NAMES} names that are read"
     return Problem("too-costly-to-judge", leaf.sha256, {"subject": leaf.subject, "detail": detail})
 
 
 def usages(certificate: Certificate) -> list[str]:
-    """keyUsage by the names of RFC 5280."""
+    """Return keyUsage as the names of RFC 5280."""
     mask = certificate.key_usage or 0
     return [name for place, name in enumerate(extensions.KEY_USAGE_NAMES) if mask >> place & 1]
 

@@ -1,7 +1,7 @@
-"""What some mainstream clients refuse in a chain that others, OpenSSL among them, verify.
+"""What only some mainstream clients refuse in a chain that others, such as OpenSSL, verify.
 
-Such a chain stays trusted; the problems stand beside that verdict and name who refuses it. Each was seen with the
-clients' versions that ``docs/clients.md`` names.
+Such a chain stays trusted; the problems are reported beside that verdict and name the clients that refuse it. Each was seen
+with the versions that ``docs/clients.md`` names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JAVA_MESSAGE: Final = 32_768
 # maxChainSignatureChecks in crypto/x509/verify.go
 GO_SIGNATURE_CHECKS: Final = 100
 
-# Algorithms of signatures in certificates, and who does not verify them.
+# Algorithms of signatures in certificates -> clients that do not verify them.
 _UNVERIFIED: Final = {
     "ed25519": ["chrome", "firefox"],
     "ed448": ["chrome", "firefox", "go"],
@@ -38,7 +38,7 @@ _UNVERIFIED: Final = {
 
 
 def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
-    """What is wrong with a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came, for some."""
+    """Yield the problems that some clients have with a valid ``path`` (leaf first, anchor last) when ``sent`` certificates came."""
     between = max(0, len(path) - 2)
     refusing = [
         client
@@ -64,9 +64,9 @@ def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Pr
 def limits_exceeded(
     leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, contexts: Sequence[ChainContext], at: float
 ) -> tuple[list[str], list[str]]:
-    """The clients whose own limits a chain of certificates of so many bytes exceeds, and these limits in words.
+    """Return the clients whose own limits a chain of certificates of these sizes exceeds, and these limits in words.
 
-    Only signatures that ``builder`` verified already are looked at.
+    Only signatures that ``builder`` has verified already count.
     """
     clients: list[str] = []
     limits: list[str] = []
@@ -92,7 +92,7 @@ def limits_exceeded(
 
 
 def _exceeds_go_limit(leaf: Certificate, context: ChainContext, builder: PathBuilder, at: float) -> bool:
-    """Whether buildChains() of Go counts to its limit before it meets a root: depth first, nothing remembered."""
+    """Return True if buildChains() of Go reaches its limit before it finds a root: depth first, without a memory."""
     checks = 0
     waiting: list[tuple[Certificate, ...]] = [(leaf,)]
     while waiting:
@@ -117,7 +117,7 @@ def _exceeds_go_limit(leaf: Certificate, context: ChainContext, builder: PathBui
 
 
 def authority_as_server(leaf: Certificate) -> Problem | None:
-    """A CA's certificate that a server shows as its own."""
+    """Return ``not-for-server-auth`` for a CA certificate that a server sends as its own."""
     if not leaf.is_ca:
         return None
     reason = "it is a CA certificate (basicConstraints)"

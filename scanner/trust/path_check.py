@@ -1,4 +1,4 @@
-"""Weighing one path for one leaf at one moment: what kind of path it is, and all that is wrong above the leaf."""
+"""Checks one path for one leaf at one moment: what kind of path it is, and all problems above the leaf."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
-# The kinds of path, the likeliest to be meant first: up to an anchor with what was sent; with what was not; up to some
-# other root, or to an anchor that did not sign it; to where the search was given up; to where nothing leads on.
+# The kinds of path, best first: to an anchor through what was sent; to an anchor through what was not; to some other root,
+# or to an anchor that did not sign it; to where a limit ended the search; to a certificate whose issuer is not known.
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
-# Steps with these were only followed because no better one was there: they lead to no anchor that vouches for anything.
+# Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
 
 class CheckedPath(Struct):
-    """One path for one leaf, weighed. ``anchor`` is the one that vouches for it, whatever else is wrong.
-    ``first``: it was the first one that was tried, and is closed."""
+    """One path for one leaf, and its problems. ``anchor`` is the one that vouches for it, whatever else is wrong.
+
+    ``first``: it was the first path that was checked.
+    """
 
     kind: int
     certificates: tuple[Certificate, ...]
@@ -35,8 +37,8 @@ class CheckedPath(Struct):
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """The least is the best."""
-        # Where nothing closes, the path that came furthest says most; otherwise the shortest.
+        """Sort key; the smallest is the best path."""
+        # Of paths to an unknown issuer the longest says most, of all others the shortest.
         length = len(self.certificates)
         return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
 
@@ -44,7 +46,7 @@ class CheckedPath(Struct):
 def check_path(
     leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: Violation
 ) -> CheckedPath:
-    """One path for one leaf at one moment: all that is wrong above the leaf."""
+    """Return the path from ``leaf`` through ``link`` and ``above_path``, with all problems above the leaf at ``at``."""
     problems = [*link.problems, *above_path.problems]
     if not above_path.not_before <= at <= above_path.not_after:
         problems += rules.validity_problems(above_path.certificates, at)
@@ -86,7 +88,7 @@ def check_path(
 
 
 def self_signed(leaf: Certificate, resembles: str | None) -> Problem:
-    """``self-signed-leaf``; ``resembles`` is a product that is known by hearsay to make such certificates."""
+    """Return ``self-signed-leaf``; ``resembles`` is a product that is reported, unchecked, to make such certificates."""
     evidence: dict[str, Any] = {"subject": leaf.subject, "key": leaf.key, "not_after": leaf.not_after_text}
     if resembles is not None:
         evidence["resembles"] = resembles
@@ -94,16 +96,16 @@ def self_signed(leaf: Certificate, resembles: str | None) -> Problem:
 
 
 def unknown_issuer(top: Certificate) -> Problem:
-    """Nothing leads on from ``top``: is it said where its issuer could be had?"""
+    """Return the problem of a path that ends at ``top``, whose issuer is not known."""
     evidence: dict[str, Any] = {"subject": top.subject, "issuer": top.issuer}
     if top.aia_ca_issuers:
-        # What asking them brought is known to whoever asked; these judges do not touch the network.
+        # The outcome of fetching is known to ``net.lookups``; nothing here touches the network.
         return Problem("intermediate-unobtainable", top.sha256, {**evidence, "aia": list(top.aia_ca_issuers)})
     return Problem("issuer-unknown", top.sha256, evidence)
 
 
 def given_up(top: Certificate) -> Problem:
-    """The path was not followed beyond ``top``: what lies there may well have been sent."""
+    """Return ``path-length-exceeded``: a limit ended the search at ``top``, and what is beyond may have been sent."""
     detail = "more certificates stand above one another, or beside one another, than are followed"
     return Problem("path-length-exceeded", top.sha256, {"subject": top.subject, "issuer": top.issuer, "detail": detail})
 

@@ -1,7 +1,7 @@
-"""The best path of one leaf in each store, and all its valid ones: every path is built and weighed once.
+"""Finds the best path of one leaf in each store, and all its valid ones; every path is built and checked once.
 
-Pure but for the builder's caches. Where the budget of the chain ends, the search ends with a problem of its own
-(``too-costly-to-judge``), which says what was spent and who of the clients gives up too.
+Pure but for the builder's caches. Where the chain's budget ends, the search ends with the problem ``too-costly-to-judge``,
+which says what was spent and which clients give up too.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from scanner.trust.step_budget import TooCostly
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
-# What a certificate itself says about where its issuer is belongs to the chain even where that ends at no anchor.
+# Issuers fetched from where a certificate says belong to the chain even if that leads to no anchor.
 _ITS_OWN: Final = frozenset({"aia"})
-# Seconds for which a verdict is kept that the budget cut short: what it would depend on is not known.
+# Seconds for which a verdict is kept that the budget cut short: what else it would depend on is not known.
 _SHORT: Final = 600.0
 
 
@@ -44,7 +44,7 @@ class PathSearch:
         at: float,
         sizes: Sequence[int] = (),
     ) -> None:
-        """``sizes``: bytes of each certificate that the server sent, those that cannot be read among them."""
+        """``sizes`` are the bytes of each certificate that the server sent, unreadable ones included."""
         self._builder = builder
         self.leaf = leaf
         self._at = at
@@ -55,7 +55,7 @@ class PathSearch:
         self._rest: dict[int, Iterator[CheckedPath]] = {}
 
     def best(self, context: ChainContext) -> CheckedPath:
-        """The first valid path through anchors and what was sent, else the best failing one."""
+        """Return the first valid path through anchors and what was sent, else the best failing one."""
         leaf = self.leaf
         if leaf in context.store:
             return CheckedPath(CLOSED, (leaf,), [], {}, leaf)
@@ -79,9 +79,9 @@ class PathSearch:
         return best
 
     def best_completion(self, context: ChainContext, failing: CheckedPath) -> CheckedPath:
-        """A path to an anchor through a certificate that was not sent, where what was sent closes no path at all.
+        """Return a path to an anchor through certificates that were not sent, if what was sent closes none; else ``failing``.
 
-        Where it does close one that has merely expired, that path stays, and says which certificate would replace it.
+        Where ``failing`` is closed and only expired, it stays, and its problems name the certificates that would replace it.
         """
         only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
         if self.exhausted or (failing.kind == CLOSED and not only_expired):
@@ -92,7 +92,7 @@ class PathSearch:
                 if best is None or path.rank < best.rank:
                     best = path
         except TooCostly:
-            # what was sent was judged to its end; that nothing completes it is not known
+            # what was sent was searched to its end; whether something completes it is not known
             failing.problems.append(self.too_costly())
         if best is None:
             return failing
@@ -107,14 +107,14 @@ class PathSearch:
         return best if best.rank < failing.rank else failing
 
     def valid_paths(self) -> Iterator[tuple[Certificate, ...]]:
-        """All valid paths through anchors and what was sent, of all stores; raises ``TooCostly``."""
+        """Yield all valid paths through anchors and what was sent, of all stores. Raises ``TooCostly``."""
         for context in self.contexts:
             for path in self._paths(context):
                 if path.kind == CLOSED and not path.problems:
                     yield path.certificates
 
     def taking_part(self, *, complete: bool) -> set[Certificate]:
-        """The certificates above the leaf on which its verdict depends; with ``complete`` those that were not sent too."""
+        """Return the certificates above the leaf on which its verdict depends; with ``complete`` those that were not sent too."""
         found: set[Certificate] = set()
         try:
             for context in self.contexts:
@@ -128,13 +128,13 @@ class PathSearch:
         return found
 
     def close(self) -> None:
-        """Let go of searches that did not come to their end: each holds this object, which holds it."""
+        """Drop unfinished searches, each of which holds a reference to this object."""
         self._rest.clear()
 
     # --- all paths -------------------------------------------------------------------------------
 
     def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
-        """All paths through anchors and what was sent, those weighed before first."""
+        """Yield all paths through anchors and what was sent, those already checked first."""
         key = id(context)
         checked = self._checked.setdefault(key, [])
         rest = self._rest.get(key)
@@ -157,7 +157,7 @@ class PathSearch:
         first = True
         for place, link in enumerate(builder.links(leaf, context, complete=False)):
             if link.problems and builder.self_signed(leaf):
-                continue  # a namesake of its own: what it is counts, not what it is not signed by
+                continue  # it is self-signed, and that counts, not that a CA of its own name did not sign it
             for above_path in builder.issuer_paths(link.issuer, context, link.source):
                 path = self._check(link, above_path, context)
                 path.first = first and place == 0
@@ -187,7 +187,7 @@ class PathSearch:
     # --- the end of the budget -------------------------------------------------------------------
 
     def too_costly(self) -> Problem:
-        """``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds besides."""
+        """Return ``too-costly-to-judge``: what was spent, and which limits of clients the chain exceeds too."""
         self.exhausted = True
         budget = self._builder.budget
         clients, limits = limits_exceeded(self.leaf, self._sizes, self._builder, self.contexts, self._at)
@@ -208,13 +208,13 @@ class PathSearch:
         return Problem("too-costly-to-judge", self.leaf.sha256, evidence)
 
     def short_window(self, sent: Iterable[Certificate | None]) -> tuple[float, float]:
-        """The open interval in which a verdict that the budget cut short is given again, for certificates as ``sent``."""
+        """Return the open interval in which a verdict that the budget cut short is reused, for certificates as ``sent``."""
         low, high = interval([certificate for certificate in sent if certificate is not None], self._at)
         return max(low, self._at - _SHORT), min(high, self._at + _SHORT)
 
 
 def interval(certificates: Iterable[Certificate], at: float) -> tuple[float, float]:
-    """The open interval around ``at`` in which none of these begins or ends to be valid."""
+    """Return the open interval around ``at`` in which none of these begins or ends to be valid."""
     low, high = float("-inf"), float("inf")
     for certificate in certificates:
         for moment in (certificate.not_before, certificate.not_after):

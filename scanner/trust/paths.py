@@ -1,13 +1,28 @@
-"""Building certification paths (RFC 4158) and judging them (RFC 5280 section 6) as mainstream clients do.
+"""Builds certification paths (RFC 4158) upwards from a leaf's issuer, as mainstream clients do.
 
-From a leaf's issuer upwards, every way that the certificates at hand allow is followed: anchors of the store, what
-the server sent in any order, and only where that brings no valid path, certificates of other hosts and of the shipped
-set. Clients take any valid path, so one good path wins over any number of expired cross-signs. A name leads to
-candidates; a signature that verifies makes the step. Only where no candidate's signature verifies is the first one
-followed nevertheless, to say so.
+The problem: certificates form a graph, not a chain. A CA may have several certificates (renewed, cross-signed by another
+root, one of them expired), servers send them in any order or not at all, and two CAs may have signed each other. Clients
+accept a chain if any path through the graph is valid, so one good path outweighs any number of bad ones, and a verdict on the
+first path found would often be wrong. Whoever runs the server also decides how large the graph is.
 
-What is above the leaf does not depend on the leaf nor on the time, so it is built once per (issuers as sent, store)
-and kept with the window in which all of it is valid.
+The design:
+
+- A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server sent, and
+  only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A signature that verifies
+  makes the link. If no candidate verifies, the likeliest one is followed all the same, with the problem that this is.
+- Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A path
+  never visits one authority (name and key) twice, which ends every circle.
+- An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an issuer are
+  found once for each set of certificates sent, and kept in the ``ChainContext`` of that set with the interval in which their
+  certificates are valid. Checking one against a leaf and a moment is left to ``path_check``.
+- The work is bounded twice. The limits below end a search in one place. ``StepBudget`` bounds all that one chain may cost
+  over all stores, and counts steps instead of time, so that the same certificates get the same verdict on every machine.
+
+What breaks if this is touched: paths that are found in a cache must be charged what finding them had cost (``Charges``),
+else the verdict on a costly chain depends on what was verified before. ``PathBuilder.links`` must not be used for that reason
+inside a search. The order of candidates decides which of several failing paths is reported, and must not depend on which
+host was met first: shipped certificates come before those of other hosts. A limit that cut a search short must be reported
+as such (``"limit"``), never as an unknown issuer.
 """
 
 from __future__ import annotations
@@ -38,7 +53,7 @@ from scanner.x509.extensions import SUBJECT_ALT_NAME
 from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
-# as many as are there (100).
+# up to 100.
 MAX_DEPTH: Final = 32
 # Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
 MAX_CANDIDATES: Final = 24
@@ -46,28 +61,28 @@ MAX_CANDIDATES: Final = 24
 # the chain (``scanner.trust.step_budget``).
 MAX_VISITED: Final = 400
 MAX_PATHS: Final = 32
-# Of what a server sent, as many certificates take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
+# Certificates sent that take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
 MAX_SENT: Final = 64
-# Signatures known: some 300 bytes each, with the issuer's key.
+# Signatures whose verification is remembered: some 300 bytes each, with the issuer's key.
 MAX_KNOWN_SIGNATURES: Final = 16_384
 MAX_SIGNATURES_BYTES: Final = 16 << 20
 # Paths kept above the issuers that one server sent: an honest chain has one to three. 2 kB each, with what is wrong with them.
 MAX_PATHS_KEPT: Final = 128
 PATH_BYTES: Final = 2048
 
-# "limit": one of the limits above ended the search, so what would have been found is not known.
+# How a path ends. "limit": one of the limits above ended the search, so what is beyond is not known.
 End = Literal["anchor", "self-signed", "unknown", "limit"]
 Source = Literal["sent", "anchor", "run", "shipped", "aia"]
-# Of these, the certificates that a server did not send
+# Sources of certificates that the server did not send
 NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 
 
 class IssuerPath(Struct, frozen=True):
-    """One way from a leaf's issuer up: to an anchor, to a self-signed certificate, or to where nothing leads on.
-    Where the search was given up it is as far as it came.
+    """A path from a leaf's issuer up to an anchor, to a self-signed certificate, or to one whose issuer is not known.
 
-    ``problems`` are those that neither the leaf nor the time can change; all certificates are valid in
-    [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were not sent.
+    Where a limit ended the search, it is as far as that came. ``problems`` depend neither on the leaf nor on the time; all
+    certificates are valid in [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were
+    not sent. ``constrained``: one of them has name constraints.
     """
 
     certificates: tuple[Certificate, ...]
@@ -80,7 +95,7 @@ class IssuerPath(Struct, frozen=True):
 
 
 class Link(Struct, frozen=True):
-    """An issuer found for a certificate, where it came from, and what is wrong with the step itself."""
+    """An issuer found for a certificate, where it came from, and the problems of this link itself."""
 
     issuer: Certificate
     source: Source
@@ -88,19 +103,19 @@ class Link(Struct, frozen=True):
 
 
 class ChainContext(Struct):
-    """The issuers that one server sent, against one store, and what is known of the paths above them."""
+    """The issuers that one server sent, one store, and the paths found above these issuers so far."""
 
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
-    cut: bool = False  # more was sent than takes part
+    cut: bool = False  # more than MAX_SENT were sent
     closed: dict[str, PathSet] = field(default_factory=dict)
     completed: dict[str, PathSet] = field(default_factory=dict)
-    kept: int = 0  # paths in both
+    kept: int = 0  # number of paths in both
     _by_name: dict[object, list[Certificate]] | None = None
 
     @property
     def size(self) -> int:
-        """Return about how many bytes this takes with all paths that it may come to hold."""
+        """Bytes that this takes, estimated, with all paths that it may come to hold."""
         certificates = [item for items in self.sent.values() for item in items]
         paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
         return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
@@ -113,7 +128,7 @@ class ChainContext(Struct):
         return True
 
     def similar(self, name: bytes) -> list[Certificate]:
-        """What was sent by a subject that is ``name`` written in another way."""
+        """Return the certificates sent whose subject is ``name`` in another spelling."""
         if self._by_name is None:
             self._by_name = {}
             for subject, items in self.sent.items():
@@ -122,12 +137,12 @@ class ChainContext(Struct):
 
     @property
     def subject_bytes(self) -> int:
-        """Bytes of all different subjects that were sent."""
+        """Bytes of all distinct subjects that were sent."""
         return sum(map(len, self.sent))
 
 
 class PathSet(Struct):
-    """All paths above one issuer, and what finding them is charged; ``pool`` is the size of the run's pool by then."""
+    """All paths above one issuer, and what finding them costs. ``pool`` is the size of the run's pools when they were found."""
 
     paths: list[IssuerPath]
     charges: Charges
@@ -139,34 +154,34 @@ def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
 
 
 class PathBuilder:
-    """Finds the paths; shared by all stores of a judge, since signatures do not depend on stores.
+    """Finds paths; shared by all stores of a verifier, since signatures do not depend on stores.
 
-    ``begin`` gives each chain a budget of its own; whatever is charged to it may raise ``TooCostly``, and what was half
-    found by then is not kept.
+    ``begin`` gives each chain a budget of its own. Every method that charges it may raise ``TooCostly``; an unfinished search
+    is then not kept.
     """
 
     def __init__(self, intermediates: Intermediates) -> None:
-        """``intermediates`` only ever complete a path that is then reported as incomplete."""
+        """``intermediates`` complete paths, which are then reported as incomplete."""
         self._intermediates = intermediates
         self._signatures: Cache[tuple[str, bytes], tuple[bool | None]] = Cache(
             MAX_KNOWN_SIGNATURES, MAX_SIGNATURES_BYTES, _signature_bytes
         )
         self.budget = StepBudget()
         self.cut = False
-        # of this chain: issuers found, names made ready, and whom they break with
+        # of this chain: links found, names prepared for checks, and the results of these
         self._found: dict[tuple[str, int, bool], tuple[bool, list[Link], ChainContext]] = {}
         self._names: dict[str, tuple[int, ConstrainedNames]] = {}
         self._violations: dict[tuple[str, str], str | None] = {}
 
     def begin(self) -> None:
-        """A new chain is judged: it has its own budget."""
+        """Start with a new chain and a new budget."""
         self.budget = StepBudget()
         self._found.clear()
         self._names.clear()
         self._violations.clear()
 
     def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
-        """Whether ``issuer``'s key verifies ``child``; each pair of certificate and key once. ``None``: unknown."""
+        """Return whether the key of ``issuer`` verifies ``child``; ``None`` if it cannot be computed. Each pair is verified once."""
         key = child.sha256, issuer.spki_der
         known = self._signatures.get(key)
         if known is None:
@@ -175,19 +190,22 @@ class PathBuilder:
         return known[0]
 
     def known_signature(self, child: Certificate, issuer: Certificate) -> bool | None:
-        """What an earlier ``signed_by`` returned; ``None`` where nobody asked."""
+        """Return the result of an earlier ``signed_by``, ``None`` if there was none."""
         known = self._signatures.get((child.sha256, issuer.spki_der))
         return known and known[0]
 
     def self_signed(self, certificate: Certificate) -> bool:
-        """The same as its property, charged to this chain."""
+        """Return ``certificate.self_signed``, and charge its verification to this chain."""
         if not certificate.self_issued:
             return False
         self.budget.charge_signature(certificate, certificate)
         return certificate.self_signed
 
     def violation(self, authority: Certificate, lower: Certificate) -> str | None:
-        """The first name of ``lower`` that the name constraints of ``authority`` do not allow; each pair once for a chain."""
+        """Return the first name of ``lower`` that the name constraints of ``authority`` do not allow, in words; ``None`` if all are.
+
+        Each pair is checked once for a chain.
+        """
         constraints = authority.name_constraints
         if constraints is None:
             return None
@@ -207,7 +225,7 @@ class PathBuilder:
     # --- paths -----------------------------------------------------------------------------------
 
     def issuer_paths(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """All paths from ``issuer`` up through anchors and what was sent."""
+        """Return all paths from ``issuer`` up through anchors and certificates that were sent."""
         found = context.closed.get(issuer.sha256)
         if found is None:
             found = self._path_set(issuer, context, source, complete=False)
@@ -218,10 +236,10 @@ class PathBuilder:
         return found.paths
 
     def completions(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """All paths from ``issuer`` up, with the help of certificates that were not sent."""
+        """Return all paths from ``issuer`` up, through certificates that were not sent too."""
         found = context.completed.get(issuer.sha256)
         if found is None or found.pool != self._intermediates.size:
-            if found is not None:  # of a smaller pool
+            if found is not None:  # found before more certificates were met
                 del context.completed[issuer.sha256]
                 context.kept -= len(found.paths)
             found = self._path_set(issuer, context, source, complete=True)
@@ -232,14 +250,14 @@ class PathBuilder:
         return found.paths
 
     def links(self, child: Certificate, context: ChainContext, *, complete: bool) -> list[Link]:
-        """The issuers of ``child``: those whose signature verifies, else the likeliest one with what is wrong.
+        """Return the issuers of ``child``: those whose signature verifies, else the likeliest one with its problem.
 
-        Afterwards ``cut`` says whether a limit kept candidates from being tried, so that none is found for all we know.
+        Afterwards ``cut`` tells whether a limit kept candidates from being tried, so that an empty result proves nothing.
         """
         key = child.sha256, id(context), complete
         known = self._found.get(key)
         if known is None:
-            # with the surroundings themselves, so that nothing else can have their id
+            # holding the context, so that no other object gets its id
             known = self._found[key] = *self._issuers_of(child, context, complete=complete), context
         self.cut = known[0]
         return known[1]
@@ -284,14 +302,13 @@ class PathBuilder:
                 doubtful.append(Link(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
                 failing.append(Link(issuer, source, (bad_signature(child, issuer, verified),)))
-        # OpenSSL and GnuTLS pass over an issuer whose key identifier is not the one asked for, whatever its key
-        # verifies.
+        # OpenSSL and GnuTLS skip an issuer whose key identifier is not the one in the certificate, whatever its key verifies.
         if cut:
             return cut, good
         return cut, good or doubtful or failing[:1]
 
     def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
-        """The authority key identifier names a certificate by issuer and serial number, and this is not it."""
+        """Return True if the authority key identifier names another certificate than this one, by issuer and serial number."""
         _, named_issuer, named_serial = child.authority_key
         if named_serial:
             self.budget.charge(len(named_serial) // BYTES_A_STEP)
@@ -317,7 +334,7 @@ class PathBuilder:
         visited = 0
         seen: dict[str, tuple[bool, list[Link]]] = {}
         first = Link(issuer, source)
-        # Breadth first: the short paths that honest chains have are found before any labyrinth is walked.
+        # Breadth first: the short paths of honest chains are found before any maze is walked.
         waiting: deque[tuple[Link, ...]] = deque([(first,)])
         while waiting and len(found) < MAX_PATHS and visited < MAX_VISITED:
             path = waiting.popleft()
@@ -336,12 +353,12 @@ class PathBuilder:
             if not at_limit:
                 known = seen.get(last.sha256)
                 if known is None:
-                    # not the issuers that this chain may know: what a climb is charged must not depend on what came before
+                    # not by links(), whose results this chain may have: what a search costs must not depend on what came before
                     known = seen[last.sha256] = self._issuers_of(last, context, complete=complete)
                 onward = [
                     link
                     for link in known[1]
-                    # The same name with the same key is the same authority: going there again only goes in circles.
+                    # One name with one key is one authority: visiting it again only leads in a circle.
                     if (link.issuer.subject_der, link.issuer.spki_der) not in taken
                 ]
                 at_limit = known[0]
@@ -378,7 +395,7 @@ class PathBuilder:
 
 
 def chain_context(store: TrustStore, issuers: tuple[Certificate, ...]) -> ChainContext:
-    """Index what was sent after the leaf."""
+    """Index the certificates that were sent after the leaf."""
     sent: dict[bytes, list[Certificate]] = {}
     seen: set[str] = set()
     for certificate in issuers[:MAX_SENT]:
@@ -400,10 +417,7 @@ def constrained_names(certificate: Certificate) -> ConstrainedNames:
 def _sorted_candidates(
     child: Certificate, candidates: list[tuple[Certificate, Source]]
 ) -> list[tuple[Certificate, Source]]:
-    """Anchors first, then what was sent; within these, key identifiers that fit, then the longest valid.
-
-    What is shipped comes before what others sent: so where a certificate comes from does not depend on who was met first.
-    """
+    """Return distinct candidates, the likeliest first: by source, by whether the key identifier fits, by how long they are valid."""
     wanted = child.authority_key_id
     order = {"anchor": 0, "sent": 1, "shipped": 2, "run": 3, "aia": 4}
     candidates.sort(

@@ -6,30 +6,30 @@ from collections.abc import Mapping
 from typing import Final
 
 from scanner.warehouse.sql_views import VIEWS, create_view, qualifier
-from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, Column, Kind, Table
+from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, Column, ColumnType, Table
 
 DIALECTS: Final = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse")
 
-_TYPES: Final[Mapping[str, Mapping[Kind, str]]] = {
+_TYPES: Final[Mapping[str, Mapping[ColumnType, str]]] = {
     "duckdb": {
-        Kind.TEXT: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.DOUBLE: "DOUBLE", Kind.BOOLEAN: "BOOLEAN",
-        Kind.TIMESTAMP: "TIMESTAMP", Kind.DATE: "DATE", Kind.TEXTS: "VARCHAR[]", Kind.JSON: "JSON",
+        ColumnType.TEXT: "VARCHAR", ColumnType.INTEGER: "BIGINT", ColumnType.DOUBLE: "DOUBLE", ColumnType.BOOLEAN: "BOOLEAN",
+        ColumnType.TIMESTAMP: "TIMESTAMP", ColumnType.DATE: "DATE", ColumnType.TEXTS: "VARCHAR[]", ColumnType.JSON: "JSON",
     },
     "postgres": {
-        Kind.TEXT: "text", Kind.INTEGER: "bigint", Kind.DOUBLE: "double precision", Kind.BOOLEAN: "boolean",
-        Kind.TIMESTAMP: "timestamp", Kind.DATE: "date", Kind.TEXTS: "text[]", Kind.JSON: "jsonb",
+        ColumnType.TEXT: "text", ColumnType.INTEGER: "bigint", ColumnType.DOUBLE: "double precision", ColumnType.BOOLEAN: "boolean",
+        ColumnType.TIMESTAMP: "timestamp", ColumnType.DATE: "date", ColumnType.TEXTS: "text[]", ColumnType.JSON: "jsonb",
     },
     "bigquery": {
-        Kind.TEXT: "STRING", Kind.INTEGER: "INT64", Kind.DOUBLE: "FLOAT64", Kind.BOOLEAN: "BOOL",
-        Kind.TIMESTAMP: "DATETIME", Kind.DATE: "DATE", Kind.TEXTS: "ARRAY<STRING>", Kind.JSON: "STRING",
+        ColumnType.TEXT: "STRING", ColumnType.INTEGER: "INT64", ColumnType.DOUBLE: "FLOAT64", ColumnType.BOOLEAN: "BOOL",
+        ColumnType.TIMESTAMP: "DATETIME", ColumnType.DATE: "DATE", ColumnType.TEXTS: "ARRAY<STRING>", ColumnType.JSON: "STRING",
     },
     "snowflake": {
-        Kind.TEXT: "VARCHAR", Kind.INTEGER: "NUMBER(19, 0)", Kind.DOUBLE: "DOUBLE", Kind.BOOLEAN: "BOOLEAN",
-        Kind.TIMESTAMP: "TIMESTAMP_NTZ", Kind.DATE: "DATE", Kind.TEXTS: "ARRAY", Kind.JSON: "VARCHAR",
+        ColumnType.TEXT: "VARCHAR", ColumnType.INTEGER: "NUMBER(19, 0)", ColumnType.DOUBLE: "DOUBLE", ColumnType.BOOLEAN: "BOOLEAN",
+        ColumnType.TIMESTAMP: "TIMESTAMP_NTZ", ColumnType.DATE: "DATE", ColumnType.TEXTS: "ARRAY", ColumnType.JSON: "VARCHAR",
     },
     "clickhouse": {
-        Kind.TEXT: "String", Kind.INTEGER: "Int64", Kind.DOUBLE: "Float64", Kind.BOOLEAN: "Bool",
-        Kind.TIMESTAMP: "DateTime64(3, 'UTC')", Kind.DATE: "Date", Kind.TEXTS: "Array(String)", Kind.JSON: "String",
+        ColumnType.TEXT: "String", ColumnType.INTEGER: "Int64", ColumnType.DOUBLE: "Float64", ColumnType.BOOLEAN: "Bool",
+        ColumnType.TIMESTAMP: "DateTime64(3, 'UTC')", ColumnType.DATE: "Date", ColumnType.TEXTS: "Array(String)", ColumnType.JSON: "String",
     },
 }  # fmt: skip
 
@@ -150,6 +150,6 @@ def column_type(column: Column, dialect: str) -> str:
     """Return the type of a column, nullable unless it is part of the key."""
     name = _TYPES[dialect][column.kind]
     if dialect == "clickhouse":
-        return name if column.key or column.kind is Kind.TEXTS else f"Nullable({name})"
+        return name if column.key or column.kind is ColumnType.TEXTS else f"Nullable({name})"
     # BigQuery does not load a file with nullable columns into NOT NULL ones
     return f"{name} NOT NULL" if column.key and dialect != "bigquery" else name

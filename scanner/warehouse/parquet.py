@@ -29,7 +29,7 @@ from scanner.warehouse.duck import (
 )
 from scanner.warehouse.scratch import scratch
 from scanner.warehouse.stage import StagedRows
-from scanner.warehouse.tables import CERTIFICATES, TABLES_BY_RUN, Kind, Table
+from scanner.warehouse.tables import CERTIFICATES, TABLES_BY_RUN, ColumnType, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,7 +74,7 @@ def _write(connection: duckdb.DuckDBPyConnection, staged: StagedRows, root: Path
     """Write all files into ``work``. ``runs`` is moved last, so that every run in it is complete."""
     own = {run: f"{file_name(run)}.parquet" for run in staged.runs}
     before = sorted(root.glob(f"{CERTIFICATES.name}/*/*.parquet"))
-    certificates = _Certificates(connection, [path for path in before if path.name not in own.values()])
+    certificates = _CertificateFiles(connection, [path for path in before if path.name not in own.values()])
     for path in certificates.improved():
         new = work / f"improved-{path.parent.name}-{path.name}"
         certificates.write_improved(path, new)
@@ -98,7 +98,7 @@ def _write(connection: duckdb.DuckDBPyConnection, staged: StagedRows, root: Path
             yield _Move(new, place)
 
 
-class _Certificates:
+class _CertificateFiles:
     """Assigns each certificate to the file of the run that was loaded with it first."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, others: list[Path]) -> None:
@@ -152,7 +152,7 @@ def _columns(table: Table) -> str:
     """Return the columns of a query for ``table``, with JSON as plain text, which all Parquet readers read alike."""
     return ", ".join(
         f"CAST({column.name} AS VARCHAR) AS {column.name}"
-        if column.kind is Kind.JSON
+        if column.kind is ColumnType.JSON
         else quote_identifier(column.name, "duckdb")
         for column in table.columns
     )

@@ -13,7 +13,7 @@ from scanner.warehouse.ddl import quote_identifier
 from scanner.warehouse.migration import ColumnTypes, migration_statements
 from scanner.warehouse.sql_views import VIEWS
 from scanner.warehouse.stage import LoadError, StagedRows
-from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, TABLES_BY_RUN, Kind, Table
+from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, TABLES_BY_RUN, ColumnType, Table
 
 if TYPE_CHECKING:
     import psycopg
@@ -147,8 +147,8 @@ def _texts_without_nul(value: list[str] | None) -> list[str | None] | None:
     return None if value is None else [_without_nul(item) for item in value]
 
 
-_CONVERTERS: Final[dict[Kind, Callable[[Any], Any]]] = {
-    Kind.TEXT: _without_nul,
-    Kind.JSON: _json_text,
-    Kind.TEXTS: _texts_without_nul,
+_CONVERTERS: Final[dict[ColumnType, Callable[[Any], Any]]] = {
+    ColumnType.TEXT: _without_nul,
+    ColumnType.JSON: _json_text,
+    ColumnType.TEXTS: _texts_without_nul,
 }

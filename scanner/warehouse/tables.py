@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 
-class Kind(Enum):
+class ColumnType(Enum):
     """The type of a column, independent of the dialect."""
 
     TEXT = auto()
@@ -29,7 +29,7 @@ class Column(Struct, frozen=True):
     """A column; ``source`` is its path in a finding (``endpoints[].version``), empty if it is derived as ``about`` says."""
 
     name: str
-    kind: Kind
+    kind: ColumnType
     source: str
     about: str = ""
     key: bool = False
@@ -48,13 +48,21 @@ class Table(Struct, frozen=True):
         return tuple(column.name for column in self.columns if column.key)
 
 
-T, N, D, B, S, L, J = Kind.TEXT, Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN, Kind.TIMESTAMP, Kind.TEXTS, Kind.JSON
+T, N, D, B, S, L, J = (
+    ColumnType.TEXT,
+    ColumnType.INTEGER,
+    ColumnType.DOUBLE,
+    ColumnType.BOOLEAN,
+    ColumnType.TIMESTAMP,
+    ColumnType.TEXTS,
+    ColumnType.JSON,
+)
 
 # Known only once all of a run has been read, so it is added when rows go into the table.
 RUN_DATE: Final = "run_date"
 
 
-def _derived(name: str, kind: Kind, about: str, *, key: bool = False) -> Column:
+def _derived(name: str, kind: ColumnType, about: str, *, key: bool = False) -> Column:
     return Column(name, kind, "", about, key)
 
 
@@ -65,7 +73,7 @@ RUNS: Final = Table(
     "One row per run.",
     (
         Column("run", T, "run", key=True),
-        _derived(RUN_DATE, Kind.DATE, "date (UTC) of first_started"),
+        _derived(RUN_DATE, ColumnType.DATE, "date (UTC) of first_started"),
         Column("schema_version", T, "schema"),
         _derived("first_started", S, "least of started"),
         _derived("last_started", S, "greatest of started"),
@@ -78,7 +86,7 @@ RUNS: Final = Table(
     ),
 )
 
-_RUN_KEYS: Final = (Column("run", T, "run", key=True), _derived(RUN_DATE, Kind.DATE, "that of the run"))
+_RUN_KEYS: Final = (Column("run", T, "run", key=True), _derived(RUN_DATE, ColumnType.DATE, "that of the run"))
 _FINDING_KEYS: Final = (*_RUN_KEYS, Column("row", N, "target.row", key=True))
 
 FINDINGS: Final = Table(

@@ -81,10 +81,6 @@ NEVER_CRITICAL: Final = {
     AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
     AUTHORITY_INFO_ACCESS: "authorityInfoAccess",
 }
-# Critical, these mean no more to any client than they do otherwise.
-HARMLESS_WHEN_CRITICAL: Final = (
-    UNDERSTOOD_WHEN_CRITICAL - _HALF_UNDERSTOOD.keys() - NEVER_CRITICAL.keys() - {NAME_CONSTRAINTS}
-)
 
 # keyUsage as a mask: bit n of the BIT STRING (RFC 5280 section 4.2.1.3) is 1 << n.
 DIGITAL_SIGNATURE: Final = 1 << 0

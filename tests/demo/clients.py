@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from scanner.demo.case_list import CASES
-from scanner.demo.cases import Case
-from scanner.demo.fleet import Row, run_servers
+from scanner.demo.cases import DemoCase
+from scanner.demo.fleet import FleetRow, run_servers
 from scanner.demo.pki import Pki, pem
 
 BY_NAME = {case.name: case for case in CASES}
@@ -65,7 +65,7 @@ async def connect(address: str, port: int) -> trio.SocketStream:
     return trio.SocketStream(sock)
 
 
-async def exchange(row: Row, sent: bytes, *, seconds: float = 1.0) -> bytes | None:
+async def exchange(row: FleetRow, sent: bytes, *, seconds: float = 1.0) -> bytes | None:
     """Send bytes and return the answer until the server closes or the time is up; ``None`` if it is silent."""
     received = b""
     async with await connect(row.addresses[0], row.port) as stream:
@@ -77,7 +77,7 @@ async def exchange(row: Row, sent: bytes, *, seconds: float = 1.0) -> bytes | No
     return received or None
 
 
-async def flight_of(row: Row) -> bytes:
+async def flight_of(row: FleetRow) -> bytes:
     """Return the server's answer to OpenSSL's ClientHello."""
     answer = await exchange(row, hello_bytes(unchecked(), row.host), seconds=0.3)
     assert answer is not None
@@ -112,7 +112,7 @@ def certificates(flight: list[tuple[int, bytes]]) -> list[bytes]:
     return found
 
 
-async def leaf_for(row: Row, name: str | None, *, index: int = 0) -> bytes:
+async def leaf_for(row: FleetRow, name: str | None, *, index: int = 0) -> bytes:
     """Return the leaf that the server sends for a server name."""
     stream = await connect(row.addresses[index], row.port)
     async with stream:
@@ -123,7 +123,7 @@ async def leaf_for(row: Row, name: str | None, *, index: int = 0) -> bytes:
     return leaf
 
 
-async def handshake(row: Row, context: ssl.SSLContext, *, index: int = 0) -> str:
+async def handshake(row: FleetRow, context: ssl.SSLContext, *, index: int = 0) -> str:
     """Perform a handshake and an HTTP request; return the version, or "verify N" if OpenSSL refuses the certificate."""
     name = row.host if row.host.isascii() else "xn--bcher-kva.demo.test"
     stream = await trio.open_tcp_stream(row.addresses[index], row.port)
@@ -147,7 +147,7 @@ async def handshake(row: Row, context: ssl.SSLContext, *, index: int = 0) -> str
         await trio.aclose_forcefully(tls)
 
 
-Test = Callable[[Row, Pki], Awaitable[None]]
+Test = Callable[[FleetRow, Pki], Awaitable[None]]
 
 
 def using_server_of(name: str) -> Callable[[Test], None]:
@@ -168,7 +168,7 @@ def using_server_of(name: str) -> Callable[[Test], None]:
     return run
 
 
-async def script(row: Row, *steps: tuple[bytes, bytes]) -> trio.SocketStream:
+async def script(row: FleetRow, *steps: tuple[bytes, bytes]) -> trio.SocketStream:
     """Send each line and check how the answer starts."""
     stream = await connect(row.addresses[0], row.port)
     for sent, start in steps:
@@ -183,7 +183,7 @@ def check_works(name: str, version: str) -> None:
     """Check that a strict client completes a handshake of ``version`` at every address, and gets the page."""
 
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         for index in range(len(row.addresses)):
             assert await handshake(row, trusting(pki), index=index) == version
 
@@ -192,7 +192,7 @@ def check_refused(name: str, code: int) -> None:
     """Check that OpenSSL refuses the certificate with ``code`` (X509_V_ERR_*)."""
 
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await handshake(row, trusting(pki)) == f"verify {code}"
 
 
@@ -200,13 +200,13 @@ def check_alert(name: str, description: int) -> None:
     """Check that OpenSSL's default hello gets this fatal alert (RFC 8446 section 6) and nothing else."""
 
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
         assert answer[0] == ALERT
         assert answer[5:] == bytes([2, description])
 
 
-def untested(cases: Iterable[Case], source: str) -> list[str]:
+def untested(cases: Iterable[DemoCase], source: str) -> list[str]:
     """Return the names of the cases that a test module does not mention."""
     return [case.name for case in cases if f'"{case.name}"' not in source]

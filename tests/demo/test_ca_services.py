@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 
 from scanner.demo.ca_services import authority_url, ca_services, crl_url, make_crl, ocsp_answer, ocsp_staple, ocsp_url
-from scanner.demo.pki import Authority, Pki
+from scanner.demo.pki import DemoAuthority, Pki
 from scanner.demo.servers import MAX_REQUEST
 from scanner.trust.revocation import judge_crl, judge_ocsp_untrusted, judge_staple_untrusted
 from scanner.x509.certificate import Certificate
@@ -27,7 +27,7 @@ def pki() -> Pki:
     return made
 
 
-def parsed(leaf: bytes, issuer: Authority) -> tuple[Certificate, Certificate]:
+def parsed(leaf: bytes, issuer: DemoAuthority) -> tuple[Certificate, Certificate]:
     return Certificate.parse_untrusted(leaf), Certificate.parse_untrusted(issuer.der)
 
 

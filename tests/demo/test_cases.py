@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.demo.cases import Case, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.cases import DemoCase, Endpoint, ServerFactory, presenting, valid_credential
 from scanner.demo.pki import Pki
 
 
@@ -35,9 +35,9 @@ def test_the_default_context_is_created_once(pki: Pki) -> None:
 
 
 def test_hosts_default_to_the_name_under_the_domain() -> None:
-    assert Case(name="www", story="").full_host == "www.demo.test"
-    assert Case(name="www", story="", host="intranet.example.net").full_host == "intranet.example.net"
-    assert Case(name="www", story="", host="").full_host is None
+    assert DemoCase(name="www", story="").full_host == "www.demo.test"
+    assert DemoCase(name="www", story="", host="intranet.example.net").full_host == "intranet.example.net"
+    assert DemoCase(name="www", story="", host="").full_host is None
 
 
 def test_an_endpoint_is_named_unless_its_host_is_the_address() -> None:

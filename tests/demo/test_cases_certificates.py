@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from scanner.demo.cases_certificates import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import (
     certificates,
@@ -60,7 +60,7 @@ def test_a_certificate_that_expires_soon_still_works() -> None:
 
 def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:
     @using_server_of("common-name-only")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         context = trusting(pki)
         assert await handshake(row, context) == "TLSv1.3"
         context.hostname_checks_common_name = False
@@ -69,7 +69,7 @@ def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:
 
 def test_the_malformed_certificate_does_not_parse() -> None:
     @using_server_of("malformed-certificate")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         flight = messages(await flight_of(row))
         assert [kind for kind, _ in flight] == [2, 11, 12, 14]
         with pytest.raises(ValueError):
@@ -79,13 +79,13 @@ def test_the_malformed_certificate_does_not_parse() -> None:
 @pytest.mark.parametrize("name", ["wrong-name", "common-name-only", "expired-and-misnamed"])
 def test_another_name_gets_another_certificate(name: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, "unheard-of.invalid")
 
 
 def test_the_default_certificate_is_sent_for_every_name() -> None:
     @using_server_of("not-configured-here")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 
 

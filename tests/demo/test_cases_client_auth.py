@@ -9,14 +9,14 @@ import pytest
 import trio
 
 from scanner.demo.cases_client_auth import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import connect, trusting, untested, using_server_of
 
 ASKED = b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n"
 
 
-async def request_page(row: Row, pki: Pki) -> bytes:
+async def request_page(row: FleetRow, pki: Pki) -> bytes:
     """Return the answer to a request. Raises ``trio.BrokenResourceError`` if the server closes the connection."""
     stream = trio.SSLStream(await connect(row.addresses[0], row.port), trusting(pki), server_hostname=row.host)
     async with stream:
@@ -33,7 +33,7 @@ async def request_page(row: Row, pki: Pki) -> bytes:
 )
 def test_clients_without_a_certificate_are_refused(name: str, reason: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         with pytest.raises(trio.BrokenResourceError) as caught:
             await request_page(row, pki)
         assert isinstance(caught.value.__cause__, ssl.SSLError)
@@ -46,7 +46,7 @@ def test_clients_without_a_certificate_are_refused(name: str, reason: str) -> No
 )
 def test_clients_without_a_certificate_get_an_answer(name: str, status: int) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert (await request_page(row, pki)).startswith(f"HTTP/1.1 {status} ".encode())
 
 

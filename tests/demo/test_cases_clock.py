@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 
 from scanner.demo.cases_clock import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from scanner.x509.certificate import Certificate
 from tests.demo.clients import leaf_for, trusting, untested, using_server_of
@@ -17,7 +17,7 @@ from tests.demo.clients import leaf_for, trusting, untested, using_server_of
 
 def test_the_date_header_is_two_days_slow() -> None:
     @using_server_of("slow-clock")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
         client = trio.SSLStream(stream, trusting(pki), server_hostname=row.host, https_compatible=True)
         await client.send_all(f"GET / HTTP/1.1\r\nHost: {row.host}\r\n\r\n".encode())
@@ -31,7 +31,7 @@ def test_the_date_header_is_two_days_slow() -> None:
 
 def test_a_right_clock_accepts_the_certificate() -> None:
     @using_server_of("new-certificate")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         leaf = Certificate.parse_untrusted(await leaf_for(row, row.host))
         assert leaf.not_before < time.time() < leaf.not_after
         assert leaf.not_before > time.time() + row.case.clock_offset.total_seconds()

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from scanner.demo.cases_healthy import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import check_works, leaf_for, script, trusting, untested, using_server_of
 
@@ -44,7 +44,7 @@ def test_healthy_servers_work(name: str, version: str) -> None:
 
 def test_another_name_gets_another_certificate() -> None:
     @using_server_of("healthy")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, "unheard-of.invalid")
         assert await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 
@@ -52,7 +52,7 @@ def test_another_name_gets_another_certificate() -> None:
 @pytest.mark.parametrize("other", ["unheard-of.invalid", None])
 def test_other_names_and_no_name_are_refused_with_an_alert(other: str | None) -> None:
     @using_server_of("needs-sni")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         with pytest.raises(trio.BrokenResourceError) as caught:
             await leaf_for(row, other)
         assert "unrecognized name" in str(caught.value.__cause__)
@@ -61,7 +61,7 @@ def test_other_names_and_no_name_are_refused_with_an_alert(other: str | None) ->
 @pytest.mark.parametrize("name", STARTTLS)
 def test_starttls_works(name: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         stream = await script(row, *STARTTLS[name])
         tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
         await tls.do_handshake()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanner.demo.cases_interception import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from scanner.x509.certificate import Certificate
 from tests.demo.clients import check_refused, leaf_for, untested, using_server_of
@@ -24,14 +24,14 @@ def test_certificates_are_refused(name: str, code: int) -> None:
 @pytest.mark.parametrize("name", ["bravo-mail", "charlie-news"])
 def test_certificates_have_the_issuers_key(name: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         leaf = Certificate.parse_untrusted(await leaf_for(row, row.host))
         assert leaf.signed_by(leaf) and not leaf.self_issued
 
 
 def test_one_of_two_addresses_is_intercepted() -> None:
     @using_server_of("one-path-intercepted")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         public = Certificate.parse_untrusted(await leaf_for(row, row.host, index=0))
         other = Certificate.parse_untrusted(await leaf_for(row, row.host, index=1))
         assert public.issuer != other.issuer and public.dns_names == other.dns_names

@@ -11,7 +11,7 @@ import trio
 from cryptography import x509
 
 from scanner.demo.cases_negotiation import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import (
     certificates,
@@ -60,7 +60,7 @@ def test_hellos_get_an_alert(name: str, description: int) -> None:
 @pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
 def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         context = trusting(pki)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
@@ -77,7 +77,7 @@ def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
 )  # fmt: skip
 def test_old_servers_answer_old_clients(name: str, version: int, suite: int) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         answer = await exchange(row, old_hello(version, suite), seconds=0.3)
         assert answer is not None
         flight = messages(answer)
@@ -90,7 +90,7 @@ def test_old_servers_answer_old_clients(name: str, version: int, suite: int) -> 
 
 def test_tls10_servers_answer_newer_hellos_with_their_version() -> None:
     @using_server_of("tls10-only")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         answer = await exchange(row, old_hello(0x0303, 0xC013), seconds=0.3)
         assert answer is not None
         assert messages(answer)[0][1][:2] == b"\x03\x01"
@@ -100,7 +100,7 @@ def test_tls10_servers_answer_newer_hellos_with_their_version() -> None:
 @pytest.mark.parametrize(("name", "option"), [("tls11-only", "-tls1_1"), ("tls10-only", "-tls1")])
 def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         command = [
             "openssl",
             "s_client",
@@ -118,7 +118,7 @@ def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) ->
 
 def test_version_intolerant_server_closes() -> None:
     @using_server_of("version-intolerant-close")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
 
 

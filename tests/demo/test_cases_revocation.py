@@ -12,8 +12,8 @@ import trio
 from cryptography import x509
 
 from scanner.demo.cases_revocation import CASES
-from scanner.demo.fleet import Row
-from scanner.demo.pki import Authority, Pki, pem
+from scanner.demo.fleet import FleetRow
+from scanner.demo.pki import DemoAuthority, Pki, pem
 from tests.demo.clients import check_refused, check_works, flight_of, leaf_for, messages, untested, using_server_of
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
@@ -41,12 +41,12 @@ async def _run(*command: str) -> str:
     return " ".join(done.stdout.decode("utf-8", "replace").split())
 
 
-async def _connected(row: Row, *more: str) -> str:
+async def _connected(row: FleetRow, *more: str) -> str:
     at = f"{row.addresses[0]}:{row.port}"
     return await _run("openssl", "s_client", "-connect", at, "-servername", row.host, "-status", *more)
 
 
-def _write(directory: Path, pki: Pki, *authorities: Authority) -> None:
+def _write(directory: Path, pki: Pki, *authorities: DemoAuthority) -> None:
     (directory / "root.pem").write_bytes(pem(pki.root.der))
     (directory / "issuer.pem").write_bytes(pem(pki.issuing.der))
     (directory / "between.pem").write_bytes(b"".join(pem(authority.der) for authority in authorities))
@@ -56,7 +56,7 @@ def _write(directory: Path, pki: Pki, *authorities: Authority) -> None:
 @pytest.mark.parametrize("name", STAPLES)
 def test_staples_as_seen_by_openssl(name: str) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert STAPLES[name] in await _connected(row, "-tls1_2")
 
 
@@ -64,7 +64,7 @@ def test_clients_that_do_not_ask_get_no_staple() -> None:
     """Python's ssl never asks for a staple; an unsolicited CertificateStatus would be an error."""
 
     @using_server_of("staple-good")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert [kind for kind, _ in messages(await flight_of(row))] == [2, 11, 12, 14]
 
 
@@ -72,7 +72,7 @@ def test_clients_that_do_not_ask_get_no_staple() -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_ocsp_responses_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         _write(tmp_path, pki)
         (tmp_path / "leaf.pem").write_bytes(pem(await leaf_for(row, row.host)))
         files = [str(tmp_path / name) for name in ("issuer.pem", "leaf.pem", "root.pem", "issuer.pem")]
@@ -88,7 +88,7 @@ def test_ocsp_responses_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", LISTS)
 def test_crls_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         leaf = await leaf_for(row, row.host)
         issuer = x509.load_der_x509_certificate(leaf).issuer
         own = next(authority for authority in pki.authorities if authority.certificate.subject == issuer)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from scanner.demo.cases_servers import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import (
     HANDSHAKE,
@@ -44,19 +44,19 @@ def test_placeholder_certificates_are_self_signed(name: str) -> None:
     check_refused(name, 18)
 
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await leaf_for(row, row.host) == await leaf_for(row, "unheard-of.invalid") == await leaf_for(row, None)
 
 
 def test_the_server_closes_after_the_hello() -> None:
     @using_server_of("hangs-up")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
 
 
 def test_the_server_closes_within_its_flight() -> None:
     @using_server_of("hangs-up-midway")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
         assert answer[0] == HANDSHAKE
@@ -69,7 +69,7 @@ def test_the_server_closes_within_its_flight() -> None:
 )
 def test_plaintext_is_answered(name: str, start: bytes) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         answer = await exchange(row, hello_bytes(unchecked(), row.host))
         assert answer is not None
         assert answer.startswith(start)
@@ -77,14 +77,14 @@ def test_plaintext_is_answered(name: str, start: bytes) -> None:
 
 def test_the_certificate_message_is_empty() -> None:
     @using_server_of("no-certificate")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         flight = messages(await flight_of(row))
         assert flight[1] == (11, b"\0\0\0")
 
 
 def test_the_server_hello_has_a_wrong_length() -> None:
     @using_server_of("malformed-handshake")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         ((kind, body),) = messages(await flight_of(row))
         assert kind == 2
         assert body[34] > len(body)
@@ -92,7 +92,7 @@ def test_the_server_hello_has_a_wrong_length() -> None:
 
 def test_the_signature_is_by_another_key() -> None:
     @using_server_of("key-mismatch")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         stream = await trio.open_tcp_stream(row.addresses[0], row.port)
         tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
         with pytest.raises(trio.BrokenResourceError) as caught:
@@ -111,7 +111,7 @@ def test_the_signature_is_by_another_key() -> None:
 )  # fmt: skip
 def test_starttls_is_refused_or_not_offered(name: str, steps: list[tuple[bytes, bytes]]) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         await trio.aclose_forcefully(await script(row, *steps))
 
 
@@ -119,7 +119,7 @@ def test_starttls_is_advertised_only_if_offered() -> None:
     for name, advertised in (("mx", True), ("starttls-refused", True), ("no-starttls", False)):
 
         @using_server_of(name)
-        async def test(row: Row, pki: Pki, advertised: bool = advertised) -> None:
+        async def test(row: FleetRow, pki: Pki, advertised: bool = advertised) -> None:
             stream = await script(row, (b"", b"220 "))
             await stream.send_all(b"EHLO here\r\n")
             assert (b"STARTTLS" in await stream.receive_some()) is advertised
@@ -128,13 +128,13 @@ def test_starttls_is_advertised_only_if_offered() -> None:
 
 def test_two_addresses_have_two_certificates() -> None:
     @using_server_of("two-certificates")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await leaf_for(row, row.host) != await leaf_for(row, row.host, index=1)
 
 
 def test_one_of_two_certificates_is_expired() -> None:
     @using_server_of("one-expired")
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         assert await handshake(row, trusting(pki)) == "TLSv1.3"
         assert await handshake(row, trusting(pki), index=1) == "verify 10"
 

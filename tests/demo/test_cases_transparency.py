@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from scanner.demo.cases_transparency import CASES
-from scanner.demo.fleet import Row
+from scanner.demo.fleet import FleetRow
 from scanner.demo.pki import Pki
 from tests.demo.clients import check_works, untested, using_server_of
 
@@ -33,7 +33,7 @@ STATUSES = {
 @pytest.mark.parametrize("name", STATUSES)
 def test_scts_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
-    async def test(row: Row, pki: Pki) -> None:
+    async def test(row: FleetRow, pki: Pki) -> None:
         logs = {f"log{number}": log for number, log in enumerate(pki.logs.listed)}
         lines = [f"enabled_logs = {','.join(logs)}"]
         for section, log in logs.items():

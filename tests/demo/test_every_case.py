@@ -16,7 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from scanner.demo.case_list import CASES
-from scanner.demo.cases import Case
+from scanner.demo.cases import DemoCase
 from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
@@ -85,14 +85,14 @@ async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, 
         yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}
 
 
-def found(findings: dict[str, Finding], case: Case) -> Finding:
+def found(findings: dict[str, Finding], case: DemoCase) -> Finding:
     if case.name not in findings:
         pytest.skip("this system cannot have its servers")
     return findings[case.name]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_finding_has_the_outcome_and_codes_of_the_case(case: Case, findings: dict[str, Finding]) -> None:
+def test_the_finding_has_the_outcome_and_codes_of_the_case(case: DemoCase, findings: dict[str, Finding]) -> None:
     finding = found(findings, case)
     codes = frozenset(diagnosis["code"] for diagnosis in finding["diagnoses"])
     assert (finding["outcome"], finding["cause"], codes) == (case.outcome, case.cause, case.codes)
@@ -100,7 +100,7 @@ def test_the_finding_has_the_outcome_and_codes_of_the_case(case: Case, findings:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_finding_is_complete(case: Case, findings: dict[str, Finding]) -> None:
+def test_the_finding_is_complete(case: DemoCase, findings: dict[str, Finding]) -> None:
     finding = found(findings, case)
     target = finding["target"]
     assert target["tags"]["owner"] == case.owner

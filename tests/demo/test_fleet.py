@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from scanner.demo import fleet as fleet_module
 from scanner.demo.case_list import CASES
 from scanner.demo.cases import Endpoint, ServerFactory, presenting, valid_credential
-from scanner.demo.fleet import COLUMNS, Fleet, Row, run_fleet, run_servers
+from scanner.demo.fleet import COLUMNS, Fleet, FleetRow, run_fleet, run_servers
 from scanner.demo.servers import Handler
 from tests.demo.clients import BY_NAME, connect, handshake, trusting
 
@@ -148,8 +148,8 @@ def test_the_curl_command_shows_the_case(name: str, status: int, tmp_path: Path)
 
 
 def test_there_is_no_curl_command_for_other_protocols() -> None:
-    assert Row(BY_NAME["mx"], "mx.demo.test", 25, ("127.94.0.1",)).curl(Path("roots.pem")) is None
-    assert Row(BY_NAME["no-such-name"], "no-such-name.demo.test", 443).curl(Path("roots.pem")) is None
+    assert FleetRow(BY_NAME["mx"], "mx.demo.test", 25, ("127.94.0.1",)).curl(Path("roots.pem")) is None
+    assert FleetRow(BY_NAME["no-such-name"], "no-such-name.demo.test", 443).curl(Path("roots.pem")) is None
 
 
 def test_cases_that_openssl_forbids_are_skipped() -> None:

@@ -97,8 +97,8 @@ def test_hellos_get_an_alert() -> None:
     )
 
 
-@pytest.mark.parametrize("suite", server_messages.Suite)
-def test_a_whole_flight(suite: server_messages.Suite) -> None:
+@pytest.mark.parametrize("suite", server_messages.ServerSuite)
+def test_a_whole_flight(suite: server_messages.ServerSuite) -> None:
     pki = Pki(time.time())
     credential = pki.leaf("www.demo.test")
     flight = messages(server_messages.server_flight(HELLO, server_messages.TLS12, suite, credential))
@@ -108,7 +108,7 @@ def test_a_whole_flight(suite: server_messages.Suite) -> None:
 
 def test_renegotiation_info_is_sent_to_clients_that_support_it() -> None:
     asked = ClientHello(0x0303, b"c" * 32, (0x00FF,), 100)
-    suite = server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+    suite = server_messages.ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
     assert server_messages.server_hello(asked, server_messages.TLS12, suite, SERVER_RANDOM).endswith(
         bytes.fromhex("0005ff01000100")
     )

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from scanner.demo.case_list import CASES
-from scanner.demo.fleet import Row, run_servers
+from scanner.demo.fleet import FleetRow, run_servers
 from tests.demo.clients import connect
 
 
@@ -17,7 +17,7 @@ from tests.demo.clients import connect
 )
 def test_no_garbage_stops_a_server(garbage: bytes) -> None:
     async def main() -> None:
-        async def throw(row: Row) -> None:
+        async def throw(row: FleetRow) -> None:
             with trio.move_on_after(0.5):
                 for address in row.addresses:
                     with contextlib.suppress(OSError, trio.BrokenResourceError):

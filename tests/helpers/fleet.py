@@ -10,18 +10,18 @@ from pathlib import Path
 import trio
 
 from scanner.demo.case_list import CASES
-from scanner.demo.cases import Case
+from scanner.demo.cases import DemoCase
 from scanner.demo.fleet import Fleet, run_fleet
 
 
-def named(*names: str) -> list[Case]:
+def named(*names: str) -> list[DemoCase]:
     """Return the demo's cases with these names."""
     by_name = {case.name: case for case in CASES}
     return [by_name[name] for name in names]
 
 
 @contextmanager
-def fleet_of(directory: Path, cases: Sequence[Case]) -> Iterator[Fleet]:
+def fleet_of(directory: Path, cases: Sequence[DemoCase]) -> Iterator[Fleet]:
     """Run the fleet of these cases for the block."""
     up, stop = threading.Event(), trio.Event()
     made: list[Fleet] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.inventory.shapes import (
-    Columns,
+    CsvColumns,
     InventoryError,
     JsonLines,
     PlainLines,
@@ -36,7 +36,7 @@ from scanner.inventory.shapes import (
 )
 def test_tables(line: str, delimiter: str, tags: tuple[str, ...]) -> None:
     shape = shape_of(line)
-    assert isinstance(shape, Columns)
+    assert isinstance(shape, CsvColumns)
     assert shape.delimiter == delimiter
     assert tuple(name for name, _ in shape.tags) == tags
 
@@ -87,7 +87,7 @@ def test_separator_line() -> None:
     assert separator_line("SEP=\t") == "\t"
     assert separator_line("sep=example") is None
     shape = shape_of("host;a,b", ";")
-    assert isinstance(shape, Columns) and shape.delimiter == ";"
+    assert isinstance(shape, CsvColumns) and shape.delimiter == ";"
 
 
 @pytest.mark.parametrize(

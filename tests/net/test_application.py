@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.net.application import Answer, talk_of
+from scanner.net.application import ReplyProgress, talk_of
 from scanner.starttls import PROTOCOLS
 
-FINE, REFUSED, INCOMPLETE = Answer.FINE, Answer.REFUSED, Answer.INCOMPLETE
+FINE, REFUSED, INCOMPLETE = ReplyProgress.FINE, ReplyProgress.REFUSED, ReplyProgress.INCOMPLETE
 
 
-def judged(protocol: str, data: bytes) -> Answer:
+def judged(protocol: str, data: bytes) -> ReplyProgress:
     judge = talk_of(protocol, "a.test").judge
     assert judge is not None
     return judge(data)
@@ -49,7 +49,7 @@ def judged(protocol: str, data: bytes) -> Answer:
         ("postgres", b"E\0\0\0\x0aSFAT", INCOMPLETE),
     ],
 )
-def test_answers(protocol: str, data: bytes, answer: Answer) -> None:
+def test_answers(protocol: str, data: bytes, answer: ReplyProgress) -> None:
     assert judged(protocol, data) is answer
 
 

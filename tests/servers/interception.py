@@ -14,7 +14,7 @@ import trio
 
 from scanner.demo.cases import ServerFactory
 from scanner.demo.dns_server import Node, serve_dns
-from scanner.demo.pki import Authority, Pki, pem
+from scanner.demo.pki import DemoAuthority, Pki, pem
 from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
@@ -36,19 +36,19 @@ class Network:
         self.pki = Pki(time.time())
         self.roots = self._written("roots.pem", self.pki.root)
 
-    def _written(self, name: str, authority: Authority) -> Path:
+    def _written(self, name: str, authority: DemoAuthority) -> Path:
         path = self.directory / name
         path.write_bytes(pem(authority.der))
         return path
 
-    def private(self) -> tuple[Authority, Path]:
+    def private(self) -> tuple[DemoAuthority, Path]:
         """Return an estate's private CA, which no store has, and the file with its certificate."""
         own = self.pki.new_root("Estate Root CA")
         return own, self._written("own.pem", own)
 
     @asynccontextmanager
     async def serving(
-        self, address: str, names: Sequence[str] = NAMES, *, issuer: Authority | None = None, port: int = 0
+        self, address: str, names: Sequence[str] = NAMES, *, issuer: DemoAuthority | None = None, port: int = 0
     ) -> AsyncIterator[int]:
         """Run one server for all names, each with its own certificate and key, for the block; yield its port."""
         with ServerFactory(self.pki) as factory:

@@ -52,7 +52,7 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         hello = parse_hello_untrusted(said[5:], len(said))
-        suite = server_messages.Suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        suite = server_messages.ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
         await peer.say(server_messages.server_flight(hello, server_messages.TLS12, suite, credential, staple=staple))
         await peer.silence()
 

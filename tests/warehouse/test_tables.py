@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scanner.warehouse.tables import RUN_DATE, TABLES, TABLES_BY_RUN, Kind, Table
+from scanner.warehouse.tables import RUN_DATE, TABLES, TABLES_BY_RUN, ColumnType, Table
 
 SCHEMA = json.loads(files("scanner").joinpath("data/finding.schema.json").read_text("utf-8"))
 tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -33,7 +33,7 @@ def paths(about: dict[str, Any], path: str) -> Iterator[str]:
 
 
 SOURCES = {column.source: column for table in TABLES for column in table.columns if column.source}
-WHOLE = tuple(source for source, column in SOURCES.items() if column.kind is Kind.JSON)
+WHOLE = tuple(source for source, column in SOURCES.items() if column.kind is ColumnType.JSON)
 
 
 def has_column(path: str) -> bool:
@@ -74,5 +74,5 @@ def test_column_names_and_descriptions(table: Table) -> None:
     assert table.keys and all(name.isidentifier() and name == name.lower() for name in names)
     # its source, or how it is derived
     assert all(column.source or column.about for column in table.columns)
-    assert all(column.kind in (Kind.TEXT, Kind.INTEGER) for column in table.columns if column.key)
+    assert all(column.kind in (ColumnType.TEXT, ColumnType.INTEGER) for column in table.columns if column.key)
     assert (table in TABLES_BY_RUN) == ("run" in table.keys) == (RUN_DATE in names)

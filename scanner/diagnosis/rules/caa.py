@@ -30,7 +30,7 @@ _ESCAPE: Final = re.compile(r"\\(.)")
 _DOMAIN: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"  # compiled when it is wanted
 
 
-class Authority(Struct, frozen=True):
+class CaaIdentity(Struct, frozen=True):
     """A CA of the table."""
 
     name: str
@@ -39,19 +39,19 @@ class Authority(Struct, frozen=True):
 
 
 @cache
-def authorities() -> tuple[Authority, ...]:
+def authorities() -> tuple[CaaIdentity, ...]:
     """The table ``scanner/data/caa-issuers.toml``."""
     import tomllib  # the table is read where a public CA issued
 
     table = tomllib.loads(shipped("caa-issuers.toml").decode())
     return tuple(
-        Authority(ca["name"], tuple(text.casefold() for text in ca["organization"]), frozenset(ca["domains"]))
+        CaaIdentity(ca["name"], tuple(text.casefold() for text in ca["organization"]), frozenset(ca["domains"]))
         for ca in table["ca"]
     )
 
 
 @bounded_memo(4096, 512)
-def authority_of(issuer: str) -> Authority | None:
+def authority_of(issuer: str) -> CaaIdentity | None:
     """The CA of the table whose organization stands in ``issuer`` (RFC 4514 text)."""
     for found in _ORGANIZATION.finditer(issuer):
         organization = _ESCAPE.sub(r"\1", found[1]).strip().strip('"').casefold()

@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.wire_names import NameNotEncodable
 
 # A full TCP message could hold 5,000 tiny records, each with a long name behind a pointer; reading those takes half a
@@ -45,10 +45,10 @@ def encode_escaped_name(name: str) -> bytes:
         raise NameNotEncodable(f"the name cannot be put into a question: {error}") from None
 
 
-def escaped_questions(name: str, rdtypes: tuple[int, ...]) -> tuple[Question, ...]:
+def escaped_questions(name: str, rdtypes: tuple[int, ...]) -> tuple[DnsQuestion, ...]:
     """Return a question for each type about a name with escapes. Raises ``NameNotEncodable``."""
     wire = encode_escaped_name(name)
-    return tuple(Question(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in rdtypes)
+    return tuple(DnsQuestion(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in rdtypes)
 
 
 def name_text(name: dns.name.Name) -> str:
@@ -56,7 +56,7 @@ def name_text(name: dns.name.Name) -> str:
     return name.canonicalize().to_text(omit_final_dot=True)
 
 
-def read_answer_untrusted(data: bytes, question: Question) -> Answer:
+def read_answer_untrusted(data: bytes, question: DnsQuestion) -> DnsResponse:
     """Read any response to ``question``. Raises only :class:`MalformedAnswer`."""
     counts = [int.from_bytes(data[at : at + 2], "big") for at in (6, 8, 10)]
     if sum(counts) > MAX_RECORDS:
@@ -72,7 +72,7 @@ def read_answer_untrusted(data: bytes, question: Question) -> Answer:
         raise MalformedAnswer(f"unreadable response ({type(error).__name__})") from None
 
 
-def _digest(message: dns.message.Message, question: Question) -> Answer:
+def _digest(message: dns.message.Message, question: DnsQuestion) -> DnsResponse:
     records: dict[tuple[dns.name.Name, int], dns.rrset.RRset] = {}
     for rrset in message.answer:
         if rrset.rdclass == message_wire.CLASS_IN:
@@ -123,7 +123,7 @@ def _digest(message: dns.message.Message, question: Question) -> Answer:
         if isinstance(option, dns.edns.EDEOption)
     ]
     rcode = int(message.rcode())
-    return Answer(
+    return DnsResponse(
         rcode,
         int(message.flags),
         addresses,

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.message_wire import DnsResponse
 from scanner.net.dns.reply import NoAnswer, Reply
 
 # Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.
@@ -154,14 +154,16 @@ class Health:
 
 def is_usable(reply: Reply) -> bool:
     """Return True if ``reply`` says something about the name: neither a failure, nor REFUSED or SERVFAIL."""
-    return isinstance(reply, Answer) and reply.rcode != message_wire.REFUSED and reply.rcode != message_wire.SERVFAIL
+    return (
+        isinstance(reply, DnsResponse) and reply.rcode != message_wire.REFUSED and reply.rcode != message_wire.SERVFAIL
+    )
 
 
 def service_seen(replies: list[Reply]) -> tuple[Service, str | None]:
     """Return the best service that the replies to test questions show, and the system's reason."""
     if any(is_usable(reply) for reply in replies):
         return Service.ANSWERING, None
-    rcodes = {reply.rcode for reply in replies if isinstance(reply, Answer)}
+    rcodes = {reply.rcode for reply in replies if isinstance(reply, DnsResponse)}
     if rcodes:
         return (Service.FAILING if message_wire.SERVFAIL in rcodes else Service.REFUSING), None
     failures = [reply for reply in replies if isinstance(reply, NoAnswer)]

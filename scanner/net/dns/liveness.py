@@ -19,11 +19,11 @@ from scanner.net.dns.health import (
     is_usable,
     service_seen,
 )
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.reply import Reply
 
 # Questions, seconds and whether over TCP, to a reply for each question.
-Ask = Callable[[Sequence[Question], float, bool], Awaitable[list[Reply]]]
+Ask = Callable[[Sequence[DnsQuestion], float, bool], Awaitable[list[Reply]]]
 # Questions that were answered lately and serve as test questions: the name of one may have gone meanwhile.
 KNOWN: Final = 3
 # How often it is tested before it is reported as down, and seconds between two refusals.
@@ -44,8 +44,8 @@ class LivenessTest:
         self._ask = ask
         self._seconds = min(seconds, PROBE_SECONDS)
         self._now = now
-        self.answered: deque[Question] = deque(maxlen=KNOWN)
-        self.waiting: deque[Question] = deque(maxlen=KNOWN)
+        self.answered: deque[DnsQuestion] = deque(maxlen=KNOWN)
+        self.waiting: deque[DnsQuestion] = deque(maxlen=KNOWN)
 
     async def wait_until_answering(self, report: Callable[[ResolverState], None], give_up: Callable[[], None]) -> None:
         """Test until something usable comes. ``report`` is called once when nothing does and once when it is over,
@@ -85,12 +85,12 @@ class LivenessTest:
                 break
         return service, detail
 
-    async def _first_usable(self, questions: Sequence[Question], over_tcp: bool) -> list[Reply]:
+    async def _first_usable(self, questions: Sequence[DnsQuestion], over_tcp: bool) -> list[Reply]:
         """Return all replies, or those until a usable one has come: the others may be about names that are dead."""
         replies: list[Reply] = []
         async with trio.open_nursery() as nursery:
 
-            async def one(question: Question) -> None:
+            async def one(question: DnsQuestion) -> None:
                 replies.extend(await self._ask([question], self._seconds, over_tcp))
                 if is_usable(replies[-1]):
                     nursery.cancel_scope.cancel()

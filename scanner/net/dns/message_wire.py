@@ -97,7 +97,7 @@ ENVELOPES: Final = {
 }
 
 
-class Question(Struct, frozen=True):
+class DnsQuestion(Struct, frozen=True):
     """One question of class IN: ``name`` as text, and ``wire`` as in the message."""
 
     name: str
@@ -105,7 +105,7 @@ class Question(Struct, frozen=True):
     wire: bytes
 
 
-class Answer(Struct):
+class DnsResponse(Struct):
     """What a response says about its question.
 
     ``rcode`` is the response code with the upper bits of OPT. ``cname`` is the chain of names after the one asked for.
@@ -131,22 +131,22 @@ class Answer(Struct):
         return bool(self.flags & FLAG_TC)
 
 
-def questions_for(name: str, rdtypes: tuple[int, ...]) -> tuple[Question, ...]:
-    """Return a :class:`Question` about ``name`` for each type. Raises :class:`NameNotEncodable`."""
+def questions_for(name: str, rdtypes: tuple[int, ...]) -> tuple[DnsQuestion, ...]:
+    """Return a :class:`DnsQuestion` about ``name`` for each type. Raises :class:`NameNotEncodable`."""
     wire = encode_name(name)
     text = name.lower()
     if rdtypes == ADDRESSES:
-        return Question(text, A, wire + _A_END), Question(text, AAAA, wire + _AAAA_END)
-    return tuple([Question(text, rdtype, wire + _QUESTION_END.pack(rdtype, CLASS_IN)) for rdtype in rdtypes])
+        return DnsQuestion(text, A, wire + _A_END), DnsQuestion(text, AAAA, wire + _AAAA_END)
+    return tuple([DnsQuestion(text, rdtype, wire + _QUESTION_END.pack(rdtype, CLASS_IN)) for rdtype in rdtypes])
 
 
-def build_query(message_id: int, question: Question, *, edns: bool = True, checking_disabled: bool = False) -> bytes:
+def build_query(message_id: int, question: DnsQuestion, *, edns: bool = True, checking_disabled: bool = False) -> bytes:
     """Return a query with RD and AD set; with OPT (RFC 6891) unless ``edns`` is False; with CD (RFC 4035) on demand."""
     header, trailer = ENVELOPES[edns, checking_disabled]
     return _ID.pack(message_id) + header + question.wire + trailer
 
 
-def answers_question(data: bytes, question: Question) -> bool:
+def answers_question(data: bytes, question: DnsQuestion) -> bool:
     """Return True if ``data`` is a response to exactly this question (RFC 5452 section 9.1); its id is the caller's to check.
 
     An error response may leave the question out (RFC 1035 allows servers that could not read it to do so);
@@ -167,7 +167,7 @@ class _Unusual(Exception):
     """The message does not have the shape that is read here."""
 
 
-def read_answer_untrusted(data: bytes, question: Question) -> Answer | None:
+def read_answer_untrusted(data: bytes, question: DnsQuestion) -> DnsResponse | None:
     """Read a response to ``question`` (one that :func:`answers_question` accepted), or return ``None`` for ``dnspython_codec`` to.
 
     Only A, AAAA, CNAME, CAA and TLSA questions are read, and only answers whose records are in the order of the chain.
@@ -178,13 +178,13 @@ def read_answer_untrusted(data: bytes, question: Question) -> Answer | None:
         rcode: int = flags & 0x0F
         if flags & FLAG_TC:
             # What a truncated answer holds is not to be used (RFC 2181 section 9), so it is not read either.
-            return Answer(rcode, flags)
+            return DnsResponse(rcode, flags)
         if flags & OPCODE_BITS or qdcount != 1 or ancount + nscount + arcount > MAX_SHORT_RECORDS:
             return None
         if question.rdtype not in _READ_HERE:
             return None
         position = HEADER_SIZE + len(question.wire)
-        answer = Answer(rcode, flags)
+        answer = DnsResponse(rcode, flags)
         if ancount:
             position = _read_answers_untrusted(data, position, ancount, question, answer)
         referral = False
@@ -202,7 +202,7 @@ def read_answer_untrusted(data: bytes, question: Question) -> Answer | None:
         return None
 
 
-def _read_answers_untrusted(data: bytes, position: int, count: int, question: Question, answer: Answer) -> int:
+def _read_answers_untrusted(data: bytes, position: int, count: int, question: DnsQuestion, answer: DnsResponse) -> int:
     """Read the answer section into ``answer``: a chain of CNAMEs and the records at its end. Return the offset after it."""
     rdtype = question.rdtype
     family, size = _ADDRESS_FORMS.get(rdtype, (0, -1))
@@ -249,7 +249,7 @@ def _read_answers_untrusted(data: bytes, position: int, count: int, question: Qu
     return position
 
 
-def _read_authority_untrusted(data: bytes, position: int, count: int, answer: Answer) -> tuple[bool, int]:
+def _read_authority_untrusted(data: bytes, position: int, count: int, answer: DnsResponse) -> tuple[bool, int]:
     """Read the authority section into ``answer``. Return whether it names servers, and the offset after it."""
     names_servers = False
     for _ in range(count):
@@ -267,7 +267,7 @@ def _read_authority_untrusted(data: bytes, position: int, count: int, answer: An
     return names_servers, position
 
 
-def _read_additional_untrusted(data: bytes, position: int, count: int, answer: Answer) -> int:
+def _read_additional_untrusted(data: bytes, position: int, count: int, answer: DnsResponse) -> int:
     """Read the additional section, of which only OPT counts (RFC 6891), into ``answer``. Return the offset after it."""
     for _ in range(count):
         root = data[position] == 0

@@ -1,4 +1,4 @@
-"""What one exchange with a resolver brings for a question: an ``Answer``, or the reason why there is none."""
+"""What one exchange with a resolver brings for a question: a ``DnsResponse``, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.message_wire import DnsResponse
 
 
 class NoAnswer(Struct, frozen=True):
@@ -18,7 +18,7 @@ class NoAnswer(Struct, frozen=True):
     detail: str | None = None
 
 
-Reply = Answer | NoAnswer
+Reply = DnsResponse | NoAnswer
 
 SILENT: Final = NoAnswer(DnsStatus.TIMEOUT)
 CLOSED: Final = NoAnswer(DnsStatus.UNREACHABLE, "the resolver is closed")

@@ -12,8 +12,8 @@ The design, from the outside in, one module each:
 - ``udp_pool`` and ``udp_channel``: sockets, ids and matching as RFC 5452 asks; ``tcp_exchange`` where UDP does not do.
 - ``message_wire``: the octets of the usual question and answer; ``dnspython_codec`` reads all others.
 
-What was tried: dnspython for every message, which cost more than a TLS probe. What breaks if this is touched: names that fail only because many are asked for
-at once show in no small test. ``tests/net/dns/test_resolver_crowd.py`` asks real resolvers for thousands.
+What was tried: dnspython for every message, which cost more than a TLS probe. What breaks if this is touched: names that fail only
+because many are asked for at once show in no small test. ``tests/net/dns/test_resolver_crowd.py`` asks real resolvers for thousands.
 
 Which servers are asked:
 

@@ -26,7 +26,7 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.model.evidence import DnsStatus
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.outcomes import Outcome
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.upstream import Upstream
@@ -48,7 +48,7 @@ class Request(Struct):
     """One exchange to make. ``patience`` multiplies the seconds of the try."""
 
     upstream: Upstream
-    questions: list[Question]
+    questions: list[DnsQuestion]
     patience: float = 1.0
     over_tcp: bool = False
 
@@ -63,7 +63,7 @@ class RetrySchedule:
 
     def __init__(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[DnsQuestion],
         outcomes: Sequence[Outcome],
         budget: QueryBudget,
         upstreams: Sequence[Upstream],

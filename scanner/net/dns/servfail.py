@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns import outcomes as dns_outcomes
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.outcomes import Outcome
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.upstream_group import UpstreamGroup, questions_for
@@ -36,7 +36,7 @@ async def explain(
     group: UpstreamGroup,
     answer: DnsAnswer,
     outcomes: Sequence[Outcome],
-    questions: Sequence[Question],
+    questions: Sequence[DnsQuestion],
     budget: QueryBudget,
 ) -> _Explained:
     """Return the explained answer: still SERVFAIL, bogus, a loop, or an answer after all. ``budget`` is for this alone."""

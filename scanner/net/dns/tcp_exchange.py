@@ -8,7 +8,7 @@ import trio
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.reply import NoAnswer, error_text
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.transport import Network
@@ -52,7 +52,7 @@ class LastTries:
 
 
 async def ask_over_stream(
-    network: Network, server: Server, query: bytes, question: Question, seconds: float
+    network: Network, server: Server, query: bytes, question: DnsQuestion, seconds: float
 ) -> bytes | NoAnswer:
     """Return the answer to ``query``, which asks ``question``, within ``seconds``. Raises nothing for what the network does."""
     with trio.move_on_after(seconds):

@@ -17,7 +17,7 @@ import trio
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.reply import SILENT, NoAnswer, error_text
 from scanner.net.dns.transport import Datagram
 from scanner.net.readiness import DeadlinePassed
@@ -49,7 +49,7 @@ class UdpChannel:
         self._datagram.close()
 
     async def ask_untrusted(
-        self, questions: Sequence[Question], ids: bytes, envelope: tuple[bytes, bytes], deadline: float
+        self, questions: Sequence[DnsQuestion], ids: bytes, envelope: tuple[bytes, bytes], deadline: float
     ) -> Sequence[bytes | NoAnswer]:
         """Send all of ``questions`` and wait for their answers until ``deadline``; SILENT where one did not come.
 

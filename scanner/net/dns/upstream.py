@@ -20,7 +20,7 @@ from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import LivenessTest
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.pace import Pace
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.reply import CLOSED, NoAnswer, Reply
@@ -134,7 +134,7 @@ class Upstream:
 
     async def exchange(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[DnsQuestion],
         budget: QueryBudget,
         *,
         checking_disabled: bool = False,
@@ -184,7 +184,7 @@ class Upstream:
                 self._admit()
 
     async def _ask(
-        self, questions: Sequence[Question], seconds: float, checking_disabled: bool, over_tcp: bool
+        self, questions: Sequence[DnsQuestion], seconds: float, checking_disabled: bool, over_tcp: bool
     ) -> list[Reply]:
         self._questions += len(questions)
         edns = self._edns
@@ -201,14 +201,14 @@ class Upstream:
                 reply = message_wire.read_answer_untrusted(raw, question)
             if reply is None:
                 reply = self._read(raw, question)
-            if isinstance(reply, Answer) and (reply.rcode in _NO_EDNS or reply.flags & message_wire.FLAG_TC):
+            if isinstance(reply, DnsResponse) and (reply.rcode in _NO_EDNS or reply.flags & message_wire.FLAG_TC):
                 reply = await self._ask_otherwise(reply, question, seconds, edns, checking_disabled)
             replies.append(reply)
         return replies
 
     def _judge(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[DnsQuestion],
         replies: Sequence[Reply],
         started: float,
         now: float,
@@ -217,10 +217,10 @@ class Upstream:
     ) -> bool:
         """Update counts, pace and health. Return True if a question failed in a way that may be the resolver's doing or ours."""
         answered = 0
-        usable: Question | None = None
+        usable: DnsQuestion | None = None
         failed = False
         for question, reply in zip(questions, replies, strict=True):
-            if isinstance(reply, Answer):
+            if isinstance(reply, DnsResponse):
                 answered += 1
                 if reply.rcode == message_wire.REFUSED or reply.rcode == message_wire.SERVFAIL:
                     failed = True
@@ -249,7 +249,7 @@ class Upstream:
 
     # --- turns ---------------------------------------------------------------------------------
 
-    async def _wait_for_a_turn(self, question: Question) -> bool:
+    async def _wait_for_a_turn(self, question: DnsQuestion) -> bool:
         """Wait for a place in the window and room in the bucket. Return False where there will be none, and nothing is to be asked."""
         self._liveness.waiting.append(question)
         if self.health.suspect and self.health.patience(self._now()) <= 0.0:
@@ -313,7 +313,7 @@ class Upstream:
         """Have all that wait for their turn go on without having asked."""
         self._refused.update(self._queue.unpark_all())
 
-    def _read(self, raw: bytes | NoAnswer, question: Question) -> Reply:
+    def _read(self, raw: bytes | NoAnswer, question: DnsQuestion) -> Reply:
         if isinstance(raw, NoAnswer):
             return raw
         answer = message_wire.read_answer_untrusted(raw, question)
@@ -329,7 +329,7 @@ class Upstream:
             return NoAnswer(DnsStatus.MALFORMED, str(error))
 
     async def _ask_otherwise(
-        self, reply: Answer, question: Question, seconds: float, edns: bool, checking_disabled: bool
+        self, reply: DnsResponse, question: DnsQuestion, seconds: float, edns: bool, checking_disabled: bool
     ) -> Reply:
         """Return the reply to the question asked without EDNS, or over TCP, as ``reply`` demands."""
         final: Reply = reply
@@ -337,7 +337,7 @@ class Upstream:
             # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
             [raw] = await self._over_datagrams([question], self._now() + seconds, False, checking_disabled)
             plain = self._read(raw, question)
-            if isinstance(plain, Answer) and plain.rcode not in (message_wire.FORMERR, message_wire.NOTIMP):
+            if isinstance(plain, DnsResponse) and plain.rcode not in (message_wire.FORMERR, message_wire.NOTIMP):
                 self._edns = False
                 final = reply = plain
         if reply.truncated:
@@ -347,7 +347,7 @@ class Upstream:
     # --- UDP -----------------------------------------------------------------------------------
 
     def _over_datagrams(
-        self, questions: Sequence[Question], deadline: float, edns: bool, checking_disabled: bool
+        self, questions: Sequence[DnsQuestion], deadline: float, edns: bool, checking_disabled: bool
     ) -> Awaitable[Sequence[bytes | NoAnswer]]:
         """Return an awaitable for the answers. No coroutine of its own: most often there is a socket, and that is all."""
         drawn = self._random.take(2 * len(questions) + 2)  # the choice of a socket, and the ids
@@ -360,7 +360,7 @@ class Upstream:
     async def _without_socket(
         self,
         failure: NoAnswer | None,
-        questions: Sequence[Question],
+        questions: Sequence[DnsQuestion],
         ids: bytes,
         deadline: float,
         envelope: tuple[bytes, bytes],
@@ -373,7 +373,7 @@ class Upstream:
         return await channel.ask_untrusted(questions, ids, envelope, self._now() + seconds)
 
     async def _over_stream(
-        self, question: Question, seconds: float, edns: bool, checking_disabled: bool
+        self, question: DnsQuestion, seconds: float, edns: bool, checking_disabled: bool
     ) -> bytes | NoAnswer:
         self._over_tcp += 1
         message_id = int.from_bytes(self._random.take(2), "big")
@@ -399,7 +399,7 @@ class Upstream:
             self.on_change()
         self._admit()
 
-    async def _ask_test(self, questions: Sequence[Question], seconds: float, over_tcp: bool) -> list[Reply]:
+    async def _ask_test(self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool) -> list[Reply]:
         return await self._ask(questions, seconds, False, over_tcp)
 
     def _report(self, state: ResolverState) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import ResolverState
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.outcomes import SETTLED, Outcome, chain_too_long, follow_cname, outcomes_of
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.retry_schedule import REFUSALS, Request, RetrySchedule
@@ -23,7 +23,7 @@ from scanner.net.dns.upstream import Upstream
 from scanner.net.dns.wire_names import NameNotEncodable
 
 
-def questions_for(name: str, types: tuple[int, ...]) -> tuple[Question, ...]:
+def questions_for(name: str, types: tuple[int, ...]) -> tuple[DnsQuestion, ...]:
     """Return the questions about ``name``, which may have escapes. Raises ``NameNotEncodable``."""
     if "\\" not in name:
         return message_wire.questions_for(name, types)
@@ -58,7 +58,7 @@ class UpstreamGroup:
                 upstream.release()
 
     async def look_up(
-        self, questions: Sequence[Question], budget: QueryBudget, *, explaining: bool = False
+        self, questions: Sequence[DnsQuestion], budget: QueryBudget, *, explaining: bool = False
     ) -> list[Outcome]:
         """Ask ``questions``, and ask on where an answer stops at a CNAME."""
         found = await self.ask(questions, budget, explaining=explaining)
@@ -67,7 +67,7 @@ class UpstreamGroup:
                 found[index] = await self._follow(outcome, questions[index], budget)
         return found
 
-    async def _follow(self, outcome: Outcome, question: Question, budget: QueryBudget) -> Outcome:
+    async def _follow(self, outcome: Outcome, question: DnsQuestion, budget: QueryBudget) -> Outcome:
         """Ask on at the end of a chain that the server did not follow."""
         while outcome.unfinished:
             if len(outcome.cname) >= message_wire.MAX_CHAIN:
@@ -84,7 +84,7 @@ class UpstreamGroup:
 
     async def ask(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[DnsQuestion],
         budget: QueryBudget,
         *,
         checking_disabled: bool = False,

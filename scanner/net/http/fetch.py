@@ -47,7 +47,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD: Final = frozenset({307, 308})
 
 
-class Kind(Struct, frozen=True):
+class FetchKind(Struct, frozen=True):
     """What is fetched: the most bytes that it may have, and the seconds that it may take with all redirects."""
 
     name: str
@@ -57,11 +57,11 @@ class Kind(Struct, frozen=True):
 
 
 # One certificate, or a PKCS #7 bundle: those of large cross-certified PKIs have some 300 kB.
-ISSUERS: Final = Kind("aia", 1 << 20, 15.0, "application/pkix-cert, application/pkcs7-mime, */*")
+ISSUERS: Final = FetchKind("aia", 1 << 20, 15.0, "application/pkix-cert, application/pkcs7-mime, */*")
 # A response with a chain of responder certificates is below 10 kB.
-OCSP: Final = Kind("ocsp", 128 << 10, 10.0, "application/ocsp-response")
+OCSP: Final = FetchKind("ocsp", 128 << 10, 10.0, "application/ocsp-response")
 # The largest lists of public CAs have some 20 MB; at 1 MB/s they arrive in time.
-CRL: Final = Kind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
+CRL: Final = FetchKind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
 
 
 class Fetched(Struct, frozen=True):
@@ -132,14 +132,14 @@ class Fetcher:
             with trio.CancelScope(shield=True):
                 await self.pool.aclose()
 
-    async def fetch(self, url: str, kind: Kind, post: bytes | None = None) -> Fetched:
+    async def fetch(self, url: str, kind: FetchKind, post: bytes | None = None) -> Fetched:
         """Get ``url``, or post to it; never raises for what the other side does. Waiting for a turn is not in its time."""
         if kind.max_bytes > ISSUERS.max_bytes:
             async with self._large:
                 return await self._follow(url, kind, post)
         return await self._follow(url, kind, post)
 
-    async def _follow(self, text: str, kind: Kind, post: bytes | None) -> Fetched:
+    async def _follow(self, text: str, kind: FetchKind, post: bytes | None) -> Fetched:
         left = kind.seconds
         for _ in range(MAX_REDIRECTS + 1):
             try:
@@ -158,7 +158,7 @@ class Fetcher:
         return Fetched(text, error=f"more than {MAX_REDIRECTS} redirects")
 
     async def _one(
-        self, url: Url, kind: Kind, post: bytes | None, seconds: float
+        self, url: Url, kind: FetchKind, post: bytes | None, seconds: float
     ) -> tuple[Fetched | tuple[int, str], float]:
         """One request: its answer, or status and target of a redirect; and the seconds that it took once it had its turn."""
         host = self._host(url)
@@ -210,7 +210,7 @@ class Fetcher:
             host.down_until = trio.current_time() + DOWN_SECONDS
 
     async def _request(
-        self, url: Url, kind: Kind, post: bytes | None, answered: trio.Event, *, may_repeat: bool
+        self, url: Url, kind: FetchKind, post: bytes | None, answered: trio.Event, *, may_repeat: bool
     ) -> Fetched | tuple[int, str]:
         self.requests += 1
         headers = [(b"User-Agent", b"tlsweep"), (b"Accept", kind.accept.encode()), (b"Accept-Encoding", b"identity")]
@@ -243,7 +243,7 @@ class Fetcher:
             raise FetchFailed(f"the connection broke: {one_line(error)}", blocked=True) from None
 
 
-async def _read(url: Url, kind: Kind, response: httpcore.Response) -> Fetched | tuple[int, str]:
+async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetched | tuple[int, str]:
     headers = {name.lower(): value for name, value in response.headers}
     status = response.status
     if status in _REDIRECTS and b"location" in headers:

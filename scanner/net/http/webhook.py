@@ -42,7 +42,7 @@ class WebhookError(TlsweepError):
     """The message was not taken; one line for a person, in which the URL's path, query and password are not."""
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     """This try failed. ``passing``: another may not; ``pause``: seconds that the receiver asks for."""
 
     def __init__(self, reason: str, *, passing: bool, pause: float | None = None) -> None:
@@ -92,7 +92,7 @@ async def deliver(
                 # a connection for each try: one that was kept could be the very trouble
                 async with httpcore.AsyncConnectionPool(ssl_context=context or ssl.create_default_context()) as pool:
                     await _try(pool, hook, body)
-            except _Refused as refused:
+            except _Rejected as refused:
                 if not refused.passing:
                     raise WebhookError(f"the webhook at {hook.shown} did not take the message: {refused}") from None
                 if number == TRIES:
@@ -116,18 +116,18 @@ async def _try(pool: httpcore.AsyncConnectionPool, hook: Hook, body: bytes) -> N
                     break
                 url = _next(url, headers[b"location"])
             else:
-                raise _Refused(f"more than {MAX_REDIRECTS} redirects", passing=False)
+                raise _Rejected(f"more than {MAX_REDIRECTS} redirects", passing=False)
     except trio.TooSlowError:
-        raise _Refused(f"no answer within {TRY_SECONDS:g} s", passing=True) from None
+        raise _Rejected(f"no answer within {TRY_SECONDS:g} s", passing=True) from None
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
         reason = _reason(error)
         if isinstance(reason, ssl.SSLCertVerificationError):
-            raise _Refused(f"its certificate is not trusted: {reason.verify_message}", passing=False) from None
-        raise _Refused(one_line(reason), passing=True) from None
+            raise _Rejected(f"its certificate is not trusted: {reason.verify_message}", passing=False) from None
+        raise _Rejected(one_line(reason), passing=True) from None
     if not 200 <= status < 300:
         wanted = headers.get(b"retry-after", b"")
         pause = float(wanted[:9]) if wanted.isdigit() else None
-        raise _Refused(f"HTTP status {status}", passing=status in _PASSING, pause=pause)
+        raise _Rejected(f"HTTP status {status}", passing=status in _PASSING, pause=pause)
 
 
 async def _post(
@@ -150,13 +150,13 @@ async def _post(
 
 
 def _next(url: Url, location: bytes) -> Url:
-    """Where a redirect leads, on the same host. Raises ``_Refused``."""
+    """Where a redirect leads, on the same host. Raises ``_Rejected``."""
     try:
         following = read_url_untrusted(urljoin(url.text, location.decode("latin-1")))
     except (UrlRefused, ValueError):
-        raise _Refused("it redirects to what is no URL", passing=False) from None
+        raise _Rejected("it redirects to what is no URL", passing=False) from None
     if (following.scheme, *following.origin) != (url.scheme, *url.origin):
-        raise _Refused(f"it redirects to {_origin(following)}, which is not followed", passing=False)
+        raise _Rejected(f"it redirects to {_origin(following)}, which is not followed", passing=False)
     return following
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
     from scanner.net.dns.resolver import AddressResolver
     from scanner.net.http.fetch import Fetcher
-    from scanner.net.lookups.sources import RevocationSources
+    from scanner.net.lookups.sources import RevocationLookups
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
 MAX_LEVELS: Final = 6
@@ -61,7 +61,7 @@ class Enquiries:
 
     def __init__(
         self,
-        sources: Callable[[], RevocationSources],
+        sources: Callable[[], RevocationLookups],
         intermediates: Intermediates,
         *,
         online: bool,
@@ -69,7 +69,7 @@ class Enquiries:
     ) -> None:
         """``sources`` is called when something is asked first."""
         self._make_sources = sources
-        self._opened: RevocationSources | None = None
+        self._opened: RevocationLookups | None = None
         self._intermediates = intermediates
         self._online = online
         self._aside = aside
@@ -97,7 +97,7 @@ class Enquiries:
         self._revocation.clear()
         self._at_hand.clear()
 
-    def _sources(self) -> RevocationSources:
+    def _sources(self) -> RevocationLookups:
         if self._opened is None:
             self._opened = self._make_sources()
         return self._opened
@@ -327,17 +327,17 @@ async def open_enquiries(
 ) -> AsyncIterator[Enquiries]:
     """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
     directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
-    opened: list[tuple[RevocationSources, Fetcher]] = []
+    opened: list[tuple[RevocationLookups, Fetcher]] = []
 
     async def turn(host: str) -> None:
         await pacer.acquire(host)
         pacer.release(host)
 
-    def sources() -> RevocationSources:
+    def sources() -> RevocationLookups:
         if not opened:
             from scanner.net.http.disk_cache import DiskCache
             from scanner.net.http.fetch import Fetcher
-            from scanner.net.lookups.sources import RevocationSources
+            from scanner.net.lookups.sources import RevocationLookups
 
             ipv6 = config.ipv6 and ipv6_usable
             fetcher = Fetcher(
@@ -350,7 +350,7 @@ async def open_enquiries(
                 ipv6=ipv6,
             )
             opened.append(
-                (RevocationSources(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher)
+                (RevocationLookups(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher)
             )
         return opened[0][0]
 

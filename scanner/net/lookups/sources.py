@@ -19,7 +19,7 @@ from scanner.caching import PARSED
 from scanner.model.evidence import RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.http.disk_cache import DiskCache
-from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, Kind
+from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Fetcher, FetchKind
 from scanner.trust.revocation import SETTLED, judge_crl, judge_ocsp_untrusted
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.certificate_files import ChainFileError, chain_untrusted
@@ -63,7 +63,7 @@ def _bundle_bytes(_key: object, bundle: Bundle) -> int:
     return 400 + len(bundle.error or "") + PARSED * sum([len(item.der) for item in bundle.certificates])
 
 
-class RevocationSources:
+class RevocationLookups:
     """Belongs to one run. ``clock`` gives seconds since the epoch, for what the cache keeps."""
 
     def __init__(self, fetcher: Fetcher, cache: DiskCache | None, clock: Callable[[], float]) -> None:
@@ -229,7 +229,7 @@ class RevocationSources:
             await trio.to_thread.run_sync(self._cache.put, key, body, min(until, most))
 
     @asynccontextmanager
-    async def _turn(self, key: str, kind: Kind) -> AsyncIterator[bytes | None]:
+    async def _turn(self, key: str, kind: FetchKind) -> AsyncIterator[bytes | None]:
         """Alone among the processes that use the cache, to fetch what belongs to ``key``; gives what another one has put there
         while it was waited for. Whoever takes longer than fetching may is not waited for any longer."""
         cache, lock, waited = self._cache, None, False

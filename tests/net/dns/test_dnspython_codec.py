@@ -10,15 +10,15 @@ import pytest
 
 from scanner.net.dns import dnspython_codec, message_wire
 from scanner.net.dns.dnspython_codec import MalformedAnswer
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.wire_names import NameNotEncodable
 
 
-def question(rdtype: int = message_wire.A, name: str = "www.example") -> Question:
+def question(rdtype: int = message_wire.A, name: str = "www.example") -> DnsQuestion:
     return message_wire.questions_for(name, (rdtype,))[0]
 
 
-def answer_of(asked: Question, *rrsets: dns.rrset.RRset) -> Answer:
+def answer_of(asked: DnsQuestion, *rrsets: dns.rrset.RRset) -> DnsResponse:
     response = dns.message.make_response(
         dns.message.from_wire(message_wire.build_query(1, asked)), recursion_available=True
     )

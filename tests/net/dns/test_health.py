@@ -15,15 +15,15 @@ from scanner.net.dns.health import (
     is_usable,
     service_seen,
 )
-from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.message_wire import DnsResponse
 from scanner.net.dns.reply import SILENT, NoAnswer
 
 GONE = NoAnswer(DnsStatus.UNREACHABLE, "connection refused")
 UNREADABLE = NoAnswer(DnsStatus.MALFORMED, "unreadable")
 
 
-def answer(rcode: int) -> Answer:
-    return Answer(rcode, 0, (), (), False, None, None, False, (), ())
+def answer(rcode: int) -> DnsResponse:
+    return DnsResponse(rcode, 0, (), (), False, None, None, False, (), ())
 
 
 def test_a_failure_is_nothing_while_others_are_answered() -> None:
@@ -88,7 +88,7 @@ def test_what_is_said_of_one_that_never_answered() -> None:
         ([SILENT], Service.SILENT),
     ],
 )
-def test_what_replies_show(replies: list[Answer | NoAnswer], service: Service) -> None:
+def test_what_replies_show(replies: list[DnsResponse | NoAnswer], service: Service) -> None:
     assert service_seen(replies)[0] is service
 
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock, trio_test
 from scanner.net.dns import health, message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
 from scanner.net.dns.liveness import KNOWN, LivenessTest
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.reply import SILENT, NoAnswer
 
 
@@ -21,7 +21,7 @@ def clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-def question(name: str) -> Question:
+def question(name: str) -> DnsQuestion:
     return message_wire.questions_for(name, (message_wire.A,))[0]
 
 
@@ -33,11 +33,13 @@ class Asked:
         self.over_tcp = over_tcp
         self.asked: list[tuple[float, str, bool]] = []
 
-    async def __call__(self, questions: Sequence[Question], seconds: float, over_tcp: bool) -> list[Answer | NoAnswer]:
+    async def __call__(
+        self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool
+    ) -> list[DnsResponse | NoAnswer]:
         self.asked += [(trio.current_time(), question.name, over_tcp) for question in questions]
         if trio.current_time() >= self.alive_at and over_tcp >= self.over_tcp and questions[0].name != "dead.example":
             await trio.sleep(0.01)
-            return [Answer(message_wire.NXDOMAIN, 0)] * len(questions)
+            return [DnsResponse(message_wire.NXDOMAIN, 0)] * len(questions)
         await trio.sleep(seconds)
         return [SILENT] * len(questions)
 

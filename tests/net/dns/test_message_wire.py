@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.net.dns import dnspython_codec, message_wire
-from scanner.net.dns.message_wire import AAAA, CNAME, A, Question
+from scanner.net.dns.message_wire import AAAA, CNAME, A, DnsQuestion
 
 NAME = "www.example.com"
 C00C = b"\xc0\x0c"
 
 
-def question(rdtype: int = A, name: str = NAME) -> Question:
+def question(rdtype: int = A, name: str = NAME) -> DnsQuestion:
     return message_wire.questions_for(name, (rdtype,))[0]
 
 
@@ -36,7 +36,7 @@ def record(owner: bytes, rdtype: int, data: bytes, *, ttl: int = 300, rdclass: i
     return owner + struct.pack("!HHIH", rdtype, rdclass, ttl, len(data)) + data
 
 
-def response(asked: Question, *records: bytes, flags: int = 0x8180) -> bytes:
+def response(asked: DnsQuestion, *records: bytes, flags: int = 0x8180) -> bytes:
     return header(len(records), flags=flags) + asked.wire + b"".join(records)
 
 

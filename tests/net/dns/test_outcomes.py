@@ -6,7 +6,7 @@ import pytest
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Answer
+from scanner.net.dns.message_wire import DnsResponse
 from scanner.net.dns.outcomes import Outcome, follow_cname, merge_families, outcome_of, time_to_live
 from scanner.net.dns.reply import NoAnswer
 
@@ -70,24 +70,24 @@ def test_time_to_live_is_the_least_and_failures_have_none() -> None:
 
 
 def test_response_codes() -> None:
-    assert outcome_of(Answer(0, 0), "r").status is DnsStatus.NODATA
-    assert outcome_of(Answer(3, 0), "r").status is DnsStatus.NXDOMAIN
-    assert outcome_of(Answer(5, 0), "r").status is DnsStatus.REFUSED
-    odd = outcome_of(Answer(9, 0), "r")
+    assert outcome_of(DnsResponse(0, 0), "r").status is DnsStatus.NODATA
+    assert outcome_of(DnsResponse(3, 0), "r").status is DnsStatus.NXDOMAIN
+    assert outcome_of(DnsResponse(5, 0), "r").status is DnsStatus.REFUSED
+    odd = outcome_of(DnsResponse(9, 0), "r")
     assert odd.status is DnsStatus.SERVFAIL and odd.detail == "response code 9"
     assert outcome_of(NoAnswer(DnsStatus.MALFORMED, "why"), "r") == Outcome(
         DnsStatus.MALFORMED, resolver="r", detail="why"
     )
-    referral = outcome_of(Answer(0, 0, referral=True), "r")
+    referral = outcome_of(DnsResponse(0, 0, referral=True), "r")
     assert referral.status is DnsStatus.REFUSED and "no recursive resolver" in (referral.detail or "")
 
 
 def test_an_answer_that_stops_at_a_cname_is_unfinished_unless_an_soa_ends_it() -> None:
-    assert outcome_of(Answer(0, 0, cname=("b",)), "r").unfinished
-    assert not outcome_of(Answer(0, 0, cname=("b",), negative_ttl=5), "r").unfinished
-    assert not outcome_of(Answer(0, 0, cname=("b",), loop=True), "r").unfinished
-    assert not outcome_of(Answer(0, 0, cname=("b",), addresses=("192.0.2.1",)), "r").unfinished
-    assert not outcome_of(Answer(3, 0, cname=("b",)), "r").unfinished
+    assert outcome_of(DnsResponse(0, 0, cname=("b",)), "r").unfinished
+    assert not outcome_of(DnsResponse(0, 0, cname=("b",), negative_ttl=5), "r").unfinished
+    assert not outcome_of(DnsResponse(0, 0, cname=("b",), loop=True), "r").unfinished
+    assert not outcome_of(DnsResponse(0, 0, cname=("b",), addresses=("192.0.2.1",)), "r").unfinished
+    assert not outcome_of(DnsResponse(3, 0, cname=("b",)), "r").unfinished
 
 
 def test_continuing_a_chain() -> None:

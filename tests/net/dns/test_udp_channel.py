@@ -10,7 +10,7 @@ from trio.testing import MockClock, trio_test
 
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns.message_wire import Question
+from scanner.net.dns.message_wire import DnsQuestion
 from scanner.net.dns.reply import SILENT, NoAnswer
 from scanner.net.dns.resolver_config import Server
 from scanner.net.dns.udp_channel import READ_BATCH, UdpChannel
@@ -26,11 +26,11 @@ def clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-def questions(*names: str) -> tuple[Question, ...]:
+def questions(*names: str) -> tuple[DnsQuestion, ...]:
     return tuple(message_wire.questions_for(name, (message_wire.A,))[0] for name in names or ("a.example",))
 
 
-def reply(message_id: bytes, asked: Question) -> bytes:
+def reply(message_id: bytes, asked: DnsQuestion) -> bytes:
     return message_id + b"\x81\x80\0\1\0\0\0\0\0\0" + asked.wire
 
 
@@ -41,7 +41,7 @@ def new_channel(script: Script = silent) -> tuple[UdpChannel, MemoryDatagram, li
 
 
 async def ask(
-    channel: UdpChannel, asked: Sequence[Question], seconds: float = float("inf"), ids: bytes | None = None
+    channel: UdpChannel, asked: Sequence[DnsQuestion], seconds: float = float("inf"), ids: bytes | None = None
 ) -> Sequence[bytes | NoAnswer]:
     ids = ids or RandomPool().take(2 * len(asked))
     return await channel.ask_untrusted(asked, ids, message_wire.ENVELOPES[True, False], trio.current_time() + seconds)

@@ -17,7 +17,7 @@ from scanner.demo.dns_server import Node, respond
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire, pace, udp_pool
 from scanner.net.dns.health import Service
-from scanner.net.dns.message_wire import Answer, Question
+from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.reply import NoAnswer
 from scanner.net.dns.resolver_config import Server
@@ -40,7 +40,7 @@ def clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-def both(name: str) -> tuple[Question, ...]:
+def both(name: str) -> tuple[DnsQuestion, ...]:
     return message_wire.questions_for(name, (message_wire.A, message_wire.AAAA))
 
 
@@ -62,7 +62,10 @@ async def test_two_questions_in_one_exchange(clock: MockClock) -> None:
     async with upstream_to(serving(ZONE, 0.5)) as (upstream, _network):
         budget = QueryBudget(10)
         replies = await upstream.exchange(both("a.example"), budget)
-        assert [reply.addresses for reply in replies if isinstance(reply, Answer)] == [("192.0.2.1",), ("2001:db8::1",)]
+        assert [reply.addresses for reply in replies if isinstance(reply, DnsResponse)] == [
+            ("192.0.2.1",),
+            ("2001:db8::1",),
+        ]
         assert trio.current_time() - 0.5 < 0.01 + clock.current_time() and 9.4 < budget.left <= 9.5
         statistics = upstream.statistics()
         assert (statistics.questions, statistics.answers, statistics.peak_in_flight, statistics.general_codec) == (
@@ -92,16 +95,16 @@ async def test_silence_lasts_one_timeout_and_never_more_than_the_budget(clock: M
 async def test_one_of_two_questions_may_stay_open(clock: MockClock) -> None:
     async with upstream_to(serving(ZONE)) as (upstream, _network):
         first, second = await upstream.exchange(both("half.example"), QueryBudget(10))
-        assert isinstance(first, Answer) and second == NoAnswer(DnsStatus.TIMEOUT)
+        assert isinstance(first, DnsResponse) and second == NoAnswer(DnsStatus.TIMEOUT)
 
 
 @trio_test
 async def test_truncated_answers_come_over_tcp(clock: MockClock) -> None:
     async with upstream_to(serving(ZONE)) as (upstream, network):
         [reply, _none] = await upstream.exchange(both("t.example"), QueryBudget(10))
-        assert isinstance(reply, Answer) and reply.addresses == ("192.0.2.1",)
+        assert isinstance(reply, DnsResponse) and reply.addresses == ("192.0.2.1",)
         [reply, _none] = await upstream.exchange(both("large.example"), QueryBudget(10))
-        assert isinstance(reply, Answer) and len(reply.addresses) == 200
+        assert isinstance(reply, DnsResponse) and len(reply.addresses) == 200
         statistics = upstream.statistics()
         assert statistics.over_tcp == 3 and statistics.general_codec == 1
         assert network.opened == 2 + 3
@@ -115,7 +118,7 @@ async def test_tcp_only_as_use_vc_demands(clock: MockClock) -> None:
 
     async with upstream_to(script, tcp_only=True) as (upstream, _network):
         replies = await upstream.exchange(both("a.example"), QueryBudget(10))
-        assert all(isinstance(reply, Answer) for reply in replies)
+        assert all(isinstance(reply, DnsResponse) for reply in replies)
 
 
 def _over_tcp(arrivals: Arrivals) -> Script:
@@ -161,7 +164,7 @@ async def test_a_server_without_edns_is_asked_without_from_then_on(clock: MockCl
     async with upstream_to(serving(ZONE, edns=False)) as (upstream, network):
         for _ in range(2):
             replies = await upstream.exchange(both("a.example"), QueryBudget(10))
-            assert [reply.rcode for reply in replies if isinstance(reply, Answer)] == [0, 0]
+            assert [reply.rcode for reply in replies if isinstance(reply, DnsResponse)] == [0, 0]
         assert [dns.message.from_wire(query).edns for _time, _server, query in network.queries] == [
             0,
             0,
@@ -179,7 +182,7 @@ async def test_formerr_whatever_is_asked_stays_formerr(clock: MockClock) -> None
 
     async with upstream_to(script) as (upstream, network):
         [reply] = await upstream.exchange(both("a.example")[:1], QueryBudget(10))
-        assert isinstance(reply, Answer) and reply.rcode == message_wire.FORMERR
+        assert isinstance(reply, DnsResponse) and reply.rcode == message_wire.FORMERR
         assert len(network.queries) == 2
         await upstream.exchange(both("a.example")[:1], QueryBudget(10))
         assert dns.message.from_wire(network.queries[2][2]).edns == 0, "EDNS was not what it minded"
@@ -275,7 +278,7 @@ async def test_waiting_for_a_turn_does_not_use_up_the_budget(clock: MockClock) -
                 nursery.start_soon(upstream.exchange, both(f"dead{number}.example"), QueryBudget(6))
             await trio.sleep(0.01)
             [reply, _] = await upstream.exchange(both("a.example"), QueryBudget(6))
-            assert isinstance(reply, Answer)
+            assert isinstance(reply, DnsResponse)
 
 
 @trio_test
@@ -313,13 +316,13 @@ async def test_no_file_descriptor_is_waited_for_and_fails_nobody(clock: MockCloc
     async with upstream_to(serving(ZONE)) as (upstream, network):
         network.failures += [OSError(errno.EMFILE, "too many")] * 10
         [reply, _] = await upstream.exchange(both("a.example"), QueryBudget(10))
-        assert isinstance(reply, Answer)
+        assert isinstance(reply, DnsResponse)
         network.failures += [OSError(errno.EMFILE, "too many")]
         [reply, _] = await upstream.exchange(both("a.example"), QueryBudget(10))
-        assert isinstance(reply, Answer) and network.opened == 1, "an open port serves as well"
+        assert isinstance(reply, DnsResponse) and network.opened == 1, "an open port serves as well"
         network.failures += [OSError(errno.ENFILE, "too many")] * 3
         [reply, _] = await upstream.exchange(both("t.example"), QueryBudget(10))
-        assert isinstance(reply, Answer)
+        assert isinstance(reply, DnsResponse)
 
 
 @trio_test
@@ -345,7 +348,7 @@ async def test_refusals_alone_do_not_narrow_the_window(clock: MockClock) -> None
         for number in range(3 * pace.START_LIMIT):
             name = "refused.example" if number % 2 else f"n{number}.example"
             [reply, _] = await upstream.exchange(both(name), QueryBudget(10))
-            assert isinstance(reply, Answer) and (reply.rcode == dns.rcode.REFUSED) is bool(number % 2)
+            assert isinstance(reply, DnsResponse) and (reply.rcode == dns.rcode.REFUSED) is bool(number % 2)
         statistics = upstream.statistics()
         assert statistics.limit >= pace.START_LIMIT and statistics.service is Service.ANSWERING
 

@@ -35,7 +35,9 @@ async def world(answers: dict[str, Answer], **options: Any) -> AsyncIterator[tup
         yield server, fetcher, f"http://ca.example:{server.port}"
 
 
-def fetched(answer: Answer, kind: fetch.Kind = ISSUERS, *, jumping: bool = False, post: bytes | None = None) -> Fetched:
+def fetched(
+    answer: Answer, kind: fetch.FetchKind = ISSUERS, *, jumping: bool = False, post: bytes | None = None
+) -> Fetched:
     """What comes of a single request to a server that answers so."""
     found: list[Fetched] = []
 

@@ -16,8 +16,8 @@ from trio.testing import MockClock
 
 from scanner.model.evidence import RevocationAnswer
 from scanner.net.http.disk_cache import DiskCache
-from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, Kind
-from scanner.net.lookups.sources import RevocationSources, bundle_untrusted
+from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, FetchKind
+from scanner.net.lookups.sources import RevocationLookups, bundle_untrusted
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, NOW
 from tests.helpers.revocation import URL, WORLD
@@ -31,10 +31,10 @@ class Pages:
 
     def __init__(self, pages: dict[str, Fetched | bytes]) -> None:
         self.pages = pages
-        self.asked: list[tuple[str, Kind, bool]] = []
+        self.asked: list[tuple[str, FetchKind, bool]] = []
         self.delay = 0.0
 
-    async def fetch(self, url: str, kind: Kind, post: bytes | None = None) -> Fetched:
+    async def fetch(self, url: str, kind: FetchKind, post: bytes | None = None) -> Fetched:
         self.asked.append((url, kind, post is not None))
         await trio.sleep(self.delay)
         where = f"POST {url}" if post is not None else url
@@ -43,19 +43,19 @@ class Pages:
         page = self.pages.get(where, Fetched(url, error="HTTP status 404", status=404))
         return page if isinstance(page, Fetched) else Fetched(url, page, status=200)
 
-    def sources(self, cache: DiskCache | None = None) -> RevocationSources:
-        return RevocationSources(cast(Any, self), cache, lambda: NOW)
+    def sources(self, cache: DiskCache | None = None) -> RevocationLookups:
+        return RevocationLookups(cast(Any, self), cache, lambda: NOW)
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     trio.run(main)
 
 
-async def crl(sources: RevocationSources, at: float = NOW) -> RevocationAnswer:
+async def crl(sources: RevocationLookups, at: float = NOW) -> RevocationAnswer:
     return await sources.crl(LEAF, CA, URL, at)
 
 
-async def ocsp(sources: RevocationSources, at: float = NOW) -> RevocationAnswer:
+async def ocsp(sources: RevocationLookups, at: float = NOW) -> RevocationAnswer:
     return await sources.ocsp(LEAF, CA, RESPONDER, at)
 
 
@@ -259,7 +259,7 @@ def _pages() -> Pages:
     return Pages({"http://ca.test/": WORLD.ca.der, RESPONDER: GOOD, URL: revocation.crl(WORLD.ca)})
 
 
-async def _all(sources: RevocationSources, at: float = NOW) -> list[str]:
+async def _all(sources: RevocationLookups, at: float = NOW) -> list[str]:
     bundle = await sources.bundle("http://ca.test/")
     return [str(len(bundle.certificates)), (await ocsp(sources, at)).status, (await crl(sources, at)).status]
 
