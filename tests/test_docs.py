@@ -79,7 +79,7 @@ def test_options_exist(page: Path) -> None:
     assert used <= options(hidden=page.name == "causes.md") | FOREIGN
 
 
-def test_options_stand_where_their_command_has_them() -> None:
+def test_options_belong_to_the_command_they_are_shown_with() -> None:
     for line in re.findall(rf"tlsweep ((?:{'|'.join(COMMANDS)}) [^`\n]*)", text(README)):
         name, *words = line.split()
         known = {word for option in command(name).params for word in option.opts}
@@ -99,7 +99,7 @@ def test_make_targets_exist(page: Path) -> None:
 
 
 @page_of
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page)):
         path, _, anchor = target.partition("#")
         if "://" in path:
@@ -112,19 +112,19 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @page_of
-def test_files_named_are_there(page: Path) -> None:
+def test_named_files_exist(page: Path) -> None:
     """Every path in backquotes that begins with a folder of the repository; ``*`` stands for some."""
     folders = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."))
     for name in re.findall(rf"`((?:{folders})/[\w./*-]*)`", without_blocks(page)):
         assert list(ROOT.glob(name.rstrip("/"))) or "/x/" in name, name
 
 
-def test_the_index_has_every_page() -> None:
+def test_the_index_lists_every_page() -> None:
     listed = set(re.findall(r"\]\(([\w-]+\.md)\)", text(ROOT / "docs" / "README.md")))
     assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
 
-def test_every_code_and_cause_has_its_place() -> None:
+def test_every_code_and_cause_is_documented() -> None:
     causes = text(ROOT / "docs" / "causes.md")
     assert re.findall(r"^## (.*)$", causes, re.M) == list(CAUSES)
     assert re.findall(r"^### (.*)$", causes, re.M) == sorted(
@@ -132,7 +132,7 @@ def test_every_code_and_cause_has_its_place() -> None:
     )
 
 
-def test_what_is_judged() -> None:
+def test_documented_causes_are_judged() -> None:
     """The README's table: "yes" where some code is given, and "not yet" where none is."""
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", text(README), re.M))
     assert set(rows) == set(CAUSES)
@@ -143,7 +143,7 @@ def test_what_is_judged() -> None:
         assert (rows[cause] == "yes") <= all(judged), cause
 
 
-def test_every_field_has_its_line() -> None:
+def test_every_field_is_documented() -> None:
     page = build_docs.finding_page()
     assert text(ROOT / "docs" / "finding.md") == page
     schema: dict[str, Any] = json.loads(build_docs.SCHEMA.read_text("utf-8"))
@@ -202,7 +202,7 @@ def test_defaults_are_those_of_the_code() -> None:
     assert config.retries == 1 and "one more try" in told
 
 
-def test_protocols_named_exist() -> None:
+def test_named_protocols_exist() -> None:
     paragraph = re.search(r"^`protocol` is `tls`.*?\n\n", text(README), re.M | re.S)
     assert paragraph is not None
     assert set(re.findall(r"`([a-z]+)`", paragraph[0])) - {"protocol", "s"} <= set(PROTOCOLS)

@@ -36,7 +36,7 @@ def rows(name: str) -> list[Target | InvalidRow]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_reads_as_meant(name: str) -> None:
+def test_every_example_parses_as_expected(name: str) -> None:
     read = rows(name)
     assert (len(read), sum(isinstance(row, InvalidRow) for row in read)) == EXAMPLES[name]
 
@@ -48,7 +48,7 @@ def test_every_example_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "badssl.csv"])
-def test_only_reserved_names_and_addresses(name: str) -> None:
+def test_examples_use_only_reserved_names_and_addresses(name: str) -> None:
     for row in rows(name):
         if not isinstance(row, Target):
             continue
@@ -58,7 +58,7 @@ def test_only_reserved_names_and_addresses(name: str) -> None:
             assert text is None or text.endswith(RESERVED_NAMES)
 
 
-def test_badssl_expectations_are_causes_of_ours() -> None:
+def test_badssl_expectations_are_known_causes() -> None:
     expected = set()
     for row in rows("badssl.csv"):
         assert isinstance(row, Target) and (row.host == "badssl.com" or row.host.endswith(".badssl.com"))
