@@ -15,6 +15,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
+import orjson
 from msgspec import NODEFAULT, Struct, to_builtins
 from msgspec.structs import fields
 
@@ -217,3 +219,12 @@ def _encoded(value: Any, certificates: Certificates | None) -> Any:
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _encoded_answer(answer: RevocationAnswer) -> dict[str, Any]:
     return _all_fields(RevocationAnswer).changed(answer, None)
+
+
+def encode_record(record: Struct) -> dict[str, Any]:
+    """Return a record of text and numbers as JSON has it."""
+    try:
+        encoded: dict[str, Any] = orjson.loads(msgspec.json.encode(record))
+    except UnicodeEncodeError:  # of a stranger's text that no UTF-8 can hold
+        encoded = safe_value(to_builtins(record))
+    return encoded

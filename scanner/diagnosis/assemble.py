@@ -16,6 +16,7 @@ from scanner.codec.certificate_dedup import Certificates, Fragments
 from scanner.codec.encode import (
     LONGEST_NEGOTIATION,
     MAX_NEGOTIATIONS,
+    encode_record,
     facts_of_answer,
     facts_of_endpoint,
     facts_of_followup,
@@ -27,7 +28,6 @@ from scanner.diagnosis.application_records import NOT_REQUESTED, application_rec
 from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
 from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.engine import Diagnosis
-from scanner.diagnosis.issuer_records import add_untrusted_issuer
 from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.revocation_records import revocation_records
 from scanner.errors import describe_caught
@@ -71,26 +71,42 @@ class Seen(Struct, frozen=True):
 NOTHING_SEEN: Final = Seen()
 
 
-def seen(evidence: Evidence, cases: Sequence[Case], failed: list[str], fragments: Fragments | None = None) -> Seen:
+# What of the facts about an issuer that no store trusts is published with the address that showed it.
+_UNTRUSTED_ISSUER: Final = (
+    "key", "leaf_key", "keyed", "named", "own_key", "operated", "on_the_spot", "elsewhere", "product",
+)  # fmt: skip
+
+
+def seen(
+    evidence: Evidence,
+    cases: Sequence[Case],
+    failed: list[str],
+    fragments: Fragments | None = None,
+    facts: Struct | None = None,
+) -> Seen:
     """Describe what was seen of a target, whose addresses are ``cases``. Bugs of ours are added to ``failed``.
 
-    Without ``fragments`` the description is complete by itself.
+    Without ``fragments`` the description is complete by itself. ``facts`` is what the target tells the fleet, if anything.
     """
     certificates = Certificates(fragments)
     # certificates that were sent come before those that follow-ups and paths add
     chains = [_chain(case.flight, case.verdict, certificates) for case in cases]
     endpoints = []
+    told = None if facts is None else encode_record(facts)
+    issuers = {} if told is None else {sighting["place"]: sighting for sighting in told.get("sightings", ())}
     for case, chain in zip(cases, chains, strict=True):
         record = endpoint_record(case, chain, certificates)
         endpoints.append(record)
         verdict, flight = case.verdict, case.flight
-        if verdict is not None and not verdict.trusted:
-            _add(failed, "untrusted issuer", add_untrusted_issuer, record, case, verdict, cases)
+        if issuers and (issuer := issuers.get(f"{case.endpoint.address} {evidence.target.port}")) is not None:
+            record["untrusted_issuer"] = {name: issuer[name] for name in _UNTRUSTED_ISSUER if name in issuer}
         if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
             _add(failed, "revocation", _add_revocation, record, case)
         if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
             _add(failed, "SCTs", _add_scts, record, case)
     observed = facts_of_target(evidence, certificates)
+    if told is not None:
+        observed = {**observed, "facts": told}
     dns = None if evidence.dns is None else dns_record(evidence.dns)
     return Seen(dns, endpoints, certificates.records(), observed)
 

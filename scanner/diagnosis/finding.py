@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import Context, cases_of
@@ -22,13 +24,14 @@ def finding_of(
     run_id: str,
     *,
     failed: Sequence[str] = (),
+    facts: Struct | None = None,
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:
     """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
-    ``failed`` is what of the judgement our own bugs have cost already; those met here are added to the finding's error, and
-    what does not depend on them stands.
+    ``facts`` is what the target tells the fleet, if anything. ``failed`` is what of the judgement our own bugs have cost already;
+    those met here are added to the finding's error, and what does not depend on them stands.
     """
     cases = cases_of(evidence, verdicts, context)
     try:
@@ -38,7 +41,7 @@ def finding_of(
         diagnosis = diagnose_certificates(evidence, verdicts)
     seen, faults = assemble.NOTHING_SEEN, list(failed)
     try:
-        seen = assemble.seen(evidence, cases, faults, fragments)
+        seen = assemble.seen(evidence, cases, faults, fragments, facts)
     except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
         faults = [*failed, describe_caught("finding", error)]
     if faults:

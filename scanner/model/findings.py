@@ -423,7 +423,9 @@ class Finding(TypedDict):
     certificates: list[CertificateRecord]
     """Every certificate that was sent, once; and those that were not and that the verdict needs (``source``)."""
     observed: NotRequired[dict[str, Any]]
-    """What else judging again needs: fields of ``Evidence`` by name (``issuers`` and ``revocation`` that were fetched)."""
+    """What else judging again needs: fields of ``Evidence`` by name (``issuers`` and ``revocation`` that were fetched). ``facts``
+    is what the target tells the fleet, for statistics: fields of ``Facts`` in scanner/fleet/correlate/facts.py by name, what has
+    its default left out."""
     judged_with: NotRequired[dict[str, Any]]
     """Options of the judgement that are not the default, by the option's name."""
     error: NotRequired[str]

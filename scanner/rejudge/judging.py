@@ -18,7 +18,7 @@ from scanner.codec.decode import RecordedError
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import describe_bug, describe_caught
-from scanner.fleet.correlate.facts import Witness, seconds
+from scanner.fleet.correlate.facts import recorded_sntp
 from scanner.fleet.correlate.fold import Fold
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
@@ -66,15 +66,16 @@ class RecordedRun:
 
     def finding(self, evidence: Evidence) -> Finding:
         """Judge one target, with what the fold has learnt from all targets of the run."""
-        judgement, fleet, failed = self.judgement, NO_FLEET, list[str]()
+        judgement, fleet, failed, facts = self.judgement, NO_FLEET, list[str](), None
         verdicts = judgement.verdicts(evidence)
         try:
-            if judgement.facts(evidence, verdicts) is not None or self.fold.clock.verdict().state == "wrong":
+            facts = judgement.facts(evidence, verdicts)
+            if self.fold.concerns(facts) or self.fold.clock.verdict().state == "wrong":
                 fleet = self.fold.verdict()
                 verdicts = judgement.verdicts(evidence, fleet)
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
             failed.append(describe_caught("fleet", error))
-        return judgement.finding(evidence, verdicts, fleet, failed)
+        return judgement.finding(evidence, verdicts, fleet, failed, facts)
 
 
 class Rejudger:
@@ -120,7 +121,7 @@ class Rejudger:
                 met.put(same, True)
                 _learn_fetched(evidence, verifier, self._certificates)
                 run.add(evidence)
-                for witness in _servers_of_time(finding):
+                for witness in recorded_sntp(finding):
                     run.fold.clock.hear(witness)
             except RecordedError:
                 continue  # reported in the third pass
@@ -247,14 +248,3 @@ def _parsed(der: bytes | None) -> Certificate | None:
         return Certificate.parse_untrusted(der)
     except CertificateError:
         return None
-
-
-def _servers_of_time(finding: Mapping[str, Any]) -> Iterator[Witness]:
-    """Yield what SNTP servers told the run, which only findings that are based on it contain."""
-    for diagnosis in finding["diagnoses"]:
-        evidence = diagnosis["evidence"]
-        for told in (*evidence.get("witnesses", ()), *evidence.get("clock", {}).get("witnesses", ())):
-            if isinstance(told, dict) and told.get("kind") == "sntp":
-                time, local = seconds(told.get("time")), seconds(told.get("local_time"))
-                if isinstance(told.get("who"), str) and time is not None and local is not None:
-                    yield Witness("sntp", told["who"], time, local)

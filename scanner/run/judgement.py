@@ -18,8 +18,9 @@ from scanner.diagnosis.case import NO_FLEET, Context
 from scanner.diagnosis.engine import flight_of
 from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.questions import Question, next_question
-from scanner.fleet.correlate.facts import Facts, facts_of
+from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
+from scanner.fleet.correlate.gather import facts_of
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Target
 from scanner.model.findings import Finding
@@ -84,7 +85,10 @@ class Judgement:
         return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
-        """Return what one target tells the fleet. A chain that could not be judged for a bug of ours tells nothing."""
+        """Return what one target tells the fleet; nothing if what was seen is in doubt. A chain that could not be judged for a bug
+        of ours tells nothing either."""
+        if evidence.doubt is not None:
+            return None
         judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
         return facts_of(evidence, judged, self._transparency)
 
@@ -94,8 +98,10 @@ class Judgement:
         verdicts: Sequence[ChainVerdict | None],
         fleet: FleetVerdict = NO_FLEET,
         failed: Sequence[str] = (),
+        facts: Facts | None = None,
     ) -> Finding:
-        """Diagnose a target and write its finding. ``failed`` names bugs of ours that have already cost a part of the judgement."""
+        """Diagnose a target and write its finding, which carries its ``facts``. ``failed`` names bugs of ours that have already cost
+        a part of the judgement."""
         config = self._config
         context = Context(
             at=self.moment(evidence.started, fleet),
@@ -111,6 +117,7 @@ class Judgement:
             context,
             self.run_id,
             failed=failed,
+            facts=facts,
             fragments=self._fragments,
             judged_with=self._judged_with,
         )
@@ -125,7 +132,7 @@ class Judgement:
             None if flight is None else verify_or_leaf(self.verifier, flight.certificates, name=name, at=at)
             for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
         ]
-        finding = self.finding(evidence, verdicts)
+        finding = self.finding(evidence, verdicts, facts=self.facts(evidence, verdicts))
         for diagnosis in finding["diagnoses"]:
             diagnosis.pop("confirm", None)
         return finding

@@ -39,11 +39,10 @@ from scanner.caching import Cache, given_size
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
 from scanner.errors import describe_caught, joined
-from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Evidence, InvalidRow, RevocationAnswer, Target
+from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries
@@ -53,7 +52,6 @@ from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
-from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
@@ -68,21 +66,13 @@ MAX_EARLY: Final = 5000
 NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
-# Answers on revocation that were counted for the fleet: a leaf of its own needs one entry, a shared one saves thousands.
-MAX_COUNTED: Final = 4096
-MAX_COUNTED_BYTES: Final = 8 << 20
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
 Verdicts = Sequence[ChainVerdict | None]  # parallel to the endpoints of some evidence
-Answers = tuple[RevocationAnswer, ...]
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
-
-
-def _counted_bytes(_key: int, counted: tuple[Answers, float]) -> int:
-    return sum(map(answer_bytes, counted[0]))
 
 
 class ScanStatistics(Struct, frozen=True):
@@ -158,8 +148,6 @@ class Scan:
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
-        # answers on revocation by identity (which the reference keeps from being reused), and when a target with them was begun
-        self._counted: Cache[int, tuple[Answers, float]] = Cache(MAX_COUNTED, MAX_COUNTED_BYTES, _counted_bytes)
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -186,7 +174,6 @@ class Scan:
     def restart_clock(self) -> None:
         """Forget what was learnt of the local clock, which was set just now."""
         self.fold.restart_clock()
-        self._counted.clear()
 
     def spill(self) -> None:
         """Write to disk what waits."""
@@ -336,21 +323,18 @@ class Scan:
         ``owned``: rows that name the same target may wait for it; ``again``: it was held already, for something else.
         """
         judgement, fold = self.judgement, self.fold
-        fleet, failed = NO_FLEET, list[str]()
+        fleet, failed, facts = NO_FLEET, list[str](), None
         try:
-            facts: Facts | None = None
-            if evidence.doubt is None:
-                facts = judgement.facts(evidence, verdicts) if final or again else self._news(evidence, verdicts)
+            facts = judgement.facts(evidence, verdicts)
             if not final:
                 if not again:
-                    fold.add(facts)
-                    self._learnt = self._learnt or facts is not None
+                    self._learnt = fold.add(facts) or self._learnt
                 reason = fold.waits_for(facts)
                 if reason is not None:
                     self._held.put((evidence, owned), reason)
                     return
             # by a clock that is known to be wrong even what seems to be healthy may not be
-            if facts is not None or fold.clock.verdict().state == "wrong":
+            if fold.concerns(facts) or fold.clock.verdict().state == "wrong":
                 fleet = fold.verdict()
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
@@ -359,33 +343,13 @@ class Scan:
             raise  # a full disk is no fault of a target
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
             failed.append(describe_caught("fleet", error))
-        finding = judgement.finding(evidence, verdicts, fleet, failed)
+        finding = judgement.finding(evidence, verdicts, fleet, failed, facts)
         # not among what is caught: a full disk stops the run, as it does with findings
         if self._on_judged is not None:
             self._on_judged(evidence, verdicts)
         self._write(finding)
         if owned:
             self._answer_others(_key_of(evidence.target), finding, evidence)
-
-    def _news(self, evidence: Evidence, verdicts: Verdicts) -> Facts | None:
-        """Return what a target tells the fleet; ``None`` where that was counted for an earlier target.
-
-        Targets under one issuer share their answers on revocation, which witness less of our clock the later, by our clock, they
-        are met again. Most healthy targets have nothing else to tell.
-        """
-        if (
-            evidence.revocation
-            and len(verdicts) == 1
-            and not evidence.issuers
-            and not evidence.endpoints[0].completions
-        ):
-            verdict, answers = verdicts[0], evidence.revocation
-            if verdict is not None and verdict.in_order:
-                counted = self._counted.get(id(answers))
-                if counted is not None and counted[1] <= evidence.started:
-                    return None
-                self._counted.put(id(answers), (answers, evidence.started))
-        return self.judgement.facts(evidence, verdicts)
 
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""

@@ -57,7 +57,7 @@ def test_what_cannot_be_put_together_is_diagnosed_all_the_same(monkeypatch: pyte
     assert found["endpoints"] == [] and "finding: OverflowError: injected" in found["error"]
 
 
-@pytest.mark.parametrize("part", ["add_untrusted_issuer", "_add_revocation", "_add_scts"])
+@pytest.mark.parametrize("part", ["_add_revocation", "_add_scts"])
 def test_a_part_that_cannot_be_made_is_left_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"scanner.diagnosis.assemble.{part}", broken)
     seen = evidence(answered([LEAF, issuing()], ocsp_response=b"", scts=(b"x",)))

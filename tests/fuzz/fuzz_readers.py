@@ -34,8 +34,9 @@ from scanner.diagnosis.case import Context
 from scanner.diagnosis.finding import finding_of as judged
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import UsageProblem
-from scanner.fleet.correlate.facts import facts_of_finding
 from scanner.fleet.correlate.fold import Fold
+from scanner.fleet.correlate.gather import facts_of
+from scanner.fleet.stats.fleet_correlation import seen_of
 from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.model.evidence import Evidence, FetchedIssuer
 from scanner.model.findings import Finding
@@ -255,7 +256,7 @@ def _finding(random: Random, seen: Evidence) -> Finding:
     """Return the finding of evidence, through verification and diagnosis, encoded as a line."""
     verdicts = evidence.verdicts(seen, _verifier())
     context = Context(at=evidence.AT, transparency=_transparency())
-    found = judged(seen, verdicts, context, "fuzz")
+    found = judged(seen, verdicts, context, "fuzz", facts=facts_of(seen, verdicts, _transparency()))
     if "error" in found:
         raise Violation(found["error"])
     orjson.dumps(found)  # which refuses what JSON cannot represent
@@ -277,9 +278,9 @@ def _read_finding(line: bytes) -> None:
     statistics = FleetStats(("owner",))
     statistics.add(found)
     orjson.dumps(statistics.to_json())
-    facts = facts_of_finding(found)
+    told = seen_of(found)
     fold = Fold()
-    fold.add(facts)
+    fold.add(None if told is None else told.facts)
     fold.verdict()
     if found["outcome"] == "invalid":
         return

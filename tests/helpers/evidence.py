@@ -182,7 +182,7 @@ def finding_of(
     seen: Evidence, said: Sequence[ChainVerdict | None] | None = None, by: ChainVerifier | None = None, **options: Any
 ) -> Finding:
     """The finding of what was seen, by these verdicts or those of ``by``; ``options`` are of the context, or of ``finding_of``."""
-    given = {name: options.pop(name) for name in ("failed", "fragments", "judged_with") if name in options}
+    given = {name: options.pop(name) for name in ("failed", "facts", "fragments", "judged_with") if name in options}
     said = verdicts(seen, by) if said is None else said
     return finding.finding_of(seen, said, Context(**{"at": AT, **options}), "run-1", **given)
 

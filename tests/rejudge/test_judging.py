@@ -231,14 +231,6 @@ def test_the_local_clock_is_judged_from_all_findings(roots: Path) -> None:
     assert {finding["cause"] for finding in findings} == {"clock-skew"}
 
 
-def test_sntp_witnesses_are_read_from_findings() -> None:
-    told = {"kind": "sntp", "who": "ntp.example", "time": "2026-11-23T12:00:00Z", "local_time": "2026-11-23T13:00:00Z"}
-    other = {"kind": "http-date", "who": "a.example", "time": "x", "local_time": "y"}
-    diagnoses = [{"evidence": {"witnesses": [told, other, 5]}}, {"evidence": {"clock": {"witnesses": [told]}}}]
-    heard = list(judging._servers_of_time({"diagnoses": diagnoses}))
-    assert [(one.who, one.time - one.local) for one in heard] == [("ntp.example", -3600)] * 2
-
-
 def test_issuers_fetched_in_steps_complete_a_path(roots: Path) -> None:
     """The second issuer was fetched for the first, which no server sent and no list of certificates has."""
     upper = pki.authority("Upper", root())

@@ -170,7 +170,7 @@ SEAMS = [
     "scanner.diagnosis.assemble:endpoint_record",
     "scanner.diagnosis.assemble:dns_record",
     "scanner.diagnosis.assemble:facts_of_target",
-    "scanner.diagnosis.assemble:add_untrusted_issuer",
+    "scanner.run.judgement:facts_of",
 ]
 # Those without which what was seen cannot be shown; what it means is.
 WITHOUT_RECORDS = ("assemble:seen", "endpoint_record", "dns_record", "facts_of_target")

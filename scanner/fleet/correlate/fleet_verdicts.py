@@ -45,7 +45,7 @@ class InterceptionVerdict(Struct, frozen=True):
 class FleetVerdict(Struct, frozen=True):
     """Everything that the fleet says at one moment.
 
-    ``interceptors`` is keyed by ``scanner.trust.untrusted_issuer.issuer_key``; ``portals`` by address or redirect target;
+    ``interceptors`` is keyed by ``UntrustedIssuer.key``; ``portals`` by address or redirect target;
     ``revocation_blocked`` is the evidence that OCSP, CRL and AIA hosts cannot be reached from here.
     """
 

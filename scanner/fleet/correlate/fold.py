@@ -38,14 +38,15 @@ class Fold:
         self.reach = ReachFold()
         self._awaited: set[str] = set()  # issuers for whose sake targets were held
 
-    def add(self, facts: Facts | None) -> None:
-        """Take in one target; ``None`` is one that tells nothing."""
+    def add(self, facts: Facts | None) -> bool:
+        """Take in one target; ``None`` is one that tells nothing. Return True if something was learnt that others may wait for."""
         self.targets += 1
-        if facts is not None:
-            self.clock.add(facts)
-            self.issuers.add(facts.sightings)
-            self.portals.add(facts.pages)
-            self.reach.add(facts.reach)
+        if facts is None:
+            return False
+        learnt = self.clock.add(facts)
+        self.issuers.add(facts.sightings)
+        self.portals.add(facts.pages)
+        return self.reach.add(facts.reach) or learnt or bool(facts.sightings or facts.pages)
 
     def restart_clock(self) -> None:
         """Drop the clock's witnesses: the clock was set, so what was right before may be wrong now."""
@@ -68,9 +69,18 @@ class Fold:
             revocation_blocked=self.reach.verdict(),
         )
 
-    def waits_for(self, facts: Facts | None) -> Reason | None:
-        """What this target's finding must wait for, if anything, as far as it is not settled already."""
+    def concerns(self, facts: Facts | None) -> bool:
+        """Return True if a verdict on the fleet may change what is said of this target. On most, which tell at most that what
+        was asked about their revocation was answered, it cannot."""
         if facts is None:
+            return False
+        if facts.validity or facts.untrusted or facts.pages or facts.sightings or facts.incomplete:
+            return True
+        return any(not host.reached for host in facts.reach) or any(one.tells_present for one in facts.witnesses)
+
+    def waits_for(self, facts: Facts | None) -> Reason | None:
+        """Return what this target's finding must wait for, if anything, as far as it is not settled already."""
+        if facts is None or not self.concerns(facts):
             return None
         if self.clock.concerns(facts) and not self.clock.settled:
             return "clock"

@@ -9,16 +9,12 @@ where they are many, where they are a good part of all that was scanned, and whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
-
 from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
+from scanner.fleet.correlate.facts import Sighting
 from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
-from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
-from scanner.trust.verdicts import ChainVerdict
 
 # Unrelated names that make a sign of interception a proof: two can be one owner's under two brands, three with a CA that
 # signs its own key to them are not.
@@ -44,38 +40,11 @@ SHORTEST_STEM: Final = 4
 MAX_ISSUERS: Final = 5000
 # Domains kept of one issuer, those first in the alphabet, so that the order of arrival changes nothing.
 MAX_DOMAINS: Final = 64
-# Characters kept of an issuer's name: a certificate has room for 200 kB of it.
-MAX_ISSUER_TEXT: Final = 1024
 # Weighing compares all domains with one another, 0.2 ms: after so many times in vain it waits for one change more than before,
 # so that 20,000 changes cost 400 of them and not 20,000.
 PATIENCE: Final = 4
 # Names told in the evidence
 NAMES_TOLD: Final = 5
-
-
-class Sighting(Struct, frozen=True):
-    """One certificate under an issuer that nobody trusts, as one address showed it. Times in seconds since the epoch.
-
-    ``place`` is address and port. ``elsewhere``: another path or an earlier run saw a publicly trusted one for this name.
-    The rest is as in ``scanner.trust.untrusted_issuer.UntrustedIssuer``.
-    """
-
-    key: str
-    issuer: str
-    keyed: bool
-    name: str
-    place: str
-    at: int
-    leaf: str
-    leaf_key: str
-    not_before: int
-    not_after: int
-    named: bool = True
-    own_key: bool = False
-    operated: bool = False
-    on_the_spot: bool = False
-    elsewhere: bool = False
-    product: str | None = None
 
 
 class _Issuer:
@@ -322,66 +291,3 @@ class IssuersFold:
         """No later target changes what is said of this issuer."""
         issuer = self._issuers.get(key)
         return issuer is None or issuer.decided is not None  # none: there were too many to follow it
-
-
-def seen_elsewhere(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> bool:
-    """Another address, path or run saw a publicly trusted certificate for this target."""
-    return bool(evidence.elsewhere) or any(
-        verdict is not None and verdict.publicly_trusted and verdict.trusted for verdict in verdicts
-    )
-
-
-def sighting_of(
-    evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict, *, elsewhere: bool = False
-) -> Sighting | None:
-    """What one address tells of an issuer that nobody trusts; ``None`` where its issuer is no matter of interception."""
-    if verdict.leaf is None or reaches_anchor(verdict):
-        return None
-    found = untrusted_issuer_of(verdict, endpoint)
-    if found is None:
-        return None
-    target, leaf = evidence.target, verdict.leaf
-    return Sighting(
-        found.key,
-        found.issuer[:MAX_ISSUER_TEXT],
-        found.keyed,
-        target.name,
-        f"{endpoint.address} {target.port}",
-        int(evidence.started),
-        found.leaf,
-        found.leaf_key,
-        int(leaf.not_before),
-        int(leaf.not_after),
-        found.named,
-        found.own_key,
-        found.operated,
-        found.on_the_spot,
-        elsewhere,
-        found.product,
-    )
-
-
-def sighting_of_record(
-    record: Mapping[str, Any], *, issuer: str, name: str, place: str, at: int, leaf: str, validity: tuple[int, int]
-) -> Sighting | None:
-    """The same from a finding's ``untrusted_issuer``; ``None`` where that is not what it should be."""
-    key, leaf_key, product = record.get("key"), record.get("leaf_key"), record.get("product")
-    if not isinstance(key, str) or not isinstance(leaf_key, str):
-        return None
-    return Sighting(
-        key,
-        issuer[:MAX_ISSUER_TEXT],
-        record.get("keyed") is True,
-        name,
-        place,
-        at,
-        leaf,
-        leaf_key,
-        *validity,
-        record.get("named") is True,
-        record.get("own_key") is True,
-        record.get("operated") is True,
-        record.get("on_the_spot") is True,
-        record.get("elsewhere") is True,
-        product if isinstance(product, str) else None,
-    )

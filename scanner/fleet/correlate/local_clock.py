@@ -1,17 +1,39 @@
 """Is the local clock right? Asked before any certificate is blamed, and answered by several witnesses or not at all.
 
-A witness tells the present (an HTTP Date, SNTP), or a moment that is past for certain because somebody signed it (an SCT,
-an OCSP response, a CRL), or until when a signed answer that was fetched a moment ago is current. Each party has one voice:
-all hosts of one registrable domain are one, and so is whatever shares an address, a certificate or an untrusted issuer.
-Of several words of one party the one that is kindest to the local clock counts.
+The problem: a machine whose clock is off by a day finds a part of its targets expired or not yet valid, and each of these
+findings is wrong in the same way. No single target shows it. All targets of a run together do, since many of them say what
+time it is without being asked for it. But each of them may lie, have a wrong clock itself, or be one of a hundred names of one
+machine; and whoever can turn our clock for us could hide an expired certificate. So the verdict must not depend on any one of them.
 
-"Wrong" takes ``MIN_WITNESSES`` voices that agree, and twice as many as contradict them. So one host that lies decides
-nothing, nor does one CA or log whose own clock is off.
+Witnesses come in two kinds. One tells the present: an HTTP Date, SNTP, the random of an old ServerHello. The other tells a
+moment that is past for certain because somebody signed it (an SCT, an OCSP response, a CRL); that only proves that it is later
+than that, so it speaks only if it lies ahead of our clock. A signed answer that was fetched a moment ago also says until when
+it is current; if our clock is past that, it is probably ahead.
+
+Design:
+
+- *A party has one voice.* All hosts of one registrable domain are one party, and so is a CA or a log, however many answers it
+  signed. Of several statements of one party the one that is kindest to our clock counts, so that a party that contradicts
+  itself accuses nobody.
+- *Of those that tell the present, no two may share a mark* (``Witness.via``): an address, a certificate, an untrusted issuer.
+  A proxy in front of everything would otherwise be a thousand witnesses.
+- *"Wrong" takes* ``MIN_WITNESSES`` *voices that agree, and twice as many as contradict them.* One host that lies decides nothing,
+  nor does one CA or log whose own clock is off. If they are enough, the median of those that tell the present is the offset.
+  Signed statements alone give only a direction and the least that it must be.
+- *Certificates out of their time are one weak voice*, and only if there are ``MANY_CERTIFICATES`` in unrelated domains:
+  estates that are neglected as a whole exist.
+- *The verdict is memoised* until a statement is kept that changes what is known, since every target asks for it. Answers
+  on revocation are shared by all targets of an issuer and the later they are met, the less they say, so nearly all change nothing.
+
+What breaks if this is touched: the order of arrival must not matter, because processes fold their own parts and findings are
+folded again in any order. So whatever is kept is chosen by weight and then by ``_order``, never by who came first, with one
+exception: beyond ``MAX_PARTIES`` new parties are not taken in. ``settled`` lets findings be written before the run ends; it must
+demand more than ``verdict``, or a finding could be written by a verdict that later witnesses turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from scanner.fleet.correlate.facts import Facts, Witness
@@ -22,131 +44,121 @@ from scanner.times import moment
 MIN_WITNESSES: Final = 3
 # Seconds by which a clock may be off before it is called wrong: what Kerberos and most protocols with signed times allow.
 TOLERANCE: Final = 300
-# Seconds by which those may differ who tell the same present: clocks in order are within a second of each other, and an
-# answer may take some seconds to come.
+# Seconds by which witnesses may differ that tell the same present: clocks that are right are within a second of each other, and
+# an answer may take some seconds to come.
 AGREEMENT: Final = 60
 # Parties of one kind that are kept. More would not change a verdict.
 MAX_PARTIES: Final = 256
-# Unrelated domains whose certificates are all not yet valid, or all expired, that together make one voice: weak, since
-# estates neglected as a whole exist.
+# Unrelated domains whose certificates are all not yet valid, or all expired, that together make one voice.
 MANY_CERTIFICATES: Final = 5
-# Witnesses that stand in the evidence of a finding.
+# Witnesses in the evidence of a finding.
 MAX_SHOWN: Final = 8
-
-_TELLS_PRESENT: Final = frozenset({"http-date", "tls-random", "sntp"})
 
 
 class ClockFold:
-    """The witnesses met so far. Offsets are seconds to add to the local clock."""
+    """The witnesses of one run. Offsets are seconds to add to the local clock."""
 
     def __init__(self, *, judge: bool = True) -> None:
         self._judge = judge
-        # by party: who tells the present; who signed something lately; whose fresh answers are current until when
-        self._present: dict[str, Witness] = {}
-        self._signed: dict[str, Witness] = {}
-        self._current: dict[str, Witness] = {}
+        # by party, with its weight: who tells the present; who signed something lately; whose fresh answers are current until when
+        self._present: dict[str, tuple[int, Witness]] = {}
+        self._signed: dict[str, tuple[int, Witness]] = {}
+        self._current: dict[str, tuple[int, Witness]] = {}
         # by domain: how far the local clock would have to be moved for its certificate to be valid
         self._early: dict[str, int] = {}
         self._late: dict[str, int] = {}
         self._verdict: ClockVerdict | None = None
         self._settled = False
 
-    def add(self, facts: Facts) -> None:
-        """Take in what one target tells."""
-        if not self._judge:
-            return
-        for witness in facts.witnesses:
-            self.hear(witness)
-        if facts.validity and not facts.issuers:  # of those whom nobody trusts, not even the dates count
-            for validity in facts.validity:
-                if validity.code == "certificate-not-yet-valid":
-                    self._keep_least(self._early, facts.domain, validity.not_before - facts.local)
-                elif validity.code == "certificate-expired":
-                    self._keep_least(self._late, facts.domain, validity.not_after - facts.local)
-
-    def hear(self, witness: Witness) -> None:
-        """Take in one witness."""
-        if not self._judge:
-            return
-        if witness.kind in _TELLS_PRESENT:
-            self._keep(self._present, witness, lambda one: -abs(one.time - one.local))
-            return
-        self._keep(self._signed, witness, lambda one: one.time - one.local)
-        if witness.until is not None:
-            self._keep(self._current, witness, _until)
-
-    def matters(self, who: str, ahead: int, current_for: int) -> bool:
-        """Whether a signed answer of ``who`` could count for more than what was heard: signed so many seconds ahead of our
-        clock, current for so many more. Most of thousands do not."""
+    def add(self, facts: Facts) -> bool:
+        """Take in what one target tells. Return True if anything of it changes what is known."""
         if not self._judge:
             return False
-        signed, current = self._signed.get(who), self._current.get(who)
-        return (
-            signed is None or current is None or ahead >= signed.time - signed.local or current_for >= _until(current)
-        )
+        changed = False
+        for witness in facts.witnesses:
+            changed |= self.hear(witness)
+        if facts.validity and not facts.untrusted:  # under an issuer that no store trusts, not even the dates count
+            for validity in facts.validity:
+                if validity.code == "certificate-not-yet-valid":
+                    changed |= self._keep_least(self._early, facts.domain, validity.not_before - facts.local)
+                elif validity.code == "certificate-expired":
+                    changed |= self._keep_least(self._late, facts.domain, validity.not_after - facts.local)
+        return changed
+
+    def hear(self, witness: Witness) -> bool:
+        """Take in one witness. Return True if it changes what is known."""
+        if not self._judge:
+            return False
+        ahead = witness.time - witness.local
+        if witness.tells_present:
+            return self._keep(self._present, witness, -abs(ahead))
+        changed = self._keep(self._signed, witness, ahead)
+        if witness.until is not None and self._keep(self._current, witness, witness.until - witness.local):
+            return True
+        return changed
 
     def merge(self, other: ClockFold) -> None:
         """Take in what another fold has heard."""
-        for witness in (*other._present.values(), *other._signed.values(), *other._current.values()):
+        for _, witness in (*other._present.values(), *other._signed.values(), *other._current.values()):
             self.hear(witness)
         for mine, theirs in ((self._early, other._early), (self._late, other._late)):
             for domain, offset in theirs.items():
                 self._keep_least(mine, domain, offset)
 
-    def _keep(self, kept: dict[str, Witness], witness: Witness, weight: Callable[[Witness], Any]) -> None:
-        """Keep the weightiest word of each party; of equal ones any, but always the same."""
+    def _keep(self, kept: dict[str, tuple[int, Witness]], witness: Witness, weight: int) -> bool:
+        """Keep the weightiest statement of each party; of equal ones any, but always the same one."""
         known = kept.get(witness.who)
         if known is None:
             if len(kept) >= MAX_PARTIES:
-                return
-        else:
-            new, old = weight(witness), weight(known)
-            if new < old or (new == old and _order(witness) <= _order(known)):
-                return
-        kept[witness.who] = witness
+                return False
+        elif weight < known[0] or (weight == known[0] and _order(witness) <= _order(known[1])):
+            return False
+        kept[witness.who] = weight, witness
         self._verdict = None
+        return True
 
-    def _keep_least(self, kept: dict[str, int], domain: str, offset: int) -> None:
+    def _keep_least(self, kept: dict[str, int], domain: str, offset: int) -> bool:
         known = kept.get(domain)
         if known is None and len(kept) >= MAX_PARTIES:
-            return
+            return False
         if known is None or (abs(offset), offset) < (abs(known), known):
             kept[domain] = offset
             self._verdict = None
+            return True
+        return False
 
     # --- the verdict -----------------------------------------------------------------------------
 
     def concerns(self, facts: Facts) -> bool:
-        """The verdict on the local clock decides what is to be said of this target."""
+        """Return True if the verdict on the local clock decides what is said of this target."""
         if not self._judge:
             return False
         return bool(facts.validity) or any(
-            witness.kind in _TELLS_PRESENT and abs(witness.time - witness.local) > TOLERANCE
-            for witness in facts.witnesses
+            witness.tells_present and abs(witness.time - witness.local) > TOLERANCE for witness in facts.witnesses
         )
 
     @property
     def settled(self) -> bool:
-        """Known, and so clearly that what is still to come will hardly change it."""
+        """Whether the verdict is so clear that what is still to come will hardly change it."""
         self.verdict()
         return self._settled
 
     @property
     def wanting(self) -> bool:
-        """Something is to be decided, and further witnesses could do it."""
+        """Whether something is to be decided, and further witnesses could decide it."""
         return self._judge and not self.settled
 
     def verdict(self) -> ClockVerdict:
-        """What the witnesses say."""
+        """Return what the witnesses say."""
         if self._verdict is None:
             self._verdict, self._settled = self._weigh() if self._judge else (ClockVerdict(), False)
         return self._verdict
 
     def _weigh(self) -> tuple[ClockVerdict, bool]:
-        present = independent(self._present.values())
+        present = independent([one for _, one in self._present.values()])
         offsets = [one.time - one.local for one in present]
-        ahead = [one for one in self._signed.values() if one.time - one.local > TOLERANCE]
-        behind = [one for one in self._current.values() if _until(one) < -TOLERANCE]
+        ahead = [one for weight, one in self._signed.values() if weight > TOLERANCE]
+        behind = [one for weight, one in self._current.values() if weight < -TOLERANCE]
 
         if offsets:
             agreed = _median(offsets)
@@ -173,7 +185,7 @@ class ClockFold:
                 voices = sorted([*voices, abs(many)], reverse=True)
             against = len(present) - len(same) + len(behind if sign > 0 else ahead)
             if sign < 0:
-                against += sum(1 for one in self._current.values() if _until(one) >= 0)
+                against += sum(1 for weight, _ in self._current.values() if weight >= 0)
             if signed and _suffices(len(voices), against):
                 # so far at least, by the word of as many as are needed
                 offset = sign * voices[MIN_WITNESSES - 1]
@@ -183,19 +195,19 @@ class ClockFold:
         shown = _shown([*present, *ahead, *behind])
         spans = [
             max(one.time - one.local, -one.time + one.local, _until(one))
-            for one in self._current.values()
+            for _, one in self._current.values()
             if one.time - one.local <= TOLERANCE and _until(one) >= 0
         ]
         if len(spans) >= MIN_WITNESSES and not ahead and not behind and all(abs(o) <= TOLERANCE for o in offsets):
             # Not to the minute, but no further off than the narrowest spans in which signed answers are current
             margin = sorted(spans)[MIN_WITNESSES - 1]
-            current = _shown([*present, *self._current.values()])
+            current = _shown([*present, *(one for _, one in self._current.values())])
             return ClockVerdict("confirmed", None, current, float(margin)), False
         return ClockVerdict("unknown", None, shown, None), False
 
 
 def independent(witnesses: Iterable[Witness]) -> list[Witness]:
-    """One witness for each that shares no mark with another; of those that do, the one nearest to the local clock."""
+    """Return witnesses of which no two share a mark; of those that do, the one nearest to the local clock."""
     chosen: list[Witness] = []
     marks: set[str] = set()
     for witness in sorted(witnesses, key=lambda one: (abs(one.time - one.local), _order(one))):
@@ -210,13 +222,13 @@ def _suffices(agreeing: int, against: int) -> bool:
 
 
 def _median(values: Iterable[int]) -> int:
-    """The value in the middle, of two the lower one: ``statistics`` has it too, and takes 4 ms to load."""
+    """Return the value in the middle, of two the lower one. ``statistics`` has this too, and takes 4 ms to load."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def _many(domains: dict[str, int]) -> int | None:
-    """The one voice of many unrelated certificates that are all out of their time: the least that explains most of them."""
+    """Return the one voice of many unrelated certificates that are out of their time: the least that explains most of them."""
     return _median(domains.values()) if len(domains) >= MANY_CERTIFICATES else None
 
 
@@ -229,7 +241,7 @@ def _order(witness: Witness) -> tuple[Any, ...]:
 
 
 def _shown(witnesses: Iterable[Witness]) -> tuple[dict[str, Any], ...]:
-    """The witnesses for a finding's evidence, the first few by name."""
+    """Return the witnesses for a finding's evidence, the first few in the order of their names."""
     ordered = sorted({_order(one): one for one in witnesses}.values(), key=_order)
     return tuple(_describe(one) for one in ordered[:MAX_SHOWN])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from scanner.fleet.correlate.domains import registrable
-from scanner.fleet.correlate.facts import ReachSign
+from scanner.fleet.correlate.facts import Reached
 
 # Unrelated hosts that must have failed. A CA that was shut down leaves a dead name behind, and a fleet's certificates can
 # name two of them; three, and not one that answers, is a network that does not let them through.
@@ -25,13 +25,15 @@ class ReachFold:
         self._blocked: dict[str, str] = {}  # registrable domain -> a host of it
         self._reached = False
 
-    def add(self, seen: Iterable[ReachSign]) -> None:
-        """Take in what became of the hosts that one target's certificates name."""
+    def add(self, seen: Iterable[Reached]) -> bool:
+        """Take in the hosts that one target's certificates name. Return True if that has settled the matter."""
+        settled = self._reached
         for each in seen:
             if each.reached:
                 self._reached = True
             else:
                 self._keep(registrable(each.host), each.host)
+        return self._reached is not settled
 
     def merge(self, other: ReachFold) -> None:
         """Take in what another fold has seen."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
-
 from scanner.fleet.correlate.domains import LOCAL, is_address, registrable
+from scanner.fleet.correlate.facts import PageSighting
 from scanner.fleet.correlate.interceptors_fold import unrelated_domains
-from scanner.trust.portal_pages import Page
 
 # Unrelated names that lead to one login page under certificates that are not theirs. Companies that bought others redirect
 # a few old names to their customers' login.
@@ -25,19 +23,6 @@ SHARE_OF_PORTAL: Final = 0.5
 MAX_PAGES: Final = 2000
 MAX_DOMAINS: Final = 64
 NAMES_TOLD: Final = 5
-
-
-class PageSighting(Struct, frozen=True):
-    """One name that led to a page of somebody else's."""
-
-    name: str
-    page: str
-    host: str
-
-
-def page_sighting(name: str, page: Page) -> PageSighting | None:
-    """What a page that answered for ``name`` tells the fleet; ``None`` where it needs none to be known for what it is."""
-    return PageSighting(name, page.page, page.host) if page.proof is None and page.host is not None else None
 
 
 class _Page:

@@ -113,7 +113,7 @@ def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = ()) 
             outcomes.append(outcome)
             if by:
                 made.groups.append(group_names(by, finding, tags))
-            if (more or "observed" in finding) and (seen := seen_of(finding)) is not None:
+            if (more or "observed" in finding) and outcome != "invalid" and (seen := seen_of(finding)) is not None:
                 made.seen.append(seen)
         # what is still held of a finding could not be taken by the next one
         finding = diagnoses = target = tags = certificates = endpoints = endpoint = timing = None
@@ -129,7 +129,8 @@ def diagnosed_of(finding: Mapping[str, Any], groups: Sequence[str | None]) -> Di
     """Return what is counted of one finding that has an outcome, whatever its shape. Never raises."""
     kind = kind_of(finding)
     roots = roots_of(finding, kind.root_finders) if kind.root_finders else {}
-    return kind, groups, roots, target_of(finding) if roots else "", seen_of(finding, kind)
+    seen = None if kind.outcome == "invalid" else seen_of(finding, kind)
+    return kind, groups, roots, target_of(finding) if roots else "", seen
 
 
 def _check(latest: str, rows: Iterable[Sequence[int]]) -> None:

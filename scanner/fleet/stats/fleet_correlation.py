@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from scanner.fleet.correlate.facts import Facts, Witness, facts_of_finding, told_by_servers
+from msgspec import Struct
+
+from scanner.fleet.correlate.facts import Facts, Sighting, Witness, facts_from_json, recorded_sntp
 from scanner.fleet.correlate.interceptors_fold import MAX_ISSUERS, IssuersFold
 from scanner.fleet.correlate.local_clock import ClockFold
+from scanner.fleet.correlate.older_facts import older_facts
 from scanner.fleet.correlate.reachability import ReachFold
 from scanner.fleet.stats.finding_kinds import Kind
 from scanner.fleet.stats.reclassified import FLEET_CODES, Reclassified, merge_each
@@ -67,37 +70,36 @@ class _Recorded:
         self.keep(other.evidence)
 
 
-class Seen(NamedTuple):
+class Seen(Struct, frozen=True):
     """What one target tells the fleet: its facts, and of each code of the fleet that its finding has what it is about (``None``:
     the run) and the evidence. ``errors`` are the causes of its errors, ``named`` is the cause that the finding is named by."""
 
     run: str
     facts: Facts | None
-    recorded: Mapping[str, tuple[str | None, dict[str, Any]]]
-    errors: Sequence[str]
-    named: str
     judged_now: bool
-    witnesses: Sequence[Witness]
+    recorded: Mapping[str, tuple[str | None, dict[str, Any]]] = {}
+    errors: Sequence[str] = ()
+    named: str = ""
+    witnesses: Sequence[Witness] = ()
 
 
 def seen_of(finding: Mapping[str, Any], kind: Kind | None = None) -> Seen | None:
-    """Return what a target tells the fleet, ``None`` if nothing. ``kind`` is its finding's, if that has a diagnosis."""
-    if finding.get("outcome") == "invalid":
-        return None
-    facts = facts_of_finding(finding)
-    recorded = _recorded(finding) if kind is not None and kind.has_fleet_code else {}
+    """Return what a target that was probed tells the fleet, ``None`` if nothing. ``kind`` is its finding's, if that has a
+    diagnosis."""
+    observed = finding.get("observed")
+    if type(observed) is dict and "facts" in observed:
+        facts = facts_from_json(observed["facts"])
+    else:
+        facts = older_facts(finding)
+    run = finding.get("run")
+    run = run[:MAX_ABOUT] if isinstance(run, str) else ""
+    if kind is None:
+        return None if facts is None else Seen(run, facts, _judges_now(finding))
+    recorded = _recorded(finding) if kind.has_fleet_code else {}
     if facts is None and not recorded:
         return None
-    run = finding.get("run")
-    return Seen(
-        run[:MAX_ABOUT] if isinstance(run, str) else "",
-        facts,
-        {code: (_about(code, evidence), _kept(evidence)) for code, evidence in recorded.items()},
-        () if kind is None else kind.errors,
-        "" if kind is None else kind.named,
-        _judges_now(finding),
-        () if kind is None else told_by_servers(finding),
-    )
+    about = {code: (_about(code, evidence), _kept(evidence)) for code, evidence in recorded.items()}
+    return Seen(run, facts, _judges_now(finding), about, kind.errors, kind.named, recorded_sntp(finding))
 
 
 class Correlation:
@@ -137,21 +139,15 @@ class Correlation:
         recorded.keep(evidence)
 
     def _fold(self, seen: Seen, facts: Facts) -> None:
-        self._issuers.add(facts.sightings)
-        said = "issuer-across-unrelated-names" in seen.recorded
-        for key in {sighting.key for sighting in facts.sightings}:
-            explained = self._by_issuer.get(key)
-            if explained is None:
-                if len(self._by_issuer) >= MAX_ISSUERS:
-                    continue
-                explained = self._by_issuer[key] = Reclassified("interception")
-            explained.add(seen.errors, seen.named, said=said)
+        if facts.sightings:
+            self._follow(seen, facts.sightings)
         run = self._run(seen.run)
         if run is None:
             return
-        run.reach.add(facts.reach)
-        if any(not host.reached for host in facts.reach) and "revocation-blocked" not in seen.recorded:
-            run.blocked.add(seen.errors, seen.named)
+        if facts.reach:
+            run.reach.add(facts.reach)
+            if "revocation-blocked" not in seen.recorded and any(not host.reached for host in facts.reach):
+                run.blocked.add(seen.errors, seen.named)
         if not seen.judged_now:
             return
         run.clock.add(facts)
@@ -160,6 +156,17 @@ class Correlation:
         if facts.validity and "local-clock-wrong" not in seen.recorded:
             early = any(one.code == _EARLY for one in facts.validity)
             (run.early if early else run.late).add(seen.errors, seen.named)
+
+    def _follow(self, seen: Seen, sightings: Sequence[Sighting]) -> None:
+        self._issuers.add(sightings)
+        said = "issuer-across-unrelated-names" in seen.recorded
+        for key in {sighting.key for sighting in sightings}:
+            explained = self._by_issuer.get(key)
+            if explained is None:
+                if len(self._by_issuer) >= MAX_ISSUERS:
+                    continue
+                explained = self._by_issuer[key] = Reclassified("interception")
+            explained.add(seen.errors, seen.named, said=said)
 
     def merge(self, other: Correlation) -> None:
         """Add what another fold took in."""

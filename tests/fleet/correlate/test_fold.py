@@ -6,9 +6,9 @@ import pickle
 
 import pytest
 
-from scanner.fleet.correlate.facts import Facts, Validity, Witness, facts_of
+from scanner.fleet.correlate.facts import Facts, Reached, Sighting, Validity, Witness
 from scanner.fleet.correlate.fold import REASONS, Fold
-from scanner.fleet.correlate.interceptors_fold import Sighting
+from scanner.fleet.correlate.gather import facts_of
 from scanner.model.evidence import Evidence, RevocationAnswer
 from tests.helpers import evidence
 
@@ -18,7 +18,18 @@ LOCAL = 1_795_000_000
 def told(name: str, offset: int = 0) -> Facts:
     witness = Witness("http-date", name, LOCAL + offset, LOCAL, None, (f"address:{name}",))
     expired = Validity("certificate-expired", "ab", 0, LOCAL - 9)
-    return Facts(1, name, name, LOCAL, validity=(expired,), witnesses=(witness,))
+    return Facts(LOCAL, name, validity=(expired,), witnesses=(witness,))
+
+
+def shown(key: str, name: str, number: int) -> Facts:
+    seen = Sighting(
+        key, "CN=Box", name, f"192.0.2.{number} 443", LOCAL, name, "k", 0, LOCAL + 999, keyed=True, named=True, own_key=True
+    )  # fmt: skip
+    return Facts(LOCAL, name, sightings=(seen,))
+
+
+def answers(*reach: Reached, until: int | None = LOCAL + 86_400) -> Facts:
+    return Facts(LOCAL, witnesses=(Witness("ocsp", "ca.test", LOCAL - 9, LOCAL, until),), reach=reach)
 
 
 def test_a_target_waits_for_the_clock_until_it_is_settled() -> None:
@@ -44,31 +55,28 @@ def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
 def test_answers_on_revocation_count_once() -> None:
     """Met again later by our clock they change nothing."""
     verdict = evidence.verifier().verify(evidence.chain(), name=evidence.HOST, at=evidence.AT)
-    answers = (
+    given = (
         RevocationAnswer(
             "00", "crl", "http://crl.test/", "good", this_update=evidence.AT + 900, next_update=evidence.AT
         ),
         RevocationAnswer("01", "ocsp", "http://ocsp.test/", "good", produced_at=evidence.AT - 9),
     )
     fold = Fold()
-    fold.add(facts_of(Evidence(evidence.target(), evidence.AT, revocation=answers), [verdict]))
+    fold.add(facts_of(Evidence(evidence.target(), evidence.AT, revocation=given), [verdict]))
     before = pickle.dumps(fold.clock)
     for later in (0, 0.5, 1, 3600):
-        fold.add(facts_of(Evidence(evidence.target(), evidence.AT + later, revocation=answers), [verdict]))
+        assert not fold.add(facts_of(Evidence(evidence.target(), evidence.AT + later, revocation=given), [verdict]))
         assert pickle.dumps(fold.clock) == before
 
 
 def test_a_missing_issuer_may_be_met() -> None:
-    assert Fold().waits_for(Facts(1, "a.test", "a.test", LOCAL, incomplete=True)) == "issuers-met"
+    assert Fold().waits_for(Facts(LOCAL, "a.test", incomplete=True)) == "issuers-met"
 
 
 def test_an_untrusted_issuer_is_waited_for_until_it_gives_itself_away() -> None:
     fold = Fold()
     for number, name in enumerate(("www.alpha.test", "www.bravo.test", "www.charlie.test")):
-        seen = Sighting(
-            "key", "CN=Box", True, name, f"192.0.2.{number} 443", LOCAL, name, "k", 0, LOCAL + 999, own_key=True
-        )
-        facts = Facts(1, name, name, LOCAL, sightings=(seen,))
+        facts = shown("key", name, number)
         fold.add(facts)
         assert fold.waits_for(facts) == (None if number == 2 else "issuer")
         assert fold.settled("issuer") is (number == 2)
@@ -79,24 +87,33 @@ def test_issuers_that_are_waited_for_are_bounded(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("scanner.fleet.correlate.fold.MAX_AWAITED", 10)
     fold = Fold()
     for number in range(30):
-        seen = Sighting(
-            f"key {number}",
-            "CN=Device",
-            True,
-            f"d{number}.test",
-            f"192.0.2.{number} 443",
-            LOCAL,
-            "l",
-            "k",
-            0,
-            LOCAL + 999,
-        )
-        facts = Facts(1, seen.name, seen.name, LOCAL, sightings=(seen,))
+        facts = shown(f"key {number}", f"d{number}.test", number)
         fold.add(facts)
         assert fold.waits_for(facts) == "issuer"
     assert len(fold._awaited) == 10
     monkeypatch.setattr(fold.issuers, "settled", lambda key: True)
     assert not fold.settled("issuer")  # others are waited for too, and nobody knows which
+
+
+def test_adding_tells_whether_others_may_wait_for_it() -> None:
+    fold = Fold()
+    assert not fold.add(None)
+    assert fold.add(answers(Reached("ocsp.ca.test", True)))
+    assert not fold.add(answers(Reached("ocsp.ca.test", True)))
+    assert not fold.add(answers(Reached("gone.test", False)))
+    assert fold.add(answers(until=LOCAL + 90_000))
+    assert fold.add(shown("key", "a.test", 1)) and fold.add(shown("key", "a.test", 1))
+    assert fold.add(told("b.test"))
+
+
+def test_the_fleet_concerns_no_target_whose_answers_came() -> None:
+    fold = Fold()
+    assert not fold.concerns(None) and not fold.concerns(answers(Reached("ocsp.ca.test", True)))
+    assert fold.concerns(answers(Reached("ocsp.ca.test", False)))
+    assert fold.concerns(told("a.test")) and fold.concerns(shown("key", "a.test", 1))
+    assert fold.concerns(Facts(LOCAL, incomplete=True)) and fold.concerns(Facts(LOCAL, "a.test", untrusted=True))
+    present = Witness("http-date", "a.test", LOCAL, LOCAL)
+    assert fold.concerns(Facts(LOCAL, witnesses=(present,)))
 
 
 def test_folds_of_processes_join() -> None:

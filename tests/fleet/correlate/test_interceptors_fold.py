@@ -7,28 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
-from scanner.diagnosis.case import cases_of
-from scanner.diagnosis.engine import Context, diagnose
-from scanner.diagnosis.issuer_records import add_untrusted_issuer
+from scanner.fleet.correlate.facts import Sighting
 from scanner.fleet.correlate.fleet_verdicts import InterceptionVerdict
 from scanner.fleet.correlate.interceptors_fold import (
     MAX_DOMAINS,
-    MAX_ISSUER_TEXT,
     NAMES_FOR_WARNING,
     NAMES_WITH_SIGN,
     NAMES_WITHOUT_SIGN,
     IssuersFold,
-    Sighting,
-    seen_elsewhere,
-    sighting_of,
-    sighting_of_record,
     unrelated_domains,
 )
-from scanner.model.evidence import Elsewhere
 from tests.helpers import pki
-from tests.helpers.evidence import AT, answered, at, chain, evidence, root, target, verdicts, verifier
 
 NOW = int(pki.NOW)
 DAY = 86_400
@@ -40,6 +30,7 @@ def sighting(name: str, *, key: str = "ca", number: int = 0, **changes: Any) -> 
     given: dict[str, Any] = {
         "issuer": "CN=Some CA",
         "keyed": True,
+        "named": True,
         "place": f"192.0.2.{number} 443",
         "at": NOW + number,
         "leaf": f"leaf of {name}",
@@ -233,55 +224,6 @@ def test_settled_when_it_has_given_itself_away() -> None:
     assert not alone.settled("ca")
 
 
-# --- sightings -------------------------------------------------------------------------------------
-
-CA = pki.root("Box CA")
-
-
-def test_sighting_of_evidence_and_of_its_finding() -> None:
-    leaf = pki.certificate("www.alpha.com", issuer=CA, private=CA.private)
-    seen = evidence(at(answered([leaf, CA])), of=target("www.alpha.com"))
-    verdict = verdicts(seen)[0]
-    assert verdict is not None
-    found = sighting_of(seen, seen.endpoints[0], verdict)
-    assert found is not None and found.own_key and found.named and found.place == "192.0.2.1 443"
-    record: dict[str, Any] = {}
-    (case,) = cases_of(seen, [verdict], Context(at=AT))
-    add_untrusted_issuer(record, case, verdict, [case])  # type: ignore[arg-type]
-    again = sighting_of_record(
-        record["untrusted_issuer"],
-        issuer=found.issuer,
-        name=found.name,
-        place=found.place,
-        at=found.at,
-        leaf=found.leaf,
-        validity=(found.not_before, found.not_after),
-    )
-    assert again == found
-    assert diagnose(seen, [verdict], Context(at=pki.NOW)).cause == "untrusted-ca"
-
-
-def test_no_sighting_of_what_is_trusted_or_its_own_issuer() -> None:
-    good = evidence(at(answered()))
-    self_signed = evidence(at(answered([pki.certificate("www.example.org")])))
-    expired = evidence(at(answered([pki.certificate("www.example.org", issuer=root(), not_after=pki.NOW - 9)])))
-    for seen in (good, self_signed, expired):
-        verdict = verdicts(seen)[0]
-        assert verdict is not None and sighting_of(seen, seen.endpoints[0], verdict) is None
-    assert sighting_of_record({"key": 1}, issuer="", name="", place="", at=0, leaf="", validity=(0, 0)) is None
-
-
-def test_seen_elsewhere() -> None:
-    boxed = answered([pki.certificate("www.example.org", issuer=CA), CA])
-    seen = evidence(at(boxed), at(answered(chain()), "192.0.2.2"))
-    assert seen_elsewhere(seen, verdicts(seen, verifier(root(), public=True)))
-    assert not seen_elsewhere(seen, verdicts(seen))
-    alone = evidence(at(boxed))
-    assert not seen_elsewhere(alone, verdicts(alone))
-    earlier = Elsewhere("an earlier run", "ab", "CN=Public CA")
-    assert seen_elsewhere(replace(alone, elsewhere=(earlier,)), verdicts(alone))
-
-
 def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:
     seen = fleet(9, own_key=True)
     verdicts = []
@@ -295,16 +237,3 @@ def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:
     assert verdicts[0].certain and verdicts[0].evidence["targets"] == 9 and verdicts[0].evidence["names_count"] == 9
     early = told(seen)
     assert early is not None and early.evidence["names_count"] == NAMES_WITH_SIGN
-
-
-def test_of_a_very_long_issuer_the_beginning_is_kept() -> None:
-    found = sighting_of_record(
-        {"key": "ca", "leaf_key": "k"},
-        issuer="CN=" + "x" * 100_000,
-        name="www.example.test",
-        place="192.0.2.1 443",
-        at=NOW,
-        leaf="leaf",
-        validity=(NOW, NOW + DAY),
-    )
-    assert found is not None and found.issuer == "CN=" + "x" * (MAX_ISSUER_TEXT - 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import random
-from typing import Any
 
 import pytest
 
@@ -33,9 +32,9 @@ def crl(who: str, made: int, until: int) -> Witness:
 
 
 def facts(
-    *witnesses: Witness, domain: str = "one.test", validity: tuple[Validity, ...] = (), issuers: Any = ()
+    *witnesses: Witness, domain: str = "one.test", validity: tuple[Validity, ...] = (), untrusted: bool = False
 ) -> Facts:
-    return Facts(1, domain, domain, LOCAL, witnesses=witnesses, validity=validity, issuers=issuers)
+    return Facts(LOCAL, domain, witnesses=witnesses, validity=validity, untrusted=untrusted)
 
 
 def early(by: int) -> tuple[Validity, ...]:
@@ -150,7 +149,7 @@ def test_many_certificates_are_one_weak_voice() -> None:
 def test_certificates_that_nobody_trusts_are_no_voice() -> None:
     fold = ClockFold()
     for number in range(20):
-        fold.add(facts(domain=f"d{number}.test", validity=early(DAY), issuers=("somebody",)))
+        fold.add(facts(domain=f"d{number}.test", validity=early(DAY), untrusted=True))
     fold.add(facts(sct("x", DAY), sct("y", DAY)))
     assert fold.verdict().state == "unknown"
 
@@ -237,10 +236,12 @@ def test_times_beyond_the_calendar() -> None:
     assert verdict.witnesses[0]["time"] == "9999-12-31T23:59:59Z"
 
 
-def test_answers_that_cannot_count_for_more_need_not_be_heard() -> None:
+def test_hearing_tells_whether_anything_changed() -> None:
     fold = fold_of(crl("ca.test", -100, 1000))
-    assert fold.matters("other.test", -100, 1000)
-    assert fold.matters("ca.test", -100, 1000), "which of equals is kept is decided by their order"
-    assert fold.matters("ca.test", -99, 0) and fold.matters("ca.test", -200, 1001)
-    assert not fold.matters("ca.test", -101, 999)
-    assert not ClockFold(judge=False).matters("ca.test", 5, 5)
+    assert fold.hear(crl("other.test", -100, 1000))
+    assert not fold.hear(crl("ca.test", -100, 1000))
+    assert fold.hear(crl("ca.test", -99, 0)) and fold.hear(crl("ca.test", -200, 1001))
+    assert not fold.hear(crl("ca.test", -101, 999))
+    assert fold.add(facts(domain="a.test", validity=early(DAY)))
+    assert not fold.add(facts(domain="a.test", validity=early(DAY)))
+    assert not ClockFold(judge=False).hear(crl("ca.test", 5, 5))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from scanner.fleet.correlate.shared_pages import NAMES_OF_PORTAL, PageSighting, PortalsFold, page_sighting
-from scanner.trust.portal_pages import Page
+from scanner.fleet.correlate.facts import PageSighting
+from scanner.fleet.correlate.shared_pages import NAMES_OF_PORTAL, PortalsFold
 
 PAGE = "wlan.hotel.example/login"
 NAMES = [f"www.{word}.com" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf", "hotel", "india")]
@@ -25,7 +25,7 @@ def folded(sightings: Iterable[PageSighting]) -> PortalsFold:
     return fold
 
 
-def test_many_names_one_page() -> None:
+def test_many_unrelated_names_at_one_page_are_a_portal() -> None:
     fold = folded(map(seen, NAMES))
     found = fold.verdict(len(NAMES))[PAGE]
     assert found["names_count"] == len(NAMES) and found["names"][0] == NAMES[0]
@@ -43,16 +43,16 @@ def test_many_names_one_page() -> None:
         pytest.param([f"192.0.2.{n}" for n in range(20)], id="addresses"),
     ],
 )  # fmt: skip
-def test_no_portal(names: list[str]) -> None:
+def test_few_or_related_names_are_no_portal(names: list[str]) -> None:
     assert folded(map(seen, names)).verdict(len(names)) == {}
 
 
-def test_pages_are_told_apart() -> None:
+def test_names_at_pages_of_their_own_are_no_portal() -> None:
     each = folded(seen(name, f"{number}.example/login") for number, name in enumerate(NAMES))
     assert each.verdict(len(NAMES)) == {}
 
 
-def test_processes_and_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_and_domains_are_bounded_and_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = folded(map(seen, NAMES[::2])), folded(map(seen, NAMES[1::2]))
     other.merge(pickle.loads(pickle.dumps(one)))
     assert other.verdict(8) == folded(map(seen, NAMES)).verdict(8)
@@ -62,8 +62,3 @@ def test_processes_and_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     fold.add([seen("www.alpha.com", "other.example/login")])
     fold.merge(folded([seen("www.alpha.com", "third.example/login")]))
     assert fold.verdict(8) == {}  # of eight names four are kept, and of three pages one
-
-
-def test_sighting_of_a_page() -> None:
-    assert page_sighting("www.alpha.com", Page(PAGE, "wlan.hotel.example")) == seen("www.alpha.com")
-    assert page_sighting("www.alpha.com", Page(PAGE, "wlan.hotel.example", "it answers 511")) is None

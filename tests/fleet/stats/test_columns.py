@@ -49,10 +49,18 @@ def test_names_of_the_inventory_s_columns() -> None:
 
 
 def test_findings_without_a_diagnosis_may_tell_the_fleet_something() -> None:
-    asked = {"source": "ocsp", "url": "http://ocsp.ca.test/", "this_update": 1.0}
-    told = {"observed": {"completions": {"http": {"date": 5.0, "local_time": 5.0}}}}
-    nothing = [finding(1), finding(2, attempts=2), finding(3, observed={"revocation": []})]
-    something = [finding(4, observed={"revocation": [asked]}), finding(5, attempts=2, endpoint=told)]
+    answer = {"kind": "ocsp", "who": "ca.test", "time": 1, "local": 9}
+    older = {"observed": {"completions": {"http": {"stage": "done", "date": 5.0, "local_time": 5.0}}}}
+    nothing = [
+        finding(1),
+        finding(2, attempts=2),
+        finding(3, observed={"revocation": []}),
+        finding(4, observed={"facts": 5}),
+    ]
+    something = [
+        finding(5, observed={"facts": {"local": 9, "witnesses": [answer]}}),
+        finding(6, attempts=2, endpoint=older),
+    ]
     assert columns_of(nothing).seen == []
     assert [[one.kind for one in seen.facts.witnesses] for seen in columns_of(something).seen if seen.facts] == [
         ["ocsp"],

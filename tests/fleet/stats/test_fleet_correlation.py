@@ -38,6 +38,7 @@ def answers(*answered: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def answer(url: str, **changes: Any) -> dict[str, Any]:
     return {
+        "certificate": "ab",
         "source": "ocsp",
         "url": url,
         "status": "good",
@@ -48,8 +49,15 @@ def answer(url: str, **changes: Any) -> dict[str, Any]:
 
 
 def told_time(row: int, name: str, offset: int, **changes: Any) -> dict[str, Any]:
-    told = {"completions": {"http": {"date": AT + offset, "local_time": AT}}}
-    return finding(row, f"www.{name}.test", address=f"192.0.2.{row}", endpoint={"observed": told}, **changes)
+    witness = {
+        "kind": "http-date",
+        "who": f"{name}.test",
+        "time": AT + offset,
+        "local": AT,
+        "via": [f"address:192.0.2.{row}"],
+    }
+    facts = {"local": AT, "witnesses": [witness]}
+    return finding(row, f"www.{name}.test", address=f"192.0.2.{row}", observed={"facts": facts}, **changes)
 
 
 def test_no_targets_say_nothing() -> None:

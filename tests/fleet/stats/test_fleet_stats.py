@@ -17,17 +17,21 @@ from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.fleet.stats.stats_tables import FORMATS
 from scanner.output import Unreadable
 from tests.helpers.hostile import hostile_finding
-from tests.helpers.made import certificate, diagnosis, finding, invalid, untrusted
+from tests.helpers.made import certificate, diagnosis, finding, invalid, sha256, untrusted
 from tests.helpers.schema import validate_statistics
 
 COLUMNS = ("owner", "issuer", "version", "server", "domain")
 OFFSET = "2026-11-26T02:00:00.000Z"
 
 
-def date_of(offset: int) -> dict[str, Any]:
-    """An endpoint whose server told the time, so many seconds off."""
-    local = 1_795_399_200.0
-    return {"observed": {"completions": {"http": {"date": local + offset, "local_time": local}}}}
+LOCAL = 1_795_399_200
+
+
+def date_of(name: str, address: str, offset: int) -> dict[str, Any]:
+    """What a server tells that told the time, so many seconds off."""
+    via = [f"address:{address}", f"certificate:{sha256(name)}"]
+    told = {"kind": "http-date", "who": name, "time": LOCAL + offset, "local": LOCAL, "via": via}
+    return {"facts": {"local": LOCAL, "witnesses": [told]}}
 
 
 def estate() -> list[dict[str, Any]]:
@@ -50,7 +54,14 @@ def estate() -> list[dict[str, Any]]:
         for row, name in enumerate(("alpha", "bravo", "charlie", "delta", "echo"), 13)
     ]
     made += [
-        finding(row, f"www.{name}.test", attempts=2, endpoint=date_of(86_400 * 2), address=f"192.0.2.{row}", run="slow")
+        finding(
+            row,
+            f"www.{name}.test",
+            attempts=2,
+            observed=date_of(f"{name}.test", f"192.0.2.{row}", 86_400 * 2),
+            address=f"192.0.2.{row}",
+            run="slow",
+        )
         for row, name in enumerate(("golf", "hotel", "india", "juliett"), 18)
     ]
     made += [
@@ -64,12 +75,22 @@ def estate() -> list[dict[str, Any]]:
 
 
 def blocked(*hosts: str) -> list[dict[str, Any]]:
-    return [{"source": "crl", "url": f"http://crl.{host}/", "status": "unavailable", "blocked": True} for host in hosts]
+    return [
+        {"certificate": "ab", "source": "crl", "url": f"http://crl.{host}/", "status": "unavailable", "blocked": True}
+        for host in hosts
+    ]
 
 
 def answered(*urls: str) -> list[dict[str, Any]]:
     return [
-        {"source": "ocsp", "url": url, "status": "good", "this_update": 1_795_390_000.0, "next_update": 1_795_990_000.0}
+        {
+            "certificate": "ab",
+            "source": "ocsp",
+            "url": url,
+            "status": "good",
+            "this_update": 1_795_390_000.0,
+            "next_update": 1_795_990_000.0,
+        }
         for url in urls
     ]
 
