@@ -127,7 +127,7 @@ class UpstreamGroup:
             try:
                 await self._try(schedule, last, budget, checking_disabled)
             finally:
-                last.upstream.last_tries.ended(answered=not schedule.unsettled)
+                last.upstream.last_tries.release(answered=not schedule.unsettled)
         return schedule.outcomes
 
     @staticmethod

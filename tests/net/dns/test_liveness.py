@@ -10,7 +10,7 @@ from trio.testing import MockClock, trio_test
 
 from scanner.net.dns import health, message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.liveness import KNOWN, LifeWatch
+from scanner.net.dns.liveness import KNOWN, LivenessTest
 from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.reply import SILENT, NoAnswer
 
@@ -48,14 +48,14 @@ async def watch(asked: Asked, *, answered: Sequence[str] = ()) -> tuple[list[Res
     health = Health("192.0.2.53", 0.0)
     now = trio.current_time
     if answered:
-        health.usable(now())
-    health.failed(now() + 0.001, now())
-    life = LifeWatch(health, asked, 3.0, now)
+        health.note_usable(now())
+    health.note_failure(now() + 0.001, now())
+    life = LivenessTest(health, asked, 3.0, now)
     life.answered.extend(map(question, answered))
     life.waiting.append(question("dead.example"))
     states: list[ResolverState] = []
     given_up: list[float] = []
-    await life.until_it_lives(states.append, lambda: given_up.append(now()))
+    await life.wait_until_answering(states.append, lambda: given_up.append(now()))
     assert not health.suspect and health.state is None
     return states, given_up
 
