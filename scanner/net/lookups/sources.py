@@ -236,7 +236,7 @@ class RevocationLookups:
         if cache is not None:
             try:
                 with trio.move_on_after(kind.seconds):
-                    while (lock := cache.lock(key)) is None:
+                    while (lock := cache.lock(key)) is None:  # noqa: ASYNC110 - it is another process that is waited for
                         await trio.sleep(WAIT_FOR_OTHERS)
             except OSError:
                 pass  # it cannot be written, so nobody shares anything
