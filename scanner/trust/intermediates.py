@@ -1,11 +1,9 @@
-"""CA certificates that servers forget to send: the shipped set, those that other hosts of this run did send, and those
-that certificates say where to fetch.
+"""CA certificates that servers omit: the shipped set, those that other hosts of this run sent, and those that were fetched.
 
-Being here is never trust. These certificates only answer "what would have closed this path": a chain that needs one
-of them is reported as incomplete, whoever it leads to. A certificate is learnt in a run only from a path whose
-signatures all verified up to an anchor, so no host can fill the pool with its own inventions. One that was fetched is
-taken only where it signs the certificate that named its address; those have a pool of their own, so that whoever invents
-addresses displaces nothing that hosts sent.
+None of them is trusted for being here. They only show what would have completed a path: a chain that needs one of them is
+reported as incomplete, wherever it leads. A certificate is learnt in a run only from a path whose signatures all verified up to
+an anchor, so no host can fill the pool with certificates of its own. One that was fetched is added only if it signed the
+certificate that named its address; those have a pool of their own, so that invented addresses displace nothing that hosts sent.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ ENTRY: Final = struct.Struct(">16sII")  # hash of the subject, offset, length
 # The public web has some 2,000 intermediates; a private fleet adds few: 20 MB of 1.5 kB each, parsed.
 MAX_LEARNT: Final = 10_000
 MAX_POOL_BYTES: Final = 64 << 20
-# One name with many certificates is a CA that was cross-signed or renewed often; the public record is below ten.
+# One name has several certificates if a CA was cross-signed or renewed; the public record is below ten.
 MAX_LEARNT_OF_ONE_NAME: Final = 16
 # A CA certificate has 1 to 2 KB.
 MAX_LEARNT_BYTES: Final = 16_384
