@@ -275,7 +275,7 @@ class Scan:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
         if not self._early.waiting or conditions is None:
             return
-        stand = await conditions.early_ones_count(loopback=self._early_loopback)
+        stand = await conditions.early_failures_are_real(loopback=self._early_loopback)
         nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
             if stand:
