@@ -48,7 +48,7 @@ def test_every_example_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "badssl.csv"])
-def test_only_reserved_names_and_addresses(name: str) -> None:
+def test_examples_use_only_reserved_names_and_addresses(name: str) -> None:
     for row in rows(name):
         if not isinstance(row, Target):
             continue

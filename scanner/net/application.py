@@ -1,7 +1,7 @@
-"""What is said to a service after the handshake, to hear whether it talks to us: one question, one answer, goodbye.
+"""The question that each protocol is asked after the handshake, to learn whether the service talks to us.
 
-Every question is what a client of the protocol says first, before any login; nothing is asked for, sent or changed.
-An answer is FINE (the service goes on), REFUSED (it says no, in words of its own), or not complete yet.
+Every question is what a client of the protocol says first, before any login; nothing is changed by it.
+An answer is FINE (the service goes on), REFUSED (in words of the protocol), or not complete yet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-# The name that we give where a protocol asks a client for one; reserved by RFC 2606
+# The client name for protocols that ask for one; reserved by RFC 2606
 _NAME: Final = b"tlsweep.invalid"
 
 

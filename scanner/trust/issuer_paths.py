@@ -1,10 +1,11 @@
 """Caches the valid paths above an issuer, one per store, for all its leaves.
 
-A fleet has thousands of leaves under a few issuers, sent with the same certificates. Once one of them has verified without a
-problem, a later leaf only needs the checks that depend on the leaf: its signature, its rules, its dates, its key identifier.
-That takes 20 microseconds where searching and checking the paths takes 40 (without the signature itself, which is some 60 in
-both): 3 % of a healthy target. A leaf that differs in any respect that might matter is verified at full length;
-``tests/trust/test_issuer_paths.py`` compares both for all kinds of leaves, chains and stores.
+A fleet has thousands of leaves under a few issuers, sent with the same certificates. Once one of them has verified
+without a problem, a later leaf only needs the checks that depend on the leaf: its signature, its rules, its dates,
+its key identifier. That takes 20 microseconds where searching and checking the paths takes 40 (without the signature
+itself, which is some 60 in both): 3 % of a healthy target. A leaf that differs in any respect that might matter is
+verified at full length; ``tests/trust/test_issuer_paths.py`` compares both for all kinds of leaves, chains and
+stores.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def cacheable_path(
     verdict: ChainVerdict,
     anchors: frozenset[str],
 ) -> CachedIssuerPath | None:
-    """Return what other leaves can share with this one; ``None`` if there is any problem, or another leaf's paths may differ."""
+    """Return the paths for other leaves; ``None`` if this one has a problem, or another's paths may differ."""
     if verdict.leaf_problems or verdict.shape or not found:
         return None
     sent, paths = verdict.sent, [path for _, path in found]
@@ -118,7 +119,7 @@ def cacheable_path(
 
 
 def _chrome_agrees(paths: Sequence[CheckedPath]) -> bool:
-    """Return True if Chrome accepts one of these whenever a leaf was logged: by a private root, or one without a date."""
+    """Return True if Chrome accepts one of these, whenever the leaf was logged."""
     store = chrome_store()
     if any(path.certificates[-1].sha256 not in store.mozilla for path in paths):
         return True

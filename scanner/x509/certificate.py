@@ -1,9 +1,9 @@
-"""Certificates as the judges read them: parsed once, cheaply, and never trusting a byte.
+"""X.509 certificates, as all rules see them.
 
-A scan meets a fresh leaf on every host, so the fields that decide are read straight from the DER; ``cryptography`` is
-asked to parse the whole as well (about 1.5 microseconds), so that what this module accepts its primitives can use, and
-does the rest on demand. What is wrong inside a certificate that can still be read is kept in ``flaws``; what cannot be
-read at all is a ``CertificateError``.
+Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing.
+``cryptography`` parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted
+here; keys are loaded on demand. What is malformed in a certificate that can be read is listed in ``flaws``; what
+cannot be read at all is a ``CertificateError``.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, SignatureAlgorithm, ver
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-# TLS could carry 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
+# TLS allows 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
 MAX_CERTIFICATE_BYTES: Final = 1 << 20
 # Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
 MAX_KEY_BITS: Final = 8192
 
 
 class CertificateError(Exception):
-    """The bytes are not a certificate that can be read; the message says where, in words for a person."""
+    """The bytes are not a certificate that can be read; the message tells a person where."""
 
 
 class Certificate:
-    """One parsed X.509 certificate (RFC 5280). Equal when the DER is equal; not to be changed.
+    """One X.509 certificate (RFC 5280). Immutable; equal if the DER is equal.
 
-    Times are seconds since the epoch (UTC); ``sha256`` and ``serial`` are lower-case hex. ``flaws`` are sentences about
-    what is wrong inside it that mainstream clients refuse; ``unknown_critical`` are dotted OIDs. ``key_usage`` (mask)
-    and ``extended_key_usage`` are ``None`` where the extension is absent.
+    Its attributes are those of ``Fields``, and what follows from them: ``sha256`` (lower-case hex), ``issuer`` (RFC
+    4514 text), ``signature`` (the name of the algorithm), ``self_issued`` (issuer and subject are the same),
+    ``authority_key_id``, and the parts of ``names``: ``dns_names``, ``ip_addresses`` and ``san``, which are both as
+    text, in their order.
     """
 
     __slots__ = (
@@ -108,7 +109,7 @@ class Certificate:
             certificate = cls(data, certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data))
         except der.DerError as error:
             raise CertificateError(str(error)) from None
-        # what is refused for its serial number alone is still a certificate to look at
+        # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
         if certificate.serial[0] != "-" and certificate.serial != "00":
             certificate._load()
         return certificate
@@ -130,12 +131,12 @@ class Certificate:
 
     @property
     def x509(self) -> x509.Certificate:
-        """The same certificate as ``cryptography`` sees it; raises ``CertificateError`` where it sees none."""
+        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
         return self._load()
 
     @property
     def public_key(self) -> CertificatePublicKeyTypes:
-        """The subject's key; raises ``CertificateError`` where it is of no kind that is known, or no key at all."""
+        """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
                 self._public_key = (self._x509 or self._load()).public_key()
@@ -152,20 +153,20 @@ class Certificate:
 
     @property
     def self_signed(self) -> bool:
-        """Issuer and subject are the same, and its own key verifies it."""
+        """Whether issuer and subject are the same, and its own key verifies it."""
         if self._self_signed is None:
             self._self_signed = self.self_issued and self.signed_by(self) is True
         return self._self_signed
 
     @property
     def crl_urls(self) -> tuple[str, ...]:
-        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+        """The URLs of cRLDistributionPoints; empty if the extension cannot be read."""
         points = extensions.points_of(self.extension(extensions.CRL_DISTRIBUTION_POINTS))
         return tuple(url.decode("utf-8", "backslashreplace") for names in points for tag, url in names if tag == 0x86)
 
     @property
     def must_staple(self) -> bool:
-        """It demands a stapled OCSP response (RFC 7633)."""
+        """Whether it demands a stapled OCSP response (RFC 7633)."""
         entry = self._extensions.get(extensions.TLS_FEATURE)
         try:
             return entry is not None and extensions.demands_staple_untrusted(entry[1])
@@ -173,19 +174,19 @@ class Certificate:
             return False
 
     def extension(self, oid: bytes) -> bytes | None:
-        """What extnValue holds, by the content bytes of the extension's OID."""
+        """Return the content of extnValue of an extension by the content bytes of its OID; ``None`` if it is absent."""
         entry = self._extensions.get(oid)
         return entry and entry[1]
 
     def load_constraints(self) -> None:
-        """Read name constraints so long that this was put off; where they cannot be read, ``flaws`` says so from now on."""
+        """Read name constraints that were too long to be read at once; ``flaws`` then says if they are malformed."""
         constraints = self.name_constraints
         if constraints is not None and (flaw := constraints.load()) is not None:
             self.name_constraints = None
             self.flaws = (*self.flaws, flaw)
 
     def verifies(self, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
-        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` where that cannot be computed."""
+        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` if it cannot be computed."""
         if self.key_bits is not None and self.key_bits > MAX_KEY_BITS:
             return None
         try:
@@ -216,7 +217,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
-    """The certificate as it stands in a finding: text is exact, and valid UTF-8 whatever the certificate holds."""
+    """Return the record of the certificate in a finding; its text is exact, and always valid UTF-8."""
     record: CertificateRecord = {
         "sha256": certificate.sha256,
         "subject": certificate.subject,
@@ -236,7 +237,7 @@ def describe(certificate: Certificate, *, with_der: bool = False) -> Certificate
 
 
 def describe_malformed(data: bytes, error: CertificateError | str) -> CertificateRecord:
-    """What a finding says about bytes that came as a certificate and are none."""
+    """Return the record of bytes that were sent as a certificate and cannot be read."""
     return CertificateRecord(
         sha256=sha256(data).hexdigest(),
         subject=None,

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from scanner.model.evidence import DnsStatus, Evidence, Failure, FetchedIssuer, RevocationAnswer
 from scanner.net.clocks import LoopClock
-from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_network, is_amiss
+from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_failures, has_network
 from scanner.net.outage import MIN_ANSWERED, Outage, OutageMonitor
 from tests.helpers import evidence
 from tests.helpers.evidence import answered, at, dns, failed
@@ -162,10 +162,10 @@ def test_what_the_resolver_doubts() -> None:
 
 
 def amiss(**changes: Any) -> bool:
-    return is_amiss(replace(evidence.evidence(answered()), **changes))
+    return has_failures(replace(evidence.evidence(answered()), **changes))
 
 
-def test_what_is_amiss() -> None:
+def test_what_has_failures() -> None:
     revoked = RevocationAnswer("00", "ocsp", "http://ocsp.example", "good")
     assert not amiss()
     assert not amiss(revocation=(revoked,))
