@@ -1,7 +1,8 @@
 """Chrome's verdict on a chain that Mozilla's store trusts: its own store differs in roots and in dates.
 
-Chrome accepts a root with a date for certificates that were logged by then, by their earliest SCT. Some of its roots are not
-Mozilla's, and their certificates are not shipped here; if a chain may lead to one of those, nothing is reported.
+Chrome accepts a root with a date for certificates that were logged by then, by their earliest SCT. Some of its roots
+are not Mozilla's, and their certificates are not shipped here; if a chain may lead to one of those, nothing is
+reported.
 """
 
 from __future__ import annotations

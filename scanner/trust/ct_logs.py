@@ -1,7 +1,7 @@
-"""Reads lists of Certificate Transparency logs: version 3 of Google's format, with logs of RFC 6962 and tiled (static) ones.
+"""Reads lists of Certificate Transparency logs in version 3 of Google's format: those of RFC 6962 and tiled ones.
 
-Unknown fields are skipped. An entry that cannot be used is kept with its ``flaw``, which is then reported for certificates with
-SCTs of that log. Only what is not a log list at all is refused.
+Unknown fields are skipped. An entry that cannot be used is kept with its ``flaw``, which is then reported for
+certificates with SCTs of that log. Only what is not a log list at all is refused.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class LogListError(TlsweepError):
 class CtLog(Struct, frozen=True):
     """One log. Times are seconds since the epoch; ``None`` where the list does not say.
 
-    ``state`` is the log's state for the owner of the list and ``since`` when it began; ``apple_state`` and ``apple_since`` are
-    Apple's, if the list has them. ``start`` and ``end`` bound the notAfter of the certificates that it accepts, ``end`` exclusive.
-    ``previous_operators`` are (name, until), oldest first. ``flaw`` says why nothing can be verified with its key.
+    ``state`` is the log's state for the owner of the list and ``since`` when it began; ``apple_state`` and
+    ``apple_since`` are Apple's, if the list has them. ``start`` and ``end`` bound the notAfter of the certificates
+    that it accepts, ``end`` exclusive. ``previous_operators`` are (name, until), oldest first. ``flaw`` says why
+    nothing can be verified with its key.
     """
 
     log_id: bytes

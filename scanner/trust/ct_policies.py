@@ -1,8 +1,8 @@
 """The Certificate Transparency policies of Chrome and Apple, as they are published.
 
-Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and its enforcer where that text is ambiguous).
-Apple: support article 103214. Firefox follows Chrome's counts. Both count SCTs that a log made before it was retired, and none
-without a valid signature of a log that they know.
+Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and its enforcer where that text is
+ambiguous). Apple: support article 103214. Firefox follows Chrome's counts. Both count SCTs that a log made before it
+was retired, and none without a valid signature of a log that they know.
 """
 
 from __future__ import annotations

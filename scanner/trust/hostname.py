@@ -1,8 +1,8 @@
 """Matches a certificate against a host name or address (RFC 9525), as browsers, Go and OpenSSL agree.
 
-A dNSName matches label by label without regard to case; ``*`` matches exactly one label, only as the whole leftmost one, and only
-before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte for byte. The common name never
-matches; it is compared only to report that it would have matched.
+A dNSName matches label by label without regard to case; ``*`` matches exactly one label, only as the whole leftmost
+one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte for
+byte. The common name never matches; it is compared only to report that it would have matched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ LONGEST_SHOWN: Final = 255
 def entry_for(presented: tuple[str, ...], name: str) -> str | None:
     """Return the lower-case entry of ``presented`` that matches a host name, itself or as a wildcard.
 
-    Nearly all names that match are found here; ``None`` only means that ``match_name`` must be asked. Not for IP addresses.
+    Nearly all names that match are found here; ``None`` only means that ``match_name`` must be asked. Not for IP
+    addresses.
     """
     wanted = name.lower()
     if wanted[-1:] == ".":

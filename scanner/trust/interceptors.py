@@ -1,7 +1,8 @@
-"""The catalogue of products that intercept TLS: issuers of antivirus, proxy and firewall products, their keys, portals' keys.
+"""The catalogue of products that intercept TLS: issuers and keys of antivirus, proxy and firewall products and portals.
 
-It has the source of every entry. One whose source was not checked is a hint that other evidence may confirm, and decides nothing
-alone. A pattern is about the issuer of the leaf: whether the product intercepts, or is itself the target, is for a rule to decide.
+It has the source of every entry. One whose source was not checked is a hint that other evidence may confirm, and
+decides nothing alone. A pattern is about the issuer of the leaf: whether the product intercepts, or is itself the
+target, is for a rule to decide.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
 
 
 def middlebox_of(leaf: Certificate, issuers: tuple[Certificate, ...] = ()) -> Middlebox | None:
-    """Return the product that issued ``leaf``, by its issuer's name or the key of one of ``issuers``, which are above it.
+    """Return the product that issued ``leaf``, by its issuer's name or the key of one of ``issuers`` above it.
 
     ``None`` for a self-issued certificate, whoever made it.
     """

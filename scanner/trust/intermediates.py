@@ -1,9 +1,10 @@
-"""CA certificates that servers omit: the shipped set, those that other hosts of this run sent, and those that were fetched.
+"""CA certificates that servers omit: a shipped set, those that other hosts of this run sent, and those fetched.
 
-None of them is trusted for being here. They only show what would have completed a path: a chain that needs one of them is
-reported as incomplete, wherever it leads. A certificate is learnt in a run only from a path whose signatures all verified up to
-an anchor, so no host can fill the pool with certificates of its own. One that was fetched is added only if it signed the
-certificate that named its address; those have a pool of their own, so that invented addresses displace nothing that hosts sent.
+None of them is trusted for being here. They only show what would have completed a path: a chain that needs one of
+them is reported as incomplete, wherever it leads. A certificate is learnt in a run only from a path whose signatures
+all verified up to an anchor, so no host can fill the pool with certificates of its own. One that was fetched is added
+only if it signed the certificate that named its address; those have a pool of their own, so that invented addresses
+displace nothing that hosts sent.
 """
 
 from __future__ import annotations
@@ -118,13 +119,14 @@ class Intermediates:
         return len(self._learnt.certificates) + len(self._fetched.certificates)
 
     def fetched(self, subject: bytes) -> tuple[Certificate, ...]:
-        """Return the certificates with this subject that were fetched from where a certificate said (RFC 5280 section 4.2.2.1)."""
+        """Return the certificates with this subject that were fetched (caIssuers, RFC 5280 section 4.2.2.1)."""
         return self._fetched.with_subject(subject)
 
     def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
         """Add a certificate that was fetched as the issuer of ``child``.
 
-        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there is no room.
+        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there
+        is no room.
         """
         if certificate.sha256 in self._fetched.certificates:
             return certificate.subject_der == child.issuer_der

@@ -21,7 +21,7 @@ def verify_or_leaf(verifier: ChainVerifier, chain: tuple[bytes, ...], *, name: s
 
 
 def leaf_verdict(chain: Sequence[bytes], *, name: str | None, at: float, error: str) -> ChainVerdict:
-    """Return the verdict on the leaf's validity, key and name, without a store. ``error`` is extended by what fails here.
+    """Return the verdict on the leaf's validity, key and name. ``error`` is extended by what fails here.
 
     ``chain`` is DER as sent, leaf first; ``at`` is epoch seconds.
     """

@@ -23,7 +23,7 @@ def serial_entry(issuer: bytes, serial: str) -> bytes:
 
 
 def key_entry(subject: bytes, spki: bytes) -> bytes:
-    """Return the entry of all certificates of one authority, by its subject (DER of the Name) and the SHA-256 of its key (DER)."""
+    """Return the entry of all certificates of an authority: by its subject (DER) and the SHA-256 of its key (DER)."""
     return hashlib.sha256(b"key\0" + subject + b"\0" + spki).digest()[:DIGEST_BYTES]
 
 

@@ -1,7 +1,7 @@
 """The catalogue of certificates that products serve before they are given another one.
 
-It has the source of every entry. One whose source was not checked is a hint for a person and decides nothing; neither does one
-of another kind (private and test CAs, platform wildcards), which may be right in its place.
+It has the source of every entry. One whose source was not checked is a hint for a person and decides nothing; neither
+does one of another kind (private and test CAs, platform wildcards), which may be right in its place.
 """
 
 from __future__ import annotations

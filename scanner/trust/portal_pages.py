@@ -1,7 +1,7 @@
-"""Recognises pages that answer in place of a target: login pages of networks, and pages that say why something is blocked.
+"""Recognises pages that answer in place of a target: login pages of networks and notices of blocked sites.
 
-They have no certificate for the names of others, so the certificate is for another name. Their HTTP response shows what they
-are: where it redirects to, what it calls itself, what it asks for.
+They have no certificate for the names of others, so the certificate is for another name. Their HTTP response shows
+what they are: where it redirects to, what it calls itself, what it asks for.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _LONGEST_PAGE: Final = 300
 class Page(Struct, frozen=True):
     """A page that answered instead of the target.
 
-    ``page`` names it: host and path of its redirect, else its certificate. ``proof``: it identifies itself as a network's login
-    page, or its key is known as one's; without proof it may be any site's login page.
+    ``page`` names it: host and path of its redirect, else its certificate. ``proof``: it identifies itself as a
+    network's login page, or its key is known as one's; without proof it may be any site's login page.
     """
 
     page: str

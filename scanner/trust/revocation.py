@@ -1,7 +1,7 @@
 """Revocation: where to ask about a certificate, and what an answer or a staple proves at a moment.
 
-``scanner.x509.ocsp`` and ``scanner.x509.crl`` verify; here time is added, and everything becomes a ``RevocationAnswer``. An answer
-that does not verify, or is not current, proves nothing, and its ``error`` says why.
+``scanner.x509.ocsp`` and ``scanner.x509.crl`` verify; here time is added, and everything becomes a
+``RevocationAnswer``. An answer that does not verify, or is not current, proves nothing, and its ``error`` says why.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _moment(seconds: float) -> str:
 
 
 def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float, url: str) -> RevocationAnswer:
-    """Return what a list proves about ``certificate`` at ``at``; ``url`` is the certificate's address for it. Never raises."""
+    """Return what a list, which the certificate names as ``url``, proves at ``at``; never raises."""
     try:
         entry = lists.look_up_untrusted(crl, certificate, issuer, url or None)
     except CrlError as refused:

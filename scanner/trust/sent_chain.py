@@ -1,7 +1,7 @@
 """Compares what was sent with the path: order, certificates that no path uses, roots that clients have already.
 
-RFC 8446 section 4.4.2 allows a server to send more than a path, in any order after the leaf; RFC 5246 section 7.4.2 did not, and
-clients differ. None of this stops a mainstream client, so these problems have severities of their own.
+RFC 8446 section 4.4.2 allows a server to send more than a path, in any order after the leaf; RFC 5246 section 7.4.2
+did not, and clients differ. None of this stops a mainstream client, so these problems have severities of their own.
 """
 
 from __future__ import annotations

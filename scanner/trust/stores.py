@@ -1,8 +1,8 @@
 """Trust stores: the anchors at which a path may end.
 
-``system`` is what this machine's OpenSSL and curl read, ``mozilla`` is certifi's bundle restricted by what Mozilla's store has
-beyond it (trust for servers, and dates after which newly issued certificates are no longer trusted), anything else is a PEM
-file.
+``system`` is what this machine's OpenSSL and curl read, ``mozilla`` is certifi's bundle restricted by what Mozilla's
+store has beyond it (trust for servers, and dates after which newly issued certificates are no longer trusted),
+anything else is a PEM file.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TrustStore:
         blocked: Blocklist | None = None,
         unreadable: int = 0,
     ) -> None:
-        """``unreadable`` counts blocks of the file that cannot be read; ``blocked`` are CAs that no path may contain."""
+        """``unreadable`` counts unreadable blocks of the file; ``blocked`` are CAs that no path may contain."""
         self.name = name
         self.blocked = blocked
         self.distrust_after = distrust_after
@@ -101,7 +101,7 @@ def load_store(spec: str) -> TrustStore:
 
 
 def load_public_roots(path: str | None) -> frozenset[str]:
-    """Return the SHA-256 of the roots that public rules apply to: Mozilla's for servers, and those of a PEM file if given."""
+    """Return the SHA-256 of the roots that public rules apply to: Mozilla's, and those of a PEM file if given."""
     roots = frozenset(sha256 for sha256, entry in _mozilla_table().items() if entry["server"])
     if path is None:
         return roots

@@ -1,7 +1,7 @@
 """Certificate Transparency (RFC 6962) of one certificate: verifies each SCT, and applies the policies to all of them.
 
-Each SCT costs a signature, so they are verified once for a certificate, its issuer and what was sent with it. What depends on
-the time is computed again when a moment has passed at which it can change.
+Each SCT costs a signature, so they are verified once for a certificate, its issuer and what was sent with it. What
+depends on the time is computed again when a moment has passed at which it can change.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BY_STANDING: Final[dict[str, Status]] = {"approved": "valid", "once": "retired"
 
 
 class JudgedSct(Struct, frozen=True):
-    """One SCT and its status. ``verified``: the log's key verifies its signature, whatever its time. ``why`` explains the status."""
+    """One SCT and its status, which ``why`` explains. ``verified``: its signature verifies, whatever its time."""
 
     source: Source
     raw: bytes
@@ -76,7 +76,7 @@ class TransparencyVerdict(Struct, frozen=True):
 
     @property
     def damaged(self) -> bool:
-        """Whether an SCT is of a log whose entry in the list is damaged: browsers, whose lists are not, may count it."""
+        """Whether an SCT is of a log whose entry in the list is damaged: browsers may count it."""
         return any(item.status == "unknown-log" and item.log is not None for item in self.scts)
 
     @property

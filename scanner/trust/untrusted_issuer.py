@@ -1,9 +1,9 @@
 """Describes the issuer of a certificate that no public CA vouches for.
 
-An interceptor and an estate's own CA look alike in one certificate. The signs that tell them apart are collected here from each
-certificate, and ``fleet.correlate`` weighs them: whether the leaf has the issuer's own key (only programs that make
-certificates on the spot do that), and whether the issuer publishes revocation lists or its own certificate, as a CA that is
-run for others does.
+An interceptor and an estate's own CA look alike in one certificate. The signs that tell them apart are collected here
+from each certificate, and ``fleet.correlate`` weighs them: whether the leaf has the issuer's own key (only programs
+that make certificates on the spot do that), and whether the issuer publishes revocation lists or its own certificate,
+as a CA that is run for others does.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _DIGITS: Final = 32
 class UntrustedIssuer(Struct, frozen=True):
     """The issuer of one leaf that no public CA vouches for.
 
-    ``key`` identifies it: its name with its key, or with the identifier of its key, whichever is known; ``keyed`` is False if
-    neither is, so that issuers of one name cannot be distinguished. ``leaf_key`` is the leaf's own key (hash).
-    ``own_key``: the leaf's key is the issuer's. ``operated``: the leaf says where the issuer publishes (CRL, OCSP, AIA).
-    ``on_the_spot``: asked for a name that cannot exist, the address showed a certificate for it by the same issuer.
-    ``named``: the leaf is for the name that was asked for. ``product`` is what the catalogue of interceptors calls the
-    issuer; ``sure`` whether that entry was checked.
+    ``key`` identifies it: its name with its key, or with the identifier of its key, whichever is known; ``keyed`` is
+    False if neither is, so that issuers of one name cannot be distinguished. ``leaf_key`` is the leaf's own key
+    (hash). ``own_key``: the leaf's key is the issuer's. ``operated``: the leaf says where the issuer publishes (CRL,
+    OCSP, AIA). ``on_the_spot``: asked for a name that cannot exist, the address showed a certificate for it by the
+    same issuer. ``named``: the leaf is for the name that was asked for. ``product`` is what the catalogue of
+    interceptors calls the issuer; ``sure`` whether that entry was checked.
     """
 
     key: str
@@ -66,8 +66,8 @@ def issuer_id(name: bytes, key: bytes | None) -> str:
 def untrusted_issuer_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) -> UntrustedIssuer | None:
     """Return the issuer of a chain if it may be an interceptor's, else ``None``.
 
-    It cannot be if a public CA or one of ``--private-ca`` vouches for it, if the leaf is self-issued, or if a catalogue has it as
-    a CA of another kind (a hosting platform's, a test CA) or as a product's factory certificate.
+    It cannot be if a public CA or one of ``--private-ca`` vouches for it, if the leaf is self-issued, or if a
+    catalogue has it as a CA of another kind (a hosting platform's, a test CA) or as a product's factory certificate.
     """
     leaf = verdict.leaf
     if leaf is None or leaf.self_issued or verdict.publicly_trusted or verdict.own_ca:
@@ -112,7 +112,7 @@ def reaches_anchor(verdict: ChainVerdict) -> bool:
 
 
 def is_untrusted(verdict: ChainVerdict | None) -> bool:
-    """Return True if a leaf was sent and neither a selected store nor a CA of ``--private-ca`` vouches for its issuer."""
+    """Return True if a leaf was sent and neither a store nor a CA of ``--private-ca`` vouches for its issuer."""
     return verdict is not None and verdict.leaf is not None and not verdict.own_ca and not reaches_anchor(verdict)
 
 
@@ -121,7 +121,7 @@ def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
 
 
 def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
-    """Return True if this address, asked for a name that cannot exist, sent a certificate for it by the issuer of ``leaf``."""
+    """Return True if, asked for a name that cannot exist, it sent a certificate for it by the issuer of ``leaf``."""
     answer = endpoint.followups.get(UNKNOWABLE_QUESTION)
     if answer is None or answer.flight is None or not answer.flight.certificates or answer.sni is None:
         return False

@@ -66,12 +66,12 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     """The verdict on the certificates that one endpoint sent.
 
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` if that certificate cannot be read.
-    ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key; not
-    expires-soon). ``shape`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``, ``root-sent``,
-    ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some clients refuse in a valid
-    path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best
-    path of all stores, leaf first, with its anchor if it has one. ``own_ca``: a CA of ``--private-ca`` issued it. ``error`` is a
-    bug of ours that prevented stores and paths from being judged.
+    ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key;
+    not expires-soon). ``shape`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
+    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some
+    clients refuse in a valid path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor
+    of the public set. ``path`` is the best path of all stores, leaf first, with its anchor if it has one. ``own_ca``:
+    a CA of ``--private-ca`` issued it. ``error`` is a bug of ours that prevented stores and paths from being judged.
     """
 
     sent: tuple[Certificate | None, ...]

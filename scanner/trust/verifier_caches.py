@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from scanner.trust.paths import ChainContext
     from scanner.x509.certificate import Certificate
 
-# Verdicts by chain: many hosts have one chain. An entry takes some 20 kB with its certificates; one of 236 kB on all hosts
-# of a network is kept too.
+# Verdicts by chain: many hosts have one chain. An entry takes some 20 kB with its certificates; one of 236 kB on all
+# hosts of a network is kept too.
 MAX_CHAINS: Final = 2048
 MAX_CHAINS_BYTES: Final = 64 << 20
 # Bytes of an entry beside the certificates: verdicts, and parts of findings.

@@ -1,9 +1,9 @@
 """X.509 certificates, as all rules see them.
 
-Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing. ``cryptography``
-parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted here; keys are loaded on
-demand. What is malformed in a certificate that can be read is listed in ``flaws``; what cannot be read at all is a
-``CertificateError``.
+Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing.
+``cryptography`` parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted
+here; keys are loaded on demand. What is malformed in a certificate that can be read is listed in ``flaws``; what
+cannot be read at all is a ``CertificateError``.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class CertificateError(Exception):
 class Certificate:
     """One X.509 certificate (RFC 5280). Immutable; equal if the DER is equal.
 
-    Its attributes are those of ``Fields``, and what follows from them: ``sha256`` (lower-case hex), ``issuer`` (RFC 4514 text),
-    ``signature`` (the name of the algorithm), ``self_issued`` (issuer and subject are the same), ``authority_key_id``, and the
-    parts of ``names``: ``dns_names``, ``ip_addresses`` and ``san``, which are both as text, in their order.
+    Its attributes are those of ``Fields``, and what follows from them: ``sha256`` (lower-case hex), ``issuer`` (RFC
+    4514 text), ``signature`` (the name of the algorithm), ``self_issued`` (issuer and subject are the same),
+    ``authority_key_id``, and the parts of ``names``: ``dns_names``, ``ip_addresses`` and ``san``, which are both as
+    text, in their order.
     """
 
     __slots__ = (
@@ -173,19 +174,19 @@ class Certificate:
             return False
 
     def extension(self, oid: bytes) -> bytes | None:
-        """Return the content of extnValue of the extension with this OID (its content bytes); ``None`` if it is absent."""
+        """Return the content of extnValue of an extension by the content bytes of its OID; ``None`` if it is absent."""
         entry = self._extensions.get(oid)
         return entry and entry[1]
 
     def load_constraints(self) -> None:
-        """Read name constraints that were too long to be read at once; if they are malformed, ``flaws`` says so from now on."""
+        """Read name constraints that were too long to be read at once; ``flaws`` then says if they are malformed."""
         constraints = self.name_constraints
         if constraints is not None and (flaw := constraints.load()) is not None:
             self.name_constraints = None
             self.flaws = (*self.flaws, flaw)
 
     def verifies(self, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
-        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` where that cannot be computed."""
+        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` if it cannot be computed."""
         if self.key_bits is not None and self.key_bits > MAX_KEY_BITS:
             return None
         try:
@@ -216,7 +217,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
-    """Return the record of the certificate in a finding; its text is exact, and valid UTF-8 whatever the certificate contains."""
+    """Return the record of the certificate in a finding; its text is exact, and always valid UTF-8."""
     record: CertificateRecord = {
         "sha256": certificate.sha256,
         "subject": certificate.subject,

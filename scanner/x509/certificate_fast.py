@@ -1,21 +1,22 @@
 """Reads the certificate that nearly every server has, in one walk without a call for each of its elements.
 
-A scan meets another leaf on each host, and reading one costs as many microseconds as steps of Python are taken. Real ones
-differ little: version 3, lengths of at most two bytes, an algorithm that is written in one of two ways, two UTCTimes, the
-key of a usual kind, and extensions of which all but subjectAltName, key identifier and timestamps are those of the issuer's
-other certificates. So positions are computed instead of elements parsed, and what repeats is looked up by its bytes:
-algorithm, days, names, the head of a key, whole extensions.
+A scan meets another leaf on each host, and reading one costs as many microseconds as steps of Python are taken. Real
+ones differ little: version 3, lengths of at most two bytes, an algorithm that is written in one of two ways, two
+UTCTimes, the key of a usual kind, and extensions of which all but subjectAltName, key identifier and timestamps are
+those of the issuer's other certificates. So positions are computed instead of elements parsed, and what repeats is
+looked up by its bytes: algorithm, days, names, the head of a key, whole extensions.
 
-The contract with ``certificate_exact`` is one-sided: ``read_untrusted`` returns ``None`` for whatever it does not expect,
-malformed or only rare, and else exactly the ``Fields`` that the exact reader returns. It never reports anything itself, so
-no check may be weaker than the exact reader's: DER's shortest lengths, the order of the elements, each one ending where
-its parent ends, no extension twice. ``tests/x509/test_certificate_fast.py`` holds both against each other over thousands of
-damaged certificates and all public authorities.
+The contract with ``certificate_exact`` is one-sided: ``read_untrusted`` returns ``None`` for whatever it does not
+expect, malformed or only rare, and else exactly the ``Fields`` that the exact reader returns. It never reports
+anything itself, so no check may be weaker than the exact reader's: DER's shortest lengths, the order of the elements,
+each one ending where its parent ends, no extension twice. ``tests/x509/test_certificate_fast.py`` holds both against
+each other over thousands of damaged certificates and all public authorities.
 
-Measured (tight loops, one core): a leaf with three timestamps takes 8.5 microseconds, ``cryptography``'s own parser and
-SHA-256 included; with the exact reader it takes 22. What such gains are made of: a function call costs 0.07, so the checks of
-a common name are spelled out here; a memo that checks lengths itself costs as much for each extension, so this one is asked
-only for short ones; the record is a msgspec struct, which takes 0.2 to make where a named tuple takes 0.7.
+Measured (tight loops, one core): a leaf with three timestamps takes 8.5 microseconds, ``cryptography``'s own parser
+and SHA-256 included; with the exact reader it takes 22. What such gains are made of: a function call costs 0.07, so
+the checks of a common name are spelled out here; a memo that checks lengths itself costs as much for each extension,
+so this one is asked only for short ones; the record is a msgspec struct, which takes 0.2 to make where a named tuple
+takes 0.7.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ _TIMESTAMPS_OID: Final = b"\x06\x0a" + _TIMESTAMPS
 
 
 _KEY_BEGIN: Final = 23  # bytes that tell the usual keys apart
-# First bytes of a SubjectPublicKeyInfo -> its length, the bytes that follow, the position of the highest byte of a modulus (it
-# decides the number of bits) or 0, and type, bits and text of the key.
+# First bytes of a SubjectPublicKeyInfo -> its length, the bytes that follow, the position of the highest byte of a
+# modulus (it decides the number of bits) or 0, and type, bits and text of the key.
 _KEYS: Final[dict[bytes, tuple[int, bytes, int, str, int | None, str]]] = {
     bytes.fromhex(begin): (length, bytes.fromhex(middle), highest, *key)
     for begin, length, middle, highest, key in (

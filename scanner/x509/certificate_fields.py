@@ -18,11 +18,12 @@ from scanner.x509.signatures import SignatureAlgorithm
 class Fields(Struct, frozen=True):
     """What a certificate says (RFC 5280 section 4.1), as ``certificate_fast`` or ``certificate_exact`` read it.
 
-    Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC 4514
-    text and ``common_name`` its last, most specific CN. ``extensions`` maps the content bytes of an identifier to
-    (critical, content of extnValue), ``critical`` has the identifiers of the critical ones and ``unknown_critical`` those
-    that clients do not understand, dotted. ``key_usage`` (a mask), ``extended_key_usage`` and the key identifiers are
-    ``None`` where the extension is absent. ``flaws`` are sentences about what is malformed.
+    Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC
+    4514 text and ``common_name`` its last, most specific CN. ``extensions`` maps the content bytes of an identifier
+    to (critical, content of extnValue), ``critical`` has the identifiers of the critical ones and
+    ``unknown_critical`` those that clients do not understand, dotted. ``key_usage`` (a mask), ``extended_key_usage``
+    and the key identifiers are ``None`` where the extension is absent. ``flaws`` are sentences about what is
+    malformed.
     """
 
     version: int

@@ -1,6 +1,7 @@
 """Reads the client certificate of a run, and checks that its private key fits.
 
-What does not fit is reported in one line before anything is contacted, since on a connection it would look like a refusal.
+What does not fit is reported in one line before anything is contacted, since on a connection it would look like a
+refusal.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class ClientCertificateError(ChainFileError):
 def load_client_certificate(certificate: str, key: str | None = None) -> tuple[bytes, ...]:
     """Return the chain to send (DER, leaf first) from PEM files; ``key`` is in the certificate's own file by default.
 
-    Raises only ``ClientCertificateError``: a file that cannot be read or is not PEM, a key that is encrypted, of an unknown
-    kind, or of another certificate.
+    Raises only ``ClientCertificateError``: a file that cannot be read or is not PEM, a key that is encrypted, of an
+    unknown kind, or of another certificate.
     """
     content = _read(certificate, "--client-cert")
     chain = tuple(certificates_in_pem(content))

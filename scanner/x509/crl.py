@@ -1,13 +1,14 @@
 """Certificate revocation lists (RFC 5280 section 5), complete ones, of one issuer.
 
-Lists of public CAs have up to half a million entries in 20 MB, and a run asks each of them about a few of its certificates.
-So a list is kept as its bytes. A serial number that is nowhere in them is not revoked, which ``bytes.find`` shows in some
-20 ms; after ``SEARCHES`` of these an array of the hashes of all serial numbers is made, 4 MB for the longest. Entries are
-parsed only where a serial number may be found, and critical extensions of entries are looked for by their bytes.
-``cryptography`` would parse each entry into objects of its own, and says nothing of what is malformed in it.
+Lists of public CAs have up to half a million entries in 20 MB, and a run asks each of them about a few of its
+certificates. So a list is kept as its bytes. A serial number that is nowhere in them is not revoked, which
+``bytes.find`` shows in some 20 ms; after ``SEARCHES`` of these an array of the hashes of all serial numbers is made,
+4 MB for the longest. Entries are parsed only where a serial number may be found, and critical extensions of entries
+are looked for by their bytes. ``cryptography`` would parse each entry into objects of its own, and says nothing of
+what is malformed in it.
 
-What cannot be processed (indirect lists, deltas, critical extensions that are not known) is refused in words. Lists come
-from strangers, so every error is a ``CrlError``.
+What cannot be processed (indirect lists, deltas, critical extensions that are not known) is refused in words. Lists
+come from strangers, so every error is a ``CrlError``.
 """
 
 from __future__ import annotations
@@ -65,14 +66,14 @@ class CrlError(Exception):
 
 
 class RevokedEntry(Struct, frozen=True):
-    """The entry of a revoked certificate. ``reason`` is one of RFC 5280 section 5.3.1, ``None`` if the list gives none."""
+    """The entry of a revoked certificate. ``reason`` is one of RFC 5280 section 5.3.1, or ``None``."""
 
     revoked_at: float
     reason: str | None = None
 
 
 class IssuingPoint(Struct, frozen=True):
-    """issuingDistributionPoint (RFC 5280 section 5.2.5): the scope of the list. ``names`` is ``None`` if it does not say where it is."""
+    """issuingDistributionPoint (RFC 5280 section 5.2.5): the scope of the list. ``names`` may be absent (``None``)."""
 
     names: tuple[tuple[int, bytes], ...] | None = None
     relative: bool = False
@@ -260,7 +261,7 @@ class Crl:
         return None
 
     def _refuse_critical_entries(self) -> None:
-        """Raise ``CrlError`` for a critical extension that is not known: such a list decides nothing (RFC 5280 section 5.3)."""
+        """Raise ``CrlError`` if an entry has an unknown critical extension (RFC 5280 section 5.3)."""
         data = self._data
         if data.find(_CRITICAL, *self._entries_at) < 0:
             return

@@ -1,7 +1,8 @@
 """Reads and writes as much DER (X.690) as certificates, CRLs and OCSP responses need, without building objects.
 
-Readers work on positions instead of slices: each takes the whole encoding and a window ``[at, end)`` of it, and checks that
-what it reads is inside. Nothing here recurses, so no nesting can exhaust the stack. The only error is ``DerError``.
+Readers work on positions instead of slices: each takes the whole encoding and a window ``[at, end)`` of it, and
+checks that what it reads is inside. Nothing here recurses, so no nesting can exhaust the stack. The only error is
+``DerError``.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def filling_untrusted(data: bytes, at: int, end: int, tag: int) -> int:
 
 
 def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
-    """Return the elements between ``start`` and ``stop``, which they must fill, as (tag, start of content, end of content)."""
+    """Return the elements that fill ``start`` to ``stop``, as (tag, start of content, end of content)."""
     found: list[tuple[int, int, int]] = []
     at = start
     while at < stop:

@@ -98,8 +98,8 @@ def _decode(tag: int, content: bytes) -> str | None:
         return None
 
 
-# The places and organisations of a fleet: 400 bytes each. A memo of whole names is of no use for subjects that differ in
-# their CN; with this one a subject of five attributes takes 4 microseconds instead of 8.
+# The places and organisations of a fleet: 400 bytes each. A memo of whole names is of no use for subjects that differ
+# in their CN; with this one a subject of five attributes takes 4 microseconds instead of 8.
 @bounded_memo(1024, 127)
 def _relative_untrusted(content: bytes) -> tuple[str, tuple[tuple[str, str], ...], str | None]:
     """Decode the content of a RelativeDistinguishedName: (text, attributes, flaw)."""

@@ -136,7 +136,7 @@ class GeneralNames(Struct, frozen=True):
 
 
 class AuthorityKey(NamedTuple):
-    """authorityKeyIdentifier: the issuer's key, and its certificate by issuer (DER of the Name) and serial number (content)."""
+    """authorityKeyIdentifier: the issuer's key, and its certificate by issuer (DER) and serial number (content)."""
 
     identifier: bytes | None = None
     issuer: bytes | None = None
@@ -241,7 +241,7 @@ def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
 
 
 def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
-    """Read subjectAltName; if the content of a name is malformed (not ASCII, an address of 5 bytes), ``flaw`` says so."""
+    """Read subjectAltName; ``flaw`` says if the content of a name is malformed (not ASCII, an address of 5 bytes)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "subjectAltName")
     dns: list[str] = []
     ips: list[bytes] = []

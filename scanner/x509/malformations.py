@@ -1,7 +1,7 @@
 """What can be malformed in a certificate that can be read, and which clients refuse it for that.
 
-Parsers differ more than verifiers do: Go and Chromium are strict about what OpenSSL and Firefox never look at. All of this
-was seen, with the versions that ``docs/clients.md`` names.
+Parsers differ more than verifiers do: Go and Chromium are strict about what OpenSSL and Firefox never look at. All of
+this was seen, with the versions that ``docs/clients.md`` names.
 """
 
 from __future__ import annotations

@@ -1,21 +1,23 @@
 """Name constraints (RFC 5280 section 4.2.1.10): which names the certificates below a CA may have.
 
-The rules: every name of a certificate below must be within some permitted subtree of its type, if there is one, and within no
-excluded subtree. dNSName, iPAddress, directoryName, rfc822Name and uniformResourceIdentifier are understood; a constraint of
-any other type, or one with a minimum or maximum, refuses the certificates that have a name of that type, as RFC 5280 demands
-where an implementation cannot tell. Details that clients agree on and RFC 5280 does not have: a leading dot in a dNSName means
-subdomains only, and an excluded domain also excludes a wildcard that would cover it.
+The rules: every name of a certificate below must be within some permitted subtree of its type, if there is one, and
+within no excluded subtree. dNSName, iPAddress, directoryName, rfc822Name and uniformResourceIdentifier are
+understood; a constraint of any other type, or one with a minimum or maximum, refuses the certificates that have a
+name of that type, as RFC 5280 demands where an implementation cannot tell. Details that clients agree on and RFC 5280
+does not have: a leading dot in a dNSName means subdomains only, and an excluded domain also excludes a wildcard that
+would cover it.
 
-The problem is not the rules but their cost. Compared one by one, names times constraints is a product, which two certificates
-of 100 kB make as large as 10^7, and each path through the CA would pay it again. So constraints become tables (``Subtrees``) in
-which a name is looked up: domains are sets, asked for each suffix of a name; networks are merged into intervals and
-bisected; distinguished names are a tree of relative names. The names of a certificate are prepared once for all CAs above it
-(``ConstrainedNames``). A check then costs names plus constraints, and the steps that it is charged (``trust.step_budget``) are
-known beforehand from sizes alone. ``tests/x509/test_name_constraints.py`` counts look-ups.
+The problem is not the rules but their cost. Compared one by one, names times constraints is a product, which two
+certificates of 100 kB make as large as 10^7, and each path through the CA would pay it again. So constraints become
+tables (``Subtrees``) in which a name is looked up: domains are sets, asked for each suffix of a name; networks are
+merged into intervals and bisected; distinguished names are a tree of relative names. The names of a certificate are
+prepared once for all CAs above it (``ConstrainedNames``). A check then costs names plus constraints, and the steps
+that it is charged (``trust.step_budget``) are known beforehand from sizes alone.
+``tests/x509/test_name_constraints.py`` counts look-ups.
 
-Extensions of more than ``READ_AT_ONCE`` bytes are read only when a path leads through their CA, after they were charged: a
-chain may carry a hundred such CAs that no path uses. OpenSSL and GnuTLS refuse a product of more than 2^20, whatever the names
-are; ``trust.certificate_rules`` reports that before anything is compared.
+Extensions of more than ``READ_AT_ONCE`` bytes are read only when a path leads through their CA, after they were
+charged: a chain may carry a hundred such CAs that no path uses. OpenSSL and GnuTLS refuse a product of more than
+2^20, whatever the names are; ``trust.certificate_rules`` reports that before anything is compared.
 """
 
 from __future__ import annotations

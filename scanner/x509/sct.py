@@ -1,7 +1,8 @@
 """Reads signed certificate timestamps (RFC 6962 section 3), and verifies them with a log's key.
 
-The signature of an SCT inside a certificate is over the precertificate, which has to be rebuilt from what was issued: the
-signed part without the list of SCTs. That is done by cutting the DER, so that every other byte stays as the CA wrote it.
+The signature of an SCT inside a certificate is over the precertificate, which has to be rebuilt from what was issued:
+the signed part without the list of SCTs. That is done by cutting the DER, so that every other byte stays as the CA
+wrote it.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def embedded_untrusted(certificate: Certificate) -> tuple[bytes, ...]:
 
 
 def sct_times_untrusted(certificate: Certificate) -> tuple[float, ...]:
-    """Return the times of the readable SCTs inside a certificate, in seconds since the epoch, earliest first. Verifies nothing."""
+    """Return the times (epoch seconds) of the readable SCTs inside a certificate, sorted; verifies nothing."""
     times = []
     try:
         serialized = embedded_untrusted(certificate)

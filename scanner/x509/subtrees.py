@@ -171,7 +171,8 @@ class _Texts:
             elif not constraint:
                 self.everything = True
             else:
-                # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section 4.2.1.10).
+                # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section
+                # 4.2.1.10).
                 self.hosts.add(constraint.lower())
                 if constraint.startswith("."):
                     self.domains.add(constraint.lower())

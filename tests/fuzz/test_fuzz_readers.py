@@ -55,9 +55,9 @@ def test_an_undeclared_exception_is_a_violation(monkeypatch: pytest.MonkeyPatch)
         play("ocsp-x-1")
 
 
-def test_reading_for_too_long_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST", -1.0)
-    with pytest.raises(Violation, match="takes more than"):
+def test_too_many_calls_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CALLS", 5)
+    with pytest.raises(Violation, match="calls, more than 5"):
         play("http-x-1")
 
 
