@@ -24,6 +24,7 @@ OTHER = pki.root("Other Root")
 CA = pki.authority("Test CA", ROOT)
 CROSS = pki.authority("Test CA", OTHER, private=CA.private)
 NAMESAKE = pki.authority("Test CA", ROOT, private=pki.key("another key"))
+EXPIRED = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW - DAY)
 FIRST = pki.certificate("first.example", issuer=CA)
 
 
@@ -68,6 +69,9 @@ SENT = {
     "both": (CROSS, CA),
     "namesake first": (NAMESAKE, CA),
     "with extras": (CA, OTHER),
+    "expired": (EXPIRED,),
+    "expired and not": (EXPIRED, CA),
+    "expired and cross-signed": (EXPIRED, CROSS),
 }
 STORES = {
     "one": [pki.store(ROOT)],
@@ -110,7 +114,9 @@ def compare(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) ->
 @pytest.mark.parametrize("sent", SENT)
 @pytest.mark.parametrize("stores", STORES)
 @pytest.mark.parametrize("public", [False, True])
-def test_the_same_verdict(monkeypatch: pytest.MonkeyPatch, stores: str, sent: str, public: bool) -> None:
+def test_a_cached_path_changes_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, stores: str, sent: str, public: bool
+) -> None:
     compare(monkeypatch, STORES[stores], SENT[sent], public=public)
 
 
@@ -144,11 +150,24 @@ def test_a_moment_at_which_another_path_is_valid(monkeypatch: pytest.MonkeyPatch
         compare(monkeypatch, STORES["one"], sent, moments=(NOW, NOW - 3 * DAY, NOW + 3 * DAY, NOW - 3 * DAY, NOW))
 
 
-def test_the_way_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nearly every leaf is spared: it is judged without looking for paths."""
+def test_second_leaf_of_an_issuer_uses_the_cached_path(monkeypatch: pytest.MonkeyPatch) -> None:
     judging = a_verifier(STORES["two"], public=False)
     judging.verify((FIRST.der, CA.der), name=None, at=NOW)
     monkeypatch.setattr(judging, "_contexts_of", lambda *_: pytest.fail("judged at length"))
     verdict = judging.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted and verdict.path == (LEAVES["usual"].parsed, CA.parsed, ROOT.parsed)
     assert verdict.name is not None and verdict.name.matches
+
+
+def test_leaves_below_an_expired_intermediate_share_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging = a_verifier(STORES["one"], public=True)
+    first = judging.verify((FIRST.der, EXPIRED.der), name=None, at=NOW)
+    assert [problem.code for problem in first.stores["test"].problems] == ["intermediate-expired"]
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "_contexts_of", lambda *_: pytest.fail("paths were searched"))
+        second = judging.verify((LEAVES["usual"].der, EXPIRED.der), name="leaf.example", at=NOW)
+    assert second.stores["test"].problems == first.stores["test"].problems
+    # a further intermediate may be the way around it
+    judging.intermediates.learn(CA.parsed)
+    third = judging.verify((LEAVES["long"].der, EXPIRED.der), name=None, at=NOW)
+    assert "replacement" in third.stores["test"].problems[0].evidence
