@@ -13,7 +13,7 @@ import trio
 from scanner.model.evidence import Failure
 from scanner.net.dns.resolver import AddressResolver
 from scanner.net.http.url_policy import refusal_reason
-from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED
+from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED, open_stream
 
 # Addresses of one host that are tried.
 MAX_ADDRESSES: Final = 3
@@ -65,7 +65,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses[:MAX_ADDRESSES]:
             with trio.move_on_after(CONNECT_SECONDS):
                 try:
-                    return _Stream(await _connect(address, port))
+                    return _Stream(await open_stream((address, port)))
                 except OSError as error:
                     failure = error
                     continue
@@ -98,16 +98,6 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             if entry is not None:
                 raise FetchFailed(f"not asked: excluded by '{entry}'")
         return addresses
-
-
-async def _connect(address: str, port: int) -> trio.SocketStream:
-    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET)
-    try:
-        await sock.connect((address, port))
-        return trio.SocketStream(sock)
-    except BaseException:
-        sock.close()
-        raise
 
 
 def _fetch_failed(failure: OSError | str) -> FetchFailed:
