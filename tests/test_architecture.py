@@ -127,6 +127,9 @@ RELATED: Final[dict[str, str]] = {
     "postgres": "the protocol whose TLS is probed, and the database that is loaded",
 }
 
+# Modules whose private classes are named for what they read: the members of a recorded finding.
+RECORDED: Final = frozenset({"diagnosis/recorded.py", "fleet/correlate/older_facts.py"})
+
 # Modules that may use `functools.cache` -> what its arguments are, none of which comes from a peer. What peers sent is kept by
 # `scanner.caching` alone, bounded in entries and in bytes.
 CACHES: Final[dict[str, str]] = {
@@ -466,6 +469,15 @@ def test_pure_packages_have_no_clock_socket_or_randomness() -> None:
         and (below_package(item.source), item.module) not in IMPURE_EXCEPTIONS
     ]
     assert refused == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef) and not (node.name[0] == "_" and below_package(path) in RECORDED):
+                by_name[node.name.lstrip("_")].append(below_package(path))
+    assert {name: places for name, places in by_name.items() if len(places) > 1} == {}
 
 
 def test_only_the_one_cache_keeps_what_peers_sent() -> None:

@@ -127,7 +127,7 @@ class Prober:
             connection.timed_out(describe_caught("probe", error))
         finally:
             ready.close(sock)
-            if connection.has_place:
+            if connection.has_slot:
                 self._large.leave(connection)
         return connection.result()
 
@@ -137,13 +137,13 @@ class Connection:
 
     __slots__ = (
         "_alert", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun", "connect_seconds",
-        "deadline", "failure", "handshake_seconds", "has_place", "offer", "sni", "stage", "starttls_seconds",
+        "deadline", "failure", "handshake_seconds", "has_slot", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
     def __init__(self, offer: Offer, sni: str | None, ready: Readiness, large: LargeFlights | None = None) -> None:
         self._ready = ready
         self._large = large
-        self.has_place = False  # has a slot of those that read long flights
+        self.has_slot = False  # has a slot of those that read long flights
         self.offer = offer
         self.sni = sni
         self.stage = Stage.CONNECT
@@ -229,9 +229,9 @@ class Connection:
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         """Return what arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``DeadlinePassed`` and ``OSError``."""
         # waited for first: nothing has come yet as a rule, and a peer that sends without end keeps no other task waiting
-        if self._received > LONG and self._large is not None and not self.has_place:
+        if self._received > LONG and self._large is not None and not self.has_slot:
             waited = await self._large.enter(self)
-            self.has_place = True
+            self.has_slot = True
             self.begun += waited  # that wait is not the server's
             self.deadline += waited
             deadline += waited

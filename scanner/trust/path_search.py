@@ -114,6 +114,10 @@ class PathSearch:
                 if path.kind == CLOSED and not path.problems:
                     yield path.certificates
 
+    def has_one_path(self, context: ChainContext) -> bool:
+        """Return True if ``best`` found a single path to an anchor, through what was sent or anchors alone."""
+        return len(self._checked.get(id(context), ())) == 1
+
     def taking_part(self, *, complete: bool) -> set[Certificate]:
         """Return the certificates above the leaf on which its verdict depends; ``complete``: those not sent too."""
         found: set[Certificate] = set()

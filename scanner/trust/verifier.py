@@ -187,8 +187,11 @@ class ChainVerifier:
         leaf = self._parse(chain[0], self._leaves)
         if isinstance(leaf, Certificate):
             cached = self._issuer_paths.get((leaf.issuer_der, *chain[1:]))
-            if cached is not None and (verdict := cached.verdict(leaf, at, self._builder, self._own)) is not None:
-                return _CachedVerdict(verdict, at, None)
+            known_issuers = self._intermediates.size
+            if cached is not None:
+                shared = cached.verdict(leaf, at, self._builder, self._own, known_issuers)
+                if shared is not None:
+                    return _CachedVerdict(shared, at, cached.pool)
         self._builder.begin()
         parsed = [leaf, *[self._parse(data, self._issuers) for data in chain[1:]]]
         sent = tuple([item if isinstance(item, Certificate) else None for item in parsed])
@@ -217,11 +220,13 @@ class ChainVerifier:
             path,
             self._own is not None and self._own.covers((*sent, *path)),
         )
-        if not paths.completed and (cacheable := cacheable_path(leaf, paths.found, verdict, self._anchors)) is not None:
+        pool = self._intermediates.size if paths.completed else None
+        cacheable = cacheable_path(leaf, search, paths.found, verdict, self._anchors, at, pool)
+        if cacheable is not None:
             self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
         window = search.short_window(sent) if search.exhausted else None
         search.close()
-        known = _CachedVerdict(verdict, at, self._intermediates.size if paths.completed else None, window)
+        known = _CachedVerdict(verdict, at, pool, window)
         budget = self._builder.budget
         if budget.limit - budget.left > COSTLY:
             self._costly.put(chain, known)

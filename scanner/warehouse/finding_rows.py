@@ -23,7 +23,7 @@ _SHA256_DIGITS: Final = 64
 MAX_DEPTH: Final = 100
 
 
-class _Reader:
+class _RowReader:
     """Reads the columns of a table from a record in a finding, at the paths that are the columns' sources.
 
     ``prefix`` is the path of the record, ``known`` the names of its fields. Other fields go into the column ``more``.
@@ -214,7 +214,7 @@ _CONVERTERS: Final[Mapping[ColumnType, Callable[[Any], Any]]] = {
     ColumnType.TEXTS: _texts,
     ColumnType.JSON: lambda value: value,
 }
-_FINDING: Final = _Reader(FINDINGS, "", Finding.__annotations__.keys())
-_DIAGNOSIS: Final = _Reader(DIAGNOSES, "diagnoses[].", DiagnosisRecord.__annotations__.keys())
-_ENDPOINT: Final = _Reader(ENDPOINTS, "endpoints[].", EndpointRecord.__annotations__.keys())
-_CERTIFICATE: Final = _Reader(CERTIFICATES, "certificates[].", CertificateRecord.__annotations__.keys())
+_FINDING: Final = _RowReader(FINDINGS, "", Finding.__annotations__.keys())
+_DIAGNOSIS: Final = _RowReader(DIAGNOSES, "diagnoses[].", DiagnosisRecord.__annotations__.keys())
+_ENDPOINT: Final = _RowReader(ENDPOINTS, "endpoints[].", EndpointRecord.__annotations__.keys())
+_CERTIFICATE: Final = _RowReader(CERTIFICATES, "certificates[].", CertificateRecord.__annotations__.keys())

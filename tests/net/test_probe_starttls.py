@@ -35,7 +35,7 @@ async def opens(peer: Peer) -> None:
     await peer.silence()
 
 
-def test_words_first_and_then_tls() -> None:
+def test_starttls_opening_then_handshake() -> None:
     probe, _ = probed(opens, protocol="smtp")
     assert probe.ok
     assert probe.starttls_seconds is not None
@@ -85,7 +85,7 @@ def test_what_it_is_instead_is_recognised() -> None:
     assert probed(scripted(b"SSH-2.0-x\r\n"), protocol="smtp")[0].recognised == "ssh"
 
 
-def test_gone_without_a_word() -> None:
+def test_close_before_the_greeting() -> None:
     async def script(peer: Peer) -> None:
         await peer.stream.send_eof()
         await peer.silence()

@@ -24,6 +24,7 @@ OTHER = pki.root("Other Root")
 CA = pki.authority("Test CA", ROOT)
 CROSS = pki.authority("Test CA", OTHER, private=CA.private)
 NAMESAKE = pki.authority("Test CA", ROOT, private=pki.key("another key"))
+EXPIRED = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW - DAY)
 FIRST = pki.certificate("first.example", issuer=CA)
 
 
@@ -68,6 +69,9 @@ SENT = {
     "both": (CROSS, CA),
     "namesake first": (NAMESAKE, CA),
     "with extras": (CA, OTHER),
+    "expired": (EXPIRED,),
+    "expired and not": (EXPIRED, CA),
+    "expired and cross-signed": (EXPIRED, CROSS),
 }
 STORES = {
     "one": [pki.store(ROOT)],
@@ -156,3 +160,17 @@ def test_second_leaf_of_an_issuer_uses_the_cached_path(monkeypatch: pytest.Monke
     verdict = verifier.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted and verdict.path == (LEAVES["usual"].parsed, CA.parsed, ROOT.parsed)
     assert verdict.name is not None and verdict.name.matches
+
+
+def test_leaves_below_an_expired_intermediate_share_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = a_verifier(STORES["one"], public=True)
+    first = verifier.verify((FIRST.der, EXPIRED.der), name=None, at=NOW)
+    assert [problem.code for problem in first.stores["test"].problems] == ["intermediate-expired"]
+    with monkeypatch.context() as patch:
+        patch.setattr(verifier, "_contexts_of", lambda *_: pytest.fail("paths were searched"))
+        second = verifier.verify((LEAVES["usual"].der, EXPIRED.der), name="leaf.example", at=NOW)
+    assert second.stores["test"].problems == first.stores["test"].problems
+    # a further intermediate may be the way around it
+    verifier.intermediates.learn(CA.parsed)
+    third = verifier.verify((LEAVES["long"].der, EXPIRED.der), name=None, at=NOW)
+    assert "replacement" in third.stores["test"].problems[0].evidence

@@ -100,7 +100,7 @@ def test_an_answer_proves_that_what_was_sent_before_it_was_read() -> None:
     assert freed == BURST - 2, "all but the one that was sent after it"
 
 
-def test_a_stall_of_ours_is_no_burst() -> None:
+def test_no_burst_follows_a_stall_of_ours() -> None:
     resolver = Resolver(interval=0.0005, latency=0.05)
     pace = Pace()
     run(resolver, pace, seconds=10, stall=(3, 5))
@@ -115,7 +115,7 @@ def test_a_slow_resolver_is_not_given_a_window_that_fills_its_buffer() -> None:
     assert pace.limit <= START_LIMIT * STEP
 
 
-def test_a_distant_resolver_gets_a_window_that_uses_it() -> None:
+def test_window_of_a_distant_resolver_grows_to_use_it() -> None:
     pace = Pace()
     rate = run(Resolver(interval=0.00001, latency=0.3), pace, seconds=30) / 30
     assert rate > 800 and pace.limit > 300
