@@ -82,7 +82,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             addresses = [host]
         else:
             answer = await self._resolver.resolve(host, ipv4=ipv4, ipv6=ipv6)
-            # IPv6 first, as whoever connects does (RFC 6724)
+            # IPv6 first, as clients connect (RFC 6724)
             addresses = sorted(answer.addresses, key=lambda address: ":" not in address)
             if not addresses:
                 raise FetchFailed(f"DNS says {answer.status} for {host}", blocked=True)
@@ -149,7 +149,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteError(_cause(error)) from None
 
     async def aclose(self) -> None:
-        # what is fetched has been read: nobody waits for a peer's close_notify
+        # what is fetched has been read: a peer's close_notify is not waited for
         stream = self._stream.transport_stream if isinstance(self._stream, trio.SSLStream) else self._stream
         await stream.aclose()
 
