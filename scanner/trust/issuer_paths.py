@@ -1,12 +1,12 @@
 """Caches the paths above an issuer, one per store, for all its leaves.
 
-A fleet has thousands of leaves under a few issuers, sent with the same certificates. Once one of them has verified, a later leaf
-only needs the checks that depend on the leaf: its signature, its rules, its dates, its key identifier.
-That takes 20 microseconds where searching and checking the paths takes 40 (without the signature itself, which is some 60 in
-both): 3 % of a healthy target. Where the issuer itself is at fault, as with an expired intermediate, the search goes on for other
-paths and takes several times as long; all leaves below it have its problems, so they share them. A leaf that differs in any
-respect that might matter is verified at full length; ``tests/trust/test_issuer_paths.py`` compares both for all kinds of leaves,
-chains and stores.
+A fleet has thousands of leaves under a few issuers, sent with the same certificates. Once one of them has verified, a
+later leaf only needs the checks that depend on the leaf: its signature, its rules, its dates, its key identifier.
+That takes 20 microseconds where searching and checking the paths takes 40 (without the signature itself, which is
+some 60 in both): 3 % of a healthy target. Where the issuer itself is at fault, as with an expired intermediate, the
+search goes on for other paths and takes several times as long; all leaves below it have its problems, so they share
+them. A leaf that differs in any respect that might matter is verified at full length;
+``tests/trust/test_issuer_paths.py`` compares both for all kinds of leaves, chains and stores.
 
 What is shared depends on the moment and, where other paths were looked for, on the intermediates that were known: it is
 used while no certificate that took part begins or ends to be valid, and while no intermediate is added.
@@ -52,8 +52,8 @@ class CachedIssuerPath:
     ) -> None:
         """``found`` has the path of ``leaf`` in each store, ``anchors`` are those of all stores.
 
-        ``window`` is the open interval in which the paths are these; ``pool`` is how many intermediates were known, if other paths
-        were looked for.
+        ``window`` is the open interval in which the paths are these; ``pool`` is how many intermediates were known,
+        if other paths were looked for.
         """
         self._anchors = anchors
         self._authority_key = leaf.authority_key

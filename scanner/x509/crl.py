@@ -195,7 +195,7 @@ class Crl:
         """Return the entry of a serial number, ``None`` if there is none; raises only ``CrlError``."""
         if self._entries is None:
             return None
-        content = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+        content = der.integer_content(serial)
         try:
             if not self._understood:
                 self._refuse_critical_entries()

@@ -157,6 +157,12 @@ def oid_untrusted(content: bytes) -> str:
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
 
 
+def integer_content(value: int) -> bytes:
+    """Return the content of an INTEGER in its shortest form."""
+    bits = value.bit_length() if value >= 0 else (value + 1).bit_length()
+    return value.to_bytes(bits // 8 + 1, "big", signed=True)
+
+
 def encoded(tag: int, *contents: bytes) -> bytes:
     """Return the DER of one element that holds ``contents``."""
     content = b"".join(contents)

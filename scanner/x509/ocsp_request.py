@@ -50,7 +50,7 @@ def encode_request(certificate: Certificate, issuer: Certificate, *, hash_name: 
         der.encoded(der.SEQUENCE, der.encoded(der.OID, _OIDS[hash_name]), _NULL),
         der.encoded(der.OCTET_STRING, digest(hash_name, certificate.issuer_der)),
         der.encoded(der.OCTET_STRING, digest(hash_name, key_bits(issuer))),
-        der.encoded(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
+        der.encoded(der.INTEGER, der.integer_content(number)),
     )
     listed = der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, identifier))
     return der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, listed))
