@@ -80,11 +80,11 @@ class ChainSetting(Struct, frozen=True):
 
 
 class ChainReport:
-    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it; ``conclusions`` keeps what is
-    concluded from just these claims.
+    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it. ``told`` is for
+    ``scanner.diagnosis.conclusion``: the claims as they are told where there are no others.
     """
 
-    __slots__ = ("claims", "conclusions", "failed", "setting", "staple", "transparency")
+    __slots__ = ("claims", "failed", "setting", "staple", "told", "transparency")
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class ChainReport:
         self.failed = failed
         self.transparency = transparency
         self.staple = staple
-        self.conclusions: dict[Any, Any] = {}
+        self.told: Any = None
 
 
 class ChainPart:
