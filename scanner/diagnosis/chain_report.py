@@ -31,7 +31,7 @@ def ask(claims: list[Claim], failed: list[str], rule: Callable[..., Iterable[Cla
 def chain_report(case: Case, verdict: ChainVerdict) -> ChainReport:
     """Return what the rules say of the chain at an address, whose verdict this is."""
     setting = _setting(case)
-    reports = part_of(verdict).reports
+    reports = (case.part or part_of(verdict)).reports
     report = reports.get(setting.browsers)
     if report is None or report.setting != setting:
         report = _report(verdict, setting)
