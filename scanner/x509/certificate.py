@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from msgspec.structs import astuple
 
 from scanner.model.findings import CertificateRecord
 from scanner.x509 import certificate_exact, certificate_fast, der, extensions
@@ -34,71 +35,18 @@ class CertificateError(Exception):
     """The bytes are not a certificate that can be read; the message tells a person where."""
 
 
-class Certificate:
-    """One X.509 certificate (RFC 5280). Immutable; equal if the DER is equal.
+class Certificate(Fields, eq=False, weakref=True):
+    """One X.509 certificate (RFC 5280): its fields, its DER and its SHA-256 (lower-case hex).
 
-    Its attributes are those of ``Fields``, and what follows from them: ``sha256`` (lower-case hex), ``issuer`` (RFC
-    4514 text), ``signature`` (the name of the algorithm), ``self_issued`` (issuer and subject are the same),
-    ``authority_key_id``, and the parts of ``names``: ``dns_names``, ``ip_addresses`` and ``san``, which are both as
-    text, in their order.
+    To be treated as immutable; equal if the DER is equal. Made by ``parse_untrusted``.
     """
 
-    __slots__ = (
-        "__weakref__", "_extensions", "_public_key", "_self_signed", "_subject_name", "_x509",
-        "aia_ca_issuers", "authority_key", "authority_key_id", "common_name", "critical", "der", "dns_names",
-        "extended_key_usage", "flaws", "ip_addresses", "is_ca", "issuer", "issuer_der", "issuer_name", "key", "key_bits",
-        "key_type", "key_usage", "name_constraints", "names", "not_after", "not_after_text", "not_before", "not_before_text",
-        "ocsp_urls", "path_length", "san", "self_issued", "serial", "sha256", "signature", "signature_algorithm",
-        "signature_bytes", "spki_der", "subject", "subject_der", "subject_key_id", "tbs_der", "unknown_critical", "version",
-    )  # fmt: skip
-
-    def __init__(self, data: bytes, fields: Fields) -> None:
-        """Use ``parse_untrusted``."""
-        self.der = data
-        self.sha256 = sha256(data).hexdigest()
-        self._x509: x509.Certificate | None = None
-        self._public_key: CertificatePublicKeyTypes | None = None
-        self._self_signed: bool | None = None
-        self._subject_name: NameText | None = None
-        self.version = fields.version
-        self.serial = fields.serial
-        self.signature_algorithm = fields.signature_algorithm
-        self.signature_bytes = fields.signature_bytes
-        self.tbs_der = fields.tbs_der
-        self.issuer_der = fields.issuer_der
-        self.issuer_name = fields.issuer_name
-        self.not_before = fields.not_before
-        self.not_after = fields.not_after
-        self.not_before_text = fields.not_before_text
-        self.not_after_text = fields.not_after_text
-        self.subject_der = fields.subject_der
-        self.subject = fields.subject
-        self.common_name = fields.common_name
-        self.spki_der = fields.spki_der
-        self.key_type = fields.key_type
-        self.key_bits = fields.key_bits
-        self.key = fields.key
-        self._extensions = fields.extensions
-        self.critical = fields.critical
-        self.unknown_critical = fields.unknown_critical
-        self.names = names = fields.names
-        self.is_ca = fields.is_ca
-        self.path_length = fields.path_length
-        self.key_usage = fields.key_usage
-        self.extended_key_usage = fields.extended_key_usage
-        self.authority_key = fields.authority_key
-        self.subject_key_id = fields.subject_key_id
-        self.aia_ca_issuers = fields.aia_ca_issuers
-        self.ocsp_urls = fields.ocsp_urls
-        self.name_constraints = fields.name_constraints
-        self.flaws = fields.flaws
-        self.signature = self.signature_algorithm.name
-        self.issuer = self.issuer_name.text
-        self.self_issued = self.subject_der == self.issuer_der
-        self.authority_key_id = self.authority_key.identifier
-        self.dns_names = names.dns
-        self.ip_addresses = names.ips
-        self.san = names.texts
+    der: bytes
+    sha256: str
+    _x509: x509.Certificate | None = None
+    _public_key: CertificatePublicKeyTypes | None = None
+    _self_signed: bool | None = None
+    _subject_name: NameText | None = None
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Certificate:
@@ -106,9 +54,10 @@ class Certificate:
         if len(data) > MAX_CERTIFICATE_BYTES:
             raise CertificateError(f"{len(data)} bytes, more than the {MAX_CERTIFICATE_BYTES} read as one certificate")
         try:
-            certificate = cls(data, certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data))
+            fields = certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data)
         except der.DerError as error:
             raise CertificateError(str(error)) from None
+        certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
         # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
         if certificate.serial[0] != "-" and certificate.serial != "00":
             certificate._load()
@@ -127,7 +76,42 @@ class Certificate:
                 raise CertificateError(_one_line(error)) from None
         return self._x509
 
-    # --- fields ----------------------------------------------------------------------------------
+    # --- what follows from the fields --------------------------------------------------------------
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's name as RFC 4514 text."""
+        return self.issuer_name.text
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether issuer and subject are the same."""
+        return self.issuer_der == self.subject_der
+
+    @property
+    def signature(self) -> str:
+        """The name of the algorithm that it is signed with."""
+        return self.signature_algorithm.name
+
+    @property
+    def authority_key_id(self) -> bytes | None:
+        """The key identifier of authorityKeyIdentifier."""
+        return self.authority_key.identifier
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The dNSName entries of subjectAltName, unchanged."""
+        return self.names.dns
+
+    @property
+    def ip_addresses(self) -> tuple[bytes, ...]:
+        """The iPAddress entries of subjectAltName: 4 or 16 bytes each."""
+        return self.names.ips
+
+    @property
+    def san(self) -> tuple[str, ...]:
+        """Both as text, in their order."""
+        return self.names.texts
 
     @property
     def x509(self) -> x509.Certificate:
@@ -167,7 +151,7 @@ class Certificate:
     @property
     def must_staple(self) -> bool:
         """Whether it demands a stapled OCSP response (RFC 7633)."""
-        entry = self._extensions.get(extensions.TLS_FEATURE)
+        entry = self.extensions.get(extensions.TLS_FEATURE)
         try:
             return entry is not None and extensions.demands_staple_untrusted(entry[1])
         except der.DerError:
@@ -175,7 +159,7 @@ class Certificate:
 
     def extension(self, oid: bytes) -> bytes | None:
         """Return the content of extnValue of an extension by the content bytes of its OID; ``None`` if it is absent."""
-        entry = self._extensions.get(oid)
+        entry = self.extensions.get(oid)
         return entry and entry[1]
 
     def load_constraints(self) -> None:

@@ -15,7 +15,7 @@ from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import SignatureAlgorithm
 
 
-class Fields(Struct, frozen=True):
+class Fields(Struct):
     """What a certificate says (RFC 5280 section 4.1), as ``certificate_fast`` or ``certificate_exact`` read it.
 
     Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC

@@ -16,7 +16,7 @@ from tests.helpers.pki import sequence, tlv
 def value_of(extension: bytes) -> bytes:
     """The content of extnValue of an extension made by the helper."""
     certificate = pki.certificate("x", without=["san", "bc", "ku", "eku", "ski", "aki"], extra=[extension]).parsed
-    ((_, value),) = certificate._extensions.values()
+    ((_, value),) = certificate.extensions.values()
     return value
 
 
