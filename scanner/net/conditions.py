@@ -30,7 +30,7 @@ import trio
 from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
 from scanner.net.clocks import LoopClock
 from scanner.net.outage import OutageMonitor, Server
-from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route
+from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
 
 # Seconds for which the process did not run, while it probed a target, from which on a failure of that target proves nothing: servers
 # were seen to give up on a silent client after some seconds at the earliest.
@@ -167,12 +167,9 @@ def _unreached(evidence: Evidence) -> list[str]:
 
 async def connects(server: Server, seconds: float) -> bool:
     """Return True if a server accepts a connection within ``seconds``; also where this machine has no file to try it with."""
-    address, port = server
-    family = trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET
     with trio.move_on_after(seconds):
         try:
-            with trio.socket.socket(family, trio.socket.SOCK_STREAM) as sock:
-                await sock.connect((address, port))
+            (await open_stream(server)).socket.close()
         except OSError as error:
             return error.errno in EXHAUSTED and error.errno != errno.EADDRNOTAVAIL
         return True

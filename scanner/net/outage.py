@@ -6,7 +6,7 @@ to have worked before, during and after it:
 
 - *after*: some other target was reached by a connection that began later. ``settle`` waits for that, which takes a moment in a
   run where most servers answer.
-- *during*: between the beginning and the end of the failed attempt there was no stretch of ``GAP_SECONDS`` in which nobody was
+- *during*: between the beginning and the end of the failed attempt there was no stretch of ``GAP_SECONDS`` in which no server was
   reached. An outage that ends just before a connect timeout does leaves no other trace: its SYNs were lost all the same.
 
 Where targets that answer are rare, servers that answered earlier in this run are connected to, one every ``TEST_EVERY`` seconds

@@ -215,6 +215,6 @@ async def _exchange(
                 offset, delay, stratum = read_untrusted(data, cookie, sent, received)
             except NtpError as error:
                 if len(data) >= _PACKET.size and data[24:32] != cookie:
-                    continue  # anybody can send such a packet: the answer may still come
+                    continue  # a forged packet: the answer may still come
                 raise error
             return offset, delay, stratum, (sent + received) / 2

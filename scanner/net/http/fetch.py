@@ -265,7 +265,7 @@ async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetch
             if len(body) <= kind.max_bytes:
                 body += chunk
             else:
-                # httpcore's generators end in order only where the connection does
+                # httpcore's generators end cleanly only if the connection ends
                 response.extensions["network_stream"].give_up()
     except httpcore.TimeoutException:
         raise FetchFailed(f"it stopped after {len(body)} bytes", counts=True) from None
