@@ -57,7 +57,7 @@ from scanner.tls.registry_names import alert_name, cipher_name, group_name, sche
 from scanner.trust.transparency import unjudged
 
 
-class Seen(Struct, frozen=True):
+class SeenParts(Struct, frozen=True):
     """What a finding says of what was seen: everything of it but the row, the diagnosis and the times."""
 
     dns: DnsRecord | None = None
@@ -66,7 +66,7 @@ class Seen(Struct, frozen=True):
     observed: dict[str, Any] = {}
 
 
-NOTHING_SEEN: Final = Seen()
+NOTHING_SEEN: Final = SeenParts()
 
 
 # What of the facts about an issuer that no store trusts is published with the address that showed it.
@@ -81,7 +81,7 @@ def seen(
     failed: list[str],
     fragments: Fragments | None = None,
     facts: Struct | None = None,
-) -> Seen:
+) -> SeenParts:
     """Describe what was seen of a target, whose addresses are ``cases``. Bugs of ours are added to ``failed``.
 
     Without ``fragments`` the description is complete by itself. ``facts`` is what the target tells the fleet, if anything.
@@ -102,14 +102,14 @@ def seen(
     if told is not None:
         observed = {**observed, "facts": told}
     dns = None if evidence.dns is None else dns_record(evidence.dns)
-    return Seen(dns, endpoints, certificates.records(), observed)
+    return SeenParts(dns, endpoints, certificates.records(), observed)
 
 
 def finding(
     evidence: Evidence,
     diagnosis: Diagnosis,
     run_id: str,
-    seen: Seen,
+    seen: SeenParts,
     *,
     judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:

@@ -1,7 +1,7 @@
-"""What is said to a service after the handshake, to hear whether it talks to us: one question, one answer, goodbye.
+"""The question that each protocol is asked after the handshake, to learn whether the service talks to us.
 
-Every question is what a client of the protocol says first, before any login; nothing is asked for, sent or changed.
-An answer is FINE (the service goes on), REFUSED (it says no, in words of its own), or not complete yet.
+Every question is what a client of the protocol says first, before any login; nothing is changed by it.
+An answer is FINE (the service goes on), REFUSED (in words of the protocol), or not complete yet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-# The name that we give where a protocol asks a client for one; reserved by RFC 2606
+# The client name for protocols that ask for one; reserved by RFC 2606
 _NAME: Final = b"tlsweep.invalid"
 
 
@@ -38,7 +38,7 @@ _REPLY: Final = re.compile(rb"^([1-6][0-9]{2})(?: [^\n]*)?\r?\n", re.MULTILINE)
 
 
 def _numeric(data: bytes) -> ReplyProgress:
-    """SMTP, FTP, NNTP: the last line of a reply has a space after its code (RFC 5321 section 4.2.1)."""
+    """Classify a reply of SMTP, FTP or NNTP: its last line has a space after the code (RFC 5321 section 4.2.1)."""
     found = _REPLY.search(data)
     if found is None:
         return ReplyProgress.INCOMPLETE
@@ -46,7 +46,7 @@ def _numeric(data: bytes) -> ReplyProgress:
 
 
 def _words(fine: tuple[bytes, ...], refused: tuple[bytes, ...]) -> Callable[[bytes], ReplyProgress]:
-    """Lines that begin so decide; any other is passed over."""
+    """Return a classifier by the beginnings of lines; other lines are skipped."""
 
     def judge(data: bytes) -> ReplyProgress:
         for line in data.split(b"\n")[:-1]:
@@ -61,7 +61,7 @@ def _words(fine: tuple[bytes, ...], refused: tuple[bytes, ...]) -> Callable[[byt
 
 
 def _ldap(data: bytes) -> ReplyProgress:
-    """A BindResponse (RFC 4511 section 4.2.2): resultCode 0, or another."""
+    """Classify a BindResponse (RFC 4511 section 4.2.2) by its resultCode."""
     # LDAPMessage { messageID 1, [APPLICATION 1] { ENUMERATED } }, lengths of one byte or in the long form
     found = re.match(
         rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x84....)\x02\x01\x01\x61(?:[\x00-\x7f]|\x81.|\x82..|\x84....)\x0a\x01(.)",
@@ -75,7 +75,7 @@ def _ldap(data: bytes) -> ReplyProgress:
 
 
 def _postgres(data: bytes) -> ReplyProgress:
-    """AuthenticationRequest and its like, or ErrorResponse (PostgreSQL's protocol, section "Message Formats")."""
+    """Classify a message of PostgreSQL (section "Message Formats" of its protocol): ErrorResponse, or any other."""
     if len(data) < 5 or len(data) < 1 + int.from_bytes(data[1:5], "big"):
         return ReplyProgress.INCOMPLETE
     return ReplyProgress.REFUSED if data[:1] == b"E" else ReplyProgress.FINE
@@ -97,7 +97,7 @@ def _anything(refused: bytes) -> Callable[[bytes], ReplyProgress]:
 
 
 def _startup() -> bytes:
-    """A StartupMessage of protocol 3.0 for a user that nobody is."""
+    """Return a StartupMessage of protocol 3.0 for a user that does not exist."""
     body = (3 << 16).to_bytes(4, "big") + b"user\0tlsweep\0database\0tlsweep\0\0"
     return (len(body) + 4).to_bytes(4, "big") + body
 
@@ -143,7 +143,7 @@ _TALKS: Final[dict[str, Talk]] = {
 
 
 def talk_of(protocol: str, host: str) -> Talk:
-    """What is said to a service of this protocol (HTTP apart); ``host`` is the name that was asked for."""
+    """Return the dialogue with a service of this protocol (HTTP apart); ``host`` is the name that was asked for."""
     if protocol in ("xmpp", "xmpps"):
         return _xmpp_talk("client", host)
     if protocol == "xmpp-server":

@@ -42,7 +42,6 @@ QUIET_WAIT: Final = 1.0
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
 _UNSPOKEN: Final = ""
-_H2: Final = b"h2"
 _HTTP1: Final = b"http/1.1"
 # Connection preface of HTTP/2 (RFC 9113 section 3.4) with an empty SETTINGS frame: a server answers it with its own.
 _H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
@@ -80,7 +79,7 @@ class CompletionRequest(Protocol):
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.x509.client_certificate`` says whether
+    ``clock`` returns seconds since the epoch. The files must be usable (``scanner.x509.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 
@@ -144,7 +143,7 @@ class Completer:
 
 
 def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:
-    """HTTP/1.1 first, since that is what is spoken here; servers that have HTTP/2 alone refuse it, and are met with all."""
+    """Return the ALPN lists to offer in turn: HTTP/1.1, which is spoken here; and all, for servers that have HTTP/2 alone and refuse it."""
     return ((_HTTP1,), alpn) if _HTTP1 in alpn and len(alpn) > 1 else (alpn,)
 
 
@@ -239,7 +238,7 @@ class _CompletedConnection:
             self._failure, self._detail = Failure.MALFORMED, error.reason or str(error)
 
     def _lost(self, failure: Failure, tls: Tls) -> None:
-        """The server ended it: before or after it had our answer to its request for a certificate?"""
+        """Note that the server ended the connection, and whether it had our answer to its request for a certificate by then."""
         if self._done:
             return
         self._failure = failure
@@ -247,7 +246,7 @@ class _CompletedConnection:
             return
         if self._stage is Stage.HELLO:
             # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6);
-            # which version this handshake has, ``ssl`` tells of those that were completed only
+            # ``ssl`` knows the version of completed handshakes only
             if tls.flights > 1 and self._expected is not None and self._expected < TLS13:
                 self._stage = Stage.CLIENT_AUTH
                 self._version = self._expected

@@ -38,16 +38,18 @@ from msgspec.structs import replace
 from scanner.caching import Cache, given_size
 from scanner.diagnosis import assemble
 from scanner.diagnosis.case import NO_FLEET
+from scanner.diagnosis.questions import Question
 from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Evidence, InvalidRow, Target
+from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import Enquiries
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
+from scanner.run.date_requests import DateRequests
 from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
@@ -148,6 +150,7 @@ class Scan:
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
+        self._date_requests = DateRequests()
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
@@ -167,6 +170,13 @@ class Scan:
             reading_finished=feed is not None and feed.finished,
         )
 
+    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
+        """Return the follow-up to make next at an address, as far as this run still has a use for the answer."""
+        return self.judgement.next_question(target, endpoint, started, self._wants_date)
+
+    def _wants_date(self, name: str) -> bool:
+        return self.fold.clock.wanting and self._date_requests.allow(name)
+
     def replace_fold(self, fold: Fold) -> None:
         """Replace what this process knows about the fleet by what all processes of the run do."""
         self.fold = fold
@@ -174,6 +184,7 @@ class Scan:
     def restart_clock(self) -> None:
         """Forget what was learnt of the local clock, which was set just now."""
         self.fold.restart_clock()
+        self._date_requests = DateRequests()
 
     def spill(self) -> None:
         """Write to disk what waits."""
@@ -264,7 +275,7 @@ class Scan:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
         if not self._early.waiting or conditions is None:
             return
-        stand = await conditions.early_ones_count(loopback=self._early_loopback)
+        stand = await conditions.early_failures_are_real(loopback=self._early_loopback)
         nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
             if stand:

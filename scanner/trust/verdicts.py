@@ -1,4 +1,4 @@
-"""What the judges of ``scanner.trust`` say about certificates: plain records, read by ``scanner.diagnosis``."""
+"""Verdicts on certificates: records that ``scanner.trust`` makes and ``scanner.diagnosis`` reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Problem(Struct, frozen=True):
     """A rule that a certificate or path breaks.
 
     ``code`` is a code of the catalogue (``certificate-expired``, ``bad-signature``, ...); ``certificate`` is the
-    SHA-256 (hex) of the certificate that breaks it; ``evidence`` goes into the finding as it stands (JSON types only).
+    SHA-256 (hex) of the certificate that breaks it; ``evidence`` goes into the finding unchanged (JSON types only).
     """
 
     code: str
@@ -24,7 +24,7 @@ class Problem(Struct, frozen=True):
 
 
 class StoreVerdict(Struct, frozen=True):
-    """One trust store's answer for one chain at one moment.
+    """The verdict of one trust store on one chain at one moment.
 
     ``path`` is SHA-256 (hex), leaf first and anchor last, of the path found: the valid one, else the best failing one
     (as far as it goes). ``problems`` is what stops that path, worst first; empty exactly when ``trusted``.
@@ -41,7 +41,7 @@ class StoreVerdict(Struct, frozen=True):
 
 
 class NameVerdict(Struct, frozen=True):
-    """Whether the leaf is for the name asked for (RFC 9525), and what it is for instead.
+    """Whether the leaf is for the target's name (RFC 9525), and what it is for instead.
 
     ``code`` is ``None`` on a match, else ``name-not-in-san``, ``wildcard-depth`` or ``common-name-only``;
     ``nearest`` is a few of the leaf's names, most similar first; ``names`` counts them all.
@@ -84,17 +84,15 @@ class ChainIdentity:
 
 
 class ChainVerdict(Struct, frozen=True, dict=True):
-    """Everything the judges say about what one endpoint sent, before any rule weighs it.
+    """The verdict on the certificates that one endpoint sent.
 
-    ``sent`` is parallel to the certificates as sent; an entry is ``None`` where that certificate does not parse.
-    ``leaf_problems`` concern the leaf alone and hold whatever the store says (expired, not yet valid, self-signed, weak
-    key; expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``,
-    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and is no certificate, and what only some
-    clients refuse in a path that is valid (``scanner.trust.client_limits``).
-    ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
-    with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
-    the estate calls its own (``--private-ca``) issued it.
-    ``error`` is our own exception that kept the stores and paths from being judged.
+    ``sent`` is parallel to the certificates as sent; an entry is ``None`` if that certificate cannot be read.
+    ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key;
+    not expires-soon). ``shape`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
+    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some
+    clients refuse in a valid path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor
+    of the public set. ``path`` is the best path of all stores, leaf first, with its anchor if it has one. ``own_ca``:
+    a CA of ``--private-ca`` issued it. ``error`` is a bug of ours that prevented stores and paths from being judged.
     """
 
     sent: tuple[Certificate | None, ...]
@@ -122,7 +120,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
 
     @_once
     def in_order(self) -> bool:
-        """Whether all selected stores find a valid path, the name matches, and no judge found anything."""
+        """Whether all selected stores find a valid path, the name matches, and there is no problem."""
         return bool(
             self.stores
             and self.leaf is not None

@@ -1,6 +1,7 @@
 """Reads any certificate, element by element, and says in words what is malformed in it.
 
-The reader that defines what a certificate says. ``certificate_fast`` reads the usual form of it in a quarter of the time.
+The reader that defines what a certificate says. ``certificate_fast`` reads the usual form of it in a quarter of the
+time.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def read_untrusted(data: bytes) -> Fields:
 
 
 def _not_understood(critical: tuple[bytes, ...], found_flaws: list[str]) -> tuple[str, ...]:
-    """Return the critical extensions that clients do not understand, dotted; add to ``found_flaws`` those never critical."""
+    """Return the unknown critical extensions, dotted; add to ``found_flaws`` those that must not be critical."""
     unknown: list[str] = []
     for oid in critical:
         never = extensions.NEVER_CRITICAL.get(oid)

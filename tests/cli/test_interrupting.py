@@ -63,7 +63,9 @@ def test_a_full_disk_loses_nothing(suffix: str, workers: str, inventory: Path, t
 
 
 @pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_signals_at_any_moment_end_it_with_3(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_a_signal_at_any_moment_ends_a_scan_with_3(
+    words: list[str], inventory: Path, tmp_path: Path, call: Call
+) -> None:
     output = tmp_path / "findings.ndjson"
     scan = ["scan", str(inventory), "-o", str(output), "--no-progress", *words]
     chance = random.Random(7)
@@ -115,7 +117,7 @@ def test_a_signal_while_modules_are_loaded_or_files_read_ends_a_command_with_3(n
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_reader_that_goes_away_ends_it_with_3(workers: str, inventory: Path) -> None:
+def test_a_closed_pipe_ends_a_scan_with_3(workers: str, inventory: Path) -> None:
     with subprocess.Popen(
         command("scan", inventory, "--workers", workers, "--no-progress", "--rate", "20"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -150,7 +152,7 @@ def test_standard_error_never_changes_the_status(redirection: str, inventory: Pa
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_few_files_make_no_findings_of_ours(workers: str, tmp_path: Path) -> None:
+def test_a_low_file_limit_causes_no_findings(workers: str, tmp_path: Path) -> None:
     """Names at a resolver that says nothing hold a socket each; addresses one too."""
     hosts, output = tmp_path / "hosts.txt", tmp_path / "findings.ndjson"
     hosts.write_text("".join(f"127.6.0.{number}:9\nname{number}.example\n" for number in range(1, 100)))

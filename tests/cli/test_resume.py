@@ -25,7 +25,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_a_killed_run_goes_on(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_a_killed_run_is_resumed(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
     output, certificates = tmp_path / "findings.ndjson", tmp_path / "certificates.ndjson"
     scan = ["scan", str(inventory), "-o", str(output), "--certificates", str(certificates), *words]
     with subprocess.Popen(command(*scan, "--rate", "40"), env=environment(), stderr=subprocess.DEVNULL) as process:
@@ -62,7 +62,7 @@ def test_a_changed_inventory_is_refused(inventory: Path, tmp_path: Path, call: C
     assert output.read_bytes() == whole
 
 
-def test_more_rows_at_the_end_are_no_change(inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_rows_added_at_the_end_are_scanned(inventory: Path, tmp_path: Path, call: Call) -> None:
     output = tmp_path / "findings.ndjson"
     assert call("scan", inventory, "-o", output).status == 0
     inventory.write_text(inventory.read_text() + "127.4.1.1:9\n")
@@ -71,7 +71,7 @@ def test_more_rows_at_the_end_are_no_change(inventory: Path, tmp_path: Path, cal
     assert rows(output) == list(range(1, COUNT + 2))
 
 
-def test_resume_without_an_output_to_go_on_with_starts_one(inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_resume_without_an_output_starts_one(inventory: Path, tmp_path: Path, call: Call) -> None:
     output = tmp_path / "findings.ndjson"
 
     assert call("scan", inventory, "-o", output, "--resume").status == 0
@@ -104,7 +104,7 @@ def test_a_signal_ends_the_run_and_keeps_what_was_done(
     assert rows(output) == list(range(1, COUNT + 1))
 
 
-def test_when_it_is_killed_its_processes_end_too(inventory: Path, tmp_path: Path) -> None:
+def test_worker_processes_end_when_their_parent_is_killed(inventory: Path, tmp_path: Path) -> None:
     output = tmp_path / "findings.ndjson"
     with subprocess.Popen(
         command("scan", inventory, "-o", output, "--workers", "2", "--rate", "20"),

@@ -49,12 +49,12 @@ def judged(protocol: str, data: bytes) -> ReplyProgress:
         ("postgres", b"E\0\0\0\x0aSFAT", INCOMPLETE),
     ],
 )
-def test_answers(protocol: str, data: bytes, answer: ReplyProgress) -> None:
+def test_answers_are_classified(protocol: str, data: bytes, answer: ReplyProgress) -> None:
     assert judged(protocol, data) is answer
 
 
 @pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"tls", "https"}))
-def test_no_answer_is_decided_by_nothing(protocol: str) -> None:
+def test_empty_answer_decides_nothing(protocol: str) -> None:
     judge = talk_of(protocol, "a.test").judge
     assert judge is None or judge(b"") is INCOMPLETE
 

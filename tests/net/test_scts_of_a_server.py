@@ -114,7 +114,7 @@ def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
     assert finding["outcome"] == "ok" and finding["diagnoses"] == []
 
 
-def test_those_of_another_certificate(tmp_path: Path) -> None:
+def test_scts_of_another_certificate(tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare, other = pki.leaf("www.demo.test", logs=()), pki.leaf("www.demo.test", logs=())
     scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.sufficient]

@@ -39,12 +39,12 @@ def test_every_option_of_the_judgement_is_recorded() -> None:
     assert names == (JUDGED_BY_CONFIG.keys() | JUDGED_BY_INPUTS.keys() | {"trust_store"}) - {"lang"}
 
 
-def test_the_defaults_are_not_written() -> None:
+def test_default_options_are_not_written() -> None:
     assert judged_with(ScanConfig(), RunInputs()) == {}
     assert judged_with(ScanConfig(), RunInputs(private_cas=[])) == {}
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_recorded_options_are_read_back(tmp_path: Path) -> None:
     for name in ("r.pem", "l.json", "c.pem"):
         (tmp_path / name).touch()
     files: dict[str, Any] = {"public_roots": str(tmp_path / "r.pem"), "ct_logs": str(tmp_path / "l.json")}
@@ -56,7 +56,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert list(setup.inputs.private_cas) == inputs.private_cas and said == []
 
 
-def test_stores_are_those_by_whose_name_the_run_judged(tmp_path: Path) -> None:
+def test_trust_stores_are_those_named_in_the_finding(tmp_path: Path) -> None:
     roots = tmp_path / "roots.pem"
     roots.touch()
     setup, said = setup_of(recorded((str(roots), "mozilla")))
@@ -66,13 +66,13 @@ def test_stores_are_those_by_whose_name_the_run_judged(tmp_path: Path) -> None:
     assert setup_of(recorded())[0].inputs.trust_stores == ("mozilla",)
 
 
-def test_a_file_that_was_moved_with_the_findings(tmp_path: Path) -> None:
+def test_a_file_beside_the_findings_is_found(tmp_path: Path) -> None:
     (tmp_path / "roots.pem").touch()
     setup, _ = setup_of(recorded(("elsewhere/roots.pem",)), beside=(str(tmp_path),))
     assert setup.inputs.trust_stores == (str(tmp_path / "roots.pem"),)
 
 
-def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> None:
+def test_missing_files_are_left_out_and_logged_once(tmp_path: Path) -> None:
     said: list[str] = []
     options = JudgingOptions({}, log=said.append)
     finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
@@ -82,19 +82,19 @@ def test_files_that_are_gone_are_done_without_and_told_once(tmp_path: Path) -> N
     assert len(said) == 3 and "mozilla in its place" in said[1] and "--ct-logs" in said[0]
 
 
-def test_nothing_but_plain_files_is_opened(tmp_path: Path) -> None:
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     setup, said = setup_of(recorded((str(tmp_path), "/dev/zero")))
     assert setup.inputs.trust_stores == ("mozilla",) and len(said) == 2
 
 
-def test_what_is_given_wins(tmp_path: Path) -> None:
+def test_given_options_override_recorded_ones(tmp_path: Path) -> None:
     finding = recorded((str(tmp_path / "gone.pem"),), at=5, revocation="off")
     setup, said = setup_of(finding, {"trust_store": ("system",), "at": None})
     assert (setup.inputs.trust_stores, setup.config.at, setup.config.revocation) == (("system",), None, "off")
     assert said == [] and setup.recorded == {"revocation"}
 
 
-def test_a_store_that_is_no_store_any_more() -> None:
+def test_an_unusable_trust_store_is_replaced_by_the_default() -> None:
     said: list[str] = []
     options = JudgingOptions({"public_roots": "p"}, log=said.append)
     setup = options.setup(options.key(recorded(("system",), public_roots="x")))
@@ -117,10 +117,10 @@ def test_a_store_that_is_no_store_any_more() -> None:
         {"judged_with": [], "endpoints": []},
     ],
 )
-def test_what_cannot_be_read(finding: dict[str, Any]) -> None:
+def test_options_of_a_wrong_type_are_an_error(finding: dict[str, Any]) -> None:
     with pytest.raises(RecordedError):
         JudgingOptions({}, log=print).key(finding)
 
 
-def test_options_of_a_newer_version_are_passed_over() -> None:
+def test_unknown_options_are_ignored() -> None:
     assert JudgingOptions({}, log=print).key(recorded(mood="grim")) == ()

@@ -83,7 +83,7 @@ def targets(count: int, port: int, first: int = 1) -> Iterator[Row]:
         )
 
 
-def test_limits_are_shared_out() -> None:
+def test_limits_are_divided_among_processes() -> None:
     config = ScanConfig(concurrency=10, rate=30.0, rate_per_address=9.0, concurrency_per_address=8)
 
     parts = shares(config, 3)
@@ -98,7 +98,7 @@ def test_limits_are_shared_out() -> None:
     assert (unlimited.rate, unlimited.rate_per_address, unlimited.concurrency_per_address) == (None, None, None)
 
 
-def test_one_host_is_in_one_process() -> None:
+def test_rows_of_a_host_are_in_one_shard() -> None:
     def target(**changes: Any) -> Target:
         return Target(**{"row": 1, "host": "a.test", "port": 443, "protocol": "tls", "sni": "a.test", **changes})
 
@@ -135,7 +135,7 @@ def test_excluded_rows_reach_no_process(closed_port: int) -> None:
     assert watched.reports == []
 
 
-def test_only_the_row_that_ends_its_process_is_given_up(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_row_that_kills_its_process_is_given_up(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_CHILD", workers._CHILD.replace("scanner.run.worker", "tests.helpers.dying_worker"))
     watched = Watched()
     deadly = Target(row=6, host=DEADLY, port=closed_port, protocol="tls", sni=DEADLY, address="127.3.1.1")
@@ -228,7 +228,7 @@ def leaf(error: BaseException) -> BaseException:
     return error
 
 
-def test_an_error_of_the_inventory_stops_all(closed_port: int) -> None:
+def test_an_inventory_error_stops_all_processes(closed_port: int) -> None:
     def rows() -> Iterator[Row]:
         yield from targets(300, closed_port)
         raise KeyError("the inventory has changed")
@@ -241,7 +241,7 @@ def test_an_error_of_the_inventory_stops_all(closed_port: int) -> None:
     assert watched.pool.processes() == []
 
 
-def test_output_that_fails_stops_all(closed_port: int) -> None:
+def test_an_output_error_stops_all_processes(closed_port: int) -> None:
     watched = Watched()
 
     def full(report: Report) -> None:

@@ -10,7 +10,7 @@ from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerd
 from tests.helpers import pki
 
 
-def test_an_empty_chain_is_trusted_by_nobody() -> None:
+def test_an_empty_chain_is_not_trusted() -> None:
     assert ChainVerdict(()).leaf is None
     assert not ChainVerdict(()).trusted
 
@@ -23,7 +23,7 @@ def test_one_store_suffices() -> None:
     assert ChainVerdict((None,), stores=stores).trusted
 
 
-def test_in_order_is_only_what_no_judge_has_a_word_about() -> None:
+def test_a_verdict_is_in_order_only_without_any_problem() -> None:
     leaf = pki.certificate("www.example.org").parsed
     good = StoreVerdict("a", True, "x", ("y", "x"), ())
     verdict = ChainVerdict((leaf,), stores={"a": good}, name=NameVerdict(True))

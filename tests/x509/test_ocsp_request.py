@@ -15,7 +15,7 @@ CA = WORLD.ca
 
 
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
-def test_a_request_is_what_others_read(hash_name: str) -> None:
+def test_requests_are_read_by_cryptography(hash_name: str) -> None:
     leaf, ca = WORLD.parsed()
     data = asking.encode_request(leaf, ca, hash_name=hash_name)
     builder = their.OCSPRequestBuilder()
@@ -24,13 +24,13 @@ def test_a_request_is_what_others_read(hash_name: str) -> None:
     assert data == same.public_bytes(serialization.Encoding.DER)
 
 
-@pytest.mark.parametrize("serial", [1, 0x80, 0xFF00, 2**159 - 1])
-def test_serial_numbers_are_asked_about_as_they_are(serial: int) -> None:
+@pytest.mark.parametrize("serial", [1, 0x80, -0x80, 0xFF00, 2**159 - 1])
+def test_serial_numbers_are_encoded_exactly(serial: int) -> None:
     leaf = certificate("numbered.example", issuer=CA, serial=serial).parsed
     assert their.load_der_ocsp_request(asking.encode_request(leaf, CA.parsed)).serial_number == serial
 
 
-def test_by_get_where_it_is_short() -> None:
+def test_short_requests_have_a_url() -> None:
     leaf, ca = WORLD.parsed()
     data = asking.encode_request(leaf, ca)
     url = asking.get_url("http://ocsp.test/x", data)

@@ -129,7 +129,7 @@ class Health:
         return None if was is None else ResolverState(self.server, Service.ANSWERING, was.since, True)
 
     def mark_down(self, service: Service, now: float, detail: str | None = None) -> ResolverState:
-        """Note that the resolver answers nobody. Return the change to report."""
+        """Note that the resolver is down. Return the change to report."""
         worked = self._last_usable is not None
         since = self._last_usable if self._last_usable is not None else self._first_failure
         self._down_since = now

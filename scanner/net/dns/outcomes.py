@@ -24,7 +24,7 @@ _STATUS: Final = {
     message_wire.REFUSED: DnsStatus.REFUSED,
 }
 SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
-# From the outcome that says most to the one that says least: a server's answer, silence, nobody there.
+# From the outcome that says most to the one that says least: a server's answer, silence, an unreachable server.
 _BY_RANK: Final = (
     DnsStatus.NOERROR,
     DnsStatus.NODATA,

@@ -101,7 +101,7 @@ class Upstream:
         self._general_codec = self._over_tcp = 0
 
     def statistics(self) -> UpstreamStatistics:
-        """Counters up to now, as an immutable record."""
+        """Return the counts so far, as an immutable record."""
         state = self.health.state
         return UpstreamStatistics(
             server=self.text,
@@ -128,7 +128,7 @@ class Upstream:
 
     def passed_on_retry(self, status: DnsStatus, mark: int) -> None:
         """Note that a question that failed with ``status``, sent at ``mark``, was answered when it was asked again."""
-        self.pace.lost(mark)
+        self.pace.note_loss(mark)
         if status in (DnsStatus.REFUSED, DnsStatus.SERVFAIL):
             self.passed += 1
 
@@ -237,7 +237,7 @@ class Upstream:
                     self._unreachable += 1
         self._answers += answered
         if answered:
-            self.pace.answered(mark, answered, now, good=usable is not None)
+            self.pace.note_answer(mark, answered, now, good=usable is not None)
         if usable is not None:
             self.health.note_usable(now)
             if not checking_disabled:
@@ -259,7 +259,7 @@ class Upstream:
             if self._in_flight < self.pace.limit:
                 self._admit(one_more=True)
             else:
-                self.pace.waiting()
+                self.pace.note_full()
             await self._queue.park()
         finally:
             self._waiting -= 1
@@ -284,7 +284,7 @@ class Upstream:
             self._peak = self._in_flight
         if self._queue or one_more:
             if self._in_flight >= pace.limit:
-                pace.waiting()
+                pace.note_full()
             elif not self._timer:
                 if self._closed:
                     self.release()

@@ -26,7 +26,7 @@ def answer(rcode: int) -> DnsResponse:
     return DnsResponse(rcode, 0, (), (), False, None, None, False, (), ())
 
 
-def test_a_failure_is_nothing_while_others_are_answered() -> None:
+def test_failures_beside_answers_do_not_make_a_resolver_suspect() -> None:
     health = Health("192.0.2.53", 0.0)
     health.note_usable(5.0)
     assert not health.note_failure(4.0, 7.0)
@@ -42,7 +42,7 @@ def test_refusals_of_a_moment_are_overload() -> None:
     assert health.note_failure(6.1, 6.11, refused=True)
 
 
-def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
+def test_failures_right_after_an_answered_test_do_not_count() -> None:
     health = Health("192.0.2.53", 0.0)
     assert health.note_failure(0.0, 3.0)
     assert health.mark_answering(3.1) is None and not health.suspect
@@ -50,7 +50,7 @@ def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
     assert health.note_failure(3.2, 3.2 + TRUSTED_SECONDS)
 
 
-def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
+def test_report_of_a_resolver_that_fell_silent() -> None:
     health = Health("192.0.2.53", 6 * 3600 + 12 * 60)
     health.note_usable(3.0)
     health.note_failure(4.0, 7.0)
@@ -64,7 +64,7 @@ def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
     assert health.patience(50.0) == float("inf") and health.state is None
 
 
-def test_what_is_said_of_one_that_never_answered() -> None:
+def test_report_of_a_resolver_that_never_answered() -> None:
     health = Health("192.0.2.53", 0.0)
     health.note_failure(1.0, 4.0)
     state = health.mark_down(Service.UNREACHABLE, 4.0, "connection refused")
@@ -88,7 +88,7 @@ def test_what_is_said_of_one_that_never_answered() -> None:
         ([SILENT], Service.SILENT),
     ],
 )
-def test_what_replies_show(replies: list[DnsResponse | NoAnswer], service: Service) -> None:
+def test_service_is_the_best_that_replies_show(replies: list[DnsResponse | NoAnswer], service: Service) -> None:
     assert service_seen(replies)[0] is service
 
 

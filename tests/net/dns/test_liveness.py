@@ -61,7 +61,7 @@ async def watch(asked: Asked, *, answered: Sequence[str] = ()) -> tuple[list[Res
 
 
 @trio_test
-async def test_one_that_lives_is_cleared_at_once_and_nothing_is_said(clock: MockClock) -> None:
+async def test_resolver_that_answers_the_test_is_cleared_without_a_report(clock: MockClock) -> None:
     asked = Asked(0.0)
     assert await watch(asked, answered=["a.example"]) == ([], [])
     assert trio.current_time() < 0.5, "the dead name is not waited for"
@@ -69,7 +69,7 @@ async def test_one_that_lives_is_cleared_at_once_and_nothing_is_said(clock: Mock
 
 
 @trio_test
-async def test_lost_questions_of_life_are_repeated_and_then_asked_over_tcp(clock: MockClock) -> None:
+async def test_lost_test_questions_are_repeated_and_then_asked_over_tcp(clock: MockClock) -> None:
     asked = Asked(0.0, over_tcp=True)
     assert await watch(asked, answered=["a.example"]) == ([], [])
     assert [tcp for _time, name, tcp in asked.asked if name == "a.example"] == [False, False, True]

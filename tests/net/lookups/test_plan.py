@@ -413,7 +413,7 @@ def test_a_certificate_that_an_issuer_had_to_be_fetched_for_is_asked_about_too()
 # --- put together --------------------------------------------------------------------------------
 
 
-def test_over_the_network() -> None:
+def test_time_over_the_network() -> None:
     """The whole way: a private responder on loopback, and the same without leave to go there."""
 
     async def main(private: bool) -> tuple[list[str], list[str]]:
