@@ -124,7 +124,7 @@ class PathSearch:
         try:
             for context in self.contexts:
                 found.update(link.issuer for link in self._builder.links(self.leaf, context, complete=complete))
-                for path_set in (*context.closed.values(), *context.completed.values()):
+                for path_set in context.paths.values():
                     for path in path_set.paths:
                         self._builder.budget.charge(len(path.certificates))
                         found.update(path.certificates)
@@ -163,7 +163,7 @@ class PathSearch:
         for place, link in enumerate(builder.links(leaf, context, complete=False)):
             if link.problems and builder.self_signed(leaf):
                 continue  # it is self-signed, and that counts, not that a CA of its own name did not sign it
-            for above_path in builder.issuer_paths(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=False):
                 path = self._check(link, above_path, context)
                 path.first = first and place == 0
                 first = False
@@ -172,7 +172,7 @@ class PathSearch:
     def _completions(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder = self._builder
         for link in builder.links(self.leaf, context, complete=True):
-            for above_path in builder.completions(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=True):
                 if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
                     _ITS_OWN
                 ):
