@@ -42,7 +42,6 @@ QUIET_WAIT: Final = 1.0
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
 _UNSPOKEN: Final = ""
-_H2: Final = b"h2"
 _HTTP1: Final = b"http/1.1"
 # Connection preface of HTTP/2 (RFC 9113 section 3.4) with an empty SETTINGS frame: a server answers it with its own.
 _H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")

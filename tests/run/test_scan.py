@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from scanner.caching import clear_all
 from scanner.inventory.exclude import Exclusions, mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
@@ -150,7 +151,6 @@ SEAMS = [
     "scanner.trust.verifier:matched",
     "scanner.trust.verifier:PathBuilder.links",
     "scanner.diagnosis.engine:dns_claims",
-    "scanner.diagnosis.engine:group_claims",
     "scanner.diagnosis.engine:chain_report",
     *(f"scanner.diagnosis.engine:{rules}" for rules in ("OF_STRANGERS", "OF_ANSWERS")),
     "scanner.diagnosis.engine:_diagnosis",
@@ -188,6 +188,7 @@ def some_expired(connection: Connection) -> Probe:
 
 def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
     """Let what is at ``seam`` fail."""
+    clear_all()  # words that earlier runs have left
     place, _, path = seam.partition(":")
     owner: Any = importlib.import_module(place)
     *parents, name = path.split(".")

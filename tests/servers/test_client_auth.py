@@ -76,7 +76,7 @@ def at(start: Start, spec: ServerSpec) -> tuple[Target, Path]:
 
 
 @pytest.mark.parametrize(("spec", "code"), WEB, ids=lambda value: value.id if isinstance(value, ServerSpec) else "")
-def test_web_servers_without_a_client_certificate(spec: ServerSpec, code: str, start: Start) -> None:
+def test_web_servers_that_want_a_client_certificate_are_recognised(spec: ServerSpec, code: str, start: Start) -> None:
     finding = scan(*at(start, spec))
     check(finding, code)
     assert finding["endpoints"][0]["version"] == spec.expected.version
@@ -98,7 +98,9 @@ def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, T
         )
 
 
-def test_other_protocols_without_a_client_certificate(asking: tuple[Asking, Target], pki: Pki) -> None:
+def test_servers_of_other_protocols_that_want_a_client_certificate_are_recognised(
+    asking: tuple[Asking, Target], pki: Pki
+) -> None:
     chosen, target = asking
     check(scan(target, pki.roots_file), chosen.without)
 

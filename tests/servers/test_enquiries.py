@@ -271,7 +271,9 @@ def test_a_published_issuer_is_fetched(path: str, place: Place, tmp_path: Path) 
         ("large.crl", "more than the 1048576"),
     ],
 )
-def test_an_issuer_that_cannot_be_fetched(path: str, error: str, place: Place, tmp_path: Path) -> None:
+def test_an_issuer_that_cannot_be_fetched_is_reported_with_the_error(
+    path: str, error: str, place: Place, tmp_path: Path
+) -> None:
     found = scanned(place.leaf("aia.example", serial=0x2002, aia=path), tmp_path)
     assert codes(found) == ["intermediate-unobtainable"]
     [answer] = found["diagnoses"][0]["evidence"]["answers"]
@@ -289,7 +291,7 @@ def test_private_addresses_are_not_contacted_by_default(place: Place, tmp_path: 
 
 
 @pytest.mark.parametrize(("serial", "said"), [(GOOD, []), (REVOKED, ["revoked-ocsp"])])
-def test_answers_of_openssls_responder(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
+def test_openssls_responder_decides(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("ocsp.example", serial=serial, ocsp=True), tmp_path, CA)
     assert codes(found) == said
 

@@ -46,7 +46,7 @@ def test_old_versions_and_weak_suites_are_reported(start: Start) -> None:
     assert "TLSv1.0" in finding["endpoints"][0]["versions"]
 
 
-def test_only_the_newest_version(start: Start) -> None:
+def test_a_server_of_only_the_newest_version_is_noted(start: Start) -> None:
     (finding,) = scan([start(STRICT)], EVERYTHING)
     assert codes(finding) == {"modern-version-only"}
     assert finding["outcome"] == "ok"
@@ -102,7 +102,7 @@ def scanned(
     return finding
 
 
-def test_a_server_that_requires_a_name(tmp_path: Path) -> None:
+def test_a_server_that_requires_a_name_is_noted(tmp_path: Path) -> None:
     def wants_a_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
         return None if name else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
@@ -121,7 +121,7 @@ def test_a_server_that_requires_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trusting_first", [True, False])
-def test_one_store_trusts_it_and_another_does_not(tmp_path: Path, trusting_first: bool) -> None:
+def test_a_certificate_that_only_one_store_trusts_is_reported(tmp_path: Path, trusting_first: bool) -> None:
     def stores(root: pki.Issued) -> list[str]:
         trusting, other = tmp_path / "trusting.pem", tmp_path / "other.pem"
         trusting.write_text(root.pem)

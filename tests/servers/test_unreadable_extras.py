@@ -121,14 +121,14 @@ STAPLES = {
 
 
 @pytest.mark.parametrize("staple", STAPLES.values(), ids=STAPLES)
-def test_a_malformed_staple(staple: bytes, tmp_path: Path) -> None:
+def test_a_malformed_staple_does_not_hide_the_fault(staple: bytes, tmp_path: Path) -> None:
     finding = scanned(lambda _: sending(leaf(expired=True), CA, staple=staple), {}, tmp_path)
     check_stands(finding, "expired-or-self-signed", "certificate-expired")
     assert finding["endpoints"][0]["version"] == "TLSv1.2"
 
 
 @pytest.mark.parametrize("answer", STAPLES.values(), ids=STAPLES)
-def test_a_malformed_ocsp_response(answer: bytes, tmp_path: Path) -> None:
+def test_a_malformed_ocsp_response_does_not_hide_the_fault(answer: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="ocsp", port=port), CA)
 
@@ -148,7 +148,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("listed", LISTS.values(), ids=LISTS)
-def test_a_malformed_crl(listed: bytes, tmp_path: Path) -> None:
+def test_a_malformed_crl_does_not_hide_the_fault(listed: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="crl", port=port), CA)
 
@@ -170,7 +170,7 @@ ISSUERS = {
 
 
 @pytest.mark.parametrize("published", ISSUERS.values(), ids=ISSUERS)
-def test_a_malformed_published_issuer(published: bytes, tmp_path: Path) -> None:
+def test_a_malformed_published_issuer_does_not_hide_the_fault(published: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(expired=True, path="aia", port=port))
 
@@ -180,7 +180,7 @@ def test_a_malformed_published_issuer(published: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [65_000, 65_529])
-def test_a_cookie_that_is_too_long_for_a_hello(size: int, tmp_path: Path) -> None:
+def test_a_cookie_that_is_too_long_for_a_hello_is_the_servers_fault(size: int, tmp_path: Path) -> None:
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         session_id = said[44:76]

@@ -122,7 +122,7 @@ def test_numeric_ids_become_text_and_certificates_need_a_digest() -> None:
         (17, None),
     ],
 )
-def test_timestamps(text: object, result: str | None) -> None:
+def test_timestamps_are_converted_to_utc_or_null(text: object, result: str | None) -> None:
     assert rows.timestamp(text) == result
 
 
