@@ -257,7 +257,7 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        if self._load is not None and not all(verdict is None or verdict.in_order for verdict in verdicts):
+        if self._load is not None and not all(verdict is None or verdict.is_valid for verdict in verdicts):
             await self._read_ahead()
         self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:
