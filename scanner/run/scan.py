@@ -156,18 +156,18 @@ class Scan:
         self._sharing = 0
         self._done = 0
         self._workers = 0
-        self._feed: RowQueue | None = None
+        self._queue: RowQueue | None = None
 
     def statistics(self) -> ScanStatistics:
         """Counts at this moment."""
-        feed = self._feed
+        queue = self._queue
         return ScanStatistics(
-            read=feed.read if feed else 0,
+            read=queue.read if queue else 0,
             done=self._done,
             held=self._held.waiting + self._reprobes.waiting + self._early.waiting,
             outcomes=dict(self._outcomes),
             pacing=self._pacer.statistics(),
-            reading_finished=feed is not None and feed.finished,
+            reading_finished=queue is not None and queue.finished,
         )
 
     def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
@@ -201,27 +201,27 @@ class Scan:
 
         ``before_settling`` is awaited when only what waits for the fleet is left.
         """
-        feed = self._feed = RowQueue(rows)
+        queue = self._queue = RowQueue(rows)
         async with trio.open_nursery() as nursery:
 
-            def hire(ready: int) -> None:
+            def start_tasks(ready: int) -> None:
                 # as many as may be in flight, and one more for each that waits without a place
                 useful = min(self._config.concurrency + self._pacer.waiting_without_slot, self._most_workers)
-                for _ in range(min(ready - feed.idle, useful - self._workers)):
+                for _ in range(min(ready - queue.idle, useful - self._workers)):
                     self._workers += 1
-                    nursery.start_soon(self._work, feed, services)
+                    nursery.start_soon(self._work, queue, services)
 
-            self._pacer.on_slot_yielded = lambda: hire(min(feed.ready, 1))
-            await feed.read_all(hire)
+            self._pacer.on_slot_yielded = lambda: start_tasks(min(queue.ready, 1))
+            await queue.read_all(start_tasks)
         await self._settle_early(services.conditions)
         await self._reprobe(services)
         if before_settling is not None:
             await before_settling()
         await self._settle()
 
-    async def _work(self, feed: RowQueue, services: Services) -> None:
+    async def _work(self, queue: RowQueue, services: Services) -> None:
         in_flight, recent = self._in_flight, self._recent
-        while (row := await feed.get()) is not None:
+        while (row := await queue.get()) is not None:
             if isinstance(row, InvalidRow):
                 self._write(finding_record.invalid_finding(row, self.judgement.run_id, started=self._clock()))
                 continue

@@ -141,21 +141,15 @@ class PathSearch:
     def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
         """Yield all paths through anchors and what was sent, those already checked first."""
         key = id(context)
-        checked = self._checked.setdefault(key, [])
-        rest = self._rest.get(key)
-        if rest is None:
-            rest = self._rest[key] = self._check_all(context)
-        place = 0
-        while True:
-            if place == len(checked):
-                path = next(rest, None)
-                if path is None:
-                    if self.exhausted:
-                        raise TooCostly  # the generator that raised it has ended
-                    return
-                checked.append(path)
-            yield checked[place]
-            place += 1
+        if key not in self._rest:
+            self._checked[key], self._rest[key] = [], self._check_all(context)
+        checked = self._checked[key]
+        yield from checked
+        for path in self._rest[key]:
+            checked.append(path)
+            yield path
+        if self.exhausted:
+            raise TooCostly  # the generator that raised it has ended
 
     def _check_all(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder, leaf = self._builder, self.leaf

@@ -1,4 +1,4 @@
-"""The page for a person: complete, in order, and harmless whatever it shows."""
+"""The page of a finding is complete, ordered, and harmless whatever it shows."""
 
 from __future__ import annotations
 
