@@ -119,7 +119,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
         return any(store.trusted for store in self.stores.values())
 
     @_once
-    def is_valid(self) -> bool:
+    def is_clean(self) -> bool:
         """Whether all selected stores find a valid path, the name matches, and there is no problem."""
         return bool(
             self.stores
