@@ -1,4 +1,4 @@
-"""Exceptions of our own: what is one, and the line that describes it."""
+"""Which exceptions are bugs, which are reported, and how they are described."""
 
 from __future__ import annotations
 

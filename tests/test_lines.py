@@ -1,4 +1,4 @@
-"""Lines of anything: bounded, in order, nothing lost that could be read."""
+"""Lines of any input, in bounded memory, without losing anything that could be read."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class PathSearch:
         try:
             for context in self.contexts:
                 found.update(link.issuer for link in self._builder.links(self.leaf, context, complete=complete))
-                for path_set in (*context.closed.values(), *context.completed.values()):
+                for path_set in context.paths.values():
                     for path in path_set.paths:
                         self._builder.budget.charge(len(path.certificates))
                         found.update(path.certificates)
@@ -141,21 +141,15 @@ class PathSearch:
     def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
         """Yield all paths through anchors and what was sent, those already checked first."""
         key = id(context)
-        checked = self._checked.setdefault(key, [])
-        rest = self._rest.get(key)
-        if rest is None:
-            rest = self._rest[key] = self._check_all(context)
-        place = 0
-        while True:
-            if place == len(checked):
-                path = next(rest, None)
-                if path is None:
-                    if self.exhausted:
-                        raise TooCostly  # the generator that raised it has ended
-                    return
-                checked.append(path)
-            yield checked[place]
-            place += 1
+        if key not in self._rest:
+            self._checked[key], self._rest[key] = [], self._check_all(context)
+        checked = self._checked[key]
+        yield from checked
+        for path in self._rest[key]:
+            checked.append(path)
+            yield path
+        if self.exhausted:
+            raise TooCostly  # the generator that raised it has ended
 
     def _check_all(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder, leaf = self._builder, self.leaf
@@ -163,7 +157,7 @@ class PathSearch:
         for place, link in enumerate(builder.links(leaf, context, complete=False)):
             if link.problems and builder.self_signed(leaf):
                 continue  # it is self-signed, and that counts, not that a CA of its own name did not sign it
-            for above_path in builder.issuer_paths(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=False):
                 path = self._check(link, above_path, context)
                 path.first = first and place == 0
                 first = False
@@ -172,7 +166,7 @@ class PathSearch:
     def _completions(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder = self._builder
         for link in builder.links(self.leaf, context, complete=True):
-            for above_path in builder.completions(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=True):
                 if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
                     _ITS_OWN
                 ):

@@ -112,9 +112,9 @@ class ChainContext(Struct):
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
     cut: bool = False  # more than MAX_SENT were sent
-    closed: dict[str, PathSet] = field(default_factory=dict)
-    completed: dict[str, PathSet] = field(default_factory=dict)
-    kept: int = 0  # number of paths in both
+    # by the SHA-256 of the issuer, and whether certificates that were not sent are in them
+    paths: dict[tuple[str, bool], PathSet] = field(default_factory=dict)
+    kept: int = 0  # number of all paths
     _by_name: dict[object, list[Certificate]] | None = None
 
     @property
@@ -124,12 +124,14 @@ class ChainContext(Struct):
         paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
         return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
 
-    def has_room(self, path_set: PathSet) -> bool:
-        """Return True if these paths may be kept too, and count them."""
-        if self.kept + len(path_set.paths) > MAX_PATHS_KEPT:
-            return False
-        self.kept += len(path_set.paths)
-        return True
+    def keep(self, key: tuple[str, bool], found: PathSet) -> None:
+        """Keep these paths if there is room."""
+        replaced = self.paths.pop(key, None)
+        self.kept += len(found.paths) - (0 if replaced is None else len(replaced.paths))
+        if self.kept > MAX_PATHS_KEPT:
+            self.kept -= len(found.paths)
+        else:
+            self.paths[key] = found
 
     def similar(self, name: bytes) -> list[Certificate]:
         """Return the certificates sent whose subject is ``name`` in another spelling."""
@@ -228,30 +230,22 @@ class PathBuilder:
 
     # --- paths -----------------------------------------------------------------------------------
 
-    def issuer_paths(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """Return all paths from ``issuer`` up through anchors and certificates that were sent."""
-        found = context.closed.get(issuer.sha256)
-        if found is None:
-            found = self._path_set(issuer, context, source, complete=False)
-            if context.has_room(found):
-                context.closed[issuer.sha256] = found
-        else:
-            self.budget.charge_again(found.charges)
-        return found.paths
-
-    def completions(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """Return all paths from ``issuer`` up, through certificates that were not sent too."""
-        found = context.completed.get(issuer.sha256)
-        if found is None or found.pool != self._intermediates.size:
-            if found is not None:  # found before more certificates were met
-                del context.completed[issuer.sha256]
-                context.kept -= len(found.paths)
-            found = self._path_set(issuer, context, source, complete=True)
-            if context.has_room(found):
-                context.completed[issuer.sha256] = found
-        else:
-            self.budget.charge_again(found.charges)
-        return found.paths
+    def paths_above(
+        self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool
+    ) -> list[IssuerPath]:
+        """Return all paths from ``issuer`` up through anchors and what was sent; ``complete``: what was not sent too."""
+        key = issuer.sha256, complete
+        known = context.paths.get(key)
+        if known is not None and (not complete or known.pool == self._intermediates.size):
+            self.budget.charge_again(known.charges)
+            return known.paths
+        charges = self.budget.record_charges()
+        try:
+            found = self._search(issuer, context, source, complete=complete)
+        finally:
+            self.budget.stop_recording()
+        context.keep(key, PathSet(found, charges, self._intermediates.size))
+        return found
 
     def links(self, child: Certificate, context: ChainContext, *, complete: bool) -> list[Link]:
         """Return the issuers of ``child``: those whose signature verifies, else the likeliest one with its problem.
@@ -325,15 +319,7 @@ class PathBuilder:
         self.budget.charge((len(named_issuer) + len(issuer.issuer_der)) // 2)
         return comparable(named_issuer) != comparable(issuer.issuer_der)
 
-    def _path_set(self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool) -> PathSet:
-        charges = self.budget.record_charges()
-        try:
-            found = self._paths_above(issuer, context, source, complete=complete)
-        finally:
-            self.budget.stop_recording()
-        return PathSet(found, charges, self._intermediates.size)
-
-    def _paths_above(
+    def _search(
         self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool
     ) -> list[IssuerPath]:
         found: list[IssuerPath] = []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -56,6 +55,28 @@ class NameVerdict(Struct, frozen=True):
     common_name: str | None = None
 
 
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """A property that is worked out when it is first asked for. ``functools.cached_property`` takes a lock for that, and more than
+    twice the time (Python 3.11): each chain that one host alone has pays it for each of its properties."""
+
+    __slots__ = ("_make", "_name")
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, verdict: Any, owner: object = None) -> _T:
+        value = verdict.__dict__[self._name] = self._make(verdict)
+        return value
+
+
+def _once(make: Callable[[Any], _T]) -> _Once[_T]:
+    return _Once(make)
+
+
 class ChainIdentity:
     """What several verdicts have in common, to keep something by: compared by identity, and may be referred to weakly."""
 
@@ -67,7 +88,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
 
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` if that certificate cannot be read.
     ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key;
-    not expires-soon). ``shape`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
+    not expires-soon). ``chain_problems`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
     ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some
     clients refuse in a valid path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor
     of the public set. ``path`` is the best path of all stores, leaf first, with its anchor if it has one. ``own_ca``:
@@ -77,7 +98,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     sent: tuple[Certificate | None, ...]
     leaf_problems: tuple[Problem, ...] = ()
     stores: Mapping[str, StoreVerdict] = field(default_factory=dict)
-    shape: tuple[Problem, ...] = ()
+    chain_problems: tuple[Problem, ...] = ()
     name: NameVerdict | None = None
     publicly_trusted: bool = False
     path: tuple[Certificate, ...] = ()
@@ -87,18 +108,18 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     def __hash__(self) -> int:
         return hash((self.sent, self.path, self.name))  # the rest has mappings in it
 
-    @cached_property
+    @_once
     def leaf(self) -> Certificate | None:
         """The end-entity certificate, if one was sent and parses."""
         return self.sent[0] if self.sent else None
 
-    @cached_property
+    @_once
     def trusted(self) -> bool:
         """Whether some selected store finds a valid path."""
         return any(store.trusted for store in self.stores.values())
 
-    @cached_property
-    def in_order(self) -> bool:
+    @_once
+    def is_clean(self) -> bool:
         """Whether all selected stores find a valid path, the name matches, and there is no problem."""
         return bool(
             self.stores
@@ -106,11 +127,11 @@ class ChainVerdict(Struct, frozen=True, dict=True):
             and self.name is not None
             and self.name.matches
             and not self.leaf_problems
-            and not self.shape
+            and not self.chain_problems
             and all(s.trusted and not s.problems and not s.completed_from for s in self.stores.values())
         )
 
-    @cached_property
+    @_once
     def identity(self) -> ChainIdentity:
         """Return what verdicts on one chain for different names share, and no other verdict has."""
         return ChainIdentity()

@@ -26,12 +26,13 @@ from msgspec import Struct, field
 
 from scanner.caching import Cache
 from scanner.trust import certificate_rules as rules
-from scanner.trust import placeholders, verifier_caches
+from scanner.trust import placeholders
+from scanner.trust import verifier_caches as limits
 from scanner.trust.chrome_store import chrome_problem, chrome_store
 from scanner.trust.client_limits import authority_as_server, client_limit_problems, no_digital_signature
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.issuer_paths import cacheable_path
+from scanner.trust.issuer_paths import CachedIssuerPath, cacheable_path
 from scanner.trust.path_check import CLOSED, LIMIT, CheckedPath, self_signed
 from scanner.trust.path_search import PathSearch, interval
 from scanner.trust.paths import MAX_SENT, ChainContext, PathBuilder, chain_context
@@ -91,12 +92,25 @@ class ChainVerifier:
         self._intermediates = intermediates
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
-        self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.chains()
-        self._costly: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.costly()
-        self._issuers = verifier_caches.issuers()
-        self._leaves = verifier_caches.leaves()
-        self._contexts = verifier_caches.contexts()
-        self._issuer_paths = verifier_caches.issuer_paths()
+        self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = Cache(
+            limits.MAX_CHAINS, limits.MAX_CHAINS_BYTES, limits.chain_bytes, on_second_put=True
+        )
+        self._costly: Cache[tuple[bytes, ...], _CachedVerdict] = Cache(
+            limits.MAX_COSTLY, limits.MAX_COSTLY_BYTES, limits.chain_bytes
+        )
+        self._issuers: Cache[bytes, Certificate] = Cache(
+            limits.MAX_ISSUERS, limits.MAX_ISSUERS_BYTES, limits.certificate_bytes
+        )
+        self._leaves: Cache[bytes, Certificate] = Cache(
+            limits.MAX_LEAVES, limits.MAX_LEAVES_BYTES, limits.certificate_bytes, on_second_put=True
+        )
+        self._contexts: Cache[tuple[str, ...], tuple[ChainContext, ...]] = Cache(
+            limits.MAX_CONTEXTS, limits.MAX_CONTEXTS_BYTES, limits.context_bytes
+        )
+        # by the DER of the issuer's name and the certificates sent after the leaf
+        self._issuer_paths: Cache[tuple[bytes, ...], CachedIssuerPath] = Cache(
+            limits.MAX_ISSUER_PATHS, limits.MAX_ISSUER_PATHS_BYTES, limits.issuer_path_bytes
+        )
 
     @property
     def intermediates(self) -> Intermediates:
@@ -214,7 +228,7 @@ class ChainVerifier:
             sent,
             self._leaf_problems(leaf, problems, paths),
             paths.stores,
-            (*malformed, *self._shape(search, sent, paths, at)),
+            (*malformed, *self._chain_problems(search, sent, paths, at)),
             None,
             paths.is_public,
             path,
@@ -287,7 +301,7 @@ class ChainVerifier:
             found.append(too_long)
         return tuple(found)
 
-    def _shape(
+    def _chain_problems(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
     ) -> tuple[Problem, ...]:
         """Return what is wrong with the chain as sent, and what only some clients refuse in a path that is valid."""

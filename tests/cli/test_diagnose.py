@@ -74,12 +74,12 @@ def test_certificates_missing_from_the_findings_come_from_another_file(
 
     done = call("diagnose", part)
     assert (done.status, done.out.encode()) == (0, second)  # as it was
-    told = done.err.splitlines()
-    assert told[2:-1] == [
+    log = done.err.splitlines()
+    assert log[2:-1] == [
         "tlsweep: 1 finding is as it was, since it cannot be judged again (first: www.example.org: the certificate "
         f"'{leaf().sha256[:16]}' is in none of the files)",
     ]
-    assert told[-1].startswith("tlsweep: 1 line left out: no finding (first: line 2: not JSON")
+    assert log[-1].startswith("tlsweep: 1 line left out: no finding (first: line 2: not JSON")
     assert " 1 the same" in call("diagnose", part, "--certificates", beside).err
 
 

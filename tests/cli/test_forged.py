@@ -1,4 +1,4 @@
-"""Findings that nobody of ours wrote cost their line, whatever command reads them; nothing in them reaches a reader raw."""
+"""Forged findings cost only their line, whatever command reads them, and nothing in them is printed unescaped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
 @pytest.fixture(scope="module")
 def files(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(findings of a scan, the same and after them forged ones)."""
+    """Return a file of real findings, and one of these followed by forged ones."""
     place = tmp_path_factory.mktemp("forged")
     real, false = place / "real.ndjson", place / "forged.ndjson"
     done = run_process(

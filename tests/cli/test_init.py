@@ -1,4 +1,4 @@
-"""What holds for every command: help, versions, mistakes."""
+"""Help, version and usage errors of every command."""
 
 from __future__ import annotations
 

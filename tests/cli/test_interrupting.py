@@ -80,10 +80,10 @@ def test_a_signal_at_any_moment_ends_a_scan_with_3(
                 if again:
                     time.sleep(chance.uniform(0, 0.1))
                     process.send_signal(signal.SIGHUP)
-                _, said = process.communicate(timeout=30)
-            assert process.returncode == 3, said
-            assert b"Traceback" not in said
-            assert said.count(b"\n") == 1, said
+                _, shown = process.communicate(timeout=30)
+            assert process.returncode == 3, shown
+            assert b"Traceback" not in shown
+            assert shown.count(b"\n") == 1, shown
             assert not left_behind(process.pid)
     assert call(*scan, "--resume").status == 0
     assert rows(output) == list(range(1, COUNT + 1))
@@ -110,9 +110,9 @@ def test_a_signal_while_modules_are_loaded_or_files_read_ends_a_command_with_3(n
         ) as process:  # fmt: skip
             time.sleep(moment)
             process.send_signal(number)
-            _, said = process.communicate(timeout=30)
-        assert process.returncode == 3 or (name == "check" and process.returncode == 0), (name, said)
-        assert b"Traceback" not in said
+            _, shown = process.communicate(timeout=30)
+        assert process.returncode == 3 or (name == "check" and process.returncode == 0), (name, shown)
+        assert b"Traceback" not in shown
         assert not left_behind(process.pid)
 
 
@@ -126,9 +126,9 @@ def test_a_closed_pipe_ends_a_scan_with_3(workers: str, inventory: Path) -> None
         assert process.stdout.readline().startswith(b"{")
         process.stdout.close()
         assert process.stderr is not None
-        said = process.stderr.read()
+        shown = process.stderr.read()
         assert process.wait(timeout=30) == 3
-    assert said.count(b"\n") == 1, said
+    assert shown.count(b"\n") == 1, shown
     assert not left_behind(process.pid)
 
 
@@ -164,6 +164,6 @@ def test_a_low_file_limit_causes_no_findings(workers: str, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     findings = [item for item in read_findings([str(output)]) if isinstance(item, dict)]
     assert len(findings) == 198
-    # of names it is said that the resolver answers nobody
+    # of names it is shown that the resolver answers nobody
     assert all("resolver 127.0.0.1:9" in item.get("error", "resolver 127.0.0.1:9") for item in findings)
     assert not any("file" in str(diagnosis) for item in findings for diagnosis in item["diagnoses"])

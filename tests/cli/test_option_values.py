@@ -1,4 +1,4 @@
-"""What the values of the options become."""
+"""Values of options become configuration and inputs."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_other_texts_are_not_a_number_of_workers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "shown"),
     [
         (["--client-key", "{key}"], "--client-key goes with --client-cert"),
         (["--client-cert", "{missing}"], "No such file"),
@@ -138,7 +138,7 @@ def test_other_texts_are_not_a_number_of_workers(text: str) -> None:
 )
 @pytest.mark.parametrize("command", ["check", "scan"])
 def test_an_unusable_client_certificate_is_refused(
-    command: str, words: list[str], said: str, tmp_path: Path, call: Call
+    command: str, words: list[str], shown: str, tmp_path: Path, call: Call
 ) -> None:
     certificate, key = certificate_files("ec")
     locked = tmp_path / "locked.pem"
@@ -148,4 +148,4 @@ def test_an_unusable_client_certificate_is_refused(
     (tmp_path / "inventory").write_text("192.0.2.1\n")
     target = "192.0.2.1" if command == "check" else tmp_path / "inventory"
     given = [word.format(missing=tmp_path / "missing", **names) for word in words]
-    assert said in refused(call(command, target, *given))
+    assert shown in refused(call(command, target, *given))

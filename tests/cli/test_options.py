@@ -178,9 +178,9 @@ def test_a_hostile_file_is_refused_in_one_line(text: str, tmp_path: Path, call: 
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
 
-    said = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
-    assert len(said) < 600
-    assert "\x1b" not in said
+    shown = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
+    assert len(shown) < 600
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A run that was killed goes on; no row is lost, none is there twice."""
+"""A killed run is resumed without losing or repeating a row."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def test_a_signal_ends_the_run_and_keeps_what_was_done(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(stop)
-        _, said = process.communicate(timeout=20)
+        _, shown = process.communicate(timeout=20)
 
     assert process.returncode == 3
-    assert said.decode().count("\n") == 1, said
-    assert "--resume" in said.decode()
+    assert shown.decode().count("\n") == 1, shown
+    assert "--resume" in shown.decode()
     done = len(findings(output))
     assert 5 <= done < COUNT
     assert call(*scan, "--resume").status == 0
@@ -116,9 +116,9 @@ def test_worker_processes_end_when_their_parent_is_killed(inventory: Path, tmp_p
             time.sleep(0.05)
         process.kill()
         # the workers hold the other end of standard error until they are gone
-        _, said = process.communicate(timeout=20)
+        _, shown = process.communicate(timeout=20)
 
-    assert said == b"" or b"Traceback" not in said
+    assert shown == b"" or b"Traceback" not in shown
     assert orjson.loads(output.read_bytes().splitlines()[0])["schema"] == "tlsweep/1"
 
 
@@ -134,7 +134,7 @@ def test_waiting_for_input_can_be_interrupted(words: list[str]) -> None:
         first = process.stdout.readline()  # a row that comes alone is not kept waiting for others
         process.send_signal(signal.SIGINT)
         process.wait(20)
-        said = process.stderr.read()
+        shown = process.stderr.read()
 
     assert orjson.loads(first)["target"]["row"] == 1
-    assert (process.returncode, said) == (3, b"tlsweep: interrupted, what was done is kept\n")
+    assert (process.returncode, shown) == (3, b"tlsweep: interrupted, what was done is kept\n")

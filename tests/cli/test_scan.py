@@ -131,7 +131,7 @@ def test_fail_on_sets_the_exit_status_also_when_resumed(
 def test_a_target_that_was_not_judged_matches_any(
     words: str, status: int, workers: int, tmp_path: Path, output: Path, call: Call
 ) -> None:
-    """Each address of the name is excluded, so that none is contacted."""
+    """All addresses of the name are excluded, so nothing is contacted."""
     (tmp_path / "names.txt").write_text("localhost:9\n")
     (tmp_path / "exclude.txt").write_text("127.0.0.0/8\n::1\n")
     line = ["scan", tmp_path / "names.txt", "--exclude", tmp_path / "exclude.txt", "--workers", workers, "-o", output]

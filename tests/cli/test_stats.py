@@ -51,7 +51,7 @@ def test_findings_met_twice_are_reported(findings: Path, call: Call) -> None:
 
 
 def test_lines_of_other_versions_and_zero_bytes_are_counted(findings: Path, call: Call) -> None:
-    """The good lines count; the bad ones are counted apart, by what is wrong with them."""
+    """Findings are counted; other lines are counted as unreadable."""
     content = findings.read_bytes()
     findings.write_bytes(content.replace(b"tlsweep/1", b"tlsweep/9", 1) + b"\0" * 50 + b"\n" + content[:40])
     shown = call("stats", findings)

@@ -1,4 +1,4 @@
-"""One writer: whole lines, flushed, nothing clobbered, failures said in one line."""
+"""The writer writes whole lines, overwrites nothing, and fails with one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run does when memory becomes short: decided by sizes and times alone."""
+"""Reactions to short memory, decided from sizes and times alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a signal does, step by step; ``tests/cli/test_interrupting.py`` has the commands."""
+"""Signal handling step by step; ``tests/cli/test_interrupting.py`` tests the commands."""
 
 from __future__ import annotations
 

@@ -45,13 +45,13 @@ def test_many_kinds_of_change_are_summed_up() -> None:
 
 
 def test_unjudged_findings_and_unreadable_lines_are_counted() -> None:
-    told = lines(
+    found = lines(
         Rejudged(finding("ok"), None, "port: missing"),
         Rejudged({}, None, "x"),
         Unreadable("f", 3, "not JSON"),
         Unreadable("f", 4, "not an object"),
     )
-    assert told[1:] == [
+    assert found[1:] == [
         "2 findings are as they were, since they cannot be judged again (first: a.example: port: missing)",
         "2 lines left out: no finding (first: line 3: not JSON)",
     ]

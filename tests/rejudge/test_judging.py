@@ -1,4 +1,4 @@
-"""Recorded findings judged again: the same when nothing changed, and what did change where something has."""
+"""Recorded findings judged again are unchanged unless something has changed."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConf
 
 
 def again(
-    path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), said: list[str] | None = None
+    path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), logged: list[str] | None = None
 ) -> list[Rejudged | Unreadable]:
     """Everything that comes of judging the file again."""
-    told: list[str] = [] if said is None else said
+    told: list[str] = [] if logged is None else logged
     with CertificateStore() as certificates:
         work = Rejudger([str(path)], JudgingOptions(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
@@ -92,9 +92,9 @@ SEEN = (
 
 def test_without_changes_every_byte_is_the_same(roots: Path) -> None:
     path = run(roots, *SEEN, config=ScanConfig(expiry_warning_days=5000.0, revocation="off"))
-    said: list[str] = []
-    assert lines(again(path, said=said)) == path.read_bytes()
-    assert said == [f"trusting what the run trusted: {roots}"]
+    logged: list[str] = []
+    assert lines(again(path, logged=logged)) == path.read_bytes()
+    assert logged == [f"trusting what the run trusted: {roots}"]
 
 
 def test_judged_at_another_time(roots: Path) -> None:
@@ -115,13 +115,13 @@ def test_judged_with_another_trust_store(roots: Path, tmp_path: Path) -> None:
 def test_a_trust_store_of_the_run_that_is_unusable_now_is_left_out(roots: Path) -> None:
     path = run(roots, evidence(answered()))
     roots.write_text("nothing")
-    said: list[str] = []
-    assert causes(again(path, said=said)) == ["untrusted-ca"]
-    assert "judged without what the run named: --trust-store" in said[-1]
+    logged: list[str] = []
+    assert causes(again(path, logged=logged)) == ["untrusted-ca"]
+    assert "judged without what the run named: --trust-store" in logged[-1]
 
 
 def test_intermediates_of_other_hosts_and_fetched_ones_complete_paths(roots: Path) -> None:
-    """The one that lacks its issuer may stand before the one that shows it."""
+    """The finding that lacks its issuer may come before the one that shows it."""
     lacking = evidence(answered((leaf(OTHER),)), of=target(OTHER))
     path = run(roots, evidence(answered()), lacking)
     first, second = path.read_bytes().splitlines(keepends=True)
@@ -204,7 +204,7 @@ def test_numbers_of_runs_and_options_are_limited(roots: Path, monkeypatch: pytes
 
 
 def test_certificates_from_a_file_are_judged_as_check_does(roots: Path) -> None:
-    """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
+    """As ``check --chain --json`` prints them: for any name if none was given, and without commands that connect."""
     inputs = RunInputs(trust_stores=(str(roots),))
     verifier = make_verifier(inputs, Intermediates(shipped=False))
     judgement = make_judgement(ScanConfig(), inputs, verifier, run_id="r")
@@ -217,7 +217,7 @@ def test_certificates_from_a_file_are_judged_as_check_does(roots: Path) -> None:
 
 
 def test_the_local_clock_is_judged_from_all_findings(roots: Path) -> None:
-    """Witnesses stand in the findings: a wrong clock of the run is still wrong."""
+    """The witnesses are in the findings, so that a clock that was wrong is still wrong."""
     names = ["a.example", "b.example.net", "c.example.org", "d.example.com"]
     wrong = AT + 400 * pki.DAY
     seen = []

@@ -21,9 +21,9 @@ def recorded(stores: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
 
 
 def setup_of(finding: dict[str, Any], given: dict[str, Any] | None = None, beside: tuple[str, ...] = ()) -> Any:
-    said: list[str] = []
-    options = JudgingOptions(given or {}, beside=beside, log=said.append)
-    return options.setup(options.key(finding)), said
+    logged: list[str] = []
+    options = JudgingOptions(given or {}, beside=beside, log=logged.append)
+    return options.setup(options.key(finding)), logged
 
 
 def test_every_option_of_the_judgement_is_recorded() -> None:
@@ -50,18 +50,18 @@ def test_recorded_options_are_read_back(tmp_path: Path) -> None:
     files: dict[str, Any] = {"public_roots": str(tmp_path / "r.pem"), "ct_logs": str(tmp_path / "l.json")}
     config = ScanConfig(at=5.0, expiry_warning_days=14.0, revocation="off", language="zh")
     inputs = RunInputs(private_cas=[str(tmp_path / "c.pem")], **files)
-    setup, said = setup_of(recorded(**judged_with(config, inputs)))
+    setup, logged = setup_of(recorded(**judged_with(config, inputs)))
     assert setup.config == config
     assert {name: getattr(setup.inputs, name) for name in files} == files
-    assert list(setup.inputs.private_cas) == inputs.private_cas and said == []
+    assert list(setup.inputs.private_cas) == inputs.private_cas and logged == []
 
 
 def test_trust_stores_are_those_named_in_the_finding(tmp_path: Path) -> None:
     roots = tmp_path / "roots.pem"
     roots.touch()
-    setup, said = setup_of(recorded((str(roots), "mozilla")))
+    setup, logged = setup_of(recorded((str(roots), "mozilla")))
     assert setup.inputs.trust_stores == (str(roots), "mozilla")
-    assert said == [f"trusting what the run trusted: {roots}"]
+    assert logged == [f"trusting what the run trusted: {roots}"]
     assert setup_of(recorded(("mozilla",)))[0].inputs.trust_stores == ("mozilla",)
     assert setup_of(recorded())[0].inputs.trust_stores == ("mozilla",)
 
@@ -73,34 +73,34 @@ def test_a_file_beside_the_findings_is_found(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_left_out_and_logged_once(tmp_path: Path) -> None:
-    said: list[str] = []
-    options = JudgingOptions({}, log=said.append)
+    logged: list[str] = []
+    options = JudgingOptions({}, log=logged.append)
     finding = recorded((str(tmp_path / "gone.pem"), "a\0b"), ct_logs=str(tmp_path / "gone.json"))
     setup = options.setup(options.key(finding))
     assert options.setup(options.key(finding)).inputs.trust_stores == setup.inputs.trust_stores
     assert judged_with(setup.config, setup.inputs) == {} and setup.inputs.trust_stores == ("mozilla",)
-    assert len(said) == 3 and "mozilla in its place" in said[1] and "--ct-logs" in said[0]
+    assert len(logged) == 3 and "mozilla in its place" in logged[1] and "--ct-logs" in logged[0]
 
 
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
-    setup, said = setup_of(recorded((str(tmp_path), "/dev/zero")))
-    assert setup.inputs.trust_stores == ("mozilla",) and len(said) == 2
+    setup, logged = setup_of(recorded((str(tmp_path), "/dev/zero")))
+    assert setup.inputs.trust_stores == ("mozilla",) and len(logged) == 2
 
 
 def test_given_options_override_recorded_ones(tmp_path: Path) -> None:
     finding = recorded((str(tmp_path / "gone.pem"),), at=5, revocation="off")
-    setup, said = setup_of(finding, {"trust_store": ("system",), "at": None})
+    setup, logged = setup_of(finding, {"trust_store": ("system",), "at": None})
     assert (setup.inputs.trust_stores, setup.config.at, setup.config.revocation) == (("system",), None, "off")
-    assert said == [] and setup.recorded == {"revocation"}
+    assert logged == [] and setup.recorded == {"revocation"}
 
 
 def test_an_unusable_trust_store_is_replaced_by_the_default() -> None:
-    said: list[str] = []
-    options = JudgingOptions({"public_roots": "p"}, log=said.append)
+    logged: list[str] = []
+    options = JudgingOptions({"public_roots": "p"}, log=logged.append)
     setup = options.setup(options.key(recorded(("system",), public_roots="x")))
     without = options.without_recorded_files(setup, "trust store system: none")
     assert (without.inputs.public_roots, without.inputs.trust_stores) == ("p", ("mozilla",))
-    assert said == ["trust store system: none; judged without what the run named: --trust-store"]
+    assert logged == ["trust store system: none; judged without what the run named: --trust-store"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Several processes: every row one finding, whatever becomes of the processes."""
+"""Several processes: every row becomes one finding, whatever happens to the processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONFIG = ScanConfig(connect_timeout=1.0, timeout=3.0, retries=0, rate_per_addres
 
 
 class Watched:
-    """A crew whose findings are kept."""
+    """A pool whose findings are kept."""
 
     def __init__(self, count: int = 2, inputs: RunInputs | None = None, **changes: Any) -> None:
         self.findings: list[dict[str, Any]] = []
@@ -147,8 +147,8 @@ def test_only_the_row_that_kills_its_process_is_given_up(closed_port: int, monke
     assert by_row[6]["outcome"] == "warn"
     assert "died" in by_row[6]["error"]
     assert {by_row[row]["cause"] for row in by_row if row != 6} == {"network-blocked"}
-    (said,) = watched.logged
-    assert "SIGKILL" in said
+    (logged,) = watched.logged
+    assert "SIGKILL" in logged
 
 
 @pytest.fixture
@@ -181,8 +181,8 @@ def test_a_killed_process_loses_nothing(closed_port: int, silent_port: int) -> N
     trio.run(main)
 
     assert watched.rows == list(range(1, 41))
-    (said,) = watched.logged
-    assert "was ended by SIGKILL" in said
+    (logged,) = watched.logged
+    assert "was ended by SIGKILL" in logged
     assert {finding["outcome"] for finding in watched.findings} == {"fail"}
 
 
@@ -308,7 +308,7 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
 
 
 def without_what_was_asked(finding: dict[str, Any]) -> None:
-    """Whoever meets the intermediate before this host has fewer questions to it; which is first is chance."""
+    """Fewer questions are asked if the intermediate was met before; which host comes first is chance."""
     del finding["attempts"], finding["certificates"]
     for endpoint in finding["endpoints"]:
         for key in ("application", "observed", "followups"):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from scanner.caching import clear_all
 from scanner.inventory.exclude import Exclusions, mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
@@ -150,7 +151,6 @@ SEAMS = [
     "scanner.trust.verifier:matched",
     "scanner.trust.verifier:PathBuilder.links",
     "scanner.diagnosis.engine:dns_claims",
-    "scanner.diagnosis.engine:group_claims",
     "scanner.diagnosis.engine:chain_report",
     *(f"scanner.diagnosis.engine:{rules}" for rules in ("OF_STRANGERS", "OF_ANSWERS")),
     "scanner.diagnosis.engine:_diagnosis",
@@ -166,14 +166,14 @@ SEAMS = [
     "scanner.diagnosis.conclusion:_for_target",
     "scanner.diagnosis.rules.certificate:expires_soon",
     "scanner.diagnosis.rules.certificate:_from_problem",
-    "scanner.diagnosis.assemble:seen",
-    "scanner.diagnosis.assemble:endpoint_record",
-    "scanner.diagnosis.assemble:dns_record",
-    "scanner.diagnosis.assemble:facts_of_target",
+    "scanner.diagnosis.assembly.finding_record:seen",
+    "scanner.diagnosis.assembly.finding_record:endpoint_record",
+    "scanner.diagnosis.assembly.finding_record:dns_record",
+    "scanner.diagnosis.assembly.finding_record:facts_of_target",
     "scanner.run.judgement:facts_of",
 ]
 # Those without which what was seen cannot be shown; what it means is.
-WITHOUT_RECORDS = ("assemble:seen", "endpoint_record", "dns_record", "facts_of_target")
+WITHOUT_RECORDS = ("finding_record:seen", "endpoint_record", "dns_record", "facts_of_target")
 EXPIRED = {HOSTS[3], HOSTS[8]}
 
 
@@ -188,6 +188,7 @@ def some_expired(connection: Connection) -> Probe:
 
 def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
     """Let what is at ``seam`` fail."""
+    clear_all()  # words that earlier runs have left
     place, _, path = seam.partition(":")
     owner: Any = importlib.import_module(place)
     *parents, name = path.split(".")

@@ -36,7 +36,7 @@ def path_set(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (RO
     ends = [
         above_path.end
         for link in builder.links(leaf.parsed, context, complete=False)
-        for above_path in builder.issuer_paths(link.issuer, context, link.source)
+        for above_path in builder.paths_above(link.issuer, context, link.source, complete=False)
     ]
     return builder, ends
 
@@ -156,11 +156,11 @@ def test_an_unfinished_search_is_not_kept_when_the_budget_is_spent() -> None:
     context = chain_context(pki.store(ROOT), tuple(item.parsed for item in flood))
     builder.budget = StepBudget(50)
     with pytest.raises(TooCostly):
-        builder.issuer_paths(flood[0].parsed, context, "sent")
-    assert context.closed == {}
+        builder.paths_above(flood[0].parsed, context, "sent", complete=False)
+    assert context.paths == {}
     builder.begin()
-    assert builder.issuer_paths(flood[0].parsed, context, "sent")
-    assert len(context.closed) == 1
+    assert builder.paths_above(flood[0].parsed, context, "sent", complete=False)
+    assert len(context.paths) == 1
 
 
 @pytest.mark.parametrize("complete", [False, True])
@@ -180,7 +180,7 @@ def test_paths_found_before_are_charged_as_if_they_were_new(complete: bool) -> N
     for _ in range(3):
         builder.begin()
         for link in builder.links(leaf, context, complete=complete):
-            (builder.completions if complete else builder.issuer_paths)(link.issuer, context, link.source)
+            builder.paths_above(link.issuer, context, link.source, complete=complete)
         spent.append((builder.budget.left, builder.budget.signatures))
     assert len(set(spent)) == 1
     assert spent[0][1] > 5

@@ -40,8 +40,8 @@ def _dates(days: float) -> dict[str, Any]:
     return {"not_before": NOW - 30 * DAY, "not_after": NOW + days * DAY}
 
 
-ROOT: Final = pki.root("Enquiries Root", **_dates(3000))
-CA: Final = pki.authority("Enquiries CA", ROOT, **_dates(1000))
+ROOT: Final = pki.root("CertificateLookups Root", **_dates(3000))
+CA: Final = pki.authority("CertificateLookups CA", ROOT, **_dates(1000))
 
 
 @dataclass
@@ -173,7 +173,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for reason in (missing("nginx"), missing("openssl")):
         if reason is not None:
             pytest.skip(reason)
-    directory, address = tmp_path_factory.mktemp("enquiries"), loopback_address()
+    directory, address = tmp_path_factory.mktemp("lookups"), loopback_address()
     place = Place(directory, address, free_port(address), free_port(address))
     _files(directory)
     ocsp_log = directory / "ocsp.log"
@@ -247,7 +247,7 @@ def test_a_published_issuer_is_fetched(path: str, place: Place, tmp_path: Path) 
     found = scanned(place.leaf("aia.example", serial=0x2001, aia=path), tmp_path)
     assert codes(found) == ["intermediate-not-sent"]
     assert found["diagnoses"][0]["evidence"]["completed_from"] == ["aia"]
-    assert "Enquiries CA" in found["diagnoses"][0]["summary"]
+    assert "CertificateLookups CA" in found["diagnoses"][0]["summary"]
 
 
 @pytest.mark.parametrize(
