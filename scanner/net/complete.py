@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
-from scanner.net.application import ReplyProgress, Talk, talk_of
+from scanner.net.application import ApplicationExchange, ReplyProgress, exchange_for
 from scanner.net.http.response import HttpAnswer, NotHttp, read_answer_untrusted
 from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
@@ -224,7 +224,7 @@ class _CompletedConnection:
             self._lost(Failure.RESET if error.errno in RESET else Failure.CLOSED, tls)
             self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
         if self._done:
-            tls.leave()
+            tls.close_notify()
 
     def _refused(self, error: ssl.SSLError, tls: Tls) -> None:
         alert = alert_of(error)
@@ -258,11 +258,11 @@ class _CompletedConnection:
     async def _application(self, tls: Tls, scope: trio.CancelScope) -> None:
         if self._protocol in WEB:
             if tls.alpn == "h2":
-                await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: ReplyProgress.FINE), scope)
+                await self._ask(tls, ApplicationExchange(_H2_PREFACE, classify=lambda data: ReplyProgress.FINE), scope)
             else:
                 await self._ask_http(tls, scope)
         else:
-            await self._ask(tls, talk_of(self._protocol, self._service.host), scope)
+            await self._ask(tls, exchange_for(self._protocol, self._service.host), scope)
 
     async def _ask_http(self, tls: Tls, scope: trio.CancelScope) -> None:
         host = f"[{self._service.host}]" if ":" in self._service.host else self._service.host
@@ -293,8 +293,8 @@ class _CompletedConnection:
         else:
             self._failure = Failure.CLOSED
 
-    async def _ask(self, tls: Tls, talk: Talk, scope: trio.CancelScope) -> None:
-        if talk.judge is None:
+    async def _ask(self, tls: Tls, exchange: ApplicationExchange, scope: trio.CancelScope) -> None:
+        if exchange.classify is None:
             # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
             self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
             if not self._done:
@@ -303,14 +303,14 @@ class _CompletedConnection:
                         self._failure = Failure.CLOSED
                 self._done = self._failure is None or quiet.cancelled_caught
             return
-        await tls.write(talk.question)
+        await tls.write(exchange.question)
         while len(self._heard) < MOST_READ:
             data = await tls.read()
             if not data:
                 self._failure = Failure.CLOSED
                 return
             self._heard += data
-            answer = talk.judge(self._heard)
+            answer = exchange.classify(self._heard)
             if answer is ReplyProgress.FINE:
                 self._done = True
                 break
@@ -319,8 +319,8 @@ class _CompletedConnection:
                 break
         else:
             self._done = True
-        if talk.farewell:
-            await tls.say(talk.farewell)
+        if exchange.farewell:
+            await tls.write_last(exchange.farewell)
 
     def _result(self) -> Completion:
         http = self._http

@@ -90,14 +90,14 @@ class Tls:
         except OSError:
             pass
 
-    async def say(self, data: bytes) -> None:
+    async def write_last(self, data: bytes) -> None:
         """Send ``data`` and ignore errors of TLS."""
         try:
             await self.write(data)
         except ssl.SSLError:
             pass
 
-    def leave(self) -> None:
+    def close_notify(self) -> None:
         """Send close_notify and ignore errors."""
         try:
             self._object.unwrap()

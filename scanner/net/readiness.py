@@ -12,8 +12,8 @@ one for each wait; entries of waits that are over stay in the heap until they co
 Facts about epoll on which this rests (the essay in trio's ``_core/_io_epoll.py`` has all of them):
 
 - epoll knows a file by its number *and* the open file behind it, and holds no reference to it. A file that is closed leaves the
-  epoll by itself, unless a duplicate of it is open somewhere; we make none, and a forked worker process begins with an epoll of
-  its own. So ``close`` needs no system call of ours, only the note in ``_registered``.
+  epoll by itself, unless a duplicate of it is open somewhere; we make none, and processes that are
+  started inherit none (close-on-exec). So ``close`` needs no system call of ours, only the note in ``_registered``.
 - EPOLLONESHOT silences a file after one event, but leaves it registered. The next wait has to switch it on again (``modify``),
   where a new file has to be added (``register``); the wrong one of the two fails. trio tries ``modify`` first, which raises an
   exception for each new file, and a probe's socket is new each time; trying ``register`` first raises one for each further wait

@@ -93,7 +93,7 @@ class Upstream:
         self._queue = ParkingLot()
         self._waiting = 0  # at least as many as are in the queue, and cheaper to ask for
         self._timer = False
-        self._refused: set[trio.lowlevel.Task] = set()  # released without a turn
+        self._released: set[trio.lowlevel.Task] = set()  # released without a turn
         self._liveness = LivenessTest(self.health, self._ask_test, timeout, self._now)
         self._in_flight = 0
         self._peak = 0
@@ -263,8 +263,8 @@ class Upstream:
             await self._queue.park()
         finally:
             self._waiting -= 1
-        if self._refused and (task := trio.lowlevel.current_task()) in self._refused:
-            self._refused.discard(task)
+        if self._released and (task := trio.lowlevel.current_task()) in self._released:
+            self._released.discard(task)
             return False
         return True
 
@@ -290,9 +290,9 @@ class Upstream:
                     self.release()
                     return
                 self._timer = True
-                self._nursery.start_soon(self._leak)
+                self._nursery.start_soon(self._admit_later)
 
-    async def _leak(self) -> None:
+    async def _admit_later(self) -> None:
         """Admit those that wait only for the bucket, when it has leaked enough."""
         try:
             await trio.sleep(self.pace.delay(self._now(), _USUAL_QUESTIONS))
@@ -311,7 +311,7 @@ class Upstream:
 
     def release(self) -> None:
         """Have all that wait for their turn go on without having asked."""
-        self._refused.update(self._queue.unpark_all())
+        self._released.update(self._queue.unpark_all())
 
     def _read(self, raw: bytes | NoAnswer, question: DnsQuestion) -> Reply:
         if isinstance(raw, NoAnswer):
