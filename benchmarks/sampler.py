@@ -34,7 +34,7 @@ STAGES: Final = (
     ("scanner.tls", "parse messages"),
     ("scanner.x509", "parse certificates"),
     ("scanner.trust", "verify"),
-    ("scanner.diagnosis.assemble", "assemble finding"),
+    ("scanner.diagnosis.assembly.finding_record", "assemble finding"),
     ("scanner.diagnosis", "diagnose"),
     ("scanner.model.findings", "write"),
     ("scanner.output", "write"),

@@ -5,7 +5,7 @@ which certificates came, which stores trust them, what is wrong with them. Descr
 than verifying its certificates.
 
 Design: parts are kept, not findings, and every finding, of a healthy target or a broken one, is put together from them
-(``scanner.diagnosis.assemble``). What a negotiation decides alone are memoised functions of it, which need no help from here:
+(``assembly``). What a negotiation decides alone are memoised functions of it, which need no help from here:
 it is a frozen record. The part of a chain goes by ``ChainVerdict.identity``, which verdicts on one chain for different names
 share, so that the verifier's caches bound it. What depends on more than the chain (the moment, what came with it, what
 was looked up) is a report, which is kept with all that it depends on, its setting; and only the last one, since targets with

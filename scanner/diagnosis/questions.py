@@ -238,7 +238,7 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
             return "browser-schemes"
     if endpoint.probe.sni is not None and "default-certificate" not in asked:
         name = verdict.name
-        if not verdict.in_order and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
+        if not verdict.is_clean and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
             return "default-certificate"
     return None
 
@@ -286,7 +286,7 @@ def _completion(
 
 def _in_doubt(target: Target, verdict: ChainVerdict | None, wants_date: Callable[[str], bool] | None) -> bool:
     """Return True if an HTTP answer may explain what is wrong with the certificates."""
-    if verdict is None or verdict.in_order:
+    if verdict is None or verdict.is_clean:
         return False
     if target.sni is not None and verdict.name is not None and verdict.name.code == "name-not-in-san":
         return True

@@ -36,7 +36,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.caching import Cache, given_size
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.case import NO_FLEET
 from scanner.diagnosis.questions import Question
 from scanner.errors import describe_caught, joined
@@ -46,7 +46,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
-from scanner.net.lookups.plan import Enquiries
+from scanner.net.lookups.plan import CertificateLookups
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.net.sockets import EXHAUSTED
@@ -109,7 +109,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
     observer: Observer
     post_probe: PostProbeLookups | None = None
-    enquiries: Enquiries | None = None
+    lookups: CertificateLookups | None = None
     # with these a target whose failure may be this machine's doing is probed again near the end
     conditions: Conditions | None = None
 
@@ -226,7 +226,7 @@ class Scan:
         in_flight, recent = self._in_flight, self._recent
         while (row := await queue.get()) is not None:
             if isinstance(row, InvalidRow):
-                self._write(assemble.invalid_finding(row, self.judgement.run_id, started=self._clock()))
+                self._write(finding_record.invalid_finding(row, self.judgement.run_id, started=self._clock()))
                 continue
             key = _key_of(row)
             owned = key not in in_flight
@@ -235,7 +235,7 @@ class Scan:
                 in_flight[key].append(row)
                 continue
             if (known := recent.get(key)) is not None:
-                self._write(assemble.for_another_row(known[0], row))
+                self._write(finding_record.for_another_row(known[0], row))
                 await trio.lowlevel.checkpoint()
                 continue
             if owned:
@@ -260,7 +260,7 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        if self._load is not None and not all(verdict is None or verdict.in_order for verdict in verdicts):
+        if self._load is not None and not all(verdict is None or verdict.is_clean for verdict in verdicts):
             await self._read_ahead()
         self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:
@@ -321,9 +321,9 @@ class Scan:
             verdicts: Verdicts = judgement.verdicts(evidence)
             if services.post_probe is not None:
                 evidence = await services.post_probe.look_up(evidence, verdicts)
-            if services.enquiries is not None:
+            if services.lookups is not None:
                 judge = partial(judgement.verdicts, evidence)  # anew, once more issuers are known
-                evidence, verdicts = await services.enquiries.ask(evidence, verdicts, judgement.moment(started), judge)
+                evidence, verdicts = await services.lookups.ask(evidence, verdicts, judgement.moment(started), judge)
             if conditions is not None and mark is not None:
                 doubt = await conditions.doubt(evidence, mark, first=attempt == 1)
                 if doubt is not None:
@@ -375,7 +375,7 @@ class Scan:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
-            self._write(assemble.for_another_row(finding, waiting))
+            self._write(finding_record.for_another_row(finding, waiting))
         self._recent.put(key, (finding, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:

@@ -121,7 +121,7 @@ def cacheable_path(
     pool: int | None,
 ) -> CachedIssuerPath | None:
     """Return what other leaves can share with this one; ``None`` if its own paths or problems may differ from theirs."""
-    if verdict.leaf_problems or verdict.shape or not found:
+    if verdict.leaf_problems or verdict.chain_problems or not found:
         return None
     sent, paths = verdict.sent, [path for _, path in found]
     # the path of a leaf that is an anchor is itself

@@ -88,7 +88,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
 
     ``sent`` is parallel to the certificates as sent; an entry is ``None`` if that certificate cannot be read.
     ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key;
-    not expires-soon). ``shape`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
+    not expires-soon). ``chain_problems`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
     ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some
     clients refuse in a valid path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor
     of the public set. ``path`` is the best path of all stores, leaf first, with its anchor if it has one. ``own_ca``:
@@ -98,7 +98,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     sent: tuple[Certificate | None, ...]
     leaf_problems: tuple[Problem, ...] = ()
     stores: Mapping[str, StoreVerdict] = field(default_factory=dict)
-    shape: tuple[Problem, ...] = ()
+    chain_problems: tuple[Problem, ...] = ()
     name: NameVerdict | None = None
     publicly_trusted: bool = False
     path: tuple[Certificate, ...] = ()
@@ -119,7 +119,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
         return any(store.trusted for store in self.stores.values())
 
     @_once
-    def in_order(self) -> bool:
+    def is_clean(self) -> bool:
         """Whether all selected stores find a valid path, the name matches, and there is no problem."""
         return bool(
             self.stores
@@ -127,7 +127,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
             and self.name is not None
             and self.name.matches
             and not self.leaf_problems
-            and not self.shape
+            and not self.chain_problems
             and all(s.trusted and not s.problems and not s.completed_from for s in self.stores.values())
         )
 

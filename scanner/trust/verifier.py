@@ -228,7 +228,7 @@ class ChainVerifier:
             sent,
             self._leaf_problems(leaf, problems, paths),
             paths.stores,
-            (*malformed, *self._shape(search, sent, paths, at)),
+            (*malformed, *self._chain_problems(search, sent, paths, at)),
             None,
             paths.is_public,
             path,
@@ -301,7 +301,7 @@ class ChainVerifier:
             found.append(too_long)
         return tuple(found)
 
-    def _shape(
+    def _chain_problems(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
     ) -> tuple[Problem, ...]:
         """Return what is wrong with the chain as sent, and what only some clients refuse in a path that is valid."""

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from scanner.cli.finding_page import FOLLOWUPS_SHOWN, show
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.model.evidence import Failure, InvalidRow, Stage
 from scanner.model.findings import Finding
 from tests.helpers import pki
@@ -59,7 +59,7 @@ def test_unreadable_certificates_and_failures_are_shown() -> None:
         finding_of(evidence(at(answered([b"\x30\x03abc"])))),
         finding_of(evidence(at(alerted(40)))),
         finding_of(evidence(at(failed(Failure.CONNECTION_REFUSED)))),
-        assemble.invalid_finding(InvalidRow(row=3, reason=f"no host {HOSTILE}"), "run"),
+        finding_record.invalid_finding(InvalidRow(row=3, reason=f"no host {HOSTILE}"), "run"),
     )
 
     for part in ("cannot be read", "handshake_failure", "connection-refused", "row 3", "INVALID", "no host"):

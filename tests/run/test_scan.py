@@ -167,14 +167,14 @@ SEAMS = [
     "scanner.diagnosis.conclusion:_for_target",
     "scanner.diagnosis.rules.certificate:expires_soon",
     "scanner.diagnosis.rules.certificate:_from_problem",
-    "scanner.diagnosis.assemble:seen",
-    "scanner.diagnosis.assemble:endpoint_record",
-    "scanner.diagnosis.assemble:dns_record",
-    "scanner.diagnosis.assemble:facts_of_target",
+    "scanner.diagnosis.assembly.finding_record:seen",
+    "scanner.diagnosis.assembly.finding_record:endpoint_record",
+    "scanner.diagnosis.assembly.finding_record:dns_record",
+    "scanner.diagnosis.assembly.finding_record:facts_of_target",
     "scanner.run.judgement:facts_of",
 ]
 # Those without which what was seen cannot be shown; what it means is.
-WITHOUT_RECORDS = ("assemble:seen", "endpoint_record", "dns_record", "facts_of_target")
+WITHOUT_RECORDS = ("finding_record:seen", "endpoint_record", "dns_record", "facts_of_target")
 EXPIRED = {HOSTS[3], HOSTS[8]}
 
 

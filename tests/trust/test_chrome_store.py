@@ -111,7 +111,7 @@ def test_the_verifier_reports_it_beside_a_trusted_verdict(monkeypatch: pytest.Mo
 
     verdict = verdict_on(leaf, CA, public=True)
     assert verdict.trusted
-    assert [problem.code for problem in verdict.shape] == ["untrusted-root"]
+    assert [problem.code for problem in verdict.chain_problems] == ["untrusted-root"]
 
     assert verdict_on(leaf, CA, ROOT, OTHER, CROSS, public=False).trusted
-    assert not [p for p in verdict_on(leaf, CA, public=False).shape if p.code == "untrusted-root"]
+    assert not [p for p in verdict_on(leaf, CA, public=False).chain_problems if p.code == "untrusted-root"]

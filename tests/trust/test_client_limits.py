@@ -22,7 +22,7 @@ def ladder(count: int) -> list[Issued]:
 
 
 def refusing(verdict: ChainVerdict) -> list[str]:
-    return [client for problem in verdict.shape for client in problem.evidence.get("refused_by", ())]
+    return [client for problem in verdict.chain_problems for client in problem.evidence.get("refused_by", ())]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_long_paths_are_trusted_and_reported_for_the_clients_that_refuse_them(co
     verdict = verdict_on(*ladder(count))
     assert verdict.trusted
     assert refusing(verdict) == clients
-    assert {problem.code for problem in verdict.shape} <= {"path-length-exceeded"}
+    assert {problem.code for problem in verdict.chain_problems} <= {"path-length-exceeded"}
 
 
 def test_a_path_beyond_our_limit_is_not_reported_as_not_sent() -> None:
@@ -50,7 +50,7 @@ def test_a_path_beyond_our_limit_is_not_reported_as_not_sent() -> None:
     problems = verdict.stores["test"].problems
     assert [problem.code for problem in problems] == ["path-length-exceeded"]
     assert "detail" in problems[0].evidence
-    assert verdict.shape == ()
+    assert verdict.chain_problems == ()
 
 
 def test_certificates_beyond_those_that_take_part_are_not_called_unknown() -> None:

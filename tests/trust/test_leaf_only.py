@@ -32,7 +32,7 @@ def test_after_a_bug_the_leaf_is_judged_alone(name: str | None, monkeypatch: pyt
     verdict = verify_or_leaf(verifier, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
     assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
     assert verdict.error is not None and "certificates: OverflowError: injected" in verdict.error
-    assert not verdict.trusted and not verdict.in_order and not verdict.stores
+    assert not verdict.trusted and not verdict.is_clean and not verdict.stores
     assert (verdict.name is None) is (name is None)
     assert verdict.name is None or verdict.name.matches is (name == HOST)
 

@@ -105,7 +105,7 @@ def test_go_is_not_named_if_it_finds_a_root_within_its_limit() -> None:
         (chain[0].der, direct.der, *[i.der for i in chain[1:]]), name=None, at=NOW
     )
     assert verdict.trusted
-    codes = {problem.code: problem for problem in verdict.shape}
+    codes = {problem.code: problem for problem in verdict.chain_problems}
     assert "go" not in codes["too-costly-to-judge"].evidence["refused_by"]
 
 

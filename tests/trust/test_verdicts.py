@@ -27,13 +27,13 @@ def test_a_verdict_is_in_order_only_without_any_problem() -> None:
     leaf = pki.certificate("www.example.org").parsed
     good = StoreVerdict("a", True, "x", ("y", "x"), ())
     verdict = ChainVerdict((leaf,), stores={"a": good}, name=NameVerdict(True))
-    assert verdict.in_order and verdict.leaf is leaf
+    assert verdict.is_clean and verdict.leaf is leaf
     problem = Problem("weak-signature", None)
     worse: list[dict[str, Any]] = [
         {"sent": ()},
         {"sent": (None, leaf)},
         {"leaf_problems": (problem,)},
-        {"shape": (problem,)},
+        {"chain_problems": (problem,)},
         {"stores": {}},
         {"stores": {"a": good, "b": StoreVerdict("b", False, None, (), (problem,))}},
         {"stores": {"a": StoreVerdict("a", True, "x", ("y", "x"), (), {"y": "aia"})}},
@@ -41,7 +41,7 @@ def test_a_verdict_is_in_order_only_without_any_problem() -> None:
         {"name": NameVerdict(False, "name-not-in-san")},
     ]
     for change in worse:
-        assert not replace(verdict, **change).in_order
+        assert not replace(verdict, **change).is_clean
 
 
 def test_verdicts_for_different_names_share_the_identity_of_their_chain() -> None:

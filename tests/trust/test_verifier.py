@@ -201,8 +201,8 @@ def test_a_good_path_wins_over_an_expired_cross_sign() -> None:
     verdict = verdict_on(LEAF, CA, cross, anchors=(old_root, ROOT))
     assert verdict.trusted
     assert verdict.stores["test"].path == (LEAF.sha256, CA.sha256, ROOT.sha256)
-    assert [problem.code for problem in verdict.shape] == ["chain-has-extras"]
-    assert verdict.shape[0].evidence["extras"][0]["why"] == "outside its validity"
+    assert [problem.code for problem in verdict.chain_problems] == ["chain-has-extras"]
+    assert verdict.chain_problems[0].evidence["extras"][0]["why"] == "outside its validity"
 
 
 def test_the_good_cross_sign_is_found_whichever_comes_first() -> None:
@@ -317,7 +317,9 @@ def test_bytes_that_are_not_a_certificate_are_malformed() -> None:
     verdict = verifier.verify((LEAF.der, b"", CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted
     assert verdict.sent[1] is None
-    assert [(problem.code, problem.evidence["position"]) for problem in verdict.shape] == [("malformed-certificate", 1)]
+    assert [(problem.code, problem.evidence["position"]) for problem in verdict.chain_problems] == [
+        ("malformed-certificate", 1)
+    ]
 
 
 def test_an_empty_chain_has_an_empty_verdict() -> None:

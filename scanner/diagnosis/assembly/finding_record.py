@@ -24,12 +24,12 @@ from scanner.codec.encode import (
     negotiation_bytes,
 )
 from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
-from scanner.diagnosis.application_records import NOT_REQUESTED, application_record, client_auth_record
+from scanner.diagnosis.assembly.application_fields import NOT_REQUESTED, application_record, client_auth_record
+from scanner.diagnosis.assembly.revocation_fields import revocation_fields
 from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
 from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.parts import ChainReport
-from scanner.diagnosis.revocation_records import revocation_fields
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
     DnsAnswer,
