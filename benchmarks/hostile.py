@@ -99,16 +99,17 @@ def _maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraint
 
 def _issued_maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraints: int = 0) -> list[Issued]:
     """Return two levels of issuers that share a name and key, below a line of CAs with constraints, without a root."""
-    subtrees = {
+    kinds_of_subtrees: dict[str, Callable[[int], str | bytes]] = {
         "directory": lambda n: tlv(0xA4, name(CN=f"z{n:x}")),
         "address": lambda n: network(f"192.{n >> 8}.{n & 255}.0/24"),
         "dns": lambda n: f"z{n}.test",
-    }[kind]
-    names = {
+    }
+    kinds_of_names: dict[str, Callable[[int], str | bytes]] = {
         "directory": lambda n: tlv(0xA4, name(CN=f"{n:x}")),
         "address": lambda n: f"IP:10.{n >> 16}.{n >> 8 & 255}.{n & 255}",
         "dns": lambda n: f"n{n}.example",
-    }[kind]
+    }
+    subtrees, names = kinds_of_subtrees[kind], kinds_of_names[kind]
     extra = [pki.name_constraints(excluded=[subtrees(n) for n in range(constraints)])] if constraints else []
     above, line = pki.root("Nowhere"), []
     for place in reversed(range(depth)):
@@ -434,9 +435,9 @@ def serve() -> None:
             for path in given:
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
                 context.load_cert_chain(path)
-                listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
-                ports.append(listeners[0].transport_listener.socket.getsockname()[1])
-                nursery.start_soon(trio.serve_listeners, answer, listeners)
+                (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+                ports.append(listener.socket.getsockname()[1])
+                nursery.start_soon(trio.serve_listeners, answer, [trio.SSLListener(listener, context)])
             print(json.dumps(ports), flush=True)
 
     trio.run(main)

@@ -49,6 +49,7 @@ from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import CertificateLookups
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
+from scanner.net.sockets import EXHAUSTED
 from scanner.run.date_requests import DateRequests
 from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
@@ -68,6 +69,8 @@ MAX_EARLY: Final = 5000
 NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
+# Seconds between tries to read that data while this machine has no file left.
+LOAD_PAUSE: Final = 0.05
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
@@ -265,11 +268,17 @@ class Scan:
             await self._release()
 
     async def _read_ahead(self) -> None:
-        """Have a thread read what is first needed where a certificate is not in order: the loop has no time for that."""
+        """Have a thread read what is first needed for a certificate that is not healthy: it would block the loop for long."""
         async with self._loading:
-            if self._load is not None:
-                await trio.to_thread.run_sync(self._load)
-                self._load = None
+            while self._load is not None:
+                try:
+                    await trio.to_thread.run_sync(self._load)
+                except OSError as error:
+                    if error.errno not in EXHAUSTED:
+                        raise
+                    await trio.sleep(LOAD_PAUSE)  # connections in flight have all files, and end
+                else:
+                    self._load = None
 
     async def _settle_early(self, conditions: Conditions | None) -> None:
         """Write what failed before anything worked, or have it probed again where something has worked since."""

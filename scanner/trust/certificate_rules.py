@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from scanner.times import DAY
 from scanner.trust.verdicts import Problem
-from scanner.x509 import extensions
-from scanner.x509 import malformations as flaws
+from scanner.x509 import extensions, malformations
 from scanner.x509.certificate import Certificate
 from scanner.x509.name_constraints import MAX_SUBTREES
 
@@ -92,7 +91,7 @@ def _contents(certificate: Certificate) -> list[Problem]:
     certificate.load_constraints()
     if certificate.flaws:
         malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
-        minding = flaws.refused_by(certificate.flaws)
+        minding = malformations.refused_by(certificate.flaws)
         if minding is not None:
             malformed["refused_by"] = minding
         problems.append(_problem("malformed-certificate", certificate, **malformed))

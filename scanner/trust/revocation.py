@@ -16,10 +16,9 @@ from scanner.caching import PARSED, bounded_memo
 from scanner.model.evidence import RevocationAnswer
 from scanner.times import DAY
 from scanner.trust.verdicts import ChainVerdict
-from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
 from scanner.x509.certificate import Certificate
-from scanner.x509.crl import Crl, CrlError
+from scanner.x509.crl import Crl, CrlError, look_up_untrusted
 from scanner.x509.extensions import NO_REVOCATION
 from scanner.x509.ocsp import OcspError, OcspRefusal, Verified
 
@@ -200,7 +199,7 @@ def _moment(seconds: float) -> str:
 def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float, url: str) -> RevocationAnswer:
     """Return what a list, which the certificate names as ``url``, proves at ``at``; never raises."""
     try:
-        entry = lists.look_up_untrusted(crl, certificate, issuer, url or None)
+        entry = look_up_untrusted(crl, certificate, issuer, url or None)
     except CrlError as refused:
         return RevocationAnswer(certificate.sha256, "crl", url, "invalid", error=str(refused))
     fault, error = _not_current(crl.this_update, crl.next_update, at)

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from scanner.caching import Cache
 from scanner.model.findings import SctRecord
 from scanner.times import moment
-from scanner.trust import ct_policies as ctpolicy
+from scanner.trust import ct_policies
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Source, VerifiedSct
 from scanner.x509 import sct
@@ -225,8 +225,8 @@ class Transparency:
         lifetime = leaf.not_after - leaf.not_before
         verdict = TransparencyVerdict(
             judged,
-            ctpolicy.chrome(counted, lifetime, at),
-            ctpolicy.apple(counted, lifetime, at, known=self.logs.knows_apple),
+            ct_policies.chrome(counted, lifetime, at),
+            ct_policies.apple(counted, lifetime, at, known=self.logs.knows_apple),
             not self.logs.stale(at),
             self.logs.timestamp,
             [sct_record(item) for item in judged],
@@ -248,7 +248,7 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     elif not log.takes(leaf.not_after):
         status, why = "outside", "the log does not take certificates that expire then"
     else:
-        status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
+        status = _BY_STANDING[ct_policies.standing(log.state, log.since, at)]
         if status == "retired":
             why = "the log was retired" + (f" on {moment(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":

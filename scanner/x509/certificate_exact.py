@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from scanner.x509 import certificate_fields as fields
-from scanner.x509 import der, extensions
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, extensions, malformations
 from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import EMPTY_NAME, name_text
 from scanner.x509.extensions import NO_ACCESS, NO_CONSTRAINTS, NO_KEY, NO_NAMES
@@ -48,7 +47,7 @@ def read_untrusted(data: bytes) -> Fields:
         raise der.DerError("serialNumber: empty")
     serial = fields.serial_text_untrusted(data[serial_start:serial_stop])
     if serial.startswith("-"):
-        found.append(flaws.NEGATIVE_SERIAL)
+        found.append(malformations.NEGATIVE_SERIAL)
     _, at = der.expect_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
     if data[serial_stop:at] != outer:
         found.append("the signature algorithms inside and outside the signed part differ")
@@ -101,7 +100,7 @@ def read_untrusted(data: bytes) -> Fields:
     if name_constraints is not None:
         name_constraints.critical = extensions.NAME_CONSTRAINTS in critical
     if subject_der == EMPTY_NAME and not is_ca and extensions.SUBJECT_ALT_NAME not in critical:
-        found.append(flaws.UNNAMED)
+        found.append(malformations.UNNAMED)
     unknown = _not_understood(critical, found)
     for name, what in ((subject, "subject"), (issuer, "issuer")):
         if name.flaw:

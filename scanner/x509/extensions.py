@@ -12,8 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from scanner.x509 import der
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, malformations
 
 OIDS: Final = {
     name: der.encoded_oid(oid)
@@ -265,7 +264,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
             else:
                 # in a form that is valid text and cannot match any host name
                 name = content.decode("utf-8", "backslashreplace")
-                flaw = flaws.NAME_NOT_ASCII
+                flaw = malformations.NAME_NOT_ASCII
             dns.append(name)
             texts.append(name)
         elif tag == 0x87:
@@ -273,7 +272,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
                 ips.append(content)
                 texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
             else:
-                flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
+                flaw = f"{malformations.ADDRESS_LENGTH} {len(content)} bytes"
         elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
             others.append((tag, content))
         else:

@@ -26,8 +26,7 @@ import ipaddress
 import re
 from typing import Final
 
-from scanner.x509 import der
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, malformations
 from scanner.x509.distinguished import EMPTY_NAME, name_text, normalised
 from scanner.x509.extensions import GeneralNames
 from scanner.x509.subtrees import DIRECTORY, DNS, EMAIL, IP, URI, Subtrees
@@ -147,7 +146,7 @@ class NameConstraints:
             else:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
         if not self.permitted.count and not self.excluded.count:
-            raise der.DerError(flaws.EMPTY_CONSTRAINTS)
+            raise der.DerError(malformations.EMPTY_CONSTRAINTS)
 
     def violation(self, names: ConstrainedNames) -> str | None:
         """Return the first of ``names`` that is not allowed, in words; ``None`` if all are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -305,6 +306,23 @@ def test_what_bad_certificates_need_is_loaded_once_and_only_for_them() -> None:
     assert main(healthy) == 0
     assert main(Failure.RESET) == 0
     assert main(sending(pki.certificate("other.example"))) == 1
+
+
+def test_data_is_loaded_again_when_there_was_no_file_left() -> None:
+    tries: list[int] = []
+
+    def load() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scan() -> list[Any]:
+        watched = Run(everywhere(sending(pki.certificate("other.example"))), options={"load": load})
+        return await watched.of(rows_of(HOSTS))
+
+    findings = trio.run(scan, clock=MockClock(autojump_threshold=0.01))
+    assert len(tries) == 3
+    assert len(findings) == len(HOSTS) and not any("error" in finding for finding in findings)
 
 
 # --- stopped ---------------------------------------------------------------------------------------

@@ -16,10 +16,9 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from tests.helpers import pki
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec
 from tests.servers.test_scan import CONFIG, codes, scan
@@ -78,27 +77,19 @@ def scanned(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     arrange(context)
-    findings: list[Finding] = []
 
-    async def main() -> None:
+    async def main() -> list[Finding]:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
         target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
         inputs = RunInputs(trust_stores=stores(root))
-        verifier = make_verifier(inputs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_run(
-                config,
-                inputs,
-                make_judgement(config, inputs, verifier, run_id="t"),
-                Callbacks(on_finding=findings.append),
-            ) as run:
-                await run.run(iter([target]))
+            findings = await scan_rows([target], inputs, config)
             nursery.cancel_scope.cancel()
+        return findings
 
-    trio.run(main)
-    (finding,) = findings
+    (finding,) = trio.run(main)
     return finding
 
 

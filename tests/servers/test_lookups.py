@@ -23,10 +23,9 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from tests.helpers import pki, revocation
+from tests.helpers.loopback_scan import scan_rows
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing
 from tests.servers.software import ENVIRONMENT
@@ -222,28 +221,19 @@ def scanned(
     leaf: Issued, directory: Path, *chain: Issued, count: int = 1, cache: Path | None = None, **config: Any
 ) -> Finding:
     """Return the finding of a server with this certificate, scanned ``count`` times under different names."""
-    findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
     inputs = RunInputs(
         resolvers=("127.0.0.1:9",), trust_stores=(str(roots),), cache=None if cache is None else str(cache)
     )
-
-    async def main(address: str, port: int) -> None:
-        settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
-        async with open_run(
-            settings, inputs, make_judgement(settings, inputs, run_id="test"), Callbacks(on_finding=findings.append)
-        ) as run:
-            name = leaf.parsed.dns_names[0]
-            await run.run(
-                Target(
-                    row=row, host=name, port=port, protocol="tls", sni=name, address=address, tags={"n": row}, id=row
-                )
-                for row in range(1, count + 1)
-            )
-
+    settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
+    name = leaf.parsed.dns_names[0]
     with _tls_server(leaf, directory, *chain) as (address, port):
-        trio.run(main, address, port)
+        rows = [
+            Target(row=row, host=name, port=port, protocol="tls", sni=name, address=address, tags={"n": row}, id=row)
+            for row in range(1, count + 1)
+        ]
+        findings = trio.run(scan_rows, rows, inputs, settings)
     assert len(findings) == count
     return findings[0]
 

@@ -23,15 +23,14 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
-from scanner.run.inputs import RunInputs, make_judgement
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.wire import u16, vector8, vector16
 from tests.helpers import pki, revocation
 from tests.helpers.http import Server, ok
 from tests.helpers.http import serving as serving_files
+from tests.helpers.loopback_scan import scan_rows
 from tests.helpers.pki import DAY, Issued, tlv
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import Peer, serving
@@ -61,24 +60,19 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
 
 def scanned(script: Callable[[int], Script], answers: dict[str, bytes], directory: Path) -> Finding:
     """Return the finding of the server that ``script`` builds for the port of a file server with these answers."""
-    findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
 
-    async def main() -> None:
+    async def main() -> list[Finding]:
         files: Server
         async with serving_files(answers) as files, serving(script(files.port)) as server:
             config = ScanConfig(private_urls=True, retries=0, at=NOW)
-            async with open_run(
-                config, inputs, make_judgement(config, inputs, run_id="test"), Callbacks(on_finding=findings.append)
-            ) as run:
-                row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
-                await run.run(iter([row]))
+            row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
+            return await scan_rows([row], inputs, config)
 
     # only loopback is involved, and the probe's own timeouts end connections that these servers leave open
-    trio.run(main, clock=MockClock(autojump_threshold=0.02))
-    (finding,) = findings
+    (finding,) = trio.run(main, clock=MockClock(autojump_threshold=0.02))
     check_whole(finding)
     return finding
 

@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from scanner.trust import interceptors as middleboxes
+from scanner.trust import interceptors
 from scanner.trust.interceptors import by_issuer, is_portal_key, key_hash, middlebox_of
 from tests.helpers import pki
 
@@ -62,7 +62,7 @@ def test_products_are_recognised_by_a_known_key(monkeypatch: pytest.MonkeyPatch)
     ca = pki.root("Local CA")
     leaf = pki.certificate("www.example.org", issuer=ca)
     assert middlebox_of(leaf.parsed, (ca.parsed,)) is None
-    monkeypatch.setitem(middleboxes._data()["keys"], key_hash(ca.parsed), "Headset")
+    monkeypatch.setitem(interceptors._data()["keys"], key_hash(ca.parsed), "Headset")
     found = middlebox_of(leaf.parsed, (ca.parsed,))
     assert found is not None and found.product == "Headset" and found.decides
 
@@ -70,7 +70,7 @@ def test_products_are_recognised_by_a_known_key(monkeypatch: pytest.MonkeyPatch)
 def test_keys_of_portals_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     leaf = pki.certificate("login.example.org", issuer=pki.root("Public CA")).parsed
     assert not is_portal_key(leaf)
-    monkeypatch.setattr(middleboxes, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
+    monkeypatch.setattr(interceptors, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
     assert is_portal_key(leaf)
 
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.trust import chrome_store as chrome
-from scanner.trust import issuer_paths as usual
-from scanner.trust import verifier as verifier
+from scanner.trust import chrome_store, issuer_paths, verifier
 from scanner.trust.chrome_store import ChromeStore
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import TrustStore
@@ -139,9 +137,9 @@ def test_roots_with_a_date_for_chrome_get_the_verdict_of_a_search(
     root = ROOT.parsed.sha256
     table = ChromeStore({root: until}, frozenset(), frozenset({root}))
     monkeypatch.setattr(verifier, "chrome_store", lambda: table)
-    monkeypatch.setattr(usual, "chrome_store", lambda: table)
+    monkeypatch.setattr(issuer_paths, "chrome_store", lambda: table)
     compare(monkeypatch, STORES["one"], (CA,), public=True)
-    assert chrome.chrome_store() is not table
+    assert chrome_store.chrome_store() is not table
 
 
 def test_another_moment_gets_the_verdict_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.caching import Cache
-from scanner.trust import verifier_caches as verifier_caches
+from scanner.trust import verifier_caches
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, IssuerPath, PathSet, chain_context
 from scanner.trust.step_budget import Charges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.x509 import malformations as flaws
+from scanner.x509 import malformations
 from tests.helpers import pki
 from tests.helpers.pki import Issued, sequence, tlv
 from tests.trust.test_verifier import CA, verdict_on
@@ -44,5 +44,5 @@ def test_an_empty_subject_is_fine_where_the_names_are_critical() -> None:
 
 
 def test_one_unknown_flaw_makes_the_clients_unknown() -> None:
-    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, "something else"]) is None
-    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, flaws.UNNAMED]) == ["go", "java", "chrome"]
+    assert malformations.refused_by([malformations.NEGATIVE_SERIAL, "something else"]) is None
+    assert malformations.refused_by([malformations.NEGATIVE_SERIAL, malformations.UNNAMED]) == ["go", "java", "chrome"]

@@ -10,8 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp as their
 
-from scanner.x509 import ocsp
-from scanner.x509 import ocsp_request as asking
+from scanner.x509 import ocsp, ocsp_request
 from scanner.x509.ocsp import OcspError, OcspRefusal, verify_untrusted
 from tests.helpers import revocation as made
 from tests.helpers.pki import DAY, NOW, Issued, authority, certificate, extension, key, octets, oid, sequence, tlv
@@ -235,7 +234,7 @@ def test_responses_made_by_openssl_are_read(tmp_path: Path) -> None:
     leaf, ca = WORLD.parsed()
     signer, stranger = responder(CA), responder(WORLD.root, label="Stranger")
     (tmp_path / "ca.pem").write_text(CA.pem + CA.key_pem)
-    (tmp_path / "request").write_bytes(asking.encode_request(leaf, ca))
+    (tmp_path / "request").write_bytes(ocsp_request.encode_request(leaf, ca))
     serial = leaf.serial.upper()
     lines = [
         f"R\t270101000000Z\t261101000000Z,keyCompromise\t{serial}\tunknown\t/CN=leaf.example",
@@ -271,12 +270,12 @@ def test_responses_made_by_openssl_are_read(tmp_path: Path) -> None:
     said = verify_untrusted(answer(signer, "-resp_key_id"), leaf, ca)
     assert (said.single.status, said.delegated) == ("revoked", True)
     other = WORLD.other_leaf.parsed
-    good = answer(signer, request=asking.encode_request(other, ca, hash_name="sha256"))
+    good = answer(signer, request=ocsp_request.encode_request(other, ca, hash_name="sha256"))
     assert verify_untrusted(good, other, ca).single.status == "good"
     assert "another certificate" in refused(good)
     unlisted = certificate("unlisted.example", issuer=CA).parsed
     assert (
-        verify_untrusted(answer(CA, request=asking.encode_request(unlisted, ca)), unlisted, ca).single.status
+        verify_untrusted(answer(CA, request=ocsp_request.encode_request(unlisted, ca)), unlisted, ca).single.status
         == "unknown"
     )
     assert "not named by" in refused(answer(stranger))

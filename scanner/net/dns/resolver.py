@@ -189,7 +189,7 @@ class Resolver:
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
         if budget is None:
             budget = QueryBudget(self._patience)
-        outcomes: Sequence[Outcome] = await self._group.look_up(questions, budget)
+        outcomes: Sequence[Outcome] = await self._group.ask(questions, budget)
         answer = dns_outcomes.merge_families(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
             own = QueryBudget(self._patience, unhurried=budget.unhurried)
@@ -251,7 +251,7 @@ class Resolver:
             questions = questions_for(name, (rdtype,))
         except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
-        [outcome] = await self._group.look_up(questions, QueryBudget(self._patience))
+        [outcome] = await self._group.ask(questions, QueryBudget(self._patience))
         return outcome, dns_outcomes.time_to_live([outcome])
 
 

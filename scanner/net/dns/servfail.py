@@ -51,12 +51,12 @@ async def explain(
         if series:
             await trio.sleep(SERIES_PAUSE)
         for pair in range(PAIRS):
-            [without] = await group.ask(unchecked, budget, checking_disabled=True, explaining=True)
+            [without] = await group.ask(unchecked, budget, follow=False, checking_disabled=True, explaining=True)
             if not without.settled:
                 if series or pair:
                     return answer, outcomes
                 return await _with_chain(group, answer, outcomes, questions[0].name, budget)
-            again = await group.look_up(questions, budget, explaining=True)
+            again = await group.ask(questions, budget, explaining=True)
             confirmed = dns_outcomes.merge_families(again)
             if confirmed.status is not DnsStatus.SERVFAIL:
                 return confirmed, again
@@ -83,7 +83,7 @@ async def _walk_chain(group: UpstreamGroup, name: str, budget: QueryBudget) -> t
             questions = questions_for(chain[-1] if chain else name, (message_wire.CNAME,))
         except NameNotEncodable:
             break
-        [outcome] = await group.ask(questions, budget, explaining=True)
+        [outcome] = await group.ask(questions, budget, follow=False, explaining=True)
         if not outcome.cname:
             if not chain:
                 return (), False, None
