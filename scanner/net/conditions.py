@@ -27,7 +27,7 @@ from typing import Final
 
 import trio
 
-from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, Evidence, Failure
 from scanner.net.clocks import LoopClock
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
@@ -139,13 +139,16 @@ def has_failures(evidence: Evidence) -> bool:
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is not None:
             return True
-        for further in (*endpoint.followups.values(), *endpoint.completions.values()):
-            if further.failure is not None:
+        for probe in endpoint.followups.values():
+            if probe.failure is not None:
+                return True
+        for completion in endpoint.completions.values():
+            if completion.failure is not None:
                 return True
     for answer in evidence.revocation:
         if answer.status == "unavailable":
             return True
-    return any(issuer.error is not None for issuer in evidence.issuers) if evidence.issuers else False
+    return any([issuer.error is not None for issuer in evidence.issuers])
 
 
 def _unreached(evidence: Evidence) -> list[str]:
