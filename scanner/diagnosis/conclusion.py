@@ -141,7 +141,9 @@ def conclude_chain(
         )  # fmt: skip
         try:
             template = _templates.get(key)
-            if template is None and _templates.offer(key, lambda: _template(told, target, address, resolver, language)):
+            if template is None and _templates.put_lazy(
+                key, lambda: _template(told, target, address, resolver, language)
+            ):
                 template = _templates.get(key)
             if template is not None and not template.conclusion.failed:
                 return _for_target(template, told, target, address)
