@@ -148,7 +148,7 @@ def has_failures(evidence: Evidence) -> bool:
     for answer in evidence.revocation:
         if answer.status == "unavailable":
             return True
-    return any([issuer.error is not None for issuer in evidence.issuers])
+    return bool(evidence.issuers) and any(issuer.error is not None for issuer in evidence.issuers)
 
 
 def _unreached(evidence: Evidence) -> list[str]:
