@@ -35,7 +35,7 @@ test: servers $(DEV) ## install what the tests need (real servers from Debian wh
 
 lint: $(DEV) ## ruff (rules and format) and mypy --strict
 	@status=0; \
-	for check in "ruff check --output-format=concise ." "ruff format --check ." "mypy --strict scanner tests"; do \
+	for check in "ruff check --output-format=concise ." "ruff format --check ." "mypy --strict scanner tests benchmarks scripts"; do \
 		echo "$$check"; $(BIN)/$$check || status=1; \
 	done; exit $$status
 

@@ -92,30 +92,33 @@ def _checkouts(options: argparse.Namespace) -> Results:
 
 
 PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
-    "startup": ("tlsweep --help, beside an idle interpreter", lambda o: [startup.start_up(rounds=max(o.rounds, 11))]),
-    "handshake": ("the TLS engine beside trio's connect-and-close", _handshake),
-    "compare": ("the same scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
-    "names": ("the same scan by tlsweep and zgrab2, by name through a local name server", _names),
-    "checkouts": ("this checkout beside another, --against DIR: scans, stats, --help and memory", _checkouts),
+    "startup": (
+        "tlsweep --help, compared with an idle interpreter",
+        lambda o: [startup.start_up(rounds=max(o.rounds, 11))],
+    ),
+    "handshake": ("the TLS engine, compared with connecting and closing", _handshake),
+    "compare": ("one scan by tlsweep, tlsx, zgrab2 and sslyze, by address with SNI", _compare),
+    "names": ("one scan by tlsweep and zgrab2, by name through a local name server", _names),
+    "checkouts": ("this checkout compared with another, --against DIR: scans, stats, --help and memory", _checkouts),
     "crowd": (
-        "many names through one resolver with its defaults: false findings, and wall time beside zgrab2",
+        "many names through one resolver with its defaults: false findings, and wall time compared with zgrab2",
         lambda o: [crowd.crowd(hosts=2 * o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
     ),
     "stages": ("share of the scanner's CPU by stage", _stages),
     "judging": (
-        "what judging costs where 10 certificates serve all hosts, without a network",
+        "the cost of verification if 10 certificates serve all hosts, without a network",
         lambda o: judging.judging(hosts=o.judged, rounds=o.rounds),
     ),
     "hostile": (
-        "the worst that 256 KB of one peer cost, and healthy targets beside ten hostile ones",
+        "the worst that 256 KB of one peer cost, and healthy targets together with ten hostile ones",
         lambda o: hostile.hostile(rounds=o.rounds),
     ),
     "resolver": (
-        "CPU of our resolver for each name, A and AAAA",
+        "CPU of our resolver per name, A and AAAA",
         lambda o: [resolving.names(hosts=o.hosts, rounds=o.rounds, concurrency=o.concurrency[0])],
     ),
     "statistics": (
-        "CPU of counting findings beside parsing them, and its memory",
+        "CPU of counting findings, compared with parsing them, and its memory",
         lambda o: [counting.counts(findings=o.findings, rounds=o.rounds, most=o.most)],
     ),
     "load": (
@@ -126,13 +129,13 @@ PARTS: Final[dict[str, tuple[str, Callable[[argparse.Namespace], Results]]]] = {
         "CPU, memory and size of a report on a large estate",
         lambda o: [report.page(findings=o.findings, rounds=o.rounds)],
     ),
-    "memory": ("memory of each probe in flight", lambda o: [patience.memory(probes=o.probes, rounds=1)]),
+    "memory": ("memory per probe in flight", lambda o: [patience.memory(probes=o.probes, rounds=1)]),
     "large": (
-        "memory of a scan where each server has a certificate of 236 kB of its own",
+        "memory of a scan in which each server has its own certificate of 236 kB",
         lambda o: [large.scan_of_large_certificates(hosts=o.large, limit=o.max_memory)],
     ),
     "dead": (
-        "targets that never answer: time by the arithmetic",
+        "targets that never answer: time lost beyond the timeouts",
         lambda o: [patience.dead(targets=o.dead, concurrency=o.dead_concurrency, rounds=1)],
     ),
 }
@@ -142,14 +145,14 @@ def _parser() -> argparse.ArgumentParser:
     parts = "\n".join(f"  {name:10} {about}" for name, (about, _) in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the scanner, other scanners beside it. Without a PART: peers, then all below farm.",
+        description="Measure the scanner, and compare it with others. Without a PART: peers, then all below farm.",
         epilog=f"parts:\n  peers      build the other scanners into {peers.CACHE}\n"
-        f"  farm       keep the local farm up, to look at it by hand\n{parts}",
+        f"  farm       run the local farm until Ctrl-C, to examine it by hand\n{parts}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", nargs="*", metavar="PART", help="what to do, see below")
     parser.add_argument("--hosts", type=int, default=5000, help="hosts of the farm (default 5000)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts (default 3)")
     parser.add_argument(
         "--concurrency", type=int, nargs="+", default=[1000], metavar="N", help="connections in flight (default 1000)"
     )
@@ -177,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dead-concurrency", type=int, default=1000, metavar="N", help="dead: in flight (default 1000)"
     )
     parser.add_argument("--places", action="store_true", help="stages: the costliest functions too")
-    parser.add_argument("--rebuild", action="store_true", help="peers: build again what is there")
+    parser.add_argument("--rebuild", action="store_true", help="peers: build again those that are built")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

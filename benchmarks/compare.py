@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,12 +157,32 @@ def _ratios(lines: Sequence[Line]) -> dict[str, float]:
         ratio = ours.per_target / line.per_target
         ratios[line.tool] = round(ratio, 3)
         bar = BARS.get(("name" if ours.job.resolver is not None else ours.job.kind, line.tool))
-        said = f"{ratio:.2f}" if bar is None else against_bar(ratio, bar)
+        shown = f"{ratio:.2f}" if bar is None else against_bar(ratio, bar)
         print(
-            f"CPU per target, tlsweep / {line.tool}: {said}; less start {ours.marginal / line.marginal:.2f}; "
+            f"CPU per target, tlsweep / {line.tool}: {shown}; less start {ours.marginal / line.marginal:.2f}; "
             f"hosts/s, tlsweep / {line.tool}: {line.wall / ours.wall:.2f}"
         )
     return ratios
+
+
+def _compare_settings(
+    farm: Farm,
+    names: Sequence[str],
+    settings: Iterable[tuple[int, str, str]],
+    *,
+    rounds: int,
+    resolver: int | None = None,
+) -> list[dict[str, Any]]:
+    """Compare the tools for each (concurrency, kind of certificate, TLS version)."""
+    results = []
+    how = "By address" if resolver is None else "By name"
+    for limit, kind, version in settings:
+        title = (
+            f"{how}, TLS {version}, {kind} certificate: {len(farm.hosts)} hosts, concurrency {limit}, {rounds} rounds"
+        )
+        lines = [Line(name, Job(farm, version, kind, limit, resolver)) for name in names]
+        results.append(compare(title, lines, rounds=rounds))
+    return results
 
 
 def by_address(
@@ -174,14 +195,9 @@ def by_address(
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Scan every host by its address, with its name as SNI."""
-    results = []
     with running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm:
-        for limit in concurrency:
-            for kind in kinds:
-                for version in versions:
-                    title = f"By address, TLS {version}, {kind} certificate: {hosts} hosts, concurrency {limit}, {rounds} rounds"
-                    lines = [Line(name, Job(farm, version, kind, limit)) for name in names if name != "sslyze"]
-                    results.append(compare(title, lines, rounds=rounds))
+        quick = [name for name in names if name != "sslyze"]
+        results = _compare_settings(farm, quick, product(concurrency, kinds, versions), rounds=rounds)
         if "sslyze" in names:
             results.append(_sslyze(farm, versions[0], kinds[-1], concurrency[0]))
     return results
@@ -206,19 +222,9 @@ def by_name(
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Scan every host by its name, resolved by a local name server."""
-    results = []
     with (
         running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm,
         running_nameserver(farm.hosts) as resolver,
     ):
-        for limit in concurrency:
-            for kind in kinds:
-                for version in versions:
-                    title = f"By name, TLS {version}, {kind} certificate: {hosts} hosts, concurrency {limit}, {rounds} rounds"
-                    lines = [
-                        Line(name, Job(farm, version, kind, limit, resolver))
-                        for name in names
-                        if name in ("tlsweep", "zgrab2")
-                    ]
-                    results.append(compare(title, lines, rounds=rounds))
-    return results
+        able = [name for name in names if name in ("tlsweep", "zgrab2")]
+        return _compare_settings(farm, able, product(concurrency, kinds, versions), rounds=rounds, resolver=resolver)

@@ -26,7 +26,7 @@ import dns.rdatatype
 import trio
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks.judging import AT, _evidence, _way
+from benchmarks.judging import AT, make_evidence, make_variant
 from benchmarks.measure import table
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
@@ -99,16 +99,17 @@ def _maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraint
 
 def _issued_maze(issuers: int, depth: int, kind: str = "dns", many: int = 0, constraints: int = 0) -> list[Issued]:
     """Return two levels of issuers that share a name and key, below a line of CAs with constraints, without a root."""
-    subtrees = {
+    kinds_of_subtrees: dict[str, Callable[[int], str | bytes]] = {
         "directory": lambda n: tlv(0xA4, name(CN=f"z{n:x}")),
         "address": lambda n: network(f"192.{n >> 8}.{n & 255}.0/24"),
         "dns": lambda n: f"z{n}.test",
-    }[kind]
-    names = {
+    }
+    kinds_of_names: dict[str, Callable[[int], str | bytes]] = {
         "directory": lambda n: tlv(0xA4, name(CN=f"{n:x}")),
         "address": lambda n: f"IP:10.{n >> 16}.{n >> 8 & 255}.{n & 255}",
         "dns": lambda n: f"n{n}.example",
-    }[kind]
+    }
+    subtrees, names = kinds_of_subtrees[kind], kinds_of_names[kind]
     extra = [pki.name_constraints(excluded=[subtrees(n) for n in range(constraints)])] if constraints else []
     above, line = pki.root("Nowhere"), []
     for place in reversed(range(depth)):
@@ -132,7 +133,7 @@ def _mesh(size: int) -> Chain:
     return tuple(item.der for item in (leaf, *mesh))
 
 
-def _dear_keys(bits: int, exponent_bits: int, count: int = 60) -> Chain:
+def _slow_keys(bits: int, exponent_bits: int, count: int = 60) -> Chain:
     """Return CAs with the name of the leaf's issuer, each with another key that is slow to verify with."""
     flood = []
     for number in range(count):
@@ -168,7 +169,7 @@ def _constrained_line(depth: int = 28, each: int = 5500) -> Chain:
     return tuple(item.der for item in (pki.certificate(HOST, issuer=above), *reversed(line)))
 
 
-def _spelled_otherwise(count: int = 30) -> Chain:
+def _differently_encoded_names(count: int = 30) -> Chain:
     """Return CAs none of whose subjects is byte-identical to the issuer's name, so that all are compared as names."""
     long = [tlv(0x30, *_filled(_attribute, 7000), _attribute(n, "2.5.4.10")) for n in range(count)]
     flood = [pki.authority(subject, ROOT) for subject in long]  # type: ignore[arg-type]
@@ -182,12 +183,12 @@ def chains() -> Iterator[tuple[str, Chain]]:
         yield f"maze 24 x 24 x 10, 300 excluded x 800 names ({kind})", _maze(24, 10, kind, 800, 300)
     yield "maze 24 x 24 x 10, unconstrained", _maze(24, 10)
     yield "mesh of 8 CAs, each signed by all others", _mesh(8)
-    yield "60 namesakes with RSA keys of 8192 bits", _dear_keys(8192, 17)
-    yield "60 namesakes with RSA exponents of 3000 bits", _dear_keys(3072, 3000)
+    yield "60 namesakes with RSA keys of 8192 bits", _slow_keys(8192, 17)
+    yield "60 namesakes with RSA exponents of 3000 bits", _slow_keys(3072, 3000)
     yield "60 namesakes with P-521 keys", _curve_keys("ec:P-521")
     yield "90 self-signed certificates with P-521 keys", _self_issued()
     yield "28 CAs with 8 kB of excluded names each", _constrained_line()
-    yield "30 subjects of 7 kB, none as named", _spelled_otherwise()
+    yield "30 subjects of 7 kB, none as named", _differently_encoded_names()
     yield "dNSNames of 1 letter", _names(lambda n: tlv(0x82, b"%c" % (97 + n % 26)))
     yield "dNSNames of 9 letters", _names(lambda n: tlv(0x82, b"%09d" % n))
     yield "dNSNames of 126 labels", _names(lambda n: tlv(0x82, b"a." * 120 + b"%05d" % n))
@@ -310,7 +311,7 @@ def _records(record: bytes) -> Callable[[], object]:
             while buffer.next_untrusted() is not None:
                 pass
 
-    return read
+    return _swallow(read)
 
 
 def _dns(kind: str, data: bytes) -> Callable[[], object]:
@@ -383,9 +384,13 @@ def others() -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _swallow(read: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    """Return a call that ignores the reader's errors, but not mistakes in this file."""
+
     def call() -> None:
         try:
             read(*arguments)
+        except (TypeError, AttributeError, NameError):
+            raise
         except Exception:
             return
 
@@ -401,7 +406,7 @@ def _seconds(call: Callable[[], object]) -> float:
 # --- beside healthy targets ------------------------------------------------------------------------
 
 
-class _Stretches(trio.abc.Instrument):
+class _LongestStep(trio.abc.Instrument):
     """Records the most CPU seconds of one task step; wall time would depend on the load of the machine."""
 
     def __init__(self) -> None:
@@ -430,15 +435,15 @@ def serve() -> None:
             for path in given:
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
                 context.load_cert_chain(path)
-                listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
-                ports.append(listeners[0].transport_listener.socket.getsockname()[1])
-                nursery.start_soon(trio.serve_listeners, answer, listeners)
+                (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+                ports.append(listener.socket.getsockname()[1])
+                nursery.start_soon(trio.serve_listeners, answer, [trio.SSLListener(listener, context)])
             print(json.dumps(ports), flush=True)
 
     trio.run(main)
 
 
-def beside(*, rounds: int, healthy: int = 500) -> dict[str, Any]:
+def with_hostile_targets(*, rounds: int, healthy: int = 500) -> dict[str, Any]:
     """Scan healthy targets alone and together with ten hostile ones; measure wall time and the longest task step."""
     title = f"{healthy} healthy targets, alone and beside ten hostile ones; {rounds} rounds"
     print(f"\n{title}", flush=True)
@@ -460,15 +465,15 @@ def beside(*, rounds: int, healthy: int = 500) -> dict[str, Any]:
             ports = json.loads(server.stdout.readline())
             spent: dict[str, list[tuple[float, float]]] = {"alone": [], "beside": []}
             for _ in range(rounds):
-                for way, some in spent.items():
-                    some.append(_scan(ports if way == "beside" else ports[:1], healthy))
+                for variant, some in spent.items():
+                    some.append(_scan(ports if variant == "beside" else ports[:1], healthy))
         finally:
             server.terminate()
             server.wait()
-    middle = {way: statistics.median(wall for wall, _ in some) for way, some in spent.items()}
+    middle = {variant: statistics.median(wall for wall, _ in some) for variant, some in spent.items()}
     ratio = statistics.median(b[0] / a[0] for a, b in zip(spent["alone"], spent["beside"], strict=True))
-    stretches = {way: max(stretch for _, stretch in some) * 1e3 for way, some in spent.items()}
-    rows = [(way, f"{middle[way]:.2f}", f"{stretches[way]:.0f}") for way in spent]
+    stretches = {variant: max(stretch for _, stretch in some) * 1e3 for variant, some in spent.items()}
+    rows = [(variant, f"{middle[variant]:.2f}", f"{stretches[variant]:.0f}") for variant in spent]
     print(table(("", "wall s", "longest stretch ms"), rows))
     print(f"beside / alone: {ratio:.2f}")
     return {"title": title, "seconds": middle, "ratio": ratio, "stretches": stretches}
@@ -482,7 +487,7 @@ def _scan(ports: list[int], healthy: int) -> tuple[float, float]:
     for number, port in enumerate(ports[1:]):
         rows.insert(number * 40, Target(healthy + number, HOST, port, "tls", HOST, "127.0.0.1"))
     outcomes: Counter[str] = Counter()
-    stretches = _Stretches()
+    stretches = _LongestStep()
     config = ScanConfig(revocation="off", concurrency=100, retries=0)
 
     def emit(finding: Finding) -> None:
@@ -517,11 +522,11 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
     for label, chain in chains():
         assert sum(map(len, chain)) <= BYTES * 1.3, (label, sum(map(len, chain)))
         best = [float("inf")] * 3
-        said = ""
+        problems = ""
         for _ in range(rounds):
             verifier = ChainVerifier([mozilla], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-            scan, _ = _way(verifier, None, "off")
-            evidence = _evidence(0, chain, ())
+            scan, _ = make_variant(verifier, None, "off")
+            evidence = make_evidence(0, chain, ())
             (endpoint,) = evidence.endpoints
             assert endpoint.probe.flight is not None
             parts = endpoint.probe.flight.certificates
@@ -529,12 +534,12 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
             judged = _seconds(lambda: scan.judgement.next_question(evidence.target, endpoint, AT))  # noqa: B023
             verdicts = scan.judgement.verdicts(evidence)
             assert verdicts[0] is not None
-            said = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})
+            problems = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})
             written = _seconds(lambda: scan._conclude(evidence, verdicts, owned=False, final=True))  # noqa: B023
             best = [min(old, new) for old, new in zip(best, (read, judged, written), strict=True)]
-        rows.append((label, best[0] * 1e3, best[1] * 1e3, best[2] * 1e3, said))
+        rows.append((label, best[0] * 1e3, best[1] * 1e3, best[2] * 1e3, problems))
     for label, call in others():
         rows.append((label, min(_seconds(call) for _ in range(rounds)) * 1e3, 0.0, 0.0, ""))
-    shown = [(label, f"{a:.1f}", f"{b:.1f}", f"{c:.1f}", said) for label, a, b, c, said in rows]
+    shown = [(label, f"{a:.1f}", f"{b:.1f}", f"{c:.1f}", problems) for label, a, b, c, problems in rows]
     print(table(("", "reading", "judging", "writing", "problems"), shown))
-    return [{"title": title, "rows": rows}, beside(rounds=rounds)]
+    return [{"title": title, "rows": rows}, with_hostile_targets(rounds=rounds)]

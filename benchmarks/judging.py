@@ -48,15 +48,15 @@ from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki, scts
 
 CHAINS: Final = 10
-# Targets that one way takes before it is the next one's turn: long enough to be measured, short beside what disturbs.
-PORTION: Final = 250
+# Targets per turn of a variant: long enough to be measured, and short compared with disturbances.
+TARGETS_PER_TURN: Final = 250
 LOGS: Final = (scts.ARGON, scts.XENON, scts.YETI)
 AT: Final = pki.NOW
 
 Chains = Sequence[tuple[bytes, ...]]
 
 
-class _Given:
+class _PrecomputedVerifier:
     """A verifier that returns verdicts computed beforehand, by leaf and name."""
 
     def __init__(self, verifier: ChainVerifier) -> None:
@@ -100,7 +100,7 @@ def _answers(verifier: ChainVerifier, chain: tuple[bytes, ...]) -> tuple[Revocat
     )
 
 
-def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAnswer, ...]) -> Evidence:
+def make_evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAnswer, ...]) -> Evidence:
     """Return the evidence of one target as a probe returns it; only the revocation answers are shared."""
     host = f"h{number}.fleet{number % CHAINS}.example"
     flight = ServerFlight(
@@ -132,7 +132,7 @@ def _evidence(number: int, chain: tuple[bytes, ...], answers: tuple[RevocationAn
     )
 
 
-def _way(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
+def make_variant(verifier: Any, transparency: Transparency | None, mode: str) -> tuple[Scan, list[int]]:
     config = ScanConfig(revocation=cast(Any, mode))
     sizes = [0]
 
@@ -153,63 +153,68 @@ def judging(*, hosts: int, rounds: int) -> list[dict[str, Any]]:
     root, chains = _chains()
     spent: dict[str, list[float]] = {"judged": [], "given": [], "unjudged": []}
     for _ in range(rounds):
-        for way, seconds in _round(root, chains, hosts).items():
-            spent[way].append(seconds)
-    middle = {way: statistics.median(seconds) / hosts * 1e6 for way, seconds in spent.items()}
+        for variant, seconds in _round(root, chains, hosts).items():
+            spent[variant].append(seconds)
+    middle = {variant: statistics.median(seconds) / hosts * 1e6 for variant, seconds in spent.items()}
     ratios = {
-        way: statistics.median(one / other for one, other in zip(spent["judged"], spent[way], strict=True))
-        for way in ("given", "unjudged")
+        variant: statistics.median(one / other for one, other in zip(spent["judged"], spent[variant], strict=True))
+        for variant in ("given", "unjudged")
     }
-    rows = [(way, f"{cost:.0f}", "" if way == "judged" else f"{ratios[way]:.3f}") for way, cost in middle.items()]
+    rows = [
+        (variant, f"{cost:.0f}", "" if variant == "judged" else f"{ratios[variant]:.3f}")
+        for variant, cost in middle.items()
+    ]
     print(table(("", "CPU µs/target", "judged to this"), rows))
-    for way in ratios:
-        added = statistics.median(one - other for one, other in zip(spent["judged"], spent[way], strict=True))
-        print(f"judged is {added / hosts * 1e6:.1f} µs a target more than {way}")
+    for variant in ratios:
+        added = statistics.median(one - other for one, other in zip(spent["judged"], spent[variant], strict=True))
+        print(f"judged is {added / hosts * 1e6:.1f} µs a target more than {variant}")
     return [{"title": title, "microseconds": middle, "ratios": ratios, "all": spent}]
 
 
 def _round(root: pki.Issued, chains: Chains, hosts: int) -> Mapping[str, float]:
     listed = log_list_untrusted(json.dumps(scts.log_list(*LOGS)).encode(), "benchmark")
 
-    # each way has a judge and logs of its own, so that none finds what another has remembered
+    # each variant has its own verifier and logs, so that none uses the caches of another
     def verifier() -> ChainVerifier:
         return ChainVerifier(
             [pki.store(root)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
         )
 
     answers = [_answers(verifier(), chain) for chain in chains]
-    given, unjudged = _Given(verifier()), _Given(verifier())
-    ways: dict[str, tuple[Scan, list[int], Any]] = {
-        "judged": (*_way(verifier(), Transparency(listed), "online"), None),
-        "given": (*_way(given, Transparency(listed), "online"), given),
-        "unjudged": (*_way(unjudged, None, "off"), unjudged),
+    given, unjudged = _PrecomputedVerifier(verifier()), _PrecomputedVerifier(verifier())
+    variants: dict[str, tuple[Scan, list[int], Any]] = {
+        "judged": (*make_variant(verifier(), Transparency(listed), "online"), None),
+        "given": (*make_variant(given, Transparency(listed), "online"), given),
+        "unjudged": (*make_variant(unjudged, None, "off"), unjudged),
     }
-    for stub in (given, unjudged):
+    for precomputed in (given, unjudged):
         for number in range(hosts):
-            stub.learn(number % CHAINS, chains[number % CHAINS], f"h{number}.fleet{number % CHAINS}.example")
-    spent = dict.fromkeys(ways, 0.0)
+            precomputed.learn(number % CHAINS, chains[number % CHAINS], f"h{number}.fleet{number % CHAINS}.example")
+    spent = dict.fromkeys(variants, 0.0)
     gc.collect()
-    order = list(ways)
-    for start in range(0, hosts, PORTION):
-        order.append(order.pop(0))  # nobody is always the first
-        for way in order:
-            scan, _, stub = ways[way]
+    order = list(variants)
+    for start in range(0, hosts, TARGETS_PER_TURN):
+        order.append(order.pop(0))  # no variant is always the first
+        for variant in order:
+            scan, _, precomputed = variants[variant]
             portion = [
-                _evidence(number, chains[number % CHAINS], () if way == "unjudged" else answers[number % CHAINS])
-                for number in range(start, min(start + PORTION, hosts))
+                make_evidence(
+                    number, chains[number % CHAINS], () if variant == "unjudged" else answers[number % CHAINS]
+                )
+                for number in range(start, min(start + TARGETS_PER_TURN, hosts))
             ]
-            spent[way] += _conclude(scan, portion, stub)
-    for _, sizes, _ in ways.values():
+            spent[variant] += _conclude(scan, portion, precomputed)
+    for _, sizes, _ in variants.values():
         assert sizes[0] > 500 * hosts, "findings are missing"
     return spent
 
 
-def _conclude(scan: Scan, portion: Sequence[Evidence], stub: _Given | None) -> float:
+def _conclude(scan: Scan, portion: Sequence[Evidence], precomputed: _PrecomputedVerifier | None) -> float:
     """Return the CPU seconds from evidence to encoded findings, as in a run, including the choice of follow-ups."""
     begun = time.process_time()
     for evidence in portion:
-        if stub is not None:
-            stub.chain = evidence.target.row % CHAINS
+        if precomputed is not None:
+            precomputed.chain = evidence.target.row % CHAINS
         (endpoint,) = evidence.endpoints
         question = scan.judgement.next_question(evidence.target, endpoint, evidence.started)
         assert question is None

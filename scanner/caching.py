@@ -15,14 +15,15 @@ from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
 from typing import Any, Final, Generic, TypeVar, cast
 
-# What one byte of DER takes as a parsed certificate, the DER itself included. Measured with tracemalloc for certificates of
-# 400 bytes to 231 kB: 7.0 to 7.2. Names are the most of it: a str of 20 characters has 70 bytes.
+# What one byte of DER takes as a parsed certificate, the DER itself included. Measured with tracemalloc for
+# certificates of 400 bytes to 231 kB: 7.0 to 7.2. Names are the most of it: a str of 20 characters has 70 bytes.
 PARSED: Final = 7
 # A value of more than this part of a cache is not kept.
 LARGEST_PART: Final = 8
 # Keys whose hashes a doorkeeper remembers: about 4 MB.
 NOTED: Final = 65_536
-# Values that were put once and are likely to be asked for again in a moment: one for each target that is between two steps.
+# Values that were put once and are likely to be asked for again in a moment: one for each target that is between two
+# steps.
 RECENT: Final = 32
 
 _K = TypeVar("_K", bound=Hashable)
@@ -41,10 +42,10 @@ _share = FULL_SHARE
 class Cache(Generic[_K, _V]):
     """LRU cache of at most ``entries`` values of at most ``max_bytes`` together.
 
-    ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a doorkeeper,
-    as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a leaf on its own host)
-    does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest ones, since whoever put it
-    asks for it again in a moment; these take ``1 / LARGEST_PART`` of the bytes.
+    ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a
+    doorkeeper, as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a
+    leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest
+    ones, since whoever put it asks for it again in a moment; these take ``1 / LARGEST_PART`` of the bytes.
 
     There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
     """
@@ -91,7 +92,7 @@ class Cache(Generic[_K, _V]):
         else:
             self._keep_recent(key, value)
 
-    def offer(self, key: _K, make: Callable[[], _V]) -> bool:
+    def put_lazy(self, key: _K, make: Callable[[], _V]) -> bool:
         """Like ``put`` for a value that is only made if its key was put before; return True if it was."""
         if self._noted is None or self._came_before(key):
             self._keep(key, make())

@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scanner.trust import onecrl as blocklist
+from scanner.trust import onecrl
 from scanner.trust.intermediates import ENTRY, MAGIC, subject_key
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.pem import certificates_in_pem
@@ -71,9 +71,9 @@ def revoked(source: Path | None) -> tuple[set[tuple[bytes, str]], set[tuple[byte
 def blocked(source: Path) -> None:
     """Write OneCRL as a sorted list of truncated hashes."""
     by_serial, by_key = revoked(source)
-    entries = {blocklist.serial_entry(issuer, serial) for issuer, serial in by_serial}
-    entries |= {blocklist.key_entry(subject, bytes.fromhex(key)) for subject, key in by_key}
-    (DATA / "onecrl.bin").write_bytes(blocklist.MAGIC + b"".join(sorted(entries)))
+    entries = {onecrl.serial_entry(issuer, serial) for issuer, serial in by_serial}
+    entries |= {onecrl.key_entry(subject, bytes.fromhex(key)) for subject, key in by_key}
+    (DATA / "onecrl.bin").write_bytes(onecrl.MAGIC + b"".join(sorted(entries)))
     print(f"onecrl.bin: {len(entries)} entries")
 
 

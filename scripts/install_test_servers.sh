@@ -1,27 +1,26 @@
 #!/bin/sh
-# Installs from Debian what the tests start or talk to, where that is possible without asking anybody:
-# apt-get exists, and we are root or may become root without a password. Otherwise it says what is missing; the
-# tests that need it are then skipped with the same reason.
+# Installs the Debian packages of the servers and tools that the tests use, if apt-get exists and we are root or
+# can become root without a password. Otherwise it prints what is missing; tests that need it are skipped.
 #
-# It leaves the machine as it was but for the packages: no service is started, none will be at the next boot,
-# and no package is removed to make room for another.
+# Nothing but the packages is changed: no service is started or enabled, and no package is removed because it
+# conflicts with a new one.
 #
 # TLSWEEP_INSTALL_SERVERS=0 installs nothing.
-# Always exits 0: an absent server makes for skipped tests, not for a failed installation.
+# Always exits with status 0, because a missing server only means skipped tests.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
 POLICY=/usr/sbin/policy-rc.d
 SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
-# TLS servers and clients, and what reads our shell scripts, as command:package. They may have come from elsewhere than Debian's packages.
+# TLS servers and clients, and other tools, as command:package. A command need not come from Debian's package.
 COMMANDS="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
 selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:shellcheck \
 ip:iproute2 zstd:zstd"
-# Servers that begin TLS inside another protocol
+# Servers with STARTTLS
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"
-# What answers names, and what tells GnuTLS the time
+# DNS servers, and libfaketime, which sets the time for GnuTLS
 OTHERS="unbound bind9 dnsmasq-base libfaketime"
 
 missing=
@@ -60,12 +59,12 @@ services() {
 }
 services >"$work/before"
 
-# Debian's packages start their services; policy-rc.d is its way to say no. One that is there is put back afterwards.
+# Debian's packages start their services unless policy-rc.d forbids it. An existing policy is restored afterwards.
 restore_policy() {
     $as_root rm -f "$POLICY"
     if [ -e "$SAVED" ]; then $as_root mv "$SAVED" "$POLICY"; fi
 }
-# Nor shall they start at the next boot: what came by this run is disabled.
+# Disable the services that this run has installed, so that they do not start at the next boot.
 disable_new_services() {
     services | comm -13 "$work/before" - | while read -r name; do
         case $name in
@@ -82,7 +81,7 @@ finish() {
     restore_policy
     rm -rf "$work"
 }
-# A run that was killed left its own policy behind, and the machine's beside it.
+# If an earlier run was killed, restore the policy that it had saved.
 if [ -e "$SAVED" ]; then restore_policy; fi
 if [ -e "$POLICY" ]; then $as_root mv "$POLICY" "$SAVED"; fi
 trap finish EXIT
@@ -100,7 +99,7 @@ echo "Installing for the tests:$missing$more"
 if ! install $missing $more; then
     $as_root apt-get update -qq </dev/null >/dev/null 2>&1 || true
     if ! install $missing $more; then
-        # One that cannot be had (another mail server is there, say) must not keep the others out.
+        # Install one by one: a package may be impossible to install, for example if there is another mail server.
         failed=
         for package in $missing $more; do
             install "$package" || failed="$failed $package"

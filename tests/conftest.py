@@ -1,4 +1,4 @@
-"""What holds for every test: nothing leaves the machine, and the same input gives the same run."""
+"""Rules for every test: nothing leaves the machine, and equal inputs give equal runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Derandomised: a test that fails must fail for everybody. A shared, busy machine is no reason to fail, so no deadline.
+# Derandomised, so that failures are reproducible. No deadline, since the machine may be busy.
 settings.register_profile(
     "tests", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-# For hunting by hand: make test PYTEST="--hypothesis-profile=hunt tests/fuzz"
+# To search by hand: make test PYTEST="--hypothesis-profile=hunt tests/fuzz"
 settings.register_profile("hunt", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
 settings.load_profile("tests")
 
-# A shell starts what it runs in the background with SIGINT ignored, which is inherited: programs under test must hear it.
+# Shells start background commands with SIGINT ignored, which programs under test would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,7 +34,7 @@ class LeavesTheMachine(BaseException):
     """
 
 
-# RFC 3849 and RFC 5737: nobody has these. Connecting a datagram socket to one looks up a route and sends nothing.
+# Documentation addresses (RFC 3849, RFC 5737). Connecting a datagram socket to one looks up a route and sends nothing.
 _DOCUMENTATION = tuple(
     ipaddress.ip_network(text) for text in ("2001:db8::/32", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 )
@@ -85,7 +85,7 @@ sys.addaudithook(_watch)
 
 @pytest.fixture(autouse=True, scope="session")
 def _keeps_nothing_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a command keeps between runs goes where the tests' other files go; processes that tests start inherit it."""
+    """Keep caches of commands in the tests' temporary directory; processes that tests start inherit this."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -93,7 +93,7 @@ def _keeps_nothing_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(autouse=True)
 def _stays_on_this_machine() -> Iterator[None]:
-    """Fail the test that tried to leave, even where its code swallowed the exception."""
+    """Fail a test that tried to leave the machine, even if its code swallowed the exception."""
     _attempts.clear()
     yield
     assert not _attempts, f"tried to leave the machine: {', '.join(_attempts)}"

@@ -127,6 +127,36 @@ RELATED: Final[dict[str, str]] = {
     "postgres": "the protocol whose TLS is probed, and the database that is loaded",
 }
 
+# Modules whose private classes are named for what they read: the members of a recorded finding.
+RECORDED: Final = frozenset({"diagnosis/recorded.py", "fleet/correlate/older_facts.py"})
+
+# Modules that may use `functools.cache` -> what its arguments are, none of which comes from a peer. What peers sent is kept by
+# `scanner.caching` alone, bounded in entries and in bytes.
+CACHES: Final[dict[str, str]] = {
+    "codec/decode.py": "types of records",
+    "codec/encode.py": "types of records",
+    "diagnosis/catalogue.py": "codes and languages of the shipped catalogue",
+    "diagnosis/recorded.py": "fingerprints of the certificates of one finding, for as long as it is read",
+    "diagnosis/rules/caa.py": "shipped data",
+    "explain/answers.py": "shipped data",
+    "explain/fixes.py": "shipped data",
+    "explain/meanings.py": "shipped data",
+    "explain/recognise.py": "shipped data",
+    "fleet/correlate/domains.py": "the public suffix list",
+    "language.py": "languages",
+    "rejudge/judging_options.py": "nothing",
+    "report/html_page.py": "names of shipped files",
+    "report/sections.py": "shipped data",
+    "tls/key_share.py": "the groups of RFC 7919",
+    "tls/plaintext.py": "nothing",
+    "tls/registry_names.py": "code points of two bytes",
+    "trust/chrome_store.py": "shipped data",
+    "trust/interceptors.py": "shipped data",
+    "trust/onecrl.py": "shipped data",
+    "trust/placeholders.py": "shipped data",
+    "x509/signatures.py": "classes of keys",
+}
+
 # Records are made with it everywhere.
 EVERYWHERE: Final = ("",)
 
@@ -439,6 +469,27 @@ def test_pure_packages_have_no_clock_socket_or_randomness() -> None:
         and (below_package(item.source), item.module) not in IMPURE_EXCEPTIONS
     ]
     assert refused == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef) and not (node.name[0] == "_" and below_package(path) in RECORDED):
+                by_name[node.name.lstrip("_")].append(below_package(path))
+    assert {name: places for name, places in by_name.items() if len(places) > 1} == {}
+
+
+def test_only_the_one_cache_keeps_what_peers_sent() -> None:
+    used: dict[str, set[str]] = defaultdict(set)
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and node.module == "functools":
+                used[below_package(path)].update(alias.name for alias in node.names)
+            elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "functools":
+                used[below_package(path)].add(node.attr)
+    assert {name for name, names in used.items() if "lru_cache" in names} == {"caching.py"}
+    assert {name for name, names in used.items() if "cache" in names} - set(CACHES) == set()
 
 
 @pytest.mark.parametrize("path", modules(), ids=below_package)

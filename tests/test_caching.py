@@ -14,7 +14,7 @@ def numbers(entries: int, *, on_second_put: bool = False) -> Cache[int, int]:
     return Cache(entries, 1000, lambda key, value: 1, on_second_put=on_second_put)
 
 
-def test_the_entry_not_used_for_longest_goes_first() -> None:
+def test_the_least_recently_used_entry_is_evicted_first() -> None:
     cache = numbers(2)
     cache.put(1, 10)
     cache.put(2, 20)
@@ -25,7 +25,7 @@ def test_the_entry_not_used_for_longest_goes_first() -> None:
     assert len(cache) == 2 and cache.get(3) == 40 and cache.bytes == 2
 
 
-def test_bytes_are_bounded_whatever_the_number_of_entries() -> None:
+def test_bytes_are_limited_whatever_the_number_of_entries() -> None:
     cache: Cache[int, bytes] = Cache(1000, 800, length)
     for number in range(100):
         cache.put(number, bytes(100))
@@ -33,7 +33,7 @@ def test_bytes_are_bounded_whatever_the_number_of_entries() -> None:
     assert [number for number in range(100) if cache.get(number)] == list(range(92, 100))
 
 
-def test_a_large_value_makes_room_of_several_small_ones() -> None:
+def test_a_large_value_evicts_several_small_ones() -> None:
     cache: Cache[int, bytes] = Cache(1000, 800, length)
     for number in range(80):
         cache.put(number, bytes(10))
@@ -42,14 +42,14 @@ def test_a_large_value_makes_room_of_several_small_ones() -> None:
     assert [cache.get(9), cache.get(10)] == [None, bytes(10)]
 
 
-def test_a_value_of_more_than_a_part_of_the_cache_is_not_kept_and_pushes_nothing_out() -> None:
+def test_a_value_that_is_too_large_is_not_kept_and_evicts_nothing() -> None:
     cache: Cache[int, bytes] = Cache(1000, 800, length)
     cache.put(1, bytes(50))
     cache.put(2, bytes(800 // LARGEST_PART + 1))
     assert (len(cache), cache.get(2), cache.bytes) == (1, None, 50)
 
 
-def test_a_value_that_grew_too_large_replaces_the_old_one_by_nothing() -> None:
+def test_a_value_that_grew_too_large_is_dropped() -> None:
     cache: Cache[int, bytes] = Cache(1000, 800, length)
     cache.put(1, bytes(50))
     cache.put(1, bytes(500))
@@ -80,7 +80,7 @@ def test_recent_values_are_bounded_in_bytes_and_forgotten_with_the_others() -> N
     assert cache.get(2) is None
 
 
-def test_offer_makes_only_what_it_keeps() -> None:
+def test_put_lazy_makes_only_what_it_keeps() -> None:
     cache = numbers(2, on_second_put=True)
     made: list[int] = []
 
@@ -88,7 +88,7 @@ def test_offer_makes_only_what_it_keeps() -> None:
         made.append(len(made))
         return 7
 
-    assert [cache.offer(key, make) for key in (1, 2, 1)] == [False, False, True]
+    assert [cache.put_lazy(key, make) for key in (1, 2, 1)] == [False, False, True]
     assert (made, len(cache), cache.get(1)) == ([0], 1, 7)
 
 
@@ -103,7 +103,7 @@ def test_keys_that_were_only_seen_are_forgotten_too() -> None:
     assert (len(cache), cache.get(NOTED - 1)) == (1, 3)
 
 
-def test_clear_forgets_the_values_and_counts_anew() -> None:
+def test_clear_drops_values_and_resets_the_count() -> None:
     cache = numbers(5)
     cache.put(1, 1)
     cache.clear()
@@ -156,7 +156,7 @@ def test_clear_all_empties_caches_and_memos() -> None:
     assert (len(cache), calls) == (0, ["a", "a"])
 
 
-def test_a_cache_that_nobody_uses_any_more_is_not_kept_for_clearing() -> None:
+def test_unused_caches_are_garbage_collected() -> None:
     before = len(caching._caches)
     cache = numbers(1)
     assert len(caching._caches) == before + 1
@@ -164,7 +164,7 @@ def test_a_cache_that_nobody_uses_any_more_is_not_kept_for_clearing() -> None:
     assert len(caching._caches) == before
 
 
-def test_all_caches_take_less_where_a_run_may_take_little() -> None:
+def test_share_of_all_shrinks_every_cache() -> None:
     before: Cache[int, bytes] = Cache(1000, 8000, length)
     try:
         share_of_all(0.1)

@@ -1,4 +1,4 @@
-"""What the documentation says is so: commands, options, codes, fields, files and sample output."""
+"""The documentation is right about commands, options, codes, fields, files and sample output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGES: Final = sorted(
     [README, ROOT / "CONTRIBUTING.md", ROOT / "inputs" / "README.md", *(ROOT / "docs").glob("*.md")],
     key=lambda path: path.as_posix(),
 )
-# Options of other programs that the pages name
+# Options of other programs in the pages
 FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
     "--seconds", "--case",
     "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
@@ -67,7 +67,7 @@ def without_blocks(page: Path) -> str:
 
 @page_of
 def test_commands_exist(page: Path) -> None:
-    # what is indented further than an example goes on with a sentence of a help page
+    # a line that is indented further than an example continues the text of a help page
     used = set(re.findall(r"(?:`|bin/|^ {0,8}|python -m )(?:tlsweep|scanner) ([a-z]+)\b", text(page), re.M))
     assert used <= set(COMMANDS)
 
@@ -75,11 +75,11 @@ def test_commands_exist(page: Path) -> None:
 @page_of
 def test_options_exist(page: Path) -> None:
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text(page)))
-    # The catalogue also advises what is planned.
+    # The catalogue may name hidden options.
     assert used <= options(hidden=page.name == "causes.md") | FOREIGN
 
 
-def test_options_stand_where_their_command_has_them() -> None:
+def test_options_are_next_to_a_command_that_has_them() -> None:
     for line in re.findall(rf"tlsweep ((?:{'|'.join(COMMANDS)}) [^`\n]*)", text(README)):
         name, *words = line.split()
         known = {word for option in command(name).params for word in option.opts}
@@ -87,8 +87,8 @@ def test_options_stand_where_their_command_has_them() -> None:
 
 
 def test_every_command_is_described() -> None:
-    told = text(README) + "".join(text(page) for page in PAGES if page.name == "cli.md")
-    assert [name for name in COMMANDS if f"tlsweep {name}" not in told and f"`{name}`" not in told] == []
+    described = text(README) + "".join(text(page) for page in PAGES if page.name == "cli.md")
+    assert [name for name in COMMANDS if f"tlsweep {name}" not in described and f"`{name}`" not in described] == []
 
 
 @page_of
@@ -99,7 +99,7 @@ def test_make_targets_exist(page: Path) -> None:
 
 
 @page_of
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page)):
         path, _, anchor = target.partition("#")
         if "://" in path:
@@ -112,11 +112,16 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @page_of
-def test_files_named_are_there(page: Path) -> None:
-    """Every path in backquotes that begins with a folder of the repository; ``*`` stands for some."""
+def test_named_files_exist(page: Path) -> None:
+    """Every path in backquotes that begins with a folder of the repository; ``*`` is a wildcard."""
     folders = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."))
     for name in re.findall(rf"`((?:{folders})/[\w./*-]*)`", without_blocks(page)):
         assert list(ROOT.glob(name.rstrip("/"))) or "/x/" in name, name
+
+
+def test_the_map_has_every_package() -> None:
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("scanner/*/__init__.py")}
+    assert {package for package in packages if f"`{package}/" not in text(README)} == set()
 
 
 def test_the_index_has_every_page() -> None:
@@ -124,7 +129,7 @@ def test_the_index_has_every_page() -> None:
     assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
 
-def test_every_code_and_cause_has_its_place() -> None:
+def test_every_code_and_cause_is_documented() -> None:
     causes = text(ROOT / "docs" / "causes.md")
     assert re.findall(r"^## (.*)$", causes, re.M) == list(CAUSES)
     assert re.findall(r"^### (.*)$", causes, re.M) == sorted(
@@ -132,8 +137,8 @@ def test_every_code_and_cause_has_its_place() -> None:
     )
 
 
-def test_what_is_judged() -> None:
-    """The README's table: "yes" where some code is given, and "not yet" where none is."""
+def test_the_table_of_causes_is_right() -> None:
+    """The README's table has "yes" if some code of a cause is given, and "not yet" otherwise."""
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", text(README), re.M))
     assert set(rows) == set(CAUSES)
     for cause in CAUSES:
@@ -143,7 +148,7 @@ def test_what_is_judged() -> None:
         assert (rows[cause] == "yes") <= all(judged), cause
 
 
-def test_every_field_has_its_line() -> None:
+def test_every_field_is_documented() -> None:
     page = build_docs.finding_page()
     assert text(ROOT / "docs" / "finding.md") == page
     schema: dict[str, Any] = json.loads(build_docs.SCHEMA.read_text("utf-8"))
@@ -180,8 +185,8 @@ def test_codes_of_the_samples_exist() -> None:
     assert set(re.findall(r'"cause": "([^"]+)"', sample)) <= set(CAUSES)
 
 
-def test_sentences_of_the_samples_are_those_of_the_catalogue() -> None:
-    """A sentence that the catalogue has no more would be a sample that nobody can get."""
+def test_sentences_of_the_samples_are_in_the_catalogue() -> None:
+    """Sentences that are no longer in the catalogue would be samples that a user cannot get."""
     sample = "\n".join(samples())
     shown = re.findall(r"^ {2}\S+:\d+ +([a-z0-9-]+).*\n {8}(\S.*)$", sample, re.M)
     shown += re.findall(r'"code": "([^"]+)",\n.*\n +"summary": "([^"]+)"', sample)
@@ -191,7 +196,7 @@ def test_sentences_of_the_samples_are_those_of_the_catalogue() -> None:
         assert any(re.fullmatch(template, sentence) for template in templates), sentence
 
 
-def test_defaults_are_those_of_the_code() -> None:
+def test_defaults_in_the_readme_are_right() -> None:
     config, told = ScanConfig(), text(README)
     assert (
         f"{config.rate_per_address:g} connections a second to one address, {config.concurrency_per_address} at a time"
@@ -202,7 +207,7 @@ def test_defaults_are_those_of_the_code() -> None:
     assert config.retries == 1 and "one more try" in told
 
 
-def test_protocols_named_exist() -> None:
+def test_named_protocols_exist() -> None:
     paragraph = re.search(r"^`protocol` is `tls`.*?\n\n", text(README), re.M | re.S)
     assert paragraph is not None
     assert set(re.findall(r"`([a-z]+)`", paragraph[0])) - {"protocol", "s"} <= set(PROTOCOLS)

@@ -1,4 +1,4 @@
-"""Exceptions of our own: what is one, and the line that describes it."""
+"""Which exceptions are bugs, which are reported, and how they are described."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PanicException(BaseException):
     """As ``pyo3_runtime`` has it, which cannot be imported."""
 
 
-def test_a_bug_says_where_it_is() -> None:
+def test_a_bug_is_described_with_its_place() -> None:
     with pytest.raises(AttributeError) as caught:
         healthy(None)  # type: ignore[arg-type]
     assert describe_bug(caught.value).startswith(
@@ -22,7 +22,7 @@ def test_a_bug_says_where_it_is() -> None:
     assert describe_bug(ValueError("bare")) == "ValueError: bare"
 
 
-def test_what_is_meant_to_end_something_passes() -> None:
+def test_interrupts_and_exits_are_not_bugs() -> None:
     for error in (KeyboardInterrupt(), SystemExit(3), BaseExceptionGroup("", [ValueError("x"), KeyboardInterrupt()])):
         assert not is_bug(error)
         with pytest.raises(type(error)):
@@ -52,17 +52,17 @@ def test_a_cancelled_task_stays_cancelled() -> None:
     trio.run(main)
 
 
-def test_the_words_of_an_exception_are_one_line_with_an_end() -> None:
+def test_the_message_of_a_bug_is_one_limited_line() -> None:
     words = describe_bug(ValueError("two\nlines " + "x" * 100_000))
     assert words.startswith("ValueError: two lines xxx") and len(words) == len("ValueError: ") + MAX_MESSAGE
 
 
-def test_several_are_one_text() -> None:
+def test_several_bugs_are_joined() -> None:
     assert joined(None, "", None) is None
     assert joined("a", None, "b", "a") == "a; b"
 
 
-def test_an_error_for_a_person_is_found_inside_nurseries_unless_a_bug_is_beside_it() -> None:
+def test_a_reported_error_is_found_in_groups_without_bugs() -> None:
     first, second = TlsweepError("first"), TlsweepError("second")
     assert reported_error(first) is first
     assert reported_error(ExceptionGroup("outer", [ExceptionGroup("inner", [first]), second])) is first

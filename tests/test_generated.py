@@ -1,4 +1,4 @@
-"""What is made from the code is as the code is now: ``make schema`` was run after the last change."""
+"""Generated files are current: ``make schema`` was run after the last change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of anything: bounded, in order, nothing lost that could be read."""
+"""Lines of any input, in bounded memory, without losing anything that could be read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ pieces = st.lists(st.sampled_from([b"\n", b"\r", b"\0", b"abc", b"x" * 30, b"y" 
 
 
 @given(pieces, st.lists(st.integers(1, 50), max_size=20), st.integers(1, 120))
-def test_lines_with_their_ends_are_those_without(data: bytes, sizes: list[int], limit: int) -> None:
+def test_lines_with_and_without_ends_agree(data: bytes, sizes: list[int], limit: int) -> None:
     def chunks() -> Iterator[bytes]:
         source = io.BytesIO(data)
         for size in (*sizes, len(data)):
@@ -105,14 +105,14 @@ def test_a_torn_gzip_gives_what_was_whole(size: int) -> None:
 @pytest.mark.parametrize(
     "packed", [gz(b"a\n")[:10] + b"\xff" * 50, gz(b"a\n") + b"garbage", zst(b"a\n")[:5] + b"\xff" * 50]
 )
-def test_damaged_data_is_one_error(packed: bytes) -> None:
+def test_damaged_data_is_stream_broken(packed: bytes) -> None:
     with pytest.raises(StreamBroken) as caught:
         split(packed)
     assert not caught.value.truncated
 
 
 @given(st.sampled_from([b"\x1f\x8b", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd"]), st.binary(max_size=100))
-def test_whatever_follows_a_magic_only_breaks_the_stream(magic: bytes, tail: bytes) -> None:
+def test_random_bytes_after_a_magic_only_break_the_stream(magic: bytes, tail: bytes) -> None:
     try:
         split(magic + tail)
     except StreamBroken:
@@ -120,7 +120,7 @@ def test_whatever_follows_a_magic_only_breaks_the_stream(magic: bytes, tail: byt
 
 
 @pytest.mark.parametrize("pack", [gz, zst])
-def test_a_bomb_comes_out_in_blocks(pack: object) -> None:
+def test_a_decompression_bomb_is_yielded_in_blocks(pack: object) -> None:
     assert callable(pack)
     bomb = pack(bytes(30_000_000))
     assert len(bomb) < 100_000
@@ -128,7 +128,7 @@ def test_a_bomb_comes_out_in_blocks(pack: object) -> None:
     assert sum(sizes) == 30_000_000 and max(sizes) <= lines.BLOCK
 
 
-def test_a_file_that_cannot_be_read_further() -> None:
+def test_a_read_error_is_stream_broken() -> None:
     class Failing(io.BytesIO):
         def read1(self, size: int | None = -1, /) -> bytes:
             raise OSError(5, "Input/output error")

@@ -1,4 +1,4 @@
-"""The matrix of codes and tests says of every code that no server shows why that is."""
+"""The matrix of codes and tests gives a reason for every code that no server shows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from scanner.diagnosis.catalogue import CODES
 from scripts import build_matrix
 
 
-def test_what_no_server_shows_has_its_reason() -> None:
-    """A reason that a new server has made untrue is taken out, and a new code without a server gets one."""
+def test_codes_that_no_server_shows_have_a_reason() -> None:
+    """A reason is removed when a server shows the code, and a new code without a server gets one."""
     assert build_matrix.without_a_server() == [code for code in CODES if code in build_matrix.NO_SERVER]
 
 
-def test_every_code_is_judged_somewhere() -> None:
+def test_every_code_has_a_test() -> None:
     page = build_matrix.build()
     for code in CODES:
         row = next(line for line in page.splitlines() if line.startswith(f"| `{code}` |"))
         assert row.count("`") > 2, f"no test shows {code}"
 
 
-def test_what_counts_as_an_assertion(tmp_path: Path) -> None:
-    """Codes in assertions and parameters count; those that are denied, or stand elsewhere, do not."""
+def test_asserted_codes_are_found(tmp_path: Path) -> None:
+    """Codes in assertions and parameters count, except for those that are denied."""
     module = tmp_path / "test_some.py"
     module.write_text(
         'KNOWN = "weak-key"\n'

@@ -12,13 +12,13 @@ from scanner.shipped import shipped
 PACKAGE = Path(__file__).resolve().parent.parent / "scanner"
 
 
-def test_what_is_shipped() -> None:
+def test_files_are_read_from_a_directory() -> None:
     assert shipped("onecrl.bin") == (PACKAGE / "data" / "onecrl.bin").read_bytes()
     with pytest.raises(FileNotFoundError):
         shipped("nothing")
 
 
-def test_out_of_an_archive(tmp_path: Path) -> None:
+def test_files_are_read_from_an_archive(tmp_path: Path) -> None:
     archive = tmp_path / "tlsweep.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for name in ("__init__.py", "shipped.py", "data/causes.toml"):

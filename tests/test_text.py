@@ -31,11 +31,11 @@ from scanner.text import display_width, pad, printable, quoted, shorten, span
         ("back\\slash", "back\\slash"),
     ],
 )
-def test_printable(text: str, shown: str) -> None:
+def test_printable_escapes(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_marks_do_not_pile_up() -> None:
+def test_stacked_combining_marks_are_escaped() -> None:
     shown = printable("a" + "\u0301" * 50)
     assert sum(1 for character in shown if unicodedata.combining(character)) == 4
 
@@ -76,5 +76,5 @@ def test_width_counts_columns() -> None:
         (5000 * 86_400, "5,000 days"),
     ],
 )
-def test_spans(seconds: float, words: str) -> None:
+def test_spans_of_time(seconds: float, words: str) -> None:
     assert span(seconds) == words

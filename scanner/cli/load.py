@@ -26,6 +26,6 @@ def load(findings: tuple[str, ...], url: str) -> None:
     from scanner.text import printable
     from scanner.warehouse.loading import load as load_findings
 
-    told = load_findings(findings, url)
-    for line in told.splitlines():
+    summary = load_findings(findings, url)
+    for line in summary.splitlines():
         standard_output().write(printable(line) + "\n")

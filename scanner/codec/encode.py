@@ -1,6 +1,6 @@
 """What a finding must hold beside its published fields, so that it can be judged again (``scanner.diagnosis.recorded``).
 
-Every field of the evidence is either published in words of its own (``scanner.diagnosis.assemble``) or written here under its
+Every field of the evidence is either published in words of its own (``scanner.diagnosis.assembly``) or written here under its
 own name, unless it has the value that it has in a healthy target. So a field that is added to the evidence is kept without a
 change here. This is on the path of every target: the fields of a record are read by one ``attrgetter`` and compared as one
 tuple, and only where they differ is anything looked at one by one.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
+
+from scanner.caching import bounded_memo
 
 # What an inventory has in its own columns is flat, or nested a few times; anything deeper is written as text.
 MAX_TAG_DEPTH: Final = 16
@@ -57,7 +58,7 @@ def timestamp(seconds: float) -> str:
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 
 
-@lru_cache(maxsize=16)
+@bounded_memo(16, None)
 def _second(whole: float) -> str:
     """Format the second without its zone. Thousands of findings begin within one second."""
     try:

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -98,6 +98,13 @@ class DemoCase(Struct, frozen=True, kw_only=True):
     def full_host(self) -> str | None:
         """The host in the inventory, or ``None`` if it is the address, which is assigned later."""
         return f"{self.name}.{DOMAIN}" if self.host is None else self.host or None
+
+
+def failing_case(
+    cause: str, name: str, code: str, story: str, *servers: HandlerFactory | DeadSocket, **changes: Any
+) -> DemoCase:
+    """Return a case whose finding fails for ``cause``; ``changes`` are further fields."""
+    return DemoCase(name=name, story=story, outcome="fail", cause=cause, code=code, servers=servers, **changes)
 
 
 class ServerFactory:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scanner.demo.cases import ANY_SECURITY_LEVEL, DOMAIN, DemoCase, Endpoint, HandlerFactory, ServerFactory, presenting
+from scanner.demo.cases import (
+    ANY_SECURITY_LEVEL,
+    DOMAIN,
+    DemoCase,
+    Endpoint,
+    HandlerFactory,
+    ServerFactory,
+    failing_case,
+    presenting,
+)
 from scanner.demo.pki import (
     DAY,
     Credential,
@@ -75,31 +85,28 @@ def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return scripted(broken, suites=[ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
 
 
+_validity_case: Final = partial(failing_case, "expired-or-self-signed")
+_name_case: Final = partial(failing_case, "hostname-mismatch")
+
 VALIDITY: Final = (
-    DemoCase(
-        name="expired",
-        story="The certificate ran out nine days ago.",
-        outcome="fail",
-        cause="expired-or-self-signed",
-        code="certificate-expired",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),),
+    _validity_case(
+        "expired",
+        "certificate-expired",
+        "The certificate ran out nine days ago.",
+        presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),
     ),
-    DemoCase(
-        name="not-yet-valid",
-        story="The certificate begins in three days.",
-        outcome="fail",
-        cause="expired-or-self-signed",
-        code="certificate-not-yet-valid",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(3 * DAY, 93 * DAY))),),
+    _validity_case(
+        "not-yet-valid",
+        "certificate-not-yet-valid",
+        "The certificate begins in three days.",
+        presenting(lambda pki, at: pki.leaf(at.host, validity=(3 * DAY, 93 * DAY))),
     ),
-    DemoCase(
-        name="self-signed",
-        story="Nobody but the certificate itself vouches for it.",
-        outcome="fail",
-        cause="expired-or-self-signed",
-        code="self-signed-leaf",
+    _validity_case(
+        "self-signed",
+        "self-signed-leaf",
+        "Nobody but the certificate itself vouches for it.",
+        presenting(_self_signed),
         owner="platform",
-        servers=(presenting(_self_signed),),
     ),
     DemoCase(
         name="expires-soon",
@@ -108,59 +115,47 @@ VALIDITY: Final = (
         code="expires-soon",
         servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-87 * DAY, timedelta(days=3, hours=1)))),),
     ),
-    DemoCase(
-        name="expired-and-misnamed",
-        story="Expired, and for another name: both are said, the first names the cause.",
-        outcome="fail",
-        cause="expired-or-self-signed",
-        code="certificate-expired",
+    _validity_case(
+        "expired-and-misnamed",
+        "certificate-expired",
+        "Expired, and for another name: both are said, the first names the cause.",
+        presenting(lambda pki, at: pki.leaf(f"old.{DOMAIN}", validity=(-99 * DAY, -9 * DAY))),
         also=("name-not-in-san",),
-        servers=(presenting(lambda pki, at: pki.leaf(f"old.{DOMAIN}", validity=(-99 * DAY, -9 * DAY))),),
     ),
 )
 
 NAMES: Final = (
-    DemoCase(
-        name="wrong-name",
-        story="The certificate is for other names.",
-        outcome="fail",
-        cause="hostname-mismatch",
-        code="name-not-in-san",
-        servers=(presenting(lambda pki, at: pki.leaf(f"www.{DOMAIN}", f"wrong-names.{DOMAIN}")),),
+    _name_case(
+        "wrong-name",
+        "name-not-in-san",
+        "The certificate is for other names.",
+        presenting(lambda pki, at: pki.leaf(f"www.{DOMAIN}", f"wrong-names.{DOMAIN}")),
     ),
-    DemoCase(
-        name="a.b.wildcard",
-        story="A wildcard covers one label, and this name is two below it.",
-        outcome="fail",
-        cause="hostname-mismatch",
-        code="wildcard-depth",
-        servers=(presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),),
+    _name_case(
+        "a.b.wildcard",
+        "wildcard-depth",
+        "A wildcard covers one label, and this name is two below it.",
+        presenting(lambda pki, at: pki.leaf(f"*.wildcard.{DOMAIN}")),
     ),
-    DemoCase(
-        name="bare",
-        story="A wildcard does not cover the domain itself.",
-        outcome="fail",
-        cause="hostname-mismatch",
-        code="wildcard-depth",
-        servers=(presenting(lambda pki, at: pki.leaf(f"*.bare.{DOMAIN}")),),
+    _name_case(
+        "bare",
+        "wildcard-depth",
+        "A wildcard does not cover the domain itself.",
+        presenting(lambda pki, at: pki.leaf(f"*.bare.{DOMAIN}")),
     ),
-    DemoCase(
-        name="common-name-only",
-        story="The name is in the subject alone, where browsers no longer look.",
-        outcome="fail",
-        cause="hostname-mismatch",
-        code="common-name-only",
+    _name_case(
+        "common-name-only",
+        "common-name-only",
+        "The name is in the subject alone, where browsers no longer look.",
+        presenting(lambda pki, at: pki.leaf(common_name=at.host)),
         owner="platform",
-        servers=(presenting(lambda pki, at: pki.leaf(common_name=at.host)),),
     ),
-    DemoCase(
-        name="not-configured-here",
-        story="The server shows its default site's certificate for whatever name it does not know.",
-        outcome="fail",
-        cause="hostname-mismatch",
-        code="default-certificate",
+    _name_case(
+        "not-configured-here",
+        "default-certificate",
+        "The server shows its default site's certificate for whatever name it does not know.",
+        presenting(lambda pki, at: pki.leaf(f"default-site.{DOMAIN}"), for_any_name=True),
         also=("name-not-in-san",),
-        servers=(presenting(lambda pki, at: pki.leaf(f"default-site.{DOMAIN}"), for_any_name=True),),
     ),
 )
 
@@ -205,15 +200,7 @@ ISSUERS: Final = (
 
 
 def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> DemoCase:
-    return DemoCase(
-        name=code,
-        story=story,
-        outcome="fail",
-        cause="chain-validation",
-        code=code,
-        owner=owner,
-        servers=(server,),
-    )
+    return failing_case("chain-validation", code, code, story, server, owner=owner)
 
 
 CHAIN: Final = (

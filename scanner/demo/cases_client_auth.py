@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, valid_credential
+from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, failing_case, valid_credential
 from scanner.demo.pki import pem
 from scanner.demo.servers import Handler, openssl
 
@@ -39,34 +40,30 @@ def _asking_for_certificate(
     return build
 
 
+_client_auth_case: Final = partial(failing_case, "client-certificate")
+
 CASES: Final = (
-    DemoCase(
-        name="client-cert-required",
-        story="TLS 1.3: the handshake ends well, and then an alert says that a certificate is required.",
-        outcome="fail",
-        code="client-certificate-required",
-        cause="client-certificate",
+    _client_auth_case(
+        "client-cert-required",
+        "client-certificate-required",
+        "TLS 1.3: the handshake ends well, and then an alert says that a certificate is required.",
+        _asking_for_certificate(ssl.CERT_REQUIRED),
         owner="payments",
-        servers=(_asking_for_certificate(ssl.CERT_REQUIRED),),
     ),
-    DemoCase(
-        name="client-cert-required-tls12",
-        story="TLS 1.2: refuses the handshake of clients without a certificate.",
-        outcome="fail",
-        code="client-certificate-required",
-        cause="client-certificate",
+    _client_auth_case(
+        "client-cert-required-tls12",
+        "client-certificate-required",
+        "TLS 1.2: refuses the handshake of clients without a certificate.",
+        _asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),
         owner="payments",
-        servers=(_asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
-    DemoCase(
-        name="client-cert-page",
-        story="Completes the handshake without a client certificate, and answers HTTP 400 for want of it, as nginx does.",
-        outcome="fail",
-        code="client-certificate-required-by-application",
-        cause="client-certificate",
+    _client_auth_case(
+        "client-cert-page",
+        "client-certificate-required-by-application",
+        "Completes the handshake without a client certificate, and answers HTTP 400 for want of it, as nginx does.",
+        _asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),
         protocol="https",
         owner="payments",
-        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),),
     ),
     DemoCase(
         name="client-cert-optional",

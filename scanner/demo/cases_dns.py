@@ -2,76 +2,43 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, DnsBehaviour, presenting, valid_credential
+from scanner.demo.cases import DemoCase, DnsBehaviour, failing_case, presenting, valid_credential
+
+_dns_case: Final = partial(failing_case, "dns")
 
 CASES: Final = (
-    DemoCase(
-        name="no-such-name",
-        story="The name does not exist.",
-        outcome="fail",
-        cause="dns",
-        code="nxdomain",
-        dns=DnsBehaviour.NXDOMAIN,
-    ),
-    DemoCase(
-        name="no-address",
-        story="The name exists and has neither A nor AAAA.",
-        outcome="fail",
-        cause="dns",
-        code="no-address",
+    _dns_case("no-such-name", "nxdomain", "The name does not exist.", dns=DnsBehaviour.NXDOMAIN),
+    _dns_case(
+        "no-address",
+        "no-address",
+        "The name exists and has neither A nor AAAA.",
         dns=DnsBehaviour.NO_ADDRESS,
         owner="mail",
     ),
-    DemoCase(
-        name="dns-servfail",
-        story="The resolver cannot get an answer.",
-        outcome="fail",
-        cause="dns",
-        code="servfail",
-        dns=DnsBehaviour.SERVFAIL,
-    ),
-    DemoCase(
-        name="dns-refused",
-        story="The resolver refuses the question.",
-        outcome="fail",
-        cause="dns",
-        code="refused",
-        dns=DnsBehaviour.REFUSED,
-    ),
-    DemoCase(
-        name="dns-silent",
-        story="The resolver never answers for this name.",
-        outcome="fail",
-        cause="dns",
-        code="dns-timeout",
-        dns=DnsBehaviour.SILENT,
-    ),
-    DemoCase(
-        name="cname-loop",
-        story="Two CNAME records point at each other.",
-        outcome="fail",
-        cause="dns",
-        code="cname-loop",
+    _dns_case("dns-servfail", "servfail", "The resolver cannot get an answer.", dns=DnsBehaviour.SERVFAIL),
+    _dns_case("dns-refused", "refused", "The resolver refuses the question.", dns=DnsBehaviour.REFUSED),
+    _dns_case("dns-silent", "dns-timeout", "The resolver never answers for this name.", dns=DnsBehaviour.SILENT),
+    _dns_case(
+        "cname-loop",
+        "cname-loop",
+        "Two CNAME records point at each other.",
         dns=DnsBehaviour.CNAME_LOOP,
         owner="platform",
     ),
-    DemoCase(
-        name="dangling",
-        story="A CNAME to a name that is gone: whoever registers it gets the traffic.",
-        outcome="fail",
-        cause="dns",
-        code="dangling-cname",
+    _dns_case(
+        "dangling",
+        "dangling-cname",
+        "A CNAME to a name that is gone: whoever registers it gets the traffic.",
         dns=DnsBehaviour.DANGLING_CNAME,
         owner="platform",
     ),
-    DemoCase(
-        name="dnssec-bogus",
-        story="SERVFAIL that goes away with checking disabled: the signatures are broken.",
-        outcome="fail",
-        cause="dns",
-        code="dnssec-bogus",
+    _dns_case(
+        "dnssec-bogus",
+        "dnssec-bogus",
+        "SERVFAIL that goes away with checking disabled: the signatures are broken.",
         dns=DnsBehaviour.BOGUS,
     ),
     DemoCase(

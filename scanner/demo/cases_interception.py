@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, failing_case, presenting, valid_credential
 from scanner.demo.pki import Credential, DemoAuthority, Pki
 from scanner.demo.servers import Handler, openssl
 
@@ -43,40 +44,36 @@ def _portal(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return openssl(factory.context(factory.pki.leaf(f"login.{DOMAIN}")), endpoint.story, refusal=PORTAL_ANSWER)
 
 
+_interception_case: Final = partial(failing_case, "interception")
+
 CASES: Final = (
-    DemoCase(
-        name="inspected",
-        story="Security software that Chrome knows by name has made the certificate.",
-        outcome="fail",
-        cause="interception",
-        code="known-middlebox",
+    _interception_case(
+        "inspected",
+        "known-middlebox",
+        "Security software that Chrome knows by name has made the certificate.",
+        presenting(_known_interceptor),
         also=("untrusted-root",),
         owner="corp",
-        servers=(presenting(_known_interceptor),),
     ),
     *(
-        DemoCase(
-            name=host.split(".")[1],
+        _interception_case(
+            host.split(".")[1],
+            "issuer-across-unrelated-names",
+            "One issuer that nobody trusts signs its own key to this site and to others of other owners.",
+            presenting(_reissued),
             host=host,
-            story="One issuer that nobody trusts signs its own key to this site and to others of other owners.",
-            outcome="fail",
-            cause="interception",
-            code="issuer-across-unrelated-names",
             also=("untrusted-root",),
             owner="partners",
-            servers=(presenting(_reissued),),
         )
         for host in UNRELATED_HOSTS
     ),
-    DemoCase(
-        name="portal",
-        story="A network's login page answers in place of the site, under its own certificate.",
-        outcome="fail",
-        cause="interception",
-        code="captive-portal",
+    _interception_case(
+        "portal",
+        "captive-portal",
+        "A network's login page answers in place of the site, under its own certificate.",
+        _portal,
         also=("name-not-in-san", "default-certificate"),
         owner="corp",
-        servers=(_portal,),
     ),
     DemoCase(
         name="one-path-intercepted",

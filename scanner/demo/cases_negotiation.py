@@ -9,10 +9,10 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from scanner.demo.cases import (
-    DemoCase,
     Endpoint,
     HandlerFactory,
     ServerFactory,
+    failing_case,
     presenting,
     valid_credential,
     without_certificate,
@@ -66,143 +66,112 @@ def _triple_des_only(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     )
 
 
+_version_case: Final = partial(failing_case, "protocol-version")
+_cipher_case: Final = partial(failing_case, "cipher-mismatch")
+
 CASES: Final = (
-    DemoCase(
-        name="tls11-only",
-        story="TLS 1.1 and nothing newer; says so with a protocol_version alert.",
-        outcome="fail",
-        cause="protocol-version",
-        code="legacy-version-only",
+    _version_case(
+        "tls11-only",
+        "legacy-version-only",
+        "TLS 1.1 and nothing newer; says so with a protocol_version alert.",
+        _old(TLS11, ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA),
         owner="payments",
-        servers=(_old(TLS11, ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA),),
     ),
-    DemoCase(
-        name="tls10-only",
-        story="TLS 1.0 from before version lists: answers every hello with its own version.",
-        outcome="fail",
-        cause="protocol-version",
-        code="legacy-version-only",
+    _version_case(
+        "tls10-only",
+        "legacy-version-only",
+        "TLS 1.0 from before version lists: answers every hello with its own version.",
+        _old(
+            TLS10,
+            ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+            ServerSuite.TLS_RSA_WITH_AES_128_CBC_SHA,
+            answers_any_version=True,
+        ),
         owner="payments",
-        servers=(
-            _old(
-                TLS10,
-                ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
-                ServerSuite.TLS_RSA_WITH_AES_128_CBC_SHA,
-                answers_any_version=True,
-            ),
+    ),
+    _version_case(
+        "ssl3-only",
+        "legacy-version-only",
+        "SSL 3.0, broken since 2014.",
+        _old(SSL30, ServerSuite.TLS_RSA_WITH_RC4_128_SHA),
+        owner="platform",
+    ),
+    _version_case(
+        "version-rejected",
+        "version-rejected",
+        "A protocol_version alert for every version there is.",
+        without_certificate(answer_hello_with(alert(Alert.PROTOCOL_VERSION))),
+    ),
+    _version_case(
+        "version-intolerant",
+        "version-intolerant",
+        "TLS 1.2 works, but a hello that mentions TLS 1.3 is refused instead of negotiated down.",
+        _intolerant(close_with_alert(Alert.PROTOCOL_VERSION)),
+        owner="payments",
+    ),
+    _version_case(
+        "version-intolerant-close",
+        "version-intolerant",
+        "The same, by hanging up.",
+        _intolerant(close_without_answer),
+        owner="payments",
+    ),
+    _cipher_case(
+        "retired-suites",
+        "no-shared-cipher",
+        "TLS 1.2 with ECDHE and CBC-SHA384 alone, which browsers gave up years ago.",
+        presenting(
+            valid_credential, for_any_name=True, maximum=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA384"
         ),
     ),
-    DemoCase(
-        name="ssl3-only",
-        story="SSL 3.0, broken since 2014.",
-        outcome="fail",
-        cause="protocol-version",
-        code="legacy-version-only",
+    _cipher_case(
+        "triple-des-only",
+        "no-shared-cipher",
+        "Nothing but 3DES and RC4, which nobody offers.",
+        _triple_des_only,
         owner="platform",
-        servers=(_old(SSL30, ServerSuite.TLS_RSA_WITH_RC4_128_SHA),),
     ),
-    DemoCase(
-        name="version-rejected",
-        story="A protocol_version alert for every version there is.",
-        outcome="fail",
-        cause="protocol-version",
-        code="version-rejected",
-        servers=(without_certificate(answer_hello_with(alert(Alert.PROTOCOL_VERSION))),),
-    ),
-    DemoCase(
-        name="version-intolerant",
-        story="TLS 1.2 works, but a hello that mentions TLS 1.3 is refused instead of negotiated down.",
-        outcome="fail",
-        cause="protocol-version",
-        code="version-intolerant",
-        owner="payments",
-        servers=(_intolerant(close_with_alert(Alert.PROTOCOL_VERSION)),),
-    ),
-    DemoCase(
-        name="version-intolerant-close",
-        story="The same, by hanging up.",
-        outcome="fail",
-        cause="protocol-version",
-        code="version-intolerant",
-        owner="payments",
-        servers=(_intolerant(close_without_answer),),
-    ),
-    DemoCase(
-        name="retired-suites",
-        story="TLS 1.2 with ECDHE and CBC-SHA384 alone, which browsers gave up years ago.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-cipher",
-        servers=(
-            presenting(
-                valid_credential, for_any_name=True, maximum=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA384"
-            ),
+    _cipher_case(
+        "no-forward-secrecy",
+        "no-shared-cipher",
+        "RSA key transport alone: browsers still take it, Go and Python do not.",
+        presenting(
+            lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key),
+            for_any_name=True,
+            maximum=ssl.TLSVersion.TLSv1_2,
+            ciphers="AES128-GCM-SHA256",
         ),
-    ),
-    DemoCase(
-        name="triple-des-only",
-        story="Nothing but 3DES and RC4, which nobody offers.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-cipher",
-        owner="platform",
-        servers=(_triple_des_only,),
-    ),
-    DemoCase(
-        name="no-forward-secrecy",
-        story="RSA key transport alone: browsers still take it, Go and Python do not.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-cipher",
         owner="data",
-        servers=(
-            presenting(
-                lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key),
-                for_any_name=True,
-                maximum=ssl.TLSVersion.TLSv1_2,
-                ciphers="AES128-GCM-SHA256",
-            ),
-        ),
     ),
-    DemoCase(
-        name="no-shared-group",
-        story="P-521 as the only group: OpenSSL and curl have it, Chrome does not.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-group",
-        servers=(presenting(valid_credential, for_any_name=True, curve="secp521r1"),),
+    _cipher_case(
+        "no-shared-group",
+        "no-shared-group",
+        "P-521 as the only group: OpenSSL and curl have it, Chrome does not.",
+        presenting(valid_credential, for_any_name=True, curve="secp521r1"),
     ),
-    DemoCase(
-        name="ed25519",
-        story="An Ed25519 certificate alone: no browser takes one.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-signature-scheme",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, key=ed25519.Ed25519PrivateKey.generate())),),
+    _cipher_case(
+        "ed25519",
+        "no-shared-signature-scheme",
+        "An Ed25519 certificate alone: no browser takes one.",
+        presenting(lambda pki, at: pki.leaf(at.host, key=ed25519.Ed25519PrivateKey.generate())),
     ),
-    DemoCase(
-        name="sha1-signatures",
-        story="Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="no-shared-signature-scheme",
+    _cipher_case(
+        "sha1-signatures",
+        "no-shared-signature-scheme",
+        "Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
+        _sha1_signatures,
         owner="platform",
-        servers=(_sha1_signatures,),
     ),
-    DemoCase(
-        name="handshake-failure",
-        story="A handshake_failure alert whatever is offered.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="handshake-failure",
-        servers=(without_certificate(answer_hello_with(alert(Alert.HANDSHAKE_FAILURE))),),
+    _cipher_case(
+        "handshake-failure",
+        "handshake-failure",
+        "A handshake_failure alert whatever is offered.",
+        without_certificate(answer_hello_with(alert(Alert.HANDSHAKE_FAILURE))),
     ),
-    DemoCase(
-        name="insufficient-security",
-        story="An insufficient_security alert whatever is offered.",
-        outcome="fail",
-        cause="cipher-mismatch",
-        code="handshake-failure",
-        servers=(without_certificate(answer_hello_with(alert(Alert.INSUFFICIENT_SECURITY))),),
+    _cipher_case(
+        "insufficient-security",
+        "handshake-failure",
+        "An insufficient_security alert whatever is offered.",
+        without_certificate(answer_hello_with(alert(Alert.INSUFFICIENT_SECURITY))),
     ),
 )

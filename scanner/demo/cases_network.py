@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from scanner.demo.cases import (
@@ -9,6 +10,7 @@ from scanner.demo.cases import (
     DemoCase,
     Endpoint,
     ServerFactory,
+    failing_case,
     presenting,
     valid_credential,
     without_certificate,
@@ -39,56 +41,37 @@ def _drops_large_hello(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     )
 
 
+_network_case: Final = partial(failing_case, "network-blocked")
+
 CASES: Final = (
-    DemoCase(
-        name="port-closed",
-        story="The host is there and nothing listens.",
-        outcome="fail",
-        cause="network-blocked",
-        code="connection-refused",
-        servers=(DeadSocket.REFUSES,),
+    _network_case("port-closed", "connection-refused", "The host is there and nothing listens.", DeadSocket.REFUSES),
+    _network_case(
+        "firewalled", "connect-timeout", "Connection requests vanish.", DeadSocket.NEVER_ACCEPTS, owner="platform"
     ),
-    DemoCase(
-        name="firewalled",
-        story="Connection requests vanish.",
-        outcome="fail",
-        cause="network-blocked",
-        code="connect-timeout",
-        owner="platform",
-        servers=(DeadSocket.NEVER_ACCEPTS,),
+    _network_case(
+        "reset-after-hello",
+        "reset-after-hello",
+        "The connection opens, and every hello is answered by a reset.",
+        without_certificate(reset_after_hello),
     ),
-    DemoCase(
-        name="reset-after-hello",
-        story="The connection opens, and every hello is answered by a reset.",
-        outcome="fail",
-        cause="network-blocked",
-        code="reset-after-hello",
-        servers=(without_certificate(reset_after_hello),),
+    _network_case(
+        "silent-after-hello",
+        "silent-after-hello",
+        "The connection opens, and every hello is answered by nothing.",
+        without_certificate(silent),
     ),
-    DemoCase(
-        name="silent-after-hello",
-        story="The connection opens, and every hello is answered by nothing.",
-        outcome="fail",
-        cause="network-blocked",
-        code="silent-after-hello",
-        servers=(without_certificate(silent),),
+    _network_case(
+        "sni-filtered",
+        "sni-filtered",
+        "A filter resets connections that ask for this name; the server behind it is well.",
+        _sni_filtered,
     ),
-    DemoCase(
-        name="sni-filtered",
-        story="A filter resets connections that ask for this name; the server behind it is well.",
-        outcome="fail",
-        cause="network-blocked",
-        code="sni-filtered",
-        servers=(_sni_filtered,),
-    ),
-    DemoCase(
-        name="large-hello-dropped",
-        story="A middlebox drops hellos of more than one packet, which every hello with a post-quantum share is.",
-        outcome="fail",
-        cause="network-blocked",
-        code="large-hello-dropped",
+    _network_case(
+        "large-hello-dropped",
+        "large-hello-dropped",
+        "A middlebox drops hellos of more than one packet, which every hello with a post-quantum share is.",
+        _drops_large_hello,
         owner="payments",
-        servers=(_drops_large_hello,),
     ),
     DemoCase(
         name="half-dead",

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from scanner.demo import server_messages
 from scanner.demo.ca_services import authority_url, crl_url, distribution_points, ocsp_staple, ocsp_url
-from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, presenting
+from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, failing_case, presenting
 from scanner.demo.pki import DAY, Credential, Pki
 from scanner.demo.servers import Handler, scripted
 
@@ -85,79 +85,59 @@ def _issuer_published(pki: Pki, at: Endpoint) -> Credential:
     return credential.sending(credential.leaf)
 
 
+_revoked_case: Final = partial(failing_case, "revoked")
+
 CASES: Final = (
     DemoCase(
         name="staple-good",
         story="Staples an OCSP response that says: good.",
         servers=(_stapling(_good, MUST_STAPLE),),
     ),
-    DemoCase(
-        name="revoked-staple",
-        story="The server's own staple says that the certificate is revoked.",
-        outcome="fail",
-        cause="revoked",
-        code="revoked-ocsp-staple",
+    _revoked_case(
+        "revoked-staple",
+        "revoked-ocsp-staple",
+        "The server's own staple says that the certificate is revoked.",
+        _stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, revoked=True)),
         owner="payments",
-        servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, revoked=True)),),
     ),
-    DemoCase(
-        name="revoked-ocsp",
-        story="The CA's responder says that the certificate is revoked.",
-        outcome="fail",
-        cause="revoked",
-        code="revoked-ocsp",
+    _revoked_case(
+        "revoked-ocsp",
+        "revoked-ocsp",
+        "The CA's responder says that the certificate is revoked.",
+        presenting(_revoked_by_ocsp),
         owner="payments",
-        servers=(presenting(_revoked_by_ocsp),),
     ),
-    DemoCase(
-        name="revoked-crl",
-        story="The CA's revocation list has the certificate.",
-        outcome="fail",
-        cause="revoked",
-        code="revoked-crl",
+    _revoked_case(
+        "revoked-crl",
+        "revoked-crl",
+        "The CA's revocation list has the certificate.",
+        presenting(_revoked_by_crl),
         owner="payments",
-        servers=(presenting(_revoked_by_crl),),
     ),
-    DemoCase(
-        name="revoked-intermediate",
-        story="The root's revocation list has the intermediate.",
-        outcome="fail",
-        cause="revoked",
-        code="revoked-crl",
+    _revoked_case(
+        "revoked-intermediate",
+        "revoked-crl",
+        "The root's revocation list has the intermediate.",
+        presenting(_under_revoked),
         owner="platform",
-        servers=(presenting(_under_revoked),),
     ),
-    DemoCase(
-        name="must-staple",
-        story="The certificate demands a staple, and the server has none.",
-        outcome="fail",
-        cause="revoked",
-        code="must-staple-missing",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, extensions=[MUST_STAPLE])),),
+    _revoked_case(
+        "must-staple",
+        "must-staple-missing",
+        "The certificate demands a staple, and the server has none.",
+        presenting(lambda pki, at: pki.leaf(at.host, extensions=[MUST_STAPLE])),
     ),
-    DemoCase(
-        name="staple-expired",
-        story="The staple ran out days ago.",
-        outcome="fail",
-        cause="revoked",
-        code="staple-invalid",
-        servers=(_stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, age=6 * DAY)),),
+    _revoked_case(
+        "staple-expired",
+        "staple-invalid",
+        "The staple ran out days ago.",
+        _stapling(lambda pki, own: ocsp_staple(pki, own.leaf, pki.issuing, age=6 * DAY)),
     ),
-    DemoCase(
-        name="staple-of-another",
-        story="The staple is about another certificate.",
-        outcome="fail",
-        cause="revoked",
-        code="staple-invalid",
-        servers=(_stapling(_about_another),),
+    _revoked_case(
+        "staple-of-another", "staple-invalid", "The staple is about another certificate.", _stapling(_about_another)
     ),
-    DemoCase(
-        name="staple-badly-signed",
-        story="The staple's signature does not verify.",
-        outcome="fail",
-        cause="revoked",
-        code="staple-invalid",
-        servers=(_stapling(_badly_signed),),
+    _revoked_case(
+        "staple-badly-signed", "staple-invalid", "The staple's signature does not verify.", _stapling(_badly_signed)
     ),
     DemoCase(
         name="asked-and-good",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Final
 
 from scanner.demo import server_messages
@@ -10,8 +11,8 @@ from scanner.demo.cases import (
     DOMAIN,
     DemoCase,
     Endpoint,
-    HandlerFactory,
     ServerFactory,
+    failing_case,
     presenting,
     valid_credential,
     without_certificate,
@@ -113,27 +114,7 @@ def _smtp_refusing(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return smtp(None, refusal="454 4.7.0 TLS not available due to local problem")
 
 
-def _case(
-    case: str,
-    code: str,
-    story: str,
-    *servers: HandlerFactory,
-    protocol: str = "tls",
-    owner: str = "web",
-    also: tuple[str, ...] = (),
-) -> DemoCase:
-    return DemoCase(
-        name=case,
-        story=story,
-        outcome="fail",
-        cause="server-misconfiguration",
-        code=code,
-        also=also,
-        servers=servers,
-        protocol=protocol,
-        owner=owner,
-    )
-
+_case: Final = partial(failing_case, "server-misconfiguration")
 
 CASES: Final = (
     _case(

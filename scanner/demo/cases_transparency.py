@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, HandlerFactory, presenting
+from scanner.demo.cases import DemoCase, HandlerFactory, failing_case, presenting
 from scanner.demo.demo_logs import DemoLog, Logs
 from scanner.demo.pki import DAY, LEAF_VALIDITY
 
@@ -30,24 +31,22 @@ def _changed(tbs: bytes) -> bytes:
     return tbs[:-1] + bytes((tbs[-1] ^ 1,))
 
 
+_transparency_case: Final = partial(failing_case, "certificate-transparency")
+
 CASES: Final = (
-    DemoCase(
-        name="no-scts",
-        story="The CA has told no log of the certificate.",
-        outcome="fail",
-        cause="certificate-transparency",
-        code="no-scts",
+    _transparency_case(
+        "no-scts",
+        "no-scts",
+        "The CA has told no log of the certificate.",
+        _with_scts_of(lambda logs: ()),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: ()),),
     ),
-    DemoCase(
-        name="too-few-scts",
-        story="One log has promised to keep the certificate, where browsers want two.",
-        outcome="fail",
-        cause="certificate-transparency",
-        code="too-few-scts",
+    _transparency_case(
+        "too-few-scts",
+        "too-few-scts",
+        "One log has promised to keep the certificate, where browsers want two.",
+        _with_scts_of(lambda logs: (logs.alder,)),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: (logs.alder,)),),
     ),
     DemoCase(
         name="unknown-log",
@@ -65,15 +64,13 @@ CASES: Final = (
         owner="payments",
         servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.retired)),),
     ),
-    DemoCase(
-        name="sct-invalid",
-        story="The SCTs are those of another certificate.",
-        outcome="fail",
-        cause="certificate-transparency",
-        code="sct-invalid",
+    _transparency_case(
+        "sct-invalid",
+        "sct-invalid",
+        "The SCTs are those of another certificate.",
+        _with_scts_of(lambda logs: logs.sufficient, tbs_for_logs=_changed),
         also=("too-few-scts",),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: logs.sufficient, tbs_for_logs=_changed),),
     ),
     DemoCase(
         name="validity-too-long",

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from scanner.diagnosis.parts import ChainReport
+from scanner.diagnosis.parts import ChainReport, part_of
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.model.evidence import EndpointEvidence, Evidence, Probe, ServerFlight, Target
 from scanner.tls.offers import OFFERS
@@ -54,10 +54,11 @@ class Context(Struct, frozen=True, kw_only=True):
 class Case:
     """One address of a target: what was seen there, and the verdict on its certificates, if any came.
 
-    ``flight`` is the one that counts for the address (``flight_of``); ``report`` is what rules say of its chain, once asked.
+    ``flight`` is the one that counts for the address (``flight_of``); ``part`` is what findings say of its chain, ``report`` what
+    rules say of it, once asked.
     """
 
-    __slots__ = ("context", "endpoint", "evidence", "flight", "report", "verdict")
+    __slots__ = ("context", "endpoint", "evidence", "flight", "part", "report", "verdict")
 
     def __init__(
         self, evidence: Evidence, endpoint: EndpointEvidence, verdict: ChainVerdict | None, context: Context
@@ -67,6 +68,7 @@ class Case:
         self.verdict = verdict
         self.context = context
         self.flight = flight_of(endpoint)
+        self.part = None if verdict is None else part_of(verdict)
         self.report: ChainReport | None = None
 
     @property

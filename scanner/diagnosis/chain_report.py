@@ -31,7 +31,7 @@ def ask(claims: list[Claim], failed: list[str], rule: Callable[..., Iterable[Cla
 def chain_report(case: Case, verdict: ChainVerdict) -> ChainReport:
     """Return what the rules say of the chain at an address, whose verdict this is."""
     setting = _setting(case)
-    reports = part_of(verdict).reports
+    reports = (case.part or part_of(verdict)).reports
     report = reports.get(setting.browsers)
     if report is None or report.setting != setting:
         report = _report(verdict, setting)
@@ -85,13 +85,13 @@ def _report(chain: ChainVerdict, setting: ChainSetting) -> ChainReport:
         of_certificates += [claim for claim in plain_claims(chain) if claim.code not in answered]
     claims += of_certificates
     ask(claims, failed, revocation_claims, chain, setting)
-    ask(claims, failed, transparency_claims, chain, setting)
     transparency = staple = None
     try:
         transparency = transparency_of(chain, setting)
-        staple = None if setting.revocation == "off" else staple_of(chain, setting)
+        staple = None if setting.staple is None or setting.revocation == "off" else staple_of(chain, setting)
     except BaseException as error:  # noqa: BLE001 - our own bug costs their records
-        failed.append(describe_caught("records of the handshake", error))
+        failed.append(describe_caught("SCTs and staple", error))
+    ask(claims, failed, transparency_claims, chain, setting, transparency)
     return ChainReport(setting, tuple(claims), tuple(failed), transparency, staple)
 
 

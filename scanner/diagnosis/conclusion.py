@@ -1,20 +1,28 @@
 """Claims put into words: the codes in their order, a sentence and a remedy for each, and what clients would say.
 
-Words cost more than all that was found: nine clients, each with an order of its own, and some templates a code. But what they
-say of a chain is in nearly all of it what they say to the next host with that chain. So the words on a chain's claims alone are
-written once for a target whose names are placeholders, kept with the claims (``ChainReport.conclusions``), and the names
-of each target put in. What else a target's words depend on (protocol, port, kind of address, ...) is in the key. Where that is not
-exact (a name so long that it would be shortened, evidence that has a placeholder in it), the words are written for the target.
+Problem: words cost more than all that was found: nine clients, each with an order of its own, and some templates a code.
+But what they say of a chain is in nearly all of it what they say to the next host with that chain, and of an expired
+intermediate to the next host below it.
+
+Design: the words on a chain's claims alone are written once for a target whose names are placeholders, and each target's names
+are put in. They are kept by the claims (without the path, which begins with the leaf and is in no sentence) and by what else
+words depend on: protocol, port, kind of address, resolver, language. They are written with placeholders when the same
+claims come a second time, so that what one host alone has costs no more than its own words.
+
+What breaks if touched: a template that shows the path, or that looks at a name, must not be in here. Where it would not be exact (a
+name so long that it would be shortened, evidence that has a placeholder in it) the words are written for the target.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from scanner.caching import Cache
 from scanner.codec.json_safe import safe_value
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.claim import Claim
@@ -27,10 +35,13 @@ from scanner.model.findings import DiagnosisRecord, Severity
 
 # Further cases of one code (a second bad certificate, another address) that are told in its evidence.
 MAX_FURTHER: Final = 16
-# Conclusions kept with the claims of one chain: by protocol, port and the like. A fleet has a few.
-MAX_CONCLUSIONS: Final = 16
-# Of a host name. A longer one might be shortened in the words.
-LONGEST_NAME: Final = 100
+# Conclusions kept: the broken chains and issuers of a fleet, for each protocol and port. Some 4 kB each; evidence may be longer.
+MAX_CONCLUSIONS: Final = 512
+MAX_CONCLUSIONS_BYTES: Final = 16 << 20
+# Bytes of memory for each character of the claims: as a key, in the evidence, and in the words.
+PER_CHARACTER: Final = 8
+# Names that are written as they are: nothing is escaped, quoted for a shell, or (beyond 100 characters) shortened.
+_plain: Final = re.compile(r"[\w@%+=:,./-]{1,100}", re.ASCII).fullmatch
 
 _SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
 _MARK: Final = ".placeholder.invalid"
@@ -93,75 +104,120 @@ def conclude(target: Target, entries: Iterable[Entry], resolver: str | None, lan
     return Conclusion(cast(Any, safe_value(records)), clients, first, healthy, tuple(failed))
 
 
+class _Told(Struct, frozen=True):
+    """Claims as they are told where there are no others: entries in order of precedence, their evidence as JSON holds it, and what
+    tells the words on them from the words on others."""
+
+    entries: list[Entry]
+    evidence: list[dict[str, Any]]
+    key: str
+
+
+class _Template(Struct, frozen=True):
+    """A conclusion for a target whose names are placeholders, and where these are: (place, field) of records; in clients' words."""
+
+    conclusion: Conclusion
+    fields: list[tuple[int, Literal["summary", "remedy", "confirm"]]]
+    in_clients: bool
+
+
+_Key = tuple[Any, ...]
+_templates: Final[Cache[_Key, _Template]] = Cache(
+    MAX_CONCLUSIONS, MAX_CONCLUSIONS_BYTES, lambda key, _: PER_CHARACTER * len(key[0]), on_second_put=True
+)
+
+
 def conclude_chain(
     report: ChainReport, target: Target, address: str, resolver: str | None, language: str
 ) -> Conclusion:
     """Return the words on nothing but a chain's claims, at the only address of a target."""
-    if not (_is_plain(target.host) and (target.sni is None or _is_plain(target.sni))):
-        return _of_claims(report.claims, target, address, resolver, language)
-    key = (
-        target.protocol, target.port, target.host_is_ip, target.sni is None, target.sni == target.host,
-        ":" in target.host, ":" in address, resolver, language,
-    )  # fmt: skip
-    kept = report.conclusions.get(key)
-    if kept is None:
-        kept = _of_claims(report.claims, *_placeholders(target, address), resolver, language)
-        if kept.failed or _MARK in str(report.claims):
-            return _of_claims(report.claims, target, address, resolver, language)
-        if len(report.conclusions) < MAX_CONCLUSIONS:
-            report.conclusions[key] = kept
-    try:
-        return _for_target(kept, target, address, resolver, language)
-    except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
-        bug = describe_caught("words", error)
-        concluded = _of_claims(report.claims, target, address, resolver, language)
-        return replace(concluded, failed=(*concluded.failed, bug))
+    told: _Told = report.told or _told(report)
+    failed: tuple[str, ...] = ()
+    host, sni = target.host, target.sni
+    if _plain(host) and _plain(address) and (sni is None or _plain(sni)) and _MARK not in told.key:
+        key = (
+            told.key, target.protocol, target.port, target.host_is_ip, sni is None, sni == host,
+            ":" in host, ":" in address, resolver, language,
+        )  # fmt: skip
+        try:
+            template = _templates.get(key)
+            if template is None and _templates.put_lazy(
+                key, lambda: _template(told, target, address, resolver, language)
+            ):
+                template = _templates.get(key)
+            if template is not None and not template.conclusion.failed:
+                return _for_target(template, told, target, address)
+        except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
+            failed = (describe_caught("words", error),)
+    entries = [replace(entry, endpoints=[address]) for entry in told.entries]
+    concluded = conclude(target, entries, resolver, language)
+    return replace(concluded, failed=(*concluded.failed, *failed)) if failed else concluded
 
 
-def _of_claims(
-    claims: Sequence[Claim], target: Target, address: str, resolver: str | None, language: str
-) -> Conclusion:
-    entries: dict[str, Entry] = {}
-    merge(entries, claims, address)
-    return conclude(target, entries.values(), resolver, language)
+def _told(report: ChainReport) -> _Told:
+    merged: dict[str, Entry] = {}
+    merge(merged, report.claims, None)
+    entries = sorted(merged.values(), key=lambda entry: rank(entry.code))
+    evidence = [_evidence(entry) for entry in entries]
+    key = repr([(entry.code, entry.severity, *_without_path(entry)) for entry in entries])
+    report.told = told = _Told(entries, cast(Any, safe_value(evidence)), key)
+    return told
 
 
-def _is_plain(name: str) -> bool:
-    return name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_NAME
+def _without_path(entry: Entry) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in each.items() if name != "path"} for each in (entry.evidence, *entry.further)
+    ]
 
 
-def _placeholders(target: Target, address: str) -> tuple[Target, str]:
-    """Return a target and an address like these, whose names are placeholders."""
-    host = f"{_HOST}:" if ":" in target.host else _HOST
+def _evidence(entry: Entry) -> dict[str, Any]:
+    return {**entry.evidence, "also": entry.further} if entry.further else entry.evidence
+
+
+def _template(told: _Told, target: Target, address: str, resolver: str | None, language: str) -> _Template:
+    """Return the words for a target and an address like these, whose names are placeholders."""
+    host = _like(_HOST, target.host)
     sni = None if target.sni is None else host if target.sni == target.host else _SNI
-    return replace(target, host=host, sni=sni), f"{_ADDRESS}:" if ":" in address else _ADDRESS
+    entries = [replace(entry, endpoints=[_like(_ADDRESS, address)]) for entry in told.entries]
+    concluded = conclude(replace(target, host=host, sni=sni), entries, resolver, language)
+    fields = [
+        (place, name)
+        for place, record in enumerate(concluded.records)
+        for name in _OPEN_FIELDS
+        if _MARK in record.get(name, "")
+    ]
+    return _Template(concluded, fields, any(_MARK in said for said in concluded.clients.values()))
 
 
-def _for_target(kept: Conclusion, target: Target, address: str, resolver: str | None, language: str) -> Conclusion:
-    """Return a conclusion with a target's names in the places of placeholders."""
-    names = [(_HOST + (":" if ":" in target.host else ""), target.host), (_SNI, target.sni or "")]
-    names.append((_ADDRESS + (":" if ":" in address else ""), address))
-    wording = Wording(target, address, resolver, language=language)
-    records: list[DiagnosisRecord] = []
-    for record in kept.records:
-        made = record.copy()
-        made["summary"] = _with_names(record["summary"], names)
-        made["remedy"] = _with_names(record["remedy"], names)
-        if "confirm" in record:  # quoted for a shell, each name by itself
-            command = wording.confirm(record["code"], record["evidence"])
-            made["confirm"] = "" if command is None else command
-        made["endpoints"] = [address]
-        records.append(made)
+_OPEN_FIELDS: Final[tuple[Literal["summary", "remedy", "confirm"], ...]] = ("summary", "remedy", "confirm")
+
+
+def _like(placeholder: str, name: str) -> str:
+    """Return a placeholder that is written as ``name`` is: words put IPv6 addresses into brackets."""
+    return f"{placeholder}:" if ":" in name else placeholder
+
+
+def _for_target(template: _Template, told: _Told, target: Target, address: str) -> Conclusion:
+    """Return a conclusion with a target's names in the places of placeholders, and its own evidence."""
+    kept = template.conclusion
+    records: list[DiagnosisRecord] = [
+        {**record, "evidence": evidence, "endpoints": [address]}
+        for record, evidence in zip(kept.records, told.evidence, strict=True)
+    ]
     clients = kept.clients
-    if any(_MARK in said for said in clients.values()):
-        clients = {client: _with_names(said, names) for client, said in clients.items()}
+    if template.fields or template.in_clients:
+        host = target.host
+        names = ((_like(_HOST, host), host), (_SNI, target.sni or ""), (_like(_ADDRESS, address), address))
+        for place, field in template.fields:
+            records[place][field] = _with_names(records[place][field], names)
+        if template.in_clients:
+            clients = {client: _with_names(said, names) for client, said in clients.items()}
     return Conclusion(records, clients, kept.first, kept.healthy)
 
 
 def _with_names(sentence: str, names: Sequence[tuple[str, str]]) -> str:
-    if _MARK in sentence:
-        for placeholder, name in names:
-            sentence = sentence.replace(placeholder, name)
+    for placeholder, name in names:
+        sentence = sentence.replace(placeholder, name)
     return sentence
 
 
@@ -192,7 +248,7 @@ def _worded(target: Target, entry: Entry, resolver: str | None, language: str) -
         cause=CODES[entry.code].cause,
         severity=entry.severity,
         summary=wording.summary(entry.code, entry.evidence),
-        evidence={**entry.evidence, "also": entry.further} if entry.further else entry.evidence,
+        evidence=_evidence(entry),
         remedy=wording.remedy(entry.code, entry.evidence),
     )
     command = wording.confirm(entry.code, entry.evidence)

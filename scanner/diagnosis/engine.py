@@ -98,6 +98,9 @@ class Diagnosis(Struct, frozen=True):
     error: str | None = None
 
 
+HEALTHY: Final = Diagnosis("ok", Stage.DONE, None)
+
+
 def diagnose(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], context: Context) -> Diagnosis:
     """Judge one target. ``verdicts`` is parallel to ``evidence.endpoints``; a missing one counts as ``None``."""
     return diagnose_cases(evidence, cases_of(evidence, verdicts, context), context)
@@ -201,7 +204,7 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
             ask(claims, failed, rule, case)
     if unreachable(endpoint):
         return claims
-    if first is not None and probe.failure is None:
+    if first is not None and probe.failure is None and first.negotiation.dh_bits is not None:
         ask(claims, failed, group_claims, first.negotiation)
     if flight is not None and not flight.certificates:
         ask(claims, failed, bare_flight_claims, flight.negotiation)
@@ -280,7 +283,7 @@ def _nothing_claimed(evidence: Evidence, failed: Sequence[str]) -> Diagnosis:
     if error is None and not evidence.endpoints:
         return Diagnosis("warn", Stage.CONNECT, None, error=NOT_CONTACTED)
     if error is None and unfinished is None:
-        return Diagnosis("ok", Stage.DONE, None)
+        return HEALTHY
     stage = _reached(evidence) if unfinished is None else unfinished.stage
     return Diagnosis("warn", stage, None, error=error or f"{OWN_FAULT}{NO_RULE}{unfinished and unfinished.failure}")
 

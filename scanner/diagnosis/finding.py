@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.case import Context, cases_of
 from scanner.diagnosis.engine import diagnose_cases, diagnose_certificates, not_fully_judged
 from scanner.errors import describe_caught
@@ -39,11 +39,11 @@ def finding_of(
     except BaseException as error:  # noqa: BLE001 - our own bug costs all but the certificates' own diagnosis
         failed = [*failed, describe_caught("diagnosis", error)]
         diagnosis = diagnose_certificates(evidence, verdicts)
-    seen, faults = assemble.NOTHING_SEEN, list(failed)
+    seen, faults = finding_record.NOTHING_SEEN, list(failed)
     try:
-        seen = assemble.seen(evidence, cases, faults, fragments, facts)
+        seen = finding_record.seen(evidence, cases, faults, fragments, facts)
     except BaseException as error:  # noqa: BLE001 - our own bug costs what was seen, not the diagnosis
         faults = [*failed, describe_caught("finding", error)]
     if faults:
         diagnosis = not_fully_judged(diagnosis, faults)
-    return assemble.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with)
+    return finding_record.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with)

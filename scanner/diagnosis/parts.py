@@ -5,20 +5,19 @@ which certificates came, which stores trust them, what is wrong with them. Descr
 than verifying its certificates.
 
 Design: parts are kept, not findings, and every finding, of a healthy target or a broken one, is put together from them
-(``scanner.diagnosis.assemble``). What a negotiation decides alone are memoised functions of it, which need no help from here:
+(``assembly``). What a negotiation decides alone are memoised functions of it, which need no help from here:
 it is a frozen record. The part of a chain goes by ``ChainVerdict.identity``, which verdicts on one chain for different names
-share, so that the verifier's caches bound it. What depends on more than the chain (the moment, the SCTs of the handshake,
-the answers on revocation) is kept with all that it depends on, and only the last of each: targets with one chain come at
-nearly one moment with equal answers.
+share, so that the verifier's caches bound it. What depends on more than the chain (the moment, what came with it, what
+was looked up) is a report, which is kept with all that it depends on, its setting; and only the last one, since targets with
+one chain come at nearly one moment in one setting.
 
-What breaks if touched: records of a part are in all findings that have it, so nobody may change them. Whatever a value
-depends on beside the chain must be in the key that it is kept with.
+What breaks if touched: records of a part are in all findings that have it, so nobody may change them. Whatever a report
+depends on beside the chain must be in its setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -27,29 +26,10 @@ from scanner.codec.json_safe import safe_text
 from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
-from scanner.model.findings import CertificateSource, TrustRecord
+from scanner.model.findings import CertificateSource, EndpointRecord, TrustRecord
 from scanner.trust.transparency import Transparency, TransparencyVerdict
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 from scanner.x509.certificate import Certificate
-
-_V = TypeVar("_V")
-
-
-class Last(Generic[_V]):
-    """A value with the key it was made for; another key replaces it."""
-
-    __slots__ = ("_key", "_value")
-
-    def __init__(self) -> None:
-        self._key: Any = None
-        self._value: _V | None = None
-
-    def get(self, key: object, make: Callable[..., _V], *arguments: Any) -> _V:
-        """Return the value for ``key`` (not None), made by ``make(*arguments)`` unless it is the last one that was."""
-        if key != self._key:
-            self._value = make(*arguments)
-            self._key = key
-        return cast(_V, self._value)
 
 
 class ChainSetting(Struct, frozen=True):
@@ -80,11 +60,12 @@ class ChainSetting(Struct, frozen=True):
 
 
 class ChainReport:
-    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it; ``conclusions`` keeps what is
-    concluded from just these claims.
+    """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it. ``fields``
+    are those of an endpoint's record that the report decides, ``told`` the claims as they are told where there are no others:
+    each is made when it is first wanted, by ``assemble`` and ``conclusion``.
     """
 
-    __slots__ = ("claims", "conclusions", "failed", "setting", "staple", "transparency")
+    __slots__ = ("claims", "failed", "fields", "setting", "staple", "told", "transparency")
 
     def __init__(
         self,
@@ -99,7 +80,8 @@ class ChainReport:
         self.failed = failed
         self.transparency = transparency
         self.staple = staple
-        self.conclusions: dict[Any, Any] = {}
+        self.fields: EndpointRecord | None = None
+        self.told: Any = None
 
 
 class ChainPart:
@@ -107,7 +89,7 @@ class ChainPart:
     be parsed; ``completing`` are certificates that a path needed and the server did not send.
     """
 
-    __slots__ = ("certificates", "chain", "completing", "reports", "revocation", "sent", "trust")
+    __slots__ = ("certificates", "chain", "completing", "reports", "sent", "trust")
 
     def __init__(self, verdict: ChainVerdict) -> None:
         sent = [certificate for certificate in verdict.sent if certificate is not None]
@@ -117,8 +99,6 @@ class ChainPart:
         self.chain = [certificate.sha256 for certificate in sent]
         self.trust = trust_records(verdict)
         self.completing = _completing(verdict)
-        # what responders and lists said, as findings show it
-        self.revocation: Last[Any] = Last()
         # the last report, by whether browsers speak the protocol: a fleet has web and mail servers with one chain
         self.reports: dict[bool, ChainReport] = {}
 

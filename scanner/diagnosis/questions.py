@@ -7,6 +7,7 @@ what is still open then (was it the suites or the groups? which old versions?) i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -118,10 +119,12 @@ def next_question(
     *,
     enumerate: bool = False,
     authenticate: bool = False,
+    wants_date: Callable[[str], bool] | None = None,
 ) -> Question | None:
     """The next question to ask at this address, given the answers so far; ``None`` when nothing is open.
 
-    ``authenticate`` says that there is a certificate of ours to show.
+    ``authenticate`` says that there is a certificate of ours to show. ``wants_date`` returns True for a name whose server may be
+    asked for the date where nothing but the local clock is in doubt; without it each is.
     """
     asked = endpoint.followups
     plain = sum([not name.startswith(ENUMERATION) for name in asked]) if asked else 0
@@ -129,7 +132,7 @@ def next_question(
         name = _open_question(target, endpoint, verdict)
         if name is not None:
             return _question(name, target)
-    completion = _completion(target, endpoint, verdict, authenticate, thorough=enumerate)
+    completion = _completion(target, endpoint, verdict, authenticate, thorough=enumerate, wants_date=wants_date)
     if completion is not None:
         return completion
     if enumerate and plain <= MAX_QUESTIONS and _speaks_tls(endpoint):
@@ -235,7 +238,7 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
             return "browser-schemes"
     if endpoint.probe.sni is not None and "default-certificate" not in asked:
         name = verdict.name
-        if not verdict.in_order and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
+        if not verdict.is_clean and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
             return "default-certificate"
     return None
 
@@ -247,17 +250,24 @@ def _may_be_made(verdict: ChainVerdict) -> bool:
 
 # --- completed handshakes --------------------------------------------------------------------------
 
-# What may be a wrong clock, a portal or a block page: an HTTP answer then is a witness (its Date, where it redirects to)
-_DOUBTS_OF_LEAF: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "self-signed-leaf"})
-_DOUBTS_OF_PATH: Final = frozenset(
-    {"untrusted-root", "issuer-unknown", "intermediate-unobtainable", "intermediate-expired"}
+# What may be a wrong clock: the Date of an HTTP answer is a witness.
+_DOUBTS_OF_TIME: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
+# What may be a portal or a block page: where an HTTP answer redirects to is a witness too.
+_DOUBTS_OF_ISSUER: Final = frozenset(
+    {"self-signed-leaf", "untrusted-root", "issuer-unknown", "intermediate-unobtainable"}
 )
 
 
 def _completion(
-    target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None, authenticate: bool, *, thorough: bool
+    target: Target,
+    endpoint: EndpointEvidence,
+    verdict: ChainVerdict | None,
+    authenticate: bool,
+    *,
+    thorough: bool,
+    wants_date: Callable[[str], bool] | None,
 ) -> Question | None:
-    """``thorough`` asks web servers in order too: what their clock says is known only so."""
+    """Return the handshake to complete, if any; ``thorough`` asks web servers in order too, for what their clock says."""
     flight, asked = flight_of(endpoint), endpoint.completions
     if flight is None or not flight.negotiation.complete:
         return None
@@ -268,21 +278,24 @@ def _completion(
             return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and (thorough or _in_doubt(target, verdict)):
-        return Question(HTTP, offers.MODERN, target.sni, flight)
+    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
+        if thorough or _in_doubt(target, verdict, wants_date):
+            return Question(HTTP, offers.MODERN, target.sni, flight)
     return None
 
 
-def _in_doubt(target: Target, verdict: ChainVerdict | None) -> bool:
-    if verdict is None or verdict.in_order:
+def _in_doubt(target: Target, verdict: ChainVerdict | None, wants_date: Callable[[str], bool] | None) -> bool:
+    """Return True if an HTTP answer may explain what is wrong with the certificates."""
+    if verdict is None or verdict.is_clean:
         return False
     if target.sni is not None and verdict.name is not None and verdict.name.code == "name-not-in-san":
         return True
-    if any(problem.code in _DOUBTS_OF_LEAF for problem in verdict.leaf_problems):
+    codes = {problem.code for problem in verdict.leaf_problems}
+    if not verdict.trusted:
+        codes.update(problem.code for store in verdict.stores.values() for problem in store.problems)
+    if not codes.isdisjoint(_DOUBTS_OF_ISSUER):
         return True
-    return not verdict.trusted and any(
-        problem.code in _DOUBTS_OF_PATH for store in verdict.stores.values() for problem in store.problems
-    )
+    return not codes.isdisjoint(_DOUBTS_OF_TIME) and (wants_date is None or wants_date(target.name))
 
 
 # --- enumeration ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Evidence read back out of a finding: the inverse of ``scanner.diagnosis.assemble``.
+"""Evidence read back out of a finding: the inverse of ``scanner.diagnosis.assembly.finding_record``.
 
 A findings file may be old, written by another version, edited with tools, or made to do harm. Whatever it holds, the result
 is evidence of the right types or a ``RecordedError``. Fields with unknown names, which a newer version may have written, are

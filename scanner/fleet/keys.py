@@ -57,10 +57,3 @@ def served(finding: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mappin
 def leaf_of(finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The record of the certificate that the target's first answering address gave as its own."""
     return served(finding)[1]
-
-
-def issuer_of(finding: Mapping[str, Any]) -> str | None:
-    """The issuer (RFC 4514 text) of that certificate."""
-    leaf = leaf_of(finding)
-    issuer = leaf.get("issuer") if leaf is not None else None
-    return issuer if isinstance(issuer, str) else None

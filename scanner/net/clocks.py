@@ -1,17 +1,17 @@
 """The two clocks of a run: one that deadlines are measured by, and one that certificates are judged by.
 
 A deadline says how long a peer may keep us waiting. Time in which this process did not run (it was stopped by a signal, its
-virtual machine was suspended, it computed, or the machine was too busy to schedule it) is no time in which the peer was
+virtual machine was suspended, it computed, or the machine was too busy to schedule it) is not time in which the peer was
 silent: its answer may lie unread in the socket's buffer. If such time counted, one pause would turn every connection in flight
 into a timeout. ``LoopClock`` is therefore a clock for ``trio.run`` that leaves it out: whenever more time has passed between
 two readings than the event loop meant to sleep, the excess is added to ``lost`` and not to the time. Every deadline of the run,
 trio's own included, moves by as much; what arrived meanwhile is read before any deadline passes.
 
-What a pause did to the *peer* cannot be undone: it may have given up on us. So whoever probes compares ``lost`` before and
-after, and probes again what failed meanwhile (``scanner.net.conditions``).
+What a pause did to the *peer* cannot be undone: it may have given up on us. So ``scanner.net.conditions`` compares ``lost`` before and
+after a probe, and what failed meanwhile is probed again.
 
-The wall clock has its own trouble: it can be set while a run goes on. ``WallClock`` reads it once and then counts by a
-clock that nobody can set, so all of a run's times are on one scale, and a jump is noticed by comparing both.
+The wall clock can be set while a run goes on. ``WallClock`` reads it once and then counts by a
+clock that cannot be set, so all of a run's times are on one scale, and a jump is noticed by comparing both.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from typing import Final
 
 import trio
 
-# Seconds by which the event loop may be late without notice: above what a garbage collection or a batch of some hundred
+# Seconds by which the event loop may be late before it counts: above what a garbage collection or a batch of some hundred
 # handshakes takes, below the shortest timeouts that people set.
 LATENESS_ALLOWED: Final = 0.1
 # Seconds by which the wall clock must move against the steady one to be a jump. NTP slews by half a millisecond a second and
 # steps what is off by more than 128 ms; below some seconds no certificate, OCSP response or SCT is judged otherwise.
 JUMP_SECONDS: Final = 5.0
-# Counts while the machine sleeps too, so that a suspended laptop is no jump; where there is none, the ordinary one.
+# Counts while the machine sleeps too, so that a suspended laptop is not taken for a jump; the ordinary one where it is missing.
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -50,11 +50,11 @@ class LoopClock(trio.abc.Clock):
         self.lost = 0.0
 
     def start_clock(self) -> None:
-        """Called by trio as the run begins."""
+        """Begin; trio calls this as the run begins."""
         self._last = self._read()
 
     def current_time(self) -> float:
-        """Seconds on a scale of its own."""
+        """Return the time in seconds, on a scale of its own."""
         now = self._read()
         if now - self._last > LATENESS_ALLOWED:
             self.lost += max(now - self._last - self._planned, 0.0)
@@ -63,11 +63,11 @@ class LoopClock(trio.abc.Clock):
         return now - self.lost
 
     def last_time(self) -> float:
-        """The latest reading, which is cheaper than another one: a turn of the event loop old at most."""
+        """Return the latest reading, at most one turn of the event loop old, which is cheaper than another one."""
         return self._last - self.lost
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """Seconds until ``deadline``; trio asks right before it sleeps for so long at most."""
+        """Return the seconds until ``deadline``; trio calls this right before it sleeps for at most so long."""
         seconds = deadline - self.current_time()
         if seconds > 0:
             self._planned = seconds
@@ -75,7 +75,7 @@ class LoopClock(trio.abc.Clock):
 
 
 class WallClock:
-    """Seconds since the epoch as the system had them at the start, counted on by the boot clock.
+    """Seconds since the epoch: the system's clock at the start, counted on by the boot clock.
 
     ``offset`` is wall time less boot time; processes of one run share it, so that all are on one scale. ``wall`` and ``boot``
     read the two clocks.
@@ -96,11 +96,11 @@ class WallClock:
         self._seen = self.offset
 
     def __call__(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return self._boot() + self.offset
 
     def jump(self) -> float | None:
-        """Seconds by which the system's clock was moved since the last call; ``None`` where it was not."""
+        """Return the seconds by which the system's clock was moved since the last call; ``None`` where it was not."""
         now = self._wall() - self._boot()
         moved = now - self._seen
         if abs(moved) < JUMP_SECONDS:

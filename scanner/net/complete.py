@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.model.evidence import Completion, Failure, ServerFlight, Stage
-from scanner.net.application import ReplyProgress, Talk, talk_of
+from scanner.net.application import ApplicationExchange, ReplyProgress, exchange_for
 from scanner.net.http.response import HttpAnswer, NotHttp, read_answer_untrusted
 from scanner.net.openssl import Tls, alert_of
 from scanner.net.probe import Connection, Timing
@@ -42,7 +42,6 @@ QUIET_WAIT: Final = 1.0
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
 _UNSPOKEN: Final = ""
-_H2: Final = b"h2"
 _HTTP1: Final = b"http/1.1"
 # Connection preface of HTTP/2 (RFC 9113 section 3.4) with an empty SETTINGS frame: a server answers it with its own.
 _H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
@@ -80,7 +79,7 @@ class CompletionRequest(Protocol):
 class Completer:
     """Completes handshakes for a run, with the client certificate of the run where there is one.
 
-    ``clock`` gives seconds since the epoch. The files must be in order (``scanner.x509.client_certificate`` says whether
+    ``clock`` returns seconds since the epoch. The files must be usable (``scanner.x509.client_certificate`` says whether
     they are); ``check`` raises ``OSError`` otherwise.
     """
 
@@ -144,7 +143,7 @@ class Completer:
 
 
 def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:
-    """HTTP/1.1 first, since that is what is spoken here; servers that have HTTP/2 alone refuse it, and are met with all."""
+    """Return the ALPN lists to offer in turn: HTTP/1.1, which is spoken here; and all, for servers that have HTTP/2 alone and refuse it."""
     return ((_HTTP1,), alpn) if _HTTP1 in alpn and len(alpn) > 1 else (alpn,)
 
 
@@ -225,7 +224,7 @@ class _CompletedConnection:
             self._lost(Failure.RESET if error.errno in RESET else Failure.CLOSED, tls)
             self._detail = errno.errorcode.get(error.errno or 0, str(error.errno))
         if self._done:
-            tls.leave()
+            tls.close_notify()
 
     def _refused(self, error: ssl.SSLError, tls: Tls) -> None:
         alert = alert_of(error)
@@ -239,7 +238,7 @@ class _CompletedConnection:
             self._failure, self._detail = Failure.MALFORMED, error.reason or str(error)
 
     def _lost(self, failure: Failure, tls: Tls) -> None:
-        """The server ended it: before or after it had our answer to its request for a certificate?"""
+        """Note that the server ended the connection, and whether it had our answer to its request for a certificate by then."""
         if self._done:
             return
         self._failure = failure
@@ -247,7 +246,7 @@ class _CompletedConnection:
             return
         if self._stage is Stage.HELLO:
             # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6);
-            # which version this handshake has, ``ssl`` tells of those that were completed only
+            # ``ssl`` knows the version of completed handshakes only
             if tls.flights > 1 and self._expected is not None and self._expected < TLS13:
                 self._stage = Stage.CLIENT_AUTH
                 self._version = self._expected
@@ -259,11 +258,11 @@ class _CompletedConnection:
     async def _application(self, tls: Tls, scope: trio.CancelScope) -> None:
         if self._protocol in WEB:
             if tls.alpn == "h2":
-                await self._ask(tls, Talk(_H2_PREFACE, judge=lambda data: ReplyProgress.FINE), scope)
+                await self._ask(tls, ApplicationExchange(_H2_PREFACE, classify=lambda data: ReplyProgress.FINE), scope)
             else:
                 await self._ask_http(tls, scope)
         else:
-            await self._ask(tls, talk_of(self._protocol, self._service.host), scope)
+            await self._ask(tls, exchange_for(self._protocol, self._service.host), scope)
 
     async def _ask_http(self, tls: Tls, scope: trio.CancelScope) -> None:
         host = f"[{self._service.host}]" if ":" in self._service.host else self._service.host
@@ -294,8 +293,8 @@ class _CompletedConnection:
         else:
             self._failure = Failure.CLOSED
 
-    async def _ask(self, tls: Tls, talk: Talk, scope: trio.CancelScope) -> None:
-        if talk.judge is None:
+    async def _ask(self, tls: Tls, exchange: ApplicationExchange, scope: trio.CancelScope) -> None:
+        if exchange.classify is None:
             # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
             self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
             if not self._done:
@@ -304,14 +303,14 @@ class _CompletedConnection:
                         self._failure = Failure.CLOSED
                 self._done = self._failure is None or quiet.cancelled_caught
             return
-        await tls.write(talk.question)
+        await tls.write(exchange.question)
         while len(self._heard) < MOST_READ:
             data = await tls.read()
             if not data:
                 self._failure = Failure.CLOSED
                 return
             self._heard += data
-            answer = talk.judge(self._heard)
+            answer = exchange.classify(self._heard)
             if answer is ReplyProgress.FINE:
                 self._done = True
                 break
@@ -320,8 +319,8 @@ class _CompletedConnection:
                 break
         else:
             self._done = True
-        if talk.farewell:
-            await tls.say(talk.farewell)
+        if exchange.farewell:
+            await tls.write_last(exchange.farewell)
 
     def _result(self) -> Completion:
         http = self._http

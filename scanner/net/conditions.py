@@ -1,6 +1,21 @@
-"""Whether what was seen of a target may be this machine's doing: a pause of the process, an outage, a resolver in trouble.
+"""Decides whether a failure may be this machine's doing: a pause of the process, an outage of its network, a resolver in trouble.
 
-Only evidence of something amiss is looked at; a healthy target costs the note that its server was reached.
+The problem. "Connection timed out" is what a dead server looks like, and also a laptop whose lid was closed, a cable that was pulled
+and a resolver that fell over. A finding that blames the target for those is wrong, and a scan at night makes thousands of them in
+a minute.
+
+The design. Each failure is checked before it is concluded, cheapest question first:
+
+1. Did this process run? ``LoopClock`` counts the seconds in which the event loop was late; a peer may have given up meanwhile.
+2. Did the network work? ``scanner.net.outage`` knows from servers that answered before, during and after the failure.
+3. Did the resolver answer? ``DnsAnswer.doubt`` has what the resolver knows of its own trouble.
+
+A failure that remains in doubt is probed again later, at most a few times, and is then reported with an ``error`` and no cause. Failures
+from before anything was reached are kept until something is: ``is_early``.
+
+What breaks if this is touched: a doubt that is raised too easily has every dead name probed again, a doubt that is missed is a
+false finding. ``make torture`` takes the network, the clock and the resolver away at random. A healthy target costs
+only the note that its server was reached.
 """
 
 from __future__ import annotations
@@ -15,24 +30,24 @@ import trio
 from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
 from scanner.net.clocks import LoopClock
 from scanner.net.outage import OutageMonitor, Server
-from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route
+from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
 
-# Seconds for which the process did not run, while it probed a target, after which a failure of that target proves nothing: the
-# shortest time after which servers were seen to give up on a silent client is some seconds.
+# Seconds for which the process did not run, while it probed a target, from which on a failure of that target proves nothing: servers
+# were seen to give up on a silent client after some seconds at the earliest.
 PAUSE_SECONDS: Final = 1.0
-# Where nothing came back, or nothing of the server's own: what an outage looks like from here.
+# Failures in which nothing came back, or nothing of the server's own: an outage looks like these.
 _UNREACHED: Final = CONNECT_FAILURES | {Failure.SILENT}
-# ... and among those what a server has no part in: who refuses is there.
+# ... and among those the ones that no server has answered: one that refuses is there.
 _UNANSWERED: Final = _UNREACHED - {Failure.CONNECTION_REFUSED}
-# The machine itself knows no way at that moment; a link that comes back a moment later leaves no other trace.
+# The machine itself has no route at that moment; a link that comes back a moment later leaves no other trace.
 _NO_ROUTE: Final = frozenset({Failure.NETWORK_UNREACHABLE, Failure.HOST_UNREACHABLE})
-_DNS_IN_ORDER: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
+_DNS_SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 Mark = tuple[float, float]  # trio's time, and seconds lost by then
 
 
 class Conditions:
-    """What a run's machine went through. ``waiting`` wraps waits that need none of the run's places."""
+    """The state of this machine in one run. ``waiting`` wraps waits that need no slot of the run."""
 
     def __init__(self, outages: OutageMonitor, waiting: Callable[[], AbstractContextManager[None]]) -> None:
         self.outages = outages
@@ -40,7 +55,7 @@ class Conditions:
         self._clock = trio.lowlevel.current_clock()
 
     def mark(self) -> Mark:
-        """The moment at which a target begins to be observed."""
+        """Return the moment, to be taken as a target begins to be observed."""
         clock = self._clock
         return (clock.last_time(), clock.lost) if isinstance(clock, LoopClock) else (clock.current_time(), 0.0)
 
@@ -50,7 +65,7 @@ class Conditions:
             await self.outages.ready()
 
     def reached(self, evidence: Evidence, mark: Mark) -> None:
-        """Take note of the servers that a target's probes have just reached."""
+        """Note the servers that a target's probes have just reached."""
         ended = mark[0] + evidence.duration
         for endpoint in evidence.endpoints:
             probe = endpoint.probe
@@ -59,14 +74,14 @@ class Conditions:
                 self.outages.answered(endpoint.address, evidence.target.port, ended - took)
 
     def is_early(self, evidence: Evidence) -> bool:
-        """Whether no address of this target answered, at a time when nobody else had either."""
+        """Return True if no address of this target answered, and nothing else had answered yet."""
         endpoints = evidence.endpoints
         return bool(endpoints) and all(
             endpoint.probe.failure in _UNANSWERED and self.outages.is_early(endpoint.address) for endpoint in endpoints
         )
 
-    async def early_ones_count(self, *, loopback: bool) -> bool:
-        """Whether failures from before anything worked are the targets', now that nothing else is left to do.
+    async def early_failures_are_real(self, *, loopback: bool) -> bool:
+        """Return True if failures from before anything worked are the targets', now that nothing else is left to do.
 
         ``loopback``: some of them are addresses of this machine. Raises ``NetworkLost``.
         """
@@ -75,15 +90,15 @@ class Conditions:
         return not await self.outages.network_returns(lambda: has_network(loopback=loopback))
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
-        """Why what was seen may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
+        """Return why a failure may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
 
-        ``first`` says that the target has not been probed before: what has passed since is then found by probing again.
+        ``first``: the target has not been probed before, so what has passed since is found by probing again.
         """
-        if not is_amiss(evidence):
+        if not has_failures(evidence):
             self.reached(evidence, mark)
             return None
         for endpoint in evidence.endpoints:
-            if endpoint.probe.failure not in CONNECT_FAILURES:  # there is somebody to connect to, whatever came of it
+            if endpoint.probe.failure not in CONNECT_FAILURES:  # the server is there, whatever came of the connection
                 self.outages.answered(endpoint.address, evidence.target.port, None)
         lost = self.mark()[1] - mark[1]
         if lost >= PAUSE_SECONDS:
@@ -103,9 +118,9 @@ class Conditions:
 
 
 def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> bool:
-    """Whether this machine has a route to anywhere; with ``loopback``, to itself. Nothing is sent.
+    """Return True if this machine has a route to anywhere; with ``loopback``, to itself. Nothing is sent.
 
-    Where the system does not say so it is taken to have one.
+    Where the system has no table of routes it is taken to have one.
     """
     if loopback:
         return has_route("127.0.0.1")
@@ -117,9 +132,9 @@ def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> b
     return known or has_route(GLOBAL_IPV6)
 
 
-def is_amiss(evidence: Evidence) -> bool:
-    """Something failed that a pause or an outage of ours could have caused."""
-    if evidence.dns is not None and evidence.dns.status not in _DNS_IN_ORDER:
+def has_failures(evidence: Evidence) -> bool:
+    """Return True if something failed that a pause or an outage of this machine could have caused."""
+    if evidence.dns is not None and evidence.dns.status not in _DNS_SETTLED:
         return True
     if any(_failed(endpoint) for endpoint in evidence.endpoints):
         return True
@@ -137,7 +152,7 @@ def _failed(endpoint: EndpointEvidence) -> bool:
 
 
 def _unreached(evidence: Evidence) -> list[str]:
-    """Addresses where a connection came to nothing, be it the first or a further one, or one to a third party about them."""
+    """Return the addresses to which some connection failed, the first or a further one; or one to a third party about them."""
     found = [
         endpoint.address
         for endpoint in evidence.endpoints
@@ -151,13 +166,10 @@ def _unreached(evidence: Evidence) -> list[str]:
 
 
 async def connects(server: Server, seconds: float) -> bool:
-    """Whether a server lets us connect, within so many seconds. True also where this machine has no file to try it with."""
-    address, port = server
-    family = trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET
+    """Return True if a server accepts a connection within ``seconds``; also where this machine has no file to try it with."""
     with trio.move_on_after(seconds):
         try:
-            with trio.socket.socket(family, trio.socket.SOCK_STREAM) as sock:
-                await sock.connect((address, port))
+            (await open_stream(server)).socket.close()
         except OSError as error:
             return error.errno in EXHAUSTED and error.errno != errno.EADDRNOTAVAIL
         return True

@@ -1,8 +1,8 @@
-"""How many long flights may be read at once.
+"""Limits how many long flights are read at once.
 
 A server's first flight has some 4 kB; one of 512 kB is still read. A thousand of those together would take a gigabyte
-and a half while they are put together from their records. So whoever has read ``LONG`` bytes needs one of a few places to
-go on. While it waits nothing is read, which TCP tells the server, and its deadline moves: that wait is ours.
+and a half while they are put together from their records. So a probe that has read ``LONG`` bytes needs one of a few slots to
+go on. While it waits nothing is read, so TCP holds the server back, and its deadline moves: that wait is ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import trio
 
 from scanner.tls.record_layer import MAX_FLIGHT
 
-# Bytes that every flight may have without a place.
+# Bytes that every flight may have without a slot.
 LONG: Final = 32 << 10
 # Of the longest flight in memory: its records, the messages they are put together to, and what was sliced out of them.
 COPIES: Final = 4
@@ -32,17 +32,17 @@ def places_for(max_memory: int | None) -> int:
 
 
 class LargeFlights:
-    """The places, first come, first served."""
+    """The slots, first come, first served."""
 
     def __init__(self, places: int = MOST) -> None:
         self._limiter = trio.CapacityLimiter(places)
 
     async def enter(self, reader: object) -> float:
-        """Take a place for ``reader``, waiting until one is free. Return the seconds waited."""
+        """Take a slot for ``reader``, waiting until one is free. Return the seconds waited."""
         begun = trio.current_time()
         await self._limiter.acquire_on_behalf_of(reader)
         return trio.current_time() - begun
 
     def leave(self, reader: object) -> None:
-        """Give the place of ``reader`` back."""
+        """Give the slot of ``reader`` back."""
         self._limiter.release_on_behalf_of(reader)

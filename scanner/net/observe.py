@@ -45,7 +45,7 @@ ENUMERATE_TIMES: Final = 6
 MAX_FALLBACKS: Final = 4
 # With --all-addresses: how many of one name are probed. Real names have up to some dozens.
 MAX_ADDRESSES: Final = 64
-# By default a kernel sends the SYN again after 1 s and 3 s (RFC 6298): whoever waited this long has tried three times.
+# By default a kernel sends the SYN again after 1 s and 3 s (RFC 6298): a connection that waited this long was tried three times.
 KERNEL_RETRIED: Final = 3.0
 # Back-off before a retry, in seconds: a base that doubles, and as much again at random.
 BACKOFF: Final = 0.25
@@ -194,7 +194,7 @@ class _TargetProbes:
 
     async def of_first_that_connects(self, addresses: Sequence[str]) -> tuple[EndpointEvidence, ...]:
         endpoints: list[EndpointEvidence] = []
-        # one budget for all of them: whoever waits for the name waits for their sum
+        # one budget for all of them: the target takes the sum of their times
         budget = TimeBudget(self._observer.config.timeout)
         for address in addresses:
             if endpoints and budget.left <= 0:

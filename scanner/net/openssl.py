@@ -1,6 +1,6 @@
-"""OpenSSL over a socket, for the handshakes that are completed: its two buffers, and the loop that carries them.
+"""OpenSSL over a socket, for the handshakes that are completed: its two buffers, and the loop between them and the socket.
 
-``ssl`` tells of alerts by names made from them, and of what it has in common with a peer only after the handshake.
+``ssl`` reports alerts by names made from them, and what was negotiated only after the handshake.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REASON_TEXT: Final = re.compile(r"alert ([a-z0-9 ]+)")
 
 
 def alert_of(error: ssl.SSLError) -> int | None:
-    """The number of the alert that OpenSSL has received, which ``ssl`` tells by a name made from it."""
+    """Return the number of the alert that OpenSSL has received, or ``None``; ``ssl`` has only a name made from it."""
     found = _REASON.fullmatch(error.reason or "")
     if found is not None:
         return _ALERT_CODES.get(found[1].lower())
@@ -42,7 +42,7 @@ _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.
 
 
 class Tls:
-    """OpenSSL over a socket; who calls bounds the time. ``flights`` counts how often it had something to say in the handshake."""
+    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often the handshake had something to send."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
@@ -66,7 +66,7 @@ class Tls:
         return self._object.selected_alpn_protocol()
 
     async def handshake(self) -> None:
-        """Raises ``ssl.SSLError`` and ``OSError``."""
+        """Complete the handshake. Raises ``ssl.SSLError`` and ``OSError``."""
         if self._dialogue is not None and (outgoing := self._dialogue.data_to_send()):
             await send(
                 self._ready, self._sock, outgoing, math.inf
@@ -75,14 +75,14 @@ class Tls:
         self._dialogue = None  # what carries TLS in its own packets carries the handshake only
 
     async def read(self) -> bytes:
-        """Some bytes; none at the end. Raises ``ssl.SSLError`` and ``OSError``."""
+        """Return some bytes; ``b""`` at the end. Raises ``ssl.SSLError`` and ``OSError``."""
         try:
             return await self._until_done(lambda: self._object.read(READ_SIZE))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
     async def write(self, data: bytes) -> None:
-        """Say it; where the server has gone, what it said before is still to be read."""
+        """Send ``data``; where the server has closed, what it sent before can still be read."""
         if data:
             self._object.write(data)
         try:
@@ -90,15 +90,15 @@ class Tls:
         except OSError:
             pass
 
-    async def say(self, data: bytes) -> None:
-        """Say a last word, to whoever still listens."""
+    async def write_last(self, data: bytes) -> None:
+        """Send ``data`` and ignore errors of TLS."""
         try:
             await self.write(data)
         except ssl.SSLError:
             pass
 
-    def leave(self) -> None:
-        """close_notify, to whoever still listens."""
+    def close_notify(self) -> None:
+        """Send close_notify and ignore errors."""
         try:
             self._object.unwrap()
         except (ssl.SSLError, ValueError):

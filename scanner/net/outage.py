@@ -1,25 +1,28 @@
-"""Telling an outage of our own network from servers that cannot be reached.
+"""Tells an outage of our own network from servers that cannot be reached.
 
-A connection that fails says one of two things: that server is not there, or we are not. Both look the same from one target,
-and different from many: while the network works, unrelated servers answer all the time. So a failure to reach a target is
-believed only where the network is known to have worked before, during and after it:
+The problem. A connection fails because the server is not there, or because our network is down. One target cannot tell; many can: while
+the network works, unrelated servers answer all the time. So a failure to reach a target is believed only where the network is known
+to have worked before, during and after it:
 
 - *after*: some other target was reached by a connection that began later. ``settle`` waits for that, which takes a moment in a
   run where most servers answer.
-- *during*: between the beginning and the end of the failed attempt there was no stretch of ``GAP_SECONDS`` in which nobody was
+- *during*: between the beginning and the end of the failed attempt there was no stretch of ``GAP_SECONDS`` in which no server was
   reached. An outage that ends just before a connect timeout does leaves no other trace: its SYNs were lost all the same.
 
 Where targets that answer are rare, servers that answered earlier in this run are connected to, one every ``TEST_EVERY`` seconds
 at most, and then a few more where that one does not let us. If one does, the network works; if none does, this is an
-outage. It is reported once, nobody is probed until it is over, and every target that failed while it lasted is probed again by
-whoever asked.
+outage. It is reported once, nothing is probed until it is over, and the run probes every target that failed while
+it lasted again.
 
 Loopback, IPv4 and IPv6 fail independently and are watched apart. While nothing has worked yet in a run, failures prove nothing
-either way: ``is_early`` says so, and whoever asked keeps them until something works (then they are probed again) or
+either way: ``is_early`` says so, and the run keeps them until something works (then they are probed again) or
 nothing is left to do (then ``network_returns`` says whether this machine had any network at all).
 
 Counting failures alone would not do (a dead network of an inventory looks like an outage), nor would the routing table
 (a cable that is pulled two hops away changes nothing in it).
+
+What breaks if this is touched: ``settle`` holds back every failed target until another one was reached, so a wait that nothing ends
+stops the run; tests that are too frequent knock at an inventory's living servers because others in it are dead.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ LOOK_EVERY: Final = 0.1
 # reason to knock at its living servers more often.
 TEST_EVERY: Final = 0.5
 # Seconds without any answer in which a failure proves nothing: twice the time between tests and a little. TCP itself survives
-# an outage of a second, since it sends a SYN again after as long (RFC 6298).
+# an outage of a second, since it sends a SYN again after a second (RFC 6298).
 GAP_SECONDS: Final = 1.2
 # Moments of answers remembered, no two closer than so many seconds: some three minutes of a busy run.
 MOMENTS: Final = 4096
@@ -81,13 +84,13 @@ class Outage(Struct, frozen=True):
 
 
 class Connect(Protocol):
-    """Connects to a server and closes again; whether it was let."""
+    """Connects to a server and closes again; returns True if it was accepted."""
 
     def __call__(self, server: Server, seconds: float) -> Awaitable[bool]: ...
 
 
-class _Scope:
-    """What is known of one address family."""
+class _Family:
+    """What is known about one address family (loopback apart)."""
 
     __slots__ = (
         "answered",
@@ -119,7 +122,7 @@ class _Scope:
         event.set()
 
     def reached(self, began: float) -> None:
-        """A server was reached by a connection that began then."""
+        """Note that a server was reached by a connection that began at ``began``."""
         if began > self.last_answer:
             self.last_answer = began
             if not self.moments or began - self.moments[-1] >= MOMENT_SECONDS:
@@ -131,7 +134,7 @@ class _Scope:
         return len(self.answered) >= MIN_ANSWERED and len(set(self.answered)) >= MIN_ANSWERED
 
     def gap(self, begun: float, ended: float) -> Outage | None:
-        """A stretch within these times, too long to be chance, in which nobody was reached."""
+        """Return a stretch within these times, too long to be chance, in which no server was reached; ``None`` if there is none."""
         later = ended
         for moment in reversed(self.moments):
             if moment >= ended:
@@ -150,7 +153,7 @@ class _Scope:
         return None
 
     def sample(self) -> list[Server]:
-        """Servers to test with, of as many networks as possible; another one each time comes first."""
+        """Return servers to test with, of as many networks as possible, each time with another one first."""
         chosen: dict[str, Server] = {}
         for server in reversed(self.answered):
             chosen.setdefault(_network(server[0]), server)
@@ -161,9 +164,9 @@ class _Scope:
 
 
 class OutageMonitor:
-    """Belongs to one run. ``watch`` has to run as long as anybody probes.
+    """Watches the network of one run. ``watch`` has to run as long as targets are probed.
 
-    ``busy`` says whether there are connections in flight; ``report`` is given a line for the person who watches; ``patience``
+    ``busy`` returns True while there are connections in flight; ``report`` is called with a line for the person who watches; ``patience``
     is how many seconds an outage may last until ``watch`` raises ``NetworkLost``; ``forget`` is called as an outage ends:
     what was found meanwhile about third parties is void.
     """
@@ -183,36 +186,36 @@ class OutageMonitor:
         self._report = report or (lambda line: None)
         self._forget = forget or (lambda: None)
         self._now = trio.lowlevel.current_clock().current_time
-        self._scopes = {name: _Scope(name) for name in ("loopback", "IPv4", "IPv6")}
+        self._families = {name: _Family(name) for name in ("loopback", "IPv4", "IPv6")}
         self._returning = trio.Lock()
         self._was_away = False
         self.down = 0  # address families in which there is an outage at this moment
 
     @property
     def has_worked(self) -> bool:
-        """Some server was reached in this run."""
-        return any(scope.answered for scope in self._scopes.values())
+        """True if some server was reached in this run."""
+        return any(family.answered for family in self._families.values())
 
     def answered(self, address: str, port: int, began: float | None) -> None:
-        """Take note that a server was reached by a connection that began at ``began`` (``None``: some time ago)."""
-        scope = self._scope(address)
-        if scope.down is None:  # in an outage it is an answer that was on its way: only a test ends one
-            scope.answered.append((address, port))
+        """Note that a server was reached by a connection that began at ``began`` (``None``: some time ago)."""
+        family = self._family(address)
+        if family.down is None:  # in an outage it is an answer that was on its way: only a test ends one
+            family.answered.append((address, port))
             if began is not None:
-                scope.reached(began)
+                family.reached(began)
 
     def is_early(self, address: str) -> bool:
-        """Whether nothing is known yet of the network by which ``address`` is reached."""
-        scope = self._scope(address)
-        return scope.down is None and not scope.knows_servers()
+        """Return True if nothing is known yet about the network by which ``address`` is reached."""
+        family = self._family(address)
+        return family.down is None and not family.knows_servers()
 
     @property
     def knows_servers(self) -> bool:
-        """Enough servers answered for later failures to be told from an outage."""
-        return any(scope.knows_servers() for scope in self._scopes.values())
+        """True if enough servers answered to tell later failures from an outage."""
+        return any(family.knows_servers() for family in self._families.values())
 
     async def network_returns(self, has_network: Callable[[], bool]) -> bool:
-        """Whether this machine was without any network, after waiting for one. Raises ``NetworkLost`` where none comes."""
+        """Wait for a network if there is none. Return True if there was none. Raises ``NetworkLost`` where none comes."""
         async with self._returning:
             if has_network():
                 return self._was_away
@@ -231,91 +234,91 @@ class OutageMonitor:
             return True
 
     async def settle(self, address: str, begun: float) -> Outage | None:
-        """Wait until it is known whether a failure to reach ``address`` was ours; the outage if so.
+        """Wait until it is known whether a failure to reach ``address`` was due to an outage, and return that; else ``None``.
 
         ``begun`` is when the probe began; it has just ended.
         """
-        scope, ended = self._scope(address), self._now()
-        if scope.down is None and not scope.knows_servers():
-            return scope.overlapping(begun, ended)
-        scope.waiting += 1
+        family, ended = self._family(address), self._now()
+        if family.down is None and not family.knows_servers():
+            return family.overlapping(begun, ended)
+        family.waiting += 1
         try:
-            while scope.down is not None or scope.last_answer <= ended:
-                await scope.changed.wait()
+            while family.down is not None or family.last_answer <= ended:
+                await family.changed.wait()
         finally:
-            scope.waiting -= 1
-        return scope.overlapping(begun, ended) or scope.gap(begun, ended)
+            family.waiting -= 1
+        return family.overlapping(begun, ended) or family.gap(begun, ended)
 
     def outage_since(self, begun: float) -> Outage | None:
-        """The latest outage that lasted beyond ``begun``, of any family."""
+        """Return the latest outage that lasted beyond ``begun``, of any family; ``None`` if there was none."""
         now = self._now()
-        for scope in self._scopes.values():
-            outage = scope.overlapping(begun, now)
+        for family in self._families.values():
+            outage = family.overlapping(begun, now)
             if outage is not None:
                 return outage
         return None
 
     async def ready(self) -> None:
         """Wait while there is an outage."""
-        while (scope := next((each for each in self._scopes.values() if each.down is not None), None)) is not None:
-            await scope.changed.wait()
+        while (family := next((each for each in self._families.values() if each.down is not None), None)) is not None:
+            await family.changed.wait()
 
     async def watch(self) -> None:
-        """Test whether the network works, whenever connections are in flight and nobody has answered lately. Raises ``NetworkLost``."""
+        """Test the network whenever connections are in flight and no server has answered lately. Raises ``NetworkLost``."""
         async with trio.open_nursery() as nursery:
-            for scope in self._scopes.values():
-                nursery.start_soon(self._watch, scope)
+            for family in self._families.values():
+                nursery.start_soon(self._watch, family)
 
-    async def _watch(self, scope: _Scope) -> None:
+    async def _watch(self, family: _Family) -> None:
         while True:
             await trio.sleep(LOOK_EVERY)
-            if self._due(scope):
-                await self._test(scope)
+            if self._due(family):
+                await self._test(family)
 
-    def _due(self, scope: _Scope) -> bool:
-        if not (scope.waiting or self._busy()) or not scope.knows_servers():
+    def _due(self, family: _Family) -> bool:
+        if not (family.waiting or self._busy()) or not family.knows_servers():
             return False
         now = self._now()
-        if now - scope.tested < TEST_EVERY:
+        if now - family.tested < TEST_EVERY:
             return False
-        return scope.waiting >= MANY_WAITING or now - scope.last_answer >= TEST_EVERY
+        return family.waiting >= MANY_WAITING or now - family.last_answer >= TEST_EVERY
 
-    async def _test(self, scope: _Scope) -> None:
-        """Connect to servers that answered; where none lets us, wait until one does."""
-        since, begun = scope.last_answer, self._now()
-        scope.tested = begun
-        if await self._reaches_any(scope):
-            scope.reached(begun)
+    async def _test(self, family: _Family) -> None:
+        """Connect to servers that answered; where none accepts, wait until one does."""
+        since, begun = family.last_answer, self._now()
+        family.tested = begun
+        if await self._reaches_any(family):
+            family.reached(begun)
             return
-        if scope.last_answer > since:  # a target was reached meanwhile
+        if family.last_answer > since:  # a target was reached meanwhile
             return
-        scope.down = since
+        family.down = since
         self.down += 1
-        servers = len(set(scope.answered))
+        servers = len(set(family.answered))
         self._report(
-            f"THE NETWORK OF THIS MACHINE SEEMS TO BE DOWN ({scope.name}): none of {min(servers, TESTED)} servers that"
+            f"THE NETWORK OF THIS MACHINE SEEMS TO BE DOWN ({family.name}): none of {min(servers, TESTED)} servers that"
             f" answered before can be reached. The run waits, up to {self._patience:.0f} s; nothing is concluded meanwhile"
         )
-        while not await self._reaches_any(scope):
+        while not await self._reaches_any(family):
             if self._now() - begun > self._patience:
                 raise NetworkLost(
-                    f"the network of this machine ({scope.name}) did not come back within {self._patience:.0f} s"
+                    f"the network of this machine ({family.name}) did not come back within {self._patience:.0f} s"
                 )
             await trio.sleep(RETEST_EVERY)
         await trio.sleep(RECOVERY_SECONDS)
         now = self._now()
-        self._report(f"the network ({scope.name}) is back after {now - since:.0f} s; what it hit is probed again")
-        scope.outages.append(Outage(since, now))
-        scope.tested = now
-        scope.down = None
+        self._report(f"the network ({family.name}) is back after {now - since:.0f} s; what it hit is probed again")
+        family.outages.append(Outage(since, now))
+        family.tested = now
+        family.down = None
         self.down -= 1
         self._forget()
-        scope.reached(now)
-        scope.wake()
+        family.reached(now)
+        family.wake()
 
-    async def _reaches_any(self, scope: _Scope) -> bool:
+    async def _reaches_any(self, family: _Family) -> bool:
         reached = False
-        first, *others = scope.sample()
+        first, *others = family.sample()
         async with trio.open_nursery() as nursery:
 
             async def one(server: Server, failed: trio.Event) -> None:
@@ -333,14 +336,14 @@ class OutageMonitor:
                 nursery.start_soon(one, server, trio.Event())
         return reached
 
-    def _scope(self, address: str) -> _Scope:
+    def _family(self, address: str) -> _Family:
         if ":" in address:
-            return self._scopes["loopback" if address == "::1" else "IPv6"]
-        return self._scopes["loopback" if address.startswith("127.") else "IPv4"]
+            return self._families["loopback" if address == "::1" else "IPv6"]
+        return self._families["loopback" if address.startswith("127.") else "IPv4"]
 
 
 def _network(address: str) -> str:
-    """The network that an address is likely to share its fate with: a /24, or the first three groups of IPv6."""
+    """Return the network that an address probably fails with: a /24, or the first three groups of IPv6."""
     if ":" in address:
         return ":".join(address.split(":")[:3])
     return address.rpartition(".")[0]

@@ -1,6 +1,6 @@
-"""One connection: connect, open with STARTTLS where the protocol asks for it, say hello, read the server's flight, take leave.
+"""Probes one connection: connects, opens with STARTTLS where the protocol asks for it, says hello, reads the server's flight, closes.
 
-The only loop that feeds the sans-IO rooms from a socket. Sockets are plain non-blocking ones, waited for through ``readiness``:
+The only loop that feeds ``tls`` and ``starttls`` from a socket. Sockets are plain non-blocking ones, waited for through ``readiness``:
 that is most of what ``trio.SocketStream`` does, without what a probe of one round trip does not need.
 Every wait has an absolute deadline, so no server can stretch it by sending a byte at a time.
 """
@@ -39,18 +39,18 @@ from scanner.tls.key_share import KeyMaterial
 from scanner.tls.offers import Offer
 from scanner.tls.plaintext import recognise
 
-# Hellos kept ready: some twenty offers, each with ALPN and without.
+# Templates of hellos that are kept: some twenty offers, each with ALPN and without.
 TEMPLATES_KEPT: Final = 64
-# The last words travel with the end of the connection, in one packet where the platform can do that.
+# The farewell travels with the end of the connection, in one packet where the platform can do that.
 WITH_WHAT_FOLLOWS: Final = getattr(socket, "MSG_MORE", 0)
-# What is kept of an answer that is not TLS: enough for a status line and the start of a page.
+# Bytes kept of an answer that is not TLS: enough for a status line and the start of a page.
 PLAINTEXT_KEPT: Final = 512
-# How long the rest of such an answer is waited for, in seconds; it is one packet as a rule.
+# Seconds that the rest of such an answer is waited for; it is one packet as a rule.
 PLAINTEXT_WAIT: Final = 0.5
 
 
 class Timing(Struct, frozen=True):
-    """Seconds that the two waits of a connection may take, and the whole of it."""
+    """Seconds that connecting and the handshake may take, and the whole connection."""
 
     connect: float
     handshake: float
@@ -58,10 +58,10 @@ class Timing(Struct, frozen=True):
 
 
 class Prober:
-    """What all probes of a run share: key material and the hellos made ready from it.
+    """Makes the probes of a run, which share key material and the templates of hellos made from it.
 
-    ``public_key_of`` gives the leaf's public key from its DER, or ``None``; ``random`` gives unpredictable bytes; ``large``
-    has the places of those that read long flights.
+    ``public_key_of`` returns the leaf's public key from its DER, or ``None``; ``random`` returns unpredictable bytes; ``large``
+    limits how many long flights are read at once.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Prober:
         self._templates: dict[tuple[Offer, tuple[bytes, ...]], HelloTemplate] = {}
 
     def handshake(self, offer: Offer, sni: str | None, alpn: tuple[bytes, ...]) -> hs.ClientHandshake:
-        """A handshake that is about to begin."""
+        """Return a handshake that is about to begin."""
         template = self._templates.get((offer, alpn))
         if template is None:
             template = HelloTemplate(offer, self._keys, alpn)
@@ -100,7 +100,7 @@ class Prober:
         dialogue: Dialogue | None,
         timing: Timing,
     ) -> Probe:
-        """One connection to ``address`` (an IP literal). Raises ``OutOfResources`` only; a peer's faults, and ours, are in
+        """Probe ``address`` (an IP literal) on one connection. Raises ``OutOfResources`` only; a peer's faults, and ours, are in
         the result."""
         ready = current_readiness()
         connection = Connection(offer, sni, ready, self._large)
@@ -127,23 +127,23 @@ class Prober:
             connection.timed_out(describe_caught("probe", error))
         finally:
             ready.close(sock)
-            if connection.has_place:
+            if connection.has_slot:
                 self._large.leave(connection)
         return connection.result()
 
 
 class Connection:
-    """The course of one connection: where it stands, and what is to be said of it. No wait goes beyond ``deadline``."""
+    """One connection: how far it has come, and what it has shown. No wait goes beyond ``deadline``."""
 
     __slots__ = (
         "_alert", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun", "connect_seconds",
-        "deadline", "failure", "handshake_seconds", "has_place", "offer", "sni", "stage", "starttls_seconds",
+        "deadline", "failure", "handshake_seconds", "has_slot", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
     def __init__(self, offer: Offer, sni: str | None, ready: Readiness, large: LargeFlights | None = None) -> None:
         self._ready = ready
         self._large = large
-        self.has_place = False  # among those that read long flights
+        self.has_slot = False  # has a slot of those that read long flights
         self.offer = offer
         self.sni = sni
         self.stage = Stage.CONNECT
@@ -161,14 +161,14 @@ class Connection:
         self.handshake_seconds: float | None = None
 
     def _lap(self) -> float:
-        """Seconds since the last lap."""
+        """Return the seconds since the last lap."""
         now = self._ready.now()
         passed = now - self.begun
         self.begun = now
         return passed
 
     def timed_out(self, bug: str | None = None) -> None:
-        """The deadline passed at this stage, or ``bug``, an exception of our own, ended it."""
+        """Note that the deadline passed at this stage, or that ``bug``, an exception of our own, ended it."""
         passed = self._lap()
         if self.stage is Stage.CONNECT:
             self.connect_seconds = passed
@@ -182,7 +182,7 @@ class Connection:
             self.failure = Failure.CONNECT_TIMEOUT if self.stage is Stage.CONNECT else Failure.SILENT
 
     async def connect(self, sock: socket.socket, address: str, port: int, first: bytes) -> bytes:
-        """Connect, and send ``first`` as soon as that is done. Returns what of it is still to be sent.
+        """Connect, and send ``first`` as soon as that is done. Return what of it is still to be sent.
 
         Sending is tried before anything is waited for: where the peer is near, the connection is there already, and if
         not, the kernel says so at once.
@@ -218,7 +218,7 @@ class Connection:
         return first
 
     def connected(self, number: int) -> None:
-        """Connecting has ended with this error, or with none (0)."""
+        """Note that connecting has ended with this error, or with none (0)."""
         self.connect_seconds = self._lap()
         if number:
             self.failure = CONNECT_ERRORS.get(number, Failure.CONNECT_ERROR)
@@ -227,11 +227,11 @@ class Connection:
             self.stage = Stage.HELLO
 
     async def _receive(self, sock: socket.socket, deadline: float) -> bytes:
-        """What arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``OSError``."""
-        # waited for first: nothing has come yet as a rule, and whoever sends without end keeps nobody else waiting
-        if self._received > LONG and self._large is not None and not self.has_place:
+        """Return what arrives next, at most ``READ_SIZE``; ``b""`` at the end. Raises ``DeadlinePassed`` and ``OSError``."""
+        # waited for first: nothing has come yet as a rule, and a peer that sends without end keeps no other task waiting
+        if self._received > LONG and self._large is not None and not self.has_slot:
             waited = await self._large.enter(self)
-            self.has_place = True
+            self.has_slot = True
             self.begun += waited  # that wait is not the server's
             self.deadline += waited
             deadline += waited
@@ -272,7 +272,7 @@ class Connection:
             self.failure = Failure.STARTTLS_MALFORMED
             self._recognised = answer.recognised or recognise(self._first_bytes)
         else:
-            self.failure = Failure.CLOSED  # without a word
+            self.failure = Failure.CLOSED  # without having sent anything
 
     def _lost(self, error: OSError) -> None:
         self.failure = Failure.RESET if error.errno in RESET else Failure.CLOSED
@@ -281,7 +281,7 @@ class Connection:
     async def handshake(
         self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None, rest: bytes
     ) -> None:
-        """Say what is left of the hello and read the flight; after an opening ``dialogue``, in that protocol's packets maybe."""
+        """Send what is left of the hello and read the flight; after a ``dialogue`` maybe in packets of its protocol."""
         self._conn = conn
         early = b""
         if dialogue is not None:
@@ -331,7 +331,7 @@ class Connection:
         try:
             sock.send(farewell if dialogue is None else dialogue.wrap(farewell), WITH_WHAT_FOLLOWS)
         except OSError:
-            pass  # the peer has gone first; nobody is left to be polite to
+            pass  # the peer has closed first
 
     async def _plaintext(self, sock: socket.socket, conn: hs.ClientHandshake, dialogue: Dialogue | None) -> None:
         try:

@@ -12,14 +12,14 @@ one for each wait; entries of waits that are over stay in the heap until they co
 Facts about epoll on which this rests (the essay in trio's ``_core/_io_epoll.py`` has all of them):
 
 - epoll knows a file by its number *and* the open file behind it, and holds no reference to it. A file that is closed leaves the
-  epoll by itself, unless a duplicate of it is open somewhere; we make none, and a forked worker process begins with an epoll of
-  its own. So ``close`` needs no system call of ours, only the note in ``_registered``.
+  epoll by itself, unless a duplicate of it is open somewhere; we make none, and processes that are
+  started inherit none (close-on-exec). So ``close`` needs no system call of ours, only the note in ``_registered``.
 - EPOLLONESHOT silences a file after one event, but leaves it registered. The next wait has to switch it on again (``modify``),
   where a new file has to be added (``register``); the wrong one of the two fails. trio tries ``modify`` first, which raises an
   exception for each new file, and a probe's socket is new each time; trying ``register`` first raises one for each further wait
   on a DNS socket, which serves some hundred exchanges. ``_registered`` says which of them is right. It is kept up by ``close``,
-  and where somebody has closed a file without it, the other call is made and nothing is lost but the time of the exception.
-- An event may come for a file that nobody waits for any more: the wait was cancelled or its deadline passed while the file was
+  and where a file was closed without it, ``modify`` fails and ``register`` follows: that costs an exception and nothing else.
+- An event may come for a file that no task waits for any more: the wait was cancelled or its deadline passed while the file was
   switched on. Such an event is dropped, and ONESHOT makes sure that there is no second one.
 
 One file has one wait at a time, whether for reading or for writing: the table has one place for it. A second one raises
@@ -28,7 +28,7 @@ of the second, and the run ended in ``TrioInternalError``.
 
 What breaks if this is touched: a wait that is rescheduled twice is an internal error of trio, so each way of ending one (event,
 deadline, cancellation, ``close``) first takes it out of ``_waits`` and marks it ``done``. A ready file is reported even when its
-deadline has passed: whoever reads in a loop from a peer that sends without end has to look at the time by himself.
+deadline has passed, so a loop that reads from a peer that sends without end has to check the time itself.
 
 DNS had a machine of its own for deadlines until it moved here: an alarm for each UDP socket, and trio's ``wait_readable``. With
 20 or more names in flight this costs no more (200 names: 37.0 us of CPU a name, 38.3 before; 20: 33.5 and 33.3); with one name at a

@@ -1,7 +1,7 @@
-"""SNTP version 4, the client's side (RFC 4330): what time is it by a server that a person has named?
+"""SNTP version 4 client (RFC 4330): asks the time of servers that a person has named.
 
 One question and one answer over UDP. An answer counts only if it passes the checks of RFC 4330 section 5 and repeats the
-transmit timestamp of the question, which is random and so tells the server nothing and a stranger cannot guess.
+transmit timestamp of the question, which is random: it tells the server nothing, and a stranger cannot guess it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0
 
 
 class NtpServerError(TlsweepError):
-    """A server as a person has named it cannot be used; the message is one line that says which and why."""
+    """A server named by a person cannot be used; the message is one line that says which and why."""
 
 
 class NtpError(Exception):
-    """A datagram that tells no time; the message says why, in words for a person."""
+    """A datagram does not give the time; the message says why, for a person."""
 
 
 class NtpServer(Struct, frozen=True):
@@ -61,7 +61,7 @@ class NtpServer(Struct, frozen=True):
 
 
 class NtpAnswer(Struct, frozen=True):
-    """What a server said, or why nothing. ``time`` is its clock and ``local`` ours at one moment (seconds since the epoch,
+    """The answer of a server, or why there is none. ``time`` is its clock and ``local`` ours at one moment (seconds since the epoch,
     both at the middle of the exchange); ``delay`` is how long the exchange took."""
 
     host: str
@@ -74,7 +74,7 @@ class NtpAnswer(Struct, frozen=True):
 
 
 def parse_servers(texts: Iterable[str]) -> tuple[NtpServer, ...]:
-    """``HOST[:PORT]`` or ``[V6]:PORT``, each server once. Raises ``NtpServerError``."""
+    """Parse ``HOST[:PORT]`` or ``[V6]:PORT``, each server once. Raises ``NtpServerError``."""
     return tuple(dict.fromkeys(_parse(text.strip()) for text in texts))
 
 
@@ -107,12 +107,12 @@ def _parse(text: str) -> NtpServer:
 
 
 def question(cookie: bytes) -> bytes:
-    """The client's packet; ``cookie`` is the eight bytes of its transmit timestamp."""
+    """Return the client's packet; ``cookie`` is the eight bytes of its transmit timestamp."""
     return _PACKET.pack(_CLIENT, 0, 0, 0, 0, 0, bytes(4), bytes(8), bytes(8), bytes(8), cookie)
 
 
 def read_untrusted(data: bytes, cookie: bytes, sent: float, received: float) -> tuple[float, float, int]:
-    """(server's time less ours, delay, stratum) of an answer, in seconds. Raises ``NtpError``.
+    """Return (server's time less ours, delay, stratum) of an answer, in seconds. Raises ``NtpError``.
 
     ``sent`` and ``received`` are our clock as the question left and the answer came (T1 and T4 of RFC 4330).
     """
@@ -143,8 +143,8 @@ def read_untrusted(data: bytes, cookie: bytes, sent: float, received: float) -> 
 
 
 def _seconds(timestamp: bytes) -> float:
-    """An NTP timestamp as seconds since the Unix epoch; by its first bit of the era until 2036, or the next (RFC 4330
-    section 3)."""
+    """Return an NTP timestamp as seconds since the Unix epoch; its first bit says whether its era ends in 2036 or is the next one
+    (RFC 4330 section 3)."""
     whole, fraction = _TIMESTAMP.unpack(timestamp)
     return float(whole - _EPOCH + (0 if whole & 0x80000000 else _ERA) + fraction / _ERA)
 
@@ -155,7 +155,7 @@ def _seconds(timestamp: bytes) -> float:
 async def ask_all(
     servers: Sequence[NtpServer], resolver: AddressResolver, *, clock: Callable[[], float] = time.time
 ) -> tuple[NtpAnswer, ...]:
-    """Ask each server, all at once; one that cannot be asked says so in its answer. ``clock`` gives seconds since the epoch."""
+    """Ask all servers at once; the answer of one that cannot be asked says so. ``clock`` returns seconds since the epoch."""
     answers: dict[NtpServer, NtpAnswer] = {}
 
     async def one(server: NtpServer) -> None:
@@ -209,12 +209,12 @@ async def _exchange(
         await sock.send(question(cookie))
         while True:
             data = await sock.recv(1024)
-            # by the clock that nobody sets: ours may be set meanwhile
+            # by a clock that cannot be set: ``clock`` may be set meanwhile
             received = sent + (trio.current_time() - begun)
             try:
                 offset, delay, stratum = read_untrusted(data, cookie, sent, received)
             except NtpError as error:
                 if len(data) >= _PACKET.size and data[24:32] != cookie:
-                    continue  # anybody can send such a packet: the answer may still come
+                    continue  # a forged packet: the answer may still come
                 raise error
             return offset, delay, stratum, (sent + received) / 2

@@ -9,6 +9,8 @@ import errno
 import socket
 from typing import Final
 
+import trio
+
 from scanner.model.evidence import Failure
 from scanner.net.readiness import Readiness
 
@@ -40,6 +42,10 @@ EXHAUSTED: Final = frozenset(
 
 # An address that is in no network, for the question whether there is a route for global IPv6 (RFC 3849).
 GLOBAL_IPV6: Final = "2001:db8::1"
+
+
+# What ``connect`` takes: address and port, and of IPv6 maybe flow and scope.
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 
 class OutOfResources(Exception):
@@ -99,3 +105,14 @@ async def receive(ready: Readiness, sock: socket.socket, deadline: float) -> byt
             return sock.recv(READ_SIZE)
         except BlockingIOError:
             await ready.readable(sock, deadline)
+
+
+async def open_stream(address: SocketAddress) -> trio.SocketStream:
+    """Connect by TCP with trio's own means, for everything that is no probe. Raises ``OSError``."""
+    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in address[0] else trio.socket.AF_INET)
+    try:
+        await sock.connect(address)
+        return trio.SocketStream(sock)
+    except BaseException:
+        sock.close()
+        raise

@@ -44,9 +44,9 @@ class ChangeCounts:
         changed = self.changes.total()
         text = f"{_count(self.same + changed, 'finding')} judged again: {self.same} the same, {changed} changed"
         if changed:
-            told = [f"{count} {change}" for change, count in self.changes.most_common(MAX_LISTED)]
+            listed = [f"{count} {change}" for change, count in self.changes.most_common(MAX_LISTED)]
             rest = changed - sum(count for _, count in self.changes.most_common(MAX_LISTED))
-            text += f" ({'; '.join([*told, f'{rest} otherwise'] if rest else told)})"
+            text += f" ({'; '.join([*listed, f'{rest} otherwise'] if rest else listed)})"
         found = [text]
         if self.unjudged:
             are = "finding is as it was, since it" if self.unjudged == 1 else "findings are as they were, since they"
@@ -61,12 +61,12 @@ class ChangeCounts:
 def verdict_of(finding: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the outcome, cause and codes of a finding, without texts and evidence."""
     diagnoses = finding.get("diagnoses")
-    told = [
+    codes = [
         (diagnosis.get("code"), diagnosis.get("severity"), diagnosis.get("endpoints"))
         for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
         if isinstance(diagnosis, dict)
     ]
-    return finding.get("outcome"), finding.get("cause"), told
+    return finding.get("outcome"), finding.get("cause"), codes
 
 
 def _change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileFacts
-from scanner.fleet.diff.target_states import CATEGORIES, Change, State
+from scanner.fleet.diff.target_states import CATEGORIES, Change, TargetState
 from scanner.fleet.keys import IDENTITY, Identity
 from scanner.output import Unreadable, read_findings
 from scanner.report.table_rows import MAX_NAME, name_of, plain
@@ -117,7 +117,7 @@ def _name(target: Mapping[str, Any]) -> str:
     return name_of({name: value for name, value in target.items() if value != ""})
 
 
-def _words(state: State | None) -> str:
+def _words(state: TargetState | None) -> str:
     if state is None:
         return "absent"
     return plain(state.outcome if state.cause is None else f"{state.outcome}: {state.cause}", MAX_NAME)

@@ -165,7 +165,7 @@ class Upcoming:
     """The certificates that expire next after their finding was made, with how many services sent each and some of them."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _Expiring] = {}
+        self._kept: dict[tuple[str, str], _ExpiringLeaf] = {}
         self._last = "\U0010ffff"  # nothing later than that is looked at
 
     def add(self, findings: Sequence[Mapping[str, Any]]) -> None:
@@ -188,7 +188,7 @@ class Upcoming:
             return
         found = self._kept.get((not_after, sha256))
         if found is None:
-            found = self._kept[not_after, sha256] = _Expiring(leaf)
+            found = self._kept[not_after, sha256] = _ExpiringLeaf(leaf)
         found.services += 1
         if len(found.examples) < EXAMPLES:
             found.examples.append(name_of(finding["target"]))
@@ -198,12 +198,12 @@ class Upcoming:
         self._kept = {key: self._kept[key] for key in kept}
         self._last = kept[-1][0]
 
-    def listed(self) -> list[tuple[str, _Expiring]]:
+    def listed(self) -> list[tuple[str, _ExpiringLeaf]]:
         """(not_after, what is known), the first to expire first."""
         return [(key[0], self._kept[key]) for key in heapq.nsmallest(MAX_UPCOMING, self._kept)]
 
 
-class _Expiring:
+class _ExpiringLeaf:
     __slots__ = ("examples", "issuer", "services", "subject")
 
     def __init__(self, leaf: Mapping[str, Any]) -> None:

@@ -138,7 +138,7 @@ def _charts(
     causes: Sequence[views.Cause],
     versions: Sequence[views.Group],
     issuers: Sequence[views.Group],
-    expiry: views.Expiry,
+    expiry: views.ExpiryCalendar,
     nights: Sequence[Mapping[str, Any]],
 ) -> dict[str, Drawn | None]:
     failing = any(one.primary for one in causes)

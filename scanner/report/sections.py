@@ -69,7 +69,7 @@ class Expiring(Struct, frozen=True):
     examples: str
 
 
-class Expiry(Struct, frozen=True):
+class ExpiryCalendar(Struct, frozen=True):
     """The calendar: weeks with how many services, and sums."""
 
     weeks: tuple[tuple[date, int, str], ...]
@@ -124,13 +124,13 @@ def _group(value: str, counts: GroupCounts) -> Group:
     )
 
 
-def expiry(by_day: Mapping[str, int], run: str | None) -> Expiry:
+def expiry(by_day: Mapping[str, int], run: str | None) -> ExpiryCalendar:
     """When certificates expire: services ``by_day``, counted from the day of the run (RFC 3339 text)."""
     today = day_of(run)
     days = {day: count for text, count in by_day.items() if (day := day_of(text)) is not None}
     total = sum(by_day.values())
     if today is None:
-        return Expiry((), 0, (), total, total)
+        return ExpiryCalendar((), 0, (), total, total)
     first = today - timedelta(days=today.weekday())
     weeks: list[tuple[date, int, str]] = []
     for number in range(WEEKS):
@@ -143,7 +143,7 @@ def expiry(by_day: Mapping[str, int], run: str | None) -> Expiry:
     within = tuple(
         (span, sum(count for day, count in days.items() if 0 <= (day - today).days < span)) for span in (7, 14, 30, 90)
     )
-    return Expiry(tuple(weeks), expired, within, total - expired - sum(count for _, count, _ in weeks), total)
+    return ExpiryCalendar(tuple(weeks), expired, within, total - expired - sum(count for _, count, _ in weeks), total)
 
 
 def expiring(collected: Collected) -> list[Expiring]:

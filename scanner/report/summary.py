@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from scanner.fleet.stats.counts import GroupCounts, percent
 from scanner.report.changes import Changes
-from scanner.report.sections import NO_VALUE, Cause, Expiring, Expiry, Group
+from scanner.report.sections import NO_VALUE, Cause, Expiring, ExpiryCalendar, Group
 
 # Causes and owners named in a line.
 NAMED: Final = 3
@@ -59,7 +59,7 @@ def glance(
     causes: Sequence[Cause],
     owners: Sequence[Group],
     compared: Changes | None,
-    expiry: Expiry,
+    expiry: ExpiryCalendar,
     expiring: Sequence[Expiring],
     shared: Sequence[Mapping[str, Any]],
     owner: str | None,

@@ -30,7 +30,7 @@ SEVERITIES: Final = ("error", "warning", "note")
 _LEFT_OUT: Final = frozenset({"path", "scts", "first_bytes", "version_code", "alert_code", "issuer_key"})
 
 
-class Diagnosis(Struct, frozen=True):
+class TableDiagnosis(Struct, frozen=True):
     """One thing that is so."""
 
     code: str
@@ -55,7 +55,7 @@ class Row(Struct, frozen=True):
     fresh: bool
     summary: str
     codes: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
+    diagnoses: tuple[TableDiagnosis, ...]
     more: int
     row: int | None
 
@@ -98,10 +98,10 @@ def row_of(finding: Mapping[str, Any], owner_column: str | None = None, *, fresh
     )
 
 
-def _diagnosis(given: Mapping[str, Any]) -> Diagnosis:
+def _diagnosis(given: Mapping[str, Any]) -> TableDiagnosis:
     severity = given.get("severity")
     endpoints = given.get("endpoints")
-    return Diagnosis(
+    return TableDiagnosis(
         code=plain(given.get("code"), MAX_NAME),
         cause=plain(given.get("cause"), MAX_NAME),
         severity=severity if isinstance(severity, str) and severity in SEVERITIES else "note",

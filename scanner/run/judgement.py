@@ -10,7 +10,7 @@ One instance serves one run in one thread. It does not know the fleet: whoever h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from scanner.codec.certificate_dedup import Fragments
@@ -78,11 +78,27 @@ class Judgement:
         """Verify what one address sent for a target that was begun at ``started``."""
         return self.verdict(target, endpoint, self.moment(started))
 
-    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
-        """Return the follow-up to make next at an address; ``None`` if nothing is open."""
+    def next_question(
+        self,
+        target: Target,
+        endpoint: EndpointEvidence,
+        started: float,
+        wants_date: Callable[[str], bool] | None = None,
+    ) -> Question | None:
+        """Return the follow-up to make next at an address; ``None`` if nothing is open.
+
+        ``wants_date`` returns True for a name whose server may be asked for the date; without it each is.
+        """
         config = self._config
         verdict = self.verdict_at_start(target, endpoint, started)
-        return next_question(target, endpoint, verdict, enumerate=config.enumerate, authenticate=config.authenticate)
+        return next_question(
+            target,
+            endpoint,
+            verdict,
+            enumerate=config.enumerate,
+            authenticate=config.authenticate,
+            wants_date=wants_date,
+        )
 
     def facts(self, evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Facts | None:
         """Return what one target tells the fleet; nothing if what was seen is in doubt. A chain that could not be judged for a bug

@@ -21,7 +21,7 @@ from typing import Final
 import trio
 from msgspec.structs import replace
 
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.engine import Context, diagnose
 from scanner.errors import TlsweepError
 from scanner.fleet.correlate.fold import Fold
@@ -175,7 +175,7 @@ class WorkerPool:
             shards: list[list[Target]] = [[] for _ in channels]
             for row in batch:
                 if isinstance(row, InvalidRow):
-                    self._write(assemble.invalid_finding(row, self._assignments[0].run_id, started=self._clock()))
+                    self._write(finding_record.invalid_finding(row, self._assignments[0].run_id, started=self._clock()))
                 else:
                     shards[shard_of(row, len(channels))].append(row)
             for channel, shard in zip(channels, shards, strict=True):
@@ -220,7 +220,9 @@ class WorkerPool:
     def _give_up(self, target: Target) -> None:
         evidence = Evidence(target=target, started=self._clock(), bug="each process that probed this target died")
         diagnosis = diagnose(evidence, [], Context(at=evidence.started))
-        self._write(assemble.finding(evidence, diagnosis, self._assignments[0].run_id, assemble.NOTHING_SEEN))
+        self._write(
+            finding_record.finding(evidence, diagnosis, self._assignments[0].run_id, finding_record.NOTHING_SEEN)
+        )
 
     def _write(self, finding: Finding) -> None:
         self._done += 1

@@ -36,18 +36,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scanner.caching import Cache, given_size
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.case import NO_FLEET
+from scanner.diagnosis.questions import Question
 from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Evidence, InvalidRow, Target
+from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
-from scanner.net.lookups.plan import Enquiries
+from scanner.net.lookups.plan import CertificateLookups
 from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
+from scanner.net.sockets import EXHAUSTED
+from scanner.run.date_requests import DateRequests
 from scanner.run.judgement import Judgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
@@ -66,6 +69,8 @@ MAX_EARLY: Final = 5000
 NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
+# Seconds between tries to read that data while this machine has no file left.
+LOAD_PAUSE: Final = 0.05
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
@@ -104,7 +109,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
     observer: Observer
     post_probe: PostProbeLookups | None = None
-    enquiries: Enquiries | None = None
+    lookups: CertificateLookups | None = None
     # with these a target whose failure may be this machine's doing is probed again near the end
     conditions: Conditions | None = None
 
@@ -148,24 +153,32 @@ class Scan:
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
+        self._date_requests = DateRequests()
         self._outcomes: Counter[str] = Counter()
         self._learnt = False  # something that held ones may wait for, since they were looked at
         self._sharing = 0
         self._done = 0
         self._workers = 0
-        self._feed: RowQueue | None = None
+        self._queue: RowQueue | None = None
 
     def statistics(self) -> ScanStatistics:
         """Counts at this moment."""
-        feed = self._feed
+        queue = self._queue
         return ScanStatistics(
-            read=feed.read if feed else 0,
+            read=queue.read if queue else 0,
             done=self._done,
             held=self._held.waiting + self._reprobes.waiting + self._early.waiting,
             outcomes=dict(self._outcomes),
             pacing=self._pacer.statistics(),
-            reading_finished=feed is not None and feed.finished,
+            reading_finished=queue is not None and queue.finished,
         )
+
+    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
+        """Return the follow-up to make next at an address, as far as this run still has a use for the answer."""
+        return self.judgement.next_question(target, endpoint, started, self._wants_date)
+
+    def _wants_date(self, name: str) -> bool:
+        return self.fold.clock.wanting and self._date_requests.allow(name)
 
     def replace_fold(self, fold: Fold) -> None:
         """Replace what this process knows about the fleet by what all processes of the run do."""
@@ -174,6 +187,7 @@ class Scan:
     def restart_clock(self) -> None:
         """Forget what was learnt of the local clock, which was set just now."""
         self.fold.restart_clock()
+        self._date_requests = DateRequests()
 
     def spill(self) -> None:
         """Write to disk what waits."""
@@ -190,29 +204,29 @@ class Scan:
 
         ``before_settling`` is awaited when only what waits for the fleet is left.
         """
-        feed = self._feed = RowQueue(rows)
+        queue = self._queue = RowQueue(rows)
         async with trio.open_nursery() as nursery:
 
-            def hire(ready: int) -> None:
+            def start_tasks(ready: int) -> None:
                 # as many as may be in flight, and one more for each that waits without a place
                 useful = min(self._config.concurrency + self._pacer.waiting_without_slot, self._most_workers)
-                for _ in range(min(ready - feed.idle, useful - self._workers)):
+                for _ in range(min(ready - queue.idle, useful - self._workers)):
                     self._workers += 1
-                    nursery.start_soon(self._work, feed, services)
+                    nursery.start_soon(self._work, queue, services)
 
-            self._pacer.on_slot_yielded = lambda: hire(min(feed.ready, 1))
-            await feed.read_all(hire)
+            self._pacer.on_slot_yielded = lambda: start_tasks(min(queue.ready, 1))
+            await queue.read_all(start_tasks)
         await self._settle_early(services.conditions)
         await self._reprobe(services)
         if before_settling is not None:
             await before_settling()
         await self._settle()
 
-    async def _work(self, feed: RowQueue, services: Services) -> None:
+    async def _work(self, queue: RowQueue, services: Services) -> None:
         in_flight, recent = self._in_flight, self._recent
-        while (row := await feed.get()) is not None:
+        while (row := await queue.get()) is not None:
             if isinstance(row, InvalidRow):
-                self._write(assemble.invalid_finding(row, self.judgement.run_id, started=self._clock()))
+                self._write(finding_record.invalid_finding(row, self.judgement.run_id, started=self._clock()))
                 continue
             key = _key_of(row)
             owned = key not in in_flight
@@ -221,7 +235,7 @@ class Scan:
                 in_flight[key].append(row)
                 continue
             if (known := recent.get(key)) is not None:
-                self._write(assemble.for_another_row(known[0], row))
+                self._write(finding_record.for_another_row(known[0], row))
                 await trio.lowlevel.checkpoint()
                 continue
             if owned:
@@ -246,7 +260,7 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        if self._load is not None and not all(verdict is None or verdict.in_order for verdict in verdicts):
+        if self._load is not None and not all(verdict is None or verdict.is_clean for verdict in verdicts):
             await self._read_ahead()
         self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:
@@ -254,17 +268,23 @@ class Scan:
             await self._release()
 
     async def _read_ahead(self) -> None:
-        """Have a thread read what is first needed where a certificate is not in order: the loop has no time for that."""
+        """Have a thread read what is first needed for a certificate that is not healthy: it would block the loop for long."""
         async with self._loading:
-            if self._load is not None:
-                await trio.to_thread.run_sync(self._load)
-                self._load = None
+            while self._load is not None:
+                try:
+                    await trio.to_thread.run_sync(self._load)
+                except OSError as error:
+                    if error.errno not in EXHAUSTED:
+                        raise
+                    await trio.sleep(LOAD_PAUSE)  # connections in flight have all files, and end
+                else:
+                    self._load = None
 
     async def _settle_early(self, conditions: Conditions | None) -> None:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
         if not self._early.waiting or conditions is None:
             return
-        stand = await conditions.early_ones_count(loopback=self._early_loopback)
+        stand = await conditions.early_failures_are_real(loopback=self._early_loopback)
         nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
             if stand:
@@ -301,9 +321,9 @@ class Scan:
             verdicts: Verdicts = judgement.verdicts(evidence)
             if services.post_probe is not None:
                 evidence = await services.post_probe.look_up(evidence, verdicts)
-            if services.enquiries is not None:
+            if services.lookups is not None:
                 judge = partial(judgement.verdicts, evidence)  # anew, once more issuers are known
-                evidence, verdicts = await services.enquiries.ask(evidence, verdicts, judgement.moment(started), judge)
+                evidence, verdicts = await services.lookups.ask(evidence, verdicts, judgement.moment(started), judge)
             if conditions is not None and mark is not None:
                 doubt = await conditions.doubt(evidence, mark, first=attempt == 1)
                 if doubt is not None:
@@ -355,7 +375,7 @@ class Scan:
         """Rows that named the same target meanwhile get its finding, as will those that still come."""
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
-            self._write(assemble.for_another_row(finding, waiting))
+            self._write(finding_record.for_another_row(finding, waiting))
         self._recent.put(key, (finding, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:

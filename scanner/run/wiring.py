@@ -26,7 +26,7 @@ from scanner.net.dns.other_resolvers import OtherResolvers
 from scanner.net.dns.resolver import ResolverState, Service, open_resolver
 from scanner.net.dns.udp_pool import FILES_PER_SOCKET
 from scanner.net.large_flights import LargeFlights, places_for
-from scanner.net.lookups.plan import open_enquiries
+from scanner.net.lookups.plan import open_lookups
 from scanner.net.observe import Observer, ProbeServices
 from scanner.net.outage import OutageMonitor
 from scanner.net.pacing import Pacer
@@ -139,7 +139,7 @@ async def _open_services(
                 completer=make_completer(inputs, clock),
                 resolver=resolver,
                 pacer=pacer,
-                next_question=judgement.next_question,
+                next_question=scan.next_question,
                 open_dialogue=_open_dialogue,
                 alpn_of=_alpn_of,
                 is_banned=is_excluded if len(exclusions) else None,
@@ -149,7 +149,7 @@ async def _open_services(
         )
         # the system's resolvers are spares of each other, but those that were named may have views of their own
         others = OtherResolvers(resolver, observer, judgement.verdict_at_start) if len(inputs.resolvers) > 1 else None
-        async with open_enquiries(
+        async with open_lookups(
             resolver,
             judgement.verifier.intermediates,
             pacer,
@@ -158,18 +158,18 @@ async def _open_services(
             ipv6_usable=has_ipv6,
             cache=inputs.cache,
             clock=clock,
-        ) as enquiries:
+        ) as lookups:
             outages = OutageMonitor(
                 connects,
                 patience=config.network_patience,
                 busy=lambda: pacer.in_flight > 0,
                 report=log,
-                forget=enquiries.forget,
+                forget=lookups.forget,
             )
             yield Services(
                 observer=observer,
                 post_probe=PostProbeLookups(resolver, wants_caa=_wants_caa, baseline=baseline, others=others),
-                enquiries=enquiries,
+                lookups=lookups,
                 conditions=Conditions(outages, pacer.yield_slot),
             )
 

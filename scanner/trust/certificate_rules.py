@@ -1,7 +1,7 @@
 """The rules for one certificate in its place in a path (RFC 5280 section 6, as mainstream clients apply it).
 
-Pure functions from certificates to ``Problem``s. Time is an argument only where it matters, so that all other results can
-be kept.
+Pure functions from certificates to ``Problem``s. Time is an argument only where it matters, so that all other results
+can be kept.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from scanner.times import DAY
 from scanner.trust.verdicts import Problem
-from scanner.x509 import extensions
-from scanner.x509 import malformations as flaws
+from scanner.x509 import extensions, malformations
 from scanner.x509.certificate import Certificate
 from scanner.x509.name_constraints import MAX_SUBTREES
 
@@ -24,10 +23,11 @@ MIN_EC_BITS: Final = 224
 # A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
-# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024; beyond it
-# they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
+# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024;
+# beyond it they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
-# Returns which name of the second certificate the constraints of the first do not allow, in words; None: all are allowed.
+# Returns which name of the second certificate the constraints of the first do not allow, in words; None: all are
+# allowed.
 Violation = Callable[[Certificate, Certificate], "str | None"]
 
 
@@ -91,7 +91,7 @@ def _contents(certificate: Certificate) -> list[Problem]:
     certificate.load_constraints()
     if certificate.flaws:
         malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
-        minding = flaws.refused_by(certificate.flaws)
+        minding = malformations.refused_by(certificate.flaws)
         if minding is not None:
             malformed["refused_by"] = minding
         problems.append(_problem("malformed-certificate", certificate, **malformed))
@@ -150,8 +150,8 @@ def date_problems(leaf: Certificate, at: float) -> list[Problem]:
 def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
     """Return the problems of the certificates above a leaf that do not depend on the time.
 
-    ``path`` begins with the leaf's issuer. ``closed``: its last one is an anchor or a self-signed root, whose own signature
-    means nothing.
+    ``path`` begins with the leaf's issuer. ``closed``: its last one is an anchor or a self-signed root, whose own
+    signature means nothing.
     """
     problems: list[Problem] = []
     below = 0  # CA certificates between the leaf and this one that are not self-issued
@@ -179,7 +179,7 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: V
 
 
 def constraint_problems(authority: Certificate, lower: Certificate, violation: Violation) -> list[Problem]:
-    """Return the problem that ``lower`` has a name that the constraints of ``authority`` do not allow, or cannot be checked."""
+    """Return the problem of names of ``lower`` that ``authority`` may not vouch for, or that are too many to check."""
     constraints = authority.name_constraints
     if constraints is None:
         return []

@@ -1,8 +1,8 @@
-"""What Chrome says of a chain that Mozilla's store trusts: its own store differs, in roots and in dates.
+"""Chrome's verdict on a chain that Mozilla's store trusts: its own store differs in roots and in dates.
 
-Chrome takes a root with a date for certificates that were logged by then: the earliest SCT counts. Roots without their
-certificate here (Chrome has them, Mozilla has not) cannot be built with, so where a chain may lead to one of them
-nothing is said.
+Chrome accepts a root with a date for certificates that were logged by then, by their earliest SCT. Some of its roots
+are not Mozilla's, and their certificates are not shipped here; if a chain may lead to one of those, nothing is
+reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BROWSER: Final = "chrome"
 
 
 class ChromeStore(Struct, frozen=True):
-    """Chrome's anchors by SHA-256 (hex): the moment after which nothing newly logged is taken, or ``None``.
+    """Chrome's anchors by SHA-256 (hex): the moment after which nothing newly logged is accepted, or ``None``.
 
     ``elsewhere`` are the subjects (RFC 4514 text) of its roots that Mozilla does not have.
     """
@@ -34,7 +34,7 @@ class ChromeStore(Struct, frozen=True):
     mozilla: frozenset[str]
 
     def accepts(self, path: Sequence[Certificate], logged: float | None) -> bool:
-        """Some certificate of the path above the leaf is an anchor for what was first logged at ``logged``."""
+        """Return True if some certificate above the leaf is an anchor for what was first logged at ``logged``."""
         for certificate in path[1:]:
             if certificate.sha256 in self.anchors:
                 until = self.anchors[certificate.sha256]
@@ -45,7 +45,7 @@ class ChromeStore(Struct, frozen=True):
 
 @cache
 def chrome_store() -> ChromeStore:
-    """The shipped facts of Chrome's root store."""
+    """Return the shipped facts of Chrome's root store."""
     data = shipped("chrome-roots.json")
     table: dict[str, Any] = json.loads(data)
     anchors = {
@@ -58,9 +58,9 @@ def chrome_store() -> ChromeStore:
 def chrome_problem(
     paths: Iterable[Sequence[Certificate]], sent: Iterable[Certificate | None], store: ChromeStore
 ) -> Problem | None:
-    """``untrusted-root`` as Chrome sees it, where none of the valid ``paths`` (leaf first, anchor last) suits it.
+    """Return ``untrusted-root`` if Chrome accepts none of the valid ``paths`` (leaf first, anchor last).
 
-    ``None`` too where no path ends at a root of Mozilla's: a root that somebody installed is taken by Chrome as well.
+    ``None`` also if a path ends at a root that is not Mozilla's: Chrome accepts locally installed roots too.
     """
     found = [path for path in paths if len(path) > 1]
     if not found or any(path[-1].sha256 not in store.mozilla for path in found):

@@ -1,7 +1,7 @@
 """What only some mainstream clients refuse in a chain that others, such as OpenSSL, verify.
 
-Such a chain stays trusted; the problems are reported beside that verdict and name the clients that refuse it. Each was seen
-with the versions that ``docs/clients.md`` names.
+Such a chain stays trusted; the problems are reported beside that verdict and name the clients that refuse it. Each
+was seen with the versions that ``docs/clients.md`` names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CHROME_INTERMEDIATES: Final = 19
 JAVA_SENT: Final = 10
 GNUTLS_SENT: Final = 16
 
-# Bytes of the Certificate message: SSL_MAX_CERT_LIST_DEFAULT, and jdk.tls.maxHandshakeMessageSize. Go and GnuTLS take more.
+# Bytes of the Certificate message: SSL_MAX_CERT_LIST_DEFAULT, and jdk.tls.maxHandshakeMessageSize. Go and GnuTLS take
+# more.
 OPENSSL_MESSAGE: Final = 102_400
 JAVA_MESSAGE: Final = 32_768
 # maxChainSignatureChecks in crypto/x509/verify.go
@@ -38,7 +39,7 @@ _UNVERIFIED: Final = {
 
 
 def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
-    """Yield the problems that some clients have with a valid ``path`` (leaf first, anchor last) when ``sent`` certificates came."""
+    """Yield what some clients refuse in a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came."""
     between = max(0, len(path) - 2)
     refusing = [
         client
@@ -128,8 +129,8 @@ def authority_as_server(leaf: Certificate) -> Problem | None:
 
 def no_digital_signature(leaf: Certificate) -> Problem | None:
     """Return ``wrong-key-usage`` for a leaf whose key usage leaves out digitalSignature."""
-    # BoringSSL (Chrome), Java and GnuTLS want it for every key exchange with forward secrecy and all of TLS 1.3; OpenSSL,
-    # NSS (Firefox) and Go take the certificate.
+    # BoringSSL (Chrome), Java and GnuTLS want it for every key exchange with forward secrecy and all of TLS 1.3;
+    # OpenSSL, NSS (Firefox) and Go take the certificate.
     if leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE:
         return None
     evidence = {

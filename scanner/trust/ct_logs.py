@@ -1,7 +1,7 @@
-"""Lists of Certificate Transparency logs: version 3 of Google's format, with logs of RFC 6962 and tiled (static) ones.
+"""Reads lists of Certificate Transparency logs in version 3 of Google's format: those of RFC 6962 and tiled ones.
 
-A field that is not known here is passed over, and an entry that cannot be used is noted and left out: the certificates with
-SCTs of that log are then told what is wrong with it. Only what is no log list at all is refused.
+Unknown fields are skipped. An entry that cannot be used is kept with its ``flaw``, which is then reported for
+certificates with SCTs of that log. Only what is not a log list at all is refused.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from scanner.x509 import der
 
 LogKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
-# Google's list of all logs there ever were has some 200 KB.
+# Google's list of all logs that ever existed has some 200 KB.
 MAX_LIST_BYTES: Final = 16 << 20
-# Chrome holds its own list current for ten weeks (policy of July 2026); after that it enforces nothing.
+# Chrome considers its own list current for ten weeks (policy of July 2026); after that it enforces nothing.
 STALE_AFTER: Final = 70 * DAY
 
 State = Literal["pending", "qualified", "usable", "readonly", "retired", "rejected"]
@@ -46,9 +46,10 @@ class LogListError(TlsweepError):
 class CtLog(Struct, frozen=True):
     """One log. Times are seconds since the epoch; ``None`` where the list does not say.
 
-    ``state`` is what the list's owner says of it and ``since`` when it came to that; ``apple_state`` the same of Apple, where the list
-    has it. ``start`` and ``end`` bound the notAfter of the certificates that it takes, ``end`` exclusive. ``previous_operators``
-    are (name, until), oldest first. ``flaw`` says why nothing can be verified with its key.
+    ``state`` is the log's state for the owner of the list and ``since`` when it began; ``apple_state`` and
+    ``apple_since`` are Apple's, if the list has them. ``start`` and ``end`` bound the notAfter of the certificates
+    that it accepts, ``end`` exclusive. ``previous_operators`` are (name, until), oldest first. ``flaw`` says why
+    nothing can be verified with its key.
     """
 
     log_id: bytes
@@ -66,19 +67,19 @@ class CtLog(Struct, frozen=True):
     flaw: str | None = None
 
     def operator_at(self, time: float) -> str:
-        """Who ran it when an SCT was made."""
+        """Return who ran it at ``time``."""
         return next((name for name, until in self.previous_operators if time < until), self.operator)
 
     def takes(self, not_after: float) -> bool:
-        """Whether a certificate that expires then belongs into it."""
+        """Return whether it accepts certificates that expire then."""
         return (self.start is None or not_after >= self.start) and (self.end is None or not_after < self.end)
 
     def public_key(self) -> LogKey | None:
-        """Its key, as ``cryptography`` has it; ``None`` where it is none."""
+        """Return its key, as ``cryptography`` has it; ``None`` if it cannot be used."""
         return None if self.flaw is not None else _public_key(self.key)
 
 
-# The keys of a list: loading one takes 20 microseconds, and each certificate has SCTs of two or three.
+# The keys of a list: loading one takes 5 microseconds, and each certificate has SCTs of two or three logs.
 @bounded_memo(1024, None)
 def _public_key(spki: bytes) -> LogKey | None:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -91,9 +92,9 @@ def _public_key(spki: bytes) -> LogKey | None:
 
 
 class LogList:
-    """Logs by their id. ``timestamp`` is when the list was made (``None`` where it does not say), ``source`` names it.
+    """Logs by their id. ``timestamp`` is when the list was made (``None``: not known), ``source`` names it.
 
-    ``notes`` are sentences about entries that cannot be used. ``knows_apple``: the list says what Apple holds of its logs.
+    ``notes`` are sentences about entries that cannot be used. ``knows_apple``: the list has Apple's states.
     """
 
     def __init__(
@@ -106,16 +107,16 @@ class LogList:
         self.knows_apple = any(log.apple_state is not None for log in logs.values())
 
     def age(self, at: float) -> float | None:
-        """Seconds since it was made; ``None`` where that is not known."""
+        """Return the seconds since it was made; ``None`` if that is not known."""
         return None if self.timestamp is None else at - self.timestamp
 
     def stale(self, at: float) -> bool:
-        """Too old, or of unknown age, for what it says to be certain at that moment."""
+        """Return True if it is too old, or of unknown age, to be certain at that moment."""
         return self.timestamp is None or at - self.timestamp >= STALE_AFTER
 
 
 def load_log_list(path: str | None) -> LogList:
-    """Read the log list in a file, or the one that is shipped; raises only ``LogListError``."""
+    """Read the log list in a file, or the shipped one; raises only ``LogListError``."""
     if path is None:
         return log_list_untrusted(shipped("ct-logs.json"), "shipped")
     try:
@@ -145,7 +146,7 @@ def log_list_untrusted(content: bytes, source: str) -> LogList:
         if log is not None:
             logs.setdefault(log.log_id, log)
             if log.flaw is not None and log.key:
-                # where the id is what is damaged, SCTs name the log by the hash of its key (RFC 6962 section 3.2)
+                # if only the id is damaged, SCTs still name the log by the hash of its key (RFC 6962 section 3.2)
                 damaged.setdefault(hashlib.sha256(log.key).digest(), log)
     for log_id, log in damaged.items():
         logs.setdefault(log_id, log)
@@ -168,7 +169,7 @@ def _entries(operators: list[Any]) -> Iterator[tuple[Mapping[str, Any], bool, An
 
 
 def _log(operator: Mapping[str, Any], tiled: bool, entry: Any, notes: list[str]) -> CtLog | None:
-    """One entry; what is wrong with it is noted, and ``None`` is one of which not even the id is known."""
+    """Read one entry, and add to ``notes`` what is wrong with it; ``None`` if not even its id is known."""
     if not isinstance(entry, dict):
         notes.append("an entry that is no log")
         return None
@@ -226,7 +227,7 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def _state(value: Any) -> tuple[str | None, float | None]:
-    """The state and when it began; ``None`` for one that is not known here."""
+    """Return the state and when it began; ``None`` for an unknown one."""
     if isinstance(value, dict):
         for name, entry in value.items():
             if name in STATES:
@@ -244,7 +245,7 @@ def _previous(value: Any) -> tuple[tuple[str, float], ...]:
 
 
 def _time(value: Any) -> float | None:
-    """RFC 3339 as seconds since the epoch."""
+    """Return an RFC 3339 time as seconds since the epoch; ``None`` if it is not one."""
     if not isinstance(value, str):
         return None
     try:

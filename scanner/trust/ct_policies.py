@@ -1,8 +1,8 @@
-"""What Chrome and Apple ask of a certificate's SCTs, as they published it.
+"""The Certificate Transparency policies of Chrome and Apple, as they are published.
 
-Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and what its enforcer does where that text is open).
-Apple: support article 103214. Firefox follows Chrome's counts. Both count what a log said before it was retired; neither
-counts what has no valid signature of a log that it knows.
+Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and its enforcer where that text is
+ambiguous). Apple: support article 103214. Firefox follows Chrome's counts. Both count SCTs that a log made before it
+was retired, and none without a valid signature of a log that they know.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Standing = Literal["approved", "once", "unknown", "never"]
 SHORT_LIFETIME: Final = 180 * DAY
 SHORT_LOGS: Final = 2
 LONG_LOGS: Final = 3
-# Apple: how many logs of one operator count, by the same border.
+# Apple: how many logs of one operator count, by the number of logs needed.
 APPLE_PER_OPERATOR: Final[Mapping[int, int]] = {SHORT_LOGS: 1, LONG_LOGS: 2}
 
 
 class VerifiedSct(Struct, frozen=True):
-    """A verified SCT: whose, how it came, and when it was made (seconds since the epoch)."""
+    """A verified SCT: its log, where it came from, and its time (seconds since the epoch)."""
 
     log: CtLog
     source: Source
@@ -36,9 +36,9 @@ class VerifiedSct(Struct, frozen=True):
 
 
 class PolicyVerdict(Struct, frozen=True):
-    """Whether a policy is met; ``None`` where that depends on what is not known about a log.
+    """Whether a policy is met; ``complies`` is ``None`` if that depends on something unknown about a log.
 
-    ``count`` of the ``needed`` logs count; ``reason`` says what is missing, in words.
+    ``count`` of the ``needed`` logs count; ``reason`` says what is missing.
     """
 
     complies: bool | None
@@ -47,17 +47,17 @@ class PolicyVerdict(Struct, frozen=True):
     reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For a finding."""
+        """Return the record in a finding."""
         return {"complies": self.complies, "needed": self.needed, "count": self.count, "reason": self.reason}
 
 
 def logs_needed(lifetime: float) -> int:
-    """How many logs a certificate of this lifetime (notAfter less notBefore, seconds) needs inside it."""
+    """Return how many embedded SCTs a certificate of this lifetime (notAfter minus notBefore, seconds) needs."""
     return SHORT_LOGS if lifetime <= SHORT_LIFETIME else LONG_LOGS
 
 
 def standing(state: str | None, since: float | None, at: float) -> Standing:
-    """What a log's state makes of it at a moment."""
+    """Return what a state, which began at ``since``, means for SCTs at a moment."""
     if state in APPROVED:
         return "approved"
     if state in ("retired", "rejected") and since is not None and since > at:
@@ -66,12 +66,12 @@ def standing(state: str | None, since: float | None, at: float) -> Standing:
 
 
 def apple_standing(log: CtLog, at: float, *, known: bool) -> Standing:
-    """The same for Apple. ``known``: the list has Apple's states at all; else its own are taken for them."""
+    """Return what a log's state means for Apple. ``known``: the list has Apple's states; else its owner's are used."""
     own = standing(log.state, log.since, at)
     if not known:
         return own
     if log.apple_state is None or log.apple_state == "pending":
-        # Apple's list may have taken it in since
+        # Apple's list may have accepted it since
         return "never" if own == "never" else "unknown"
     apple = standing(log.apple_state, log.apple_since, at)
     if apple == "never":
@@ -83,7 +83,7 @@ def apple_standing(log: CtLog, at: float, *, known: bool) -> Standing:
 
 
 def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float) -> PolicyVerdict:
-    """Chrome since 148: from the certificate or the TLS extension, none from staples."""
+    """Apply Chrome's policy since version 148: SCTs of the certificate and the TLS extension count, of staples none."""
     needed = logs_needed(lifetime)
     shown = [(promise, standing(promise.log.state, promise.log.since, at)) for promise in promises]
     shown = [(promise, how) for promise, how in shown if promise.source != "staple" and how != "never"]
@@ -118,7 +118,7 @@ def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float) -> Polic
 
 
 def apple(promises: Sequence[VerifiedSct], lifetime: float, at: float, *, known: bool) -> PolicyVerdict:
-    """Apple's policy; ``None`` where it depends on logs of which it is not known what Apple holds of them today."""
+    """Apply Apple's policy; ``complies`` is ``None`` if it depends on logs whose state for Apple is not known."""
     judged = [(promise, apple_standing(promise.log, at, known=known)) for promise in promises]
     strict = _apple(judged, lifetime)
     if strict.complies or not any(how == "unknown" for _, how in judged):

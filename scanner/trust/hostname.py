@@ -1,8 +1,8 @@
-"""Is this certificate for that name? RFC 9525, as browsers, Go and OpenSSL agree to apply it.
+"""Matches a certificate against a host name or address (RFC 9525), as browsers, Go and OpenSSL agree.
 
-A dNSName matches label by label without regard to case; ``*`` stands for exactly one label, only as the whole leftmost
-one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte
-for byte. The common name is never a match; it is looked at only to say that it would have been one.
+A dNSName matches label by label without regard to case; ``*`` matches exactly one label, only as the whole leftmost
+one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte for
+byte. The common name never matches; it is compared only to report that it would have matched.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from scanner.trust.verdicts import NameVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import SUBJECT_ALT_NAME
 
-# Names shown to a person who must see a typing error or a wrong host: a handful.
+# Names that a person is shown to see a typing error or a wrong host.
 NEAREST_SHOWN: Final = 5
-# Certificates with more names than this exist only to cost us time; the nearest are looked for among the first ones.
+# Certificates with more names are hostile; the nearest ones are found among these.
 NEAREST_EXAMINED: Final = 4000
-# A host name has at most 253 characters; what is longer is cut, since it is shown and cannot match.
+# A host name has at most 253 characters; longer ones cannot match, and are cut to be shown.
 LONGEST_SHOWN: Final = 255
 
 
 def entry_for(presented: tuple[str, ...], name: str) -> str | None:
-    """The entry of ``presented`` that matches a host name as it stands, itself or as a wildcard: nearly all that match do.
+    """Return the lower-case entry of ``presented`` that matches a host name, itself or as a wildcard.
 
-    ``None`` says only that it takes a closer look. An IP address is no host name.
+    Nearly all names that match are found here; ``None`` only means that ``match_name`` must be asked. Not for IP
+    addresses.
     """
     wanted = name.lower()
     if wanted[-1:] == ".":
@@ -42,13 +43,13 @@ def entry_for(presented: tuple[str, ...], name: str) -> str | None:
 
 
 def matched(certificate: Certificate, entry: str) -> NameVerdict:
-    """The verdict on all names that this entry of the certificate matches."""
+    """Return the verdict on all names that this entry of the certificate matches."""
     return NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
 
 
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
     """Match ``name`` (an A-label host name or the text of an IP address) against subjectAltName."""
-    if ":" in name or name[-1:].isdigit():  # no other text is an address; trying each one would cost 8 microseconds
+    if ":" in name or name[-1:].isdigit():  # no other text is an address; parsing each name as one takes 8 microseconds
         try:
             return _match_address(certificate, name, ipaddress.ip_address(name).packed)
         except ValueError:
@@ -63,7 +64,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     if certificate.names.cut:
         san = (certificate.extension(SUBJECT_ALT_NAME) or b"").lower()
         for entry in (wanted, star):
-            # also among the names that were not read, by the bytes that such a name would have
+            # search the names that were not read for the encoding of this one
             if entry is None or len(entry) > 127:
                 continue
             if (b"\x82%c" % len(entry) + entry.encode("ascii", "replace")).lower() in san:
@@ -110,14 +111,14 @@ def _mismatch(certificate: Certificate, code: str, wanted: str) -> NameVerdict:
 
 
 def nearest_names(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
-    """The few names most like ``wanted``, most similar first; the work is linear in what is examined."""
+    """Return the few names most similar to ``wanted``, the best first, in linear time."""
     examined = dict.fromkeys(name[:LONGEST_SHOWN] for name in names[:NEAREST_EXAMINED])
     labels = wanted.split(".")
     return tuple(heapq.nlargest(NEAREST_SHOWN, examined, key=lambda name: _likeness(name.lower(), wanted, labels)))
 
 
 def _likeness(name: str, wanted: str, labels: list[str]) -> tuple[int, int]:
-    """Whole labels shared from the right (a wrong host), then characters shared at both ends (a slip of the key)."""
+    """Sort key: equal labels from the right (a wrong host), then equal characters at both ends (a typing error)."""
     shared = 0
     for ours, theirs in zip(reversed(name.split(".")), reversed(labels), strict=False):
         if ours != theirs:
@@ -130,7 +131,7 @@ def _likeness(name: str, wanted: str, labels: list[str]) -> tuple[int, int]:
 
 
 def _shared_front(one: str, other: str, most: int) -> int:
-    """How many characters, at most ``most``, both begin with; found by halving, since names may be long and alike."""
+    """Return the length of the common prefix, at most ``most``, by bisection, since names may be long and similar."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,8 +1,8 @@
-"""Who intercepts TLS by trade: issuers of antivirus, proxy and firewall products, keys known to be theirs, portals' keys.
+"""The catalogue of products that intercept TLS: issuers and keys of antivirus, proxy and firewall products and portals.
 
-The catalogue says for every entry how it is known. One whose source was not checked is a hint that other evidence may
-confirm; alone it decides nothing. A pattern speaks about the issuer of the leaf that came here: whether something stands
-in between, or the product itself is what was asked, is for a rule to tell.
+It has the source of every entry. One whose source was not checked is a hint that other evidence may confirm, and
+decides nothing alone. A pattern is about the issuer of the leaf: whether the product intercepts, or is itself the
+target, is for a rule to decide.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from scanner.caching import bounded_memo
 from scanner.shipped import shipped
 from scanner.x509.certificate import Certificate
 
-# Names of certificates are a stranger's: none that is longer than this is given to a pattern.
+# Longer names are not matched against patterns.
 _LONGEST_MATCHED: Final = 256
 # Attributes examined of one name; those of products have two or three.
 _ATTRIBUTES_EXAMINED: Final = 16
-# Issuers remembered: a fleet has a few dozen, and each is asked about once a target.
+# Issuers that are memoised: a fleet has a few dozen, and each target asks for one.
 _REMEMBERED: Final = 1024
-# Characters of a name that is remembered
+# Characters of a name that is memoised
 _LONGEST_NAME: Final = 512
 
 
 class Middlebox(Struct, frozen=True):
-    """One product. ``decides``: the pattern was checked, so that the name alone may be believed."""
+    """One product. ``decides``: the pattern was checked, so that the name alone is proof."""
 
     product: str
     kind: str
@@ -67,7 +67,7 @@ def _portal_keys() -> frozenset[str]:
 
 
 def key_hash(certificate: Certificate) -> str:
-    """SHA-256 (hex) of the SubjectPublicKeyInfo."""
+    """Return the SHA-256 (hex) of the SubjectPublicKeyInfo."""
     return hashlib.sha256(certificate.spki_der).hexdigest()
 
 
@@ -77,7 +77,7 @@ def _attribute_bytes(attributes: tuple[tuple[str, str], ...]) -> int:
 
 @bounded_memo(_REMEMBERED, _LONGEST_NAME, _attribute_bytes)
 def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
-    """The product whose CA bears this name, given as (attribute, value); one that decides goes before one that does not."""
+    """Return the product whose CA has this name, given as (attribute, value), preferably one that decides."""
     examined = attributes[:_ATTRIBUTES_EXAMINED]
     for pattern in _patterns():
         if all(
@@ -92,8 +92,10 @@ def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
 
 
 def middlebox_of(leaf: Certificate, issuers: tuple[Certificate, ...] = ()) -> Middlebox | None:
-    """The product that issued ``leaf``, by its issuer's name or by the key of one of ``issuers``, the certificates sent
-    or found above it; ``None`` for a certificate that signed itself, whoever made it."""
+    """Return the product that issued ``leaf``, by its issuer's name or the key of one of ``issuers`` above it.
+
+    ``None`` for a self-issued certificate, whoever made it.
+    """
     if leaf.self_issued:
         return None
     known = by_issuer(leaf.issuer_name.attributes)
@@ -107,5 +109,5 @@ def middlebox_of(leaf: Certificate, issuers: tuple[Certificate, ...] = ()) -> Mi
 
 
 def is_portal_key(leaf: Certificate) -> bool:
-    """The leaf's key is one that Chrome knows as a captive portal's."""
+    """Return True if the leaf's key is one that Chrome knows as a captive portal's."""
     return key_hash(leaf) in _portal_keys()

@@ -1,11 +1,10 @@
-"""CA certificates that servers forget to send: the shipped set, those that other hosts of this run did send, and those
-that certificates say where to fetch.
+"""CA certificates that servers omit: a shipped set, those that other hosts of this run sent, and those fetched.
 
-Being here is never trust. These certificates only answer "what would have closed this path": a chain that needs one
-of them is reported as incomplete, whoever it leads to. A certificate is learnt in a run only from a path whose
-signatures all verified up to an anchor, so no host can fill the pool with its own inventions. One that was fetched is
-taken only where it signs the certificate that named its address; those have a pool of their own, so that whoever invents
-addresses displaces nothing that hosts sent.
+None of them is trusted for being here. They only show what would have completed a path: a chain that needs one of
+them is reported as incomplete, wherever it leads. A certificate is learnt in a run only from a path whose signatures
+all verified up to an anchor, so no host can fill the pool with certificates of its own. One that was fetched is added
+only if it signed the certificate that named its address; those have a pool of their own, so that invented addresses
+displace nothing that hosts sent.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ENTRY: Final = struct.Struct(">16sII")  # hash of the subject, offset, length
 # The public web has some 2,000 intermediates; a private fleet adds few: 20 MB of 1.5 kB each, parsed.
 MAX_LEARNT: Final = 10_000
 MAX_POOL_BYTES: Final = 64 << 20
-# One name with many certificates is a CA that was cross-signed or renewed often; the public record is below ten.
+# One name has several certificates if a CA was cross-signed or renewed; the public record is below ten.
 MAX_LEARNT_OF_ONE_NAME: Final = 16
 # A CA certificate has 1 to 2 KB.
 MAX_LEARNT_BYTES: Final = 16_384
@@ -120,13 +119,14 @@ class Intermediates:
         return len(self._learnt.certificates) + len(self._fetched.certificates)
 
     def fetched(self, subject: bytes) -> tuple[Certificate, ...]:
-        """Return the certificates with this subject that were fetched from where a certificate said (RFC 5280 section 4.2.2.1)."""
+        """Return the certificates with this subject that were fetched (caIssuers, RFC 5280 section 4.2.2.1)."""
         return self._fetched.with_subject(subject)
 
     def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
         """Add a certificate that was fetched as the issuer of ``child``.
 
-        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there is no room.
+        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there
+        is no room.
         """
         if certificate.sha256 in self._fetched.certificates:
             return certificate.subject_der == child.issuer_der

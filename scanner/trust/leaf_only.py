@@ -1,4 +1,4 @@
-"""What can be said of a chain whose judging failed by a fault of ours: its leaf, by itself."""
+"""The verdict on the leaf alone, for a chain whose verification failed by a bug of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scanner.x509.certificate import Certificate
 
 
 def verify_or_leaf(verifier: ChainVerifier, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
-    """``judge.judge``, or, where that fails by a fault of ours, the verdict on the leaf by itself with the ``error``."""
+    """Verify a chain; if that fails by a bug of ours, return the verdict on its leaf alone, with the ``error``."""
     try:
         return verifier.verify(chain, name=name, at=at)
     except BaseException as error:  # noqa: BLE001 - our own bug costs the judgement of the path, not of the leaf
@@ -21,7 +21,7 @@ def verify_or_leaf(verifier: ChainVerifier, chain: tuple[bytes, ...], *, name: s
 
 
 def leaf_verdict(chain: Sequence[bytes], *, name: str | None, at: float, error: str) -> ChainVerdict:
-    """The verdict on the leaf's validity, key and name, with no store asked. ``error`` says why; what fails here is added.
+    """Return the verdict on the leaf's validity, key and name. ``error`` is extended by what fails here.
 
     ``chain`` is DER as sent, leaf first; ``at`` is epoch seconds.
     """

@@ -7,7 +7,7 @@ from scanner.x509.certificate import Certificate
 
 
 def key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
-    """Return True unless the authority key identifier of ``child`` and the subject key identifier of ``issuer`` differ."""
+    """Return True unless authority key identifier (of the child) and subject key identifier (of the issuer) differ."""
     wanted, has = child.authority_key_id, issuer.subject_key_id
     return wanted is None or has is None or wanted == has
 

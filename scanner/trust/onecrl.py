@@ -1,6 +1,6 @@
-"""CA certificates that a browser's own list blocks, whatever their issuer still says of them (Mozilla's OneCRL).
+"""CA certificates that a browser's own list blocks, whether or not their issuer has revoked them (Mozilla's OneCRL).
 
-The list holds truncated hashes of what it names, so it is small and says nothing by itself.
+The list has truncated hashes, so it is small, and certificates can be checked against it but not read from it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ DIGEST_BYTES: Final = 16
 
 
 def serial_entry(issuer: bytes, serial: str) -> bytes:
-    """How the list names a certificate by its issuer (DER of the Name) and serial number (hex)."""
+    """Return the entry of a certificate by its issuer (DER of the Name) and serial number (hex)."""
     return hashlib.sha256(b"serial\0" + issuer + b"\0" + serial.lower().lstrip("0").encode()).digest()[:DIGEST_BYTES]
 
 
 def key_entry(subject: bytes, spki: bytes) -> bytes:
-    """How the list names every certificate of one authority: its subject (DER of the Name), SHA-256 of its key (DER)."""
+    """Return the entry of all certificates of an authority: by its subject (DER) and the SHA-256 of its key (DER)."""
     return hashlib.sha256(b"key\0" + subject + b"\0" + spki).digest()[:DIGEST_BYTES]
 
 
 class Blocklist:
-    """A set of blocked CA certificates; ``name`` is whose list it is."""
+    """A set of blocked CA certificates; ``name`` is the name of the list."""
 
     def __init__(self, name: str, entries: frozenset[bytes]) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class Blocklist:
 
 @cache
 def onecrl() -> Blocklist:
-    """The shipped copy of Mozilla's OneCRL."""
+    """Return the shipped copy of Mozilla's OneCRL."""
     data = shipped("onecrl.bin")
     body = data.removeprefix(MAGIC)
     return Blocklist("OneCRL", frozenset(body[at : at + DIGEST_BYTES] for at in range(0, len(body), DIGEST_BYTES)))

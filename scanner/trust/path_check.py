@@ -15,8 +15,9 @@ from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
-# The kinds of path, best first: to an anchor through what was sent; to an anchor through what was not; to some other root,
-# or to an anchor that did not sign it; to where a limit ended the search; to a certificate whose issuer is not known.
+# The kinds of path, best first: to an anchor through what was sent; to an anchor through what was not; to some other
+# root, or to an anchor that did not sign it; to where a limit ended the search; to a certificate whose issuer is not
+# known.
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
@@ -88,7 +89,7 @@ def check_path(
 
 
 def self_signed(leaf: Certificate, resembles: str | None) -> Problem:
-    """Return ``self-signed-leaf``; ``resembles`` is a product that is reported, unchecked, to make such certificates."""
+    """Return ``self-signed-leaf``; ``resembles`` is a product that is said to make such certificates."""
     evidence: dict[str, Any] = {"subject": leaf.subject, "key": leaf.key, "not_after": leaf.not_after_text}
     if resembles is not None:
         evidence["resembles"] = resembles

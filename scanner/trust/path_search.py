@@ -1,7 +1,7 @@
 """Finds the best path of one leaf in each store, and all its valid ones; every path is built and checked once.
 
-Pure but for the builder's caches. Where the chain's budget ends, the search ends with the problem ``too-costly-to-judge``,
-which says what was spent and which clients give up too.
+Pure but for the builder's caches. Where the chain's budget ends, the search ends with the problem
+``too-costly-to-judge``, which says what was spent and which clients give up too.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ class PathSearch:
         return best
 
     def best_completion(self, context: ChainContext, failing: CheckedPath) -> CheckedPath:
-        """Return a path to an anchor through certificates that were not sent, if what was sent closes none; else ``failing``.
+        """Return a path to an anchor through certificates that were not sent, or ``failing``.
 
-        Where ``failing`` is closed and only expired, it stays, and its problems name the certificates that would replace it.
+        Where ``failing`` is closed and only expired, it stays, and its problems name the certificates that would
+        replace it.
         """
         only_expired = failing.kind == CLOSED and all(item.code == "intermediate-expired" for item in failing.problems)
         if self.exhausted or (failing.kind == CLOSED and not only_expired):
@@ -113,13 +114,17 @@ class PathSearch:
                 if path.kind == CLOSED and not path.problems:
                     yield path.certificates
 
+    def has_one_path(self, context: ChainContext) -> bool:
+        """Return True if ``best`` found a single path to an anchor, through what was sent or anchors alone."""
+        return len(self._checked.get(id(context), ())) == 1
+
     def taking_part(self, *, complete: bool) -> set[Certificate]:
-        """Return the certificates above the leaf on which its verdict depends; with ``complete`` those that were not sent too."""
+        """Return the certificates above the leaf on which its verdict depends; ``complete``: those not sent too."""
         found: set[Certificate] = set()
         try:
             for context in self.contexts:
                 found.update(link.issuer for link in self._builder.links(self.leaf, context, complete=complete))
-                for path_set in (*context.closed.values(), *context.completed.values()):
+                for path_set in context.paths.values():
                     for path in path_set.paths:
                         self._builder.budget.charge(len(path.certificates))
                         found.update(path.certificates)
@@ -136,21 +141,15 @@ class PathSearch:
     def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
         """Yield all paths through anchors and what was sent, those already checked first."""
         key = id(context)
-        checked = self._checked.setdefault(key, [])
-        rest = self._rest.get(key)
-        if rest is None:
-            rest = self._rest[key] = self._check_all(context)
-        place = 0
-        while True:
-            if place == len(checked):
-                path = next(rest, None)
-                if path is None:
-                    if self.exhausted:
-                        raise TooCostly  # the generator that raised it has ended
-                    return
-                checked.append(path)
-            yield checked[place]
-            place += 1
+        if key not in self._rest:
+            self._checked[key], self._rest[key] = [], self._check_all(context)
+        checked = self._checked[key]
+        yield from checked
+        for path in self._rest[key]:
+            checked.append(path)
+            yield path
+        if self.exhausted:
+            raise TooCostly  # the generator that raised it has ended
 
     def _check_all(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder, leaf = self._builder, self.leaf
@@ -158,7 +157,7 @@ class PathSearch:
         for place, link in enumerate(builder.links(leaf, context, complete=False)):
             if link.problems and builder.self_signed(leaf):
                 continue  # it is self-signed, and that counts, not that a CA of its own name did not sign it
-            for above_path in builder.issuer_paths(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=False):
                 path = self._check(link, above_path, context)
                 path.first = first and place == 0
                 first = False
@@ -167,7 +166,7 @@ class PathSearch:
     def _completions(self, context: ChainContext) -> Iterator[CheckedPath]:
         builder = self._builder
         for link in builder.links(self.leaf, context, complete=True):
-            for above_path in builder.completions(link.issuer, context, link.source):
+            for above_path in builder.paths_above(link.issuer, context, link.source, complete=True):
                 if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
                     _ITS_OWN
                 ):
@@ -208,7 +207,7 @@ class PathSearch:
         return Problem("too-costly-to-judge", self.leaf.sha256, evidence)
 
     def short_window(self, sent: Iterable[Certificate | None]) -> tuple[float, float]:
-        """Return the open interval in which a verdict that the budget cut short is reused, for certificates as ``sent``."""
+        """Return the open interval in which a verdict that the budget cut short is reused."""
         low, high = interval([certificate for certificate in sent if certificate is not None], self._at)
         return max(low, self._at - _SHORT), min(high, self._at + _SHORT)
 

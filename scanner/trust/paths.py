@@ -1,28 +1,31 @@
 """Builds certification paths (RFC 4158) upwards from a leaf's issuer, as mainstream clients do.
 
-The problem: certificates form a graph, not a chain. A CA may have several certificates (renewed, cross-signed by another
-root, one of them expired), servers send them in any order or not at all, and two CAs may have signed each other. Clients
-accept a chain if any path through the graph is valid, so one good path outweighs any number of bad ones, and a verdict on the
-first path found would often be wrong. Whoever runs the server also decides how large the graph is.
+The problem: certificates form a graph, not a chain. A CA may have several certificates (renewed, cross-signed by
+another root, one of them expired), servers send them in any order or not at all, and two CAs may have signed each
+other. Clients accept a chain if any path through the graph is valid, so one good path outweighs any number of bad
+ones, and a verdict on the first path found would often be wrong. Whoever runs the server also decides how large the
+graph is.
 
 The design:
 
-- A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server sent, and
-  only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A signature that verifies
-  makes the link. If no candidate verifies, the likeliest one is followed all the same, with the problem that this is.
-- Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A path
-  never visits one authority (name and key) twice, which ends every circle.
-- An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an issuer are
-  found once for each set of certificates sent, and kept in the ``ChainContext`` of that set with the interval in which their
-  certificates are valid. Checking one against a leaf and a moment is left to ``path_check``.
-- The work is bounded twice. The limits below end a search in one place. ``StepBudget`` bounds all that one chain may cost
-  over all stores, and counts steps instead of time, so that the same certificates get the same verdict on every machine.
+- A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server
+  sent, and only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A
+  signature that verifies makes the link. If no candidate verifies, the likeliest one is followed all the same, with
+  the problem that this is.
+- Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A
+  path never visits one authority (name and key) twice, which ends every circle.
+- An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an
+  issuer are found once for each set of certificates sent, and kept in the ``ChainContext`` of that set with the
+  interval in which their certificates are valid. Checking one against a leaf and a moment is left to ``path_check``.
+- The work is bounded twice. The limits below end a search in one place. ``StepBudget`` bounds all that one chain may
+  cost over all stores, and counts steps instead of time, so that the same certificates get the same verdict on every
+  machine.
 
-What breaks if this is touched: paths that are found in a cache must be charged what finding them had cost (``Charges``),
-else the verdict on a costly chain depends on what was verified before. ``PathBuilder.links`` must not be used for that reason
-inside a search. The order of candidates decides which of several failing paths is reported, and must not depend on which
-host was met first: shipped certificates come before those of other hosts. A limit that cut a search short must be reported
-as such (``"limit"``), never as an unknown issuer.
+What breaks if this is touched: paths that are found in a cache must be charged what finding them had cost
+(``Charges``), else the verdict on a costly chain depends on what was verified before. ``PathBuilder.links`` must not
+be used for that reason inside a search. The order of candidates decides which of several failing paths is reported,
+and must not depend on which host was met first: shipped certificates come before those of other hosts. A limit that
+cut a search short must be reported as such (``"limit"``), never as an unknown issuer.
 """
 
 from __future__ import annotations
@@ -57,8 +60,8 @@ from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
 MAX_DEPTH: Final = 32
 # Candidates tried for one issuer name: a CA cross-signed by many has about five, a flood has hundreds.
 MAX_CANDIDATES: Final = 24
-# For all that is above one issuer: certificates visited and paths kept. What all of it costs is bounded by the budget of
-# the chain (``scanner.trust.step_budget``).
+# For all that is above one issuer: certificates visited and paths kept. What all of it costs is bounded by the budget
+# of the chain (``scanner.trust.step_budget``).
 MAX_VISITED: Final = 400
 MAX_PATHS: Final = 32
 # Certificates sent that take part in building: GnuTLS reads 16, Go 100, OpenSSL 100.
@@ -66,7 +69,8 @@ MAX_SENT: Final = 64
 # Signatures whose verification is remembered: some 300 bytes each, with the issuer's key.
 MAX_KNOWN_SIGNATURES: Final = 16_384
 MAX_SIGNATURES_BYTES: Final = 16 << 20
-# Paths kept above the issuers that one server sent: an honest chain has one to three. 2 kB each, with what is wrong with them.
+# Paths kept above the issuers that one server sent: an honest chain has one to three. 2 kB each, with what is wrong
+# with them.
 MAX_PATHS_KEPT: Final = 128
 PATH_BYTES: Final = 2048
 
@@ -80,9 +84,9 @@ NOT_SENT: Final = frozenset({"run", "shipped", "aia"})
 class IssuerPath(Struct, frozen=True):
     """A path from a leaf's issuer up to an anchor, to a self-signed certificate, or to one whose issuer is not known.
 
-    Where a limit ended the search, it is as far as that came. ``problems`` depend neither on the leaf nor on the time; all
-    certificates are valid in [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of certificates that were
-    not sent. ``constrained``: one of them has name constraints.
+    Where a limit ended the search, it is as far as that came. ``problems`` depend neither on the leaf nor on the
+    time; all certificates are valid in [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of
+    certificates that were not sent. ``constrained``: one of them has name constraints.
     """
 
     certificates: tuple[Certificate, ...]
@@ -108,9 +112,9 @@ class ChainContext(Struct):
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
     cut: bool = False  # more than MAX_SENT were sent
-    closed: dict[str, PathSet] = field(default_factory=dict)
-    completed: dict[str, PathSet] = field(default_factory=dict)
-    kept: int = 0  # number of paths in both
+    # by the SHA-256 of the issuer, and whether certificates that were not sent are in them
+    paths: dict[tuple[str, bool], PathSet] = field(default_factory=dict)
+    kept: int = 0  # number of all paths
     _by_name: dict[object, list[Certificate]] | None = None
 
     @property
@@ -120,12 +124,14 @@ class ChainContext(Struct):
         paths = min(2 * len(certificates) + 2, MAX_PATHS_KEPT)
         return PARSED * sum([len(item.der) for item in certificates]) + paths * PATH_BYTES
 
-    def has_room(self, path_set: PathSet) -> bool:
-        """Return True if these paths may be kept too, and count them."""
-        if self.kept + len(path_set.paths) > MAX_PATHS_KEPT:
-            return False
-        self.kept += len(path_set.paths)
-        return True
+    def keep(self, key: tuple[str, bool], found: PathSet) -> None:
+        """Keep these paths if there is room."""
+        replaced = self.paths.pop(key, None)
+        self.kept += len(found.paths) - (0 if replaced is None else len(replaced.paths))
+        if self.kept > MAX_PATHS_KEPT:
+            self.kept -= len(found.paths)
+        else:
+            self.paths[key] = found
 
     def similar(self, name: bytes) -> list[Certificate]:
         """Return the certificates sent whose subject is ``name`` in another spelling."""
@@ -142,7 +148,7 @@ class ChainContext(Struct):
 
 
 class PathSet(Struct):
-    """All paths above one issuer, and what finding them costs. ``pool`` is the size of the run's pools when they were found."""
+    """All paths above one issuer, and the cost of finding them when the run's pools had the size ``pool``."""
 
     paths: list[IssuerPath]
     charges: Charges
@@ -156,8 +162,8 @@ def _signature_bytes(key: tuple[str, bytes], _verified: object) -> int:
 class PathBuilder:
     """Finds paths; shared by all stores of a verifier, since signatures do not depend on stores.
 
-    ``begin`` gives each chain a budget of its own. Every method that charges it may raise ``TooCostly``; an unfinished search
-    is then not kept.
+    ``begin`` gives each chain a budget of its own. Every method that charges it may raise ``TooCostly``; an
+    unfinished search is then not kept.
     """
 
     def __init__(self, intermediates: Intermediates) -> None:
@@ -181,7 +187,7 @@ class PathBuilder:
         self._violations.clear()
 
     def signed_by(self, child: Certificate, issuer: Certificate) -> bool | None:
-        """Return whether the key of ``issuer`` verifies ``child``; ``None`` if it cannot be computed. Each pair is verified once."""
+        """Return whether the key of ``issuer`` verifies ``child``, memoised; ``None`` if it cannot be computed."""
         key = child.sha256, issuer.spki_der
         known = self._signatures.get(key)
         if known is None:
@@ -202,7 +208,7 @@ class PathBuilder:
         return certificate.self_signed
 
     def violation(self, authority: Certificate, lower: Certificate) -> str | None:
-        """Return the first name of ``lower`` that the name constraints of ``authority`` do not allow, in words; ``None`` if all are.
+        """Return the first name of ``lower``, in words, that the name constraints of ``authority`` do not allow.
 
         Each pair is checked once for a chain.
         """
@@ -224,35 +230,28 @@ class PathBuilder:
 
     # --- paths -----------------------------------------------------------------------------------
 
-    def issuer_paths(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """Return all paths from ``issuer`` up through anchors and certificates that were sent."""
-        found = context.closed.get(issuer.sha256)
-        if found is None:
-            found = self._path_set(issuer, context, source, complete=False)
-            if context.has_room(found):
-                context.closed[issuer.sha256] = found
-        else:
-            self.budget.charge_again(found.charges)
-        return found.paths
-
-    def completions(self, issuer: Certificate, context: ChainContext, source: Source) -> list[IssuerPath]:
-        """Return all paths from ``issuer`` up, through certificates that were not sent too."""
-        found = context.completed.get(issuer.sha256)
-        if found is None or found.pool != self._intermediates.size:
-            if found is not None:  # found before more certificates were met
-                del context.completed[issuer.sha256]
-                context.kept -= len(found.paths)
-            found = self._path_set(issuer, context, source, complete=True)
-            if context.has_room(found):
-                context.completed[issuer.sha256] = found
-        else:
-            self.budget.charge_again(found.charges)
-        return found.paths
+    def paths_above(
+        self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool
+    ) -> list[IssuerPath]:
+        """Return all paths from ``issuer`` up through anchors and what was sent; ``complete``: what was not sent too."""
+        key = issuer.sha256, complete
+        known = context.paths.get(key)
+        if known is not None and (not complete or known.pool == self._intermediates.size):
+            self.budget.charge_again(known.charges)
+            return known.paths
+        charges = self.budget.record_charges()
+        try:
+            found = self._search(issuer, context, source, complete=complete)
+        finally:
+            self.budget.stop_recording()
+        context.keep(key, PathSet(found, charges, self._intermediates.size))
+        return found
 
     def links(self, child: Certificate, context: ChainContext, *, complete: bool) -> list[Link]:
         """Return the issuers of ``child``: those whose signature verifies, else the likeliest one with its problem.
 
-        Afterwards ``cut`` tells whether a limit kept candidates from being tried, so that an empty result proves nothing.
+        Afterwards ``cut`` tells whether a limit kept candidates from being tried, so that an empty result proves
+        nothing.
         """
         key = child.sha256, id(context), complete
         known = self._found.get(key)
@@ -302,13 +301,14 @@ class PathBuilder:
                 doubtful.append(Link(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
                 failing.append(Link(issuer, source, (bad_signature(child, issuer, verified),)))
-        # OpenSSL and GnuTLS skip an issuer whose key identifier is not the one in the certificate, whatever its key verifies.
+        # OpenSSL and GnuTLS skip an issuer whose key identifier is not the one in the certificate, whatever its key
+        # verifies.
         if cut:
             return cut, good
         return cut, good or doubtful or failing[:1]
 
     def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
-        """Return True if the authority key identifier names another certificate than this one, by issuer and serial number."""
+        """Return True if the authority key identifier names another certificate, by issuer and serial number."""
         _, named_issuer, named_serial = child.authority_key
         if named_serial:
             self.budget.charge(len(named_serial) // BYTES_A_STEP)
@@ -319,15 +319,7 @@ class PathBuilder:
         self.budget.charge((len(named_issuer) + len(issuer.issuer_der)) // 2)
         return comparable(named_issuer) != comparable(issuer.issuer_der)
 
-    def _path_set(self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool) -> PathSet:
-        charges = self.budget.record_charges()
-        try:
-            found = self._paths_above(issuer, context, source, complete=complete)
-        finally:
-            self.budget.stop_recording()
-        return PathSet(found, charges, self._intermediates.size)
-
-    def _paths_above(
+    def _search(
         self, issuer: Certificate, context: ChainContext, source: Source, *, complete: bool
     ) -> list[IssuerPath]:
         found: list[IssuerPath] = []
@@ -353,7 +345,8 @@ class PathBuilder:
             if not at_limit:
                 known = seen.get(last.sha256)
                 if known is None:
-                    # not by links(), whose results this chain may have: what a search costs must not depend on what came before
+                    # not by links(), whose results this chain may have: what a search costs must not depend on what
+                    # came before
                     known = seen[last.sha256] = self._issuers_of(last, context, complete=complete)
                 onward = [
                     link
@@ -417,7 +410,7 @@ def constrained_names(certificate: Certificate) -> ConstrainedNames:
 def _sorted_candidates(
     child: Certificate, candidates: list[tuple[Certificate, Source]]
 ) -> list[tuple[Certificate, Source]]:
-    """Return distinct candidates, the likeliest first: by source, by whether the key identifier fits, by how long they are valid."""
+    """Return distinct candidates sorted by source, by whether the key identifier fits, by how long they are valid."""
     wanted = child.authority_key_id
     order = {"anchor": 0, "sent": 1, "shipped": 2, "run": 3, "aia": 4}
     candidates.sort(

@@ -1,7 +1,7 @@
-"""A page that answers in place of what was asked: login pages of networks, and pages that say why something is blocked.
+"""Recognises pages that answer in place of a target: login pages of networks and notices of blocked sites.
 
-It cannot have a certificate for the names of others, so what it shows is for another name. What is behind that is told
-by its HTTP answer: where it redirects to, what it calls itself, what it asks for.
+They have no certificate for the names of others, so the certificate is for another name. Their HTTP response shows
+what they are: where it redirects to, what it calls itself, what it asks for.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from scanner.model.evidence import Completion, EndpointEvidence
 from scanner.trust.interceptors import is_portal_key
 from scanner.trust.verdicts import ChainVerdict
 
-# The question that brings an HTTP answer
+# The follow-up that brings an HTTP response
 HTTP_QUESTION: Final = "http"
-# RFC 6585 section 6: "Network Authentication Required", for this and nothing else
+# RFC 6585 section 6: "Network Authentication Required", which is for portals alone
 NETWORK_AUTHENTICATION: Final = 511
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# WISPr, by which hotspots tell clients that they are one (Wi-Fi Alliance, WISPr 1.0 appendix D)
+# WISPr, by which hotspots identify themselves (Wi-Fi Alliance, WISPr 1.0 appendix D)
 _WISPR: Final = b"WISPAccessGatewayParam"
-_LOGIN: Final = (  # compiled when it is wanted, as most runs meet no page
+_LOGIN: Final = (  # compiled when it is needed, as most runs meet no page
     r"(?<![a-z])(?:captive|portal|hotspot|guest|splash|wi-?fi|wlan|webauth|log-?in|log-?on|sign-?in|blocked|block|blockpage"
     r"|denied|restricted|webfilter|acceptable-use)(?![a-z])"
 )
 KNOWN_KEY: Final = "its key is known for a portal's"
-# A page's address is a stranger's text; what is longer tells no more.
+# Characters of a page's address that are kept.
 _LONGEST_PAGE: Final = 300
 
 
 class Page(Struct, frozen=True):
-    """What answered instead: a page whose address speaks of a login or a block, or that gives itself away.
+    """A page that answered instead of the target.
 
-    ``page`` names it: host and path of where it leads, else its certificate. ``proof``: it says itself that it is a
-    network's login page, or its key is known for one; without that any site's login may look so.
+    ``page`` names it: host and path of its redirect, else its certificate. ``proof``: it identifies itself as a
+    network's login page, or its key is known as one's; without proof it may be any site's login page.
     """
 
     page: str
@@ -45,8 +45,7 @@ class Page(Struct, frozen=True):
 
 
 def page_of(name: str, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> Page | None:
-    """What answered for ``name`` at ``endpoint`` under a certificate that is not for it; ``None`` where that is no page of
-    somebody else's, or nobody looked."""
+    """Return the page that answered for ``name`` at ``endpoint`` under a certificate for another name, if it is one."""
     if verdict is None or verdict.leaf is None or verdict.name is None or verdict.name.matches:
         return None
     answer = endpoint.completions.get(HTTP_QUESTION)
@@ -77,7 +76,7 @@ def _proof(answer: Completion, *, known_key: bool) -> str | None:
 
 
 def _place(answer: Completion, name: str) -> tuple[str, str] | None:
-    """Host and path of where a redirect leads, away from ``name``; queries differ by what was asked."""
+    """Return host and path of a redirect away from ``name``, without its query, which differs by target."""
     if answer.status not in _REDIRECTS and answer.status != NETWORK_AUTHENTICATION:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Revocation: where to ask about a certificate, and what an answer or a staple is worth at a moment.
+"""Revocation: where to ask about a certificate, and what an answer or a staple proves at a moment.
 
-``scanner.x509.ocsp`` and ``scanner.x509.crl`` say what verifies; here time is added, and everything becomes a
-``RevocationAnswer``. An answer that does not verify, or is not current, proves nothing and says so.
+``scanner.x509.ocsp`` and ``scanner.x509.crl`` verify; here time is added, and everything becomes a
+``RevocationAnswer``. An answer that does not verify, or is not current, proves nothing, and its ``error`` says why.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from scanner.caching import PARSED, bounded_memo
 from scanner.model.evidence import RevocationAnswer
 from scanner.times import DAY
 from scanner.trust.verdicts import ChainVerdict
-from scanner.x509 import crl as lists
 from scanner.x509 import ocsp
 from scanner.x509.certificate import Certificate
-from scanner.x509.crl import Crl, CrlError
+from scanner.x509.crl import Crl, CrlError, look_up_untrusted
 from scanner.x509.extensions import NO_REVOCATION
 from scanner.x509.ocsp import OcspError, OcspRefusal, Verified
 
 # Seconds by which clocks of responders and ours may differ: responders commonly date answers some minutes back, and
-# mozilla::pkix and Go's checkers allow for about as much.
+# mozilla::pkix and Go's checkers tolerate about as much.
 TOLERANCE: Final = 300.0
-# An answer that does not say when it ends is believed for so long, as mozilla::pkix does.
+# Seconds for which an answer without nextUpdate is current, as for mozilla::pkix.
 WITHOUT_NEXT_UPDATE: Final = DAY
 # CA/Browser Forum TLS Baseline Requirements section 1.6.1, "Short-lived Subscriber Certificate": certificates issued
 # from the date, and the longest validity in seconds with which they need neither OCSP nor CRL. Newest first.
@@ -36,18 +35,18 @@ SHORT_LIVED: Final = (
 )
 # Statuses of answers that settle whether a certificate is revoked.
 SETTLED: Final = frozenset({"good", "revoked"})
-# Staples verified: the same one comes from each address and host of a certificate. Some 10 KB each.
+# Staples that are memoised: each address and host of a certificate sends the same one. Some 10 KB each.
 MAX_STAPLES: Final = 512
-# Bytes of one with both certificates, parsed: usual ones have 20 kB.
+# Bytes of a staple with both certificates, parsed: usual ones have 20 kB.
 LONGEST_STAPLE: Final = 65_536
 
 _WEB: Final = ("http://", "https://")
 
 
 class RevocationSources(Struct, frozen=True):
-    """Where a certificate says that one can ask. ``none_needed`` says why nobody has to be asked, in words.
+    """Where a certificate says that its revocation is published. ``none_needed`` says why none is needed.
 
-    ``unusable`` are addresses that are no HTTP ones (LDAP).
+    ``unusable`` are addresses that are not HTTP (LDAP).
     """
 
     ocsp_urls: tuple[str, ...] = ()
@@ -57,7 +56,7 @@ class RevocationSources(Struct, frozen=True):
 
 
 def sources_of(certificate: Certificate, issuer: Certificate) -> RevocationSources:
-    """Where to ask whether ``certificate``, issued by ``issuer``, is revoked."""
+    """Return where to ask whether ``certificate``, issued by ``issuer``, is revoked."""
     every = (*dict.fromkeys(certificate.ocsp_urls), *dict.fromkeys(certificate.crl_urls))
     unusable = tuple(url for url in every if not url.lower().startswith(_WEB))
     return RevocationSources(
@@ -69,7 +68,7 @@ def sources_of(certificate: Certificate, issuer: Certificate) -> RevocationSourc
 
 
 def none_needed(certificate: Certificate, issuer: Certificate) -> str | None:
-    """Why nobody has to be asked about this certificate; ``None`` where somebody has."""
+    """Return why no revocation check of this certificate is needed; ``None`` if one is."""
     if certificate == issuer:
         return "it is its own issuer"
     if any(certificate.extension(oid) is not None for oid in NO_REVOCATION):
@@ -85,12 +84,12 @@ def none_needed(certificate: Certificate, issuer: Certificate) -> str | None:
 
 
 def pairs_of(path: Sequence[Certificate]) -> list[tuple[Certificate, Certificate]]:
-    """(certificate, its issuer) for each certificate of a path, leaf first; nobody is asked about its anchor."""
+    """Return (certificate, its issuer) for each certificate of a path, leaf first, without its anchor."""
     return [(path[place], path[place + 1]) for place in range(len(path) - 1)]
 
 
 def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
-    """Who signed the leaf; ``None`` where nobody is known who did."""
+    """Return the certificate that signed the leaf; ``None`` if it is not known."""
     if len(verdict.path) < 2 or any(
         problem.code == "bad-signature" for store in verdict.stores.values() for problem in store.problems
     ):
@@ -99,7 +98,7 @@ def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
 
 
 def answer_bytes(answer: RevocationAnswer) -> int:
-    """Return about how much memory an answer takes beside its fixed fields."""
+    """Return the bytes of an answer beside its fixed fields, estimated."""
     return len(answer.url) + len(answer.error or "") + len(answer.responder or "")
 
 
@@ -107,7 +106,7 @@ def answer_bytes(answer: RevocationAnswer) -> int:
 
 
 class _Timeless(Struct, frozen=True):
-    """What holds of a response at any time: what was verified, or why nothing was."""
+    """The part of a verdict on a response that does not depend on the time."""
 
     verified: Verified | None = None
     error: str | None = None
@@ -134,12 +133,15 @@ _remembered = bounded_memo(MAX_STAPLES, LONGEST_STAPLE, _staple_bytes)(_timeless
 def judge_ocsp_untrusted(
     data: bytes, certificate: Certificate, issuer: Certificate, at: float, url: str
 ) -> RevocationAnswer:
-    """What a responder's answer is worth at ``at`` (epoch seconds); never raises."""
+    """Return what a responder's answer proves at ``at`` (epoch seconds); never raises."""
     return _ocsp_answer(_timeless_untrusted(data, certificate, issuer), certificate, at, url)
 
 
 def judge_staple_untrusted(data: bytes, certificate: Certificate, issuer: Certificate, at: float) -> RevocationAnswer:
-    """The same for a response out of the handshake; its ``url`` is empty. Each distinct one is verified once."""
+    """Return what a stapled response proves at ``at`` (epoch seconds); its ``url`` is empty. Never raises.
+
+    Each distinct one is verified once.
+    """
     return _ocsp_answer(_remembered(data, certificate, issuer), certificate, at, "")
 
 
@@ -170,7 +172,7 @@ def _ocsp_answer(timeless: _Timeless, certificate: Certificate, at: float, url: 
 
 
 def _not_current(this_update: float, next_update: float | None, at: float) -> tuple[str, str] | tuple[None, None]:
-    """Why an answer of these times is not of use at ``at``, in one word and in several."""
+    """Return (fault, message) of an answer that is not current at ``at``."""
     if this_update > at + TOLERANCE:
         return "future", f"it is from the future: made for {_moment(this_update)} and later"
     if next_update is None:
@@ -195,9 +197,9 @@ def _moment(seconds: float) -> str:
 
 
 def judge_crl(crl: Crl, certificate: Certificate, issuer: Certificate, at: float, url: str) -> RevocationAnswer:
-    """What a list is worth for ``certificate`` at ``at``; ``url`` is the certificate's address for it. Never raises."""
+    """Return what a list, which the certificate names as ``url``, proves at ``at``; never raises."""
     try:
-        entry = lists.look_up_untrusted(crl, certificate, issuer, url or None)
+        entry = look_up_untrusted(crl, certificate, issuer, url or None)
     except CrlError as refused:
         return RevocationAnswer(certificate.sha256, "crl", url, "invalid", error=str(refused))
     fault, error = _not_current(crl.this_update, crl.next_update, at)

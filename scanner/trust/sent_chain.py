@@ -1,8 +1,7 @@
-"""What was sent against what should be: order, certificates that serve no path, roots that every client has already.
+"""Compares what was sent with the path: order, certificates that no path uses, roots that clients have already.
 
-RFC 8446 section 4.4.2 lets a server send more than a path, in any order after the leaf; RFC 5246 section 7.4.2 did
-not, and clients of either age differ. None of this stops a mainstream client, so these are observations with their
-own severities.
+RFC 8446 section 4.4.2 allows a server to send more than a path, in any order after the leaf; RFC 5246 section 7.4.2
+did not, and clients differ. None of this stops a mainstream client, so these problems have severities of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ def sent_chain_problems(
     roots: Collection[str],
     at: float,
 ) -> tuple[Problem, ...]:
-    """Compare the certificates as sent with ``path`` (leaf first, anchor last).
+    """Return the problems of the certificates as sent, compared with ``path`` (leaf first, anchor last).
 
     ``used`` are the SHA-256 of all certificates that some valid path goes through, ``roots`` those of all anchors.
     """

@@ -1,11 +1,11 @@
 """Bounds what verifying one chain may cost, in steps.
 
-A step is about a microsecond of one current core. Steps are counted instead of time, so that the same certificates get the
-same verdict on every machine, however busy. What earlier chains left in caches makes a chain faster and never cheaper: it
-is charged as if it were the first.
+A step is about a microsecond of one current core. Steps are counted instead of time, so that the same certificates
+get the same verdict on every machine, however busy. What earlier chains left in caches makes a chain faster and never
+cheaper: it is charged as if it were the first.
 
-Measured (``python -m benchmarks hostile``): honest chains take 100 to 2,000 steps; a hostile flight of 256 KB ends at the
-bound after 6 to 15 ms. Signatures are charged by key (``signature_steps``), since one RSA key of 3072 bits with
+Measured (``python -m benchmarks hostile``): honest chains take 100 to 2,000 steps; a hostile flight of 256 KB ends at
+the bound after 6 to 15 ms. Signatures are charged by key (``signature_steps``), since one RSA key of 3072 bits with
 an exponent as long costs as much as sixty of the usual ones.
 """
 
@@ -86,7 +86,7 @@ class StepBudget:
             self.signatures += 1
 
     def record_charges(self) -> Charges:
-        """Return an object in which all charges are recorded from now on, to charge them again for cached results of this work."""
+        """Return an object that records all charges from now on, for ``charge_again``."""
         self._charges = Charges()
         return self._charges
 

@@ -1,7 +1,7 @@
 """Trust stores: the anchors at which a path may end.
 
-``system`` is what this machine's OpenSSL and curl read, ``mozilla`` is certifi's bundle narrowed by what Mozilla's
-own store says beyond it (trust for servers, and dates after which newly issued certificates are no longer trusted),
+``system`` is what this machine's OpenSSL and curl read, ``mozilla`` is certifi's bundle restricted by what Mozilla's
+store has beyond it (trust for servers, and dates after which newly issued certificates are no longer trusted),
 anything else is a PEM file.
 """
 
@@ -25,7 +25,7 @@ from scanner.x509.pem import certificates_in_pem
 # The largest bundles in use have about 300 KB; a file of this size is something else.
 MAX_STORE_BYTES: Final = 64 << 20
 
-# Where distributions put one file with all roots, tried after what OpenSSL itself was built to read.
+# Where distributions have one file with all roots, tried after OpenSSL's own defaults.
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -59,7 +59,7 @@ class TrustStore:
         blocked: Blocklist | None = None,
         unreadable: int = 0,
     ) -> None:
-        """``unreadable`` counts what was in the file and is no certificate; ``blocked`` are CAs no path may lead through."""
+        """``unreadable`` counts unreadable blocks of the file; ``blocked`` are CAs that no path may contain."""
         self.name = name
         self.blocked = blocked
         self.distrust_after = distrust_after
@@ -79,11 +79,11 @@ class TrustStore:
         return len(self.anchors)
 
     def with_subject(self, subject: bytes) -> list[Certificate]:
-        """The anchors with this subject (DER of the Name)."""
+        """Return the anchors with this subject (DER of the Name)."""
         return self._by_subject.get(subject, [])
 
     def with_similar_subject(self, subject: bytes) -> list[Certificate]:
-        """The anchors whose subject is the same name, however it is written (RFC 5280 section 7.1)."""
+        """Return the anchors whose subject is this name in any spelling (RFC 5280 section 7.1)."""
         if self._by_name is None:
             self._by_name = {}
             for certificate in self.anchors.values():
@@ -92,7 +92,7 @@ class TrustStore:
 
 
 def load_store(spec: str) -> TrustStore:
-    """``system``, ``mozilla`` or the path of a PEM file; raises ``StoreError``."""
+    """Load ``system``, ``mozilla`` or a PEM file by its path; raises ``StoreError``."""
     if spec == "mozilla":
         return _mozilla()
     if spec == "system":
@@ -101,7 +101,7 @@ def load_store(spec: str) -> TrustStore:
 
 
 def load_public_roots(path: str | None) -> frozenset[str]:
-    """SHA-256 of the roots held to public rules: Mozilla's for servers, and those of a PEM file where one is given."""
+    """Return the SHA-256 of the roots that public rules apply to: Mozilla's, and those of a PEM file if given."""
     roots = frozenset(sha256 for sha256, entry in _mozilla_table().items() if entry["server"])
     if path is None:
         return roots
@@ -109,7 +109,7 @@ def load_public_roots(path: str | None) -> frozenset[str]:
 
 
 def load_store_file(path: str) -> TrustStore:
-    """A PEM file, even one called ``system`` or ``mozilla``; raises ``StoreError``."""
+    """Load a PEM file, even one called ``system`` or ``mozilla``; raises ``StoreError``."""
     return _parse(path, _read(Path(path)), path)
 
 
@@ -143,7 +143,7 @@ def _parse(name: str, text: bytes, shown: str) -> TrustStore:
 
 
 def _system() -> TrustStore:
-    paths = ssl.get_default_verify_paths()  # SSL_CERT_FILE and SSL_CERT_DIR count, as they do for curl and openssl
+    paths = ssl.get_default_verify_paths()  # SSL_CERT_FILE and SSL_CERT_DIR are respected, as by curl and openssl
     for candidate in (paths.cafile, *_BUNDLES):
         if candidate and Path(candidate).is_file():
             return _parse("system", _read(Path(candidate)), f"system ({candidate})")
@@ -170,7 +170,7 @@ def _mozilla() -> TrustStore:
     kept = []
     dates = {}
     for certificate in parsed.anchors.values():
-        # A root that is newer than our table is Mozilla's all the same: certifi takes only those for servers.
+        # a root that is newer than our table is for servers too, since certifi has no others
         entry = table.get(certificate.sha256, {"server": True})
         if entry["server"]:
             kept.append(certificate)

@@ -1,7 +1,7 @@
-"""Certificate Transparency (RFC 6962) of one certificate: each SCT verified, and what the policies make of them together.
+"""Certificate Transparency (RFC 6962) of one certificate: verifies each SCT, and applies the policies to all of them.
 
-A judgement costs a signature for each SCT, so it is made once for a certificate, its issuer and what came beside it; what
-depends on the moment is made anew when a moment passes at which it can change.
+Each SCT costs a signature, so they are verified once for a certificate, its issuer and what was sent with it. What
+depends on the time is computed again when a moment has passed at which it can change.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from msgspec import Struct, field
 from scanner.caching import Cache
 from scanner.model.findings import SctRecord
 from scanner.times import moment
-from scanner.trust import ct_policies as ctpolicy
+from scanner.trust import ct_policies
 from scanner.trust.ct_logs import STALE_AFTER, CtLog, LogList, load_log_list
 from scanner.trust.ct_policies import PolicyVerdict, Source, VerifiedSct
 from scanner.x509 import sct
 from scanner.x509.certificate import Certificate
 from scanner.x509.sct import Sct, SctError
 
-# Judgements kept: the same certificate is met on many hosts. An entry has some 3 KB.
+# Certificates whose SCTs are kept: many hosts have one certificate. An entry has some 3 KB.
 MAX_JUDGED: Final = 2048
 MAX_JUDGED_BYTES: Final = 16 << 20
-# Of one judgement beside what was sent
+# Bytes of an entry beside what was sent
 JUDGEMENT_BYTES: Final = 2048
 
 # valid         verified, of a log in use
-# retired       verified, of a log that was retired; whether it counts depends on when it was made
+# retired       verified, of a retired log; whether it counts depends on when it was made
 # not-accepted  verified, of a log that is in the list and not accepted (rejected, pending, for tests)
 # outside       verified, of a log that does not take certificates of this expiry
 # unknown-log   the list does not have the log, or no key of it that could be used
 # invalid       the signature does not verify, or the time lies ahead
-# unreadable    no SCT of version 1
-# unverified    of another use of the certificate: there was no issuer to verify it with, or nobody asked
+# unreadable    not an SCT of version 1
+# unverified    its issuer is not known, or no public CA is involved
 Status = Literal["valid", "retired", "not-accepted", "outside", "unknown-log", "invalid", "unreadable", "unverified"]
-# Why an SCT that verifies does not count: somebody's clock is wrong, and it may be ours.
+# Why an SCT that verifies does not count: some clock is wrong, and it may be ours.
 AHEAD: Final = "its time lies ahead"
 _BY_STANDING: Final[dict[str, Status]] = {"approved": "valid", "once": "retired", "never": "not-accepted"}
 
 
 class JudgedSct(Struct, frozen=True):
-    """One SCT as it came. ``verified``: the log's key verifies its signature, whatever its time. ``why`` is about the status."""
+    """One SCT and its status, which ``why`` explains. ``verified``: its signature verifies, whatever its time."""
 
     source: Source
     raw: bytes
@@ -56,9 +56,9 @@ class JudgedSct(Struct, frozen=True):
 
 
 class TransparencyVerdict(Struct, frozen=True):
-    """What all SCTs of a certificate come to at one moment.
+    """The SCTs of a certificate, and the verdict of each policy at one moment.
 
-    ``certain`` is false where the log list is too old, or of unknown age; ``list_made`` is when it was made.
+    ``certain`` is False if the log list is too old, or of unknown age; ``list_made`` is when it was made.
     ``records`` are the SCTs as findings show them.
     """
 
@@ -71,17 +71,17 @@ class TransparencyVerdict(Struct, frozen=True):
 
     @property
     def satisfied(self) -> bool:
-        """No policy is broken for certain."""
+        """Whether no policy is certainly broken."""
         return self.chrome.complies is not False and self.apple.complies is not False
 
     @property
     def damaged(self) -> bool:
-        """An SCT is of a log whose entry in the list is no use: browsers, whose lists are whole, may count it."""
+        """Whether an SCT is of a log whose entry in the list is damaged: browsers may count it."""
         return any(item.status == "unknown-log" and item.log is not None for item in self.scts)
 
     @property
     def times(self) -> tuple[tuple[str, float], ...]:
-        """(operator, time) of each SCT whose signature verifies, those that lie ahead too: witnesses for what time it is."""
+        """(operator, time) of each SCT whose signature verifies, in the future too: witnesses of the time."""
         return tuple(
             (item.log.operator_at(item.sct.time), item.sct.time)
             for item in self.scts
@@ -90,7 +90,7 @@ class TransparencyVerdict(Struct, frozen=True):
 
 
 class _CachedScts(Struct):
-    """SCTs with their signatures verified, and the verdict of the last moment with the time in which it holds."""
+    """Verified SCTs, and the latest verdict with the interval in which it holds."""
 
     scts: tuple[JudgedSct, ...]
     changes: tuple[float, ...]
@@ -105,15 +105,15 @@ _Key = tuple[str, str | None, tuple[bytes, ...], bytes | None]
 def _judgement_bytes(key: _Key, judged: _CachedScts) -> int:
     size = JUDGEMENT_BYTES + (0 if key[3] is None else len(key[3]))
     for item in judged.scts:
-        size += 4 * len(item.raw)  # as it came, decoded, and in base64
+        size += 4 * len(item.raw)  # as sent, decoded, and in base64
     return size
 
 
 class Transparency:
-    """Judges SCTs by one log list; belongs to one thread."""
+    """Evaluates SCTs by one log list; belongs to one thread."""
 
     def __init__(self, logs: LogList | None = None) -> None:
-        """``None`` is the list that is shipped, read when the first certificate asks for it: a fleet without public ones never does."""
+        """``None`` is the shipped list, read at the first evaluation: a fleet without public certificates has none."""
         self._given = logs
         self._judged: Cache[_Key, _CachedScts] = Cache(
             MAX_JUDGED, MAX_JUDGED_BYTES, _judgement_bytes, on_second_put=True
@@ -128,7 +128,7 @@ class Transparency:
         tls: tuple[bytes, ...] = (),
         staple: bytes | None = None,
     ) -> TransparencyVerdict:
-        """The verdict on ``leaf``, issued by ``issuer`` (``None``: not known), at ``at`` (epoch seconds).
+        """Return the verdict on ``leaf``, issued by ``issuer`` (``None``: not known), at ``at`` (epoch seconds).
 
         ``tls`` are the SerializedSCTs of the TLS extension, ``staple`` is the OCSPResponse of the handshake.
         """
@@ -145,7 +145,7 @@ class Transparency:
 
     @cached_property
     def logs(self) -> LogList:
-        """The list of logs by which it judges."""
+        """The log list in use."""
         return load_log_list(None) if self._given is None else self._given
 
     # --- what holds at any moment ----------------------------------------------------------------
@@ -172,7 +172,7 @@ class Transparency:
             try:
                 stapled = sct.stapled_untrusted(staple, leaf)
             except SctError:
-                pass  # a staple that cannot be read is told of elsewhere
+                pass  # reported by the revocation rules
         if tls or stapled:
             entry = sct.x509_entry(leaf)
             for data in tls[: sct.MAX_SCTS]:
@@ -202,7 +202,7 @@ class Transparency:
     # --- what depends on the moment --------------------------------------------------------------
 
     def _changes(self, found: Sequence[JudgedSct]) -> tuple[float, ...]:
-        """The moments at which something about these SCTs changes, in order."""
+        """Return the moments at which something about these SCTs changes, sorted."""
         moments = set()
         if self.logs.timestamp is not None:
             moments.add(self.logs.timestamp + STALE_AFTER)
@@ -225,8 +225,8 @@ class Transparency:
         lifetime = leaf.not_after - leaf.not_before
         verdict = TransparencyVerdict(
             judged,
-            ctpolicy.chrome(counted, lifetime, at),
-            ctpolicy.apple(counted, lifetime, at, known=self.logs.knows_apple),
+            ct_policies.chrome(counted, lifetime, at),
+            ct_policies.apple(counted, lifetime, at, known=self.logs.knows_apple),
             not self.logs.stale(at),
             self.logs.timestamp,
             [sct_record(item) for item in judged],
@@ -237,7 +237,7 @@ class Transparency:
 
 
 def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
-    """The same SCT at a moment."""
+    """Return the SCT with its status at a moment."""
     log, read = item.log, item.sct
     if not item.verified or log is None or read is None:
         return item
@@ -248,7 +248,7 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     elif not log.takes(leaf.not_after):
         status, why = "outside", "the log does not take certificates that expire then"
     else:
-        status = _BY_STANDING[ctpolicy.standing(log.state, log.since, at)]
+        status = _BY_STANDING[ct_policies.standing(log.state, log.since, at)]
         if status == "retired":
             why = "the log was retired" + (f" on {moment(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":
@@ -257,7 +257,7 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
 
 
 def unjudged(tls: Sequence[bytes]) -> list[SctRecord]:
-    """SCTs of the TLS extension as a finding shows them where they are of no consequence, since no public CA is involved."""
+    """Return the records of SCTs of the TLS extension where no public CA is involved, so that they have no effect."""
     return [
         sct_record(JudgedSct("tls", data, _readable(data), None, False, "unverified", "not held to public rules"))
         for data in tls
@@ -272,7 +272,7 @@ def _readable(data: bytes) -> Sct | None:
 
 
 def sct_record(item: JudgedSct) -> SctRecord:
-    """The SCT as a finding shows it."""
+    """Return the record of an SCT in a finding."""
     read, log = item.sct, item.log
     shown: SctRecord = {
         "source": item.source,

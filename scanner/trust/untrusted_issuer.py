@@ -1,9 +1,9 @@
-"""Who issued a certificate that no public CA vouches for: what tells that issuer from others, and what it is like.
+"""Describes the issuer of a certificate that no public CA vouches for.
 
-An interceptor and an estate's own CA look alike in one certificate. What sets them apart is gathered here from each, for
-the fleet to weigh: whether the leaf holds the issuer's own key (only a program that makes certificates on the spot does
-that), and whether the issuer publishes where its revocation lists or its own certificate are, as a CA that is run for
-others does.
+An interceptor and an estate's own CA look alike in one certificate. The signs that tell them apart are collected here
+from each certificate, and ``fleet.correlate`` weighs them: whether the leaf has the issuer's own key (only programs
+that make certificates on the spot do that), and whether the issuer publishes revocation lists or its own certificate,
+as a CA that is run for others does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from scanner.x509.certificate import Certificate, CertificateError
 
 # Kinds of the catalogue of placeholders that are CAs: one issuer for unrelated customers, and nothing in between.
 _PRIVATE_ISSUERS: Final = frozenset({"private CA", "test CA", "issuer"})
-# The question that asks an address for a name that nobody can have a certificate for.
+# The follow-up that asks an address for a name for which no certificate can exist.
 UNKNOWABLE_QUESTION: Final = "default-certificate"
-# Leaves whose issuer is remembered: each is asked about some five times in a row, at 0.1 ms for the catalogues.
+# Leaves whose issuer is memoised: each is asked for some five times in a row, at 17 microseconds.
 _REMEMBERED: Final = 256
-# Bytes of one with what was sent above it, parsed: ten usual certificates.
+# Bytes of a leaf with what was sent above it, parsed: ten usual certificates.
 _LONGEST: Final = 131_072
 # Characters of a hash that are kept: no two issuers of one run share 128 bits.
 _DIGITS: Final = 32
@@ -37,12 +37,12 @@ _DIGITS: Final = 32
 class UntrustedIssuer(Struct, frozen=True):
     """The issuer of one leaf that no public CA vouches for.
 
-    ``key`` tells it from others: its name with its key, or with the identifier of its key, whichever is known;
-    ``keyed`` is false where neither is, so that namesakes cannot be told apart. ``leaf_key`` is the leaf's own key (hash).
-    ``own_key``: the leaf's key is the issuer's. ``operated``: the leaf says where the issuer publishes (CRL, OCSP, AIA).
-    ``on_the_spot``: asked for a name that cannot exist, the address showed a certificate for it by the same issuer.
-    ``named``: the leaf is for the name that was asked for. ``product`` is what the catalogue of interceptors calls the
-    issuer; ``sure`` whether that entry was checked.
+    ``key`` identifies it: its name with its key, or with the identifier of its key, whichever is known; ``keyed`` is
+    False if neither is, so that issuers of one name cannot be distinguished. ``leaf_key`` is the leaf's own key
+    (hash). ``own_key``: the leaf's key is the issuer's. ``operated``: the leaf says where the issuer publishes (CRL,
+    OCSP, AIA). ``on_the_spot``: asked for a name that cannot exist, the address showed a certificate for it by the
+    same issuer. ``named``: the leaf is for the name that was asked for. ``product`` is what the catalogue of
+    interceptors calls the issuer; ``sure`` whether that entry was checked.
     """
 
     key: str
@@ -59,15 +59,15 @@ class UntrustedIssuer(Struct, frozen=True):
 
 
 def issuer_id(name: bytes, key: bytes | None) -> str:
-    """What tells an issuer from others: DER of its name, and its SubjectPublicKeyInfo or key identifier."""
+    """Return a hash that identifies an issuer by the DER of its name and its SubjectPublicKeyInfo or key identifier."""
     return hashlib.sha256(name + b"\0" + (key or b"")).hexdigest()[:_DIGITS]
 
 
 def untrusted_issuer_of(verdict: ChainVerdict, endpoint: EndpointEvidence | None = None) -> UntrustedIssuer | None:
-    """The issuer of what came from ``endpoint``, where it can be an interceptor's; ``None`` where it cannot.
+    """Return the issuer of a chain if it may be an interceptor's, else ``None``.
 
-    It cannot where a public CA or one of ``--private-ca`` vouches, where the leaf vouches for itself, and where a
-    catalogue knows it for a CA of another kind (a hosting platform's, a test CA) or for a product's factory certificate.
+    It cannot be if a public CA or one of ``--private-ca`` vouches for it, if the leaf is self-issued, or if a
+    catalogue has it as a CA of another kind (a hosting platform's, a test CA) or as a product's factory certificate.
     """
     leaf = verdict.leaf
     if leaf is None or leaf.self_issued or verdict.publicly_trusted or verdict.own_ca:
@@ -107,12 +107,12 @@ def _issuer_of(leaf: Certificate, above: tuple[Certificate, ...]) -> UntrustedIs
 
 
 def reaches_anchor(verdict: ChainVerdict) -> bool:
-    """Some selected store vouches for the issuer, whatever else may be wrong with the certificates."""
+    """Return True if a path of some selected store ends at an anchor, whatever else is wrong with it."""
     return any(store.anchor is not None for store in verdict.stores.values())
 
 
 def is_untrusted(verdict: ChainVerdict | None) -> bool:
-    """A certificate came, and no selected store, nor anybody whose CA is known as their own, vouches for its issuer."""
+    """Return True if a leaf was sent and neither a store nor a CA of ``--private-ca`` vouches for its issuer."""
     return verdict is not None and verdict.leaf is not None and not verdict.own_ca and not reaches_anchor(verdict)
 
 
@@ -121,7 +121,7 @@ def _own_key(leaf: Certificate, issuer: Certificate | None) -> bool:
 
 
 def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
-    """Asked for a name that cannot exist, this address showed a certificate for it, by the issuer of ``leaf``."""
+    """Return True if, asked for a name that cannot exist, it sent a certificate for it by the issuer of ``leaf``."""
     answer = endpoint.followups.get(UNKNOWABLE_QUESTION)
     if answer is None or answer.flight is None or not answer.flight.certificates or answer.sni is None:
         return False
@@ -129,8 +129,10 @@ def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
 
 
 def made_for_untrusted(data: bytes, name: str, like: Certificate) -> bool:
-    """``data`` is a certificate for ``name`` by the same issuer as ``like``: where nobody can have asked for one in
-    advance, it was made on the spot."""
+    """Return True if ``data`` is a certificate for ``name`` by the issuer of ``like``.
+
+    If the name did not exist before, the certificate was made on the spot.
+    """
     try:
         certificate = Certificate.parse_untrusted(data)
     except CertificateError:
@@ -139,7 +141,7 @@ def made_for_untrusted(data: bytes, name: str, like: Certificate) -> bool:
 
 
 class OwnAuthorities:
-    """The CAs of ``--private-ca``: what they issue, at whatever depth, is the estate's own."""
+    """The CAs of ``--private-ca``: what they issue, at any depth, is the estate's own."""
 
     def __init__(self, certificates: Iterable[Certificate] = ()) -> None:
         self._by_subject: dict[bytes, list[Certificate]] = {}
@@ -150,7 +152,7 @@ class OwnAuthorities:
         return bool(self._by_subject)
 
     def covers(self, sent: Iterable[Certificate | None]) -> bool:
-        """One of the certificates sent was signed by one of these, or is one of them, or shares subject and key with one."""
+        """Return True if one of the certificates was signed by one of these, or has subject and key of one."""
         for certificate in sent:
             if certificate is None:
                 continue

@@ -1,10 +1,9 @@
-"""What the judges of ``scanner.trust`` say about certificates: plain records, read by ``scanner.diagnosis``."""
+"""Verdicts on certificates: records that ``scanner.trust`` makes and ``scanner.diagnosis`` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,7 +15,7 @@ class Problem(Struct, frozen=True):
     """A rule that a certificate or path breaks.
 
     ``code`` is a code of the catalogue (``certificate-expired``, ``bad-signature``, ...); ``certificate`` is the
-    SHA-256 (hex) of the certificate that breaks it; ``evidence`` goes into the finding as it stands (JSON types only).
+    SHA-256 (hex) of the certificate that breaks it; ``evidence`` goes into the finding unchanged (JSON types only).
     """
 
     code: str
@@ -25,7 +24,7 @@ class Problem(Struct, frozen=True):
 
 
 class StoreVerdict(Struct, frozen=True):
-    """One trust store's answer for one chain at one moment.
+    """The verdict of one trust store on one chain at one moment.
 
     ``path`` is SHA-256 (hex), leaf first and anchor last, of the path found: the valid one, else the best failing one
     (as far as it goes). ``problems`` is what stops that path, worst first; empty exactly when ``trusted``.
@@ -42,7 +41,7 @@ class StoreVerdict(Struct, frozen=True):
 
 
 class NameVerdict(Struct, frozen=True):
-    """Whether the leaf is for the name asked for (RFC 9525), and what it is for instead.
+    """Whether the leaf is for the target's name (RFC 9525), and what it is for instead.
 
     ``code`` is ``None`` on a match, else ``name-not-in-san``, ``wildcard-depth`` or ``common-name-only``;
     ``nearest`` is a few of the leaf's names, most similar first; ``names`` counts them all.
@@ -56,6 +55,29 @@ class NameVerdict(Struct, frozen=True):
     common_name: str | None = None
 
 
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """A property that is worked out when it is first asked for. ``functools.cached_property`` takes a lock for that,
+    and more than twice the time (Python 3.11): each chain that one host alone has pays it for each of its
+    properties."""
+
+    __slots__ = ("_make", "_name")
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, verdict: Any, owner: object = None) -> _T:
+        value = verdict.__dict__[self._name] = self._make(verdict)
+        return value
+
+
+def _once(make: Callable[[Any], _T]) -> _Once[_T]:
+    return _Once(make)
+
+
 class ChainIdentity:
     """What several verdicts have in common, to keep something by: compared by identity, and may be referred to weakly."""
 
@@ -63,23 +85,21 @@ class ChainIdentity:
 
 
 class ChainVerdict(Struct, frozen=True, dict=True):
-    """Everything the judges say about what one endpoint sent, before any rule weighs it.
+    """The verdict on the certificates that one endpoint sent.
 
-    ``sent`` is parallel to the certificates as sent; an entry is ``None`` where that certificate does not parse.
-    ``leaf_problems`` concern the leaf alone and hold whatever the store says (expired, not yet valid, self-signed, weak
-    key; expires-soon is not here). ``shape`` is about what was sent: ``chain-misordered``, ``chain-has-extras``,
-    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and is no certificate, and what only some
-    clients refuse in a path that is valid (``scanner.trust.client_limits``).
-    ``publicly_trusted``: a path ends at an anchor of the public set. ``path`` is the best path of all stores, leaf first,
-    with its anchor where it has one: who issued what, and whom revocation is asked of. ``own_ca``: one of the CAs that
-    the estate calls its own (``--private-ca``) issued it.
-    ``error`` is our own exception that kept the stores and paths from being judged.
+    ``sent`` is parallel to the certificates as sent; an entry is ``None`` if that certificate cannot be read.
+    ``leaf_problems`` concern the leaf alone, whatever the stores say (expired, not yet valid, self-signed, weak key;
+    not expires-soon). ``chain_problems`` has the problems of what was sent: ``chain-misordered``, ``chain-has-extras``,
+    ``root-sent``, ``malformed-certificate`` for what was sent after the leaf and cannot be read, and what only some
+    clients refuse in a valid path (``scanner.trust.client_limits``). ``publicly_trusted``: a path ends at an anchor
+    of the public set. ``path`` is the best path of all stores, leaf first, with its anchor if it has one. ``own_ca``:
+    a CA of ``--private-ca`` issued it. ``error`` is a bug of ours that prevented stores and paths from being judged.
     """
 
     sent: tuple[Certificate | None, ...]
     leaf_problems: tuple[Problem, ...] = ()
     stores: Mapping[str, StoreVerdict] = field(default_factory=dict)
-    shape: tuple[Problem, ...] = ()
+    chain_problems: tuple[Problem, ...] = ()
     name: NameVerdict | None = None
     publicly_trusted: bool = False
     path: tuple[Certificate, ...] = ()
@@ -89,30 +109,30 @@ class ChainVerdict(Struct, frozen=True, dict=True):
     def __hash__(self) -> int:
         return hash((self.sent, self.path, self.name))  # the rest has mappings in it
 
-    @cached_property
+    @_once
     def leaf(self) -> Certificate | None:
         """The end-entity certificate, if one was sent and parses."""
         return self.sent[0] if self.sent else None
 
-    @cached_property
+    @_once
     def trusted(self) -> bool:
         """Whether some selected store finds a valid path."""
         return any(store.trusted for store in self.stores.values())
 
-    @cached_property
-    def in_order(self) -> bool:
-        """Whether all selected stores find a valid path, the name matches, and no judge found anything."""
+    @_once
+    def is_clean(self) -> bool:
+        """Whether all selected stores find a valid path, the name matches, and there is no problem."""
         return bool(
             self.stores
             and self.leaf is not None
             and self.name is not None
             and self.name.matches
             and not self.leaf_problems
-            and not self.shape
+            and not self.chain_problems
             and all(s.trusted and not s.problems and not s.completed_from for s in self.stores.values())
         )
 
-    @cached_property
+    @_once
     def identity(self) -> ChainIdentity:
         """Return what verdicts on one chain for different names share, and no other verdict has."""
         return ChainIdentity()

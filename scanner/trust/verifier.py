@@ -1,17 +1,20 @@
 """Verifies certificates as one endpoint sent them, for a name and a moment: one ``ChainVerdict`` per chain.
 
-The work is in other modules: ``path_search`` finds the best path in each store, ``sent_chain`` compares it with what was
-sent, ``hostname`` matches the name. Here their results become one verdict, which is then kept. All caches only save work, so
-no answer depends on what was verified before, with one exception: intermediates met in this run complete later paths (which
-are reported as incomplete all the same). Each of the caches is there for a measured reason (one core, P-256, microseconds):
+The work is in other modules: ``path_search`` finds the best path in each store, ``sent_chain`` compares it with what
+was sent, ``hostname`` matches the name. Here their results become one verdict, which is then kept. All caches only
+save work, so no answer depends on what was verified before, with one exception: intermediates met in this run
+complete later paths (which are reported as incomplete all the same). Each of the caches is there for a measured
+reason (one core, P-256, microseconds):
 
-- ``_chains``: a verdict costs 65 and more, and is asked for two or three times for each target, and again for each host that
-  has the chain;
-- ``_costly``: a chain that is made to cost takes up to 25,000, and other targets come between the times it is asked for;
-- ``_leaves``: the handshake asks for the key of a leaf (9 to read it, 15 to load the key), and then its chain is verified;
+- ``_chains``: a verdict costs 65 and more, and is asked for two or three times for each target, and again for each
+  host that has the chain;
+- ``_costly``: a chain that is made to cost takes up to 25,000, and other targets come between the times it is asked
+  for;
+- ``_leaves``: the handshake asks for the key of a leaf (9 to read it, 5 to load the key), and then its chain is
+  verified;
 - ``_issuers``: the certificates above a leaf are the same for thousands of leaves, 9 each;
-- ``_issuer_paths``: what is above a healthy leaf (45), see ``issuer_paths``; ``_contexts``: the same for leaves that are not
-  healthy, of which an estate under one expired intermediate has thousands.
+- ``_issuer_paths``: the paths above a leaf (20), see ``issuer_paths``; ``_contexts``: the same for leaves that cannot
+  share them, such as expired ones, of which an estate may have thousands.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ from msgspec import Struct, field
 
 from scanner.caching import Cache
 from scanner.trust import certificate_rules as rules
-from scanner.trust import placeholders, verifier_caches
+from scanner.trust import placeholders
+from scanner.trust import verifier_caches as limits
 from scanner.trust.chrome_store import chrome_problem, chrome_store
 from scanner.trust.client_limits import authority_as_server, client_limit_problems, no_digital_signature
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.issuer_paths import cacheable_path
+from scanner.trust.issuer_paths import CachedIssuerPath, cacheable_path
 from scanner.trust.path_check import CLOSED, LIMIT, CheckedPath, self_signed
 from scanner.trust.path_search import PathSearch, interval
 from scanner.trust.paths import MAX_SENT, ChainContext, PathBuilder, chain_context
@@ -88,12 +92,25 @@ class ChainVerifier:
         self._intermediates = intermediates
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
-        self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.chains()
-        self._costly: Cache[tuple[bytes, ...], _CachedVerdict] = verifier_caches.costly()
-        self._issuers = verifier_caches.issuers()
-        self._leaves = verifier_caches.leaves()
-        self._contexts = verifier_caches.contexts()
-        self._issuer_paths = verifier_caches.issuer_paths()
+        self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = Cache(
+            limits.MAX_CHAINS, limits.MAX_CHAINS_BYTES, limits.chain_bytes, on_second_put=True
+        )
+        self._costly: Cache[tuple[bytes, ...], _CachedVerdict] = Cache(
+            limits.MAX_COSTLY, limits.MAX_COSTLY_BYTES, limits.chain_bytes
+        )
+        self._issuers: Cache[bytes, Certificate] = Cache(
+            limits.MAX_ISSUERS, limits.MAX_ISSUERS_BYTES, limits.certificate_bytes
+        )
+        self._leaves: Cache[bytes, Certificate] = Cache(
+            limits.MAX_LEAVES, limits.MAX_LEAVES_BYTES, limits.certificate_bytes, on_second_put=True
+        )
+        self._contexts: Cache[tuple[str, ...], tuple[ChainContext, ...]] = Cache(
+            limits.MAX_CONTEXTS, limits.MAX_CONTEXTS_BYTES, limits.context_bytes
+        )
+        # by the DER of the issuer's name and the certificates sent after the leaf
+        self._issuer_paths: Cache[tuple[bytes, ...], CachedIssuerPath] = Cache(
+            limits.MAX_ISSUER_PATHS, limits.MAX_ISSUER_PATHS_BYTES, limits.issuer_path_bytes
+        )
 
     @property
     def intermediates(self) -> Intermediates:
@@ -101,7 +118,7 @@ class ChainVerifier:
         return self._intermediates
 
     def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
-        """Verify DER certificates as sent, leaf first, for ``name`` (host name or IP text) at ``at`` (epoch seconds)."""
+        """Verify DER certificates as sent, leaf first, for a host name or IP address at ``at`` (epoch seconds)."""
         at = at // 1.0  # certificates know whole seconds: the second of notAfter belongs to it until it ends
         known = self._chains.get(chain)
         if known is None and self._costly:
@@ -127,7 +144,7 @@ class ChainVerifier:
         return named
 
     def leaf_key(self, data: bytes) -> Any:
-        """Return the public key of a leaf that will be verified, as ``cryptography`` has it; ``None`` if it cannot be read."""
+        """Return the public key of a leaf, as ``cryptography`` has it; ``None`` if it cannot be read."""
         leaf = self._parse(data, self._leaves)
         try:
             return leaf.public_key if isinstance(leaf, Certificate) else None
@@ -184,8 +201,11 @@ class ChainVerifier:
         leaf = self._parse(chain[0], self._leaves)
         if isinstance(leaf, Certificate):
             cached = self._issuer_paths.get((leaf.issuer_der, *chain[1:]))
-            if cached is not None and (verdict := cached.verdict(leaf, at, self._builder, self._own)) is not None:
-                return _CachedVerdict(verdict, at, None)
+            known_issuers = self._intermediates.size
+            if cached is not None:
+                shared = cached.verdict(leaf, at, self._builder, self._own, known_issuers)
+                if shared is not None:
+                    return _CachedVerdict(shared, at, cached.pool)
         self._builder.begin()
         parsed = [leaf, *[self._parse(data, self._issuers) for data in chain[1:]]]
         sent = tuple([item if isinstance(item, Certificate) else None for item in parsed])
@@ -208,24 +228,26 @@ class ChainVerifier:
             sent,
             self._leaf_problems(leaf, problems, paths),
             paths.stores,
-            (*malformed, *self._shape(search, sent, paths, at)),
+            (*malformed, *self._chain_problems(search, sent, paths, at)),
             None,
             paths.is_public,
             path,
             self._own is not None and self._own.covers((*sent, *path)),
         )
-        if not paths.completed and (cacheable := cacheable_path(leaf, paths.found, verdict, self._anchors)) is not None:
+        pool = self._intermediates.size if paths.completed else None
+        cacheable = cacheable_path(leaf, search, paths.found, verdict, self._anchors, at, pool)
+        if cacheable is not None:
             self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
         window = search.short_window(sent) if search.exhausted else None
         search.close()
-        known = _CachedVerdict(verdict, at, self._intermediates.size if paths.completed else None, window)
+        known = _CachedVerdict(verdict, at, pool, window)
         budget = self._builder.budget
         if budget.limit - budget.left > COSTLY:
             self._costly.put(chain, known)
         return known
 
     def _best_paths(self, search: PathSearch, leaf_problems: list[Problem]) -> _Paths:
-        """Find the best path of each store, through certificates that were not sent where those that were are not enough."""
+        """Find the best path of each store, if need be through certificates that were not sent."""
         paths = _Paths({}, [])
         for context in search.contexts:
             store = context.store
@@ -279,7 +301,7 @@ class ChainVerifier:
             found.append(too_long)
         return tuple(found)
 
-    def _shape(
+    def _chain_problems(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
     ) -> tuple[Problem, ...]:
         """Return what is wrong with the chain as sent, and what only some clients refuse in a path that is valid."""

@@ -5,33 +5,17 @@ The rows lack ``run_date``, which is known only once all of a run has been read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from scanner.fleet.keys import domain_of, leaf_of
-from scanner.model.findings import (
-    AlertRecord,
-    CertificateRecord,
-    ClientAuthRecord,
-    DiagnosisRecord,
-    EndpointRecord,
-    Finding,
-    TargetRecord,
-)
+from scanner.model.findings import CertificateRecord, DiagnosisRecord, EndpointRecord, Finding
+from scanner.warehouse.tables import CERTIFICATES, DIAGNOSES, ENDPOINTS, FINDINGS, ColumnType, Table
 
 Row = dict[str, Any]
-
-_FINDING: Final = Finding.__annotations__.keys()
-_TARGET: Final = TargetRecord.__annotations__.keys()
-_DIAGNOSIS: Final = DiagnosisRecord.__annotations__.keys()
-_ENDPOINT: Final = EndpointRecord.__annotations__.keys()
-_ALERT: Final = AlertRecord.__annotations__.keys()
-_CLIENT_AUTH: Final = ClientAuthRecord.__annotations__.keys()
-_TIMING: Final = {"connect": None, "starttls": None, "handshake": None}.keys()
-_CERTIFICATE: Final = CertificateRecord.__annotations__.keys()
 
 _INTEGERS: Final = range(-(2**63), 2**63)
 _SHA256_DIGITS: Final = 64
@@ -39,109 +23,67 @@ _SHA256_DIGITS: Final = 64
 MAX_DEPTH: Final = 100
 
 
+class _RowReader:
+    """Reads the columns of a table from a record in a finding, at the paths that are the columns' sources.
+
+    ``prefix`` is the path of the record, ``known`` the names of its fields. Other fields go into the column ``more``.
+    """
+
+    def __init__(self, table: Table, prefix: str, known: Set[str]) -> None:
+        self._known = known
+        self._fields: list[tuple[str, str, Callable[[Any], Any]]] = []  # column, field, conversion
+        # name of a nested record -> the columns that are read from it, by field
+        self._nested: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {}
+        for column in table.columns:
+            if not column.source or not column.source.startswith(prefix):
+                continue
+            outer, nested, field = column.source.removeprefix(prefix).partition(".")
+            if nested:
+                self._nested.setdefault(outer, {})[field] = column.name, _CONVERTERS[column.kind]
+            else:
+                self._fields.append((column.name, outer, _CONVERTERS[column.kind]))
+
+    def read(self, record: Mapping[str, Any], **derived: Any) -> Row:
+        """Return a row; ``derived`` has the columns that are not read from the record."""
+        get = record.get
+        row = {name: convert(get(field)) for name, field, convert in self._fields}
+        more = _unknown_fields(record, self._known)
+        for outer, columns in self._nested.items():
+            inner = _mapping(record.get(outer))
+            for field, (name, convert) in columns.items():
+                row[name] = convert(inner.get(field))
+            if other := _unknown_fields(inner, columns.keys()):
+                more = {**(more or {}), outer: other}
+        row["more"] = more
+        row.update(derived)
+        return row
+
+
 def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
     """Return the row of ``findings``."""
-    target = _mapping(finding.get("target"))
-    leaf = leaf_of(finding)
-    more = _unknown_fields(finding, _FINDING)
-    if other := _unknown_fields(target, _TARGET):
-        more = {**(more or {}), "target": other}
-    return {
-        "run": run,
-        "row": row,
-        "id": None if target.get("id") is None else str(target["id"]),
-        "host": _text(target.get("host")),
-        "port": _integer(target.get("port")),
-        "protocol": _text(target.get("protocol")),
-        "sni": _text(target.get("sni")),
-        "address": _text(target.get("address")),
-        "domain": domain_of(finding),
-        "outcome": finding["outcome"],
-        "stage": _text(finding.get("stage")),
-        "cause": _text(finding.get("cause")),
-        "started": timestamp(finding.get("started")),
-        "duration_ms": _number(finding.get("duration_ms")),
-        "attempts": _integer(finding.get("attempts")),
-        "tags": target.get("tags"),
-        "clients": finding.get("clients"),
-        "dns": finding.get("dns"),
-        "leaf": None if leaf is None else _text(leaf.get("sha256")),
-        "error": _text(finding.get("error")),
-        "judged_with": finding.get("judged_with"),
-        "observed": finding.get("observed"),
-        "more": more,
-    }
+    identifier, leaf = _mapping(finding.get("target")).get("id"), leaf_of(finding)
+    return _FINDING.read(
+        finding,
+        run=run,
+        row=row,
+        id=None if identifier is None else str(identifier),
+        domain=domain_of(finding),
+        leaf=None if leaf is None else _text(leaf.get("sha256")),
+    )
 
 
 def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """Yield the rows of ``diagnoses``."""
-    for place, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
-        yield {
-            "run": run,
-            "row": row,
-            "position": place,
-            "code": _text(diagnosis.get("code")),
-            "cause": _text(diagnosis.get("cause")),
-            "severity": _text(diagnosis.get("severity")),
-            "summary": _text(diagnosis.get("summary")),
-            "evidence": diagnosis.get("evidence"),
-            "remedy": _text(diagnosis.get("remedy")),
-            "confirm": _text(diagnosis.get("confirm")),
-            "endpoints": _texts(diagnosis.get("endpoints")),
-            "more": _unknown_fields(diagnosis, _DIAGNOSIS),
-        }
+    for position, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
+        yield _DIAGNOSIS.read(diagnosis, run=run, row=row, position=position)
 
 
 def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """Yield the rows of ``endpoints``."""
-    for place, endpoint in enumerate(_mappings(finding.get("endpoints"))):
-        alert, auth = _mapping(endpoint.get("alert")), _mapping(endpoint.get("client_auth"))
-        timing, trust = _mapping(endpoint.get("timing_ms")), _mapping(endpoint.get("trust"))
-        more = _unknown_fields(endpoint, _ENDPOINT)
-        for name, part, known in (
-            ("alert", alert, _ALERT),
-            ("client_auth", auth, _CLIENT_AUTH),
-            ("timing_ms", timing, _TIMING),
-        ):
-            if other := _unknown_fields(part, known):
-                more = {**(more or {}), name: other}
-        yield {
-            "run": run,
-            "row": row,
-            "position": place,
-            "address": _text(endpoint.get("address")),
-            "stage": _text(endpoint.get("stage")),
-            "error": _text(endpoint.get("error")),
-            "alert_level": _integer(alert.get("level")),
-            "alert_code": _integer(alert.get("code")),
-            "alert_name": _text(alert.get("name")),
-            "version": _text(endpoint.get("version")),
-            "cipher": _text(endpoint.get("cipher")),
-            "named_group": _text(endpoint.get("group")),
-            "alpn": _text(endpoint.get("alpn")),
-            "sni_accepted": _boolean(endpoint.get("sni_accepted")),
-            "client_auth_requested": _boolean(auth.get("requested")),
-            "client_auth_required": _boolean(auth.get("required")),
-            "client_auth_accepted": _boolean(auth.get("accepted")),
-            "client_auth_authorities": _texts(auth.get("authorities")),
-            "application": endpoint.get("application"),
-            "trusted": any(_mapping(store).get("trusted") is True for store in trust.values()) if trust else None,
-            "trust": endpoint.get("trust"),
-            "connect_ms": _number(timing.get("connect")),
-            "starttls_ms": _number(timing.get("starttls")),
-            "handshake_ms": _number(timing.get("handshake")),
-            "versions": _texts(endpoint.get("versions")),
-            "ciphers": _texts(endpoint.get("ciphers")),
-            "signature_scheme": _text(endpoint.get("signature_scheme")),
-            "hello_retry": _boolean(endpoint.get("hello_retry")),
-            "ocsp": endpoint.get("ocsp"),
-            "crl": endpoint.get("crl"),
-            "scts": endpoint.get("scts"),
-            "untrusted_issuer": endpoint.get("untrusted_issuer"),
-            "followups": endpoint.get("followups"),
-            "observed": endpoint.get("observed"),
-            "more": more,
-        }
+    for position, endpoint in enumerate(_mappings(finding.get("endpoints"))):
+        trust = _mapping(endpoint.get("trust"))
+        trusted = any(_mapping(store).get("trusted") is True for store in trust.values()) if trust else None
+        yield _ENDPOINT.read(endpoint, run=run, row=row, position=position, trusted=trusted)
 
 
 def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
@@ -173,20 +115,7 @@ def certificates_of(finding: Mapping[str, Any]) -> Iterator[tuple[str, bool, Map
 
 def certificate_row(record: Mapping[str, Any]) -> Row:
     """Return a row of ``certificates``."""
-    return {
-        "sha256": record["sha256"],
-        "subject": _text(record.get("subject")),
-        "issuer": _text(record.get("issuer")),
-        "san": _texts(record.get("san")),
-        "serial": _text(record.get("serial")),
-        "not_before": timestamp(record.get("not_before")),
-        "not_after": timestamp(record.get("not_after")),
-        "key": _text(record.get("key")),
-        "signature": _text(record.get("signature")),
-        "error": _text(record.get("error")),
-        "der": _text(record.get("der")),
-        "more": _unknown_fields(record, _CERTIFICATE),
-    }
+    return _CERTIFICATE.read(record)
 
 
 class TooDeep(Exception):
@@ -274,3 +203,18 @@ def _number(value: Any) -> float | None:
 
 def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
+
+
+_CONVERTERS: Final[Mapping[ColumnType, Callable[[Any], Any]]] = {
+    ColumnType.TEXT: _text,
+    ColumnType.INTEGER: _integer,
+    ColumnType.DOUBLE: _number,
+    ColumnType.BOOLEAN: _boolean,
+    ColumnType.TIMESTAMP: timestamp,
+    ColumnType.TEXTS: _texts,
+    ColumnType.JSON: lambda value: value,
+}
+_FINDING: Final = _RowReader(FINDINGS, "", Finding.__annotations__.keys())
+_DIAGNOSIS: Final = _RowReader(DIAGNOSES, "diagnoses[].", DiagnosisRecord.__annotations__.keys())
+_ENDPOINT: Final = _RowReader(ENDPOINTS, "endpoints[].", EndpointRecord.__annotations__.keys())
+_CERTIFICATE: Final = _RowReader(CERTIFICATES, "certificates[].", CertificateRecord.__annotations__.keys())

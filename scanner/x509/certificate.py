@@ -1,9 +1,9 @@
-"""Certificates as the judges read them: parsed once, cheaply, and never trusting a byte.
+"""X.509 certificates, as all rules see them.
 
-A scan meets a fresh leaf on every host, so the fields that decide are read straight from the DER; ``cryptography`` is
-asked to parse the whole as well (about 1.5 microseconds), so that what this module accepts its primitives can use, and
-does the rest on demand. What is wrong inside a certificate that can still be read is kept in ``flaws``; what cannot be
-read at all is a ``CertificateError``.
+Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing.
+``cryptography`` parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted
+here; keys are loaded on demand. What is malformed in a certificate that can be read is listed in ``flaws``; what
+cannot be read at all is a ``CertificateError``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from msgspec.structs import astuple
 
 from scanner.model.findings import CertificateRecord
 from scanner.x509 import certificate_exact, certificate_fast, der, extensions
@@ -24,80 +25,28 @@ from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, SignatureAlgorithm, ver
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-# TLS could carry 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
+# TLS allows 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
 MAX_CERTIFICATE_BYTES: Final = 1 << 20
 # Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
 MAX_KEY_BITS: Final = 8192
 
 
 class CertificateError(Exception):
-    """The bytes are not a certificate that can be read; the message says where, in words for a person."""
+    """The bytes are not a certificate that can be read; the message tells a person where."""
 
 
-class Certificate:
-    """One parsed X.509 certificate (RFC 5280). Equal when the DER is equal; not to be changed.
+class Certificate(Fields, eq=False, weakref=True):
+    """One X.509 certificate (RFC 5280): its fields, its DER and its SHA-256 (lower-case hex).
 
-    Times are seconds since the epoch (UTC); ``sha256`` and ``serial`` are lower-case hex. ``flaws`` are sentences about
-    what is wrong inside it that mainstream clients refuse; ``unknown_critical`` are dotted OIDs. ``key_usage`` (mask)
-    and ``extended_key_usage`` are ``None`` where the extension is absent.
+    To be treated as immutable; equal if the DER is equal. Made by ``parse_untrusted``.
     """
 
-    __slots__ = (
-        "__weakref__", "_extensions", "_public_key", "_self_signed", "_subject_name", "_x509",
-        "aia_ca_issuers", "authority_key", "authority_key_id", "common_name", "critical", "der", "dns_names",
-        "extended_key_usage", "flaws", "ip_addresses", "is_ca", "issuer", "issuer_der", "issuer_name", "key", "key_bits",
-        "key_type", "key_usage", "name_constraints", "names", "not_after", "not_after_text", "not_before", "not_before_text",
-        "ocsp_urls", "path_length", "san", "self_issued", "serial", "sha256", "signature", "signature_algorithm",
-        "signature_bytes", "spki_der", "subject", "subject_der", "subject_key_id", "tbs_der", "unknown_critical", "version",
-    )  # fmt: skip
-
-    def __init__(self, data: bytes, fields: Fields) -> None:
-        """Use ``parse_untrusted``."""
-        self.der = data
-        self.sha256 = sha256(data).hexdigest()
-        self._x509: x509.Certificate | None = None
-        self._public_key: CertificatePublicKeyTypes | None = None
-        self._self_signed: bool | None = None
-        self._subject_name: NameText | None = None
-        self.version = fields.version
-        self.serial = fields.serial
-        self.signature_algorithm = fields.signature_algorithm
-        self.signature_bytes = fields.signature_bytes
-        self.tbs_der = fields.tbs_der
-        self.issuer_der = fields.issuer_der
-        self.issuer_name = fields.issuer_name
-        self.not_before = fields.not_before
-        self.not_after = fields.not_after
-        self.not_before_text = fields.not_before_text
-        self.not_after_text = fields.not_after_text
-        self.subject_der = fields.subject_der
-        self.subject = fields.subject
-        self.common_name = fields.common_name
-        self.spki_der = fields.spki_der
-        self.key_type = fields.key_type
-        self.key_bits = fields.key_bits
-        self.key = fields.key
-        self._extensions = fields.extensions
-        self.critical = fields.critical
-        self.unknown_critical = fields.unknown_critical
-        self.names = names = fields.names
-        self.is_ca = fields.is_ca
-        self.path_length = fields.path_length
-        self.key_usage = fields.key_usage
-        self.extended_key_usage = fields.extended_key_usage
-        self.authority_key = fields.authority_key
-        self.subject_key_id = fields.subject_key_id
-        self.aia_ca_issuers = fields.aia_ca_issuers
-        self.ocsp_urls = fields.ocsp_urls
-        self.name_constraints = fields.name_constraints
-        self.flaws = fields.flaws
-        self.signature = self.signature_algorithm.name
-        self.issuer = self.issuer_name.text
-        self.self_issued = self.subject_der == self.issuer_der
-        self.authority_key_id = self.authority_key.identifier
-        self.dns_names = names.dns
-        self.ip_addresses = names.ips
-        self.san = names.texts
+    der: bytes
+    sha256: str
+    _x509: x509.Certificate | None = None
+    _public_key: CertificatePublicKeyTypes | None = None
+    _self_signed: bool | None = None
+    _subject_name: NameText | None = None
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Certificate:
@@ -105,10 +54,11 @@ class Certificate:
         if len(data) > MAX_CERTIFICATE_BYTES:
             raise CertificateError(f"{len(data)} bytes, more than the {MAX_CERTIFICATE_BYTES} read as one certificate")
         try:
-            certificate = cls(data, certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data))
+            fields = certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data)
         except der.DerError as error:
             raise CertificateError(str(error)) from None
-        # what is refused for its serial number alone is still a certificate to look at
+        certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
+        # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
         if certificate.serial[0] != "-" and certificate.serial != "00":
             certificate._load()
         return certificate
@@ -126,16 +76,51 @@ class Certificate:
                 raise CertificateError(_one_line(error)) from None
         return self._x509
 
-    # --- fields ----------------------------------------------------------------------------------
+    # --- what follows from the fields --------------------------------------------------------------
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's name as RFC 4514 text."""
+        return self.issuer_name.text
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether issuer and subject are the same."""
+        return self.issuer_der == self.subject_der
+
+    @property
+    def signature(self) -> str:
+        """The name of the algorithm that it is signed with."""
+        return self.signature_algorithm.name
+
+    @property
+    def authority_key_id(self) -> bytes | None:
+        """The key identifier of authorityKeyIdentifier."""
+        return self.authority_key.identifier
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The dNSName entries of subjectAltName, unchanged."""
+        return self.names.dns
+
+    @property
+    def ip_addresses(self) -> tuple[bytes, ...]:
+        """The iPAddress entries of subjectAltName: 4 or 16 bytes each."""
+        return self.names.ips
+
+    @property
+    def san(self) -> tuple[str, ...]:
+        """Both as text, in their order."""
+        return self.names.texts
 
     @property
     def x509(self) -> x509.Certificate:
-        """The same certificate as ``cryptography`` sees it; raises ``CertificateError`` where it sees none."""
+        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
         return self._load()
 
     @property
     def public_key(self) -> CertificatePublicKeyTypes:
-        """The subject's key; raises ``CertificateError`` where it is of no kind that is known, or no key at all."""
+        """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
                 self._public_key = (self._x509 or self._load()).public_key()
@@ -152,40 +137,40 @@ class Certificate:
 
     @property
     def self_signed(self) -> bool:
-        """Issuer and subject are the same, and its own key verifies it."""
+        """Whether issuer and subject are the same, and its own key verifies it."""
         if self._self_signed is None:
             self._self_signed = self.self_issued and self.signed_by(self) is True
         return self._self_signed
 
     @property
     def crl_urls(self) -> tuple[str, ...]:
-        """The URLs of cRLDistributionPoints; none where they cannot be read."""
+        """The URLs of cRLDistributionPoints; empty if the extension cannot be read."""
         points = extensions.points_of(self.extension(extensions.CRL_DISTRIBUTION_POINTS))
         return tuple(url.decode("utf-8", "backslashreplace") for names in points for tag, url in names if tag == 0x86)
 
     @property
     def must_staple(self) -> bool:
-        """It demands a stapled OCSP response (RFC 7633)."""
-        entry = self._extensions.get(extensions.TLS_FEATURE)
+        """Whether it demands a stapled OCSP response (RFC 7633)."""
+        entry = self.extensions.get(extensions.TLS_FEATURE)
         try:
             return entry is not None and extensions.demands_staple_untrusted(entry[1])
         except der.DerError:
             return False
 
     def extension(self, oid: bytes) -> bytes | None:
-        """What extnValue holds, by the content bytes of the extension's OID."""
-        entry = self._extensions.get(oid)
+        """Return the content of extnValue of an extension by the content bytes of its OID; ``None`` if it is absent."""
+        entry = self.extensions.get(oid)
         return entry and entry[1]
 
     def load_constraints(self) -> None:
-        """Read name constraints so long that this was put off; where they cannot be read, ``flaws`` says so from now on."""
+        """Read name constraints that were too long to be read at once; ``flaws`` then says if they are malformed."""
         constraints = self.name_constraints
         if constraints is not None and (flaw := constraints.load()) is not None:
             self.name_constraints = None
             self.flaws = (*self.flaws, flaw)
 
     def verifies(self, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
-        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` where that cannot be computed."""
+        """Return whether the subject's key made ``signature`` over ``signed``; ``None`` if it cannot be computed."""
         if self.key_bits is not None and self.key_bits > MAX_KEY_BITS:
             return None
         try:
@@ -216,7 +201,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def describe(certificate: Certificate, *, with_der: bool = False) -> CertificateRecord:
-    """The certificate as it stands in a finding: text is exact, and valid UTF-8 whatever the certificate holds."""
+    """Return the record of the certificate in a finding; its text is exact, and always valid UTF-8."""
     record: CertificateRecord = {
         "sha256": certificate.sha256,
         "subject": certificate.subject,
@@ -236,7 +221,7 @@ def describe(certificate: Certificate, *, with_der: bool = False) -> Certificate
 
 
 def describe_malformed(data: bytes, error: CertificateError | str) -> CertificateRecord:
-    """What a finding says about bytes that came as a certificate and are none."""
+    """Return the record of bytes that were sent as a certificate and cannot be read."""
     return CertificateRecord(
         sha256=sha256(data).hexdigest(),
         subject=None,

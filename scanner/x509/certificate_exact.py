@@ -1,6 +1,7 @@
 """Reads any certificate, element by element, and says in words what is malformed in it.
 
-The reader that defines what a certificate says. ``certificate_fast`` reads the usual form of it in a quarter of the time.
+The reader that defines what a certificate says. ``certificate_fast`` reads the usual form of it in a quarter of the
+time.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from scanner.x509 import certificate_fields as fields
-from scanner.x509 import der, extensions
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, extensions, malformations
 from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import EMPTY_NAME, name_text
 from scanner.x509.extensions import NO_ACCESS, NO_CONSTRAINTS, NO_KEY, NO_NAMES
@@ -47,7 +47,7 @@ def read_untrusted(data: bytes) -> Fields:
         raise der.DerError("serialNumber: empty")
     serial = fields.serial_text_untrusted(data[serial_start:serial_stop])
     if serial.startswith("-"):
-        found.append(flaws.NEGATIVE_SERIAL)
+        found.append(malformations.NEGATIVE_SERIAL)
     _, at = der.expect_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
     if data[serial_stop:at] != outer:
         found.append("the signature algorithms inside and outside the signed part differ")
@@ -100,7 +100,7 @@ def read_untrusted(data: bytes) -> Fields:
     if name_constraints is not None:
         name_constraints.critical = extensions.NAME_CONSTRAINTS in critical
     if subject_der == EMPTY_NAME and not is_ca and extensions.SUBJECT_ALT_NAME not in critical:
-        found.append(flaws.UNNAMED)
+        found.append(malformations.UNNAMED)
     unknown = _not_understood(critical, found)
     for name, what in ((subject, "subject"), (issuer, "issuer")):
         if name.flaw:
@@ -137,7 +137,7 @@ def read_untrusted(data: bytes) -> Fields:
 
 
 def _not_understood(critical: tuple[bytes, ...], found_flaws: list[str]) -> tuple[str, ...]:
-    """Return the critical extensions that clients do not understand, dotted; add to ``found_flaws`` those never critical."""
+    """Return the unknown critical extensions, dotted; add to ``found_flaws`` those that must not be critical."""
     unknown: list[str] = []
     for oid in critical:
         never = extensions.NEVER_CRITICAL.get(oid)

@@ -15,14 +15,15 @@ from scanner.x509.name_constraints import NameConstraints
 from scanner.x509.signatures import SignatureAlgorithm
 
 
-class Fields(Struct, frozen=True):
-    """What a certificate says (RFC 5280 section 4.1): made by ``certificate_fast`` or ``certificate_exact``, kept by ``Certificate``.
+class Fields(Struct):
+    """What a certificate says (RFC 5280 section 4.1), as ``certificate_fast`` or ``certificate_exact`` read it.
 
-    Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC 4514
-    text and ``common_name`` its last, most specific CN. ``extensions`` maps the content bytes of an identifier to
-    (critical, content of extnValue), ``critical`` has the identifiers of the critical ones and ``unknown_critical`` those
-    that clients do not understand, dotted. ``key_usage`` (a mask), ``extended_key_usage`` and the key identifiers are
-    ``None`` where the extension is absent. ``flaws`` are sentences about what is malformed.
+    Times are seconds since the epoch (UTC), their texts ISO 8601; ``serial`` is lower-case hex; ``subject`` is RFC
+    4514 text and ``common_name`` its last, most specific CN. ``extensions`` maps the content bytes of an identifier
+    to (critical, content of extnValue), ``critical`` has the identifiers of the critical ones and
+    ``unknown_critical`` those that clients do not understand, dotted. ``key_usage`` (a mask), ``extended_key_usage``
+    and the key identifiers are ``None`` where the extension is absent. ``flaws`` are sentences about what is
+    malformed.
     """
 
     version: int
@@ -71,7 +72,7 @@ _CURVES: Final = {
         "1.3.36.3.3.2.8.1.1.7": ("brainpoolP256r1", 256),
         "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384),
         "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
-        # SEC 2 and RFC 5639: no client takes these, and the small ones are weak besides
+        # SEC 2 and RFC 5639: no client accepts these, and the small ones are weak too
         "1.3.36.3.3.2.8.1.1.1": ("brainpoolP160r1", 160),
         "1.3.36.3.3.2.8.1.1.3": ("brainpoolP192r1", 192),
         "1.3.36.3.3.2.8.1.1.5": ("brainpoolP224r1", 224),
@@ -128,7 +129,7 @@ _FIXED: Final = {
 
 
 def serial_text_untrusted(content: bytes) -> str:
-    """The content of a serial number as hex; ``-`` before it where it is negative."""
+    """Return the content of a serial number as hex, with a ``-`` if it is negative."""
     if content[0] & 0x80:
         return f"-{-int.from_bytes(content, 'big', signed=True):x}"
     return (content[1:] if content[0] == 0 and len(content) > 1 else content).hex()
@@ -160,7 +161,7 @@ _DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def time_untrusted(tag: int, content: bytes) -> float:
-    """The content of a Time (RFC 5280 section 4.1.2.5) as epoch seconds."""
+    """Decode the content of a Time (RFC 5280 section 4.1.2.5) to epoch seconds."""
     if tag == der.UTC_TIME:
         return _seconds_untrusted(content, 2)
     if tag == der.GENERALIZED_TIME:
@@ -168,17 +169,17 @@ def time_untrusted(tag: int, content: bytes) -> float:
     raise der.DerError("something that is not a time")
 
 
-# The days on which the certificates of a fleet begin or end to be valid: ten years of them, 200 bytes each.
+# The days on which certificates of a fleet begin or end to be valid: ten years of them, 200 bytes each.
 @bounded_memo(4096, None)
 def day_untrusted(digits: bytes) -> tuple[float, str]:
-    """The YYMMDD of a UTCTime: epoch seconds at which the day begins, and YYYY-MM-DD."""
+    """Decode the YYMMDD of a UTCTime: the epoch seconds at which the day begins, and YYYY-MM-DD."""
     seconds = _seconds_untrusted(digits + b"000000Z", 2)
     text = digits.decode("ascii")
     return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
 
 
 def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
-    """Read a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
+    """Decode a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
     if len(encoded) > 64:
         raise der.DerError("validity: longer than two times")
     start, stop = der.whole_untrusted(encoded, der.SEQUENCE, "validity")
@@ -206,7 +207,7 @@ def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
 
 
 def key_untrusted(spki: bytes, flaws: list[str]) -> tuple[str, int | None, str]:
-    """(type, bits, text) of a SubjectPublicKeyInfo; what clients refuse in it is added to ``flaws``."""
+    """Decode a SubjectPublicKeyInfo to (type, bits, text); add what clients refuse in it to ``flaws``."""
     start, stop = der.whole_untrusted(spki, der.SEQUENCE, "subjectPublicKeyInfo")
     algorithm_start, algorithm_stop = der.expect_untrusted(spki, start, stop, der.SEQUENCE, "key algorithm")
     oid_start, oid_stop = der.expect_untrusted(spki, algorithm_start, algorithm_stop, der.OID, "key algorithm")

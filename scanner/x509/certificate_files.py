@@ -1,4 +1,4 @@
-"""Certificate files as a person has them on disk: PEM with one or many blocks, or one DER certificate, or PKCS #7."""
+"""Certificate files as people have them: PEM with one or many blocks, one DER certificate, or PKCS #7."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS
 
 # A full chain has some 10 KB.
 MAX_CHAIN_FILE_BYTES: Final = 8 << 20
-# PKCS #7 begins with this type (RFC 2315 section 14), behind a head of at most 6 bytes.
+# PKCS #7 begins with this type (RFC 2315 section 14), after a header of at most 6 bytes.
 _SIGNED_DATA: Final = b"\x06\x09" + der.encoded_oid("1.2.840.113549.1.7.2")
 _HEAD_BYTES: Final = 6 + len(_SIGNED_DATA)
 
@@ -25,9 +25,9 @@ class ChainFileError(TlsweepError):
 
 
 def chain_untrusted(content: bytes, shown: str) -> tuple[bytes, ...]:
-    """The certificates in a file's content in their order, as DER; raises only ``ChainFileError``.
+    """Return the certificates in a file's content in their order, as DER; raises only ``ChainFileError``.
 
-    What is inside a block is not looked at: a chain with a broken certificate is something to be judged.
+    The content of a block is not parsed: a chain with a malformed certificate is something to verify.
     """
     if b"-----BEGIN " in content:
         found = tuple(certificates_in_pem(content))
@@ -56,10 +56,10 @@ def chain_untrusted(content: bytes, shown: str) -> tuple[bytes, ...]:
 def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about BER, which many tools write here
+            warnings.simplefilter("ignore")  # it warns of BER, which many tools write here
             certificates = pkcs7.load_der_pkcs7_certificates(content)
         return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-    except CRYPTOGRAPHY_ERRORS:  # of one certificate in it, too
+    except CRYPTOGRAPHY_ERRORS:  # one certificate in it may be enough
         return ()
 
 

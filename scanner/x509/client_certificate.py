@@ -1,6 +1,7 @@
-"""The client certificate of a run, as its owner has it on disk: read, and its private key held against it.
+"""Reads the client certificate of a run, and checks that its private key fits.
 
-What does not fit is said in one line before anything is contacted, since on a connection it would look like a refusal.
+What does not fit is reported in one line before anything is contacted, since on a connection it would look like a
+refusal.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class ClientCertificateError(ChainFileError):
 
 
 def load_client_certificate(certificate: str, key: str | None = None) -> tuple[bytes, ...]:
-    """The chain to show (DER, leaf first) from PEM files; ``key`` is in the certificate's own file by default.
+    """Return the chain to send (DER, leaf first) from PEM files; ``key`` is in the certificate's own file by default.
 
-    Raises only ``ClientCertificateError``: a file that cannot be read or is no PEM, a key that is encrypted, of an unknown
-    kind, or another's.
+    Raises only ``ClientCertificateError``: a file that cannot be read or is not PEM, a key that is encrypted, of an
+    unknown kind, or of another certificate.
     """
     content = _read(certificate, "--client-cert")
     chain = tuple(certificates_in_pem(content))
@@ -65,7 +66,7 @@ def _public_key(pem: bytes, where: str, *, missing: str) -> bytes:
 
 
 def _public_bytes(leaf: Certificate) -> bytes | None:
-    """The key as ``cryptography`` writes it: a certificate may have the same one in another encoding."""
+    """Return the key as ``cryptography`` encodes it: a certificate may have one key in another encoding."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

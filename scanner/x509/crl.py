@@ -1,13 +1,14 @@
 """Certificate revocation lists (RFC 5280 section 5), complete ones, of one issuer.
 
-Lists of public CAs have up to half a million entries in 20 MB, and a run asks each of them about a few of its certificates.
-So a list is kept as its bytes. A serial number that is nowhere in them is not revoked, which ``bytes.find`` shows in some
-20 ms; after ``SEARCHES`` of these an array of the hashes of all serial numbers is made, 4 MB for the longest. Entries are
-parsed only where a serial number may be found, and critical extensions of entries are looked for by their bytes.
-``cryptography`` would parse each entry into objects of its own, and says nothing of what is malformed in it.
+Lists of public CAs have up to half a million entries in 20 MB, and a run asks each of them about a few of its
+certificates. So a list is kept as its bytes. A serial number that is nowhere in them is not revoked, which
+``bytes.find`` shows in some 20 ms; after ``SEARCHES`` of these an array of the hashes of all serial numbers is made,
+4 MB for the longest. Entries are parsed only where a serial number may be found, and critical extensions of entries
+are looked for by their bytes. ``cryptography`` would parse each entry into objects of its own, and says nothing of
+what is malformed in it.
 
-What cannot be processed (indirect lists, deltas, critical extensions that are not known) is refused in words. Lists come
-from strangers, so every error is a ``CrlError``.
+What cannot be processed (indirect lists, deltas, critical extensions that are not known) is refused in words. Lists
+come from strangers, so every error is a ``CrlError``.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ _ISSUING_POINT: Final = der.encoded_oid("2.5.29.28")
 _REASON: Final = der.encoded_oid("2.5.29.21")
 _CERTIFICATE_ISSUER: Final = der.encoded_oid("2.5.29.29")
 _AUTHORITY_KEY: Final = extensions.AUTHORITY_KEY_IDENTIFIER
-# Critical, these change nothing: the list's number, whose key, where newer ones are.
+# These change nothing if they are critical: the list's number, its key, where newer lists are.
 _HARMLESS: Final = frozenset({der.encoded_oid("2.5.29.20"), _AUTHORITY_KEY, der.encoded_oid("2.5.29.46")})
-# How an extension of an entry says that it is critical
+# The encoding of a critical extension's flag
 _CRITICAL: Final = b"\x01\x01\xff"
 # ReasonFlags: bit n (RFC 5280 section 4.2.1.13)
 _REASON_FLAGS: Final = (
@@ -58,21 +59,21 @@ _REASON_FLAGS: Final = (
 
 
 class CrlError(Exception):
-    """This list proves nothing about the certificate; the message says why, in words for a person."""
+    """This list proves nothing about the certificate; the message tells a person why."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…")
 
 
 class RevokedEntry(Struct, frozen=True):
-    """A revoked certificate. ``reason`` is of RFC 5280 section 5.3.1, ``None`` where the list gives none."""
+    """The entry of a revoked certificate. ``reason`` is one of RFC 5280 section 5.3.1, or ``None``."""
 
     revoked_at: float
     reason: str | None = None
 
 
 class IssuingPoint(Struct, frozen=True):
-    """issuingDistributionPoint (RFC 5280 section 5.2.5): what the list is about. ``names`` None: it does not say where it is."""
+    """issuingDistributionPoint (RFC 5280 section 5.2.5): the scope of the list. ``names`` may be absent (``None``)."""
 
     names: tuple[tuple[int, bytes], ...] | None = None
     relative: bool = False
@@ -84,7 +85,7 @@ class IssuingPoint(Struct, frozen=True):
 
 
 class Crl:
-    """One list, read and not yet believed. Times are seconds since the epoch; not to be changed."""
+    """One list, read and not verified. Times are seconds since the epoch."""
 
     __slots__ = (
         "_asked",
@@ -106,7 +107,7 @@ class Crl:
     )
 
     def __init__(self, data: bytes) -> None:
-        """Use ``load_untrusted``."""
+        """Use ``load_crl_untrusted``."""
         self._data = data
         self.bytes = len(data)
         self._verified: tuple[bytes, bool] | None = None  # the last key that was tried, and whether it fits
@@ -171,7 +172,7 @@ class Crl:
 
     @property
     def issuer(self) -> str:
-        """RFC 4514 text."""
+        """The issuer's name as RFC 4514 text."""
         return name_text(self.issuer_der).text
 
     def signed_by(self, issuer: Certificate) -> bool:
@@ -191,10 +192,10 @@ class Crl:
     # --- entries -----------------------------------------------------------------------------------
 
     def entry_untrusted(self, serial: int) -> RevokedEntry | None:
-        """What the list says of a serial number, ``None`` where it is not there; raises only ``CrlError``."""
+        """Return the entry of a serial number, ``None`` if there is none; raises only ``CrlError``."""
         if self._entries is None:
             return None
-        content = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+        content = der.integer_content(serial)
         try:
             if not self._understood:
                 self._refuse_critical_entries()
@@ -204,9 +205,9 @@ class Crl:
             raise CrlError(f"its entries cannot be read: {error}") from None
 
     def _may_hold(self, content: bytes) -> bool:
-        """Whether it is worth walking: absence is certain, presence is not."""
+        """Return False if there is certainly no entry with this serial number."""
         if self._hashes is None and self._asked < SEARCHES:
-            # Bytes that are nowhere are in no entry.
+            # bytes that are nowhere in the list are in no entry
             self._asked += 1
             header = bytes((der.INTEGER, len(content))) if len(content) < 0x80 else b""
             return self._data.find(header + content, *self._entries_at) >= 0
@@ -222,11 +223,11 @@ class Crl:
         return self._entries or (0, 0)
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """(start and end of the serial number, end of the entry) of each entry."""
+        """Yield (start of the serial number, end of it, end of the entry) of each entry."""
         data, header = self._data, der.header_untrusted
         start, stop = self._entries_at
         while start < stop:
-            # The short forms that nearly every entry has, read in place.
+            # the short lengths that nearly every entry has
             if stop - start > 4 and data[start] == 0x30 and data[start + 1] < 0x80 and data[start + 2] == 0x02:
                 at, end = start + 4, start + 2 + data[start + 1]
                 number_stop = at + data[start + 3]
@@ -260,7 +261,7 @@ class Crl:
         return None
 
     def _refuse_critical_entries(self) -> None:
-        """RFC 5280 section 5.3: a list with an entry that cannot be understood decides nothing."""
+        """Raise ``CrlError`` if an entry has an unknown critical extension (RFC 5280 section 5.3)."""
         data = self._data
         if data.find(_CRITICAL, *self._entries_at) < 0:
             return
@@ -279,7 +280,7 @@ def load_crl_untrusted(data: bytes) -> Crl:
     if len(data) > MAX_CRL_BYTES:
         raise CrlError(f"{len(data)} bytes, more than the {MAX_CRL_BYTES} read as one list")
     if data[:64].lstrip().startswith(b"-----BEGIN"):
-        # RFC 5280 wants DER at these addresses; some servers hand out PEM, and clients' tools take it.
+        # RFC 5280 demands DER at these addresses; some servers send PEM, and clients' tools accept it.
         data = next((content for label, content in blocks(data) if label == b"X509 CRL" and content), data)
     try:
         return Crl(data)
@@ -320,7 +321,7 @@ def _issuing_point_untrusted(value: bytes) -> IssuingPoint:
 
 
 def look_up_untrusted(crl: Crl, certificate: Certificate, issuer: Certificate, url: str | None) -> RevokedEntry | None:
-    """What the list says of ``certificate``: an entry, or ``None`` where it is complete and has none.
+    """Return the entry of ``certificate``, or ``None`` if the list covers it and has none.
 
     ``url`` is the distribution point that it was fetched for, if any. Raises only ``CrlError``; nothing here depends
     on the time of day.
@@ -381,7 +382,7 @@ def _comparable(tag: int, content: bytes) -> tuple[int, object]:
 
 
 def _names_of_point(certificate: Certificate, url: str) -> tuple[tuple[int, bytes], ...]:
-    """All names of the certificate's distribution point that has this URL; the URL itself where none has."""
+    """Return all names of the certificate's distribution point with this URL; the URL alone if there is none."""
     own = (0x86, url.encode("utf-8", "surrogatepass"))
     for names in extensions.points_of(certificate.extension(extensions.CRL_DISTRIBUTION_POINTS)):
         if own in names:

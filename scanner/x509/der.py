@@ -1,7 +1,8 @@
-"""Just enough DER (X.690) to read a certificate without building objects that nobody asks for.
+"""Reads and writes as much DER (X.690) as certificates, CRLs and OCSP responses need, without building objects.
 
-Positions instead of slices: every reader takes the whole encoding and a window ``[at, end)`` of it, and checks that
-what it reads stays inside. Nothing here recurses, so no nesting can exhaust the stack. All escapes are ``DerError``.
+Readers work on positions instead of slices: each takes the whole encoding and a window ``[at, end)`` of it, and
+checks that what it reads is inside. Nothing here recurses, so no nesting can exhaust the stack. The only error is
+``DerError``.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ BMP_STRING: Final = 0x1E
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 
-# An object identifier of more bytes than this is no real one; the longest in use have about 30.
+# Object identifiers of more bytes are not in use; the longest have about 30.
 MAX_OID_BYTES: Final = 128
 # Versions, states, reasons and lengths fit one byte. Eight are what JSON and other languages read as an integer, and
 # Python refuses to write an integer of more than 4,300 digits as text.
 MAX_INTEGER_BYTES: Final = 8
-# Elements of one SEQUENCE that are listed: real ones have some dozens, name constraints of large estates some thousand.
+# Elements of one SEQUENCE: most have some dozens, name constraints of large estates some thousand.
 MAX_CHILDREN: Final = 10_000
 
 
 class DerError(Exception):
-    """The bytes are not the DER that the place asks for."""
+    """The bytes are not the DER that is expected in their place."""
 
 
 def header_untrusted(data: bytes, at: int, end: int) -> tuple[int, int, int]:
@@ -80,11 +81,11 @@ def whole_untrusted(data: bytes, tag: int, what: str) -> tuple[int, int]:
 
 
 def filling_untrusted(data: bytes, at: int, end: int, tag: int) -> int:
-    """Where the content of an element of this tag starts that reaches from ``at`` to ``end`` exactly, both within ``data``."""
+    """Return where the content of an element of this tag begins that fills ``at`` to ``end``, both within ``data``."""
     rest = end - at - 2
     if rest < 0 or data[at] != tag:
         raise DerError("an element that is not what the place asks for")
-    # for a given end there is one way to write the length
+    # for a given end there is one encoding of the length
     if rest < 128:
         if data[at + 1] == rest:
             return at + 2
@@ -97,7 +98,7 @@ def filling_untrusted(data: bytes, at: int, end: int, tag: int) -> int:
 
 
 def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, int, int]]:
-    """The elements between ``start`` and ``stop`` as (tag, start of content, end of content); they must fill it."""
+    """Return the elements that fill ``start`` to ``stop``, as (tag, start of content, end of content)."""
     found: list[tuple[int, int, int]] = []
     at = start
     while at < stop:
@@ -110,14 +111,14 @@ def children_untrusted(data: bytes, start: int, stop: int) -> list[tuple[int, in
 
 
 def boolean_untrusted(data: bytes, start: int, stop: int) -> bool:
-    """The content of a BOOLEAN; DER knows only 0x00 and 0xff (X.690 section 11.1)."""
+    """Decode the content of a BOOLEAN, in DER 0x00 or 0xff (X.690 section 11.1)."""
     if stop - start != 1 or data[start] not in (0, 0xFF):
         raise DerError("a BOOLEAN that is neither 00 nor ff")
     return data[start] == 0xFF
 
 
 def integer_untrusted(data: bytes, start: int, stop: int, most: int = MAX_INTEGER_BYTES) -> int:
-    """The content of an INTEGER of at most ``most`` bytes, in its shortest form (X.690 section 8.3)."""
+    """Decode the content of an INTEGER of at most ``most`` bytes, in its shortest form (X.690 section 8.3)."""
     if stop == start:
         raise DerError("an INTEGER without content")
     if stop - start > most:
@@ -128,7 +129,7 @@ def integer_untrusted(data: bytes, start: int, stop: int, most: int = MAX_INTEGE
 
 
 def bits_untrusted(data: bytes, start: int, stop: int) -> tuple[int, bytes]:
-    """The content of a BIT STRING: (number of unused bits at the end, bytes)."""
+    """Decode the content of a BIT STRING to (number of unused bits at the end, bytes)."""
     if stop == start:
         raise DerError("a BIT STRING without content")
     unused = data[start]
@@ -140,7 +141,7 @@ def bits_untrusted(data: bytes, start: int, stop: int) -> tuple[int, bytes]:
 
 
 def oid_untrusted(content: bytes) -> str:
-    """The content of an OBJECT IDENTIFIER in dotted form."""
+    """Decode the content of an OBJECT IDENTIFIER to dotted form."""
     if not content or len(content) > MAX_OID_BYTES or content[-1] & 0x80:
         raise DerError("an OBJECT IDENTIFIER that is empty, cut off or too long")
     arcs = []
@@ -156,6 +157,12 @@ def oid_untrusted(content: bytes) -> str:
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
 
 
+def integer_content(value: int) -> bytes:
+    """Return the content of an INTEGER in its shortest form."""
+    bits = value.bit_length() if value >= 0 else (value + 1).bit_length()
+    return value.to_bytes(bits // 8 + 1, "big", signed=True)
+
+
 def encoded(tag: int, *contents: bytes) -> bytes:
     """Return the DER of one element that holds ``contents``."""
     content = b"".join(contents)
@@ -167,7 +174,7 @@ def encoded(tag: int, *contents: bytes) -> bytes:
 
 
 def encoded_oid(dotted: str) -> bytes:
-    """The content bytes of an OBJECT IDENTIFIER given in dotted form; for tables of constants."""
+    """Return the content bytes of an OBJECT IDENTIFIER given in dotted form; for tables of constants."""
     first, second, *rest = (int(arc) for arc in dotted.split("."))
     out = bytearray()
     for arc in [first * 40 + second, *rest]:

@@ -1,4 +1,4 @@
-"""Distinguished names (X.501) as text of RFC 4514, exactly and harmlessly, whatever the bytes are.
+"""Distinguished names (X.501) as RFC 4514 text, exact and valid whatever the bytes are.
 
 A value whose bytes are not valid in the string type that it claims is written in the ``#hex`` form of RFC 4514
 section 2.4, so that the text is always valid Unicode and nothing of the certificate is lost or invented.
@@ -13,12 +13,12 @@ from msgspec import Struct
 from scanner.caching import bounded_memo
 from scanner.x509 import der, malformations
 
-# Names up to this size are kept in the cache below; a longer one is decoded each time: the cache stays under 4 MB.
+# Names up to this size are memoised, which takes less than 4 MB; longer ones are decoded each time.
 CACHED_NAME_BYTES: Final = 512
 CACHED_NAMES: Final = 4096
 # The DER of a Name without attributes
 EMPTY_NAME: Final = b"\x30\x00"
-# Of a name with more attributes the hex is shown: real ones have up to some twenty.
+# A name with more attributes is shown as hex: real ones have up to some twenty.
 MAX_ATTRIBUTES: Final = 64
 
 _SHORT: Final = {
@@ -60,8 +60,10 @@ _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"
 
 
 class NameText(Struct, frozen=True):
-    """A distinguished name, decoded. ``attributes`` are (short name or dotted OID, value) in their order;
-    ``common_name`` is the last, most specific CN."""
+    """A distinguished name, decoded.
+
+    ``attributes`` are (short name or dotted OID, value) in their order; ``common_name`` is the last, most specific CN.
+    """
 
     text: str
     attributes: tuple[tuple[str, str], ...]
@@ -69,11 +71,11 @@ class NameText(Struct, frozen=True):
     common_name: str | None = None
 
     def first(self, kind: str) -> str | None:
-        """The first value of an attribute type, as ``CN``."""
+        """Return the first value of an attribute type, for example ``CN``."""
         return next((value for name, value in self.attributes if name == kind), None)
 
     def last(self, kind: str) -> str | None:
-        """The last, most specific value of an attribute type."""
+        """Return the last, most specific value of an attribute type."""
         return next((value for name, value in reversed(self.attributes) if name == kind), None)
 
 
@@ -96,8 +98,8 @@ def _decode(tag: int, content: bytes) -> str | None:
         return None
 
 
-# The places and organisations of a fleet: 400 bytes each. A memo of whole names is of no use for subjects that differ in
-# their CN; with this one a subject of five attributes takes 4 microseconds instead of 8.
+# The places and organisations of a fleet: 400 bytes each. A memo of whole names is of no use for subjects that differ
+# in their CN; with this one a subject of five attributes takes 4 microseconds instead of 8.
 @bounded_memo(1024, 127)
 def _relative_untrusted(content: bytes) -> tuple[str, tuple[tuple[str, str], ...], str | None]:
     """Decode the content of a RelativeDistinguishedName: (text, attributes, flaw)."""
@@ -162,14 +164,14 @@ def name_text(name: bytes) -> NameText:
     return short_name_text(name) if len(name) <= CACHED_NAME_BYTES else _name_text(name)
 
 
-# A name as names are compared (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read
+# A name for comparison (RFC 5280 section 7.1): relative names of (type, value); ``None``: it cannot be read
 Normalised: TypeAlias = "tuple[tuple[tuple[str, str], ...], ...] | None"
 
 
-# Only names under a directoryName constraint, and issuers that are nowhere, come here: few.
+# Names under a directoryName constraint, and issuers that are not found: few, 5 microseconds each.
 @bounded_memo(256, CACHED_NAME_BYTES)
 def normalised(name: bytes) -> Normalised:
-    """The DER of a Name as names are compared: without regard to case, inner spaces and string types."""
+    """Decode a Name for comparison, without regard to case, repeated spaces and string types."""
     try:
         found = []
         start, stop = der.whole_untrusted(name, der.SEQUENCE, "name")
@@ -195,5 +197,5 @@ def normalised(name: bytes) -> Normalised:
 
 
 def comparable(name: bytes) -> object:
-    """What two names have in common that clients which compare names, and not bytes, take for one."""
+    """Return a key that is equal for two names which clients that do not compare bytes take for one."""
     return normalised(name) or name

@@ -1,4 +1,4 @@
-"""Certificate extensions (RFC 5280 section 4.2): the fields that decide, read straight from their DER.
+"""Reads certificate extensions (RFC 5280 section 4.2).
 
 One reader per extension; each takes the content of extnValue and raises only ``DerError``.
 """
@@ -12,8 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from scanner.x509 import der
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, malformations
 
 OIDS: Final = {
     name: der.encoded_oid(oid)
@@ -48,7 +47,7 @@ TLS_FEATURE: Final = OIDS["tlsFeature"]
 # noRevAvail (RFC 9608) and ext-etsi-valassured-ST-certs (ETSI EN 319 412-1)
 NO_REVOCATION: Final = (der.encoded_oid("2.5.29.56"), der.encoded_oid("0.4.0.194121.2.1"))
 
-# What OpenSSL's X509_supported_extension takes as critical for TLS: whatever else is critical is refused.
+# Critical extensions that OpenSSL's X509_supported_extension accepts for TLS; any other is refused.
 UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
     OIDS[name]
     for name in (
@@ -64,12 +63,12 @@ UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
         "policyConstraints",
         "extKeyUsage",
         "inhibitAnyPolicy",
-        # not by everybody: those who refuse them are named below, and in NEVER_CRITICAL
+        # not by all clients: see below, and NEVER_CRITICAL
         "netscapeCertType",
         "authorityInfoAccess",
     )
 )
-# Critical, these are understood by OpenSSL and Go, but not by everybody else.
+# Critical, these are understood by OpenSSL and Go, but not by all others -> dotted OID, clients that refuse them.
 _HALF_UNDERSTOOD: Final = {
     CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
     OIDS["policyMappings"]: ("2.5.29.33", ("firefox",)),
@@ -122,8 +121,10 @@ MAX_DESCRIPTIONS: Final = 50
 
 
 class GeneralNames(Struct, frozen=True):
-    """subjectAltName: what TLS matches, decoded; the rest as (tag, content). ``texts``: names and addresses.
-    ``cut``: there are more than the ``MAX_NAMES`` that were read."""
+    """subjectAltName: what TLS matches, decoded; the rest as (tag, content).
+
+    ``texts`` are names and addresses in their order. ``cut``: there are more than the ``MAX_NAMES`` that were read.
+    """
 
     dns: tuple[str, ...] = ()
     ips: tuple[bytes, ...] = ()
@@ -134,14 +135,14 @@ class GeneralNames(Struct, frozen=True):
 
 
 class AuthorityKey(NamedTuple):
-    """Which key, and which certificate of the issuer: its own issuer (DER of the Name) and serial number (content)."""
+    """authorityKeyIdentifier: the issuer's key, and its certificate by issuer (DER) and serial number (content)."""
 
     identifier: bytes | None = None
     issuer: bytes | None = None
     serial: bytes | None = None
 
 
-# What holds where an extension is absent
+# Values where an extension is absent
 NO_NAMES: Final = GeneralNames()
 NO_CONSTRAINTS: Final[tuple[bool, int | None]] = (False, None)
 NO_KEY: Final = AuthorityKey()
@@ -149,9 +150,9 @@ NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
 def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
-    """The Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
+    """Read the Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
 
-    One that is there twice counts the first time, and is added to ``found_flaws``.
+    Of one that is there twice the first counts, and ``found_flaws`` gets a sentence.
     """
     found: dict[bytes, tuple[bool, bytes]] = {}
     count = 0
@@ -175,7 +176,7 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
 
 
 def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes]:
-    """What one Extension holds between ``at`` and ``end``: identifier, whether it is critical, content of extnValue."""
+    """Read the content of one Extension: (identifier, critical, content of extnValue)."""
     oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
     tag, value_start, value_stop = der.header_untrusted(data, oid_stop, end)
     critical = False
@@ -188,14 +189,14 @@ def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes]:
 
 
 def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
-    """Evidence on extensions that only some clients understand when they are critical; empty where there are none."""
+    """Return evidence on critical extensions that only some clients understand; empty if there are none."""
     found = [_HALF_UNDERSTOOD[oid] for oid in critical if oid in _HALF_UNDERSTOOD]
     refusing = {client for _, clients in found for client in clients}
     return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
 
 
 def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
-    """(cA, pathLenConstraint)."""
+    """Read basicConstraints: (cA, pathLenConstraint)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
     is_ca, length = False, None
     fields = der.children_untrusted(value, start, stop)
@@ -213,7 +214,7 @@ def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
 
 
 def key_usage_untrusted(value: bytes) -> int:
-    """The usages as a mask."""
+    """Read keyUsage as a mask."""
     start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
     _, bits = der.bits_untrusted(value, start, stop)
     mask = 0
@@ -224,7 +225,7 @@ def key_usage_untrusted(value: bytes) -> int:
 
 
 def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
-    """The purposes, by name where known and dotted otherwise."""
+    """Read extKeyUsage: the purposes by name where known, else dotted."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "extKeyUsage")
     found = []
     children = der.children_untrusted(value, start, stop)
@@ -239,7 +240,7 @@ def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
 
 
 def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
-    """GeneralNames; where the content of a name is wrong (not ASCII, an address of 5 bytes), ``flaw`` says so."""
+    """Read subjectAltName; ``flaw`` says if the content of a name is malformed (not ASCII, an address of 5 bytes)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "subjectAltName")
     dns: list[str] = []
     ips: list[bytes] = []
@@ -249,7 +250,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
     count = 0
     while start < stop and count < MAX_NAMES:
         count += 1
-        # as nearly all are; a call for each would be half of what reading costs
+        # nearly all have one byte of length; a call for each would double the time
         tag, at = value[start], start + 2
         if at <= stop and value[start + 1] < 128 and at + value[start + 1] <= stop and tag & 0x1F != 0x1F:
             end = at + value[start + 1]
@@ -261,9 +262,9 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
             if content.isascii():
                 name = content.decode("ascii")
             else:
-                # kept in a form that is valid text and cannot match any host name
+                # in a form that is valid text and cannot match any host name
                 name = content.decode("utf-8", "backslashreplace")
-                flaw = flaws.NAME_NOT_ASCII
+                flaw = malformations.NAME_NOT_ASCII
             dns.append(name)
             texts.append(name)
         elif tag == 0x87:
@@ -271,7 +272,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
                 ips.append(content)
                 texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
             else:
-                flaw = f"{flaws.ADDRESS_LENGTH} {len(content)} bytes"
+                flaw = f"{malformations.ADDRESS_LENGTH} {len(content)} bytes"
         elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
             others.append((tag, content))
         else:
@@ -280,7 +281,7 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
 
 
 def _address_text(content: bytes) -> str:
-    """An IPv6 address as RFC 5952 section 4 has it, and as ``ipaddress`` writes it in five times the time."""
+    """Return an IPv6 address as RFC 5952 section 4 writes it; ``ipaddress`` takes five times as long."""
     text = "{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}".format(*_GROUPS(content))
     zeros = max(_ZEROS.findall(text), key=lambda run: run.count("0"), default="")
     return text.replace(zeros, "::", 1) if zeros else text
@@ -292,7 +293,7 @@ _ZEROS: Final = re.compile(r"(?:^|:)0(?::0)+(?::|$)")
 
 
 def authority_key_untrusted(value: bytes) -> AuthorityKey:
-    """authorityKeyIdentifier: what it says of the issuer's key and of the issuer's own certificate."""
+    """Read authorityKeyIdentifier."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityKeyIdentifier")
     identifier = issuer = serial = None
     for tag, at, end in der.children_untrusted(value, start, stop):
@@ -307,13 +308,13 @@ def authority_key_untrusted(value: bytes) -> AuthorityKey:
 
 
 def subject_key_identifier_untrusted(value: bytes) -> bytes:
-    """The key's identifier."""
+    """Read subjectKeyIdentifier."""
     start, stop = der.whole_untrusted(value, der.OCTET_STRING, "subjectKeyIdentifier")
     return value[start:stop]
 
 
 def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(caIssuers URLs, OCSP URLs) of an authorityInfoAccess."""
+    """Read authorityInfoAccess: (caIssuers URLs, OCSP URLs)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
     issuers: list[str] = []
     ocsp: list[str] = []
@@ -338,7 +339,7 @@ def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[s
 
 
 def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
-    """The fullName of each point of cRLDistributionPoints: its GeneralNames as (tag, content)."""
+    """Read cRLDistributionPoints: for each point the GeneralNames of its fullName, as (tag, content)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
     points: list[tuple[tuple[int, bytes], ...]] = []
     while start < stop and len(points) < MAX_DESCRIPTIONS:
@@ -357,7 +358,7 @@ def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes]
 
 
 def points_of(value: bytes | None) -> tuple[tuple[tuple[int, bytes], ...], ...]:
-    """The same, none where there is no such extension or it cannot be read."""
+    """Read cRLDistributionPoints; empty if the extension is absent (``None``) or cannot be read."""
     try:
         return () if value is None else distribution_points_untrusted(value)
     except der.DerError:
@@ -365,7 +366,7 @@ def points_of(value: bytes | None) -> tuple[tuple[tuple[int, bytes], ...], ...]:
 
 
 def demands_staple_untrusted(value: bytes) -> bool:
-    """Whether a TLS feature extension (RFC 7633) names status_request (5) or status_request_v2 (17)."""
+    """Return whether a TLS feature extension (RFC 7633) has status_request (5) or status_request_v2 (17)."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "tlsFeature")
     return any(
         tag == der.INTEGER and der.integer_untrusted(value, at, end) in (5, 17)

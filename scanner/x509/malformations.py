@@ -1,7 +1,7 @@
-"""What can be wrong inside a certificate that still can be read: whom of the clients each flaw stops.
+"""What can be malformed in a certificate that can be read, and which clients refuse it for that.
 
-Parsers differ more than verifiers do: Go and Chromium are strict about what OpenSSL and Firefox never look at. What
-stands here was seen, with the versions that ``docs/clients.md`` names.
+Parsers differ more than verifiers do: Go and Chromium are strict about what OpenSSL and Firefox never look at. All of
+this was seen, with the versions that ``docs/clients.md`` names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WRONG_STRING: Final = "is not valid in the string type that it claims"
 EMPTY_CONSTRAINTS: Final = "nameConstraints: neither permits nor excludes anything"
 
 _EVERYBODY: Final = ("openssl", "curl", "python", "go", "java", "chrome", "firefox", "gnutls")
-# Part of the flaw's sentence -> who refuses. A flaw that is not here is one whose clients are not known.
+# Part of a flaw's sentence -> clients that refuse it. Of other flaws the clients are not known.
 _REFUSED_BY: Final = {
     NEGATIVE_SERIAL: ("go",),
     NAME_NOT_ASCII: ("go", "chrome"),
@@ -33,7 +33,7 @@ _REFUSED_BY: Final = {
 
 
 def refused_by(flaws: Iterable[str]) -> list[str] | None:
-    """The clients that refuse a certificate with these flaws; ``None`` where that is not known of one of them."""
+    """Return the clients that refuse a certificate with these flaws; ``None`` if that is not known of one of them."""
     found: set[str] = set()
     for flaw in flaws:
         clients = next((clients for part, clients in _REFUSED_BY.items() if part in flaw), None)

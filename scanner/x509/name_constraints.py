@@ -1,11 +1,23 @@
-"""Name constraints (RFC 5280 section 4.2.1.10): which names the certificates below a CA may carry.
+"""Name constraints (RFC 5280 section 4.2.1.10): which names the certificates below a CA may have.
 
-dNSName, iPAddress, directoryName, rfc822Name and uniformResourceIdentifier are understood. A constraint of any other
-type, or one with a minimum or maximum, refuses the certificates that carry a name of that type, as RFC 5280 asks of
-who cannot tell.
+The rules: every name of a certificate below must be within some permitted subtree of its type, if there is one, and
+within no excluded subtree. dNSName, iPAddress, directoryName, rfc822Name and uniformResourceIdentifier are
+understood; a constraint of any other type, or one with a minimum or maximum, refuses the certificates that have a
+name of that type, as RFC 5280 demands where an implementation cannot tell. Details that clients agree on and RFC 5280
+does not have: a leading dot in a dNSName means subdomains only, and an excluded domain also excludes a wildcard that
+would cover it.
 
-A check costs the constraints and the names, not their product: domains are sets of which a name's suffixes are looked
-up, networks are merged intervals, distinguished names a tree of relative names.
+The problem is not the rules but their cost. Compared one by one, names times constraints is a product, which two
+certificates of 100 kB make as large as 10^7, and each path through the CA would pay it again. So constraints become
+tables (``Subtrees``) in which a name is looked up: domains are sets, asked for each suffix of a name; networks are
+merged into intervals and bisected; distinguished names are a tree of relative names. The names of a certificate are
+prepared once for all CAs above it (``ConstrainedNames``). A check then costs names plus constraints, and the steps
+that it is charged (``trust.step_budget``) are known beforehand from sizes alone.
+``tests/x509/test_name_constraints.py`` counts look-ups.
+
+Extensions of more than ``READ_AT_ONCE`` bytes are read only when a path leads through their CA, after they were
+charged: a chain may carry a hundred such CAs that no path uses. OpenSSL and GnuTLS refuse a product of more than
+2^20, whatever the names are; ``trust.certificate_rules`` reports that before anything is compared.
 """
 
 from __future__ import annotations
@@ -14,16 +26,14 @@ import ipaddress
 import re
 from typing import Final
 
-from scanner.x509 import der
-from scanner.x509 import malformations as flaws
+from scanner.x509 import der, malformations
 from scanner.x509.distinguished import EMPTY_NAME, name_text, normalised
 from scanner.x509.extensions import GeneralNames
 from scanner.x509.subtrees import DIRECTORY, DNS, EMAIL, IP, URI, Subtrees
 
-# A URI or mailbox of more characters has a host of more than the 253 that exist, or is made to cost.
+# A URI or mailbox of more characters has a host of more than the 253 that exist, or is hostile.
 MAX_TEXT: Final = 4096
-# Bytes of constraints that are read with the certificate: some 1 ms in a chain of a hundred. What is longer is read, and
-# charged, when a path leads through the CA.
+# Bytes of constraints that are read with the certificate: some 1 ms in a chain of a hundred.
 READ_AT_ONCE: Final = 512
 # Subtrees read of one certificate: the longest lists of real CAs have some hundreds.
 MAX_SUBTREES: Final = 4096
@@ -42,7 +52,7 @@ _NAMES: Final = {
 
 
 class ConstrainedNames:
-    """The names of one certificate as constraints are held against them, made ready once for all CAs above it."""
+    """The names of one certificate, prepared for checks against the constraints of any number of CAs."""
 
     __slots__ = ("addresses", "directories", "dns", "steps", "texts", "types")
 
@@ -53,22 +63,22 @@ class ConstrainedNames:
         directories = [content for tag, content in names.others if tag == DIRECTORY]
         if subject != EMPTY_NAME:
             directories.append(subject)
-        # one name many times is one name
+        # each distinct one once
         self.directories = [normalised(content) for content in dict.fromkeys(directories)]
         self.texts: list[tuple[int, str]] = []
-        self.types: list[int] = []  # of names that are none of these
+        self.types: list[int] = []  # of names of all other types
         for tag, content in names.others:
             if tag in (EMAIL, URI):
                 self.texts.append((tag, content.decode("utf-8", "backslashreplace")))
             elif tag != DIRECTORY:
                 self.types.append(tag)
         self.texts += [(EMAIL, value) for kind, value in name_text(subject).attributes if kind == "emailAddress"]
-        # what a check costs, in steps of ``scanner.trust.step_budget``: a name is looked up label by label
+        # the cost of a check, in steps of ``scanner.trust.step_budget``: a name is looked up label by label
         self.steps = 2 + (len(self.dns) + len(self.addresses) + len(self.directories) + len(self.texts)) * 2 + size // 8
 
 
 def steps_to_read_names(names: GeneralNames, subject: bytes, size: int) -> int:
-    """Return what making ``ConstrainedNames`` of these costs, in steps of ``scanner.trust.step_budget``."""
+    """Return the cost of making ``ConstrainedNames`` of these, in steps of ``scanner.trust.step_budget``."""
     return 4 + 2 * len(names.dns) + size // (2 if names.others else 16) + len(subject) // 2
 
 
@@ -82,22 +92,22 @@ class NameConstraints:
         self.permitted = Subtrees()
         self.excluded = Subtrees()
         self.size = 0  # bytes of the extension
-        self.cut = False  # there are more than were read
+        self.cut = False  # there are more than MAX_SUBTREES, or they are malformed
         self._unread: bytes | None = None
 
     @property
     def count(self) -> int:
-        """How many subtrees there are on both sides."""
+        """The number of subtrees, permitted and excluded."""
         return self.permitted.count + self.excluded.count
 
     @property
     def steps(self) -> int:
-        """What making the tables costs, in steps of ``scanner.trust.step_budget``."""
+        """The cost of making the tables, in steps of ``scanner.trust.step_budget``."""
         return 4 + self.size // 2
 
     @property
     def unusual(self) -> tuple[str, ...]:
-        """The types of names beside DNS names, addresses, mailboxes and URIs that are constrained."""
+        """The types of constrained names other than DNS names, addresses, mailboxes and URIs."""
         types = self.permitted.others | self.excluded.others
         if self.permitted.directories or self.excluded.directories:
             types = types | {DIRECTORY}
@@ -105,7 +115,7 @@ class NameConstraints:
 
     @classmethod
     def read_untrusted(cls, value: bytes) -> NameConstraints:
-        """Read the content of the extension, but of a long one only when ``load`` asks for it; raises only ``DerError``."""
+        """Read the content of the extension; a long one is kept for ``load``. Raises only ``DerError``."""
         constraints = cls()
         constraints.size = len(value)
         if len(value) > READ_AT_ONCE:
@@ -115,7 +125,7 @@ class NameConstraints:
         return constraints
 
     def load(self) -> str | None:
-        """Read what was put off; what is wrong with it, in words."""
+        """Read a long extension; return what is malformed in it, in words."""
         value = self._unread
         if value is not None:
             self._unread = None
@@ -136,10 +146,10 @@ class NameConstraints:
             else:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
         if not self.permitted.count and not self.excluded.count:
-            raise der.DerError(flaws.EMPTY_CONSTRAINTS)
+            raise der.DerError(malformations.EMPTY_CONSTRAINTS)
 
     def violation(self, names: ConstrainedNames) -> str | None:
-        """The first of ``names`` that is not allowed, in words; ``None`` where all are."""
+        """Return the first of ``names`` that is not allowed, in words; ``None`` if all are."""
         permitted, excluded = self.permitted, self.excluded
         bounded = permitted.bounded | excluded.bounded
         if names.dns and (permitted.has(DNS) or excluded.has(DNS)):
@@ -200,7 +210,7 @@ def _is_host_name(name: str) -> bool:
 
 
 def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees) -> bool:
-    """Read the subtrees of one side; true where there are more than are read."""
+    """Read the subtrees of one side; return True if there are more than ``MAX_SUBTREES``."""
     while start < stop:
         if side.count == MAX_SUBTREES:
             return True
@@ -245,6 +255,6 @@ def _add_domain_untrusted(content: bytes, side: Subtrees) -> None:
     if not _is_host_name(bare) or bare.startswith("*"):
         raise der.DerError("nameConstraints: a dNSName that is no domain")
     (side.below if domain.startswith(".") else side.domains).add(bare)
-    # ".example.com" excluded: "*.example.com" is below it as it stands; "example.com" excluded: "*.com" would cover it.
+    # ".example.com" excluded: "*.example.com" is below it; "example.com" excluded: "*.com" would cover it.
     if not domain.startswith("."):
         side.parents.add(bare.partition(".")[2])

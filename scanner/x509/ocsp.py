@@ -1,12 +1,12 @@
 """OCSP responses (RFC 6960, RFC 5019): read, and verified for one certificate.
 
-A response counts if it is about the very certificate, signed by its issuer or by a responder to which the issuer delegated
-this, and current (``scanner.trust.revocation`` adds the time). A nonce is neither sent nor expected: responses are made
-ahead of time everywhere. Responses come from responders and servers, so every error is an ``OcspError`` with a message for
-a person.
+A response counts if it is about the very certificate, signed by its issuer or by a responder to which the issuer
+delegated this, and current (``scanner.trust.revocation`` adds the time). A nonce is neither sent nor expected:
+responses are made ahead of time everywhere. Responses come from responders and servers, so every error is an
+``OcspError`` with a message for a person.
 
-Why not ``cryptography.x509.ocsp``, which reads a response in half the time (6 and 13 microseconds, once for each)? Tried with
-version 50 on the 2,100 responses of the tests, most of them damaged:
+Why not ``cryptography.x509.ocsp``, which reads a response in half the time (6 and 13 microseconds, once for each)?
+Tried with version 50 on the 2,100 responses of the tests, most of them damaged:
 
 - it has no parameters of the signature algorithm, so no response signed with RSASSA-PSS can be verified with it;
 - one certificate beside the responder's that its strict parser refuses (a malformed time is enough) costs the whole
@@ -34,15 +34,15 @@ from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted
 
 # A response for one certificate has 300 bytes to 3 KB; those with a chain of signers in them some 10 KB.
 MAX_RESPONSE_BYTES: Final = 256 << 10
-# Responses about many certificates at once are allowed and hardly exist.
+# Responses about many certificates at once are allowed and rare.
 MAX_SINGLES: Final = 1000
 # The responder's certificate is one; some send the chain above it too.
 MAX_CERTIFICATES: Final = 8
 # RFC 5280 section 4.1.2.2 allows 20 bytes; some CAs have exceeded it, and none by this much.
 MAX_SERIAL_BYTES: Final = 1024
-# Hexadecimal digits of a stranger's serial number that an error message shows.
+# Hexadecimal digits of a serial number that an error message shows.
 SERIAL_SHOWN: Final = 64
-# Characters of an error message: the names in it are a stranger's, and can fill the whole response.
+# Characters of an error message: the names in it are from the response, and may fill it.
 MAX_MESSAGE: Final = 1000
 
 _BASIC: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1.1")
@@ -76,10 +76,10 @@ REASONS: Final = {
 
 
 class OcspError(Exception):
-    """These bytes prove nothing about the certificate; the message says why, in words for a person.
+    """These bytes prove nothing about the certificate; the message tells a person why.
 
-    ``fault`` is the same in one word, since clients differ in which of these they forgive: "malformed", "refused",
-    "try-later", "other-certificate", "signature", "signer".
+    ``fault`` is the kind of error, since clients differ in which they tolerate: "malformed", "refused", "try-later",
+    "other-certificate", "signature", "signer".
     """
 
     def __init__(self, message: str, fault: str = "malformed") -> None:
@@ -88,11 +88,11 @@ class OcspError(Exception):
 
 
 class OcspRefusal(OcspError):
-    """The responder answered that it will not answer (OCSPResponseStatus other than successful)."""
+    """The responder refused (OCSPResponseStatus other than successful)."""
 
 
 class SingleResponse(Struct, frozen=True):
-    """What a response says of one certificate. Times are seconds since the epoch; ``reason`` is of ``REASONS``."""
+    """The status of one certificate. Times are seconds since the epoch; ``reason`` is one of ``REASONS``."""
 
     hash_name: str | None
     issuer_name_hash: bytes
@@ -108,7 +108,7 @@ class SingleResponse(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """A BasicOCSPResponse, read and not yet believed. One of ``responder_name`` (DER) and ``responder_key`` is set."""
+    """A BasicOCSPResponse, read and not verified. One of ``responder_name`` (DER) and ``responder_key`` is set."""
 
     tbs_der: bytes
     algorithm: SignatureAlgorithm
@@ -122,8 +122,9 @@ class Response(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """A response whose signature and subject hold for one certificate. The signer's certificate is valid in
-    [``not_before``, ``not_after``]: time is the caller's matter.
+    """A response that is about one certificate and whose signature verifies.
+
+    The signer's certificate is valid in [``not_before``, ``not_after``], which the caller compares with the time.
     """
 
     single: SingleResponse
@@ -137,7 +138,7 @@ class Verified(Struct, frozen=True):
 # --- reading ---------------------------------------------------------------------------------------
 
 
-# A staple is read for the SCTs in it and to be verified: those of the moment, of the usual sizes.
+# A staple is read twice in a row, for the SCTs in it and to verify it.
 @bounded_memo(32, 16_384)
 def parse_untrusted(data: bytes) -> Response:
     """Read an OCSPResponse (RFC 6960 section 4.2.1); raises only ``OcspError``."""
@@ -150,7 +151,7 @@ def parse_untrusted(data: bytes) -> Response:
 
 
 def what_instead(data: bytes) -> str | None:
-    """What these bytes are where they are evidently no DER: for the words of an error."""
+    """Return what these bytes are if they are evidently not DER, for an error message."""
     if not data:
         return "empty"
     start = data[:512].lstrip().lower()
@@ -290,7 +291,7 @@ def _single(data: bytes, at: int, end: int) -> SingleResponse:
 
 
 def reason_untrusted(data: bytes, start: int, stop: int) -> str:
-    """The content of a CRLReason as its name, a number's text where it has none."""
+    """Decode the content of a CRLReason to its name, or to its number as text."""
     number = der.integer_untrusted(data, start, stop)
     return REASONS.get(number) or str(number)
 
@@ -304,10 +305,7 @@ def _unknown_critical(found: Mapping[bytes, tuple[bool, bytes]]) -> str | None:
 
 
 def verify_untrusted(data: bytes, certificate: Certificate, issuer: Certificate) -> Verified:
-    """What ``data`` says of ``certificate``, issued by ``issuer``, if it may say so; raises only ``OcspError``.
-
-    Nothing here depends on the time of day.
-    """
+    """Verify what ``data`` says of ``certificate``, issued by ``issuer``, time apart; raises only ``OcspError``."""
     response = parse_untrusted(data)
     for unknown in (*[single.unknown_critical for single in response.singles], response.unknown_critical):
         if unknown is not None:
@@ -339,7 +337,7 @@ def verify_untrusted(data: bytes, certificate: Certificate, issuer: Certificate)
 
 
 def _about(response: Response, certificate: Certificate, issuer: Certificate) -> SingleResponse:
-    """The part about this certificate: a revoked one before any other, then the newest."""
+    """Return the part about this certificate: a revoked one before any other, then the newest."""
     serial = int(certificate.serial, 16)
     found = []
     for single in response.singles:
@@ -357,7 +355,7 @@ def _about(response: Response, certificate: Certificate, issuer: Certificate) ->
 
 
 def _names(response: Response, signer: Certificate) -> bool:
-    """The responderID is this certificate's subject or key (RFC 6960 section 4.2.2.3)."""
+    """Return whether responderID is this certificate's subject or key (RFC 6960 section 4.2.2.3)."""
     if response.responder_name is not None:
         return response.responder_name == signer.subject_der or comparable(response.responder_name) == comparable(
             signer.subject_der
@@ -370,7 +368,7 @@ def _signed(response: Response, signer: Certificate) -> bool:
 
 
 def _objection(signer: Certificate, issuer: Certificate) -> str | None:
-    """Why this certificate may not answer for the issuer (RFC 6960 section 4.2.2.2); ``None`` where it may."""
+    """Return why this certificate may not sign for the issuer (RFC 6960 section 4.2.2.2); ``None`` if it may."""
     if "OCSPSigning" not in (signer.extended_key_usage or ()):
         return f"its signer {signer.subject} is not allowed to sign OCSP responses"
     if comparable(signer.issuer_der) != comparable(issuer.subject_der) or signer.signed_by(issuer) is not True:

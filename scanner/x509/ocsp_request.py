@@ -1,4 +1,4 @@
-"""OCSP requests (RFC 6960 section 4.1): how a certificate is named, and how a responder is asked about it."""
+"""OCSP requests (RFC 6960 section 4.1) and their URLs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NULL: Final = b"\x05\x00"
 
 
 def key_bits(certificate: Certificate) -> bytes:
-    """The content of subjectPublicKey: what key hashes are made over."""
+    """Return the content of subjectPublicKey, of which key hashes are made."""
     data = certificate.spki_der
     start, stop = der.whole_untrusted(data, der.SEQUENCE, "subjectPublicKeyInfo")
     _, algorithm_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "key algorithm")
@@ -35,14 +35,14 @@ def key_bits(certificate: Certificate) -> bytes:
 
 
 def digest(name: str, data: bytes) -> bytes:
-    """A hash that names and does not protect."""
+    """Return a hash that identifies and does not protect."""
     return hashlib.new(name, data, usedforsecurity=False).digest()
 
 
 def encode_request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
-    """The DER of an OCSPRequest about one certificate.
+    """Return the DER of an OCSPRequest about one certificate.
 
-    CertID with SHA-1 is what every responder knows (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
+    Every responder knows a CertID with SHA-1 (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
     """
     number = int(certificate.serial, 16)
     identifier = der.encoded(
@@ -50,14 +50,14 @@ def encode_request(certificate: Certificate, issuer: Certificate, *, hash_name: 
         der.encoded(der.SEQUENCE, der.encoded(der.OID, _OIDS[hash_name]), _NULL),
         der.encoded(der.OCTET_STRING, digest(hash_name, certificate.issuer_der)),
         der.encoded(der.OCTET_STRING, digest(hash_name, key_bits(issuer))),
-        der.encoded(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)),
+        der.encoded(der.INTEGER, der.integer_content(number)),
     )
     listed = der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, identifier))
     return der.encoded(der.SEQUENCE, der.encoded(der.SEQUENCE, listed))
 
 
 def get_url(url: str, asked: bytes) -> str | None:
-    """The URL that asks by GET (RFC 6960 appendix A.1); ``None`` where it is too long and POST is to be used."""
+    """Return the URL of the request by GET (RFC 6960 appendix A.1); ``None`` if it is too long, and POST is needed."""
     path = quote(base64.b64encode(asked).decode("ascii"), safe="")
     whole = url + ("" if url.endswith("/") else "/") + path
     return whole if len(whole.encode()) <= MAX_GET_BYTES else None

@@ -1,4 +1,4 @@
-"""PEM (RFC 7468) as people's files really are: many blocks, text between them, CRLF, other kinds of block."""
+"""Reads PEM (RFC 7468) as files are in practice: many blocks, text between them, CRLF, blocks of other kinds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LABELS: Final = frozenset({b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTI
 
 
 def blocks(text: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-    """(label, content) of each block, ``None`` where the content is not base64; one pass, linear in the text."""
+    """Yield (label, content) of each block; the content is ``None`` if it is not base64. Linear in the text."""
     label: bytes | None = None
     lines: list[bytes] = []
     for line in text.replace(b"\r", b"\n").split(b"\n"):
@@ -26,12 +26,12 @@ def blocks(text: bytes) -> Iterator[tuple[bytes, bytes | None]]:
             except binascii.Error:
                 yield label, None
             label = None
-        elif label is not None and b":" not in stripped:  # RFC 1421 headers stand before the body of encrypted blocks
+        elif label is not None and b":" not in stripped:  # encrypted blocks begin with the headers of RFC 1421
             lines.append(b"".join(stripped.split()))
 
 
 def certificates_in_pem(text: bytes) -> Iterator[bytes]:
-    """The DER of each certificate block that is base64; blocks of other kinds are passed over."""
+    """Yield the DER of each certificate block that is base64; blocks of other kinds are skipped."""
     for label, content in blocks(text):
         if label in _LABELS and content:
             yield _first_element(content) if label.startswith(b"TRUSTED") else content

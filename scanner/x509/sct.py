@@ -1,7 +1,8 @@
-"""Signed certificate timestamps (RFC 6962 section 3): read, and verified with a log's key.
+"""Reads signed certificate timestamps (RFC 6962 section 3), and verifies them with a log's key.
 
-An SCT inside a certificate was made over the precertificate, which has to be rebuilt from what was issued: the signed
-part without the list of SCTs. That is done by cutting the DER, so that every other byte stays as the CA wrote it.
+The signature of an SCT inside a certificate is over the precertificate, which has to be rebuilt from what was issued:
+the signed part without the list of SCTs. That is done by cutting the DER, so that every other byte stays as the CA
+wrote it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _ALGORITHMS: Final = {
 
 
 class SctError(Exception):
-    """The bytes are no SCT, or no list of them, that can be read."""
+    """The bytes are not an SCT, or a list of them, that can be read."""
 
 
 class Sct(Struct, frozen=True):
@@ -54,7 +55,7 @@ class Sct(Struct, frozen=True):
 
     @property
     def time(self) -> float:
-        """When the log promised to include it, seconds since the epoch."""
+        """The timestamp in seconds since the epoch."""
         return self.timestamp / 1000
 
 
@@ -62,9 +63,9 @@ class Sct(Struct, frozen=True):
 
 
 def list_untrusted(data: bytes) -> tuple[bytes, ...]:
-    """The SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3); raises only ``SctError``.
+    """Return the first ``MAX_SCTS`` SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3).
 
-    Those after the first ``MAX_SCTS`` are left out.
+    Raises only ``SctError``.
     """
     if len(data) < 2 or int.from_bytes(data[:2], "big") != len(data) - 2:
         raise SctError("the list's length does not fit")
@@ -108,16 +109,13 @@ def sct_untrusted(data: bytes) -> Sct:
 
 
 def embedded_untrusted(certificate: Certificate) -> tuple[bytes, ...]:
-    """The SerializedSCTs inside a certificate, none where there is no list; raises only ``SctError``."""
+    """Return the SerializedSCTs inside a certificate; raises only ``SctError``."""
     extension = certificate.extension(SCT_LIST)
     return () if extension is None else _in_octets_untrusted(extension)
 
 
 def sct_times_untrusted(certificate: Certificate) -> tuple[float, ...]:
-    """The times of the SCTs inside a certificate, seconds since the epoch, earliest first; no signature is verified.
-
-    Those that cannot be read are left out.
-    """
+    """Return the times (epoch seconds) of the readable SCTs inside a certificate, sorted; verifies nothing."""
     times = []
     try:
         serialized = embedded_untrusted(certificate)
@@ -132,9 +130,9 @@ def sct_times_untrusted(certificate: Certificate) -> tuple[float, ...]:
 
 
 def stapled_untrusted(response: bytes, certificate: Certificate) -> tuple[bytes, ...]:
-    """The SerializedSCTs that an OCSP response (RFC 6960) has for a certificate; raises only ``SctError``.
+    """Return the SerializedSCTs that an OCSP response (RFC 6960) has for a certificate; raises only ``SctError``.
 
-    The response's own signature is not looked at: an SCT proves itself.
+    The response is not verified: an SCT has a signature of its own.
     """
     try:
         singles = ocsp.parse_untrusted(response).singles
@@ -161,9 +159,9 @@ def _in_octets_untrusted(content: bytes) -> tuple[bytes, ...]:
 
 
 def precertificate_untrusted(certificate: Certificate) -> bytes:
-    """The TBSCertificate that logs signed (RFC 6962 section 3.2): the issued one without its SCT list.
+    """Return the TBSCertificate that logs signed (RFC 6962 section 3.2): the issued one without its SCT list.
 
-    The poison goes too, where somebody presents the precertificate itself. Raises only ``SctError``.
+    The poison extension is removed too, in case a precertificate itself is presented. Raises only ``SctError``.
     """
     try:
         return _without_untrusted(certificate.tbs_der, frozenset((SCT_LIST, POISON)))
@@ -199,19 +197,19 @@ def _without_untrusted(tbs: bytes, oids: frozenset[bytes]) -> bytes:
 
 
 def x509_entry(certificate: Certificate) -> bytes:
-    """What a log signs for a certificate as it was issued: entry type and ASN.1Cert (RFC 6962 section 3.2)."""
+    """Return what a log signs for an issued certificate: entry type and ASN.1Cert (RFC 6962 section 3.2)."""
     return _X509_ENTRY + len(certificate.der).to_bytes(3, "big") + certificate.der
 
 
 def precert_entry_untrusted(certificate: Certificate, issuer: Certificate) -> bytes:
-    """What a log signed before the certificate was issued: entry type and PreCert; raises only ``SctError``."""
+    """Return what a log signed before the certificate was issued: entry type and PreCert; raises only ``SctError``."""
     rebuilt = precertificate_untrusted(certificate)
     key_hash = hashlib.sha256(issuer.spki_der).digest()
     return _PRECERT_ENTRY + key_hash + len(rebuilt).to_bytes(3, "big") + rebuilt
 
 
 def signature_flaw(sct: Sct, entry: bytes, key: CertificatePublicKeyTypes) -> str | None:
-    """What is wrong with an SCT's signature over an entry; ``None`` where the log's key verifies it."""
+    """Return what is wrong with an SCT's signature over an entry; ``None`` if the log's key verifies it."""
     algorithm = _ALGORITHMS.get(sct.algorithm)
     if algorithm is None:
         return "its signature is of a kind that logs do not use"

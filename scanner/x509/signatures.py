@@ -1,8 +1,9 @@
-"""Signature algorithms (RFC 5280 section 4.1.1.2): their names, their weakness, and the one place that verifies signatures.
+"""Signature algorithms (RFC 5280 section 4.1.1.2): their names, their weakness, and the one place that verifies
+signatures.
 
-Certificates, CRLs, OCSP responses and SCTs are verified here, and what servers sign in their handshakes. ``cryptography``
-does the work on digests that ``hashlib`` makes. That costs nothing (14.5 us for RSA of 2048 bits, 14.8 where
-``cryptography`` hashes too), and other threads run while a list of 64 MB is hashed.
+Certificates, CRLs, OCSP responses and SCTs are verified here, and what servers sign in their handshakes.
+``cryptography`` does the work on digests that ``hashlib`` makes. That costs nothing (14.5 us for RSA of 2048 bits,
+14.8 where ``cryptography`` hashes too), and other threads run while a list of 64 MB is hashed.
 """
 
 from __future__ import annotations

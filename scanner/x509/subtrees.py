@@ -1,4 +1,4 @@
-"""One side of a CA's name constraints (RFC 5280 section 4.2.1.10), permitted or excluded, as tables to look names up in."""
+"""One side of a CA's name constraints (RFC 5280 section 4.2.1.10), permitted or excluded, as look-up tables."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ IP: Final = 0x87
 
 
 class Subtrees:
-    """One side, permitted or excluded, as tables in which a name is found without a look at every subtree.
+    """One side, permitted or excluded, as tables in which a name is found without comparing it with every subtree.
 
-    Those of addresses, directories and texts are made when they are first asked for.
+    Those of addresses, directories and texts are made at the first look-up.
     """
 
     __slots__ = (
@@ -41,7 +41,7 @@ class Subtrees:
     def __init__(self) -> None:
         self.count = 0
         self.domains: set[str] = set()  # the domain and everything under it
-        self.below: set[str] = set()  # written with a leading dot: only what is under it
+        self.below: set[str] = set()  # given with a leading dot: only what is under it
         self.parents: set[str] = set()  # the domains one label above those
         self.all_dns = False
         self.addresses: list[tuple[bytes, bytes]] = []
@@ -54,7 +54,7 @@ class Subtrees:
         self._texts: dict[int, _Texts] = {}
 
     def has(self, tag: int) -> bool:
-        """Whether this side says anything about names of this type."""
+        """Return whether this side has subtrees of this type."""
         if tag == DNS:
             return bool(self.domains or self.below or self.all_dns)
         if tag == IP:
@@ -64,7 +64,7 @@ class Subtrees:
         return tag in self.texts or tag in self.others
 
     def holds_dns(self, name: str) -> bool:
-        """Whether a dNSName, given in lower case, lies within."""
+        """Return whether a dNSName, in lower case, is within."""
         if self.all_dns:
             return True
         if name in self.domains:
@@ -78,11 +78,11 @@ class Subtrees:
         return False
 
     def meets_wildcard(self, name: str) -> bool:
-        """Whether ``*.parent`` stands for some name that lies within, even where not all do."""
+        """Return whether a wildcard matches some name that is within, even if not all are."""
         return name.startswith("*.") and name[2:] in self.parents
 
     def holds_address(self, address: bytes) -> bool:
-        """Whether an address lies within; one of the other family never does."""
+        """Return whether an address is within; one of another family never is."""
         if self._intervals is None:
             self._intervals = _merged(self.addresses)
         found = self._intervals.get(len(address))
@@ -94,7 +94,7 @@ class Subtrees:
         return place > 0 and value <= lasts[place - 1]
 
     def holds_directory(self, name: Normalised) -> bool:
-        """Whether a distinguished name lies within; ``None``, one that cannot be read, never does."""
+        """Return whether a distinguished name is within; ``None``, one that cannot be read, never is."""
         if self._directories is None:
             self._directories = _tree([normalised(base) for base in self.directories])
         branch: _Tree = self._directories
@@ -112,7 +112,7 @@ class Subtrees:
         return False
 
     def holds_text(self, tag: int, text: str) -> bool:
-        """Whether a mailbox or URI lies within."""
+        """Return whether a mailbox or URI is within."""
         table = self._texts.get(tag)
         if table is None:
             table = self._texts[tag] = _Texts(tag, self.texts.get(tag, ()))
@@ -124,7 +124,7 @@ class Subtrees:
         return host is not None and table.holds_host(host)
 
 
-# Relative names that lead on; below ``None`` stands nothing: a base ends there
+# Relative name -> what may follow it; the key ``None`` marks the end of a base
 _Tree: TypeAlias = "dict[tuple[tuple[str, str], ...] | None, _Tree]"
 
 
@@ -140,7 +140,7 @@ def _tree(bases: Iterable[Normalised]) -> _Tree:
 
 
 def _merged(networks: Iterable[tuple[bytes, bytes]]) -> dict[int, tuple[list[int], list[int]]]:
-    """Networks as intervals that do not overlap: bytes of an address -> first addresses, in order, and last ones."""
+    """Return networks as disjoint intervals: bytes of an address -> (sorted first addresses, their last ones)."""
     found: dict[int, tuple[list[int], list[int]]] = {}
     for base, mask in sorted(networks):
         firsts, lasts = found.setdefault(len(base), ([], []))
@@ -162,7 +162,7 @@ class _Texts:
     def __init__(self, tag: int, constraints: Iterable[str]) -> None:
         self.mailboxes: set[str] = set()
         self.hosts: set[str] = set()
-        self.domains: set[str] = set()  # written with a leading dot: what is under it
+        self.domains: set[str] = set()  # given with a leading dot: what is under it
         self.everything = False
         for constraint in constraints:
             local, at, domain = constraint.rpartition("@")
@@ -171,13 +171,14 @@ class _Texts:
             elif not constraint:
                 self.everything = True
             else:
-                # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section 4.2.1.10).
+                # For mailboxes and URIs a domain without a leading dot means that host alone (RFC 5280 section
+                # 4.2.1.10).
                 self.hosts.add(constraint.lower())
                 if constraint.startswith("."):
                     self.domains.add(constraint.lower())
 
     def holds_host(self, host: str) -> bool:
-        """Whether a host, in lower case, is one of these or under one of these."""
+        """Return whether a host, in lower case, is one of these or under one of these."""
         if self.everything or host in self.hosts:
             return True
         at = host.find(".") if self.domains else -1

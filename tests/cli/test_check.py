@@ -43,13 +43,13 @@ def test_a_page_for_a_person(fleet: Fleet, options: list[str], call: Call) -> No
     assert all(line == line.rstrip() for line in shown.out.splitlines())
 
 
-def test_several_targets_in_their_order(fleet: Fleet, options: list[str], call: Call) -> None:
+def test_findings_are_shown_in_the_order_of_the_targets(fleet: Fleet, options: list[str], call: Call) -> None:
     shown = call("check", address_of(fleet, "plain-http"), "bad name", address_of(fleet, "healthy"), "--json", *options)
 
     assert [orjson.loads(line)["outcome"] for line in shown.out.splitlines()] == ["fail", "invalid", "ok"]
 
 
-def test_fail_on(fleet: Fleet, options: list[str], call: Call) -> None:
+def test_fail_on_sets_the_exit_status(fleet: Fleet, options: list[str], call: Call) -> None:
     assert call("check", address_of(fleet, "expired"), "--fail-on", "certificate-expired", *options).status == 1
     assert call("check", address_of(fleet, "expired"), "--fail-on", "dns", *options).status == 0
 
@@ -112,13 +112,13 @@ def test_files_are_judged_without_a_network(files: Path, call: Call) -> None:
     ],
     ids=" ".join,
 )
-def test_what_is_refused(words: list[str], files: Path, call: Call) -> None:
+def test_wrong_combinations_of_options_are_refused(words: list[str], files: Path, call: Call) -> None:
     (files / "garbage.pem").write_text("-----BEGIN CERTIFICATE-----\n!!!\n")
 
     refused(call("check", *[word.format(files=files) for word in words]))
 
 
-def test_control_c(tmp_path: Path) -> None:
+def test_control_c_ends_it_with_status_3(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with subprocess.Popen(
@@ -133,7 +133,7 @@ def test_control_c(tmp_path: Path) -> None:
     assert (process.returncode, out, err.strip()) == (3, b"", b"tlsweep: interrupted")
 
 
-def test_chinese(fleet: Fleet, call: Call, options: list[str]) -> None:
+def test_lang_zh_translates_the_page(fleet: Fleet, call: Call, options: list[str]) -> None:
     """Sentences and labels follow the language; codes, causes, keys and commands do not."""
     target = address_of(fleet, "expired")
     shown = call("check", target, "--lang", "zh", *options)

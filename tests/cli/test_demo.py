@@ -13,7 +13,7 @@ from tests.cli.conftest import Call, command, environment, refused
 from tests.cli.test_scan import findings
 
 
-def test_it_shows_the_fleet_and_serves_it(tmp_path: Path, call: Call) -> None:
+def test_the_demo_shows_its_fleet_and_serves_it(tmp_path: Path, call: Call) -> None:
     directory = tmp_path / "fleet"
     with subprocess.Popen(
         command("demo", directory, "--serve"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -48,14 +48,14 @@ def test_it_shows_the_fleet_and_serves_it(tmp_path: Path, call: Call) -> None:
     assert "addresses of one-expired.demo.test that were tried do not agree" not in out
 
 
-def test_a_directory_of_somebody_is_left_alone(tmp_path: Path, call: Call) -> None:
+def test_a_directory_with_other_files_is_refused(tmp_path: Path, call: Call) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
 
     assert "thesis.tex" in refused(call("demo", tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_place_that_cannot_be_a_directory(tmp_path: Path, call: Call) -> None:
+def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path: Path, call: Call) -> None:
     (tmp_path / "file").write_text("precious")
 
     refused(call("demo", tmp_path / "file"))

@@ -6,7 +6,7 @@ from scanner.cli.demo_page import leading_diagnosis
 from scanner.model.findings import Finding
 
 
-def test_an_error_names_a_finding_else_what_comesleading_diagnosis() -> None:
+def test_the_first_error_leads_else_the_first_diagnosis() -> None:
     def finding(*severities: str) -> Finding:
         return cast("Finding", {"diagnoses": [{"severity": severity} for severity in severities]})
 

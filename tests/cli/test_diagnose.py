@@ -22,7 +22,7 @@ def findings(roots: Path) -> Path:
     return run(roots, *SEEN)
 
 
-def test_the_same_bytes_and_a_word_on_it(findings: Path, tmp_path: Path, call: Call) -> None:
+def test_unchanged_findings_are_written_byte_for_byte_and_counted(findings: Path, tmp_path: Path, call: Call) -> None:
     output = tmp_path / "again.ndjson"
     done = call("diagnose", findings, "-o", output)
 
@@ -34,7 +34,7 @@ def test_the_same_bytes_and_a_word_on_it(findings: Path, tmp_path: Path, call: C
     assert output.read_bytes() == findings.read_bytes()
 
 
-def test_standard_input_and_output(findings: Path) -> None:
+def test_findings_are_read_from_a_pipe_and_written_to_one(findings: Path) -> None:
     done = run_process("diagnose", "-", stdin=gzip.compress(findings.read_bytes()))
 
     assert (done.returncode, done.stdout) == (0, findings.read_bytes())
@@ -45,7 +45,7 @@ def test_a_compressed_output_is_a_findings_file_again(findings: Path, tmp_path: 
     assert call("diagnose", tmp_path / "a.ndjson.zst").out.encode() == findings.read_bytes()
 
 
-def test_options_that_are_given_win(findings: Path, roots: Path, call: Call) -> None:
+def test_given_options_override_those_of_the_run(findings: Path, roots: Path, call: Call) -> None:
     assert call("diagnose", findings, "--fail-on", "revoked").status == 0
     done = call("diagnose", findings, "--at", "2099-01-01", "--fail-on", "certificate-expired")
     assert done.status == 1 and "changed (" in done.err
@@ -55,7 +55,7 @@ def test_options_that_are_given_win(findings: Path, roots: Path, call: Call) -> 
     assert "untrusted-ca" in call("diagnose", findings).err
 
 
-def test_a_directory_that_moved(findings: Path, tmp_path: Path, call: Call) -> None:
+def test_files_of_the_run_are_found_beside_the_findings(findings: Path, tmp_path: Path, call: Call) -> None:
     moved = tmp_path / "elsewhere"
     moved.mkdir()
     for path in (findings, findings.with_name("roots.pem")):
@@ -64,7 +64,9 @@ def test_a_directory_that_moved(findings: Path, tmp_path: Path, call: Call) -> N
     assert done.status == 0 and f"trusting what the run trusted: {moved}" in done.err and " 0 changed" in done.err
 
 
-def test_certificates_of_a_part(findings: Path, tmp_path: Path, call: Call) -> None:
+def test_certificates_missing_from_the_findings_come_from_another_file(
+    findings: Path, tmp_path: Path, call: Call
+) -> None:
     first, second = findings.read_bytes().splitlines(keepends=True)[:2]
     part, beside = tmp_path / "part.ndjson", tmp_path / "certificates.ndjson"
     part.write_bytes(second + b"garbage\n")
@@ -72,16 +74,18 @@ def test_certificates_of_a_part(findings: Path, tmp_path: Path, call: Call) -> N
 
     done = call("diagnose", part)
     assert (done.status, done.out.encode()) == (0, second)  # as it was
-    told = done.err.splitlines()
-    assert told[2:-1] == [
+    log = done.err.splitlines()
+    assert log[2:-1] == [
         "tlsweep: 1 finding is as it was, since it cannot be judged again (first: www.example.org: the certificate "
         f"'{leaf().sha256[:16]}' is in none of the files)",
     ]
-    assert told[-1].startswith("tlsweep: 1 line left out: no finding (first: line 2: not JSON")
+    assert log[-1].startswith("tlsweep: 1 line left out: no finding (first: line 2: not JSON")
     assert " 1 the same" in call("diagnose", part, "--certificates", beside).err
 
 
-def test_nothing_is_overwritten(findings: Path, roots: Path, tmp_path: Path, call: Call) -> None:
+def test_inputs_and_existing_outputs_are_not_overwritten(
+    findings: Path, roots: Path, tmp_path: Path, call: Call
+) -> None:
     before = findings.read_bytes()
     assert "exists already" in refused(call("diagnose", findings, "-o", roots))
     for path in (findings, roots):
@@ -91,7 +95,7 @@ def test_nothing_is_overwritten(findings: Path, roots: Path, tmp_path: Path, cal
     assert call("diagnose", findings, "-o", tmp_path / "new", "--force").status == 0
 
 
-def test_files_that_cannot_be_used(findings: Path, tmp_path: Path, call: Call) -> None:
+def test_unusable_files_are_refused_in_one_line(findings: Path, tmp_path: Path, call: Call) -> None:
     assert "no findings" in refused(call("diagnose", "/dev/null"))
     assert "cannot read" in refused(call("diagnose", tmp_path / "gone"))
     assert "cannot read" in refused(call("diagnose", tmp_path))

@@ -24,7 +24,7 @@ def nights(tmp_path: Path) -> tuple[str, str]:
     return write(tmp_path / "old.ndjson", old), write(tmp_path / "new.ndjson", new)
 
 
-def test_the_table_and_the_exit_status(call: Call, nights: tuple[str, str]) -> None:
+def test_table_and_exit_status(call: Call, nights: tuple[str, str]) -> None:
     plain = call("diff", *nights)
     assert (plain.status, plain.err) == (0, "")
     assert "New failures" in plain.out
@@ -48,7 +48,7 @@ def test_json_is_one_document(call: Call, nights: tuple[str, str]) -> None:
         (["-", "-"], "standard input"),
     ],
 )
-def test_what_cannot_be_compared(
+def test_what_cannot_be_compared_is_refused(
     call: Call, nights: tuple[str, str], tmp_path: Path, words: list[str], reason: str
 ) -> None:
     (tmp_path / "empty").touch()
@@ -81,7 +81,7 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def test_a_webhook_is_told(call: Call, nights: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_gets_a_summary(call: Call, nights: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "FIRST_PAUSE", 0.001)
     with receiver(503, 503, 200) as (url, got):
         done = call("diff", *nights, "--fail-on", "new", "--webhook", url)
@@ -91,7 +91,7 @@ def test_a_webhook_is_told(call: Call, nights: tuple[str, str], monkeypatch: pyt
     assert (got[2]["matched"], got[2]["counts"]["new"]) == (["new"], 1)
 
 
-def test_a_webhook_is_left_alone_where_nothing_matches(call: Call, nights: tuple[str, str]) -> None:
+def test_a_webhook_gets_nothing_unless_fail_on_matches(call: Call, nights: tuple[str, str]) -> None:
     with receiver(200) as (url, got):
         assert call("diff", *nights, "--fail-on", "vanished", "--webhook", url).status == 0
         assert got == []
@@ -99,7 +99,9 @@ def test_a_webhook_is_left_alone_where_nothing_matches(call: Call, nights: tuple
         assert got[0]["matched"] == []
 
 
-def test_a_webhook_of_the_environment(call: Call, nights: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_url_from_the_environment_is_not_shown(
+    call: Call, nights: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with receiver(204) as (url, got):
         monkeypatch.setenv("TLSWEEP_WEBHOOK", url)
         assert call("diff", *nights).status == 0
@@ -108,7 +110,7 @@ def test_a_webhook_of_the_environment(call: Call, nights: tuple[str, str], monke
     assert len(got) == 1
 
 
-def test_a_webhook_that_refuses_is_said_after_all_was_printed(call: Call, nights: tuple[str, str]) -> None:
+def test_a_webhook_that_fails_is_reported_after_the_output(call: Call, nights: tuple[str, str]) -> None:
     with receiver(403) as (url, _):
         done = call("diff", *nights, "--fail-on", "new", "--webhook", url)
     assert done.status == 2
@@ -118,5 +120,5 @@ def test_a_webhook_that_refuses_is_said_after_all_was_printed(call: Call, nights
     assert done.err.count("\n") == 1
 
 
-def test_what_is_no_webhook_is_said_before_anything_is_read(call: Call) -> None:
+def test_an_unusable_webhook_url_is_refused_before_anything_is_read(call: Call) -> None:
     assert "--webhook" in refused(call("diff", "/nowhere", "/nowhere", "--webhook", "SECRET"))

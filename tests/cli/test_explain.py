@@ -13,13 +13,13 @@ from tests.cli.conftest import Call, refused
 
 
 @pytest.mark.parametrize("word", [*CAUSES, *CODES])
-def test_every_cause_and_code(word: str, call: Call) -> None:
+def test_every_cause_and_code_is_explained(word: str, call: Call) -> None:
     shown = call("explain", word)
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(word)
 
 
-def test_a_code_in_full(call: Call) -> None:
+def test_a_code_is_explained_in_full(call: Call) -> None:
     out = call("explain", "intermediate-not-sent").out
     for part in (
         "proof: ",
@@ -35,7 +35,7 @@ def test_a_code_in_full(call: Call) -> None:
         assert part in out
 
 
-def test_a_pasted_error(call: Call) -> None:
+def test_a_pasted_error_is_recognised(call: Call) -> None:
     shown = call("explain", "x509: certificate signed by unknown authority")
     assert shown.status == 0
     assert "1. intermediate-not-sent" in shown.out
@@ -51,7 +51,7 @@ def test_a_pasted_line_may_begin_with_a_hyphen(call: Call) -> None:
     assert "No such option" in refused(call("explain", "-x"))
 
 
-def test_json(call: Call) -> None:
+def test_json_is_one_object(call: Call) -> None:
     answer = json.loads(call("explain", "--json", "curl: (60) SSL certificate problem").out)
     assert answer["kind"] == "error" and answer["codes"][0]["code"] == "intermediate-not-sent"
     assert json.loads(call("explain", "--json", "revoked").out)["kind"] == "cause"
@@ -59,7 +59,7 @@ def test_json(call: Call) -> None:
     assert unknown.status == 2 and json.loads(unknown.out)["kind"] == "unknown"
 
 
-def test_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_read_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     pasted = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n\x1b[1mread ECONNRESET\x1b[0m\n"))
     monkeypatch.setattr(sys, "stdin", pasted)
     shown = call("explain", "-")
@@ -70,17 +70,17 @@ def test_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     "text",
     ["certificat-expird", "blah", "\x1b]0;title\x07", "\u202egnp.exe", "\x00", "   ", "%s%n{0}{host}", "x" * 100_000],
 )
-def test_the_unknown_is_one_line(text: str, call: Call) -> None:
+def test_unknown_text_is_refused_in_one_line(text: str, call: Call) -> None:
     shown = call("explain", text)
     refused(shown)
     assert "\x1b" not in shown.err and "\u202e" not in shown.err and len(shown.err) < 1000
 
 
-def test_the_nearest_are_named(call: Call) -> None:
+def test_the_nearest_codes_are_suggested(call: Call) -> None:
     assert "certificate-expired" in call("explain", "certificat-expird").err
 
 
-def test_chinese(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lang_zh_translates_the_answer(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the option or by the locale; codes and commands do not change."""
     shown = call("explain", "--lang", "zh", "certificate-expired").out
     assert shown.startswith("certificate-expired  证书已过期\n")

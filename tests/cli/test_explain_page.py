@@ -23,7 +23,7 @@ def test_commands_are_not_wrapped() -> None:
     assert not any(line.endswith(" ") for line in shown.splitlines())
 
 
-def test_the_likeliest_is_the_first() -> None:
+def test_the_likeliest_code_comes_first() -> None:
     shown = page("read ECONNRESET").splitlines()
     numbered = [line for line in shown if line.lstrip()[:2] in {f"{number}." for number in range(1, 10)}]
     assert numbered[0].split()[1] == "reset-after-hello"

@@ -1,4 +1,4 @@
-"""The page for a person: complete, in order, and harmless whatever it shows."""
+"""The page of a finding is complete, ordered, and harmless whatever it shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from scanner.cli.finding_page import FOLLOWUPS_SHOWN, show
-from scanner.diagnosis import assemble
+from scanner.diagnosis.assembly import finding_record
 from scanner.model.evidence import Failure, InvalidRow, Stage
 from scanner.model.findings import Finding
 from tests.helpers import pki
@@ -54,12 +54,12 @@ def test_hostile_texts_are_shown_harmlessly() -> None:
     assert HOSTILE in orjson.loads(orjson.dumps(finding))["diagnoses"][0]["summary"]
 
 
-def test_certificates_that_do_not_parse_and_failures() -> None:
+def test_unreadable_certificates_and_failures_are_shown() -> None:
     shown = page(
         finding_of(evidence(at(answered([b"\x30\x03abc"])))),
         finding_of(evidence(at(alerted(40)))),
         finding_of(evidence(at(failed(Failure.CONNECTION_REFUSED)))),
-        assemble.invalid_finding(InvalidRow(row=3, reason=f"no host {HOSTILE}"), "run"),
+        finding_record.invalid_finding(InvalidRow(row=3, reason=f"no host {HOSTILE}"), "run"),
     )
 
     for part in ("cannot be read", "handshake_failure", "connection-refused", "row 3", "INVALID", "no host"):
@@ -67,7 +67,7 @@ def test_certificates_that_do_not_parse_and_failures() -> None:
     assert "\x1b" not in shown
 
 
-def test_what_was_refused_is_not_said_to_have_connected() -> None:
+def test_a_refused_connection_is_not_shown_as_connected() -> None:
     seen = failed(Failure.CONNECTION_REFUSED, stage=Stage.CONNECT)
     shown = page(finding_of(evidence(at(replace(seen, connect_seconds=0.25)))))
 
@@ -75,7 +75,7 @@ def test_what_was_refused_is_not_said_to_have_connected() -> None:
     assert "connected in" not in shown
 
 
-def test_long_things_are_cut_and_said_to_be() -> None:
+def test_long_lists_are_cut_and_counted() -> None:
     certificates = [pki.certificate(f"{number}", issuer=issuing()) for number in range(12)]
     finding = finding_of(evidence(at(answered(certificates))))
     finding["endpoints"][0]["followups"] = cast(
@@ -91,14 +91,14 @@ def test_long_things_are_cut_and_said_to_be() -> None:
 
 
 @pytest.mark.parametrize("requested", [True, False])
-def test_a_wish_for_a_client_certificate_is_shown(requested: bool) -> None:
+def test_a_request_for_a_client_certificate_is_shown(requested: bool) -> None:
     finding = finding_of(evidence(at(answered())))
     finding["endpoints"][0]["client_auth"] = {"requested": requested, "required": True, "authorities": []}
 
     assert ("client certificate" in page(finding)) == requested
 
 
-def test_no_line_is_wider_than_a_terminal_but_commands() -> None:
+def test_only_commands_are_wider_than_the_terminal() -> None:
     finding = finding_of(evidence(at(answered([pki.certificate("x" * 300, issuer=issuing())]))))
 
     for line in page(finding).splitlines():

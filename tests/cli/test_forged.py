@@ -1,4 +1,4 @@
-"""Findings that nobody of ours wrote cost their line, whatever command reads them; nothing in them reaches a reader raw."""
+"""Forged findings cost only their line, whatever command reads them, and nothing in them is printed unescaped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
 @pytest.fixture(scope="module")
 def files(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(findings of a scan, the same and after them forged ones)."""
+    """Return a file of real findings, and one of these followed by forged ones."""
     place = tmp_path_factory.mktemp("forged")
     real, false = place / "real.ndjson", place / "forged.ndjson"
     done = run_process(
@@ -75,7 +75,7 @@ def test_forged_findings_cost_their_lines(
     harmless(shown.err)
 
 
-def test_prometheus_gets_one_sample_a_line(files: tuple[Path, Path], call: Call) -> None:
+def test_forged_names_do_not_add_lines_to_prometheus_output(files: tuple[Path, Path], call: Call) -> None:
     shown = call("stats", files[1], "--by", "owner", "--format", "prometheus")
 
     assert shown.status == 0
@@ -84,7 +84,7 @@ def test_prometheus_gets_one_sample_a_line(files: tuple[Path, Path], call: Call)
 
 
 @pytest.mark.parametrize("since", [False, True])
-def test_the_report_shows_them_as_text(since: bool, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_report_escapes_forged_texts(since: bool, files: tuple[Path, Path], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     # in a process of its own: a drawing library that takes offence ends it
     done = run_process("report", files[1], *(["--since", files[0]] if since else []), "-o", page)
@@ -102,7 +102,7 @@ def test_the_report_shows_them_as_text(since: bool, files: tuple[Path, Path], tm
                 assert not cell.startswith(("=", "+", "-", "@"))
 
 
-def test_what_is_forged_is_what_the_generator_says() -> None:
+def test_the_generator_forges_what_it_says() -> None:
     finding = {"a": {"b": [1, 2, 3]}, "c": "x"}
     assert list(paths(finding)) == [("a",), ("a", "b"), ("a", "b", 0), ("a", "b", 1), ("c",)]
     assert replaced(finding, ("a", "b", 1), None) == {"a": {"b": [1, None, 3]}, "c": "x"}

@@ -1,4 +1,4 @@
-"""What holds for every command: help, versions, mistakes."""
+"""Help, version and usage errors of every command."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def test_every_command_has_help_with_an_example(name: str, call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_explained(name: str) -> None:
+def test_every_option_has_help(name: str) -> None:
     for param in commands()[name].params:
         if isinstance(param, click.Option) and not param.hidden:
             assert param.help, f"{name} {param.opts[0]}"
 
 
-def test_the_list_of_commands_is_theirs(call: Call) -> None:
+def test_the_list_of_commands_matches_the_commands(call: Call) -> None:
     shown = call("--help").out
 
     assert set(COMMANDS) == set(SUMMARIES)
@@ -86,11 +86,11 @@ def test_the_list_of_commands_is_theirs(call: Call) -> None:
         assert f"  {name}  " in shown
 
 
-def test_version(call: Call) -> None:
+def test_version_is_printed(call: Call) -> None:
     assert call("--version").out.startswith("tlsweep 0.")
 
 
-def test_no_words_show_the_help_and_are_a_mistake(call: Call) -> None:
+def test_without_arguments_help_is_printed_with_status_2(call: Call) -> None:
     shown = call()
 
     assert (shown.status, shown.out) == (2, "")
@@ -114,7 +114,7 @@ def test_no_words_show_the_help_and_are_a_mistake(call: Call) -> None:
         (["scan\x1b[31m"], "scan\\x1b[31m"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], names: str, call: Call) -> None:
+def test_usage_errors_are_one_line(words: list[str], names: str, call: Call) -> None:
     shown = call(*words)
 
     assert shown.status == 2
@@ -133,7 +133,9 @@ WORDS: Final = (
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_nonsense_is_refused_in_a_line(seed: int, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_arguments_are_refused_in_one_line(
+    seed: int, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     chance = random.Random(seed)
 
@@ -176,27 +178,27 @@ def shell(line: str, directory: Path, **variables: str) -> subprocess.CompletedP
         "schema finding >&-",
     ],
 )
-def test_a_stream_that_is_closed_and_needed(line: str, tmp_path: Path) -> None:
+def test_a_closed_stream_that_is_needed_is_an_error(line: str, tmp_path: Path) -> None:
     done = shell(f"tlsweep {line}", tmp_path)
 
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1, done.stderr
 
 
-def test_a_stream_that_is_closed_and_not_needed(tmp_path: Path) -> None:
+def test_a_closed_stream_that_is_not_needed_is_ignored(tmp_path: Path) -> None:
     assert shell("tlsweep scan hosts.txt -o out.ndjson <&- >&-", tmp_path).returncode == 0
     done = shell("tlsweep scan hosts.txt 2>&-", tmp_path)
     assert (done.returncode, done.stdout.count(b"\n")) == (0, 1)
 
 
-def test_a_terminal_that_lacks_the_characters(tmp_path: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_escaped(tmp_path: Path) -> None:
     done = shell("tlsweep check 'bücher… x'", tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="1")
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"INVALID" in done.stdout
 
 
-def test_a_fault_of_our_own_has_an_exit_status_of_its_own(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_has_its_own_exit_status(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> int:
         raise RuntimeError("injected")
 

@@ -63,7 +63,9 @@ def test_a_full_disk_loses_nothing(suffix: str, workers: str, inventory: Path, t
 
 
 @pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_signals_at_any_moment_end_it_with_3(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_a_signal_at_any_moment_ends_a_scan_with_3(
+    words: list[str], inventory: Path, tmp_path: Path, call: Call
+) -> None:
     output = tmp_path / "findings.ndjson"
     scan = ["scan", str(inventory), "-o", str(output), "--no-progress", *words]
     chance = random.Random(7)
@@ -78,10 +80,10 @@ def test_signals_at_any_moment_end_it_with_3(words: list[str], inventory: Path, 
                 if again:
                     time.sleep(chance.uniform(0, 0.1))
                     process.send_signal(signal.SIGHUP)
-                _, said = process.communicate(timeout=30)
-            assert process.returncode == 3, said
-            assert b"Traceback" not in said
-            assert said.count(b"\n") == 1, said
+                _, shown = process.communicate(timeout=30)
+            assert process.returncode == 3, shown
+            assert b"Traceback" not in shown
+            assert shown.count(b"\n") == 1, shown
             assert not left_behind(process.pid)
     assert call(*scan, "--resume").status == 0
     assert rows(output) == list(range(1, COUNT + 1))
@@ -108,14 +110,14 @@ def test_a_signal_while_modules_are_loaded_or_files_read_ends_a_command_with_3(n
         ) as process:  # fmt: skip
             time.sleep(moment)
             process.send_signal(number)
-            _, said = process.communicate(timeout=30)
-        assert process.returncode == 3 or (name == "check" and process.returncode == 0), (name, said)
-        assert b"Traceback" not in said
+            _, shown = process.communicate(timeout=30)
+        assert process.returncode == 3 or (name == "check" and process.returncode == 0), (name, shown)
+        assert b"Traceback" not in shown
         assert not left_behind(process.pid)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_reader_that_goes_away_ends_it_with_3(workers: str, inventory: Path) -> None:
+def test_a_closed_pipe_ends_a_scan_with_3(workers: str, inventory: Path) -> None:
     with subprocess.Popen(
         command("scan", inventory, "--workers", workers, "--no-progress", "--rate", "20"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -124,9 +126,9 @@ def test_a_reader_that_goes_away_ends_it_with_3(workers: str, inventory: Path) -
         assert process.stdout.readline().startswith(b"{")
         process.stdout.close()
         assert process.stderr is not None
-        said = process.stderr.read()
+        shown = process.stderr.read()
         assert process.wait(timeout=30) == 3
-    assert said.count(b"\n") == 1, said
+    assert shown.count(b"\n") == 1, shown
     assert not left_behind(process.pid)
 
 
@@ -150,7 +152,7 @@ def test_standard_error_never_changes_the_status(redirection: str, inventory: Pa
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_few_files_make_no_findings_of_ours(workers: str, tmp_path: Path) -> None:
+def test_a_low_file_limit_causes_no_findings(workers: str, tmp_path: Path) -> None:
     """Names at a resolver that says nothing hold a socket each; addresses one too."""
     hosts, output = tmp_path / "hosts.txt", tmp_path / "findings.ndjson"
     hosts.write_text("".join(f"127.6.0.{number}:9\nname{number}.example\n" for number in range(1, 100)))
@@ -162,6 +164,6 @@ def test_few_files_make_no_findings_of_ours(workers: str, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     findings = [item for item in read_findings([str(output)]) if isinstance(item, dict)]
     assert len(findings) == 198
-    # of names it is said that the resolver answers nobody
+    # an error may only be about the resolver, which answers nothing
     assert all("resolver 127.0.0.1:9" in item.get("error", "resolver 127.0.0.1:9") for item in findings)
     assert not any("file" in str(diagnosis) for item in findings for diagnosis in item["diagnoses"])

@@ -17,7 +17,7 @@ def findings(tmp_path: Path) -> Path:
     return Path(write(tmp_path / "findings.ndjson", [finding("a.example", "dns"), finding("b.example", row=2)]))
 
 
-def test_into_duckdb(call: Call, findings: Path, tmp_path: Path) -> None:
+def test_findings_are_loaded_into_duckdb(call: Call, findings: Path, tmp_path: Path) -> None:
     for _ in range(2):
         done = call("load", findings, "--to", f"duckdb:{tmp_path}/estate.duckdb")
         assert (done.status, done.err) == (0, "")
@@ -26,7 +26,7 @@ def test_into_duckdb(call: Call, findings: Path, tmp_path: Path) -> None:
         assert connection.execute("SELECT team, cause, failing FROM causes_by_team").fetchall() == [("blue", "dns", 1)]
 
 
-def test_from_standard_input(findings: Path, tmp_path: Path) -> None:
+def test_findings_are_read_from_standard_input(findings: Path, tmp_path: Path) -> None:
     done = run_process("load", "-", "--to", f"parquet:{tmp_path}/rows", stdin=findings.read_bytes())
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(list((tmp_path / "rows").glob("*/*/*.parquet"))) == 6
@@ -37,20 +37,20 @@ def test_from_standard_input(findings: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\0\0\0\n", b"host\nx\n", b"\x1f\x8b\x08", b'{"schema":"tlsweep/1"}\n'], ids=repr
 )
-def test_files_without_findings(call: Call, findings: Path, tmp_path: Path, content: bytes) -> None:
+def test_files_without_findings_are_refused(call: Call, findings: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other").write_bytes(content)
     refused(call("load", findings, tmp_path / "other", "--to", f"duckdb:{tmp_path}/estate.duckdb"))
     assert not (tmp_path / "estate.duckdb").exists()
 
 
-def test_what_cannot_be_used(call: Call, findings: Path, tmp_path: Path) -> None:
+def test_unusable_urls_are_refused(call: Call, findings: Path, tmp_path: Path) -> None:
     assert "duckdb:FILE" in refused(call("load", findings, "--to", "mysql://x"))
     assert "cannot load into" in refused(call("load", findings, "--to", f"duckdb:{tmp_path}"))
     assert "cannot read" in refused(call("load", tmp_path / "none", "--to", "duckdb:x"))
     refused(call("load", findings))
 
 
-def test_a_missing_package_is_told_with_its_command(
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
     call: Call, findings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)

@@ -1,4 +1,4 @@
-"""What the values of the options become."""
+"""Values of options become configuration and inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.tls.peers import certificate_files
         ("2023-11-14", 1699920000.0),
     ],
 )
-def test_parse_time(text: str, moment: float) -> None:
+def test_time_formats(text: str, moment: float) -> None:
     assert parse_time(text) == moment
 
 
@@ -46,7 +46,7 @@ def given(*words: str) -> dict[str, Any]:
     return scan.make_context("scan", ["hosts.csv", *words]).params
 
 
-def test_defaults_are_polite_and_loopback_is_not_limited() -> None:
+def test_default_limits_per_address_exempt_loopback() -> None:
     config = scan_config(given())
 
     assert (config.rate_per_address, config.concurrency_per_address, config.polite_to_loopback) == (20.0, 8, False)
@@ -85,12 +85,14 @@ def test_address_families(words: list[str], families: tuple[bool, bool]) -> None
         (["--no-cache"], {"HOME": "/h"}, None),
     ],
 )
-def test_cache_directory(words: list[str], environment: dict[str, str], directory: str | None) -> None:
+def test_cache_directory_of_options_and_environment(
+    words: list[str], environment: dict[str, str], directory: str | None
+) -> None:
     assert cache_directory(given(*words), environment) == directory
 
 
 @pytest.mark.parametrize("words", [["--cache", "here", "--no-cache"], ["--cache", __file__]])
-def test_a_cache_directory_that_cannot_be_used(words: list[str]) -> None:
+def test_an_unusable_cache_directory_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageProblem):
         cache_directory(given(*words), {})
 
@@ -114,7 +116,7 @@ def test_max_memory_is_a_size_and_enough_for_all_processes(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("text", "count"), [("1", 1), (" 7 ", 7), (str(MAX_WORKERS), MAX_WORKERS), ("auto", cores()), ("AUTO", cores())]
 )
-def test_parse_workers(text: str, count: int) -> None:
+def test_numbers_of_workers(text: str, count: int) -> None:
     assert parse_workers(text) == count
 
 
@@ -125,7 +127,7 @@ def test_other_texts_are_not_a_number_of_workers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "shown"),
     [
         (["--client-key", "{key}"], "--client-key goes with --client-cert"),
         (["--client-cert", "{missing}"], "No such file"),
@@ -135,8 +137,8 @@ def test_other_texts_are_not_a_number_of_workers(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["check", "scan"])
-def test_a_client_certificate_that_does_not_fit(
-    command: str, words: list[str], said: str, tmp_path: Path, call: Call
+def test_an_unusable_client_certificate_is_refused(
+    command: str, words: list[str], shown: str, tmp_path: Path, call: Call
 ) -> None:
     certificate, key = certificate_files("ec")
     locked = tmp_path / "locked.pem"
@@ -146,4 +148,4 @@ def test_a_client_certificate_that_does_not_fit(
     (tmp_path / "inventory").write_text("192.0.2.1\n")
     target = "192.0.2.1" if command == "check" else tmp_path / "inventory"
     given = [word.format(missing=tmp_path / "missing", **names) for word in words]
-    assert said in refused(call(command, target, *given))
+    assert shown in refused(call(command, target, *given))

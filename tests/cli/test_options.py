@@ -140,7 +140,9 @@ def test_other_types_of_values_are_accepted(content: str, tmp_path: Path, line: 
         (b'"\\u001b[31m" = 1', "x1b"),
     ],
 )
-def test_a_file_that_cannot_be_used(content: bytes, names: str, tmp_path: Path, line: list[object], call: Call) -> None:
+def test_an_unusable_file_is_refused(
+    content: bytes, names: str, tmp_path: Path, line: list[object], call: Call
+) -> None:
     (tmp_path / "config.toml").write_bytes(content)
 
     assert names in refused(call(*line))
@@ -171,14 +173,14 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path, line: list[o
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_a_hostile_file_of_options_is_one_line(text: str, tmp_path: Path, call: Call) -> None:
+def test_a_hostile_file_is_refused_in_one_line(text: str, tmp_path: Path, call: Call) -> None:
     path = tmp_path / "options.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     (tmp_path / "hosts.txt").write_text("127.0.0.1:9\n")
 
-    said = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
-    assert len(said) < 600
-    assert "\x1b" not in said
+    shown = refused(call("scan", tmp_path / "hosts.txt", "--config", path, "--resolver", "127.0.0.1:9"))
+    assert len(shown) < 600
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(

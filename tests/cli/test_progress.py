@@ -61,7 +61,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_a_line_that_is_gone_at_the_end(options: list[str], inventory: Path, tmp_path: Path) -> None:
+def test_the_progress_line_is_removed_at_the_end(options: list[str], inventory: Path, tmp_path: Path) -> None:
     status, shown = at_a_terminal("scan", inventory, "-o", tmp_path / "out.ndjson", "--rate", 50, *options)
 
     assert status == 0
@@ -72,12 +72,12 @@ def test_a_line_that_is_gone_at_the_end(options: list[str], inventory: Path, tmp
     assert shown.rindex("in flight") < shown.index("50 findings")
 
 
-def test_no_progress(inventory: Path, tmp_path: Path) -> None:
+def test_no_progress_prints_nothing(inventory: Path, tmp_path: Path) -> None:
     assert at_a_terminal("scan", inventory, "-o", tmp_path / "out.ndjson", "--no-progress") == (0, "")
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_control_c(options: list[str], inventory: Path, tmp_path: Path) -> None:
+def test_control_c_removes_the_progress_line(options: list[str], inventory: Path, tmp_path: Path) -> None:
     status, shown = at_a_terminal(
         "scan", inventory, "-o", tmp_path / "out.ndjson", "--rate", 20, *options, keys=b"\x03", wait_for=b"fail "
     )

@@ -20,7 +20,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return old, write(tmp_path / "new.ndjson", [finding("a.example", "fail", "dns")])
 
 
-def test_the_page_appears_where_one_stands(
+def test_the_page_is_written_to_the_working_directory(
     call: Call, files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -39,7 +39,7 @@ def test_standard_input_and_output(files: tuple[str, str]) -> None:
     assert "standard input" in page.one("footer").text
 
 
-def test_what_is_missing_is_said_in_one_line(
+def test_missing_drawings_are_reported_in_one_line(
     call: Call, files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing, "available", lambda: False)
@@ -59,7 +59,9 @@ def test_what_is_missing_is_said_in_one_line(
         (["{new}", "--since", "/nowhere/f.ndjson"], "cannot read"),
     ],
 )
-def test_refused(call: Call, files: tuple[str, str], tmp_path: Path, words: list[str], reason: str) -> None:
+def test_unusable_arguments_are_refused(
+    call: Call, files: tuple[str, str], tmp_path: Path, words: list[str], reason: str
+) -> None:
     (tmp_path / "empty").touch()
     places = {"old": files[0], "new": files[1], "empty": str(tmp_path / "empty")}
     given = [word.format(**places) for word in words]

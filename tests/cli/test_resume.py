@@ -1,4 +1,4 @@
-"""A run that was killed goes on; no row is lost, none is there twice."""
+"""A killed run is resumed without losing or repeating a row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=["one process", "two processes"])
-def test_a_killed_run_goes_on(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_a_killed_run_is_resumed(words: list[str], inventory: Path, tmp_path: Path, call: Call) -> None:
     output, certificates = tmp_path / "findings.ndjson", tmp_path / "certificates.ndjson"
     scan = ["scan", str(inventory), "-o", str(output), "--certificates", str(certificates), *words]
     with subprocess.Popen(command(*scan, "--rate", "40"), env=environment(), stderr=subprocess.DEVNULL) as process:
@@ -62,7 +62,7 @@ def test_a_changed_inventory_is_refused(inventory: Path, tmp_path: Path, call: C
     assert output.read_bytes() == whole
 
 
-def test_more_rows_at_the_end_are_no_change(inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_rows_added_at_the_end_are_scanned(inventory: Path, tmp_path: Path, call: Call) -> None:
     output = tmp_path / "findings.ndjson"
     assert call("scan", inventory, "-o", output).status == 0
     inventory.write_text(inventory.read_text() + "127.4.1.1:9\n")
@@ -71,7 +71,7 @@ def test_more_rows_at_the_end_are_no_change(inventory: Path, tmp_path: Path, cal
     assert rows(output) == list(range(1, COUNT + 2))
 
 
-def test_resume_without_an_output_to_go_on_with_starts_one(inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_resume_without_an_output_starts_one(inventory: Path, tmp_path: Path, call: Call) -> None:
     output = tmp_path / "findings.ndjson"
 
     assert call("scan", inventory, "-o", output, "--resume").status == 0
@@ -93,18 +93,18 @@ def test_a_signal_ends_the_run_and_keeps_what_was_done(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(stop)
-        _, said = process.communicate(timeout=20)
+        _, shown = process.communicate(timeout=20)
 
     assert process.returncode == 3
-    assert said.decode().count("\n") == 1, said
-    assert "--resume" in said.decode()
+    assert shown.decode().count("\n") == 1, shown
+    assert "--resume" in shown.decode()
     done = len(findings(output))
     assert 5 <= done < COUNT
     assert call(*scan, "--resume").status == 0
     assert rows(output) == list(range(1, COUNT + 1))
 
 
-def test_when_it_is_killed_its_processes_end_too(inventory: Path, tmp_path: Path) -> None:
+def test_worker_processes_end_when_their_parent_is_killed(inventory: Path, tmp_path: Path) -> None:
     output = tmp_path / "findings.ndjson"
     with subprocess.Popen(
         command("scan", inventory, "-o", output, "--workers", "2", "--rate", "20"),
@@ -116,9 +116,9 @@ def test_when_it_is_killed_its_processes_end_too(inventory: Path, tmp_path: Path
             time.sleep(0.05)
         process.kill()
         # the workers hold the other end of standard error until they are gone
-        _, said = process.communicate(timeout=20)
+        _, shown = process.communicate(timeout=20)
 
-    assert said == b"" or b"Traceback" not in said
+    assert shown == b"" or b"Traceback" not in shown
     assert orjson.loads(output.read_bytes().splitlines()[0])["schema"] == "tlsweep/1"
 
 
@@ -134,7 +134,7 @@ def test_waiting_for_input_can_be_interrupted(words: list[str]) -> None:
         first = process.stdout.readline()  # a row that comes alone is not kept waiting for others
         process.send_signal(signal.SIGINT)
         process.wait(20)
-        said = process.stderr.read()
+        shown = process.stderr.read()
 
     assert orjson.loads(first)["target"]["row"] == 1
-    assert (process.returncode, said) == (3, b"tlsweep: interrupted, what was done is kept\n")
+    assert (process.returncode, shown) == (3, b"tlsweep: interrupted, what was done is kept\n")

@@ -62,11 +62,11 @@ def test_standard_output_holds_findings_and_nothing_else(fleet: Fleet, options: 
     assert "expired-or-self-signed" in shown.err
 
 
-def test_no_progress_says_nothing(fleet: Fleet, options: list[str], output: Path, call: Call) -> None:
+def test_no_progress_prints_nothing(fleet: Fleet, options: list[str], output: Path, call: Call) -> None:
     assert call("scan", fleet.inventory, "-o", output, "--no-progress", *options) == Outcome(0, "", "")
 
 
-def test_standard_input(fleet: Fleet, options: list[str]) -> None:
+def test_the_inventory_is_read_from_standard_input(fleet: Fleet, options: list[str]) -> None:
     done = run_process("scan", "-", *options, stdin=fleet.inventory.read_bytes())
 
     assert done.returncode == 0
@@ -74,7 +74,7 @@ def test_standard_input(fleet: Fleet, options: list[str]) -> None:
     assert b"\r" not in done.stderr  # no progress where nobody looks
 
 
-def test_several_processes(fleet: Fleet, options: list[str], output: Path, tmp_path: Path) -> None:
+def test_several_processes_write_one_output(fleet: Fleet, options: list[str], output: Path, tmp_path: Path) -> None:
     certificates = tmp_path / "certificates.ndjson"
     done = run_process(
         "scan", fleet.inventory, "-o", output, "--certificates", certificates, "--workers", 2, "--fail-on", "dns", *options
@@ -90,7 +90,7 @@ def test_several_processes(fleet: Fleet, options: list[str], output: Path, tmp_p
 
 
 @pytest.mark.parametrize("workers", ["auto", "1"])
-def test_other_numbers_of_processes(workers: str, inventory: Path, output: Path, call: Call) -> None:
+def test_workers_auto_and_1(workers: str, inventory: Path, output: Path, call: Call) -> None:
     assert call("scan", inventory, "-o", output, "--workers", workers).status == 0
     assert rows(output) == [1]
 
@@ -118,7 +118,9 @@ def test_compressed_findings_can_be_read_and_resumed(suffix: str, inventory: Pat
         ("expires-soon,expired-or-self-signed", 0),
     ],
 )
-def test_fail_on(words: str, status: int, inventory: Path, output: Path, call: Call) -> None:
+def test_fail_on_sets_the_exit_status_also_when_resumed(
+    words: str, status: int, inventory: Path, output: Path, call: Call
+) -> None:
     assert call("scan", inventory, "-o", output, "--fail-on", words).status == status
     # what an earlier run found counts as well
     assert call("scan", inventory, "-o", output, "--fail-on", words, "--resume").status == status
@@ -126,10 +128,10 @@ def test_fail_on(words: str, status: int, inventory: Path, output: Path, call: C
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("words", "status"), [("any", 1), ("dns,any", 1), ("dns", 0), ("warning,invalid", 0)])
-def test_what_was_not_judged_is_not_in_order(
+def test_a_target_that_was_not_judged_matches_any(
     words: str, status: int, workers: int, tmp_path: Path, output: Path, call: Call
 ) -> None:
-    """Each address of the name is excluded, so that none is contacted."""
+    """All addresses of the name are excluded, so nothing is contacted."""
     (tmp_path / "names.txt").write_text("localhost:9\n")
     (tmp_path / "exclude.txt").write_text("127.0.0.0/8\n::1\n")
     line = ["scan", tmp_path / "names.txt", "--exclude", tmp_path / "exclude.txt", "--workers", workers, "-o", output]
@@ -141,7 +143,7 @@ def test_what_was_not_judged_is_not_in_order(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_fail_on_rows_that_cannot_be_used(workers: int, tmp_path: Path, output: Path, call: Call) -> None:
+def test_invalid_rows_match_invalid_alone(workers: int, tmp_path: Path, output: Path, call: Call) -> None:
     (tmp_path / "names.txt").write_text("not a host\n")
     line = ["scan", tmp_path / "names.txt", "--workers", workers, "-o", output]
     assert call(*line, "--fail-on", "any,warning").status == 0
@@ -149,7 +151,7 @@ def test_fail_on_rows_that_cannot_be_used(workers: int, tmp_path: Path, output: 
     assert call(*line, "--fail-on", "invalid", "--resume").status == 1
 
 
-def test_fail_on_a_word_that_is_nothing(inventory: Path, output: Path, call: Call) -> None:
+def test_an_unknown_word_of_fail_on_is_refused(inventory: Path, output: Path, call: Call) -> None:
     assert "expird" in refused(call("scan", inventory, "-o", output, "--fail-on", "dns,expird"))
     assert not output.exists()
 
@@ -227,7 +229,7 @@ def test_a_bad_inventory_touches_no_file(tmp_path: Path, output: Path, call: Cal
         output.unlink()
 
 
-def test_an_output_that_exists_is_not_overwritten(inventory: Path, output: Path, call: Call) -> None:
+def test_an_existing_output_is_not_overwritten(inventory: Path, output: Path, call: Call) -> None:
     output.write_text("precious\n")
 
     assert "--force" in refused(call("scan", inventory, "-o", output))
@@ -257,11 +259,11 @@ def test_no_input_is_overwritten(inventory: Path, tmp_path: Path, call: Call) ->
 
 
 @pytest.mark.parametrize("place", ["none/findings.ndjson", ".", "bad\x00name"])
-def test_an_output_that_cannot_be_written(place: str, inventory: Path, tmp_path: Path, call: Call) -> None:
+def test_an_output_that_cannot_be_written_is_refused(place: str, inventory: Path, tmp_path: Path, call: Call) -> None:
     refused(call("scan", inventory, "-o", f"{tmp_path}/{place}"))
 
 
-def test_only_one_thing_goes_to_standard_output(inventory: Path, call: Call) -> None:
+def test_findings_and_certificates_cannot_share_standard_output(inventory: Path, call: Call) -> None:
     refused(call("scan", inventory, "--certificates", "-"))
     refused(call("scan", inventory, "-o", "-", "--certificates", "-"))
     refused(call("scan", inventory, "--resume"))
@@ -286,7 +288,7 @@ def test_a_full_standard_output_is_one_line(inventory: Path, tmp_path: Path, out
         assert done.stderr.count(b"\n") == 1, done.stderr
 
 
-def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_scan_quietly(tmp_path: Path) -> None:
     many = tmp_path / "many.txt"
     many.write_text("".join(f"127.{n // 250}.{n % 250}.1:9\n" for n in range(3000)))
     line = f"{' '.join(command('scan', many))} | head -n 1"
@@ -316,7 +318,9 @@ def test_excluded_targets_are_not_contacted(tmp_path: Path, output: Path, call: 
 @pytest.mark.parametrize(
     "moment", ["2000-01-01", "2000-01-01T00:00:00Z", "2000-01-01T01:00:00+01:00", "946684800", "9.466848e8"]
 )
-def test_at(moment: str, fleet: Fleet, options: list[str], tmp_path: Path, output: Path, call: Call) -> None:
+def test_at_sets_the_time_of_judgement(
+    moment: str, fleet: Fleet, options: list[str], tmp_path: Path, output: Path, call: Call
+) -> None:
     row = next(row for row in fleet.rows if row.case.name == "healthy")
     (tmp_path / "one.txt").write_text(f"{row.host}:{row.port}\n")
 

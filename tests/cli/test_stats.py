@@ -21,7 +21,7 @@ def findings(tmp_path: Path, call: Call) -> Path:
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "prometheus"])
-def test_every_format_counts(form: str, findings: Path, call: Call) -> None:
+def test_every_format_has_the_counts(form: str, findings: Path, call: Call) -> None:
     shown = call("stats", findings, "--by", "owner", "--format", form)
 
     assert (shown.status, shown.err) == (0, "")
@@ -29,7 +29,7 @@ def test_every_format_counts(form: str, findings: Path, call: Call) -> None:
         assert part in shown.out
 
 
-def test_json(findings: Path, call: Call) -> None:
+def test_json_is_one_document(findings: Path, call: Call) -> None:
     counted = orjson.loads(call("stats", findings, "--by", "owner", "--format", "json").out)
 
     assert counted["schema"] == "tlsweep-stats/1"
@@ -38,20 +38,20 @@ def test_json(findings: Path, call: Call) -> None:
     assert counted["by"]["owner"]["mail"]["findings"] == 2
 
 
-def test_json_is_of_its_schema(findings: Path, call: Call) -> None:
+def test_json_matches_its_schema(findings: Path, call: Call) -> None:
     columns = ["--by", "owner", "--by", "version", "--by", "domain"]
     counted = orjson.loads(call("stats", findings, *columns, "--format", "json").out)
     validate_statistics(counted)
     jsonschema.validate(counted, orjson.loads(call("schema", "stats").out))
 
 
-def test_a_file_given_twice_is_told(findings: Path, call: Call) -> None:
+def test_findings_met_twice_are_reported(findings: Path, call: Call) -> None:
     assert "; met twice: 3" in call("stats", findings, findings).out.splitlines()[0]
     assert orjson.loads(call("stats", findings, findings, "--format", "json").out)["repeated"] == 3
 
 
-def test_files_of_other_versions_and_zero_bytes(findings: Path, call: Call) -> None:
-    """The good lines count; the bad ones are counted apart, by what is wrong with them."""
+def test_lines_of_other_versions_and_zero_bytes_are_counted(findings: Path, call: Call) -> None:
+    """Findings are counted; other lines are counted as unreadable."""
     content = findings.read_bytes()
     findings.write_bytes(content.replace(b"tlsweep/1", b"tlsweep/9", 1) + b"\0" * 50 + b"\n" + content[:40])
     shown = call("stats", findings)
@@ -60,7 +60,7 @@ def test_files_of_other_versions_and_zero_bytes(findings: Path, call: Call) -> N
     assert shown.out.splitlines()[0] == f"{told} (holds zero bytes: 1, not JSON: 1, not of schema tlsweep/1: 1)"
 
 
-def test_columns_that_every_finding_has(findings: Path, call: Call) -> None:
+def test_by_takes_columns_that_every_finding_has(findings: Path, call: Call) -> None:
     by = orjson.loads(call("stats", findings, "--by", "port", "--by", "family", "--format", "json").out)["by"]
     assert {column: {value: one["findings"] for value, one in groups.items()} for column, groups in by.items()} == {
         "port": {"9": 3},
@@ -69,12 +69,12 @@ def test_columns_that_every_finding_has(findings: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "3", "auto"])
-def test_several_processes(workers: str, findings: Path, call: Call) -> None:
+def test_several_processes_count_the_same(workers: str, findings: Path, call: Call) -> None:
     assert call("stats", findings, "--workers", workers).out == call("stats", findings).out
     refused(call("stats", findings, "--workers", "0"))
 
 
-def test_standard_input_and_several_files(findings: Path) -> None:
+def test_standard_input_is_counted_with_other_files(findings: Path) -> None:
     done = run_process("stats", "-", findings, "--format", "json", stdin=findings.read_bytes())
 
     assert orjson.loads(done.stdout)["findings"] == 6
@@ -87,32 +87,32 @@ def test_torn_and_foreign_lines_are_counted(findings: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("column", ["", "ownr", "\x1b[31m"])
-def test_an_unknown_column_is_named_with_those_that_exist(column: str, findings: Path, call: Call) -> None:
+def test_an_unknown_column_is_refused_with_those_that_exist(column: str, findings: Path, call: Call) -> None:
     assert "owner" in refused(call("stats", findings, "--by", column))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", b'{"a":1}\n', b"\x1f\x8b\x08", b"host\n"], ids=repr)
-def test_a_file_without_findings(content: bytes, tmp_path: Path, findings: Path, call: Call) -> None:
+def test_a_file_without_findings_is_refused(content: bytes, tmp_path: Path, findings: Path, call: Call) -> None:
     (tmp_path / "other").write_bytes(content)
 
     refused(call("stats", tmp_path / "other"))
     refused(call("stats", findings, tmp_path / "other"))
 
 
-def test_files_that_cannot_be_read(tmp_path: Path, findings: Path, call: Call) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, findings: Path, call: Call) -> None:
     refused(call("stats", tmp_path / "none"))
     refused(call("stats", tmp_path))
     refused(call("stats", findings, "bad\x00name"))
 
 
-def test_standard_input_twice(findings: Path) -> None:
+def test_standard_input_twice_is_refused(findings: Path) -> None:
     done = run_process("stats", "-", "-", stdin=findings.read_bytes())
 
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.count(b"\n") == 1
 
 
-def test_chinese(findings: Path, call: Call) -> None:
+def test_lang_zh_translates_the_table(findings: Path, call: Call) -> None:
     """Headings follow the language; causes, codes, outcomes and JSON do not."""
     shown = call("stats", findings, "--by", "owner", "--lang", "zh").out
     assert "条结果" in shown and "最常见原因" in shown

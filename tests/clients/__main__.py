@@ -30,7 +30,7 @@ with
 {versions}
 
 `tests/clients/test_agree.py` repeats the comparison with whatever is installed; with `TLSWEEP_BROWSERS=1` browsers take part.
-Predictions (`scanner/diagnosis/clients/texts.py`) are for current versions: where an older one here differs, and where a client
+Predictions (`scanner/data/client-texts.json`) are for current versions: where an older one here differs, and where a client
 may differ for another reason, `tests/clients/known.py` says why. Roots were given to each client as a locally trusted CA, so
 rules that browsers keep for public CAs alone (certificate transparency, the longest validity) do not show here.
 

@@ -18,14 +18,13 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from scanner.starttls import PROTOCOLS
 from tests.clients import catalogue, chromium, firefox, programs, running, variants
 from tests.clients.running import Answers, Client, Question
 from tests.demo.test_every_case import run_and_scan
 from tests.helpers import pki
+from tests.helpers.loopback_scan import scan_rows
 
 # Addresses that no other test uses: 127.95.x.y.
 NETWORK = "127.95"
@@ -191,16 +190,8 @@ async def meet_variants(scratch: Path, clients: Sequence[str]) -> Meetings:
         # No names are resolved, since every row has its address.
         inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
         rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
-        written: list[Finding] = []
-        verifier = make_verifier(inputs)
-        async with open_run(
-            config,
-            inputs,
-            make_judgement(config, inputs, verifier, run_id="variants"),
-            Callbacks(on_finding=written.append),
-        ) as run:
-            await run.run(rows)
-        written.sort(key=lambda finding: finding["target"]["row"] or 0)
-        met.findings = {variant.id: finding for variant, finding in zip(served, written, strict=True)}
+        findings = await scan_rows(rows, inputs, config, seconds=300)
+        findings.sort(key=lambda finding: finding["target"]["row"] or 0)
+        met.findings = {variant.id: finding for variant, finding in zip(served, findings, strict=True)}
         await ask_all(met, clients, roots, scratch)
     return met

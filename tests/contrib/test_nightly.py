@@ -121,7 +121,7 @@ def row_of(server: socket.socket) -> str:
     return f"slow.example,{server.getsockname()[1]},tls,web,127.0.0.1"
 
 
-def test_consecutive_nights(nights: Nights) -> None:
+def test_each_night_is_compared_with_the_night_before(nights: Nights) -> None:
     """The first night; nothing new; a new failure sent to a webhook that is busy twice; rotation."""
     assert "no earlier night" in nights.night(0).stderr
     assert 'tlsweep_findings{outcome="fail"} 1\n' in nights.metrics("tlsweep")

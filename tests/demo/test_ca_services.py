@@ -47,7 +47,7 @@ def test_the_responder_answers_for_every_authority(pki: Pki) -> None:
     assert judge_ocsp_untrusted(ocsp_answer(pki, encode_request(*own)), *own, NOW, "u").status == "good"
 
 
-def test_the_responder_refuses(pki: Pki) -> None:
+def test_the_responder_refuses_unknown_issuers_and_malformed_requests(pki: Pki) -> None:
     stranger = Pki(NOW)
     own = parsed(stranger.leaf("a.test").leaf, stranger.issuing)
     refused = ocsp.load_der_ocsp_response(ocsp_answer(pki, encode_request(*own)))
@@ -95,7 +95,7 @@ async def _request_over_http(pki: Pki, request: bytes) -> bytes:
     return received
 
 
-def test_requests_over_http(pki: Pki) -> None:
+def test_ocsp_crls_and_issuers_are_served_over_http(pki: Pki) -> None:
     own = parsed(pki.leaf("a.test").leaf, pki.issuing)
     asked = encode_request(*own)
     by_get = f"GET /ocsp/{quote(base64.b64encode(asked), safe='')} HTTP/1.1\r\nHost: x\r\n\r\n".encode()

@@ -116,7 +116,7 @@ def test_openssl_accepts_the_signature_of_old_servers(name: str, option: str) ->
         assert b"BEGIN CERTIFICATE" in done.stdout
 
 
-def test_version_intolerant_server_closes() -> None:
+def test_a_version_intolerant_server_closes() -> None:
     @using_server_of("version-intolerant-close")
     async def test(row: FleetRow, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""

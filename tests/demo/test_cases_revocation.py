@@ -54,7 +54,7 @@ def _write(directory: Path, pki: Pki, *authorities: DemoAuthority) -> None:
 
 @openssl
 @pytest.mark.parametrize("name", STAPLES)
-def test_staples_as_seen_by_openssl(name: str) -> None:
+def test_openssl_reads_the_staple_of_the_case(name: str) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
         assert STAPLES[name] in await _connected(row, "-tls1_2")
@@ -70,7 +70,7 @@ def test_clients_that_do_not_ask_get_no_staple() -> None:
 
 @openssl
 @pytest.mark.parametrize("name", ANSWERS)
-def test_ocsp_responses_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+def test_openssl_verifies_the_ocsp_response_of_the_case(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
         _write(tmp_path, pki)
@@ -86,7 +86,7 @@ def test_ocsp_responses_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
 
 @openssl
 @pytest.mark.parametrize("name", LISTS)
-def test_crls_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+def test_openssl_verifies_with_the_crl_of_the_case(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
         leaf = await leaf_for(row, row.host)

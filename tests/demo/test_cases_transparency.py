@@ -31,7 +31,7 @@ STATUSES = {
 
 @openssl
 @pytest.mark.parametrize("name", STATUSES)
-def test_scts_as_seen_by_openssl(name: str, tmp_path: Path) -> None:
+def test_openssl_validates_scts_as_the_case_says(name: str, tmp_path: Path) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
         logs = {f"log{number}": log for number, log in enumerate(pki.logs.listed)}

@@ -16,7 +16,7 @@ def message_of(received: bytes) -> bytes:
     return message
 
 
-def test_the_hello_of_openssl() -> None:
+def test_openssls_hello_is_parsed() -> None:
     received = hello_bytes(unchecked(), "www.demo.test")
     hello = parse_hello_untrusted(message_of(received), len(received))
     assert hello.server_name == "www.demo.test"
@@ -29,7 +29,7 @@ def test_the_hello_of_openssl() -> None:
     assert hello.size == len(received)
 
 
-def test_a_hello_without_extensions() -> None:
+def test_a_hello_without_extensions_is_parsed() -> None:
     received = old_hello(0x0300, 0x0005)
     hello = parse_hello_untrusted(message_of(received), len(received))
     assert hello.server_name is None
@@ -44,7 +44,7 @@ def test_every_prefix_is_incomplete() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_a_hello_in_many_records(size: int) -> None:
+def test_a_hello_in_many_records_is_joined(size: int) -> None:
     received = hello_bytes(unchecked(), "www.demo.test")
     message = message_of(received)
     parts = [message[i : i + size] for i in range(0, len(message), size)]

@@ -46,7 +46,7 @@ def test_without_logs_there_is_no_sct_extension() -> None:
     assert "1.3.6.1.4.1.11129.2.4.2" not in oids
 
 
-def test_lengths_of_the_sct_extension() -> None:
+def test_sct_extensions_of_any_length_are_encoded() -> None:
     for size in (1, 100, 121, 122, 250, 251, 252, 40_000):
         content = sct_list([bytes(size)]).value
         parsed = content[2:] if content[1] < 0x80 else content[2 + (content[1] & 0x7F) :]

@@ -21,10 +21,9 @@ from scanner.demo.fleet import Fleet, run_fleet
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs, make_verifier
 from scanner.starttls import PROTOCOLS
+from tests.helpers.loopback_scan import scan_rows
 
 # Seconds for a target on a busy machine.
 PATIENCE = 8.0
@@ -71,15 +70,7 @@ async def run_and_scan(directory: Path) -> AsyncIterator[tuple[Fleet, dict[str, 
             )
             of_this_clock = (row for row in rows if clocks.get(row.host or "", 0.0) == off)
             clock = functools.partial(wrong_clock, off)
-            async with open_run(
-                config,
-                inputs,
-                make_judgement(config, inputs, verifier, run_id="demo"),
-                Callbacks(on_finding=written.append),
-                clock=clock,
-            ) as run:
-                with trio.fail_after(40):
-                    await run.run(of_this_clock)
+            written += await scan_rows(of_this_clock, inputs, config, verifier=verifier, clock=clock)
         by_row = {finding["target"]["row"]: finding for finding in written}
         assert len(by_row) == len(written) == len(fleet.rows)
         yield fleet, {row.case.name: by_row[number] for row, number in zip(fleet.rows, sorted(by_row), strict=True)}

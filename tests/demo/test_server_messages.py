@@ -98,7 +98,7 @@ def test_hellos_get_an_alert() -> None:
 
 
 @pytest.mark.parametrize("suite", server_messages.ServerSuite)
-def test_a_whole_flight(suite: server_messages.ServerSuite) -> None:
+def test_a_flight_has_its_messages_in_order(suite: server_messages.ServerSuite) -> None:
     pki = Pki(time.time())
     credential = pki.leaf("www.demo.test")
     flight = messages(server_messages.server_flight(HELLO, server_messages.TLS12, suite, credential))

@@ -15,7 +15,6 @@ from scripts import build_causes
 from tests.helpers.evidence import target
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ALWAYS = {"host", "name", "port", "protocol", "target", "address", "sni"}
 COMMANDS = {"s_client", "s_client_no_sni", "s_client_trusting", "curl", "dig"}
 COMMANDS |= {"q_host", "q_address", "q_owner", "q_first", "q_url", "q_serial", "port"}
 FIELD = re.compile(r"\{(\w+)\}")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.claim import Claim
-from scanner.diagnosis.conclusion import MAX_CONCLUSIONS, MAX_FURTHER, Entry, conclude, conclude_chain, merge
+from scanner.diagnosis.conclusion import MAX_FURTHER, Entry, conclude, conclude_chain, merge
 from scanner.diagnosis.parts import ChainReport
 from scanner.diagnosis.wording import Wording
 from scanner.model.evidence import Target
@@ -52,21 +52,32 @@ def test_words_with_names_put_in_are_those_written_for_the_target(code: str, lan
             assert conclude_chain(kept, of, address, RESOLVER, language) == conclude(
                 of, entries.values(), RESOLVER, language
             )
-        assert 0 < len(kept.conclusions) <= len(TARGETS)
 
 
 def test_evidence_that_has_a_placeholder_in_it_is_not_mistaken_for_one() -> None:
-    kept = report(Claim("untrusted-root", {"subject": "CN=host.placeholder.invalid"}))
-    (record,) = conclude_chain(kept, target(), ADDRESS, None, "en").records
-    assert record["evidence"]["subject"] == "CN=host.placeholder.invalid"
-    assert not kept.conclusions
+    for _ in range(3):
+        facts = {"subject": "CN=host.placeholder.invalid", "not_after": "2026-01-01T00:00:00Z"}
+        kept = report(Claim("intermediate-expired", facts))
+        (record,) = conclude_chain(kept, target(), ADDRESS, None, "en").records
+        assert "CN=host.placeholder.invalid" in record["summary"]
 
 
-def test_conclusions_that_are_kept_are_bounded() -> None:
-    kept = report(Claim("certificate-expired", {}))
-    for port in range(1, 2 * MAX_CONCLUSIONS):
-        conclude_chain(kept, target(port=port), ADDRESS, None, "en")
-    assert len(kept.conclusions) == MAX_CONCLUSIONS
+def test_leaves_below_one_issuer_share_the_words_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    original = Wording.summary
+
+    def counted(self: Wording, code: str, evidence: Any) -> str:
+        asked.append(code)
+        return original(self, code, evidence)
+
+    monkeypatch.setattr(Wording, "summary", counted)
+    facts = {"subject": "CN=Shared Issuing CA", "not_after": "2026-01-01T00:00:00Z", "stores": ["test"]}
+    found = []
+    for number in range(10):
+        kept = report(Claim("intermediate-expired", {**facts, "path": [f"leaf {number}", "issuer"]}))
+        found += conclude_chain(kept, target(f"h{number}.example"), ADDRESS, None, "en").records
+    assert [record["evidence"]["path"][0] for record in found] == [f"leaf {number}" for number in range(10)]
+    assert len(asked) == 2  # the first for its target, the second for all
 
 
 def test_bug_in_the_words_costs_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +88,7 @@ def test_bug_in_the_words_costs_the_words(monkeypatch: pytest.MonkeyPatch) -> No
     kept = report(Claim("certificate-expired", {}))
     found = conclude_chain(kept, target(), ADDRESS, None, "en")
     assert found.records[0]["summary"] == CODES["certificate-expired"].title
-    assert "OverflowError" in found.failed[0] and not kept.conclusions
+    assert "OverflowError" in found.failed[0]
 
 
 def test_one_code_is_told_once_with_the_worst_severity_and_all_that_proves_it() -> None:

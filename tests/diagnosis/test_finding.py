@@ -51,7 +51,7 @@ def test_without_the_rules_the_judges_words_stand(monkeypatch: pytest.MonkeyPatc
 
 def test_what_cannot_be_put_together_is_diagnosed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = made()
-    monkeypatch.setattr("scanner.diagnosis.assemble.seen", broken)
+    monkeypatch.setattr("scanner.diagnosis.assembly.finding_record.seen", broken)
     found = made()
     assert found["diagnoses"] == whole["diagnoses"] and found["clients"] == whole["clients"]
     assert found["endpoints"] == [] and "finding: OverflowError: injected" in found["error"]
@@ -59,7 +59,7 @@ def test_what_cannot_be_put_together_is_diagnosed_all_the_same(monkeypatch: pyte
 
 @pytest.mark.parametrize("part", ["_add_revocation", "_add_scts"])
 def test_a_part_that_cannot_be_made_is_left_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"scanner.diagnosis.assemble.{part}", broken)
+    monkeypatch.setattr(f"scanner.diagnosis.assembly.finding_record.{part}", broken)
     seen = evidence(answered([LEAF, issuing()], ocsp_response=b"", scts=(b"x",)))
     found = finding_of(seen, verdicts(seen), Context(at=AT), "run")
     check_whole(found)

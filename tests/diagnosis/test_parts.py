@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from scanner.diagnosis.parts import Last, part_of
+from scanner.diagnosis.parts import part_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
 from tests.helpers import pki
 from tests.helpers.evidence import AT, chain, issuing, leaf, root, verifier
@@ -14,18 +14,6 @@ from tests.helpers.evidence import AT, chain, issuing, leaf, root, verifier
 def verdict(*names: str, sent: tuple[bytes, ...] | None = None) -> list[ChainVerdict]:
     by = verifier()
     return [by.verify(sent or chain(), name=name, at=AT) for name in names]
-
-
-def test_value_is_made_once_for_each_key() -> None:
-    last: Last[int] = Last()
-    made: list[int] = []
-
-    def make(number: int) -> int:
-        made.append(number)
-        return number
-
-    assert [last.get(("key", number), make, number) for number in (1, 1, 2, 2, 1)] == [1, 1, 2, 2, 1]
-    assert made == [1, 2, 1]
 
 
 def test_verdicts_on_one_chain_for_different_names_have_one_part() -> None:

@@ -183,7 +183,7 @@ verdict_lists = st.lists(
         sent=st.just(()) | st.tuples(maybe | st.sampled_from(KEYS), maybe | st.just(issuing().parsed)),
         leaf_problems=problem_lists,
         stores=st.dictionaries(st.sampled_from(["mozilla", "system", "\ud800"]), stores, max_size=2),
-        shape=problem_lists,
+        chain_problems=problem_lists,
         name=maybe | names,
         publicly_trusted=st.booleans(),
     ),

@@ -291,6 +291,30 @@ def test_an_http_answer_is_a_witness_where_a_certificate_is_in_doubt() -> None:
     assert completions(answered([doubtful[0], issuing()], client_auth=ASKS)) == ["client-auth"]
 
 
+def test_where_only_the_clock_is_in_doubt_the_date_is_asked_for_as_long_as_it_is_wanted() -> None:
+    expired = pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 10)
+    strange = pki.certificate("www.example.org", issuer=pki.root("Unheard-of Root"), not_after=pki.NOW - 10)
+    other = pki.certificate("www.example.net", issuer=issuing(), not_after=pki.NOW - 10)
+    names: list[str] = []
+
+    def asked(leaf: pki.Issued, *, wanted: bool) -> str | None:
+        def wants_date(name: str) -> bool:
+            names.append(name)
+            return wanted
+
+        endpoint = EndpointEvidence(ADDRESS, answered([leaf, issuing()]))
+        endpoint = replace(endpoint, followups={"default-certificate": answered()})
+        verdict = verdicts(evidence(endpoint))[0]
+        question = next_question(target(), endpoint, verdict, wants_date=wants_date)
+        return None if question is None else question.name
+
+    assert asked(expired, wanted=True) == "http"
+    assert asked(expired, wanted=False) is None
+    assert names == ["www.example.org"] * 2
+    assert asked(strange, wanted=False) == asked(other, wanted=False) == "http"
+    assert names == ["www.example.org"] * 2
+
+
 def test_what_is_not_whole_is_not_completed() -> None:
     flight = ServerFlight(Negotiation(version=0x0303, client_auth=ASKS))
     assert completions(failed(Failure.CLOSED, bytes_received=1000, flight=flight)) == []

@@ -61,13 +61,13 @@ def test_words_are_searched_and_unknown_ones_get_suggestions() -> None:
     assert unknown["kind"] == "unknown" and "certificate-expired" in unknown["nearest"]
 
 
-def test_client_messages_that_do_not_depend_on_the_host() -> None:
+def test_client_messages_are_shown_if_clients_refuse() -> None:
     assert code_answer(CODES["certificate-expired"])["clients"]["curl"].startswith("(60) ")
     assert code_answer(CODES["expires-soon"])["clients"] == {}
 
 
 @pytest.mark.parametrize("word", [*CODES, *CAUSES])
-def test_answers_in_chinese(word: str) -> None:
+def test_answers_are_translated_except_for_names_and_commands(word: str) -> None:
     """Names, proofs and remedies are in Chinese; codes, causes, commands and client messages are not translated."""
     english, chinese = explain(word), explain(word, "zh")
     assert english["kind"] == chinese["kind"]
@@ -80,6 +80,6 @@ def test_answers_in_chinese(word: str) -> None:
         assert "{" not in chinese["remedy"]
 
 
-def test_a_search_in_chinese() -> None:
+def test_chinese_titles_are_searched() -> None:
     found = explain("通配符", "zh")
     assert found["kind"] == "search" and [brief["code"] for brief in found["codes"]] == ["wildcard-depth"]

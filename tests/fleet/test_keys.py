@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.keys import domain_of, identity, issuer_of, leaf_of, served
+from scanner.fleet.keys import domain_of, identity, leaf_of, served
 
 LEAF = {"sha256": "aa", "issuer": "CN=Issuer"}
 TARGET = {"row": 3, "id": None, "host": "www.shop.example", "port": 443, "protocol": "tls", "sni": "x", "address": None}
@@ -41,7 +41,6 @@ def test_the_first_address_that_sent_a_certificate() -> None:
     assert endpoint is not None
     assert endpoint["address"] == "192.0.2.2"
     assert leaf is leaf_of(finding()) is LEAF
-    assert issuer_of(finding()) == "CN=Issuer"
 
 
 def test_the_domain() -> None:
@@ -62,4 +61,3 @@ def test_foreign_files_give_nothing(broken: dict[str, Any]) -> None:
     assert len(identity(broken)) == 6
     assert domain_of(broken) is None
     assert served(broken) == (None, None)
-    assert issuer_of(broken) is None

@@ -1,6 +1,6 @@
 """Server flights as lists of messages, to be changed before they are put into records and encrypted.
 
-The TLS 1.3 flights come from a tiny server with ``scanner.tls.schedule``'s keys; older ones are recorded from OpenSSL. The
+The TLS 1.3 flights come from a tiny server with ``scanner.tls.key_schedule``'s keys; older ones are recorded from OpenSSL. The
 client's randomness is fixed, so that a flight answers the hello of every ``new_client()``.
 """
 

@@ -23,7 +23,7 @@ def test_unchanged_flights_are_accepted(flight: Flight) -> None:
     assert signed(flight)["cipher"] == seen(conn).negotiation.cipher
 
 
-def test_some_hundred_cases() -> None:
+def test_changed_flights_end_in_many_ways_and_never_violate_the_invariant() -> None:
     ends: Counter[str] = Counter()
     said: set[str] = set()
     for number in range(700):
@@ -72,7 +72,7 @@ def test_a_flight_with_a_wrong_finished_is_not_accepted() -> None:
     assert (negotiation.signature_valid, negotiation.finished_valid) == (True, False)
 
 
-def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_runs_for_a_time_or_repeats_a_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seconds", "0.3", "--seed", "by hand"]) == 0
     assert "FlightComplete" in capsys.readouterr().out
     assert main(["--case", "by hand-1"]) == 0

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from scanner.trust.stores import TrustStore
 from scanner.x509.certificate import Certificate
-from scanner.x509.der import encoded_oid
+from scanner.x509.der import encoded_oid, integer_content
 
 #: The verification time of the tests: 2026-11-23T12:00:00Z.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
@@ -62,7 +62,7 @@ def sequence(*contents: bytes) -> bytes:
 
 def integer(value: int) -> bytes:
     """INTEGER in its shortest form."""
-    return tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    return tlv(0x02, integer_content(value))
 
 
 def oid(dotted: str) -> bytes:

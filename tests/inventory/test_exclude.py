@@ -39,7 +39,7 @@ def made(*entries: str) -> Exclusions:
         ("a.example", "not a name", False),
     ],
 )
-def test_names(entry: str, host: str, excluded: bool) -> None:
+def test_a_name_excludes_itself_and_a_pattern_what_it_covers(entry: str, host: str, excluded: bool) -> None:
     assert (made(entry).name(host) is not None) is excluded
     assert (made(entry).host(host) is not None) is excluded
 
@@ -67,7 +67,9 @@ def test_names(entry: str, host: str, excluded: bool) -> None:
         ("192.0.2.0/24", "a.example", False),
     ],
 )
-def test_addresses(entry: str, address: str, excluded: bool) -> None:
+def test_an_address_or_network_excludes_what_it_contains_in_any_notation(
+    entry: str, address: str, excluded: bool
+) -> None:
     assert (made(entry).address(address) is not None) is excluded
 
 

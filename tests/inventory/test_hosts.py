@@ -32,7 +32,7 @@ from scanner.inventory.hosts import split_host_port as split
         ("x" * 63 + ".example", "x" * 63 + ".example"),
     ],
 )
-def test_names(text: str, host: str) -> None:
+def test_names_are_normalised_to_lower_case_a_labels(text: str, host: str) -> None:
     assert parse_host(text) == (host, False)
 
 
@@ -47,7 +47,7 @@ def test_names(text: str, host: str) -> None:
         ("::", "::"),
     ],
 )
-def test_addresses(text: str, address: str) -> None:
+def test_addresses_are_normalised_to_their_shortest_form(text: str, address: str) -> None:
     assert parse_host(text) == (address, True)
 
 
@@ -95,7 +95,7 @@ def test_an_unusable_host_is_refused_with_a_reason(text: str, word: str) -> None
 
 
 @pytest.mark.parametrize(("text", "port"), [("1", 1), ("443", 443), ("00443", 443), ("443.0", 443), ("65535", 65535)])
-def test_ports(text: str, port: int) -> None:
+def test_a_port_may_have_leading_zeros_or_be_written_as_a_decimal(text: str, port: int) -> None:
     assert parse_port(text) == port
 
 
@@ -116,7 +116,7 @@ def test_an_unusable_port_is_refused(text: str) -> None:
         ("a:", ("a", "")),
     ],
 )
-def test_host_and_port(text: str, parts: tuple[str, str | None]) -> None:
+def test_host_and_port_are_split_at_the_colon_that_separates_them(text: str, parts: tuple[str, str | None]) -> None:
     assert split(text) == parts
 
 

@@ -17,7 +17,7 @@ def one(tmp_path: Path, value: Any) -> Target | InvalidRow:
     return row
 
 
-def test_columns_and_tags(tmp_path: Path) -> None:
+def test_known_keys_become_fields_and_others_tags_of_their_type(tmp_path: Path) -> None:
     tags = {"owner": None, "weight": 1.5, "live": True, "list": [1, {"a": []}], "tags": {"x": 1}, "row": 9}
     row = one(
         tmp_path,
@@ -27,7 +27,7 @@ def test_columns_and_tags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("port", "read_as"), [(25, 25), ("25", 25), (25.0, 25), (None, 443), ("", 443)])
-def test_ports(tmp_path: Path, port: Any, read_as: int) -> None:
+def test_a_port_is_a_number_or_text(tmp_path: Path, port: Any, read_as: int) -> None:
     assert target(one(tmp_path, {"host": "a.example", "port": port})).port == read_as
 
 
@@ -71,7 +71,7 @@ def test_the_preferred_of_two_host_keys_is_the_host(tmp_path: Path) -> None:
     assert row.tags == {"name": "n", "fqdn": "f", "Host": "big", "domain": "d"}
 
 
-def test_latin1(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf8_is_read_as_latin1(tmp_path: Path) -> None:
     row = target(one(tmp_path, b'{"host":"b\xfccher.example","owner":"J\xf6rg"}'))
     assert (row.host, row.tags) == ("xn--bcher-kva.example", {"owner": "Jörg"})
 

@@ -24,7 +24,7 @@ from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
 
 
-def test_plain_lines(tmp_path: Path) -> None:
+def test_a_plain_list_has_hosts_addresses_urls_and_comments(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
         "# fleet\n\na.example\nb.example:8443 # old\n[2001:db8::1]:25\n2001:db8::2\n192.0.2.1\n"

@@ -38,7 +38,9 @@ def read(
         ({"address": "192.0.2.1"}, ("192.0.2.1", 443, "tls")),
     ],
 )
-def test_host_port_protocol(cells: dict[str, str], expected: tuple[str, int, str]) -> None:
+def test_host_port_and_protocol_are_taken_from_cells_or_a_url(
+    cells: dict[str, str], expected: tuple[str, int, str]
+) -> None:
     row = target(read(cells))
     assert (row.host, row.port, row.protocol) == expected
 
@@ -68,7 +70,7 @@ def test_the_default_port_applies_to_rows_without_a_port(cells: dict[str, str], 
         ({"address": "192.0.2.1", "host": "a.example"}, "a.example"),
     ],
 )
-def test_server_name(cells: dict[str, str], sni: str | None) -> None:
+def test_the_server_name_is_the_host_unless_given(cells: dict[str, str], sni: str | None) -> None:
     assert target(read(cells)).sni == sni
 
 

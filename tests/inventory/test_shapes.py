@@ -34,7 +34,7 @@ from scanner.inventory.shapes import (
         ("host,Owner,owner", ",", ("Owner", "owner")),
     ],
 )
-def test_tables(line: str, delimiter: str, tags: tuple[str, ...]) -> None:
+def test_csv_headers_are_detected(line: str, delimiter: str, tags: tuple[str, ...]) -> None:
     shape = shape_of(line)
     assert isinstance(shape, CsvColumns)
     assert shape.delimiter == delimiter
@@ -77,12 +77,12 @@ def test_plain_lines_are_detected(line: str) -> None:
     assert shape_of(line) == PlainLines()
 
 
-def test_json_lines() -> None:
+def test_json_lines_are_detected_even_if_broken() -> None:
     assert shape_of(' {"host": "a.example"}') == JsonLines()
     assert shape_of('{"broken') == JsonLines()
 
 
-def test_separator_line() -> None:
+def test_a_separator_line_names_the_delimiter() -> None:
     assert separator_line("sep=;\r") == ";"
     assert separator_line("SEP=\t") == "\t"
     assert separator_line("sep=example") is None
@@ -100,5 +100,5 @@ def test_separator_line() -> None:
         ("  ", ""),
     ],
 )
-def test_comments(line: str, text: str) -> None:
+def test_comments_are_stripped_and_fragments_kept(line: str, text: str) -> None:
     assert strip_comment(line) == text

@@ -10,7 +10,7 @@ from scanner.model.evidence import InvalidRow, Target
 from tests.inventory.rows import hosts, read, reason, target
 
 
-def test_columns_and_tags(tmp_path: Path) -> None:
+def test_known_columns_become_fields_and_others_tags(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
         "Domain, PORT ,protocol,sni,ip,id,Owner,note\n"
@@ -29,7 +29,9 @@ def test_columns_and_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
-def test_line_ends_delimiters_and_byte_order_marks(tmp_path: Path, newline: str, delimiter: str, bom: str) -> None:
+def test_any_line_end_delimiter_and_byte_order_mark_is_read(
+    tmp_path: Path, newline: str, delimiter: str, bom: str
+) -> None:
     lines = ["# made by hand", "", "host|owner", "a.example|web", "", "# x|y", "b.example|", "|"]
     rows = read(tmp_path, bom + newline.join(lines).replace("|", delimiter))
     assert [(row.row, target(row).host, row.tags) for row in rows] == [
@@ -78,7 +80,7 @@ def test_an_unclosed_quote_on_the_last_line_is_reported(tmp_path: Path) -> None:
     assert reason(rows[0]) == "line 2: a quote is opened and never closed"
 
 
-def test_records_with_missing_or_surplus_fields(tmp_path: Path) -> None:
+def test_missing_fields_are_empty_and_surplus_ones_make_a_row_invalid(tmp_path: Path) -> None:
     rows = read(tmp_path, "host,port,owner\na.example\nb.example,1,web,,\nc.example,1,web,more\n")
     assert target(rows[0]).tags == {"owner": ""}
     assert target(rows[1]).port == 1

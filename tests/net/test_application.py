@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.net.application import ReplyProgress, talk_of
+from scanner.net.application import ReplyProgress, exchange_for
 from scanner.starttls import PROTOCOLS
 
 FINE, REFUSED, INCOMPLETE = ReplyProgress.FINE, ReplyProgress.REFUSED, ReplyProgress.INCOMPLETE
 
 
-def judged(protocol: str, data: bytes) -> ReplyProgress:
-    judge = talk_of(protocol, "a.test").judge
-    assert judge is not None
-    return judge(data)
+def classified(protocol: str, data: bytes) -> ReplyProgress:
+    classify = exchange_for(protocol, "a.test").classify
+    assert classify is not None
+    return classify(data)
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,20 @@ def judged(protocol: str, data: bytes) -> ReplyProgress:
         ("postgres", b"E\0\0\0\x0aSFAT", INCOMPLETE),
     ],
 )
-def test_answers(protocol: str, data: bytes, answer: ReplyProgress) -> None:
-    assert judged(protocol, data) is answer
+def test_answers_are_classified(protocol: str, data: bytes, answer: ReplyProgress) -> None:
+    assert classified(protocol, data) is answer
 
 
 @pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"tls", "https"}))
-def test_no_answer_is_decided_by_nothing(protocol: str) -> None:
-    judge = talk_of(protocol, "a.test").judge
-    assert judge is None or judge(b"") is INCOMPLETE
+def test_empty_answer_decides_nothing(protocol: str) -> None:
+    classify = exchange_for(protocol, "a.test").classify
+    assert classify is None or classify(b"") is INCOMPLETE
 
 
 def test_a_name_cannot_leave_its_attribute() -> None:
-    assert b"to='&lt;a&apos;&amp;'" in talk_of("xmpp", "<a'&").question
+    assert b"to='&lt;a&apos;&amp;'" in exchange_for("xmpp", "<a'&").question
 
 
 def test_what_speaks_only_after_a_login_is_asked_nothing() -> None:
     for protocol in ("mysql", "mssql", "rdp"):
-        assert talk_of(protocol, "a.test").judge is None
+        assert exchange_for(protocol, "a.test").classify is None

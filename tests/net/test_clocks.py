@@ -138,6 +138,6 @@ def test_processes_that_share_an_offset_tell_the_same_time() -> None:
     assert WallClock(first.offset, wall=wall, boot=boot)() == first()
 
 
-def test_of_the_system() -> None:
+def test_resolvers_of_the_system() -> None:
     assert abs(WallClock()() - time.time()) < 5
     assert boot_time() > 0

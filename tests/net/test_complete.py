@@ -136,7 +136,7 @@ def test_the_request() -> None:
     ],
     ids=["closes", "resets", "says nothing", "half a head"],
 )
-def test_what_answers_nothing(script: Script, failure: Failure) -> None:
+def test_end_of_a_connection_without_an_http_answer(script: Script, failure: Failure) -> None:
     found, took = completed(script)
     assert (found.stage, found.failure, found.status) == (Stage.APPLICATION, failure, None)
     assert took < AMPLE.handshake + 1
@@ -232,7 +232,7 @@ def test_what_never_was_a_handshake(said: bytes) -> None:
     assert found.failure in (Failure.MALFORMED, Failure.CLOSED)
 
 
-def test_nobody_there() -> None:
+def test_closed_port_is_reported() -> None:
     async def main() -> Completion:
         with socket.socket() as bound:
             bound.bind((HOST, 0))
@@ -256,7 +256,7 @@ def test_a_name_that_openssl_does_not_send() -> None:
     assert (found.stage, found.failure) == (Stage.HELLO, Failure.MALFORMED)
 
 
-def test_who_has_http2_alone_is_asked_again() -> None:
+def test_http2_only_server_is_offered_all_of_alpn() -> None:
     """RFC 7301 section 3.2: no_application_protocol where nothing that is offered is spoken."""
     hellos = []
 
@@ -315,20 +315,20 @@ def smtp() -> Any:
     return dialogue("smtp", host="a.test", recognise=recognise)
 
 
-def test_mail_goes_on() -> None:
+def test_smtp_is_asked_ehlo() -> None:
     script, heard = mail(b"250 a.test\r\n")
     found, _ = completed(script, protocol="smtp", alpn=(), opening=smtp, flight=ASKED)
     assert (found.stage, found.failure, found.reply) == (Stage.DONE, None, b"250 a.test\r\n")
     assert heard == [b"EHLO tlsweep.invalid\r\n", b"QUIT\r\n"]
 
 
-def test_mail_refuses_in_words() -> None:
+def test_smtp_refusal_is_reported() -> None:
     words = b"530 5.7.0 no client certificate\r\n"
     found, _ = completed(mail(words)[0], protocol="smtp", alpn=(), opening=smtp, flight=ASKED)
     assert (found.stage, found.failure, found.reply) == (Stage.APPLICATION, None, words)
 
 
-def test_mail_hangs_up() -> None:
+def test_smtp_that_closes_is_a_failure() -> None:
     found, _ = completed(mail(None)[0], protocol="smtp", alpn=(), opening=smtp, flight=ASKED)
     assert (found.stage, found.failure) == (Stage.APPLICATION, Failure.CLOSED)
 
@@ -347,7 +347,7 @@ def test_mail_without_tls() -> None:
 @pytest.mark.parametrize(
     "changes", [{"protocol": "mysql"}, {"quiet": True}], ids=["no word is known", "none is wanted"]
 )
-def test_where_nothing_is_said(changes: dict[str, Any]) -> None:
+def test_silence_after_the_handshake(changes: dict[str, Any]) -> None:
     stays, took = completed(saying(then="silence", hears=False), flight=ASKED, alpn=(), **changes)
     assert (stays.stage, stays.failure) == (Stage.DONE, None)
     assert took == pytest.approx(QUIET_WAIT, abs=0.1)

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from scanner.model.evidence import DnsStatus, Evidence, Failure, FetchedIssuer, RevocationAnswer
 from scanner.net.clocks import LoopClock
-from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_network, is_amiss
+from scanner.net.conditions import PAUSE_SECONDS, Conditions, connects, has_failures, has_network
 from scanner.net.outage import MIN_ANSWERED, Outage, OutageMonitor
 from tests.helpers import evidence
 from tests.helpers.evidence import answered, at, dns, failed
@@ -71,7 +71,7 @@ UNROUTED = evidence.evidence(failed(Failure.NETWORK_UNREACHABLE))
 OUTAGE = Outage(0, 60)
 
 
-def test_what_is_in_order_is_not_doubted() -> None:
+def test_healthy_evidence_is_not_doubted() -> None:
     assert doubt(evidence.evidence(answered()), outage=OUTAGE, lost=60) == (None, [])
 
 
@@ -162,10 +162,10 @@ def test_what_the_resolver_doubts() -> None:
 
 
 def amiss(**changes: Any) -> bool:
-    return is_amiss(replace(evidence.evidence(answered()), **changes))
+    return has_failures(replace(evidence.evidence(answered()), **changes))
 
 
-def test_what_is_amiss() -> None:
+def test_failures_of_every_part_count() -> None:
     revoked = RevocationAnswer("00", "ocsp", "http://ocsp.example", "good")
     assert not amiss()
     assert not amiss(revocation=(revoked,))
@@ -176,7 +176,7 @@ def test_what_is_amiss() -> None:
     assert not amiss(dns=dns(DnsStatus.NXDOMAIN))
 
 
-def test_connecting() -> None:
+def test_connects_tells_open_from_closed_ports() -> None:
     async def main() -> tuple[bool, bool]:
         with closing(socket.socket()) as server, closing(socket.socket()) as closed:
             for sock in (server, closed):

@@ -38,7 +38,7 @@ def test_places_by_memory(memory: int | None, places: int) -> None:
 
 
 @trio_test
-async def test_who_comes_first_goes_first(autojump_clock: MockClock) -> None:
+async def test_slots_are_given_in_order_of_arrival(autojump_clock: MockClock) -> None:
     large = LargeFlights(1)
     waited: dict[str, float] = {}
 

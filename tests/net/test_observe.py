@@ -152,7 +152,7 @@ async def test_the_next_address_is_tried_until_one_connects(clock: MockClock, fa
 
 @pytest.mark.parametrize("failure", [Failure.SILENT, Failure.ALERT, Failure.RESET, Failure.PLAINTEXT])
 @trio_test
-async def test_who_lets_us_connect_is_the_one(clock: MockClock, failure: Failure) -> None:
+async def test_first_address_that_connects_is_the_only_endpoint(clock: MockClock, failure: Failure) -> None:
     scenario = in_network(V4[:3], {V4[0]: Step(0.1, failure)})
     evidence, _ = await observed(scenario)
     assert [endpoint.address for endpoint in evidence.endpoints] == V4[:1]
@@ -238,7 +238,9 @@ async def test_only_what_may_pass_is_tried_again(clock: MockClock, fault: Any, t
 
 @pytest.mark.parametrize(("timeout", "tries"), [(2.0, 2), (3.0, 1), (4.0, 1)])
 @trio_test
-async def test_what_the_kernel_has_tried_again_is_not(clock: MockClock, timeout: float, tries: int) -> None:
+async def test_timeouts_after_the_kernels_own_retries_are_not_retried(
+    clock: MockClock, timeout: float, tries: int
+) -> None:
     scenario = in_network(V4[:1], {V4[0]: DEAD})
     await observed(scenario, ScanConfig(connect_timeout=timeout))
     assert len(scenario.connections) == tries
@@ -246,7 +248,7 @@ async def test_what_the_kernel_has_tried_again_is_not(clock: MockClock, timeout:
 
 @pytest.mark.parametrize("retries", [0, 1, 4])
 @trio_test
-async def test_as_often_as_was_asked_for_and_later_each_time(clock: MockClock, retries: int) -> None:
+async def test_retries_are_as_many_as_configured_with_growing_pauses(clock: MockClock, retries: int) -> None:
     scenario = in_network(V4[:1], {V4[0]: RESET})
     await observed(scenario, ScanConfig(retries=retries))
     starts = scenario.starts()
@@ -257,7 +259,7 @@ async def test_as_often_as_was_asked_for_and_later_each_time(clock: MockClock, r
 
 
 @trio_test
-async def test_back_off_is_different_for_each(clock: MockClock) -> None:
+async def test_back_off_has_jitter(clock: MockClock) -> None:
     scenario = Scenario(dict.fromkeys(V4, RESET))
     observer = observer_in(scenario)
     async with trio.open_nursery() as nursery:

@@ -147,7 +147,7 @@ async def test_a_shortage_is_not_taken_from_the_targets_time(clock: MockClock) -
 
 
 @trio_test
-async def test_what_never_comes_is_not_waited_for(clock: MockClock) -> None:
+async def test_lasting_shortage_ends_as_a_bug(clock: MockClock) -> None:
     scenario = in_network(V4[:1], {V4[0]: Step(0, OutOfResources(errno.EMFILE))})
     evidence, _ = await observed(scenario)
     (endpoint,) = evidence.endpoints

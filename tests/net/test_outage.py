@@ -262,7 +262,7 @@ def test_families_fail_by_themselves() -> None:
     assert "IPv6" in run(main).lines[0]
 
 
-def test_what_does_not_come_back_ends_the_run() -> None:
+def test_outage_that_does_not_end_ends_the_run() -> None:
     async def main(watched: Watched) -> None:
         watched.worked(10)
         watched.network.up = False

@@ -71,7 +71,7 @@ class Traffic:
 
 
 @trio_test
-async def test_concurrency(clock: MockClock) -> None:
+async def test_concurrency_limits_connections_in_flight(clock: MockClock) -> None:
     traffic = Traffic(pacer(concurrency=10))
     took = await traffic.run([A, B, C, A, B] * 20)
     assert took == pytest.approx(10)
@@ -82,7 +82,7 @@ async def test_concurrency(clock: MockClock) -> None:
 
 
 @trio_test
-async def test_rate(clock: MockClock) -> None:
+async def test_rate_limits_starts_per_second(clock: MockClock) -> None:
     traffic = Traffic(pacer(rate=10))
     took = await traffic.run([A, B] * 50)
     assert took == pytest.approx(9.9 + 1)
@@ -186,7 +186,7 @@ async def test_this_machine_is_exempt_unless_asked(clock: MockClock, address: st
     ("address", "expected"),
     [("127.0.0.1", True), ("127.255.0.1", True), ("::1", True), ("128.0.0.1", False), ("::2", False), (C, False)],
 )
-def test_loopback(address: str, expected: bool) -> None:
+def test_loopback_addresses_are_recognised(address: str, expected: bool) -> None:
     assert is_loopback(address) is expected
 
 
@@ -256,7 +256,7 @@ async def test_when_the_shortage_is_over_it_goes_on_with_more_again(clock: MockC
 
 
 @trio_test
-async def test_however_short_some_go_on(clock: MockClock) -> None:
+async def test_repeated_shortages_never_stop_all_connections(clock: MockClock) -> None:
     gate = pacer(concurrency=100)
     for _ in range(100):
         await gate.exhausted()

@@ -117,7 +117,7 @@ def cut_after(part: int, *, reset: bool) -> Script:
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
-def test_cut_off(part: str, reset: bool) -> None:
+def test_flight_that_is_cut_off(part: str, reset: bool) -> None:
     probe, _ = probed(cut_after(PARTS[part], reset=reset))
     # a server that goes without reading the hello resets, whatever it meant
     expected = {Failure.RESET} if reset else {Failure.CLOSED}
@@ -149,7 +149,7 @@ def test_a_warning_before_the_flight_is_kept() -> None:
     assert probe.alert == (1, 112)
 
 
-def test_what_is_broken_is_answered_by_an_alert() -> None:
+def test_broken_flight_is_answered_by_an_alert() -> None:
     said = []
 
     async def script(peer: Peer) -> None:
@@ -309,7 +309,9 @@ def test_a_fault_of_ours_keeps_what_was_read_before_it(monkeypatch: pytest.Monke
 def test_cancelled_while_waiting_it_leaves_no_socket() -> None:
     async def main() -> None:
         async with serving(says_nothing) as server:
-            with trio.move_on_after(3):
+            with trio.move_on_after(3) as scope:
                 await probe_of(server)
+            assert scope.cancelled_caught
+        assert server.connections == 1, "and leaving the block waited until it was closed"
 
     trio.run(main, clock=MockClock(autojump_threshold=0.005))

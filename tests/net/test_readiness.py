@@ -43,7 +43,7 @@ def run(main: object) -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0.002))  # type: ignore[arg-type]
 
 
-def test_what_is_there_already_is_not_waited_for(kind: Kind) -> None:
+def test_ready_sockets_return_at_once(kind: Kind) -> None:
     async def main() -> None:
         async with open_readiness(kind) as ready:
             with pair() as (one, other):
@@ -70,7 +70,7 @@ def test_a_deadline_passes_at_its_time(kind: Kind) -> None:
     run(main)
 
 
-def test_many_wait_each_until_its_own_end(kind: Kind) -> None:
+def test_many_waits_end_each_at_its_own_deadline(kind: Kind) -> None:
     """Data for some, deadlines in any order for the others: each hears of its own, once."""
 
     async def main() -> None:
@@ -132,7 +132,7 @@ def test_one_socket_may_be_waited_for_again_and_again(kind: Kind) -> None:
     run(main)
 
 
-def test_a_number_that_another_file_gets_is_not_taken_for_the_first(kind: Kind) -> None:
+def test_reused_file_number_is_a_new_file(kind: Kind) -> None:
     async def main() -> None:
         async with open_readiness(kind) as ready:
             with pair() as (one, other):
@@ -149,7 +149,7 @@ def test_a_number_that_another_file_gets_is_not_taken_for_the_first(kind: Kind) 
     run(main)
 
 
-def test_whoever_is_cancelled_waits_no_more(kind: Kind) -> None:
+def test_cancelled_wait_leaves_the_socket_free(kind: Kind) -> None:
     async def main() -> None:
         async with open_readiness(kind) as ready:
             with pair() as (one, other):
@@ -216,7 +216,7 @@ def test_closing_a_socket_wakes_the_task_that_waits_for_it(kind: Kind) -> None:
     run(main)
 
 
-def test_deadlines_of_waits_that_are_over_are_cleared_away(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deadlines_of_finished_waits_are_swept(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_STALE_AT_LEAST", 10)
 
     async def main() -> None:
@@ -230,7 +230,7 @@ def test_deadlines_of_waits_that_are_over_are_cleared_away(kind: Kind, monkeypat
     run(main)
 
 
-def test_a_run_has_one_and_it_ends_with_the_run(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_belongs_to_one_run_of_trio(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind is TrioReadiness:
         monkeypatch.setattr(readiness, "HAS_EPOLL", False)
     seen: list[Readiness] = []

@@ -17,9 +17,8 @@ from scanner.demo.pki import Credential, Pki, pem
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
+from tests.helpers.loopback_scan import scan_rows
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
@@ -87,14 +86,8 @@ async def scanned(directory: Path, port: int) -> Finding:
     logs = str(directory / "ctlogs.json")
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(roots,), public_roots=roots, ct_logs=logs)
     target = Target(row=1, host="www.demo.test", port=port, protocol="tls", sni="www.demo.test", address="127.0.0.1")
-    findings: list[Finding] = []
-    config = ScanConfig(revocation="off")
-    async with open_run(
-        config, inputs, make_judgement(config, inputs, run_id="t"), Callbacks(on_finding=findings.append)
-    ) as run:
-        with trio.fail_after(20):
-            await run.run(iter([target]))
-    return findings[0]
+    (finding,) = await scan_rows([target], inputs, ScanConfig(revocation="off"))
+    return finding
 
 
 @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
@@ -114,7 +107,7 @@ def test_scts_of_the_tls_extension(version: str, tmp_path: Path) -> None:
     assert finding["outcome"] == "ok" and finding["diagnoses"] == []
 
 
-def test_those_of_another_certificate(tmp_path: Path) -> None:
+def test_scts_of_another_certificate(tmp_path: Path) -> None:
     pki = Pki(time.time())
     bare, other = pki.leaf("www.demo.test", logs=()), pki.leaf("www.demo.test", logs=())
     scts = [over_certificate(log, other.leaf, pki) for log in pki.logs.sufficient]

@@ -75,7 +75,7 @@ async def serving(answer: Callable[[bytes], list[bytes]], address: str = "127.0.
 # --- packets ---------------------------------------------------------------------------------------
 
 
-def test_question() -> None:
+def test_query_packet() -> None:
     data = question(COOKIE)
     assert len(data) == 48
     assert data[0] == 0x23
@@ -118,7 +118,7 @@ def test_eras(year_2036: float) -> None:
         (packet(transmit=ntp(NOW + 50)), "do not fit"),
     ],
 )
-def test_what_tells_no_time(data: bytes, why: str) -> None:
+def test_packets_without_a_time_are_refused(data: bytes, why: str) -> None:
     with pytest.raises(NtpError, match=why):
         read_untrusted(data, COOKIE, NOW, NOW + 0.1)
 
@@ -140,7 +140,7 @@ def test_servers_as_named() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a b", "a:", "a:0", "a:x", "a:65536", "[::1", "[::1]x", "http://a/", "a" * 300, "-a"]
 )
-def test_servers_that_are_none(text: str) -> None:
+def test_invalid_servers_are_refused(text: str) -> None:
     with pytest.raises(NtpServerError, match=r"^--ntp: .*") as raised:
         parse_servers([text])
     assert "\n" not in str(raised.value)
@@ -181,7 +181,7 @@ async def test_garbage_is_told() -> None:
 
 
 @trio_test
-async def test_nobody_there() -> None:
+async def test_closed_port_is_reported() -> None:
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
         await sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -189,7 +189,7 @@ async def test_nobody_there() -> None:
     assert [answer.error for answer in answers] == ["Connection refused", "the name has no address (NXDOMAIN)"]
 
 
-def test_silence_ends() -> None:
+def test_silence_ends_in_time() -> None:
     async def main() -> float:
         async with serving(lambda data: []) as port:
             begun = trio.current_time()

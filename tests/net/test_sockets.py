@@ -45,7 +45,7 @@ def closed_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-def test_refused(closed_port: int) -> None:
+def test_refused_question_is_reported(closed_port: int) -> None:
     probe, _ = probe_address(HOST, closed_port)
     assert (probe.stage, probe.failure, probe.detail) == (Stage.CONNECT, Failure.CONNECTION_REFUSED, "ECONNREFUSED")
     assert probe.flight is None
@@ -195,7 +195,7 @@ def test_a_route_is_what_a_datagram_socket_can_connect_by(
         (errno.EACCES, Failure.CONNECT_ERROR),
     ],
 )
-def test_what_connecting_says(monkeypatch: pytest.MonkeyPatch, number: int, failure: Failure) -> None:
+def test_errors_of_connecting_become_failures(monkeypatch: pytest.MonkeyPatch, number: int, failure: Failure) -> None:
     failing(monkeypatch, number, connecting=(socket.AF_INET,))
     probe, _ = probe_address("127.0.0.1", 443)
     assert (probe.stage, probe.failure, probe.detail) == (Stage.CONNECT, failure, errno.errorcode[number])

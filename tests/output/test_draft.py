@@ -11,7 +11,7 @@ from scanner.output import OutputClosed, OutputError, OutputExists
 from scanner.output.draft import Draft, refuse
 
 
-def test_it_appears_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     with Draft(str(path)) as draft:
         draft.write(b"whole")
@@ -27,14 +27,14 @@ def _umask() -> int:
     return mask
 
 
-def test_nothing_is_left_of_one_that_was_not_finished(tmp_path: Path) -> None:
+def test_an_unfinished_file_is_removed(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), Draft(str(tmp_path / "page.html")) as draft:
         draft.write(b"half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_stays(tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     with Draft(str(path)) as draft:
         path.write_bytes(b"came meanwhile")
@@ -47,7 +47,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_links_is_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object) -> None:
         raise PermissionError
 
@@ -63,7 +63,7 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_standard_output_and_devices(capfd: pytest.CaptureFixture[str]) -> None:
+def test_standard_output_and_devices_are_written_directly(capfd: pytest.CaptureFixture[str]) -> None:
     for path in ("-", os.devnull):
         with Draft(path) as draft:
             draft.write(b"said")
@@ -72,7 +72,7 @@ def test_standard_output_and_devices(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == "said"
 
 
-def test_a_reader_that_has_gone(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_output_closed(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -91,7 +91,7 @@ def test_a_reader_that_has_gone(tmp_path: Path) -> None:
         ("a\0b", True, "null"),
     ],
 )
-def test_refused_at_once(tmp_path: Path, name: str, force: bool, reason: str) -> None:
+def test_an_unusable_path_is_refused_at_once(tmp_path: Path, name: str, force: bool, reason: str) -> None:
     (tmp_path / "there").touch()
     with pytest.raises(OutputError, match=reason):
         refuse(f"{tmp_path}/{name}", force=force)

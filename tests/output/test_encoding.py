@@ -9,7 +9,7 @@ import orjson
 from scanner.output import dumps_line
 
 
-def test_what_json_cannot_hold_is_written_as_text() -> None:
+def test_values_that_json_does_not_have_are_written_as_text() -> None:
     deep: list[Any] = []
     for _ in range(1000):
         deep = [deep]

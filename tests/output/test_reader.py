@@ -32,13 +32,13 @@ def rows(items: list[dict[str, Any] | Unreadable]) -> list[int | str]:
     return [item.reason if isinstance(item, Unreadable) else item["target"]["row"] for item in items]
 
 
-def test_whole_files_of_each_kind(tmp_path: Path) -> None:
+def test_plain_gzip_and_zstd_files_are_read(tmp_path: Path) -> None:
     text = line(1) + b"\n" + line(2) + line(3).rstrip()
     for content in (text, gzip.compress(text), zstandard.ZstdCompressor().compress(text)):
         assert rows(read(tmp_path, content)) == [1, 2, 3]
 
 
-def test_several_files_in_order(tmp_path: Path) -> None:
+def test_several_files_are_read_in_order(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / str(number)).write_bytes(line(number))
     assert rows(list(read_findings([str(tmp_path / "2"), str(tmp_path / "1")]))) == [2, 1]
@@ -61,33 +61,33 @@ def test_several_files_in_order(tmp_path: Path) -> None:
         (orjson.dumps(finding(2, outcome={})), "no target or no outcome"),
     ],
 )
-def test_a_bad_line_is_counted_and_said(tmp_path: Path, bad: bytes, reason: str) -> None:
+def test_a_bad_line_is_an_unreadable_with_its_number(tmp_path: Path, bad: bytes, reason: str) -> None:
     items = read(tmp_path, line(1) + bad + b"\n" + line(3))
     assert isinstance(items[1], Unreadable) and items[1].line == 2
     assert reason in items[1].reason and items[1].reason.isprintable()
     assert rows(items)[::2] == [1, 3]
 
 
-def test_a_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_FINDING_LINE", 1000)
     items = read(tmp_path, line(1) + b'{"x":"' + b"y" * 100_000 + b'"}\n' + line(2))
     assert rows(items) == [1, "longer than 1000 bytes", 2]
 
 
-def test_the_longest_line_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_allowed_line_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_FINDING_LINE", len(line(1)) - 1)
     items = read(tmp_path, b"x\n" + line(1) + b" " + line(2))
     assert rows(items)[1:] == [1, f"longer than {len(line(1)) - 1} bytes"]
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
-def test_a_killed_gzip_run_gives_its_prefix(tmp_path: Path, cut: int) -> None:
+def test_a_torn_gzip_file_is_read_up_to_its_last_line(tmp_path: Path, cut: int) -> None:
     items = read(tmp_path, gzip.compress(b"".join(map(line, range(500))))[:-cut])
     assert all(isinstance(item, dict) for item in items[:-1])
     assert len(items) > 100
 
 
-def test_damage_in_the_middle_of_a_compressed_file_is_said(tmp_path: Path) -> None:
+def test_damage_in_a_compressed_file_is_reported(tmp_path: Path) -> None:
     items = read(tmp_path, gzip.compress(line(1)) + b"not gzip")
     assert rows(items) == [1, "the file has bytes after the gzip data that are not gzip"]
 
@@ -101,18 +101,18 @@ def test_a_file_without_findings_is_an_error(tmp_path: Path, content: bytes) -> 
     assert str(caught.value).isprintable()
 
 
-def test_a_long_file_without_findings_is_given_up_early(tmp_path: Path) -> None:
+def test_a_long_file_without_findings_is_refused_early(tmp_path: Path) -> None:
     with pytest.raises(NotFindings, match="first 10000 lines"):
         read(tmp_path, b"x\n" * 50_000)
 
 
-def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_files_that_cannot_be_opened_are_an_error(tmp_path: Path) -> None:
     for path in (str(tmp_path / "absent"), str(tmp_path), "a\0b"):
         with pytest.raises(NotFindings):
             list(read_findings([path]))
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
         buffer = io.BytesIO(line(1))
 
@@ -123,7 +123,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.binary(max_size=40), st.just(line(1)), st.just(line(2)[:-9])), max_size=12))
-def test_any_bytes_are_findings_unreadable_or_no_findings_file(tmp_path: Path, pieces: list[bytes]) -> None:
+def test_any_bytes_are_findings_unreadable_lines_or_not_findings(tmp_path: Path, pieces: list[bytes]) -> None:
     try:
         items = read(tmp_path, b"".join(pieces))
     except NotFindings:

@@ -29,7 +29,7 @@ from tests.output.made import line
         (line(1) + b"garbage\n", line(1) + b"garbage\n"),
     ],
 )
-def test_plain_files(tmp_path: Path, before: bytes, after: bytes) -> None:
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, before: bytes, after: bytes) -> None:
     path = tmp_path / "findings"
     path.write_bytes(before)
     assert repair_torn_tail(str(path)) == len(before) - len(after)
@@ -37,7 +37,7 @@ def test_plain_files(tmp_path: Path, before: bytes, after: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"precious", b"precious\n", b"{}\n", b'{"a":1}', b"\x1f\x8bxxxx" + bytes(50)])
-def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "thesis.txt"
     path.write_bytes(content)
     with pytest.raises(NotFindings):

@@ -12,7 +12,7 @@ from scanner.output import Completed, NotFindings, completed
 from tests.output.made import as_target, finding, line
 
 
-def test_rows_done_and_to_do(tmp_path: Path) -> None:
+def test_rows_with_a_finding_are_done(tmp_path: Path) -> None:
     path = tmp_path / "findings"
     path.write_bytes(line(1) + b"garbage\n" + line(70_000) + line(5, run="r2") + line(9)[:20])
     done = completed(str(path))
@@ -26,7 +26,7 @@ def test_rows_done_and_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"host": "x.example"}, {"port": 444}, {"protocol": "https"}, {"sni": None}, {"address": "192.0.2.1"}]
 )
-def test_another_target_in_the_same_row_is_noticed(change: dict[str, object]) -> None:
+def test_a_row_with_another_target_is_changed(change: dict[str, object]) -> None:
     done = Completed()
     done.add(finding(1))
     assert done.status(as_target(1)) == "done"
@@ -42,7 +42,7 @@ def test_invalid_rows_are_done_too() -> None:
     assert done.status(as_target(4)) == "changed"
 
 
-def test_absent_empty_and_torn_files_have_nothing_done(tmp_path: Path) -> None:
+def test_absent_empty_and_torn_files_have_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "findings"
     assert len(completed(str(path))) == 0
     for content in (b"", line(1)[:25]):
@@ -59,7 +59,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("row", [None, "1", -1, 1 << 50, 1.5, [1]])
-def test_rows_that_are_none_are_not_believed(row: object) -> None:
+def test_impossible_row_numbers_are_unreadable(row: object) -> None:
     done = Completed()
     done.add(finding(1, target={"row": row, "host": "a.example"}))
     assert len(done) == 0 and done.unreadable == 1

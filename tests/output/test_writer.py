@@ -1,4 +1,4 @@
-"""One writer: whole lines, flushed, nothing clobbered, failures said in one line."""
+"""The writer writes whole lines, overwrites nothing, and fails with one clear error."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_written_findings_are_read_back(tmp_path: Path, suffix: str) -> None:
     assert writer.statistics().lines == 1000
 
 
-def test_lines_are_held_until_flush_size_or_time(tmp_path: Path) -> None:
+def test_lines_are_buffered_until_flush_size_or_time(tmp_path: Path) -> None:
     path = tmp_path / "findings"
     clock = Clock()
     with open_output(str(path), clock=clock) as writer:
@@ -94,7 +94,7 @@ def test_gzip_output_is_what_other_tools_read(tmp_path: Path) -> None:
     assert gzip.decompress(path.read_bytes()) == line(1)
 
 
-def test_an_existing_file_is_never_clobbered(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "findings"
     path.write_bytes(b"precious\n")
     with pytest.raises(OutputExists, match="--force"):
@@ -128,7 +128,7 @@ def test_force_empties_and_resume_appends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("kept", [0.3, 0.9, 1.0])
-def test_resuming_a_torn_compressed_file(tmp_path: Path, suffix: str, kept: float) -> None:
+def test_a_torn_compressed_file_is_resumed(tmp_path: Path, suffix: str, kept: float) -> None:
     path = tmp_path / f"findings{suffix}"
     with open_output(str(path)) as writer:
         for row in range(300):
@@ -143,7 +143,7 @@ def test_resuming_a_torn_compressed_file(tmp_path: Path, suffix: str, kept: floa
     assert len(before) >= 300 * kept * 0.7
 
 
-def test_a_file_of_certificates_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_file_of_certificates_is_resumed(tmp_path: Path) -> None:
     path = tmp_path / "certificates"
     first, second = ({"sha256": letter * 64, "der": "AAAA"} for letter in "ab")
     path.write_bytes(dumps_line(first) + dumps_line(second)[:30])
@@ -170,7 +170,7 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
     assert read_rows(path) == [1]
 
 
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+def test_paths_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
     for path in (str(tmp_path), str(tmp_path / "no" / "dir"), "a\0b", ""):
         with pytest.raises(OutputError) as caught:
             open_output(path, force=True)
@@ -185,7 +185,7 @@ def test_a_device_is_written_to() -> None:
     assert writer.statistics() == WriterStatistics(lines=1, bytes=len(line(1)), writes=1)
 
 
-def test_standard_output_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replaced_standard_output_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     stream = io.TextIOWrapper(written)
     monkeypatch.setattr(sys, "stdout", stream)
@@ -197,7 +197,7 @@ def test_standard_output_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> N
         open_output("-")
 
 
-def test_no_space_left() -> None:
+def test_no_space_left_is_output_full() -> None:
     writer = open_output("/dev/full")
     writer.write(finding(1))
     with pytest.raises(OutputFull, match="No space left"):
@@ -206,7 +206,7 @@ def test_no_space_left() -> None:
     writer.close()
 
 
-def test_a_partial_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_write_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "findings"
     writer = open_output(str(path))
     writer.write(finding(1))
@@ -227,7 +227,7 @@ def test_a_partial_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.Monke
     assert path.read_bytes() == line(1)
 
 
-def test_a_reader_that_has_gone() -> None:
+def test_a_closed_pipe_is_output_closed() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     writer = Writer(writing, "standard output", regular=False)
@@ -237,7 +237,7 @@ def test_a_reader_that_has_gone() -> None:
     writer.close()
 
 
-def test_a_pipe_that_does_not_block() -> None:
+def test_a_non_blocking_pipe_gets_everything() -> None:
     program = (
         "import os, sys\n"
         "from scanner.output import open_output\n"
@@ -288,7 +288,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_file_can_be_resumed(
     assert read_rows(path) == [*before, 999]
 
 
-def test_whole_lines_that_fit_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_lines_before_a_full_disk_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "findings"
     writer = open_output(str(path))
     real = os.write
@@ -309,7 +309,7 @@ def test_whole_lines_that_fit_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("harm", ["deleted", "replaced", "cut", "written to"])
-def test_an_output_that_somebody_else_changes_is_noticed(tmp_path: Path, harm: str) -> None:
+def test_an_output_that_another_program_changes_is_output_lost(tmp_path: Path, harm: str) -> None:
     path = tmp_path / "findings"
     writer = open_output(str(path))
     writer.write(finding(1))
@@ -334,7 +334,7 @@ def test_an_output_that_somebody_else_changes_is_noticed(tmp_path: Path, harm: s
         assert 2 in read_rows(path)
 
 
-def test_a_renamed_output_is_written_on(tmp_path: Path) -> None:
+def test_a_renamed_output_is_still_written_to(tmp_path: Path) -> None:
     with open_output(str(tmp_path / "findings")) as writer:
         writer.write(finding(1))
         writer.flush()
@@ -360,7 +360,7 @@ def test_certificates_are_on_disk_before_the_findings_that_have_them(tmp_path: P
     assert read_rows(tmp_path / "f") == [1]
 
 
-def test_a_reader_that_goes_while_nothing_is_written() -> None:
+def test_a_closed_pipe_is_noticed_while_nothing_is_written() -> None:
     reading, writing = os.pipe()
     writer = Writer(writing, "standard output", regular=False)
     writer.check_reader()

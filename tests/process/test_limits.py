@@ -9,7 +9,7 @@ import pytest
 from scanner.process.limits import GC_THRESHOLD, collect_seldom, files_left, places, raise_file_limit
 
 
-def test_the_file_limit_is_the_hard_one() -> None:
+def test_the_file_limit_is_raised_to_the_hard_limit() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 200), before[1]))
@@ -19,7 +19,7 @@ def test_the_file_limit_is_the_hard_one() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_the_collector_still_runs() -> None:
+def test_the_garbage_collector_still_runs() -> None:
     before = gc.get_threshold()
     try:
         collect_seldom()
@@ -37,7 +37,7 @@ def test_places_are_as_many_as_files_allow_and_at_least_one(wanted: int, left: i
     assert places(wanted, left, each=3, reserved=10) == expected
 
 
-def test_files_left_go_down_with_each_that_is_opened() -> None:
+def test_each_open_file_leaves_one_less() -> None:
     before = files_left()
     assert before is not None
     with open(os.devnull) as _, open(os.devnull) as _:

@@ -1,4 +1,4 @@
-"""What a run does when memory becomes short: decided by sizes and times alone."""
+"""Reactions to short memory, decided from sizes and times alone."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ LIMIT = 1000
         ("9" * 100, None),
     ],
 )
-def test_sizes(text: str, size: int | None) -> None:
+def test_sizes_are_parsed(text: str, size: int | None) -> None:
     assert memory.parse_size(text) == size
 
 
-def test_sizes_as_people_write_them() -> None:
+def test_sizes_are_formatted() -> None:
     assert [memory.size_text(size) for size in (128 << 20, 3 << 29, 6 << 30)] == ["128M", "1.5G", "6G"]
 
 
@@ -81,14 +81,14 @@ def test_control_groups_of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert memory.default_limit(tmp_path) == 1 << 30
 
 
-def test_a_tiny_group_leaves_what_the_interpreter_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_is_never_below_what_the_interpreter_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_machine", lambda: 64 << 20)
     assert memory.default_limit(tmp_path) == memory.LEAST
     monkeypatch.setattr(memory, "_machine", lambda: None)
     assert memory.default_limit(tmp_path) is None
 
 
-def test_the_resident_size_is_that_of_this_process() -> None:
+def test_resident_size_of_this_process() -> None:
     before = memory.resident()
     assert before is not None
     more = b"x" * (64 << 20)
@@ -103,7 +103,7 @@ def test_nothing_happens_while_there_is_room() -> None:
     assert governor.react(int(LIMIT * LOWEST), 1.0, 100).pause == OFTEN
 
 
-def test_above_the_first_mark_caches_are_emptied_now_and_then() -> None:
+def test_above_the_first_threshold_caches_are_emptied_from_time_to_time() -> None:
     governor = Governor(LIMIT, 100)
     size = int(LIMIT * FIRST) + 1
     times = [number / 10 for number in range(40)]
@@ -118,13 +118,13 @@ def test_above_the_first_mark_caches_are_emptied_now_and_then() -> None:
     assert not governor.slowed
 
 
-def test_emptying_caches_in_vain_becomes_rare() -> None:
+def test_useless_emptying_of_caches_becomes_rare() -> None:
     governor = Governor(LIMIT, 100)
     relieved = [now for now in range(200) if governor.react(int(LIMIT * FIRST) + 1, float(now), 100).relieve]
     assert relieved == [0, 2, 6, 14, 30, 62, 122, 182]
 
 
-def test_above_the_second_mark_fewer_are_admitted_at_each_look() -> None:
+def test_above_the_second_threshold_fewer_are_admitted_at_each_check() -> None:
     governor = Governor(LIMIT, 100)
     admitted, in_flight = [], 100
     for now in range(20):
@@ -136,24 +136,24 @@ def test_above_the_second_mark_fewer_are_admitted_at_each_look() -> None:
     assert governor.slowed
 
 
-def test_what_is_in_flight_decides_and_not_what_was_asked_for() -> None:
+def test_the_reduction_starts_from_what_is_in_flight() -> None:
     assert Governor(LIMIT, 1000).react(900, 0.0, 10).admitted == 7
 
 
-def test_one_is_admitted_where_none_is_in_flight() -> None:
+def test_one_target_is_admitted_if_none_is_in_flight() -> None:
     governor = Governor(LIMIT, 1000)
     assert governor.react(2000, 0.0, 0).admitted == 1
     assert governor.react(2000, 0.1, 1).admitted == 0
     assert governor.react(2000, 0.2, 0).admitted == 1
 
 
-def test_none_is_admitted_no_longer_than_memory_is_short() -> None:
+def test_targets_are_admitted_again_when_memory_is_free() -> None:
     governor = Governor(LIMIT, 1000)
     assert governor.react(2000, 0.0, 1).admitted == 0
     assert governor.react(int(LIMIT * FIRST), 0.1, 1).admitted == 1
 
 
-def test_with_room_again_more_are_admitted_evenly_up_to_what_was_asked_for() -> None:
+def test_with_free_memory_the_number_grows_evenly_to_the_limit() -> None:
     governor = Governor(LIMIT, 100)
     for now in range(10):
         governor.react(900, float(now), 20)
@@ -162,7 +162,7 @@ def test_with_room_again_more_are_admitted_evenly_up_to_what_was_asked_for() -> 
     assert admitted[-1] == 100 and not governor.slowed
 
 
-def test_between_the_marks_it_stays_as_it_is() -> None:
+def test_between_the_thresholds_the_number_is_kept() -> None:
     governor = Governor(LIMIT, 100)
     slower = governor.react(900, 0.0, 100).admitted
     assert {governor.react(650, float(now), 50).admitted for now in range(10)} == {slower}

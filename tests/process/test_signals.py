@@ -1,4 +1,4 @@
-"""What a signal does, step by step; ``tests/cli/test_interrupting.py`` has the commands."""
+"""Signal handling step by step; ``tests/cli/test_interrupting.py`` tests the commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_second_signal_right_after_the_first_does_nothing() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_what_is_to_be_called_is_called_once() -> None:
+def test_the_innermost_callback_is_called_once() -> None:
     calls: list[str] = []
     with signals.on_signal(lambda: calls.append("outer")):
         with signals.on_signal(lambda: calls.append("inner")):
@@ -52,7 +52,7 @@ def test_a_signal_that_was_deferred_is_delivered_to_the_next_callback() -> None:
     assert calls == ["now"]
 
 
-def test_handlers_are_restored_and_nothing_is_remembered() -> None:
+def test_handlers_are_restored_and_the_state_is_reset() -> None:
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     with signals.installed():
         pass
@@ -79,7 +79,7 @@ def run(number: str, before: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_a_later_signal_ends_the_process() -> None:
+def test_a_later_signal_ends_the_process_at_once() -> None:
     done = run("SIGTERM")
     assert (done.returncode, done.stdout, done.stderr) == (3, "after the first\n", "tlsweep: interrupted\n")
 
@@ -89,7 +89,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
     assert (done.returncode, done.stdout) == (0, "after the first\nafter the second\n")
 
 
-def test_a_write_that_blocks_is_left_by_a_later_signal() -> None:
+def test_a_later_signal_ends_a_blocking_write() -> None:
     program = (
         "import os, signal\nfrom scanner.process import signals\nsignals.GRACE = 0.0\nsignals.install()\n"
         "with signals.deferred():\n os.kill(os.getpid(), signal.SIGINT)\n print(flush=True)\n os.write(1, b'x' * 10_000_000)"

@@ -16,7 +16,7 @@ PROGRAM = (
 
 
 @pytest.mark.parametrize("redirection", ["", "2>/dev/full", "2>&-", "2>&- 1>&- 0<&-", "0<&-"])
-def test_standard_error_never_fails_and_its_number_is_not_given_away(redirection: str) -> None:
+def test_standard_error_never_fails_and_its_descriptor_is_not_reused(redirection: str) -> None:
     line = f'exec "$0" -c "$1" {redirection}'
     done = subprocess.run(["sh", "-c", line, sys.executable, PROGRAM], capture_output=True, timeout=30, check=False)
 
@@ -24,7 +24,7 @@ def test_standard_error_never_fails_and_its_number_is_not_given_away(redirection
     assert done.stderr == (b"" if "2>" in redirection else b"said\n" + b"x" * 100_000)
 
 
-def test_what_no_encoding_holds_is_written_as_an_escape() -> None:
+def test_lone_surrogates_are_written_as_escapes() -> None:
     program = "import sys\nfrom scanner.process import streams\nstreams.prepare()\nprint('\\udcff', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=True)
     assert done.stderr == b"\\udcff\n"

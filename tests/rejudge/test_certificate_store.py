@@ -17,7 +17,7 @@ def name(der: bytes) -> str:
 
 
 @pytest.mark.parametrize("memory", [0, 25, 1000])
-def test_found_again(memory: int) -> None:
+def test_certificates_in_memory_and_on_disk_are_found(memory: int) -> None:
     made = [bytes([number]) * 10 for number in range(8)]
     with CertificateStore(memory_bytes=memory) as certificates:
         for der in (*made, *made):
@@ -27,7 +27,7 @@ def test_found_again(memory: int) -> None:
         assert certificates.get("no hex") is None and certificates.get("") is None
 
 
-def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
     with CertificateStore(memory_bytes=0) as certificates:
         for number in range(500):
@@ -35,7 +35,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> sqlite3.Connection:
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -44,7 +44,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         certificates.put(b"x")
 
 
-def test_what_cannot_be_read_back() -> None:
+def test_a_damaged_database_is_an_error() -> None:
     with CertificateStore(memory_bytes=0) as certificates:
         certificates.put(b"x")
         assert certificates._database is not None

@@ -21,14 +21,14 @@ def lines(*items: Rejudged | Unreadable) -> list[str]:
     return tally.lines()
 
 
-def test_words_and_facts_are_no_change() -> None:
+def test_other_texts_and_evidence_are_not_a_change() -> None:
     before, now = finding("fail", "dns", "nxdomain"), finding("fail", "dns", "nxdomain")
     now["diagnoses"][0] |= {"summary": "other words", "evidence": {"days": 4}}
     assert verdict_of(before) == verdict_of(now)
     assert lines(Rejudged(before, now)) == ["1 finding judged again: 1 the same, 0 changed"]
 
 
-def test_changes_by_cause() -> None:
+def test_changes_are_counted_by_cause() -> None:
     fine, expired = finding("ok"), finding("fail", "expired-or-self-signed", "certificate-expired")
     odd = finding("fail", "expired-or-self-signed", "self-signed-leaf")
     assert lines(
@@ -44,14 +44,14 @@ def test_many_kinds_of_change_are_summed_up() -> None:
     assert line.endswith("; 4 otherwise)")
 
 
-def test_what_could_not_be_judged_or_read() -> None:
-    told = lines(
+def test_unjudged_findings_and_unreadable_lines_are_counted() -> None:
+    found = lines(
         Rejudged(finding("ok"), None, "port: missing"),
         Rejudged({}, None, "x"),
         Unreadable("f", 3, "not JSON"),
         Unreadable("f", 4, "not an object"),
     )
-    assert told[1:] == [
+    assert found[1:] == [
         "2 findings are as they were, since they cannot be judged again (first: a.example: port: missing)",
         "2 lines left out: no finding (first: line 3: not JSON)",
     ]

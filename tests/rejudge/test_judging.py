@@ -1,4 +1,4 @@
-"""Recorded findings judged again: the same when nothing changed, and what did change where something has."""
+"""Recorded findings judged again are unchanged unless something has changed."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def run(roots: Path, *seen: Evidence, path: Path | None = None, config: ScanConf
 
 
 def again(
-    path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), said: list[str] | None = None
+    path: Path, given: dict[str, Any] | None = None, *, files: Sequence[str] = (), logged: list[str] | None = None
 ) -> list[Rejudged | Unreadable]:
     """Everything that comes of judging the file again."""
-    told: list[str] = [] if said is None else said
+    told: list[str] = [] if logged is None else logged
     with CertificateStore() as certificates:
         work = Rejudger([str(path)], JudgingOptions(given or {}, log=told.append), certificates, fragments=Fragments())
         work.collect(files)
@@ -90,19 +90,19 @@ SEEN = (
 )  # fmt: skip
 
 
-def test_when_nothing_changed_every_byte_is_the_same(roots: Path) -> None:
+def test_without_changes_every_byte_is_the_same(roots: Path) -> None:
     path = run(roots, *SEEN, config=ScanConfig(expiry_warning_days=5000.0, revocation="off"))
-    said: list[str] = []
-    assert lines(again(path, said=said)) == path.read_bytes()
-    assert said == [f"trusting what the run trusted: {roots}"]
+    logged: list[str] = []
+    assert lines(again(path, logged=logged)) == path.read_bytes()
+    assert logged == [f"trusting what the run trusted: {roots}"]
 
 
-def test_another_moment(roots: Path) -> None:
+def test_judged_at_another_time(roots: Path) -> None:
     path = run(roots, evidence(answered()))
     assert causes(again(path, {"at": AT + 5000 * pki.DAY})) == ["expired-or-self-signed"]
 
 
-def test_another_store(roots: Path, tmp_path: Path) -> None:
+def test_judged_with_another_trust_store(roots: Path, tmp_path: Path) -> None:
     path = run(roots, evidence(answered()))
     other = tmp_path / "other.pem"
     other.write_text(pki.root("Another").pem)
@@ -112,16 +112,16 @@ def test_another_store(roots: Path, tmp_path: Path) -> None:
         again(path, {"trust_store": (str(tmp_path / "gone.pem"),)})
 
 
-def test_a_store_that_has_become_something_else(roots: Path) -> None:
+def test_a_trust_store_of_the_run_that_is_unusable_now_is_left_out(roots: Path) -> None:
     path = run(roots, evidence(answered()))
     roots.write_text("nothing")
-    said: list[str] = []
-    assert causes(again(path, said=said)) == ["untrusted-ca"]
-    assert "judged without what the run named: --trust-store" in said[-1]
+    logged: list[str] = []
+    assert causes(again(path, logged=logged)) == ["untrusted-ca"]
+    assert "judged without what the run named: --trust-store" in logged[-1]
 
 
-def test_intermediates_that_other_hosts_sent_and_that_were_fetched(roots: Path) -> None:
-    """The one that lacks its issuer may stand before the one that shows it."""
+def test_intermediates_of_other_hosts_and_fetched_ones_complete_paths(roots: Path) -> None:
+    """The finding that lacks its issuer may come before the one that shows it."""
     lacking = evidence(answered((leaf(OTHER),)), of=target(OTHER))
     path = run(roots, evidence(answered()), lacking)
     first, second = path.read_bytes().splitlines(keepends=True)
@@ -134,7 +134,7 @@ def test_intermediates_that_other_hosts_sent_and_that_were_fetched(roots: Path) 
     assert codes == [["intermediate-not-sent"], []]
 
 
-def test_certificates_from_a_file_of_their_own(roots: Path, tmp_path: Path) -> None:
+def test_certificates_from_a_separate_file_are_used(roots: Path, tmp_path: Path) -> None:
     """A part of a findings file has not all certificates: --certificates has."""
     path = run(roots, *SEEN[:2])
     part = tmp_path / "part.ndjson"
@@ -148,7 +148,7 @@ def test_certificates_from_a_file_of_their_own(roots: Path, tmp_path: Path) -> N
     assert "der" in orjson.loads(dumps_line(item.now))["certificates"][0]  # and from now on it is complete
 
 
-def test_what_cannot_be_judged_is_told_and_costs_nothing_else(roots: Path) -> None:
+def test_a_finding_that_cannot_be_judged_is_kept_and_explained(roots: Path) -> None:
     path = run(roots, *SEEN[:1])
     good = orjson.loads(path.read_bytes())
     bad: list[dict[str, Any]] = [
@@ -166,7 +166,7 @@ def test_what_cannot_be_judged_is_told_and_costs_nothing_else(roots: Path) -> No
     assert told[4] is None and len(told) == 7
 
 
-def test_a_bug_of_ours_costs_one_finding(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_costs_one_finding(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = run(roots, *SEEN[:1])
 
     def breaks(*_: Any) -> None:
@@ -178,21 +178,21 @@ def test_a_bug_of_ours_costs_one_finding(roots: Path, monkeypatch: pytest.Monkey
     assert item.problem is not None and "KeyError: 'x' in breaks" in item.problem
 
 
-def test_rows_that_were_never_probed(roots: Path) -> None:
+def test_invalid_rows_are_kept(roots: Path) -> None:
     path = run(roots, *SEEN[:1])
     row = {**orjson.loads(path.read_bytes()), "outcome": "invalid", "target": {"row": 2, "host": None}}
     path.write_bytes(dumps_line(row))
     assert again(path) == [Rejudged(row, row)]
 
 
-def test_what_a_newer_version_wrote_is_kept(roots: Path) -> None:
+def test_unknown_members_are_kept(roots: Path) -> None:
     path = run(roots, *SEEN[:1])
     path.write_bytes(dumps_line({**orjson.loads(path.read_bytes()), "later": [1]}))
     (item,) = again(path)
     assert isinstance(item, Rejudged) and item.now is not None and dict(item.now)["later"] == [1]
 
 
-def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_runs_and_options_are_limited(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "MAX_RUNS", 2)
     monkeypatch.setattr(judging, "MAX_SETUPS", 2)
     path = run(roots, *SEEN[:1])
@@ -203,8 +203,8 @@ def test_runs_and_options_are_bounded(roots: Path, monkeypatch: pytest.MonkeyPat
     assert [problem is None for problem in problems(again(path))] == [True, True, False]
 
 
-def test_certificates_that_no_server_sent(roots: Path) -> None:
-    """What ``check --chain --json`` prints: for any name where none was given, and without commands that connect."""
+def test_certificates_from_a_file_are_judged_as_check_does(roots: Path) -> None:
+    """As ``check --chain --json`` prints them: for any name if none was given, and without commands that connect."""
     inputs = RunInputs(trust_stores=(str(roots),))
     verifier = make_verifier(inputs, Intermediates(shipped=False))
     judgement = make_judgement(ScanConfig(), inputs, verifier, run_id="r")
@@ -216,8 +216,8 @@ def test_certificates_that_no_server_sent(roots: Path) -> None:
         assert lines(again(path)) == path.read_bytes()
 
 
-def test_the_clock_of_a_run_is_judged_again(roots: Path) -> None:
-    """Witnesses stand in the findings: a wrong clock of the run is still wrong."""
+def test_the_local_clock_is_judged_from_all_findings(roots: Path) -> None:
+    """The witnesses are in the findings, so that a clock that was wrong is still wrong."""
     names = ["a.example", "b.example.net", "c.example.org", "d.example.com"]
     wrong = AT + 400 * pki.DAY
     seen = []
@@ -231,7 +231,7 @@ def test_the_clock_of_a_run_is_judged_again(roots: Path) -> None:
     assert {finding["cause"] for finding in findings} == {"clock-skew"}
 
 
-def test_issuers_fetched_in_steps(roots: Path) -> None:
+def test_issuers_fetched_in_steps_complete_a_path(roots: Path) -> None:
     """The second issuer was fetched for the first, which no server sent and no list of certificates has."""
     upper = pki.authority("Upper", root())
     lower = pki.authority("Lower", upper)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.report.changes import Changes, Night
-from scanner.report.sections import Cause, Expiring, Expiry, Group
+from scanner.report.sections import Cause, Expiring, ExpiryCalendar, Group
 from scanner.report.summary import glance, headline, tiles
 from tests.report.test_sections import tally
 
@@ -38,7 +38,7 @@ def test_the_answers() -> None:
     ]
     counts = {"new": 1, "fixed": 0, "changed": 2, "still_broken": 0, "vanished": 3}
     expiring = [Expiring("2026-11-09", 1, "a.example", "", 5, "")]
-    expiry = Expiry((), 0, ((7, 5), (14, 9)), 0, 20)
+    expiry = ExpiryCalendar((), 0, ((7, 5), (14, 9)), 0, 20)
     shared = [
         {"targets": 99, "code": "revocation-unknown", "kind": "host", "key": "x.example", "error": False},
         {"targets": 12, "code": "nxdomain", "kind": "domain", "key": "a.example", "error": True},
@@ -57,4 +57,4 @@ def test_the_answers() -> None:
 
 
 def test_nothing_to_say() -> None:
-    assert list(glance([], [], None, Expiry((), 0, (), 0, 0), [], [], None)) == []
+    assert list(glance([], [], None, ExpiryCalendar((), 0, (), 0, 0), [], [], None)) == []

@@ -72,7 +72,7 @@ def test_targets_and_names_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert baseline.seen(Target(row=9, host=HOST, port=443, protocol="https", sni=HOST)) is not None
 
 
-def test_a_file_without_findings(tmp_path: Path) -> None:
+def test_a_file_without_findings_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("hello\n")
     with pytest.raises(NotFindings):

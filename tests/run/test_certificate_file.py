@@ -9,7 +9,7 @@ from scanner.run.certificate_file import new_certificates
 from tests.helpers.evidence import answered, at, chain, evidence, verdicts
 
 
-def test_each_certificate_once_with_its_der() -> None:
+def test_each_certificate_is_recorded_once_with_its_der() -> None:
     certificates = chain()
     seen = evidence(at(answered(certificates), "192.0.2.1"), at(answered(certificates), "192.0.2.2"))
     known: set[bytes] = set()
@@ -22,7 +22,7 @@ def test_each_certificate_once_with_its_der() -> None:
     assert list(new_certificates(seen, verdicts(seen), known)) == []
 
 
-def test_what_does_not_parse_is_kept_too() -> None:
+def test_unparsable_certificates_are_recorded() -> None:
     seen = evidence(at(answered([b"\x30\x03abc"])))
 
     ((_, record),) = new_certificates(seen, verdicts(seen), set())
@@ -31,7 +31,7 @@ def test_what_does_not_parse_is_kept_too() -> None:
     assert record["error"]
 
 
-def test_one_that_we_cannot_describe_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_describing_keeps_the_der(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise OverflowError("injected")
 
@@ -42,7 +42,7 @@ def test_one_that_we_cannot_describe_is_kept_too(monkeypatch: pytest.MonkeyPatch
     assert all("OverflowError: injected" in record["error"] for _, record in found)
 
 
-def test_an_address_without_certificates_has_none() -> None:
+def test_an_endpoint_without_certificates_records_nothing() -> None:
     seen = evidence(at(answered([])))
 
     assert list(new_certificates(seen, verdicts(seen), set())) == []

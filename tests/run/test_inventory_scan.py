@@ -1,4 +1,4 @@
-"""The parts of a scan that are decided without a network: what is left of a resumed one, its inventory, and its clock warning."""
+"""Parts of a scan that need no network: the remaining rows of a resumed scan, closing the inventory, the clock warning."""
 
 from __future__ import annotations
 

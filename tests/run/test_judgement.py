@@ -33,7 +33,7 @@ def test_address_that_sent_no_certificate_has_no_verdict() -> None:
     seen = evidence.evidence(at(failed(Failure.RESET), "192.0.2.1"), at(answered(), "192.0.2.2"))
     nothing, verdict = judgement().verdicts(seen)
     assert nothing is None
-    assert verdict is not None and verdict.in_order
+    assert verdict is not None and verdict.is_clean
 
 
 def test_certificates_of_a_follow_up_stand_for_a_failed_first_connection() -> None:

@@ -41,7 +41,7 @@ async def test_a_run_that_needs_too_much_memory_has_fewer_targets_in_flight(
     monkeypatch.setattr("scanner.process.memory.resident", lambda: size)
     monkeypatch.setattr("scanner.process.memory.give_back", lambda: emptied.append(trio.current_time()))
     config = replace(ScanConfig(), concurrency=50, max_memory=limit)
-    scan, said = Spilled(), list[str]()
+    scan, logged = Spilled(), list[str]()
     pacer = Pacer(
         concurrency=50, rate=None, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=False
     )
@@ -51,20 +51,20 @@ async def test_a_run_that_needs_too_much_memory_has_fewer_targets_in_flight(
     for number in range(40):
         assert pacer._start_at_once(f"192.0.2.{number}")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(limit_memory, limit, config, watched, pacer, said.append)
+        nursery.start_soon(limit_memory, limit, config, watched, pacer, logged.append)
         await trio.sleep(3)
-        assert (pacer.statistics().limit, len(cache), scan.spilled, said) == (50, 1, 0, [])
+        assert (pacer.statistics().limit, len(cache), scan.spilled, logged) == (50, 1, 0, [])
         size = 900
         await trio.sleep(3)
         assert pacer.statistics().limit < 40
         assert len(cache) == 0 and scan.spilled == len(emptied) > 0
-        assert len(said) == 1 and "--max-memory" in said[0]
+        assert len(logged) == 1 and "--max-memory" in logged[0]
         for number in range(40):
             pacer.release(f"192.0.2.{number}")
         size = 100
         await trio.sleep(60)
         assert pacer.statistics().limit == 50
-        assert len(said) == 1
+        assert len(logged) == 1
         nursery.cancel_scope.cancel()
 
 

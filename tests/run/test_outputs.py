@@ -1,4 +1,4 @@
-"""The outputs of a scan: what is written, counted and matched, by one process or by several, and when a scan is resumed."""
+"""The outputs of a scan with one process, with several, and when it is resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes: every row one finding, whatever becomes of the processes."""
+"""Several processes: every row becomes one finding, whatever happens to the processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONFIG = ScanConfig(connect_timeout=1.0, timeout=3.0, retries=0, rate_per_addres
 
 
 class Watched:
-    """A crew whose findings are kept."""
+    """A pool whose findings are kept."""
 
     def __init__(self, count: int = 2, inputs: RunInputs | None = None, **changes: Any) -> None:
         self.findings: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def targets(count: int, port: int, first: int = 1) -> Iterator[Row]:
         )
 
 
-def test_limits_are_shared_out() -> None:
+def test_limits_are_divided_among_processes() -> None:
     config = ScanConfig(concurrency=10, rate=30.0, rate_per_address=9.0, concurrency_per_address=8)
 
     parts = shares(config, 3)
@@ -98,7 +98,7 @@ def test_limits_are_shared_out() -> None:
     assert (unlimited.rate, unlimited.rate_per_address, unlimited.concurrency_per_address) == (None, None, None)
 
 
-def test_one_host_is_in_one_process() -> None:
+def test_rows_of_a_host_are_in_one_shard() -> None:
     def target(**changes: Any) -> Target:
         return Target(**{"row": 1, "host": "a.test", "port": 443, "protocol": "tls", "sni": "a.test", **changes})
 
@@ -135,7 +135,7 @@ def test_excluded_rows_reach_no_process(closed_port: int) -> None:
     assert watched.reports == []
 
 
-def test_only_the_row_that_ends_its_process_is_given_up(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_row_that_kills_its_process_is_given_up(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_CHILD", workers._CHILD.replace("scanner.run.worker", "tests.helpers.dying_worker"))
     watched = Watched()
     deadly = Target(row=6, host=DEADLY, port=closed_port, protocol="tls", sni=DEADLY, address="127.3.1.1")
@@ -147,8 +147,8 @@ def test_only_the_row_that_ends_its_process_is_given_up(closed_port: int, monkey
     assert by_row[6]["outcome"] == "warn"
     assert "died" in by_row[6]["error"]
     assert {by_row[row]["cause"] for row in by_row if row != 6} == {"network-blocked"}
-    (said,) = watched.logged
-    assert "SIGKILL" in said
+    (logged,) = watched.logged
+    assert "SIGKILL" in logged
 
 
 @pytest.fixture
@@ -181,8 +181,8 @@ def test_a_killed_process_loses_nothing(closed_port: int, silent_port: int) -> N
     trio.run(main)
 
     assert watched.rows == list(range(1, 41))
-    (said,) = watched.logged
-    assert "was ended by SIGKILL" in said
+    (logged,) = watched.logged
+    assert "was ended by SIGKILL" in logged
     assert {finding["outcome"] for finding in watched.findings} == {"fail"}
 
 
@@ -228,7 +228,7 @@ def leaf(error: BaseException) -> BaseException:
     return error
 
 
-def test_an_error_of_the_inventory_stops_all(closed_port: int) -> None:
+def test_an_inventory_error_stops_all_processes(closed_port: int) -> None:
     def rows() -> Iterator[Row]:
         yield from targets(300, closed_port)
         raise KeyError("the inventory has changed")
@@ -241,7 +241,7 @@ def test_an_error_of_the_inventory_stops_all(closed_port: int) -> None:
     assert watched.pool.processes() == []
 
 
-def test_output_that_fails_stops_all(closed_port: int) -> None:
+def test_an_output_error_stops_all_processes(closed_port: int) -> None:
     watched = Watched()
 
     def full(report: Report) -> None:
@@ -308,7 +308,7 @@ def test_one_and_several_processes_find_the_same(tmp_path: Path) -> None:
 
 
 def without_what_was_asked(finding: dict[str, Any]) -> None:
-    """Whoever meets the intermediate before this host has fewer questions to it; which is first is chance."""
+    """Fewer questions are asked if the intermediate was met before; which host comes first is chance."""
     del finding["attempts"], finding["certificates"]
     for endpoint in finding["endpoints"]:
         for key in ("application", "observed", "followups"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from scanner.caching import clear_all
 from scanner.inventory.exclude import Exclusions, mark_excluded
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
@@ -150,7 +152,6 @@ SEAMS = [
     "scanner.trust.verifier:matched",
     "scanner.trust.verifier:PathBuilder.links",
     "scanner.diagnosis.engine:dns_claims",
-    "scanner.diagnosis.engine:group_claims",
     "scanner.diagnosis.engine:chain_report",
     *(f"scanner.diagnosis.engine:{rules}" for rules in ("OF_STRANGERS", "OF_ANSWERS")),
     "scanner.diagnosis.engine:_diagnosis",
@@ -166,14 +167,14 @@ SEAMS = [
     "scanner.diagnosis.conclusion:_for_target",
     "scanner.diagnosis.rules.certificate:expires_soon",
     "scanner.diagnosis.rules.certificate:_from_problem",
-    "scanner.diagnosis.assemble:seen",
-    "scanner.diagnosis.assemble:endpoint_record",
-    "scanner.diagnosis.assemble:dns_record",
-    "scanner.diagnosis.assemble:facts_of_target",
+    "scanner.diagnosis.assembly.finding_record:seen",
+    "scanner.diagnosis.assembly.finding_record:endpoint_record",
+    "scanner.diagnosis.assembly.finding_record:dns_record",
+    "scanner.diagnosis.assembly.finding_record:facts_of_target",
     "scanner.run.judgement:facts_of",
 ]
 # Those without which what was seen cannot be shown; what it means is.
-WITHOUT_RECORDS = ("assemble:seen", "endpoint_record", "dns_record", "facts_of_target")
+WITHOUT_RECORDS = ("finding_record:seen", "endpoint_record", "dns_record", "facts_of_target")
 EXPIRED = {HOSTS[3], HOSTS[8]}
 
 
@@ -188,6 +189,7 @@ def some_expired(connection: Connection) -> Probe:
 
 def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
     """Let what is at ``seam`` fail."""
+    clear_all()  # words that earlier runs have left
     place, _, path = seam.partition(":")
     owner: Any = importlib.import_module(place)
     *parents, name = path.split(".")
@@ -304,6 +306,23 @@ def test_what_bad_certificates_need_is_loaded_once_and_only_for_them() -> None:
     assert main(healthy) == 0
     assert main(Failure.RESET) == 0
     assert main(sending(pki.certificate("other.example"))) == 1
+
+
+def test_data_is_loaded_again_when_there_was_no_file_left() -> None:
+    tries: list[int] = []
+
+    def load() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scan() -> list[Any]:
+        watched = Run(everywhere(sending(pki.certificate("other.example"))), options={"load": load})
+        return await watched.of(rows_of(HOSTS))
+
+    findings = trio.run(scan, clock=MockClock(autojump_threshold=0.01))
+    assert len(tries) == 3
+    assert len(findings) == len(HOSTS) and not any("error" in finding for finding in findings)
 
 
 # --- stopped ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import trio
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure
-from scanner.net.conditions import Conditions, Mark, connects, is_amiss
+from scanner.net.conditions import Conditions, Mark, connects, has_failures
 from scanner.net.outage import OutageMonitor
 from scanner.run import scan as module
 from scanner.run.scan import MAX_ATTEMPTS
@@ -35,7 +35,7 @@ class Doubting(Conditions):
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         await trio.lowlevel.checkpoint()
-        if not is_amiss(evidence) or not self.times:
+        if not has_failures(evidence) or not self.times:
             return None
         self.times -= 1
         return RATIONALE
@@ -47,7 +47,7 @@ class Broken(Conditions):
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
         await trio.lowlevel.checkpoint()
-        if is_amiss(evidence):
+        if has_failures(evidence):
             raise ZeroDivisionError("injected")
         return None
 
@@ -129,7 +129,7 @@ class Early(Conditions):
         await trio.lowlevel.checkpoint()
         return None if evidence.dns is None else evidence.dns.doubt
 
-    async def early_ones_count(self, *, loopback: bool) -> bool:
+    async def early_failures_are_real(self, *, loopback: bool) -> bool:
         await trio.lowlevel.checkpoint()
         return self.stand
 
@@ -151,9 +151,9 @@ def test_only_so_many_failures_are_kept_while_nothing_has_worked(monkeypatch: py
     written: list[int] = []
 
     class Counting(Early):
-        async def early_ones_count(self, *, loopback: bool) -> bool:
+        async def early_failures_are_real(self, *, loopback: bool) -> bool:
             written.append(1)
-            return await super().early_ones_count(loopback=loopback)
+            return await super().early_failures_are_real(loopback=loopback)
 
     scanned(
         everywhere(Failure.CONNECT_TIMEOUT, NEVER), rows_of(HOSTS), ScanConfig(retries=0, concurrency=1),

@@ -147,7 +147,7 @@ def test_a_silent_resolver_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> No
         sock.bind((HOST, 0))
         port = sock.getsockname()[1]
     inputs = replace(INPUTS, resolvers=[f"{HOST}:{port}"])
-    said: list[str] = []
+    logged: list[str] = []
     findings: list[Finding] = []
 
     async def main() -> None:
@@ -155,14 +155,14 @@ def test_a_silent_resolver_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> No
             CONFIG,
             inputs,
             make_judgement(CONFIG, inputs, run_id="test"),
-            Callbacks(on_finding=findings.append, log=said.append),
+            Callbacks(on_finding=findings.append, log=logged.append),
         ) as run:
             rows = [row(number, 9, host=f"n{number}.test", address=None) for number in range(20)]
             await run.run(iter(rows))
 
     trio.run(main)
     assert len(findings) == 20
-    [words] = said
+    [words] = logged
     assert f"the resolver {HOST}:{port} could not be reached since" in words and words.endswith("its names wait")
 
 
@@ -216,12 +216,12 @@ def test_no_target_fails_for_want_of_files() -> None:
             )
         return json.loads(done.stdout)
 
-    told = trio.run(main)
+    found = trio.run(main)
 
-    assert told["exhausted"] > 0
-    assert told["limit"] < 100
-    assert sorted(finding["target"]["row"] for finding in told["findings"]) == list(range(1, count + 1))
-    for finding in told["findings"]:
+    assert found["exhausted"] > 0
+    assert found["limit"] < 100
+    assert sorted(finding["target"]["row"] for finding in found["findings"]) == list(range(1, count + 1))
+    for finding in found["findings"]:
         assert not finding.get("error")
         # a name that the certificate does not have is all that is wrong, so it was read to the end
         assert finding["endpoints"][0]["version"] == "TLSv1.3"

@@ -68,7 +68,7 @@ async def reports_until(pipes: Pipes, phase: str) -> list[Report]:
     return found
 
 
-def test_rows_become_findings_and_the_end_is_told() -> None:
+def test_rows_become_findings_and_the_end_is_reported() -> None:
     async def converse() -> None:
         async with working() as pipes:
             await pipes.rows.send_all(encode_message([a_target(7)]))
@@ -94,7 +94,7 @@ def test_a_finding_is_reported_while_more_rows_may_come() -> None:
     trio.run(converse)
 
 
-def test_the_end_of_orders_is_the_end_of_work() -> None:
+def test_closing_the_control_pipe_stops_the_worker() -> None:
     """The other process was killed, or its run was stopped."""
 
     async def converse() -> None:
@@ -109,7 +109,7 @@ def test_the_end_of_orders_is_the_end_of_work() -> None:
     trio.run(converse)
 
 
-def test_what_goes_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     rows, control, reports = os.pipe(), os.pipe(), os.pipe()
     bad = Assignment(config=ASSIGNMENT.config, inputs=RunInputs(trust_stores=["/no/such/roots.pem"]), run_id="test")
     os.write(control[1], encode_message(bad))

@@ -19,9 +19,8 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
+from tests.helpers.loopback_scan import scan_rows
 
 NAMES: Final = tuple(f"www.{word}.test" for word in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 # Everything is on this machine.
@@ -79,7 +78,6 @@ class Network:
         others: Sequence[Mapping[str, str]] = (),
     ) -> dict[str, Finding]:
         """Return the findings by name. ``public``: the root counts as public. ``others``: the answers of other resolvers."""
-        written: list[Finding] = []
         async with AsyncExitStack() as stack:
             resolvers = [
                 await stack.enter_async_context(serve_dns({name: Node(a=(at,)) for name, at in zone.items()}))
@@ -92,14 +90,6 @@ class Network:
                 public_roots=str(self.roots) if public else None,
                 earlier=None if earlier is None else str(earlier),
             )
-            verifier = make_verifier(inputs)
             rows = [Target(number, name, port, "https", name) for number, name in enumerate(addresses, 1)]
-            async with open_run(
-                CONFIG,
-                inputs,
-                make_judgement(CONFIG, inputs, verifier, run_id="run"),
-                Callbacks(on_finding=written.append),
-            ) as run:
-                with trio.fail_after(50):
-                    await run.run(iter(rows))
-        return {finding["target"]["host"] or "": finding for finding in written}
+            findings = await scan_rows(rows, inputs, CONFIG)
+        return {finding["target"]["host"] or "": finding for finding in findings}

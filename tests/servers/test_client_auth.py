@@ -13,9 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
 from tests.servers.pki import Credential, Pki
@@ -33,20 +32,7 @@ def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
     config = ScanConfig(rate_per_address=None, timeout=20, retries=0, revocation="off", authenticate=files is not None)
     shown = None if files is None else str(files)
     inputs = RunInputs(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
-    findings: list[Finding] = []
-
-    async def main() -> None:
-        verifier = make_verifier(inputs)
-        async with open_run(
-            config,
-            inputs,
-            make_judgement(config, inputs, verifier, run_id="test"),
-            Callbacks(on_finding=findings.append),
-        ) as run:
-            await run.run(iter([target]))
-
-    trio.run(main)
-    (finding,) = findings
+    (finding,) = trio.run(scan_rows, [target], inputs, config)
     return finding
 
 
@@ -76,7 +62,7 @@ def at(start: Start, spec: ServerSpec) -> tuple[Target, Path]:
 
 
 @pytest.mark.parametrize(("spec", "code"), WEB, ids=lambda value: value.id if isinstance(value, ServerSpec) else "")
-def test_web_servers_without_a_client_certificate(spec: ServerSpec, code: str, start: Start) -> None:
+def test_web_servers_that_want_a_client_certificate_are_recognised(spec: ServerSpec, code: str, start: Start) -> None:
     finding = scan(*at(start, spec))
     check(finding, code)
     assert finding["endpoints"][0]["version"] == spec.expected.version
@@ -98,7 +84,9 @@ def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, T
         )
 
 
-def test_other_protocols_without_a_client_certificate(asking: tuple[Asking, Target], pki: Pki) -> None:
+def test_servers_of_other_protocols_that_want_a_client_certificate_are_recognised(
+    asking: tuple[Asking, Target], pki: Pki
+) -> None:
     chosen, target = asking
     check(scan(target, pki.roots_file), chosen.without)
 

@@ -178,7 +178,7 @@ def scan(farm: Farm, targets: Sequence[Site], *, shift: int = 0, options: Sequen
 @pytest.mark.parametrize(
     ("shift", "direction", "workers"), [(400 * DAY, "ahead", 1), (-45 * DAY, "behind", 1), (-45 * DAY, "behind", 2)]
 )
-def test_our_clock_is_wrong(farm: Farm, shift: int, direction: str, workers: int) -> None:
+def test_servers_are_not_blamed_for_our_wrong_clock(farm: Farm, shift: int, direction: str, workers: int) -> None:
     """Every certificate seems expired, or not yet valid, but none is blamed; one that really is expired is."""
     healthy = sites(5)
     expired = sites(6, ends=-20 * DAY)[5]

@@ -16,10 +16,9 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from tests.helpers import pki
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.conftest import Start
 from tests.servers.spec import Expected, ServerSpec
 from tests.servers.test_scan import CONFIG, codes, scan
@@ -46,7 +45,7 @@ def test_old_versions_and_weak_suites_are_reported(start: Start) -> None:
     assert "TLSv1.0" in finding["endpoints"][0]["versions"]
 
 
-def test_only_the_newest_version(start: Start) -> None:
+def test_a_server_of_only_the_newest_version_is_noted(start: Start) -> None:
     (finding,) = scan([start(STRICT)], EVERYTHING)
     assert codes(finding) == {"modern-version-only"}
     assert finding["outcome"] == "ok"
@@ -78,31 +77,23 @@ def scanned(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     arrange(context)
-    findings: list[Finding] = []
 
-    async def main() -> None:
+    async def main() -> list[Finding]:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
         target = Target(row=1, host=HOST, port=port, protocol="tls", sni=HOST, address="127.0.0.1")
         inputs = RunInputs(trust_stores=stores(root))
-        verifier = make_verifier(inputs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, partial(run_handler, openssl(context, HOST)), [listener])
-            async with open_run(
-                config,
-                inputs,
-                make_judgement(config, inputs, verifier, run_id="t"),
-                Callbacks(on_finding=findings.append),
-            ) as run:
-                await run.run(iter([target]))
+            findings = await scan_rows([target], inputs, config)
             nursery.cancel_scope.cancel()
+        return findings
 
-    trio.run(main)
-    (finding,) = findings
+    (finding,) = trio.run(main)
     return finding
 
 
-def test_a_server_that_requires_a_name(tmp_path: Path) -> None:
+def test_a_server_that_requires_a_name_is_noted(tmp_path: Path) -> None:
     def wants_a_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
         return None if name else ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
@@ -121,7 +112,7 @@ def test_a_server_that_requires_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trusting_first", [True, False])
-def test_one_store_trusts_it_and_another_does_not(tmp_path: Path, trusting_first: bool) -> None:
+def test_a_certificate_that_only_one_store_trusts_is_reported(tmp_path: Path, trusting_first: bool) -> None:
     def stores(root: pki.Issued) -> list[str]:
         trusting, other = tmp_path / "trusting.pem", tmp_path / "other.pem"
         trusting.write_text(root.pem)

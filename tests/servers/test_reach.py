@@ -21,9 +21,8 @@ from scanner.demo.servers import openssl, run_handler
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.interception import NAMES, Network
 from tests.servers.running import free_port, loopback_address
 
@@ -81,7 +80,6 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
 
     Each CA has services on one of the ``ports``. The root counts as public, and every certificate is logged.
     """
-    written: list[Finding] = []
     logs = network.directory / "ctlogs.json"
     logs.write_bytes(network.pki.logs.as_json(network.pki.now))
     with ServerFactory(network.pki) as factory:
@@ -111,18 +109,10 @@ async def _scan(network: Network, ports: Sequence[int]) -> list[Finding]:
             port = listener.socket.getsockname()[1]
             rows = [Target(number, site, port, "https", site) for number, site in enumerate(SITES, 1)]
             config = ScanConfig(retries=0, private_urls=True)
-            verifier = make_verifier(inputs)
-            async with open_run(
-                config,
-                inputs,
-                make_judgement(config, inputs, verifier, run_id="run"),
-                Callbacks(on_finding=written.append),
-            ) as run:
-                with trio.fail_after(50):
-                    await run.run(iter(rows))
+            findings = await scan_rows(rows, inputs, config)
             nursery.cancel_scope.cancel()
-    assert len(written) == len(SITES)
-    return written
+    assert len(findings) == len(SITES)
+    return findings
 
 
 def _codes(finding: Finding) -> list[tuple[str, str]]:

@@ -10,9 +10,8 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
 from tests.servers.conftest import Start
 from tests.servers.running import Server
@@ -29,20 +28,7 @@ def scan(servers: Iterable[Server], config: ScanConfig = CONFIG) -> list[Finding
         for row, server in enumerate(servers, 1)
     ]
     inputs = RunInputs(trust_stores=[str(servers[0].roots)])
-    findings: list[Finding] = []
-
-    async def main() -> None:
-        verifier = make_verifier(inputs)
-        async with open_run(
-            config,
-            inputs,
-            make_judgement(config, inputs, verifier, run_id="test"),
-            Callbacks(on_finding=findings.append),
-        ) as run:
-            await run.run(iter(rows))
-
-    trio.run(main)
-    return findings
+    return trio.run(scan_rows, rows, inputs, config)
 
 
 def codes(finding: Finding) -> set[str]:

@@ -10,12 +10,11 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, Probe, Target
 from scanner.model.findings import Finding
 from scanner.net.probe import Prober, Timing
-from scanner.run.inputs import RunInputs, make_judgement, make_verifier
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from scanner.starttls import dialogue
 from scanner.tls.offers import MODERN
 from scanner.tls.plaintext import recognise
+from tests.helpers.loopback_scan import scan_rows
 from tests.servers.pki import Pki
 from tests.servers.running import loopback_address
 from tests.servers.starttls_services import SERVICES, Service, Site, running
@@ -78,17 +77,7 @@ def test_a_server_without_tls_is_reported(service: Service, pki: Pki) -> None:
 
 
 async def scanned(target: Target, config: ScanConfig, roots: str) -> Finding:
-    findings: list[Finding] = []
-    inputs = RunInputs(trust_stores=(roots,))
-    verifier = make_verifier(inputs)
-    async with open_run(
-        config,
-        inputs,
-        make_judgement(config, inputs, verifier, run_id="test"),
-        Callbacks(on_finding=findings.append),
-    ) as run:
-        await run.run(iter([target]))
-    (finding,) = findings
+    (finding,) = await scan_rows([target], RunInputs(trust_stores=(roots,)), config)
     return finding
 
 

@@ -23,15 +23,14 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.fail_on import words_of
-from scanner.run.inputs import RunInputs, make_judgement
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from scanner.tls import constants as c
 from scanner.tls import offers
 from scanner.tls.wire import u16, vector8, vector16
 from tests.helpers import pki, revocation
 from tests.helpers.http import Server, ok
 from tests.helpers.http import serving as serving_files
+from tests.helpers.loopback_scan import scan_rows
 from tests.helpers.pki import DAY, Issued, tlv
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import Peer, serving
@@ -61,24 +60,19 @@ def sending(leaf: Issued, *chain: Issued, staple: bytes | None = None) -> Script
 
 def scanned(script: Callable[[int], Script], answers: dict[str, bytes], directory: Path) -> Finding:
     """Return the finding of the server that ``script`` builds for the port of a file server with these answers."""
-    findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
 
-    async def main() -> None:
+    async def main() -> list[Finding]:
         files: Server
         async with serving_files(answers) as files, serving(script(files.port)) as server:
             config = ScanConfig(private_urls=True, retries=0, at=NOW)
-            async with open_run(
-                config, inputs, make_judgement(config, inputs, run_id="test"), Callbacks(on_finding=findings.append)
-            ) as run:
-                row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
-                await run.run(iter([row]))
+            row = Target(row=1, host=NAME, port=server.port, protocol="tls", sni=NAME, address=server.host)
+            return await scan_rows([row], inputs, config)
 
     # only loopback is involved, and the probe's own timeouts end connections that these servers leave open
-    trio.run(main, clock=MockClock(autojump_threshold=0.02))
-    (finding,) = findings
+    (finding,) = trio.run(main, clock=MockClock(autojump_threshold=0.02))
     check_whole(finding)
     return finding
 
@@ -121,14 +115,14 @@ STAPLES = {
 
 
 @pytest.mark.parametrize("staple", STAPLES.values(), ids=STAPLES)
-def test_a_malformed_staple(staple: bytes, tmp_path: Path) -> None:
+def test_a_malformed_staple_does_not_hide_the_fault(staple: bytes, tmp_path: Path) -> None:
     finding = scanned(lambda _: sending(leaf(expired=True), CA, staple=staple), {}, tmp_path)
     check_stands(finding, "expired-or-self-signed", "certificate-expired")
     assert finding["endpoints"][0]["version"] == "TLSv1.2"
 
 
 @pytest.mark.parametrize("answer", STAPLES.values(), ids=STAPLES)
-def test_a_malformed_ocsp_response(answer: bytes, tmp_path: Path) -> None:
+def test_a_malformed_ocsp_response_does_not_hide_the_fault(answer: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="ocsp", port=port), CA)
 
@@ -148,7 +142,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("listed", LISTS.values(), ids=LISTS)
-def test_a_malformed_crl(listed: bytes, tmp_path: Path) -> None:
+def test_a_malformed_crl_does_not_hide_the_fault(listed: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(name="else.example", path="crl", port=port), CA)
 
@@ -170,7 +164,7 @@ ISSUERS = {
 
 
 @pytest.mark.parametrize("published", ISSUERS.values(), ids=ISSUERS)
-def test_a_malformed_published_issuer(published: bytes, tmp_path: Path) -> None:
+def test_a_malformed_published_issuer_does_not_hide_the_fault(published: bytes, tmp_path: Path) -> None:
     def script(port: int) -> Script:
         return sending(leaf(expired=True, path="aia", port=port))
 
@@ -180,7 +174,7 @@ def test_a_malformed_published_issuer(published: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [65_000, 65_529])
-def test_a_cookie_that_is_too_long_for_a_hello(size: int, tmp_path: Path) -> None:
+def test_a_cookie_that_is_too_long_for_a_hello_is_the_servers_fault(size: int, tmp_path: Path) -> None:
     async def script(peer: Peer) -> None:
         said = await peer.hello()
         session_id = said[44:76]

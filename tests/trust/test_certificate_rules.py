@@ -25,7 +25,7 @@ def test_worst_first_keeps_unknown_codes_last() -> None:
     ]
 
 
-def test_evidence_says_what_and_by_how_much() -> None:
+def test_evidence_of_dates_has_the_days() -> None:
     leaf = pki.certificate("a.example", issuer=ROOT, not_after=NOW - 3 * DAY).parsed
     (problem,) = rules.leaf_problems(leaf, NOW)
     assert problem.evidence == {"subject": "CN=a.example", "not_after": "2026-11-20T12:00:00Z", "days": 3.0}
@@ -43,11 +43,11 @@ def test_self_issued_authorities_do_not_count_for_path_length() -> None:
     assert problem.evidence == {"subject": "CN=Top", "path_length": 0, "below": 1}
 
 
-def test_usages_are_named() -> None:
+def test_key_usage_is_shown_by_the_names_of_rfc_5280() -> None:
     assert rules.usages(ROOT.parsed) == ["keyCertSign", "cRLSign"]
 
 
-def test_lifetimes_before_there_were_limits() -> None:
+def test_certificates_issued_before_any_limit_may_live_long() -> None:
     old = pki.certificate("a.example", issuer=ROOT, not_before=0.0, not_after=NOW).parsed
     assert rules.lifetime_problem(old) is None
 
@@ -59,7 +59,7 @@ def _refused_by(*extra: bytes) -> list[str] | None:
     return None if evidence is None else list(evidence["refused_by"])
 
 
-def test_critical_extensions_that_only_some_understand() -> None:
+def test_critical_extensions_of_which_some_clients_are_ignorant_name_these_clients() -> None:
     points = pki.sequence(pki.sequence(pki.tlv(0xA0, pki.tlv(0xA0, pki.tlv(0x86, b"http://ca.example/x.crl")))))
     mappings = pki.sequence(pki.sequence(pki.oid("1.2.3.4"), pki.oid("1.2.3.5")))
     assert _refused_by(pki.extension("2.5.29.31", points, critical=True)) == ["chrome", "firefox", "java"]
@@ -69,7 +69,7 @@ def test_critical_extensions_that_only_some_understand() -> None:
     assert _refused_by(cert_type) == ["chrome", "gnutls", "go", "java"]
 
 
-def test_constraints_of_names_that_only_some_read() -> None:
+def test_constraints_of_unusual_name_types_name_the_clients_that_refuse_them() -> None:
     directory = pki.tlv(0xA4, pki.name(O="Somebody"))
     assert _refused_by(pki.name_constraints(permitted=[directory])) == ["go"]
     assert _refused_by(pki.name_constraints(excluded=[directory])) == ["go", "firefox"]
@@ -77,7 +77,7 @@ def test_constraints_of_names_that_only_some_read() -> None:
     assert _refused_by(pki.name_constraints(permitted=["example", "email:example", "URI:example"])) is None
 
 
-def test_what_openssl_takes_for_112_bits() -> None:
+def test_rsa_keys_are_weak_below_what_openssl_takes_for_112_bits() -> None:
     def weak(bits: int) -> bool:
         number = pki.integer((1 << bits) - 1)
         spki = pki.sequence(

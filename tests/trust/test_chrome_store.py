@@ -53,7 +53,9 @@ YESTERDAY, LAST_WEEK = NOW - DAY, NOW - 7 * DAY
         ((), LAST_WEEK, True),  # not logged at all: that is another code
     ],
 )
-def test_a_root_with_a_date(times: tuple[float, ...], until: float | None, accepted: bool) -> None:
+def test_a_root_with_a_date_is_refused_for_what_was_logged_later(
+    times: tuple[float, ...], until: float | None, accepted: bool
+) -> None:
     leaf = logged(*times)
     problem = chrome_problem([path(leaf, CA, ROOT)], path(leaf, CA), chrome({ROOT: until}))
 
@@ -64,7 +66,7 @@ def test_a_root_with_a_date(times: tuple[float, ...], until: float | None, accep
         assert problem.evidence["first_logged"].startswith("2026-11-22")
 
 
-def test_a_root_that_chrome_does_not_have() -> None:
+def test_a_root_that_chrome_does_not_have_is_untrusted() -> None:
     leaf = logged(YESTERDAY)
     problem = chrome_problem([path(leaf, CA, ROOT)], path(leaf, CA), chrome({}))
 
@@ -72,44 +74,44 @@ def test_a_root_that_chrome_does_not_have() -> None:
     assert problem.evidence["store"] == "Chrome Root Store"
 
 
-def test_an_intermediate_may_be_the_anchor() -> None:
+def test_an_intermediate_that_is_an_anchor_of_chrome_suffices() -> None:
     leaf = logged(YESTERDAY)
     assert chrome_problem([path(leaf, CA, ROOT)], path(leaf, CA), chrome({CA: None})) is None
 
 
-def test_any_path_will_do() -> None:
+def test_one_path_that_chrome_accepts_suffices() -> None:
     leaf = logged(YESTERDAY)
     paths = [path(leaf, CA, ROOT), path(leaf, CROSS, OTHER)]
     assert chrome_problem(paths, path(leaf, CA, CROSS), chrome({OTHER: None})) is None
 
 
-def test_nothing_is_said_where_a_root_of_chrome_alone_may_close_the_path() -> None:
+def test_nothing_is_reported_if_a_root_that_only_chrome_has_may_close_the_path() -> None:
     leaf = logged(YESTERDAY)
     store = chrome({}, elsewhere=[ROOT.parsed.subject])
     assert chrome_problem([path(leaf, CA, ROOT)], path(leaf, CA), store) is None
 
 
-def test_a_root_that_somebody_installed_is_taken_by_chrome_too() -> None:
+def test_a_locally_installed_root_is_accepted_by_chrome() -> None:
     private = pki.root("Private Root")
     leaf = pki.certificate("leaf.example", issuer=private)
     assert chrome_problem([path(leaf, private)], path(leaf), chrome({})) is None
     assert chrome_problem([], path(leaf), chrome({})) is None
 
 
-def test_the_shipped_facts() -> None:
+def test_shipped_facts_cover_mozilla_s_roots() -> None:
     store = chrome_store()
     assert len(store.anchors) > 100
     assert sum(until is not None for until in store.anchors.values()) >= 40
     assert len(store.mozilla) > 100
 
 
-def test_the_judge_says_it_beside_a_verdict_that_stays_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verifier_reports_it_beside_a_trusted_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     leaf = logged(YESTERDAY)
     monkeypatch.setattr("scanner.trust.verifier.chrome_store", lambda: chrome({ROOT: LAST_WEEK}))
 
     verdict = verdict_on(leaf, CA, public=True)
     assert verdict.trusted
-    assert [problem.code for problem in verdict.shape] == ["untrusted-root"]
+    assert [problem.code for problem in verdict.chain_problems] == ["untrusted-root"]
 
     assert verdict_on(leaf, CA, ROOT, OTHER, CROSS, public=False).trusted
-    assert not [p for p in verdict_on(leaf, CA, public=False).shape if p.code == "untrusted-root"]
+    assert not [p for p in verdict_on(leaf, CA, public=False).chain_problems if p.code == "untrusted-root"]

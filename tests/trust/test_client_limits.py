@@ -22,7 +22,7 @@ def ladder(count: int) -> list[Issued]:
 
 
 def refusing(verdict: ChainVerdict) -> list[str]:
-    return [client for problem in verdict.shape for client in problem.evidence.get("refused_by", ())]
+    return [client for problem in verdict.chain_problems for client in problem.evidence.get("refused_by", ())]
 
 
 @pytest.mark.parametrize(
@@ -38,22 +38,22 @@ def refusing(verdict: ChainVerdict) -> list[str]:
         (30, ["java", "chrome", "firefox", "gnutls"]),
     ],
 )
-def test_long_paths_are_trusted_and_said_to_be_long(count: int, clients: list[str]) -> None:
+def test_long_paths_are_trusted_and_reported_for_the_clients_that_refuse_them(count: int, clients: list[str]) -> None:
     verdict = verdict_on(*ladder(count))
     assert verdict.trusted
     assert refusing(verdict) == clients
-    assert {problem.code for problem in verdict.shape} <= {"path-length-exceeded"}
+    assert {problem.code for problem in verdict.chain_problems} <= {"path-length-exceeded"}
 
 
-def test_a_path_beyond_the_limit_is_never_called_unsent() -> None:
+def test_a_path_beyond_our_limit_is_not_reported_as_not_sent() -> None:
     verdict = verdict_on(*ladder(40))
     problems = verdict.stores["test"].problems
     assert [problem.code for problem in problems] == ["path-length-exceeded"]
     assert "detail" in problems[0].evidence
-    assert verdict.shape == ()
+    assert verdict.chain_problems == ()
 
 
-def test_more_certificates_than_take_part() -> None:
+def test_certificates_beyond_those_that_take_part_are_not_called_unknown() -> None:
     """The one that is needed comes after more than are read: that it is missing cannot be said."""
     leaf, authority = ladder(1)
     others = [pki.authority(f"Other {number}", ROOT, private=authority.private) for number in range(70)]
@@ -61,7 +61,7 @@ def test_more_certificates_than_take_part() -> None:
     assert [problem.code for problem in verdict.stores["test"].problems] == ["path-length-exceeded"]
 
 
-def test_a_ca_as_a_server() -> None:
+def test_a_ca_certificate_as_a_leaf_is_refused_by_firefox() -> None:
     leaf = pki.certificate(
         "leaf.example", issuer=ROOT, ca=True, san=["leaf.example"], usages=("digitalSignature", "keyCertSign")
     )
@@ -72,7 +72,7 @@ def test_a_ca_as_a_server() -> None:
     ]
 
 
-def test_the_anchor_s_own_signature_means_nothing() -> None:
+def test_the_signature_algorithm_of_an_anchor_does_not_matter() -> None:
     top = pki.root("Modern Root", private=pki.key("modern root", "ed25519"))
     below = pki.certificate("leaf.example", issuer=top)
     assert [problem.certificate for problem in client_limit_problems(1, [below.parsed, top.parsed])] == [below.sha256]
@@ -89,7 +89,7 @@ def test_the_anchor_s_own_signature_means_nothing() -> None:
         ([60_000, 60_000], ["openssl", "curl", "python", "java"]),
     ],
 )
-def test_limits_on_what_is_sent(sizes: list[int], clients: list[str]) -> None:
+def test_limits_on_the_number_of_certificates_sent_name_their_clients(sizes: list[int], clients: list[str]) -> None:
     builder = PathBuilder(Intermediates(shipped=False))
     leaf = pki.certificate("leaf.example", issuer=pki.root()).parsed
     context = chain_context(pki.store(pki.root("Other")), ())

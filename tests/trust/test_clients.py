@@ -111,7 +111,7 @@ def test_cryptography_agrees_on_good_chains(label: str) -> None:
 
 
 @pytest.mark.parametrize("label", [label for label, case in CASES.items() if case.expected])
-def test_what_we_refuse_cryptography_refuses(label: str) -> None:
+def test_cryptography_refuses_what_we_refuse(label: str) -> None:
     case = CASES[label]
     try:
         with warnings.catch_warnings():
@@ -140,7 +140,7 @@ def _cryptography_trusts(chain: list[pki.Issued], anchors: list[pki.Issued], at:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_webs_of_cross_signs(seed: int) -> None:
+def test_random_webs_of_cross_signs_get_openssl_s_verdict(seed: int) -> None:
     """Authorities that sign each other at random, some expired or broken, sent in any order: both find a path, or neither."""
     dice = random.Random(seed)
     keys = [pki.key(f"web {number}") for number in range(5)]
@@ -161,9 +161,11 @@ def test_random_webs_of_cross_signs(seed: int) -> None:
         )
     leaf = pki.certificate("leaf.example", issuer=dice.choice(roots))
     dice.shuffle(sent)
-    judging = ChainVerifier([pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier = ChainVerifier(
+        [pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False)
+    )
     for at in (NOW, NOW + 2 * DAY, NOW - 2 * DAY, NOW):
-        verdict = judging.verify((leaf.der, *(item.der for item in sent)), name=None, at=at)
+        verdict = verifier.verify((leaf.der, *(item.der for item in sent)), name=None, at=at)
         assert verdict.trusted is _cryptography_trusts([leaf, *sent], anchors, at)
         again = ChainVerifier(
             [pki.store(*anchors)], public_roots=frozenset(), intermediates=Intermediates(shipped=False)

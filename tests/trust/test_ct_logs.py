@@ -19,7 +19,7 @@ def read(listed: Any) -> LogList:
     return log_list_untrusted(json.dumps(listed).encode(), "list.json")
 
 
-def test_the_shipped_list() -> None:
+def test_the_shipped_list_is_read_without_a_note() -> None:
     shipped = load_log_list(None)
     assert len(shipped.logs) == 272 and shipped.notes == ()
     assert shipped.timestamp is not None and not shipped.stale(shipped.timestamp + 69 * DAY)
@@ -33,7 +33,7 @@ def test_the_shipped_list() -> None:
     assert oak.takes(oak.start or 0) and not oak.takes(oak.end or 0)
 
 
-def test_a_list(tmp_path: Path) -> None:
+def test_logs_are_read_with_states_operators_and_intervals(tmp_path: Path) -> None:
     path = tmp_path / "logs.json"
     path.write_text(json.dumps(log_list(ARGON, YETI, TILES, timestamp=NOW - DAY)))
     found = load_log_list(str(path))
@@ -63,7 +63,7 @@ def test_intervals_and_operators() -> None:
     assert operators == ["First", "Second", "Second", "Operator A"]
 
 
-def test_fields_that_are_not_known_are_passed_over() -> None:
+def test_unknown_fields_are_skipped() -> None:
     future = Log(
         "Future",
         changes={
@@ -95,7 +95,7 @@ def test_fields_that_are_not_known_are_passed_over() -> None:
     ],
     ids=["base64", "missing", "der", "kind", "id"],
 )
-def test_a_broken_key_is_noted_and_the_rest_stands(changes: dict[str, Any], words: str) -> None:
+def test_a_log_with_a_broken_key_is_noted_and_the_others_are_read(changes: dict[str, Any], words: str) -> None:
     broken = Log("Broken", changes=changes)
     found = read(log_list(broken, YETI))
     (note,) = found.notes
@@ -106,7 +106,7 @@ def test_a_broken_key_is_noted_and_the_rest_stands(changes: dict[str, Any], word
     assert [log.name for log in flawed] == ["Broken"] and flawed.pop().public_key() is None
 
 
-def test_a_key_that_is_on_no_curve_is_found_when_it_is_used() -> None:
+def test_a_key_that_is_not_on_its_curve_is_none() -> None:
     spoilt = ARGON.spki[:-8] + bytes(8)
     import base64
     import hashlib
@@ -119,7 +119,7 @@ def test_a_key_that_is_on_no_curve_is_found_when_it_is_used() -> None:
     assert found.flaw is None and found.public_key() is None
 
 
-def test_entries_without_anything() -> None:
+def test_empty_entries_are_skipped() -> None:
     found = read({"operators": [{"logs": ["x", {}, {"log_id": "AAAA"}, YETI.entry()]}]})
     assert list(found.logs) == [YETI.id] and len(found.notes) == 3
     nameless = {name: value for name, value in YETI.entry().items() if name != "log_id"} | {"description": None}
@@ -145,7 +145,7 @@ def test_entries_without_anything() -> None:
         (b'{"operators": [{"name": "\xff"}]}', "not JSON"),
     ],
 )
-def test_what_is_no_log_list(content: bytes, words: str, tmp_path: Path) -> None:
+def test_what_is_not_a_log_list_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "logs.json"
     path.write_bytes(content)
     with pytest.raises(LogListError) as caught:
@@ -153,7 +153,7 @@ def test_what_is_no_log_list(content: bytes, words: str, tmp_path: Path) -> None
     assert words in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "huge").write_bytes(b" " * (MAX_LIST_BYTES + 1))
     for name, words in (("absent", "No such file"), (".", "directory"), ("huge", "MiB"), ("a\0b", "null")):
         with pytest.raises(LogListError, match=words):
@@ -178,7 +178,7 @@ JSON = st.recursive(
 
 @given(st.lists(JSON, max_size=4), JSON)
 @settings(max_examples=100, deadline=None)
-def test_nothing_but_the_named_error(entries: list[Any], timestamp: Any) -> None:
+def test_random_json_raises_log_list_error_alone(entries: list[Any], timestamp: Any) -> None:
     listed = {"operators": [{"name": timestamp, "logs": entries}], "log_list_timestamp": timestamp}
     try:
         read(listed)

@@ -30,7 +30,7 @@ def promises(*logs: CtLog, source: Source = "certificate", at: float = ISSUED) -
     return [VerifiedSct(item, source, at) for item in logs]
 
 
-def test_lifetimes() -> None:
+def test_certificates_of_more_than_180_days_need_three_logs() -> None:
     assert [logs_needed(days * DAY) for days in (1, 90, 180)] == [2, 2, 2]
     assert logs_needed(180 * DAY + 1) == logs_needed(398 * DAY) == 3
 
@@ -51,7 +51,9 @@ def test_lifetimes() -> None:
         (None, None, "never"),
     ],
 )
-def test_standing(state: str | None, since: float | None, expected: str) -> None:
+def test_the_standing_of_a_log_depends_on_its_state_and_the_moment(
+    state: str | None, since: float | None, expected: str
+) -> None:
     assert standing(state, since, NOW) == expected
 
 
@@ -73,19 +75,21 @@ def test_standing(state: str | None, since: float | None, expected: str) -> None
         ((GONE, LONG_GONE), SHORT, False),  # none of a log in use
     ],
 )
-def test_chrome_inside_the_certificate(logs: tuple[CtLog, ...], lifetime: float, complies: bool) -> None:
+def test_chrome_counts_embedded_scts_by_logs_and_operators(
+    logs: tuple[CtLog, ...], lifetime: float, complies: bool
+) -> None:
     verdict = chrome(promises(*logs), lifetime, NOW)
     assert verdict.complies is complies
     assert (verdict.reason is None) is complies
     assert verdict.as_json()["needed"] == logs_needed(lifetime)
 
 
-def test_chrome_takes_none_from_staples() -> None:
+def test_chrome_counts_no_scts_of_staples() -> None:
     assert chrome(promises(A1, B1, source="staple"), SHORT, NOW).count == 0
     assert not chrome([*promises(A1), *promises(B1, source="staple")], SHORT, NOW).complies
 
 
-def test_chrome_in_the_handshake() -> None:
+def test_chrome_counts_scts_of_the_tls_extension() -> None:
     assert chrome(promises(A1, B1, source="tls"), LONG, NOW).complies
     alone = chrome(promises(A1, source="tls"), LONG, NOW)
     assert (alone.complies, alone.needed, alone.count) == (False, 2, 1)
@@ -97,7 +101,7 @@ def test_chrome_in_the_handshake() -> None:
     assert chrome([*promises(A1, A2, B1), *promises(A1, source="tls")], LONG, NOW).complies
 
 
-def test_chrome_holds_a_retired_log_against_the_earliest_promise() -> None:
+def test_chrome_counts_a_retired_log_only_for_certificates_issued_before() -> None:
     late = [*promises(A1, at=NOW - 3 * DAY), *promises(GONE, at=NOW - 6 * DAY)]
     assert not chrome(late, SHORT, NOW).complies
     early = [*promises(A1, at=NOW - 7 * DAY), *promises(GONE, at=NOW - 6 * DAY)]
@@ -106,7 +110,7 @@ def test_chrome_holds_a_retired_log_against_the_earliest_promise() -> None:
     assert not chrome(after, SHORT, NOW).complies
 
 
-def test_a_log_that_changed_hands() -> None:
+def test_a_log_s_operator_is_the_one_at_the_time_of_the_sct() -> None:
     sold = log("sold", "B", previous_operators=(("A", NOW - 20 * DAY),))
     assert chrome(promises(A1, sold), SHORT, NOW).complies
     assert not chrome(promises(A1, sold, at=NOW - 30 * DAY), SHORT, NOW).complies
@@ -128,13 +132,15 @@ def test_a_log_that_changed_hands() -> None:
         ((B2, log("tiles", "C", tiled=True)), SHORT, False),  # none of RFC 6962
     ],
 )
-def test_apple_inside_the_certificate(logs: tuple[CtLog, ...], lifetime: float, complies: bool) -> None:
+def test_apple_counts_embedded_scts_by_logs_and_operators(
+    logs: tuple[CtLog, ...], lifetime: float, complies: bool
+) -> None:
     verdict = apple(promises(*logs), lifetime, NOW, known=False)
     assert verdict.complies is complies
     assert (verdict.reason is None) is complies
 
 
-def test_apple_beside_the_certificate() -> None:
+def test_apple_counts_scts_of_staples_and_the_tls_extension() -> None:
     for source in ("tls", "staple"):
         assert apple([*promises(A1), *promises(A2, source=source)], LONG, NOW, known=False).complies
         assert apple(promises(A1, A2, source=source), LONG, NOW, known=False).complies
@@ -143,7 +149,7 @@ def test_apple_beside_the_certificate() -> None:
         assert not apple(promises(B2, tiles, source=source), LONG, NOW, known=False).complies
 
 
-def test_what_apple_holds_of_a_log() -> None:
+def test_apple_s_state_of_a_log_decides_where_it_is_known() -> None:
     approved = log("x", "X", apple_state="usable")
     assert apple_standing(approved, NOW, known=True) == "approved"
     assert apple_standing(log("x", "X", apple_state="rejected"), NOW, known=True) == "never"
@@ -154,7 +160,7 @@ def test_what_apple_holds_of_a_log() -> None:
     assert apple_standing(log("x", "X", apple_state="usable", state="retired"), NOW, known=True) == "unknown"
 
 
-def test_apple_is_not_guessed() -> None:
+def test_apple_s_verdict_is_open_where_its_state_of_a_log_is_not_known() -> None:
     sure = log("sure", "A", apple_state="usable")
     new = log("new", "B", apple_state="pending")
     verdict = apple(promises(sure, new), SHORT, NOW, known=True)

@@ -47,14 +47,14 @@ MISMATCHES = [
 
 
 @pytest.mark.parametrize(("wanted", "san"), MATCHES)
-def test_match(wanted: str, san: list[str]) -> None:
+def test_names_match_label_by_label(wanted: str, san: list[str]) -> None:
     verdict = match_name(pki.certificate(san=san).parsed, wanted)
     assert verdict.matches and verdict.code is None
     assert verdict.matched_by is not None
 
 
 @pytest.mark.parametrize(("wanted", "san", "code"), MISMATCHES)
-def test_mismatch(wanted: str, san: list[str], code: str) -> None:
+def test_names_that_do_not_match_have_a_code(wanted: str, san: list[str], code: str) -> None:
     verdict = match_name(pki.certificate(san=san).parsed, wanted)
     assert not verdict.matches
     assert verdict.code == code
@@ -64,7 +64,7 @@ def test_mismatch(wanted: str, san: list[str], code: str) -> None:
 @pytest.mark.parametrize(
     ("common_name", "wanted"), [("a.example", "a.example"), ("192.0.2.1", "192.0.2.1"), ("*.b.example", "x.b.example")]
 )
-def test_common_name_only(common_name: str, wanted: str) -> None:
+def test_a_matching_common_name_without_a_san_is_reported(common_name: str, wanted: str) -> None:
     verdict = match_name(pki.certificate(common_name, without=["san"]).parsed, wanted)
     assert (verdict.matches, verdict.code, verdict.common_name) == (False, "common-name-only", common_name)
 
@@ -102,7 +102,7 @@ def test_a_name_of_enormous_length_is_shown_cut() -> None:
     assert len(verdict.nearest[0]) < 300
 
 
-def test_the_entry_that_matches_as_it_stands() -> None:
+def test_entry_for_finds_exact_names_and_wildcards() -> None:
     presented = ("www.example.com", "*.example.com", "*.com", "UPPER.example.net")
     for name, entry in (
         ("www.example.com", "www.example.com"),

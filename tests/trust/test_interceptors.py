@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from scanner.trust import interceptors as middleboxes
+from scanner.trust import interceptors
 from scanner.trust.interceptors import by_issuer, is_portal_key, key_hash, middlebox_of
 from tests.helpers import pki
 
@@ -36,45 +36,45 @@ def issued(issuer: bytes) -> pki.Issued:
 
 
 @pytest.mark.parametrize(("issuer", "product"), KNOWN)
-def test_known(issuer: bytes, product: str) -> None:
+def test_products_are_recognised_by_their_issuer(issuer: bytes, product: str) -> None:
     found = middlebox_of(issued(issuer).parsed)
     assert found is not None and found.product == product and found.decides
 
 
 @pytest.mark.parametrize(("issuer", "product"), HINTS)
-def test_what_was_not_checked_is_a_hint(issuer: bytes, product: str) -> None:
+def test_unchecked_entries_do_not_decide(issuer: bytes, product: str) -> None:
     found = middlebox_of(issued(issuer).parsed)
     assert found is not None and found.product == product and not found.decides
 
 
 @pytest.mark.parametrize("issuer", ORDINARY)
-def test_ordinary_issuers(issuer: bytes) -> None:
+def test_ordinary_issuers_are_not_recognised(issuer: bytes) -> None:
     assert middlebox_of(issued(issuer).parsed) is None
 
 
-def test_a_products_own_page_is_no_interception() -> None:
+def test_a_product_s_self_issued_page_is_not_interception() -> None:
     own = pki.certificate(pki.name(O="Fortinet", CN="FGT60E"), san=["fw.example"])
     assert by_issuer(own.parsed.issuer_name.attributes) is not None
     assert middlebox_of(own.parsed) is None
 
 
-def test_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_recognised_by_a_known_key(monkeypatch: pytest.MonkeyPatch) -> None:
     ca = pki.root("Local CA")
     leaf = pki.certificate("www.example.org", issuer=ca)
     assert middlebox_of(leaf.parsed, (ca.parsed,)) is None
-    monkeypatch.setitem(middleboxes._data()["keys"], key_hash(ca.parsed), "Headset")
+    monkeypatch.setitem(interceptors._data()["keys"], key_hash(ca.parsed), "Headset")
     found = middlebox_of(leaf.parsed, (ca.parsed,))
     assert found is not None and found.product == "Headset" and found.decides
 
 
-def test_portal_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_portals_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     leaf = pki.certificate("login.example.org", issuer=pki.root("Public CA")).parsed
     assert not is_portal_key(leaf)
-    monkeypatch.setattr(middleboxes, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
+    monkeypatch.setattr(interceptors, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
     assert is_portal_key(leaf)
 
 
-def test_every_entry_says_how_it_is_known() -> None:
+def test_every_entry_has_a_source() -> None:
     content = json.loads((resources.files("scanner") / "data" / "interceptors.json").read_bytes())
     for row in content["issuers"]:
         assert row["source"] and row["product"] and {"CN", "O", "OU"} & set(row)

@@ -72,8 +72,8 @@ def test_roots_that_no_store_has_yet_need_their_cross_certificate_sent(lower: st
     at = max(issuing.not_before, cross.not_before) + 86_400
 
     def above(*sent: Certificate) -> tuple[list[str], str | None]:
-        judging = ChainVerifier([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
-        verdict = judging.verify(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
+        verifier = ChainVerifier([store], public_roots=frozenset(store.anchors), intermediates=Intermediates())
+        verdict = verifier.verify(tuple(item.der for item in sent), name=None, at=at).stores["mozilla"]
         # a CA in the place of a leaf has faults of its own
         problems = [problem for problem in verdict.problems if problem.code != "wrong-key-usage"]
         missing = [each["subject"] for problem in problems for each in problem.evidence["missing"]]
@@ -85,7 +85,7 @@ def test_roots_that_no_store_has_yet_need_their_cross_certificate_sent(lower: st
     assert above(issuing) == ([cross.subject], older)
 
 
-def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pools_are_bounded_in_number_bytes_and_certificates_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Intermediates(shipped=False)
     assert held.learn(CA.parsed) and not held.learn(CA.parsed)
     assert held.learnt(CA.subject_der) == (CA.parsed,)
@@ -102,25 +102,25 @@ def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not held.learn(pki.authority("One more", ROOT).parsed)
 
 
-def test_only_verified_paths_teach() -> None:
+def test_only_issuers_of_verified_paths_are_learnt() -> None:
     stranger = pki.root("Stranger")
     stranger_ca = pki.authority("CA", stranger, private=CA.private)
     forged = pki.authority("CA", ROOT, private=CA.private, break_signature=True)
     held = Intermediates(shipped=False)
-    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
     for ca in (stranger_ca, forged):
-        judging.verify((pki.certificate("a.example", issuer=ca).der, ca.der), name=None, at=NOW)
+        verifier.verify((pki.certificate("a.example", issuer=ca).der, ca.der), name=None, at=NOW)
         assert held.size == 0
-    judging.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    verifier.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
     assert held.size == 1
 
 
-def test_an_expired_authority_says_what_would_replace_it() -> None:
+def test_an_expired_intermediate_names_its_replacement() -> None:
     old = pki.authority("CA", ROOT, private=CA.private, not_after=NOW - 1)
-    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    judging.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    verifier.verify((pki.certificate("a.example", issuer=CA).der, CA.der), name=None, at=NOW)
     leaf = pki.certificate("b.example", issuer=CA)
-    verdict = judging.verify((leaf.der, old.der), name=None, at=NOW)
+    verdict = verifier.verify((leaf.der, old.der), name=None, at=NOW)
     (problem,) = verdict.stores["test"].problems
     assert problem.code == "intermediate-expired" and problem.certificate == old.sha256
     assert problem.evidence["replacement"] == [{"sha256": CA.sha256, "subject": "CN=CA", "from": "run"}]
@@ -131,7 +131,7 @@ def _parsed(issued: pki.Issued) -> Certificate:
     return Certificate.parse_untrusted(issued.der)
 
 
-def test_what_was_fetched_is_taken_only_as_the_issuer_that_it_is() -> None:
+def test_a_fetched_certificate_is_added_only_if_it_signed_the_child() -> None:
     child = _parsed(pki.certificate("www.example.org", issuer=CA))
     pool = Intermediates(shipped=False)
     impostor = pki.authority("CA", pki.root("Impostor root"), private=pki.key("impostor"))
@@ -153,8 +153,8 @@ def test_a_fetched_issuer_completes_the_path_or_shows_where_it_ends() -> None:
     trusting = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=pool)
     doubting = ChainVerifier([pki.store(pki.root("Other"))], public_roots=frozenset(), intermediates=pool)
 
-    def said(judging: ChainVerifier) -> list[str]:
-        [store] = judging.verify((leaf.der,), name=None, at=NOW).stores.values()
+    def said(verifier: ChainVerifier) -> list[str]:
+        [store] = verifier.verify((leaf.der,), name=None, at=NOW).stores.values()
         return [problem.code for problem in store.problems]
 
     assert said(trusting) == said(doubting) == ["intermediate-unobtainable"]

@@ -1,4 +1,4 @@
-"""The way that leaves share against judging each at full length: whatever the leaf is, the verdict is the same."""
+"""Cached issuer paths against a search for each leaf: the verdict is the same, whatever the leaf is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.trust import chrome_store as chrome
-from scanner.trust import issuer_paths as usual
-from scanner.trust import verifier as verifier
+from scanner.trust import chrome_store, issuer_paths, verifier
 from scanner.trust.chrome_store import ChromeStore
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import TrustStore
@@ -24,6 +22,7 @@ OTHER = pki.root("Other Root")
 CA = pki.authority("Test CA", ROOT)
 CROSS = pki.authority("Test CA", OTHER, private=CA.private)
 NAMESAKE = pki.authority("Test CA", ROOT, private=pki.key("another key"))
+EXPIRED = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW - DAY)
 FIRST = pki.certificate("first.example", issuer=CA)
 
 
@@ -68,6 +67,9 @@ SENT = {
     "both": (CROSS, CA),
     "namesake first": (NAMESAKE, CA),
     "with extras": (CA, OTHER),
+    "expired": (EXPIRED,),
+    "expired and not": (EXPIRED, CA),
+    "expired and cross-signed": (EXPIRED, CROSS),
 }
 STORES = {
     "one": [pki.store(ROOT)],
@@ -92,10 +94,10 @@ def verdicts(
     own: OwnAuthorities | None = None,
     moments: tuple[float, ...] = (NOW, NOW + 3000 * DAY),
 ) -> list[ChainVerdict]:
-    judging = a_verifier(stores, public=public, own=own)
+    verifier = a_verifier(stores, public=public, own=own)
     after = tuple(item.der for item in sent)
     chains = [(FIRST.der, *after), *((item.der, *after) for item in LEAVES.values())]
-    return [judging.verify(chain, name="leaf.example", at=at) for at in moments for chain in chains]
+    return [verifier.verify(chain, name="leaf.example", at=at) for at in moments for chain in chains]
 
 
 def compare(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) -> None:
@@ -110,16 +112,18 @@ def compare(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **options: Any) ->
 @pytest.mark.parametrize("sent", SENT)
 @pytest.mark.parametrize("stores", STORES)
 @pytest.mark.parametrize("public", [False, True])
-def test_the_same_verdict(monkeypatch: pytest.MonkeyPatch, stores: str, sent: str, public: bool) -> None:
+def test_cached_paths_give_the_verdict_of_a_search(
+    monkeypatch: pytest.MonkeyPatch, stores: str, sent: str, public: bool
+) -> None:
     compare(monkeypatch, STORES[stores], SENT[sent], public=public)
 
 
-def test_an_estate_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_of_private_cas_get_the_verdict_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     compare(monkeypatch, STORES["one"], (CA,), own=OwnAuthorities([ROOT.parsed]))
     compare(monkeypatch, STORES["one"], (CA,), own=OwnAuthorities([LEAVES["usual"].parsed]))
 
 
-def test_constraints_are_asked_for_each_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaves_under_name_constraints_get_the_verdict_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     constrained = pki.authority(
         "Test CA", ROOT, private=CA.private, extra=[pki.name_constraints(permitted=["first.example"])]
     )
@@ -127,16 +131,18 @@ def test_constraints_are_asked_for_each_leaf(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("until", [None, NOW - 2 * DAY, NOW])
-def test_chrome_s_dates(monkeypatch: pytest.MonkeyPatch, until: float | None) -> None:
+def test_roots_with_a_date_for_chrome_get_the_verdict_of_a_search(
+    monkeypatch: pytest.MonkeyPatch, until: float | None
+) -> None:
     root = ROOT.parsed.sha256
     table = ChromeStore({root: until}, frozenset(), frozenset({root}))
     monkeypatch.setattr(verifier, "chrome_store", lambda: table)
-    monkeypatch.setattr(usual, "chrome_store", lambda: table)
+    monkeypatch.setattr(issuer_paths, "chrome_store", lambda: table)
     compare(monkeypatch, STORES["one"], (CA,), public=True)
-    assert chrome.chrome_store() is not table
+    assert chrome_store.chrome_store() is not table
 
 
-def test_a_moment_at_which_another_path_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_moment_gets_the_verdict_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two certificates of one issuer, each valid in its turn."""
     early = pki.authority("Test CA", ROOT, private=CA.private, not_after=NOW + DAY)
     late = pki.authority("Test CA", ROOT, private=CA.private, not_before=NOW - DAY)
@@ -144,11 +150,25 @@ def test_a_moment_at_which_another_path_is_valid(monkeypatch: pytest.MonkeyPatch
         compare(monkeypatch, STORES["one"], sent, moments=(NOW, NOW - 3 * DAY, NOW + 3 * DAY, NOW - 3 * DAY, NOW))
 
 
-def test_the_way_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nearly every leaf is spared: it is judged without looking for paths."""
-    judging = a_verifier(STORES["two"], public=False)
-    judging.verify((FIRST.der, CA.der), name=None, at=NOW)
-    monkeypatch.setattr(judging, "_contexts_of", lambda *_: pytest.fail("judged at length"))
-    verdict = judging.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
+def test_second_leaf_of_an_issuer_uses_the_cached_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is verified without a search for paths."""
+    verifier = a_verifier(STORES["two"], public=False)
+    verifier.verify((FIRST.der, CA.der), name=None, at=NOW)
+    monkeypatch.setattr(verifier, "_contexts_of", lambda *_: pytest.fail("judged at length"))
+    verdict = verifier.verify((LEAVES["usual"].der, CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted and verdict.path == (LEAVES["usual"].parsed, CA.parsed, ROOT.parsed)
     assert verdict.name is not None and verdict.name.matches
+
+
+def test_leaves_below_an_expired_intermediate_share_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = a_verifier(STORES["one"], public=True)
+    first = verifier.verify((FIRST.der, EXPIRED.der), name=None, at=NOW)
+    assert [problem.code for problem in first.stores["test"].problems] == ["intermediate-expired"]
+    with monkeypatch.context() as patch:
+        patch.setattr(verifier, "_contexts_of", lambda *_: pytest.fail("paths were searched"))
+        second = verifier.verify((LEAVES["usual"].der, EXPIRED.der), name="leaf.example", at=NOW)
+    assert second.stores["test"].problems == first.stores["test"].problems
+    # a further intermediate may be the way around it
+    verifier.intermediates.learn(CA.parsed)
+    third = verifier.verify((LEAVES["long"].der, EXPIRED.der), name=None, at=NOW)
+    assert "replacement" in third.stores["test"].problems[0].evidence

@@ -1,4 +1,4 @@
-"""What is left of a verdict where judging fails by a fault of ours."""
+"""What is left of a verdict where verifier fails by a fault of ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def broken(*_: object, **__: object) -> object:
     raise OverflowError("injected")
 
 
-def test_without_a_fault_it_is_the_judges_verdict() -> None:
+def test_without_a_bug_it_is_the_verifier_s_verdict() -> None:
     verifier = evidence.verifier()
     sent = evidence.chain()
     assert verify_or_leaf(verifier, sent, name=HOST, at=AT) == verifier.verify(sent, name=HOST, at=AT)
@@ -26,18 +26,18 @@ def test_without_a_fault_it_is_the_judges_verdict() -> None:
 
 
 @pytest.mark.parametrize("name", [HOST, "other.example", None])
-def test_the_leaf_is_judged_by_itself(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_bug_the_leaf_is_judged_alone(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = evidence.verifier()
     monkeypatch.setattr(verifier, "verify", broken)
     verdict = verify_or_leaf(verifier, (EXPIRED.der, evidence.issuing().der), name=name, at=AT)
     assert [problem.code for problem in verdict.leaf_problems] == ["certificate-expired"]
     assert verdict.error is not None and "certificates: OverflowError: injected" in verdict.error
-    assert not verdict.trusted and not verdict.in_order and not verdict.stores
+    assert not verdict.trusted and not verdict.is_clean and not verdict.stores
     assert (verdict.name is None) is (name is None)
     assert verdict.name is None or verdict.name.matches is (name == HOST)
 
 
-def test_dates_are_what_is_left_of_a_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_bug_in_the_leaf_s_rules_its_dates_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "leaf_problems", broken)
     monkeypatch.setattr(module, "match_name", broken)
     verdict = leaf_verdict((EXPIRED.der,), name=HOST, at=AT, error="first")

@@ -104,7 +104,7 @@ def _der(pem: str) -> bytes:
 
 
 @pytest.mark.parametrize("identity", CASES)
-def test_case(identity: str) -> None:
+def test_verdicts_are_the_suite_s_apart_from_known_differences(identity: str) -> None:
     case = CASES[identity]
     store = TrustStore("limbo", [Certificate.parse_untrusted(_der(pem)) for pem in case["trusted_certs"]])
     verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
@@ -129,7 +129,7 @@ _NOT_OPENSSL = frozenset({_GO_NAMES, _REVOCATION, _DEPTH})
 
 @pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
 @pytest.mark.parametrize("identity", [each for each, reason in DIFFERENT.items() if reason not in _NOT_OPENSSL])
-def test_where_we_differ_openssl_says_the_same(identity: str, tmp_path: Path) -> None:
+def test_openssl_agrees_where_we_differ_from_the_suite(identity: str, tmp_path: Path) -> None:
     """The reasons above are not only words."""
     assert OPENSSL is not None
     case = CASES[identity]

@@ -1,4 +1,4 @@
-"""What is said of one step. That it is said is tested by ``test_paths`` and ``test_judge``."""
+"""The evidence of problems of one link; ``test_paths`` and ``test_verifier`` test when they are reported."""
 
 from __future__ import annotations
 

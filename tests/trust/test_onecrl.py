@@ -28,7 +28,7 @@ def by_key(issued: Issued) -> bytes:
     return key_entry(issued.parsed.subject_der, hashlib.sha256(issued.parsed.spki_der).digest())
 
 
-def test_a_path_through_a_blocked_authority_is_refused_and_says_whose_list_it_is() -> None:
+def test_a_path_through_a_blocked_authority_is_refused_and_names_the_list() -> None:
     for entry in (by_serial(CA), by_key(CA)):
         verdict = judged((LEAF, CA), entry)
 
@@ -39,7 +39,7 @@ def test_a_path_through_a_blocked_authority_is_refused_and_says_whose_list_it_is
         assert problem.evidence["refused_by"] == ["firefox"]
 
 
-def test_nobody_else_is_hit() -> None:
+def test_other_certificates_are_not_blocked() -> None:
     assert judged((LEAF, CA), by_serial(LEAF), b"\0" * DIGEST_BYTES).trusted
 
 

@@ -15,7 +15,7 @@ CA = pki.authority("CA", TOP)
 LEAF = pki.certificate("leaf.example", issuer=CA)
 
 
-def test_rank() -> None:
+def test_paths_are_ranked_by_kind_then_problems_then_length() -> None:
     leaf = LEAF.parsed
     short, long = (leaf,), (leaf, leaf)
     assert CheckedPath(CLOSED, short, [], {}, None).rank < CheckedPath(CLOSED, long, [], {}, None).rank
@@ -30,13 +30,13 @@ def test_a_forged_signature_leads_to_no_anchor() -> None:
     assert not verdict.publicly_trusted
 
 
-def test_a_stranger_that_borrows_a_known_name_misses_no_intermediate() -> None:
+def test_a_forged_issuer_name_is_not_a_missing_intermediate() -> None:
     held = Intermediates(shipped=False)
-    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
-    judging.verify((LEAF.der, CA.der, TOP.der), name=None, at=NOW)
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    verifier.verify((LEAF.der, CA.der, TOP.der), name=None, at=NOW)
     assert held.size == 2
     stranger = pki.certificate("leaf.example", issuer=CA, signed_by=pki.key("proxy"), without=["aki"])
-    verdict = judging.verify((stranger.der,), name=None, at=NOW)
+    verdict = verifier.verify((stranger.der,), name=None, at=NOW)
     assert verdict.stores["test"].completed_from == {}
     assert "intermediate-not-sent" not in codes(verdict)
 
@@ -45,8 +45,8 @@ def _after(known: tuple[Issued, ...], *chain: Issued) -> tuple[str | None, list[
     held = Intermediates(shipped=False)
     for item in known:
         assert held.learn(item.parsed)
-    judging = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
-    verdict = judging.verify(tuple(item.der for item in chain), name=None, at=NOW)
+    verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=held)
+    verdict = verifier.verify(tuple(item.der for item in chain), name=None, at=NOW)
     (problem,) = verdict.stores["test"].problems
     assert problem.code == "intermediate-not-sent"
     return problem.certificate, [item["subject"] for item in problem.evidence["missing"]]
@@ -58,7 +58,7 @@ def test_the_certificate_whose_issuer_is_missing_is_named() -> None:
     assert _after((CA,), LEAF, TOP) == (LEAF.sha256, ["CN=CA"])
 
 
-def test_an_untrusted_root_that_borrows_the_name_of_an_anchor() -> None:
+def test_an_untrusted_root_with_the_name_of_an_anchor_says_so() -> None:
     fake = pki.root("Test Root", private=pki.key("fake"))
     verdict = verdict_on(pki.certificate("leaf.example", issuer=fake), fake, anchors=(ROOT,))
     (problem,) = verdict.stores["test"].problems
@@ -66,6 +66,6 @@ def test_an_untrusted_root_that_borrows_the_name_of_an_anchor() -> None:
     assert problem.evidence["anchor_of_same_name"] == ROOT.sha256
 
 
-def test_a_self_signed_leaf_that_borrows_the_name_of_an_anchor() -> None:
+def test_a_self_signed_leaf_with_the_name_of_an_anchor_is_self_signed() -> None:
     fake = pki.certificate("Test Root", private=pki.key("fake"), without=["aki"])
     assert codes(verdict_on(fake, anchors=(ROOT,))) == ["self-signed-leaf"]

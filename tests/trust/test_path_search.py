@@ -56,7 +56,7 @@ def problems_of(verifier: ChainVerifier, chain: tuple[Issued, ...], at: float = 
 
 
 @pytest.mark.parametrize("kind", ["directory", "address", "dns"])
-def test_constraints_times_names_times_paths_are_judged_to_the_end(kind: str) -> None:
+def test_many_constraints_names_and_paths_are_searched_to_the_end(kind: str) -> None:
     chain = maze(4, 2, kind=kind, names=200, constraints=150)
     verifier = verifier_of(pki.store(ROOT))
     # Go does not understand constraints on directory names that are critical, which are no matter here
@@ -68,7 +68,7 @@ def test_constraints_times_names_times_paths_are_judged_to_the_end(kind: str) ->
 
 
 @pytest.mark.parametrize("kind", ["directory", "address", "dns"])
-def test_a_maze_without_end_is_too_costly_and_says_who_gives_up(kind: str) -> None:
+def test_a_maze_is_too_costly_and_names_the_clients_that_give_up(kind: str) -> None:
     chain = maze(24, 10, kind=kind, names=200, constraints=150, top=pki.root("Nowhere"))
     (problem,) = problems_of(verifier_of(pki.store(ROOT)), chain)
     assert problem.code == "too-costly-to-judge"
@@ -78,7 +78,7 @@ def test_a_maze_without_end_is_too_costly_and_says_who_gives_up(kind: str) -> No
     assert len(problem.evidence["client_limits"]) == 3
 
 
-def test_the_same_chain_ends_the_same_way_each_time() -> None:
+def test_a_costly_chain_gets_one_verdict_whatever_is_cached() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
     verifier = verifier_of(pki.store(ROOT))
     first = problems_of(verifier, chain)
@@ -86,7 +86,7 @@ def test_the_same_chain_ends_the_same_way_each_time() -> None:
         assert problems_of(verifier, chain, at) == first
 
 
-def test_what_is_known_of_the_leaf_is_said_besides() -> None:
+def test_problems_of_the_leaf_are_reported_beside_too_costly() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
     leaf = pki.certificate("leaf.example", issuer=chain[1], not_after=NOW - DAY)
     verdict = verifier_of(pki.store(ROOT)).verify(
@@ -97,7 +97,7 @@ def test_what_is_known_of_the_leaf_is_said_besides() -> None:
     assert verdict.name is not None and verdict.name.code == "name-not-in-san"
 
 
-def test_go_is_not_named_where_it_finds_a_root_in_time() -> None:
+def test_go_is_not_named_if_it_finds_a_root_within_its_limit() -> None:
     """What is sent beside a path costs us, and no client: the path is found, and the rest is not looked through."""
     chain = maze(24, 10, top=pki.root("Nowhere"))
     direct = pki.authority("A", ROOT, private=chain[1].private)
@@ -105,11 +105,11 @@ def test_go_is_not_named_where_it_finds_a_root_in_time() -> None:
         (chain[0].der, direct.der, *[i.der for i in chain[1:]]), name=None, at=NOW
     )
     assert verdict.trusted
-    codes = {problem.code: problem for problem in verdict.shape}
+    codes = {problem.code: problem for problem in verdict.chain_problems}
     assert "go" not in codes["too-costly-to-judge"].evidence["refused_by"]
 
 
-def test_one_store_that_cannot_be_judged_leaves_the_others_as_they_are() -> None:
+def test_a_store_whose_search_is_too_costly_does_not_change_the_others() -> None:
     chain = maze(24, 10, top=pki.root("Nowhere"))
     stores = pki.store(chain[1], name="near"), pki.store(ROOT, name="far")
     verdict = verifier_of(*stores).verify(tuple(item.der for item in chain), name=None, at=NOW)
@@ -146,7 +146,7 @@ def test_a_costly_chain_is_judged_once_for_a_target() -> None:
     assert verifier._builder.budget is budget
 
 
-def test_nothing_of_a_search_is_left_when_a_chain_was_judged() -> None:
+def test_a_finished_verification_leaves_no_search_behind() -> None:
     """A search that ended early held itself, and with it certificates of any size."""
     verifier = verifier_of(pki.store(ROOT))
     for number in range(3):

@@ -36,7 +36,7 @@ def path_set(leaf: Issued, sent: list[Issued], anchors: tuple[Issued, ...] = (RO
     ends = [
         above_path.end
         for link in builder.links(leaf.parsed, context, complete=False)
-        for above_path in builder.issuer_paths(link.issuer, context, link.source)
+        for above_path in builder.paths_above(link.issuer, context, link.source, complete=False)
     ]
     return builder, ends
 
@@ -76,7 +76,7 @@ def test_the_anchor_is_found_beside_a_mesh() -> None:
     assert search.best(context).problems == []
 
 
-def test_a_flood_of_one_name_with_other_keys() -> None:
+def test_many_issuers_of_one_name_with_other_keys_are_bounded() -> None:
     ca = pki.authority("Flood", ROOT)
     flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(200)]
     leaf = pki.certificate("leaf.example", issuer=ca)
@@ -85,7 +85,7 @@ def test_a_flood_of_one_name_with_other_keys() -> None:
     assert builder.asked <= 2 * paths.MAX_CANDIDATES
 
 
-def test_a_flood_of_one_name_and_one_key() -> None:
+def test_many_issuers_of_one_name_and_key_are_bounded() -> None:
     ca = pki.authority("Flood", ROOT)
     flood = [pki.authority("Flood", ca, private=ca.private, serial=number + 1) for number in range(200)]
     leaf = pki.certificate("leaf.example", issuer=ca)
@@ -95,7 +95,7 @@ def test_a_flood_of_one_name_and_one_key() -> None:
 
 
 @pytest.mark.parametrize("same_name", [False, True])
-def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
+def test_a_long_path_stops_at_the_depth_limit(same_name: bool) -> None:
     issuer = ROOT
     ladder = []
     for number in range(60):
@@ -107,7 +107,7 @@ def test_a_long_ladder_stops_at_the_depth_limit(same_name: bool) -> None:
     assert set(ends) == {"limit"}
 
 
-def test_two_authorities_that_sign_each_other() -> None:
+def test_two_authorities_that_sign_each_other_end_the_search() -> None:
     first, second = pki.key("first"), pki.key("second")
     one = pki.authority("One", pki.root("Two", private=second), private=first)
     two = pki.authority("Two", pki.root("One", private=first), private=second)
@@ -147,7 +147,7 @@ def test_keys_that_would_cost_too_much_are_not_used() -> None:
     assert "cannot be checked" in link.problems[0].evidence["reason"]
 
 
-def test_when_the_budget_is_spent_nothing_half_found_is_kept() -> None:
+def test_an_unfinished_search_is_not_kept_when_the_budget_is_spent() -> None:
     flood = [
         pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"], break_signature=True)
         for number in range(60)
@@ -156,11 +156,11 @@ def test_when_the_budget_is_spent_nothing_half_found_is_kept() -> None:
     context = chain_context(pki.store(ROOT), tuple(item.parsed for item in flood))
     builder.budget = StepBudget(50)
     with pytest.raises(TooCostly):
-        builder.issuer_paths(flood[0].parsed, context, "sent")
-    assert context.closed == {}
+        builder.paths_above(flood[0].parsed, context, "sent", complete=False)
+    assert context.paths == {}
     builder.begin()
-    assert builder.issuer_paths(flood[0].parsed, context, "sent")
-    assert len(context.closed) == 1
+    assert builder.paths_above(flood[0].parsed, context, "sent", complete=False)
+    assert len(context.paths) == 1
 
 
 @pytest.mark.parametrize("complete", [False, True])
@@ -180,7 +180,7 @@ def test_paths_found_before_are_charged_as_if_they_were_new(complete: bool) -> N
     for _ in range(3):
         builder.begin()
         for link in builder.links(leaf, context, complete=complete):
-            (builder.completions if complete else builder.issuer_paths)(link.issuer, context, link.source)
+            builder.paths_above(link.issuer, context, link.source, complete=complete)
         spent.append((builder.budget.left, builder.budget.signatures))
     assert len(set(spent)) == 1
     assert spent[0][1] > 5
@@ -196,7 +196,7 @@ def test_a_long_straight_path_is_found() -> None:
     assert builder.asked <= 2 * 32
 
 
-def test_candidates_that_were_not_tried_may_be_the_right_ones() -> None:
+def test_untried_candidates_make_the_end_a_limit_and_not_unknown() -> None:
     """More namesakes than are tried, none of which signed: nothing is said about the signature."""
     flood = [pki.authority("Flood", ROOT, private=pki.key(f"flood {number}"), without=["ski"]) for number in range(40)]
     other = pki.authority("Flood", ROOT, private=pki.key("the right one"))
@@ -207,7 +207,7 @@ def test_candidates_that_were_not_tried_may_be_the_right_ones() -> None:
     assert builder.cut
 
 
-def test_names_written_in_another_way_lead_on_and_say_so() -> None:
+def test_issuers_whose_name_is_spelled_otherwise_are_found_with_a_problem() -> None:
     ca = pki.authority(pki.name(O="Some  Org", CN="Some CA"), ROOT)  # type: ignore[arg-type]
     leaf = pki.certificate("leaf.example", issuer=ca, issuer_name=pki.name(O=pki.tlv(0x13, b"some org"), CN="SOME CA"))
     context = chain_context(pki.store(ROOT), (ca.parsed,))
@@ -218,7 +218,7 @@ def test_names_written_in_another_way_lead_on_and_say_so() -> None:
     assert PathBuilder(Intermediates(shipped=False)).links(stranger.parsed, context, complete=False) == []
 
 
-def test_the_certificate_that_the_key_identifier_names() -> None:
+def test_an_issuer_other_than_the_one_that_the_key_identifier_names_is_a_problem() -> None:
     """By serial number: the renewed one of the same key is not it for OpenSSL, and the right one comes first."""
     private = pki.key("renewed")
     old, new = (pki.authority("Renewed", ROOT, private=private, serial=number) for number in (5, 6))

@@ -54,25 +54,25 @@ NOT = [
 
 
 @pytest.mark.parametrize(("issued", "product"), KNOWN)
-def test_known(issued: pki.Issued, product: str) -> None:
+def test_placeholder_certificates_are_recognised(issued: pki.Issued, product: str) -> None:
     found = match(issued.parsed)
     assert found is not None and found[0] == product
     assert found[1].decides
 
 
 @pytest.mark.parametrize(("issued", "product"), HINTS)
-def test_hint(issued: pki.Issued, product: str) -> None:
+def test_unchecked_entries_are_hints(issued: pki.Issued, product: str) -> None:
     found = match(issued.parsed)
     assert found is not None and found[0] == product
     assert not found[1].decides
 
 
 @pytest.mark.parametrize("issued", NOT)
-def test_not(issued: pki.Issued) -> None:
+def test_other_certificates_are_not_recognised(issued: pki.Issued) -> None:
     assert match(issued.parsed) is None
 
 
-def test_what_was_not_checked_never_decides() -> None:
+def test_unchecked_entries_never_decide() -> None:
     assert catalogue()
     for entry in catalogue():
         assert entry.conditions
@@ -82,15 +82,15 @@ def test_what_was_not_checked_never_decides() -> None:
 
 
 @pytest.mark.parametrize("issued", [*(issued for issued, _ in KNOWN + HINTS), *NOT])
-def test_nothing_is_passed_over(monkeypatch: pytest.MonkeyPatch, issued: pki.Issued) -> None:
-    """What is not held against every entry would have matched none of those left out."""
+def test_the_screens_change_no_match(monkeypatch: pytest.MonkeyPatch, issued: pki.Issued) -> None:
+    """A certificate that no screen matches matches no entry."""
     found = match(issued.parsed)
     everywhere = {place for entry in catalogue() for place in entry.places}
     monkeypatch.setattr(placeholders, "_places", lambda _: everywhere)
     assert match(issued.parsed) == found
 
 
-def test_every_condition_is_in_the_screen() -> None:
+def test_the_screens_match_whatever_a_condition_matches() -> None:
     for entry in catalogue():
         for where, attribute, pattern in entry.conditions:
             assert f"(?:{pattern.pattern})" in placeholders._screens()[where, attribute].pattern

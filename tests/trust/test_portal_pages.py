@@ -27,7 +27,7 @@ def page(leaf: pki.Issued = PORTAL, **answer: Any) -> Page | None:
     return page_of(HOST, *endpoint(leaf, **answer))
 
 
-def test_what_says_itself_that_it_is_one() -> None:
+def test_pages_that_identify_themselves_are_portals() -> None:
     found = page(status=511)
     assert found is not None and found.proof is not None and "511" in found.proof
     assert found.page.startswith("the page under certificate ")
@@ -37,7 +37,7 @@ def test_what_says_itself_that_it_is_one() -> None:
     assert found is not None and found.page == "login.hotel.example/go" and found.proof is not None
 
 
-def test_a_key_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_portal_key_is_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     assert page() is None
     monkeypatch.setattr("scanner.trust.portal_pages.is_portal_key", lambda leaf: True)
     for answer in ({}, {"status": 200}, {"status": 302, "location": "https://a.example/x"}):
@@ -45,7 +45,7 @@ def test_a_key_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found is not None and found.proof == "its key is known for a portal's"
 
 
-def test_a_redirect_to_a_login_page_is_none_by_itself() -> None:
+def test_a_redirect_to_a_login_page_is_not_proof() -> None:
     found = page(status=302, location="https://wlan.hotel.example/guest/login?to=www.example.org")
     assert found == Page("wlan.hotel.example/guest/login", "wlan.hotel.example")
 
@@ -63,11 +63,11 @@ def test_a_redirect_to_a_login_page_is_none_by_itself() -> None:
         {"status": 404, "location": "https://x.example/login"},
     ],
 )
-def test_ordinary_answers(answer: dict[str, Any]) -> None:
+def test_ordinary_responses_are_not_portals(answer: dict[str, Any]) -> None:
     assert page(**answer) is None
 
 
-def test_never_where_the_certificate_is_for_the_name() -> None:
+def test_a_certificate_for_the_name_is_never_a_portal() -> None:
     own = pki.certificate(HOST, issuer=root())
     assert page(own, status=511) is None
     assert page_of(HOST, endpoint(status=511)[0], None) is None

@@ -36,7 +36,7 @@ def at(*text: int) -> float:
 # --- where to ask ------------------------------------------------------------------------------------
 
 
-def test_sources() -> None:
+def test_sources_are_http_urls_without_duplicates() -> None:
     urls = ["http://ocsp.test", "ldap://ocsp.test", "http://ocsp.test"]
     lists = points(URL, "HTTPS://crl.test/2", "ldap:///cn=x")
     leaf = certificate("leaf.example", issuer=CA, extra=[authority_info_access(ocsp=urls), lists])
@@ -63,19 +63,19 @@ def test_short_lived_certificates_need_none() -> None:
 
 
 @pytest.mark.parametrize("dotted", ["2.5.29.56", "0.4.0.194121.2.1"])
-def test_those_that_say_so_need_none(dotted: str) -> None:
+def test_certificates_without_revocation_information_need_none(dotted: str) -> None:
     words = short(at(2026, 11, 1), 90 * DAY, extra=[extension(dotted, tlv(0x05))])
     assert words == "it says that no revocation information is made for it"
 
 
-def test_nobody_is_asked_about_an_anchor() -> None:
+def test_anchors_are_not_asked_about() -> None:
     assert none_needed(WORLD.root.parsed, WORLD.root.parsed) == "it is its own issuer"
     path = [LEAF.parsed, CA.parsed, WORLD.root.parsed]
     assert pairs_of(path) == [(path[0], path[1]), (path[1], path[2])]
     assert pairs_of(path[:1]) == pairs_of([]) == []
 
 
-def test_who_issued_the_leaf() -> None:
+def test_the_issuer_of_a_leaf_is_the_one_that_signed_it() -> None:
     [verdict] = seen.verdicts(seen.evidence(seen.answered()))
     assert verdict is not None and issuer_of_leaf(verdict) == seen.issuing().parsed
     [alone] = seen.verdicts(seen.evidence(seen.answered([seen.leaf()])))
@@ -94,7 +94,7 @@ def answer(data: bytes, moment: float = NOW, leaf: Issued = LEAF) -> tuple[str, 
     return said.status, said.error
 
 
-def test_good_while_it_holds() -> None:
+def test_an_answer_is_good_while_it_is_current() -> None:
     data = made.ocsp(LEAF, CA)
     for moment in (BEFORE - TOLERANCE, BEFORE, NOW, AFTER, AFTER + TOLERANCE):
         assert answer(data, moment) == ("good", None)
@@ -103,18 +103,18 @@ def test_good_while_it_holds() -> None:
     assert late == ("invalid", "it is out of date: it held until 2026-11-29T12:00:00Z")
 
 
-def test_an_answer_without_an_end() -> None:
+def test_an_answer_without_next_update_is_current_for_a_day() -> None:
     data = made.ocsp(LEAF, CA, next_update=None)
     assert answer(data, BEFORE + WITHOUT_NEXT_UPDATE) == ("good", None)
     status, words = answer(data, BEFORE + WITHOUT_NEXT_UPDATE + 1)
     assert status == "invalid" and words is not None and "does not say how long it holds" in words
 
 
-def test_an_answer_that_ends_before_it_begins() -> None:
+def test_an_answer_that_ends_before_it_begins_is_invalid() -> None:
     assert answer(made.ocsp(LEAF, CA, next_update=NOW - 2 * DAY)) == ("invalid", "it ends before it begins")
 
 
-def test_revoked_and_unknown() -> None:
+def test_revoked_and_unknown_are_reported_with_reason_and_time() -> None:
     said = judge_ocsp_untrusted(made.ocsp(LEAF, CA, "revoked", reason=1), *WORLD.parsed(), NOW, "u")
     assert (said.status, said.reason, said.revoked_at) == ("revoked", "keyCompromise", NOW - 10 * DAY)
     assert (said.this_update, said.next_update, said.produced_at) == (BEFORE, AFTER, BEFORE)
@@ -122,18 +122,18 @@ def test_revoked_and_unknown() -> None:
     assert answer(made.ocsp(LEAF, CA, "unknown")) == ("unknown", None)
 
 
-def test_what_does_not_verify_says_nothing() -> None:
+def test_an_answer_that_does_not_verify_is_invalid() -> None:
     said = judge_ocsp_untrusted(made.ocsp(LEAF, CA, "revoked", break_signature=True), *WORLD.parsed(), NOW, "u")
     assert said.status == "invalid" and said.error is not None
     assert (said.revoked_at, said.reason, said.this_update, said.next_update, said.produced_at) == (None,) * 5
 
 
-def test_revoked_out_of_date_is_no_verdict() -> None:
+def test_an_outdated_answer_does_not_revoke() -> None:
     status, words = answer(made.ocsp(LEAF, CA, "revoked"), AFTER + DAY)
     assert status == "invalid" and words is not None and "out of date" in words
 
 
-def test_a_responder_whose_own_certificate_ran_out() -> None:
+def test_an_answer_of_an_expired_responder_is_invalid() -> None:
     signer = made.responder(CA, not_after=NOW - 1)
     data = made.ocsp(LEAF, CA, signer=signer, certificates=[signer])
     assert answer(data, NOW - 2) == ("good", None)
@@ -141,7 +141,7 @@ def test_a_responder_whose_own_certificate_ran_out() -> None:
     assert status == "invalid" and words == "the certificate of its signer CN=Responder is not valid at this time"
 
 
-def test_no_answer() -> None:
+def test_refusals_of_the_responder_are_unavailable() -> None:
     assert answer(made.refusal(3)) == ("unavailable", "the responder says tryLater")
     assert answer(b"<html>") == ("invalid", "not an OCSP response: an HTML page")
     assert answer(made.ocsp(WORLD.other_leaf, CA))[0] == "invalid"
@@ -179,7 +179,7 @@ def listed(data: bytes, moment: float = NOW) -> tuple[str, str | None]:
     return said.status, said.error
 
 
-def test_lists() -> None:
+def test_lists_give_status_reason_and_times() -> None:
     serial = int(LEAF.parsed.serial, 16)
     assert listed(crl(CA)) == ("good", None)
     said = judge_crl(load_crl_untrusted(crl(CA, entry(serial, reason=6))), *WORLD.parsed(), NOW, URL)
@@ -188,7 +188,7 @@ def test_lists() -> None:
     assert listed(crl(CA, entry(serial, reason=8))) == ("good", None)
 
 
-def test_lists_that_do_not_hold() -> None:
+def test_lists_that_are_not_current_or_do_not_verify_are_invalid() -> None:
     assert listed(crl(CA), AFTER + TOLERANCE) == ("good", None)
     assert listed(crl(CA), AFTER + TOLERANCE + 1)[0] == "invalid"
     assert listed(crl(CA), BEFORE - TOLERANCE - 1)[0] == "invalid"
@@ -198,7 +198,7 @@ def test_lists_that_do_not_hold() -> None:
     assert said.status == "invalid" and said.this_update == NOW + DAY  # signed, so a witness of the time
 
 
-def test_a_list_that_is_kept() -> None:
+def test_a_list_answers_only_for_its_own_issuer() -> None:
     loaded = load_crl_untrusted(crl(CA))
     assert judge_crl(loaded, *WORLD.parsed(), NOW, "").status == "good"
     ca = authority("Another CA", WORLD.root, private=key("another ca"))

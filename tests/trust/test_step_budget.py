@@ -41,7 +41,7 @@ def test_what_is_charged_once_is_charged_once() -> None:
         budget.charge(1)
 
 
-def test_a_bill_is_charged_like_the_work_that_it_was_for() -> None:
+def test_recorded_charges_cost_what_the_work_had_cost() -> None:
     leaf = pki.certificate("leaf.example", issuer=ROOT).parsed
     worked = StepBudget()
     worked.charge_once(("known before",), 5)

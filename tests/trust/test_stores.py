@@ -39,7 +39,7 @@ def test_a_file_of_many_blocks_with_junk_between(tmp_path: Path) -> None:
         assert store.with_subject(b"") == []
 
 
-def test_one_unreadable_certificate_is_passed_over(tmp_path: Path) -> None:
+def test_an_unreadable_certificate_is_counted_and_skipped(tmp_path: Path) -> None:
     store = load_store(_file(tmp_path, (pki.pem(b"\x30\x00") + ROOT.pem).encode()))
     assert len(store) == 1 and store.unreadable == 1
 
@@ -54,26 +54,26 @@ def test_one_unreadable_certificate_is_passed_over(tmp_path: Path) -> None:
         (ROOT.der, "no certificate in it"),
     ],
 )
-def test_a_file_without_anchors(tmp_path: Path, content: bytes, why: str) -> None:
+def test_a_file_without_certificates_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(StoreError, match=why) as caught:
         load_store(_file(tmp_path, content))
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path):
         with pytest.raises(StoreError) as caught:
             load_store(str(path))
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_a_file_too_large_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "MAX_STORE_BYTES", 100)
     with pytest.raises(StoreError, match="more than"):
         load_store(_file(tmp_path, bytes(200)))
 
 
-def test_mozilla_is_certifi_narrowed_by_trust_and_dates() -> None:
+def test_mozilla_is_certifi_restricted_by_trust_and_dates() -> None:
     store = load_store("mozilla")
     assert store.name == "mozilla"
     assert 90 < len(store) <= Path(certifi.where()).read_text().count("BEGIN CERTIFICATE")
@@ -85,7 +85,7 @@ def test_mozilla_is_certifi_narrowed_by_trust_and_dates() -> None:
     assert all(anchor.self_signed for anchor in store.anchors.values())
 
 
-def test_certificates_under_a_root_that_mozilla_distrusts_by_date() -> None:
+def test_certificates_after_the_distrust_date_of_a_mozilla_root_are_untrusted() -> None:
     """Izenpe.com is in certifi without the date that Mozilla's own store has for it."""
     store = load_store("mozilla")
     (root,) = [anchor for anchor in store.anchors.values() if anchor.common_name == "Izenpe.com"]
@@ -116,7 +116,7 @@ def test_system_is_what_openssl_would_read(tmp_path: Path, monkeypatch: pytest.M
         load_store("system")
 
 
-def test_public_roots(tmp_path: Path) -> None:
+def test_public_roots_are_mozilla_s_and_those_of_the_file(tmp_path: Path) -> None:
     shipped = load_public_roots(None)
     assert 100 < len(shipped) < 200
     assert load_public_roots(_file(tmp_path, ROOT.pem.encode())) == shipped | {ROOT.sha256}

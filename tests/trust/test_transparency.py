@@ -46,7 +46,7 @@ def statuses(verdict: TransparencyVerdict) -> list[str]:
     return [item.status for item in verdict.scts]
 
 
-def test_a_certificate_in_order() -> None:
+def test_a_certificate_with_enough_scts_complies() -> None:
     leaf = with_scts([ARGON, YETI], issuer=CA)
     verdict = judged(leaf)
     assert verdict.satisfied and verdict.certain and verdict.list_made == NOW - 10 * DAY
@@ -75,7 +75,7 @@ def test_a_real_certificate_by_the_shipped_list() -> None:
         ([ARGON, OLD], ["valid", "retired"], "retired on 2026-08-15"),
     ],
 )
-def test_logs_that_do_not_count(logs: list[Log], expected: list[str], why: str) -> None:
+def test_scts_of_unusable_logs_do_not_count(logs: list[Log], expected: list[str], why: str) -> None:
     verdict = judged(with_scts(logs, issuer=CA))
     assert statuses(verdict) == expected and why in str(verdict.records[1]["why"])
     assert not verdict.satisfied and verdict.chrome.count == 1
@@ -87,7 +87,7 @@ def test_a_retired_log_counts_for_what_it_signed_before() -> None:
     assert statuses(verdict) == ["valid", "retired"] and verdict.satisfied
 
 
-def test_logs_that_no_browser_accepts() -> None:
+def test_scts_of_test_logs_and_rejected_logs_do_not_count() -> None:
     test_log = Log("Test", "Operator B", state=None)
     rejected = Log("Rejected", "Operator B", state="rejected", since=NOW - 100 * DAY)
     verdict = judged(with_scts([ARGON, test_log, rejected], issuer=CA), listed(ARGON, test_log, rejected))
@@ -95,7 +95,7 @@ def test_logs_that_no_browser_accepts() -> None:
     assert "rejected" in str(verdict.records[2]["why"])
 
 
-def test_temporal_intervals() -> None:
+def test_certificates_outside_of_a_log_s_interval_do_not_count() -> None:
     ends = with_scts([ARGON, YETI], issuer=CA).parsed.not_after
     interval = {"start_inclusive": rfc3339(ends - DAY), "end_exclusive": rfc3339(ends)}
     yeti = Log("Yeti", "Operator B", changes={"temporal_interval": interval})
@@ -104,7 +104,7 @@ def test_temporal_intervals() -> None:
     assert statuses(judged(earlier, listed(ARGON, yeti))) == ["valid", "valid"]
 
 
-def test_signatures_that_do_not_verify() -> None:
+def test_scts_whose_signature_does_not_verify_are_invalid() -> None:
     verdict = judged(with_scts([ARGON, YETI], issuer=CA, spoil=[YETI]))
     assert statuses(verdict) == ["valid", "invalid"] and "does not verify" in str(verdict.records[1]["why"])
     assert len(verdict.times) == 1
@@ -117,7 +117,7 @@ def test_signatures_that_do_not_verify() -> None:
     assert statuses(judged(moved)) == ["invalid", "invalid"]
 
 
-def test_a_time_that_lies_ahead() -> None:
+def test_scts_from_the_future_are_invalid_and_still_witnesses_of_the_time() -> None:
     leaf = with_scts([ARGON, YETI], issuer=CA, times={YETI: NOW + 60})
     verdict = judged(leaf)
     assert statuses(verdict) == ["valid", "invalid"] and "ahead" in str(verdict.records[1]["why"])
@@ -126,7 +126,7 @@ def test_a_time_that_lies_ahead() -> None:
     assert statuses(judged(leaf, at=NOW + 60)) == ["valid", "valid"]
 
 
-def test_what_cannot_be_read() -> None:
+def test_unreadable_scts_are_reported() -> None:
     broken = pki.certificate("leaf.example", issuer=CA, extra=[extension(b"\0\5abc")])
     verdict = judged(broken)
     assert statuses(verdict) == ["unreadable"] and verdict.records[0]["log_id"] is None
@@ -141,14 +141,14 @@ def test_without_an_issuer_nothing_is_verified() -> None:
     assert statuses(verdict) == ["unverified", "unverified"] and not verdict.chrome.complies
 
 
-def test_a_log_whose_key_is_broken() -> None:
+def test_scts_of_a_log_with_a_broken_key_are_of_an_unknown_log() -> None:
     broken = Log("Broken", "Operator B", changes={"key": "AAAA"})
     verdict = judged(with_scts([ARGON, broken], issuer=CA), listed(ARGON, broken))
     assert statuses(verdict) == ["valid", "unknown-log"]
     assert verdict.records[1]["log"] == "Broken" and "cannot be read" in str(verdict.records[1]["why"])
 
 
-def test_beside_the_certificate() -> None:
+def test_scts_of_staples_and_the_tls_extension_are_verified() -> None:
     leaf = pki.certificate("leaf.example", issuer=CA, serial=0x1234)
     made = tuple(log.sct(x509_entry(leaf.der), NOW - DAY) for log in (ARGON, YETI))
     sent = judged(leaf, tls=made)
@@ -168,7 +168,7 @@ def test_an_old_list_is_not_certain() -> None:
     assert not unknown.certain and unknown.list_made is None
 
 
-def test_moments() -> None:
+def test_verdicts_of_one_instance_change_at_the_right_moments() -> None:
     """One judge, asked again as time goes on, says what a fresh one says."""
     soon = Log("Soon", "Operator B", state="retired", since=NOW + 5 * DAY)
     logs = listed(ARGON, soon, timestamp=NOW - 60 * DAY)
@@ -207,7 +207,7 @@ def test_a_thousand_scts_cost_no_more_than_sixteen() -> None:
     assert len(judged(leaf, tls=(b"x",) * 500).scts) == 2 * sct.MAX_SCTS
 
 
-def test_where_no_public_ca_is_involved() -> None:
+def test_scts_without_a_public_ca_are_shown_unverified() -> None:
     (read, unreadable) = unjudged([ARGON.sct(b"", NOW), b"?"])
     assert read["status"] == "unverified" and read["timestamp"] == rfc3339(NOW).replace("Z", ".000Z")
     assert unreadable["log_id"] is None and unreadable["raw"] == "Pw=="

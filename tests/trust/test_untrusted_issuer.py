@@ -16,7 +16,7 @@ def verdict(*sent: pki.Issued) -> ChainVerdict:
     return ChainVerdict(tuple(item.parsed for item in sent))
 
 
-def test_the_key_is_the_issuers_name_and_key() -> None:
+def test_issuers_are_identified_by_name_and_key() -> None:
     one, other = (
         untrusted_issuer_of(verdict(LEAF, CA)),
         untrusted_issuer_of(verdict(pki.certificate("b.example", issuer=CA), CA)),
@@ -29,7 +29,7 @@ def test_the_key_is_the_issuers_name_and_key() -> None:
     assert third is not None and third.key != one.key and third.issuer == one.issuer
 
 
-def test_without_the_issuer_its_identifier_counts() -> None:
+def test_an_issuer_that_was_not_sent_is_identified_by_its_key_identifier() -> None:
     alone = untrusted_issuer_of(verdict(LEAF))
     assert alone is not None and alone.keyed
     assert alone.key == issuer_id(CA.subject_der, LEAF.parsed.authority_key_id)
@@ -37,14 +37,14 @@ def test_without_the_issuer_its_identifier_counts() -> None:
     assert bare is not None and not bare.keyed
 
 
-def test_the_issuers_own_key_in_the_leaf() -> None:
+def test_a_leaf_with_its_issuer_s_key_is_recognised() -> None:
     leaf = pki.certificate("www.example.org", issuer=CA, private=CA.private)
     for sent in ((leaf, CA), (leaf,)):
         found = untrusted_issuer_of(verdict(*sent))
         assert found is not None and found.own_key
 
 
-def test_an_operated_ca_says_where_it_publishes() -> None:
+def test_an_issuer_that_publishes_is_operated() -> None:
     url = pki.tlv(0x86, b"http://crl.example/1.crl")
     points = pki.sequence(pki.sequence(pki.tlv(0xA0, pki.tlv(0xA0, url))))
     leaf = pki.certificate("www.example.org", issuer=CA, extra=[pki.extension("2.5.29.31", points)])
@@ -52,7 +52,7 @@ def test_an_operated_ca_says_where_it_publishes() -> None:
     assert found is not None and found.operated
 
 
-def test_who_is_left_out() -> None:
+def test_public_own_and_self_issued_certificates_have_no_untrusted_issuer() -> None:
     assert untrusted_issuer_of(ChainVerdict(())) is None
     assert untrusted_issuer_of(verdict(pki.certificate("www.example.org"))) is None  # vouches for itself
     assert untrusted_issuer_of(replace(verdict(LEAF, CA), publicly_trusted=True)) is None
@@ -70,7 +70,7 @@ def test_who_is_left_out() -> None:
     assert untrusted_issuer_of(verdict(factory)) is None
 
 
-def test_made_for_a_name_that_cannot_exist() -> None:
+def test_a_certificate_for_a_name_that_cannot_exist_was_made_on_the_spot() -> None:
     made = pki.certificate("nobody.invalid", issuer=CA)
     assert made_for_untrusted(made.der, "nobody.invalid", LEAF.parsed)
     assert not made_for_untrusted(LEAF.der, "nobody.invalid", LEAF.parsed)
@@ -79,7 +79,7 @@ def test_made_for_a_name_that_cannot_exist() -> None:
     assert not made_for_untrusted(b"\x30\x00", "nobody.invalid", LEAF.parsed)
 
 
-def test_own_authorities() -> None:
+def test_private_cas_cover_what_they_issued() -> None:
     issuing = pki.authority("Box Issuing CA", CA)
     deep = pki.certificate("deep.example", issuer=issuing)
     own = OwnAuthorities([CA.parsed])

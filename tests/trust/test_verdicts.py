@@ -10,7 +10,7 @@ from scanner.trust.verdicts import ChainVerdict, NameVerdict, Problem, StoreVerd
 from tests.helpers import pki
 
 
-def test_an_empty_chain_is_trusted_by_nobody() -> None:
+def test_an_empty_chain_is_not_trusted() -> None:
     assert ChainVerdict(()).leaf is None
     assert not ChainVerdict(()).trusted
 
@@ -23,17 +23,17 @@ def test_one_store_suffices() -> None:
     assert ChainVerdict((None,), stores=stores).trusted
 
 
-def test_in_order_is_only_what_no_judge_has_a_word_about() -> None:
+def test_a_verdict_is_in_order_only_without_any_problem() -> None:
     leaf = pki.certificate("www.example.org").parsed
     good = StoreVerdict("a", True, "x", ("y", "x"), ())
     verdict = ChainVerdict((leaf,), stores={"a": good}, name=NameVerdict(True))
-    assert verdict.in_order and verdict.leaf is leaf
+    assert verdict.is_clean and verdict.leaf is leaf
     problem = Problem("weak-signature", None)
     worse: list[dict[str, Any]] = [
         {"sent": ()},
         {"sent": (None, leaf)},
         {"leaf_problems": (problem,)},
-        {"shape": (problem,)},
+        {"chain_problems": (problem,)},
         {"stores": {}},
         {"stores": {"a": good, "b": StoreVerdict("b", False, None, (), (problem,))}},
         {"stores": {"a": StoreVerdict("a", True, "x", ("y", "x"), (), {"y": "aia"})}},
@@ -41,7 +41,7 @@ def test_in_order_is_only_what_no_judge_has_a_word_about() -> None:
         {"name": NameVerdict(False, "name-not-in-san")},
     ]
     for change in worse:
-        assert not replace(verdict, **change).in_order
+        assert not replace(verdict, **change).is_clean
 
 
 def test_verdicts_for_different_names_share_the_identity_of_their_chain() -> None:

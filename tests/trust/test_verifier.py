@@ -171,7 +171,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_catalogue(label: str) -> None:
+def test_each_case_has_its_problems(label: str) -> None:
     case = CASES[label]
     verdict = verdict_on(*case.chain, anchors=case.anchors, at=case.at)
     store = verdict.stores["test"]
@@ -201,8 +201,8 @@ def test_a_good_path_wins_over_an_expired_cross_sign() -> None:
     verdict = verdict_on(LEAF, CA, cross, anchors=(old_root, ROOT))
     assert verdict.trusted
     assert verdict.stores["test"].path == (LEAF.sha256, CA.sha256, ROOT.sha256)
-    assert [problem.code for problem in verdict.shape] == ["chain-has-extras"]
-    assert verdict.shape[0].evidence["extras"][0]["why"] == "outside its validity"
+    assert [problem.code for problem in verdict.chain_problems] == ["chain-has-extras"]
+    assert verdict.chain_problems[0].evidence["extras"][0]["why"] == "outside its validity"
 
 
 def test_the_good_cross_sign_is_found_whichever_comes_first() -> None:
@@ -243,7 +243,7 @@ def test_caching_never_crosses_a_boundary_of_any_certificate() -> None:
         assert verifier.verify(chain, name=None, at=moment) == fresh.verify(chain, name=None, at=moment)
 
 
-def test_an_intermediate_of_another_host_completes_a_path_and_is_never_trust() -> None:
+def test_an_intermediate_of_another_host_completes_a_path_that_stays_untrusted() -> None:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     alone = (LEAF.der,)
     first = verifier.verify(alone, name="leaf.example", at=NOW)
@@ -262,7 +262,7 @@ def test_an_intermediate_of_another_host_completes_a_path_and_is_never_trust() -
     assert store.problems[0].certificate == LEAF.sha256
 
 
-def test_a_store_of_its_own_is_judged_for_itself() -> None:
+def test_each_store_has_a_verdict_of_its_own() -> None:
     verifier = ChainVerifier(
         [pki.store(ROOT, name="ours"), pki.store(STRANGER, name="theirs")],
         public_roots=frozenset(),
@@ -308,7 +308,7 @@ def test_lifetimes_by_date_of_issue(issued: str, days: int, too_long: bool) -> N
     assert verdict_on(leaf, anchors=(root,), at=start + DAY).leaf_problems == ()
 
 
-def test_bytes_that_are_no_certificate() -> None:
+def test_bytes_that_are_not_a_certificate_are_malformed() -> None:
     verifier = ChainVerifier([pki.store(ROOT)], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
     verdict = verifier.verify((b"\x30\x03nonsense", CA.der), name="leaf.example", at=NOW)
     assert verdict.leaf is None and not verdict.trusted
@@ -317,22 +317,24 @@ def test_bytes_that_are_no_certificate() -> None:
     verdict = verifier.verify((LEAF.der, b"", CA.der), name="leaf.example", at=NOW)
     assert verdict.trusted
     assert verdict.sent[1] is None
-    assert [(problem.code, problem.evidence["position"]) for problem in verdict.shape] == [("malformed-certificate", 1)]
+    assert [(problem.code, problem.evidence["position"]) for problem in verdict.chain_problems] == [
+        ("malformed-certificate", 1)
+    ]
 
 
-def test_nothing_sent() -> None:
+def test_an_empty_chain_has_an_empty_verdict() -> None:
     verdict = verdict_on()
     assert verdict == ChainVerdict(())
     assert not verdict.trusted
 
 
-def test_the_name_is_judged_apart_from_the_path() -> None:
+def test_a_wrong_name_does_not_change_the_path() -> None:
     verdict = verdict_on(LEAF, CA, name="wrong.example")
     assert verdict.trusted
     assert verdict.name is not None and verdict.name.code == "name-not-in-san"
 
 
-def test_placeholder_is_named_before_what_else_is_wrong() -> None:
+def test_a_placeholder_is_the_first_problem() -> None:
     fake = pki.name(O="Acme Co", CN="Kubernetes Ingress Controller Fake Certificate")
     verdict = verdict_on(pki.certificate(fake, san=["ingress.local"]), name="leaf.example")
     assert [problem.code for problem in verdict.leaf_problems] == ["placeholder-certificate", "self-signed-leaf"]
@@ -340,7 +342,7 @@ def test_placeholder_is_named_before_what_else_is_wrong() -> None:
     assert codes(verdict) == ["self-signed-leaf"]
 
 
-def test_a_placeholder_known_only_by_hearsay_is_but_a_hint() -> None:
+def test_an_unchecked_placeholder_is_a_hint() -> None:
     verdict = verdict_on(
         pki.certificate(pki.name(C="AU", ST="Some-State", O="Internet Widgits Pty Ltd"), san=["a.example"])
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.caching import Cache
-from scanner.trust import verifier_caches as verifier_caches
+from scanner.trust import verifier_caches
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import MAX_PATHS_KEPT, PATH_BYTES, IssuerPath, PathSet, chain_context
 from scanner.trust.step_budget import Charges
@@ -48,11 +48,11 @@ def test_a_chain_is_verified_once() -> None:
 
 
 def test_issuers_and_contexts_count_the_bytes_of_their_certificates() -> None:
-    cache = verifier_caches.issuers()
+    cache = ChainVerifier([], public_roots=frozenset(), intermediates=Intermediates(shipped=False))._issuers
     issuer = Certificate.parse_untrusted(CA.der)
     cache.put(CA.der, issuer)
     assert cache.bytes == 7 * len(CA.der)
-    context = verifier_caches.contexts()
+    context = ChainVerifier([], public_roots=frozenset(), intermediates=Intermediates(shipped=False))._contexts
     context.put(("a",), (chain_context(pki.store(ROOT), (issuer,)),))
     assert context.bytes == 7 * len(CA.der) + 4 * PATH_BYTES
 
@@ -60,7 +60,9 @@ def test_issuers_and_contexts_count_the_bytes_of_their_certificates() -> None:
 def test_paths_above_the_issuers_of_one_server_are_bounded() -> None:
     context = chain_context(pki.store(ROOT), (Certificate.parse_untrusted(CA.der),))
     path = IssuerPath((), "unknown", (), (), 0.0, 0.0, False)
-    assert context.has_room(PathSet([path] * (MAX_PATHS_KEPT - 1), Charges(), 0))
-    assert not context.has_room(PathSet([path] * 2, Charges(), 0))
-    assert context.has_room(PathSet([path], Charges(), 0))
-    assert not context.has_room(PathSet([path], Charges(), 0))
+    context.keep(("a", False), PathSet([path] * (MAX_PATHS_KEPT - 1), Charges(), 0))
+    context.keep(("b", False), PathSet([path] * 2, Charges(), 0))
+    context.keep(("c", False), PathSet([path], Charges(), 0))
+    assert [key for key, _ in context.paths] == ["a", "c"] and context.kept == MAX_PATHS_KEPT
+    context.keep(("a", False), PathSet([path], Charges(), 1))
+    assert context.kept == 2 and context.paths["a", False].pool == 1

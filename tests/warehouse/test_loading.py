@@ -13,7 +13,7 @@ from scanner.warehouse.stage import LoadError
 from tests.helpers.warehouse import finding, write
 
 
-def test_the_summary_of_a_load(tmp_path: Path) -> None:
+def test_the_summary_counts_rows_and_what_was_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a\nb", [finding("a", "dns"), finding("b", row=2), finding("b", row=2)], b"{torn")
     result = load([path], f"duckdb:{tmp_path / 'db'}").splitlines()
     assert result[:3] == [

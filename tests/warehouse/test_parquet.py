@@ -46,7 +46,7 @@ def content(root: Path) -> dict[str, Any]:
     return {"files": sorted(files), **{table.name: rows(root, table.name) for table in TABLES}}
 
 
-def test_files_by_date_and_run(tmp_path: Path, root: Path) -> None:
+def test_each_run_has_one_file_per_table_in_the_partition_of_its_date(tmp_path: Path, root: Path) -> None:
     put(tmp_path, root, FLEET)
     expected = {f"{table.name}/date=2026-11-0{night + 2}/night-{night}.parquet" for table in TABLES for night in (0, 1)}
     assert {str(path.relative_to(root)) for path in root.rglob("*.parquet")} == expected

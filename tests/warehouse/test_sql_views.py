@@ -128,7 +128,7 @@ def day(timestamp: Any) -> int | None:
     return int((when.replace(tzinfo=UTC) - FIRST_NIGHT).days)
 
 
-def test_failures_and_the_time_to_fix_them(loaded: Loaded) -> None:
+def test_a_failure_lasts_until_a_later_run_sees_another_outcome(loaded: Loaded) -> None:
     query = loaded(list(fleet()))
     stretches = []
     for host, cause, first, last, seen, ended, then in query(
@@ -166,7 +166,7 @@ def test_targets_of_one_host_are_separate(loaded: Loaded) -> None:
     assert [int(n) for (n,) in query("SELECT count(*) FROM failures WHERE ended IS NOT NULL")] == [3]
 
 
-def test_latest_run_and_causes_by_team(loaded: Loaded) -> None:
+def test_targets_are_counted_once_by_team_and_cause(loaded: Loaded) -> None:
     def diagnosis(cause: str, severity: str, code: str = "x") -> dict[str, Any]:
         return {"code": code, "cause": cause, "severity": severity, "summary": "", "evidence": {}}
 
@@ -196,7 +196,7 @@ def test_latest_run_and_causes_by_team(loaded: Loaded) -> None:
     ]
 
 
-def test_expiring_certificates_by_owner(loaded: Loaded) -> None:
+def test_expiring_certificates_are_leaves_and_have_their_owner(loaded: Loaded) -> None:
     now = datetime.now(UTC)
     soon, gone = (
         certificate("soon", not_after=now + timedelta(days=5)),

@@ -68,7 +68,7 @@ def test_every_source_is_a_field_of_the_schema() -> None:
 
 
 @tables
-def test_column_names_and_descriptions(table: Table) -> None:
+def test_columns_are_unique_and_have_a_source_or_a_description(table: Table) -> None:
     names = [column.name for column in table.columns]
     assert len(set(names)) == len(names)
     assert table.keys and all(name.isidentifier() and name == name.lower() for name in names)

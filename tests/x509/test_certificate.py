@@ -87,7 +87,7 @@ def test_keys_and_signatures(kind: str, shown: str) -> None:
     assert certificate.self_signed
 
 
-def test_pss() -> None:
+def test_rsassa_pss_certificates_verify() -> None:
     certificate = pki.certificate("k", private=pki.key("k", "rsa:2048"), pss=True, hash_name="sha384").parsed
     assert certificate.signature == "rsassa-pss-sha384"
     assert certificate.self_signed
@@ -147,7 +147,7 @@ def test_several_attributes_are_written_last_first() -> None:
         ({"extra": [pki.extension("2.5.29.30", b"\x30\x00")]}, "nameConstraints"),
     ],
 )
-def test_flaws_are_told_and_the_rest_is_read(changes: dict[str, object], flaw: str) -> None:
+def test_flaws_are_reported_and_the_rest_is_read(changes: dict[str, object], flaw: str) -> None:
     certificate = pki.certificate(**{"subject": "x.example", **changes}).parsed  # type: ignore[arg-type]
     assert flaw in " ".join(certificate.flaws)
     assert flaw in describe(certificate)["error"]
@@ -175,7 +175,7 @@ def test_flaws_are_told_and_the_rest_is_read(changes: dict[str, object], flaw: s
         (bytes(2 << 20), "more than"),
     ],
 )
-def test_what_is_no_certificate(data: bytes, why: str) -> None:
+def test_what_is_not_a_certificate_raises_certificate_error(data: bytes, why: str) -> None:
     with pytest.raises(CertificateError, match=why) as caught:
         Certificate.parse_untrusted(data)
     record = describe_malformed(data, caught.value)
@@ -185,7 +185,7 @@ def test_what_is_no_certificate(data: bytes, why: str) -> None:
 @pytest.mark.parametrize(
     ("text", "year"), [(b"99991231235959Z", "9999-12-31T23:59:59Z"), (b"20500101000000Z", "2050-01-01T00:00:00Z")]
 )
-def test_far_dates(text: bytes, year: str) -> None:
+def test_dates_after_2050_are_read(text: bytes, year: str) -> None:
     certificate = pki.certificate("x", validity=pki.sequence(pki.time(NOW), tlv(0x18, text))).parsed
     assert describe(certificate)["not_after"] == year
     assert certificate.not_after == certificate.x509.not_valid_after_utc.timestamp()
@@ -215,12 +215,12 @@ def test_unknown_key_is_described_and_unusable() -> None:
     assert not certificate.self_signed
 
 
-def test_mutations_never_escape() -> None:
+def test_damaged_certificates_raise_certificate_error_alone() -> None:
     """Any change to any byte gives a certificate or a CertificateError, and the judge always answers."""
     generator = random.Random(20261123)
     root = ROOT.parsed
     sources = [LEAF.der, ROOT.der, pki.certificate("m", issuer=ROOT, private=pki.key("m", "rsa:2048")).der]
-    judging = ChainVerifier(
+    verifier = ChainVerifier(
         [pki.store(ROOT)], public_roots=frozenset({root.sha256}), intermediates=Intermediates(shipped=False)
     )
     parsed = 0
@@ -240,13 +240,13 @@ def test_mutations_never_escape() -> None:
         try:
             certificate = Certificate.parse_untrusted(bytes(data))
         except CertificateError:
-            assert judging.verify((bytes(data),), name="leaf.example", at=NOW).leaf is None
+            assert verifier.verify((bytes(data),), name="leaf.example", at=NOW).leaf is None
             continue
         parsed += 1
         json.dumps(describe(certificate), ensure_ascii=False).encode()
         _ = certificate.must_staple, certificate.crl_urls, certificate.self_signed
-        verdict = judging.verify((bytes(data), ROOT.der), name="leaf.example", at=NOW)
+        verdict = verifier.verify((bytes(data), ROOT.der), name="leaf.example", at=NOW)
         assert verdict.leaf == certificate
         assert not verdict.trusted or bytes(data) in sources
-        judging.verify((LEAF.der, bytes(data)), name="leaf.example", at=NOW)
+        verifier.verify((LEAF.der, bytes(data)), name="leaf.example", at=NOW)
     assert parsed > 150

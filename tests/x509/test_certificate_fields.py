@@ -50,12 +50,12 @@ def test_two_digit_years_turn_at_fifty() -> None:
         b"-60101000000Z",
     ],
 )
-def test_what_is_no_time(text: bytes) -> None:
+def test_malformed_times_are_refused(text: bytes) -> None:
     with pytest.raises(DerError):
         validity_untrusted(sequence(tlv(0x17, text), pki.time(pki.NOW)))
 
 
-def test_what_is_no_validity() -> None:
+def test_malformed_validities_are_refused() -> None:
     for data in (b"", sequence(), sequence(tlv(0x17, b"x" * 100)), sequence(pki.integer(1), pki.integer(2))):
         with pytest.raises(DerError):
             validity_untrusted(data)
@@ -72,11 +72,11 @@ def test_what_is_no_validity() -> None:
         (b"\x0a\xbc", "0abc"),
     ],
 )
-def test_serials(content: bytes, text: str) -> None:
+def test_serial_numbers_are_shown_as_hex(content: bytes, text: str) -> None:
     assert serial_text_untrusted(content) == text
 
 
-def test_curves_that_are_not_named() -> None:
+def test_curves_given_by_parameters_are_flaws() -> None:
     flaws: list[str] = []
     explicit = sequence(sequence(pki.oid("1.2.840.10045.2.1"), sequence(pki.integer(1))), pki.bit_string(b"\4"))
     assert key_untrusted(explicit, flaws) == ("ec", None, "ec:explicit")
@@ -89,7 +89,7 @@ def test_curves_that_are_not_named() -> None:
         key_untrusted(sequence(sequence(pki.oid("1.2.840.10045.2.1")), pki.bit_string(b"\4")), [])
 
 
-def test_days() -> None:
+def test_days_of_utc_times_are_seconds_and_text() -> None:
     assert day_untrusted(b"700102") == (86400.0, "1970-01-02")
     assert day_untrusted(b"491231") == (2524521600.0, "2049-12-31")
     assert day_untrusted(b"500101")[1] == "1950-01-01"

@@ -25,7 +25,7 @@ def test_a_full_chain_is_read_in_its_order_and_the_key_in_it_is_not(tmp_path: Pa
     assert read_chain(str(path)) == (CA.der, LEAF.der)
 
 
-def test_der_and_pkcs7() -> None:
+def test_der_and_pkcs7_files_are_read() -> None:
     assert chain_untrusted(LEAF.der, "x") == (LEAF.der,)
     parsed = [x509.load_der_x509_certificate(item.der) for item in (LEAF, CA)]
     with warnings.catch_warnings():
@@ -35,7 +35,7 @@ def test_der_and_pkcs7() -> None:
             assert set(found) == {LEAF.der, CA.der}
 
 
-def test_a_broken_certificate_is_something_to_judge() -> None:
+def test_malformed_certificates_in_a_file_are_returned() -> None:
     assert chain_untrusted(pki.pem(b"\x30\x01").encode(), "x") == (b"\x30\x01",)
     assert chain_untrusted(b"\x30\x82\x00", "x") == (b"\x30\x82\x00",)
 
@@ -51,13 +51,13 @@ def test_a_broken_certificate_is_something_to_judge() -> None:
         (b"-----BEGIN CERTIFICATE-----\n", "no block that can be read"),
     ],
 )
-def test_files_that_are_no_chain(content: bytes, why: str) -> None:
+def test_files_without_certificates_are_refused(content: bytes, why: str) -> None:
     with pytest.raises(ChainFileError, match=why) as caught:
         chain_untrusted(content, "chain.pem")
     assert str(caught.value).startswith("chain.pem: ") and "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChainFileError, match="No such file"):
         read_chain(str(tmp_path / "absent"))
 

@@ -46,7 +46,7 @@ def files(tmp_path: Path, certificate: str, key: str | None = None) -> tuple[str
     ],
     ids=["two files", "key of its own kind", "one file", "one file, key last"],
 )
-def test_a_chain_and_its_key(tmp_path: Path, certificate: str, key: str | None) -> None:
+def test_a_chain_with_its_key_is_read(tmp_path: Path, certificate: str, key: str | None) -> None:
     assert load_client_certificate(*files(tmp_path, certificate, key)) == (OURS.der, CA.der)
 
 
@@ -71,7 +71,9 @@ def test_keys_of_every_kind(tmp_path: Path, kind: str) -> None:
         (pki.pem(b"\x30\x03\x02\x01\x00"), OURS.key_pem, "the first certificate in"),
     ],
 )
-def test_what_does_not_fit(tmp_path: Path, certificate: str, key: str | None, message: str) -> None:
+def test_keys_and_certificates_that_do_not_fit_are_refused(
+    tmp_path: Path, certificate: str, key: str | None, message: str
+) -> None:
     with pytest.raises(ClientCertificateError) as caught:
         load_client_certificate(*files(tmp_path, certificate, key))
     assert message in str(caught.value)
@@ -79,7 +81,7 @@ def test_what_does_not_fit(tmp_path: Path, certificate: str, key: str | None, me
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = files(tmp_path, OURS.pem, OURS.key_pem)
     for paths in ((str(tmp_path / "none"), key), (certificate, str(tmp_path / "none"))):
         with pytest.raises(ClientCertificateError, match="No such file"):

@@ -51,7 +51,7 @@ def refused(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA, url: str | No
 
 
 @pytest.mark.parametrize("version", [1, None])
-def test_listed_or_not(version: int | None) -> None:
+def test_entries_are_found_and_absence_is_good(version: int | None) -> None:
     others = [entry(number) for number in (1, SERIAL + 1, SERIAL << 8)]
     assert says(crl(CA, version=version)) is None
     assert says(crl(CA, *others, version=version)) is None
@@ -62,16 +62,16 @@ def test_listed_or_not(version: int | None) -> None:
     ("number", "reason"),
     [(0, "unspecified"), (1, "keyCompromise"), (4, "superseded"), (6, "certificateHold"), (7, "7")],
 )
-def test_why(number: int, reason: str) -> None:
+def test_entries_have_a_reason(number: int, reason: str) -> None:
     found = says(crl(CA, entry(1), entry(SERIAL, reason=number), entry(2)))
     assert found == RevokedEntry(NOW - 10 * DAY, reason)
 
 
-def test_taken_off_again() -> None:
+def test_remove_from_crl_is_not_revoked() -> None:
     assert says(crl(CA, entry(SERIAL, reason=8))) is None
 
 
-@pytest.mark.parametrize("serial", [1, 0x7F, 0x80, 2**159 - 1])
+@pytest.mark.parametrize("serial", [1, 0x7F, 0x80, -0x80, 2**159 - 1])
 def test_serial_numbers_of_any_length(serial: int) -> None:
     leaf = certificate("numbered.example", issuer=CA, serial=serial)
     assert says(crl(CA, entry(serial)), leaf) is not None
@@ -80,7 +80,7 @@ def test_serial_numbers_of_any_length(serial: int) -> None:
     assert says(crl(CA, hiding, entry(serial + 1)), leaf) is None
 
 
-def test_searched_or_indexed() -> None:
+def test_searching_and_indexing_find_the_same() -> None:
     """After a few searches an index is made, and the answers are the same."""
     listed = [7, 200, 2**64, 2**150 + 3, SERIAL]
     loaded = load_crl_untrusted(crl(CA, *(entry(number, reason=1) for number in listed)))
@@ -90,13 +90,13 @@ def test_searched_or_indexed() -> None:
             assert loaded.entry_untrusted(number + 1) is None
 
 
-def test_a_long_serial_number() -> None:
+def test_long_serial_numbers_are_found() -> None:
     leaf = certificate("long.example", issuer=CA, serial=tlv(0x02, b"\x01" * 200))
     assert says(crl(CA, entry(5)), leaf) is None
     assert says(crl(CA, entry(5), entry(int.from_bytes(b"\x01" * 200))), leaf) is not None
 
 
-def test_entries_that_cannot_be_understood() -> None:
+def test_unknown_critical_extensions_of_entries_refuse_the_list() -> None:
     elsewhere = entry(1, extensions=[made.UNHEARD_OF])
     assert "an entry has a critical extension" in refused(crl(CA, entry(SERIAL), elsewhere))
     critical_reason = entry(SERIAL, extensions=[extension("2.5.29.21", tlv(0x0A, b"\x01"), critical=True)])
@@ -110,14 +110,14 @@ def test_entries_that_cannot_be_understood() -> None:
 # --- whose list --------------------------------------------------------------------------------------
 
 
-def test_another_issuer() -> None:
+def test_lists_of_another_issuer_are_refused() -> None:
     assert refused(crl(WORLD.root)) == "it is the list of another issuer: CN=Revocation Root"
     assert "signature does not verify" in refused(crl(WORLD.other_key))
     assert "signature does not verify" in refused(crl(CA, break_signature=True))
     assert "signature does not verify" in refused(crl(CA, signed_by=key("a thief")))
 
 
-def test_an_issuer_that_may_not_sign_lists() -> None:
+def test_issuers_without_crl_sign_are_refused() -> None:
     ca = authority("No Lists", WORLD.root, usages=("keyCertSign",))
     leaf = certificate("leaf.example", issuer=ca)
     assert "key usage does not allow" in refused(crl(ca), leaf, ca)
@@ -125,7 +125,7 @@ def test_an_issuer_that_may_not_sign_lists() -> None:
     assert says(crl(silent), certificate("leaf.example", issuer=silent), silent) is None
 
 
-def test_a_name_that_is_written_otherwise() -> None:
+def test_issuer_names_are_compared_in_any_spelling() -> None:
     assert (
         says(crl(CA, issuer_name=sequence(tlv(0x31, sequence(oid("2.5.4.3"), tlv(0x13, b"revocation  ca")))))) is None
     )
@@ -149,7 +149,7 @@ def test_the_signature_of_a_list_is_verified_once_for_its_issuer(monkeypatch: py
 # --- what it is about --------------------------------------------------------------------------------
 
 
-def test_indirect_and_delta() -> None:
+def test_indirect_and_delta_lists_are_refused() -> None:
     assert "indirect CRL" in refused(crl(CA, extensions=[issuing_point(indirect=True)]))
     # an indirect one is by another issuer as a rule: then that is what is said
     assert "another issuer" in refused(crl(WORLD.root, extensions=[issuing_point(indirect=True)]))
@@ -160,7 +160,7 @@ def test_indirect_and_delta() -> None:
     )
 
 
-def test_scopes() -> None:
+def test_lists_of_another_scope_are_refused() -> None:
     below = authority("Below", CA)
     user = crl(CA, extensions=[issuing_point(only_user=True)])
     authorities = crl(CA, extensions=[issuing_point(only_ca=True)])
@@ -170,14 +170,14 @@ def test_scopes() -> None:
     assert "attribute certificates only" in refused(attributes) and "attribute" in refused(attributes, below)
 
 
-def test_some_reasons_only() -> None:
+def test_lists_of_some_reasons_prove_revocation_alone() -> None:
     some = issuing_point(reasons=("keyCompromise", "cACompromise"))
     assert says(crl(CA, entry(SERIAL, reason=1), extensions=[some])) == RevokedEntry(NOW - 10 * DAY, "keyCompromise")
     words = refused(crl(CA, extensions=[some]))
     assert words == "it covers only some reasons (keyCompromise, cACompromise) and does not have the certificate"
 
 
-def test_distribution_points() -> None:
+def test_lists_of_another_distribution_point_are_refused() -> None:
     own = crl(CA, extensions=[issuing_point(URL)])
     assert says(own) is None
     assert says(own, url=None) is None
@@ -215,21 +215,21 @@ def test_distribution_points() -> None:
         (crl(CA, version=4), "not a CRL: version: 4"),
     ],
 )
-def test_garbage(data: bytes, words: str) -> None:
+def test_what_is_not_a_list_is_refused(data: bytes, words: str) -> None:
     assert words in refused(data)
 
 
-def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_that_are_too_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "MAX_CRL_BYTES", 100)
     assert "more than the 100 read" in refused(crl(CA))
 
 
-def test_pem() -> None:
+def test_lists_in_pem_are_read() -> None:
     block = base64.encodebytes(crl(CA, entry(SERIAL)))
     assert says(b"\n-----BEGIN X509 CRL-----\n" + block + b"-----END X509 CRL-----\n") is not None
 
 
-def test_nothing_but_one_error_escapes() -> None:
+def test_damaged_lists_raise_crl_error_alone() -> None:
     sound = crl(CA, entry(5, reason=1), entry(SERIAL, reason=1), extensions=[issuing_point(URL)])
     leaf, ca = WORLD.parsed()
     changes = random.Random(11)
@@ -265,7 +265,7 @@ def huge(count: int, last: int) -> bytes:
     return crl(CA, *rows, entry(last, reason=1))
 
 
-def test_a_huge_list_is_cheap() -> None:
+def test_huge_lists_are_searched_and_then_indexed() -> None:
     """Look-ups of what is not listed do not walk: this test would take a minute, were it otherwise."""
     data = huge(200_000, SERIAL)
     assert len(data) > 8_000_000
@@ -281,7 +281,7 @@ def test_a_huge_list_is_cheap() -> None:
 
 @pytest.mark.skipif(OPENSSL is None, reason="no openssl program on this machine")
 @pytest.mark.parametrize("extended", [False, True])
-def test_lists_of_openssl(tmp_path: Path, extended: bool) -> None:
+def test_lists_made_by_openssl_are_read(tmp_path: Path, extended: bool) -> None:
     """`openssl ca -gencrl`, without extensions (v1) and with (v2), of a certificate that `openssl ca -revoke` revoked."""
     (tmp_path / "ca.pem").write_text(CA.pem)
     (tmp_path / "ca.key").write_text(CA.key_pem)

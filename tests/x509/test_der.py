@@ -18,8 +18,16 @@ from tests.helpers import pki
 from tests.helpers.pki import tlv
 
 
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [(0, "00"), (127, "7f"), (128, "0080"), (-1, "ff"), (-128, "80"), (-129, "ff7f"), (256, "0100")],
+)
+def test_integers_are_encoded_in_their_shortest_form(value: int, content: str) -> None:
+    assert der.integer_content(value) == bytes.fromhex(content)
+
+
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_integers_come_back(value: int) -> None:
+def test_integers_are_decoded(value: int) -> None:
     data = pki.integer(value)
     start, stop = der.whole_untrusted(data, der.INTEGER, "x")
     assert der.integer_untrusted(data, start, stop) == value
@@ -42,30 +50,30 @@ def test_children_are_listed_up_to_a_number() -> None:
 
 
 @pytest.mark.parametrize("dotted", ["1.2.840.113549.1.1.11", "2.5.29.37.0", "0.9.2342", "2.999.1", "1.39", "2.40"])
-def test_identifiers_come_back(dotted: str) -> None:
+def test_identifiers_are_encoded_and_decoded(dotted: str) -> None:
     assert der.oid_untrusted(der.encoded_oid(dotted)) == dotted
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80", b"\x2a\x80", b"\x2a\x80\x01", b"\x2a" * 200])
-def test_identifiers_that_are_none(content: bytes) -> None:
+def test_malformed_identifiers_are_refused(content: bytes) -> None:
     with pytest.raises(DerError):
         der.oid_untrusted(content)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x02", b"\x02\x01", b"\x02\x80", b"\x02\x81\x01\x00", b"\x02\x82\x00\x80"])
-def test_headers_that_are_none(data: bytes) -> None:
+def test_malformed_headers_are_refused(data: bytes) -> None:
     with pytest.raises(DerError):
         der.header_untrusted(data + bytes(0), 0, len(data))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08", b"\x01", b"\x01\x01"])
-def test_bit_strings_that_are_none(content: bytes) -> None:
+def test_malformed_bit_strings_are_refused(content: bytes) -> None:
     with pytest.raises(DerError):
         der.bits_untrusted(content, 0, len(content))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x01", b"\xff\xff"])
-def test_booleans_that_are_none(content: bytes) -> None:
+def test_malformed_booleans_are_refused(content: bytes) -> None:
     with pytest.raises(DerError):
         der.boolean_untrusted(content, 0, len(content))
 
@@ -106,7 +114,7 @@ def test_readers_raise_only_der_errors(data: bytes) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from([0x30, 0x04, 0x80]))
-def test_what_fills_its_place(content: bytes, tag: int) -> None:
+def test_elements_that_fill_their_place_are_found(content: bytes, tag: int) -> None:
     data = b"\x00" + tlv(tag, content) + b"\x00"
     assert der.filling_untrusted(data, 1, len(data) - 1, tag) == len(data) - 1 - len(content)
     for at, end, other in ((1, len(data), tag), (1, len(data) - 2, tag), (1, len(data) - 1, tag + 1), (1, 2, tag)):
@@ -114,7 +122,7 @@ def test_what_fills_its_place(content: bytes, tag: int) -> None:
             der.filling_untrusted(data, at, end, other)
 
 
-def test_what_fills_its_place_in_too_long_a_form() -> None:
+def test_lengths_that_are_not_the_shortest_are_refused() -> None:
     for wrong in (b"\x30\x81\x7f" + bytes(127), b"\x30\x82\x00\xff" + bytes(255), b"\x30\x80\x00\x00", b"\x30"):
         with pytest.raises(DerError):
             der.filling_untrusted(wrong, 0, len(wrong), 0x30)

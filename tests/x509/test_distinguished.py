@@ -23,7 +23,7 @@ def test_unknown_attributes_keep_their_number() -> None:
     assert found.text == "1.2.3.4=x"
 
 
-def test_first_and_last() -> None:
+def test_first_and_last_value_of_an_attribute() -> None:
     found = name_text(sequence(*(name(CN=text)[2:] for text in ("a", "b"))))
     assert (found.first("CN"), found.last("CN"), found.first("O")) == ("a", "b", None)
 
@@ -40,13 +40,13 @@ def test_first_and_last() -> None:
         sequence(tlv(0x31, sequence(pki.oid("2.5.4.3")))),
     ],
 )
-def test_what_is_no_name_is_its_own_hex(data: bytes) -> None:
+def test_what_is_not_a_name_is_shown_as_hex(data: bytes) -> None:
     found = name_text(data)
     assert found.text == "#" + data.hex()
     assert found.flaw
 
 
-def test_long_names_are_read_and_not_kept() -> None:
+def test_long_names_are_read_and_not_memoised() -> None:
     long = name(CN="x" * (2 * CACHED_NAME_BYTES))
     assert name_text(long).last("CN") == "x" * (2 * CACHED_NAME_BYTES)
     assert name_text(long) is not name_text(long)
@@ -66,13 +66,13 @@ def test_long_names_are_read_and_not_kept() -> None:
         (b"nonsense", name(), False),
     ],
 )
-def test_normalised_names_begin_as_names_do(whole: bytes, base: bytes, begins: bool) -> None:
+def test_normalised_names_have_the_prefixes_of_the_names(whole: bytes, base: bytes, begins: bool) -> None:
     longer, shorter = normalised(whole), normalised(base)
     assert shorter is not None
     assert (longer is not None and longer[: len(shorter)] == shorter) is begins
 
 
-def test_truncated_names_are_their_own_hex() -> None:
+def test_truncated_names_are_shown_as_hex() -> None:
     whole = name(C="DE", ST="Bayern", O="A, B & Söhne", OU="#x ", CN="www.example.com")
     for length in range(len(whole)):
         found = name_text(whole[:length])

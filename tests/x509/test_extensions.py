@@ -16,7 +16,7 @@ from tests.helpers.pki import sequence, tlv
 def value_of(extension: bytes) -> bytes:
     """The content of extnValue of an extension made by the helper."""
     certificate = pki.certificate("x", without=["san", "bc", "ku", "eku", "ski", "aki"], extra=[extension]).parsed
-    ((_, value),) = certificate._extensions.values()
+    ((_, value),) = certificate.extensions.values()
     return value
 
 
@@ -61,7 +61,7 @@ def test_key_identifiers() -> None:
     assert extensions.subject_key_identifier_untrusted(pki.octets(b"id")) == b"id"
 
 
-def test_information_access_skips_what_is_no_url() -> None:
+def test_information_access_skips_what_is_not_a_url() -> None:
     value = value_of(pki.authority_info_access(issuers=["http://a"], ocsp=["http://b"]))
     assert extensions.information_access_untrusted(value) == (("http://a",), ("http://b",))
     other = sequence(sequence(pki.oid("1.3.6.1.5.5.7.48.2"), tlv(0xA4, pki.name(CN="x"))))
@@ -69,11 +69,11 @@ def test_information_access_skips_what_is_no_url() -> None:
 
 
 @pytest.mark.parametrize(("features", "demands"), [([5], True), ([17], True), ([1], False), ([], False)])
-def test_staple(features: list[int], demands: bool) -> None:
+def test_tls_feature_demands_a_staple(features: list[int], demands: bool) -> None:
     assert extensions.demands_staple_untrusted(sequence(*map(pki.integer, features))) is demands
 
 
-def test_too_many_extensions() -> None:
+def test_too_many_extensions_are_refused() -> None:
     many = b"".join(pki.extension(f"1.2.3.{number}", b"") for number in range(extensions.MAX_EXTENSIONS + 1))
     data = sequence(many)
     with pytest.raises(DerError, match="more than"):
@@ -94,7 +94,7 @@ def test_too_many_extensions() -> None:
         b"\x30\x06\x06\x7f\x2a\x04\x00\x00",
     ],
 )
-def test_entries_that_are_no_extension(entry: bytes) -> None:
+def test_malformed_extensions_are_refused(entry: bytes) -> None:
     data = sequence(entry)
     with pytest.raises(DerError):
         extensions.split_untrusted(data, 0, len(data), [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.x509 import malformations as flaws
+from scanner.x509 import malformations
 from tests.helpers import pki
 from tests.helpers.pki import Issued, sequence, tlv
 from tests.trust.test_verifier import CA, verdict_on
@@ -32,7 +32,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_who_refuses(label: str) -> None:
+def test_clients_that_refuse_a_flaw_are_named(label: str) -> None:
     certificate, clients = CASES[label]
     (problem,) = verdict_on(certificate, CA).stores["test"].problems
     assert (problem.code, problem.evidence["refused_by"]) == ("malformed-certificate", clients)
@@ -43,6 +43,6 @@ def test_an_empty_subject_is_fine_where_the_names_are_critical() -> None:
     assert verdict_on(leaf(subject=pki.name(), without=["san"], extra=[names]), CA).trusted
 
 
-def test_what_is_not_known_of_one_flaw_is_not_known_of_all() -> None:
-    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, "something else"]) is None
-    assert flaws.refused_by([flaws.NEGATIVE_SERIAL, flaws.UNNAMED]) == ["go", "java", "chrome"]
+def test_one_unknown_flaw_makes_the_clients_unknown() -> None:
+    assert malformations.refused_by([malformations.NEGATIVE_SERIAL, "something else"]) is None
+    assert malformations.refused_by([malformations.NEGATIVE_SERIAL, malformations.UNNAMED]) == ["go", "java", "chrome"]

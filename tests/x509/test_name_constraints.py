@@ -63,7 +63,7 @@ def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
         ({"permitted": ["URI:example.com"]}, "URI:mailto:x", False),
     ],
 )
-def test_names(sides: dict[str, list[str | bytes]], san: str, allowed: bool) -> None:
+def test_names_within_the_constraints_are_allowed(sides: dict[str, list[str | bytes]], san: str, allowed: bool) -> None:
     broken = authority(**sides).violation(leaf(san))
     assert (broken is None) is allowed, broken
 
@@ -75,7 +75,7 @@ def test_types_that_are_not_understood_refuse_only_who_carries_them() -> None:
     assert "not understood" in (constraints.violation(leaf("a.example", registered)) or "")
 
 
-def test_directory_names() -> None:
+def test_directory_names_are_compared_without_regard_to_spelling() -> None:
     base = tlv(0xA4, name(C="DE", O="Good  Company"))
     permitted, excluded = authority(permitted=[base]), authority(excluded=[base])
     inside = leaf("a.example", subject=name(C="DE", O="good company", CN="x"))
@@ -107,7 +107,7 @@ def test_minimum_and_maximum_are_refused_where_they_apply() -> None:
         sequence(tlv(0xA0, sequence(tlv(0x87, bytes([192, 0, 2, 0, 255, 0, 255, 0]))))),
     ],
 )
-def test_malformed(value: bytes) -> None:
+def test_malformed_constraints_are_flaws(value: bytes) -> None:
     parsed = pki.root("CA", extra=[pki.extension("2.5.29.30", value)]).parsed
     assert any("nameConstraints" in flaw for flaw in parsed.flaws)
 
@@ -165,7 +165,7 @@ def test_long_constraints_are_read_when_they_are_asked_for() -> None:
     assert list(broken.flaws) == ["nameConstraints: a dNSName that is not ASCII"]
 
 
-def test_more_subtrees_than_are_read_are_said_to_be_left_out() -> None:
+def test_more_subtrees_than_are_read_are_reported() -> None:
     parsed = pki.root(
         "CA", extra=[pki.name_constraints(permitted=[f"x{n}.test" for n in range(MAX_SUBTREES + 5)])]
     ).parsed

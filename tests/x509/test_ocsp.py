@@ -10,8 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp as their
 
-from scanner.x509 import ocsp
-from scanner.x509 import ocsp_request as asking
+from scanner.x509 import ocsp, ocsp_request
 from scanner.x509.ocsp import OcspError, OcspRefusal, verify_untrusted
 from tests.helpers import revocation as made
 from tests.helpers.pki import DAY, NOW, Issued, authority, certificate, extension, key, octets, oid, sequence, tlv
@@ -32,7 +31,7 @@ def refused(data: bytes, leaf: Issued = LEAF, issuer: Issued = CA) -> str:
 
 @pytest.mark.parametrize("by_name", [False, True])
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256", "sha512"])
-def test_the_issuer_itself(by_name: bool, hash_name: str) -> None:
+def test_responses_of_the_issuer_verify(by_name: bool, hash_name: str) -> None:
     data = ocsp_of(single(LEAF, CA, hash_name=hash_name), signer=CA, by_name=by_name)
     said = verify_untrusted(data, *WORLD.parsed())
     assert (said.single.status, said.delegated, said.responder) == ("good", False, "CN=Revocation CA")
@@ -40,7 +39,7 @@ def test_the_issuer_itself(by_name: bool, hash_name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rsa:2048", "ec:P-384", "ed25519"])
-def test_keys_of_every_kind(kind: str) -> None:
+def test_responses_signed_with_every_kind_of_key_verify(kind: str) -> None:
     ca = authority("Kinds CA", WORLD.root, private=key("kinds", "rsa:2048" if kind == "rsa:2048" else "ec:P-256"))
     leaf = certificate("leaf.example", issuer=ca)
     signer = responder(ca, private=key("responder of kinds", kind))
@@ -49,14 +48,14 @@ def test_keys_of_every_kind(kind: str) -> None:
         assert verify_untrusted(data, leaf.parsed, ca.parsed).delegated
 
 
-def test_a_responder_that_the_issuer_named() -> None:
+def test_responses_of_a_delegated_responder_verify() -> None:
     signer = responder(CA)
     said = verify_untrusted(ocsp_of(single(LEAF, CA), signer=signer, certificates=[CA, signer]), *WORLD.parsed())
     assert said.delegated and said.responder == "CN=Responder"
     assert (said.not_before, said.not_after) == (signer.parsed.not_before, signer.parsed.not_after)
 
 
-def test_responders_that_nobody_named() -> None:
+def test_responders_without_delegation_are_refused() -> None:
     def by(signer: Issued, *more: Issued) -> str:
         return refused(ocsp_of(single(LEAF, CA), signer=signer, certificates=[signer, *more]))
 
@@ -70,7 +69,7 @@ def test_responders_that_nobody_named() -> None:
     assert "not named by" in by(responder(CA, break_signature=True))
 
 
-def test_somebody_else_signed() -> None:
+def test_responses_signed_by_others_are_refused() -> None:
     assert refused(ocsp_of(single(LEAF, CA), signer=WORLD.other_key)).startswith("it is signed by somebody else: key ")
     named = refused(ocsp_of(single(LEAF, CA), signer=WORLD.root, by_name=True))
     assert named == "it is signed by somebody else: CN=Revocation Root"
@@ -84,7 +83,7 @@ def test_somebody_else_signed() -> None:
     assert "responder's key" in refused(broken)
 
 
-def test_broken_hashes_prove_nothing() -> None:
+def test_responses_signed_with_broken_hashes_are_refused() -> None:
     ca = authority("RSA CA", WORLD.root, private=key("rsa ca", "rsa:2048"))
     leaf = certificate("leaf.example", issuer=ca)
     assert "md5" in refused(ocsp_of(single(leaf, ca), signer=ca, hash_name="md5"), leaf, ca)
@@ -95,7 +94,7 @@ def test_broken_hashes_prove_nothing() -> None:
 # --- about what --------------------------------------------------------------------------------------
 
 
-def test_about_another_certificate() -> None:
+def test_responses_about_another_certificate_are_refused() -> None:
     words = refused(made.ocsp(WORLD.other_leaf, CA))
     assert words.startswith("it is about another certificate (serial number ")
     # the same serial number under another key of the issuer's name
@@ -104,7 +103,7 @@ def test_about_another_certificate() -> None:
     assert refused(ocsp_of(signer=CA)) == "it is about nothing"
 
 
-def test_the_right_one_of_several() -> None:
+def test_the_part_about_the_certificate_is_used() -> None:
     several = [single(WORLD.other_leaf, CA, "revoked"), single(LEAF, CA), single(LEAF, CA, "good", serial=5)]
     assert verify_untrusted(ocsp_of(*several, signer=CA), *WORLD.parsed()).single.status == "good"
 
@@ -119,12 +118,12 @@ def test_revoked_wins_and_else_the_newest() -> None:
 @pytest.mark.parametrize(
     ("number", "reason"), [(None, None), (0, "unspecified"), (1, "keyCompromise"), (6, "certificateHold"), (7, "7")]
 )
-def test_when_and_why(number: int | None, reason: str | None) -> None:
+def test_revocations_have_a_time_and_a_reason(number: int | None, reason: str | None) -> None:
     said = verify_untrusted(made.ocsp(LEAF, CA, "revoked", reason=number), *WORLD.parsed()).single
     assert (said.status, said.reason, said.revoked_at) == ("revoked", reason, NOW - 10 * DAY)
 
 
-def test_unknown_is_the_responders_word() -> None:
+def test_unknown_is_a_status() -> None:
     assert verify_untrusted(made.ocsp(LEAF, CA, "unknown"), *WORLD.parsed()).single.status == "unknown"
 
 
@@ -139,12 +138,12 @@ def test_unknown_is_the_responders_word() -> None:
         (9, "status 9"),
     ],
 )
-def test_refusals(status: int, name: str) -> None:
+def test_refusals_of_the_responder_are_named(status: int, name: str) -> None:
     with pytest.raises(OcspRefusal, match=name):
         verify_untrusted(made.refusal(status), *WORLD.parsed())
 
 
-def test_extensions() -> None:
+def test_unknown_critical_extensions_are_refused() -> None:
     nonce = extension("1.3.6.1.5.5.7.48.1.2", octets(b"12345678"), critical=True)
     harmless = extension("1.3.6.1.4.1.32473.9", tlv(0x05))
     kept = verify_untrusted(
@@ -171,21 +170,21 @@ def test_extensions() -> None:
         (bytes(ocsp.MAX_RESPONSE_BYTES + 1), "bytes, more than"),
     ],
 )
-def test_garbage(data: bytes, words: str) -> None:
+def test_what_is_not_a_response_is_refused(data: bytes, words: str) -> None:
     assert words in refused(data)
 
 
-def test_another_kind_of_response() -> None:
+def test_responses_of_another_type_are_refused() -> None:
     inner = sequence(oid("1.3.6.1.5.5.7.48.1.99"), octets(b"x"))
     assert "type 1.3.6.1.5.5.7.48.1.99" in refused(sequence(tlv(0x0A, b"\x00"), tlv(0xA0, inner)))
 
 
-def test_too_many() -> None:
+def test_too_many_responses_are_refused() -> None:
     many = [single(LEAF, CA, serial=number) for number in range(ocsp.MAX_SINGLES + 1)]
     assert "more than 1000 certificates" in refused(ocsp_of(*many, signer=CA))
 
 
-def test_nothing_but_one_error_escapes() -> None:
+def test_damaged_responses_raise_ocsp_error_alone() -> None:
     signer = responder(CA)
     sound = ocsp_of(
         single(LEAF, CA, "revoked", reason=1, extensions=[extension("1.2.3", tlv(0x05))]),
@@ -213,7 +212,9 @@ def test_nothing_but_one_error_escapes() -> None:
 
 @pytest.mark.parametrize("encoding", list(their.OCSPResponderEncoding))
 @pytest.mark.parametrize("status", list(their.OCSPCertStatus))
-def test_responses_of_cryptography(encoding: their.OCSPResponderEncoding, status: their.OCSPCertStatus) -> None:
+def test_responses_made_by_cryptography_are_read(
+    encoding: their.OCSPResponderEncoding, status: their.OCSPCertStatus
+) -> None:
     leaf, ca = WORLD.parsed()
     now = datetime.fromtimestamp(NOW, UTC)
     revoked = status is their.OCSPCertStatus.REVOKED
@@ -228,12 +229,12 @@ def test_responses_of_cryptography(encoding: their.OCSPResponderEncoding, status
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="no openssl program on this machine")
-def test_responses_of_openssl(tmp_path: Path) -> None:
+def test_responses_made_by_openssl_are_read(tmp_path: Path) -> None:
     """`openssl ocsp` as a responder over files: the CA itself, a named responder, and a stranger."""
     leaf, ca = WORLD.parsed()
     signer, stranger = responder(CA), responder(WORLD.root, label="Stranger")
     (tmp_path / "ca.pem").write_text(CA.pem + CA.key_pem)
-    (tmp_path / "request").write_bytes(asking.encode_request(leaf, ca))
+    (tmp_path / "request").write_bytes(ocsp_request.encode_request(leaf, ca))
     serial = leaf.serial.upper()
     lines = [
         f"R\t270101000000Z\t261101000000Z,keyCompromise\t{serial}\tunknown\t/CN=leaf.example",
@@ -269,23 +270,23 @@ def test_responses_of_openssl(tmp_path: Path) -> None:
     said = verify_untrusted(answer(signer, "-resp_key_id"), leaf, ca)
     assert (said.single.status, said.delegated) == ("revoked", True)
     other = WORLD.other_leaf.parsed
-    good = answer(signer, request=asking.encode_request(other, ca, hash_name="sha256"))
+    good = answer(signer, request=ocsp_request.encode_request(other, ca, hash_name="sha256"))
     assert verify_untrusted(good, other, ca).single.status == "good"
     assert "another certificate" in refused(good)
     unlisted = certificate("unlisted.example", issuer=CA).parsed
     assert (
-        verify_untrusted(answer(CA, request=asking.encode_request(unlisted, ca)), unlisted, ca).single.status
+        verify_untrusted(answer(CA, request=ocsp_request.encode_request(unlisted, ca)), unlisted, ca).single.status
         == "unknown"
     )
     assert "not named by" in refused(answer(stranger))
 
 
-def test_a_certificate_in_it_that_is_none() -> None:
+def test_an_unreadable_signer_certificate_is_named_in_the_error() -> None:
     data = ocsp_of(single(LEAF, CA), signer=responder(CA), certificates=[sequence(tlv(0x02, b"\x01"))])
     assert "cannot be read" in refused(data)
 
 
-def test_keys_that_cannot_be_used() -> None:
+def test_keys_that_cannot_be_used_verify_nothing() -> None:
     strange = certificate("Strange CA", ca=True, public_key=sequence(sequence(oid("1.2.3")), tlv(0x03, b"\x00abc")))
     leaf = certificate("leaf.example", issuer=strange)
     with pytest.raises(OcspError):
@@ -307,13 +308,13 @@ def test_a_reason_is_a_small_number() -> None:
     assert "INTEGER of 5001 bytes" in refused(ocsp_of(about, signer=CA))
 
 
-def test_serial_numbers_have_an_end_and_are_shown_in_part() -> None:
+def test_long_serial_numbers_are_refused_or_shown_in_part() -> None:
     assert "serialNumber: 1025 bytes" in refused(made.ocsp(LEAF, CA, serial=1 << 8 * 1024))
     words = refused(made.ocsp(LEAF, CA, serial=1 << 8 * 1000))
     assert words.startswith("it is about another certificate (serial number 1000") and len(words) < 200
 
 
-def test_a_strangers_name_does_not_make_a_message_without_end() -> None:
+def test_error_messages_are_bounded() -> None:
     stranger = certificate(
         sequence(*[tlv(0x31, sequence(oid("2.5.4.10"), tlv(0x0C, b"x" * 900)))] * 50), private=key("s")
     )

@@ -8,7 +8,7 @@ from tests.helpers import pki
 LEAF = pki.certificate()
 
 
-def test_blocks_of_every_kind() -> None:
+def test_blocks_of_every_label_are_read() -> None:
     text = LEAF.pem.encode() + b"-----BEGIN X-----\n!\n-----END X-----\n" + b"-----BEGIN Y-----\nAA==\n-----END Y-----"
     assert list(blocks(text)) == [(b"CERTIFICATE", LEAF.der), (b"X", None), (b"Y", b"\0")]
     assert list(certificates_in_pem(text)) == [LEAF.der]
@@ -25,7 +25,7 @@ def test_headers_indentation_and_one_long_line() -> None:
         assert list(certificates_in_pem(text.encode())) == [LEAF.der]
 
 
-def test_openssl_trusted_certificates_lose_what_follows() -> None:
+def test_trust_settings_after_a_trusted_certificate_are_cut() -> None:
     import base64
 
     body = base64.encodebytes(LEAF.der + b"\x30\x00").decode()
@@ -33,10 +33,10 @@ def test_openssl_trusted_certificates_lose_what_follows() -> None:
     assert list(certificates_in_pem(text.encode())) == [LEAF.der]
 
 
-def test_a_block_that_never_ends_swallows_only_itself() -> None:
+def test_a_block_without_an_end_is_skipped() -> None:
     text = b"-----BEGIN CERTIFICATE-----\nAAAA\n" * 3 + LEAF.pem.encode()
     assert list(certificates_in_pem(text)) == [LEAF.der]
 
 
-def test_many_beginnings_cost_no_more_than_their_length() -> None:
+def test_many_beginnings_are_read_in_linear_time() -> None:
     assert list(blocks(b"-----BEGIN CERTIFICATE-----\n" * 100_000)) == []

@@ -59,7 +59,7 @@ def test_the_precertificate_is_rebuilt_to_the_byte(names: int) -> None:
 
 @given(place=st.integers(0, 3), content=st.binary(max_size=400), critical=st.booleans(), others=st.integers(0, 300))
 @settings(max_examples=60, deadline=None)
-def test_whatever_stands_around_the_list_stays(place: int, content: bytes, critical: bool, others: int) -> None:
+def test_extensions_around_the_list_stay(place: int, content: bytes, critical: bool, others: int) -> None:
     around = [pki.extension(f"1.3.6.1.4.1.32473.{n}", pki.octets(bytes(others)), critical=critical) for n in range(3)]
     bare = pki.certificate("leaf.example", issuer=CA, extra=around)
     with_list = [*around[:place], pki.extension(sct_oid(), content), *around[place:]]
@@ -71,7 +71,7 @@ def sct_oid() -> str:
     return "1.3.6.1.4.1.11129.2.4.2"
 
 
-def test_the_poison_is_no_part_of_it() -> None:
+def test_the_poison_is_removed() -> None:
     bare = pki.certificate("leaf.example", issuer=CA)
     poisoned = pki.extension("1.3.6.1.4.1.11129.2.4.3", b"\x05\x00", critical=True)
     presented = pki.certificate("leaf.example", issuer=CA, extra=[poisoned])
@@ -137,7 +137,7 @@ def test_real_logs_signed_a_real_certificate() -> None:
 
 
 @pytest.mark.skipif(not SUITE.is_file(), reason=f"x509-limbo's suite is not at {SUITE}")
-def test_real_certificates_of_the_suite() -> None:
+def test_real_precertificates_are_rebuilt() -> None:
     """Those of the public web that x509-limbo has: whatever a listed log signed verifies."""
     keys = log_keys()
     found: dict[str, Certificate] = {}
@@ -174,7 +174,7 @@ def log_keys() -> dict[bytes, tuple[str, Any]]:
 # --- times -----------------------------------------------------------------------------------------
 
 
-def test_times_without_verifying() -> None:
+def test_times_of_embedded_scts_are_sorted() -> None:
     leaf = with_scts([ARGON, YETI], issuer=CA, times={ARGON: NOW - 5 * DAY, YETI: NOW - 6 * DAY}, spoil=[ARGON]).parsed
     assert sct.sct_times_untrusted(leaf) == (NOW - 6 * DAY, NOW - 5 * DAY)
     assert sct.sct_times_untrusted(CA.parsed) == ()
@@ -193,12 +193,12 @@ def test_times_without_verifying() -> None:
     [b"", b"\0", b"\0\0", b"\0\1", b"\0\2\0\0", b"\0\3\0\2x", b"\0\3\0\1xy", b"\0\4\0\1xy", b"\0\2\0\0\0"],
     ids=lambda data: data.hex() or "empty",
 )
-def test_lists_that_are_none(data: bytes) -> None:
+def test_malformed_lists_are_refused(data: bytes) -> None:
     with pytest.raises(SctError):
         sct.list_untrusted(data)
 
 
-def test_a_list_without_end_is_cut() -> None:
+def test_long_lists_are_cut() -> None:
     assert sct.list_untrusted(sct_list([b"x"] * 20_000)) == (b"x",) * sct.MAX_SCTS
 
 
@@ -216,7 +216,7 @@ def test_every_cut_of_an_sct_is_refused() -> None:
 
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
-def test_nothing_but_the_named_error(data: bytes) -> None:
+def test_random_bytes_raise_sct_error_alone(data: bytes) -> None:
     leaf = pki.certificate("leaf.example", issuer=CA).parsed
     listed = pki.certificate("leaf.example", issuer=CA, extra=[pki.extension(sct_oid(), data)]).parsed
     for read in (
@@ -250,7 +250,7 @@ def staple(serial: int, *extensions: bytes) -> bytes:
     )
 
 
-def test_scts_of_a_staple() -> None:
+def test_scts_of_a_staple_are_those_of_the_certificate() -> None:
     leaf = pki.certificate("leaf.example", issuer=CA, serial=0x1234).parsed
     stapled = extension(sct_list([b"one", b"two"]), STAPLED)
     other = pki.extension("1.3.6.1.4.1.32473.1", pki.octets(b""))

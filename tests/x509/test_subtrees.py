@@ -15,7 +15,7 @@ def test_a_shorter_base_wins_over_a_longer_one_below_it() -> None:
     assert not side.holds_directory(None)
 
 
-def test_a_base_that_cannot_be_read_holds_nothing() -> None:
+def test_an_unreadable_base_contains_nothing() -> None:
     side = Subtrees()
     side.directories = [b"nonsense"]
     assert not side.holds_directory(normalised(name(C="DE")))

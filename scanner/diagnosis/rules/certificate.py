@@ -54,6 +54,10 @@ def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[C
         return
     if chain.leaf is not None and setting.transports_key:
         yield from _transport_claims(chain.leaf)
+    if not chain.leaf_problems and not chain.chain_problems and all(store.trusted for store in chain.stores.values()):
+        if chain.leaf is not None:  # as most are
+            yield from expires_soon(chain.leaf, setting)
+        return
     claims = list(_claims(chain, setting))
     implied = {code for claim in claims for code in CONSEQUENCES.get(claim.code, ())}
     yield from (claim for claim in claims if claim.code not in implied)
@@ -71,7 +75,7 @@ def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
             continue  # what is signed with is not asked for
         yield _from_problem(chain, setting, problem, by_hash, chain.leaf)
     yield from _store_claims(chain, setting, by_hash, leaf_codes)
-    for problem in chain.shape:
+    for problem in chain.chain_problems:
         yield _from_problem(chain, setting, problem, by_hash, None)
     if chain.leaf is not None:
         yield from expires_soon(chain.leaf, setting)

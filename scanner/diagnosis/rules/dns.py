@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
@@ -34,18 +34,18 @@ _OCTETS_OF_PRIVATE: Final = frozenset(
 _FIRST_OF_PRIVATE: Final = frozenset(":0fF")
 
 
-def dns_claims(evidence: Evidence, context: Context) -> Iterator[Claim]:
-    """What resolving the name shows, whatever the addresses answered."""
+def dns_claims(evidence: Evidence, context: Context) -> Sequence[Claim]:
+    """Return what resolving the name shows, whatever the addresses answered."""
     answer = evidence.dns
     if answer is None:
-        return
+        return ()
     failure = _failure(evidence.target.host, answer)
     if failure is not None:
-        yield failure
-    elif context.public and answer.source == "dns" and is_public_name(evidence.target.host):
-        private = [address for address in answer.addresses if is_private(address)]
-        if private:
-            yield Claim("private-address", {"addresses": private})
+        return (failure,)
+    private = [address for address in answer.addresses if is_private(address)]
+    if private and context.public and answer.source == "dns" and is_public_name(evidence.target.host):
+        return (Claim("private-address", {"addresses": private}),)
+    return ()
 
 
 def _failure(host: str, answer: DnsAnswer) -> Claim | None:
@@ -107,12 +107,16 @@ def is_public_name(host: str) -> bool:
 
 
 # A fleet has some thousand addresses; each is asked about once.
-@bounded_memo(8192, 64)
 def is_private(address: str) -> bool:
     """Whether only one network can reach ``address``; False for what is no address."""
-    # most can be told by how they begin: of those networks each begins with one of these
+    # of those networks each begins with one of these, and most addresses with none
     if address[:1] not in _FIRST_OF_PRIVATE if ":" in address else address.partition(".")[0] not in _OCTETS_OF_PRIVATE:
         return False
+    return _is_in_private_network(address)
+
+
+@bounded_memo(8192, 64)
+def _is_in_private_network(address: str) -> bool:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

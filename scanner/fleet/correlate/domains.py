@@ -6,7 +6,7 @@ one, which can only make a fold more careful. The list is the one that came with
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -50,7 +50,7 @@ def load() -> None:
     _deep()
 
 
-@lru_cache(maxsize=REMEMBERED)
+@bounded_memo(REMEMBERED, MAX_NAME)
 def _decided_by(last_two: str) -> int:
     """How many labels of a name are its registrable domain, where its last two decide that; 0 where they do not.
 

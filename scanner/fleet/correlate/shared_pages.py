@@ -25,7 +25,7 @@ MAX_DOMAINS: Final = 64
 NAMES_TOLD: Final = 5
 
 
-class _Page:
+class _SharedPage:
     __slots__ = ("domains", "targets")
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class PortalsFold:
     """The part of the fold that follows pages which answer in place of others."""
 
     def __init__(self) -> None:
-        self._pages: dict[str, _Page] = {}
+        self._pages: dict[str, _SharedPage] = {}
         self._last: tuple[int, Mapping[str, Mapping[str, Any]]] | None = None
 
     def add(self, sightings: Iterable[PageSighting]) -> None:
@@ -78,11 +78,11 @@ class PortalsFold:
             for domain, name in page.domains.items():
                 known.keep(domain, name)
 
-    def _of(self, key: str) -> _Page | None:
+    def _of(self, key: str) -> _SharedPage | None:
         self._last = None
         page = self._pages.get(key)
         if page is None and len(self._pages) < MAX_PAGES:
-            page = self._pages[key] = _Page()
+            page = self._pages[key] = _SharedPage()
         return page
 
     def verdict(self, targets: int) -> Mapping[str, Mapping[str, Any]]:

@@ -16,12 +16,12 @@ import orjson
 from msgspec import Struct, field
 
 from scanner.errors import TlsweepError
-from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, State, categories_of, change_of, row_of
+from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, TargetState, categories_of, change_of, row_of
 from scanner.fleet.keys import IDENTITY
 from scanner.output import Unreadable, read_findings
 
 __all__ = [
-    "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "State", "Summary", "TITLES"
+    "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
 ]  # fmt: skip
 
 SCHEMA: Final = "tlsweep-diff/1"
@@ -217,20 +217,20 @@ class Diff:
     ) -> Iterator[tuple[str, frozenset[str], Change]]:
         assert self._table is not None
         target: str | None = None
-        states: dict[int, State] = {}
+        states: dict[int, TargetState] = {}
         try:
             for key, file, *state in self._table.execute(query, values):
                 if key != target and target is not None:
                     yield target, *self._change(target, states)
                     states = {}
                 target = key
-                states[file] = State(*state)
+                states[file] = TargetState(*state)
         except sqlite3.Error as error:
             raise self._cannot_keep(error) from error
         if target is not None:
             yield target, *self._change(target, states)
 
-    def _change(self, key: str, states: Mapping[int, State]) -> tuple[frozenset[str], Change]:
+    def _change(self, key: str, states: Mapping[int, TargetState]) -> tuple[frozenset[str], Change]:
         last = len(self.files) - 1
         outcomes = tuple(states[file].outcome if file in states else "-" for file in range(last + 1))
         parts = dict(zip(IDENTITY, orjson.loads(key), strict=True))

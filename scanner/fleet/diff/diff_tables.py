@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from scanner.fleet.diff.comparison import SCHEMA, Diff, Summary
-from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, State
+from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, TargetState
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
 from scanner.text import printable, quoted
 
@@ -114,7 +114,7 @@ def _replacement(change: Change) -> str:
     return f"same issuer, {until}" if change.same_issuer else f"now by {change.new.issuer or '(no name)'}, {until}"
 
 
-def _words(state: State | None) -> str:
+def _words(state: TargetState | None) -> str:
     if state is None:
         return _ABSENT
     return state.outcome if state.cause is None else f"{state.outcome} ({state.cause})"

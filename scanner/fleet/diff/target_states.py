@@ -45,7 +45,7 @@ class Leaf(NamedTuple):
     not_after: str | None
 
 
-class State(Struct, dict=True):
+class TargetState(Struct, dict=True):
     """A target in one file. ``told`` and ``served`` are its codes and certificates as they are kept in the table."""
 
     row: int | None
@@ -100,8 +100,8 @@ class Change(Struct, frozen=True):
     """
 
     target: Mapping[str, Any]
-    old: State | None
-    new: State | None
+    old: TargetState | None
+    new: TargetState | None
     outcomes: tuple[str, ...]
     replaced: bool = False
 
@@ -122,7 +122,9 @@ class Change(Struct, frozen=True):
         return record
 
 
-def change_of(target: Mapping[str, Any], old: State | None, new: State | None, outcomes: tuple[str, ...]) -> Change:
+def change_of(
+    target: Mapping[str, Any], old: TargetState | None, new: TargetState | None, outcomes: tuple[str, ...]
+) -> Change:
     """The change between two states, which then speak of the certificates that differ."""
     if old is None or new is None or old.served == new.served:
         return Change(target, old, new, outcomes)
@@ -134,7 +136,7 @@ def change_of(target: Mapping[str, Any], old: State | None, new: State | None, o
     return Change(target, replace(old, chosen=gone), replace(new, chosen=come), outcomes, replaced=True)
 
 
-def _state(state: State | None) -> dict[str, Any] | None:
+def _state(state: TargetState | None) -> dict[str, Any] | None:
     if state is None:
         return None
     return {
@@ -179,7 +181,7 @@ def categories_of(change: Change) -> frozenset[str]:
     return frozenset(found)
 
 
-def _moved(old: State, new: State) -> set[str]:
+def _moved(old: TargetState, new: TargetState) -> set[str]:
     """Whether a target that fails as before, or does not as before, has more or graver findings, or fewer; it can be both."""
     if "invalid" in (old.outcome, new.outcome):
         return set() if old.outcome == new.outcome else {"worse" if new.outcome == "invalid" else "better"}

@@ -56,7 +56,7 @@ class Columns:
         self.outcomes: list[str] = []
         self.groups: list[Sequence[str | None]] = []
         self.seen: list[Seen] = []
-        self.columns: set[str] = set()
+        self.columns: dict[str, None] = {}  # in the order of the inventory
         self.leaves: list[tuple[str, str]] = []
         self.durations: dict[str, list[float]] = {"connect": [], "starttls": [], "handshake": [], "total": []}
         self.rows: dict[str, list[int]] = {}
@@ -82,8 +82,8 @@ def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = ()) 
         tags, row = _OF_TARGET(target)
         if type(tags) is not dict:
             raise ValueError
-        if tags:
-            columns.update(tags)
+        if not tags.keys() <= columns.keys():
+            columns.update(dict.fromkeys(tags))
         if run != known_run:
             if type(run) is not str:
                 raise ValueError

@@ -1,6 +1,6 @@
-"""Answers shared within a run: the same question is asked once while it is in flight, and not again while it is fresh.
+"""Answers shared within a run: a question is asked once while it is in flight, and not again while its answer is fresh.
 
-DNS made it; what certificates name is fetched through it too.
+DNS answers go through it, and what is fetched from addresses in certificates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scanner.caching import Cache
 MIN_SECONDS: Final = 10.0
 # ... and at most this long, for the sake of runs that last days.
 MAX_SECONDS: Final = 3600.0
-# At about 0.7 KB each; rows with the same name stand close together in inventories, so more would seldom help.
+# At about 0.7 KB each; rows with the same name are close together in inventories, so more would seldom help.
 MAX_ENTRIES: Final = 8192
 # ... and of names with hundreds of addresses fewer.
 MAX_BYTES: Final = 16 << 20
@@ -27,7 +27,7 @@ _Key = tuple[Any, ...]
 
 
 class _Flight(Generic[_T]):
-    """One piece of work that others wait for."""
+    """Work in progress that other tasks wait for."""
 
     __slots__ = ("event", "result")
 
@@ -37,7 +37,7 @@ class _Flight(Generic[_T]):
 
 
 class SharedAnswers:
-    """Work by key, done once at a time and remembered for as long as it says itself, within the limits above."""
+    """Runs work by key, once at a time, and keeps its result for as long as the work says, within the limits above."""
 
     __slots__ = ("_entries", "_flights", "_longest", "_now", "from_cache", "peak_in_flight", "shared")
 
@@ -50,24 +50,24 @@ class SharedAnswers:
         size: Callable[[_Key, Any], int],
         now: Callable[[], float] = trio.current_time,
     ) -> None:
-        """``longest`` is the seconds that anything is kept at most, ``most`` and ``max_bytes`` are how many answers, and how
-        large together by ``size``; ``now`` is trio's time."""
+        """``longest`` is the most seconds that an answer is kept; ``most`` and ``max_bytes`` (by ``size``) bound how many are;
+        ``now`` is trio's time."""
         self._now = now
         self._longest = longest
         self._entries: Cache[_Key, tuple[float, Any]] = Cache(most, max_bytes, lambda key, kept: size(key, kept[1]))
-        self._flights: dict[_Key, _Flight[Any] | None] = {}  # None: nobody waits for it yet
+        self._flights: dict[_Key, _Flight[Any] | None] = {}  # None: no other task waits for it yet
         self.from_cache = 0
         self.shared = 0
         self.peak_in_flight = 0
 
     @property
     def in_flight(self) -> int:
-        """Pieces of work being done now."""
+        """The number of pieces of work in progress."""
         return len(self._flights)
 
     @property
     def entries(self) -> int:
-        """Answers kept now."""
+        """The number of answers kept."""
         return len(self._entries)
 
     def clear(self) -> None:
@@ -75,7 +75,7 @@ class SharedAnswers:
         self._entries.clear()
 
     def kept(self, key: _Key) -> Any:
-        """The answer that is at hand and fresh, without waiting; else ``None``."""
+        """Return the answer if it is kept and fresh, without waiting; else ``None``."""
         entry = self._entries.get(key)
         return entry[1] if entry is not None and self._now() < entry[0] else None
 
@@ -85,9 +85,9 @@ class SharedAnswers:
         work: Callable[[Unpack[_Arguments]], Awaitable[tuple[_T, float | None]]],
         *arguments: *_Arguments,
     ) -> _T:
-        """What ``work`` brings, from the cache or from whoever is doing it already.
+        """Return the result of ``work``, from the cache or from the task that is doing it already.
 
-        ``work`` gives its result and the seconds that it may be kept; ``None`` is not at all.
+        ``work`` returns its result and the seconds that it may be kept; ``None`` is not at all.
         """
         flights = self._flights
         while True:
@@ -105,7 +105,7 @@ class SharedAnswers:
             if flight.result is not None:
                 self.shared += 1
                 return flight.result[0]
-            # Whoever was asking was cancelled: one of those who waited takes over.
+            # The task that was asking was cancelled: one of those that waited takes over.
         flights[key] = None
         if len(flights) > self.peak_in_flight:
             self.peak_in_flight = len(flights)

@@ -1,6 +1,6 @@
-"""DNS messages, the long way: dnspython reads what the short path of ``scanner.net.dns.message_wire`` hands on.
+"""DNS messages read by dnspython: those that ``message_wire`` does not read. Pure.
 
-Other record types, answers in another order, DNAME, names with odd octets, large answers over TCP. Pure.
+That is other record types, answers in another order, DNAME, names with odd octets, large answers over TCP.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_RECORDS: Final = 512
 
 
 class MalformedAnswer(Exception):
-    """The octets are no DNS message that answers the question. The message says where it breaks."""
+    """The octets are not a DNS message that answers the question. The message says where it breaks."""
 
 
 class _Addressed(Protocol):
@@ -38,7 +38,7 @@ class _Targeted(Protocol):
 
 
 def encode_escaped_name(name: str) -> bytes:
-    """The wire form of a name in presentation form with escapes (RFC 1035 section 5.1); raises ``NameNotEncodable``."""
+    """Return the wire form of a name with escapes (RFC 1035 section 5.1). Raises ``NameNotEncodable``."""
     try:
         return dns.name.from_text(name, idna_codec=None).to_wire() or b""
     except (dns.exception.DNSException, ValueError) as error:
@@ -46,18 +46,18 @@ def encode_escaped_name(name: str) -> bytes:
 
 
 def escaped_questions(name: str, rdtypes: tuple[int, ...]) -> tuple[DnsQuestion, ...]:
-    """As :func:`message_wire.questions_for`, for a name with escapes."""
+    """Return a question for each type about a name with escapes. Raises ``NameNotEncodable``."""
     wire = encode_escaped_name(name)
     return tuple(DnsQuestion(name, rdtype, wire + rdtype.to_bytes(2, "big") + b"\0\1") for rdtype in rdtypes)
 
 
 def name_text(name: dns.name.Name) -> str:
-    """Lower-case presentation form without the final dot."""
+    """Return a name as lower-case text without the final dot."""
     return name.canonicalize().to_text(omit_final_dot=True)
 
 
 def read_answer_untrusted(data: bytes, question: DnsQuestion) -> DnsResponse:
-    """Read any response to ``question``; raises only :class:`MalformedAnswer`."""
+    """Read any response to ``question``. Raises only :class:`MalformedAnswer`."""
     counts = [int.from_bytes(data[at : at + 2], "big") for at in (6, 8, 10)]
     if sum(counts) > MAX_RECORDS:
         raise MalformedAnswer(f"a response of {sum(counts)} records, more than {MAX_RECORDS}")
@@ -68,7 +68,7 @@ def read_answer_untrusted(data: bytes, question: DnsQuestion) -> DnsResponse:
         raise
     except dns.exception.DNSException as error:
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - a parser's slip on a stranger's octets is still the stranger's doing
+    except Exception as error:  # noqa: BLE001 - a bug of the parser on a stranger's octets still makes them unreadable
         raise MalformedAnswer(f"unreadable response ({type(error).__name__})") from None
 
 

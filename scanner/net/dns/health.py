@@ -1,8 +1,8 @@
-"""Whether a resolver answers anybody at all: what was noticed, since when, and how long names wait for it. Pure.
+"""Health of a resolver: whether it answers at all, since when it does not, and how long names wait for it. Pure.
 
-A name without an answer says nothing of its resolver, and neither do many of them. So a resolver becomes suspect when
-a question failed and no other was answered since that one was sent, and one question (:mod:`scanner.net.dns.upstream`
-sends it) decides. While that is open, and while it answers nobody, names wait instead of using up their tries.
+A name without an answer says nothing about its resolver, and many such names do not either. So a resolver becomes suspect when
+a question failed and no other was answered since that one was sent, and a test question decides
+(:mod:`scanner.net.dns.liveness`). While that is open, and while the resolver is down, names wait instead of using up their tries.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from scanner.net.dns.reply import NoAnswer, Reply
 
 # Seconds that names wait for a resolver that has worked in this run: restarts and most outages are over by then.
 OUTAGE_PATIENCE: Final = 90.0
-# The same for one that has not answered anybody yet: most often it is the wrong address.
+# ... and for one that has not answered anything yet: most often it is the wrong address.
 STARTUP_PATIENCE: Final = 5.0
-# Seconds between two questions whether it is back, at first and at last.
+# Seconds between two test questions, at first and at last.
 FIRST_PROBE_PAUSE: Final = 0.5
 LONGEST_PROBE_PAUSE: Final = 5.0
 # Seconds for one of them.
 PROBE_SECONDS: Final = 2.0
-# Seconds after a sign of life in which failures do not make a resolver suspect, and after any answer, refusals.
+# Seconds after a test was answered in which failures do not make a resolver suspect; after any answer, refusals do not.
 TRUSTED_SECONDS: Final = 1.0
 
 
 class Service(StrEnum):
-    """What a resolver does for those who ask it."""
+    """What a resolver does with questions."""
 
     ANSWERING = "answering"
     SILENT = "silent"
@@ -56,8 +56,8 @@ _WORDS: Final = {
 
 
 class ResolverState(Struct, frozen=True):
-    """A fact of the run. ``since`` is seconds since the Unix epoch: the last usable answer, or the first failure where there
-    was none (``worked`` is False then). ``detail`` is the system's reason."""
+    """A change of a resolver's service. ``since`` is seconds since the Unix epoch: the last usable answer, or the first failure where
+    there was none (``worked`` is False then). ``detail`` is the system's reason."""
 
     server: str
     service: Service
@@ -77,10 +77,10 @@ class ResolverState(Struct, frozen=True):
 
 
 class Health:
-    """One resolver's. Times are trio's, in seconds; ``epoch`` is what to add to them for the time of day."""
+    """The health of one resolver. Times are trio's, in seconds; ``epoch`` is what to add to them for the time of day."""
 
     __slots__ = (
-        "_declared",
+        "_down_since",
         "_epoch",
         "_first_failure",
         "_last_usable",
@@ -93,21 +93,21 @@ class Health:
     def __init__(self, server: str, epoch: float) -> None:
         self.server = server
         self._epoch = epoch
-        self.suspect = False  # a question is out to decide whether it lives, or it does not
-        self.state: ResolverState | None = None  # while it answers nobody
-        self._declared = 0.0
+        self.suspect = False  # it is being tested, or is down
+        self.state: ResolverState | None = None  # while it is down
+        self._down_since = 0.0
         self._last_usable: float | None = None
         self._first_failure: float | None = None
         self._trusted_until = float("-inf")
 
-    def usable(self, now: float) -> None:
-        """Something came that resolves a name or denies that it exists."""
+    def note_usable(self, now: float) -> None:
+        """Note an answer that resolves a name or denies that it exists."""
         self._last_usable = now
 
-    def failed(self, sent: float, now: float, *, refused: bool = False) -> bool:
-        """A question sent at ``sent`` failed. Return True where the resolver became suspect by that.
+    def note_failure(self, sent: float, now: float, *, refused: bool = False) -> bool:
+        """Note that a question sent at ``sent`` failed. Return True if that made the resolver suspect.
 
-        Of refusals, which come at once, it takes those of a second without any other answer.
+        Refusals come at once, so they count only after a second without any other answer.
         """
         if self._first_failure is None:
             self._first_failure = sent
@@ -120,47 +120,47 @@ class Health:
         self.suspect = True
         return True
 
-    def lives(self, now: float) -> ResolverState | None:
-        """It was seen to answer; the fact to report where it had been declared out of order."""
+    def mark_answering(self, now: float) -> ResolverState | None:
+        """End the suspicion. Return the change to report where the resolver was down."""
         was, self.state = self.state, None
         self.suspect = False
         self._last_usable = now
         self._trusted_until = now + TRUSTED_SECONDS
         return None if was is None else ResolverState(self.server, Service.ANSWERING, was.since, True)
 
-    def declare(self, service: Service, now: float, detail: str | None = None) -> ResolverState:
-        """It answers nobody. Return the fact to report."""
+    def mark_down(self, service: Service, now: float, detail: str | None = None) -> ResolverState:
+        """Note that the resolver is down. Return the change to report."""
         worked = self._last_usable is not None
         since = self._last_usable if self._last_usable is not None else self._first_failure
-        self._declared = now
+        self._down_since = now
         self.state = ResolverState(
             self.server, service, (now if since is None else since) + self._epoch, worked, detail
         )
         return self.state
 
     def patience(self, now: float) -> float:
-        """Seconds that a name that comes now waits for it."""
+        """Return the seconds that a name asked for now waits for it."""
         if self.state is None:
             return float("inf")
         whole = OUTAGE_PATIENCE if self.state.worked else STARTUP_PATIENCE
-        return max(0.0, self._declared + whole - now)
+        return max(0.0, self._down_since + whole - now)
 
     def failure(self) -> NoAnswer:
-        """What stands for the reply to a name that has waited long enough."""
+        """Return the reply for a name that has waited long enough."""
         if self.state is None:
             return NoAnswer(DnsStatus.TIMEOUT)
         return NoAnswer(_STATUS[self.state.service], self.state.text)
 
 
 def is_usable(reply: Reply) -> bool:
-    """Whether ``reply`` says something of the name: neither a failure, nor REFUSED or SERVFAIL."""
+    """Return True if ``reply`` says something about the name: neither a failure, nor REFUSED or SERVFAIL."""
     return (
         isinstance(reply, DnsResponse) and reply.rcode != message_wire.REFUSED and reply.rcode != message_wire.SERVFAIL
     )
 
 
 def service_seen(replies: list[Reply]) -> tuple[Service, str | None]:
-    """What replies to questions of life show, the best of them; and the system's reason."""
+    """Return the best service that the replies to test questions show, and the system's reason."""
     if any(is_usable(reply) for reply in replies):
         return Service.ANSWERING, None
     rcodes = {reply.rcode for reply in replies if isinstance(reply, DnsResponse)}

@@ -1,6 +1,6 @@
-"""What the other resolvers of a run lead to, where the first one's address has a certificate that nobody vouches for.
+"""Probes the addresses that other resolvers have for a name, where the first one's address has an untrusted certificate.
 
-Who answers for a name decides who is talked to: an interceptor that does it by DNS is gone where another resolver is asked.
+An interceptor that works by DNS answers is gone where another resolver is asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Judge = Callable[[Target, EndpointEvidence, float], "ChainVerdict | None"]
 
 
 class OtherResolvers:
-    """Belongs to one run. ``judge`` gives the verdict on what an address sent, at the moment of a target's start."""
+    """The other resolvers of a run. ``judge`` returns the verdict on what an address sent, at the moment of a target's start."""
 
     def __init__(self, resolver: Resolver, observer: Observer, judge: Judge) -> None:
         self._resolver = resolver
@@ -29,7 +29,7 @@ class OtherResolvers:
         self._judge = judge
 
     async def ask(self, evidence: Evidence) -> tuple[Elsewhere, ...]:
-        """The publicly trusted certificate that another resolver's address has for the name, if there is one.
+        """Return the publicly trusted certificate that another resolver's address has for the name, if there is one.
 
         One address of each resolver is probed, until there is one, in what is left of the target's time.
         """
@@ -50,7 +50,7 @@ class OtherResolvers:
             verdict = self._judge(target, endpoint, evidence.started)
             if verdict is None or verdict.leaf is None or not (verdict.publicly_trusted and verdict.trusted):
                 continue
-            # what a shared address shows to names that it does not know says nothing of this one
+            # what a shared address shows for names that it does not know says nothing about this one
             if verdict.name is None or verdict.name.matches:
                 where = f"the resolver {server}'s address {address}"
                 return (Elsewhere(where, verdict.leaf.sha256, verdict.leaf.issuer),)
@@ -58,7 +58,7 @@ class OtherResolvers:
 
 
 def _comparable(address: str, others: Sequence[str]) -> bool:
-    """Private like the others, or public like them: names that differ inside of a network and out are meant to."""
+    """Return True if the address is private like the others, or public like them: names may differ inside and outside of a network."""
     return any(_is_public(address) is _is_public(other) for other in others)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ _STATUS: Final = {
     message_wire.REFUSED: DnsStatus.REFUSED,
 }
 SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
-# From the outcome that says most to the one that says least: a server's answer, silence, nobody there.
+# From the outcome that says most to the one that says least: a server's answer, silence, an unreachable server.
 _BY_RANK: Final = (
     DnsStatus.NOERROR,
     DnsStatus.NODATA,
@@ -37,8 +37,6 @@ _BY_RANK: Final = (
     DnsStatus.TIMEOUT,
     DnsStatus.UNREACHABLE,
 )
-_T = TypeVar("_T")
-
 _RANK: Final = {status: rank for rank, status in enumerate(_BY_RANK)}
 
 
@@ -110,11 +108,6 @@ def outcome_of(reply: Reply, resolver: str) -> Outcome:
     )
 
 
-def outcomes_of(replies: Sequence[Reply], resolver: str) -> list[Outcome]:
-    """Return the outcome of each reply of ``resolver``."""
-    return [outcome_of(reply, resolver) for reply in replies]
-
-
 def follow_cname(first: Outcome, rest: Outcome, asked: str) -> Outcome:
     """Join ``first``, which stopped at the end of its chain, with ``rest``, the outcome for that name. ``asked`` is the first name."""
     chain = list(first.cname)
@@ -169,12 +162,12 @@ def merge_families(outcomes: Sequence[Outcome], duration: float = 0.0) -> DnsAns
         return _merge_without_addresses(outcomes, failed, errors, duration)
     return DnsAnswer(
         DnsStatus.NOERROR,
-        _each_once(addresses),
+        tuple(dict.fromkeys(addresses)) if len(addresses) > 1 else addresses,
         chosen.cname,
         authenticated=authenticated,
-        extended_errors=_each_once(errors),
+        extended_errors=tuple(dict.fromkeys(errors)) if errors else (),
         resolver=chosen.resolver,
-        detail="; ".join(map(_other_family_failed, failed)) or None,
+        detail="; ".join(map(_other_family_failed, failed)) if failed else None,
         duration=duration,
     )
 
@@ -197,7 +190,7 @@ def _merge_without_addresses(
         cname=max((chosen.cname, *(outcome.cname for outcome in outcomes)), key=len),
         loop=any(outcome.loop for outcome in outcomes),
         authenticated=all(outcome.authenticated for outcome in outcomes),
-        extended_errors=_each_once(errors),
+        extended_errors=tuple(dict.fromkeys(errors)),
         resolver=chosen.resolver,
         detail=detail or None,
         duration=duration,
@@ -207,10 +200,6 @@ def _merge_without_addresses(
 def _other_family_failed(outcome: Outcome) -> str:
     detail = f" ({outcome.detail})" if outcome.detail else ""
     return f"the other family's question failed: {outcome.status.value}{detail}"
-
-
-def _each_once(items: tuple[_T, ...]) -> tuple[_T, ...]:
-    return tuple(dict.fromkeys(items)) if len(items) > 1 else items
 
 
 def time_to_live(outcomes: Sequence[Outcome]) -> int | None:

@@ -1,7 +1,7 @@
 """How fast one resolver is asked: a bucket for what it may not have read yet, and under it a window on what is in flight.
 
 The problem. A resolver reads from one UDP socket, and what does not fit into that socket's receive buffer is dropped by the
-kernel without a sign to anybody. Linux charges each datagram with the memory that it occupies, not with its length: measured
+kernel without notice. Linux charges each datagram with the memory that it occupies, not with its length: measured
 on loopback, a buffer of the default size (``net.core.rmem_default``, 212,992) takes 256 questions of up to 90 octets, 166 of
 300 octets, and not one more. A window alone does not keep below that. Five hundred names in flight are a thousand
 datagrams, and our process sends them in bursts: all of them at its start, all of them again when it was stopped for a
@@ -49,7 +49,7 @@ BURST: Final = 80
 MIN_LEAK: Final = 400.0
 # How much faster than answers came in the last round the bucket leaks, so that the rate can grow.
 LEAK_GAIN: Final = 1.25
-# Seconds below which nobody is sent to sleep: the event loop's timer is not finer, and rounding would make it spin.
+# The shortest sleep in seconds: the event loop's timer is not finer, and rounding would make it spin.
 SHORTEST_DELAY: Final = 0.001
 # Slow start: the factor of one step, and what share of it the rate of answers must gain for the step to stay.
 STEP: Final = 1.5
@@ -119,16 +119,16 @@ class Pace:
         return True
 
     def delay(self, now: float, questions: int) -> float:
-        """Seconds until :meth:`take` has room for ``questions`` if no answer comes before."""
+        """Return the seconds until :meth:`take` has room for ``questions`` if no answer comes before."""
         level = self._level - (now - self._last) * self.leak
         return max(SHORTEST_DELAY, (level + questions - BURST) / self.leak)
 
-    def waiting(self) -> None:
-        """Somebody found the window full: only then is a larger one worth anything."""
+    def note_full(self) -> None:
+        """Note that a name found the window full: only then is a larger one of use."""
         self._waited = True
 
-    def answered(self, mark: int, questions: int, now: float, *, good: bool) -> None:
-        """An exchange got an answer. ``mark`` is :attr:`sent` as it was right after the exchange was let through."""
+    def note_answer(self, mark: int, questions: int, now: float, *, good: bool) -> None:
+        """Note that an exchange got an answer. ``mark`` is :attr:`sent` right after the exchange was let through."""
         unread = self.sent - mark
         if unread < self._level:
             self._level = float(unread)
@@ -139,8 +139,8 @@ class Pace:
         if self._done >= self.limit:
             self._end_round(now)
 
-    def lost(self, mark: int) -> None:
-        """A question let through at ``mark`` failed, and was answered when it was asked again."""
+    def note_loss(self, mark: int) -> None:
+        """Note that a question let through at ``mark`` failed, and was answered when it was asked again."""
         self.losses += 1
         if mark <= self._recovery:
             return
@@ -150,7 +150,7 @@ class Pace:
         self.limit = max(MIN_LIMIT, self.limit // 2)
 
     def _end_round(self, now: float) -> None:
-        """As many exchanges were answered as fit into the window: see how fast that went."""
+        """Adapt leak and window to the rate of a round, in which as many exchanges were answered as fit into the window."""
         began, answered, waited = self._round_began, self._answered, self._waited
         self._round_began = now
         self._done = self._answered = 0

@@ -1,14 +1,29 @@
-"""Names to addresses: every outcome told apart, nothing raised for what the network does.
+"""Names to addresses: a stub resolver that tells every outcome apart and raises nothing for what the network does.
 
-``open_resolver`` gives a :class:`Resolver` for a run. Who is asked:
+The problem. A scan asks for tens of thousands of names at once, and each failure becomes a finding about its name. So what is the
+resolver's doing (overload, an outage, packets lost on the way) must not look like the name's, and what it costs counts: the
+resolver of the C library has one blocking call for a name and one word for all failures, and dnspython's codec alone takes 261 us.
 
-- ``--resolver`` given: those servers and nobody else. Their view is what the person wants to see, so the hosts file of
-  this machine is left out as well.
-- otherwise the hosts file first, then the servers of ``/etc/resolv.conf``. Where that names none, each name gets
-  UNREACHABLE with the reason; a public resolver is never asked on its own initiative, because names are often private.
+The design, from the outside in, one module each:
+
+- ``resolver`` (here): the hosts file, the cache of answers (``answer_cache``), CAA and TLSA.
+- ``upstream_group``: the resolvers of the configuration; tries by ``retry_schedule``, merged by ``outcomes``; SERVFAIL by ``servfail``.
+- ``upstream``: one resolver. ``pace`` decides when a question may leave, ``health`` and ``liveness`` whether it answers at all.
+- ``udp_pool`` and ``udp_channel``: sockets, ids and matching as RFC 5452 asks; ``tcp_exchange`` where UDP does not do.
+- ``message_wire``: the octets of the usual question and answer; ``dnspython_codec`` reads all others.
+
+What was tried: dnspython for every message, which cost more than a TLS probe. What breaks if this is touched: names that fail only
+because many are asked for at once show in no small test. ``tests/net/dns/test_resolver_crowd.py`` asks real resolvers for thousands.
+
+Which servers are asked:
+
+- With ``--resolver`` those servers only. Their view is what the person wants to see, so the hosts file of this machine is left
+  out as well.
+- Otherwise the hosts file first, then the servers of ``/etc/resolv.conf``. Where that names none, each name gets
+  UNREACHABLE with the reason. A public resolver is never asked without being named, because names are often private.
 
 Names are absolute: search domains are not applied. ``localhost`` and names below it are loopback (RFC 6761 section 6.3)
-and are sent to nobody unless a resolver was given.
+and are not asked for unless a resolver was given.
 """
 
 from __future__ import annotations
@@ -53,21 +68,20 @@ __all__ = [
 DEFAULT_TIMEOUT: Final = 3.0
 # Seconds of asking for one name, whatever the number of servers, retries and CNAMEs.
 DEFAULT_PATIENCE: Final = 12.0
-# Where nobody is in a hurry: times the patience, names asked at once and seconds between two of them. A name that is silent
-# loads nobody, so there may be more than a few of those; together they stay far below the 150 questions of dnsmasq and
-# systemd-resolved.
+# For unhurried names: the factor of the patience, names asked for at once, and seconds between two of them. A silent name
+# loads no resolver, so there may be more than a few; together they stay far below the 150 questions of dnsmasq and systemd-resolved.
 UNHURRIED_PATIENCE: Final = 2.0
 UNHURRIED_LIMIT: Final = 32
 UNHURRIED_INTERVAL: Final = 0.01
 
 
 class ResolverStatistics(Struct, frozen=True):
-    """What was asked so far."""
+    """Counts of what was asked so far."""
 
     names: int  # resolutions asked for
     from_hosts: int
     from_cache: int
-    shared: int  # waited for the same question of somebody else
+    shared: int  # waited for a question that was in flight already
     second_tries: int  # questions asked again, of another server or after a pause
     in_flight: int
     peak_in_flight: int
@@ -109,7 +123,7 @@ class Resolver:
         self._next_unhurried = float("-inf")
 
     def statistics(self) -> ResolverStatistics:
-        """Counters up to now, as an immutable record."""
+        """Return the counts so far, as an immutable record."""
         return ResolverStatistics(
             names=self._names,
             from_hosts=self._from_hosts,
@@ -125,10 +139,10 @@ class Resolver:
     # --- addresses -----------------------------------------------------------------------------
 
     async def resolve(self, name: str, *, ipv4: bool = True, ipv6: bool = True, unhurried: bool = False) -> DnsAnswer:
-        """The addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not.
+        """Return the addresses of ``name`` (an A-label name), or why there are none. ``duration`` is that of the asking, cached or not.
 
-        ``unhurried`` is for a name whose first answer left a doubt: few at a time, with longer patience. What remains
-        then is the name's, unless no resolver answers anybody.
+        ``unhurried`` is for a name whose first answer left a doubt: few are asked for at a time, with longer patience. What fails
+        then is the name's failure, unless no resolver answers anything.
         """
         if not (ipv4 or ipv6):
             raise ValueError("resolve() needs at least one address family")
@@ -150,7 +164,7 @@ class Resolver:
 
     @staticmethod
     def _local(hosts: resolver_config.Hosts, name: str, ipv4: bool, ipv6: bool) -> DnsAnswer | None:
-        """What can be said without asking: the hosts file, and loopback_names."""
+        """Return the answer of the hosts file or for loopback names; ``None`` where a resolver has to be asked."""
         if name in hosts.addresses:
             addresses = hosts.look_up(name, ipv4=ipv4, ipv6=ipv6)
             if addresses:
@@ -175,7 +189,7 @@ class Resolver:
             return DnsAnswer(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
         if budget is None:
             budget = QueryBudget(self._patience)
-        outcomes: Sequence[Outcome] = await self._group.look_up(questions, budget)
+        outcomes: Sequence[Outcome] = await self._group.ask(questions, budget)
         answer = dns_outcomes.merge_families(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
             own = QueryBudget(self._patience, unhurried=budget.unhurried)
@@ -187,7 +201,7 @@ class Resolver:
         return answer, dns_outcomes.time_to_live(outcomes)
 
     def watch(self, on_state: Callable[[ResolverState], None] | None) -> None:
-        """Have ``on_state`` called when a resolver answers nobody any more, and when it does again."""
+        """Have ``on_state`` called when a resolver goes down, and when it answers again."""
         self._group.watch(on_state)
 
     def close(self) -> None:
@@ -196,7 +210,7 @@ class Resolver:
             upstream.close()
 
     def others(self, than: str | None) -> Iterator[tuple[str, Resolver]]:
-        """For each server but ``than`` (as ``DnsAnswer.resolver`` names it) one that asks it alone."""
+        """Yield each server but ``than`` (as ``DnsAnswer.resolver`` names it) with a resolver that asks it alone."""
         for upstream in self._upstreams:
             if upstream.text != than:
                 if upstream.text not in self._single:
@@ -207,7 +221,7 @@ class Resolver:
     # --- other types ---------------------------------------------------------------------------
 
     async def caa(self, name: str) -> CaaAnswer:
-        """The CAA set that holds for ``name``: its own, or that of the nearest ancestor that has one (RFC 8659 section 3)."""
+        """Return the CAA set that applies to ``name``: its own, or that of the nearest ancestor that has one (RFC 8659 section 3)."""
         labels = name.removesuffix(".").lower().split(".")
         if labels[0] == "*":
             del labels[0]  # section 3: the set of a wildcard is that of the domain below the asterisk
@@ -221,7 +235,7 @@ class Resolver:
         return CaaAnswer((), None)
 
     async def tlsa(self, port: int, transport: str, name: str) -> TlsaAnswer:
-        """The TLSA records of a service, as at ``_443._tcp.name`` (RFC 6698 section 3)."""
+        """Return the TLSA records of a service, as at ``_443._tcp.name`` (RFC 6698 section 3)."""
         owner = f"_{port}._{transport}.{name.removesuffix('.').lower()}"
         outcome = await self._records(owner, message_wire.TLSA)
         if not outcome.settled:
@@ -229,7 +243,7 @@ class Resolver:
         return TlsaAnswer(tlsa_set_untrusted(outcome.records), outcome.authenticated)
 
     async def _records(self, name: str, rdtype: int) -> Outcome:
-        """Records of another type; ancestors are shared by many names, so they are cached like addresses."""
+        """Return records of another type; ancestors are shared by many names, so they are cached like addresses."""
         return await self._answers.once((name, (rdtype,)), lambda: self._find_records(name, rdtype))
 
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
@@ -237,7 +251,7 @@ class Resolver:
             questions = questions_for(name, (rdtype,))
         except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
-        [outcome] = await self._group.look_up(questions, QueryBudget(self._patience))
+        [outcome] = await self._group.ask(questions, QueryBudget(self._patience))
         return outcome, dns_outcomes.time_to_live([outcome])
 
 
@@ -253,13 +267,13 @@ async def open_resolver(
     hosts: resolver_config.Hosts | None = None,
     on_state: Callable[[ResolverState], None] | None = None,
 ) -> AsyncIterator[Resolver]:
-    """A resolver for the length of the block; its sockets are closed at the end.
+    """Open a resolver for the length of the block; its sockets are closed at the end.
 
     ``servers`` are ``--resolver`` values (``ADDR``, ``ADDR:PORT``, ``[V6]:PORT``), ``None`` for the system's own.
     ``timeout`` is seconds for one try of one server and ``retries`` is further rounds through all of them; ``None`` takes
     the system's ``options`` where it has any. ``patience`` bounds the seconds of asking for one name.
-    ``network``, ``system`` and ``hosts`` replace the machine's. ``on_state`` gets what happens to a resolver as a whole: that
-    it answers nobody any more, and that it does again. Raises :class:`ResolverConfigError`.
+    ``network``, ``system`` and ``hosts`` replace the machine's. ``on_state`` is called when
+    a resolver goes down and when it answers again. Raises :class:`ResolverConfigError`.
     """
     given: tuple[Server, ...] | None = None if servers is None else resolver_config.parse_servers(servers)
     if given is not None:

@@ -1,7 +1,7 @@
-"""Whom to ask: ``--resolver`` values, ``/etc/resolv.conf`` and ``/etc/hosts``, parsed without asking anybody.
+"""Configuration of the resolver: ``--resolver`` values, ``/etc/resolv.conf`` and ``/etc/hosts``.
 
-Search domains and ``ndots`` are read over: the names of an inventory are absolute, and a name completed with the search
-list of the machine that happens to scan would be another target. Nothing here knows a public resolver.
+Search domains and ``ndots`` are ignored: the names of an inventory are absolute, and a name completed with the search
+list of the machine that happens to scan would be another target. There is no public resolver as a default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DNS_PORT: Final = 53
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 HOSTS: Final = Path("/etc/hosts")
 
-# The C library stops at 3 name servers; a longer list is somebody's intention, and failing over costs nothing while
+# The C library stops at 3 name servers; a longer list is intended, and failing over costs nothing while
 # the first ones answer. More than 8 would only make a dead network slower to report.
 MAX_SERVERS: Final = 8
 # As resolv.conf(5) caps its own options.
@@ -48,7 +48,7 @@ class Server(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """How findings name it: the address, with the port unless that is 53."""
+        """The name in findings: the address, with the port unless that is 53."""
         address = f"{self.address}%{self.scope}" if self.scope else self.address
         if self.port == DNS_PORT:
             return address
@@ -56,11 +56,11 @@ class Server(Struct, frozen=True):
 
     @property
     def is_ipv6(self) -> bool:
-        """The family to open a socket of."""
+        """True if its address is IPv6."""
         return ":" in self.address
 
     def socket_address(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """What connect(2) takes; raises ``OSError`` where the scope names no interface of this machine."""
+        """Return the argument for ``connect``. Raises ``OSError`` where the scope names no interface of this machine."""
         if not self.is_ipv6:
             return (self.address, self.port)
         scope = 0
@@ -70,7 +70,7 @@ class Server(Struct, frozen=True):
 
 
 class SystemResolvers(Struct, frozen=True):
-    """What ``resolv.conf`` says. ``servers`` may be empty: then no name can be asked for."""
+    """The contents of ``resolv.conf``. ``servers`` may be empty: then no name can be asked for."""
 
     servers: tuple[Server, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
@@ -81,17 +81,17 @@ class SystemResolvers(Struct, frozen=True):
 
 
 class Hosts(Struct, frozen=True):
-    """Names that the machine's hosts file answers, in lower case, with their addresses in the order of the file."""
+    """The names of the hosts file in lower case, with their addresses in the order of the file."""
 
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def look_up(self, name: str, *, ipv4: bool, ipv6: bool) -> tuple[str, ...]:
-        """The addresses of the families asked for; empty where the file has none (then DNS is asked, as the C library does)."""
+        """Return the addresses of the families asked for; where there are none DNS is asked, as the C library does."""
         return tuple(a for a in self.addresses.get(name, ()) if (ipv6 if ":" in a else ipv4))
 
 
 def parse_server(text: str) -> Server:
-    """``ADDR``, ``ADDR:PORT``, ``V6``, ``[V6]`` or ``[V6]:PORT``; raises :class:`ResolverConfigError`."""
+    """Parse ``ADDR``, ``ADDR:PORT``, ``V6``, ``[V6]`` or ``[V6]:PORT``. Raises :class:`ResolverConfigError`."""
     value = text.strip()
     host, port = value, None
     if value.startswith("["):
@@ -117,7 +117,7 @@ def parse_server(text: str) -> Server:
 
 
 def parse_servers(texts: Sequence[str]) -> tuple[Server, ...]:
-    """All of ``texts``, doubles left out; raises :class:`ResolverConfigError` for the first that is none, or too many."""
+    """Parse all of ``texts``, doubles left out. Raises :class:`ResolverConfigError` for the first invalid one, or too many."""
     servers = tuple(dict.fromkeys(parse_server(text) for text in texts))
     if not servers:
         raise ResolverConfigError("no resolver was given")
@@ -137,7 +137,7 @@ def _server(host: str, port: int = DNS_PORT) -> Server | None:
 
 
 def parse_resolv_conf(text: str) -> SystemResolvers:
-    """``nameserver`` and ``options`` lines of resolv.conf(5); what cannot be read is passed over, as the C library does."""
+    """Parse the ``nameserver`` and ``options`` lines of resolv.conf(5); invalid ones are ignored, as the C library does."""
     servers: list[Server] = []
     timeout, attempts, rotate, tcp_only = DEFAULT_TIMEOUT, DEFAULT_ATTEMPTS, False, False
     for line in text.splitlines():
@@ -165,7 +165,7 @@ def parse_resolv_conf(text: str) -> SystemResolvers:
 
 
 def parse_hosts(text: str) -> Hosts:
-    """hosts(5): an address, its name and aliases; comments, empty lines and lines without an address are passed over."""
+    """Parse hosts(5): lines of an address, its name and aliases; comments and lines without an address are ignored."""
     found: dict[str, list[str]] = {}
     addresses: dict[str, str | None] = {}  # block lists repeat one address on every line: parse it once
     for line in text.splitlines():
@@ -187,7 +187,7 @@ def parse_hosts(text: str) -> Hosts:
 
 
 def read_resolv_conf(path: Path = RESOLV_CONF) -> SystemResolvers:
-    """The system's resolvers. A file that is not there or names none is told in ``problem``, never made up for."""
+    """Read the system's resolvers. ``problem`` says if the file is missing or names none; nothing takes their place."""
     text = _read(path, MAX_RESOLV_CONF_BYTES)
     if text is None:
         return SystemResolvers(problem=f"{path} cannot be read")
@@ -198,7 +198,7 @@ def read_resolv_conf(path: Path = RESOLV_CONF) -> SystemResolvers:
 
 
 def read_hosts(path: Path = HOSTS) -> Hosts:
-    """The hosts file; one that cannot be read answers no name."""
+    """Read the hosts file; one that cannot be read has no names."""
     text = _read(path, MAX_HOSTS_BYTES)
     return Hosts() if text is None else parse_hosts(text)
 

@@ -10,7 +10,7 @@ rounds is a pause with jitter, doubled each time; all of it is bounded by the se
 - A question that is settled is asked no more, while the other one of the pair goes on. Where one family has addresses, the other
   one is tried only once more: firewalls that drop AAAA are common.
 - A resolver whose REFUSED and SERVFAIL have passed before when the question was asked again (``Upstream.flaky``) gets more rounds.
-- If every resolver is known to answer nobody, and that was waited for long enough, the schedule ends.
+- If every resolver is known to be down, and that was waited for long enough, the schedule ends.
 - What UDP brought nothing for is asked once more over TCP: a middlebox may drop one of the two only.
 
 ``RetrySchedule`` is this as a step object, in the manner of dnspython's ``dns.resolver._Resolution``: it awaits nothing, and takes time

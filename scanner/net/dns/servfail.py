@@ -1,4 +1,4 @@
-"""What is behind SERVFAIL: DNSSEC, a CNAME loop, a name further down, or nothing that stays.
+"""Explains SERVFAIL: by DNSSEC, a CNAME loop, a broken name further down the chain, or as something that passed.
 
 A resolver that fails at random fails with checking and answers without it often enough, and it remembers failures for some
 seconds: unbound 5, BIND 1, for questions with and without checking apart. So DNSSEC is blamed only where a contrast is
@@ -39,7 +39,7 @@ async def explain(
     questions: Sequence[DnsQuestion],
     budget: QueryBudget,
 ) -> _Explained:
-    """What SERVFAIL turns out to be: the same, bogus, a loop, or an answer after all. ``budget`` is for this alone."""
+    """Return the explained answer: still SERVFAIL, bogus, a loop, or an answer after all. ``budget`` is for this alone."""
     if any(code in dns_outcomes.DNSSEC_ERRORS for code, _text in answer.extended_errors):
         return replace(answer, bogus=True), outcomes
     failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
@@ -51,36 +51,39 @@ async def explain(
         if series:
             await trio.sleep(SERIES_PAUSE)
         for pair in range(PAIRS):
-            [without] = await group.ask(unchecked, budget, checking_disabled=True, explaining=True)
+            [without] = await group.ask(unchecked, budget, follow=False, checking_disabled=True, explaining=True)
             if not without.settled:
                 if series or pair:
                     return answer, outcomes
-                return await _walked(group, answer, outcomes, questions[0].name, budget)
-            again = await group.look_up(questions, budget, explaining=True)
+                return await _with_chain(group, answer, outcomes, questions[0].name, budget)
+            again = await group.ask(questions, budget, explaining=True)
             confirmed = dns_outcomes.merge_families(again)
             if confirmed.status is not DnsStatus.SERVFAIL:
                 return confirmed, again
     return replace(confirmed, bogus=True), again
 
 
-async def _walked(
+async def _with_chain(
     group: UpstreamGroup, answer: DnsAnswer, outcomes: Sequence[Outcome], name: str, budget: QueryBudget
 ) -> _Explained:
-    chain, loop, detail = await _walk(group, name, budget)
+    chain, loop, detail = await _walk_chain(group, name, budget)
     if len(chain) < len(answer.cname) and not loop:
         return answer, outcomes
     return replace(answer, cname=chain, loop=loop, detail=answer.detail or detail), outcomes
 
 
-async def _walk(group: UpstreamGroup, name: str, budget: QueryBudget) -> tuple[tuple[str, ...], bool, str | None]:
-    """Ask for the CNAMEs one by one: resolvers answer a loop with SERVFAIL, but each of its links for itself."""
+async def _walk_chain(group: UpstreamGroup, name: str, budget: QueryBudget) -> tuple[tuple[str, ...], bool, str | None]:
+    """Return the chain of CNAMEs, whether it is a loop, and what is wrong at its end, asking for its links one by one.
+
+    Resolvers answer a loop with SERVFAIL, but each of its links by itself.
+    """
     chain: list[str] = []
     while len(chain) < message_wire.MAX_CHAIN:
         try:
             questions = questions_for(chain[-1] if chain else name, (message_wire.CNAME,))
         except NameNotEncodable:
             break
-        [outcome] = await group.ask(questions, budget, explaining=True)
+        [outcome] = await group.ask(questions, budget, follow=False, explaining=True)
         if not outcome.cname:
             if not chain:
                 return (), False, None

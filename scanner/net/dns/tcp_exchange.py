@@ -1,4 +1,4 @@
-"""Questions to a resolver over TCP (RFC 7766): one connection for each."""
+"""Questions to a resolver over TCP (RFC 7766), on one connection each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from scanner.net.dns.udp_pool import NO_FILES, NO_FILES_PAUSE
 
 # Connections to one resolver as the last try for silent names: unbound serves 10 at once by default.
 LAST_TRY_LIMIT: Final = 4
-# After so many last tries in a row that brought nothing either, silence is the names': no more are made.
+# After so many last tries in a row that brought nothing either, the names are silent and no more are made.
 FRUITLESS_TRIES: Final = 16
 
 
 class LastTries:
-    """Which silent names are asked once more over TCP: some, and only as long as that has brought answers."""
+    """Limits the questions that are asked once more over TCP after silence: in number, and to as long as that brings answers."""
 
     __slots__ = ("_fruitless", "_slots")
 
@@ -30,7 +30,7 @@ class LastTries:
         self._fruitless = 0
 
     async def take(self, *, wait: bool) -> bool:
-        """Get a place, to be given back by :meth:`ended`, or return False; ``wait`` for one where none is free."""
+        """Take a slot, to be given back by :meth:`release`, or return False. ``wait`` for one where none is free."""
         if self._fruitless >= FRUITLESS_TRIES:
             return False
         if wait:
@@ -45,8 +45,8 @@ class LastTries:
             return False
         return True
 
-    def ended(self, *, answered: bool) -> None:
-        """Give the place back."""
+    def release(self, *, answered: bool) -> None:
+        """Give the slot back."""
         self._fruitless = 0 if answered else self._fruitless + 1
         self._slots.release()
 
@@ -54,7 +54,7 @@ class LastTries:
 async def ask_over_stream(
     network: Network, server: Server, query: bytes, question: DnsQuestion, seconds: float
 ) -> bytes | NoAnswer:
-    """The answer to ``query``, which asks ``question``, within ``seconds``. Raises nothing for what the network does."""
+    """Return the answer to ``query``, which asks ``question``, within ``seconds``. Raises nothing for what the network does."""
     with trio.move_on_after(seconds):
         try:
             stream = await _connect(network, server)
@@ -88,7 +88,7 @@ async def _connect(network: Network, server: Server) -> trio.abc.Stream:
 
 
 async def _receive_message_untrusted(stream: trio.abc.Stream) -> bytes | None:
-    """One message with its two octets of length (RFC 7766 section 8); ``None`` where the stream ends before."""
+    """Return one message without its two octets of length (RFC 7766 section 8); ``None`` where the stream ends before."""
     buffer = bytearray()
     while len(buffer) < 2 or len(buffer) - 2 < int.from_bytes(buffer[:2], "big"):
         chunk = await stream.receive_some()

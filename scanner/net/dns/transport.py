@@ -11,6 +11,7 @@ import trio
 
 from scanner.net.dns.resolver_config import Server
 from scanner.net.readiness import current_readiness
+from scanner.net.sockets import open_stream
 
 # A datagram is read whole or cut; no answer to a question with an EDNS size of 1232 is longer, but some servers ignore it.
 MAX_DATAGRAM: Final = 4096
@@ -92,12 +93,4 @@ class SystemNetwork:
         return UdpSocket(server)
 
     async def open_stream(self, server: Server) -> trio.abc.Stream:
-        family = socket.AF_INET6 if server.is_ipv6 else socket.AF_INET
-        address = server.socket_address()
-        connection = trio.socket.socket(family, socket.SOCK_STREAM)
-        try:
-            await connection.connect(address)
-            return trio.SocketStream(connection)
-        except BaseException:
-            connection.close()
-            raise
+        return await open_stream(server.socket_address())

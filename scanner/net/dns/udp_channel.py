@@ -22,7 +22,7 @@ from scanner.net.dns.reply import SILENT, NoAnswer, error_text
 from scanner.net.dns.transport import Datagram
 from scanner.net.readiness import DeadlinePassed
 
-# Datagrams read in one go before other tasks get their turn: somebody may be sending them without end.
+# Datagrams read in one go before other tasks get their turn: a flood may never end.
 READ_BATCH: Final = 64
 _ONE_QUESTION: Final = b"\0\1"
 

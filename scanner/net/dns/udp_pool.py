@@ -22,7 +22,7 @@ from scanner.process.limits import files_left, places
 POOL_SIZE: Final = 16
 # Where there are few files, one in so many is a socket that stays open for names.
 FILES_PER_SOCKET: Final = 6
-# Exchanges after which a socket and its port are given up, and how many more at most by chance: nobody can count when it changes.
+# Exchanges after which a socket and its port are given up, and how many more at most by chance, so that the change cannot be foreseen.
 SOCKET_USES: Final = 256
 SOCKET_USES_SPREAD: Final = 256
 # Where no file can be opened, others of this process will close some soon: seconds until the next try.

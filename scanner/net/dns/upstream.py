@@ -19,7 +19,7 @@ from trio.lowlevel import ParkingLot
 from scanner.model.evidence import DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.liveness import LifeWatch
+from scanner.net.dns.liveness import LivenessTest
 from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.pace import Pace
 from scanner.net.dns.query_budget import QueryBudget
@@ -31,7 +31,7 @@ from scanner.net.dns.udp_channel import UdpChannel
 from scanner.net.dns.udp_pool import UdpPool
 from scanner.net.random_pool import RandomPool
 
-# What a server says that does not know EDNS.
+# Response codes of servers that do not know EDNS.
 _NO_EDNS: Final = (message_wire.FORMERR, message_wire.NOTIMP, message_wire.BADVERS)
 # Exchanges in flight above which a failure may be due to their number: a single person's browser asks as many.
 CROWD: Final = 4
@@ -44,7 +44,7 @@ _USUAL_QUESTIONS: Final = len(message_wire.ADDRESSES)
 
 
 class UpstreamStatistics(Struct, frozen=True):
-    """What one resolver was asked so far. ``limit`` is how many exchanges may be in flight now."""
+    """Counts of what one resolver was asked so far. ``limit`` is how many exchanges may be in flight now."""
 
     server: str
     questions: int
@@ -53,7 +53,7 @@ class UpstreamStatistics(Struct, frozen=True):
     unreachable: int
     malformed: int
     ignored: int  # datagrams that answered nothing that was asked: doubled or forged
-    long_way: int  # answers that needed the general codec
+    general_codec: int  # answers that needed the general codec
     over_tcp: int
     ports: int
     in_flight: int
@@ -91,17 +91,17 @@ class Upstream:
         self._pool = UdpPool(server, network, self._random, self._now)
         self._closed = False
         self._queue = ParkingLot()
-        self._waiting = 0  # at least as many as are in the queue: whether there are any is asked for each name
+        self._waiting = 0  # at least as many as are in the queue, and cheaper to ask for
         self._timer = False
-        self._refused: set[trio.lowlevel.Task] = set()  # sent on without a turn
-        self._life = LifeWatch(self.health, self._ask_of_life, timeout, self._now)
+        self._released: set[trio.lowlevel.Task] = set()  # released without a turn
+        self._liveness = LivenessTest(self.health, self._ask_test, timeout, self._now)
         self._in_flight = 0
         self._peak = 0
         self._questions = self._answers = self._silent = self._unreachable = self._malformed = 0
-        self._long_way = self._over_tcp = 0
+        self._general_codec = self._over_tcp = 0
 
     def statistics(self) -> UpstreamStatistics:
-        """Counters up to now, as an immutable record."""
+        """Return the counts so far, as an immutable record."""
         state = self.health.state
         return UpstreamStatistics(
             server=self.text,
@@ -111,7 +111,7 @@ class Upstream:
             unreachable=self._unreachable,
             malformed=self._malformed,
             ignored=self._pool.ignored,
-            long_way=self._long_way,
+            general_codec=self._general_codec,
             over_tcp=self._over_tcp,
             ports=self._pool.opened,
             in_flight=self._in_flight,
@@ -123,12 +123,12 @@ class Upstream:
 
     @property
     def flaky(self) -> bool:
-        """Its refusals and failures are often gone when it is asked again."""
+        """True if its refusals and failures were often gone when the question was asked again."""
         return self.passed >= FLAKY_AFTER
 
     def passed_on_retry(self, status: DnsStatus, mark: int) -> None:
-        """A question that failed with ``status``, sent at ``mark``, was answered when it was asked again."""
-        self.pace.lost(mark)
+        """Note that a question that failed with ``status``, sent at ``mark``, was answered when it was asked again."""
+        self.pace.note_loss(mark)
         if status in (DnsStatus.REFUSED, DnsStatus.SERVFAIL):
             self.passed += 1
 
@@ -141,14 +141,14 @@ class Upstream:
         over_tcp: bool = False,
         patience: float = 1.0,
     ) -> list[Reply]:
-        """Ask all of ``questions`` at once, one try; a reply for each, in order. Raises nothing for what the network does.
+        """Ask all of ``questions`` at once, one try, and return a reply for each. Raises nothing for what the network does.
 
-        ``patience`` multiplies the seconds of the try. While the resolver answers nobody this waits, and gives up without
+        ``patience`` multiplies the seconds of the try. While the resolver is down this waits, and gives up without
         asking when that has lasted long enough.
         """
         pace = self.pace
         started = self._now()
-        # Whoever comes while others wait goes behind them; a slot given up is handed to the first in the queue.
+        # A newcomer goes behind those that wait; a slot given up is handed to the first in the queue.
         if (
             self._in_flight >= pace.limit
             or (self._waiting and self._queue)
@@ -215,7 +215,7 @@ class Upstream:
         mark: int,
         checking_disabled: bool,
     ) -> bool:
-        """Keep count, pace and health. Return whether a question failed in a way that may be the resolver's or ours."""
+        """Update counts, pace and health. Return True if a question failed in a way that may be the resolver's doing or ours."""
         answered = 0
         usable: DnsQuestion | None = None
         failed = False
@@ -237,21 +237,21 @@ class Upstream:
                     self._unreachable += 1
         self._answers += answered
         if answered:
-            self.pace.answered(mark, answered, now, good=usable is not None)
+            self.pace.note_answer(mark, answered, now, good=usable is not None)
         if usable is not None:
-            self.health.usable(now)
+            self.health.note_usable(now)
             if not checking_disabled:
-                self._life.answered.append(usable)
-        elif self.health.failed(started, now, refused=answered > 0):
-            self._life.waiting.append(questions[0])
-            self._watch()
+                self._liveness.answered.append(usable)
+        elif self.health.note_failure(started, now, refused=answered > 0):
+            self._liveness.waiting.append(questions[0])
+            self._start_test()
         return failed
 
     # --- turns ---------------------------------------------------------------------------------
 
     async def _wait_for_a_turn(self, question: DnsQuestion) -> bool:
-        """Wait for a place in the window and room in the bucket; False where there will be none, and nothing is to be asked."""
-        self._life.waiting.append(question)
+        """Wait for a place in the window and room in the bucket. Return False where there will be none, and nothing is to be asked."""
+        self._liveness.waiting.append(question)
         if self.health.suspect and self.health.patience(self._now()) <= 0.0:
             return False
         self._waiting += 1
@@ -259,23 +259,23 @@ class Upstream:
             if self._in_flight < self.pace.limit:
                 self._admit(one_more=True)
             else:
-                self.pace.waiting()
+                self.pace.note_full()
             await self._queue.park()
         finally:
             self._waiting -= 1
-        if self._refused and (task := trio.lowlevel.current_task()) in self._refused:
-            self._refused.discard(task)
+        if self._released and (task := trio.lowlevel.current_task()) in self._released:
+            self._released.discard(task)
             return False
         return True
 
     def _admit(self, *, one_more: bool = False) -> None:
-        """Let in who may go now. ``one_more`` says that somebody is about to queue up."""
+        """Admit those that wait, as far as pace allows. ``one_more``: another one is about to queue up."""
         if self.health.suspect:
             return
         pace = self.pace
         now = self._now()
         while self._queue and self._in_flight < pace.limit:
-            # how many questions that one has does not matter: two, nearly always
+            # the next one may have another number of questions, but nearly always has two
             if not pace.take(now, _USUAL_QUESTIONS):
                 break
             self._in_flight += 1
@@ -284,16 +284,16 @@ class Upstream:
             self._peak = self._in_flight
         if self._queue or one_more:
             if self._in_flight >= pace.limit:
-                pace.waiting()
+                pace.note_full()
             elif not self._timer:
                 if self._closed:
                     self.release()
                     return
                 self._timer = True
-                self._nursery.start_soon(self._leak)
+                self._nursery.start_soon(self._admit_later)
 
-    async def _leak(self) -> None:
-        """Let in who waits only for the bucket, when it has leaked enough."""
+    async def _admit_later(self) -> None:
+        """Admit those that wait only for the bucket, when it has leaked enough."""
         try:
             await trio.sleep(self.pace.delay(self._now(), _USUAL_QUESTIONS))
         except trio.Cancelled:
@@ -310,8 +310,8 @@ class Upstream:
         self._pool.close()
 
     def release(self) -> None:
-        """Have all who wait for their turn go on without having asked."""
-        self._refused.update(self._queue.unpark_all())
+        """Have all that wait for their turn go on without having asked."""
+        self._released.update(self._queue.unpark_all())
 
     def _read(self, raw: bytes | NoAnswer, question: DnsQuestion) -> Reply:
         if isinstance(raw, NoAnswer):
@@ -322,7 +322,7 @@ class Upstream:
         # The general codec takes longer to import than most names take to resolve, and most runs never need it.
         from scanner.net.dns import dnspython_codec
 
-        self._long_way += 1
+        self._general_codec += 1
         try:
             return dnspython_codec.read_answer_untrusted(raw, question)
         except dnspython_codec.MalformedAnswer as error:
@@ -331,7 +331,7 @@ class Upstream:
     async def _ask_otherwise(
         self, reply: DnsResponse, question: DnsQuestion, seconds: float, edns: bool, checking_disabled: bool
     ) -> Reply:
-        """``reply`` says that the question has to be asked without EDNS, or over TCP."""
+        """Return the reply to the question asked without EDNS, or over TCP, as ``reply`` demands."""
         final: Reply = reply
         if edns and reply.rcode in _NO_EDNS:
             # RFC 6891 section 7: a server that does not know EDNS says so; it is asked once more without.
@@ -380,18 +380,18 @@ class Upstream:
         query = message_wire.build_query(message_id, question, edns=edns, checking_disabled=checking_disabled)
         return await ask_over_stream(self._network, self.server, query, question, seconds)
 
-    # --- life ----------------------------------------------------------------------------------
+    # --- liveness ----------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        """The resolver became suspect."""
+    def _start_test(self) -> None:
+        """Start to test the resolver, which became suspect."""
         if not self._closed:
-            self._nursery.start_soon(self._find_out)
+            self._nursery.start_soon(self._run_test)
         if self.on_change is not None:
             self.on_change()
 
-    async def _find_out(self) -> None:
+    async def _run_test(self) -> None:
         try:
-            await self._life.until_it_lives(self._report, self.release)
+            await self._liveness.wait_until_answering(self._report, self.release)
         except trio.Cancelled:
             self.release()
             raise
@@ -399,7 +399,7 @@ class Upstream:
             self.on_change()
         self._admit()
 
-    async def _ask_of_life(self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool) -> list[Reply]:
+    async def _ask_test(self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool) -> list[Reply]:
         return await self._ask(questions, seconds, False, over_tcp)
 
     def _report(self, state: ResolverState) -> None:

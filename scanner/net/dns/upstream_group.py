@@ -16,7 +16,7 @@ from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import ResolverState
 from scanner.net.dns.message_wire import DnsQuestion
-from scanner.net.dns.outcomes import SETTLED, Outcome, chain_too_long, follow_cname, outcomes_of
+from scanner.net.dns.outcomes import SETTLED, Outcome, chain_too_long, follow_cname, outcome_of
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.retry_schedule import REFUSALS, Request, RetrySchedule
 from scanner.net.dns.upstream import Upstream
@@ -57,16 +57,6 @@ class UpstreamGroup:
             for upstream in suspect:
                 upstream.release()
 
-    async def look_up(
-        self, questions: Sequence[DnsQuestion], budget: QueryBudget, *, explaining: bool = False
-    ) -> list[Outcome]:
-        """Ask ``questions``, and ask on where an answer stops at a CNAME."""
-        found = await self.ask(questions, budget, explaining=explaining)
-        for index, outcome in enumerate(found):
-            if outcome.unfinished:
-                found[index] = await self._follow(outcome, questions[index], budget)
-        return found
-
     async def _follow(self, outcome: Outcome, question: DnsQuestion, budget: QueryBudget) -> Outcome:
         """Ask on at the end of a chain that the server did not follow."""
         while outcome.unfinished:
@@ -76,7 +66,7 @@ class UpstreamGroup:
                 following = questions_for(outcome.cname[-1], (question.rdtype,))
             except NameNotEncodable as error:
                 return chain_too_long(outcome, f"the CNAME's target: {error}")
-            [rest] = await self.ask(following, budget)
+            [rest] = await self.ask(following, budget, follow=False)
             outcome = follow_cname(outcome, rest, question.name)
             if not rest.cname:
                 break  # the name itself was asked for and has nothing: the chain ends here
@@ -87,23 +77,26 @@ class UpstreamGroup:
         questions: Sequence[DnsQuestion],
         budget: QueryBudget,
         *,
+        follow: bool = True,
         checking_disabled: bool = False,
         explaining: bool = False,
     ) -> list[Outcome]:
         """Ask until each question is settled, the schedule ends or the budget is spent. Return the best outcome of each.
 
-        ``explaining`` is for questions about a SERVFAIL, and takes SERVFAIL for an answer.
+        With ``follow``, where an answer stops at a CNAME, the name at its end is asked for. ``explaining`` is for questions about a
+        SERVFAIL, and takes SERVFAIL for an answer.
         """
         if not self.upstreams:
             return [Outcome(DnsStatus.UNREACHABLE, detail=self._problem)] * len(questions)
         turn = self.in_order()
         first = turn[0]
-        outcomes = outcomes_of(await first.exchange(questions, budget, checking_disabled=checking_disabled), first.text)
+        replies = await first.exchange(questions, budget, checking_disabled=checking_disabled)
+        outcomes = [outcome_of(reply, first.text) for reply in replies]
         for outcome in outcomes:
-            if outcome.status not in SETTLED:
+            if outcome.unfinished or outcome.status not in SETTLED:
                 break
         else:
-            return outcomes
+            return outcomes  # as for most names
         schedule = RetrySchedule(
             questions,
             outcomes,
@@ -115,6 +108,16 @@ class UpstreamGroup:
             jitter=random.uniform,
             explaining=explaining,
         )
+        await self._ask_again(schedule, budget, checking_disabled)
+        outcomes = schedule.outcomes
+        if follow:
+            for number, outcome in enumerate(outcomes):
+                if outcome.unfinished:
+                    outcomes[number] = await self._follow(outcome, questions[number], budget)
+        return outcomes
+
+    async def _ask_again(self, schedule: RetrySchedule, budget: QueryBudget, checking_disabled: bool) -> None:
+        """Make the tries of ``schedule``."""
         while (step := schedule.next_step(self._now())) is not None:
             if isinstance(step, float):
                 await trio.sleep(step)
@@ -127,8 +130,7 @@ class UpstreamGroup:
             try:
                 await self._try(schedule, last, budget, checking_disabled)
             finally:
-                last.upstream.last_tries.ended(answered=not schedule.unsettled)
-        return schedule.outcomes
+                last.upstream.last_tries.release(answered=not schedule.unsettled)
 
     @staticmethod
     async def _try(schedule: RetrySchedule, request: Request, budget: QueryBudget, checking_disabled: bool) -> None:
@@ -140,7 +142,7 @@ class UpstreamGroup:
             over_tcp=request.over_tcp,
             patience=request.patience,
         )
-        schedule.receive(upstream, outcomes_of(replies, upstream.text))
+        schedule.receive(upstream, [outcome_of(reply, upstream.text) for reply in replies])
 
     def doubt(self, answer: DnsAnswer, outcomes: Sequence[Outcome], budget: QueryBudget) -> str | None:
         """Return why a failure may not be the name's; ``None`` where it is, or where there is no failure."""

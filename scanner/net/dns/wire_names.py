@@ -12,20 +12,20 @@ from typing import Final
 MAX_NAME_WIRE: Final = 255
 _LABEL_SIZES: Final = [bytes((size,)) for size in range(64)]
 
-# Names of hosts, services and wildcards as they are seen in practice; any other octet takes the long way.
+# Names of hosts, services and wildcards as they are seen in practice; any other octet is for the general codec.
 _PLAIN_NAME = re.compile(rb"[a-z0-9_*-]{1,63}(?:\.[a-z0-9_*-]{1,63})*", re.ASCII)
 
 
 class NameNotEncodable(Exception):
-    """This text is no domain name that a question could carry. The message is for a person."""
+    """The text is not a domain name that a question could carry. The message is for a person."""
 
 
 class UnusualName(Exception):
-    """These octets are no name, or one that the general codec has to read."""
+    """The octets are not a name, or one that the general codec has to read."""
 
 
 def encode_name(name: str) -> bytes:
-    """The uncompressed wire form of a plain name (letters, digits, ``-``, ``_``, ``*``); raises :class:`NameNotEncodable`."""
+    """Return the uncompressed wire form of a plain name (letters, digits, ``-``, ``_``, ``*``). Raises :class:`NameNotEncodable`."""
     try:
         text = name.encode("ascii").lower()
     except UnicodeEncodeError:
@@ -50,7 +50,7 @@ def _what_is_wrong(text: bytes) -> str:
 
 
 def skip_name_untrusted(data: bytes, position: int) -> int:
-    """The offset after the name at ``position``; pointers are not followed, so the way is at most 255 octets."""
+    """Return the offset after the name at ``position``; pointers are not followed, so at most 255 octets are read."""
     try:
         limit = position + MAX_NAME_WIRE
         while position < limit:
@@ -69,7 +69,7 @@ def skip_name_untrusted(data: bytes, position: int) -> int:
 
 
 def read_name_untrusted(data: bytes, position: int) -> tuple[str, int]:
-    """The name at ``position`` in lower case, and the offset after it.
+    """Return the name at ``position`` in lower case, and the offset after it.
 
     Pointers may only go back behind everything read so far (RFC 1035 section 4.1.4 says "a prior occurrence"), which
     makes a loop impossible; length and labels are bounded beside that.

@@ -13,7 +13,7 @@ import trio
 from scanner.model.evidence import Failure
 from scanner.net.dns.resolver import AddressResolver
 from scanner.net.http.url_policy import refusal_reason
-from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED
+from scanner.net.sockets import CONNECT_ERRORS, EXHAUSTED, open_stream
 
 # Addresses of one host that are tried.
 MAX_ADDRESSES: Final = 3
@@ -65,7 +65,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses[:MAX_ADDRESSES]:
             with trio.move_on_after(CONNECT_SECONDS):
                 try:
-                    return _Stream(await _connect(address, port))
+                    return _Stream(await open_stream((address, port)))
                 except OSError as error:
                     failure = error
                     continue
@@ -82,7 +82,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             addresses = [host]
         else:
             answer = await self._resolver.resolve(host, ipv4=ipv4, ipv6=ipv6)
-            # IPv6 first, as whoever connects does (RFC 6724)
+            # IPv6 first, as clients connect (RFC 6724)
             addresses = sorted(answer.addresses, key=lambda address: ":" not in address)
             if not addresses:
                 raise FetchFailed(f"DNS says {answer.status} for {host}", blocked=True)
@@ -98,16 +98,6 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             if entry is not None:
                 raise FetchFailed(f"not asked: excluded by '{entry}'")
         return addresses
-
-
-async def _connect(address: str, port: int) -> trio.SocketStream:
-    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in address else trio.socket.AF_INET)
-    try:
-        await sock.connect((address, port))
-        return trio.SocketStream(sock)
-    except BaseException:
-        sock.close()
-        raise
 
 
 def _fetch_failed(failure: OSError | str) -> FetchFailed:
@@ -159,7 +149,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteError(_cause(error)) from None
 
     async def aclose(self) -> None:
-        # what is fetched has been read: nobody waits for a peer's close_notify
+        # what is fetched has been read: a peer's close_notify is not waited for
         stream = self._stream.transport_stream if isinstance(self._stream, trio.SSLStream) else self._stream
         await stream.aclose()
 

@@ -1,10 +1,10 @@
-"""What was fetched, kept on disk between runs for as long as it is valid.
+"""Disk cache of fetched answers between runs, each kept for as long as it is valid.
 
-One file for each answer, named by what was asked, written under another name and then renamed: any number of processes may
-use one directory, and none ever reads half a file. Only answers whose signature verified are given to it, and whoever
-takes one out verifies it again: the directory is no place of trust. Where it cannot be written, nothing is kept.
+One file for each answer, named by the hash of its key, written under another name and then renamed: any number of processes may
+use one directory, and none ever reads half a file. Only answers whose signature verified are put into it, and they are
+verified again when they are read: the directory is not trusted. Where it cannot be written, nothing is kept.
 
-Others may try to have us write or delete elsewhere: no link is followed, every file is opened relative to the directory's
+Other users may try to have us write or delete elsewhere: no link is followed, every file is opened relative to the directory's
 descriptor, a directory that others can change is not used, and only files that are recognised as ours are removed.
 """
 
@@ -34,7 +34,7 @@ MAX_BYTES: Final = 512 << 20
 MAX_FILES: Final = 50_000
 # The largest body that is fetched, and its head.
 MAX_FILE: Final = (64 << 20) + 65536
-# The directory is gone through before the first file is written and after so many more, or so many bytes.
+# The directory is swept before the first file is written and after so many more, or so many bytes.
 SWEEP_FILES: Final = 256
 SWEEP_BYTES: Final = 64 << 20
 # Sweeping goes below the bounds by this share, so that it is not done again at once.
@@ -51,9 +51,9 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def unsafe_reason(directory: str | Path) -> str | None:
-    """Why ``directory`` is not safe to keep files in, for a person; ``None`` where it is, or is not there yet.
+    """Return why ``directory`` is not safe to keep files in, for a person; ``None`` if it is, or does not exist yet.
 
-    As ssh judges files that it trusts: it and what is above it belong to this user or to root, and nobody else may change it.
+    The rule is that of ssh for files that it trusts: it and its parents belong to this user or to root, and no other may change it.
     A world-writable directory above with the sticky bit, such as ``/tmp``, is accepted.
     """
     path = Path(directory)
@@ -77,7 +77,7 @@ def unsafe_reason(directory: str | Path) -> str | None:
 
 
 class DiskCache:
-    """Answers by key. ``clock`` gives seconds since the epoch. All of it blocks for as long as a disk takes."""
+    """Answers by key. ``clock`` returns seconds since the epoch. All methods block for as long as the disk takes."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class DiskCache:
         self._bytes = 0
 
     def get(self, key: str) -> bytes | None:
-        """The answer that was put under ``key``, while it is valid. What is broken is as if it were not there."""
+        """Return the answer under ``key`` while it is valid, else ``None``; a damaged file counts as missing."""
         name = _name(key)
         try:
             with self._opened() as directory:
@@ -140,8 +140,10 @@ class DiskCache:
         self._bytes += len(body)
 
     def lock(self, key: str) -> int | None:
-        """Try to be the only process that fetches what belongs to ``key``. Something for ``unlock``, or ``None`` where another
-        one is at it; where the directory cannot be written nobody waits for anybody. Raises ``OSError`` then."""
+        """Try to become the only process that fetches ``key``. Return a descriptor for ``unlock``, or ``None`` if another process is it.
+
+        Raises ``OSError`` where the directory cannot be written; then no process waits for another.
+        """
         with self._opened(make=True) as directory:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(_lock_name(key), flags, 0o600, dir_fd=directory)
@@ -156,14 +158,14 @@ class DiskCache:
         return descriptor
 
     def unlock(self, key: str, descriptor: int) -> None:
-        """Let others have their turn. The file goes too: who waits for it finds the answer, and at worst fetches again."""
+        """Release the lock and remove its file. A process that waits for it finds the answer, and at worst fetches again."""
         with suppress(OSError), self._opened() as directory:
             _forget(directory, _lock_name(key))
         os.close(descriptor)
 
     @contextmanager
     def _opened(self, *, make: bool = False) -> Iterator[int]:
-        """A descriptor of the directory. Raises ``OSError`` where it is refused."""
+        """Open the directory and yield its descriptor. Raises ``OSError`` where it is refused."""
         if not self._usable:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         if make:
@@ -228,7 +230,7 @@ def _forget(directory: int, name: str) -> None:
 
 
 def _is_ours(directory: int, name: str) -> bool:
-    """The file is the start of an answer of ours, or empty as a lock is; or there is none."""
+    """Return True if the file begins like an answer of ours, is empty as a lock is, or does not exist."""
     try:
         start = _read(directory, name, len(MAGIC))
     except FileNotFoundError:
@@ -246,7 +248,7 @@ def _digest(*parts: bytes) -> bytes:
 
 
 def _read(directory: int, name: str, size: int = MAX_FILE) -> bytes:
-    """The content of a regular file of this user. No link is followed and no pipe waited for. Raises ``OSError``."""
+    """Return the content of a regular file of this user. No link is followed and no pipe waited for. Raises ``OSError``."""
     descriptor = os.open(name, _READ, dir_fd=directory)
     with os.fdopen(descriptor, "rb") as file:
         seen = os.fstat(descriptor)

@@ -1,13 +1,13 @@
-"""HTTP to the addresses that certificates name: AIA, OCSP, CRL. Nothing of it can hold up or harm the run.
+"""Fetches what certificates name by HTTP: issuers (AIA), OCSP, CRLs. Nothing of it can hold up or harm the run.
 
 httpcore speaks HTTP; connections are made here, so that names are asked of the run's own resolver, every address is
 checked (``scanner.net.http.url_policy``) and the connection goes to the address that was checked. Nothing is sent but the
 request: no cookies, no credentials, no proxies of the environment.
 
-Certificates of https servers are not judged: what is fetched is signed by its issuer, and is verified by that signature;
+Certificates of https servers are not verified: what is fetched is signed by its issuer, and is verified by that signature;
 a responder whose own certificate needs this very answer could not be asked otherwise.
 
-Faults of the other side are values (``Fetched.error``), as everywhere.
+Faults of the other side are values (``Fetched.error``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KEEP_ALIVE: Final = 10.0
 # many thousand times, and a firewall that drops packets costs seconds each time.
 FAILURES_UNTIL_DOWN: Final = 2
 DOWN_SECONDS: Final = 300.0
-# Hosts that are remembered; those that are in order are forgotten first.
+# Hosts that are remembered; those that can be reached are forgotten first.
 MAX_HOSTS: Final = 8192
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -82,7 +82,7 @@ class _Host:
     def __init__(self) -> None:
         self.limiter = trio.CapacityLimiter(MAX_PER_HOST)
         self.users = 0
-        self.served = False  # it has answered before, so a connection may have been kept
+        self.served = False  # has answered before, so a connection may have been kept
         self.failures = 0
         self.down_until = float("-inf")
         self.reason = ""
@@ -113,7 +113,7 @@ class Fetcher:
 
     @cached_property
     def pool(self) -> httpcore.AsyncConnectionPool:
-        """The connections; made when the first request is."""
+        """The connection pool, made at the first request."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -160,7 +160,7 @@ class Fetcher:
     async def _one(
         self, url: Url, kind: FetchKind, post: bytes | None, seconds: float
     ) -> tuple[Fetched | tuple[int, str], float]:
-        """One request: its answer, or status and target of a redirect; and the seconds that it took once it had its turn."""
+        """Make one request. Return its answer, or status and target of a redirect; and the seconds that it took once it had its turn."""
         host = self._host(url)
         host.users += 1
         try:
@@ -253,7 +253,7 @@ async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetch
         return Fetched(url.text, error=f"HTTP status {status}", status=status, content_type=content_type)
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"", b"identity"):
-        # it was asked for as it is; what unpacks to anything is not unpacked
+        # it was asked for as it is; compressed bodies may expand to anything
         return Fetched(url.text, error=f"sent as {encoding.decode('ascii', 'replace')[:40]}, which was not asked for")
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared[:20]) > kind.max_bytes:
@@ -265,7 +265,7 @@ async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetch
             if len(body) <= kind.max_bytes:
                 body += chunk
             else:
-                # httpcore's generators end in order only where the connection does
+                # httpcore's generators end cleanly only if the connection ends
                 response.extensions["network_stream"].give_up()
     except httpcore.TimeoutException:
         raise FetchFailed(f"it stopped after {len(body)} bytes", counts=True) from None
@@ -279,7 +279,7 @@ async def _read(url: Url, kind: FetchKind, response: httpcore.Response) -> Fetch
 
 
 def _joined(url: Url, location: bytes) -> str:
-    """The target of a redirect, which may be relative (RFC 9110 section 10.2.2); whether it is followed is decided later."""
+    """Return the target of a redirect, which may be relative (RFC 9110 section 10.2.2); whether it is followed is decided later."""
     try:
         return urljoin(url.text, location.decode("latin-1"))
     except ValueError:
@@ -296,9 +296,9 @@ async def open_fetcher(
     ipv4: bool = True,
     ipv6: bool = True,
 ) -> AsyncIterator[Fetcher]:
-    """A fetcher for the length of the block; its connections are closed at the end.
+    """Open a fetcher for the length of the block; its connections are closed at the end.
 
-    ``private`` allows private and loopback addresses; ``banned`` gives the entry that excludes a host name or address;
+    ``private`` allows private and loopback addresses; ``banned`` returns the entry that excludes a host name or address;
     ``turn`` is awaited before each request with the host's name or address, where the run's rate holds for them too.
     """
     fetcher = Fetcher(resolver, private=private, banned=banned, turn=turn, ipv4=ipv4, ipv6=ipv6)

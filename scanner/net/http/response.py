@@ -1,4 +1,4 @@
-"""The start of an HTTP/1.1 answer (RFC 9112): its status, the few fields that are evidence, and how its text begins.
+"""Reads the head of an HTTP/1.1 response (RFC 9112): its status and the few fields that are evidence.
 
 One request is sent on a connection that is then closed, so the body needs no framing: what has come of it when enough is
 read or the peer ends is kept.
@@ -16,9 +16,9 @@ from msgspec import Struct
 # The longest head that is read. Servers' own limits on what they send are 8 to 16 kB a field and 16 to 64 kB in all; a
 # longer one is cut by servers and proxies on the way too.
 MOST_HEAD: Final = 32_768
-# What is kept of a field, in characters: evidence for a person; a redirect longer than this is none that a person reads.
+# What is kept of a field, in characters: evidence for a person; no person reads a redirect longer than this.
 MOST_FIELD: Final = 1_000
-# Interim answers (RFC 9110 section 15.2) that are passed over: real servers send one.
+# Interim responses (RFC 9110 section 15.2) that are skipped: real servers send one.
 MOST_INTERIM: Final = 5
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
@@ -26,11 +26,11 @@ _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 class NotHttp(Exception):
-    """What came is no answer of HTTP/1."""
+    """The bytes are not a response of HTTP/1."""
 
 
 class HttpAnswer(Struct, frozen=True):
-    """What the head of a final answer says. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
+    """The head of a final response. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
     WWW-Authenticate; ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
 
     status: int
@@ -43,7 +43,7 @@ class HttpAnswer(Struct, frozen=True):
 
 
 def read_answer_untrusted(data: bytes) -> HttpAnswer | None:
-    """The answer that ``data`` begins with; ``None`` while its head is not complete. Raises ``NotHttp``."""
+    """Read the response that ``data`` begins with; ``None`` while its head is not complete. Raises ``NotHttp``."""
     at = 0
     for _ in range(MOST_INTERIM):
         start = data[at : at + 5]

@@ -1,7 +1,7 @@
-"""A message to one URL that a person named: an HTTP POST, tried again with patience, and taken to no other host.
+"""Posts a message to the URL of a webhook, with retries, and follows no redirect to another host.
 
-Unlike what certificates name (:mod:`scanner.net.http.fetch`), the URL is trusted: it may lead to this machine or its network, its
-name is looked up as this machine looks up names, and the certificate of an https server must be valid for the system's
+Unlike URLs in certificates (:mod:`scanner.net.http.fetch`), this one was given by a person and is trusted: it may lead to this machine
+or its network, its name is resolved by the system, and the certificate of an https server must be valid for the system's
 trust store (``SSL_CERT_FILE`` names another). URLs of webhooks are secrets: no message of ours shows more than the host.
 """
 
@@ -32,14 +32,14 @@ ALL_SECONDS: Final = 180.0
 # Redirects followed, within the host: from a path to another, as gateways do.
 MAX_REDIRECTS: Final = 3
 
-# A later try may end better (RFC 9110 section 15.6, RFC 6585 section 4, RFC 8470 section 5.2).
+# Statuses after which a later try may succeed (RFC 9110 section 15.6, RFC 6585 section 4, RFC 8470 section 5.2).
 _PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
 # Those that keep the method (RFC 9110 section 15.4); the others would turn the message into a question.
 _REDIRECTS: Final = frozenset({307, 308})
 
 
 class WebhookError(TlsweepError):
-    """The message was not taken; one line for a person, in which the URL's path, query and password are not."""
+    """The message was not accepted; one line for a person, without the URL's path, query and password."""
 
 
 class _Rejected(Exception):
@@ -52,7 +52,7 @@ class _Rejected(Exception):
 
 
 class Hook(Struct, frozen=True):
-    """Where messages go. ``shown`` is what may be printed of it."""
+    """The target of messages. ``shown`` is the part that may be printed."""
 
     url: Url
     authorization: bytes | None
@@ -81,15 +81,15 @@ def read_hook(text: str) -> Hook:
 async def deliver(
     hook: Hook, body: bytes, *, jitter: Random | None = None, context: ssl.SSLContext | None = None
 ) -> int:
-    """Post ``body`` (JSON) until it is taken; the number of tries that it took.
+    """Post ``body`` (JSON) until it is accepted. Return the number of tries.
 
-    ``context`` is for tests. Raises ``WebhookError``: it was refused, or nobody took it within all tries.
+    ``context`` is for tests. Raises ``WebhookError`` if it was refused, or not accepted in all tries.
     """
     jitter = jitter or Random()
     with trio.move_on_after(ALL_SECONDS):
         for number in range(1, TRIES + 1):
             try:
-                # a connection for each try: one that was kept could be the very trouble
+                # a connection for each try: one that was kept could be the cause
                 async with httpcore.AsyncConnectionPool(ssl_context=context or ssl.create_default_context()) as pool:
                     await _try(pool, hook, body)
             except _Rejected as refused:
@@ -144,7 +144,7 @@ async def _post(
     path = urlsplit(url.text)
     target = path.path + (f"?{path.query}" if path.query else "")
     request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=target)
-    # what it says beside its status is nobody's: it is not read
+    # only the status counts: the body is not read
     async with pool.stream(b"POST", request, headers=headers, content=body) as response:
         return response.status, {name.lower(): value for name, value in response.headers}
 
@@ -166,7 +166,7 @@ def _origin(url: Url) -> str:
 
 
 def _reason(error: BaseException) -> BaseException:
-    """What lies below the wrappings of httpcore and trio."""
+    """Return the innermost cause, below the wrappings of httpcore and trio."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     if isinstance(error, BaseExceptionGroup):

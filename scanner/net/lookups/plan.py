@@ -56,7 +56,7 @@ def _issuers_bytes(_key: object, answers: tuple[FetchedIssuer, ...]) -> int:
     return texts + sum([len(der) for answer in answers for der in answer.certificates])
 
 
-class Enquiries:
+class CertificateLookups:
     """Belongs to one run. ``aside`` is entered while a target waits for answers; ``online`` is ``--revocation online``."""
 
     def __init__(
@@ -314,7 +314,7 @@ def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certi
 
 
 @asynccontextmanager
-async def open_enquiries(
+async def open_lookups(
     resolver: AddressResolver,
     intermediates: Intermediates,
     pacer: Pacer,
@@ -324,8 +324,8 @@ async def open_enquiries(
     ipv6_usable: bool,
     cache: str | None,
     clock: Callable[[], float],
-) -> AsyncIterator[Enquiries]:
-    """Enquiries for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
+) -> AsyncIterator[CertificateLookups]:
+    """CertificateLookups for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
     directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
     opened: list[tuple[RevocationLookups, Fetcher]] = []
 
@@ -355,7 +355,7 @@ async def open_enquiries(
         return opened[0][0]
 
     try:
-        yield Enquiries(sources, intermediates, online=config.revocation == "online", aside=pacer.yield_slot)
+        yield CertificateLookups(sources, intermediates, online=config.revocation == "online", aside=pacer.yield_slot)
     finally:
         for _, fetcher in opened:
             await fetcher.aclose()

@@ -232,17 +232,17 @@ class RevocationLookups:
     async def _turn(self, key: str, kind: FetchKind) -> AsyncIterator[bytes | None]:
         """Alone among the processes that use the cache, to fetch what belongs to ``key``; gives what another one has put there
         while it was waited for. Whoever takes longer than fetching may is not waited for any longer."""
-        cache, lock, waited = self._cache, None, False
+        cache, lock = self._cache, None
         if cache is not None:
             try:
                 with trio.move_on_after(kind.seconds):
-                    while (lock := cache.lock(key)) is None:
-                        waited = True
+                    while (lock := cache.lock(key)) is None:  # noqa: ASYNC110 - it is another process that is waited for
                         await trio.sleep(WAIT_FOR_OTHERS)
             except OSError:
                 pass  # it cannot be written, so nobody shares anything
         try:
-            yield await self._kept(key) if waited else None
+            # another process may have put it there since it was looked for, waited for or not
+            yield None if cache is None else await self._kept(key)
         finally:
             if cache is not None and lock is not None:
                 cache.unlock(key, lock)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.endings import CLIENTS
-from scanner.diagnosis.clients.texts import ADDRESS_TEXTS, NAME_TEXTS, TEXTS
+from scanner.diagnosis.clients.texts import (
+    ADDRESS_TEXTS,
+    COMPARISONS_TEXTS,
+    NAME_TEXTS,
+    TEXTS,
+    TOO_COSTLY_TEXTS,
+    TOO_LONG_TEXTS,
+    UNVERIFIED_TEXTS,
+    USAGE_TEXTS,
+)
 
 
 def test_codes_and_clients_are_known() -> None:
     assert set(TEXTS) <= set(CODES)
-    for texts in (*TEXTS.values(), NAME_TEXTS, ADDRESS_TEXTS):
+    others = (NAME_TEXTS, ADDRESS_TEXTS, UNVERIFIED_TEXTS, TOO_LONG_TEXTS, COMPARISONS_TEXTS, TOO_COSTLY_TEXTS)
+    for texts in (*TEXTS.values(), *USAGE_TEXTS.values(), *others):
         assert set(texts) <= set(CLIENTS)
         assert all(text and text == text.strip() for text in texts.values())
 

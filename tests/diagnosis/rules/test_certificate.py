@@ -15,7 +15,7 @@ from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.engine import diagnose
 from scanner.diagnosis.rules.certificate import CONSEQUENCES
 from scanner.model.evidence import Stage
-from scanner.trust import step_budget as budget
+from scanner.trust import step_budget
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from tests.helpers import pki
 from tests.helpers.evidence import (
@@ -310,7 +310,7 @@ def test_a_chain_too_costly_to_judge_is_an_error_where_a_client_gives_up_too() -
     maze = [pki.authority("Below", issuers[0], serial=200 + place) for place in range(24)]
     deep = pki.certificate(HOST, issuer=maze[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget.StepBudget.__init__, "__defaults__", (200,))
+        patch.setattr(step_budget.StepBudget.__init__, "__defaults__", (200,))
         many = diagnosed(sent(deep, *maze, *issuers))
         few = diagnosed(sent(deep, maze[0], issuers[0]))
     assert (codes(many)[-1], many.outcome) == ("too-costly-to-judge", "fail")

@@ -7,16 +7,24 @@ from typing import Any
 
 import pytest
 
-from scanner.fleet.diff.target_states import MAX_CODES, MAX_LEAVES, Change, State, categories_of, change_of, row_of
+from scanner.fleet.diff.target_states import (
+    MAX_CODES,
+    MAX_LEAVES,
+    Change,
+    TargetState,
+    categories_of,
+    change_of,
+    row_of,
+)
 from tests.fleet.diff.test_comparison import A, B, seen
 
 C = "cc" * 32
 E, W, N = "error", "warning", "note"
 
 
-def state(finding: dict[str, Any]) -> State:
+def state(finding: dict[str, Any]) -> TargetState:
     """As the table gives it back."""
-    return State(*row_of(0, finding)[4:])
+    return TargetState(*row_of(0, finding)[4:])
 
 
 def became(old: dict[str, Any], new: dict[str, Any], *before: str) -> tuple[set[str], Change]:

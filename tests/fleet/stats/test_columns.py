@@ -45,7 +45,7 @@ def test_rows_are_kept_by_run() -> None:
 
 def test_names_of_the_inventory_s_columns() -> None:
     made = [finding(1, tags={"owner": "a"}), finding(2, tags={"site": None, "owner": 5})]
-    assert columns_of(made).columns == {"owner", "site"}
+    assert list(columns_of(made).columns) == ["owner", "site"]
 
 
 def test_findings_without_a_diagnosis_may_tell_the_fleet_something() -> None:

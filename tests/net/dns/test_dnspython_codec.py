@@ -91,7 +91,7 @@ def test_records_of_other_types() -> None:
         struct.pack("!6H", 1, 0x8180, 1, 0, 0, 1) + question().wire + b"\0\0\x29\4\xd0\0\0\0\0\0\4\0\x0f\0\x09",
     ],
 )
-def test_what_is_no_message_is_one_error(data: bytes) -> None:
+def test_malformed_messages_raise_one_error(data: bytes) -> None:
     with pytest.raises(MalformedAnswer):
         dnspython_codec.read_answer_untrusted(data, question())
 

@@ -26,48 +26,48 @@ def answer(rcode: int) -> DnsResponse:
     return DnsResponse(rcode, 0, (), (), False, None, None, False, (), ())
 
 
-def test_a_failure_is_nothing_while_others_are_answered() -> None:
+def test_failures_beside_answers_do_not_make_a_resolver_suspect() -> None:
     health = Health("192.0.2.53", 0.0)
-    health.usable(5.0)
-    assert not health.failed(4.0, 7.0)
-    assert health.failed(5.5, 8.0)
-    assert not health.failed(5.6, 8.0), "it is suspect already"
+    health.note_usable(5.0)
+    assert not health.note_failure(4.0, 7.0)
+    assert health.note_failure(5.5, 8.0)
+    assert not health.note_failure(5.6, 8.0), "it is suspect already"
 
 
 def test_refusals_of_a_moment_are_overload() -> None:
     health = Health("192.0.2.53", 0.0)
-    health.usable(5.0)
-    assert not health.failed(5.1, 5.2, refused=True)
-    assert not health.failed(5.9, 5.95, refused=True)
-    assert health.failed(6.1, 6.11, refused=True)
+    health.note_usable(5.0)
+    assert not health.note_failure(5.1, 5.2, refused=True)
+    assert not health.note_failure(5.9, 5.95, refused=True)
+    assert health.note_failure(6.1, 6.11, refused=True)
 
 
-def test_after_a_sign_of_life_dead_names_are_left_alone_for_a_while() -> None:
+def test_failures_right_after_an_answered_test_do_not_count() -> None:
     health = Health("192.0.2.53", 0.0)
-    assert health.failed(0.0, 3.0)
-    assert health.lives(3.1) is None and not health.suspect
-    assert not health.failed(3.2, 3.5)
-    assert health.failed(3.2, 3.2 + TRUSTED_SECONDS)
+    assert health.note_failure(0.0, 3.0)
+    assert health.mark_answering(3.1) is None and not health.suspect
+    assert not health.note_failure(3.2, 3.5)
+    assert health.note_failure(3.2, 3.2 + TRUSTED_SECONDS)
 
 
-def test_what_is_said_of_a_resolver_that_fell_silent() -> None:
+def test_report_of_a_resolver_that_fell_silent() -> None:
     health = Health("192.0.2.53", 6 * 3600 + 12 * 60)
-    health.usable(3.0)
-    health.failed(4.0, 7.0)
-    state = health.declare(Service.SILENT, 12.0)
+    health.note_usable(3.0)
+    health.note_failure(4.0, 7.0)
+    state = health.mark_down(Service.SILENT, 12.0)
     assert state.text == "the resolver 192.0.2.53 answered nobody since 06:12:03 UTC"
     assert health.failure() == NoAnswer(DnsStatus.TIMEOUT, state.text)
     assert health.patience(12.0) == OUTAGE_PATIENCE and health.patience(1000.0) == 0.0
-    back = health.lives(50.0)
+    back = health.mark_answering(50.0)
     assert back is not None and back.service is Service.ANSWERING
     assert back.text == "the resolver 192.0.2.53 answers again, after 06:12:03 UTC"
     assert health.patience(50.0) == float("inf") and health.state is None
 
 
-def test_what_is_said_of_one_that_never_answered() -> None:
+def test_report_of_a_resolver_that_never_answered() -> None:
     health = Health("192.0.2.53", 0.0)
-    health.failed(1.0, 4.0)
-    state = health.declare(Service.UNREACHABLE, 4.0, "connection refused")
+    health.note_failure(1.0, 4.0)
+    state = health.mark_down(Service.UNREACHABLE, 4.0, "connection refused")
     assert state.text == (
         "the resolver 192.0.2.53 could not be reached since 00:00:01 UTC and never before in this run: connection refused"
     )
@@ -88,7 +88,7 @@ def test_what_is_said_of_one_that_never_answered() -> None:
         ([SILENT], Service.SILENT),
     ],
 )
-def test_what_replies_show(replies: list[DnsResponse | NoAnswer], service: Service) -> None:
+def test_service_is_the_best_that_replies_show(replies: list[DnsResponse | NoAnswer], service: Service) -> None:
     assert service_seen(replies)[0] is service
 
 

@@ -10,7 +10,7 @@ from trio.testing import MockClock, trio_test
 
 from scanner.net.dns import health, message_wire
 from scanner.net.dns.health import Health, ResolverState, Service
-from scanner.net.dns.liveness import KNOWN, LifeWatch
+from scanner.net.dns.liveness import KNOWN, LivenessTest
 from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.reply import SILENT, NoAnswer
 
@@ -48,20 +48,20 @@ async def watch(asked: Asked, *, answered: Sequence[str] = ()) -> tuple[list[Res
     health = Health("192.0.2.53", 0.0)
     now = trio.current_time
     if answered:
-        health.usable(now())
-    health.failed(now() + 0.001, now())
-    life = LifeWatch(health, asked, 3.0, now)
+        health.note_usable(now())
+    health.note_failure(now() + 0.001, now())
+    life = LivenessTest(health, asked, 3.0, now)
     life.answered.extend(map(question, answered))
     life.waiting.append(question("dead.example"))
     states: list[ResolverState] = []
     given_up: list[float] = []
-    await life.until_it_lives(states.append, lambda: given_up.append(now()))
+    await life.wait_until_answering(states.append, lambda: given_up.append(now()))
     assert not health.suspect and health.state is None
     return states, given_up
 
 
 @trio_test
-async def test_one_that_lives_is_cleared_at_once_and_nothing_is_said(clock: MockClock) -> None:
+async def test_resolver_that_answers_the_test_is_cleared_without_a_report(clock: MockClock) -> None:
     asked = Asked(0.0)
     assert await watch(asked, answered=["a.example"]) == ([], [])
     assert trio.current_time() < 0.5, "the dead name is not waited for"
@@ -69,7 +69,7 @@ async def test_one_that_lives_is_cleared_at_once_and_nothing_is_said(clock: Mock
 
 
 @trio_test
-async def test_lost_questions_of_life_are_repeated_and_then_asked_over_tcp(clock: MockClock) -> None:
+async def test_lost_test_questions_are_repeated_and_then_asked_over_tcp(clock: MockClock) -> None:
     asked = Asked(0.0, over_tcp=True)
     assert await watch(asked, answered=["a.example"]) == ([], [])
     assert [tcp for _time, name, tcp in asked.asked if name == "a.example"] == [False, False, True]

@@ -10,7 +10,7 @@ from scanner.net.dns.loopback_names import is_localhost, localhost
 @pytest.mark.parametrize(
     ("name", "expected"), [("localhost", True), ("a.localhost", True), ("notlocalhost", False), ("localhost.a", False)]
 )
-def test_which_names(name: str, expected: bool) -> None:
+def test_names_below_localhost_are_loopback(name: str, expected: bool) -> None:
     assert is_localhost(name) is expected
 
 
@@ -18,5 +18,5 @@ def test_which_names(name: str, expected: bool) -> None:
     ("ipv4", "ipv6", "expected"),
     [(True, True, ("127.0.0.1", "::1")), (True, False, ("127.0.0.1",)), (False, True, ("::1",))],
 )
-def test_families(ipv4: bool, ipv6: bool, expected: tuple[str, ...]) -> None:
+def test_only_the_wanted_families_are_returned(ipv4: bool, ipv6: bool, expected: tuple[str, ...]) -> None:
     assert localhost(ipv4, ipv6).addresses == expected

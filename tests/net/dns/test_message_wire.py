@@ -94,7 +94,7 @@ def test_only_errors_of_reading_may_leave_the_question_out() -> None:
 # --- answers -------------------------------------------------------------------------------------
 
 
-def test_addresses() -> None:
+def test_answers_with_addresses_are_read() -> None:
     asked = question()
     found = message_wire.read_answer_untrusted(
         response(asked, record(C00C, A, bytes([192, 0, 2, 1]), ttl=60), record(C00C, A, bytes([192, 0, 2, 2]), ttl=30)),
@@ -221,7 +221,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
-def test_the_unusual_goes_the_long_way(data: bytes) -> None:
+def test_unusual_messages_are_left_to_the_general_codec(data: bytes) -> None:
     assert message_wire.read_answer_untrusted(data, question()) is None
 
 
@@ -240,7 +240,7 @@ def test_caa_and_tlsa_are_kept_as_they_stand() -> None:
     assert found is not None and found.records == (b"\3\1\1short", b"") and found.cname == ("b",)
 
 
-def test_other_types_are_never_read_here() -> None:
+def test_other_types_are_left_to_the_general_codec() -> None:
     assert message_wire.read_answer_untrusted(response(question(16)), question(16)) is None
 
 
@@ -259,7 +259,7 @@ _names = st.lists(_labels, min_size=1, max_size=5).map(".".join)
     text=st.text(max_size=10),
     soa=st.booleans(),
 )
-def test_both_ways_read_the_same(
+def test_both_readers_agree(
     name: str, chain: list[str], addresses: list[str], ttl: int, rcode: int, text: str, soa: bool
 ) -> None:
     asked = question(A, name)

@@ -126,7 +126,7 @@ def test_only_addresses_that_compare(first: tuple[str, ...], given: tuple[str, .
     ],
     ids=["nobody vouches either", "another name's", "reset", "not there"],
 )
-def test_what_proves_nothing(behind: Any) -> None:
+def test_failures_that_prove_nothing(behind: Any) -> None:
     found, scenario = asked([Single((OTHER,))], {OTHER: behind})
     assert found == () and scenario.order() == [OTHER]
 
@@ -144,7 +144,7 @@ def test_the_next_one_is_asked_until_there_is_one() -> None:
     assert [single.asked for single in singles] == [1, 1, 1, 0]
 
 
-def test_bounded() -> None:
+def test_only_so_many_resolvers_are_asked() -> None:
     singles = [Single(()) for _ in range(MAX_ASKED + 2)]
     asked(singles, {})
     assert sum(single.asked for single in singles) == MAX_ASKED

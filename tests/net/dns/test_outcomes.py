@@ -40,7 +40,7 @@ REFUSED = Outcome(DnsStatus.REFUSED, resolver="r")
         ((QUIET,), DnsStatus.TIMEOUT, (), None),
     ],
 )
-def test_two_families(
+def test_outcomes_of_two_families_are_merged(
     outcomes: tuple[Outcome, ...], status: DnsStatus, addresses: tuple[str, ...], words: str | None
 ) -> None:
     answer = merge_families(outcomes, 1.5)
@@ -90,7 +90,7 @@ def test_an_answer_that_stops_at_a_cname_is_unfinished_unless_an_soa_ends_it() -
     assert not outcome_of(DnsResponse(3, 0, cname=("b",)), "r").unfinished
 
 
-def test_continuing_a_chain() -> None:
+def test_followed_cname_joins_both_chains() -> None:
     first = Outcome(
         DnsStatus.NODATA, cname=("b",), ttl=50, authenticated=True, unfinished=True, extended_errors=((3, ""),)
     )

@@ -60,13 +60,13 @@ def run(
             if mark in in_flight:
                 in_flight.discard(mark)
                 answered += 1
-                pace.answered(mark, 2, now, good=True)
+                pace.note_answer(mark, 2, now, good=True)
         waiting_answers.clear()
         while len(in_flight) < pace.limit and pace.take(now, 2):
             in_flight.add(pace.sent)
             resolver.arrive(pace.sent)
         if len(in_flight) >= pace.limit:
-            pace.waiting()
+            pace.note_full()
     return answered
 
 
@@ -93,14 +93,14 @@ def test_an_answer_proves_that_what_was_sent_before_it_was_read() -> None:
     marks = []
     while pace.take(0.0, 2):
         marks.append(pace.sent)
-    pace.answered(marks[-2], 2, 0.0, good=True)
+    pace.note_answer(marks[-2], 2, 0.0, good=True)
     freed = 0
     while pace.take(0.0, 2):
         freed += 2
     assert freed == BURST - 2, "all but the one that was sent after it"
 
 
-def test_a_stall_of_ours_is_no_burst() -> None:
+def test_no_burst_follows_a_stall_of_ours() -> None:
     resolver = Resolver(interval=0.0005, latency=0.05)
     pace = Pace()
     run(resolver, pace, seconds=10, stall=(3, 5))
@@ -115,7 +115,7 @@ def test_a_slow_resolver_is_not_given_a_window_that_fills_its_buffer() -> None:
     assert pace.limit <= START_LIMIT * STEP
 
 
-def test_a_distant_resolver_gets_a_window_that_uses_it() -> None:
+def test_window_of_a_distant_resolver_grows_to_use_it() -> None:
     pace = Pace()
     rate = run(Resolver(interval=0.00001, latency=0.3), pace, seconds=30) / 30
     assert rate > 800 and pace.limit > 300
@@ -127,24 +127,24 @@ def test_the_first_loss_halves_the_window_and_its_companions_do_not_again() -> N
     for _ in range(30):
         assert pace.take(0.0, 2)
         marks.append(pace.sent)
-    pace.lost(marks[0])
+    pace.note_loss(marks[0])
     assert pace.limit == 32
     for mark in marks:
-        pace.lost(mark)
+        pace.note_loss(mark)
     assert pace.limit == 32 and pace.losses == 31, "one event of the time before the window was halved"
     assert pace.take(0.0, 2)
-    pace.lost(pace.sent)
+    pace.note_loss(pace.sent)
     assert pace.limit == 16
     for _ in range(10):
         pace.take(100.0, 2)
-        pace.lost(pace.sent)
+        pace.note_loss(pace.sent)
     assert pace.limit == MIN_LIMIT
 
 
 def test_after_a_loss_the_window_comes_back_slowly() -> None:
     pace = Pace(64)
     pace.take(0.0, 2)
-    pace.lost(pace.sent)
+    pace.note_loss(pace.sent)
     resolver = Resolver(interval=0.00001, latency=0.05)
     run(resolver, pace, seconds=1.0)
     assert 32 < pace.limit <= 56
@@ -157,7 +157,7 @@ def test_names_that_fail_do_not_narrow_the_window() -> None:
     pace = Pace()
     for number in range(1000):
         if pace.take(number * 1.0, 2) and number % 10 == 0:
-            pace.answered(pace.sent, 2, number * 1.0, good=True)
+            pace.note_answer(pace.sent, 2, number * 1.0, good=True)
     assert pace.limit >= START_LIMIT
 
 
@@ -165,5 +165,5 @@ def test_the_window_grows_only_where_somebody_waits() -> None:
     pace = Pace()
     for number in range(5000):
         assert pace.take(number * 0.01, 2)
-        pace.answered(pace.sent, 2, number * 0.01, good=True)
+        pace.note_answer(pace.sent, 2, number * 0.01, good=True)
     assert pace.limit == START_LIMIT

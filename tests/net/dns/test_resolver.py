@@ -258,7 +258,7 @@ async def test_cancellation_is_clean_at_any_moment(clock: MockClock) -> None:
         assert (await resolver.resolve("v4.example")).addresses == ("127.0.0.4",)
 
 
-def test_the_promised_interface() -> None:
+def test_module_exports_its_interface() -> None:
     assert set(resolver_module.__all__) >= {"Resolver", "open_resolver", "ResolverConfigError", "ResolverStatistics"}
 
 

@@ -219,7 +219,7 @@ async def test_no_resolver_can_be_sent_to(clock: MockClock) -> None:
 
 
 @trio_test
-async def test_everything_malformed(clock: MockClock) -> None:
+async def test_malformed_answers_are_reported(clock: MockClock) -> None:
     def script(query: bytes, tcp: bool) -> Arrivals:
         return [(0.1, query[:2] + b"\x81\x80\0\1\xff\xff\0\0\0\0" + query[12:-11] + b"\xc0")]
 

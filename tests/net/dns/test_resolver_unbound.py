@@ -199,7 +199,7 @@ def resolved(server: str, name: str) -> DnsAnswer:
         ("dangling.test", DnsStatus.NXDOMAIN, (), ("gone.test",)),
     ],
 )
-def test_outcomes(
+def test_outcomes_of_a_real_resolver(
     unbound: str, name: str, status: DnsStatus, addresses: tuple[str, ...], cname: tuple[str, ...]
 ) -> None:
     answer = resolved(unbound, name)

@@ -48,7 +48,7 @@ async def test_no_more_last_tries_than_places(clock: MockClock) -> None:
     with trio.move_on_after(1) as scope:
         await tries.take(wait=True)
     assert scope.cancelled_caught
-    tries.ended(answered=True)
+    tries.release(answered=True)
     assert await tries.take(wait=True)
 
 
@@ -57,5 +57,5 @@ async def test_last_tries_end_when_they_bring_nothing_and_one_answer_renews_them
     tries = LastTries()
     for answered in (*(False,) * (tcp_exchange.FRUITLESS_TRIES - 1), True, *(False,) * tcp_exchange.FRUITLESS_TRIES):
         assert await tries.take(wait=True)
-        tries.ended(answered=answered)
+        tries.release(answered=answered)
     assert not await tries.take(wait=True) and not await tries.take(wait=False)

@@ -108,7 +108,7 @@ async def test_a_deadline_that_is_over_already_ends_the_waiting_at_once(clock: M
 
 
 @trio_test
-async def test_a_socket_that_is_lent_anew_has_a_deadline_anew(clock: MockClock) -> None:
+async def test_each_exchange_on_a_socket_has_its_own_deadline(clock: MockClock) -> None:
     quiet = False
 
     def script(query: bytes, tcp: bool) -> Arrivals:

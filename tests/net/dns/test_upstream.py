@@ -68,7 +68,7 @@ async def test_two_questions_in_one_exchange(clock: MockClock) -> None:
         ]
         assert trio.current_time() - 0.5 < 0.01 + clock.current_time() and 9.4 < budget.left <= 9.5
         statistics = upstream.statistics()
-        assert (statistics.questions, statistics.answers, statistics.peak_in_flight, statistics.long_way) == (
+        assert (statistics.questions, statistics.answers, statistics.peak_in_flight, statistics.general_codec) == (
             2,
             2,
             1,
@@ -106,7 +106,7 @@ async def test_truncated_answers_come_over_tcp(clock: MockClock) -> None:
         [reply, _none] = await upstream.exchange(both("large.example"), QueryBudget(10))
         assert isinstance(reply, DnsResponse) and len(reply.addresses) == 200
         statistics = upstream.statistics()
-        assert statistics.over_tcp == 3 and statistics.long_way == 1
+        assert statistics.over_tcp == 3 and statistics.general_codec == 1
         assert network.opened == 2 + 3
 
 

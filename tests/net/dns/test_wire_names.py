@@ -56,7 +56,7 @@ def test_a_name_and_what_stands_behind_it(data: bytes, position: int, name: str,
     "data",
     [b"", b"\3ab", b"\3abc", b"\xc0", b"\xc0\0", b"\1a\xc0\0", b"\1a\xc0\x09", b"\x80a\0", b"\1 \0", b"\3a.b\0", b"\0"],
 )
-def test_what_is_no_plain_name(data: bytes) -> None:
+def test_names_that_are_not_plain_are_refused(data: bytes) -> None:
     with pytest.raises(UnusualName):
         wire_names.read_name_untrusted(data, 0)
 

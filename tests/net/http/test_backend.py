@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from scanner.net.http import backend
 from scanner.net.http.fetch import ISSUERS, Fetcher, open_fetcher
+from scanner.net.sockets import open_stream
 from tests.helpers.http import Names, Server, ok, redirect, serving
 
 # Addresses that nobody here reaches: what would go there goes to the test's server.
@@ -35,15 +36,15 @@ class World:
 @asynccontextmanager
 async def world(zone: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **options: Any) -> AsyncIterator[World]:
     dialled: list[str] = []
-    real = backend._connect
+    real = open_stream
     names = Names(zone)
     async with serving({"/x": ok(b"x")}) as server, open_fetcher(names, **options) as fetcher:
 
-        async def connect(address: str, port: int) -> trio.SocketStream:
-            dialled.append(address)
-            return await real("127.0.0.1", server.port)
+        async def connect(to: tuple[str, int]) -> trio.SocketStream:
+            dialled.append(to[0])
+            return await real(("127.0.0.1", server.port))
 
-        monkeypatch.setattr(backend, "_connect", connect)
+        monkeypatch.setattr(backend, "open_stream", connect)
         yield World(server, fetcher, names, dialled)
 
 
@@ -150,13 +151,13 @@ def test_private_addresses_where_they_are_allowed(monkeypatch: pytest.MonkeyPatc
 def test_each_address_is_tried_and_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[float, str]] = []
 
-    async def connect(address: str, port: int) -> trio.SocketStream:
-        tried.append((trio.current_time(), address))
-        if address == PUBLIC_6:
+    async def connect(to: tuple[str, int]) -> trio.SocketStream:
+        tried.append((trio.current_time(), to[0]))
+        if to[0] == PUBLIC_6:
             raise OSError(111, "Connection refused")
         return await trio.sleep_forever()
 
-    monkeypatch.setattr(backend, "_connect", connect)
+    monkeypatch.setattr(backend, "open_stream", connect)
 
     async def main() -> None:
         zone = {"ca.example": [PUBLIC, "1.2.3.5", PUBLIC_6, "1.2.3.6"]}

@@ -55,7 +55,7 @@ def test_a_newer_answer_takes_the_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", range(0, 90, 7))
-def test_a_changed_byte_is_noticed(place: int, tmp_path: Path) -> None:
+def test_changed_byte_makes_a_file_unusable(place: int, tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, clock=Clock())
     cache.put("key", b"body" * 20, NOW + 1)
     [path] = files(tmp_path)
@@ -67,7 +67,7 @@ def test_a_changed_byte_is_noticed(place: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, 40, 70, -1])
-def test_half_a_file(keep: int, tmp_path: Path) -> None:
+def test_truncated_file_has_no_answer(keep: int, tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, clock=Clock())
     cache.put("key", b"body" * 20, NOW + 1)
     [path] = files(tmp_path)
@@ -75,7 +75,7 @@ def test_half_a_file(keep: int, tmp_path: Path) -> None:
     assert cache.get("key") is None
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_anything_but_a_regular_file_is_not_read(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, clock=Clock())
     cache.put("key", b"body", NOW + 1)
     [path] = files(tmp_path)

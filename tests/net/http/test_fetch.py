@@ -69,7 +69,7 @@ def test_a_body_and_what_is_sent_to_get_it() -> None:
     run(main)
 
 
-def test_posting() -> None:
+def test_post_follows_only_redirects_that_keep_the_method() -> None:
     async def main() -> None:
         async with world({"/": ok(b"0"), "/moved": redirect("/", "307 x"), "/see": redirect("/", "303 x")}) as given:
             server, fetcher, base = given

@@ -16,7 +16,7 @@ HEAD = (
 )
 
 
-def test_the_fields() -> None:
+def test_fields_of_a_response() -> None:
     answer = read_answer_untrusted(HEAD + b"hello")
     assert answer is not None
     assert (answer.status, answer.server, answer.location, answer.challenge, answer.length) == (

@@ -101,7 +101,7 @@ def test_what_the_standard_library_holds_for_special_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "www.example.org", "1.2.3", "0x7f.0.0.1", "127.1"])
-def test_what_is_no_address(text: str) -> None:
+def test_texts_that_are_not_addresses_are_refused(text: str) -> None:
     assert refusal_reason(text, private=True)
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_address(text: str) -> None:
         ("http://under_score.example/", Url("http://under_score.example/", "http", "under_score.example", 80)),
     ],
 )
-def test_urls(text: str, read: Url) -> None:
+def test_urls_are_read_and_normalised(text: str, read: Url) -> None:
     assert read_url_untrusted(text) == read
     assert read_url_untrusted(read.text) == read
 

@@ -84,13 +84,13 @@ def test_a_pause_that_is_asked_for_is_kept_within_reason() -> None:
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "404 Not Found", "410 Gone"])
-def test_a_refusal_is_not_argued_with(status: str) -> None:
+def test_refused_message_is_not_sent_again(status: str) -> None:
     result, server, _ = post(ok(b"", status=status))
     assert f"HTTP status {status[:3]}" in str(result)
     assert len(server.asked) == 1
 
 
-def test_silence_ends() -> None:
+def test_silence_ends_in_time() -> None:
     async def silent(stream: trio.abc.Stream, asked: Asked) -> None:
         await trio.sleep_forever()
 
@@ -99,11 +99,11 @@ def test_silence_ends() -> None:
     assert seconds <= webhook.ALL_SECONDS + 1
 
 
-def test_what_is_no_http() -> None:
+def test_answer_that_is_not_http_is_tried_again() -> None:
     assert "in 6 tries" in str(post(b"220 mail.example ESMTP\r\n")[0])
 
 
-def test_nobody_listens() -> None:
+def test_closed_port_is_tried_six_times() -> None:
     async def run() -> None:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
@@ -161,7 +161,7 @@ def test_a_password_is_sent_and_never_shown() -> None:
     "text",
     ["", "hooks.example", "ftp://hooks.example/", "https://", f"https://a@b@/{SECRET}", f"http://h:99999/{SECRET}"],
 )
-def test_what_is_no_webhook(text: str) -> None:
+def test_invalid_webhook_urls_are_refused(text: str) -> None:
     with pytest.raises(WebhookError, match="cannot be used") as raised:
         read_hook(text)
     assert SECRET not in str(raised.value)

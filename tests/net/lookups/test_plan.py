@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, Probe, RevocationAnswer
-from scanner.net.lookups.plan import MAX_LEVELS, MAX_URLS, Enquiries, open_enquiries
+from scanner.net.lookups.plan import MAX_LEVELS, MAX_URLS, CertificateLookups, open_lookups
 from scanner.net.lookups.sources import Bundle
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
@@ -97,12 +97,12 @@ class Run:
         self.fakes = fakes
         pool = Intermediates(shipped=False)
         self.verifier = ChainVerifier([pki.store(*(anchors or (ROOT,)))], public_roots=frozenset(), intermediates=pool)
-        self.enquiries = Enquiries(lambda: cast(Any, fakes), pool, online=online, aside=fakes.stand_aside)
+        self.lookups = CertificateLookups(lambda: cast(Any, fakes), pool, online=online, aside=fakes.stand_aside)
 
     async def of(self, *probes: Probe, at: float = AT) -> Evidence:
         seen = evidence.evidence(*[evidence.at(probe, f"192.0.2.{place}") for place, probe in enumerate(probes, 1)])
         again = partial(evidence.verdicts, seen, self.verifier, at)
-        found, _ = await self.enquiries.ask(seen, again(), at, again)
+        found, _ = await self.lookups.ask(seen, again(), at, again)
         return found
 
     def said(self, seen: Evidence) -> list[str]:
@@ -413,7 +413,7 @@ def test_a_certificate_that_an_issuer_had_to_be_fetched_for_is_asked_about_too()
 # --- put together --------------------------------------------------------------------------------
 
 
-def test_over_the_network() -> None:
+def test_time_over_the_network() -> None:
     """The whole way: a private responder on loopback, and the same without leave to go there."""
 
     async def main(private: bool) -> tuple[list[str], list[str]]:
@@ -431,7 +431,7 @@ def test_over_the_network() -> None:
             pacer = Pacer(
                 concurrency=1, rate=1000, concurrency_per_address=None, rate_per_address=None, polite_to_loopback=True
             )
-            async with open_enquiries(
+            async with open_lookups(
                 Names({"ca.test": ["127.0.0.1"]}),
                 pool,
                 pacer,
@@ -440,10 +440,10 @@ def test_over_the_network() -> None:
                 ipv6_usable=False,
                 cache=None,
                 clock=lambda: AT,
-            ) as enquiries:
+            ) as lookups:
                 seen = evidence.evidence(sent(leaf))
                 again = partial(evidence.verdicts, seen, verifier)
-                found, _ = await enquiries.ask(seen, again(), AT, again)
+                found, _ = await lookups.ask(seen, again(), AT, again)
             return codes(evidence.diagnosed(found, verifier)), server.targets
 
     assert trio.run(main, True) == (

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from scanner.caching import bounded_memo
 from scanner.codec.encode import LONGEST_ANSWER, MAX_ANSWERS
 from scanner.codec.json_safe import safe_text
-from scanner.diagnosis.case import Case
-from scanner.diagnosis.chain_report import report_of
-from scanner.diagnosis.parts import part_of
 from scanner.model.evidence import RevocationAnswer
-from scanner.model.findings import CrlRecord, OcspRecord, RevocationRecord
+from scanner.model.findings import CrlRecord, EndpointRecord, OcspRecord, RevocationRecord
 from scanner.times import moment
 from scanner.trust.revocation import answer_bytes
 from scanner.trust.verdicts import ChainVerdict
@@ -20,35 +17,30 @@ from scanner.trust.verdicts import ChainVerdict
 _TIMES: Final = ("this_update", "next_update", "produced_at", "revoked_at")
 
 
-def revocation_records(case: Case) -> tuple[OcspRecord | None, CrlRecord | None]:
-    """Return the fields ``ocsp`` and ``crl`` of one address; ``None`` where there is nothing to say."""
-    verdict, flight, answers = case.verdict, case.flight, case.evidence.revocation
-    asked = (
-        None if verdict is None or not answers else part_of(verdict).revocation.get(answers, _records, verdict, answers)
-    )
-    ocsp, crl = asked or (None, None)
-    if flight is not None and flight.ocsp_response is not None:
-        stapled = OcspRecord(stapled=True, bytes=len(flight.ocsp_response))
-        report = report_of(case)
-        staple = None if report is None else report.staple
-        if staple is not None:
-            stapled["status"] = staple.status
-            stapled.update(_facts(staple))
-        if ocsp is not None:
-            stapled["answers"] = ocsp["answers"]
-        ocsp = stapled
-    return ocsp, crl
-
-
-def _records(verdict: ChainVerdict, answers: Sequence[RevocationAnswer]) -> tuple[OcspRecord | None, CrlRecord | None]:
-    """Return what responders and lists said of the certificates of a path."""
-    path = {certificate.sha256 for certificate in verdict.path}
+def revocation_fields(
+    verdict: ChainVerdict | None,
+    answers: Sequence[RevocationAnswer],
+    stapled: bytes | None,
+    staple: RevocationAnswer | None,
+) -> EndpointRecord:
+    """Return the fields ``ocsp`` and ``crl`` of an address, as far as there is something to say: what was ``stapled``, what the
+    ``staple`` is worth, what ``answers`` say of the certificates of the path."""
+    path = set() if verdict is None or not answers else {certificate.sha256 for certificate in verdict.path}
     by_source: dict[str, list[RevocationRecord]] = {"ocsp": [], "crl": []}
     for answer in answers:
         if answer.certificate in path:
             by_source[answer.source].append(_record(answer))
-    ocsp, crl = by_source["ocsp"], by_source["crl"]
-    return OcspRecord(stapled=False, answers=ocsp) if ocsp else None, CrlRecord(answers=crl) if crl else None
+    fields = cast(EndpointRecord, {})
+    if stapled is not None:
+        fields["ocsp"] = OcspRecord(stapled=True, bytes=len(stapled))
+        if staple is not None:
+            fields["ocsp"]["status"] = staple.status
+            fields["ocsp"].update(_facts(staple))
+    if by_source["ocsp"]:
+        fields.setdefault("ocsp", OcspRecord(stapled=False))["answers"] = by_source["ocsp"]
+    if by_source["crl"]:
+        fields["crl"] = CrlRecord(answers=by_source["crl"])
+    return fields
 
 
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)

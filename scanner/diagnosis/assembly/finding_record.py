@@ -6,7 +6,7 @@ exact, but valid UTF-8: what no UTF-8 can hold (lone surrogates) is written as a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import Struct
@@ -24,12 +24,12 @@ from scanner.codec.encode import (
     negotiation_bytes,
 )
 from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
-from scanner.diagnosis.application_records import NOT_REQUESTED, application_record, client_auth_record
+from scanner.diagnosis.assembly.application_fields import NOT_REQUESTED, application_record, client_auth_record
+from scanner.diagnosis.assembly.revocation_fields import revocation_fields
 from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
 from scanner.diagnosis.chain_report import report_of
 from scanner.diagnosis.engine import Diagnosis
-from scanner.diagnosis.parts import part_of
-from scanner.diagnosis.revocation_records import revocation_records
+from scanner.diagnosis.parts import ChainReport
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
     DnsAnswer,
@@ -38,7 +38,6 @@ from scanner.model.evidence import (
     InvalidRow,
     Negotiation,
     Probe,
-    ServerFlight,
     Target,
 )
 from scanner.model.findings import (
@@ -56,10 +55,9 @@ from scanner.model.findings import (
 )
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
 from scanner.trust.transparency import unjudged
-from scanner.trust.verdicts import ChainVerdict
 
 
-class Seen(Struct, frozen=True):
+class SeenParts(Struct, frozen=True):
     """What a finding says of what was seen: everything of it but the row, the diagnosis and the times."""
 
     dns: DnsRecord | None = None
@@ -68,7 +66,7 @@ class Seen(Struct, frozen=True):
     observed: dict[str, Any] = {}
 
 
-NOTHING_SEEN: Final = Seen()
+NOTHING_SEEN: Final = SeenParts()
 
 
 # What of the facts about an issuer that no store trusts is published with the address that showed it.
@@ -83,39 +81,35 @@ def seen(
     failed: list[str],
     fragments: Fragments | None = None,
     facts: Struct | None = None,
-) -> Seen:
+) -> SeenParts:
     """Describe what was seen of a target, whose addresses are ``cases``. Bugs of ours are added to ``failed``.
 
     Without ``fragments`` the description is complete by itself. ``facts`` is what the target tells the fleet, if anything.
     """
     certificates = Certificates(fragments)
     # certificates that were sent come before those that follow-ups and paths add
-    chains = [_chain(case.flight, case.verdict, certificates) for case in cases]
+    chains = [_chain(case, certificates) for case in cases]
     endpoints = []
     told = None if facts is None else encode_record(facts)
     issuers = {} if told is None else {sighting["place"]: sighting for sighting in told.get("sightings", ())}
     for case, chain in zip(cases, chains, strict=True):
         record = endpoint_record(case, chain, certificates)
         endpoints.append(record)
-        verdict, flight = case.verdict, case.flight
         if issuers and (issuer := issuers.get(f"{case.endpoint.address} {evidence.target.port}")) is not None:
             record["untrusted_issuer"] = {name: issuer[name] for name in _UNTRUSTED_ISSUER if name in issuer}
-        if evidence.revocation or (flight is not None and flight.ocsp_response is not None):
-            _add(failed, "revocation", _add_revocation, record, case)
-        if (verdict is not None and verdict.publicly_trusted) or (flight is not None and flight.scts):
-            _add(failed, "SCTs", _add_scts, record, case)
+        record.update(_chain_fields(case, failed))
     observed = facts_of_target(evidence, certificates)
     if told is not None:
         observed = {**observed, "facts": told}
     dns = None if evidence.dns is None else dns_record(evidence.dns)
-    return Seen(dns, endpoints, certificates.records(), observed)
+    return SeenParts(dns, endpoints, certificates.records(), observed)
 
 
 def finding(
     evidence: Evidence,
     diagnosis: Diagnosis,
     run_id: str,
-    seen: Seen,
+    seen: SeenParts,
     *,
     judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:
@@ -243,11 +237,11 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
 _ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 
-def _chain(flight: ServerFlight | None, verdict: ChainVerdict | None, certificates: Certificates) -> list[str]:
+def _chain(case: Case, certificates: Certificates) -> list[str]:
     """Return fingerprints of what was sent; each certificate not met before on this target is added to ``certificates``."""
+    flight, part = case.flight, case.part
     if flight is None or not flight.certificates:
         return []
-    part = None if verdict is None else part_of(verdict)
     if part is not None and part.sent == flight.certificates:
         for certificate in part.certificates:
             certificates.sent(certificate)
@@ -269,9 +263,8 @@ def timing_record(probe: Probe) -> dict[str, float]:
 
 def endpoint_record(case: Case, chain: list[str], certificates: Certificates) -> EndpointRecord:
     """Return the record of one address; what further connections showed is added to ``certificates``."""
-    endpoint, verdict, probe = case.endpoint, case.verdict, case.probe
-    flight = case.flight
-    part = None if verdict is None else part_of(verdict)
+    endpoint, flight, part = case.endpoint, case.flight, case.part
+    probe = endpoint.probe
     record: EndpointRecord = {
         **negotiation_record(NO_NEGOTIATION if flight is None else flight.negotiation),
         "address": endpoint.address,
@@ -340,28 +333,33 @@ def negotiation_record(negotiation: Negotiation) -> EndpointRecord:
 NO_NEGOTIATION: Final = Negotiation()
 
 
-def _add(failed: list[str], what: str, add: Callable[..., None], *about: Any) -> None:
-    """Add a part to a record; a bug in it costs the part, and is noted in ``failed``."""
-    try:
-        add(*about)
-    except BaseException as error:  # noqa: BLE001 - the rest of the finding stands without it
-        failed.append(describe_caught(f"record of {what}", error))
-
-
-def _add_scts(record: EndpointRecord, case: Case) -> None:
+def _chain_fields(case: Case, failed: list[str]) -> EndpointRecord:
+    """Return the fields of an endpoint's record on revocation and SCTs: made once for a report on a chain."""
     report = report_of(case)
+    if report is not None and report.fields is not None:
+        return report.fields
+    before, fields = len(failed), cast(EndpointRecord, {})
+    for what, add in (("revocation", _add_revocation), ("SCTs", _add_scts)):
+        try:
+            add(fields, case, report)
+        except BaseException as error:  # noqa: BLE001 - our own bug costs these fields
+            failed.append(describe_caught(f"record of {what}", error))
+    if report is not None and len(failed) == before:
+        report.fields = fields
+    return fields
+
+
+def _add_revocation(fields: EndpointRecord, case: Case, report: ChainReport | None) -> None:
+    stapled = None if case.flight is None else case.flight.ocsp_response
+    staple = None if report is None else report.staple
+    fields.update(revocation_fields(case.verdict, case.evidence.revocation, stapled, staple))
+
+
+def _add_scts(fields: EndpointRecord, case: Case, report: ChainReport | None) -> None:
     judged = None if report is None else report.transparency
     scts = judged.records if judged is not None else unjudged(case.flight.scts) if case.flight is not None else []
     if scts:
-        record["scts"] = scts
-
-
-def _add_revocation(record: EndpointRecord, case: Case) -> None:
-    ocsp, crl = revocation_records(case)
-    if ocsp is not None:
-        record["ocsp"] = ocsp
-    if crl is not None:
-        record["crl"] = crl
+        fields["scts"] = scts
 
 
 def _alert(alert: tuple[int, int]) -> AlertRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from scanner.diagnosis.application_records import application_record, client_auth_record
+from scanner.diagnosis.assembly.application_fields import application_record, client_auth_record
 from scanner.model.evidence import ClientAuthRequest, Completion, EndpointEvidence, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import ADDRESS, answered, flight

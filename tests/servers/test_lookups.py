@@ -23,10 +23,9 @@ import trio
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
 from scanner.model.findings import Finding
-from scanner.run.inputs import RunInputs, make_judgement
-from scanner.run.scan import Callbacks
-from scanner.run.wiring import open_run
+from scanner.run.inputs import RunInputs
 from tests.helpers import pki, revocation
+from tests.helpers.loopback_scan import scan_rows
 from tests.helpers.pki import DAY, Issued, authority_info_access
 from tests.servers.running import free_port, loopback_address, missing
 from tests.servers.software import ENVIRONMENT
@@ -41,8 +40,8 @@ def _dates(days: float) -> dict[str, Any]:
     return {"not_before": NOW - 30 * DAY, "not_after": NOW + days * DAY}
 
 
-ROOT: Final = pki.root("Enquiries Root", **_dates(3000))
-CA: Final = pki.authority("Enquiries CA", ROOT, **_dates(1000))
+ROOT: Final = pki.root("CertificateLookups Root", **_dates(3000))
+CA: Final = pki.authority("CertificateLookups CA", ROOT, **_dates(1000))
 
 
 @dataclass
@@ -174,7 +173,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for reason in (missing("nginx"), missing("openssl")):
         if reason is not None:
             pytest.skip(reason)
-    directory, address = tmp_path_factory.mktemp("enquiries"), loopback_address()
+    directory, address = tmp_path_factory.mktemp("lookups"), loopback_address()
     place = Place(directory, address, free_port(address), free_port(address))
     _files(directory)
     ocsp_log = directory / "ocsp.log"
@@ -222,28 +221,19 @@ def scanned(
     leaf: Issued, directory: Path, *chain: Issued, count: int = 1, cache: Path | None = None, **config: Any
 ) -> Finding:
     """Return the finding of a server with this certificate, scanned ``count`` times under different names."""
-    findings: list[Finding] = []
     roots = directory / "roots.pem"
     roots.write_text(ROOT.pem)
     inputs = RunInputs(
         resolvers=("127.0.0.1:9",), trust_stores=(str(roots),), cache=None if cache is None else str(cache)
     )
-
-    async def main(address: str, port: int) -> None:
-        settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
-        async with open_run(
-            settings, inputs, make_judgement(settings, inputs, run_id="test"), Callbacks(on_finding=findings.append)
-        ) as run:
-            name = leaf.parsed.dns_names[0]
-            await run.run(
-                Target(
-                    row=row, host=name, port=port, protocol="tls", sni=name, address=address, tags={"n": row}, id=row
-                )
-                for row in range(1, count + 1)
-            )
-
+    settings = ScanConfig(**{"private_urls": True, "retries": 0, **config})
+    name = leaf.parsed.dns_names[0]
     with _tls_server(leaf, directory, *chain) as (address, port):
-        trio.run(main, address, port)
+        rows = [
+            Target(row=row, host=name, port=port, protocol="tls", sni=name, address=address, tags={"n": row}, id=row)
+            for row in range(1, count + 1)
+        ]
+        findings = trio.run(scan_rows, rows, inputs, settings)
     assert len(findings) == count
     return findings[0]
 
@@ -257,7 +247,7 @@ def test_a_published_issuer_is_fetched(path: str, place: Place, tmp_path: Path) 
     found = scanned(place.leaf("aia.example", serial=0x2001, aia=path), tmp_path)
     assert codes(found) == ["intermediate-not-sent"]
     assert found["diagnoses"][0]["evidence"]["completed_from"] == ["aia"]
-    assert "Enquiries CA" in found["diagnoses"][0]["summary"]
+    assert "CertificateLookups CA" in found["diagnoses"][0]["summary"]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +261,9 @@ def test_a_published_issuer_is_fetched(path: str, place: Place, tmp_path: Path) 
         ("large.crl", "more than the 1048576"),
     ],
 )
-def test_an_issuer_that_cannot_be_fetched(path: str, error: str, place: Place, tmp_path: Path) -> None:
+def test_an_issuer_that_cannot_be_fetched_is_reported_with_the_error(
+    path: str, error: str, place: Place, tmp_path: Path
+) -> None:
     found = scanned(place.leaf("aia.example", serial=0x2002, aia=path), tmp_path)
     assert codes(found) == ["intermediate-unobtainable"]
     [answer] = found["diagnoses"][0]["evidence"]["answers"]
@@ -289,7 +281,7 @@ def test_private_addresses_are_not_contacted_by_default(place: Place, tmp_path: 
 
 
 @pytest.mark.parametrize(("serial", "said"), [(GOOD, []), (REVOKED, ["revoked-ocsp"])])
-def test_answers_of_openssls_responder(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
+def test_openssls_responder_decides(serial: int, said: list[str], place: Place, tmp_path: Path) -> None:
     found = scanned(place.leaf("ocsp.example", serial=serial, ocsp=True), tmp_path, CA)
     assert codes(found) == said
 

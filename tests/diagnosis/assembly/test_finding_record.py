@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.diagnosis.assemble import for_another_row, invalid_finding
+from scanner.diagnosis.assembly.finding_record import for_another_row, invalid_finding
 from scanner.model.evidence import (
     ClientAuthRequest,
     DnsStatus,
