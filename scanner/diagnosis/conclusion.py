@@ -141,7 +141,7 @@ def conclude_chain(
         )  # fmt: skip
         try:
             template = _templates.get(key)
-            if template is None and _templates.offer(
+            if template is None and _templates.put_lazy(
                 key, lambda: _template(draft, target, address, resolver, language)
             ):
                 template = _templates.get(key)
