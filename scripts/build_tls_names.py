@@ -2,8 +2,9 @@
 
     python scripts/build_tls_names.py tls-registries.json [output]
 
-The other registries in that file are kept by hand. Codes, IANA names and OpenSSL names come from the input. What a suite is made of is read out of its name, because
-the name is what the registry defines; a name that cannot be read stops the script, so that nothing is guessed.
+Codes, IANA names and OpenSSL names come from the input; the other registries in that file are kept by hand. What a suite is
+made of is read out of its name, because the name is what the registry defines; a name that cannot be read stops the script, so
+that nothing is guessed.
 """
 
 from __future__ import annotations
