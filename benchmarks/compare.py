@@ -157,9 +157,9 @@ def _ratios(lines: Sequence[Line]) -> dict[str, float]:
         ratio = ours.per_target / line.per_target
         ratios[line.tool] = round(ratio, 3)
         bar = BARS.get(("name" if ours.job.resolver is not None else ours.job.kind, line.tool))
-        said = f"{ratio:.2f}" if bar is None else against_bar(ratio, bar)
+        shown = f"{ratio:.2f}" if bar is None else against_bar(ratio, bar)
         print(
-            f"CPU per target, tlsweep / {line.tool}: {said}; less start {ours.marginal / line.marginal:.2f}; "
+            f"CPU per target, tlsweep / {line.tool}: {shown}; less start {ours.marginal / line.marginal:.2f}; "
             f"hosts/s, tlsweep / {line.tool}: {line.wall / ours.wall:.2f}"
         )
     return ratios

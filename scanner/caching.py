@@ -92,7 +92,7 @@ class Cache(Generic[_K, _V]):
         else:
             self._keep_recent(key, value)
 
-    def offer(self, key: _K, make: Callable[[], _V]) -> bool:
+    def put_lazy(self, key: _K, make: Callable[[], _V]) -> bool:
         """Like ``put`` for a value that is only made if its key was put before; return True if it was."""
         if self._noted is None or self._came_before(key):
             self._keep(key, make())

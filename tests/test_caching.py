@@ -80,7 +80,7 @@ def test_recent_values_are_bounded_in_bytes_and_forgotten_with_the_others() -> N
     assert cache.get(2) is None
 
 
-def test_offer_makes_only_what_it_keeps() -> None:
+def test_put_lazy_makes_only_what_it_keeps() -> None:
     cache = numbers(2, on_second_put=True)
     made: list[int] = []
 
@@ -88,7 +88,7 @@ def test_offer_makes_only_what_it_keeps() -> None:
         made.append(len(made))
         return 7
 
-    assert [cache.offer(key, make) for key in (1, 2, 1)] == [False, False, True]
+    assert [cache.put_lazy(key, make) for key in (1, 2, 1)] == [False, False, True]
     assert (made, len(cache), cache.get(1)) == ([0], 1, 7)
 
 

@@ -55,7 +55,7 @@ class Fragments:
         return self._first_or_second(certificate) if known is None else known[0]
 
     def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
-        if self._kept.offer(certificate.sha256, lambda: _fragment(certificate)):
+        if self._kept.put_lazy(certificate.sha256, lambda: _fragment(certificate)):
             return describe(certificate)
         return describe(certificate, with_der=True)
 

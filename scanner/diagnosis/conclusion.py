@@ -15,8 +15,9 @@ name so long that it would be shortened, evidence that has a placeholder in it) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -39,8 +40,8 @@ MAX_CONCLUSIONS: Final = 512
 MAX_CONCLUSIONS_BYTES: Final = 16 << 20
 # Bytes of memory for each character of the claims: as a key, in the evidence, and in the words.
 PER_CHARACTER: Final = 8
-# Of a host name. A longer one might be shortened in the words.
-LONGEST_NAME: Final = 100
+# Names that are written as they are: nothing is escaped, quoted for a shell, or (beyond 100 characters) shortened.
+_plain: Final = re.compile(r"[\w@%+=:,./-]{1,100}", re.ASCII).fullmatch
 
 _SEVERITY_RANK: Final = {"error": 0, "warning": 1, "note": 2}
 _MARK: Final = ".placeholder.invalid"
@@ -112,8 +113,16 @@ class _Told(Struct, frozen=True):
     key: str
 
 
+class _Template(Struct, frozen=True):
+    """A conclusion for a target whose names are placeholders, and where these are: (place, field) of records; in clients' words."""
+
+    conclusion: Conclusion
+    fields: list[tuple[int, Literal["summary", "remedy", "confirm"]]]
+    in_clients: bool
+
+
 _Key = tuple[Any, ...]
-_kept: Final[Cache[_Key, Conclusion]] = Cache(
+_templates: Final[Cache[_Key, _Template]] = Cache(
     MAX_CONCLUSIONS, MAX_CONCLUSIONS_BYTES, lambda key, _: PER_CHARACTER * len(key[0]), on_second_put=True
 )
 
@@ -123,27 +132,26 @@ def conclude_chain(
 ) -> Conclusion:
     """Return the words on nothing but a chain's claims, at the only address of a target."""
     told: _Told = report.told or _told(report)
+    failed: tuple[str, ...] = ()
+    host, sni = target.host, target.sni
+    if _plain(host) and _plain(address) and (sni is None or _plain(sni)) and _MARK not in told.key:
+        key = (
+            told.key, target.protocol, target.port, target.host_is_ip, sni is None, sni == host,
+            ":" in host, ":" in address, resolver, language,
+        )  # fmt: skip
+        try:
+            template = _templates.get(key)
+            if template is None and _templates.put_lazy(
+                key, lambda: _template(told, target, address, resolver, language)
+            ):
+                template = _templates.get(key)
+            if template is not None and not template.conclusion.failed:
+                return _for_target(template, told, target, address)
+        except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
+            failed = (describe_caught("words", error),)
     entries = [replace(entry, endpoints=[address]) for entry in told.entries]
-    if not (_is_plain(target.host) and (target.sni is None or _is_plain(target.sni))):
-        return conclude(target, entries, resolver, language)
-    key = (
-        told.key, target.protocol, target.port, target.host_is_ip, target.sni is None, target.sni == target.host,
-        ":" in target.host, ":" in address, resolver, language,
-    )  # fmt: skip
-    kept = _kept.get(key)
-    try:
-        if kept is None and _MARK not in told.key:
-            general, place = _placeholders(target, address)
-            entries_there = [replace(entry, endpoints=[place]) for entry in told.entries]
-            _kept.offer(key, lambda: conclude(general, entries_there, resolver, language))
-            kept = _kept.get(key)
-        if kept is not None and not kept.failed:
-            return _for_target(kept, told, target, address, resolver, language)
-    except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
-        bug = describe_caught("words", error)
-        concluded = conclude(target, entries, resolver, language)
-        return replace(concluded, failed=(*concluded.failed, bug))
-    return conclude(target, entries, resolver, language)
+    concluded = conclude(target, entries, resolver, language)
+    return replace(concluded, failed=(*concluded.failed, *failed)) if failed else concluded
 
 
 def _told(report: ChainReport) -> _Told:
@@ -166,44 +174,50 @@ def _evidence(entry: Entry) -> dict[str, Any]:
     return {**entry.evidence, "also": entry.further} if entry.further else entry.evidence
 
 
-def _is_plain(name: str) -> bool:
-    return name.isascii() and name.isprintable() and 0 < len(name) <= LONGEST_NAME
-
-
-def _placeholders(target: Target, address: str) -> tuple[Target, str]:
-    """Return a target and an address like these, whose names are placeholders."""
-    host = f"{_HOST}:" if ":" in target.host else _HOST
+def _template(told: _Told, target: Target, address: str, resolver: str | None, language: str) -> _Template:
+    """Return the words for a target and an address like these, whose names are placeholders."""
+    host = _like(_HOST, target.host)
     sni = None if target.sni is None else host if target.sni == target.host else _SNI
-    return replace(target, host=host, sni=sni), f"{_ADDRESS}:" if ":" in address else _ADDRESS
+    entries = [replace(entry, endpoints=[_like(_ADDRESS, address)]) for entry in told.entries]
+    concluded = conclude(replace(target, host=host, sni=sni), entries, resolver, language)
+    fields = [
+        (place, name)
+        for place, record in enumerate(concluded.records)
+        for name in _OPEN_FIELDS
+        if _MARK in record.get(name, "")
+    ]
+    return _Template(concluded, fields, any(_MARK in said for said in concluded.clients.values()))
 
 
-def _for_target(
-    kept: Conclusion, told: _Told, target: Target, address: str, resolver: str | None, language: str
-) -> Conclusion:
+_OPEN_FIELDS: Final[tuple[Literal["summary", "remedy", "confirm"], ...]] = ("summary", "remedy", "confirm")
+
+
+def _like(placeholder: str, name: str) -> str:
+    """Return a placeholder that is written as ``name`` is: words put IPv6 addresses into brackets."""
+    return f"{placeholder}:" if ":" in name else placeholder
+
+
+def _for_target(template: _Template, told: _Told, target: Target, address: str) -> Conclusion:
     """Return a conclusion with a target's names in the places of placeholders, and its own evidence."""
-    names = [(_HOST + (":" if ":" in target.host else ""), target.host), (_SNI, target.sni or "")]
-    names.append((_ADDRESS + (":" if ":" in address else ""), address))
-    wording = Wording(target, address, resolver, language=language)
-    records: list[DiagnosisRecord] = []
-    for record, entry, evidence in zip(kept.records, told.entries, told.evidence, strict=True):
-        made = record.copy()
-        made["summary"] = _with_names(record["summary"], names)
-        made["evidence"] = evidence
-        made["remedy"] = _with_names(record["remedy"], names)
-        if "confirm" in record:  # quoted for a shell, each name by itself
-            made["confirm"] = wording.confirm(entry.code, entry.evidence) or ""
-        made["endpoints"] = [address]
-        records.append(made)
+    kept = template.conclusion
+    records: list[DiagnosisRecord] = [
+        {**record, "evidence": evidence, "endpoints": [address]}
+        for record, evidence in zip(kept.records, told.evidence, strict=True)
+    ]
     clients = kept.clients
-    if any(_MARK in said for said in clients.values()):
-        clients = {client: _with_names(said, names) for client, said in clients.items()}
+    if template.fields or template.in_clients:
+        host = target.host
+        names = ((_like(_HOST, host), host), (_SNI, target.sni or ""), (_like(_ADDRESS, address), address))
+        for place, field in template.fields:
+            records[place][field] = _with_names(records[place][field], names)
+        if template.in_clients:
+            clients = {client: _with_names(said, names) for client, said in clients.items()}
     return Conclusion(records, clients, kept.first, kept.healthy)
 
 
 def _with_names(sentence: str, names: Sequence[tuple[str, str]]) -> str:
-    if _MARK in sentence:
-        for placeholder, name in names:
-            sentence = sentence.replace(placeholder, name)
+    for placeholder, name in names:
+        sentence = sentence.replace(placeholder, name)
     return sentence
 
 

@@ -135,9 +135,9 @@ def _phrases() -> tuple[tuple[str, Meaning], ...]:
 
 def _most_specific(found: Sequence[Meaning]) -> Iterator[Meaning]:
     """Drop the meanings that only say that something is wrong, and those that a more specific one covers."""
-    said = [meaning for meaning in found if meaning.level > 0] or list(found)
-    for meaning in said:
-        if not any(other.level > meaning.level and set(other.codes) & set(meaning.codes) for other in said):
+    candidates = [meaning for meaning in found if meaning.level > 0] or list(found)
+    for meaning in candidates:
+        if not any(other.level > meaning.level and set(other.codes) & set(meaning.codes) for other in candidates):
             yield meaning
 
 

@@ -59,8 +59,9 @@ _T = TypeVar("_T")
 
 
 class _Once(Generic[_T]):
-    """A property that is worked out when it is first asked for. ``functools.cached_property`` takes a lock for that, and more than
-    twice the time (Python 3.11): each chain that one host alone has pays it for each of its properties."""
+    """A property that is worked out when it is first asked for. ``functools.cached_property`` takes a lock for that,
+    and more than twice the time (Python 3.11): each chain that one host alone has pays it for each of its
+    properties."""
 
     __slots__ = ("_make", "_name")
 

@@ -10,11 +10,11 @@ reason (one core, P-256, microseconds):
   host that has the chain;
 - ``_costly``: a chain that is made to cost takes up to 25,000, and other targets come between the times it is asked
   for;
-- ``_leaves``: the handshake asks for the key of a leaf (9 to read it, 15 to load the key), and then its chain is
+- ``_leaves``: the handshake asks for the key of a leaf (9 to read it, 5 to load the key), and then its chain is
   verified;
 - ``_issuers``: the certificates above a leaf are the same for thousands of leaves, 9 each;
-- ``_issuer_paths``: what is above a healthy leaf (45), see ``issuer_paths``; ``_contexts``: the same for leaves that
-  are not healthy, of which an estate under one expired intermediate has thousands.
+- ``_issuer_paths``: the paths above a leaf (20), see ``issuer_paths``; ``_contexts``: the same for leaves that cannot
+  share them, such as expired ones, of which an estate may have thousands.
 """
 
 from __future__ import annotations

@@ -111,6 +111,8 @@ class CertificateLookups:
         verdicts anew, after issuers were found.
         """
         if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
+            if only.is_clean and not self._online:
+                return evidence, verdicts
             at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
             if at_hand is not None:
                 return replace(evidence, revocation=at_hand) if at_hand else evidence, verdicts
