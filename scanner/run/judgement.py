@@ -107,8 +107,11 @@ class Judgement:
         of ours tells nothing either."""
         if evidence.doubt is not None:
             return None
-        judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
-        return facts_of(evidence, judged, self._transparency)
+        for verdict in verdicts:
+            if verdict is not None and verdict.error is not None:
+                verdicts = [None if each is None or each.error is not None else each for each in verdicts]
+                break
+        return facts_of(evidence, verdicts, self._transparency)
 
     def finding(
         self,
