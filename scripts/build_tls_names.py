@@ -1,9 +1,10 @@
-"""Make ``scanner/data/cipher-suites.json`` from a registry dump in the shape of cryptodatahub's.
+"""Write the cipher suites of ``scanner/data/tls-registries.json`` from a registry dump in the shape of cryptodatahub's.
 
     python scripts/build_tls_names.py tls-registries.json [output]
 
-Codes, IANA names and OpenSSL names come from the input. What a suite is made of is read out of its name, because
-the name is what the registry defines; a name that cannot be read stops the script, so that nothing is guessed.
+Codes, IANA names and OpenSSL names come from the input; the other registries in that file are kept by hand. What a suite is
+made of is read out of its name, because the name is what the registry defines; a name that cannot be read stops the script, so
+that nothing is guessed.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def read_name(name: str) -> tuple[str, str, str, str]:
 
 def main(arguments: list[str]) -> int:
     registries = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    output = Path(arguments[1] if len(arguments) > 1 else "scanner/data/cipher-suites.json")
+    output = Path(arguments[1] if len(arguments) > 1 else "scanner/data/tls-registries.json")
+    document = json.loads(output.read_text(encoding="utf-8"))
     entries: dict[int, tuple[str, ...]] = {}
     for key, suite in registries["cipher-suite"].items():
         entries[suite["code"]] = (key, suite["openssl_name"] or "", *read_name(key))
@@ -113,8 +115,12 @@ def main(arguments: list[str]) -> int:
         entries[code] = (name, openssl, *read_name(name))
     for key, signal in registries["cipher-suite-extension"].items():
         entries[signal["code"]] = (f"TLS_{key}".replace("TLS_TLS_", "TLS_"), "", "SCSV", "SCSV", "SCSV", "SCSV")
-    lines = [f'"{code:04X}": {json.dumps(fields)}' for code, fields in sorted(entries.items())]
-    output.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    document["cipher_suites"] = {f"{code:04X}": fields for code, fields in sorted(entries.items())}
+    tables = []
+    for name, table in document.items():
+        lines = ",\n".join(f'"{code}": {json.dumps(entry)}' for code, entry in table.items())
+        tables.append(f'"{name}": {{\n{lines}\n}}')
+    output.write_text("{\n" + ",\n".join(tables) + "\n}\n", encoding="utf-8")
     print(f"{len(entries)} suites -> {output}", file=sys.stderr)
     return 0
 

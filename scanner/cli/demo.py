@@ -78,10 +78,10 @@ async def _demo(path: Path, serve: bool) -> bool:
 
 
 def _report(path: Path) -> None:
-    from scanner.report.build import make
+    from scanner.report.build import build
     from scanner.report.svg import MISSING
 
-    if not make([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
+    if not build([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
         click.echo(f"tlsweep: {MISSING}", err=True)
 
 

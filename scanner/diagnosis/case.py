@@ -24,7 +24,7 @@ ENUMERATION: Final = "enumerate-"
 CLIENT_AUTH: Final = "client-auth"
 AUTHENTICATED: Final = "authenticated"
 HTTP: Final = "http"
-# As the first, but nothing is said after the handshake: does the server hang up all the same?
+# As the first, but nothing is sent after the handshake: does the server hang up nevertheless?
 QUIET: Final = "client-auth-quiet"
 
 
@@ -38,7 +38,7 @@ class Context(Struct, frozen=True, kw_only=True):
     of the certificate's lifetime. ``public`` False turns off what is only demanded of the public web (lifetimes,
     private addresses of public names). ``fleet`` is what all targets together say, as far as it is known. ``revocation`` is
     what may be looked at: nothing, staples, or answers of responders and lists too. ``transparency`` judges SCTs; without
-    it nothing is said of them.
+    it there are no claims about them.
     """
 
     at: float
@@ -142,7 +142,7 @@ def accepted_of(endpoint: EndpointEvidence) -> Mapping[int, tuple[int, ...]] | N
 
 
 def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:
-    """The flight that stands for this address: the first probe's, else the first of a follow-up that got one.
+    """Return the flight that counts for this address: the first probe's, else the first of a follow-up that got one.
 
     Only a follow-up with the same server_name counts: another name may well get another certificate.
     """

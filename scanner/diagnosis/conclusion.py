@@ -33,7 +33,7 @@ from scanner.errors import describe_caught
 from scanner.model.evidence import Target
 from scanner.model.findings import DiagnosisRecord, Severity
 
-# Further cases of one code (a second bad certificate, another address) that are told in its evidence.
+# Further cases of one code (a second bad certificate, another address) in its evidence.
 MAX_FURTHER: Final = 16
 # Conclusions kept: the broken chains and issuers of a fleet, for each protocol and port. Some 4 kB each; evidence may be longer.
 MAX_CONCLUSIONS: Final = 512
@@ -69,7 +69,7 @@ class Conclusion(Struct, frozen=True):
 
 
 def merge(entries: dict[str, Entry], claims: Iterable[Claim], address: str | None) -> None:
-    """Add claims on one address (``None``: on the target) to ``entries``, by code: a code is told once, with all that proves it."""
+    """Add claims on one address (``None``: on the target) to ``entries``, by code: each code once, with all that proves it."""
     for claim in claims:
         severity = claim.severity or CODES[claim.code].severity
         evidence = dict(claim.evidence)
@@ -104,9 +104,9 @@ def conclude(target: Target, entries: Iterable[Entry], resolver: str | None, lan
     return Conclusion(cast(Any, safe_value(records)), clients, first, healthy, tuple(failed))
 
 
-class _Told(Struct, frozen=True):
-    """Claims as they are told where there are no others: entries in order of precedence, their evidence as JSON holds it, and what
-    tells the words on them from the words on others."""
+class _Outline(Struct, frozen=True):
+    """Claims merged by code: entries in order of precedence, their evidence as JSON, and a key that claims with other words do not
+    have."""
 
     entries: list[Entry]
     evidence: list[dict[str, Any]]
@@ -131,37 +131,37 @@ def conclude_chain(
     report: ChainReport, target: Target, address: str, resolver: str | None, language: str
 ) -> Conclusion:
     """Return the words on nothing but a chain's claims, at the only address of a target."""
-    told: _Told = report.told or _told(report)
+    outline: _Outline = report.outline or _outline(report)
     failed: tuple[str, ...] = ()
     host, sni = target.host, target.sni
-    if _plain(host) and _plain(address) and (sni is None or _plain(sni)) and _MARK not in told.key:
+    if _plain(host) and _plain(address) and (sni is None or _plain(sni)) and _MARK not in outline.key:
         key = (
-            told.key, target.protocol, target.port, target.host_is_ip, sni is None, sni == host,
+            outline.key, target.protocol, target.port, target.host_is_ip, sni is None, sni == host,
             ":" in host, ":" in address, resolver, language,
         )  # fmt: skip
         try:
             template = _templates.get(key)
             if template is None and _templates.put_lazy(
-                key, lambda: _template(told, target, address, resolver, language)
+                key, lambda: _template(outline, target, address, resolver, language)
             ):
                 template = _templates.get(key)
             if template is not None and not template.conclusion.failed:
-                return _for_target(template, told, target, address)
+                return _for_target(template, outline, target, address)
         except BaseException as error:  # noqa: BLE001 - our own bug; the words are written for the target itself then
             failed = (describe_caught("words", error),)
-    entries = [replace(entry, endpoints=[address]) for entry in told.entries]
+    entries = [replace(entry, endpoints=[address]) for entry in outline.entries]
     concluded = conclude(target, entries, resolver, language)
     return replace(concluded, failed=(*concluded.failed, *failed)) if failed else concluded
 
 
-def _told(report: ChainReport) -> _Told:
+def _outline(report: ChainReport) -> _Outline:
     merged: dict[str, Entry] = {}
     merge(merged, report.claims, None)
     entries = sorted(merged.values(), key=lambda entry: rank(entry.code))
     evidence = [_evidence(entry) for entry in entries]
     key = repr([(entry.code, entry.severity, *_without_path(entry)) for entry in entries])
-    report.told = told = _Told(entries, cast(Any, safe_value(evidence)), key)
-    return told
+    report.outline = outline = _Outline(entries, cast(Any, safe_value(evidence)), key)
+    return outline
 
 
 def _without_path(entry: Entry) -> list[dict[str, Any]]:
@@ -174,11 +174,11 @@ def _evidence(entry: Entry) -> dict[str, Any]:
     return {**entry.evidence, "also": entry.further} if entry.further else entry.evidence
 
 
-def _template(told: _Told, target: Target, address: str, resolver: str | None, language: str) -> _Template:
+def _template(outline: _Outline, target: Target, address: str, resolver: str | None, language: str) -> _Template:
     """Return the words for a target and an address like these, whose names are placeholders."""
     host = _like(_HOST, target.host)
     sni = None if target.sni is None else host if target.sni == target.host else _SNI
-    entries = [replace(entry, endpoints=[_like(_ADDRESS, address)]) for entry in told.entries]
+    entries = [replace(entry, endpoints=[_like(_ADDRESS, address)]) for entry in outline.entries]
     concluded = conclude(replace(target, host=host, sni=sni), entries, resolver, language)
     fields = [
         (place, name)
@@ -197,12 +197,12 @@ def _like(placeholder: str, name: str) -> str:
     return f"{placeholder}:" if ":" in name else placeholder
 
 
-def _for_target(template: _Template, told: _Told, target: Target, address: str) -> Conclusion:
+def _for_target(template: _Template, outline: _Outline, target: Target, address: str) -> Conclusion:
     """Return a conclusion with a target's names in the places of placeholders, and its own evidence."""
     kept = template.conclusion
     records: list[DiagnosisRecord] = [
         {**record, "evidence": evidence, "endpoints": [address]}
-        for record, evidence in zip(kept.records, told.evidence, strict=True)
+        for record, evidence in zip(kept.records, outline.evidence, strict=True)
     ]
     clients = kept.clients
     if template.fields or template.in_clients:

@@ -83,7 +83,7 @@ OF_DNS_RECORDS: Final[tuple[Rule, ...]] = (dane_claims, caa_claims)
 
 
 class Diagnosis(Struct, frozen=True):
-    """The judgement on one target; ``diagnoses`` are in order of precedence.
+    """What is wrong with one target; ``diagnoses`` are in order of precedence.
 
     ``error`` says why there is no verdict: tlsweep's own failure, or that no address was contacted. The outcome then is
     at least "warn", since a target that was never judged must not count as healthy, and no cause of the target's

@@ -31,7 +31,7 @@ def finding_of(
     """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
     ``facts`` is what the target tells the fleet, if anything. ``failed`` is what of the judgement our own bugs have cost already;
-    those met here are added to the finding's error, and what does not depend on them stands.
+    those met here are added to the finding's error, and what does not depend on them is kept.
     """
     cases = cases_of(evidence, verdicts, context)
     try:

@@ -61,11 +61,11 @@ class ChainSetting(Struct, frozen=True):
 
 class ChainReport:
     """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it. ``fields``
-    are those of an endpoint's record that the report decides, ``told`` the claims as they are told where there are no others:
+    are those of an endpoint's record that the report decides, ``outline`` the claims merged by code, for where there are no others:
     each is made when it is first wanted, by ``assemble`` and ``conclusion``.
     """
 
-    __slots__ = ("claims", "failed", "fields", "setting", "staple", "told", "transparency")
+    __slots__ = ("claims", "failed", "fields", "outline", "setting", "staple", "transparency")
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class ChainReport:
         self.transparency = transparency
         self.staple = staple
         self.fields: EndpointRecord | None = None
-        self.told: Any = None
+        self.outline: Any = None
 
 
 class ChainPart:

@@ -40,7 +40,7 @@ __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "a
 UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
 
 # The longest plan (a server that resets everything) has eight questions, two more may be left after it. What is not
-# plain after ten connections will not be after twenty, and somebody else pays for each.
+# plain after ten connections will not be after twenty, and each costs the server's owner something.
 MAX_QUESTIONS: Final = 10
 # With --enumerate one connection finds one suite: a server with everything on accepts some 60 suites in TLS 1.2 and
 # as many again in each older version.
@@ -68,7 +68,7 @@ _WITH_SNI: Final[dict[str, Offer]] = {
 _SILENT: Final = ("small", "other-sni", "tls12-everything")
 # A reset or a bare close at the hello: size, a filter on the name, versions, then servers too old to send alerts.
 _CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY_QUESTIONS)
-# handshake_failure and its like: nothing in common (the usual case), the name, or a version that is not told apart.
+# handshake_failure and its like: nothing in common (the usual case), the name, or a version that the alert does not name.
 _NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
 # protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
 _VERSION: Final = ("tls12", *LEGACY_QUESTIONS, "tls12-everything")
@@ -101,7 +101,7 @@ class Question(Struct, frozen=True):
     """A connection to make: the hello, and the server_name in it (``None``: none).
 
     With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
-    hello, and a word said to what is behind it (none if ``quiet``); ``present`` shows our certificate.
+    hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
     """
 
     name: str
@@ -267,7 +267,7 @@ def _completion(
     thorough: bool,
     wants_date: Callable[[str], bool] | None,
 ) -> Question | None:
-    """Return the handshake to complete, if any; ``thorough`` asks web servers in order too, for what their clock says."""
+    """Return the handshake to complete, if any; ``thorough`` asks healthy web servers too, for what their clock says."""
     flight, asked = flight_of(endpoint), endpoint.completions
     if flight is None or not flight.negotiation.complete:
         return None
@@ -321,7 +321,7 @@ def _enumeration(target: Target, endpoint: EndpointEvidence) -> Question | None:
             elif answer.flight.negotiation.cipher is not None and answer.flight.negotiation.cipher not in found:
                 found.append(answer.flight.negotiation.cipher)
             else:
-                open_still = False  # the same again: it does not choose from what is offered
+                open_still = False  # a suite that was not offered: it does not choose from the list
         suites = tuple(suite for suite in _suites_of(version) if suite not in found)
         if open_still and suites:
             return Question(_enumeration_name(version, count), _enumeration_offer(version, suites), target.sni)

@@ -59,7 +59,7 @@ _CURL_SCHEME: Final = {
 def words(value: object, *, last: str = " and ") -> str:
     """``value`` of the evidence as a person reads it: lists shortened, control characters shown.
 
-    ``last`` stands before the last one of a list.
+    ``last`` comes before the last item of a list.
     """
     if isinstance(value, (list, tuple)):
         shown = [words(item) for item in value[:MAX_LISTED]]
@@ -148,7 +148,7 @@ class Wording:
         return _FIELD.sub(lambda found: words(_general(facts, found[1])), entry.remedy)
 
     def confirm(self, code: str, evidence: Mapping[str, Any]) -> str | None:
-        """A command that shows the same, safe to paste into a POSIX shell whatever the host is called."""
+        """Return a command that shows the fault, safe to paste into a POSIX shell whatever the host is called, if there is one."""
         return _command(CODES[code], {**self._facts, **evidence}, self._target)
 
 

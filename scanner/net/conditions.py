@@ -27,7 +27,7 @@ from typing import Final
 
 import trio
 
-from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, EndpointEvidence, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, Evidence, Failure
 from scanner.net.clocks import LoopClock
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
@@ -136,19 +136,19 @@ def has_failures(evidence: Evidence) -> bool:
     """Return True if something failed that a pause or an outage of this machine could have caused."""
     if evidence.dns is not None and evidence.dns.status not in _DNS_SETTLED:
         return True
-    if any(_failed(endpoint) for endpoint in evidence.endpoints):
-        return True
-    if any(answer.status == "unavailable" for answer in evidence.revocation):
-        return True
-    return any(issuer.error is not None for issuer in evidence.issuers)
-
-
-def _failed(endpoint: EndpointEvidence) -> bool:
-    return (
-        endpoint.probe.failure is not None
-        or any(probe.failure is not None for probe in endpoint.followups.values())
-        or any(completion.failure is not None for completion in endpoint.completions.values())
-    )
+    for endpoint in evidence.endpoints:
+        if endpoint.probe.failure is not None:
+            return True
+        for probe in endpoint.followups.values():
+            if probe.failure is not None:
+                return True
+        for completion in endpoint.completions.values():
+            if completion.failure is not None:
+                return True
+    for answer in evidence.revocation:
+        if answer.status == "unavailable":
+            return True
+    return bool(evidence.issuers) and any(issuer.error is not None for issuer in evidence.issuers)
 
 
 def _unreached(evidence: Evidence) -> list[str]:

@@ -227,9 +227,11 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
     broken: StreamBroken | None = None
     try:
         for lines in lists:
-            for line in lines:
-                batch.append(line)
-                size += len(line)
+            step = max(1, len(lines) * least // sum(map(len, lines)))
+            for start in range(0, len(lines), step):
+                part = lines[start : start + step]
+                batch += part
+                size += sum(map(len, part))
                 if size >= least:
                     yield batch
                     batch, size = [], 0

@@ -59,7 +59,9 @@ class Judgement:
 
     def moment(self, started: float, fleet: FleetVerdict = NO_FLEET) -> float:
         """Return the time to judge certificates at: ``--at``, else ``started``, corrected where the fleet knows the clock is wrong."""
-        return fleet.clock.corrected(started) if self._config.at is None else self._config.at
+        if self._config.at is not None:
+            return self._config.at
+        return started if fleet is NO_FLEET else fleet.clock.corrected(started)
 
     def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
         """Verify the certificates that one address sent; ``None`` where it sent none."""

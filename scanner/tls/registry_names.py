@@ -7,7 +7,7 @@ are named "GREASE".
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
@@ -67,109 +67,21 @@ ALERTS: Final = {
     121: "ech_required",
 }
 
-# registry "TLS Supported Groups"
-GROUPS: Final = {
-    **dict(
-        enumerate(
-            (
-                "sect163k1", "sect163r1", "sect163r2", "sect193r1", "sect193r2", "sect233k1", "sect233r1", "sect239k1",
-                "sect283k1", "sect283r1", "sect409k1", "sect409r1", "sect571k1", "sect571r1", "secp160k1", "secp160r1",
-                "secp160r2", "secp192k1", "secp192r1", "secp224k1", "secp224r1", "secp256k1", "secp256r1", "secp384r1",
-                "secp521r1", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1", "x25519", "x448",
-                "brainpoolP256r1tls13", "brainpoolP384r1tls13", "brainpoolP512r1tls13", "GC256A", "GC256B", "GC256C",
-                "GC256D", "GC512A", "GC512B", "GC512C", "curveSM2",
-            ),
-            start=1,
-        )
-    ),
-    0x0100: "ffdhe2048",
-    0x0101: "ffdhe3072",
-    0x0102: "ffdhe4096",
-    0x0103: "ffdhe6144",
-    0x0104: "ffdhe8192",
-    0x0200: "MLKEM512",
-    0x0201: "MLKEM768",
-    0x0202: "MLKEM1024",
-    0x11EB: "SecP256r1MLKEM768",
-    0x11EC: "X25519MLKEM768",
-    0x11ED: "SecP384r1MLKEM1024",
-    0x11EE: "curveSM2MLKEM768",
-    0x4138: "CECPQ2",  # an experiment of 2019, never registered
-    0x6399: "X25519Kyber768Draft00",
-    0x639A: "SecP256r1Kyber768Draft00",
-    0xFE30: "X25519Kyber512Draft00",  # private use, as one large content network deployed it
-    0xFE31: "X25519Kyber768Draft00",
-    0xFF01: "arbitrary_explicit_prime_curves",
-    0xFF02: "arbitrary_explicit_char2_curves",
-}  # fmt: skip
+_REGISTRIES: Final[dict[str, Any]] = orjson.loads(shipped("tls-registries.json"))
 
-# registry "TLS SignatureScheme"; pairs of TLS 1.2 (RFC 5246 section 7.4.1.4.1) without a name there follow its manner
-SCHEMES: Final = {
-    0x0101: "rsa_md5",
-    0x0102: "dsa_md5",
-    0x0103: "ecdsa_md5",
-    0x0201: "rsa_pkcs1_sha1",
-    0x0202: "dsa_sha1",
-    0x0203: "ecdsa_sha1",
-    0x0301: "rsa_pkcs1_sha224",
-    0x0302: "dsa_sha224",
-    0x0303: "ecdsa_sha224",
-    0x0401: "rsa_pkcs1_sha256",
-    0x0402: "dsa_sha256",
-    0x0403: "ecdsa_secp256r1_sha256",
-    0x0420: "rsa_pkcs1_sha256_legacy",
-    0x0501: "rsa_pkcs1_sha384",
-    0x0502: "dsa_sha384",
-    0x0503: "ecdsa_secp384r1_sha384",
-    0x0520: "rsa_pkcs1_sha384_legacy",
-    0x0601: "rsa_pkcs1_sha512",
-    0x0602: "dsa_sha512",
-    0x0603: "ecdsa_secp521r1_sha512",
-    0x0620: "rsa_pkcs1_sha512_legacy",
-    0x0704: "eccsi_sha256",
-    0x0705: "iso_ibs1",
-    0x0706: "iso_ibs2",
-    0x0707: "iso_chinese_ibs",
-    0x0708: "sm2sig_sm3",
-    0x0709: "gostr34102012_256a",
-    0x070A: "gostr34102012_256b",
-    0x070B: "gostr34102012_256c",
-    0x070C: "gostr34102012_256d",
-    0x070D: "gostr34102012_512a",
-    0x070E: "gostr34102012_512b",
-    0x070F: "gostr34102012_512c",
-    0x0804: "rsa_pss_rsae_sha256",
-    0x0805: "rsa_pss_rsae_sha384",
-    0x0806: "rsa_pss_rsae_sha512",
-    0x0807: "ed25519",
-    0x0808: "ed448",
-    0x0809: "rsa_pss_pss_sha256",
-    0x080A: "rsa_pss_pss_sha384",
-    0x080B: "rsa_pss_pss_sha512",
-    0x081A: "ecdsa_brainpoolP256r1tls13_sha256",
-    0x081B: "ecdsa_brainpoolP384r1tls13_sha384",
-    0x081C: "ecdsa_brainpoolP512r1tls13_sha512",
-    0x0840: "gostr34102012_256",
-    0x0841: "gostr34102012_512",
-    0x0904: "mldsa44",
-    0x0905: "mldsa65",
-    0x0906: "mldsa87",
-    **dict(
-        enumerate(
-            (
-                "slhdsa_sha2_128s", "slhdsa_sha2_128f", "slhdsa_sha2_192s", "slhdsa_sha2_192f", "slhdsa_sha2_256s",
-                "slhdsa_sha2_256f", "slhdsa_shake_128s", "slhdsa_shake_128f", "slhdsa_shake_192s", "slhdsa_shake_192f",
-                "slhdsa_shake_256s", "slhdsa_shake_256f",
-            ),
-            start=0x0911,
-        )
-    ),
-}  # fmt: skip
 
-# Cipher suites by code point, made by ``scripts/build_tls_names.py``: (IANA name, OpenSSL name or "", key exchange,
-# authentication, cipher, MAC), see ``Suite``. Names that begin with ``OLD_TLS_`` were never in the registry.
+def _by_code(registry: str) -> dict[int, Any]:
+    return {int(code, 16): entry for code, entry in _REGISTRIES[registry].items()}
+
+
+# Registry "TLS Supported Groups", and what was deployed without ever being registered: CECPQ2 and Kyber drafts.
+GROUPS: Final[dict[int, str]] = _by_code("groups")
+# Registry "TLS SignatureScheme"; pairs of TLS 1.2 (RFC 5246 section 7.4.1.4.1) without a name there follow its manner.
+SCHEMES: Final[dict[int, str]] = _by_code("signature_schemes")
+# Cipher suites: (IANA name, OpenSSL name or "", key exchange, authentication, cipher, MAC), see ``Suite``. Names that begin
+# with ``OLD_TLS_`` were never in the registry.
 SUITES: Final[dict[int, tuple[str, str, str, str, str, str]]] = {
-    int(code, 16): tuple(fields) for code, fields in orjson.loads(shipped("cipher-suites.json")).items()
+    code: tuple(fields) for code, fields in _by_code("cipher_suites").items()
 }
 
 FORWARD_SECRET_EXCHANGES: Final = frozenset({"ECDHE", "DHE", "TLS13", "CECPQ1", "ECCPWD", "IBSDH", "SRP"})

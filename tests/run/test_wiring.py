@@ -20,8 +20,7 @@ from scanner.inventory.exclude import Exclusions
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow, Target
 from scanner.model.findings import Finding
-from scanner.net.dns import health as dns_health
-from scanner.net.dns import liveness as dns_life
+from scanner.net.dns import health, liveness
 from scanner.net.dns.resolver_config import ResolverConfigError
 from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.row_queue import Row
@@ -141,8 +140,8 @@ def test_a_resolver_that_is_not_an_address_is_an_error() -> None:
 
 
 def test_a_silent_resolver_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_life, "TRY_PAUSE", 0.01)
-    monkeypatch.setattr(dns_health, "STARTUP_PATIENCE", 0.1)
+    monkeypatch.setattr(liveness, "TRY_PAUSE", 0.01)
+    monkeypatch.setattr(health, "STARTUP_PATIENCE", 0.1)
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind((HOST, 0))
         port = sock.getsockname()[1]

@@ -90,8 +90,9 @@ def seen(
     # certificates that were sent come before those that follow-ups and paths add
     chains = [_chain(case, certificates) for case in cases]
     endpoints = []
-    told = None if facts is None else encode_record(facts)
-    issuers = {} if told is None else {sighting["place"]: sighting for sighting in told.get("sightings", ())}
+    facts_record = None if facts is None else encode_record(facts)
+    sightings = () if facts_record is None else facts_record.get("sightings", ())
+    issuers = {sighting["place"]: sighting for sighting in sightings}
     for case, chain in zip(cases, chains, strict=True):
         record = endpoint_record(case, chain, certificates)
         endpoints.append(record)
@@ -99,8 +100,8 @@ def seen(
             record["untrusted_issuer"] = {name: issuer[name] for name in _UNTRUSTED_ISSUER if name in issuer}
         record.update(_chain_fields(case, failed))
     observed = facts_of_target(evidence, certificates)
-    if told is not None:
-        observed = {**observed, "facts": told}
+    if facts_record is not None:
+        observed = {**observed, "facts": facts_record}
     dns = None if evidence.dns is None else dns_record(evidence.dns)
     return SeenParts(dns, endpoints, certificates.records(), observed)
 
@@ -140,7 +141,7 @@ def finding(
 
 
 def for_another_row(record: Finding, target: Target) -> Finding:
-    """The same finding for another row that names the same target: what was seen once answers both.
+    """Return a finding for another row that names its target: what was seen once answers both.
 
     It comes after the first in the same output, so it does not hold the certificates again.
     """
@@ -287,7 +288,7 @@ def endpoint_record(case: Case, chain: list[str], certificates: Certificates) ->
             dict.fromkeys(cipher_name(code) for version in sorted(accepted, reverse=True) for code in accepted[version])
         )
     if endpoint.followups:
-        # What --enumerate asked is summed up in versions and ciphers, but for the one whose flight stands for the address.
+        # What --enumerate asked is summed up in versions and ciphers, but for the one whose flight counts for the address.
         further = [
             _followup(name, answer, certificates)
             for name, answer in endpoint.followups.items()

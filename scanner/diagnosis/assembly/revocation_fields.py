@@ -45,7 +45,7 @@ def revocation_fields(
 
 @bounded_memo(MAX_ANSWERS, LONGEST_ANSWER, answer_bytes)
 def _record(answer: RevocationAnswer) -> RevocationRecord:
-    """One answer; nobody changes what is shared by all findings that have it."""
+    """Return the record of one answer. It is in all findings that have the answer, and not to be changed."""
     record = RevocationRecord(certificate=answer.certificate, url=safe_text(answer.url), status=answer.status)
     record.update(_facts(answer))
     if answer.blocked:

@@ -52,7 +52,7 @@ def authorities() -> tuple[CaaIdentity, ...]:
 
 @bounded_memo(4096, 512)
 def authority_of(issuer: str) -> CaaIdentity | None:
-    """The CA of the table whose organization stands in ``issuer`` (RFC 4514 text)."""
+    """Return the CA of the table whose organization is in ``issuer`` (RFC 4514 text)."""
     for found in _ORGANIZATION.finditer(issuer):
         organization = _ESCAPE.sub(r"\1", found[1]).strip().strip('"').casefold()
         matches = [

@@ -68,7 +68,7 @@ def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
     leaf_codes = {problem.code for problem in chain.leaf_problems}
     for problem in chain.leaf_problems:
         if problem.code == "self-signed-leaf" and chain.trusted:
-            continue  # this very certificate is somebody's anchor
+            continue  # this very certificate is an anchor of some store
         if problem.code == "validity-too-long" and not setting.public:
             continue
         if problem.evidence.get("missing") == "digitalSignature" and setting.transports_key:
@@ -258,7 +258,7 @@ def _facts(certificate: Certificate, code: str, at: float, *, public: bool) -> d
 
 
 def warned_before(leaf: Certificate, days: float | None) -> float:
-    """Seconds before its end from which on a leaf is said to expire soon; ``days`` is the run's own choice, if it made one."""
+    """Return for how many seconds before its end a leaf expires soon; ``days`` is the option of the run, if it is given."""
     if days is not None:
         return days * DAY
     return min(DEFAULT_WARNING_DAYS * DAY, (leaf.not_after - leaf.not_before) * DEFAULT_WARNING_SHARE)

@@ -29,7 +29,7 @@ class Demand(Enum):
     """What becomes of a client that shows what this one showed."""
 
     REFUSED = auto()  # TLS ends for want of a certificate, or at the one that was shown
-    REFUSED_BEHIND = auto()  # TLS stands, and what is behind it refuses for that reason
+    REFUSED_BEHIND = auto()  # the handshake succeeds, and the application refuses for that reason
     WELCOME = auto()
 
 
@@ -100,7 +100,7 @@ def _without(endpoint: EndpointEvidence, protocol: str) -> Demand | None:
         return None
     demand = _demand(without, protocol, flight)
     if demand is None and (quiet := endpoint.completions.get(QUIET)) is not None:
-        # it hung up on a word that may not be its protocol: does it on a client that says nothing?
+        # it hung up on a request that may not be of its protocol: does it hang up on a client that sends nothing?
         return Demand.REFUSED_BEHIND if hung_up(quiet) else _demand(quiet, protocol, flight)
     return demand
 
@@ -138,7 +138,7 @@ def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Dema
 
 
 def hung_up(completion: Completion) -> bool:
-    """The handshake stood, and the connection was ended without a word."""
+    """Return True if the server ended the connection after the handshake and sent nothing."""
     return completion.stage is Stage.APPLICATION and completion.failure in _ENDED
 
 

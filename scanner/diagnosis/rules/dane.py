@@ -37,7 +37,7 @@ def dane_claims(case: Case) -> Iterator[Claim]:
         for record in answer.tlsa
         if PKIX_TA <= record[0] <= DANE_EE and record[1] in _SELECT and record[2] in _MATCH and record[3]
     ]
-    # Nothing that a client could use is the same as no record at all (RFC 7671 section 4).
+    # Records that no client can use count as none (RFC 7671 section 4).
     if not usable or any(_matches(record, verdict) is not False for record in usable):
         return
     yield Claim(
@@ -59,7 +59,7 @@ def dane_claims(case: Case) -> Iterator[Claim]:
 
 
 def _matches(record: tuple[int, int, int, bytes], verdict: ChainVerdict) -> bool | None:
-    """Whether a record matches; ``None`` where that cannot be told, since an anchor is known by its hash alone."""
+    """Return whether a record matches; ``None`` if that cannot be decided, since an anchor is known by its hash alone."""
     usage, selector, matching, data = record
     if usage in (PKIX_EE, DANE_EE):
         return verdict.leaf is not None and _same(verdict.leaf, selector, matching, data)
@@ -67,7 +67,7 @@ def _matches(record: tuple[int, int, int, bytes], verdict: ChainVerdict) -> bool
     if any(_same(certificate, selector, matching, data) for certificate in authorities):
         return True
     if usage == DANE_TA:
-        # The anchor must be sent, or stand in the record itself whole (RFC 7671 section 5.2.2).
+        # The anchor must be sent, or be in the record itself (RFC 7671 section 5.2.2).
         return None if matching == 0 else False
     sent = {certificate.sha256 for certificate in verdict.sent if certificate is not None}
     unseen = {sha256 for store in verdict.stores.values() for sha256 in store.path if sha256 not in sent}

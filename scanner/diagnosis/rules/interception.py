@@ -31,7 +31,7 @@ def interception_claims(case: Case) -> Iterator[Claim]:
     if lineage is None:
         return
     fleet = case.context.fleet.interceptors.get(lineage.key)
-    # whoever trusts the issuer is refused nothing, and should know all the same
+    # clients that trust the issuer connect, but their owner should know
     severity: Severity | None = "warning" if verdict.trusted else None
     facts: dict[str, Any] = {
         "certificate": lineage.leaf,
@@ -49,7 +49,7 @@ def interception_claims(case: Case) -> Iterator[Claim]:
 
 
 def _portal_claims(case: Case) -> Iterator[Claim]:
-    """A page of somebody else's answers: it says itself what it is, or the fleet's names all lead to it."""
+    """Yield ``captive-portal`` if the page of another party answers: it says so itself, or names of the whole fleet lead to it."""
     page = page_of(case.target.name, case.endpoint, case.verdict)
     if page is None or case.verdict is None or case.verdict.leaf is None:
         return
@@ -63,7 +63,7 @@ def _portal_claims(case: Case) -> Iterator[Claim]:
 
 
 def path_claims(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Iterator[tuple[int, Claim]]:
-    """``certificate-differs-by-path`` with the position of the address at which nobody vouches for what came, where another
+    """``certificate-differs-by-path`` with the position of the address whose certificate no store trusts, where another
     address, path or run saw a publicly trusted certificate."""
     others = [*evidence.elsewhere]
     for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):

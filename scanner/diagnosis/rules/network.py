@@ -29,7 +29,7 @@ def connect_claims(case: Case) -> Iterator[Claim]:
     if probe.detail:
         facts["detail"] = probe.detail
     if probe.connect_seconds is not None:
-        # by way of what the finding holds, so that it is the same when it is judged again
+        # rounded as in the finding, so that judging it again gives an equal value
         facts["seconds"] = round(round(probe.connect_seconds, 6), 3)
     yield Claim(code, facts)
 

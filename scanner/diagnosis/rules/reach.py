@@ -8,7 +8,7 @@ from scanner.diagnosis.case import Context
 from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import Evidence
 
-# URLs told in one finding
+# URLs in one finding
 MAX_URLS = 5
 
 

@@ -1,4 +1,4 @@
-"""Rules on a server that does not complete its flight: one failure, many causes, told apart by what else it answers.
+"""Rules on a server that does not complete its flight: one failure, many causes, distinguished by what else it answers.
 
 The follow-ups (``scanner.diagnosis.questions``) change one thing at a time; the first change that helps names the
 cause. Where nothing helps, the failure itself names it.
@@ -31,7 +31,7 @@ _ALERTS: Final = {
     86: "version-rejected",  # inappropriate_fallback
     90: "closed-during-handshake",  # user_canceled
     112: "sni-unrecognized",
-    # we are told that our hello is wrong, which it is not
+    # the server says that our hello is wrong, which it is not
     10: "malformed-handshake",  # unexpected_message
     20: "malformed-handshake",  # bad_record_mac
     22: "malformed-handshake",  # record_overflow
@@ -109,7 +109,7 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if any(works(endpoint, name) for name in ("everything", "all-suites", "all-groups")):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
-        # Refused when 1.3 is offered beside everything else, so both the version and the lists stand in the way.
+        # Refused when 1.3 is offered beside everything else, so both the version and the lists are reasons.
         return [Claim("version-intolerant", facts), *_mismatch(case, facts)]
     legacy = [answer for name in LEGACY_QUESTIONS if (answer := followup(endpoint, name)) is not None and answer.ok]
     if legacy:

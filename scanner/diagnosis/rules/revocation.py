@@ -1,4 +1,4 @@
-"""Rules on revocation: what the staple says, what responders and lists said, and what nobody could say.
+"""Rules on revocation: what the staple says, what responders and lists said, and what could not be found out.
 
 Only answers that verify and are current decide (``scanner.trust.revocation``); a revoked one wins over any good one. That a
 certificate has expired is no revocation, and nothing about it is then missed: CAs forget expired certificates.

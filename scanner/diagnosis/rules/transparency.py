@@ -48,7 +48,7 @@ def transparency_claims(
         yield Claim("no-scts", common, _severity(setting, judged, "error"))
         return
     if any(item.status == "unverified" for item in judged.scts):
-        return  # nobody knows who issued it, which is said elsewhere
+        return  # its issuer is not known, which has a code of its own
     refused = not judged.satisfied
     if current and refused:
         yield Claim("too-few-scts", {**_shortage(judged), **common}, _severity(setting, judged, "error"))
@@ -107,7 +107,7 @@ def _shortage(judged: TransparencyVerdict) -> dict[str, Any]:
 
 
 def _logs(items: Sequence[JudgedSct]) -> dict[str, Any]:
-    """The first of some SCTs in fields of its own, for the sentence; all of them stand in ``scts``."""
+    """Return the first of some SCTs in fields of its own, for the sentence; all of them are in ``scts``."""
     first = sct_record(items[0])
     names = [shown["log"] or shown["log_id"] for shown in map(sct_record, items)]
     return {

@@ -72,8 +72,11 @@ class _Finding(Struct, frozen=True):
 def older_facts(finding: Mapping[str, Any]) -> Facts | None:
     """Return the facts of a finding that does not carry them; ``None`` if it tells nothing."""
     try:
-        if "observed" in finding or any(map(_may_tell, finding["endpoints"])):
+        if any(map(_may_tell, finding["endpoints"])):
             return _facts_of(msgspec.convert(finding, _Finding))
+        if "observed" in finding:
+            told = {name: finding[name] for name in ("target", "started", "observed")}
+            return _facts_of(msgspec.convert(told, _Finding))
     except (KeyError, AttributeError, TypeError, ValueError):
         pass
     return None

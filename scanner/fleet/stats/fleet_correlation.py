@@ -144,10 +144,11 @@ class Correlation:
         run = self._run(seen.run)
         if run is None:
             return
-        if facts.reach:
-            run.reach.add(facts.reach)
-            if "revocation-blocked" not in seen.recorded and any(not host.reached for host in facts.reach):
+        run.reach.add(facts.reach)
+        for host in facts.reach:
+            if not host.reached and "revocation-blocked" not in seen.recorded:
                 run.blocked.add(seen.errors, seen.named)
+                break
         if not seen.judged_now:
             return
         run.clock.add(facts)

@@ -38,11 +38,10 @@ from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import answer_cache, loopback_names, message_wire, resolver_config
-from scanner.net.dns import outcomes as dns_outcomes
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns.health import ResolverState, Service
-from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.outcomes import SETTLED, Outcome, bytes_of, merge_families, time_to_live
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.resolver_config import ResolverConfigError, Server
 from scanner.net.dns.servfail import explain
@@ -116,7 +115,7 @@ class Resolver:
             upstreams, rounds=retries + 1, rotate=rotate, problem=problem or "no resolver is configured"
         )
         self._now = trio.lowlevel.current_clock().current_time
-        self._answers = SharedAnswers(now=self._now, size=dns_outcomes.bytes_of)
+        self._answers = SharedAnswers(now=self._now, size=bytes_of)
         self._names = self._from_hosts = 0
         self._single: dict[str, Resolver] = {}
         self._slots = trio.Semaphore(UNHURRIED_LIMIT)
@@ -190,15 +189,15 @@ class Resolver:
         if budget is None:
             budget = QueryBudget(self._patience)
         outcomes: Sequence[Outcome] = await self._group.ask(questions, budget)
-        answer = dns_outcomes.merge_families(outcomes, self._now() - started)
+        answer = merge_families(outcomes, self._now() - started)
         if answer.status is DnsStatus.SERVFAIL and not any(outcome.explained or outcome.loop for outcome in outcomes):
             own = QueryBudget(self._patience, unhurried=budget.unhurried)
             answer, outcomes = await explain(self._group, answer, outcomes, questions, own)
             budget.crowded = budget.crowded or own.crowded
             answer = replace(answer, duration=self._now() - started)
-        if answer.status not in dns_outcomes.SETTLED:
+        if answer.status not in SETTLED:
             answer = replace(answer, doubt=self._group.doubt(answer, outcomes, budget))
-        return answer, dns_outcomes.time_to_live(outcomes)
+        return answer, time_to_live(outcomes)
 
     def watch(self, on_state: Callable[[ResolverState], None] | None) -> None:
         """Have ``on_state`` called when a resolver goes down, and when it answers again."""
@@ -252,7 +251,7 @@ class Resolver:
         except NameNotEncodable as error:
             return Outcome(DnsStatus.FORMERR, detail=str(error)), answer_cache.MAX_SECONDS
         [outcome] = await self._group.ask(questions, QueryBudget(self._patience))
-        return outcome, dns_outcomes.time_to_live([outcome])
+        return outcome, time_to_live([outcome])
 
 
 @asynccontextmanager

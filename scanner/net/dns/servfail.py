@@ -16,9 +16,8 @@ from msgspec.structs import replace
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
-from scanner.net.dns import outcomes as dns_outcomes
 from scanner.net.dns.message_wire import DnsQuestion
-from scanner.net.dns.outcomes import Outcome
+from scanner.net.dns.outcomes import DNSSEC_ERRORS, Outcome, merge_families
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.upstream_group import UpstreamGroup, questions_for
 from scanner.net.dns.wire_names import NameNotEncodable
@@ -40,7 +39,7 @@ async def explain(
     budget: QueryBudget,
 ) -> _Explained:
     """Return the explained answer: still SERVFAIL, bogus, a loop, or an answer after all. ``budget`` is for this alone."""
-    if any(code in dns_outcomes.DNSSEC_ERRORS for code, _text in answer.extended_errors):
+    if any(code in DNSSEC_ERRORS for code, _text in answer.extended_errors):
         return replace(answer, bogus=True), outcomes
     failed = next(i for i, outcome in enumerate(outcomes) if outcome.status is DnsStatus.SERVFAIL)
     # Where the chain was followed by us, it is its last name that failed.
@@ -57,7 +56,7 @@ async def explain(
                     return answer, outcomes
                 return await _with_chain(group, answer, outcomes, questions[0].name, budget)
             again = await group.ask(questions, budget, explaining=True)
-            confirmed = dns_outcomes.merge_families(again)
+            confirmed = merge_families(again)
             if confirmed.status is not DnsStatus.SERVFAIL:
                 return confirmed, again
     return replace(confirmed, bogus=True), again

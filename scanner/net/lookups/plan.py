@@ -41,7 +41,7 @@ MAX_REMEMBERED_BYTES: Final = 16 << 20
 # Of one answer beside its texts
 ANSWER_BYTES: Final = 400
 
-# What is said of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
+# The error of an address that browsers do not ask either: LDAP ones, which private CAs write into certificates.
 NOT_HTTP: Final = "not asked: no http or https address"
 
 Verdicts = Sequence[ChainVerdict | None]
@@ -111,6 +111,8 @@ class CertificateLookups:
         verdicts anew, after issuers were found.
         """
         if len(verdicts) == 1 and (only := verdicts[0]) is not None and only.trusted:
+            if only.is_clean and not self._online:
+                return evidence, verdicts
             at_hand = self._at_hand.get(tuple([certificate.sha256 for certificate in only.path]))
             if at_hand is not None:
                 return replace(evidence, revocation=at_hand) if at_hand else evidence, verdicts
@@ -226,7 +228,7 @@ class CertificateLookups:
     ) -> tuple[RevocationAnswer, ...]:
         """Answers that say "revoked" and need not be asked for: a staple can be days older than what others had to ask.
 
-        Clients that get a good staple ask nobody; so nothing is asked here, but what is at hand is not left out.
+        Clients that get a good staple ask no responder, so none is asked here; but what is known already counts.
         """
         key = certificate.sha256, issuer.sha256
         answers: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key) or self._listed.get(key)

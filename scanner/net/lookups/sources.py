@@ -170,7 +170,7 @@ class RevocationLookups:
     async def listed(
         self, certificate: Certificate, issuer: Certificate, url: str, at: float
     ) -> RevocationAnswer | None:
-        """What a CRL says that somebody else had to have; ``None`` where it is not at hand. Nothing is fetched."""
+        """Return what a CRL says that was fetched for another target; ``None`` if it was not. Nothing is fetched."""
         found = self._lists.get(url)
         return None if found is None else await self._look_up(found, certificate, issuer, at, url)
 
@@ -239,7 +239,7 @@ class RevocationLookups:
                     while (lock := cache.lock(key)) is None:  # noqa: ASYNC110 - it is another process that is waited for
                         await trio.sleep(WAIT_FOR_OTHERS)
             except OSError:
-                pass  # it cannot be written, so nobody shares anything
+                pass  # it cannot be written, so nothing is shared
         try:
             # another process may have put it there since it was looked for, waited for or not
             yield None if cache is None else await self._kept(key)

@@ -1,4 +1,4 @@
-"""The long way: everything that the short path declines, and a bound on what a hostile message can cost."""
+"""dnspython reads every message that ``message_wire`` declines, and what a hostile message can cost is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suspect resolver is asked one thing now and then until it answers. The whole is in test_dns_asker.py."""
+"""A suspect resolver is tested by one question now and then until it answers. ``test_upstream_group`` has names that wait for it."""
 
 from __future__ import annotations
 

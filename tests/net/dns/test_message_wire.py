@@ -1,4 +1,4 @@
-"""The short path reads what is common exactly as the general codec does, and nothing hostile otherwise than by declining."""
+"""Usual messages are read exactly as dnspython reads them; all others are declined, hostile ones too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other resolvers are asked where nobody vouches for what came, a bounded number of them, and one address of each."""
+"""Other resolvers are asked where the certificate is untrusted: a bounded number of them, and one address of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom to ask, from options and files as people and installers write them."""
+"""Resolvers from options and files, as people and installers write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP as a last try: a few at a time, and only while it brings something. Framing is in test_dns_upstream.py."""
+"""TCP as a last try: a few at a time, and only while it brings something. Framing is in ``test_upstream``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a question is put to and how often, and when a failure is not the name's."""
+"""Resolvers as a group: which one is asked and how often, and when a failure is not the name's."""
 
 from __future__ import annotations
 

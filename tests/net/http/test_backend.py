@@ -1,4 +1,4 @@
-"""Whom fetching may reach: every address of every name is checked, on every redirect, and the one checked is connected to."""
+"""Which hosts may be fetched from: every address of every name is checked, on every redirect, and the one checked is connected to."""
 
 from __future__ import annotations
 
