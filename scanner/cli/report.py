@@ -11,7 +11,7 @@ import click
 from scanner.errors import UsageProblem
 
 
-@click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option(
     "--since", multiple=True, metavar="OLD",
