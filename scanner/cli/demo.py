@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scanner.run.inventory_scan import ScanOptions
 
 
-@click.command(short_help="Start a broken local fleet, scan it, show what is wrong with each.")
+@click.command()
 @click.argument("directory", required=False, metavar="[DIR]")
 @click.option(
     "--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it."
@@ -78,10 +78,10 @@ async def _demo(path: Path, serve: bool) -> bool:
 
 
 def _report(path: Path) -> None:
-    from scanner.report.build import make
+    from scanner.report.build import build
     from scanner.report.svg import MISSING
 
-    if not make([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
+    if not build([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
         click.echo(f"tlsweep: {MISSING}", err=True)
 
 

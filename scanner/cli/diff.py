@@ -10,7 +10,7 @@ from scanner.cli import standard_output
 from scanner.errors import UsageProblem
 
 
-@click.command(no_args_is_help=True, short_help="What is new, fixed, changed and still broken between runs.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True, metavar="OLD NEW...")
 @click.option(
     "--format",

@@ -11,7 +11,7 @@ import click
 from scanner.errors import UsageProblem
 
 
-@click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option(
     "--since", multiple=True, metavar="OLD",
@@ -39,7 +39,7 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
       tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
     """
     from scanner.output import OutputClosed
-    from scanner.report.build import make
+    from scanner.report.build import build
     from scanner.report.svg import MISSING
 
     with ExitStack() as stack:
@@ -49,13 +49,13 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
             findings = tuple(stack.enter_context(_twice(path)) for path in findings)
             since = tuple(stack.enter_context(_twice(path)) for path in since)
         try:
-            made = make(findings, output, since=since, by=by, force=force, names=names)
+            built = build(findings, output, since=since, by=by, force=force, names=names)
         except OutputClosed:  # the reader of our standard output has gone
             raise BrokenPipeError from None
-    if not made.drawn:
+    if not built.drawn:
         click.echo(f"tlsweep: {MISSING}", err=True)
     if output != "-":
-        click.echo(f"tlsweep: {made.words()}", err=True)
+        click.echo(f"tlsweep: {built.summary_line()}", err=True)
 
 
 @contextmanager
@@ -72,11 +72,11 @@ def _twice(path: str) -> Iterator[str]:
 
 def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:
     """Raise ``UsageProblem`` if the page, or the file beside it, would overwrite an input."""
-    from scanner.report.build import beside_name
+    from scanner.report.build import csv_name
     from scanner.text import quoted
 
     for path in paths:
-        for written in (output, beside_name(output)):
+        for written in (output, csv_name(output)):
             if "-" not in (path, output) and os.path.realpath(path) == os.path.realpath(written):
                 shown = quoted(path, 200)[1:-1]
                 raise UsageProblem(f"--output would overwrite {shown}, which is read: name another file")

@@ -74,7 +74,7 @@ class ProbeServices(Struct, frozen=True, kw_only=True):
 
     ``next_question`` decides the next follow-up of an address; its third argument is the target's starting time.
     ``open_dialogue`` returns the dialogue before TLS, ``alpn_of`` the ALPN names of a protocol. ``is_banned`` returns True for an
-    address that must not be contacted. ``now`` is trio's time: who is in its run already gives the clock's own method, which costs less.
+    address that must not be contacted. ``now`` is trio's time; the method of the run's own clock costs less than the default.
     """
 
     prober: Prober

@@ -17,8 +17,9 @@ Start times of the run are reserved in advance, one interval apart. Those of an 
 held up in the second one, and all that were held up would then start together. So the start gate stays held until the connection
 has really started, and only then the next start of that address is set.
 
-A slot that is given up is handed to the first in the queue, not put back: otherwise a newcomer could take it before the waiter
-that was woken for it runs.
+A slot or a start gate of an address that is given up is handed to the first in its queue, so those that wait there keep their order.
+A slot of the run is put back, and the waiter that is woken checks again: a newcomer may have taken it, which costs the
+waiter a moment and lets a probe start at once wherever there is room.
 
 What breaks if this is touched: each wait can be cancelled, and whatever was acquired before it is given back in the ``except`` next
 to it. ``tests/net/test_pacing.py`` cancels at every moment. A probe that meets no limit makes one call here and waits for nothing.

@@ -1,4 +1,4 @@
-"""A report from beginning to end: compare, count, pick, draw, write."""
+"""Builds a report: compare, count, pick, draw, write."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from scanner.report import html_page as page
 from scanner.report.changes import changes
 from scanner.report.collect import collect
 from scanner.report.context import context_of
-from scanner.report.csv_export import Beside
+from scanner.report.csv_export import CsvExport
 from scanner.text import quoted
 
 
-class Made(Struct, frozen=True):
-    """What was written: bytes of the page, rows shown, findings not in order, the file beside it, whether charts are there."""
+class BuiltReport(Struct, frozen=True):
+    """What was written: bytes of the page, rows shown, findings that are not ok, the CSV file next to it, whether it has charts."""
 
     output: str
     size: int
     shown: int
     offered: int
-    beside: str | None
+    csv: str | None
     drawn: bool
 
-    def words(self) -> str:
-        """The same for a person, in one line."""
+    def summary_line(self) -> str:
+        """Return what was written, in one line for a person."""
         text = f"{quoted(self.output, 200)[1:-1]}: {self.size / 1e6:.1f} MB"
-        if self.beside is not None:
-            text += f", {self.shown:,} of {self.offered:,} findings; all in {quoted(self.beside, 200)[1:-1]}"
+        if self.csv is not None:
+            text += f", {self.shown:,} of {self.offered:,} findings; all in {quoted(self.csv, 200)[1:-1]}"
         return text
 
 
-def make(
+def build(
     paths: Sequence[str],
     output: str,
     *,
@@ -43,40 +43,40 @@ def make(
     by: str | None = None,
     force: bool = False,
     names: Sequence[str] | None = None,
-) -> Made:
+) -> BuiltReport:
     """Write the report on the findings in ``paths`` (files of one run, each readable twice where ``since`` is given).
 
-    ``names`` are what the page calls these files, where their paths are none that a person knows.
+    ``names`` are what the page calls these files, where a person does not know their paths.
 
     Raises ``OutputError``, ``DiffError``, ``UnknownColumn`` and what reading findings raises.
     """
-    beside_path = None if output == "-" or _is_special(output) else beside_name(output)
+    csv_path = None if output == "-" or _is_special(output) else csv_name(output)
     refuse(output, force=force)
-    if beside_path is not None:
-        refuse(beside_path, force=force)
+    if csv_path is not None:
+        refuse(csv_path, force=force)
     compared = changes(paths, since) if since else None
     with ExitStack() as stack:
-        beside = Beside(stack.enter_context(Draft(beside_path, force=force))) if beside_path is not None else None
-        collected = collect(paths, by=by, fresh=compared.fresh if compared is not None else (), sink=beside)
+        csv = CsvExport(stack.enter_context(Draft(csv_path, force=force))) if csv_path is not None else None
+        collected = collect(paths, by=by, fresh=compared.fresh if compared is not None else (), sink=csv)
         kept, rendered = page.rendered_rows(collected.picker.by_importance(), owners=collected.owner is not None)
         order = sorted(range(len(kept)), key=lambda number: (not kept[number].fresh, *kept[number].place))
         left_out = collected.picker.offered - len(kept)
-        named = beside_path if beside is not None and left_out else None
-        context = context_of(collected, compared, names or paths, left_out=left_out, beside=named)
+        named = csv_path if csv is not None and left_out else None
+        context = context_of(collected, compared, names or paths, left_out=left_out, csv_path=named)
         draft = stack.enter_context(Draft(output, force=force))
         for piece in page.render({**context, "rows": [rendered[number] for number in order]}):
             draft.write(piece.encode())
-        if beside is not None and named is not None:
-            beside.place()
+        if csv is not None and named is not None:
+            csv.place()
         draft.place()
-        return Made(output, draft.size, len(kept), collected.picker.offered, named, bool(context["drawn"]))
+        return BuiltReport(output, draft.size, len(kept), collected.picker.offered, named, bool(context["drawn"]))
 
 
 def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def beside_name(output: str) -> str:
-    """The file for what the page has no room for."""
+def csv_name(output: str) -> str:
+    """Return the path of the CSV file for what the page has no room for."""
     stem, suffix = os.path.splitext(output)
     return f"{stem if suffix.lower() in ('.html', '.htm') else output}-findings.csv"

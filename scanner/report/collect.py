@@ -50,7 +50,7 @@ class Collected:
         self.owner = owner
         self.statistics = FleetStats(("version", "issuer", *(() if owner is None else (owner,))))
         self.picker = Picker()
-        self.upcoming = Upcoming()
+        self.next_to_expire = NextToExpire()
         self.first: str | None = None
         self.last: str | None = None
 
@@ -68,7 +68,7 @@ class Collected:
         """Count findings and keep those that are worth a row."""
         self.statistics.add_batch(findings)
         self._moments(findings)
-        self.upcoming.add(findings)
+        self.next_to_expire.add(findings)
         for one in findings:
             if one["outcome"] == "ok":
                 continue
@@ -161,7 +161,7 @@ def _first_code(finding: Mapping[str, Any]) -> str:
     return code if isinstance(code, str) else ""
 
 
-class Upcoming:
+class NextToExpire:
     """The certificates that expire next after their finding was made, with how many services sent each and some of them."""
 
     def __init__(self) -> None:

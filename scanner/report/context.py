@@ -1,4 +1,4 @@
-"""All that the template prints but for the rows: sections, words, numbers, charts."""
+"""All that the template prints but the rows: sections, words, numbers, charts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from scanner.fleet.diff.target_states import CATEGORIES, TITLES
-from scanner.report import charts
+from scanner.report import charts, summary
 from scanner.report import sections as views
-from scanner.report import summary as glance
 from scanner.report import svg as drawing
 from scanner.report.changes import Changes
 from scanner.report.charts import OUTCOMES, Drawn, Series
@@ -32,9 +31,9 @@ _CHARTS: Final = ("causes", "expiry", "trend", "versions", "issuers")
 
 
 def context_of(
-    collected: Collected, compared: Changes | None, names: Sequence[str], *, left_out: int, beside: str | None
+    collected: Collected, compared: Changes | None, names: Sequence[str], *, left_out: int, csv_path: str | None
 ) -> dict[str, Any]:
-    """All that the template prints, but for the rows."""
+    """Return all that the template prints but the rows."""
     counts, shown = collected.statistics.counts, collected.statistics.to_json()
     total = counts.total
     since = None if compared is None else views.moment_text(compared.since.started)
@@ -58,7 +57,7 @@ def context_of(
     ]
     drawn = drawing.available()
     return {
-        "headline": glance.headline(total),
+        "headline": summary.headline(total),
         "when": views.moment_text(collected.last),
         "since": since,
         "sections": _sections(
@@ -68,8 +67,8 @@ def context_of(
             shared=bool(shared),
             expiry=bool(expiry.total),
         ),
-        "tiles": glance.tiles(total, compared),
-        "glance": list(glance.glance(causes, owners, compared, expiry, expiring, shared, collected.owner)),
+        "tiles": summary.tiles(total, compared),
+        "answers": list(summary.answers(causes, owners, compared, expiry, expiring, shared, collected.owner)),
         "verdicts": verdicts,
         "changes": compared,
         "change_counts": _change_counts(compared),
@@ -91,7 +90,7 @@ def context_of(
         "drawn": drawn,
         "total": total.findings,
         "findings_words": _findings_words(collected.picker.offered, left_out),
-        "beside": None if beside is None else os.path.basename(beside),
+        "beside": None if csv_path is None else os.path.basename(csv_path),
         "sources": [plain("standard input" if name == "-" else os.path.basename(name), MAX_NAME) for name in names],
         "unreadable": counts.unreadable_lines,
         "runs": [plain(run, MAX_NAME) for run in list(counts.runs)[:MAX_RUNS]],

@@ -1,4 +1,4 @@
-"""The file beside the page: every finding that is not in order, for a spreadsheet, where the page can show only some."""
+"""The CSV file next to the page: every finding that is not ok, for a spreadsheet, where the page can show only some."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ROWS_HELD: Final = 500
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-class Beside:
-    """Takes findings as they are read and writes them to a draft; ``add`` is what ``collect`` calls."""
+class CsvExport:
+    """Writes findings to a draft as they are read; ``add`` is what ``collect`` calls."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
@@ -44,7 +44,7 @@ class Beside:
             self.flush()
 
     def place(self) -> None:
-        """All is written: give the file its name."""
+        """Write what is held back and give the file its name."""
         self.flush()
         self._draft.place()
 
@@ -57,7 +57,7 @@ class Beside:
 
 
 def values_of(finding: Mapping[str, Any], owner_column: str | None, fresh: bool) -> list[str]:
-    """The cells of a finding, by ``HEADER``."""
+    """Return the cells of a finding, by ``HEADER``."""
     target, diagnoses = finding.get("target"), finding.get("diagnoses")
     if not isinstance(target, Mapping):
         target = {}
@@ -98,5 +98,5 @@ def _json(evidence: Mapping[str, Any]) -> str:
 
 
 def cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula."""
     return "'" + text if text.startswith(_FORMULA) else text

@@ -150,7 +150,7 @@ def expiring(collected: Collected) -> list[Expiring]:
     """The certificates that expire next."""
     today = day_of(collected.last)
     shown = []
-    for not_after, one in collected.upcoming.listed():
+    for not_after, one in collected.next_to_expire.listed():
         day = day_of(not_after)
         left = (day - today).days if day is not None and today is not None else None
         more = f" and {one.services - len(one.examples):,} more" if one.services > len(one.examples) else ""

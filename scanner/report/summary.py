@@ -55,7 +55,7 @@ def _against(change: int) -> str:
     return "as before" if not change else f"{abs(change):,} {'more' if change > 0 else 'fewer'} than before"
 
 
-def glance(
+def answers(
     causes: Sequence[Cause],
     owners: Sequence[Group],
     compared: Changes | None,

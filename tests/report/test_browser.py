@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scanner.report.build import make
+from scanner.report.build import build
 from tests.clients.chromium import PROGRAM, Pipe, browser
 from tests.clients.fleet import BROWSERS_SWITCH
 from tests.helpers.hostile import hostile_finding, misshapen
@@ -95,7 +95,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
 
 @pytest.fixture
 def page(nights: list[str], tmp_path: Path) -> Path:
-    make(nights[2:], str(tmp_path / "report.html"), since=nights[:2])
+    build(nights[2:], str(tmp_path / "report.html"), since=nights[:2])
     return tmp_path / "report.html"
 
 
@@ -170,7 +170,7 @@ def test_every_width_in_every_light(chromium: Pipe, page: Path, width: int, dark
 @pytest.mark.parametrize("width", [390, 1280])
 def test_findings_of_strangers(chromium: Pipe, tmp_path: Path, width: int) -> None:
     path = write(tmp_path / "f.ndjson", [*misshapen(), *(hostile_finding(number) for number in range(60))])
-    make([path], str(tmp_path / "report.html"))
+    build([path], str(tmp_path / "report.html"))
     tab = Tab(chromium, tmp_path / "report.html", width=width)
     tab("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert tab.overflow() <= 0

@@ -9,7 +9,7 @@ import pytest
 from scanner.fleet.stats.run_counts import UnknownColumn
 from scanner.output import read_findings
 from scanner.report import collect as collecting
-from scanner.report.collect import Picker, Upcoming, collect, owner_column
+from scanner.report.collect import NextToExpire, Picker, collect, owner_column
 from tests.helpers.hostile import hostile_finding, misshapen
 from tests.report.conftest import finding, write
 
@@ -70,10 +70,10 @@ def expiring(day: int, leaf: str, host: str = "a.example") -> dict[str, object]:
 
 
 def test_what_expires_next() -> None:
-    upcoming = Upcoming()
-    upcoming.add([expiring(3, "cc", "c.example"), expiring(1, "aa", "a.example"), expiring(1, "aa", "b.example")])
-    upcoming.add([{**expiring(2, "dd"), "started": "2026-12-02T00:00:01Z"}])  # expired already
-    (_, first), (_, second) = upcoming.listed()
+    next_to_expire = NextToExpire()
+    next_to_expire.add([expiring(3, "cc", "c.example"), expiring(1, "aa", "a.example"), expiring(1, "aa", "b.example")])
+    next_to_expire.add([{**expiring(2, "dd"), "started": "2026-12-02T00:00:01Z"}])  # expired already
+    (_, first), (_, second) = next_to_expire.listed()
     assert (first.subject, first.services, first.examples) == ("a.example", 2, ["a.example:443", "b.example:443"])
     assert second.services == 1
 
@@ -81,14 +81,14 @@ def test_what_expires_next() -> None:
 def test_the_first_to_expire_are_counted_right_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "MAX_UPCOMING", 3)
     monkeypatch.setattr(collecting, "KEPT_UPCOMING", 6)
-    upcoming = Upcoming()
+    next_to_expire = NextToExpire()
     for turn in range(2):
         for day in range(28, 0, -1):
-            upcoming.add([expiring(day, f"{day:064x}", f"h{turn}.example")])
-    listed = upcoming.listed()
+            next_to_expire.add([expiring(day, f"{day:064x}", f"h{turn}.example")])
+    listed = next_to_expire.listed()
     assert [when[8:10] for when, _ in listed] == ["01", "02", "03"]
     assert [one.services for _, one in listed] == [2, 2, 2]
-    assert len(upcoming._kept) <= 6
+    assert len(next_to_expire._kept) <= 6
 
 
 def test_findings_of_strangers(tmp_path: Path) -> None:

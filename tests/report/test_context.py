@@ -13,7 +13,7 @@ from scanner.report.context import context_of
 def test_everything_is_there(nights: list[str]) -> None:
     *earlier, last = nights
     compared = changes([last], earlier)
-    context = context_of(collect([last]), compared, [last, "-"], left_out=3, beside="/some/where/all.csv")
+    context = context_of(collect([last]), compared, [last, "-"], left_out=3, csv_path="/some/where/all.csv")
     assert [anchor for anchor, _ in context["sections"]] == [
         "changes",
         "causes",
@@ -32,6 +32,6 @@ def test_everything_is_there(nights: list[str]) -> None:
 
 def test_without_the_library(nights: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "available", lambda: False)
-    context = context_of(collect(nights[:1]), None, nights[:1], left_out=0, beside=None)
+    context = context_of(collect(nights[:1]), None, nights[:1], left_out=0, csv_path=None)
     assert not context["drawn"] and not any(context["charts"].values())
     assert context["since"] is None and context["nights"] == [] and context["beside"] is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scanner.output.draft import Draft
-from scanner.report.csv_export import HEADER, Beside, cell, values_of
+from scanner.report.csv_export import HEADER, CsvExport, cell, values_of
 from tests.helpers.hostile import hostile_finding, misshapen
 from tests.report.conftest import finding
 
@@ -21,7 +21,7 @@ def rows_of(path: Path) -> list[list[str]]:
 def test_all_of_them(tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
     with Draft(str(path)) as draft:
-        beside = Beside(draft)
+        beside = CsvExport(draft)
         for number in range(1200):
             beside.add(finding(f"h{number}.example", "fail", "dns"), "owner", number == 0)
         beside.place()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scanner.report.changes import Changes, Night
 from scanner.report.sections import Cause, Expiring, ExpiryCalendar, Group
-from scanner.report.summary import glance, headline, tiles
+from scanner.report.summary import answers, headline, tiles
 from tests.report.test_sections import tally
 
 FAIL, OK = ("fail", "dns", "nxdomain"), ("ok", None, "")
@@ -45,7 +45,7 @@ def test_the_answers() -> None:
     ]
     causes = [cause(name, 9 - place) for place, name in enumerate(("dns", "revoked", "interception", "clock-skew"))]
     found = dict(
-        glance(causes, owners, Changes(Night("", None, {}), counts, {}, []), expiry, expiring, shared, "owner")
+        answers(causes, owners, Changes(Night("", None, {}), counts, {}, []), expiry, expiring, shared, "owner")
     )
     assert found == {
         "Causes": "dns 9, revoked 8, interception 7, and 1 more",
@@ -57,4 +57,4 @@ def test_the_answers() -> None:
 
 
 def test_nothing_to_say() -> None:
-    assert list(glance([], [], None, ExpiryCalendar((), 0, (), 0, 0), [], [], None)) == []
+    assert list(answers([], [], None, ExpiryCalendar((), 0, (), 0, 0), [], [], None)) == []
