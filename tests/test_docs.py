@@ -42,7 +42,7 @@ def text(page: Path) -> str:
 
 @cache
 def command(name: str) -> click.Command:
-    found = getattr(import_module(f"scanner.cli.{COMMANDS[name]}"), name)
+    found = getattr(import_module(f"scanner.cli.{name}"), name)
     assert isinstance(found, click.Command)
     return found
 

@@ -17,20 +17,8 @@ from scanner.language import LANGUAGES, locale_language, set_language
 from scanner.process import signals
 from scanner.process.limits import GC_THRESHOLD
 
-# command -> module below this package; each has a function named as the command
+# Command, which is a function in the module of its name -> what it does
 COMMANDS: Final = {
-    "scan": "scan",
-    "check": "check",
-    "stats": "stats",
-    "diff": "diff",
-    "report": "report",
-    "load": "load",
-    "diagnose": "diagnose",
-    "demo": "demo",
-    "schema": "schema",
-    "explain": "explain",
-}
-SUMMARIES: Final = {
     "scan": "Probe a whole inventory, one finding per target.",
     "check": "Diagnose one or a few targets, or certificate files, for a person.",
     "stats": "Fleet-wide statistics per cause, from findings.",
@@ -48,7 +36,7 @@ INTERRUPTED: Final = signals.INTERRUPTED
 OWN_FAULT: Final = 70  # EX_SOFTWARE of sysexits.h, which no script takes for another status
 
 
-def _speak(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def _set_language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
         set_language(value)
 
@@ -57,7 +45,7 @@ language_option = click.option(
     "--lang",
     type=click.Choice(LANGUAGES),
     expose_value=False,
-    callback=_speak,
+    callback=_set_language,
     help="Language of the words for people. Default: the locale's (LC_ALL, LC_MESSAGES, LANG), else English.",
 )
 
@@ -77,10 +65,9 @@ class _CommandGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"scanner.cli.{module}"), cmd_name)
+        command = getattr(importlib.import_module(f"scanner.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -92,21 +79,11 @@ class _CommandGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
-
-
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if value:
-        from importlib.metadata import version
-
-        click.echo(f"tlsweep {version('tlsweep')}")
-        ctx.exit()
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
-)
+@click.version_option(package_name="tlsweep", message="%(prog)s %(version)s", help="Print the version.")
 def tlsweep() -> None:
     """Find out why TLS fails, on which hosts, and what to do: one finding per target of an inventory.
 

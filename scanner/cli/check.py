@@ -14,7 +14,7 @@ from scanner.errors import UsageProblem
 from scanner.model.findings import Finding
 
 
-@click.command(no_args_is_help=True, short_help="Diagnose one or a few targets, or certificate files, for a person.")
+@click.command(no_args_is_help=True)
 @click.argument("targets", nargs=-1, metavar="HOST[:PORT]...")
 @click.option("--json", "as_json", is_flag=True, help="Print findings, one JSON object a line.")
 @click.option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scanner.run.inventory_scan import ScanOptions
 
 
-@click.command(short_help="Start a broken local fleet, scan it, show what is wrong with each.")
+@click.command()
 @click.argument("directory", required=False, metavar="[DIR]")
 @click.option(
     "--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it."

@@ -24,7 +24,7 @@ _FIELDS: Final = {
 }
 
 
-@click.command(no_args_is_help=True, short_help="Judge recorded findings again, without the network.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -10,7 +10,7 @@ from scanner.cli import standard_output
 from scanner.errors import UsageProblem
 
 
-@click.command(no_args_is_help=True, short_help="What is new, fixed, changed and still broken between runs.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True, metavar="OLD NEW...")
 @click.option(
     "--format",
@@ -70,7 +70,7 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
     return 1 if matched else 0
 
 
-def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
+def _sender(webhook: str | None) -> Callable[[bytes], object] | None:
     """Return what posts a message to the webhook, if there is one. Raises ``UsageProblem`` if the URL cannot be used."""
     if not webhook:
         return None
@@ -81,11 +81,4 @@ def _sender(webhook: str | None) -> Callable[[bytes], None] | None:
         hook = read_hook(webhook)
     except WebhookError as error:
         raise UsageProblem(f"--webhook: {error}") from None
-
-    def send(body: bytes) -> None:
-        try:
-            run_until_signal(deliver, hook, body)
-        except WebhookError as error:
-            raise UsageProblem(str(error)) from None
-
-    return send
+    return lambda body: run_until_signal(deliver, hook, body)

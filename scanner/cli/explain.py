@@ -25,11 +25,7 @@ class _TakesPasted(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(
-    cls=_TakesPasted,
-    no_args_is_help=True,
-    short_help="What a cause, a code or a client's error means, and how to fix it.",
-)
+@click.command(cls=_TakesPasted, no_args_is_help=True)
 @click.argument("text", nargs=-1, required=True, metavar="WORD|ERROR TEXT")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @language_option

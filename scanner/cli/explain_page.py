@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from scanner.cli.console import console_on
 from scanner.explain.answers import CauseAnswer, CodeAnswer, CodeBrief, ErrorAnswer, FixRecord, SearchAnswer
 from scanner.explain.fixes import SOFTWARE
 from scanner.language import translate
@@ -20,18 +20,16 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 def show(answer: CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer, stream: TextIO) -> None:
     """Print the answer."""
-    buffer = None if stream.isatty() else io.StringIO()
-    page = _AnswerPage(Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False))
-    if answer["kind"] == "code":
-        page.code(answer)
-    elif answer["kind"] == "cause":
-        page.cause(answer)
-    elif answer["kind"] == "error":
-        page.error(answer)
-    else:
-        page.search(answer)
-    if buffer is not None:
-        stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
+    with console_on(stream) as console:
+        page = _AnswerPage(console)
+        if answer["kind"] == "code":
+            page.code(answer)
+        elif answer["kind"] == "cause":
+            page.cause(answer)
+        elif answer["kind"] == "error":
+            page.error(answer)
+        else:
+            page.search(answer)
 
 
 class _AnswerPage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
@@ -12,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from scanner.cli.console import console_on
 from scanner.language import translate
 from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
@@ -33,15 +33,11 @@ _COLOURS: Final = {
 
 def show(findings: Iterable[Finding], stream: TextIO, *, file: str | None = None) -> None:
     """Print the pages, with a blank line between them. ``file`` is the source of certificates that no server sent."""
-    # tables are padded with blanks, which piped and copied text does not need
-    buffer = None if stream.isatty() else io.StringIO()
-    console = Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    for number, finding in enumerate(findings):
-        if number:
-            console.print()
-        _page(console, finding, file)
-    if buffer is not None:
-        stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
+    with console_on(stream) as console:
+        for number, finding in enumerate(findings):
+            if number:
+                console.print()
+            _page(console, finding, file)
 
 
 def _indented(renderable: RenderableType, pad: tuple[int, int, int, int]) -> Padding:

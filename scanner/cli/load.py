@@ -7,7 +7,7 @@ import click
 from scanner.cli import standard_output
 
 
-@click.command(no_args_is_help=True, short_help="Load findings into DuckDB, Parquet files or PostgreSQL.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option("--to", "url", required=True, metavar="URL", help="duckdb:FILE, parquet:DIR or postgresql://...")
 def load(findings: tuple[str, ...], url: str) -> None:

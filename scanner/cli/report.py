@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 
-from scanner.errors import UsageProblem
+from scanner.cli.output_paths import refuse_overwriting
 
 
-@click.command(no_args_is_help=True, short_help="One self-contained page that explains a run.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option(
     "--since", multiple=True, metavar="OLD",
@@ -39,6 +38,7 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
       tlsweep report thursday.ndjson --since tuesday.ndjson --since wednesday.ndjson --by team --force
     """
     from scanner.output import OutputClosed
+    from scanner.output.rereadable import rereadable
     from scanner.report.build import build
     from scanner.report.svg import MISSING
 
@@ -46,8 +46,8 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
         refuse_what_is_read(output, (*findings, *since))
         names = findings
         if since:
-            findings = tuple(stack.enter_context(_twice(path)) for path in findings)
-            since = tuple(stack.enter_context(_twice(path)) for path in since)
+            findings = tuple(stack.enter_context(rereadable(path)) for path in findings)
+            since = tuple(stack.enter_context(rereadable(path)) for path in since)
         try:
             built = build(findings, output, since=since, by=by, force=force, names=names)
         except OutputClosed:  # the reader of our standard output has gone
@@ -58,25 +58,13 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
         click.echo(f"tlsweep: {built.summary_line()}", err=True)
 
 
-@contextmanager
-def _twice(path: str) -> Iterator[str]:
-    """Yield a path that can be read more than once."""
-    if path != "-" and (os.path.isfile(path) or not os.path.exists(path)):
-        yield path
-        return
-    from scanner.output.rereadable import rereadable
-
-    with rereadable(path) as copy:
-        yield copy
-
-
 def refuse_what_is_read(output: str, paths: Sequence[str]) -> None:
     """Raise ``UsageProblem`` if the page, or the file beside it, would overwrite an input."""
     from scanner.report.build import csv_name
     from scanner.text import quoted
 
-    for path in paths:
+    if output != "-":
         for written in (output, csv_name(output)):
-            if "-" not in (path, output) and os.path.realpath(path) == os.path.realpath(written):
-                shown = quoted(path, 200)[1:-1]
-                raise UsageProblem(f"--output would overwrite {shown}, which is read: name another file")
+            refuse_overwriting(
+                "output", written, [(f"{quoted(path, 200)[1:-1]}, which is read", path) for path in paths]
+            )

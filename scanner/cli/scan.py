@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scanner.run.inventory_scan import ScanOptions, ShowProgress
 
 
-@click.command(no_args_is_help=True, short_help="Probe a whole inventory, one finding per target.")
+@click.command(no_args_is_help=True)
 @click.argument("inventory")
 @click.option(
     "-o",

@@ -10,7 +10,7 @@ from scanner.cli import standard_output
 from scanner.errors import UsageProblem
 
 
-@click.command(no_args_is_help=True, short_help="Print the output's schema, machine-readable.")
+@click.command(no_args_is_help=True)
 @click.argument("what", type=click.Choice(["finding", "stats", "ddl"]))
 @click.option(
     "--dialect",

@@ -19,7 +19,7 @@ class _Workers(click.IntRange):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
-@click.command(no_args_is_help=True, short_help="Fleet-wide statistics per cause, from findings.")
+@click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option("--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column; repeatable.")
 @click.option(

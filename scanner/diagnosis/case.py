@@ -147,7 +147,7 @@ def flight_of(endpoint: EndpointEvidence) -> ServerFlight | None:
     Only a follow-up with the same server_name counts: another name may well get another certificate.
     """
     first = endpoint.probe
-    if first.ok or (first.flight is not None and first.flight.certificates):
+    if first.failure is None or (first.flight is not None and first.flight.certificates):
         return first.flight
     for probe in endpoint.followups.values():
         if probe.ok and probe.sni == first.sni and probe.flight is not None:

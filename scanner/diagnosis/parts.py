@@ -31,6 +31,8 @@ from scanner.trust.transparency import Transparency, TransparencyVerdict
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 from scanner.x509.certificate import Certificate
 
+Answers = tuple[RevocationAnswer, ...]
+
 
 class ChainSetting(Struct, frozen=True):
     """All that claims on a chain depend on beside the chain: what came with it, what was looked up, the moment, the options.
@@ -89,7 +91,7 @@ class ChainPart:
     be parsed; ``completing`` are certificates that a path needed and the server did not send.
     """
 
-    __slots__ = ("certificates", "chain", "completing", "reports", "sent", "trust")
+    __slots__ = ("certificates", "chain", "completing", "facts", "facts_record", "reports", "sent", "trust")
 
     def __init__(self, verdict: ChainVerdict) -> None:
         sent = [certificate for certificate in verdict.sent if certificate is not None]
@@ -99,6 +101,9 @@ class ChainPart:
         self.chain = [certificate.sha256 for certificate in sent]
         self.trust = trust_records(verdict)
         self.completing = _completing(verdict)
+        # what answers on revocation, at one second, tell the fleet; and facts as a finding holds them
+        self.facts: tuple[tuple[Answers, int], Struct | None] | None = None
+        self.facts_record: tuple[Struct, dict[str, Any]] | None = None
         # the last report, by whether browsers speak the protocol: a fleet has web and mail servers with one chain
         self.reports: dict[bool, ChainReport] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, Literal, Protocol
 
 from scanner.lines import (
@@ -55,17 +55,20 @@ def repair_torn_tail(path: str, holds: Holds = "findings") -> int:
 
 def _end_of_last_line(file: BinaryIO, size: int) -> int:
     """Return the offset after the last line feed. Zero bytes after it, which a power cut can leave, are not a line."""
-    step = 64 * 1024
-    position = size
-    while position > 0:
-        start = max(position - step, 0)
-        file.seek(start)
-        block: bytes = file.read(position - start)
+    for start, block in _blocks_from_the_end(file, size):
         found = block.rfind(b"\n")
         if found >= 0:
             return start + found + 1
-        position = start
     return 0
+
+
+def _blocks_from_the_end(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the offset and the bytes of each block among the first ``size`` bytes of the file, the last one first."""
+    while size > 0:
+        start = max(size - _STEP, 0)
+        file.seek(start)
+        yield start, file.read(size - start)
+        size = start
 
 
 def refuse_other_files(path: str, holds: Holds = "findings") -> None:
@@ -97,14 +100,9 @@ def _repair_compressed(path: str, kind: Compression) -> int:
 
 def _end_before_zeros(file: BinaryIO, size: int) -> int:
     """Return the offset after which there are only zero bytes, as a power cut leaves them, beside ``MEMBER_ZEROS``."""
-    position = size
-    while position > 0:
-        start = max(position - _STEP, 0)
-        file.seek(start)
-        block = file.read(position - start).rstrip(b"\0")
-        if block:
-            return min(start + len(block) + MEMBER_ZEROS, size)
-        position = start
+    for start, block in _blocks_from_the_end(file, size):
+        if content := block.rstrip(b"\0"):
+            return min(start + len(content) + MEMBER_ZEROS, size)
     return 0
 
 

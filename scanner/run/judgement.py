@@ -11,12 +11,13 @@ One instance serves one run in one thread. It does not know the fleet: whoever h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.case import NO_FLEET, Context
 from scanner.diagnosis.engine import flight_of
 from scanner.diagnosis.finding import finding_of
+from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.questions import Question, next_question
 from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
@@ -107,8 +108,20 @@ class Judgement:
         of ours tells nothing either."""
         if evidence.doubt is not None:
             return None
-        judged = [None if verdict is None or verdict.error is not None else verdict for verdict in verdicts]
-        return facts_of(evidence, judged, self._transparency)
+        for verdict in verdicts:
+            if verdict is not None and verdict.error is not None:
+                verdicts = [None if each is None or each.error is not None else each for each in verdicts]
+                break
+        only = verdicts[0] if len(verdicts) == 1 else None
+        if only is None or not only.is_clean or evidence.issuers or evidence.endpoints[0].completions:
+            return facts_of(evidence, verdicts, self._transparency)
+        # such a target tells nothing but what was asked about its revocation, as do all with its chain
+        if not evidence.revocation:
+            return None
+        part, key = part_of(only), (evidence.revocation, int(evidence.started))
+        if part.facts is None or part.facts[0] != key:
+            part.facts = key, facts_of(evidence, verdicts, self._transparency)
+        return cast("Facts | None", part.facts[1])
 
     def finding(
         self,

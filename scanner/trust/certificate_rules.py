@@ -88,7 +88,8 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
 def _contents(certificate: Certificate) -> list[Problem]:
     """Return the problems of a certificate that do not depend on its place in the path."""
     problems = []
-    certificate.load_constraints()
+    if certificate.name_constraints is not None:
+        certificate.load_constraints()
     if certificate.flaws:
         malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
         minding = malformations.refused_by(certificate.flaws)
@@ -134,7 +135,7 @@ def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
     if leaf.signature_algorithm.weak:
         problems.append(_problem("weak-signature", leaf, signature=leaf.signature))
-    return problems + date_problems(leaf, at)
+    return problems if leaf.not_before <= at <= leaf.not_after else problems + date_problems(leaf, at)
 
 
 def date_problems(leaf: Certificate, at: float) -> list[Problem]:

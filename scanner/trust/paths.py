@@ -10,8 +10,8 @@ The design:
 
 - A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server
   sent, and only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A
-  signature that verifies makes the link. If no candidate verifies, the likeliest one is followed all the same, with
-  the problem that this is.
+  signature that verifies makes the link. If no candidate verifies, the likeliest one is followed all the same, and
+  the link has ``bad-signature`` as its problem.
 - Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A
   path never visits one authority (name and key) twice, which ends every circle.
 - An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Failure
+from scanner.model.evidence import Failure, RevocationAnswer
 from scanner.run.judgement import Judgement
 from tests.helpers import evidence, pki
 from tests.helpers.evidence import AT, HOST, answered, at, failed
@@ -84,3 +84,15 @@ def test_certificates_from_a_file_come_without_commands_that_connect(name: str |
     finding = judgement().file_finding(seen, name=name)
     assert [diagnosis["code"] for diagnosis in finding["diagnoses"]] == codes
     assert not any("confirm" in diagnosis for diagnosis in finding["diagnoses"])
+
+
+def test_targets_with_one_chain_and_the_same_answers_tell_the_same_until_the_next_second() -> None:
+    judging, seen = judgement(), evidence.evidence(answered())
+    answers = (RevocationAnswer(evidence.leaf().sha256, "ocsp", "http://ocsp.test/", "good", produced_at=AT - 9),)
+    first, same, later, asked_anew, nothing = (
+        judging.facts(replace(seen, started=started, revocation=given), judging.verdicts(seen))
+        for started, given in ((AT, answers), (AT + 0.9, answers), (AT + 1, answers), (AT + 1, answers * 2), (AT, ()))
+    )
+    assert first is not None and same is first and nothing is None
+    assert later is not None and later.local == first.local + 1
+    assert asked_anew is not later

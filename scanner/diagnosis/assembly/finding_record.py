@@ -90,7 +90,7 @@ def seen(
     # certificates that were sent come before those that follow-ups and paths add
     chains = [_chain(case, certificates) for case in cases]
     endpoints = []
-    facts_record = None if facts is None else encode_record(facts)
+    facts_record = None if facts is None else _facts_record(facts, cases)
     sightings = () if facts_record is None else facts_record.get("sightings", ())
     issuers = {sighting["place"]: sighting for sighting in sightings}
     for case, chain in zip(cases, chains, strict=True):
@@ -104,6 +104,16 @@ def seen(
         observed = {**observed, "facts": facts_record}
     dns = None if evidence.dns is None else dns_record(evidence.dns)
     return SeenParts(dns, endpoints, certificates.records(), observed)
+
+
+def _facts_record(facts: Struct, cases: Sequence[Case]) -> dict[str, Any]:
+    """Return facts as a finding holds them: encoded once where targets with one chain share them."""
+    part = cases[0].part if len(cases) == 1 else None
+    if part is None:
+        return encode_record(facts)
+    if part.facts_record is None or part.facts_record[0] is not facts:
+        part.facts_record = facts, encode_record(facts)
+    return part.facts_record[1]
 
 
 def finding(

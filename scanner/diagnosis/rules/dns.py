@@ -42,10 +42,10 @@ def dns_claims(evidence: Evidence, context: Context) -> Sequence[Claim]:
     failure = _failure(evidence.target.host, answer)
     if failure is not None:
         return (failure,)
+    if not context.public or answer.source != "dns" or not is_public_name(evidence.target.host):
+        return ()
     private = [address for address in answer.addresses if is_private(address)]
-    if private and context.public and answer.source == "dns" and is_public_name(evidence.target.host):
-        return (Claim("private-address", {"addresses": private}),)
-    return ()
+    return (Claim("private-address", {"addresses": private}),) if private else ()
 
 
 def _failure(host: str, answer: DnsAnswer) -> Claim | None:

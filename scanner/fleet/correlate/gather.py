@@ -31,11 +31,9 @@ def facts_of(
 ) -> Facts | None:
     """Return what a target tells the fleet, ``None`` if nothing. ``verdicts`` is parallel to ``evidence.endpoints``;
     ``transparency`` verifies SCTs, which tell nothing without it."""
-    endpoints = tuple(zip(evidence.endpoints, (*verdicts, *(None,) * len(evidence.endpoints)), strict=False))
-    if not (evidence.revocation or evidence.issuers) and not any(
-        endpoint.completions or (verdict is not None and not verdict.trusted) for endpoint, verdict in endpoints
-    ):
+    if not (evidence.revocation or evidence.issuers) and not _is_telling(evidence.endpoints, verdicts):
         return None
+    endpoints = tuple(zip(evidence.endpoints, (*verdicts, *(None,) * len(evidence.endpoints)), strict=False))
     name = evidence.target.name
     found = Gathering(name, int(evidence.started))
     for endpoint, verdict in endpoints:
@@ -64,6 +62,17 @@ def facts_of(
     for fetched in evidence.issuers:
         found.reached(fetched.url, not fetched.blocked)
     return found.facts()
+
+
+def _is_telling(endpoints: Sequence[EndpointEvidence], verdicts: Sequence[ChainVerdict | None]) -> bool:
+    """Return whether handshakes were completed or certificates are not trusted: most of a fleet has neither."""
+    for verdict in verdicts:
+        if verdict is not None and not verdict.trusted:
+            return True
+    for endpoint in endpoints:
+        if endpoint.completions:
+            return True
+    return False
 
 
 def _scts_of(
