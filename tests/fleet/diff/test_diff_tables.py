@@ -91,8 +91,11 @@ def test_prometheus_counts_every_category(tmp_path: Path) -> None:
 def test_a_file_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
     path = write(tmp_path / "caf\udce9.ndjson", [seen("a.example")])
     with Diff([path, path]) as diff:
-        for make in FORMATS.values():
-            "".join(make(diff)).encode()
+        shown = {name: "".join(make(diff)) for name, make in FORMATS.items()}
+    assert "caf\\udce9.ndjson: 1 finding" in shown["table"]
+    assert "caf\\\\udce9.ndjson" in shown["markdown"]
+    assert "caf\ufffd.ndjson" in shown["json"]
+    assert all(text.encode() for text in shown.values())
 
 
 def test_a_target_without_a_port(tmp_path: Path) -> None:
