@@ -44,7 +44,7 @@ def test_a_target_waits_for_the_clock_until_it_is_settled() -> None:
     assert fold.verdict().clock.state == "confirmed"
 
 
-def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
+def test_a_target_without_facts_waits_for_nothing() -> None:
     fold = Fold()
     fold.add(None)
     assert fold.targets == 1
@@ -69,7 +69,7 @@ def test_answers_on_revocation_count_once() -> None:
         assert pickle.dumps(fold.clock) == before
 
 
-def test_a_missing_issuer_may_be_met() -> None:
+def test_a_target_with_a_missing_issuer_waits_for_others() -> None:
     assert Fold().waits_for(Facts(LOCAL, "a.test", incomplete=True)) == "issuers-met"
 
 
@@ -95,7 +95,7 @@ def test_issuers_that_are_waited_for_are_bounded(monkeypatch: pytest.MonkeyPatch
     assert not fold.settled("issuer")  # others are waited for too, and nobody knows which
 
 
-def test_adding_tells_whether_others_may_wait_for_it() -> None:
+def test_adding_returns_whether_others_may_wait_for_it() -> None:
     fold = Fold()
     assert not fold.add(None)
     assert fold.add(answers(Reached("ocsp.ca.test", True)))
@@ -116,7 +116,7 @@ def test_the_fleet_concerns_no_target_whose_answers_came() -> None:
     assert fold.concerns(Facts(LOCAL, witnesses=(present,)))
 
 
-def test_folds_of_processes_join() -> None:
+def test_folds_of_processes_are_merged() -> None:
     one, other = Fold(), Fold()
     one.add(told("a.test", 9999))
     for name in ("b.test", "c.test"):

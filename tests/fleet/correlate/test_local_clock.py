@@ -119,7 +119,7 @@ def fold_of(*witnesses: Witness) -> ClockFold:
         ),
     ],
 )  # fmt: skip
-def test_verdict(witnesses: list[Witness], state: str, offset: int | None) -> None:
+def test_verdicts_on_the_clock(witnesses: list[Witness], state: str, offset: int | None) -> None:
     verdict = fold_of(*witnesses).verdict()
     assert (verdict.state, verdict.offset) == (state, offset)
 
@@ -131,7 +131,7 @@ def test_current_lists_confirm_to_days_and_dates_to_minutes() -> None:
     assert fold_of(date("a", 0), date("b", 0), date("c", 0)).verdict().margin == 300
 
 
-def test_the_kindest_word_of_a_party_counts() -> None:
+def test_the_kindest_statement_of_a_party_counts() -> None:
     """Two hosts of one domain that disagree are one voice, and it is for us."""
     assert fold_of(date("a", YEAR), date("a", 0), date("b", 0), date("c", 0)).verdict().state == "confirmed"
     assert fold_of(date("a", YEAR), date("a", 0), date("b", YEAR), date("c", YEAR)).verdict().state == "unknown"
@@ -146,7 +146,7 @@ def test_many_certificates_are_one_weak_voice() -> None:
     assert fold.verdict().state == "wrong"
 
 
-def test_certificates_that_nobody_trusts_are_no_voice() -> None:
+def test_untrusted_certificates_do_not_count() -> None:
     fold = ClockFold()
     for number in range(20):
         fold.add(facts(domain=f"d{number}.test", validity=early(DAY), untrusted=True))
@@ -177,7 +177,7 @@ def test_settled_only_when_nothing_contradicts_much(offsets: list[int], settled:
     assert (fold.settled, fold.wanting) == (settled, not settled)
 
 
-def test_what_is_concerned() -> None:
+def test_targets_that_the_clock_concerns() -> None:
     fold = ClockFold()
     assert fold.concerns(facts(validity=early(DAY)))
     assert fold.concerns(facts(date("a", HOUR)))
@@ -214,7 +214,7 @@ def test_memory_is_bounded_and_evidence_short() -> None:
     assert len(fold.verdict().witnesses) == MAX_SHOWN
 
 
-def test_witnesses_are_told() -> None:
+def test_witnesses_in_the_evidence() -> None:
     verdict = fold_of(date("a.test", HOUR), date("b.test", HOUR), date("c.test", HOUR)).verdict()
     assert verdict.witnesses[0] == {
         "kind": "http-date",
@@ -225,7 +225,7 @@ def test_witnesses_are_told() -> None:
     assert len(verdict.witnesses) == MIN_WITNESSES
 
 
-def test_independent_prefers_whom_we_agree_with() -> None:
+def test_of_witnesses_with_one_mark_the_nearest_counts() -> None:
     near, far = date("a", 1, "address:1"), date("b", HOUR, "address:1")
     assert independent([far, near]) == [near]
 
