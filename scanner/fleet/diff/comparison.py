@@ -32,7 +32,7 @@ BATCH: Final = 2000
 MAX_FILES: Final = 100
 # Runs of a file that are named.
 MAX_RUNS: Final = 20
-# Pages of the table that are held in memory, in KiB: targets come in any order, and each goes to its place.
+# Memory for pages of the table, in KiB: targets come in any order, and each goes to its place.
 CACHE: Final = 32 * 1024
 
 _SEEN: Final = """
@@ -56,7 +56,7 @@ class DiffError(TlsweepError):
 
 
 class FileFacts(Struct):
-    """What is to be told of one file, or of several that are one run together; ``started`` is its earliest finding's."""
+    """What is counted of one file, or of several that are one run together; ``started`` is its earliest finding's."""
 
     path: str
     parts: Sequence[str] = ()
@@ -68,7 +68,7 @@ class FileFacts(Struct):
     outcomes: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the JSON form; a name that is not UTF-8 is shown as well as may be."""
+        """Return the JSON form; bytes of a path that are not UTF-8 are replaced."""
         return {
             "path": self.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             "runs": self.runs,
@@ -80,12 +80,12 @@ class FileFacts(Struct):
 
 
 class Diff:
-    """Findings of several files, joined. Use as a context; raises ``DiffError`` and what reading findings raises."""
+    """Findings of several files, joined by target. A context manager; raises ``DiffError`` and what reading findings raises."""
 
     def __init__(self, paths: Sequence[str | Sequence[str]], *, base: int = 0, directory: str | None = None) -> None:
-        """What changed is told between the files numbered ``base`` and the last. Several paths in one are one run in parts.
+        """Compare file number ``base`` with the last. Several paths in one entry are one run in parts.
 
-        ``directory`` is where the temporary table goes; ``None`` is the system's place for such files.
+        ``directory`` is for the temporary table; ``None`` is the system's directory for such files.
         """
         if not 2 <= len(paths) <= MAX_FILES:
             raise DiffError(f"two files at least are compared, and {MAX_FILES} at most, the oldest first")
@@ -117,7 +117,7 @@ class Diff:
         return self
 
     def _open(self) -> sqlite3.Connection:
-        """A table that has no name any more once it is open: it ends with this process, however that ends."""
+        """Open a table whose file is unlinked at once: it ends with this process, however that ends."""
         descriptor, path = tempfile.mkstemp(prefix="tlsweep-diff-", suffix=".sqlite", dir=self._directory)
         os.close(descriptor)
         try:
@@ -139,7 +139,7 @@ class Diff:
         self.close()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the table, which removes it."""
         if self._table is not None:
             self._table.close()
             self._table = None
@@ -179,18 +179,18 @@ class Diff:
     # --- what became of them -----------------------------------------------------------------------
 
     def changes(self) -> Iterator[tuple[frozenset[str], Change]]:
-        """Every target once, in the order of identity, with the categories that it belongs to (none: as it was)."""
+        """Yield every target once, sorted by identity, with the categories that it belongs to (empty: as it was)."""
         return ((categories, change) for _, categories, change in self._changes())
 
     def in_category(self, category: str) -> Iterator[Change]:
-        """The targets of one category, in the order of identity."""
+        """Yield the targets of one category, sorted by identity."""
         self.summary()
         states = "SELECT target FROM told WHERE category = ?"
         chosen = f"SELECT target, {_STATE} FROM ({states}) JOIN seen USING (target) ORDER BY target, file"
         return (change for _, _, change in self._changes(chosen, (CATEGORIES.index(category),)))
 
     def summary(self) -> Summary:
-        """All counts. The first call looks at every target once, and notes where those are of which something is told."""
+        """Return all counts. The first call reads every target once, and notes those of each category."""
         if self._summary is None:
             assert self._table is not None
             counts = dict.fromkeys((*CATEGORIES, "unchanged"), 0)

@@ -34,7 +34,7 @@ _WORDS: Final = {
 
 
 def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
-    """The document, of ``MAX_BYTES`` at most. ``matched`` are the categories for which it is sent.
+    """Return the document, of ``MAX_BYTES`` at most. ``matched`` are the categories for which it is sent.
 
     ``text`` holds numbers only: where a chat shows it, no name of a server can act there.
     """

@@ -1,4 +1,4 @@
-"""FleetStats for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
+"""Statistics for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
 
 Each format takes what a scan counted, and for ``tlsweep stats`` the statistics of the fleet too. Values come from inventories
 and files of strangers, so each format escapes what would act in it.
@@ -80,7 +80,7 @@ def as_markdown(counts: RunCounts, fleet: FleetStats | None = None) -> str:
 
 
 class Format(Protocol):
-    """FleetStats as text."""
+    """Writes statistics as text."""
 
     def __call__(self, counts: RunCounts, fleet: FleetStats | None = None) -> str: ...
 
@@ -141,7 +141,7 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
 
 
 def _which(shared: Mapping[str, Any]) -> str:
-    """A certificate by its subject and the first digits of its SHA-256, which tell it from its namesakes."""
+    """Return what names a shared root; a certificate by subject and the first digits of its SHA-256, as namesakes exist."""
     name, key = shared.get("name"), shared["key"]
     return f"{shorten(name, MAX_NAME)} ({key[:8]})" if name else str(key)
 
@@ -182,7 +182,7 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
-    """How many targets it explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
+    """Return how many targets a verdict explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
     of findings that were written before it was known in brackets."""
     told = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
     told += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
@@ -190,7 +190,7 @@ def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
 
 
 def _said(*words: str) -> tuple[str, ...]:
-    """Headings, in the language that is spoken."""
+    """Return headings in the language of the output."""
     return tuple(translate(word) for word in words)
 
 
