@@ -180,7 +180,7 @@ class Scan:
         return self.judgement.next_question(target, endpoint, started, self._wants_date)
 
     def _wants_date(self, name: str) -> bool:
-        return self.fold.clock.wanting and self._date_requests.allow(name)
+        return self.fold.clock.wants_witnesses and self._date_requests.allow(name)
 
     def replace_fold(self, fold: Fold) -> None:
         """Replace what this process knows about the fleet by what all processes of the run do."""
@@ -351,7 +351,7 @@ class Scan:
             if not final:
                 if not again:
                     self._learnt = fold.add(facts) or self._learnt
-                reason = fold.waits_for(facts)
+                reason = fold.pending_reason(facts)
                 if reason is not None:
                     self._held.put((evidence, owned), reason)
                     return
@@ -392,7 +392,7 @@ class Scan:
             held = self._held.pop_all(reason)
             # so many and no more: while others have their turn, what is settled may become open again, and then these are held anew
             for _ in range(self._held.count(reason)):
-                if not self.fold.settled(reason) or (item := next(held, None)) is None:
+                if not self.fold.is_final(reason) or (item := next(held, None)) is None:
                     break
                 evidence, owned = item
                 self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False, again=True)

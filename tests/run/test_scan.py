@@ -146,7 +146,7 @@ SEAMS = [
     "scanner.run.judgement:facts_of",
     "scanner.diagnosis.finding:diagnose_cases",
     "scanner.run.scan:Fold.add",
-    "scanner.run.scan:Fold.waits_for",
+    "scanner.run.scan:Fold.pending_reason",
     "scanner.trust.verifier:ChainVerifier.verify",
     "scanner.trust.verifier:rules.leaf_problems",
     "scanner.trust.verifier:chain_context",

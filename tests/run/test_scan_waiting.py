@@ -253,7 +253,7 @@ def test_certificates_are_judged_by_the_corrected_time_if_the_clock_is_wrong() -
         watched = Run(scenario)
         for number in range(servers):
             at = int(evidence.AT)
-            watched.scan.fold.clock.hear(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
+            watched.scan.fold.clock.add_witness(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
         run(lambda: watched.of(rows_of(HOSTS[:1])))
         (finding,) = watched.findings
         return dict(finding)
@@ -266,6 +266,6 @@ def test_certificates_are_judged_by_the_corrected_time_if_the_clock_is_wrong() -
 
 def test_targets_that_have_to_wait_again_do_not_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is settled may become open again while others have their turn."""
-    monkeypatch.setattr(Fold, "settled", lambda self, reason: True)
-    monkeypatch.setattr(Fold, "waits_for", lambda self, facts: "clock")
+    monkeypatch.setattr(Fold, "is_final", lambda self, reason: True)
+    monkeypatch.setattr(Fold, "pending_reason", lambda self, facts: "clock")
     assert len(scanned(everywhere(sending(pki.certificate("other.example"))), rows_of(HOSTS))) == len(HOSTS)

@@ -129,7 +129,7 @@ def facts_from_json(recorded: object) -> Facts | None:
 
 
 def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
-    """Return what a server of ``--ntp`` said, for ``ClockFold.hear``."""
+    """Return what a server of ``--ntp`` said, for ``ClockFold.add_witness``."""
     return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"address:{address}",))
 
 

@@ -78,29 +78,29 @@ class Fold:
             return True
         return any(not host.reached for host in facts.reach) or any(one.tells_present for one in facts.witnesses)
 
-    def waits_for(self, facts: Facts | None) -> Reason | None:
+    def pending_reason(self, facts: Facts | None) -> Reason | None:
         """Return what this target's finding must wait for, if anything, as far as it is not settled already."""
         if facts is None or not self.concerns(facts):
             return None
-        if self.clock.concerns(facts) and not self.clock.settled:
+        if self.clock.concerns(facts) and not self.clock.is_final:
             return "clock"
-        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.settled(seen.key)]
+        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.is_final(seen.key)]
         if open_issuers:
             if len(self._awaited) < MAX_AWAITED:
                 self._awaited.update(open_issuers)
             return "issuer"
         if facts.pages:
             return "portal"
-        if any(not seen.reached for seen in facts.reach) and not self.reach.settled:
+        if any(not seen.reached for seen in facts.reach) and not self.reach.is_final:
             return "revocation"
         if facts.incomplete:
             return "issuers-met"
         return None
 
-    def settled(self, reason: Reason) -> bool:
+    def is_final(self, reason: Reason) -> bool:
         """Return True if targets that wait for ``reason`` can be concluded now, before the run ends."""
         if reason == "issuer":
-            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.settled(key) for key in self._awaited)
+            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.is_final(key) for key in self._awaited)
         if reason == "revocation":
-            return self.reach.settled
-        return reason == "clock" and self.clock.settled
+            return self.reach.is_final
+        return reason == "clock" and self.clock.is_final

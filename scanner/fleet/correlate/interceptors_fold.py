@@ -304,7 +304,7 @@ class IssuersFold:
             self._last = targets, {key: verdict for key, verdict in judged.items() if verdict is not None}
         return self._last[1]
 
-    def settled(self, key: str) -> bool:
+    def is_final(self, key: str) -> bool:
         """Return True if no later target can change what is said of this issuer."""
         issuer = self._issuers.get(key)
         return issuer is None or issuer.decided is not None  # None: there were too many to follow it

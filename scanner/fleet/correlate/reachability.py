@@ -49,7 +49,7 @@ class ReachFold:
             del self._blocked[max(self._blocked)]
 
     @property
-    def settled(self) -> bool:
+    def is_final(self) -> bool:
         """Whether some host was reached, so that not all are blocked."""
         return self._reached
 

@@ -153,7 +153,7 @@ class Correlation:
             return
         run.clock.add(facts)
         for witness in seen.witnesses:
-            run.clock.hear(witness)
+            run.clock.add_witness(witness)
         if facts.validity and "local-clock-wrong" not in seen.recorded:
             early = any(one.code == _EARLY for one in facts.validity)
             (run.early if early else run.late).add(seen.errors, seen.named)

@@ -190,7 +190,7 @@ def test_issuers_and_domains_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     other.add(fleet(12, key="third", own_key=True))
     fold.merge(other)
     assert set(fold.verdict(1012)) == {"ca"}
-    assert fold.settled("another")
+    assert fold.is_final("another")
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -213,15 +213,15 @@ def test_weighing_becomes_rarer_the_oftener_it_was_in_vain(order: int, monkeypat
 def test_an_issuer_is_settled_once_it_has_given_itself_away() -> None:
     fold = IssuersFold()
     fold.add(fleet(2, own_key=True))
-    assert not fold.settled("ca")
+    assert not fold.is_final("ca")
     fold.add(fleet(3, own_key=True))
-    assert fold.settled("ca")
+    assert fold.is_final("ca")
     told_then = fold.verdict(3)
     fold.add(fleet(12, own_key=True))
     assert fold.verdict(12) == told_then  # what is written already stays true
     alone = IssuersFold()
     alone.add(fleet(12))
-    assert not alone.settled("ca")
+    assert not alone.is_final("ca")
 
 
 def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:

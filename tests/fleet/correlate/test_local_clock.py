@@ -127,7 +127,7 @@ def test_verdicts_on_the_clock(witnesses: list[Witness], state: str, offset: int
 def test_current_lists_confirm_to_days_and_dates_to_minutes() -> None:
     lists = fold_of(crl("x", -HOUR, DAY), crl("y", -HOUR, 2 * DAY), crl("z", -HOUR, 3 * DAY))
     assert lists.verdict().margin == 3 * DAY
-    assert not lists.settled
+    assert not lists.is_final
     assert fold_of(date("a", 0), date("b", 0), date("c", 0)).verdict().margin == 300
 
 
@@ -174,7 +174,7 @@ def test_expired_certificates_and_stale_lists() -> None:
 )
 def test_settled_only_when_nothing_contradicts_much(offsets: list[int], settled: bool) -> None:
     fold = fold_of(*[date(f"d{number}.test", offset) for number, offset in enumerate(offsets)])
-    assert (fold.settled, fold.wanting) == (settled, not settled)
+    assert (fold.is_final, fold.wants_witnesses) == (settled, not settled)
 
 
 def test_targets_that_the_clock_concerns() -> None:
@@ -191,7 +191,7 @@ def test_a_given_moment_leaves_the_clock_out_of_it() -> None:
     fold.add(told)
     assert fold.verdict().state == "unknown"
     assert not fold.concerns(told)
-    assert not fold.wanting
+    assert not fold.wants_witnesses
 
 
 def test_order_and_division_do_not_matter() -> None:
@@ -238,10 +238,10 @@ def test_times_beyond_the_calendar() -> None:
 
 def test_hearing_tells_whether_anything_changed() -> None:
     fold = fold_of(crl("ca.test", -100, 1000))
-    assert fold.hear(crl("other.test", -100, 1000))
-    assert not fold.hear(crl("ca.test", -100, 1000))
-    assert fold.hear(crl("ca.test", -99, 0)) and fold.hear(crl("ca.test", -200, 1001))
-    assert not fold.hear(crl("ca.test", -101, 999))
+    assert fold.add_witness(crl("other.test", -100, 1000))
+    assert not fold.add_witness(crl("ca.test", -100, 1000))
+    assert fold.add_witness(crl("ca.test", -99, 0)) and fold.add_witness(crl("ca.test", -200, 1001))
+    assert not fold.add_witness(crl("ca.test", -101, 999))
     assert fold.add(facts(domain="a.test", validity=early(DAY)))
     assert not fold.add(facts(domain="a.test", validity=early(DAY)))
-    assert not ClockFold(judge=False).hear(crl("ca.test", 5, 5))
+    assert not ClockFold(judge=False).add_witness(crl("ca.test", 5, 5))
