@@ -37,6 +37,8 @@ def facts_of(
     name = evidence.target.name
     found = Gathering(name, int(evidence.started))
     for endpoint, verdict in endpoints:
+        if not endpoint.completions and (verdict is None or verdict.trusted):
+            continue
         mark, codes = None, frozenset[str]()
         if verdict is not None:
             if not verdict.trusted:
@@ -65,7 +67,7 @@ def facts_of(
 
 
 def _is_telling(endpoints: Sequence[EndpointEvidence], verdicts: Sequence[ChainVerdict | None]) -> bool:
-    """Return whether handshakes were completed or certificates are not trusted: most of a fleet has neither."""
+    """Return True if handshakes were completed or certificates are not trusted: most of a fleet has neither."""
     for verdict in verdicts:
         if verdict is not None and not verdict.trusted:
             return True
