@@ -47,7 +47,7 @@ def by_responder(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
 
 
 def by_list(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """Return what clients say to ``revoked-crl``: CRLite (Firefox) has all that public CAs revoked, CRLSets (Chrome) some: it is left out."""
+    """Return what clients say to ``revoked-crl``: CRLite (Firefox) has all that public CAs revoked, CRLSets (Chrome) some (left out)."""
     if evidence.get("publicly_trusted") is False:
         return _ALL_ACCEPT
     return {client: _REVOKED if client == "firefox" else OK for client in CLIENTS if client != "chrome"}
