@@ -374,7 +374,7 @@ class Scan:
             self._answer_others(_key_of(evidence.target), finding, evidence)
 
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
-        """Rows that named the same target meanwhile get its finding, as will those that still come."""
+        """Write a target's finding for the rows that named it meanwhile, and keep it for those that still come."""
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
             self._write(finding_record.for_another_row(finding, waiting))
