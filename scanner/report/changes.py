@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileFacts
+from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileCounts
 from scanner.fleet.diff.target_states import CATEGORIES, Change, TargetState
 from scanner.fleet.keys import IDENTITY, Identity
 from scanner.output import Unreadable, read_findings
@@ -97,7 +97,7 @@ def _first_moment(path: str) -> str | None:
     return None
 
 
-def _night(facts: FileFacts) -> Night:
+def _night(facts: FileCounts) -> Night:
     name = plain(facts.path if facts.path != "-" else "standard input", MAX_NAME)
     return Night(name, facts.started, dict(facts.outcomes))
 

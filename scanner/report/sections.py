@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.stats.counts import GroupCounts, causes_seen, percent
+from scanner.fleet.stats.expiry import Expiry
 from scanner.fleet.stats.run_counts import largest_first
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
@@ -25,6 +26,8 @@ MAX_SHARED: Final = 12
 MAX_EXAMPLES: Final = 3
 MAX_CODES: Final = 6
 MAX_VERDICTS: Final = 8
+# Days from the run for which expiring services are summed up; ``Expiry`` has more.
+SPANS_SHOWN: Final = (7, 14, 30, 90)
 # Weeks ahead in the calendar of expiry.
 WEEKS: Final = 26
 # Certificates that expire within so many days are shown as urgent, and as soon.
@@ -124,11 +127,11 @@ def _group(value: str, counts: GroupCounts) -> Group:
     )
 
 
-def expiry(by_day: Mapping[str, int], run: str | None) -> ExpiryCalendar:
-    """Return when certificates expire: services ``by_day``, counted from the day of the run (RFC 3339 text)."""
+def expiry(counted: Expiry, run: str | None) -> ExpiryCalendar:
+    """Return when certificates expire, from the day of the run (RFC 3339 text)."""
     today = day_of(run)
-    days = {day: count for text, count in by_day.items() if (day := day_of(text)) is not None}
-    total = sum(by_day.values())
+    days = {day: count for text, count in counted.days.items() if (day := day_of(text)) is not None}
+    total = sum(counted.days.values())
     if today is None:
         return ExpiryCalendar((), 0, (), total, total)
     first = today - timedelta(days=today.weekday())
@@ -139,10 +142,8 @@ def expiry(by_day: Mapping[str, int], run: str | None) -> ExpiryCalendar:
         distance = (begin - today).days
         kind = "urgent" if distance < URGENT_DAYS else "soon" if distance < SOON_DAYS else "later"
         weeks.append((begin, services, kind))
-    expired = sum(count for day, count in days.items() if day < today)
-    within = tuple(
-        (span, sum(count for day, count in days.items() if 0 <= (day - today).days < span)) for span in (7, 14, 30, 90)
-    )
+    expired, by_span = counted.within(today)
+    within = tuple((span, by_span[span]) for span in SPANS_SHOWN)
     return ExpiryCalendar(tuple(weeks), expired, within, total - expired - sum(count for _, count, _ in weeks), total)
 
 

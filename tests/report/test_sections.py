@@ -7,6 +7,7 @@ from typing import Any
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.stats.counts import GroupCounts
+from scanner.fleet.stats.expiry import Expiry
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
 from scanner.report.sections import (
@@ -57,12 +58,15 @@ def test_groups_are_ordered_by_size_or_by_what_fails() -> None:
 
 
 def test_services_by_week_of_expiry() -> None:
-    by_day = {"2026-10-01": 2, "2026-11-08": 1, "2026-11-09": 3, "2026-12-25": 4, "2031-01-01": 5, "(other days)": 6}
-    found = expiry(by_day, "2026-11-08T02:00:00Z")
+    by_day = {"2026-10-01": 2, "2026-11-08": 1, "2026-11-09": 3, "2026-12-25": 4, "2031-01-01": 5, "never": 6}
+    counted = Expiry()
+    for day, services in by_day.items():
+        counted.add([(day, "ab")] * services)
+    found = expiry(counted, "2026-11-08T02:00:00Z")
     assert found.expired == 2 and found.total == 21 and len(found.weeks) == WEEKS
     assert found.weeks[0] == (date(2026, 11, 2), 1, "urgent") and found.weeks[1] == (date(2026, 11, 9), 3, "urgent")
     assert found.within == ((7, 4), (14, 4), (30, 4), (90, 8)) and found.later == 11
-    assert expiry(by_day, None).weeks == ()
+    assert expiry(counted, None).weeks == ()
 
 
 def test_the_next_certificate_to_expire_with_examples() -> None:

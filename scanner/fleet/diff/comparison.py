@@ -21,7 +21,7 @@ from scanner.fleet.keys import IDENTITY
 from scanner.output import Unreadable, read_findings
 
 __all__ = [
-    "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
+    "CATEGORIES", "Change", "Diff", "DiffError", "FileCounts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
 ]  # fmt: skip
 
 SCHEMA: Final = "tlsweep-diff/1"
@@ -55,7 +55,7 @@ class DiffError(TlsweepError):
     """The comparison cannot be made; the message is one line for a person."""
 
 
-class FileFacts(Struct):
+class FileCounts(Struct):
     """What is counted of one file, or of several that are one run together; ``started`` is its earliest finding's."""
 
     path: str
@@ -92,14 +92,14 @@ class Diff:
         parts = [(path,) if isinstance(path, str) else tuple(path) for path in paths]
         if [path for several in parts for path in several].count("-") > 1:
             raise DiffError("standard input can be one of the files only")
-        self.files = [FileFacts(several[0], several) for several in parts]
+        self.files = [FileCounts(several[0], several) for several in parts]
         self._base = base % len(self.files)
         self._directory = directory
         self._table: sqlite3.Connection | None = None
         self._summary: Summary | None = None
 
     @property
-    def base(self) -> FileFacts:
+    def base(self) -> FileCounts:
         """The file that the last one is compared with."""
         return self.files[self._base]
 
@@ -144,7 +144,7 @@ class Diff:
             self._table.close()
             self._table = None
 
-    def _read(self, number: int, facts: FileFacts) -> None:
+    def _read(self, number: int, facts: FileCounts) -> None:
         assert self._table is not None
         runs: dict[str, None] = {}
         batch: list[tuple[Any, ...]] = []
@@ -241,5 +241,5 @@ class Diff:
 class Summary(Struct, frozen=True):
     """How many targets are in each category; a target can be in several."""
 
-    files: Sequence[FileFacts]
+    files: Sequence[FileCounts]
     counts: Mapping[str, int]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.fleet.diff.comparison import Diff, FileFacts
+from scanner.fleet.diff.comparison import Diff, FileCounts
 from scanner.fleet.diff.diff_tables import name_of
 from scanner.fleet.diff.target_states import CATEGORIES, Change
 from scanner.text import shorten
@@ -61,7 +61,7 @@ def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
     return orjson.dumps(document)
 
 
-def _file(facts: FileFacts) -> dict[str, Any]:
+def _file(facts: FileCounts) -> dict[str, Any]:
     record = facts.to_json()
     return {**record, "path": shorten(record["path"], MAX_TEXT), "runs": [_cut(run) for run in facts.runs[:MAX_RUNS]]}
 
