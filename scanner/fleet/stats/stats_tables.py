@@ -184,9 +184,9 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
     """Return how many targets a verdict explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
     of findings that were written before it was known in brackets."""
-    told = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
-    told += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
-    return [str(verdict["targets"]), str(verdict["said"]), ", ".join(told)]
+    changes = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
+    changes += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
+    return [str(verdict["targets"]), str(verdict["said"]), ", ".join(changes)]
 
 
 def _said(*words: str) -> tuple[str, ...]:
@@ -197,15 +197,15 @@ def _said(*words: str) -> tuple[str, ...]:
 def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
     total = counts.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    told = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    text = f"{total.findings:,} {translate('findings')}: {outcomes}"
     unreadable = f"{counts.unreadable_lines:,} {translate('unreadable lines')}" if counts.unreadable_lines else ""
     if fleet is not None:
-        told += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
-        told += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
+        text += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
+        text += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
         why = ", ".join(f"{reason}: {count:,}" for reason, count in fleet.why_unreadable())
         unreadable += f" ({why})" if why else ""
-    told += f"; {unreadable}" if unreadable else ""
-    return printable(told)
+    text += f"; {unreadable}" if unreadable else ""
+    return printable(text)
 
 
 def _codes_text(count: CauseCounts) -> str:
