@@ -66,7 +66,7 @@ REMEMBERED_BYTES: Final = 64 << 20
 MAX_SHARING: Final = 50_000
 # Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
 MAX_EARLY: Final = 5000
-NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
+NOTHING_ANSWERED: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Seconds between tries to read that data while this machine has no file left.
@@ -286,11 +286,11 @@ class Scan:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
         if not self._early.waiting or conditions is None:
             return
-        stand = await conditions.early_failures_are_real(loopback=self._early_loopback)
-        nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
+        are_real = await conditions.early_failures_are_real(loopback=self._early_loopback)
+        cut_off = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
-            if stand:
-                evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
+            if are_real:
+                evidence = replace(evidence, doubt=NOTHING_ANSWERED) if cut_off else evidence
                 self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:

@@ -39,10 +39,10 @@ def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
     ``text`` holds numbers only: where a chat shows it, no name of a server can act there.
     """
     summary = diff.summary()
-    changes = [f"{_WORDS[name]}: {summary.counts[name]}" for name in CATEGORIES if summary.counts[name]]
+    parts = [f"{_WORDS[name]}: {summary.counts[name]}" for name in CATEGORIES if summary.counts[name]]
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "text": f"tlsweep: {', '.join(changes) or 'nothing changed'}",
+        "text": f"tlsweep: {', '.join(parts) or 'nothing changed'}",
         "matched": sorted(matched),
         "old": _file(diff.base),
         "new": _file(summary.files[-1]),

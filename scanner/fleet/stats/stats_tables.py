@@ -197,15 +197,15 @@ def _said(*words: str) -> tuple[str, ...]:
 def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
     total = counts.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    text = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    line = f"{total.findings:,} {translate('findings')}: {outcomes}"
     unreadable = f"{counts.unreadable_lines:,} {translate('unreadable lines')}" if counts.unreadable_lines else ""
     if fleet is not None:
-        text += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
-        text += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
+        line += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
+        line += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
         why = ", ".join(f"{reason}: {count:,}" for reason, count in fleet.why_unreadable())
         unreadable += f" ({why})" if why else ""
-    text += f"; {unreadable}" if unreadable else ""
-    return printable(text)
+    line += f"; {unreadable}" if unreadable else ""
+    return printable(line)
 
 
 def _codes_text(count: CauseCounts) -> str:
