@@ -1,11 +1,11 @@
 """Caches of what peers sent: bounded in entries and in bytes, and emptied together when memory runs short.
 
-The number of entries alone bounds nothing: a certificate has 500 bytes or 256 kB, and whoever runs the server decides.
-So each cache is given the size of what it keeps, as an estimate: bytes received, times what they become in memory (see
-``PARSED``). A value that alone would take a good part of a cache is not kept at all, so one monster pushes nothing out.
+A limit of entries alone does not limit memory: a certificate has 500 bytes or 256 kB, as its server decides. So each cache is
+given an estimate of the size of its values: bytes received, times what they become in memory (see ``PARSED``). A value that
+would take a good part of a cache by itself is not kept, so that it cannot evict everything else.
 
-``Cache`` is for values that somebody puts and asks for, ``bounded_memo`` for functions. There is no third kind: an
-``lru_cache`` whose arguments come from a peer is one of these.
+``Cache`` is for values, ``bounded_memo`` for functions. There is no third kind: nothing else keeps what depends on a peer's bytes
+(``tests/test_architecture.py`` checks who uses ``functools``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # What the byte limits of all caches are when they are as large as they may be: some 450 MB.
 FULL_SHARE: Final = 1.0
 
-# All that can be emptied: caches while they live, memoised functions for good.
+# Everything that ``clear_all`` empties: caches as long as they exist, memoised functions forever.
 _caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
 _memos: list[Callable[[], None]] = []
 _share = FULL_SHARE
@@ -45,7 +45,7 @@ class Cache(Generic[_K, _V]):
     ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a
     doorkeeper, as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a
     leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest
-    ones, since whoever put it asks for it again in a moment; these take ``1 / LARGEST_PART`` of the bytes.
+    ones, since a new value is usually looked up again within moments; these take ``1 / LARGEST_PART`` of the bytes.
 
     There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
     """
@@ -136,7 +136,7 @@ class Cache(Generic[_K, _V]):
         self._recent_bytes = total
 
     def clear(self) -> None:
-        """Forget all values; the doorkeeper still knows its keys."""
+        """Drop all values; keys that were put once are still known."""
         self._kept = {}
         self._recent = {}
         self.bytes = self._recent_bytes = 0
@@ -155,9 +155,9 @@ def bounded_memo(
 ) -> Callable[[_Function], _Function]:
     """Memoise a function of what peers sent, for at most ``entries`` arguments of at most ``longest`` bytes each.
 
-    What is larger is computed each time and not kept, so no more than ``entries * longest`` bytes of arguments are.
-    ``size`` gives the size of the arguments; by default it is ``len`` of the only one. ``longest`` is ``None`` where
-    the callers see to it that arguments are small.
+    Larger arguments are not kept, and the function is called each time, so that at most ``entries * longest`` bytes of arguments
+    are kept. ``size`` returns the size of the arguments; the default is ``len`` of the only one. ``longest`` is ``None`` if the
+    callers only pass small arguments.
     """
 
     def decorate(function: _Function) -> _Function:
@@ -186,7 +186,7 @@ def bounded_memo(
 
 
 def share_of_all(share: float) -> None:
-    """Let every cache of this process take ``share`` (at most 1) of its bytes, those that are still to be made too."""
+    """Limit every cache of this process, existing or later, to ``share`` (at most 1) of its bytes."""
     global _share
     _share = min(share, FULL_SHARE)
     for cache in list(_caches):

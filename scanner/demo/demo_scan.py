@@ -49,8 +49,8 @@ async def scan_fleet(
     ``parse`` reads the words of a command line; ``announce`` is called with a line before a further scan.
     """
     other_clocks = {row.host: row.case.clock_offset for row in fleet.rows if row.case.clock_offset}
-    scan = prepare(_patient(parse(command_line(fleet, path))), log)
-    scan.rows = (row for row in scan.rows if row.host not in other_clocks)
+    options = _patient(parse(command_line(fleet, path)))
+    scan = prepare(options, log, wanted=lambda row: row.host not in other_clocks)
     await scan.run(show_progress)
     for clock_offset in sorted(set(other_clocks.values())):
         if scan.interrupted:
@@ -58,10 +58,8 @@ async def scan_fleet(
         announce(
             f"Once more, by a clock that is {abs(clock_offset.days)} days {'behind' if clock_offset.days < 0 else 'ahead'} ..."
         )
-        fragments = scan.fragments  # the file has these certificates in full already
-        scan = prepare(_patient(parse(command_line(fleet, path, again=True))), log)
-        scan.clock = partial(_time_by_clock, clock_offset)
-        scan.fragments = fragments
+        options = _patient(parse(command_line(fleet, path, again=True)))
+        scan = prepare(options, log, clock=partial(_time_by_clock, clock_offset), fragments=scan.fragments)
         await scan.run()
     return scan
 

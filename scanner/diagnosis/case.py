@@ -81,7 +81,7 @@ class Case:
 
     @property
     def browsers(self) -> bool:
-        """Whether browsers speak this target's protocol."""
+        """Return whether browsers speak this target's protocol."""
         return self.evidence.target.protocol in BROWSER_PROTOCOLS
 
 
@@ -94,12 +94,12 @@ def cases_of(evidence: Evidence, verdicts: Sequence[ChainVerdict | None], contex
 
 
 def followup(endpoint: EndpointEvidence, name: str) -> Probe | None:
-    """The answer to the question ``name``, if it was asked."""
+    """Return the answer to the question ``name``, if it was asked."""
     return endpoint.followups.get(name)
 
 
 def works(endpoint: EndpointEvidence, name: str) -> bool:
-    """The question ``name`` was asked, and a whole flight came back, of a version that was offered.
+    """Return True if the question ``name`` was answered with a whole flight, of a version that was offered.
 
     Servers older than TLS 1.3 answer a hello that offers TLS 1.2 alone with TLS 1.0, if that is all they have: the client
     is to refuse it (RFC 5246 appendix E.1).
@@ -112,7 +112,7 @@ def works(endpoint: EndpointEvidence, name: str) -> bool:
 
 
 def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
-    """What ``--enumerate`` found: version -> suites, in the order in which the server chose them.
+    """Return what ``--enumerate`` found: version -> suites, in the order in which the server chose them.
 
     A version that was asked for and refused is there with no suites.
     """
@@ -135,7 +135,7 @@ def accepted_from(followups: Mapping[str, Probe]) -> dict[int, tuple[int, ...]]:
 
 
 def accepted_of(endpoint: EndpointEvidence) -> Mapping[int, tuple[int, ...]] | None:
-    """What this address accepts, where that was asked for."""
+    """Return the suites that this address accepts, by version, if that was asked."""
     if endpoint.accepted is not None:
         return endpoint.accepted
     return accepted_from(endpoint.followups) or None if endpoint.followups else None

@@ -81,13 +81,13 @@ CODES: Final = MappingProxyType(_read())
 
 @cache
 def translated(language: str) -> Mapping[str, Any]:
-    """The catalogue of ``language``, another one than English: a table for each code, ``causes`` and ``values``."""
+    """Return the catalogue of a ``language`` other than English: a table for each code, ``causes`` and ``values``."""
     return _table(f"catalogue.{language}.json")
 
 
 @cache
 def words_of(code: str, language: str = ENGLISH) -> Words:
-    """The words on ``code``; English ones where the language has none for it."""
+    """Return the words on ``code``; English ones if the language has none for it."""
     entry = CODES[code]
     other = {} if language == ENGLISH else translated(language).get(code, {})
     return Words(
@@ -102,6 +102,6 @@ _CAUSE_RANK: Final = {cause: position for position, cause in enumerate(CAUSES)}
 
 
 def rank(code: str) -> tuple[int, int]:
-    """The place of ``code`` in the order of precedence: its cause's, then its own inside the cause."""
+    """Return the place of ``code`` in the order of precedence: that of its cause, then its own inside the cause."""
     entry = CODES[code]
     return _CAUSE_RANK[entry.cause], entry.order

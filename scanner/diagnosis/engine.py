@@ -232,7 +232,7 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
 
 
 def _disagreement(evidence: Evidence, claims: list[list[Claim]]) -> Claim | None:
-    """``endpoints-disagree``: addresses that could be reached differ in their certificate or in what is wrong."""
+    """Return ``endpoints-disagree`` if addresses that could be reached differ in their certificate or in what is wrong."""
     views: dict[tuple[str | None, tuple[str, ...]], list[str]] = {}
     for endpoint, found in zip(evidence.endpoints, claims, strict=True):
         if unreachable(endpoint) or endpoint.probe.failure is Failure.BUG:

@@ -28,7 +28,7 @@ def finding_of(
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """The finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
+    """Return the finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
     ``facts`` is what the target tells the fleet, if anything. ``failed`` is what of the judgement our own bugs have cost already;
     those met here are added to the finding's error, and what does not depend on them is kept.

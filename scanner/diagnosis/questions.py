@@ -121,7 +121,7 @@ def next_question(
     authenticate: bool = False,
     wants_date: Callable[[str], bool] | None = None,
 ) -> Question | None:
-    """The next question to ask at this address, given the answers so far; ``None`` when nothing is open.
+    """Return the next question to ask at this address, given the answers so far; ``None`` if nothing is open.
 
     ``authenticate`` says that there is a certificate of ours to show. ``wants_date`` returns True for a name whose server may be
     asked for the date where nothing but the local clock is in doubt; without it each is.
@@ -180,14 +180,14 @@ def _plan(probe: Probe) -> tuple[str, ...]:
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:
-    """An answer to another name, though no flight, that already says that the name is what is refused."""
+    """Return whether an answer to another name, though no flight, already shows that the name is what is refused."""
     if not any(name in endpoint.followups for name in SNI_QUESTIONS):
         return False
     return name_is_the_reason(endpoint)
 
 
 def _refinement(endpoint: EndpointEvidence) -> str | None:
-    """After an answer that works: what it leaves open."""
+    """Return the question that an answer with a flight leaves open."""
     asked = endpoint.followups
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
@@ -216,7 +216,7 @@ def _legacy_left(endpoint: EndpointEvidence) -> str | None:
 
 
 def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> str | None:
-    """A flight that came whole, and what in it other clients may not take."""
+    """Return the question about what other clients may not accept in a whole flight."""
     flight, asked = endpoint.probe.flight, endpoint.followups
     if flight is None:
         return None
@@ -244,7 +244,7 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
 
 
 def _may_be_made(verdict: ChainVerdict) -> bool:
-    """Nobody vouches for the issuer: does it make certificates for whatever is asked? A name that cannot exist tells."""
+    """Return whether the issuer, which no store trusts, may make certificates for whatever is asked: a name that cannot exist shows it."""
     return not verdict.trusted and not reaches_anchor(verdict) and untrusted_issuer_of(verdict) is not None
 
 

@@ -57,7 +57,7 @@ _CURL_SCHEME: Final = {
 
 
 def words(value: object, *, last: str = " and ") -> str:
-    """``value`` of the evidence as a person reads it: lists shortened, control characters shown.
+    """Return a value of the evidence as a person reads it: lists shortened, control characters shown.
 
     ``last`` comes before the last item of a list.
     """
@@ -82,7 +82,7 @@ def _known(value: object) -> bool:
 
 
 def _shell(value: object) -> str:
-    """``value`` as one word of a shell command that can do no harm when it is pasted."""
+    """Return ``value`` as one word of a shell command that can do no harm when it is pasted."""
     return shlex.quote(printable(str(value)))
 
 
@@ -129,7 +129,7 @@ class Wording:
         }
 
     def summary(self, code: str, evidence: Mapping[str, Any]) -> str:
-        """One sentence on this host."""
+        """Return one sentence on this host."""
         entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
         if self._language != ENGLISH:
@@ -139,7 +139,7 @@ class Wording:
         return _fill(one, facts, words) or f"{entry.title}."
 
     def remedy(self, code: str, evidence: Mapping[str, Any]) -> str:
-        """What to do; a fact that is not known is named in general words."""
+        """Return what to do; a fact that is not known is named in general words."""
         entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
         if self._language != ENGLISH:
@@ -228,7 +228,7 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
 
 
 def _at_resolver(resolver: object) -> str:
-    """The words that send a question where the answer came from."""
+    """Return the arguments that send a question to the resolver that answered."""
     address, _, port = str(resolver or "").rpartition(":")
     if not address or not port.isdigit():
         return ""

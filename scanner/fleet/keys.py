@@ -1,6 +1,6 @@
-"""What findings are joined and grouped by: which target, whose domain, which certificate. One place for all who ask.
+"""Keys by which findings are joined and grouped: the target, its domain, its certificate.
 
-Findings come from files that anybody may have written: what is not there, or not what it should be, gives ``None``.
+Findings come from files that anybody may have written: what is missing or of another type gives ``None``.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from scanner.fleet.correlate.domains import registrable
 
-# Parts of the target that make it the same in another run. The row is not among them: rows move.
+# Parts of the target that identify it in every run. The row is not among them: rows move.
 IDENTITY: Final = ("host", "port", "protocol", "sni", "address", "id")
 
 Identity = tuple[Any, ...]
 
 
 def identity(finding: Mapping[str, Any]) -> Identity:
-    """What makes two findings answers about the same target: host, port, protocol, SNI, the address asked for, the row's id.
+    """Return what identifies the target of a finding in every run: host, port, protocol, SNI, the address asked for, the row's id.
 
-    Rows without a host (those that cannot be used) are told apart by their number.
+    Rows without a host (those that cannot be used) are identified by their number.
     """
     target = finding.get("target")
     if not isinstance(target, dict):
@@ -34,14 +34,14 @@ def _plain(value: Any) -> Any:
 
 
 def domain_of(finding: Mapping[str, Any]) -> str | None:
-    """The registrable domain of the host asked for, or the address."""
+    """Return the registrable domain of the host asked for, or the address."""
     target = finding.get("target")
     host = target.get("host") if isinstance(target, dict) else None
     return registrable(host) if isinstance(host, str) and host else None
 
 
 def served(finding: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The first endpoint that sent a certificate, and that certificate's record."""
+    """Return the first endpoint that sent a certificate, and that certificate's record."""
     endpoints, certificates = finding.get("endpoints"), finding.get("certificates")
     if not isinstance(endpoints, list) or not isinstance(certificates, list):
         return None, None
@@ -55,5 +55,5 @@ def served(finding: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mappin
 
 
 def leaf_of(finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The record of the certificate that the target's first answering address gave as its own."""
+    """Return the record of the leaf that the first answering address sent."""
     return served(finding)[1]

@@ -122,7 +122,7 @@ class Rejudger:
                 _learn_fetched(evidence, verifier, self._certificates)
                 run.add(evidence)
                 for witness in recorded_sntp(finding):
-                    run.fold.clock.hear(witness)
+                    run.fold.clock.add_witness(witness)
             except RecordedError:
                 continue  # reported in the third pass
             except Exception:  # noqa: BLE001 - as in the third pass, which reports it

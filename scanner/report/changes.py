@@ -1,4 +1,4 @@
-"""What changed since an earlier run, and how the runs before went: asked once of the joined files."""
+"""What changed since an earlier run, and the outcomes of the runs before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileFacts
+from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError, FileCounts
 from scanner.fleet.diff.target_states import CATEGORIES, Change, TargetState
 from scanner.fleet.keys import IDENTITY, Identity
 from scanner.output import Unreadable, read_findings
@@ -16,7 +16,7 @@ from scanner.report.table_rows import MAX_NAME, name_of, plain
 
 # Targets listed of one category.
 MAX_LISTED: Final = 25
-# Targets that fail since the last run and are marked as such; beyond it nobody looks at them one by one.
+# Targets that fail since the last run and are marked as such; with more of them nobody looks at each.
 MAX_FRESH: Final = 50_000
 # Lines of a file that are read to learn when its run began.
 MAX_PEEKED: Final = 100
@@ -80,7 +80,7 @@ def changes(current: Sequence[str], earlier: Sequence[str]) -> Changes:
 
 
 def in_order(paths: Sequence[str]) -> list[str]:
-    """Files of a run each, the oldest first by when their first finding was made; as they are where one does not tell."""
+    """Return files of a run each, the oldest first by when their first finding was made; as given if one does not say."""
     moments = {path: _first_moment(path) for path in paths}
     if not all(moments.values()):
         return list(paths)
@@ -97,7 +97,7 @@ def _first_moment(path: str) -> str | None:
     return None
 
 
-def _night(facts: FileFacts) -> Night:
+def _night(facts: FileCounts) -> Night:
     name = plain(facts.path if facts.path != "-" else "standard input", MAX_NAME)
     return Night(name, facts.started, dict(facts.outcomes))
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from scanner.report.svg import draw
 
-# Width of the plot in pixels of CSS, without the words beside it.
+# Width of the plot in pixels of CSS, without the labels next to it.
 WIDE: Final = 500
 NARROW: Final = 318
 # Height of one bar with the space around it.
@@ -41,7 +41,7 @@ OUTCOMES: Final = (
 
 
 class Drawn(Struct, frozen=True):
-    """A chart for both widths, ready for the page; ``legend`` is empty where there is nothing to tell apart."""
+    """A chart for both widths, ready for the page; ``legend`` is empty if there is only one series."""
 
     wide: str
     narrow: str
@@ -53,17 +53,17 @@ def _both(make: Callable[[int], dict[str, Any]], series: Sequence[Series]) -> Dr
 
 
 def bars(values: Values, series: Sequence[Series], *, labels: float = 0.36) -> Drawn:
-    """Horizontal bars, one for each of ``values`` (``label`` and a number for each series); ``labels`` is their words' share."""
+    """Draw horizontal bars, one for each of ``values`` (``label`` and a number for each series); ``labels`` is their words' share."""
     return _both(lambda width: _bars(values, series, width, labels), series)
 
 
 def weeks(values: Values, series: Sequence[Series]) -> Drawn:
-    """Upright bars by ``week`` (a date), of which each has ``services`` and the ``kind`` that is a series' field."""
+    """Draw upright bars by ``week`` (a date), of which each has ``services`` and the ``kind`` that is a series' field."""
     return _both(lambda width: _weeks(values, series, width), series)
 
 
 def lines(values: Values, series: Sequence[Series], *, dated: bool) -> Drawn:
-    """A line for each series over ``run`` (a moment where ``dated``, else a name)."""
+    """Draw a line for each series over ``run`` (a moment where ``dated``, else a name)."""
     return _both(lambda width: _lines(values, series, width, dated=dated), series)
 
 

@@ -1,4 +1,4 @@
-"""The one pass over the findings of a report: what is counted, and which findings are worth a row.
+"""Reads the findings of a report once: counts them, and picks those that are worth a row.
 
 Memory does not grow with the number of findings: statistics have their own bounds, and of the findings the first of each
 code are kept, failures before warnings, so that a cause met three times is not lost behind one met nine thousand times.
@@ -30,7 +30,7 @@ OWNER_COLUMNS: Final = (
 MAX_UPCOMING: Final = 12
 KEPT_UPCOMING: Final = 50 * MAX_UPCOMING
 EXAMPLES: Final = 3
-# Codes told apart when rows are picked: the catalogue has some hundred, more can only come from files that are not ours.
+# Codes counted apart when rows are picked: the catalogue has some hundred, more can only come from files that are not ours.
 MAX_CODES: Final = 1000
 
 
@@ -38,13 +38,13 @@ _Split = tuple[list[dict[str, Any]], list[Unreadable]]
 
 
 class Sink(Protocol):
-    """Takes every finding that is not in order, where a file beside the page wants them all."""
+    """Takes every finding that is not ok, for the CSV file."""
 
     def add(self, finding: Mapping[str, Any], owner_column: str | None, fresh: bool) -> None: ...
 
 
 class Collected:
-    """What the pass brought."""
+    """What is counted and picked."""
 
     def __init__(self, owner: str | None) -> None:
         self.owner = owner
@@ -115,7 +115,7 @@ def _ahead(batches: Iterator[_Split]) -> Iterator[_Split]:
 
 
 def owner_column(findings: Iterable[Mapping[str, Any]]) -> str | None:
-    """The column of the inventory that tells whose a target is, by its name."""
+    """Return the column of the inventory that names the owner of a target, by the column's name."""
     names: dict[str, str] = {}
     for finding in islice(findings, LOOKED_AT):
         tags = finding["target"].get("tags")
@@ -125,7 +125,7 @@ def owner_column(findings: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 class Picker:
-    """Of all findings added the ``limit`` that matter most, each cut down to its row."""
+    """The ``limit`` findings that matter most of all that were added, each cut down to its row."""
 
     def __init__(self, limit: int = MAX_ROWS) -> None:
         self.offered = 0
@@ -134,7 +134,7 @@ class Picker:
         self._met: dict[tuple[int, str], int] = {}
 
     def add(self, finding: Mapping[str, Any], owner: str | None, *, fresh: bool) -> None:
-        """Offer one finding."""
+        """Add one finding."""
         self.offered += 1
         level = 0 if fresh else _LEVELS.get(finding["outcome"], 3)
         code = _first_code(finding)
@@ -148,7 +148,7 @@ class Picker:
             heapq.heapreplace(self._kept, (*key, row_of(finding, owner, fresh=fresh)))
 
     def by_importance(self) -> list[Row]:
-        """The most important first."""
+        """Return the rows, the most important first."""
         return [row for *_, row in sorted(self._kept, key=lambda entry: entry[:3], reverse=True)]
 
 
@@ -162,7 +162,11 @@ def _first_code(finding: Mapping[str, Any]) -> str:
 
 
 class NextToExpire:
-    """The certificates that expire next after their finding was made, with how many services sent each and some of them."""
+    """The certificates that expire next after their finding was made, with how many services sent each and examples of them.
+
+    ``Expiry`` counts services too, but keeps the first to expire of all: an estate with a thousand expired certificates has no
+    room there for those that are still valid.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], _ExpiringLeaf] = {}
@@ -199,7 +203,7 @@ class NextToExpire:
         self._last = kept[-1][0]
 
     def listed(self) -> list[tuple[str, _ExpiringLeaf]]:
-        """(not_after, what is known), the first to expire first."""
+        """Return (not_after, what is known), the first to expire first."""
         return [(key[0], self._kept[key]) for key in heapq.nsmallest(MAX_UPCOMING, self._kept)]
 
 

@@ -43,7 +43,7 @@ def context_of(
     )
     versions, versions_left_out = views.groups(counts.by["version"])
     issuers, issuers_left_out = views.groups(counts.by["issuer"])
-    expiry, expiring = views.expiry(shown["expiry"]["by_day"], collected.last), views.expiring(collected)
+    expiry, expiring = views.expiry(collected.statistics.expiry, collected.last), views.expiring(collected)
     shared, shared_left_out = views.shared(shown["shared_causes"])
     verdicts = list(views.verdicts(shown["correlation"]))
     nights = [

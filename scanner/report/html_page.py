@@ -28,7 +28,7 @@ MAX_ROW_BYTES: Final = 2_300_000
 
 
 class _Packaged(BaseLoader):
-    """Templates out of this package."""
+    """Loads the templates of this package."""
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
         try:
@@ -39,12 +39,12 @@ class _Packaged(BaseLoader):
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file of the package."""
+    """Return the text of a file of the package."""
     return files("scanner").joinpath(f"report/templates/{name}").read_text("utf-8")
 
 
 def policy(style: str, script: str) -> str:
-    """The content-security-policy: what stands in the page itself, told by its hash, and nothing else."""
+    """Return the content security policy: what is in the page itself, identified by its hash, and nothing else."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -57,7 +57,7 @@ def _hash(text: str) -> str:
 
 @cache
 def environment() -> Environment:
-    """Where the template lives. Nothing undefined is printed, and everything that is printed is escaped."""
+    """Return the environment of the templates. Nothing undefined is printed, and everything that is printed is escaped."""
     made = Environment(
         loader=_Packaged(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -68,7 +68,7 @@ def environment() -> Environment:
 
 
 def rendered_rows(rows: Iterable[Row], *, owners: bool, limit: int = MAX_ROW_BYTES) -> tuple[list[Row], list[Any]]:
-    """Rows with their HTML, in the order given, as many as fit into ``limit`` bytes; ``owners`` have a column."""
+    """Return rows with their HTML, in the order given, as many as fit into ``limit`` bytes; ``owners`` have a column."""
     module: Any = environment().get_template(ROWS).module
     kept, rendered, size = [], [], 0
     for row in rows:
@@ -82,7 +82,7 @@ def rendered_rows(rows: Iterable[Row], *, owners: bool, limit: int = MAX_ROW_BYT
 
 
 def render(context: Mapping[str, Any]) -> Iterator[str]:
-    """The page, piece by piece."""
+    """Yield the page, piece by piece."""
     style, script = asset(STYLE), asset(SCRIPT)
     template = environment().get_template(TEMPLATE)
     return template.generate(**context, style=style, script=script, policy=policy(style, script))

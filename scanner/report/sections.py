@@ -1,4 +1,4 @@
-"""What the page says, section by section, out of what was counted. No HTML here: words, numbers and charts for the template."""
+"""The sections of the page, made of what was counted: words and numbers for the template, no HTML."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.stats.counts import GroupCounts, causes_seen, percent
+from scanner.fleet.stats.expiry import Expiry
 from scanner.fleet.stats.run_counts import largest_first
 from scanner.report.changes import Changes, Night
 from scanner.report.collect import Collected
@@ -25,6 +26,8 @@ MAX_SHARED: Final = 12
 MAX_EXAMPLES: Final = 3
 MAX_CODES: Final = 6
 MAX_VERDICTS: Final = 8
+# Days from the run for which expiring services are summed up; ``Expiry`` has more.
+SPANS_SHOWN: Final = (7, 14, 30, 90)
 # Weeks ahead in the calendar of expiry.
 WEEKS: Final = 26
 # Certificates that expire within so many days are shown as urgent, and as soon.
@@ -70,7 +73,7 @@ class Expiring(Struct, frozen=True):
 
 
 class ExpiryCalendar(Struct, frozen=True):
-    """The calendar: weeks with how many services, and sums."""
+    """Services by week of expiry, and sums."""
 
     weeks: tuple[tuple[date, int, str], ...]
     expired: int
@@ -80,7 +83,7 @@ class ExpiryCalendar(Struct, frozen=True):
 
 
 def causes(total: GroupCounts) -> list[Cause]:
-    """Causes that some target has: first those that make most targets fail."""
+    """Return causes that some target has: first those that make most targets fail."""
     found = [
         Cause(
             plain(name, MAX_NAME),
@@ -101,7 +104,7 @@ def causes(total: GroupCounts) -> list[Cause]:
 def groups(
     found: Mapping[str, GroupCounts], limit: int = MAX_GROUPS, *, worst_first: bool = False
 ) -> tuple[list[Group], int]:
-    """Groups, the largest first (or those in which most targets fail), and how many are left out."""
+    """Return groups, the largest first (or those in which most targets fail), and how many are left out."""
     ordered = largest_first(found)
     if worst_first:
         ordered.sort(key=lambda item: -item[1].outcomes["fail"])
@@ -124,11 +127,11 @@ def _group(value: str, counts: GroupCounts) -> Group:
     )
 
 
-def expiry(by_day: Mapping[str, int], run: str | None) -> ExpiryCalendar:
-    """When certificates expire: services ``by_day``, counted from the day of the run (RFC 3339 text)."""
+def expiry(counted: Expiry, run: str | None) -> ExpiryCalendar:
+    """Return when certificates expire, from the day of the run (RFC 3339 text)."""
     today = day_of(run)
-    days = {day: count for text, count in by_day.items() if (day := day_of(text)) is not None}
-    total = sum(by_day.values())
+    days = {day: count for text, count in counted.days.items() if (day := day_of(text)) is not None}
+    total = sum(counted.days.values())
     if today is None:
         return ExpiryCalendar((), 0, (), total, total)
     first = today - timedelta(days=today.weekday())
@@ -139,15 +142,13 @@ def expiry(by_day: Mapping[str, int], run: str | None) -> ExpiryCalendar:
         distance = (begin - today).days
         kind = "urgent" if distance < URGENT_DAYS else "soon" if distance < SOON_DAYS else "later"
         weeks.append((begin, services, kind))
-    expired = sum(count for day, count in days.items() if day < today)
-    within = tuple(
-        (span, sum(count for day, count in days.items() if 0 <= (day - today).days < span)) for span in (7, 14, 30, 90)
-    )
+    expired, by_span = counted.within(today)
+    within = tuple((span, by_span[span]) for span in SPANS_SHOWN)
     return ExpiryCalendar(tuple(weeks), expired, within, total - expired - sum(count for _, count, _ in weeks), total)
 
 
 def expiring(collected: Collected) -> list[Expiring]:
-    """The certificates that expire next."""
+    """Return the certificates that expire next."""
     today = day_of(collected.last)
     shown = []
     for not_after, one in collected.next_to_expire.listed():
@@ -160,7 +161,7 @@ def expiring(collected: Collected) -> list[Expiring]:
 
 
 def verdicts(correlation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What the fleet says as a whole: (what, about whom, what it changes)."""
+    """Yield the verdicts on the fleet as (what, about whom, what it changes)."""
     for run, clock in correlation.get("clocks", {"": correlation["clock"]}).items():
         if clock["state"] == "wrong":
             off = span(abs(clock["offset_seconds"])) if "offset_seconds" in clock else ""
@@ -182,7 +183,7 @@ def verdicts(correlation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _changed(verdict: Mapping[str, Any], cause: str) -> str:
-    """How many targets a verdict explains, and which cause it put in the place of which."""
+    """Return how many targets a verdict explains, and which causes it replaced by which."""
     targets = verdict.get("targets", 0)
     if not targets:
         return ""
@@ -198,7 +199,7 @@ def _changed(verdict: Mapping[str, Any], cause: str) -> str:
 
 
 def shared(found: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """Causes that several targets share, and how many are left out."""
+    """Return causes that several targets share, and how many are left out."""
     shown = [
         {
             "code": plain(one["code"], MAX_NAME),
@@ -215,7 +216,7 @@ def shared(found: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], in
 
 
 def nights(collected: Collected, changes: Changes | None) -> list[Night]:
-    """The runs of the trend, this one last; none where there is nothing to compare it with."""
+    """Return the runs of the trend, this one last; empty if there is no run to compare it with."""
     if changes is None:
         return []
     this = Night("this run", collected.first, dict(collected.statistics.counts.total.outcomes))
@@ -223,7 +224,7 @@ def nights(collected: Collected, changes: Changes | None) -> list[Night]:
 
 
 def day_of(text: str | None) -> date | None:
-    """The day of an RFC 3339 text, ``None`` where it is none."""
+    """Return the day of an RFC 3339 text, ``None`` if it is not one."""
     try:
         return None if text is None else date.fromisoformat(text[:10])
     except ValueError:
@@ -231,19 +232,19 @@ def day_of(text: str | None) -> date | None:
 
 
 def moment_text(text: str | None) -> str:
-    """A moment for a person, to the minute."""
+    """Return a moment for a person, to the minute."""
     if day_of(text) is None or text is None:
         return "at an unknown time"
     return f"{text[:10]} {text[11:16]} UTC" if len(text) >= 16 else text[:10]
 
 
 def code_title(code: str) -> str:
-    """What a code means, in one line."""
+    """Return what a code means, in one line."""
     return CODES[code].title if code in CODES else ""
 
 
 def cause_title(name: str) -> str:
-    """What a cause means, in one line."""
+    """Return what a cause means, in one line."""
     return str(_causes().get(name, {}).get("title", ""))
 
 

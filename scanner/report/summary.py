@@ -1,4 +1,4 @@
-"""What a reader sees first: the headline, the four numbers, and a few lines that answer the questions of the morning."""
+"""The top of the page: the headline, the four numbers, and a few lines that answer the first questions of a reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TILES: Final = {"fail": "Failing", "warn": "With a warning", "ok": "In order", 
 
 
 class Tile(Struct, frozen=True):
-    """One of the numbers; ``change`` is against the run before, ``None`` where there is none."""
+    """One of the numbers; ``change`` is against the run before, ``None`` if there is none."""
 
     kind: str
     name: str
@@ -28,7 +28,7 @@ class Tile(Struct, frozen=True):
 
 
 def headline(total: GroupCounts) -> str:
-    """The one sentence."""
+    """Return the headline."""
     failing, findings = total.outcomes["fail"], total.findings
     if not failing:
         return f"None of {findings:,} targets fails" if findings > 1 else "The target does not fail"
@@ -36,7 +36,7 @@ def headline(total: GroupCounts) -> str:
 
 
 def tiles(total: GroupCounts, compared: Changes | None) -> list[Tile]:
-    """The four numbers; unusable rows only where there are any."""
+    """Return the four numbers; unusable rows only if there are any."""
     before: Mapping[str, int] | None = None if compared is None else compared.since.outcomes
     return [
         Tile(
@@ -64,7 +64,7 @@ def answers(
     shared: Sequence[Mapping[str, Any]],
     owner: str | None,
 ) -> Iterator[tuple[str, str]]:
-    """(question, answer): what for, whose, what changed, what is next, what one repair would mend."""
+    """Yield (question, answer): the causes, the owners, what changed, what expires next, what one repair would mend."""
     failing = [one for one in causes if one.primary]
     if failing:
         yield "Causes", _and_more([f"{one.name} {one.primary:,}" for one in failing])

@@ -1,4 +1,4 @@
-"""A chart's specification made into SVG that can stand in the page: drawn by Vega, then cut down to shapes and words.
+"""Makes a chart's specification into SVG that can be part of the page: drawn by Vega, then cut down to shapes and words.
 
 What comes back from the drawing library is read as XML and written anew with only the elements and attributes named here:
 no style attribute (the page's content-security-policy would refuse it), no link, no script, nothing that is loaded, and a
@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from scanner.text import printable, shorten
 
-# What to say where the library is absent; the page has its tables all the same.
+# What to say if the library is absent; the page has its tables without it.
 MISSING: Final = "charts are left out, their tables are there: pip install 'tlsweep[report]' draws them"
 
 # Characters of a text in a chart: the longest that fit beside a bar have some 40.
@@ -38,23 +38,23 @@ _LONG_NUMBER: Final = re.compile(r"-?\d+\.\d{2,}")
 
 
 class DrawingError(Exception):
-    """What the library drew is not what it draws: our specification or its version is wrong."""
+    """The library drew something unexpected: our specification or its version is wrong."""
 
 
 def available() -> bool:
-    """Whether the drawing library is installed."""
+    """Return True if the drawing library is installed."""
     return importlib.util.find_spec("vl_convert") is not None
 
 
 def draw(specification: Mapping[str, Any]) -> str:
-    """The chart of a Vega-Lite specification whose data is inside of it, as an ``svg`` element. Needs ``available()``."""
+    """Return the chart of a Vega-Lite specification that contains its data, as an ``svg`` element. Needs ``available()``."""
     import vl_convert
 
     return cleaned(vl_convert.vegalite_to_svg(_harmless(specification), allowed_base_urls=[]))
 
 
 def _harmless(value: Any) -> Any:
-    """A specification whose texts are short and can stand in XML: else the library aborts the process."""
+    """Return a specification whose texts are short and valid in XML: else the library aborts the process."""
     if isinstance(value, str):
         return _NOT_XML.sub(lambda found: printable(found[0]), shorten(value, MAX_TEXT))
     if isinstance(value, Mapping):
@@ -63,7 +63,7 @@ def _harmless(value: Any) -> Any:
 
 
 def cleaned(svg: str) -> str:
-    """An SVG document as an element of a page. Raises ``DrawingError``."""
+    """Return an SVG document as an element of a page. Raises ``DrawingError``."""
     try:
         root = ElementTree.fromstring(svg)
     except ElementTree.ParseError as error:
@@ -105,7 +105,7 @@ def _attributes(element: ElementTree.Element) -> Iterator[tuple[str, str]]:
 
 
 def _is_empty(element: ElementTree.Element) -> bool:
-    """Backgrounds and foregrounds without a size or a colour."""
+    """Return True for backgrounds and foregrounds without a size or a colour."""
     if element.tag != _SVG + "path":
         return False
     return not element.get("d") or (element.get("fill") is None and element.get("stroke") is None)

@@ -1,4 +1,4 @@
-"""What a row of the table of findings says: a finding cut down to what fits, as harmless text.
+"""Rows of the table of findings: a finding cut down to what fits, as harmless text.
 
 A finding may be megabytes of somebody else's text. Here every part of it has a length, and whatever acts instead of showing
 (control characters, bidirectional overrides) is written as an escape. Escaping for HTML is the template's.
@@ -31,7 +31,7 @@ _LEFT_OUT: Final = frozenset({"path", "scts", "first_bytes", "version_code", "al
 
 
 class TableDiagnosis(Struct, frozen=True):
-    """One thing that is so."""
+    """One diagnosis of a row."""
 
     code: str
     cause: str
@@ -61,7 +61,7 @@ class Row(Struct, frozen=True):
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """Where it stands among others: failures first, those of one cause together."""
+        """Sort key: failures first, those of one cause together."""
         return (_OUTCOMES.get(self.outcome, 9), _ORDER.get(self.cause, 99), self.codes[:1], self.target)
 
 
@@ -70,7 +70,7 @@ _ORDER: Final[dict[str, int]] = {cause: order for order, cause in enumerate(CAUS
 
 
 def row_of(finding: Mapping[str, Any], owner_column: str | None = None, *, fresh: bool = False) -> Row:
-    """The row of a finding, whoever wrote it. Never raises."""
+    """Return the row of a finding, whoever wrote it. Never raises."""
     target = finding.get("target")
     if not isinstance(target, Mapping):
         target = {}
@@ -127,7 +127,7 @@ def _evidence(given: Any) -> list[tuple[str, str]]:
 
 
 def name_of(target: Mapping[str, Any]) -> str:
-    """Host and port for a person; the row's own words where it has no host."""
+    """Return host and port for a person; the row's id or number if it has no host."""
     host, port = target.get("host"), target.get("port")
     if host is None or host == "":
         for part, words in (("id", ""), ("row", "row ")):
@@ -141,7 +141,7 @@ def name_of(target: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any, limit: int, depth: int = 0) -> str:
-    """A value of any JSON type as one line of harmless text of at most ``limit`` characters."""
+    """Return a value of any JSON type as one line of harmless text of at most ``limit`` characters."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -162,6 +162,6 @@ _ATTRIBUTE: Final = r"(?:^|[,+])\s*{}=((?:\\.|[^,+\\])*)"
 
 
 def short_name(text: str, *parts: str) -> str:
-    """Some attributes of a name (``CN``, ``O``) out of RFC 4514 text; the text itself where it has none of them."""
+    """Return some attributes of a name (``CN``, ``O``) in RFC 4514 text; the text itself if it has none of them."""
     found = [match[1] for name in parts if (match := re.search(_ATTRIBUTE.format(name), text)) is not None]
     return ", ".join(dict.fromkeys(re.sub(r"\\(.)", r"\1", one) for one in found)) or text

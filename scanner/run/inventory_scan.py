@@ -26,15 +26,14 @@ from scanner.output import Completed, OutputClosed
 from scanner.output.reader import read_findings
 from scanner.process import signals
 from scanner.process.limits import collect_seldom, raise_file_limit
-from scanner.run.inputs import RunInputs, make_judgement, make_transparency, make_verifier, new_run_id
+from scanner.run.inputs import RunInputs, make_judgement, new_run_id
+from scanner.run.judgement import Judgement
 from scanner.run.outputs import ScanOutputs, open_outputs
 from scanner.run.row_queue import Row
 from scanner.run.scan import Callbacks, ScanStatistics
 from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
 from scanner.text import span
-from scanner.trust.transparency import Transparency
-from scanner.trust.verifier import ChainVerifier
 
 if TYPE_CHECKING:
     from scanner.run.worker import Report
@@ -72,27 +71,26 @@ class InventoryScan:
         outputs: ScanOutputs,
         files: ExitStack,
         *,
-        verifier: ChainVerifier,
-        transparency: Transparency,
+        judgement: Judgement,
+        fragments: Fragments,
         log: Callable[[str], None],
-        already: int = 0,
+        clock: Callable[[], float],
+        already: int,
     ) -> None:
-        self.rows = rows
-        self.clock: Callable[[], float] = WallClock()
-        self.fragments = Fragments()
+        self.fragments = fragments
         self.interrupted = False
+        self._rows = rows
+        self._clock = clock
         self._options = options
         self._outputs = outputs
         self._files = files
-        self._verifier = verifier
-        self._transparency = transparency
+        self._judgement = judgement
         self._log = log
         self._logged: set[str] = set()
         self._clock_logged = False
         self._show_progress: ShowProgress | None = None
         self._already = already
         self._total: int | None = None
-        self._run_id = new_run_id(time.time())
 
     @property
     def counts(self) -> RunCounts:
@@ -136,23 +134,15 @@ class InventoryScan:
 
     async def _scan(self, nursery: trio.Nursery) -> None:
         options = self._options
-        judgement = make_judgement(
-            options.config,
-            options.inputs,
-            self._verifier,
-            run_id=self._run_id,
-            transparency=self._transparency,
-            fragments=self.fragments,
-        )
         callbacks = Callbacks(
             on_finding=self._outputs.on_finding,
             on_judged=self._outputs.on_judged,
             on_clock_wrong=lambda fleet: self._on_clock_wrong(fleet.clock),
             log=self._log,
         )
-        async with open_run(options.config, options.inputs, judgement, callbacks, clock=self.clock) as run:
+        async with open_run(options.config, options.inputs, self._judgement, callbacks, clock=self._clock) as run:
             self._show(nursery, run.scan.statistics)
-            await run.run(self.rows)
+            await run.run(self._rows)
 
     async def _scan_with_workers(self, nursery: trio.Nursery) -> None:
         from scanner.run.pool import WorkerPool
@@ -161,16 +151,16 @@ class InventoryScan:
         assignment = Assignment(
             config=self._options.config,
             inputs=self._options.inputs,
-            run_id=self._run_id,
+            run_id=self._judgement.run_id,
             certificates=self._outputs.on_judged is not None,
-            wall_offset=self.clock.offset if isinstance(self.clock, WallClock) else None,
+            wall_offset=self._clock.offset if isinstance(self._clock, WallClock) else None,
         )
         on_finding = self._outputs.on_finding
         pool = WorkerPool(
             assignment, self._options.workers, on_finding=on_finding, on_report=self._on_report, log=self._log
         )
         self._show(nursery, pool.statistics)
-        await pool.run(self.rows)
+        await pool.run(self._rows)
 
     def _on_report(self, report: Report) -> None:
         self._outputs.on_report(report)
@@ -195,12 +185,21 @@ class InventoryScan:
         self._total = await trio.to_thread.run_sync(count_rows_hint, self._options.inventory, abandon_on_cancel=True)
 
 
-def prepare(options: ScanOptions, log: Callable[[str], None]) -> InventoryScan:
+def prepare(
+    options: ScanOptions,
+    log: Callable[[str], None],
+    *,
+    clock: Callable[[], float] | None = None,
+    fragments: Fragments | None = None,
+    wanted: Callable[[Row], bool] | None = None,
+) -> InventoryScan:
     """Open the inputs and outputs of a scan. Raises a ``TlsweepError`` if anything is wrong with them; nothing is contacted.
 
-    ``log`` is called with lines for the user.
+    ``log`` is called with lines for the user, ``wanted`` selects rows. ``fragments`` are those of an earlier scan into the same
+    output, which has their certificates in full. The default ``clock`` is this machine's.
     """
-    verifier, transparency = make_verifier(options.inputs), make_transparency(options.inputs)
+    fragments = fragments or Fragments()
+    judgement = make_judgement(options.config, options.inputs, run_id=new_run_id(time.time()), fragments=fragments)
     if options.inputs.earlier is not None:
         next(read_findings([options.inputs.earlier]), None)  # raises if no line is a finding
     with ExitStack() as files:
@@ -220,14 +219,17 @@ def prepare(options: ScanOptions, log: Callable[[str], None]) -> InventoryScan:
             resume=options.resume,
             fail_on=options.fail_on,
         )
+        if done is not None:
+            rows = _remaining(rows, done)
         return InventoryScan(
             options,
-            rows if done is None else _remaining(rows, done),
+            rows if wanted is None else filter(wanted, rows),
             outputs,
             files.pop_all(),
-            verifier=verifier,
-            transparency=transparency,
+            judgement=judgement,
+            fragments=fragments,
             log=log,
+            clock=clock or WallClock(),
             already=0 if done is None else len(done),
         )
 

@@ -59,6 +59,6 @@ async def ask_time_servers(
 
     for answer in await ask_all(parse_servers(servers), resolver, clock=clock):
         if answer.time is not None and answer.local is not None and answer.address is not None:
-            scan.fold.clock.hear(sntp_witness(answer.host, answer.address, answer.time, answer.local))
+            scan.fold.clock.add_witness(sntp_witness(answer.host, answer.address, answer.time, answer.local))
         else:
             log(f"--ntp: {answer.host} does not tell the time: {answer.error}")

@@ -1,8 +1,19 @@
 """A pool of worker processes for one run: it distributes the rows, and collects the findings for the one process that writes.
 
-Rows are sharded by host, so that targets named twice share a probe. The limits of the run are divided among the processes.
-A process that dies is replaced, and its unfinished rows are scanned again at the end in processes of their own. If such a
-process dies too, its rows are bisected until the row that kills it is alone; that row gets a finding that says so.
+Design: each process runs a whole scan (``scanner.run.worker``) over its shard of the rows; nothing is shared but what is sent over
+three pipes per process. Rows are sharded by host, so that targets named twice share a probe, and the limits of the run are divided
+among the processes. They are started anew instead of forked: a fork of a process with an event loop and threads may inherit a
+locked lock. They never see the signals that stop a run, since their last reports are wanted.
+
+What a finding needs from other processes (intermediates, the facts of the fleet) comes at the end: when all processes are idle,
+each gets what all have learnt, and settles what it had spooled.
+
+A process that dies, as a bug in native code or the kernel's memory killer ends it, is replaced, and its unfinished rows are scanned
+again at the end in processes of their own. If such a process dies too, its rows are bisected until the row that kills it is
+alone; that row gets a finding that says so.
+
+What breaks if touched: a row leaves ``outstanding`` only with the report that has its finding, or it is lost with its process; and
+reports have to be read to their end, or a process that writes one never ends.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ REMEMBERED_BYTES: Final = 64 << 20
 MAX_SHARING: Final = 50_000
 # Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
 MAX_EARLY: Final = 5000
-NOBODY: Final = "nothing and nobody answered this machine in this run, no resolver either"
+NOTHING_ANSWERED: Final = "nothing and nobody answered this machine in this run, no resolver either"
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Seconds between tries to read that data while this machine has no file left.
@@ -180,7 +180,7 @@ class Scan:
         return self.judgement.next_question(target, endpoint, started, self._wants_date)
 
     def _wants_date(self, name: str) -> bool:
-        return self.fold.clock.wanting and self._date_requests.allow(name)
+        return self.fold.clock.wants_witnesses and self._date_requests.allow(name)
 
     def replace_fold(self, fold: Fold) -> None:
         """Replace what this process knows about the fleet by what all processes of the run do."""
@@ -286,11 +286,11 @@ class Scan:
         """Write what failed before anything worked, or have it probed again where something has worked since."""
         if not self._early.waiting or conditions is None:
             return
-        stand = await conditions.early_failures_are_real(loopback=self._early_loopback)
-        nobody = self._unresolved and not self._resolved and not conditions.outages.has_worked
+        are_real = await conditions.early_failures_are_real(loopback=self._early_loopback)
+        cut_off = self._unresolved and not self._resolved and not conditions.outages.has_worked
         for evidence, owned in self._early.pop_all("early"):
-            if stand:
-                evidence = replace(evidence, doubt=NOBODY) if nobody else evidence
+            if are_real:
+                evidence = replace(evidence, doubt=NOTHING_ANSWERED) if cut_off else evidence
                 self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False)
                 await trio.lowlevel.checkpoint()
             else:
@@ -351,7 +351,7 @@ class Scan:
             if not final:
                 if not again:
                     self._learnt = fold.add(facts) or self._learnt
-                reason = fold.waits_for(facts)
+                reason = fold.pending_reason(facts)
                 if reason is not None:
                     self._held.put((evidence, owned), reason)
                     return
@@ -374,7 +374,7 @@ class Scan:
             self._answer_others(_key_of(evidence.target), finding, evidence)
 
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
-        """Rows that named the same target meanwhile get its finding, as will those that still come."""
+        """Write a target's finding for the rows that named it meanwhile, and keep it for those that still come."""
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
             self._write(finding_record.for_another_row(finding, waiting))
@@ -392,7 +392,7 @@ class Scan:
             held = self._held.pop_all(reason)
             # so many and no more: while others have their turn, what is settled may become open again, and then these are held anew
             for _ in range(self._held.count(reason)):
-                if not self.fold.settled(reason) or (item := next(held, None)) is None:
+                if not self.fold.is_final(reason) or (item := next(held, None)) is None:
                     break
                 evidence, owned = item
                 self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False, again=True)

@@ -11,7 +11,10 @@ import click
 import pytest
 
 from scanner.cli import COMMANDS, OWN_FAULT, tlsweep
-from tests.cli.conftest import Call, command, environment, refused, run_process
+from scanner.errors import UsageProblem
+from scanner.fleet.diff.comparison import Diff
+from scanner.net.outage import NetworkLost
+from tests.cli.conftest import Call, Outcome, command, environment, refused, run_process
 
 # Options that scripts rely on, as promised.
 SCAN_AND_CHECK: Final = (
@@ -206,3 +209,25 @@ def test_a_bug_has_its_own_exit_status(call: Call, monkeypatch: pytest.MonkeyPat
     assert outcome.status == OWN_FAULT
     assert "RuntimeError: injected" in outcome.err
     assert outcome.err.splitlines()[-1].startswith("tlsweep: this is a fault of tlsweep itself")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shown"),
+    [
+        (UsageProblem("no such thing"), 2, "tlsweep: no such thing\n"),
+        (ExceptionGroup("nursery", [UsageProblem("no such\nthing\x1b")]), 2, "tlsweep: no such thing\\x1b\n"),
+        (ExceptionGroup("nursery", [NetworkLost("no network for 300 s")]), 3, "tlsweep: no network for 300 s\n"),
+        (ExceptionGroup("nursery", [BrokenPipeError()]), 3, ""),
+        (OSError(28, "No space left on device"), 2, "tlsweep: [Errno 28] No space left on device\n"),
+        (BaseExceptionGroup("nursery", [KeyboardInterrupt()]), 3, "tlsweep: interrupted\n"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_reported_errors_are_one_line_with_their_exit_status(
+    error: BaseException, status: int, shown: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Diff, "__enter__", raising)
+    assert call("diff", "one", "two") == Outcome(status, "", shown)

@@ -27,7 +27,7 @@ def test_the_row_does_not_make_the_target() -> None:
 
 
 @pytest.mark.parametrize("part", ["host", "port", "protocol", "sni", "address", "id"])
-def test_what_makes_it(part: str) -> None:
+def test_each_part_of_the_identity_makes_another_target(part: str) -> None:
     assert identity(finding()) != identity(finding(target={**TARGET, part: "other"}))
 
 
@@ -43,7 +43,7 @@ def test_the_first_address_that_sent_a_certificate() -> None:
     assert leaf is leaf_of(finding()) is LEAF
 
 
-def test_the_domain() -> None:
+def test_the_registrable_domain_of_the_host() -> None:
     assert domain_of(finding()) == "shop.example"
     assert domain_of(finding(target={**TARGET, "host": "192.0.2.1"})) == "192.0.2.1"
 
@@ -57,7 +57,7 @@ def test_the_domain() -> None:
         {"target": {}, "endpoints": [1, {"chain": 1}, {"chain": [5]}], "certificates": [1, {}]},
     ],
 )
-def test_foreign_files_give_nothing(broken: dict[str, Any]) -> None:
+def test_odd_findings_have_no_keys(broken: dict[str, Any]) -> None:
     assert len(identity(broken)) == 6
     assert domain_of(broken) is None
     assert served(broken) == (None, None)

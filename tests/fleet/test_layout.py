@@ -13,7 +13,7 @@ from tests.helpers.hostile import TEXTS
 ROWS = st.lists(st.tuples(*[st.text(max_size=60) | st.sampled_from(TEXTS)] * 3), max_size=4)
 
 
-def test_text() -> None:
+def test_a_text_table() -> None:
     assert text_table(("name", "n", "list"), [("a", "1", "x"), ("long name", "100", "x, y")], (1,)) == (
         "name         n  list\n"
         "---------  ---  ----\n"
@@ -36,13 +36,13 @@ def test_long_cells_are_shortened() -> None:
 
 
 @given(ROWS)
-def test_any_text_in_a_table(rows: list[tuple[str, ...]]) -> None:
+def test_any_text_keeps_a_table_aligned(rows: list[tuple[str, ...]]) -> None:
     lines = text_table(("a", "b", "c"), rows, (1,)).split("\n")
     assert all(line.isprintable() for line in lines) and len(lines) >= 2 + len(rows)
 
 
 @given(ROWS)
-def test_any_text_in_markdown(rows: list[tuple[str, ...]]) -> None:
+def test_any_text_stays_in_its_markdown_cell(rows: list[tuple[str, ...]]) -> None:
     lines = markdown_table(("a", "b", "c"), rows).split("\n")
     assert len(lines) == 2 + len(rows)
     for line in lines:

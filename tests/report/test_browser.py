@@ -143,7 +143,7 @@ def test_a_row_opens_by_keyboard(chromium: Pipe, page: Path) -> None:
     assert tab("getComputedStyle(document.querySelector('#table summary')).outlineStyle") == "solid"
 
 
-def test_without_scripts(chromium: Pipe, page: Path) -> None:
+def test_the_page_is_readable_without_scripts(chromium: Pipe, page: Path) -> None:
     tab = Tab(chromium, page, scripts=False)
     assert (
         tab("document.getElementById('tools').hidden") and tab("document.querySelector('#table thead button')") is None
@@ -154,7 +154,7 @@ def test_without_scripts(chromium: Pipe, page: Path) -> None:
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
 @pytest.mark.parametrize("dark", [False, True])
-def test_every_width_in_every_light(chromium: Pipe, page: Path, width: int, dark: bool) -> None:
+def test_nothing_overflows_at_any_width_light_or_dark(chromium: Pipe, page: Path, width: int, dark: bool) -> None:
     tab = Tab(chromium, page, width=width, dark=dark)
     assert tab.overflow() <= 0
     dim = tab("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 24)"
@@ -168,7 +168,7 @@ def test_every_width_in_every_light(chromium: Pipe, page: Path, width: int, dark
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_findings_of_strangers(chromium: Pipe, tmp_path: Path, width: int) -> None:
+def test_hostile_findings_do_not_act_in_a_browser(chromium: Pipe, tmp_path: Path, width: int) -> None:
     path = write(tmp_path / "f.ndjson", [*misshapen(), *(hostile_finding(number) for number in range(60))])
     build([path], str(tmp_path / "report.html"))
     tab = Tab(chromium, tmp_path / "report.html", width=width)

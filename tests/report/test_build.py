@@ -17,7 +17,7 @@ from tests.report.conftest import finding, write
 from tests.report.reading import check_page
 
 
-def test_a_run(nights: list[str], tmp_path: Path) -> None:
+def test_the_report_of_one_run(nights: list[str], tmp_path: Path) -> None:
     output = tmp_path / "report.html"
     made = build(nights[2:], str(output))
     found = check_page(output.read_text("utf-8"))
@@ -30,7 +30,7 @@ def test_a_run(nights: list[str], tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".ndjson") == ["report.html"]
 
 
-def test_since_earlier_runs(nights: list[str], tmp_path: Path) -> None:
+def test_a_report_compares_with_earlier_runs(nights: list[str], tmp_path: Path) -> None:
     output = tmp_path / "report.html"
     build(nights[2:], str(output), since=nights[:2])
     found = check_page(output.read_text("utf-8"))
@@ -47,7 +47,9 @@ def test_the_same_findings_give_the_same_page(nights: list[str], tmp_path: Path)
     assert pages[0] == pages[1]
 
 
-def test_more_than_there_is_room_for(nights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_beyond_the_page_go_into_the_csv_file(
+    nights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collect.Picker.__init__, "__defaults__", (10,))
     output = tmp_path / "my report.html"
     made = build(nights[2:], str(output))
@@ -60,7 +62,7 @@ def test_more_than_there_is_room_for(nights: list[str], tmp_path: Path, monkeypa
     assert f"10 of {made.offered}" in made.summary_line() and "my report-findings.csv" in made.summary_line()
 
 
-def test_nothing_is_wrong(tmp_path: Path) -> None:
+def test_a_report_of_healthy_targets(tmp_path: Path) -> None:
     output = tmp_path / "report.html"
     build([write(tmp_path / "f.ndjson", [finding(f"h{number}.example", tags={}) for number in range(3)])], str(output))
     found = check_page(output.read_text("utf-8"))
@@ -68,7 +70,7 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
     assert "Nothing is wrong with any of the 3 targets." in found.one("section", id="findings").text
 
 
-def test_findings_of_strangers(tmp_path: Path) -> None:
+def test_hostile_findings_are_escaped(tmp_path: Path) -> None:
     given = [*misshapen(), *(hostile_finding(number) for number in range(40))]
     path = write(tmp_path / "f.ndjson", given, b"\x00\x00\n{}\n")
     old = write(tmp_path / "old.ndjson", [hostile_finding(number) for number in range(20)])
@@ -79,7 +81,9 @@ def test_findings_of_strangers(tmp_path: Path) -> None:
     assert "alert(" in found.one("main").text
 
 
-def test_without_the_library(nights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_drawing_library_there_are_no_charts(
+    nights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drawing, "available", lambda: False)
     output = tmp_path / "report.html"
     assert not build(nights[2:], str(output), since=nights[:1]).drawn
@@ -88,7 +92,7 @@ def test_without_the_library(nights: list[str], tmp_path: Path, monkeypatch: pyt
     assert {one.attributes.get("class") for one in found.all("svg")} <= {"meter"}
 
 
-def test_large_findings_stay_within_their_bytes(tmp_path: Path) -> None:
+def test_a_page_of_large_findings_stays_within_its_bytes(tmp_path: Path) -> None:
     big = finding("a.example", "fail", "dns")
     big["diagnoses"] = [
         {
@@ -108,7 +112,7 @@ def test_large_findings_stay_within_their_bytes(tmp_path: Path) -> None:
     assert page.MAX_ROW_BYTES < 3_000_000 - 500_000
 
 
-def test_nothing_is_overwritten(nights: list[str], tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten_without_force(nights: list[str], tmp_path: Path) -> None:
     output, beside = tmp_path / "report.html", tmp_path / "report-findings.csv"
     beside.write_text("mine")
     with pytest.raises(OutputExists, match="report-findings"):
@@ -121,7 +125,7 @@ def test_nothing_is_overwritten(nights: list[str], tmp_path: Path) -> None:
     assert output.stat().st_size > 10_000
 
 
-def test_nothing_is_left_where_there_are_no_findings(tmp_path: Path) -> None:
+def test_no_file_is_left_where_there_are_no_findings(tmp_path: Path) -> None:
     (tmp_path / "empty.ndjson").touch()
     with pytest.raises(NotFindings):
         build([str(tmp_path / "empty.ndjson")], str(tmp_path / "report.html"))
@@ -132,5 +136,5 @@ def test_nothing_is_left_where_there_are_no_findings(tmp_path: Path) -> None:
     ("output", "beside"),
     [("a/report.html", "a/report-findings.csv"), ("x.HTM", "x-findings.csv"), ("x.y", "x.y-findings.csv")],
 )
-def test_the_file_beside(output: str, beside: str) -> None:
+def test_the_name_of_the_csv_file(output: str, beside: str) -> None:
     assert csv_name(output) == beside

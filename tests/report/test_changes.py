@@ -33,7 +33,7 @@ def three(tmp_path: Path) -> tuple[str, str, str]:
     )
 
 
-def test_since_the_latest(three: tuple[str, str, str]) -> None:
+def test_changes_are_those_since_the_latest_earlier_run(three: tuple[str, str, str]) -> None:
     first, second, third = three
     for earlier in ([first, second], [second, first]):
         found = changes([third], earlier)
@@ -50,7 +50,7 @@ def test_since_the_latest(three: tuple[str, str, str]) -> None:
         assert found.fresh == {identity(finding("a.example"))}
 
 
-def test_a_run_in_parts(three: tuple[str, str, str], tmp_path: Path) -> None:
+def test_files_of_one_run_are_compared_together(three: tuple[str, str, str], tmp_path: Path) -> None:
     part = night(tmp_path / "part", 3, finding("new.example", "fail", "dns"))
     found = changes([three[2], part], [three[1]])
     assert found.counts["new"] == 2 and found.nights[-1].findings == 3
@@ -64,7 +64,7 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
     assert found.counts["new"] == len(found.fresh) == MAX_LISTED + 5 and len(found.listed["new"]) == MAX_LISTED
 
 
-def test_order(tmp_path: Path) -> None:
+def test_earlier_runs_are_ordered_by_when_they_began(tmp_path: Path) -> None:
     one, two = night(tmp_path / "1", 1, finding()), night(tmp_path / "2", 2, finding())
     undated = write(tmp_path / "3", [{**finding(), "started": None}])
     assert in_order([two, one]) == [one, two]
@@ -72,6 +72,6 @@ def test_order(tmp_path: Path) -> None:
     assert in_order([two, "-"]) == [two, "-"]
 
 
-def test_too_many(three: tuple[str, str, str]) -> None:
+def test_too_many_earlier_runs_are_refused(three: tuple[str, str, str]) -> None:
     with pytest.raises(DiffError, match="--since"):
         changes([three[0]], [three[1]] * 100)

@@ -27,7 +27,7 @@ def counts(label: str, *numbers: int) -> dict[str, Any]:
     return {"label": label, **dict(zip(("fail", "warn", "ok"), numbers, strict=True))}
 
 
-def test_bars() -> None:
+def test_bars_have_a_number_and_a_label_each() -> None:
     drawn = bars([counts("TLSv1.3", 5, 7, 1200), counts("SSLv3", 1, 0, 0), counts("none", 0, 0, 0)], OUTCOMES)
     check(drawn, "TLSv1.3", "SSLv3", "none", "1,212", "1", "0")
     assert [part.name for part in drawn.legend] == ["failing", "with a warning", "in order"]
@@ -41,14 +41,14 @@ def test_one_series_needs_no_legend() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 3, 1_000_000])
-def test_weeks(most: int) -> None:
+def test_weeks_are_coloured_by_urgency(most: int) -> None:
     kinds = [Series("urgent", "soon", "c-fail"), Series("later", "later", "c-later")]
     values = [{"week": f"2026-11-{day:02}", "services": most, "kind": "urgent"} for day in (2, 9, 16, 23, 30)]
     check(weeks(values, kinds), "0")
     assert weeks(values, kinds).wide.count('fill="var(--c-fail)"') == 5
 
 
-def test_lines() -> None:
+def test_a_line_for_each_outcome() -> None:
     values = [{"run": f"2026-11-{day:02}T02:00:00.000Z", "fail": day, "warn": 1} for day in range(1, 31)]
     check(lines(values, OUTCOMES[:2], dated=True), "1 Nov")
     check(lines(values[:1], OUTCOMES[:2], dated=True), "1 Nov")

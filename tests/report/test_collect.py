@@ -36,7 +36,7 @@ def test_the_owners_column(tags: dict[str, str], column: str | None) -> None:
     assert owner_column([finding(tags={}), finding(tags=tags)]) == column
 
 
-def test_a_column_by_name(tmp_path: Path) -> None:
+def test_the_owner_column_can_be_given(tmp_path: Path) -> None:
     path = write(tmp_path / "f.ndjson", [finding(tags={"site": "north"})])
     assert set(collect([path], by="site").statistics.counts.by["site"]) == {"north"}
     with pytest.raises(UnknownColumn, match="there are: site"):
@@ -55,7 +55,7 @@ def test_rare_faults_are_not_lost_behind_common_ones() -> None:
     assert picker.offered == 102
 
 
-def test_codes_of_strangers_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codes_counted_while_picking_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "MAX_CODES", 5)
     picker = Picker(limit=3)
     for number in range(100):
@@ -69,7 +69,7 @@ def expiring(day: int, leaf: str, host: str = "a.example") -> dict[str, object]:
     return made
 
 
-def test_what_expires_next() -> None:
+def test_the_certificates_that_expire_next() -> None:
     next_to_expire = NextToExpire()
     next_to_expire.add([expiring(3, "cc", "c.example"), expiring(1, "aa", "a.example"), expiring(1, "aa", "b.example")])
     next_to_expire.add([{**expiring(2, "dd"), "started": "2026-12-02T00:00:01Z"}])  # expired already
@@ -78,7 +78,7 @@ def test_what_expires_next() -> None:
     assert second.services == 1
 
 
-def test_the_first_to_expire_are_counted_right_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_to_expire_are_exact_beyond_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "MAX_UPCOMING", 3)
     monkeypatch.setattr(collecting, "KEPT_UPCOMING", 6)
     next_to_expire = NextToExpire()
@@ -91,7 +91,7 @@ def test_the_first_to_expire_are_counted_right_however_many_there_are(monkeypatc
     assert len(next_to_expire._kept) <= 6
 
 
-def test_findings_of_strangers(tmp_path: Path) -> None:
+def test_odd_findings_are_collected(tmp_path: Path) -> None:
     given = [*misshapen(), *(hostile_finding(number) for number in range(13))]
     path = write(tmp_path / "f.ndjson", given, b'{"torn":')
     found = collect([path], by=None)

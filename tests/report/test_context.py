@@ -10,7 +10,7 @@ from scanner.report.collect import collect
 from scanner.report.context import context_of
 
 
-def test_everything_is_there(nights: list[str]) -> None:
+def test_the_template_gets_all_that_it_prints(nights: list[str]) -> None:
     *earlier, last = nights
     compared = changes([last], earlier)
     context = context_of(collect([last]), compared, [last, "-"], left_out=3, csv_path="/some/where/all.csv")
@@ -30,7 +30,7 @@ def test_everything_is_there(nights: list[str]) -> None:
     assert "3 " not in context["findings_words"].split(" of ")[0]
 
 
-def test_without_the_library(nights: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_drawing_library_the_charts_are_none(nights: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "available", lambda: False)
     context = context_of(collect(nights[:1]), None, nights[:1], left_out=0, csv_path=None)
     assert not context["drawn"] and not any(context["charts"].values())

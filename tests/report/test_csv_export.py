@@ -18,7 +18,7 @@ def rows_of(path: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))
 
 
-def test_all_of_them(tmp_path: Path) -> None:
+def test_every_finding_is_a_row(tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
     with Draft(str(path)) as draft:
         beside = CsvExport(draft)
@@ -33,12 +33,12 @@ def test_all_of_them(tmp_path: Path) -> None:
     assert rows[1][HEADER.index("new")] == ""
 
 
-def test_no_cell_is_a_formula() -> None:
+def test_cells_that_look_like_formulas_are_quoted() -> None:
     for number in range(13):
         for text in map(cell, values_of(hostile_finding(number), "owner", False)):
             assert not text.startswith(("=", "+", "-", "@", "\t", "\r")) and "\x00" not in text and "\n" not in text
 
 
 @pytest.mark.parametrize("number", range(len(misshapen())))
-def test_whatever_shape_it_has(number: int) -> None:
+def test_findings_of_any_shape_have_all_cells(number: int) -> None:
     assert len(values_of(misshapen()[number], "owner", False)) == len(HEADER)

@@ -38,7 +38,7 @@ def test_a_row_in_html() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(TEXTS)))
-def test_a_row_of_a_stranger(number: int) -> None:
+def test_hostile_rows_are_escaped(number: int) -> None:
     (text,) = rendered_rows([row_of(hostile_finding(number), "owner")], owners=True)[1]
     found = Page(str(text))
     assert found.problems == []
@@ -47,7 +47,7 @@ def test_a_row_of_a_stranger(number: int) -> None:
     assert {name for one in found.elements for name in one.attributes} <= {"class", "scope", "data-th"}
 
 
-def test_what_is_missing_is_an_error() -> None:
+def test_an_undefined_variable_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
         "".join(render({"rows": []}))
 
@@ -68,14 +68,14 @@ def test_only_what_is_ours_is_not_escaped() -> None:
     ]
 
 
-def test_the_policy() -> None:
+def test_the_policy_allows_what_is_inline_by_its_hash() -> None:
     assert policy("a", "b") != policy("a", "c")
     assert policy("", "").startswith(
         "default-src 'none'; style-src 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
     )
 
 
-def test_what_is_ours_cannot_end_its_element() -> None:
+def test_style_and_script_cannot_end_their_elements() -> None:
     assert "</style" not in asset(STYLE) and "</script" not in asset(SCRIPT) and "<!--" not in asset(SCRIPT)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(", asset(SCRIPT))
     assert not re.search(r"url\(|@import|expression\(", asset(STYLE))
@@ -109,7 +109,7 @@ TEXT_ON: Any = [
 
 
 @pytest.mark.parametrize("name", ["light", "dark", "paper"])
-def test_contrast(name: str) -> None:
+def test_text_has_enough_contrast(name: str) -> None:
     colours = palettes()[name]
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for text, ground in TEXT_ON:
@@ -125,7 +125,7 @@ def test_every_colour_is_defined() -> None:
     assert all(palette.keys() == palettes()["light"].keys() for palette in palettes().values())
 
 
-def test_readers_wishes_are_respected() -> None:
+def test_reduced_motion_and_print_are_respected() -> None:
     for wish in (
         "prefers-color-scheme: dark",
         "prefers-reduced-motion: reduce",

@@ -5,32 +5,32 @@ from __future__ import annotations
 from scanner.report.changes import Changes, Night
 from scanner.report.sections import Cause, Expiring, ExpiryCalendar, Group
 from scanner.report.summary import answers, headline, tiles
-from tests.report.test_sections import tally
+from tests.report.test_sections import counted
 
 FAIL, OK = ("fail", "dns", "nxdomain"), ("ok", None, "")
 
 
-def test_the_headline() -> None:
-    assert headline(tally(*[FAIL] * 2, *[OK] * 1200)) == "2 of 1,202 targets fail"
-    assert headline(tally(FAIL, OK)) == "1 of 2 targets fails"
-    assert headline(tally(OK, OK)) == "None of 2 targets fails"
-    assert headline(tally(OK)) == "The target does not fail"
+def test_the_headline_counts_failing_targets() -> None:
+    assert headline(counted(*[FAIL] * 2, *[OK] * 1200)) == "2 of 1,202 targets fail"
+    assert headline(counted(FAIL, OK)) == "1 of 2 targets fails"
+    assert headline(counted(OK, OK)) == "None of 2 targets fails"
+    assert headline(counted(OK)) == "The target does not fail"
 
 
-def test_the_numbers() -> None:
+def test_tiles_are_compared_with_the_run_before() -> None:
     before = Changes(Night("old", None, {"fail": 3, "ok": 1}), {}, {}, [])
-    found = tiles(tally(FAIL, OK, OK), before)
+    found = tiles(counted(FAIL, OK, OK), before)
     assert [(one.kind, one.count, one.change) for one in found] == [
         ("fail", 1, "2 fewer than before"), ("warn", 0, "as before"), ("ok", 2, "1 more than before")
     ]  # fmt: skip
-    assert [one.change for one in tiles(tally(("invalid", None, "")), None)] == [None] * 4
+    assert [one.change for one in tiles(counted(("invalid", None, "")), None)] == [None] * 4
 
 
 def cause(name: str, primary: int) -> Cause:
     return Cause(name, "", primary, primary, "", ())
 
 
-def test_the_answers() -> None:
+def test_answers_to_the_first_questions() -> None:
     owners = [
         Group("web", 9, 4, 0, 5, 0, "", 44.4, ""),
         Group("(none)", 9, 1, 0, 8, 0, "", 11.1, ""),
@@ -56,5 +56,5 @@ def test_the_answers() -> None:
     }
 
 
-def test_nothing_to_say() -> None:
+def test_no_answers_where_nothing_is_wrong() -> None:
     assert list(answers([], [], None, ExpiryCalendar((), 0, (), 0, 0), [], [], None)) == []

@@ -13,7 +13,7 @@ FORBIDDEN = {"style", "href", "class"}
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="20" viewBox="0 0 10 20">'
 
 
-def test_it_is_installed_for_the_tests() -> None:
+def test_the_drawing_library_is_installed() -> None:
     assert available()
 
 
@@ -39,12 +39,12 @@ def test_only_shapes_and_words_are_left() -> None:
         f"{HEAD}<path",
     ],
 )
-def test_what_is_no_drawing(given: str) -> None:
+def test_what_is_not_an_svg_is_refused(given: str) -> None:
     with pytest.raises(DrawingError):
         cleaned(given)
 
 
-def test_words_of_strangers_are_words() -> None:
+def test_hostile_labels_are_escaped() -> None:
     texts = [text for text in TEXTS if text.isprintable()]
     drawn = draw(
         {

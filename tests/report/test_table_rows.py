@@ -10,7 +10,7 @@ from tests.helpers.hostile import TEXTS, hostile_finding, misshapen
 from tests.report.conftest import finding
 
 
-def test_what_a_row_says() -> None:
+def test_a_row_of_a_finding() -> None:
     row = row_of(finding("a.example", "fail", "dns"), "owner", fresh=True)
     assert (row.target, row.protocol, row.owner, row.outcome, row.cause) == (
         "a.example:443",
@@ -29,7 +29,7 @@ def test_what_a_row_says() -> None:
     )
 
 
-def test_the_first_error_names_it() -> None:
+def test_the_first_error_names_the_row() -> None:
     given = finding("a.example", "fail", "dns")
     note = {"code": "dnssec-bogus", "cause": "dns", "severity": "note", "summary": "A note."}
     given["diagnoses"].insert(0, note)
@@ -42,7 +42,7 @@ def test_a_row_that_cannot_be_used_says_why() -> None:
     assert (row.target, row.summary) == ("row 7", "no host")
 
 
-def test_order() -> None:
+def test_rows_are_ordered_by_outcome_then_cause() -> None:
     rows = [
         row_of(one)
         for one in (
@@ -58,7 +58,7 @@ def test_order() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(TEXTS)))
-def test_nothing_acts(number: int) -> None:
+def test_hostile_text_is_escaped(number: int) -> None:
     row = row_of(hostile_finding(number), "owner")
     texts = [row.target, row.protocol, row.address, row.owner, row.cause, row.summary, *row.codes]
     for one in row.diagnoses:
@@ -68,7 +68,7 @@ def test_nothing_acts(number: int) -> None:
         assert text == printable(text) and len(text) <= MAX_SENTENCE + 10
 
 
-def test_whatever_shape_it_has() -> None:
+def test_findings_of_any_shape_make_a_row() -> None:
     for given in misshapen():
         row = row_of(given, "owner")
         assert len(row.target) <= MAX_NAME + 20
@@ -77,14 +77,14 @@ def test_whatever_shape_it_has() -> None:
     assert len(many.diagnoses) + many.more == 50
 
 
-def test_values() -> None:
+def test_values_of_any_type_as_text() -> None:
     assert plain(None, 9) == "" and plain(True, 9) == "yes" and plain(1.5, 9) == "1.5"
     assert plain(["a", {"b": [1, None]}], 99) == "a, b: 1, "
     assert plain("x" * 99, 5) == "xxxx…"
     assert plain([[[[["deep"]]]]], 9) == "…"
 
 
-def test_names() -> None:
+def test_targets_by_name() -> None:
     assert name_of({"host": "2001:db8::1", "port": 443}) == "[2001:db8::1]:443"
     assert name_of({"host": "a.example"}) == "a.example"
     assert name_of({"host": None, "id": "x-7"}) == "x-7"
@@ -101,5 +101,5 @@ def test_names() -> None:
         ("", ""),
     ],
 )
-def test_short_names(text: str, short: str) -> None:
+def test_parts_of_a_distinguished_name(text: str, short: str) -> None:
     assert short_name(text, "CN", "O") == short

@@ -48,7 +48,7 @@ WEATHER: dict[str, Any] = {
 
 
 def weather(kinds: dict[str, str]) -> Scenario:
-    """Hosts by kind, each at an address of its own."""
+    """Return hosts by kind, each at an address of its own."""
     names: dict[str, Any] = {}
     for host, kind in kinds.items():
         names[host] = DnsAnswer(DnsStatus.NXDOMAIN) if kind == NAMELESS else [address_of(host)]
@@ -60,7 +60,7 @@ def weather(kinds: dict[str, str]) -> Scenario:
 OUTCOME = {GOOD: "ok", DEAD: "fail", RESET: "fail", BUG: "warn", NAMELESS: "fail", BANNED: "warn"}
 
 
-def test_each_kind_of_row() -> None:
+def test_each_kind_of_row_becomes_a_finding() -> None:
     kinds = dict(zip(HOSTS, WEATHER | {NAMELESS: None}, strict=False))
     findings = by_host(scanned(weather(kinds), rows_of(kinds)))
     for host, kind in kinds.items():
@@ -80,7 +80,9 @@ def test_each_kind_of_row() -> None:
     st.sampled_from([1, 3, 1000]),
 )
 @settings(max_examples=60)
-def test_any_mix_of_rows(picked: list[tuple[str, int, bool]], kinds: list[str], concurrency: int) -> None:
+def test_any_mix_of_rows_becomes_one_finding_each(
+    picked: list[tuple[str, int, bool]], kinds: list[str], concurrency: int
+) -> None:
     of = dict(zip(HOSTS, kinds, strict=True))
     exclusions = Exclusions()
     for host, kind in of.items():
@@ -108,11 +110,11 @@ def test_any_mix_of_rows(picked: list[tuple[str, int, bool]], kinds: list[str], 
     assert all(asked.count(each) == 1 for each in asked if of[HOSTS[int(each[0].rpartition(".")[2]) - 1]] == GOOD)
 
 
-def test_nothing_at_all() -> None:
+def test_an_empty_inventory_ends_at_once() -> None:
     assert scanned(everywhere(), []) == []
 
 
-def test_more_rows_than_one_reading() -> None:
+def test_more_rows_than_are_read_at_once() -> None:
     rows = [row(number, f"h{number}.example") for number in range(1, ROWS_AHEAD + 10)]
     scenario = Scenario(names={each.host: ["192.0.2.1"] for each in rows}, delay=0.01)
     config = ScanConfig(retries=0, rate_per_address=None, concurrency_per_address=None)
@@ -123,7 +125,7 @@ def test_more_rows_than_one_reading() -> None:
 
 
 class Once:
-    """Fails the first time, or each time."""
+    """Raise at the first call, or at every call."""
 
     def __init__(self, original: Any, *, always: bool = False) -> None:
         self.original = original
@@ -144,7 +146,7 @@ SEAMS = [
     "scanner.run.judgement:facts_of",
     "scanner.diagnosis.finding:diagnose_cases",
     "scanner.run.scan:Fold.add",
-    "scanner.run.scan:Fold.waits_for",
+    "scanner.run.scan:Fold.pending_reason",
     "scanner.trust.verifier:ChainVerifier.verify",
     "scanner.trust.verifier:rules.leaf_problems",
     "scanner.trust.verifier:chain_context",
@@ -179,7 +181,7 @@ EXPIRED = {HOSTS[3], HOSTS[8]}
 
 
 def some_expired(connection: Connection) -> Probe:
-    """Some hosts have a leaf that ended yesterday."""
+    """Some hosts have a leaf that expired yesterday."""
     host = connection.sni or HOSTS[0]
     if host not in EXPIRED:
         return healthy(connection)
@@ -188,7 +190,7 @@ def some_expired(connection: Connection) -> Probe:
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, seam: str, *, always: bool) -> Once:
-    """Let what is at ``seam`` fail."""
+    """Make the function at ``seam`` raise."""
     clear_all()  # words that earlier runs have left
     place, _, path = seam.partition(":")
     owner: Any = importlib.import_module(place)
@@ -237,7 +239,7 @@ def test_a_bug_costs_no_more_than_what_it_hits(monkeypatch: pytest.MonkeyPatch, 
             assert endpoint["version"] == "TLSv1.3" and endpoint["chain"]
 
 
-def test_a_certificate_that_we_cannot_read_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_reading_a_certificate_keeps_the_rest_of_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = evidence.verifier()  # whose anchors were read before
     inject(monkeypatch, "scanner.x509.certificate:certificate_exact.read_untrusted", always=True)
     inject(monkeypatch, "scanner.x509.certificate:certificate_fast.read_untrusted", always=True)
@@ -267,14 +269,14 @@ def test_a_bug_with_several_addresses_is_named() -> None:
     assert "ZeroDivisionError: in the prober" in finding["error"]
 
 
-def test_a_resolver_that_fails() -> None:
+def test_a_bug_in_the_resolver_costs_one_finding() -> None:
     scenario = Scenario(names={host: OSError(5, "injected") for host in HOSTS})
     assert all("OSError" in finding["error"] for finding in scanned(scenario, rows_of(HOSTS)))
 
 
 @pytest.mark.parametrize("place", ["emit", "judged"])
-def test_what_cannot_be_written_stops_the_run(place: str) -> None:
-    """A full disk is no fault of a target."""
+def test_an_output_error_stops_the_run(place: str) -> None:
+    """A full disk is not the fault of a target."""
 
     def full(*_: Any) -> None:
         raise OutputFull("no space")
@@ -292,7 +294,7 @@ def test_what_cannot_be_written_stops_the_run(place: str) -> None:
 # --- read in a thread --------------------------------------------------------------------------------
 
 
-def test_what_bad_certificates_need_is_loaded_once_and_only_for_them() -> None:
+def test_data_for_unhealthy_certificates_is_loaded_once_when_needed() -> None:
     loaded: list[int] = []
 
     def main(outcome: Any) -> int:
@@ -328,7 +330,7 @@ def test_data_is_loaded_again_when_there_was_no_file_left() -> None:
 # --- stopped ---------------------------------------------------------------------------------------
 
 
-def test_stopped_at_any_moment_all_that_was_said_is_whole() -> None:
+def test_a_run_stopped_at_any_moment_has_written_whole_findings() -> None:
     kinds = dict(zip(HOSTS, [*WEATHER, NAMELESS] * 3, strict=False))
     rows = rows_of(list(kinds) * 2)
 
@@ -348,7 +350,7 @@ def test_stopped_at_any_moment_all_that_was_said_is_whole() -> None:
     assert done[0] < done[-1]
 
 
-def test_statistics_while_it_runs() -> None:
+def test_statistics_during_a_run() -> None:
     async def main() -> None:
         release = trio.Event()
         seen = []
@@ -375,7 +377,7 @@ def test_statistics_while_it_runs() -> None:
     trio.run(main)
 
 
-def test_evidence_is_shown_to_whoever_wants_it_before_the_finding_is_written() -> None:
+def test_on_judged_is_called_before_on_finding() -> None:
     told: list[str] = []
 
     def judged(seen: Evidence, verdicts: Any) -> None:

@@ -20,7 +20,7 @@ HEALTHY = 500
 LAST_PIECE = 10_000
 
 
-def test_healthy_targets_beside_mazes_are_all_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_chains_do_not_change_findings_of_healthy_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     budgets: list[StepBudget] = []
     made = Counter[str]()
 

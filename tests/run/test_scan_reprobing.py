@@ -27,7 +27,7 @@ def waiting() -> Iterator[None]:
 
 
 class Doubting(Conditions):
-    """Doubts what is amiss for as many probes as are given."""
+    """Conditions that doubt failures for a given number of probes."""
 
     def __init__(self, times: int) -> None:
         super().__init__(OutageMonitor(connects, patience=1, busy=lambda: True), waiting)
@@ -75,12 +75,12 @@ def test_a_target_in_doubt_is_probed_again_after_all_others() -> None:
     assert len(scenario.connections) == len(HOSTS) + 1
 
 
-def test_a_failure_that_stays_is_the_targets_once_it_is_not_doubted() -> None:
+def test_a_failure_that_is_no_longer_in_doubt_is_the_targets() -> None:
     findings = by_host(scanned(weather(DEAD), rows_of(HOSTS), conditions=doubting(2)))
     assert codes(findings[HOSTS[0]]) == ["connect-timeout"]
 
 
-def test_what_stays_in_doubt_is_no_fault_of_the_target() -> None:
+def test_a_failure_that_stays_in_doubt_has_no_cause() -> None:
     scenario = weather(DEAD)
     findings = by_host(scanned(scenario, rows_of(HOSTS), conditions=doubting(1000)))
     finding: Any = findings[HOSTS[0]]
@@ -97,7 +97,7 @@ def test_rows_that_name_the_same_target_share_its_second_probe() -> None:
     assert len(scenario.connections) == 2
 
 
-def test_names_that_a_resolver_did_not_answer_are_asked_for_again() -> None:
+def test_names_without_an_answer_are_resolved_again() -> None:
     silent = DnsAnswer(DnsStatus.TIMEOUT, doubt="asked among many")
     scenario = Scenario(names={HOSTS[0]: silent})
     (finding,) = scanned(
@@ -109,7 +109,7 @@ def test_names_that_a_resolver_did_not_answer_are_asked_for_again() -> None:
     assert len(scenario.asked) == MAX_ATTEMPTS
 
 
-def test_a_bug_in_the_doubting_costs_one_finding() -> None:
+def test_a_bug_in_the_conditions_costs_one_finding() -> None:
     findings = by_host(scanned(weather(DEAD), rows_of(HOSTS), conditions=Broken))
     assert "ZeroDivisionError: injected" in str(findings[HOSTS[0]].get("error"))
     assert {findings[host]["outcome"] for host in HOSTS[1:]} == {"ok"}
@@ -134,19 +134,19 @@ class Early(Conditions):
         return self.stand
 
 
-def test_failures_of_a_run_in_which_nothing_worked_stand_at_its_end() -> None:
+def test_if_nothing_ever_worked_early_failures_are_final() -> None:
     findings = scanned(everywhere(Failure.CONNECT_TIMEOUT, NEVER), rows_of(HOSTS), conditions=lambda: Early(True))
     assert {codes(finding)[0] for finding in findings} == {"connect-timeout"}
 
 
-def test_failures_from_before_anything_worked_are_probed_again_once_something_has() -> None:
+def test_early_failures_are_probed_again_once_something_has_worked() -> None:
     weather = {address_of(host): [DEAD, GOOD] for host in HOSTS}
     scenario = Scenario(weather, {host: [address_of(host)] for host in HOSTS})
     findings = scanned(scenario, rows_of(HOSTS), conditions=lambda: Early(False))
     assert {finding["outcome"] for finding in findings} == {"ok"}
 
 
-def test_only_so_many_failures_are_kept_while_nothing_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_early_failures_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EARLY", 3)
     written: list[int] = []
 
@@ -162,7 +162,7 @@ def test_only_so_many_failures_are_kept_while_nothing_has_worked(monkeypatch: py
     assert len(written) == len(HOSTS) // 3
 
 
-def test_where_no_resolver_answers_either_nothing_is_held_against_anybody() -> None:
+def test_without_any_resolver_failures_have_no_cause() -> None:
     """The machine may be cut off: an inventory whose targets are all dead still has names that resolve."""
     silent = DnsAnswer(DnsStatus.TIMEOUT, doubt="the resolver answers nobody")
     names: dict[str, Any] = {host: [address_of(host)] for host in HOSTS[1:]}

@@ -48,7 +48,7 @@ def test_rows_that_name_one_target_share_its_probe() -> None:
 @pytest.mark.parametrize(
     "change", [{"port": 444}, {"protocol": "smtp"}, {"sni": None}, {"sni": "b.example"}, {"address": "192.0.2.99"}]
 )
-def test_what_is_asked_differently_is_another_target(change: dict[str, Any]) -> None:
+def test_any_other_field_makes_another_target(change: dict[str, Any]) -> None:
     there = address_of(HOSTS[0])
     scenario = Scenario({place: Step(0.05, healthy) for place in (there, "192.0.2.99")}, {HOSTS[0]: [there]})
     scanned(scenario, [row(1, HOSTS[0]), row(2, HOSTS[0], **change)])
@@ -56,7 +56,7 @@ def test_what_is_asked_differently_is_another_target(change: dict[str, Any]) -> 
     assert len(scenario.connections) == 2
 
 
-def test_a_target_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finding_is_remembered_for_a_limited_number_of_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
     scenario = everywhere()
     hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0], HOSTS[2]]
@@ -64,7 +64,7 @@ def test_a_target_is_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch
     assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0]]
 
 
-def test_those_that_wait_for_one_target_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_wait_for_one_target_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SHARING", 5)
     scenario = everywhere()
     scanned(scenario, rows_of([HOSTS[0]] * 20), threshold=0.02)
@@ -90,7 +90,7 @@ LATE = 10.0
 
 
 def fleet(order: list[int], late: int | None = None) -> tuple[Scenario, list[Row]]:
-    """These five, each slower than the one before; ``late`` answers after all others are known."""
+    """Five hosts, each slower than the one before; ``late`` answers after all others are known."""
     places = {
         host: Step(LATE if number == late else 0.1 + 0.1 * order.index(number), OUTCOMES[number])
         for number, host in enumerate(HOSTS[:5])
@@ -102,7 +102,7 @@ def fleet(order: list[int], late: int | None = None) -> tuple[Scenario, list[Row
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 4, 2, 1, 0], [0, 4, 3, 1, 2], [4, 3, 0, 1, 2]])
-def test_what_another_host_sends_settles_it_in_any_order(order: list[int]) -> None:
+def test_an_intermediate_of_another_host_completes_a_chain_in_any_order(order: list[int]) -> None:
     scenario, rows = fleet(order)
     findings = scanned(scenario, rows)
     told = by_host(findings)
@@ -115,7 +115,7 @@ def test_what_another_host_sends_settles_it_in_any_order(order: list[int]) -> No
     assert findings[-1]["target"]["host"] == HOSTS[4]
 
 
-def test_those_that_wait_keep_their_duplicates() -> None:
+def test_rows_that_name_a_waiting_target_get_its_finding() -> None:
     scenario, rows = fleet([0, 3, 1, 2, 4])
     again = [replace(each, row=each.row + 10, tags={"again": "yes"}) for each in rows]
     findings = scanned(scenario, [*rows, *again])
@@ -123,7 +123,7 @@ def test_those_that_wait_keep_their_duplicates() -> None:
     assert [codes(each) for each in findings if each["target"]["host"] == HOSTS[4]] == [["issuer-unknown"]] * 2
 
 
-def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
+def test_a_cancelled_run_does_not_write_what_waits() -> None:
     async def main() -> None:
         scenario, rows = fleet([0, 4, 1, 2, 3], late=SENDS_ITS_ISSUER)
         watched = Run(scenario)
@@ -136,7 +136,7 @@ def test_a_cancelled_run_leaves_out_what_is_not_settled() -> None:
     run(main, threshold=0.01)
 
 
-def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
+def test_before_settling_is_awaited_first() -> None:
     async def main() -> None:
         scenario, rows = fleet([0, 1, 2, 3, 4], late=SENDS_ITS_ISSUER)
         watched = Run(scenario)
@@ -158,7 +158,7 @@ def test_the_fleet_is_waited_for_before_anything_is_settled() -> None:
 
 
 class Endless:
-    """Rows without end, and how many were taken."""
+    """Endless rows, and how many were taken."""
 
     def __init__(self, hosts: int | None = None) -> None:
         self.taken = 0
@@ -174,7 +174,7 @@ class Endless:
 
 
 @pytest.mark.parametrize("hosts", [None, 50], ids=["all different", "the same again and again"])
-def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.MonkeyPatch, hosts: int | None) -> None:
+def test_rows_are_read_ahead_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, hosts: int | None) -> None:
     monkeypatch.setattr(module, "MAX_SHARING", 1000)
     endless = Endless(hosts)
 
@@ -198,7 +198,7 @@ def test_an_endless_inventory_is_read_only_so_far_ahead(monkeypatch: pytest.Monk
     assert ROWS_PER_READ < endless.taken <= most
 
 
-def test_an_inventory_that_breaks_breaks_the_run() -> None:
+def test_an_inventory_error_ends_the_run() -> None:
     def torn() -> Iterator[Row]:
         yield from rows_of(HOSTS[:3])
         raise OSError("torn")
@@ -214,7 +214,7 @@ def test_an_inventory_that_breaks_breaks_the_run() -> None:
 # --- one's turn ------------------------------------------------------------------------------------
 
 
-def test_many_names_on_one_server_keep_nobody_else_waiting() -> None:
+def test_many_names_on_one_server_do_not_block_other_servers() -> None:
     """Two servers with sixty names each come first, and only four connections may be open."""
     crowd = [f"name{number}.example" for number in range(120)]
     names = {host: [f"192.0.2.{200 + number % 2}"] for number, host in enumerate(crowd)}
@@ -241,19 +241,19 @@ def test_many_names_on_one_server_keep_nobody_else_waiting() -> None:
     assert max(others) < 5 < max(scenario.starts())
 
 
-def test_rows_that_need_no_connection_are_answered_at_once() -> None:
+def test_rows_without_a_connection_are_answered_at_once() -> None:
     rows: list[Row] = [InvalidRow(number, "bad") for number in range(1, 1000)]
     assert len(scanned(Scenario(), rows)) == len(rows)
 
 
-def test_what_only_a_wrong_clock_calls_valid_is_judged_by_the_agreed_time() -> None:
+def test_certificates_are_judged_by_the_corrected_time_if_the_clock_is_wrong() -> None:
     scenario = everywhere()
 
     def told(servers: int) -> dict[str, Any]:
         watched = Run(scenario)
         for number in range(servers):
             at = int(evidence.AT)
-            watched.scan.fold.clock.hear(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
+            watched.scan.fold.clock.add_witness(Witness("sntp", f"time{number}.example", at + 400 * 86_400, at))
         run(lambda: watched.of(rows_of(HOSTS[:1])))
         (finding,) = watched.findings
         return dict(finding)
@@ -264,8 +264,8 @@ def test_what_only_a_wrong_clock_calls_valid_is_judged_by_the_agreed_time() -> N
     assert (late["outcome"], late["cause"]) == ("fail", "expired-or-self-signed")
 
 
-def test_what_is_released_and_has_to_wait_again_is_no_endless_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_have_to_wait_again_do_not_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is settled may become open again while others have their turn."""
-    monkeypatch.setattr(Fold, "settled", lambda self, reason: True)
-    monkeypatch.setattr(Fold, "waits_for", lambda self, facts: "clock")
+    monkeypatch.setattr(Fold, "is_final", lambda self, reason: True)
+    monkeypatch.setattr(Fold, "pending_reason", lambda self, facts: "clock")
     assert len(scanned(everywhere(sending(pki.certificate("other.example"))), rows_of(HOSTS))) == len(HOSTS)

@@ -19,7 +19,7 @@ NOT_REQUESTED: Final[ClientAuthRecord] = {"requested": False, "required": False,
 
 
 def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protocol: str) -> ClientAuthRecord:
-    """Whether a client certificate is asked for, by whom it should be issued, and what becomes of who has none."""
+    """Return whether a client certificate is requested, which CAs may issue it, and whether clients without one are refused."""
     request = flight.negotiation.client_auth
     if request is None:
         return NOT_REQUESTED
@@ -34,7 +34,7 @@ def client_auth_record(endpoint: EndpointEvidence, flight: ServerFlight, protoco
 
 
 def application_record(endpoint: EndpointEvidence) -> ApplicationRecord | None:
-    """What the application answered: to us as we are known best; ``None`` where none was spoken to."""
+    """Return what the application answered, to our certificate if there was one; ``None`` if no request was sent."""
     for question in (AUTHENTICATED, CLIENT_AUTH, HTTP):
         completion = endpoint.completions.get(question)
         if completion is not None:

@@ -163,7 +163,7 @@ def for_another_row(record: Finding, target: Target) -> Finding:
 
 
 def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
-    """The finding of a row that cannot be probed; ``error`` says what is wrong with it."""
+    """Return the finding of a row that cannot be probed; ``error`` says what is wrong with it."""
     return {
         "schema": SCHEMA,
         "run": run_id,
@@ -261,7 +261,7 @@ def _chain(case: Case, certificates: Certificates) -> list[str]:
 
 
 def timing_record(probe: Probe) -> dict[str, float]:
-    """Milliseconds of each stage that a connection came to."""
+    """Return the milliseconds of each stage that a connection came to."""
     timing: dict[str, float] = {}
     if probe.connect_seconds is not None:
         timing["connect"] = round(probe.connect_seconds * 1000, 3)

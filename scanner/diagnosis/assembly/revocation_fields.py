@@ -54,7 +54,7 @@ def _record(answer: RevocationAnswer) -> RevocationRecord:
 
 
 def _facts(answer: RevocationAnswer) -> Any:
-    """All but what names it: the fields that both records have."""
+    """Return the fields that the records of staples and of answers have in common."""
     facts: dict[str, str] = {}
     for name in _TIMES:
         seconds = getattr(answer, name)

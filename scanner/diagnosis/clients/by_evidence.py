@@ -35,7 +35,7 @@ Texts = Mapping[str, str]
 
 
 def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | None:
-    """What each client says to ``code``; ``None`` where it says nothing to it as such."""
+    """Return what each client says to ``code``; ``None`` if it says nothing about it."""
     special = _SPECIAL.get(code)
     texts = special(evidence, target) if special is not None else TEXTS.get(code)
     if texts is None or CODES[code].stage is not Stage.CERTIFICATE:

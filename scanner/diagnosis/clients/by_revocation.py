@@ -36,25 +36,25 @@ _GNUTLS: Final = {
 
 
 def by_staple(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """To ``revoked-ocsp-staple``."""
+    """Return what clients say to ``revoked-ocsp-staple``."""
     gnutls = "The certificate chain is revoked."
     return {**_ALL_ACCEPT, "chrome": "ERR_CERT_REVOKED", "firefox": _REVOKED, "gnutls": gnutls}
 
 
 def by_responder(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """To ``revoked-ocsp``: of an intermediate Firefox does not ask."""
+    """Return what clients say to ``revoked-ocsp``: Firefox does not ask about an intermediate."""
     return {**_ALL_ACCEPT, "firefox": _REVOKED} if evidence.get("leaf") is True else _ALL_ACCEPT
 
 
 def by_list(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """To ``revoked-crl``: Firefox carries what public CAs revoked (CRLite), Chrome a choice of it (CRLSets), so it is left out."""
+    """Return what clients say to ``revoked-crl``: CRLite (Firefox) has all that public CAs revoked, CRLSets (Chrome) some (left out)."""
     if evidence.get("publicly_trusted") is False:
         return _ALL_ACCEPT
     return {client: _REVOKED if client == "firefox" else OK for client in CLIENTS if client != "chrome"}
 
 
 def must_staple(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """To ``must-staple-missing``."""
+    """Return what clients say to ``must-staple-missing``."""
     missing = (
         "The certificate requires the server to include an OCSP status in its response, but the OCSP status is missing."
     )
@@ -65,7 +65,7 @@ def must_staple(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
 
 
 def invalid_staple(evidence: Mapping[str, Any], _: Target) -> Mapping[str, str]:
-    """To ``staple-invalid``."""
+    """Return what clients say to ``staple-invalid``."""
     fault = str(evidence.get("fault"))
     texts = {**_ALL_ACCEPT, "gnutls": _GNUTLS.get(fault, OK)}
     if evidence.get("revoked_at") is not None and fault == "out-of-date":

@@ -30,12 +30,12 @@ _NODE_NAMES: Final = {
 
 
 def node_text(number: int, text: str) -> str:
-    """What Node says for OpenSSL's X509_V_ERR ``number`` and its text."""
+    """Return what Node says for OpenSSL's X509_V_ERR ``number`` and its text."""
     return f"{_NODE_NAMES.get(number, 'UNSPECIFIED')}: {text}"
 
 
 def verify_texts(number: int, text: str) -> dict[str, str]:
-    """The four that are OpenSSL underneath: X509_V_ERR ``number`` and its text."""
+    """Return what the four clients over OpenSSL say for an X509_V_ERR ``number`` and its text."""
     return {
         "node": node_text(number, text),
         "openssl": f"verify error:num={number}:{text}",
@@ -45,7 +45,7 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
 
 
 def library_texts(reason: str, name: str) -> dict[str, str]:
-    """A handshake that OpenSSL ends: the reason's text, and its name as Python prints it."""
+    """Return what clients over OpenSSL say when it ends a handshake, by the reason's text and the name that Python prints."""
     return {
         "openssl": f"SSL routines::{reason}",
         "curl": f"(35) TLS connect error: SSL routines::{reason}",
@@ -148,7 +148,7 @@ NO_CLIENT_CERTIFICATE: Final = {
 
 
 def ending_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
-    """How the server ended the handshake, as each client puts it."""
+    """Return what each client says, by how the server ended the handshake."""
     failure = evidence.get("failure")
     code = evidence.get("alert_code")
     if failure == "alert" and isinstance(code, int):
@@ -157,7 +157,7 @@ def ending_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
 
 
 def alert_texts(code: int) -> dict[str, str]:
-    """What each client says when it receives the alert ``code``."""
+    """Return what each client says when it receives the alert ``code``."""
     name = alert_name(code)
     spaced = name.replace("_", " ")
     if code in OPENSSL_BARE_ALERTS:

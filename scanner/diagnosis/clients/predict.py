@@ -87,7 +87,7 @@ _PLACE: Final = {
 
 
 def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
-    """What each client says, ``"ok"`` where it accepts; empty where all of them accept.
+    """Return what each client says, ``"ok"`` if it accepts; nothing if all of them accept.
 
     A client is left out where the protocol is none of its own.
     """
@@ -139,7 +139,7 @@ def _is_verdict(text: str) -> bool:
 
 
 def _meets(client: str, code: str) -> tuple[int, int, tuple[int, int]]:
-    """Before any certificate: the order of a connection. Of certificates: the client's own order. Then what comes after."""
+    """Return the place at which a client finds a fault: the connection, then certificates in the client's own order, then the rest."""
     stage = CODES[code].stage
     if stage is not Stage.CERTIFICATE:
         return 2 if stage in _AFTER_CERTIFICATES else 0, 0, rank(code)

@@ -40,7 +40,7 @@ class CaaIdentity(Struct, frozen=True):
 
 @cache
 def authorities() -> tuple[CaaIdentity, ...]:
-    """The table ``scanner/data/caa-issuers.toml``."""
+    """Return the table ``scanner/data/caa-issuers.toml``."""
     import tomllib  # the table is read where a public CA issued
 
     table = tomllib.loads(shipped("caa-issuers.toml").decode())
@@ -67,7 +67,7 @@ def authority_of(issuer: str) -> CaaIdentity | None:
 
 
 def caa_claims(case: Case) -> Iterator[Claim]:
-    """``caa-forbids-issuer``, where a CAA set is known that governs the certificate at this address."""
+    """Yield ``caa-forbids-issuer`` if the CAA set that governs the certificate at this address forbids its CA."""
     answer, verdict = case.evidence.dns, case.verdict
     if answer is None or not answer.caa or verdict is None or verdict.leaf is None or not verdict.publicly_trusted:
         return
@@ -97,7 +97,7 @@ def caa_claims(case: Case) -> Iterator[Claim]:
 
 
 def _allowed(records: tuple[tuple[int, str, str], ...], *, wildcard: bool) -> frozenset[str] | None:
-    """The issuer domains that the set allows; ``None`` where it restricts nothing (RFC 8659 sections 4.2 and 4.3)."""
+    """Return the issuer domains that the set allows; ``None`` if it restricts nothing (RFC 8659 sections 4.2 and 4.3)."""
     for tag in ("issuewild", "issue") if wildcard else ("issue",):
         values = [value for _, name, value in records if name.lower() == tag]
         if values:

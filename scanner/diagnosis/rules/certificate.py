@@ -82,7 +82,7 @@ def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
 
 
 def _transport_claims(leaf: Certificate) -> Iterator[Claim]:
-    """RSA key transport wants keyEncipherment, and some clients insist."""
+    """Yield ``wrong-key-usage`` if RSA key transport lacks keyEncipherment, on which some clients insist."""
     if leaf.key_type == "rsa" and leaf.key_usage is not None and not leaf.key_usage & KEY_ENCIPHERMENT:
         yield Claim(
             "wrong-key-usage",
@@ -134,7 +134,7 @@ def _store_claims(
 
 
 def _left(store: StoreVerdict, leaf_codes: set[str]) -> list[Problem]:
-    """What stops this store's path beside what is wrong with the leaf anyway."""
+    """Return what stops this store's path, without what is wrong with the leaf anyway."""
     if store.trusted:
         return []
     return [problem for problem in store.problems if problem.code not in leaf_codes and problem.code in CODES]
@@ -189,7 +189,7 @@ def _missing(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, An
 
 
 def _asked(issuers: Sequence[FetchedIssuer], certificate: str | None) -> dict[str, Any]:
-    """What the addresses where the certificate says its issuer is published answered, as far as they were asked."""
+    """Return the answers of the addresses where the certificate says that its issuer is published, if they were asked."""
     answers = [
         {"url": asked.url, "error": asked.error or "what is there leads to no anchor"}
         for asked in issuers
@@ -265,7 +265,7 @@ def warned_before(leaf: Certificate, days: float | None) -> float:
 
 
 def expires_soon(leaf: Certificate, setting: ChainSetting) -> Iterator[Claim]:
-    """The leaf is valid, and will not be for long."""
+    """Yield ``expires-soon`` if the leaf is valid, and not for long."""
     at = setting.at
     lifetime = leaf.not_after - leaf.not_before
     if leaf.not_before <= at <= leaf.not_after:

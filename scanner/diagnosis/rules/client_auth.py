@@ -48,7 +48,7 @@ _HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 
 
 def client_auth_claims(case: Case) -> Iterator[Claim]:
-    """What holds of an address that asks for a client certificate; nothing of one that does not."""
+    """Yield what an address demands that asks for a client certificate."""
     flight = flight_of(case.endpoint)
     if flight is None or flight.negotiation.client_auth is None:
         return
@@ -76,20 +76,20 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
 
 
 def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
-    """Whether this address, which asks for a client certificate, refuses without one; ``None`` where that is not known."""
+    """Return whether this address, which asks for a client certificate, refuses clients without one; ``None`` if unknown."""
     demand = _without(endpoint, protocol)
     return None if demand is None else demand is not Demand.WELCOME
 
 
 def ours_taken(endpoint: EndpointEvidence, protocol: str) -> bool | None:
-    """Whether this address goes on with our certificate; ``None`` where that is not known or none was shown."""
+    """Return whether this address accepts our certificate; ``None`` if unknown, or if none was shown."""
     ours, flight = endpoint.completions.get(AUTHENTICATED), flight_of(endpoint)
     demand = None if ours is None or flight is None else _demand(ours, protocol, flight)
     return None if demand is None else demand is Demand.WELCOME
 
 
 def demand_without(case: Case) -> Demand | None:
-    """What becomes of a client without a certificate; ``None`` where that is not known."""
+    """Return what becomes of a client without a certificate; ``None`` if unknown."""
     return _without(case.endpoint, case.target.protocol)
 
 
@@ -111,7 +111,7 @@ def _told_best(case: Case) -> Completion:
 
 
 def demand_of(completion: Completion, case: Case, flight: ServerFlight) -> Demand | None:
-    """What this completed handshake shows; ``None`` where it came to nothing, or ended so that it shows nothing."""
+    """Return what this completed handshake shows; ``None`` if it failed, or ended so that it shows nothing."""
     return _demand(completion, case.target.protocol, flight)
 
 
@@ -143,7 +143,7 @@ def hung_up(completion: Completion) -> bool:
 
 
 def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand | None:
-    """Why ours counts as refused; ``None`` where it does not."""
+    """Return why our certificate counts as refused; ``None`` if it does not."""
     flight = flight_of(case.endpoint)
     assert flight is not None
     demand = demand_of(ours, case, flight)
@@ -204,7 +204,7 @@ def _answer(completion: Completion, words: str) -> str:
 
 
 def said(completion: Completion) -> str:
-    """The words of an answer, for a sentence: a page's title, else its text; the message of a binary protocol."""
+    """Return the words of an answer for a sentence: a page's title, else its text; the message of a binary protocol."""
     text = _text(completion.reply)
     title = re.search(_TITLE, text, _IN_PAGES)
     text = title[1] if title is not None and title[1].strip() else re.sub(_TAG, " ", text, flags=_IN_PAGES)
@@ -220,12 +220,12 @@ def _text(reply: bytes) -> str:
 
 
 def _message_of_postgres(reply: bytes) -> str:
-    """The M field of an ErrorResponse."""
+    """Return the M field of an ErrorResponse."""
     return next((part[1:].decode("utf-8", "replace") for part in reply[5:].split(b"\0") if part[:1] == b"M"), "")
 
 
 def _message_of_ldap(reply: bytes) -> str:
-    """The diagnosticMessage of an LDAPResult (RFC 4511 section 4.1.9): after resultCode and a matchedDN of up to 127 bytes."""
+    """Return the diagnosticMessage of an LDAPResult (RFC 4511 section 4.1.9): after resultCode and a matchedDN of up to 127 bytes."""
     found = re.search(rb"\x0a\x01.\x04([\x00-\x7f])", reply, re.DOTALL)
     if found is None:
         return ""
@@ -239,7 +239,7 @@ def _speaks_of_certificates(completion: Completion) -> bool:
 
 
 def _shown(ours: Completion, authorities: list[str], at: float) -> dict[str, Any]:
-    """Our certificate, and what about it the server may mind."""
+    """Return our certificate, and what about it the server may reject."""
     chain = []
     for data in ours.offered:
         try:

@@ -25,7 +25,7 @@ REMOTE_TOLERANCE: Final = 300.0
 
 
 def clock_claims(case: Case) -> Iterator[Claim]:
-    """``local-clock-wrong`` where that explains what our clock would have said; ``remote-clock-wrong``."""
+    """Yield ``local-clock-wrong`` if that explains what our clock would have shown; ``remote-clock-wrong``."""
     clock = case.context.fleet.clock
     if clock.state == "wrong" and clock.offset is not None and case.verdict is not None:
         yield from _local(case, case.verdict, clock, clock.offset)
@@ -33,7 +33,7 @@ def clock_claims(case: Case) -> Iterator[Claim]:
 
 
 def resting_on(clock: ClockVerdict) -> dict[str, Any]:
-    """What is known of the clock by which a certificate was found to be out of its time, for that finding's evidence."""
+    """Return what is known of the clock by which a certificate was found outside its validity, for the evidence of that claim."""
     if clock.state == "unknown" and not clock.witnesses:
         return {}
     known: dict[str, Any] = {"state": clock.state}
@@ -82,7 +82,7 @@ def _local(case: Case, verdict: ChainVerdict, clock: ClockVerdict, offset: float
 
 
 def _relied_on(verdict: ChainVerdict) -> Iterator[Certificate]:
-    """The leaf, and what else was sent that a path needs."""
+    """Yield the leaf, and what else was sent that a path needs."""
     needed = {sha256 for store in verdict.stores.values() for sha256 in store.path}
     for position, certificate in enumerate(verdict.sent):
         if certificate is not None and (position == 0 or certificate.sha256 in needed):
@@ -116,7 +116,7 @@ def _remote(case: Case, clock: ClockVerdict) -> Iterator[Claim]:
 
 
 def clocks_of(evidence: Evidence, endpoint: EndpointEvidence) -> Iterator[tuple[str, float, float]]:
-    """(how, its time, our time) of each word of the server on the present."""
+    """Yield (source, its time, our time) of each statement of the server about the present."""
     for completion in endpoint.completions.values():
         if completion.date is not None and completion.local_time is not None:
             yield "http-date", completion.date, completion.local_time

@@ -28,7 +28,7 @@ _MATCH: Final[dict[int, Callable[[bytes], bytes]]] = {
 
 
 def dane_claims(case: Case) -> Iterator[Claim]:
-    """``dane-mismatch``, where usable and secure records exist and none matches."""
+    """Yield ``dane-mismatch`` if usable and secure records exist and none matches."""
     answer, verdict = case.evidence.dns, case.verdict
     if answer is None or not answer.authenticated or not answer.tlsa or verdict is None or not verdict.sent:
         return

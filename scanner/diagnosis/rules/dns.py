@@ -101,14 +101,14 @@ EXTENDED_ERRORS: Final = {
 
 
 def is_public_name(host: str) -> bool:
-    """Whether ``host`` is a name of the public DNS: more than one label, and not below a name kept for private use."""
+    """Return whether ``host`` is a name of the public DNS: more than one label, and not below a name kept for private use."""
     name = host.rstrip(".")
     return "." in name and ":" not in name and name.rpartition(".")[2].lower() not in PRIVATE_SUFFIXES
 
 
 # A fleet has some thousand addresses; each is asked about once.
 def is_private(address: str) -> bool:
-    """Whether only one network can reach ``address``; False for what is no address."""
+    """Return whether only one network can reach ``address``; False if it is not an address."""
     # of those networks each begins with one of these, and most addresses with none
     if address[:1] not in _FIRST_OF_PRIVATE if ":" in address else address.partition(".")[0] not in _OCTETS_OF_PRIVATE:
         return False

@@ -20,7 +20,7 @@ from scanner.trust.verdicts import ChainVerdict
 
 
 def interception_claims(case: Case) -> Iterator[Claim]:
-    """``captive-portal``, ``known-middlebox`` and ``issuer-across-unrelated-names``."""
+    """Yield ``captive-portal``, ``known-middlebox`` and ``issuer-across-unrelated-names``."""
     yield from _portal_claims(case)
     verdict = case.verdict
     if verdict is None or verdict.leaf is None or verdict.publicly_trusted:
@@ -63,7 +63,7 @@ def _portal_claims(case: Case) -> Iterator[Claim]:
 
 
 def path_claims(evidence: Evidence, verdicts: Sequence[ChainVerdict | None]) -> Iterator[tuple[int, Claim]]:
-    """``certificate-differs-by-path`` with the position of the address whose certificate no store trusts, where another
+    """Yield ``certificate-differs-by-path`` with the position of the address whose certificate no store trusts, where another
     address, path or run saw a publicly trusted certificate."""
     others = [*evidence.elsewhere]
     for endpoint, verdict in zip(evidence.endpoints, verdicts, strict=False):

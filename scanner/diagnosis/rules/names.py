@@ -10,7 +10,7 @@ from scanner.diagnosis.claim import Claim
 
 
 def name_claims(case: Case) -> Iterator[Claim]:
-    """The mismatch, and whether what came is the server's answer to any name at all."""
+    """Yield the mismatch, and whether the certificate is the server's answer to any name."""
     verdict = case.verdict
     name = verdict.name if verdict is not None else None
     if verdict is None or name is None or name.matches or name.code is None:

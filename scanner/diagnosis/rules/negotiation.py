@@ -101,7 +101,7 @@ def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str
 
 
 def has_another_key(endpoint: EndpointEvidence) -> bool:
-    """Whether the server, asked with a browser's schemes, shows another certificate: it has one of each kind."""
+    """Return whether the server, asked with a browser's schemes, shows another certificate: it has one of each kind."""
     answer, flight = followup(endpoint, "browser-schemes"), endpoint.probe.flight
     if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates or flight is None:
         return False
@@ -111,7 +111,7 @@ def has_another_key(endpoint: EndpointEvidence) -> bool:
 
 
 def enumeration_claims(case: Case) -> Iterator[Claim]:
-    """What ``--enumerate`` found that should not be on, or is worth knowing."""
+    """Yield what ``--enumerate`` found that should be disabled, or is worth knowing."""
     accepted = accepted_of(case.endpoint)
     if not accepted:
         return

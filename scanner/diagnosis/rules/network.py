@@ -20,7 +20,7 @@ _CODES: Final = {
 
 
 def connect_claims(case: Case) -> Iterator[Claim]:
-    """Why no TCP connection to this address came about."""
+    """Yield why no TCP connection to this address was made."""
     probe = case.probe
     code = None if probe.failure is None else _CODES.get(probe.failure)
     if code is None:
@@ -35,12 +35,12 @@ def connect_claims(case: Case) -> Iterator[Claim]:
 
 
 def unreachable(endpoint: EndpointEvidence) -> bool:
-    """No TCP connection to this address came about."""
+    """Return whether no TCP connection to this address was made."""
     return endpoint.probe.failure in CONNECT_FAILURES
 
 
 def partly_unreachable(endpoints: Sequence[EndpointEvidence]) -> Claim | None:
-    """``some-addresses-unreachable``, where at least one address of several lets us connect."""
+    """Return ``some-addresses-unreachable`` if at least one address of several accepts connections."""
     dead = [endpoint for endpoint in endpoints if unreachable(endpoint)]
     if not dead or len(dead) == len(endpoints):
         return None

@@ -13,7 +13,7 @@ MAX_URLS = 5
 
 
 def reach_claims(evidence: Evidence, context: Context) -> Iterator[Claim]:
-    """``revocation-blocked``, on each target whose certificates name what could not be reached."""
+    """Yield ``revocation-blocked`` if the target's certificates name what could not be reached."""
     fleet = context.fleet.revocation_blocked
     if fleet is None:
         return

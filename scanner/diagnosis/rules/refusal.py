@@ -52,7 +52,7 @@ _HOW: Final = {
 
 
 def refusal_claims(case: Case) -> Iterator[Claim]:
-    """Why the handshake at this address did not come to the end of the server's flight."""
+    """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
     if probe.failure in STARTTLS_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield _starttls(case)
@@ -64,7 +64,7 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
 
 
 def failure_facts(case: Case) -> dict[str, Any]:
-    """How the first probe failed and which questions were asked since; what is common to all refusals."""
+    """Return how the first probe failed and which questions were asked since: evidence of all refusals."""
     probe = case.probe
     assert probe.failure is not None
     facts: dict[str, Any] = {"failure": str(probe.failure), "how": _HOW[probe.failure]}
@@ -88,7 +88,7 @@ def failure_facts(case: Case) -> dict[str, Any]:
 
 
 def answer_word(probe: Probe) -> str:
-    """How a connection ended, in one word: "ok", an alert's name, or the failure's."""
+    """Return how a connection ended, in one word: "ok", an alert's name, or the failure's."""
     if probe.failure is None:
         return "ok"
     if probe.failure is Failure.ALERT and probe.alert is not None:
@@ -118,7 +118,7 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
 
 
 def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
-    """The same address answers another server_name, or none, and not this one.
+    """Return whether the address answers another server_name, or none, and not this one.
 
     Against a reset or silence any answer of TLS proves it, an alert too; against an alert only a whole flight does,
     since a server may well refuse an unknown name for its own reasons.
@@ -135,7 +135,7 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
 
 
 def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
-    """What of the lists was missing, by what the server chose when it was offered more."""
+    """Return what was missing in the lists of our hello, by what the server chose when it was offered more."""
     endpoint = case.endpoint
     everything = followup(endpoint, "everything") or followup(endpoint, "tls12-everything")
     suites, groups = works(endpoint, "all-suites"), works(endpoint, "all-groups")

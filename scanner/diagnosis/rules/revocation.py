@@ -42,7 +42,7 @@ def staple_of(chain: ChainVerdict, setting: ChainSetting) -> RevocationAnswer | 
 
 
 def _severity(setting: ChainSetting) -> Severity | None:
-    """Only browsers ask about revocation unless they are told to; of other protocols no client refuses by default."""
+    """Return the severity: only browsers ask about revocation by default, so other clients of other protocols do not refuse."""
     return None if setting.browsers else "warning"
 
 

@@ -74,7 +74,7 @@ def transparency_claims(
 
 
 def _counts(item: JudgedSct, judged: TransparencyVerdict) -> bool:
-    """Nothing is to be said about its log: it is in use, or was when it signed, or another code tells of it."""
+    """Return whether the log gives rise to no claim: it is in use, or was when it signed, or another code is about it."""
     if item.status == "not-accepted" or item.status == "outside":
         return False
     if item.status != "retired" or item.log is None or item.sct is None:

@@ -1,7 +1,12 @@
-"""Whose name is it? Registrable domains, by which the fleet's folds tell the related from the unrelated.
+"""Registrable domains, by which the fleet's folds distinguish related names from unrelated ones.
 
-By the Public Suffix List (https://publicsuffix.org/), its ICANN part: names below one hosting company's domain count as
-one, which can only make a fold more careful. The list is the one that came with the package; nothing is fetched.
+They follow the Public Suffix List (https://publicsuffix.org/), its ICANN part: names below one hosting company's domain count
+as one, which can only make a fold more careful. The list is the one that came with the package; nothing is fetched.
+
+``publicsuffixlist`` searches a name label by label. Where no suffix with the name's last two labels is longer than these,
+the two labels decide, and thousands of names of an estate share them. That needs the package's own table, which is private
+(``_publicsuffix``); without it every name is searched. It is used because it takes a sixth off ``stats --by domain``:
+14.2 us a finding without it, 11.9 with it, of which the search of a new name is 2.4 us and the short way 0.8.
 """
 
 from __future__ import annotations
@@ -16,13 +21,13 @@ from scanner.caching import bounded_memo
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# Names whose domain is remembered: the same few are asked about again and again, a whole inventory is not.
+# Names whose domain is remembered: a few hosts come again and again, the names of an inventory do not.
 REMEMBERED: Final = 4096
 # Characters of a name (RFC 1035 section 2.3.4)
 MAX_NAME: Final = 253
 # Characters of a URL that is remembered
 MAX_URL: Final = 512
-# Names without a dot are completed by the resolver's search list: all of them belong to whoever runs the network.
+# Names without a dot are completed by the resolver's search list: all of them belong to the operator of the network.
 LOCAL: Final = "(local)"
 # Top-level domains that stand for public ones in tests and documentation (RFC 2606). Any other that is not on the list
 # ("corp", "lan", "internal") is one organisation's own, with everything below it.
@@ -37,8 +42,8 @@ def _list() -> PublicSuffixList:
 
 
 @cache
-def _deep() -> frozenset[str] | None:
-    """The last two labels of the list's suffixes that have more of them; ``None`` where the package does not show its list."""
+def _ends_of_long_suffixes() -> frozenset[str] | None:
+    """Return the last two labels of all suffixes with more than two; ``None`` if the package does not have its table there."""
     rules = getattr(_list(), "_publicsuffix", None)
     if not isinstance(rules, frozenset):
         return None
@@ -46,34 +51,33 @@ def _deep() -> frozenset[str] | None:
 
 
 def load() -> None:
-    """Read the list now, which takes some 40 ms: for whoever has a thread for that."""
-    _deep()
+    """Read the list now, which takes some 40 ms: for callers that have a thread for that."""
+    _ends_of_long_suffixes()
 
 
 @bounded_memo(REMEMBERED, MAX_NAME)
-def _decided_by(last_two: str) -> int:
-    """How many labels of a name are its registrable domain, where its last two decide that; 0 where they do not.
+def _labels_decided_by(last_two: str) -> int:
+    """Return how many labels of a name are its registrable domain if its last two decide that; 0 if they do not.
 
-    No suffix is longer than two labels then, so any name below them will do to ask the list.
+    No suffix is longer than two labels then, so that the list can be asked for any name below them.
     """
-    deep = _deep()
-    if deep is None or last_two in deep:
+    long_suffixes = _ends_of_long_suffixes()
+    if long_suffixes is None or last_two in long_suffixes:
         return 0
     return _searched(f"a.b.{last_two}").count(".") + 1
 
 
 @bounded_memo(REMEMBERED, MAX_NAME)
 def registrable(name: str) -> str:
-    """The registrable domain of a host name in lower-case A-labels, or the address itself where ``name`` is an IP literal.
+    """Return the registrable domain of a host name in lower-case A-labels, or the address itself if ``name`` is an IP literal.
 
     A public suffix is its own; names that no registry gave out are one organisation's: see ``LOCAL`` and ``STAND_INS``.
     """
     if is_address(name):
         return name
-    # the search takes ten times as long, and estates have thousands of names under a few
     labels = name.rsplit(".", 3)
     if len(labels) > 2 and "" not in labels and ".." not in name and name[0] != "." and name.islower():
-        count = _decided_by(f"{labels[-2]}.{labels[-1]}") if len(name) <= MAX_NAME else 0
+        count = _labels_decided_by(f"{labels[-2]}.{labels[-1]}") if len(name) <= MAX_NAME else 0
         if count:
             return ".".join(labels[-count:])
     return _searched(name)
@@ -92,7 +96,7 @@ def _searched(name: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """``name`` is an IP literal."""
+    """Return True if ``name`` is an IP literal."""
     if ":" not in name and not name[-1:].isdigit():
         return False
     try:
@@ -104,8 +108,9 @@ def is_address(name: str) -> bool:
 
 @bounded_memo(REMEMBERED, MAX_URL)
 def host_of(url: str) -> str:
-    """The host of a URL in lower case; empty where there is none that can be read."""
+    """Return the host of a URL in lower case; "" if it has none that could exist."""
     try:
-        return urlsplit(url).hostname or ""
+        host = urlsplit(url).hostname or ""
+        return host if len(host) <= MAX_NAME else ""
     except ValueError:
         return ""

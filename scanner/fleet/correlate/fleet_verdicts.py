@@ -1,7 +1,6 @@
-"""What only the fleet can say: plain records, made by the folds of this room, read by ``scanner.diagnosis``.
+"""Verdicts on the whole fleet: plain records, made by the folds of this package, read by ``scanner.diagnosis``.
 
-They are made anew at the end of a run, or from findings on disk, by the same code. ``None`` in a ``FleetVerdict`` is
-"not known yet", which no rule takes for a verdict.
+``None`` in a ``FleetVerdict`` is "not known yet", which no rule takes for a verdict.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from msgspec import Struct, field
 
 
 class ClockVerdict(Struct, frozen=True):
-    """Is the local clock right? ``offset`` is seconds to add to the local clock to have the agreed time.
+    """Whether the local clock is right. ``offset`` is seconds to add to the local clock to have the agreed time.
 
     ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
     "unknown" (too few, or they contradict each other). ``witnesses`` are JSON records for the finding's evidence: kind,
@@ -27,14 +26,14 @@ class ClockVerdict(Struct, frozen=True):
     margin: float | None = None
 
     def corrected(self, local: float) -> float:
-        """What time it was when our clock said ``local``, as far as we know better."""
+        """Return what time it was when our clock said ``local``, as far as that is known."""
         return local + self.offset if self.state == "wrong" and self.offset is not None else local
 
 
 class InterceptionVerdict(Struct, frozen=True):
-    """One untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains.
+    """An untrusted issuer that signs for unrelated registrable domains. ``evidence`` goes into each finding it explains.
 
-    ``certain``: more than the number of names says so; without that an estate's own CA would look the same.
+    ``certain``: more than the number of names proves it; without that an estate's own CA would look alike.
     """
 
     issuer: str
@@ -43,7 +42,7 @@ class InterceptionVerdict(Struct, frozen=True):
 
 
 class FleetVerdict(Struct, frozen=True):
-    """Everything that the fleet says at one moment.
+    """Everything that is known of the fleet at one moment.
 
     ``interceptors`` is keyed by ``UntrustedIssuer.key``; ``portals`` by address or redirect target;
     ``revocation_blocked`` is the evidence that OCSP, CRL and AIA hosts cannot be reached from here.

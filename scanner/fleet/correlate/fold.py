@@ -1,4 +1,4 @@
-"""The fold over a fleet: facts in, in any order and from any process; what the whole says out.
+"""Folds the facts of all targets of a run, in any order and from any process, into verdicts on the fleet.
 
 Each part (clock, issuers, portals, reach) is a class with ``add(facts)``, ``merge(other)`` and a verdict of its own, and
 bounds what it keeps. A fold goes between processes by ``pickle``.
@@ -15,18 +15,18 @@ from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.reachability import ReachFold
 from scanner.fleet.correlate.shared_pages import PortalsFold
 
-# Why a target is held: what must be known before its finding is final.
+# Why a target waits: what must be known before its finding is final.
 Reason = Literal["clock", "issuer", "portal", "revocation", "issuers-met"]
 # The first that a target waits for is what it is filed under; the rest is known by the end of the run in any case.
 REASONS: Final[tuple[Reason, ...]] = ("clock", "issuer", "portal", "revocation", "issuers-met")
 
 
-# Issuers remembered as those that targets wait for: twice those that are followed. With more of them none is told of early.
+# Issuers remembered because targets wait for them: twice those that are followed. With more of them no target is released early.
 MAX_AWAITED: Final = 10_000
 
 
 class Fold:
-    """What all targets together say so far."""
+    """The facts of all targets so far, as far as verdicts need them."""
 
     def __init__(self, *, judge_clock: bool = True) -> None:
         """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
@@ -36,7 +36,7 @@ class Fold:
         self.issuers = IssuersFold()
         self.portals = PortalsFold()
         self.reach = ReachFold()
-        self._awaited: set[str] = set()  # issuers for whose sake targets were held
+        self._awaited: set[str] = set()  # issuers that targets wait for
 
     def add(self, facts: Facts | None) -> bool:
         """Take in one target; ``None`` is one that tells nothing. Return True if something was learnt that others may wait for."""
@@ -53,7 +53,7 @@ class Fold:
         self.clock = ClockFold(judge=self._judge_clock)
 
     def merge(self, other: Fold) -> None:
-        """Take in what another fold has seen."""
+        """Add what ``other`` has taken in."""
         self.targets += other.targets
         self.clock.merge(other.clock)
         self.issuers.merge(other.issuers)
@@ -61,7 +61,7 @@ class Fold:
         self.reach.merge(other.reach)
 
     def verdict(self) -> FleetVerdict:
-        """What is known at this moment."""
+        """Return what is known at this moment."""
         return FleetVerdict(
             clock=self.clock.verdict(),
             interceptors=self.issuers.verdict(self.targets),
@@ -78,29 +78,29 @@ class Fold:
             return True
         return any(not host.reached for host in facts.reach) or any(one.tells_present for one in facts.witnesses)
 
-    def waits_for(self, facts: Facts | None) -> Reason | None:
+    def pending_reason(self, facts: Facts | None) -> Reason | None:
         """Return what this target's finding must wait for, if anything, as far as it is not settled already."""
         if facts is None or not self.concerns(facts):
             return None
-        if self.clock.concerns(facts) and not self.clock.settled:
+        if self.clock.concerns(facts) and not self.clock.is_final:
             return "clock"
-        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.settled(seen.key)]
+        open_issuers = [seen.key for seen in facts.sightings if not self.issuers.is_final(seen.key)]
         if open_issuers:
             if len(self._awaited) < MAX_AWAITED:
                 self._awaited.update(open_issuers)
             return "issuer"
         if facts.pages:
             return "portal"
-        if any(not seen.reached for seen in facts.reach) and not self.reach.settled:
+        if any(not seen.reached for seen in facts.reach) and not self.reach.is_final:
             return "revocation"
         if facts.incomplete:
             return "issuers-met"
         return None
 
-    def settled(self, reason: Reason) -> bool:
-        """Whether what is filed under ``reason`` can be told now, before the run ends."""
+    def is_final(self, reason: Reason) -> bool:
+        """Return True if targets that wait for ``reason`` can be concluded now, before the run ends."""
         if reason == "issuer":
-            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.settled(key) for key in self._awaited)
+            return 0 < len(self._awaited) < MAX_AWAITED and all(self.issuers.is_final(key) for key in self._awaited)
         if reason == "revocation":
-            return self.reach.settled
-        return reason == "clock" and self.clock.settled
+            return self.reach.is_final
+        return reason == "clock" and self.clock.is_final

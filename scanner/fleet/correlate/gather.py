@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
+from weakref import WeakKeyDictionary
 
 from scanner.fleet.correlate.domains import MAX_NAME, host_of, registrable
 from scanner.fleet.correlate.facts import MAX_TEXT, Facts, PageSighting, Reached, Sighting, Validity, Witness
@@ -13,7 +14,7 @@ from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
-from scanner.trust.verdicts import ChainVerdict
+from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 
 # Codes by which no store trusts an issuer: an interceptor makes them.
 ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
@@ -24,6 +25,22 @@ LOGS_IN_USE: Final = frozenset({"qualified", "usable", "readonly", "retired"})
 MAX_DEPTH: Final = 10
 # Characters kept of an issuer's name: a certificate has room for 200 kB of it.
 MAX_ISSUER_TEXT: Final = 1024
+
+
+_Chain = tuple[frozenset[str], Sequence[tuple[str | None, str | None]], tuple[str, int, int] | None]
+# What verdicts say of chains, as ``Gathering.chain`` takes it: made once for each, and kept as long as its verdicts are.
+_chains: Final[WeakKeyDictionary[ChainIdentity, _Chain]] = WeakKeyDictionary()
+
+
+def _chain_of(verdict: ChainVerdict) -> _Chain:
+    leaf, codes = verdict.leaf, frozenset[str]()
+    if not verdict.trusted:
+        codes = frozenset([problem.code for store in verdict.stores.values() for problem in store.problems])
+    return (
+        codes,
+        [(None, None) if sent is None else (sent.subject, sent.issuer) for sent in verdict.sent],
+        None if leaf is None else (leaf.sha256, int(leaf.not_before), int(leaf.not_after)),
+    )
 
 
 def facts_of(
@@ -37,17 +54,17 @@ def facts_of(
     name = evidence.target.name
     found = Gathering(name, int(evidence.started))
     for endpoint, verdict in endpoints:
+        if not endpoint.completions and (verdict is None or verdict.trusted):
+            continue
         mark, codes = None, frozenset[str]()
         if verdict is not None:
+            chain = _chains.get(verdict.identity)
+            if chain is None:
+                chain = _chains[verdict.identity] = _chain_of(verdict)
+            codes = chain[0]
             if not verdict.trusted:
-                codes = frozenset(problem.code for store in verdict.stores.values() for problem in store.problems)
                 found.sightings += _sightings_of(evidence, endpoint, verdict, verdicts)
-            leaf = verdict.leaf
-            mark = found.chain(
-                codes,
-                [(None, None) if sent is None else (sent.subject, sent.issuer) for sent in verdict.sent],
-                None if leaf is None else (leaf.sha256, int(leaf.not_before), int(leaf.not_after)),
-            )
+            mark = found.chain(*chain)
             page = page_of(name, endpoint, verdict)
             if page is not None and page.proof is None and page.host is not None:  # one with a proof needs no fleet
                 found.pages[PageSighting(name, page.page, page.host[:MAX_NAME])] = None
@@ -65,7 +82,7 @@ def facts_of(
 
 
 def _is_telling(endpoints: Sequence[EndpointEvidence], verdicts: Sequence[ChainVerdict | None]) -> bool:
-    """Return whether handshakes were completed or certificates are not trusted: most of a fleet has neither."""
+    """Return True if handshakes were completed or certificates are not trusted: most of a fleet has neither."""
     for verdict in verdicts:
         if verdict is not None and not verdict.trusted:
             return True

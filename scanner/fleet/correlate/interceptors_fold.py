@@ -1,10 +1,31 @@
-"""One issuer that nobody trusts, across names that should not share one: interception, or an estate's own CA.
+"""Tells interceptors from an estate's own CA: one issuer that no store trusts, across names that should not share one.
 
-The two look alike in each certificate, and the number of names alone does not tell them apart. What does: a CA that is run
-by people never puts its own key, or one and the same key, into certificates of unrelated names; it does not make a
-certificate for a name that cannot exist because somebody asked for it; and it does not stand where a public CA stood
-a moment before. One such sign and a few unrelated names are proof. Names without a sign are a warning, and an error only
-where they are many, where they are a good part of all that was scanned, and where nothing speaks for an estate of its own.
+The problem: what intercepts connections (a proxy on our network, a firewall that inspects TLS) and a company that runs a CA of
+its own look alike in each certificate. Both sign for many names under an issuer that no store trusts. Calling the company's CA
+an attack is as bad as calling the attack a misconfiguration, and the number of names alone decides nothing: a hoster's CA
+may sign for more names than an interceptor that a run met a few times.
+
+The design rests on what a CA that is run by people never does, and a program that makes certificates on the spot does:
+
+- put its own key, or one key, into certificates of unrelated names at different places;
+- make a certificate for a name that cannot exist, because somebody asked for it;
+- appear where another path or an earlier run saw a publicly trusted certificate;
+- make certificates while our run asks for them, after the run first met it; bear the name of a product that intercepts.
+
+One such sign and ``NAMES_WITH_SIGN`` unrelated names are proof. Names without a sign are a warning, and an error only where
+they are many, a good part of all that was scanned, and nothing speaks for an estate (an internal name, a certificate valid for
+longer than an interceptor would make it, a leaf that says where its CA publishes). "Unrelated" is by registrable domain and, as
+an estate has its brand under many top-level domains, by the label below it (``unrelated_domains``).
+
+What breaks if this is touched:
+
+- *Order of arrival must not matter.* Processes fold parts of a run and merge them; findings on disk are folded in any order.
+  So of the domains of an issuer those first in the alphabet are kept, never those met first, and of one domain the least sighting.
+- *What is said early must stay true.* Findings wait for an issuer; once it has given itself away, it is decided for good and
+  later targets are not even looked at (``early``). Statistics see everything first and decide last, so that the counts in the
+  evidence do not depend on when it was decided.
+- *Weighing is quadratic in the domains of an issuer* (0.2 ms with all 64), and a hostile fleet can change one domain with each
+  target. So it is done again only after more and more changes if it was in vain (``PATIENCE``): 400 times for 20,000 changes.
 """
 
 from __future__ import annotations
@@ -40,10 +61,9 @@ SHORTEST_STEM: Final = 4
 MAX_ISSUERS: Final = 5000
 # Domains kept of one issuer, those first in the alphabet, so that the order of arrival changes nothing.
 MAX_DOMAINS: Final = 64
-# Weighing compares all domains with one another, 0.2 ms: after so many times in vain it waits for one change more than before,
-# so that 20,000 changes cost 400 of them and not 20,000.
+# After so many weighings in vain one change more than before is waited for.
 PATIENCE: Final = 4
-# Names told in the evidence
+# Names in the evidence
 NAMES_TOLD: Final = 5
 
 
@@ -103,10 +123,7 @@ class _Issuer:
             self.product, self._weighed = product, None
 
     def _decide(self) -> None:
-        """What is said of an interceptor is final when it has given itself away, so that findings need not wait.
-
-        The more often it was weighed in vain, the more must have changed before it is again.
-        """
+        """Make the verdict final if the issuer has given itself away, so that findings need not wait."""
         if self.early and self.decided is None:
             self._changes += self._weighed is None
             if self._weighed is not None or self._changes > self._weighings // PATIENCE:
@@ -151,12 +168,12 @@ class _Issuer:
     # --- weighing --------------------------------------------------------------------------------
 
     def verdict(self, targets: int) -> InterceptionVerdict | None:
-        """The judgement on this issuer, ``targets`` being all that were scanned."""
+        """Return the verdict on this issuer; ``targets`` is the number of all that were scanned."""
         given_away = self.decided or self._given_away()
         if given_away is not None:
             return given_away
         unrelated, _ = self.weighed()
-        # of namesakes that cannot be told apart nothing is said, nor of a CA that is run for others
+        # nothing is said of namesakes that cannot be distinguished, nor of a CA that is run for others
         if len(unrelated) < NAMES_FOR_WARNING or self.operated or not self.keyed:
             return None
         share = self.targets / max(targets, self.targets)
@@ -176,7 +193,7 @@ class _Issuer:
         }
 
     def weighed(self) -> tuple[list[str], list[str]]:
-        """Unrelated domains, and the signs of interception, in words."""
+        """Return unrelated domains, and the signs of interception in words."""
         if self._weighed is None:
             unrelated = unrelated_domains(self.domains)
             self._weighed = unrelated, self._signs(unrelated)
@@ -185,7 +202,7 @@ class _Issuer:
         return self._weighed
 
     def _signs(self, unrelated: list[str]) -> list[str]:
-        """What no CA that is run by people does, in words that go on from "and"."""
+        """Return what no CA that is run by people does, in words that continue a sentence after "and"."""
         reasons = []
         if self.signs["own-key"]:
             reasons.append("its certificates hold the issuer's own key")
@@ -204,7 +221,7 @@ class _Issuer:
 
 
 def _first(one: str | None, other: str | None) -> str | None:
-    """The first in the alphabet of what is there."""
+    """Return the first in the alphabet of those that are not ``None`` or empty."""
     return min(filter(None, (one, other)), default=None)
 
 
@@ -224,14 +241,14 @@ def _one_key(seen: Iterable[Sighting]) -> bool:
 
 
 def _made_for_us(seen: list[Sighting]) -> bool:
-    """Most certificates began when they were asked for, after the run had met the issuer: not one batch made before."""
+    """Return True if most certificates began when they were asked for, after the run had met the issuer: not a batch made before."""
     first = min(each.at for each in seen)
     made = [each for each in seen if first < each.not_before and abs(each.not_before - each.at) <= MADE_FOR_US_SECONDS]
     return len(made) >= NAMES_WITH_SIGN and 2 * len(made) >= len(seen)
 
 
 def unrelated_domains(domains: Iterable[str]) -> list[str]:
-    """Registrable domains, one for each owner as far as names tell: "acme.com", "acme.de" and "acme-shop.com" are one."""
+    """Return one domain for each owner as far as names show it: "acme.com", "acme.de" and "acme-shop.com" are one."""
     kept: list[str] = []
     stems: list[str] = []
     for domain in sorted(domains, key=lambda domain: (len(domain.partition(".")[0]), domain)):
@@ -244,10 +261,10 @@ def unrelated_domains(domains: Iterable[str]) -> list[str]:
 
 
 class IssuersFold:
-    """The part of the fold that follows issuers which nobody trusts."""
+    """The issuers that no store trusts, and what each signed."""
 
     def __init__(self, *, early: bool = True) -> None:
-        """``early`` False: nothing is final before all was seen, so that the order in which it was seen changes nothing."""
+        """With ``early`` False no verdict is final before all was seen, so that the order changes nothing."""
         self._early = early
         self._issuers: dict[str, _Issuer] = {}
         self._across: set[str] = set()  # those that sign for several domains: most never do
@@ -262,7 +279,7 @@ class IssuersFold:
                 self._note(seen.key, issuer)
 
     def merge(self, other: IssuersFold) -> None:
-        """Take in what another fold has seen."""
+        """Add what ``other`` has taken in."""
         for key, issuer in other._issuers.items():
             known = self._of(key, issuer.text, issuer.keyed)
             if known is not None:
@@ -281,13 +298,13 @@ class IssuersFold:
             self._across.add(key)
 
     def verdict(self, targets: int) -> Mapping[str, InterceptionVerdict]:
-        """Interceptors by the issuer's key, ``targets`` being all that were scanned."""
+        """Return interceptors by the issuer's key; ``targets`` is the number of all that were scanned."""
         if self._last is None or self._last[0] != targets:
             judged = {key: self._issuers[key].verdict(targets) for key in sorted(self._across)}
             self._last = targets, {key: verdict for key, verdict in judged.items() if verdict is not None}
         return self._last[1]
 
-    def settled(self, key: str) -> bool:
-        """No later target changes what is said of this issuer."""
+    def is_final(self, key: str) -> bool:
+        """Return True if no later target can change what is said of this issuer."""
         issuer = self._issuers.get(key)
-        return issuer is None or issuer.decided is not None  # none: there were too many to follow it
+        return issuer is None or issuer.decided is not None  # None: there were too many to follow it

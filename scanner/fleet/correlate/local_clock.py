@@ -1,7 +1,7 @@
 """Is the local clock right? Asked before any certificate is blamed, and answered by several witnesses or not at all.
 
 The problem: a machine whose clock is off by a day finds a part of its targets expired or not yet valid, and each of these
-findings is wrong in the same way. No single target shows it. All targets of a run together do, since many of them say what
+findings is wrong alike. No single target shows it. All targets of a run together do, since many of them say what
 time it is without being asked for it. But each of them may lie, have a wrong clock itself, or be one of a hundred names of one
 machine; and whoever can turn our clock for us could hide an expired certificate. So the verdict must not depend on any one of them.
 
@@ -27,7 +27,7 @@ Design:
 
 What breaks if this is touched: the order of arrival must not matter, because processes fold their own parts and findings are
 folded again in any order. So whatever is kept is chosen by weight and then by ``_order``, never by who came first, with one
-exception: beyond ``MAX_PARTIES`` new parties are not taken in. ``settled`` lets findings be written before the run ends; it must
+exception: beyond ``MAX_PARTIES`` new parties are not taken in. ``is_final`` lets findings be written before the run ends; it must
 demand more than ``verdict``, or a finding could be written by a verdict that later witnesses turn.
 """
 
@@ -40,7 +40,7 @@ from scanner.fleet.correlate.facts import Facts, Witness
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.times import moment
 
-# Two may be in one hand, or wrong by the same fault (a virtual machine host, a time zone); three unrelated ones hardly.
+# Two may have one operator, or one fault (a virtual machine host, a time zone); three unrelated ones hardly.
 MIN_WITNESSES: Final = 3
 # Seconds by which a clock may be off before it is called wrong: what Kerberos and most protocols with signed times allow.
 TOLERANCE: Final = 300
@@ -68,7 +68,7 @@ class ClockFold:
         self._early: dict[str, int] = {}
         self._late: dict[str, int] = {}
         self._verdict: ClockVerdict | None = None
-        self._settled = False
+        self._final = False
 
     def add(self, facts: Facts) -> bool:
         """Take in what one target tells. Return True if anything of it changes what is known."""
@@ -76,7 +76,7 @@ class ClockFold:
             return False
         changed = False
         for witness in facts.witnesses:
-            changed |= self.hear(witness)
+            changed |= self.add_witness(witness)
         if facts.validity and not facts.untrusted:  # under an issuer that no store trusts, not even the dates count
             for validity in facts.validity:
                 if validity.code == "certificate-not-yet-valid":
@@ -85,7 +85,7 @@ class ClockFold:
                     changed |= self._keep_least(self._late, facts.domain, validity.not_after - facts.local)
         return changed
 
-    def hear(self, witness: Witness) -> bool:
+    def add_witness(self, witness: Witness) -> bool:
         """Take in one witness. Return True if it changes what is known."""
         if not self._judge:
             return False
@@ -100,13 +100,13 @@ class ClockFold:
     def merge(self, other: ClockFold) -> None:
         """Take in what another fold has heard."""
         for _, witness in (*other._present.values(), *other._signed.values(), *other._current.values()):
-            self.hear(witness)
+            self.add_witness(witness)
         for mine, theirs in ((self._early, other._early), (self._late, other._late)):
             for domain, offset in theirs.items():
                 self._keep_least(mine, domain, offset)
 
     def _keep(self, kept: dict[str, tuple[int, Witness]], witness: Witness, weight: int) -> bool:
-        """Keep the weightiest statement of each party; of equal ones any, but always the same one."""
+        """Keep the weightiest statement of each party; of equal ones the last by ``_order``."""
         known = kept.get(witness.who)
         if known is None:
             if len(kept) >= MAX_PARTIES:
@@ -138,20 +138,20 @@ class ClockFold:
         )
 
     @property
-    def settled(self) -> bool:
+    def is_final(self) -> bool:
         """Whether the verdict is so clear that what is still to come will hardly change it."""
         self.verdict()
-        return self._settled
+        return self._final
 
     @property
-    def wanting(self) -> bool:
+    def wants_witnesses(self) -> bool:
         """Whether something is to be decided, and further witnesses could decide it."""
-        return self._judge and not self.settled
+        return self._judge and not self.is_final
 
     def verdict(self) -> ClockVerdict:
         """Return what the witnesses say."""
         if self._verdict is None:
-            self._verdict, self._settled = self._weigh() if self._judge else (ClockVerdict(), False)
+            self._verdict, self._final = self._weigh() if self._judge else (ClockVerdict(), False)
         return self._verdict
 
     def _weigh(self) -> tuple[ClockVerdict, bool]:

@@ -1,4 +1,4 @@
-"""Can OCSP, CRL and AIA hosts be reached from here at all? One that cannot is its own fault; when none can, it is ours."""
+"""Whether OCSP, CRL and AIA hosts can be reached from here at all. One that cannot is its own fault; if none can, it is ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOSTS_TOLD: Final = 5
 
 
 class ReachFold:
-    """The part of the fold that watches the hosts which certificates name."""
+    """Which of the hosts that certificates name were reached."""
 
     def __init__(self) -> None:
         self._blocked: dict[str, str] = {}  # registrable domain -> a host of it
@@ -36,7 +36,7 @@ class ReachFold:
         return self._reached is not settled
 
     def merge(self, other: ReachFold) -> None:
-        """Take in what another fold has seen."""
+        """Add what ``other`` has taken in."""
         self._reached = self._reached or other._reached
         for domain, host in other._blocked.items():
             self._keep(domain, host)
@@ -49,12 +49,12 @@ class ReachFold:
             del self._blocked[max(self._blocked)]
 
     @property
-    def settled(self) -> bool:
-        """One was reached: nothing is in the way of all of them."""
+    def is_final(self) -> bool:
+        """Whether some host was reached, so that not all are blocked."""
         return self._reached
 
     def verdict(self) -> Mapping[str, Any] | None:
-        """The evidence that nothing can be reached; ``None`` where something was, or too little was tried."""
+        """Return the evidence that no host can be reached; ``None`` if one was, or too few were tried."""
         if self._reached or len(self._blocked) < HOSTS_BLOCKED:
             return None
         return {"hosts_count": len(self._blocked), "hosts": sorted(self._blocked.values())[:HOSTS_TOLD]}

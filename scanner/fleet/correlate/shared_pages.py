@@ -1,6 +1,6 @@
-"""Names that lead to one and the same page: a network's login page, or one that says why a site is blocked.
+"""Pages that unrelated names lead to: a network's login page, or one that says why a site is blocked.
 
-Brands that redirect to one site, parked domains and a hoster's default site do the same, so the number of names is not
+Brands that redirect to one site, parked domains and a hoster's default site look alike, so the number of names is not
 enough: the page must speak of a login or a block, and the names must have nothing else in common. A page that says itself
 what it is needs no fleet (``scanner.trust.portal_pages``).
 """
@@ -51,14 +51,14 @@ class _SharedPage:
 
 
 class PortalsFold:
-    """The part of the fold that follows pages which answer in place of others."""
+    """The pages that names of other sites lead to."""
 
     def __init__(self) -> None:
         self._pages: dict[str, _SharedPage] = {}
         self._last: tuple[int, Mapping[str, Mapping[str, Any]]] | None = None
 
     def add(self, sightings: Iterable[PageSighting]) -> None:
-        """Take in where one target led."""
+        """Take in the pages that one target led to."""
         for seen in sightings:
             page = self._of(seen.page)
             if page is None:
@@ -69,7 +69,7 @@ class PortalsFold:
                 page.keep(domain, seen.name)
 
     def merge(self, other: PortalsFold) -> None:
-        """Take in what another fold has seen."""
+        """Add what ``other`` has taken in."""
         for key, page in other._pages.items():
             known = self._of(key)
             if known is None:
@@ -86,7 +86,7 @@ class PortalsFold:
         return page
 
     def verdict(self, targets: int) -> Mapping[str, Mapping[str, Any]]:
-        """Evidence of each portal by its page, ``targets`` being all that were scanned."""
+        """Return the evidence of each portal by its page; ``targets`` is the number of all that were scanned."""
         if self._last is None or self._last[0] != targets:
             judged = {key: page.verdict(targets) for key, page in sorted(self._pages.items())}
             self._last = targets, {key: evidence for key, evidence in judged.items() if evidence is not None}

@@ -1,7 +1,7 @@
 """What changed between runs: findings of two or more files, joined by target, in a table on disk.
 
 The files may be larger than memory and in any order: of each finding a few columns go into a temporary SQLite database,
-and all that is told is asked of that. The first file is the oldest.
+and every answer is a query of that. The first file is the oldest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scanner.fleet.keys import IDENTITY
 from scanner.output import Unreadable, read_findings
 
 __all__ = [
-    "CATEGORIES", "Change", "Diff", "DiffError", "FileFacts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
+    "CATEGORIES", "Change", "Diff", "DiffError", "FileCounts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
 ]  # fmt: skip
 
 SCHEMA: Final = "tlsweep-diff/1"
@@ -32,7 +32,7 @@ BATCH: Final = 2000
 MAX_FILES: Final = 100
 # Runs of a file that are named.
 MAX_RUNS: Final = 20
-# Pages of the table that are held in memory, in KiB: targets come in any order, and each goes to its place.
+# Memory for pages of the table, in KiB: targets come in any order, and each goes to its place.
 CACHE: Final = 32 * 1024
 
 _SEEN: Final = """
@@ -40,7 +40,7 @@ CREATE TABLE seen (
     target TEXT, file INTEGER, run TEXT, rank INTEGER, row INTEGER, outcome TEXT, cause TEXT, codes TEXT, leaves TEXT,
     PRIMARY KEY (target, file)
 ) WITHOUT ROWID;
-CREATE TABLE told (category INTEGER, target TEXT, PRIMARY KEY (category, target)) WITHOUT ROWID;
+CREATE TABLE changed (category INTEGER, target TEXT, PRIMARY KEY (category, target)) WITHOUT ROWID;
 """
 _KEEP: Final = """
 INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -55,8 +55,8 @@ class DiffError(TlsweepError):
     """The comparison cannot be made; the message is one line for a person."""
 
 
-class FileFacts(Struct):
-    """What is to be told of one file, or of several that are one run together; ``started`` is its earliest finding's."""
+class FileCounts(Struct):
+    """What is counted of one file, or of several that are one run together; ``started`` is its earliest finding's."""
 
     path: str
     parts: Sequence[str] = ()
@@ -68,7 +68,7 @@ class FileFacts(Struct):
     outcomes: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the JSON form; a name that is not UTF-8 is shown as well as may be."""
+        """Return the JSON form; bytes of a path that are not UTF-8 are replaced."""
         return {
             "path": self.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             "runs": self.runs,
@@ -80,26 +80,26 @@ class FileFacts(Struct):
 
 
 class Diff:
-    """Findings of several files, joined. Use as a context; raises ``DiffError`` and what reading findings raises."""
+    """Findings of several files, joined by target. A context manager; raises ``DiffError`` and what reading findings raises."""
 
     def __init__(self, paths: Sequence[str | Sequence[str]], *, base: int = 0, directory: str | None = None) -> None:
-        """What changed is told between the files numbered ``base`` and the last. Several paths in one are one run in parts.
+        """Compare file number ``base`` with the last. Several paths in one entry are one run in parts.
 
-        ``directory`` is where the temporary table goes; ``None`` is the system's place for such files.
+        ``directory`` is for the temporary table; ``None`` is the system's directory for such files.
         """
         if not 2 <= len(paths) <= MAX_FILES:
             raise DiffError(f"two files at least are compared, and {MAX_FILES} at most, the oldest first")
         parts = [(path,) if isinstance(path, str) else tuple(path) for path in paths]
         if [path for several in parts for path in several].count("-") > 1:
             raise DiffError("standard input can be one of the files only")
-        self.files = [FileFacts(several[0], several) for several in parts]
+        self.files = [FileCounts(several[0], several) for several in parts]
         self._base = base % len(self.files)
         self._directory = directory
         self._table: sqlite3.Connection | None = None
         self._summary: Summary | None = None
 
     @property
-    def base(self) -> FileFacts:
+    def base(self) -> FileCounts:
         """The file that the last one is compared with."""
         return self.files[self._base]
 
@@ -117,7 +117,7 @@ class Diff:
         return self
 
     def _open(self) -> sqlite3.Connection:
-        """A table that has no name any more once it is open: it ends with this process, however that ends."""
+        """Open a table whose file is unlinked at once: it ends with this process, however that ends."""
         descriptor, path = tempfile.mkstemp(prefix="tlsweep-diff-", suffix=".sqlite", dir=self._directory)
         os.close(descriptor)
         try:
@@ -139,12 +139,12 @@ class Diff:
         self.close()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the table, which removes it."""
         if self._table is not None:
             self._table.close()
             self._table = None
 
-    def _read(self, number: int, facts: FileFacts) -> None:
+    def _read(self, number: int, facts: FileCounts) -> None:
         assert self._table is not None
         runs: dict[str, None] = {}
         batch: list[tuple[Any, ...]] = []
@@ -179,18 +179,18 @@ class Diff:
     # --- what became of them -----------------------------------------------------------------------
 
     def changes(self) -> Iterator[tuple[frozenset[str], Change]]:
-        """Every target once, in the order of identity, with the categories that it belongs to (none: as it was)."""
+        """Yield every target once, sorted by identity, with the categories that it belongs to (empty: as it was)."""
         return ((categories, change) for _, categories, change in self._changes())
 
     def in_category(self, category: str) -> Iterator[Change]:
-        """The targets of one category, in the order of identity."""
+        """Yield the targets of one category, sorted by identity."""
         self.summary()
-        states = "SELECT target FROM told WHERE category = ?"
+        states = "SELECT target FROM changed WHERE category = ?"
         chosen = f"SELECT target, {_STATE} FROM ({states}) JOIN seen USING (target) ORDER BY target, file"
         return (change for _, _, change in self._changes(chosen, (CATEGORIES.index(category),)))
 
     def summary(self) -> Summary:
-        """All counts. The first call looks at every target once, and notes where those are of which something is told."""
+        """Return all counts. The first call reads every target once, and notes those of each category."""
         if self._summary is None:
             assert self._table is not None
             counts = dict.fromkeys((*CATEGORIES, "unchanged"), 0)
@@ -208,7 +208,7 @@ class Diff:
     def _note(self, category: int, key: str) -> None:
         assert self._table is not None
         try:
-            self._table.execute("INSERT INTO told VALUES (?, ?)", (category, key))
+            self._table.execute("INSERT INTO changed VALUES (?, ?)", (category, key))
         except sqlite3.Error as error:
             raise self._cannot_keep(error) from error
 
@@ -241,5 +241,5 @@ class Diff:
 class Summary(Struct, frozen=True):
     """How many targets are in each category; a target can be in several."""
 
-    files: Sequence[FileFacts]
+    files: Sequence[FileCounts]
     counts: Mapping[str, int]

@@ -23,7 +23,7 @@ _ABSENT: Final = "absent"
 
 
 def as_json(diff: Diff) -> Iterator[str]:
-    """The comparison, schema ``tlsweep-diff/1``: one document, a change a line, so that it need not fit into memory."""
+    """Yield the comparison, schema ``tlsweep-diff/1``: one document, a change a line, so that it need not fit into memory."""
     summary = diff.summary()
     head = {"schema": SCHEMA, "files": [facts.to_json() for facts in summary.files], "counts": dict(summary.counts)}
     yield orjson.dumps(head).decode()[:-1]
@@ -38,17 +38,17 @@ def as_json(diff: Diff) -> Iterator[str]:
 
 
 def as_table(diff: Diff) -> Iterator[str]:
-    """For the terminal."""
+    """Yield tables for the terminal."""
     return _for_a_person(diff, lambda title: printable(title) + "\n", text_table, printable)
 
 
 def as_markdown(diff: Diff) -> Iterator[str]:
-    """GitHub's dialect, with everything from outside escaped."""
+    """Yield Markdown tables (GitHub's dialect), with everything from outside escaped."""
     return _for_a_person(diff, lambda title: f"### {markdown_text(title)}\n\n", markdown_table, markdown_text)
 
 
 def as_prometheus(diff: Diff) -> Iterator[str]:
-    """The counts in the text exposition format 0.0.4, for a textfile collector."""
+    """Yield the counts in the text exposition format 0.0.4, for a textfile collector."""
     summary = diff.summary()
     yield "# HELP tlsweep_diff_targets Targets by what became of them since the earlier run.\n"
     yield "# TYPE tlsweep_diff_targets gauge\n"
@@ -121,7 +121,7 @@ def _words(state: TargetState | None) -> str:
 
 
 def name_of(target: Mapping[str, Any]) -> str:
-    """A target in a word or two; as untrusted as it came."""
+    """Return the name of a target for a person; untrusted, as it came."""
     host, port = target.get("host"), target.get("port")
     if not host:
         return str(target.get("id") or "(no host)")

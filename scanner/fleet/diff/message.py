@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.fleet.diff.comparison import Diff, FileFacts
+from scanner.fleet.diff.comparison import Diff, FileCounts
 from scanner.fleet.diff.diff_tables import name_of
 from scanner.fleet.diff.target_states import CATEGORIES, Change
 from scanner.text import shorten
@@ -34,15 +34,15 @@ _WORDS: Final = {
 
 
 def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
-    """The document, of ``MAX_BYTES`` at most. ``matched`` are the categories for which it is sent.
+    """Return the document, of ``MAX_BYTES`` at most. ``matched`` are the categories for which it is sent.
 
     ``text`` holds numbers only: where a chat shows it, no name of a server can act there.
     """
     summary = diff.summary()
-    told = [f"{_WORDS[name]}: {summary.counts[name]}" for name in CATEGORIES if summary.counts[name]]
+    parts = [f"{_WORDS[name]}: {summary.counts[name]}" for name in CATEGORIES if summary.counts[name]]
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "text": f"tlsweep: {', '.join(told) or 'nothing changed'}",
+        "text": f"tlsweep: {', '.join(parts) or 'nothing changed'}",
         "matched": sorted(matched),
         "old": _file(diff.base),
         "new": _file(summary.files[-1]),
@@ -61,7 +61,7 @@ def message(diff: Diff, matched: Iterable[str] = ()) -> bytes:
     return orjson.dumps(document)
 
 
-def _file(facts: FileFacts) -> dict[str, Any]:
+def _file(facts: FileCounts) -> dict[str, Any]:
     record = facts.to_json()
     return {**record, "path": shorten(record["path"], MAX_TEXT), "runs": [_cut(run) for run in facts.runs[:MAX_RUNS]]}
 

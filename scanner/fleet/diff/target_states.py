@@ -1,4 +1,4 @@
-"""What a finding says about its target as far as runs are compared, and what became of a target between two of them."""
+"""The state of a target in one run, and what became of it between two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from scanner.fleet.keys import identity
 
-# What can have become of a target, in the order in which it is told.
+# What can have become of a target, in the order of the output.
 CATEGORIES: Final = (
     "new", "changed", "still_broken", "fixed", "worse", "better", "appeared", "vanished", "flapping", "replaced",
 )  # fmt: skip
@@ -33,12 +33,12 @@ TITLES: Final = {
 MAX_CODES: Final = 20
 # Different certificates of one target that are kept: one for each kind of key and each server of a few behind a name.
 MAX_LEAVES: Final = 8
-# Of several findings about one target in one file the latest run's counts, and within a run the worst, wherever it stands.
+# Of several findings about one target in one file the latest run's counts, and within a run the worst, wherever it is in the file.
 RANK: Final = {"ok": 0, "warn": 1, "invalid": 2, "fail": 3}
 
 
 class Leaf(NamedTuple):
-    """A certificate that a target gave as its own: SHA-256, issuer (RFC 4514 text) and end of validity, as far as recorded."""
+    """A leaf certificate that a target sent: SHA-256, issuer (RFC 4514 text) and end of validity, as far as recorded."""
 
     sha256: str
     issuer: str | None
@@ -46,20 +46,20 @@ class Leaf(NamedTuple):
 
 
 class TargetState(Struct, dict=True):
-    """A target in one file. ``told`` and ``served`` are its codes and certificates as they are kept in the table."""
+    """A target in one file. ``codes_text`` and ``leaves_json`` are its codes and leaf certificates as the table has them."""
 
     row: int | None
     outcome: str
     cause: str | None
-    told: str
-    served: str
+    codes_text: str
+    leaves_json: str
     # The certificate to be spoken of, where it is not the first
     chosen: Leaf | None = None
 
     @cached_property
     def severities(self) -> dict[str, tuple[int, int]]:
-        """For each code the number of its errors and of its warnings, in the order of the finding."""
-        parts = (part.split(".", 2) for part in self.told.split(",") if part)
+        """Numbers of errors and of warnings by code, in the order of the finding."""
+        parts = (part.split(".", 2) for part in self.codes_text.split(",") if part)
         return {code: (int(errors), int(warnings)) for errors, warnings, code in parts}
 
     @property
@@ -69,8 +69,8 @@ class TargetState(Struct, dict=True):
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
-        """Its certificates, each once, in the order of the addresses."""
-        return tuple(Leaf(*one) for one in orjson.loads(self.served)) if self.served else ()
+        """Its leaf certificates, each once, in the order of the addresses."""
+        return tuple(Leaf(*one) for one in orjson.loads(self.leaves_json)) if self.leaves_json else ()
 
     @property
     def _leaf(self) -> Leaf:
@@ -78,17 +78,17 @@ class TargetState(Struct, dict=True):
 
     @property
     def leaf(self) -> str | None:
-        """SHA-256 of its certificate: of the one that was replaced or has come, else of the first."""
+        """SHA-256 of its leaf: of the one that was replaced or is new, else of the first."""
         return self._leaf.sha256 or None
 
     @property
     def issuer(self) -> str | None:
-        """The issuer of that."""
+        """Issuer of that leaf."""
         return self._leaf.issuer
 
     @property
     def not_after(self) -> str | None:
-        """When that expires."""
+        """When that leaf expires."""
         return self._leaf.not_after
 
 
@@ -113,7 +113,7 @@ class Change(Struct, frozen=True):
         return self.old.issuer == self.new.issuer
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the JSON form."""
+        """Return the JSON form."""
         record: dict[str, Any] = {"target": dict(self.target), "old": _state(self.old), "new": _state(self.new)}
         if len(self.outcomes) > 2:
             record["outcomes"] = list(self.outcomes)
@@ -125,8 +125,8 @@ class Change(Struct, frozen=True):
 def change_of(
     target: Mapping[str, Any], old: TargetState | None, new: TargetState | None, outcomes: tuple[str, ...]
 ) -> Change:
-    """The change between two states, which then speak of the certificates that differ."""
-    if old is None or new is None or old.served == new.served:
+    """Return the change between two states, whose ``leaf`` is then the one that differs."""
+    if old is None or new is None or old.leaves_json == new.leaves_json:
         return Change(target, old, new, outcomes)
     before, after = ({leaf.sha256 for leaf in state.leaves} for state in (old, new))
     gone = next((leaf for leaf in old.leaves if leaf.sha256 not in after), None)
@@ -151,7 +151,7 @@ def _state(state: TargetState | None) -> dict[str, Any] | None:
 
 
 def categories_of(change: Change) -> frozenset[str]:
-    """Which categories a target belongs to; none where nothing worth telling happened."""
+    """Return the categories that a change belongs to; empty if nothing worth reporting happened."""
     old, new = change.old, change.new
     found = set()
     if len(change.outcomes) > 2 and _flaps(change.outcomes):
@@ -182,13 +182,13 @@ def categories_of(change: Change) -> frozenset[str]:
 
 
 def _moved(old: TargetState, new: TargetState) -> set[str]:
-    """Whether a target that fails as before, or does not as before, has more or graver findings, or fewer; it can be both."""
+    """Return "worse" if a target that fails as before (or does not) has more or graver diagnoses, "better" if fewer; it can be both."""
     if "invalid" in (old.outcome, new.outcome):
         return set() if old.outcome == new.outcome else {"worse" if new.outcome == "invalid" else "better"}
     found: set[str] = set()
     if RANK[new.outcome] != RANK[old.outcome]:
         found.add("worse" if RANK[new.outcome] > RANK[old.outcome] else "better")
-    if old.told == new.told:
+    if old.codes_text == new.codes_text:
         return found
     before, after, none = old.severities, new.severities, (0, 0)
     if any(after.get(code, none) > before.get(code, none) for code in after):
@@ -199,13 +199,13 @@ def _moved(old: TargetState, new: TargetState) -> set[str]:
 
 
 def _flaps(outcomes: Sequence[str]) -> bool:
-    """Turned twice at least between failing and not failing; files that do not know the target's state do not count."""
+    """Return True if the target changed at least twice between failing and not failing; files without its state do not count."""
     failing = [outcome == "fail" for outcome in outcomes if outcome not in ("-", "invalid")]
     return sum(1 for before, after in pairwise(failing) if before is not after) >= 2
 
 
 def row_of(file: int, finding: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What is kept of a finding in the table: a row of ``seen``."""
+    """Return the row of table ``seen`` for a finding."""
     row = finding["target"].get("row")
     return (
         orjson.dumps(identity(finding), default=str).decode(),
@@ -221,7 +221,7 @@ def row_of(file: int, finding: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _codes(diagnoses: Any) -> str:
-    """``errors.warnings.code`` of each code, in the order of the diagnoses."""
+    """Return ``errors.warnings.code`` of each code, in the order of the diagnoses."""
     counts: dict[str, list[int]] = {}
     for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
         if not isinstance(diagnosis, Mapping):
@@ -235,7 +235,7 @@ def _codes(diagnoses: Any) -> str:
 
 
 def _leaves(finding: Mapping[str, Any]) -> str:
-    """What ``Leaf`` holds of each certificate that an endpoint gave as its own, as JSON; empty where none did."""
+    """Return the ``Leaf`` of each endpoint as JSON; "" if none sent a certificate."""
     endpoints, certificates = finding.get("endpoints"), finding.get("certificates")
     if not isinstance(endpoints, list) or not isinstance(certificates, list):
         return ""

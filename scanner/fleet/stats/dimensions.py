@@ -1,6 +1,6 @@
-"""Columns that every finding has without the inventory's help: issuer, version, key, ... for grouping by.
+"""Columns for grouping that every finding has, whatever the inventory: issuer, version, key, ... for grouping by.
 
-Each is a function of a finding as JSON has it; ``None`` is "not known". A tag of the same name goes before.
+Each is a function of a finding as JSON has it; ``None`` is "not known". A tag with the name of one takes precedence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _endpoints(finding: Finding) -> Iterator[Mapping[str, Any]]:
 
 
 def _endpoint(field: str) -> Callable[[Finding], Any]:
-    """A field of the first address that has it."""
+    """Return a getter of a field of the first address that has it."""
 
     def value(finding: Finding) -> Any:
         for endpoint in _endpoints(finding):
@@ -51,7 +51,7 @@ def _family(finding: Finding) -> str | None:
 
 
 def _server(finding: Finding) -> str | None:
-    """What the server called itself in an HTTP answer, where one was asked for."""
+    """Return what the server called itself in an HTTP answer, if one was asked for."""
     for endpoint in _endpoints(finding):
         answer = endpoint.get("application")
         if isinstance(answer, dict) and isinstance(server := answer.get("server"), str) and server:
@@ -60,7 +60,7 @@ def _server(finding: Finding) -> str | None:
 
 
 def _product(finding: Finding) -> str | None:
-    """The first product of that, without its version (RFC 9110 section 10.2.4)."""
+    """Return the first product of that, without its version (RFC 9110 section 10.2.4)."""
     server = _server(finding)
     return None if server is None else server.split("/", 1)[0].strip() or server
 

@@ -29,13 +29,13 @@ MAX_RECORDED: Final = 1000
 # Characters of what one is about; items of a list in its evidence.
 MAX_ABOUT: Final = 300
 MAX_ITEMS: Final = 8
-# Under what our clock alone would have put a certificate that is in order.
+# Cause that a certificate would have by our clock alone.
 _BY_LOCAL_CLOCK: Final = "expired-or-self-signed"
 _EARLY: Final = "certificate-not-yet-valid"
 
 
 class _Run:
-    """What is judged of each run by itself."""
+    """Verdicts that belong to one run: its clock, and what it could reach."""
 
     def __init__(self) -> None:
         self.clock = ClockFold()
@@ -153,7 +153,7 @@ class Correlation:
             return
         run.clock.add(facts)
         for witness in seen.witnesses:
-            run.clock.hear(witness)
+            run.clock.add_witness(witness)
         if facts.validity and "local-clock-wrong" not in seen.recorded:
             early = any(one.code == _EARLY for one in facts.validity)
             (run.early if early else run.late).add(seen.errors, seen.named)
@@ -288,7 +288,7 @@ def _recorded(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-# What the evidence of a verdict says of this target alone
+# Fields of a verdict's evidence that are about one target, not the fleet
 _OF_THE_TARGET: Final = frozenset(
     {"certificate", "subject", "issuer", "page", "not_before", "not_after", "local_time", "agreed_time", "explained"}
     | {"by_local_clock", "url", "urls", "made_on_the_spot"}

@@ -1,4 +1,4 @@
-"""FleetStats by several processes: files are cut into parts, each is counted by itself, and the statistics are merged."""
+"""Statistics by several processes: files are cut into parts, each is counted by itself, and the statistics are merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FleetStats in Prometheus' text exposition format 0.0.4, for a textfile collector. Names and labels stay as they are."""
+"""Statistics in Prometheus' text exposition format 0.0.4, for a textfile collector. Names and labels stay as they are."""
 
 from __future__ import annotations
 

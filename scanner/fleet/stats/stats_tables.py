@@ -1,4 +1,4 @@
-"""FleetStats for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
+"""Statistics for a reader: tables for the terminal and in Markdown, JSON, Prometheus' text format.
 
 Each format takes what a scan counted, and for ``tlsweep stats`` the statistics of the fleet too. Values come from inventories
 and files of strangers, so each format escapes what would act in it.
@@ -80,7 +80,7 @@ def as_markdown(counts: RunCounts, fleet: FleetStats | None = None) -> str:
 
 
 class Format(Protocol):
-    """FleetStats as text."""
+    """Writes statistics as text."""
 
     def __call__(self, counts: RunCounts, fleet: FleetStats | None = None) -> str: ...
 
@@ -141,7 +141,7 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
 
 
 def _which(shared: Mapping[str, Any]) -> str:
-    """A certificate by its subject and the first digits of its SHA-256, which tell it from its namesakes."""
+    """Return what names a shared root; a certificate by subject and the first digits of its SHA-256, as namesakes exist."""
     name, key = shared.get("name"), shared["key"]
     return f"{shorten(name, MAX_NAME)} ({key[:8]})" if name else str(key)
 
@@ -182,30 +182,30 @@ def _verdicts(correlation: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
-    """How many targets it explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
+    """Return how many targets a verdict explains, how many say so, and which causes it replaces: ``untrusted-ca -> interception 4``; those
     of findings that were written before it was known in brackets."""
-    told = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
-    told += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
-    return [str(verdict["targets"]), str(verdict["said"]), ", ".join(told)]
+    changes = [f"{was} -> {cause} {count}" for was, count in verdict["reclassified"].items()]
+    changes += [f"({was} -> {cause} {count})" for was, count in verdict["otherwise"].items()]
+    return [str(verdict["targets"]), str(verdict["said"]), ", ".join(changes)]
 
 
 def _said(*words: str) -> tuple[str, ...]:
-    """Headings, in the language that is spoken."""
+    """Return headings in the language of the output."""
     return tuple(translate(word) for word in words)
 
 
 def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
     total = counts.total
     outcomes = ", ".join(f"{total.outcomes[name]:,} {name}" for name in OUTCOMES)
-    told = f"{total.findings:,} {translate('findings')}: {outcomes}"
+    line = f"{total.findings:,} {translate('findings')}: {outcomes}"
     unreadable = f"{counts.unreadable_lines:,} {translate('unreadable lines')}" if counts.unreadable_lines else ""
     if fleet is not None:
-        told += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
-        told += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
+        line += f"; {translate('runs')}: {len(counts.runs):,}" if len(counts.runs) > 1 else ""
+        line += f"; {translate('met twice')}: {fleet.duplicates.count:,}" if fleet.duplicates.count else ""
         why = ", ".join(f"{reason}: {count:,}" for reason, count in fleet.why_unreadable())
         unreadable += f" ({why})" if why else ""
-    told += f"; {unreadable}" if unreadable else ""
-    return printable(told)
+    line += f"; {unreadable}" if unreadable else ""
+    return printable(line)
 
 
 def _codes_text(count: CauseCounts) -> str:

@@ -141,7 +141,7 @@ class CertificateLookups:
     # --- issuers -------------------------------------------------------------------------------
 
     def _known(self, verdicts: Verdicts) -> tuple[FetchedIssuer, ...]:
-        """What was fetched for another target and completes the paths of this one too."""
+        """Return what was fetched for another target and completes the paths of this one too."""
         found: dict[tuple[str, str], FetchedIssuer] = {}
         for verdict in verdicts:
             if verdict is not None and any("aia" in store.completed_from.values() for store in verdict.stores.values()):
@@ -226,7 +226,7 @@ class CertificateLookups:
     async def _known_revoked(
         self, certificate: Certificate, issuer: Certificate, at: float
     ) -> tuple[RevocationAnswer, ...]:
-        """Answers that say "revoked" and need not be asked for: a staple can be days older than what others had to ask.
+        """Return answers "revoked" that are known already: a staple can be days older than what was asked for other targets.
 
         Clients that get a good staple ask no responder, so none is asked here; but what is known already counts.
         """
@@ -279,7 +279,7 @@ class CertificateLookups:
 
 
 def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
-    """Certificates whose issuer is nowhere at hand, and that say where it is published."""
+    """Yield certificates whose issuer is not known, and that say where it is published."""
     for verdict in verdicts:
         if verdict is None or verdict.trusted:
             continue
@@ -297,7 +297,7 @@ _ABOVE_NOTHING_ELSE: Final = frozenset({"intermediate-not-sent"})
 
 
 def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
-    """The store vouches for the best path, but for what is wrong with the leaf alone."""
+    """Return whether the store trusts the best path, except for what is wrong with the leaf alone."""
     path = verdict.path
     if store.anchor is None or not path or store.path != tuple([certificate.sha256 for certificate in path]):
         return False

@@ -81,7 +81,7 @@ class RevocationLookups:
     # --- issuers -------------------------------------------------------------------------------
 
     async def bundle(self, url: str) -> Bundle:
-        """What is at a caIssuers address (RFC 5280 section 4.2.2.1): DER, PEM or PKCS #7."""
+        """Fetch what is at a caIssuers address (RFC 5280 section 4.2.2.1): DER, PEM or PKCS #7."""
 
         async def ask() -> tuple[Bundle, float]:
             return await self._fetch_bundle(url), float("inf")
@@ -108,7 +108,7 @@ class RevocationLookups:
     # --- OCSP ----------------------------------------------------------------------------------
 
     async def ocsp(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
-        """What a responder says, asked by GET and, where that brings nothing, by POST (RFC 6960 appendix A)."""
+        """Ask a responder, by GET and, if that fails, by POST (RFC 6960 appendix A)."""
         request = encode_request(certificate, issuer)
         key = f"ocsp {url} {hashlib.sha256(request).hexdigest()}"
         kept = await self._kept(key)
@@ -154,7 +154,7 @@ class RevocationLookups:
     # --- CRLs ----------------------------------------------------------------------------------
 
     async def crl(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
-        """What a CRL says; it is fetched and read once for all certificates that name it."""
+        """Look a certificate up in a CRL, which is fetched and read once for all certificates that name it."""
         found: Crl | _NoList
         if url in self._lists:
             found = self._lists[url]
@@ -249,7 +249,7 @@ class RevocationLookups:
 
 
 def bundle_untrusted(body: bytes, content_type: str = "") -> Bundle:
-    """The certificates in what a caIssuers address gave; never raises."""
+    """Return the certificates in what a caIssuers address gave; never raises."""
     found: dict[str, Certificate] = {}
     error = "no certificate in it"
     try:
@@ -283,5 +283,5 @@ async def _load(body: bytes) -> Crl | str:
 
 
 def _with_type(error: str, content_type: str) -> str:
-    """The error, with what the server said that it sends, where that tells a person more: a page instead of an answer."""
+    """Return the error, with the Content-Type of the answer if that tells more: a page instead of an answer."""
     return f"{error} (sent as {content_type})" if content_type.startswith("text/") else error

@@ -33,13 +33,13 @@ from scanner.fleet.correlate.domains import LOCAL, MAX_NAME, host_of, is_address
         ("..", LOCAL),
     ],
 )
-def test_registrable(name: str, domain: str) -> None:
+def test_registrable_domains(name: str, domain: str) -> None:
     assert registrable(name) == domain
 
 
-def test_the_short_way_leads_where_the_search_does() -> None:
+def test_two_labels_decide_as_the_search_does() -> None:
     """For every suffix of the list, its exceptions and wildcards too, and names above and below it."""
-    deep = module._deep()
+    deep = module._ends_of_long_suffixes()
     assert deep, "the package shows its list, or each name is searched for"
     for rule in module._list()._publicsuffix:
         suffix = rule.lstrip("!").replace("*", "star")
@@ -72,7 +72,7 @@ def test_odd_names_are_searched_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "answer"), [("10.0.0.1", True), ("::1", True), ("a1", False), ("a:b", False)])
-def test_addresses(name: str, answer: bool) -> None:
+def test_ip_literals(name: str, answer: bool) -> None:
     assert is_address(name) is answer
 
 
@@ -84,6 +84,7 @@ def test_addresses(name: str, answer: bool) -> None:
         ("ldap:///cn=x", ""),
         ("http://[broken/", ""),
         ("nonsense", ""),
+        (f"http://{chr(97) * MAX_NAME}b/", ""),
     ],
 )
 def test_host_of(url: str, host: str) -> None:

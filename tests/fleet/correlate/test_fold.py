@@ -36,20 +36,20 @@ def test_a_target_waits_for_the_clock_until_it_is_settled() -> None:
     fold = Fold()
     for name in ("a.test", "b.test", "c.test"):
         facts = told(name)
-        assert fold.waits_for(facts) == "clock"
-        assert not fold.settled("clock")
+        assert fold.pending_reason(facts) == "clock"
+        assert not fold.is_final("clock")
         fold.add(facts)
-    assert fold.settled("clock")
-    assert fold.waits_for(told("d.test")) is None
+    assert fold.is_final("clock")
+    assert fold.pending_reason(told("d.test")) is None
     assert fold.verdict().clock.state == "confirmed"
 
 
-def test_nothing_to_tell_is_nothing_to_wait_for() -> None:
+def test_a_target_without_facts_waits_for_nothing() -> None:
     fold = Fold()
     fold.add(None)
     assert fold.targets == 1
-    assert fold.waits_for(None) is None
-    assert [reason for reason in REASONS if fold.settled(reason)] == []
+    assert fold.pending_reason(None) is None
+    assert [reason for reason in REASONS if fold.is_final(reason)] == []
 
 
 def test_answers_on_revocation_count_once() -> None:
@@ -69,8 +69,8 @@ def test_answers_on_revocation_count_once() -> None:
         assert pickle.dumps(fold.clock) == before
 
 
-def test_a_missing_issuer_may_be_met() -> None:
-    assert Fold().waits_for(Facts(LOCAL, "a.test", incomplete=True)) == "issuers-met"
+def test_a_target_with_a_missing_issuer_waits_for_others() -> None:
+    assert Fold().pending_reason(Facts(LOCAL, "a.test", incomplete=True)) == "issuers-met"
 
 
 def test_an_untrusted_issuer_is_waited_for_until_it_gives_itself_away() -> None:
@@ -78,8 +78,8 @@ def test_an_untrusted_issuer_is_waited_for_until_it_gives_itself_away() -> None:
     for number, name in enumerate(("www.alpha.test", "www.bravo.test", "www.charlie.test")):
         facts = shown("key", name, number)
         fold.add(facts)
-        assert fold.waits_for(facts) == (None if number == 2 else "issuer")
-        assert fold.settled("issuer") is (number == 2)
+        assert fold.pending_reason(facts) == (None if number == 2 else "issuer")
+        assert fold.is_final("issuer") is (number == 2)
     assert fold.verdict().interceptors["key"].certain
 
 
@@ -89,13 +89,13 @@ def test_issuers_that_are_waited_for_are_bounded(monkeypatch: pytest.MonkeyPatch
     for number in range(30):
         facts = shown(f"key {number}", f"d{number}.test", number)
         fold.add(facts)
-        assert fold.waits_for(facts) == "issuer"
+        assert fold.pending_reason(facts) == "issuer"
     assert len(fold._awaited) == 10
-    monkeypatch.setattr(fold.issuers, "settled", lambda key: True)
-    assert not fold.settled("issuer")  # others are waited for too, and nobody knows which
+    monkeypatch.setattr(fold.issuers, "is_final", lambda key: True)
+    assert not fold.is_final("issuer")  # others are waited for too, and nobody knows which
 
 
-def test_adding_tells_whether_others_may_wait_for_it() -> None:
+def test_adding_returns_whether_others_may_wait_for_it() -> None:
     fold = Fold()
     assert not fold.add(None)
     assert fold.add(answers(Reached("ocsp.ca.test", True)))
@@ -116,7 +116,7 @@ def test_the_fleet_concerns_no_target_whose_answers_came() -> None:
     assert fold.concerns(Facts(LOCAL, witnesses=(present,)))
 
 
-def test_folds_of_processes_join() -> None:
+def test_folds_of_processes_are_merged() -> None:
     one, other = Fold(), Fold()
     one.add(told("a.test", 9999))
     for name in ("b.test", "c.test"):
@@ -127,4 +127,4 @@ def test_folds_of_processes_join() -> None:
 
 
 def test_a_given_moment_waits_for_no_clock() -> None:
-    assert Fold(judge_clock=False).waits_for(told("a.test")) is None
+    assert Fold(judge_clock=False).pending_reason(told("a.test")) is None

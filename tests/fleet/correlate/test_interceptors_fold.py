@@ -152,7 +152,7 @@ def test_internal_names_speak_for_an_estate() -> None:
         ),
     ],
 )  # fmt: skip
-def test_nothing_is_said(seen: list[Sighting]) -> None:
+def test_issuers_that_are_no_interceptors(seen: list[Sighting]) -> None:
     assert told(seen) is None
 
 
@@ -165,7 +165,7 @@ def test_unrelated_domains() -> None:
 # --- the fold --------------------------------------------------------------------------------------
 
 
-def test_order_and_processes_change_nothing() -> None:
+def test_order_of_arrival_and_processes_change_nothing() -> None:
     seen = fleet(12)
     whole, one, other = IssuersFold(), IssuersFold(), IssuersFold()
     whole.add(seen)
@@ -179,7 +179,7 @@ def test_order_and_processes_change_nothing() -> None:
     assert other.verdict(12) == decided.verdict(3)
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_issuers_and_domains_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     fold = IssuersFold()
     fold.add(sighting(f"www.{n:04x}z.com", number=n % 250) for n in range(1000))
     found = fold.verdict(1000)["ca"]
@@ -190,11 +190,11 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     other.add(fleet(12, key="third", own_key=True))
     fold.merge(other)
     assert set(fold.verdict(1012)) == {"ca"}
-    assert fold.settled("another")
+    assert fold.is_final("another")
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_what_comes_again_and_again_is_weighed_seldom(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weighing_becomes_rarer_the_oftener_it_was_in_vain(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weighed = []
 
     def weighing(domains: Iterable[str]) -> list[str]:
@@ -210,18 +210,18 @@ def test_what_comes_again_and_again_is_weighed_seldom(order: int, monkeypatch: p
     assert found.evidence["names"][0] == "www.x0000z.com"
 
 
-def test_settled_when_it_has_given_itself_away() -> None:
+def test_an_issuer_is_settled_once_it_has_given_itself_away() -> None:
     fold = IssuersFold()
     fold.add(fleet(2, own_key=True))
-    assert not fold.settled("ca")
+    assert not fold.is_final("ca")
     fold.add(fleet(3, own_key=True))
-    assert fold.settled("ca")
+    assert fold.is_final("ca")
     told_then = fold.verdict(3)
     fold.add(fleet(12, own_key=True))
     assert fold.verdict(12) == told_then  # what is written already stays true
     alone = IssuersFold()
     alone.add(fleet(12))
-    assert not alone.settled("ca")
+    assert not alone.is_final("ca")
 
 
 def test_the_order_of_arrival_changes_nothing_where_all_is_seen_first() -> None:

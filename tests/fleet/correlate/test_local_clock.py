@@ -119,7 +119,7 @@ def fold_of(*witnesses: Witness) -> ClockFold:
         ),
     ],
 )  # fmt: skip
-def test_verdict(witnesses: list[Witness], state: str, offset: int | None) -> None:
+def test_verdicts_on_the_clock(witnesses: list[Witness], state: str, offset: int | None) -> None:
     verdict = fold_of(*witnesses).verdict()
     assert (verdict.state, verdict.offset) == (state, offset)
 
@@ -127,11 +127,11 @@ def test_verdict(witnesses: list[Witness], state: str, offset: int | None) -> No
 def test_current_lists_confirm_to_days_and_dates_to_minutes() -> None:
     lists = fold_of(crl("x", -HOUR, DAY), crl("y", -HOUR, 2 * DAY), crl("z", -HOUR, 3 * DAY))
     assert lists.verdict().margin == 3 * DAY
-    assert not lists.settled
+    assert not lists.is_final
     assert fold_of(date("a", 0), date("b", 0), date("c", 0)).verdict().margin == 300
 
 
-def test_the_kindest_word_of_a_party_counts() -> None:
+def test_the_kindest_statement_of_a_party_counts() -> None:
     """Two hosts of one domain that disagree are one voice, and it is for us."""
     assert fold_of(date("a", YEAR), date("a", 0), date("b", 0), date("c", 0)).verdict().state == "confirmed"
     assert fold_of(date("a", YEAR), date("a", 0), date("b", YEAR), date("c", YEAR)).verdict().state == "unknown"
@@ -146,7 +146,7 @@ def test_many_certificates_are_one_weak_voice() -> None:
     assert fold.verdict().state == "wrong"
 
 
-def test_certificates_that_nobody_trusts_are_no_voice() -> None:
+def test_untrusted_certificates_do_not_count() -> None:
     fold = ClockFold()
     for number in range(20):
         fold.add(facts(domain=f"d{number}.test", validity=early(DAY), untrusted=True))
@@ -174,10 +174,10 @@ def test_expired_certificates_and_stale_lists() -> None:
 )
 def test_settled_only_when_nothing_contradicts_much(offsets: list[int], settled: bool) -> None:
     fold = fold_of(*[date(f"d{number}.test", offset) for number, offset in enumerate(offsets)])
-    assert (fold.settled, fold.wanting) == (settled, not settled)
+    assert (fold.is_final, fold.wants_witnesses) == (settled, not settled)
 
 
-def test_what_is_concerned() -> None:
+def test_targets_that_the_clock_concerns() -> None:
     fold = ClockFold()
     assert fold.concerns(facts(validity=early(DAY)))
     assert fold.concerns(facts(date("a", HOUR)))
@@ -191,7 +191,7 @@ def test_a_given_moment_leaves_the_clock_out_of_it() -> None:
     fold.add(told)
     assert fold.verdict().state == "unknown"
     assert not fold.concerns(told)
-    assert not fold.wanting
+    assert not fold.wants_witnesses
 
 
 def test_order_and_division_do_not_matter() -> None:
@@ -214,7 +214,7 @@ def test_memory_is_bounded_and_evidence_short() -> None:
     assert len(fold.verdict().witnesses) == MAX_SHOWN
 
 
-def test_witnesses_are_told() -> None:
+def test_witnesses_in_the_evidence() -> None:
     verdict = fold_of(date("a.test", HOUR), date("b.test", HOUR), date("c.test", HOUR)).verdict()
     assert verdict.witnesses[0] == {
         "kind": "http-date",
@@ -225,7 +225,7 @@ def test_witnesses_are_told() -> None:
     assert len(verdict.witnesses) == MIN_WITNESSES
 
 
-def test_independent_prefers_whom_we_agree_with() -> None:
+def test_of_witnesses_with_one_mark_the_nearest_counts() -> None:
     near, far = date("a", 1, "address:1"), date("b", HOUR, "address:1")
     assert independent([far, near]) == [near]
 
@@ -238,10 +238,10 @@ def test_times_beyond_the_calendar() -> None:
 
 def test_hearing_tells_whether_anything_changed() -> None:
     fold = fold_of(crl("ca.test", -100, 1000))
-    assert fold.hear(crl("other.test", -100, 1000))
-    assert not fold.hear(crl("ca.test", -100, 1000))
-    assert fold.hear(crl("ca.test", -99, 0)) and fold.hear(crl("ca.test", -200, 1001))
-    assert not fold.hear(crl("ca.test", -101, 999))
+    assert fold.add_witness(crl("other.test", -100, 1000))
+    assert not fold.add_witness(crl("ca.test", -100, 1000))
+    assert fold.add_witness(crl("ca.test", -99, 0)) and fold.add_witness(crl("ca.test", -200, 1001))
+    assert not fold.add_witness(crl("ca.test", -101, 999))
     assert fold.add(facts(domain="a.test", validity=early(DAY)))
     assert not fold.add(facts(domain="a.test", validity=early(DAY)))
-    assert not ClockFold(judge=False).hear(crl("ca.test", 5, 5))
+    assert not ClockFold(judge=False).add_witness(crl("ca.test", 5, 5))

@@ -19,7 +19,7 @@ def test_several_unrelated_hosts_are_blocked_if_none_answers() -> None:
     found = fold.verdict()
     assert found == {"hosts_count": HOSTS_BLOCKED, "hosts": ["crl.bravo.com", "crl.charlie.com", "ocsp.alpha.com"]}
     assert [fold.add([Reached("crl.delta.com", True)]) for _ in range(2)] == [True, False]
-    assert fold.verdict() is None and fold.settled
+    assert fold.verdict() is None and fold.is_final
 
 
 def test_hosts_of_one_owner_are_one() -> None:

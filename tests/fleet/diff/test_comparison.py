@@ -127,7 +127,7 @@ def test_flapping(tmp_path: Path, course: str, flaps: bool) -> None:
     assert ("flapping" in told(tmp_path, *files)["a.example"]) is flaps
 
 
-def test_what_makes_another_target(tmp_path: Path) -> None:
+def test_host_port_and_the_rest_of_the_identity_make_a_target(tmp_path: Path) -> None:
     same = [
         seen("a.example"),
         seen("a.example", port=8443),
@@ -145,7 +145,7 @@ def test_what_makes_another_target(tmp_path: Path) -> None:
         assert [facts.duplicates for facts in diff.files] == [0, 1]
 
 
-def test_what_is_told_of_the_files(tmp_path: Path) -> None:
+def test_counts_of_each_file(tmp_path: Path) -> None:
     old = write(
         tmp_path / "old", [seen("a.example", run="one"), seen("b.example", run="two")], b'{"schema":"other/9"}\n'
     )
@@ -189,7 +189,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         pass
 
 
-def test_foreign_values_cost_no_more_than_themselves(tmp_path: Path) -> None:
+def test_odd_findings_cost_no_more_than_themselves(tmp_path: Path) -> None:
     strange = seen("a.example", row=2**64 - 1, port=[1], id={"x": 1}, sni=1.5)
     strange.update(cause=5, diagnoses=[1, {"code": 5, "severity": "error"}, {"code": "a,b", "severity": "error"}])
     strange.update(endpoints=[[]], certificates="x", run=[])
@@ -233,7 +233,7 @@ def test_each_category_alone_is_what_all_say(tmp_path: Path, base: int) -> None:
             assert diff.summary().counts[category] == len(of_it)
 
 
-def test_what_stands_for_a_full_disk_is_one_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
     path = write(tmp_path / "f", [seen(f"h{number}.example", *FAIL) for number in range(3000)])
     diff = Diff([path, path], directory=str(tmp_path))
     opened = diff._open

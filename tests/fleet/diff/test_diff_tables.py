@@ -51,14 +51,14 @@ def test_json_has_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
-def test_for_a_person(tmp_path: Path, form: str) -> None:
+def test_tables_list_every_category(tmp_path: Path, form: str) -> None:
     text = printed(tmp_path, form, *some())
     for words in ("New failures", "Fixed", "Vanished", "revoked", "CN", "1 unreadable line"):
         assert words in text
 
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
-def test_long_lists_are_cut_and_that_is_said(tmp_path: Path, form: str) -> None:
+def test_long_lists_are_cut_and_say_so(tmp_path: Path, form: str) -> None:
     hosts = [f"h{number:03}.example" for number in range(MAX_SHOWN + 5)]
     text = printed(tmp_path, form, [seen(host) for host in hosts], [seen(host, "fail", "dns") for host in hosts])
     assert "h000" in text
@@ -66,7 +66,7 @@ def test_long_lists_are_cut_and_that_is_said(tmp_path: Path, form: str) -> None:
     assert "and 5 more" in text
 
 
-def test_nothing_acts(tmp_path: Path) -> None:
+def test_text_from_findings_is_escaped_in_every_format(tmp_path: Path) -> None:
     evil = seen(EVIL, "fail", EVIL, leaf=B, issuer=EVIL)
     for form in FORMATS:
         text = printed(tmp_path, form, [seen(EVIL)], [evil])
@@ -88,11 +88,13 @@ def test_prometheus_counts_every_category(tmp_path: Path) -> None:
     assert len(lines) == 2 + len(CATEGORIES) + 1
 
 
-def test_a_file_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_shown_with_an_escape(tmp_path: Path) -> None:
     path = write(tmp_path / "caf\udce9.ndjson", [seen("a.example")])
     with Diff([path, path]) as diff:
-        for make in FORMATS.values():
-            "".join(make(diff)).encode()
+        texts = {form: "".join(make(diff)) for form, make in FORMATS.items()}
+    assert orjson.loads(texts["json"])["files"][0]["path"].endswith("/caf\ufffd.ndjson")
+    assert r"caf\udce9.ndjson" in texts["table"] and "udce9" in texts["markdown"]
+    assert texts["prometheus"].isascii()
 
 
 def test_a_target_without_a_port(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def sent(tmp_path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]], *
     return document
 
 
-def test_what_it_says(tmp_path: Path) -> None:
+def test_the_message_counts_and_names_targets(tmp_path: Path) -> None:
     document = sent(tmp_path, *some(), "new")
     assert document["text"] == "tlsweep: new failures: 1, fixed: 1, vanished: 1, certificates replaced: 1"
     assert document["matched"] == ["new"]
@@ -36,7 +36,7 @@ def test_what_it_says(tmp_path: Path) -> None:
     assert document["targets"]["vanished"][0]["is"] is None
 
 
-def test_nothing_new(tmp_path: Path) -> None:
+def test_the_message_where_nothing_changed(tmp_path: Path) -> None:
     assert sent(tmp_path, [seen("a.example")], [seen("a.example")])["text"] == "tlsweep: nothing changed"
 
 
@@ -47,7 +47,7 @@ def test_only_the_first_are_named(tmp_path: Path) -> None:
     assert len(document["targets"]["new"]) == MAX_NAMED
 
 
-def test_hostile_names_make_it_neither_long_nor_act(tmp_path: Path) -> None:
+def test_hostile_names_are_cut_and_stay_out_of_the_text(tmp_path: Path) -> None:
     hosts = [EVIL + "\x01" * 5000 + str(number) for number in range(40)]
     old = [seen(host, run=EVIL * 1000) for host in hosts]
     new = [seen(host, "fail", "\x02" * 9000, run=EVIL * 1000) for host in hosts]

@@ -46,11 +46,11 @@ MADE = finding(
         ("alpn", "h2"),
     ],
 )
-def test_columns(column: str, value: Any) -> None:
+def test_every_built_in_column(column: str, value: Any) -> None:
     assert BUILT_IN[column](MADE) == value
 
 
-def test_the_first_address_that_says_it() -> None:
+def test_the_first_address_that_has_the_field() -> None:
     two = finding(endpoint={"version": None, "address": "2001:db8::1"})
     two["endpoints"].append({**two["endpoints"][0], "address": "192.0.2.1", "version": "TLSv1.2"})
     assert BUILT_IN["version"](two) == "TLSv1.2" and BUILT_IN["family"](two) == "IPv6"
@@ -64,7 +64,7 @@ def test_products(server: Any, product: str | None) -> None:
     assert BUILT_IN["server"](finding(endpoint={"application": {"server": server}})) == product
 
 
-def test_certificates_of_no_known_key() -> None:
+def test_a_certificate_whose_key_is_not_known() -> None:
     assert BUILT_IN["key_type"](finding(leaf={**certificate("a"), "key": None})) is None
     assert BUILT_IN["key_type"](finding(endpoints=[])) is None
 

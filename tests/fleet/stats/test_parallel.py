@@ -26,7 +26,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [str(tmp_path / "plain"), str(tmp_path / "packed")]
 
 
-def test_several_processes(files: list[str]) -> None:
+def test_several_processes_count_as_one(files: list[str]) -> None:
     assert len(parts_of(files[0], 3)) == 3
     alone, together = fold_files(files, COLUMNS), fold_files(files, COLUMNS, 3)
     assert alone.to_json() == together.to_json()
@@ -34,7 +34,7 @@ def test_several_processes(files: list[str]) -> None:
     together.counts.require_columns()
 
 
-def test_parts(tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_files_are_cut_into_parts(tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     size = (tmp_path / "plain").stat().st_size
     (first, second) = parts_of(files[0], 2)
     assert first == (files[0], 0, size // 2) and second == (files[0], size // 2, size)
@@ -47,7 +47,7 @@ def test_parts(tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
     assert len(parts_of(files[0], 4)) == 1
 
 
-def test_a_file_without_findings_among_others(tmp_path: Path, files: list[str]) -> None:
+def test_a_file_without_findings_is_an_error(tmp_path: Path, files: list[str]) -> None:
     (tmp_path / "other").write_bytes(b"host\n" * 5000)
     with pytest.raises(NotFindings, match="other holds no findings"):
         fold_files([*files, str(tmp_path / "other")], (), 2)
@@ -60,7 +60,7 @@ def ends(*_: object) -> None:
     os._exit(9)
 
 
-def test_a_process_that_is_ended(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_ended_from_outside_is_reported(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_fold_part", ends)
     with pytest.raises(CountingFailed, match="ended from outside"):
         fold_files(files, (), 2)

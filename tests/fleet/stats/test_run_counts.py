@@ -76,7 +76,7 @@ def test_the_contract_form() -> None:
     orjson.dumps(shown)
 
 
-def test_nothing_at_all() -> None:
+def test_no_findings_are_zeros() -> None:
     shown = RunCounts().to_json()
     assert shown["findings"] == 0 and shown["by"] == {}
     assert all(cause["share"] == 0.0 for cause in shown["causes"].values())

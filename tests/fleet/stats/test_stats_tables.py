@@ -18,7 +18,7 @@ from tests.fleet.stats.test_run_counts import FLEET, finding, fold
 EVIL = '\x1b[31m|<script>alert(1)</script>\n"q"\\ `x` [l](http://a.example) @all \u202e'
 
 
-def test_table() -> None:
+def test_the_text_table() -> None:
     stats = fold(FLEET, "owner")
     stats.unreadable_lines += 1
     assert as_table(stats).splitlines() == [
