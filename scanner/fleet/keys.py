@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from scanner.fleet.correlate.domains import registrable
 
-# Parts of the target that make it the same in another run. The row is not among them: rows move.
+# Parts of the target that identify it in every run. The row is not among them: rows move.
 IDENTITY: Final = ("host", "port", "protocol", "sni", "address", "id")
 
 Identity = tuple[Any, ...]
@@ -19,7 +19,7 @@ Identity = tuple[Any, ...]
 def identity(finding: Mapping[str, Any]) -> Identity:
     """Return what identifies the target of a finding in every run: host, port, protocol, SNI, the address asked for, the row's id.
 
-    Rows without a host (those that cannot be used) are told apart by their number.
+    Rows without a host (those that cannot be used) are identified by their number.
     """
     target = finding.get("target")
     if not isinstance(target, dict):

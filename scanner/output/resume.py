@@ -19,9 +19,6 @@ _SPARSE: Final = 1024
 # No inventory has more rows; a larger number comes from a damaged file.
 MAX_ROW: Final = 1 << 40
 
-# Names of runs that are kept; only files put together by hand have more.
-_MAX_RUNS: Final = 1000
-
 Status = Literal["done", "todo", "changed"]
 
 
@@ -30,9 +27,7 @@ class Completed:
 
     def __init__(self) -> None:
         self._pages: dict[int, dict[int, int] | array[int]] = {}
-        self.findings = 0
         self.unreadable = 0
-        self.runs: list[str] = []
 
     def __len__(self) -> int:
         """Return the number of distinct rows that are done."""
@@ -45,10 +40,6 @@ class Completed:
         if not isinstance(row, int) or not 0 <= row < MAX_ROW:
             self.unreadable += 1
             return
-        self.findings += 1
-        run = finding.get("run")
-        if isinstance(run, str) and run not in self.runs and len(self.runs) < _MAX_RUNS:
-            self.runs.append(run)
         identity = _identity(
             target.get("host"), target.get("port"), target.get("protocol"), target.get("sni"), target.get("address")
         )

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from scanner.text import printable, shorten
 
-# What to say where the library is absent; the page has its tables all the same.
+# What to say if the library is absent; the page has its tables without it.
 MISSING: Final = "charts are left out, their tables are there: pip install 'tlsweep[report]' draws them"
 
 # Characters of a text in a chart: the longest that fit beside a bar have some 40.

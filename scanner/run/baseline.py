@@ -26,7 +26,6 @@ class Baseline:
         self._public = public
         self._seen: dict[bytes, tuple[bytes, str, str]] = {}
         self._texts: dict[str, str] = {}
-        self.left_out = 0  # targets beyond MAX_TARGETS
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -38,10 +37,8 @@ class Baseline:
         if seen is None or not isinstance(target, dict):
             return
         key = _key(*(target.get(name) for name in ("host", "port", "protocol", "sni")))
-        if key not in self._seen and len(self._seen) >= MAX_TARGETS:
-            self.left_out += 1
-            return
-        self._seen[key] = seen
+        if key in self._seen or len(self._seen) < MAX_TARGETS:
+            self._seen[key] = seen
 
     def _trusted(self, finding: Mapping[str, Any]) -> tuple[bytes, str, str] | None:
         for endpoint in _objects(finding.get("endpoints")):

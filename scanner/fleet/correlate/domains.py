@@ -21,7 +21,7 @@ from scanner.caching import bounded_memo
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# Names whose domain is remembered: the same few are asked about again and again, a whole inventory is not.
+# Names whose domain is remembered: a few hosts come again and again, the names of an inventory do not.
 REMEMBERED: Final = 4096
 # Characters of a name (RFC 1035 section 2.3.4)
 MAX_NAME: Final = 253

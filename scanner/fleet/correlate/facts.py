@@ -29,7 +29,7 @@ _Items = Meta(max_length=MAX_ITEMS)
 class Witness(Struct, frozen=True, omit_defaults=True):
     """A statement on what time it is.
 
-    ``time`` is the time that was told and ``local`` what our clock said then, both in seconds since the epoch. For
+    ``time`` is the time that it states and ``local`` what our clock said then, both in seconds since the epoch. For
     "http-date", "tls-random" and "sntp" it is the present; for "sct", "ocsp" and "crl" it is past for certain, and
     ``until`` is when an answer that was fetched a moment ago ceases to be current. ``who`` is the party: a registrable
     domain, a log's operator, a server of ours. Witnesses that share a mark of ``via`` (an address, an untrusted issuer,
@@ -134,12 +134,12 @@ def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
 
 
 def recorded_sntp(finding: Mapping[str, Any]) -> tuple[Witness, ...]:
-    """Return what the servers of ``--ntp`` told the run: no target shows it, but findings that rest on it have it as evidence."""
+    """Return what the servers of ``--ntp`` said: no target shows it, but findings that depend on it have it in their evidence."""
     found = []
     for diagnosis in map(_mapping, _list(finding.get("diagnoses"))):
         evidence = _mapping(diagnosis.get("evidence"))
-        for told in (evidence, _mapping(evidence.get("clock"))):
-            for witness in map(_mapping, _list(told.get("witnesses"))):
+        for part in (evidence, _mapping(evidence.get("clock"))):
+            for witness in map(_mapping, _list(part.get("witnesses"))):
                 who, time, local = witness.get("who"), seconds(witness.get("time")), seconds(witness.get("local_time"))
                 if witness.get("kind") == "sntp" and isinstance(who, str) and time is not None and local is not None:
                     found.append(Witness("sntp", who[:MAX_TEXT], time, local))

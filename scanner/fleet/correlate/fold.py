@@ -26,7 +26,7 @@ MAX_AWAITED: Final = 10_000
 
 
 class Fold:
-    """What all targets have told so far."""
+    """The facts of all targets so far, as far as verdicts need them."""
 
     def __init__(self, *, judge_clock: bool = True) -> None:
         """``judge_clock`` False where certificates are judged at a given moment: what our clock says then decides nothing."""
@@ -53,7 +53,7 @@ class Fold:
         self.clock = ClockFold(judge=self._judge_clock)
 
     def merge(self, other: Fold) -> None:
-        """Add what ``other`` was told."""
+        """Add what ``other`` has taken in."""
         self.targets += other.targets
         self.clock.merge(other.clock)
         self.issuers.merge(other.issuers)

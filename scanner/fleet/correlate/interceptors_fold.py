@@ -279,7 +279,7 @@ class IssuersFold:
                 self._note(seen.key, issuer)
 
     def merge(self, other: IssuersFold) -> None:
-        """Add what ``other`` was told."""
+        """Add what ``other`` has taken in."""
         for key, issuer in other._issuers.items():
             known = self._of(key, issuer.text, issuer.keyed)
             if known is not None:

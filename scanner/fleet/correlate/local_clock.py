@@ -1,7 +1,7 @@
 """Is the local clock right? Asked before any certificate is blamed, and answered by several witnesses or not at all.
 
 The problem: a machine whose clock is off by a day finds a part of its targets expired or not yet valid, and each of these
-findings is wrong in the same way. No single target shows it. All targets of a run together do, since many of them say what
+findings is wrong alike. No single target shows it. All targets of a run together do, since many of them say what
 time it is without being asked for it. But each of them may lie, have a wrong clock itself, or be one of a hundred names of one
 machine; and whoever can turn our clock for us could hide an expired certificate. So the verdict must not depend on any one of them.
 
@@ -40,7 +40,7 @@ from scanner.fleet.correlate.facts import Facts, Witness
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.times import moment
 
-# Two may be in one hand, or wrong by the same fault (a virtual machine host, a time zone); three unrelated ones hardly.
+# Two may have one operator, or one fault (a virtual machine host, a time zone); three unrelated ones hardly.
 MIN_WITNESSES: Final = 3
 # Seconds by which a clock may be off before it is called wrong: what Kerberos and most protocols with signed times allow.
 TOLERANCE: Final = 300
@@ -106,7 +106,7 @@ class ClockFold:
                 self._keep_least(mine, domain, offset)
 
     def _keep(self, kept: dict[str, tuple[int, Witness]], witness: Witness, weight: int) -> bool:
-        """Keep the weightiest statement of each party; of equal ones any, but always the same one."""
+        """Keep the weightiest statement of each party; of equal ones the last by ``_order``."""
         known = kept.get(witness.who)
         if known is None:
             if len(kept) >= MAX_PARTIES:

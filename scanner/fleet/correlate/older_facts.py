@@ -75,8 +75,8 @@ def older_facts(finding: Mapping[str, Any]) -> Facts | None:
         if any(map(_may_tell, finding["endpoints"])):
             return _facts_of(msgspec.convert(finding, _Finding))
         if "observed" in finding:
-            told = {name: finding[name] for name in ("target", "started", "observed")}
-            return _facts_of(msgspec.convert(told, _Finding))
+            parts = {name: finding[name] for name in ("target", "started", "observed")}
+            return _facts_of(msgspec.convert(parts, _Finding))
     except (KeyError, AttributeError, TypeError, ValueError):
         pass
     return None

@@ -36,7 +36,7 @@ class ReachFold:
         return self._reached is not settled
 
     def merge(self, other: ReachFold) -> None:
-        """Add what ``other`` was told."""
+        """Add what ``other`` has taken in."""
         self._reached = self._reached or other._reached
         for domain, host in other._blocked.items():
             self._keep(domain, host)

@@ -1,6 +1,6 @@
 """Pages that unrelated names lead to: a network's login page, or one that says why a site is blocked.
 
-Brands that redirect to one site, parked domains and a hoster's default site do the same, so the number of names is not
+Brands that redirect to one site, parked domains and a hoster's default site look alike, so the number of names is not
 enough: the page must speak of a login or a block, and the names must have nothing else in common. A page that says itself
 what it is needs no fleet (``scanner.trust.portal_pages``).
 """
@@ -69,7 +69,7 @@ class PortalsFold:
                 page.keep(domain, seen.name)
 
     def merge(self, other: PortalsFold) -> None:
-        """Add what ``other`` was told."""
+        """Add what ``other`` has taken in."""
         for key, page in other._pages.items():
             known = self._of(key)
             if known is None:

@@ -1,7 +1,7 @@
 """What changed between runs: findings of two or more files, joined by target, in a table on disk.
 
 The files may be larger than memory and in any order: of each finding a few columns go into a temporary SQLite database,
-and all that is told is asked of that. The first file is the oldest.
+and every answer is a query of that. The first file is the oldest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CREATE TABLE seen (
     target TEXT, file INTEGER, run TEXT, rank INTEGER, row INTEGER, outcome TEXT, cause TEXT, codes TEXT, leaves TEXT,
     PRIMARY KEY (target, file)
 ) WITHOUT ROWID;
-CREATE TABLE told (category INTEGER, target TEXT, PRIMARY KEY (category, target)) WITHOUT ROWID;
+CREATE TABLE changed (category INTEGER, target TEXT, PRIMARY KEY (category, target)) WITHOUT ROWID;
 """
 _KEEP: Final = """
 INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -185,7 +185,7 @@ class Diff:
     def in_category(self, category: str) -> Iterator[Change]:
         """Yield the targets of one category, sorted by identity."""
         self.summary()
-        states = "SELECT target FROM told WHERE category = ?"
+        states = "SELECT target FROM changed WHERE category = ?"
         chosen = f"SELECT target, {_STATE} FROM ({states}) JOIN seen USING (target) ORDER BY target, file"
         return (change for _, _, change in self._changes(chosen, (CATEGORIES.index(category),)))
 
@@ -208,7 +208,7 @@ class Diff:
     def _note(self, category: int, key: str) -> None:
         assert self._table is not None
         try:
-            self._table.execute("INSERT INTO told VALUES (?, ?)", (category, key))
+            self._table.execute("INSERT INTO changed VALUES (?, ?)", (category, key))
         except sqlite3.Error as error:
             raise self._cannot_keep(error) from error
 

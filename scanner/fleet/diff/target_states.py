@@ -46,20 +46,20 @@ class Leaf(NamedTuple):
 
 
 class TargetState(Struct, dict=True):
-    """A target in one file. ``told`` and ``served`` are its codes and leaf certificates as the table has them."""
+    """A target in one file. ``codes_text`` and ``leaves_json`` are its codes and leaf certificates as the table has them."""
 
     row: int | None
     outcome: str
     cause: str | None
-    told: str
-    served: str
+    codes_text: str
+    leaves_json: str
     # The certificate to be spoken of, where it is not the first
     chosen: Leaf | None = None
 
     @cached_property
     def severities(self) -> dict[str, tuple[int, int]]:
         """Numbers of errors and of warnings by code, in the order of the finding."""
-        parts = (part.split(".", 2) for part in self.told.split(",") if part)
+        parts = (part.split(".", 2) for part in self.codes_text.split(",") if part)
         return {code: (int(errors), int(warnings)) for errors, warnings, code in parts}
 
     @property
@@ -70,7 +70,7 @@ class TargetState(Struct, dict=True):
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """Its leaf certificates, each once, in the order of the addresses."""
-        return tuple(Leaf(*one) for one in orjson.loads(self.served)) if self.served else ()
+        return tuple(Leaf(*one) for one in orjson.loads(self.leaves_json)) if self.leaves_json else ()
 
     @property
     def _leaf(self) -> Leaf:
@@ -126,7 +126,7 @@ def change_of(
     target: Mapping[str, Any], old: TargetState | None, new: TargetState | None, outcomes: tuple[str, ...]
 ) -> Change:
     """Return the change between two states, whose ``leaf`` is then the one that differs."""
-    if old is None or new is None or old.served == new.served:
+    if old is None or new is None or old.leaves_json == new.leaves_json:
         return Change(target, old, new, outcomes)
     before, after = ({leaf.sha256 for leaf in state.leaves} for state in (old, new))
     gone = next((leaf for leaf in old.leaves if leaf.sha256 not in after), None)
@@ -188,7 +188,7 @@ def _moved(old: TargetState, new: TargetState) -> set[str]:
     found: set[str] = set()
     if RANK[new.outcome] != RANK[old.outcome]:
         found.add("worse" if RANK[new.outcome] > RANK[old.outcome] else "better")
-    if old.told == new.told:
+    if old.codes_text == new.codes_text:
         return found
     before, after, none = old.severities, new.severities, (0, 0)
     if any(after.get(code, none) > before.get(code, none) for code in after):

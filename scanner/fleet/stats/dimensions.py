@@ -1,6 +1,6 @@
 """Columns for grouping that every finding has, whatever the inventory: issuer, version, key, ... for grouping by.
 
-Each is a function of a finding as JSON has it; ``None`` is "not known". A tag of the same name goes before.
+Each is a function of a finding as JSON has it; ``None`` is "not known". A tag with the name of one takes precedence.
 """
 
 from __future__ import annotations

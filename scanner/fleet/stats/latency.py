@@ -62,7 +62,7 @@ class Latency:
 
 
 def _quantile(buckets: Counter[int], part: float) -> float:
-    """Return the value that stands for the bucket of the duration with rank ``part`` of all."""
+    """Return the value that represents the bucket of the duration with rank ``part`` of all."""
     ordered = sorted(buckets)
     counted = list(accumulate([buckets[bucket] for bucket in ordered]))
     bucket = ordered[bisect_right(counted, part * (counted[-1] - 1))]

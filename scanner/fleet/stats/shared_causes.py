@@ -1,7 +1,7 @@
 """Causes that several targets share, so that one repair mends many: the same expired intermediate, default certificate,
 dead address, unknown issuer.
 
-A root is a code with a key: what would be the same on every target that it affects. What the key is depends on the code.
+A root is a code with a key, which all targets have in common that it affects. What the key is depends on the code.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ _FINDERS: Final[Mapping[str, RootFinder]] = {
     **dict.fromkeys(("unknown-log", "log-retired", "sct-invalid"), _by_evidence("log", "log", "log_id")),
     "revocation-unknown": _by_hosts,
 }
-# Codes that are notes, and whose root is reported all the same where many targets share it: a dead host.
+# Codes that are notes, and whose root is nevertheless reported if many targets share it: a dead host.
 NOTE_CODES_WITH_ROOTS: Final = ("revocation-unknown",)
 
 

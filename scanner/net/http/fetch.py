@@ -109,7 +109,6 @@ class Fetcher:
         self._hosts: dict[tuple[str, int], _Host] = {}
         self._all = trio.CapacityLimiter(MAX_IN_FLIGHT)
         self._large = trio.CapacityLimiter(MAX_LARGE)
-        self.requests = 0
 
     @cached_property
     def pool(self) -> httpcore.AsyncConnectionPool:
@@ -212,7 +211,6 @@ class Fetcher:
     async def _request(
         self, url: Url, kind: FetchKind, post: bytes | None, answered: trio.Event, *, may_repeat: bool
     ) -> Fetched | tuple[int, str]:
-        self.requests += 1
         headers = [(b"User-Agent", b"tlsweep"), (b"Accept", kind.accept.encode()), (b"Accept-Encoding", b"identity")]
         if post is not None:
             headers.append((b"Content-Type", b"application/ocsp-request"))
