@@ -8,7 +8,7 @@ from scanner.times import moment
 from tests.helpers.evidence import answered, at, evidence, failed, target
 
 
-def test_followups() -> None:
+def test_followup_works_if_a_whole_flight_came() -> None:
     endpoint = at(failed(Failure.RESET), small=answered(), tls12=failed(Failure.RESET))
     assert works(endpoint, "small") and not works(endpoint, "tls12") and not works(endpoint, "tls11")
     assert followup(endpoint, "tls11") is None
@@ -34,7 +34,7 @@ def test_an_answer_of_a_version_that_was_not_offered_does_not_work() -> None:
     assert works(at(failed(Failure.RESET), tls12=answered(offer="tls12", version=0x0303)), "tls12")
 
 
-def test_accepted() -> None:
+def test_accepted_suites_are_read_from_the_questions() -> None:
     """What was enumerated is read from the questions, unless the evidence holds it already."""
     asked = {
         "enumerate-0304-0": answered(version=0x0304, cipher=0x1301),

@@ -26,7 +26,7 @@ def test_fifteen_causes_each_with_codes() -> None:
     assert len(CODES) == 93
 
 
-def test_the_order_of_a_connection() -> None:
+def test_causes_are_in_the_order_of_a_connection() -> None:
     assert CAUSES[0] == "dns" and CAUSES[-1] == "certificate-transparency"
     assert rank("nxdomain") < rank("connect-timeout") < rank("plaintext-on-tls-port") < rank("legacy-version-only")
     assert rank("certificate-expired") < rank("intermediate-not-sent") < rank("untrusted-root") < rank("bad-signature")
@@ -34,7 +34,7 @@ def test_the_order_of_a_connection() -> None:
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
-def test_words(code: object) -> None:
+def test_every_code_has_words(code: object) -> None:
     """Every code has all its words, one line each, and no advice to look away."""
     entry = CODES[code.code]  # type: ignore[attr-defined]
     texts = (entry.title, entry.proof, *entry.summary, entry.remedy, *entry.confirm)

@@ -99,7 +99,7 @@ def test_our_own_fault_beside_theirs() -> None:
     assert (healthy.outcome, healthy.diagnoses) == ("warn", [])
 
 
-def test_nothing_contacted() -> None:
+def test_target_without_contacted_address_is_a_warning() -> None:
     """Every address was excluded: not judged is not in order."""
     diagnosis = diagnosed(evidence(answer=dns(addresses=[ADDRESS])))
     assert (diagnosis.outcome, diagnosis.error) == (
@@ -114,7 +114,7 @@ def test_dns_errors_keep_their_stage() -> None:
     assert "endpoints" not in diagnosis.diagnoses[0]
 
 
-def test_the_flight_that_stands_for_an_address() -> None:
+def test_flight_of_an_address_is_the_first_with_certificates() -> None:
     """The first probe's; else that of a follow-up with the same name, since another name may get another certificate."""
     reset = failed(Failure.RESET)
     assert flight_of(at(answered())) is not None
@@ -132,6 +132,6 @@ def test_what_an_old_server_sends_is_judged_too() -> None:
     assert codes(diagnosed(seen)) == ["legacy-version-only", "certificate-expired"]
 
 
-def test_the_same_answer_twice() -> None:
+def test_equal_evidence_gives_an_equal_diagnosis() -> None:
     seen = evidence(at(answered((EXPIRED, issuing()))), at(failed(Failure.RESET), SECOND))
     assert diagnosed(seen) == diagnosed(seen)

@@ -112,7 +112,7 @@ def conversation(
         (answered(version=0x0301, cipher=0x002F), {}, LEGACY),
     ],
 )  # fmt: skip
-def test_plans(first: Probe, server: dict[str, Probe], asked: list[str]) -> None:
+def test_each_failure_has_its_plan(first: Probe, server: dict[str, Probe], asked: list[str]) -> None:
     assert conversation(first, server)[0] == asked
 
 

@@ -12,7 +12,7 @@ from scanner.diagnosis.wording import MAX_LISTED, Wording, words
 from tests.helpers.evidence import target
 
 
-def test_values() -> None:
+def test_values_are_shown_shortened_and_harmless() -> None:
     assert words(["a"]) == "a" and words(["a", "b"]) == "a and b" and words(["a", "b", "c"]) == "a, b and c"
     assert words(["a", "b", "c"], last=", ") == "a, b, c"
     assert words(list(range(8))) == "0, 1, 2, 3, 4 and 3 more"
@@ -111,7 +111,7 @@ def test_any_evidence_makes_one_harmless_line(evidence: dict[str, object], code:
         assert text.isprintable() and len(text) < 5000
 
 
-def test_chinese() -> None:
+def test_sentences_in_chinese() -> None:
     """Facts stand as they are; lists, and words of ours, are Chinese."""
     words = Wording(target(), "192.0.2.1", language="zh")
     expired = words.summary("certificate-expired", {"subject": "CN=a", "not_after": "2026-01-02T00:00:00Z", "days": 3})

@@ -28,7 +28,7 @@ def endpoint(**completions: Completion) -> EndpointEvidence:
     return EndpointEvidence(ADDRESS, answered(client_auth=ASKS), completions=named)
 
 
-def test_who_does_not_ask() -> None:
+def test_server_that_requests_no_certificate_requires_none() -> None:
     assert client_auth_record(endpoint(), flight(), "tls") == {
         "requested": False,
         "required": False,
@@ -36,7 +36,7 @@ def test_who_does_not_ask() -> None:
     }
 
 
-def test_who_asks() -> None:
+def test_request_names_its_cas_and_what_becomes_of_clients_without() -> None:
     asking = flight(client_auth=ASKS)
     known = {"requested": True, "authorities": ["CN=Client CA"]}
     assert client_auth_record(endpoint(), asking, "tls") == {**known, "required": None}
@@ -49,7 +49,7 @@ def test_who_asks() -> None:
     assert client_auth_record(lost, asking, "tls") == {**known, "required": False, "accepted": None}
 
 
-def test_what_answered() -> None:
+def test_application_record_is_of_the_best_known_client() -> None:
     assert application_record(endpoint()) is None
     assert application_record(endpoint(client_auth=REFUSED)) == {
         "question": "client-auth",

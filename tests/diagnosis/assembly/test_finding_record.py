@@ -42,7 +42,7 @@ def made(seen: Evidence, **changes: Any) -> dict[str, Any]:
     return read
 
 
-def test_a_healthy_finding() -> None:
+def test_healthy_finding_has_every_published_field() -> None:
     row = target(tags={"owner": "web", "n": 3}, id="x1")
     record = made(evidence(answered(alpn="h2", sni_acknowledged=True, scts=(b"sct",)), of=row))
     assert record["schema"] == "tlsweep/1" and record["run"] == "run-1"
@@ -73,12 +73,12 @@ def test_a_healthy_finding() -> None:
     assert "error" not in record
 
 
-def test_a_certificate_on_two_addresses_stands_once() -> None:
+def test_certificate_on_two_addresses_is_written_once() -> None:
     record = made(evidence(at(answered()), at(answered(), "192.0.2.2")))
     assert len(record["certificates"]) == 2 and len(record["endpoints"]) == 2
 
 
-def test_another_row_of_the_same_target() -> None:
+def test_finding_of_another_row_has_no_der() -> None:
     record = finding_of(evidence(answered()), [None])
     other = for_another_row(record, target(id="again"))
     assert (other["target"]["id"], other["endpoints"]) == ("again", record["endpoints"])
@@ -86,12 +86,12 @@ def test_another_row_of_the_same_target() -> None:
     assert not any("der" in entry for entry in other["certificates"]) and len(other["certificates"]) == 2
 
 
-def test_options_of_the_judgement() -> None:
+def test_options_that_are_not_the_default_are_written() -> None:
     assert made(evidence(answered()), judged_with={"at": 5})["judged_with"] == {"at": 5}
     assert "judged_with" not in made(evidence(answered()), judged_with={})
 
 
-def test_a_failed_probe_and_its_followups() -> None:
+def test_failed_probe_is_written_with_its_followups() -> None:
     seen = evidence(
         at(alerted(40), everything=answered(version=0x0303, cipher=0x009E, group=None), no_sni=alerted(112))
     )
@@ -107,7 +107,7 @@ def test_a_failed_probe_and_its_followups() -> None:
     assert endpoint["followups"][1]["alert"] == "unrecognized_name"
 
 
-def test_a_client_certificate_request() -> None:
+def test_client_certificate_request_is_written_with_its_cas() -> None:
     authority = pki.name(C="DE", CN="Clients CA")
     seen = evidence(answered(client_auth=ClientAuthRequest((authority, b"\xff\xff"), ())))
     asked = made(seen)["endpoints"][0]["client_auth"]
@@ -115,7 +115,7 @@ def test_a_client_certificate_request() -> None:
     assert asked["authorities"][0] == "CN=Clients CA,C=DE" and len(asked["authorities"]) == 2
 
 
-def test_enumerated() -> None:
+def test_enumerated_versions_and_suites_are_listed() -> None:
     endpoint = made(evidence(at(answered(), accepted={0x0304: (0x1301,), 0x0303: (0xC02F,), 0x0300: ()})))["endpoints"][
         0
     ]
@@ -139,11 +139,11 @@ def test_certificates_that_cannot_be_read_are_still_counted() -> None:
         (dns(source="hosts"), "indeterminate"),
     ],
 )
-def test_dnssec(answer: Any, dnssec: str) -> None:
+def test_dnssec_status_of_each_answer(answer: Any, dnssec: str) -> None:
     assert made(evidence(answer=answer))["dns"]["dnssec"] == dnssec
 
 
-def test_records_of_dns() -> None:
+def test_caa_and_tlsa_records_are_written() -> None:
     answer = dns(
         caa=((128, "issue", "a.example"),),
         tlsa=((3, 1, 1, b"\x01\x02"),),
@@ -157,7 +157,7 @@ def test_records_of_dns() -> None:
     assert "caa" not in made(evidence(answered()))["dns"]
 
 
-def test_an_invalid_row() -> None:
+def test_invalid_row_has_an_error_and_no_endpoint() -> None:
     row = InvalidRow(7, "port 99999 is no port\ud800", host="a\udcff", tags={"x": {"y": [1, 2**70]}}, id=2**80)
     record = orjson.loads(orjson.dumps(invalid_finding(row, "run-1", started=1.5)))
     validate(record)
@@ -167,13 +167,13 @@ def test_an_invalid_row() -> None:
     assert record["target"]["tags"] == {"x": {"y": [1, str(2**70)]}}
 
 
-def test_our_own_fault_is_told() -> None:
+def test_bug_of_ours_is_in_the_error() -> None:
     record = made(evidence(at(failed(Failure.BUG, detail="KeyError", stage=Stage.HELLO))))
     assert (record["outcome"], record["cause"], record["endpoints"][0]["error"]) == ("warn", None, "bug")
     assert "KeyError" in record["error"]
 
 
-def test_a_diagnosis_by_hand() -> None:
+def test_address_without_a_verdict_is_described() -> None:
     seen = evidence(answered())
     record = finding_of(seen, [None])
     assert record["endpoints"][0]["trust"] == {} and len(record["certificates"]) == 2

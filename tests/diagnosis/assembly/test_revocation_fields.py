@@ -21,11 +21,11 @@ def endpoint(staple: bytes | None = None, *answers: RevocationAnswer, **context:
     return found
 
 
-def test_nothing() -> None:
+def test_without_staple_and_answers_there_are_no_fields() -> None:
     assert "ocsp" not in endpoint() and "crl" not in endpoint()
 
 
-def test_staples() -> None:
+def test_staple_is_written_with_what_it_is_worth() -> None:
     data = made.ocsp(leaf(), issuing(), "revoked", reason=1)
     assert endpoint(data)["ocsp"] == {
         "stapled": True,
@@ -47,7 +47,7 @@ def test_staples() -> None:
     assert endpoint(data, revocation="off")["ocsp"] == {"stapled": True, "bytes": len(data)}
 
 
-def test_answers() -> None:
+def test_answers_are_written_by_source() -> None:
     refused = RevocationAnswer(leaf().sha256, "ocsp", "http://o/", "unavailable", error="refused \udcff", blocked=True)
     listed = RevocationAnswer(
         issuing().sha256, "crl", "http://c/", "good", this_update=NOW, next_update=NOW + DAY, responder="CN=x"

@@ -52,14 +52,14 @@ def test_a_java_exception_for_each_kind_of_alert() -> None:
         ("TLS_RSA_WITH_CAMELLIA_128_CBC_SHA", set(CLIENTS)),
     ],
 )
-def test_suites(name: str, refused_by: set[str]) -> None:
+def test_clients_accept_the_suites_that_they_offer(name: str, refused_by: set[str]) -> None:
     code = next(code for code in SUITES if cipher_suite(code).name == name)
     assert refusing("no-shared-cipher", cipher_code=code, failure="alert", alert_code=40) - {"gnutls"} == refused_by - {
         "gnutls"
     }
 
 
-def test_short_primes() -> None:
+def test_each_client_has_its_shortest_prime() -> None:
     """OpenSSL at level 2 wants 2048 bits, the others that still know Diffie-Hellman 1024."""
     code = next(code for code in SUITES if cipher_suite(code).name == "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256")
     assert refusing("no-shared-cipher", cipher_code=code, dh_bits=2048, failure="alert", alert_code=40) == {
@@ -73,7 +73,7 @@ def test_short_primes() -> None:
     assert short["java"] == OK
 
 
-def test_what_some_refuse() -> None:
+def test_only_clients_that_refuse_have_a_text() -> None:
     assert refusing("malformed-certificate", refused_by=["Go"]) == {"go"}
     assert refusing("path-length-exceeded", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
     assert refusing("too-costly-to-judge", refused_by=["Go", "Java"]) == {"go", "java"}
@@ -86,7 +86,7 @@ def test_what_some_refuse() -> None:
     assert "java" in refusing("weak-signature", signature="sha1WithRSAEncryption", publicly_trusted=True)
 
 
-def test_purposes() -> None:
+def test_purposes_of_a_certificate_have_their_texts() -> None:
     anything = {"extended_key_usage": ["anyExtendedKeyUsage"]}
     assert refusing("not-for-server-auth", leaf=True, **anything) == {"openssl", "curl", "python", "node", "firefox"}
     gated = {"extended_key_usage": ["2.16.840.1.113730.4.1"]}

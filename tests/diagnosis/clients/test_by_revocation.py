@@ -26,7 +26,7 @@ LIBRARIES = ("openssl", "curl", "python", "go", "java", "node")
         (texts.invalid_staple, {"fault": "signer"}, {"firefox", "gnutls"}),
     ],
 )
-def test_who_refuses(says: Any, evidence: dict[str, Any], refusing: set[str]) -> None:
+def test_clients_that_refuse_have_a_text(says: Any, evidence: dict[str, Any], refusing: set[str]) -> None:
     said = says(evidence, target())
     assert {client for client, text in said.items() if text != OK} == refusing
     assert all(said[client] == OK for client in LIBRARIES)

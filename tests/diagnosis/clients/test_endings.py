@@ -14,7 +14,7 @@ from scanner.diagnosis.clients.endings import (
 )
 
 
-def test_whole_tables() -> None:
+def test_every_table_has_every_client() -> None:
     for texts in (RESET, CLOSED, SILENT):
         assert set(texts) == set(CLIENTS)
         assert all(text and text == text.strip() for text in texts.values())

@@ -24,7 +24,7 @@ def test_codes_and_clients_are_known() -> None:
         assert all(text and text == text.strip() for text in texts.values())
 
 
-def test_whole_tables() -> None:
+def test_every_table_has_every_client_or_says_ok() -> None:
     """What is said of a wrong name is known for everybody."""
     for texts in (NAME_TEXTS, ADDRESS_TEXTS):
         assert set(texts) == set(CLIENTS)

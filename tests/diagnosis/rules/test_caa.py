@@ -46,7 +46,7 @@ def judged(
         (((128, "issue", "letsencrypt.org"),), False),
     ],
 )
-def test_the_set_for_a_name(records: tuple[Record, ...], forbidden: bool) -> None:
+def test_set_for_a_name_decides_by_its_issue_property(records: tuple[Record, ...], forbidden: bool) -> None:
     assert judged(records) == (["caa-forbids-issuer?"] if forbidden else [])
 
 
@@ -58,7 +58,7 @@ def test_the_set_for_a_name(records: tuple[Record, ...], forbidden: bool) -> Non
         (((0, "issue", "digicert.com"),), True),
     ],
 )
-def test_the_set_for_a_wildcard(records: tuple[Record, ...], forbidden: bool) -> None:
+def test_set_for_a_wildcard_decides_by_its_issuewild_property(records: tuple[Record, ...], forbidden: bool) -> None:
     """``issuewild`` takes the place of ``issue`` where there is one."""
     assert judged(records, names=("*.example.org",)) == (["caa-forbids-issuer?"] if forbidden else [])
 
@@ -68,7 +68,7 @@ def test_a_set_below_the_wildcards_domain_does_not_govern_it() -> None:
     assert judged(records, owner=HOST, names=("*.example.org",)) == []
 
 
-def test_no_verdict() -> None:
+def test_without_a_matching_public_certificate_there_is_no_claim() -> None:
     """On private CAs, on CAs that are not in the table, and where the certificate is for somebody else."""
     forbidding = ((0, "issue", ";"),)
     assert judged(forbidding, public=False) == []
@@ -76,7 +76,7 @@ def test_no_verdict() -> None:
     assert authority_of("CN=Corp CA,O=Example Corp") is None
 
 
-def test_what_is_told() -> None:
+def test_claim_names_the_ca_and_the_set() -> None:
     seen = evidence(
         answered((pki.certificate(HOST, issuer=ISSUER), ISSUER)),
         answer=dns(caa=((0, "issue", "digicert.com"),), caa_owner="example.org"),
@@ -105,12 +105,12 @@ def test_what_is_told() -> None:
         ("", None),
     ],
 )
-def test_the_table(issuer: str, name: str | None) -> None:
+def test_issuers_are_found_in_the_table(issuer: str, name: str | None) -> None:
     found = authority_of(issuer)
     assert (found.name if found else None) == name
 
 
-def test_the_table_is_clean() -> None:
+def test_table_has_lower_case_domains_and_organizations() -> None:
     for authority in authorities():
         assert authority.domains and authority.organizations
         assert all(domain == domain.lower() and "." in domain for domain in authority.domains)

@@ -45,7 +45,7 @@ def sent(*certificates: pki.Issued) -> Any:
     return answered(certificates)
 
 
-def test_expired() -> None:
+def test_expired_certificate_is_claimed_with_its_end() -> None:
     """Nine days ago; the days are counted and the date is told."""
     diagnosis = diagnosed(sent(of(not_after=AT - 9 * DAY), issuing()))
     assert codes(diagnosis) == ["certificate-expired"]
@@ -54,13 +54,13 @@ def test_expired() -> None:
     assert diagnosis.clients["openssl"] == "verify error:num=10:certificate has expired"
 
 
-def test_not_yet_valid() -> None:
+def test_certificate_that_is_not_yet_valid_is_claimed_with_its_begin() -> None:
     diagnosis = diagnosed(sent(of(not_before=AT + 2 * DAY), issuing()))
     assert codes(diagnosis) == ["certificate-not-yet-valid"]
     assert "valid only from 2026-11-25" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_self_signed() -> None:
+def test_self_signed_leaf_is_claimed_alone() -> None:
     """Issuer and subject are the same and its own key verifies it: not also an untrusted root or an unknown issuer."""
     own = pki.certificate(HOST)
     diagnosis = diagnosed(sent(own))
@@ -68,13 +68,13 @@ def test_self_signed() -> None:
     assert diagnosis.clients["firefox"] == "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"
 
 
-def test_self_signed_and_trusted() -> None:
+def test_self_signed_leaf_that_is_an_anchor_is_not_claimed() -> None:
     """The very certificate is an anchor of the selected store."""
     own = pki.certificate(HOST)
     assert codes(diagnosed(sent(own), verifier(own))) == []
 
 
-def test_self_signed_and_expired() -> None:
+def test_self_signed_leaf_can_be_expired_too() -> None:
     own = pki.certificate(HOST, not_after=AT - DAY)
     assert codes(diagnosed(sent(own))) == ["certificate-expired", "self-signed-leaf"]
 
@@ -119,7 +119,7 @@ def test_intermediate_not_sent_and_known_from_this_run() -> None:
     assert "does not send CN=Issuing CA" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_intermediate_unobtainable() -> None:
+def test_unobtainable_intermediate_is_claimed_with_its_urls() -> None:
     """Nobody has it; the certificate says where it is published, which these rules do not ask."""
     certificate = of(extra=[pki.authority_info_access(issuers=["http://ca.example/i.cer"])])
     diagnosis = diagnosed(sent(certificate))
@@ -128,13 +128,13 @@ def test_intermediate_unobtainable() -> None:
     assert "chrome" not in diagnosis.clients  # it would go and look
 
 
-def test_issuer_unknown() -> None:
+def test_unknown_issuer_is_claimed() -> None:
     diagnosis = diagnosed(sent(leaf()))
     assert codes(diagnosis) == ["issuer-unknown"]
     assert diagnosis.cause == "untrusted-ca"
 
 
-def test_untrusted_root() -> None:
+def test_untrusted_root_is_claimed() -> None:
     """Sent along or not, the root is named once, and sending it is not a second finding."""
     stranger = pki.root("Stranger Root")
     certificate = pki.certificate(HOST, issuer=stranger)
@@ -144,7 +144,7 @@ def test_untrusted_root() -> None:
     assert proof(diagnosis, "untrusted-root")["root"] == "CN=Stranger Root"
 
 
-def test_stores_differ() -> None:
+def test_stores_that_differ_are_a_warning() -> None:
     """One of two stores trusts: a warning that names both, since nobody knows which one a client has."""
     by = verifier(stores={"ours": [root()], "theirs": [pki.root("Their Root")]})
     diagnosis = diagnosed(sent(leaf(), issuing()), by)
@@ -154,7 +154,7 @@ def test_stores_differ() -> None:
     assert (diagnosis.outcome, diagnosis.clients) == ("warn", {})
 
 
-def test_no_store_trusts() -> None:
+def test_what_stops_each_store_is_claimed() -> None:
     """Two stores say the same: one error, not two."""
     by = verifier(stores={"a": [pki.root("A")], "b": [pki.root("B")]})
     diagnosis = diagnosed(sent(leaf(), issuing()), by)
@@ -179,7 +179,7 @@ def test_an_expired_leaf_is_said_once_for_all_stores() -> None:
         ((of(usages=["keyEncipherment"]), issuing()), "wrong-key-usage"),
     ],
 )
-def test_rules_of_the_path(certificates: tuple[pki.Issued, ...], code: str) -> None:
+def test_problems_of_the_path_are_claimed(certificates: tuple[pki.Issued, ...], code: str) -> None:
     """Each broken rule is one error that names the certificate, and nothing beside it."""
     diagnosis = diagnosed(sent(*certificates))
     assert codes(diagnosis) == [code]
@@ -260,14 +260,14 @@ def test_a_leaf_that_cannot_be_read() -> None:
     assert codes(diagnosis) == ["malformed-certificate"]
 
 
-def test_too_long_for_the_public() -> None:
+def test_lifetime_limit_is_for_public_certificates() -> None:
     """400 days, from a root that is held to public rules; a private one may."""
     certificate = of(not_before=AT - DAY, not_after=AT + 400 * DAY)
     assert codes(diagnosed(sent(certificate, issuing()), verifier(public=True))) == ["validity-too-long?"]
     assert codes(diagnosed(sent(certificate, issuing()))) == []
 
 
-def test_shape() -> None:
+def test_problems_of_the_sent_chain_are_claimed() -> None:
     """The root along is a note; a stranger in the chain warns, and is named."""
     assert codes(diagnosed(sent(leaf(), issuing(), root()))) == ["root-sent."]
     stranger = pki.certificate("Some CA", issuer=pki.root("Other"), ca=True)

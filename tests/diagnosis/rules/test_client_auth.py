@@ -82,7 +82,9 @@ def seen(protocol: str = "https", *, alpn: str | None = None, asks: Any = ASKS, 
         ("imaps", Completion(Stage.DONE, reply=b"* OK"), [OPTIONAL]),
     ],
 )
-def test_without_a_certificate(protocol: str, completion: Completion, expected: list[str]) -> None:
+def test_answers_to_clients_without_a_certificate_decide(
+    protocol: str, completion: Completion, expected: list[str]
+) -> None:
     assert codes(seen(protocol, client_auth=completion)) == expected
 
 
@@ -130,7 +132,7 @@ def test_hanging_up_on_a_word_that_may_be_wrong(
         (TLS13_ALERT, LOST, [REQUIRED]),
     ],
 )
-def test_with_ours(without: Completion, ours: Completion, expected: list[str]) -> None:
+def test_answers_to_our_certificate_decide(without: Completion, ours: Completion, expected: list[str]) -> None:
     ours = replace(ours, presented=True, offered=(OURS.der,))
     assert codes(seen(client_auth=without, authenticated=ours)) == expected
 

@@ -59,11 +59,13 @@ def diagnosed(clock: ClockVerdict, certificate: pki.Issued, *, date: float | Non
         (-99 * DAY, -DAY, ClockVerdict(), ["certificate-expired"]),
     ],
 )
-def test_whose_fault_it_is(begins: float, ends: float, clock: ClockVerdict, found: list[str]) -> None:
+def test_local_clock_is_blamed_if_it_explains_the_verdict(
+    begins: float, ends: float, clock: ClockVerdict, found: list[str]
+) -> None:
     assert codes(diagnosed(clock, leaf(begins, ends))) == found
 
 
-def test_what_is_told_of_our_clock() -> None:
+def test_claim_on_our_clock_has_its_witnesses() -> None:
     diagnosis = diagnosed(wrong(3 * DAY), leaf(DAY, 99 * DAY))
     assert (diagnosis.outcome, diagnosis.cause) == ("fail", "clock-skew")
     told = proof(diagnosis, "local-clock-wrong")
@@ -99,7 +101,7 @@ def test_what_an_expired_certificate_rests_on(clock: ClockVerdict) -> None:
     assert len(told["witnesses"]) == 3
 
 
-def test_an_unknown_clock_is_told_as_such() -> None:
+def test_evidence_says_that_the_clock_is_unknown() -> None:
     told = proof(
         diagnosed(ClockVerdict("unknown", None, WITNESSES[:1]), leaf(DAY, 9 * DAY)), "certificate-not-yet-valid"
     )

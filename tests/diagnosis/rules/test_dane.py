@@ -38,7 +38,7 @@ def judged(*records: Record, authenticated: bool = True) -> list[str]:
         ((0, 0, 1, b"\x00" * 32), False),
     ],
 )
-def test_one_record(record: Record, matches: bool) -> None:
+def test_each_kind_of_record_is_compared(record: Record, matches: bool) -> None:
     assert judged(record) == ([] if matches else ["dane-mismatch?"])
 
 
@@ -47,7 +47,7 @@ def test_one_of_several_is_enough() -> None:
     assert judged((3, 1, 1, b"\x00" * 32), (3, 1, 1, sha256(LEAF.spki_der))) == []
 
 
-def test_no_verdict() -> None:
+def test_records_that_are_not_secure_are_ignored() -> None:
     """Without DNSSEC, without records, and with none that a client could use."""
     wrong = (3, 1, 1, b"\x00" * 32)
     assert judged(wrong, authenticated=False) == []
@@ -56,7 +56,7 @@ def test_no_verdict() -> None:
     assert judged((9, 1, 1, b"x"), wrong) == ["dane-mismatch?"]
 
 
-def test_what_is_told() -> None:
+def test_claim_has_the_records_and_the_keys() -> None:
     diagnosis = diagnosed(evidence(answered(), answer=dns(tlsa=((3, 1, 1, b"\x01" * 32),), authenticated=True)))
     facts = proof(diagnosis, "dane-mismatch")
     assert facts["owner"] == "_443._tcp.www.example.org"

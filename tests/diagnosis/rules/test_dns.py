@@ -47,7 +47,7 @@ def test_the_extended_error_is_told() -> None:
     assert proof(diagnosis, "servfail")["extended_errors"] == [{"code": 22, "text": "no luck"}]
 
 
-def test_the_circle_is_shown() -> None:
+def test_loop_of_cnames_is_in_the_evidence() -> None:
     """The names of a loop stand in the order in which they lead around."""
     diagnosis = diagnosed(evidence(answer=dns(DnsStatus.SERVFAIL, loop=True, cname=("b.example", "www.example.org"))))
     assert "www.example.org -> b.example -> www.example.org" in diagnosis.diagnoses[0]["summary"]
@@ -91,11 +91,11 @@ def test_private_addresses_where_they_belong_say_nothing() -> None:
         ("nonsense", False),
     ],
 )
-def test_private_addresses(address: str, private: bool) -> None:
+def test_private_networks_are_known(address: str, private: bool) -> None:
     assert is_private(address) is private
 
 
-def test_public_names() -> None:
+def test_public_names_are_known() -> None:
     assert is_public_name("a.example.org") and is_public_name("example.org.")
     assert not any(
         map(is_public_name, ("localhost", "db.internal", "a.test", "printer.local", "b.HOME", "2001:db8::1"))

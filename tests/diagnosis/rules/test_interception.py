@@ -81,7 +81,7 @@ def test_never_on_an_estates_own_ca() -> None:
     assert said(ZSCALER, by=by, fleet=fleet(ZSCALER)) == said(ZSCALER, by=by)
 
 
-def test_the_fleets_word() -> None:
+def test_verdict_of_the_fleet_is_claimed() -> None:
     diagnosis = diagnosed(evidence(seen(PLAIN)), fleet=fleet(PLAIN))
     assert codes(diagnosis)[:2] == ["issuer-across-unrelated-names", "untrusted-root"]
     assert diagnosis.cause == "interception"
@@ -92,14 +92,14 @@ def test_the_fleets_word() -> None:
     assert "issuer-across-unrelated-names" not in said(PLAIN)
 
 
-def test_made_on_the_spot() -> None:
+def test_certificate_made_on_the_spot_confirms_a_product() -> None:
     leaf = pki.certificate(HOST, issuer=PLAIN).parsed
     assert made_on_the_spot(seen(PLAIN, spot=True), leaf)
     assert not made_on_the_spot(seen(PLAIN), leaf)
     assert not made_on_the_spot(at(answered([leaf.der])), leaf)
 
 
-def test_another_address_of_the_name() -> None:
+def test_another_address_with_a_trusted_certificate_is_claimed() -> None:
     boxed = answered([pki.certificate(HOST, issuer=PLAIN), PLAIN])
     both = evidence(at(boxed), at(answered(), "192.0.2.2"))
     diagnosis = diagnosed(both, verifier(public=True))
@@ -109,7 +109,7 @@ def test_another_address_of_the_name() -> None:
     assert "certificate-differs-by-path?" not in codes(diagnosed(both))
 
 
-def test_an_earlier_run() -> None:
+def test_earlier_run_with_a_trusted_certificate_is_claimed() -> None:
     earlier = Elsewhere("an earlier run", "ab" * 32, "CN=Public CA")
     boxed = answered([pki.certificate(HOST, issuer=BURP), BURP])
     diagnosis = diagnosed(replace(evidence(at(boxed)), elsewhere=(earlier,)))
@@ -124,7 +124,7 @@ def test_an_earlier_run() -> None:
     assert "certificate-differs-by-path?" not in codes(diagnosed(own, by))
 
 
-def test_portals() -> None:
+def test_pages_of_portals_are_claimed() -> None:
     portal = pki.certificate("login.hotel.example", issuer=root())
     seen = EndpointEvidence(
         "192.0.2.1",

@@ -14,7 +14,7 @@ def serving(*names: str, subject: str = "whatever", without: tuple[str, ...] = (
     return answered((certificate, issuing()))
 
 
-def test_other_names() -> None:
+def test_other_names_are_listed_by_nearness() -> None:
     """The nearest names show a typing error or another service."""
     diagnosis = diagnosed(serving("wwww.example.org", "mail.example.net"))
     assert codes(diagnosis) == ["name-not-in-san"]
@@ -24,7 +24,7 @@ def test_other_names() -> None:
     assert diagnosis.clients["go"].endswith("is valid for wwww.example.org, mail.example.net, not www.example.org")
 
 
-def test_the_same_for_any_name() -> None:
+def test_certificate_shown_for_any_name_is_the_default() -> None:
     """Asked for a name that cannot exist, the server shows the same certificate: its default one."""
     first = serving("default.example.org")
     assert first.flight is not None
@@ -33,7 +33,7 @@ def test_the_same_for_any_name() -> None:
     assert codes(diagnosis) == ["name-not-in-san", "default-certificate"]
 
 
-def test_another_one_for_any_name() -> None:
+def test_another_certificate_for_any_name_is_no_default() -> None:
     """It has chosen this certificate for this name: a wrong certificate, not a missing configuration."""
     seen = at(serving("other.example.org"), default_certificate=serving("default.example.org"))
     assert codes(diagnosed(evidence(seen))) == ["name-not-in-san"]
@@ -41,7 +41,7 @@ def test_another_one_for_any_name() -> None:
     assert codes(diagnosed(evidence(refused))) == ["name-not-in-san"]
 
 
-def test_a_wildcard_too_short() -> None:
+def test_wildcard_matches_one_label_only() -> None:
     """One label more than the asterisk covers, and the bare domain, which it does not cover either."""
     deep = diagnosed(evidence(serving("*.example.org"), of=target("a.b.example.org")))
     assert codes(deep) == ["wildcard-depth"]
@@ -51,7 +51,7 @@ def test_a_wildcard_too_short() -> None:
     assert "*.example.org" in bare.diagnoses[0]["summary"]
 
 
-def test_common_name_only() -> None:
+def test_name_in_the_common_name_alone_has_its_code() -> None:
     """OpenSSL, curl, Python, Java and GnuTLS still look at it; browsers and Go do not."""
     diagnosis = diagnosed(serving(subject="www.example.org", without=("san",)))
     assert codes(diagnosis) == ["common-name-only"]
@@ -59,7 +59,7 @@ def test_common_name_only() -> None:
     assert refusing == {"go", "chrome", "firefox"}
 
 
-def test_an_address() -> None:
+def test_address_is_compared_with_addresses() -> None:
     """An IP literal must stand in an iPAddress entry; each client has its own words for that."""
     diagnosis = diagnosed(evidence(serving("www.example.org"), of=target("192.0.2.1")))
     assert codes(diagnosis) == ["name-not-in-san"]

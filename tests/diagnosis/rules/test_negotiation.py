@@ -93,7 +93,7 @@ def test_sha1_preferred_but_not_alone() -> None:
     assert codes(diagnosed(evidence(at(answered(**SHA1), no_sha1=answered())))) == []
 
 
-def test_sni_needed() -> None:
+def test_server_that_needs_sni_is_noted() -> None:
     diagnosis = diagnosed(evidence(at(answered(), no_sni=alerted(112, sni=None))))
     assert codes(diagnosis) == ["sni-required."]
     assert diagnosis.outcome == "ok"
@@ -108,7 +108,7 @@ def test_no_certificate_and_a_wrong_key() -> None:
     assert codes(diagnosed(answered(finished_valid=False))) == ["malformed-handshake"]
 
 
-def test_enumeration() -> None:
+def test_enumerated_weaknesses_are_claimed() -> None:
     """What a server accepts beyond need: old versions and weak suites warn, TLS 1.3 alone is a note."""
     accepted = {0x0304: (0x1301,), 0x0303: (0xC02F, 0x009C, 0x000A), 0x0301: (0x000A,), 0x0300: ()}
     diagnosis = diagnosed(evidence(at(answered(), accepted=accepted)))

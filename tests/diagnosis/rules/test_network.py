@@ -22,7 +22,7 @@ V6 = "2001:db8::1"
         (Failure.CONNECT_ERROR, "network-unreachable"),
     ],
 )
-def test_no_connection(failure: Failure, code: str) -> None:
+def test_each_failure_to_connect_has_its_code(failure: Failure, code: str) -> None:
     """Each way of not connecting has its code; browsers and libraries all fail."""
     diagnosis = diagnosed(failed(failure, stage=Stage.CONNECT, detail="EPERM"))
     assert codes(diagnosis) == [code]
@@ -31,7 +31,7 @@ def test_no_connection(failure: Failure, code: str) -> None:
     assert diagnosis.diagnoses[0]["endpoints"] == ["192.0.2.1"]
 
 
-def test_every_address_dead() -> None:
+def test_target_without_reachable_address_fails() -> None:
     """Two addresses, both dead in ways of their own: two errors, each with its address."""
     diagnosis = diagnosed(
         evidence(

@@ -23,7 +23,7 @@ def test_said_with_the_fleets_word_and_the_targets_own_urls() -> None:
     assert "3 unrelated hosts" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_not_said_otherwise() -> None:
+def test_without_verdict_or_urls_there_is_no_claim() -> None:
     assert "revocation-blocked?" not in codes(diagnosed(replace(evidence(answered()), revocation=(BLOCKED,))))
     assert codes(diagnosed(evidence(answered()), fleet=FLEET)) == []
     answer = replace(BLOCKED, blocked=False)

@@ -103,7 +103,7 @@ def test_the_first_change_that_helps_names_the_cause(
     assert any(text != "ok" for text in diagnosis.clients.values())
 
 
-def test_what_was_tried_stands_in_the_evidence() -> None:
+def test_evidence_has_what_was_tried() -> None:
     """A reader can follow the reasoning: each question with its answer in one word."""
     seen = at(HANDSHAKE_FAILURE, everything=alerted(71), no_sni=failed(Failure.RESET, sni=None))
     facts = proof(diagnosed(evidence(seen)), "handshake-failure")
@@ -145,7 +145,7 @@ def test_no_sni_is_no_evidence_where_none_was_sent() -> None:
         (None, "192.0.2.1 port 443 answers with something that is not TLS (first bytes 0102)."),
     ],
 )
-def test_plaintext(recognised: str | None, summary: str) -> None:
+def test_plaintext_is_recognised(recognised: str | None, summary: str) -> None:
     """Something that is no TLS record: recognised or not, with its first bytes."""
     diagnosis = diagnosed(failed(Failure.PLAINTEXT, recognised=recognised, first_bytes=b"\x01\x02"))
     assert codes(diagnosis) == ["plaintext-on-tls-port"]
@@ -164,7 +164,7 @@ def test_plaintext(recognised: str | None, summary: str) -> None:
         (Failure.RESET, "starttls-not-offered"),
     ],
 )
-def test_starttls(failure: Failure, code: str) -> None:
+def test_failures_of_starttls_have_their_codes(failure: Failure, code: str) -> None:
     """The opening dialogue fails: the server's own words are told, and browsers are not asked."""
     probe = failed(failure, stage=Stage.STARTTLS, detail="454 not now", sni="mx.example.org")
     diagnosis = diagnosed(evidence(probe, of=target("mx.example.org", protocol="smtp", port=25)))

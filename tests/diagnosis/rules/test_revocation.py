@@ -42,7 +42,7 @@ def asked(
 # --- staples -----------------------------------------------------------------------------------------
 
 
-def test_a_good_staple_is_nothing_to_speak_of() -> None:
+def test_good_staple_gives_no_claim() -> None:
     assert codes(diagnosed(stapling(made.ocsp(leaf(), issuing())))) == []
     assert codes(diagnosed(stapling(made.ocsp(demanding(), issuing()), demanding()))) == []
 
@@ -142,7 +142,7 @@ def test_no_verdict_where_nobody_is_known_who_signed() -> None:
 # --- must-staple -------------------------------------------------------------------------------------
 
 
-def test_must_staple() -> None:
+def test_missing_staple_of_must_staple_is_claimed() -> None:
     diagnosis = diagnosed(stapling(None, demanding()))
     assert codes(diagnosis) == ["must-staple-missing"]
     assert proof(diagnosis, "must-staple-missing")["stapled"] is False
@@ -166,7 +166,7 @@ def test_must_staple_is_the_leafs_matter() -> None:
 # --- answers -----------------------------------------------------------------------------------------
 
 
-def test_revoked_says_a_responder() -> None:
+def test_responder_that_says_revoked_is_claimed() -> None:
     diagnosis = asked(said("revoked", revoked_at=NOW - DAY, reason="superseded", this_update=NOW, responder="CN=R"))
     assert codes(diagnosis) == ["revoked-ocsp"] and diagnosis.outcome == "fail"
     facts = proof(diagnosis, "revoked-ocsp")
@@ -179,7 +179,7 @@ def test_revoked_says_a_responder() -> None:
     assert "OCSP responder http://ocsp.test/" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_revoked_wins() -> None:
+def test_revoked_answer_wins_over_good_ones() -> None:
     good_staple = stapling(made.ocsp(leaf(), issuing()))
     both = asked(said("good"), said("revoked", "crl", revoked_at=NOW - DAY), probe=good_staple)
     assert codes(both) == ["revoked-crl"]
@@ -199,7 +199,7 @@ def test_answers_about_others_do_not_count() -> None:
     assert codes(asked(said("revoked", of=leaf("other.example")))) == []
 
 
-def test_unknown() -> None:
+def test_certificate_without_any_answer_is_unknown() -> None:
     diagnosis = asked(
         said("unavailable", error="connection refused", blocked=True),
         said("invalid", "crl", error="its signature does not verify with the issuer's key"),
@@ -237,7 +237,7 @@ def test_an_expired_certificate_is_not_revoked() -> None:
 # --- what may be asked, and who refuses --------------------------------------------------------------
 
 
-def test_modes() -> None:
+def test_option_decides_what_is_looked_at() -> None:
     probe = stapling(made.ocsp(leaf(), issuing(), "revoked"))
     answers = said("revoked", "crl")
     assert codes(asked(answers, probe=probe, revocation="off")) == []
@@ -247,7 +247,7 @@ def test_modes() -> None:
     assert codes(asked(said("unavailable", error="x"), revocation="staple")) == []
 
 
-def test_of_other_protocols_nobody_asks() -> None:
+def test_other_protocols_only_get_warnings() -> None:
     mail = target(protocol="smtp", port=25)
     staple = stapling(made.ocsp(demanding(), issuing(), "revoked"), demanding())
     diagnosis = asked(said("revoked", "crl", of=demanding()), probe=staple, of=mail)

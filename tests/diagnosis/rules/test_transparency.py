@@ -56,7 +56,7 @@ def said(
     return diagnosed(seen, verifier(public=public), transparency=list_ or by())
 
 
-def test_in_order() -> None:
+def test_enough_valid_scts_give_no_claim() -> None:
     for logs in ([ARGON, YETI], [ARGON, TILES], [ARGON, XENON, YETI]):
         diagnosis = said(leaf(*logs))
         assert codes(diagnosis) == [] and diagnosis.outcome == "ok"
@@ -78,7 +78,7 @@ def test_only_browsers_ask(protocol: str, mark: str) -> None:
     assert diagnosis.cause == ("certificate-transparency" if not mark else None)
 
 
-def test_too_few() -> None:
+def test_too_few_scts_are_claimed_with_who_refuses() -> None:
     diagnosis = said(leaf(ARGON))
     assert codes(diagnosis) == ["too-few-scts"]
     facts = proof(diagnosis, "too-few-scts")
@@ -112,7 +112,7 @@ def test_static_logs_alone_are_not_enough_for_apple() -> None:
     assert diagnosis.clients.get("chrome", "ok") == "ok"
 
 
-def test_unknown_logs() -> None:
+def test_unknown_log_is_claimed() -> None:
     diagnosis = said(leaf(ARGON, YETI, STRANGER))
     assert codes(diagnosis) == ["unknown-log?"] and diagnosis.outcome == "warn"
     assert proof(diagnosis, "unknown-log")["logs"] == [proof(diagnosis, "unknown-log")["log_id"]]
@@ -135,7 +135,7 @@ def test_a_damaged_list_refuses_nobody(changes: dict[str, Any]) -> None:
     assert proof(diagnosis, "too-few-scts")["log_list_damaged"] is True
 
 
-def test_retired_logs() -> None:
+def test_retired_log_is_claimed_unless_the_sct_counts() -> None:
     diagnosis = said(leaf(ARGON, YETI, OLD))
     assert codes(diagnosis) == ["log-retired?"]
     assert proof(diagnosis, "log-retired")["log"] == "Old"
@@ -151,7 +151,7 @@ def test_logs_that_nobody_has_accepted_yet_do_no_harm() -> None:
     assert codes(said(leaf(ARGON, TEST))) == ["too-few-scts", "log-retired?"]
 
 
-def test_bad_signatures() -> None:
+def test_sct_that_does_not_verify_is_claimed() -> None:
     assert codes(said(leaf(ARGON, YETI, spoil=[YETI]))) == ["too-few-scts", "sct-invalid"]
     # browsers pass over it where the others are enough
     diagnosis = said(leaf(ARGON, YETI, XENON, spoil=[XENON]))
@@ -159,16 +159,16 @@ def test_bad_signatures() -> None:
     assert "does not verify" in diagnosis.diagnoses[0]["summary"]
 
 
-def test_what_cannot_be_read() -> None:
+def test_sct_that_cannot_be_read_is_claimed() -> None:
     broken = pki.certificate(HOST, issuer=issuing(), extra=[extension(b"\0\1")])
     assert codes(said(broken)) == ["too-few-scts", "sct-invalid"]
 
 
-def test_times_that_lie_ahead() -> None:
+def test_sct_of_the_future_does_not_count() -> None:
     assert codes(said(leaf(ARGON, YETI, times={YETI: NOW + 60}))) == ["too-few-scts", "sct-invalid"]
 
 
-def test_beside_the_certificate() -> None:
+def test_scts_of_handshake_and_staple_count() -> None:
     bare = pki.certificate(HOST, issuer=issuing(), serial=0x77)
     scts = tuple(log.sct(x509_entry(bare.der), NOW - DAY) for log in (ARGON, YETI))
     assert codes(said(bare, scts=scts)) == []
