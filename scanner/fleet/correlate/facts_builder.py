@@ -1,6 +1,6 @@
 """Puts together the facts of one target, from whatever source: evidence and verdicts, or an older finding.
 
-Nothing of trust is loaded here, so that reading statistics does not load it.
+It imports nothing of ``scanner.trust`` and ``scanner.x509``, so that statistics are read without loading cryptography.
 """
 
 from __future__ import annotations
