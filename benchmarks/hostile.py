@@ -53,7 +53,7 @@ from scanner.x509.ocsp_request import digest, key_bits
 from tests.helpers import pki
 from tests.helpers.pki import Issued, name, network, tlv
 
-# A message of the TLS handshake has no more (``scanner.tls.record_layer.MAX_MESSAGE``).
+# A message of the TLS handshake has no more (``scanner.tls.handshake.MAX_MESSAGE``).
 BYTES: Final = 255 << 10
 HOST: Final = "h0.fleet0.example"
 ROOT: Final = pki.root("Benchmark Root")
@@ -307,8 +307,7 @@ def _records(record: bytes) -> Callable[[], object]:
     def read() -> None:
         buffer = RecordBuffer()
         for at in range(0, len(data), 1400):
-            buffer.feed(data[at : at + 1400])
-            while buffer.next_untrusted() is not None:
+            for _ in buffer.split_untrusted(data[at : at + 1400]):
                 pass
 
     return _swallow(read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import orjson
@@ -40,15 +40,6 @@ class Fragments:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def all_of(self, certificates: Sequence[Certificate]) -> list[Any]:
-        """Return the records of certificates that are all different."""
-        kept = self._kept
-        found: list[Any] = []
-        for certificate in certificates:
-            known = kept.get(certificate.sha256)
-            found.append(self._first_or_second(certificate) if known is None else known[0])
-        return found
-
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """Return the record of ``certificate``: JSON without its DER if it was met before."""
         known = self._kept.get(certificate.sha256)
@@ -80,12 +71,16 @@ class Certificates:
 
     def sent(self, certificate: Certificate) -> str:
         """Add a certificate that was sent. Return its SHA-256."""
-        sha256 = certificate.sha256
-        if sha256 not in self._records:
-            fragments = self._fragments
-            record: Any = describe(certificate, with_der=True) if fragments is None else fragments.of(certificate)
-            self._records[sha256] = record
-        return sha256
+        self.all_sent((certificate,))
+        return certificate.sha256
+
+    def all_sent(self, certificates: Iterable[Certificate]) -> None:
+        """Add certificates that were sent."""
+        records, fragments = self._records, self._fragments
+        for certificate in certificates:
+            if certificate.sha256 not in records:
+                record: Any = describe(certificate, with_der=True) if fragments is None else fragments.of(certificate)
+                records[certificate.sha256] = record
 
     def sent_bytes(self, data: bytes) -> str:
         """Add what was sent as a certificate, whether or not it is one. Return its SHA-256."""

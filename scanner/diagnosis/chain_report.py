@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from scanner.diagnosis.case import Case
+from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainReport, ChainSetting, part_of
 from scanner.diagnosis.rules.certificate import certificate_claims
@@ -60,7 +60,7 @@ def _setting(case: Case) -> ChainSetting:
         () if flight is None else flight.scts,
         evidence.revocation,
         evidence.issuers,
-        case.browsers,
+        evidence.target.protocol in BROWSER_PROTOCOLS,
         endpoint.probe.failure is None and first is not None,
         first is not None and first.negotiation.cipher in RSA_KX,
         bool(endpoint.followups) and has_another_key(endpoint),

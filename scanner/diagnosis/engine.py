@@ -34,6 +34,7 @@ from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.chain_report import ask, chain_report, plain_claims
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.conclusion import Conclusion, Entry, conclude, conclude_chain, merge, without_words
+from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
@@ -72,7 +73,7 @@ Rule = Callable[[Case], Iterable[Claim]]
 # Rules on one address, by what they look at.
 # A first connection that came to nothing.
 OF_FAILURE: Final[tuple[Rule, ...]] = (connect_claims, refusal_claims)
-# Certificates that no public CA vouches for, or that are not for the name.
+# Certificates that something in between may have made, or that are not for the name.
 OF_STRANGERS: Final[tuple[Rule, ...]] = (interception_claims, name_claims)
 # Further connections, and handshakes that were completed.
 OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, client_auth_claims)
@@ -202,7 +203,7 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
     if probe.failure is not None and not claims and case.evidence.doubt is None:
         for rule in OF_FAILURE:
             ask(claims, failed, rule, case)
-    if unreachable(endpoint):
+    if probe.failure is not None and unreachable(endpoint):
         return claims
     if first is not None and probe.failure is None and first.negotiation.dh_bits is not None:
         ask(claims, failed, group_claims, first.negotiation)
@@ -216,7 +217,7 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
         report = case.report = chain_report(case, verdict)
         claims += report.claims
         failed += report.failed
-        if not verdict.publicly_trusted or (verdict.name is not None and not verdict.name.matches):
+        if (case.part or part_of(verdict)).is_strange or (verdict.name is not None and not verdict.name.matches):
             for rule in OF_STRANGERS:
                 ask(claims, failed, rule, case)
     if endpoint.followups or endpoint.completions or endpoint.accepted is not None:

@@ -27,6 +27,7 @@ from scanner.diagnosis.claim import Claim
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
 from scanner.model.findings import CertificateSource, EndpointRecord, TrustRecord
+from scanner.trust.interceptors import by_issuer
 from scanner.trust.transparency import Transparency, TransparencyVerdict
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 from scanner.x509.certificate import Certificate
@@ -88,10 +89,21 @@ class ChainReport:
 
 class ChainPart:
     """What findings say of one chain. ``sent`` is its DER, ``certificates`` what was sent, both empty where something of it cannot
-    be parsed; ``completing`` are certificates that a path needed and the server did not send.
+    be parsed; ``completing`` are certificates that a path needed and the server did not send. ``is_strange``: something in
+    between may have made the chain.
     """
 
-    __slots__ = ("certificates", "chain", "completing", "facts", "facts_record", "reports", "sent", "trust")
+    __slots__ = (
+        "certificates",
+        "chain",
+        "completing",
+        "facts",
+        "facts_record",
+        "is_strange",
+        "reports",
+        "sent",
+        "trust",
+    )
 
     def __init__(self, verdict: ChainVerdict) -> None:
         sent = [certificate for certificate in verdict.sent if certificate is not None]
@@ -99,6 +111,11 @@ class ChainPart:
         self.sent = tuple([certificate.der for certificate in sent]) if whole else ()
         self.certificates = tuple(sent) if whole else ()
         self.chain = [certificate.sha256 for certificate in sent]
+        # no public CA is involved, and no store trusts it, or the issuer is a known interceptor: not a private CA's many
+        self.is_strange = not verdict.publicly_trusted and (
+            not verdict.trusted
+            or (verdict.leaf is not None and by_issuer(verdict.leaf.issuer_name.attributes) is not None)
+        )
         self.trust = trust_records(verdict)
         self.completing = _completing(verdict)
         # what answers on revocation, at one second, tell the fleet; and facts as a finding holds them

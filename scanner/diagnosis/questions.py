@@ -279,15 +279,13 @@ def _completion(
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
-        if thorough or _in_doubt(target, verdict, wants_date):
+        if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
     return None
 
 
-def _in_doubt(target: Target, verdict: ChainVerdict | None, wants_date: Callable[[str], bool] | None) -> bool:
+def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:
     """Return True if an HTTP answer may explain what is wrong with the certificates."""
-    if verdict is None or verdict.is_clean:
-        return False
     if target.sni is not None and verdict.name is not None and verdict.name.code == "name-not-in-san":
         return True
     codes = {problem.code for problem in verdict.leaf_problems}

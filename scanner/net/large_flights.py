@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from scanner.tls.record_layer import MAX_FLIGHT
+from scanner.tls.handshake import MAX_FLIGHT
 
 # Bytes that every flight may have without a slot.
 LONG: Final = 32 << 10

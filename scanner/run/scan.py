@@ -262,7 +262,7 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        if self._load is not None and not all(verdict is None or verdict.is_clean for verdict in verdicts):
+        if self._load is not None and [verdict for verdict in verdicts if verdict is not None and not verdict.is_clean]:
             await self._read_ahead()
         self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:

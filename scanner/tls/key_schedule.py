@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from scanner.tls.wire import DecodeError
+from scanner.tls.wire import DecodeError, vector8
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -50,22 +50,18 @@ class Secret:
         self._outer = hash(padded.translate(_OUTER))
 
     def mac(self, message: bytes) -> bytes:
-        """Return the HMAC of ``message``. With this secret as the salt, that is HKDF-Extract."""
+        """Return the HMAC of ``message``. With this secret as the salt, that is HKDF-Extract; of a ``hkdf_label``, HKDF-Expand."""
         inner = self._inner.copy()
         inner.update(message)
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()
 
-    def expand(self, info: bytes, length: int) -> bytes:
-        """Return HKDF-Expand of at most one hash length. With ``hkdf_label`` as ``info``, that is HKDF-Expand-Label."""
-        return self.mac(info + b"\x01")[:length]  # the counter of the first and only block
 
-
-def hkdf_label(name: str, length: int, context_length: int = 0) -> bytes:
-    """Return an HkdfLabel (RFC 8446 section 7.1) up to its context, which the caller appends."""
+def hkdf_label(name: str, length: int, context: bytes = b"") -> bytes:
+    """Return an HkdfLabel (RFC 8446 section 7.1) and the counter of the first and only block: what HKDF-Expand-Label hashes."""
     full = b"tls13 " + name.encode()
-    return length.to_bytes(2, "big") + bytes((len(full),)) + full + bytes((context_length,))
+    return length.to_bytes(2, "big") + vector8(full) + vector8(context) + b"\x01"
 
 
 class Tls13Suite:
@@ -91,9 +87,10 @@ class Tls13Suite:
         size = len(empty)
         early = Secret(Secret(bytes(size), hash).mac(bytes(size)), hash)  # no PSK
         # of the Handshake Secret
-        self.salt = Secret(early.expand(hkdf_label("derived", size, size) + empty, size), hash)
-        self.server_label = hkdf_label("s hs traffic", size, size)
-        self.client_label = hkdf_label("c hs traffic", size, size)
+        self.salt = Secret(early.mac(hkdf_label("derived", size, empty)), hash)
+        # up to the context, the hash of the hellos, which the counter follows
+        self.server_label = hkdf_label("s hs traffic", size, empty).removesuffix(empty + b"\x01")
+        self.client_label = hkdf_label("c hs traffic", size, empty).removesuffix(empty + b"\x01")
         self.finished_label = hkdf_label("finished", size)
         self.key_label = hkdf_label("key", key_length)
         self.iv_label = hkdf_label("iv", IV_LENGTH)
@@ -109,22 +106,21 @@ SUITES: Final = {
 class HandshakeKeys:
     """Keys of one handshake, from the shared secret and the hash of ClientHello..ServerHello."""
 
-    __slots__ = ("_handshake", "_hello_hash", "_server", "_suite")
+    __slots__ = ("_context", "_handshake", "_server", "_suite")
 
     def __init__(self, suite: int, shared_secret: bytes, hello_hash: bytes) -> None:
         self._suite = parts = SUITES[suite]
-        self._hello_hash = hello_hash
+        self._context = hello_hash + b"\x01"
         self._handshake = Secret(parts.salt.mac(shared_secret), parts.hash)
         self._server = self._traffic_secret(parts.server_label)
 
     def _traffic_secret(self, label: bytes) -> Secret:
-        secret = self._handshake.expand(label + self._hello_hash, len(self._hello_hash))
-        return Secret(secret, self._suite.hash)
+        return Secret(self._handshake.mac(label + self._context), self._suite.hash)
 
     def _protection(self, traffic: Secret) -> RecordProtection:
         parts = self._suite
-        key = traffic.expand(parts.key_label, parts.key_length)
-        return RecordProtection(parts.aead(key), traffic.expand(parts.iv_label, IV_LENGTH))
+        key = traffic.mac(parts.key_label)[: parts.key_length]
+        return RecordProtection(parts.aead(key), traffic.mac(parts.iv_label)[:IV_LENGTH])
 
     def server_protection(self) -> RecordProtection:
         """Return the protection of what the server sends until its Finished."""
@@ -136,7 +132,7 @@ class HandshakeKeys:
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
         """Return the verify_data that the server's Finished must hold (RFC 8446 section 4.4.4)."""
-        finished_key = self._server.expand(self._suite.finished_label, len(transcript_hash))
+        finished_key = self._server.mac(self._suite.finished_label)
         return Secret(finished_key, self._suite.hash).mac(transcript_hash)
 
 

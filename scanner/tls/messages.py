@@ -14,12 +14,15 @@ from msgspec import Struct
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.offers import TLS12, TLS13
-from scanner.tls.wire import DecodeError, Reader, whole_vector
+from scanner.tls.wire import DecodeError, Reader, code_and_vector, whole_vector
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
 # type and length
 _EXTENSION_HEADER: Final = struct.Struct(">HH").unpack_from
+# of a ServerHello: version, random and length of the session id, which comes next; then suite and compression
+_HELLO_START: Final = struct.Struct(">H32sB").unpack_from
+_HELLO_CHOICE: Final = struct.Struct(">HB").unpack_from
 
 
 class ServerHello(Struct, frozen=True):
@@ -58,33 +61,34 @@ def extensions_untrusted(block: bytes, what: str) -> dict[int, bytes]:
 
 def server_hello_untrusted(body: bytes) -> ServerHello:
     """Decode a ServerHello of SSL 3.0 to TLS 1.3."""
-    reader = Reader(body, "ServerHello")
-    version = reader.number(2)
-    random = reader.take(32)
-    session_id = reader.vector(1)
-    if len(session_id) > 32:
-        raise reader.error("session id of more than 32 bytes")
-    suite = reader.number(2)
-    compression = reader.number(1)
+    what, end = "ServerHello", len(body)
+    if end < 35:
+        if 2 <= end < 34:
+            raise DecodeError(what, f"32 bytes wanted, {end - 2} left", 2)
+        raise DecodeError(what, "ends early", 0 if end < 2 else 34)
+    version, random, size = _HELLO_START(body)
+    at = 35 + size
+    if at > end:
+        raise DecodeError(what, f"{size} bytes wanted, {end - 35} left", 35)
+    if size > 32:
+        raise DecodeError(what, "session id of more than 32 bytes", at)
+    if at + 3 > end:
+        raise DecodeError(what, "ends early", at + 2 if at + 2 == end else at)
+    suite, compression = _HELLO_CHOICE(body, at)
     extensions = {}
-    if reader.position < reader.end:
-        extensions = extensions_untrusted(reader.vector(2), "ServerHello extensions")
-        reader.done()
+    if at + 3 < end:
+        extensions = extensions_untrusted(whole_vector(body, 2, what, at + 3), "ServerHello extensions")
     selected = extensions.get(c.EXT_SUPPORTED_VERSIONS)
     if selected is not None:
         if len(selected) != 2:
-            raise reader.error("supported_versions is not one version")
+            raise DecodeError(what, "supported_versions is not one version", end)
         version = int.from_bytes(selected, "big")
-    return ServerHello(version, random, session_id, suite, compression, extensions)
+    return ServerHello(version, random, body[35:at], suite, compression, extensions)
 
 
 def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
     """Return (group, key_exchange) of a ServerHello's key_share."""
-    reader = Reader(body, "key_share")
-    group = reader.number(2)
-    share = reader.vector(2)
-    reader.done()
-    return group, share
+    return code_and_vector(body, "key_share")
 
 
 def retry_group_untrusted(body: bytes) -> int:
@@ -139,31 +143,28 @@ def sct_list_untrusted(body: bytes) -> tuple[bytes, ...]:
     return _vectors_untrusted(whole_vector(body, 2, what), what)
 
 
-class CertificateMessage(Struct, frozen=True):
-    """Certificates as sent, leaf first. ``leaf_extensions`` are those of the leaf's entry (TLS 1.3 only)."""
+def certificate_untrusted(body: bytes, *, tls13: bool) -> tuple[tuple[bytes, ...], dict[int, bytes]]:
+    """Return (certificates as sent, extensions of the leaf's entry) of a Certificate message.
 
-    certificates: tuple[bytes, ...]
-    leaf_extensions: dict[int, bytes]
-
-
-def certificate_untrusted(body: bytes, *, tls13: bool) -> CertificateMessage:
-    """Decode a Certificate of TLS 1.3 (RFC 8446 section 4.4.2) or of TLS <= 1.2 (RFC 5246 section 7.4.2)."""
-    reader = Reader(body, "Certificate")
-    if tls13 and reader.vector(1):
+    Before TLS 1.3 (RFC 8446 section 4.4.2) there is no request context, and entries have no extensions (RFC 5246 section 7.4.2).
+    """
+    what = "Certificate"
+    if tls13 and body[:1] != b"\x00":
+        reader = Reader(body, what)
+        reader.vector(1)
         raise reader.error("request context is not empty")
-    entries = Reader(reader.vector(3), "Certificate")
-    reader.done()
+    entries = Reader(whole_vector(body, 3, what, 1 if tls13 else 0), what)
     certificates: list[bytes] = []
     leaf_extensions: dict[int, bytes] = {}
     while entries.position < entries.end:
         if len(certificates) == MAX_CERTIFICATES:
             raise entries.error(f"more than {MAX_CERTIFICATES} certificates")
         certificates.append(entries.vector(3))
-        if tls13:
-            extensions = extensions_untrusted(entries.vector(2), "CertificateEntry extensions")
+        if tls13 and (block := entries.vector(2)):
+            extensions = extensions_untrusted(block, "CertificateEntry extensions")
             if len(certificates) == 1:
                 leaf_extensions = extensions
-    return CertificateMessage(tuple(certificates), leaf_extensions)
+    return tuple(certificates), leaf_extensions
 
 
 def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthRequest:
@@ -191,11 +192,7 @@ def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthReques
 
 def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
     """Return (scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
-    reader = Reader(body, "CertificateVerify")
-    scheme = reader.number(2)
-    signature = reader.vector(2)
-    reader.done()
-    return scheme, signature
+    return code_and_vector(body, "CertificateVerify")
 
 
 class ServerKeyExchange(Struct, frozen=True):

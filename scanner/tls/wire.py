@@ -80,16 +80,24 @@ class Reader:
             raise self.error(f"{self.end - self.position} bytes left over")
 
 
-def whole_vector(data: bytes, width: int, what: str) -> bytes:
-    """Return the content of a vector that fills ``data`` exactly. Raises ``DecodeError``."""
-    size, left = _number(data[:width]), len(data) - width
+def whole_vector(data: bytes, width: int, what: str, at: int = 0) -> bytes:
+    """Return the content of a vector that fills ``data`` exactly, from the offset ``at``. Raises ``DecodeError``."""
+    start = at + width
+    size, left = _number(data[at:start]), len(data) - start
     if size != left:
         if left < 0:
-            raise DecodeError(what, "ends early", 0)
+            raise DecodeError(what, "ends early", at)
         if size > left:
-            raise DecodeError(what, f"{size} bytes wanted, {left} left", width)
-        raise DecodeError(what, f"{left - size} bytes left over", width + size)
-    return data[width:]
+            raise DecodeError(what, f"{size} bytes wanted, {left} left", start)
+        raise DecodeError(what, f"{left - size} bytes left over", start + size)
+    return data[start:]
+
+
+def code_and_vector(data: bytes, what: str) -> tuple[int, bytes]:
+    """Return a 16-bit code point and the content of the vector behind it, which fills the rest. Raises ``DecodeError``."""
+    if len(data) < 2:
+        raise DecodeError(what, "ends early", 0)
+    return _number(data[:2]), whole_vector(data, 2, what, 2)
 
 
 def u16(value: int) -> bytes:

@@ -88,11 +88,3 @@ def test_a_certificate_that_was_sent_has_no_source() -> None:
     certificates.sent(other.parsed)
     certificates.further_bytes(other.der, "run")
     assert "source" not in written(certificates)[0]
-
-
-def test_all_of_returns_what_of_returns_for_each() -> None:
-    at_once, one_by_one = Fragments(), Fragments()
-    both = (leaf().parsed, issuing().parsed)
-    for _ in range(3):
-        expected = [one_by_one.of(certificate) for certificate in both]
-        assert orjson.dumps(at_once.all_of(both)) == orjson.dumps(expected)

@@ -9,8 +9,8 @@ from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
 from scanner.model.evidence import Failure, Probe
 from scanner.net.large_flights import COPIES, FEWEST, LONG, MOST, LargeFlights, places_for
 from scanner.net.probe import Prober, Timing
+from scanner.tls.handshake import MAX_FLIGHT
 from scanner.tls.offers import MODERN
-from scanner.tls.record_layer import MAX_FLIGHT
 from tests.net.scripted import HOST, Peer, serving
 from tests.tls.peers import public_key_of
 

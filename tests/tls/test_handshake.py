@@ -28,7 +28,7 @@ from scanner.tls.events import (
     PeerClosed,
     State,
 )
-from scanner.tls.handshake import MAX_WARNING_ALERTS, ClientHandshake
+from scanner.tls.handshake import MAX_MESSAGE, MAX_WARNING_ALERTS, ClientHandshake
 from scanner.tls.hello import HelloTemplate
 from scanner.tls.key_share import KeyMaterial
 from tests.tls.peers import (
@@ -328,6 +328,14 @@ BROKEN = {
     "an alert of three bytes": ([record(21, b"\x02\x28\x00")], "3 bytes instead of 2"),
     "application data": ([record(23, b"hi")], "content type 23"),
     "an empty handshake record": ([record(22, b"")], "empty handshake record"),
+    "an oversized message, at its header": (
+        [record(22, b"\x02" + (MAX_MESSAGE + 1).to_bytes(3, "big"))],
+        "message of 262145 bytes",
+    ),
+    "an oversized message after a good one": (
+        [record(22, server_hello() + b"\x0b" + (MAX_MESSAGE + 1).to_bytes(3, "big"))],
+        "message of 262145 bytes",
+    ),
     "change_cipher_spec first": ([record(20, b"\x01")], "before the server's flight"),
     "change_cipher_spec of two bytes": ([record(20, b"\x01\x01")], "is not the one byte"),
     "a certificate first": ([record(22, message(11, b"\x00\x00\x00"))], "awaiting SERVER_HELLO"),

@@ -8,8 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from scanner.tls import constants as c
 from scanner.tls.events import AlertReceived, Broken, Event, FlightComplete
-from scanner.tls.handshake import ClientHandshake
-from scanner.tls.record_layer import MAX_FLIGHT
+from scanner.tls.handshake import MAX_FLIGHT, ClientHandshake
 from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector16
 from tests.fuzz.flights import Flight, modern, new_client
@@ -40,6 +39,12 @@ def test_a_handshake_message_in_the_clear_after_the_hello_is_refused() -> None:
     conn, last = last_event(flight, hello(flight) + b"".join(record(c.HANDSHAKE, each) for each in flight.inner))
     assert last == Broken("record: handshake message in the clear after ServerHello at byte 0")
     assert seen(conn).certificates == ()
+
+
+def test_unencrypted_data_after_the_hello_in_its_record_is_refused() -> None:
+    flight = modern()
+    _, last = last_event(flight, record(c.HANDSHAKE, flight.clear[0] + b"\x08"))
+    assert last == Broken("handshake: unencrypted data follows ServerHello at byte 0")
 
 
 def test_an_alert_in_the_clear_after_the_hello_is_read() -> None:

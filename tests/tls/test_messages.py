@@ -51,22 +51,19 @@ def test_the_hello_retry_request_of_the_trace() -> None:
 
 
 def test_the_certificate_of_the_trace() -> None:
-    message = m.certificate_untrusted(SIMPLE["certificate"][4:], tls13=True)
-    assert len(message.certificates) == 1
-    assert len(message.certificates[0]) == 432
-    assert message.leaf_extensions == {}
+    certificates, leaf_extensions = m.certificate_untrusted(SIMPLE["certificate"][4:], tls13=True)
+    assert [len(each) for each in certificates] == [432]
+    assert leaf_extensions == {}
 
 
 def test_a_certificate_message_may_be_empty() -> None:
-    assert m.certificate_untrusted(vector24(b""), tls13=False).certificates == ()
-    assert m.certificate_untrusted(b"\x00" + vector24(b""), tls13=True).certificates == ()
+    assert m.certificate_untrusted(vector24(b""), tls13=False) == ((), {})
+    assert m.certificate_untrusted(b"\x00" + vector24(b""), tls13=True) == ((), {})
 
 
 def test_only_the_extensions_of_the_leaf_are_kept() -> None:
     body = vector24(b"leaf") + vector16(b"\x00\x12" + vector16(b"scts")) + vector24(b"ca") + vector16(b"")
-    message = m.certificate_untrusted(b"\x00" + vector24(body), tls13=True)
-    assert message.certificates == (b"leaf", b"ca")
-    assert message.leaf_extensions == {18: b"scts"}
+    assert m.certificate_untrusted(b"\x00" + vector24(body), tls13=True) == ((b"leaf", b"ca"), {18: b"scts"})
 
 
 def test_the_number_of_certificates_is_bounded() -> None:
@@ -77,6 +74,30 @@ def test_the_number_of_certificates_is_bounded() -> None:
 def test_an_extension_that_comes_twice_is_refused() -> None:
     with pytest.raises(DecodeError, match="comes twice"):
         m.encrypted_extensions_untrusted(vector16((b"\x00\x10" + vector16(b"")) * 2))
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"\x03", "ends early at byte 0"),
+        (b"\x03\x03" + bytes(31), "32 bytes wanted, 31 left at byte 2"),
+        (b"\x03\x03" + bytes(32), "ends early at byte 34"),
+        (b"\x03\x03" + bytes(32) + b"\x09abc", "9 bytes wanted, 3 left at byte 35"),
+        (b"\x03\x03" + bytes(32) + vector8(b"x" * 33), "session id of more than 32 bytes at byte 68"),
+        (b"\x03\x03" + bytes(33) + b"\x13", "ends early at byte 35"),
+        (b"\x03\x03" + bytes(33) + b"\x13\x01", "ends early at byte 37"),
+        (b"\x03\x03" + bytes(33) + b"\x13\x01\x00\x00", "ends early at byte 38"),
+        (b"\x03\x03" + bytes(33) + b"\x13\x01\x00" + vector16(b"") + b"x", "1 bytes left over at byte 40"),
+        (
+            b"\x03\x03" + bytes(33) + b"\x13\x01\x00" + vector16(b"\x00\x2b" + vector16(b"\x03")),
+            "supported_versions is not one version at byte 45",
+        ),
+    ],
+)
+def test_where_a_server_hello_breaks(body: bytes, error: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        m.server_hello_untrusted(body)
+    assert str(caught.value) == f"ServerHello: {error}"
 
 
 def test_a_server_hello_of_ssl3_has_no_extensions() -> None:

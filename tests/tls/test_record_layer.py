@@ -1,28 +1,15 @@
-"""Records and messages come out the same however the bytes arrive, and the limits hold."""
+"""Records come out the same however the bytes arrive, and the limits hold."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.tls import record_layer
-from scanner.tls.record_layer import HandshakeBuffer, RecordBuffer
+from scanner.tls.record_layer import RecordBuffer
 from scanner.tls.wire import DecodeError
-from tests.tls.peers import message, record
-
-
-def taken(buffer: RecordBuffer) -> Iterator[tuple[int, bytes, bytes]]:
-    """All records that are whole."""
-    return iter(buffer.next_untrusted, None)
-
-
-def messages(buffer: HandshakeBuffer, content: bytes) -> list[bytes]:
-    """All messages that are whole once ``content`` has arrived."""
-    buffer.feed_untrusted(content)
-    return list(iter(buffer.next_untrusted, None))
+from tests.tls.peers import record
 
 
 def outcome(stream: bytes, size: int) -> tuple[list[tuple[int, bytes, bytes]], str, bool, bytes]:
@@ -31,12 +18,11 @@ def outcome(stream: bytes, size: int) -> tuple[list[tuple[int, bytes, bytes]], s
     got: list[tuple[int, bytes, bytes]] = []
     try:
         for start in range(0, len(stream), size):
-            buffer.feed(stream[start : start + size])
-            for each in taken(buffer):
+            for each in buffer.split_untrusted(stream[start : start + size]):
                 got.append(each)
     except DecodeError as error:
         return got, str(error), False, b""
-    return got, "", buffer.not_tls, buffer.unread()
+    return got, "", buffer.not_tls, buffer.unread
 
 
 def test_record_contents() -> None:
@@ -76,61 +62,12 @@ def test_bytes_that_are_not_tls_after_a_record_are_an_error() -> None:
 
 
 def test_an_oversized_record_is_refused_at_its_header() -> None:
-    buffer = RecordBuffer()
-    buffer.feed(b"\x16\x03\x03" + (record_layer.MAX_RECORD + 1).to_bytes(2, "big"))
-    with pytest.raises(DecodeError, match="more than a record may have"):
-        buffer.next_untrusted()
+    got, error, _, _ = outcome(b"\x16\x03\x03" + (record_layer.MAX_RECORD + 1).to_bytes(2, "big"), 5)
+    assert (got, error) == ([], "record: 18433 bytes are more than a record may have at byte 3")
 
 
 def test_the_number_of_records_is_bounded() -> None:
-    buffer = RecordBuffer()
-    buffer.feed(record(22, b"") * (record_layer.MAX_RECORDS + 1))
-    for _ in range(record_layer.MAX_RECORDS):
-        assert buffer.next_untrusted() is not None
-    with pytest.raises(DecodeError, match="records in one flight"):
-        buffer.next_untrusted()
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_messages_may_span_and_share_records(size: int) -> None:
-    stream = message(2, b"hello") + message(11, b"") + message(14, b"x" * 300)
-    buffer = HandshakeBuffer()
-    got: list[bytes] = []
-    for start in range(0, len(stream), size):
-        got += messages(buffer, stream[start : start + size])
-    assert b"".join(got) == stream
-    assert [m[0] for m in got] == [2, 11, 14]
-    assert not buffer.pending
-
-
-def test_taking_a_message_does_not_copy_the_rest() -> None:
-    """Else a record of thousands of empty messages would cost their number squared."""
-    buffer = HandshakeBuffer()
-    buffer.feed_untrusted(message(0, b"") * 4096)
-    content = buffer._buffer
-    for _ in range(4096):
-        assert buffer.next_untrusted() == message(0, b"")
-        assert buffer._buffer is content
-    assert not buffer.pending
-
-
-def test_part_of_a_message_is_pending() -> None:
-    buffer = HandshakeBuffer()
-    one = message(11, b"ab")
-    assert messages(buffer, one + one[:3]) == [one]
-    assert buffer.pending
-    assert messages(buffer, one[3:]) == [one]
-    assert not buffer.pending
-
-
-def test_an_oversized_message_is_refused_at_its_header() -> None:
-    with pytest.raises(DecodeError, match="message of"):
-        messages(HandshakeBuffer(), b"\x0b" + (record_layer.MAX_MESSAGE + 1).to_bytes(3, "big"))
-
-
-def test_the_size_of_a_flight_is_bounded() -> None:
-    buffer = HandshakeBuffer()
-    for _ in range(record_layer.MAX_FLIGHT // 1003):
-        messages(buffer, message(14, bytes(999)))
-    with pytest.raises(DecodeError, match="flight of more than"):
-        messages(buffer, message(14, bytes(999)))
+    stream = record(22, b"") * (record_layer.MAX_RECORDS + 1)
+    got, error, _, _ = outcome(stream, len(stream))
+    assert len(got) == record_layer.MAX_RECORDS
+    assert error == "record: more than 4096 records in one flight at byte 0"

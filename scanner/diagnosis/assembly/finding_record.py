@@ -92,7 +92,7 @@ def seen(
     endpoints = []
     facts_record = None if facts is None else _facts_record(facts, cases)
     sightings = () if facts_record is None else facts_record.get("sightings", ())
-    issuers = {sighting["place"]: sighting for sighting in sightings}
+    issuers = {sighting["place"]: sighting for sighting in sightings} if sightings else {}
     for case, chain in zip(cases, chains, strict=True):
         record = endpoint_record(case, chain, certificates)
         endpoints.append(record)
@@ -254,8 +254,7 @@ def _chain(case: Case, certificates: Certificates) -> list[str]:
     if flight is None or not flight.certificates:
         return []
     if part is not None and part.sent == flight.certificates:
-        for certificate in part.certificates:
-            certificates.sent(certificate)
+        certificates.all_sent(part.certificates)
         return part.chain
     return [certificates.sent_bytes(data) for data in flight.certificates]
 
@@ -310,7 +309,7 @@ def endpoint_record(case: Case, chain: list[str], certificates: Certificates) ->
         # what closed a path and was not sent: this target alone would not show it again
         for certificate, source in part.completing:
             certificates.further(certificate, source)
-    observed = facts_of_endpoint(case.target, endpoint, found, certificates)
+    observed = facts_of_endpoint(case.evidence.target, endpoint, found, certificates)
     if observed:
         record["observed"] = observed
     return record

@@ -11,9 +11,9 @@ from typing import Any
 
 from scanner.diagnosis.case import Case
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.parts import part_of
 from scanner.model.evidence import Elsewhere, Evidence
 from scanner.model.findings import Severity
-from scanner.trust.interceptors import by_issuer
 from scanner.trust.portal_pages import page_of
 from scanner.trust.untrusted_issuer import is_untrusted, untrusted_issuer_of
 from scanner.trust.verdicts import ChainVerdict
@@ -25,8 +25,8 @@ def interception_claims(case: Case) -> Iterator[Claim]:
     verdict = case.verdict
     if verdict is None or verdict.leaf is None or verdict.publicly_trusted:
         return
-    if verdict.trusted and by_issuer(verdict.leaf.issuer_name.attributes) is None:
-        return  # one of a trusted private CA's many: most of such a fleet
+    if not part_of(verdict).is_strange:
+        return
     lineage = untrusted_issuer_of(verdict, case.endpoint)
     if lineage is None:
         return
